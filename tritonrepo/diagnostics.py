@@ -1,0 +1,69 @@
+"""What is wrong, where, and the next step: the one way this package speaks of problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Severity(StrEnum):
+    """How bad it is, mildest first; `fatal` ends a command with exit code 2, `error` with 1."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    FATAL = "fatal"
+
+
+class Span(NamedTuple):
+    """A place in a file: path as the user gave it, line and column from 1; 0 is the file as a whole."""
+
+    path: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        """Give `path`, `path:line` or `path:line:column`."""
+        numbers = [str(number) for number in (self.line, self.column) if number]
+        return ":".join([self.path, *numbers])
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One fault: its place, what is wrong in one line, and the next step."""
+
+    rule: str
+    severity: Severity
+    at: Span
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Give the message as users see it; control characters in names are escaped."""
+        head = printable(f"{self.at}: {self.severity}: {self.message} [{self.rule}]")
+        return "\n".join([head, *(f"  {printable(line)}" for line in self.hint.splitlines())])
+
+
+class Stop(Exception):  # noqa: N818  not an error of ours: the end of a command that cannot go on
+    """Ends a command with the diagnostics that say why; caught in `cli.main` alone."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(map(str, self.diagnostics)))
+
+
+def fatal(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
+    """Give the Stop for something that a command cannot work from (exit code 2)."""
+    return Stop([Diagnostic(rule, Severity.FATAL, at if isinstance(at, Span) else Span(at), message, hint)])
+
+
+def failure(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
+    """Give the Stop for something that was attempted or judged and has a problem (exit code 1)."""
+    return Stop([Diagnostic(rule, Severity.ERROR, at if isinstance(at, Span) else Span(at), message, hint)])
+
+
+def printable(text: str) -> str:
+    """Give the text with control characters escaped, so that a file's name cannot drive a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)

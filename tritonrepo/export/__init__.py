@@ -1,0 +1,3 @@
+"""Weights to ONNX graphs and tokenizers, without torch."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Values to text: diagnostics, plans and tables; gives strings, never prints."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The Triton server that runs: preconditions, process, client, and the backends that a CPU lacks."""
+
+from __future__ import annotations

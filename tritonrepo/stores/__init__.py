@@ -1,0 +1,3 @@
+"""Where trees lie: directories and, later, buckets."""
+
+from __future__ import annotations

@@ -1,0 +1,120 @@
+"""A directory of files as a value: what is built, scanned, compared and written.
+
+Nothing is read or hashed before it is asked for. Paths are relative, with `/`, and sort by their bytes, as Triton sorts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+CHUNK = 1 << 20
+
+Read = Callable[[int, int], bytes]
+"""Read at most n bytes at an offset: `read(offset, n)`; fewer come only at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file's size in bytes and the way to its content; `path` where it lies on this machine's disk."""
+
+    size: int
+    read: Read
+    path: Path | None = None
+    known_sha256: str | None = field(default=None, compare=False)
+
+    @property
+    def sha256(self) -> str:
+        """The content's SHA-256 in hex; computed once, read in chunks."""
+        if self.known_sha256 is None:
+            digest = hashlib.sha256()
+            for chunk in self.chunks():
+                digest.update(chunk)
+            object.__setattr__(self, "known_sha256", digest.hexdigest())
+        assert self.known_sha256 is not None  # noqa: S101  set just above
+        return self.known_sha256
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the content in pieces of at most a mebibyte."""
+        offset = 0
+        while chunk := self.read(offset, CHUNK):
+            yield chunk
+            offset += len(chunk)
+
+    def content(self) -> bytes:
+        """Give the whole content; for files that are known to be small."""
+        return b"".join(self.chunks())
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory with nothing in it; the version directory of an ensemble is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link that leads out of the tree or to a directory, and where it points."""
+
+    target: str
+
+
+class Unreadable(StrEnum):
+    """Why an entry cannot be read."""
+
+    FIFO = "a FIFO"
+    SOCKET = "a socket"
+    DEVICE = "a device"
+    DANGLING = "a link to nothing"
+    FORBIDDEN = "not readable by this user"
+
+
+Entry = File | Directory | Link | Unreadable
+Tree = Mapping[str, Entry]
+
+
+def of_bytes(content: bytes) -> File:
+    """Give the file with this content."""
+    return File(len(content), lambda offset, n: content[offset : offset + n])
+
+
+def of_text(content: str) -> File:
+    """Give the file with this text in UTF-8."""
+    return of_bytes(content.encode())
+
+
+def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
+    """Give a file of this machine's disk; its digest where it is known already."""
+
+    def read(offset: int, n: int) -> bytes:
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            return stream.read(n)
+
+    return File(size, read, path, sha256)
+
+
+def in_order(tree: Tree) -> list[tuple[str, Entry]]:
+    """Give the entries sorted by the bytes of their paths."""
+    return sorted(tree.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape"))
+
+
+def files(tree: Tree) -> dict[str, File]:
+    """Give the files alone, in order."""
+    return {path: entry for path, entry in in_order(tree) if isinstance(entry, File)}
+
+
+def digest(tree: Tree) -> str:
+    """Give one SHA-256 over paths and contents: equal for equal trees, whatever disk they lie on."""
+    total = hashlib.sha256()
+    for path, entry in in_order(tree):
+        total.update(f"{path}\0{entry.sha256 if isinstance(entry, File) else entry}\n".encode())
+    return total.hexdigest()
+
+
+def below(tree: Tree, prefix: str) -> dict[str, Entry]:
+    """Give the entries under a directory, their paths counted from it."""
+    head = prefix.rstrip("/") + "/"
+    return {path.removeprefix(head): entry for path, entry in in_order(tree) if path.startswith(head)}
