@@ -1,6 +1,6 @@
 """A directory of files as a value: what is built, scanned, compared and written.
 
-Nothing is read or hashed before it is asked for. Paths are relative, with `/`, and sort by their bytes, as Triton sorts.
+Nothing is read or hashed before it is asked for. Paths are relative, with `/`, and sort by their bytes, as Triton's do.
 """
 
 from __future__ import annotations

@@ -1,3 +1,23 @@
 """The stack file: text to nodes with positions to a frozen Stack; and its lock."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+from tritonrepo.spec.check import check
+from tritonrepo.spec.compose import interpolate, merge
+from tritonrepo.spec.load import load
+from tritonrepo.spec.nodes import Node, parse
+from tritonrepo.spec.stack import Stack
+
+
+def read(texts: Sequence[tuple[str, bytes]], variables: Mapping[str, str]) -> Stack:
+    """Give the Stack of one or more stack files, as (path, content), a later one over an earlier one.
+
+    Raises Stop with every problem and its place.
+    """
+    nodes: list[Node] = [parse(content, path) for path, content in texts]
+    stack = load(interpolate(reduce(merge, nodes), variables))
+    check(stack)
+    return stack

@@ -1,0 +1,107 @@
+"""The command line: click, streams and exit codes live here and nowhere else; `main` is the only error boundary."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Any
+
+import click
+
+from tritonrepo import __version__
+from tritonrepo.diagnostics import Severity, Stop
+
+COMMANDS = ("build", "index", "serve", "up")
+
+EXIT_CODES = """\b
+Exit codes:
+  0    clean
+  1    what was judged or attempted has problems
+  2    wrong usage, or an input that cannot be read
+  3    a bug of tritonrepo
+  130  stopped by Ctrl-C or a signal
+"""
+
+
+class _Commands(click.Group):
+    """Imports a command's module when the command is named, so that `--help` costs little."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"tritonrepo.cli.{name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:  # noqa: ANN401  click's signature
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(COMMANDS)}."
+            raise click.UsageError(f'there is no command "{args[0]}". {hint}', ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"auto_envvar_prefix": "TRITONREPO", "show_default": True, "help_option_names": ["--help"]},
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, prog_name="tritonrepo")
+def root() -> None:
+    """Build and serve NVIDIA Triton model repositories from one stack file."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, met as Ctrl-C is: what was started is ended on the way out."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)  # ending must not be interrupted by impatience
+    raise Terminated
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _terminate)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and give its exit code; what went wrong is told on stderr."""
+    try:
+        code = root.main(arguments, prog_name="tritonrepo", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except Stop as stop:
+        code = _told(stop)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the interpreter's own flush must not fail again
+        code = 0
+    except Exception:  # noqa: BLE001  the boundary
+        traceback.print_exc()
+        click.echo(f"This is a bug of tritonrepo {__version__}. Please report it with the lines above.", err=True)
+        code = 3
+    return code if isinstance(code, int) else 0
+
+
+def _told(stop: Stop) -> int:
+    for diagnostic in stop.diagnostics:
+        click.echo(str(diagnostic), err=True)
+    return 2 if any(diagnostic.severity is Severity.FATAL for diagnostic in stop.diagnostics) else 1

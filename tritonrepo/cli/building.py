@@ -1,0 +1,86 @@
+"""The pipeline of `build`, which `up` runs too: stack and lock to a plan for a directory, then the plan carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo.cli.stack import Loaded, write_lock
+from tritonrepo.diagnostics import Diagnostic, Severity, Stop
+from tritonrepo.generate import generate
+from tritonrepo.indexing import documents
+from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.lock import Lock
+from tritonrepo.spec.source import Hub
+from tritonrepo.spec.stack import Generator, Retriever, Stack
+from tritonrepo.stores import open_store
+from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.sync import apply as applying
+from tritonrepo.sync import record as records
+from tritonrepo.sync.plan import Plan, plan
+from tritonrepo.sync.record import NAME, Record
+
+
+class Prepared(NamedTuple):
+    """Everything known before the first byte is written."""
+
+    plan: Plan
+    lock: Lock
+    record: Record
+    warnings: tuple[Diagnostic, ...]
+    store: DirectoryStore
+    prefix: str
+
+
+def prepare(loaded: Loaded, out: Path) -> Prepared:
+    """Resolve, generate and compare; raise Stop where an input or the directory is in the way."""
+    stack, lock = loaded.stack, loaded.lock
+    gathering = Gathering(stack, lock, loaded.cache)
+    inputs = gathering.inputs()
+    draft = generate(stack, inputs, lock.models)
+    store, prefix = open_store(str(out))
+    have = store.scan(prefix)
+    before = records.load(have, str(out))
+    record = Record(stack.name, _target(stack), records.digests(draft.tree), _local(stack))
+    made = plan(draft.tree, {path: entry for path, entry in have.items() if path != NAME}, before.files, str(out))
+    if made.conflicts:
+        raise Stop(made.conflicts)
+    now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
+    return Prepared(applying.with_record(made, record, before, have), now, record, tuple(stale(loaded)), store, prefix)
+
+
+def carry_out(prepared: Prepared, loaded: Loaded) -> None:
+    """Write the lock, then the files; what a killed run left half-written is swept away."""
+    write_lock(loaded, prepared.lock)
+    prepared.store.tidy()
+    applying.apply(prepared.plan, prepared.store, prepared.prefix)
+    prepared.store.tidy()
+
+
+def stale(loaded: Loaded) -> Iterator[Diagnostic]:
+    """Give a warning for each index whose documents have changed since."""
+    for name, model in loaded.stack.models.items():
+        if isinstance(model, Retriever) and name in loaded.lock.indexes:
+            at = model.places["documents"]
+            if documents.digest(documents.find(model.documents, at)) != loaded.lock.indexes[name].documents:
+                message = f'the documents of "{name}" have changed since its index was made'
+                yield Diagnostic(
+                    "index-stale", Severity.WARNING, at, message, f"Make it anew: tritonrepo index -f {at.path}"
+                )
+
+
+def _target(stack: Stack) -> dict[str, object]:
+    target = asdict(stack.target)
+    del target["places"]
+    return target | {"images": list(stack.target.images)}
+
+
+def _local(stack: Stack) -> dict[str, str]:
+    """Give hub id → local source: what `serve` runs where the hub is out of reach."""
+    return {
+        model.source.id: model.local.text
+        for model in stack.models.values()
+        if isinstance(model, Generator) and isinstance(model.source, Hub) and model.local is not None
+    }

@@ -1,0 +1,45 @@
+"""`tritonrepo index`: documents to the search index of a retriever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli.indexes import make
+from tritonrepo.cli.stack import STACK_HELP, load, write_lock
+
+EPILOG = f"""\b
+Examples:
+  tritonrepo index
+  tritonrepo index -f examples/models/rag/tritonrepo.yaml --model retriever
+
+{EXIT_CODES}"""
+
+
+@click.command(epilog=EPILOG, short_help="Make the search index of a retriever from its documents.")
+@click.option(
+    "-f",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help=STACK_HELP,
+)
+@click.option("--model", "only", metavar="NAME", help="Make the index of this retriever only.")
+def command(files: tuple[Path, ...], *, only: str | None) -> int:
+    """Turn the documents of each retriever into vectors, with the graph that is deployed.
+
+    The index lies beside the stack file and is pinned in the lock: commit both. An index that is current stays
+    as it is.
+    """
+    loaded = load(files)
+    made, lock = make(loaded, only)
+    write_lock(loaded, lock)
+    for index in made:
+        click.echo(
+            f"{index.name}: {index.place} {f'holds {index.passages} passages' if index.passages else 'is current'}"
+        )
+    if not made:
+        click.echo("the stack has no retriever", err=True)
+    return 0

@@ -1,0 +1,95 @@
+"""Making search indexes, for `index` and `up`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo.cli.stack import Loaded
+from tritonrepo.diagnostics import fatal
+from tritonrepo.generate.inputs import EncoderFiles
+from tritonrepo.indexing import documents, vectors
+from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering
+from tritonrepo.spec.load import closest
+from tritonrepo.spec.lock import Index, Lock
+from tritonrepo.spec.stack import Embedder, Retriever
+from tritonrepo.stores import open_store
+from tritonrepo.tree import File, on_disk
+
+
+class Made(NamedTuple):
+    """One index: the retriever's name, its directory, and how many passages it has; 0 where it was current."""
+
+    name: str
+    place: Path
+    passages: int
+
+
+def make(loaded: Loaded, only: str | None) -> tuple[list[Made], Lock]:
+    """Make every index that is not current and give the lock that pins them."""
+    retrievers = {name: model for name, model in loaded.stack.models.items() if isinstance(model, Retriever)}
+    if only is not None and only not in retrievers:
+        raise fatal(
+            "index-model", only, "is not a retriever of this stack", closest(only, retrievers) if retrievers else ""
+        )
+    gathering = Gathering(loaded.stack, loaded.lock, loaded.cache)
+    indexes = dict(loaded.lock.indexes)
+    made = []
+    for name, model in retrievers.items():
+        if only in {None, name}:
+            done, indexes[name] = _make(name, model, gathering)
+            made.append(done)
+    return made, replace(loaded.lock, indexes=indexes, sources=dict(loaded.lock.sources) | gathering.pins)
+
+
+def missing(loaded: Loaded) -> Iterator[str]:
+    """Give the retrievers that have no index the lock knows."""
+    for name, model in loaded.stack.models.items():
+        if isinstance(model, Retriever):
+            place = _place(model)
+            if (
+                name not in loaded.lock.indexes
+                or not (place / EMBEDDINGS).is_file()
+                or not (place / PASSAGES).is_file()
+            ):
+                yield name
+
+
+def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Index]:
+    embedder = gathering.stack.models[model.embed_with]
+    assert isinstance(embedder, Embedder)  # noqa: S101  spec.check refuses others
+    encoder = gathering.encoder(embedder)
+    paths = documents.find(model.documents, model.places["documents"])
+    sources = (documents.digest(paths), _identity(encoder))
+    place = _place(model)
+    before = gathering.lock.indexes.get(name)
+    if before and (before.documents, before.embedder) == sources and _whole(place, before):
+        return Made(name, place, 0), before
+    embeddings, passages = vectors.make(encoder, documents.read(paths))
+    store, prefix = open_store(str(place))
+    for file_name, file in ((EMBEDDINGS, embeddings), (PASSAGES, passages)):
+        store.put(f"{prefix}/{file_name}", file)
+    store.tidy()
+    rows = passages.content().count(b"\n")
+    return Made(name, place, rows), Index(*sources, embeddings.sha256, passages.sha256)
+
+
+def _place(model: Retriever) -> Path:
+    return Path(model.places["index"].path).parent / model.index
+
+
+def _identity(encoder: EncoderFiles) -> str:
+    """Give the digest of all that decides a vector."""
+    return hashlib.sha256(f"{encoder.onnx.sha256} {encoder.tokenizer.sha256} {encoder.max_tokens}".encode()).hexdigest()
+
+
+def _whole(place: Path, index: Index) -> bool:
+    return _sha256(place / EMBEDDINGS) == index.embeddings and _sha256(place / PASSAGES) == index.passages
+
+
+def _sha256(path: Path) -> str:
+    file: File | None = on_disk(path, path.stat().st_size) if path.is_file() else None
+    return file.sha256 if file else ""

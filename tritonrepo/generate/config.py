@@ -1,0 +1,81 @@
+"""The pieces of configs: messages of ModelConfig as plain data, complete, so that auto-complete has no work.
+
+Field names and their order: triton-inference-server/common, protobuf/model_config.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from tritonrepo.pbtxt.printer import Enum, Message, Value
+from tritonrepo.spec.stack import Batching, Instances
+
+
+class Tensor(NamedTuple):
+    """An input or output: name, data type without TYPE_, dims without the batch dimension."""
+
+    name: str
+    data_type: str
+    dims: tuple[int, ...]
+    optional: bool = False
+
+
+def config(name: str, backend: str, version: int, max_batch_size: int, tensors: Tensors, **more: Value) -> Message:
+    """Give a model's config in the order of the proto; `more` are the fields after output, in their order."""
+    head: dict[str, Value] = {"name": name}
+    head["platform" if backend == "ensemble" else "backend"] = backend
+    head["version_policy"] = {"specific": {"versions": [version]}}
+    head["max_batch_size"] = max_batch_size
+    return head | {"input": _tensors(tensors.inputs), "output": _tensors(tensors.outputs)} | more
+
+
+class Tensors(NamedTuple):
+    """A model's interface."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def _tensors(tensors: Iterable[Tensor]) -> list[Message]:
+    return [_tensor(tensor) for tensor in tensors]
+
+
+def _tensor(tensor: Tensor) -> Message:
+    message: dict[str, Value] = {
+        "name": tensor.name,
+        "data_type": Enum(f"TYPE_{tensor.data_type}"),
+        "dims": list(tensor.dims),
+    }
+    return message | ({"optional": True} if tensor.optional else {})
+
+
+def dynamic_batching(batching: Batching) -> Message:
+    """Give the dynamic_batching message."""
+    message: dict[str, Value] = {}
+    if batching.preferred:
+        message["preferred_batch_size"] = list(batching.preferred)
+    if batching.max_queue_delay:
+        message["max_queue_delay_microseconds"] = int(batching.max_queue_delay)
+    return message
+
+
+def instance_group(instances: Instances) -> list[Message]:
+    """Give the instance_group of a model that runs on GPUs where there are any."""
+    message: dict[str, Value] = {"count": instances.count, "kind": Enum(f"KIND_{instances.kind.upper()}")}
+    return [message | ({"gpus": list(instances.gpus)} if instances.gpus else {})]
+
+
+def on_cpu(count: int = 1) -> list[Message]:
+    """Give the instance_group of a Python step, which has no use for a GPU."""
+    return [{"count": count, "kind": Enum("KIND_CPU")}]
+
+
+def ensemble_step(model: str, version: int, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Message:
+    """Give one step; the maps go from the model's tensor to the ensemble's, and the version is always pinned."""
+    return {
+        "model_name": model,
+        "model_version": version,
+        "input_map": [{"key": key, "value": value} for key, value in inputs.items()],
+        "output_map": [{"key": key, "value": value} for key, value in outputs.items()],
+    }

@@ -1,0 +1,59 @@
+"""A repository in the making: models with their version numbers, which follow the content of the version directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+
+from tritonrepo.pbtxt.printer import Message, to_text
+from tritonrepo.spec.lock import Version
+from tritonrepo.tree import File, digest, of_bytes, of_text
+
+
+@dataclass(slots=True)
+class Draft:
+    """Collects the tree; `numbers` are the lock's version numbers before, `versions` those of this build.
+
+    Models are added callees first, since what calls a model names its version.
+    """
+
+    numbers: Mapping[str, Version]
+    tree: dict[str, File] = field(default_factory=dict)
+    versions: dict[str, Version] = field(default_factory=dict)
+
+    def number(self, name: str, content: Mapping[str, File]) -> int:
+        """Give the version number of a model's content and put the content in its place.
+
+        Content that the lock knows keeps its number, other content gets the next one: a number is never reused.
+        """
+        found = digest(content)
+        before = self.numbers.get(name)
+        version = 1 if before is None else before.version + (before.content != found)
+        self.versions[name] = Version(version, found)
+        self.tree |= {f"{name}/{version}/{path}": file for path, file in content.items()}
+        return version
+
+    def configure(self, name: str, config: Message) -> None:
+        """Put a model's config.pbtxt in its place."""
+        self.tree[f"{name}/config.pbtxt"] = of_text(to_text(config))
+
+    def pinned(self, name: str) -> int:
+        """Give the version that a caller of this model names."""
+        return self.versions[name].version
+
+
+def step(name: str) -> File:
+    """Give the source of a Python step as its model.py."""
+    return of_bytes(resources.files("tritonrepo.generate").joinpath("steps", f"{name}.py").read_bytes())
+
+
+def json_file(data: object) -> File:
+    """Give data as a JSON file: equal data give equal bytes."""
+    return of_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def vendor(packages: Mapping[str, Mapping[str, File]], *names: str) -> dict[str, File]:
+    """Give the vendored packages' files under `vendor/`, where the steps look."""
+    return {f"vendor/{path}": file for name in names for path, file in packages[name].items()}

@@ -1,0 +1,54 @@
+"""What `generate` is given besides the stack: files that `sources` resolved. Nothing is fetched or opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tritonrepo.tree import File
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFiles:
+    """An embedder's graph: `input_ids`, `attention_mask` INT64 [batch, tokens] → `embedding` FP32 [batch, dimensions].
+
+    `max_tokens` is where longer texts are cut.
+    """
+
+    onnx: File
+    tokenizer: File
+    dimensions: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFiles:
+    """A search index: `embeddings` FP32 [rows, dimensions] as .npy, `passages` as JSON Lines with id and text."""
+
+    embeddings: File
+    passages: File
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFiles:
+    """A language model's tokenizer, its chat template in Jinja, and what its special tokens are."""
+
+    tokenizer: File
+    template: str
+    bos_token: str
+    eos_token: str
+    adds_bos: bool
+    special_tokens: tuple[str, ...]
+    context_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All files of a stack by model name; `prompts` by ensemble; `vendored`: package → its files."""
+
+    encoders: Mapping[str, EncoderFiles]
+    indexes: Mapping[str, IndexFiles]
+    chats: Mapping[str, ChatFiles]
+    prompts: Mapping[str, File]
+    vendored: Mapping[str, Mapping[str, File]]

@@ -1,0 +1,83 @@
+"""text [B,1] STRING -> embedding [B,D] FP32: all texts of a batch tokenized to one tensor, one call of the ONNX model.
+
+calls.json names the model that is called and its version; settings.json has max_tokens, where longer texts are cut.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    """Written by tritonrepo; edit the stack file instead."""
+
+    def initialize(self, args):
+        """Load the tokenizer; its own truncation and padding are for other uses, so they are set anew."""
+        here = os.path.join(args["model_repository"], args["model_version"])
+        sys.path.insert(0, os.path.join(here, "vendor"))
+        from tokenizers import Tokenizer
+
+        with open(os.path.join(here, "calls.json"), encoding="utf-8") as f:
+            ((self.model, self.version),) = json.load(f).items()
+        with open(os.path.join(here, "settings.json"), encoding="utf-8") as f:
+            limit = json.load(f)["max_tokens"]
+        self.tokenizer = Tokenizer.from_file(os.path.join(here, "tokenizer.json"))
+        padding = self.tokenizer.padding or {}
+        self.tokenizer.enable_truncation(limit)
+        self.tokenizer.enable_padding(pad_id=padding.get("pad_id", 0), pad_token=padding.get("pad_token", "[PAD]"))
+
+    def execute(self, requests):
+        """Answer all requests with one call; where that fails, each by itself, so that a bad one fails alone."""
+        texts = [
+            [
+                text.decode("utf-8", "replace")
+                for text in pb_utils.get_input_tensor_by_name(r, "text").as_numpy().ravel()
+            ]
+            for r in requests
+        ]
+        try:
+            rows = self.embed([text for own in texts for text in own])
+        except Exception as error:
+            return [self.alone(own) for own in texts] if len(texts) > 1 else [failed(error)]
+        ends = np.cumsum([len(own) for own in texts])
+        return [answer(rows[end - len(own) : end]) for own, end in zip(texts, ends)]
+
+    def alone(self, texts):
+        """Answer one request."""
+        try:
+            return answer(self.embed(texts))
+        except Exception as error:
+            return failed(error)
+
+    def embed(self, texts):
+        """Give the vectors of these texts, [len(texts), D] FP32."""
+        encodings = self.tokenizer.encode_batch(texts)
+        request = pb_utils.InferenceRequest(
+            model_name=self.model,
+            model_version=self.version,
+            requested_output_names=["embedding"],
+            inputs=[
+                pb_utils.Tensor("input_ids", np.array([e.ids for e in encodings], np.int64)),
+                pb_utils.Tensor("attention_mask", np.array([e.attention_mask for e in encodings], np.int64)),
+            ],
+            preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
+        )
+        response = request.exec()
+        if response.has_error():
+            raise RuntimeError(response.error().message())
+        return pb_utils.get_output_tensor_by_name(response, "embedding").as_numpy()
+
+
+def answer(rows):
+    """Give the response with these vectors."""
+    return pb_utils.InferenceResponse([pb_utils.Tensor("embedding", rows)])
+
+
+def failed(error):
+    """Give the response of a request that failed."""
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))

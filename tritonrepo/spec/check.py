@@ -1,0 +1,156 @@
+"""What a stack file says wrong although every key fits: names that lead nowhere, chains that do not join."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.releases import RELEASES
+from tritonrepo.spec.load import closest
+from tritonrepo.spec.source import Hub
+from tritonrepo.spec.stack import Embedder, Ensemble, Generator, Places, Retriever, Stack
+
+RULE = "stack-meaning"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""Names become directories and keys: what Triton's S3 pattern takes (core, src/filesystem/implementations/s3.h)."""
+
+STEPS: Mapping[type, tuple[str, ...]] = {Embedder: ("_model",), Generator: ("_prompt",)}
+"""The further models that a role becomes, as endings of its own name."""
+
+
+def check(stack: Stack) -> None:
+    """Raise Stop with everything that cannot mean anything, in the order of the file."""
+    found = [*_target(stack), *_names(stack), *_models(stack), *_ensembles(stack)]
+    if found:
+        raise Stop(sorted(found, key=lambda d: d.at))
+
+
+def _wrong(places: Places, name: str, message: str, hint: str = "") -> Diagnostic:
+    return Diagnostic(RULE, Severity.FATAL, places.get(name, places.get("", Span(""))), message, hint)
+
+
+def _target(stack: Stack) -> Iterator[Diagnostic]:
+    target = stack.target
+    release = RELEASES.get(target.release)
+    if release is None:
+        newest = max(RELEASES)
+        yield _wrong(
+            target.places,
+            "release",
+            f'Triton release "{target.release}" is not known',
+            f"The newest known is {newest}.",
+        )
+        return
+    for image in target.images:
+        if image not in release.images:
+            yield _wrong(
+                target.places,
+                "images",
+                f'release {release.name} has no image "{image}"',
+                closest(image, release.images),
+            )
+
+
+def _names(stack: Stack) -> Iterator[Diagnostic]:
+    taken: dict[str, str] = {}
+    members = [(name, model.places, type(model)) for name, model in stack.models.items()]
+    for name, places, kind in [*members, *((name, e.places, Ensemble) for name, e in stack.ensembles.items())]:
+        if not NAME.fullmatch(name):
+            yield _wrong(
+                places,
+                "",
+                f'"{name}" cannot be a model\'s name',
+                "Use letters, digits, _, - and . only; a letter or digit first.",
+            )
+        for full in (name, *(name + ending for ending in STEPS.get(kind, ()))):
+            if full in taken:
+                yield _wrong(
+                    places, "", f'"{name}" needs the name "{full}", which "{taken[full]}" has', "Rename one of them."
+                )
+            taken.setdefault(full, name)
+
+
+def _models(stack: Stack) -> Iterator[Diagnostic]:
+    for name, model in stack.models.items():
+        match model:
+            case Retriever():
+                if not isinstance(stack.models.get(model.embed_with), Embedder):
+                    embedders = [n for n, m in stack.models.items() if isinstance(m, Embedder)]
+                    hint = closest(model.embed_with, embedders) if embedders else "Declare a model with role: embedder."
+                    yield _wrong(
+                        model.places, "embed_with", f'"{model.embed_with}" is not an embedder of this stack', hint
+                    )
+            case Generator():
+                yield from _generator(name, model)
+            case Embedder():
+                if isinstance(model.source, Hub):
+                    yield _wrong(
+                        model.places,
+                        "source",
+                        "an embedder's weights from the hub are not supported yet",
+                        "Download them and write source: ./directory.",
+                    )
+
+
+def _generator(name: str, model: Generator) -> Iterator[Diagnostic]:
+    if not isinstance(model.source, Hub):
+        yield _wrong(
+            model.places,
+            "source",
+            f'"{name}" loads its weights from the hub',
+            "Write source: hf://OWNER/MODEL@REVISION; a local file goes under local.",
+        )
+    if model.local is None:
+        yield _wrong(
+            model.places,
+            "",
+            f'"{name}" needs "local", the GGUF file that gives its tokenizer',
+            "Tokenizers from the hub are not supported yet.",
+        )
+    for key in ("model", "revision"):
+        if key in model.args:
+            yield _wrong(model.places, "args", f'"{key}" in args is written from "source"', f"Remove {key} from args.")
+
+
+def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
+    for name, ensemble in stack.ensembles.items():
+        missing = [member for member in ensemble.chain if member not in stack.models]
+        for member in missing:
+            yield _wrong(
+                ensemble.places,
+                "chain",
+                f'"{name}" chains "{member}", which is not a model of this stack',
+                closest(member, stack.models),
+            )
+        if not missing:
+            yield from _chain(name, ensemble, stack)
+
+
+def _chain(name: str, ensemble: Ensemble, stack: Stack) -> Iterator[Diagnostic]:
+    members = [stack.models[member] for member in ensemble.chain]
+    shape = [type(member) for member in members]
+    if shape not in ([Embedder, Retriever], [Embedder, Retriever, Generator]):
+        got = " → ".join(member.role for member in members) or "nothing"
+        yield _wrong(
+            ensemble.places,
+            "chain",
+            f'"{name}" chains {got}',
+            "A chain is embedder → retriever, or embedder → retriever → generator.",
+        )
+        return
+    retriever = members[1]
+    if isinstance(retriever, Retriever) and retriever.embed_with != ensemble.chain[0]:
+        yield _wrong(
+            ensemble.places,
+            "chain",
+            f'"{ensemble.chain[0]}" cannot feed "{ensemble.chain[1]}", whose index is made by "{retriever.embed_with}"',
+            f"Chain {retriever.embed_with} first.",
+        )
+    if shape[-1] is Retriever and ensemble.outputs:
+        yield _wrong(
+            ensemble.places,
+            "outputs",
+            f'"{name}" has no generator, so no answer',
+            "Without a generator the outputs are ids, passages and scores.",
+        )

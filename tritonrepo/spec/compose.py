@@ -1,0 +1,66 @@
+"""Several stack files to one, and `${VAR}` to values: the rules of Docker Compose.
+
+A later file wins; mappings merge key by key, lists are replaced unless tagged `!append`. `${VAR}` must be set,
+`${VAR:-text}` has a default, `${VAR:?text}` says why it is needed, `$$` is a dollar sign.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from tritonrepo.diagnostics import fatal
+from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
+
+VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*))?\})")
+PLAIN = re.compile(r"true|false|[-+]?[0-9]+")
+"""What an interpolated value is read as something else than text for: a flag or a whole number."""
+
+
+def merge(earlier: Node, later: Node) -> Node:
+    """Give the earlier node with what the later one says put over it."""
+    if isinstance(earlier, Keys) and isinstance(later, Keys):
+        keys = dict(earlier.keys)
+        for name, (at, node) in later.keys.items():
+            keys[name] = (at, merge(keys[name][1], node) if name in keys else node)
+        return Keys(earlier.at, keys)
+    if isinstance(earlier, Items) and isinstance(later, Items) and later.append:
+        return Items(earlier.at, earlier.items + later.items)
+    return later
+
+
+def interpolate(node: Node, variables: Mapping[str, str]) -> Node:
+    """Give the node with every `${VAR}` in its values replaced; raise Stop for one that is not set."""
+    match node:
+        case Scalar():
+            return _replaced(node, variables) if "$" in node.text else node
+        case Items():
+            return Items(node.at, tuple(interpolate(item, variables) for item in node.items), node.append)
+        case Keys():
+            return Keys(node.at, {name: (at, interpolate(value, variables)) for name, (at, value) in node.keys.items()})
+
+
+def _replaced(scalar: Scalar, variables: Mapping[str, str]) -> Scalar:
+    def value(match: re.Match[str]) -> str:
+        dollar, name, operator, text = match.groups()
+        if dollar:
+            return "$"
+        if variables.get(name):
+            return variables[name]
+        if operator == ":-":
+            return str(text)
+        if name in variables and operator is None:
+            return ""
+        why = text or f"${{{name}}} is used here"
+        raise fatal(
+            "stack-variable",
+            scalar.at,
+            f"the environment variable {name} is not set: {why}",
+            f"Set {name}, or write ${{{name}:-default}}.",
+        )
+
+    text = VARIABLE.sub(value, scalar.text)
+    if text == scalar.text:
+        return scalar
+    kind = {True: "bool", False: "int"}[text in {"true", "false"}] if PLAIN.fullmatch(text) else "str"
+    return Scalar(scalar.at, text, kind)

@@ -1,0 +1,217 @@
+"""Nodes to a frozen Stack, by the types that `spec.stack` declares; every problem is collected with its place."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.spec import source, stack
+from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
+
+RULE = "stack-schema"
+DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)")
+SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)")
+MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
+BYTES = {"B": 1} | {f"{letter}iB": 1 << 10 * (i + 1) for i, letter in enumerate("KMGT")}
+BYTES |= {f"{letter}B": 10 ** (3 * (i + 1)) for i, letter in enumerate("KMGT")}
+
+
+class _Wrong(Exception):  # noqa: N818  carries one finding to where the value is dropped
+    def __init__(self, at: Span, message: str, hint: str = "") -> None:
+        self.diagnostic = Diagnostic(RULE, Severity.FATAL, at, message, hint)
+        super().__init__(message)
+
+
+def load(node: Node) -> stack.Stack:
+    """Give the Stack; raise Stop with everything that does not fit, in the order of the file."""
+    loader = _Loader()
+    value = loader.value(stack.Stack, node, "")
+    if loader.wrong:
+        raise Stop(sorted(loader.wrong, key=lambda d: d.at))
+    assert isinstance(value, stack.Stack)  # noqa: S101  nothing was wrong
+    return value
+
+
+def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
+    """Give `Did you mean "x"?`, or the choices where none is near."""
+    near = difflib.get_close_matches(word, list(choices), n=1)
+    return f'Did you mean "{near[0]}"?' if near else f"One of: {', '.join(sorted(choices))}."
+
+
+def strip_optional(hint: Any) -> Any:
+    """Give T for `T | None`."""
+    if get_origin(hint) in {Union, types.UnionType}:
+        rest = [arg for arg in get_args(hint) if arg is not type(None)]
+        if len(rest) < len(get_args(hint)):
+            return rest[0] if len(rest) == 1 else Union[tuple(rest)]  # noqa: UP007  made at run time
+    return hint
+
+
+@cache
+def hints(cls: type) -> dict[str, Any]:
+    """Give the types of a dataclass's keys, with `| None` taken off."""
+    return {name: strip_optional(hint) for name, hint in get_type_hints(cls).items()}
+
+
+class _Loader:
+    """Walks types and nodes together and remembers what did not fit."""
+
+    def __init__(self) -> None:
+        self.wrong: list[Diagnostic] = []
+
+    def value(self, hint: Any, node: Node, name: str, minimum: int | None = None) -> Any:
+        """Give the node as a value of this type, or None after noting what is wrong."""
+        try:
+            return self._convert(hint, node, name, minimum)
+        except _Wrong as wrong:
+            self.wrong.append(wrong.diagnostic)
+            return None
+
+    def _convert(self, hint: Any, node: Node, name: str, minimum: int | None) -> Any:
+        origin = get_origin(hint)
+        if hint is stack.Model or is_dataclass(hint):
+            keys = _keys(node, name)
+            return self._model(keys) if hint is stack.Model else self._record(hint, keys)
+        if origin is tuple:
+            return self._list(get_args(hint)[0], node, name)
+        if origin is Mapping:
+            return self._mapping(get_args(hint)[1], _keys(node, name))
+        return plain(node) if hint is Any else _scalar(hint, node, name, minimum)
+
+    def _model(self, node: Keys) -> Any:
+        roles = {get_args(hints(cls)["role"])[0]: cls for cls in get_args(stack.Model)}
+        if "role" not in node.keys:
+            unknown = next((key for key in ("backend", "platform") if key in node.keys), None)
+            if unknown:
+                raise _Wrong(node.keys[unknown][0], f'models by "{unknown}" are not supported yet', _roles(roles))
+            raise _Wrong(node.at, 'a model needs a "role"', _roles(roles))
+        role = node.keys["role"][1]
+        text = _scalar(str, role, "role", None)
+        if text not in roles:
+            _refuse_not_yet("role", text, role.at)
+            raise _Wrong(role.at, f'there is no role "{text}"', closest(text, roles))
+        return self._record(roles[text], node)
+
+    def _record(self, cls: Any, node: Keys) -> Any:
+        known = {f.name: f for f in fields(cls) if f.name != "places"}
+        values: dict[str, Any] = {}
+        for name, (at, child) in node.keys.items():
+            if name not in known:
+                self._unknown(name, at, list(known))
+                continue
+            if isinstance(child, Scalar) and child.kind == "null":
+                continue
+            values[name] = self.value(hints(cls)[name], child, name, known[name].metadata["minimum"])
+        for name, f in known.items():
+            if f.default is MISSING and f.default_factory is MISSING and name not in values:
+                self.wrong.append(
+                    Diagnostic(RULE, Severity.FATAL, node.at, f'"{name}" is missing', f"{name}: {f.metadata['doc']}.")
+                )
+        if self.wrong:
+            return None  # a half-filled record would only lead to second errors
+        return cls(**values, places={"": node.at} | {name: child.at for name, (_, child) in node.keys.items()})
+
+    def _unknown(self, name: str, at: Span, known: list[str]) -> None:
+        if name in stack.NOT_YET_KEYS:
+            message, hint = f'"{name}" is not supported here yet', f"One of: {', '.join(sorted(known))}."
+        else:
+            message, hint = f'there is no key "{name}" here', closest(name, known)
+        self.wrong.append(Diagnostic(RULE, Severity.FATAL, at, message, hint))
+
+    def _list(self, hint: Any, node: Node, name: str) -> tuple[Any, ...]:
+        if not isinstance(node, Items):
+            raise _Wrong(node.at, f'"{name}" is a list', f"Write [{node.text}]." if isinstance(node, Scalar) else "")
+        return tuple(self.value(hint, item, name) for item in node.items)
+
+    def _mapping(self, hint: Any, node: Keys) -> dict[str, Any]:
+        return {name: self.value(hint, child, name) for name, (_, child) in node.keys.items()}
+
+
+def _roles(roles: Mapping[str, object]) -> str:
+    return f"Write role: and one of {', '.join(sorted(roles))}."
+
+
+def _keys(node: Node, name: str) -> Keys:
+    if isinstance(node, Keys):
+        return node
+    raise _Wrong(node.at, f'"{name}" is a mapping of keys')
+
+
+def _refuse_not_yet(name: str, text: str, at: Span) -> None:
+    if (name, text) in stack.NOT_YET:
+        raise _Wrong(at, f"{stack.NOT_YET[name, text]} is not supported yet")
+
+
+def _scalar(hint: Any, node: Node, name: str, minimum: int | None) -> Any:
+    if not isinstance(node, Scalar):
+        _refuse_not_yet(name, "repository" if isinstance(node, Keys) else "", node.at)
+        raise _Wrong(node.at, f'"{name}" is a single value')
+    if get_origin(hint) is Literal:
+        return _choice(node, name, get_args(hint))
+    if hint is int:
+        return _integer(node, name, minimum)
+    readers = {
+        bool: _flag,
+        stack.Microseconds: lambda node, name: _quantity(node, name, DURATION, MICROSECONDS),
+        stack.Bytes: lambda node, name: _quantity(node, name, SIZE, BYTES),
+        source.Source: _source,
+    }
+    return readers[hint](node, name) if hint in readers else node.text
+
+
+def _choice(node: Scalar, name: str, choices: tuple[str, ...]) -> str:
+    if node.text not in choices:
+        _refuse_not_yet(name, node.text, node.at)
+        raise _Wrong(node.at, f'"{name}" cannot be "{node.text}"', closest(node.text, choices))
+    return node.text
+
+
+def _flag(node: Scalar, name: str) -> bool:
+    if node.kind != "bool":
+        raise _Wrong(node.at, f'"{name}" is true or false, not "{node.text}"')
+    return node.text.lower() == "true"
+
+
+def _source(node: Scalar, name: str) -> source.Source:  # noqa: ARG001  one signature for all readers
+    try:
+        return source.parse_source(node.text)
+    except ValueError as error:
+        raise _Wrong(node.at, str(error), source.FORMS) from None
+
+
+def _integer(node: Scalar, name: str, minimum: int | None) -> int:
+    if node.kind != "int":
+        raise _Wrong(node.at, f'"{name}" is a whole number, not "{node.text}"')
+    number = int(node.text, 0) if node.text[:2] in {"0x", "0o"} else int(node.text)
+    if minimum is not None and number < minimum:
+        raise _Wrong(node.at, f'"{name}" is {number}; the least is {minimum}')
+    return number
+
+
+def _quantity(node: Scalar, name: str, pattern: re.Pattern[str], units: Mapping[str, int]) -> int:
+    match = pattern.fullmatch(node.text)
+    if not match:
+        what = "a time such as 2ms" if pattern is DURATION else "a size such as 80GiB"
+        raise _Wrong(node.at, f'"{name}" is {what}, not "{node.text}"', f"Units: {', '.join(units)}.")
+    return round(float(match[1]) * units[match[2]])
+
+
+def plain(node: Node) -> Any:
+    """Give the node as JSON data: dict, list, str, int, float, bool or None."""
+    if isinstance(node, Keys):
+        return {name: plain(child) for name, (_, child) in node.keys.items()}
+    if isinstance(node, Items):
+        return [plain(item) for item in node.items]
+    readers: dict[str, Callable[[], Any]] = {
+        "bool": lambda: _flag(node, ""),
+        "int": lambda: _integer(node, "", None),
+        "float": lambda: float(node.text),
+        "null": lambda: None,
+    }
+    return readers.get(node.kind, lambda: node.text)()

@@ -1,0 +1,83 @@
+"""tritonrepo.lock: what a build read, by digest, and the version number that each content has.
+
+A JSON file with sorted keys. Same stack file and same lock give the same model repository, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tritonrepo.diagnostics import fatal
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A source's content: the wheel's file name and SHA-256, or the SHA-256 over a directory's tree; a hub revision."""
+
+    sha256: str = ""
+    file: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A search index: the digests of what it was made from, and of what it is."""
+
+    documents: str
+    embedder: str
+    embeddings: str
+    passages: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The number of a model's version directory, and the digest of the content that has it."""
+
+    version: int
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Everything that is pinned."""
+
+    sources: Mapping[str, Pin] = field(default_factory=dict)
+    indexes: Mapping[str, Index] = field(default_factory=dict)
+    models: Mapping[str, Version] = field(default_factory=dict)
+
+
+def dump(lock: Lock) -> str:
+    """Give the lock as text: equal locks give equal text."""
+    data = {"schema": SCHEMA, **asdict(lock)}
+    data["sources"] = {name: {k: v for k, v in pin.items() if v} for name, pin in data["sources"].items()}
+    return json.dumps(data, indent=2, sort_keys=True) + "\n"
+
+
+def load(content: bytes, path: str) -> Lock:
+    """Give the lock of this text; raise Stop where it is not one."""
+    try:
+        data: dict[str, Any] = json.loads(content)
+        if data["schema"] != SCHEMA:
+            raise fatal(
+                "lock-schema",
+                path,
+                f"has schema {data['schema']}; this tritonrepo reads {SCHEMA}",
+                "Upgrade tritonrepo.",
+            )
+        return Lock(
+            {name: Pin(**pin) for name, pin in data["sources"].items()},
+            {name: Index(**index) for name, index in data["indexes"].items()},
+            {name: Version(**version) for name, version in data["models"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise fatal(
+            "lock-syntax",
+            path,
+            f"is not a lock file: {error}",
+            "Restore it from version control; or delete it and build again, which counts versions from 1.",
+        ) from None

@@ -1,0 +1,164 @@
+"""Stack file text to nodes that know their place: YAML with the habits of version 1.2.
+
+`on`, `yes` and `26.07` stay the text that was typed; a duplicate key, a tab, a loop or a bomb of aliases is a fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from tritonrepo.diagnostics import Span, Stop, fatal
+
+MAX_BYTES = 1 << 20
+MAX_NODES = 50_000
+MAX_DEPTH = 60
+RULE = "stack-syntax"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value: the text as typed, and whether YAML 1.2 reads it as str, int, float, bool or null."""
+
+    at: Span
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list; `append` where it was tagged `!append`, to add to an earlier file's list instead of replacing it."""
+
+    at: Span
+    items: tuple[Node, ...]
+    append: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A mapping in the order typed: key → (place of the key, value)."""
+
+    at: Span
+    keys: dict[str, tuple[Span, Node]]
+
+
+Node = Scalar | Items | Keys
+
+
+class _Loader(yaml.SafeLoader):
+    """Resolves plain scalars as YAML 1.2's core schema does, not as 1.1."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  PyYAML reads it from the class
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""] if _tag == "null" else list(_first)
+    )
+
+
+def parse(content: bytes, path: str) -> Keys:
+    """Give the mapping at the top of a stack file; raise Stop with the place of what cannot be read."""
+    text = _decoded(content, path)
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        raise _syntax(error, path) from None
+    except yaml.YAMLError as error:
+        raise fatal(RULE, path, f"cannot be read as YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise fatal(RULE, path, f"nests deeper than {MAX_DEPTH} levels") from None
+    if root is None:
+        raise fatal(RULE, path, "is empty", "A stack file needs at least `name` and `models`.")
+    node = _Converter(path).convert(root, 0)
+    if not isinstance(node, Keys):
+        raise fatal(RULE, node.at, "a stack file is a mapping of keys", "It starts with `name: my-stack`.")
+    return node
+
+
+def _decoded(content: bytes, path: str) -> str:
+    if len(content) > MAX_BYTES:
+        raise fatal(
+            RULE, path, f"has {len(content):,} bytes; a stack file has at most {MAX_BYTES:,}", "Is it the right file?"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise fatal(RULE, Span(path, line), f"is not UTF-8 at byte {error.start}", "Save it as UTF-8 text.") from None
+
+
+def _syntax(error: yaml.MarkedYAMLError, path: str) -> Stop:
+    mark = error.problem_mark or error.context_mark
+    at = Span(path, mark.line + 1, mark.column + 1) if mark else Span(path)
+    problem = error.problem or "cannot be read as YAML"
+    if "'\\t'" in problem:
+        return fatal(RULE, at, "a tab cannot indent YAML", "Use spaces.")
+    return fatal(RULE, at, " ".join(filter(None, (error.context, problem))))
+
+
+class _Converter:
+    """Turns PyYAML's nodes into ours and counts them, so that aliases cannot multiply without end."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.left = MAX_NODES
+
+    def convert(self, node: Any, depth: int) -> Node:
+        at = self.span(node)
+        self.left -= 1
+        if self.left < 0:
+            raise fatal(RULE, at, f"expands to more than {MAX_NODES:,} values", "Do aliases (`*name`) multiply here?")
+        if depth > MAX_DEPTH:
+            raise fatal(RULE, at, f"nests deeper than {MAX_DEPTH} levels", "Does an alias contain itself?")
+        if isinstance(node, yaml.ScalarNode):
+            return Scalar(at, node.value, self.kind(node))
+        if isinstance(node, yaml.SequenceNode):
+            items = tuple(self.convert(item, depth + 1) for item in node.value)
+            return Items(at, items, append=self.tag(node, {"!append"}) == "!append")
+        self.tag(node, set())
+        return Keys(at, dict(self.pairs(node, depth)))
+
+    def pairs(self, node: Any, depth: int) -> Iterator[tuple[str, tuple[Span, Node]]]:
+        seen: dict[str, Span] = {}
+        for key, value in node.value:
+            at = self.span(key)
+            if not isinstance(key, yaml.ScalarNode):
+                raise fatal(RULE, at, "a key is a plain name")
+            if key.value in seen:
+                raise fatal(
+                    RULE,
+                    at,
+                    f'"{key.value}" is given twice',
+                    f"The first stands in line {seen[key.value].line}; keep one.",
+                )
+            seen[key.value] = at
+            yield key.value, (at, self.convert(value, depth + 1))
+
+    def kind(self, node: Any) -> str:
+        kind = node.tag.removeprefix("tag:yaml.org,2002:")
+        if kind not in {"str", "int", "float", "bool", "null"}:
+            raise fatal(
+                RULE, self.span(node), f"the tag {node.tag} has no meaning here", "The only tag is !append, on a list."
+            )
+        return str(kind)
+
+    def tag(self, node: Any, known: set[str]) -> str:
+        tag = str(node.tag)
+        if tag.startswith("!") and tag not in known:
+            raise fatal(
+                RULE, self.span(node), f"the tag {tag} has no meaning here", "The only tag is !append, on a list."
+            )
+        return tag
+
+    def span(self, node: Any) -> Span:
+        return Span(self.path, node.start_mark.line + 1, node.start_mark.column + 1)

@@ -1,0 +1,72 @@
+"""The JSON Schema of the stack file, made from the dataclasses that the loader reads by.
+
+Only keywords that draft-07 and 2020-12 share, so that editors' language servers use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from tritonrepo.spec import source, stack
+from tritonrepo.spec.load import hints
+
+TITLE = "tritonrepo stack file"
+VARIABLE = {"type": "string", "pattern": r"\$\{"}
+TEXTS: Mapping[Any, dict[str, Any]] = {
+    str: {"type": ["string", "number", "boolean"]},
+    bool: {"anyOf": [{"type": "boolean"}, VARIABLE]},
+    stack.Microseconds: {"type": "string", "pattern": r"^[0-9.]+ *(us|ms|s)$|\$\{"},
+    stack.Bytes: {"type": "string", "pattern": r"^[0-9.]+ *([KMGT]i?)?B$|\$\{"},
+    Any: {},
+    source.Source: {"type": "string"},
+}
+
+
+def schema() -> dict[str, Any]:
+    """Give the schema of a whole stack file as JSON data."""
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": TITLE}
+    return head | _record(stack.Stack)
+
+
+def _record(cls: Any) -> dict[str, Any]:
+    keys = [f for f in fields(cls) if f.name != "places"]
+    required = [f.name for f in keys if f.default is MISSING and f.default_factory is MISSING]
+    record: dict[str, Any] = {
+        "type": "object",
+        "description": (cls.__doc__ or "").strip(),
+        "properties": {f.name: _key(cls, f) for f in keys},
+        "additionalProperties": False,
+    }
+    return record | ({"required": required} if required else {})
+
+
+def _key(cls: Any, f: Any) -> dict[str, Any]:
+    value = _type(hints(cls)[f.name], f.metadata["minimum"])
+    value["description"] = f.metadata["doc"]
+    if isinstance(f.default, (str, int, bool)) and not (
+        isinstance(f.default, int) and "string" in str(value.get("type"))
+    ):
+        value["default"] = f.default
+    if f.metadata["example"]:
+        value["examples"] = [f.metadata["example"]]
+    return value
+
+
+def _type(hint: Any, minimum: int | None = None) -> dict[str, Any]:
+    if hint is stack.Model:
+        return {"type": "object", "required": ["role"], "anyOf": [_record(cls) for cls in get_args(stack.Model)]}
+    if is_dataclass(hint):
+        return _record(hint)
+    inner = get_args(hint)
+    containers: dict[Any, Callable[[], dict[str, Any]]] = {
+        tuple: lambda: {"type": "array", "items": _type(inner[0])},
+        Mapping: lambda: {"type": "object", "additionalProperties": _type(inner[1])},
+        Literal: lambda: {"enum": list(inner)},
+    }
+    if get_origin(hint) in containers:
+        return containers[get_origin(hint)]()
+    if hint is int:
+        return {"anyOf": [{"type": "integer"} | ({"minimum": minimum} if minimum is not None else {}), VARIABLE]}
+    return dict(TEXTS[hint])

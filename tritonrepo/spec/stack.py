@@ -1,0 +1,163 @@
+"""The stack file as frozen data. The dataclasses are the one place where a key, its type, default and meaning are said.
+
+The loader (`spec.load`), the JSON Schema (`spec.schema`) and the reference are made from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field
+from typing import Any, Literal, NewType
+
+from tritonrepo.diagnostics import Span
+from tritonrepo.spec.source import Source
+
+Microseconds = NewType("Microseconds", int)
+Bytes = NewType("Bytes", int)
+
+Places = Mapping[str, Span]
+"""Where each key of a value stands; the key "" is the value itself."""
+
+
+def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example: str = "") -> Any:
+    """Declare a key of the stack file: what it means, its default, and for numbers the least that is allowed."""
+    metadata = {"doc": doc, "minimum": minimum, "example": example}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def places() -> Any:
+    """Declare the field that keeps the positions; it is no key."""
+    return field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The server that the repository is built for."""
+
+    release: str = key("Triton container release, year.month", "26.07", example="26.07")
+    images: tuple[str, ...] = key(
+        "container images whose backends the server has; several mean an image that mixes them",
+        ("py3", "vllm-python-py3"),
+    )
+    arch: Literal["x86_64", "aarch64"] = key("processor of the server", "x86_64")
+    gpus: int = key("number of GPUs", 1, minimum=0)
+    gpu_memory: Bytes | None = key("memory of each GPU", None, example="80GiB")
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """How requests are joined to batches."""
+
+    max_batch_size: int = key("largest batch", 32, minimum=1)
+    preferred: tuple[int, ...] = key("batch sizes that are run at once when reached", ())
+    max_queue_delay: Microseconds = key("longest wait for others to join a batch", Microseconds(0), example="2ms")
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instances:
+    """How many copies of a model run, and where."""
+
+    count: int = key("copies, on each GPU or on the CPU", 1, minimum=1)
+    kind: Literal["auto", "cpu", "gpu"] = key("auto: on GPUs where the server has them, else on the CPU", "auto")
+    gpus: tuple[int, ...] = key("numbers of the GPUs; none means all", ())
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedder:
+    """A sentence encoder: `text` STRING[1] to `embedding` FP32[dimensions]."""
+
+    role: Literal["embedder"] = key("what the model does")
+    source: Source = key("the model's files: config.json, tokenizer.json, model.safetensors or model.onnx")
+    pooling: Literal["mean", "cls", "last"] | None = key(
+        "how token vectors become one; default: the model's own files", None
+    )
+    normalize: bool | None = key("scale vectors to length 1; default: the model's own files", None)
+    max_tokens: int | None = key("longer texts are cut; default: the model's own limit", None, minimum=2)
+    batching: Batching = key("how requests are joined to batches", Batching())
+    instances: Instances = key("copies of the ONNX model", Instances())
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retriever:
+    """An exact search: `embedding` FP32[dimensions] to `passages`, `ids` and `scores`, best first."""
+
+    role: Literal["retriever"] = key("what the model does")
+    index: str = key("directory of the search index, made by `tritonrepo index`", example="./index")
+    documents: str = key('JSON Lines files with "id" and "text", a pattern', example="./docs/*.jsonl")
+    embed_with: str = key("name of the embedder")
+    top_k: int = key("number of passages found", 4, minimum=1)
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generator:
+    """A language model that answers: the vLLM backend, and the step that writes its prompt."""
+
+    role: Literal["generator"] = key("what the model does")
+    engine: Literal["vllm"] = key("what runs the model", "vllm")
+    source: Source = key("the model on the hub")
+    weights: Literal["hub"] = key("hub: the server loads them from the hub by id and revision", "hub")
+    local: Source | None = key("GGUF file that gives the tokenizer, and that `serve` runs on a CPU", None)
+    args: Mapping[str, Any] = key("vLLM engine arguments, written to model.json", {})
+    sampling: Mapping[str, Any] = key("vLLM sampling parameters where a request gives none; max_tokens is 256", {})
+    places: Places = places()
+
+
+Model = Embedder | Retriever | Generator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """How query and passages become what the generator reads."""
+
+    file: str | None = key(
+        "Jinja template of the user's message; it is given `query` and `passages`", None, example="prompt.j2"
+    )
+    system: str | None = key("the system message", None)
+    max_context_tokens: int | None = key(
+        "most tokens of the whole prompt; default: what max_model_len leaves", None, minimum=64
+    )
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensemble:
+    """Models joined to one pipeline, asked with `query`."""
+
+    chain: tuple[str, ...] = key("names of the models, in the order of the data")
+    prompt: Prompt = key("for a chain with a generator", Prompt())
+    outputs: tuple[Literal["answer"], ...] | None = key("what the pipeline answers with a generator", None)
+    form: Literal["auto", "ensemble"] = key("how the pipeline is made", "auto")
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A whole stack file."""
+
+    name: str = key("name of the stack")
+    target: Target = key("the server that the repository is built for", Target())
+    models: Mapping[str, Model] = key("model name to model")
+    ensembles: Mapping[str, Ensemble] = key("pipeline name to pipeline", {})
+    places: Places = places()
+
+
+NOT_YET: dict[tuple[str, str], str] = {
+    ("role", "reranker"): "the role reranker",
+    ("role", "model"): "the role model",
+    ("engine", "openai"): "the engine openai",
+    ("engine", "pgvector"): "the engine pgvector",
+    ("form", "bls"): "the form bls",
+    ("weights", "repository"): "weights in the repository",
+    ("outputs", "sources"): "the output sources",
+}
+"""Key and value of what the design has and this version has not: refused as "not yet", never half-done."""
+
+NOT_YET_KEYS = {"smoke", "lora", "config", "backend", "platform", "dsn", "kind", "warmup", "ports"}
+"""Keys of the design that this version has not."""

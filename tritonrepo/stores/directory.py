@@ -1,0 +1,153 @@
+"""A directory of this machine as a Store: files appear whole, by rename, weights as links of the cache's."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tritonrepo.diagnostics import fatal
+from tritonrepo.stores.store import Capabilities, Conflict
+from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, on_disk
+
+STAGING = ".tritonrepo-staging"
+"""Where half-written files lie: beside the repository, never in it, so that no server sees one."""
+
+
+class DirectoryStore:
+    """The Store of a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def caps(self) -> Capabilities:
+        """Conditions and empty directories are both there."""
+        return Capabilities(conditions=True, directories=True)
+
+    def scan(self, prefix: str) -> Tree:
+        """Give everything under the prefix; raise Stop where the prefix is no directory or cannot be read."""
+        top = self.root / prefix
+        with _explained(top, "read"):
+            if not os.path.lexists(top):
+                return {}
+            if not top.is_dir():
+                raise fatal("store-access", str(top), "is not a directory", "Name the directory of a model repository.")
+            return dict(_entries(top, ""))
+
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+        """Write beside, then rename; the tag is the content's SHA-256."""
+        target = self.root / path
+        with _explained(target, "write"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self._staged(file) as staged:
+                if if_absent:
+                    try:
+                        os.link(staged, target)
+                    except FileExistsError:
+                        raise Conflict(path) from None
+                elif if_match is not None and _tag(target) != if_match:
+                    raise Conflict(path)
+                else:
+                    staged.replace(target)
+        return file.sha256
+
+    def delete(self, path: str) -> None:
+        """Remove a file and the directories that it leaves empty."""
+        target = self.root / path
+        with _explained(target, "delete"):
+            target.unlink(missing_ok=True)
+            for parent in target.parents:
+                if parent == self.root or any(parent.iterdir()):
+                    break
+                parent.rmdir()
+
+    @contextmanager
+    def _staged(self, file: File) -> Iterator[Path]:
+        """Give a path on the same file system that holds the content, and leave nothing behind."""
+        staging = self.root / STAGING
+        staging.mkdir(exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=staging)
+        os.close(handle)
+        staged = Path(name)
+        try:
+            if not _linked(file, staged):
+                with staged.open("wb") as stream:
+                    stream.writelines(file.chunks())
+                staged.chmod(0o644)
+            yield staged
+        finally:
+            staged.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what killed runs left half-written."""
+        shutil.rmtree(self.root / STAGING, ignore_errors=True)
+
+
+def _linked(file: File, staged: Path) -> bool:
+    """Hard-link a file that nobody may write to (the cache's), so that weights lie on the disk once."""
+    if file.path is None or file.path.stat().st_mode & 0o222:
+        return False
+    try:
+        staged.unlink()
+        os.link(file.path, staged)
+    except OSError:  # another file system, or one without links
+        return False
+    return True
+
+
+def _tag(path: Path) -> str | None:
+    return on_disk(path, path.stat().st_size).sha256 if path.exists() else None
+
+
+def _entries(directory: Path, prefix: str) -> Iterator[tuple[str, Entry]]:
+    with os.scandir(directory) as scan:
+        items = sorted(scan, key=lambda item: os.fsencode(item.name))
+    if not items and prefix:
+        yield prefix.rstrip("/"), Directory()
+    for item in items:
+        path = prefix + item.name
+        if item.is_dir(follow_symlinks=False):
+            if item.name != "__pycache__":
+                yield from _entries(Path(item.path), path + "/")
+        else:
+            yield path, _leaf(item)
+
+
+def _leaf(item: os.DirEntry[str]) -> Entry:
+    path = Path(item.path)
+    try:
+        status = item.stat()
+    except OSError as error:
+        lost = isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP
+        return Unreadable.DANGLING if lost else Unreadable.FORBIDDEN
+    if stat.S_ISREG(status.st_mode):
+        return on_disk(path, status.st_size) if os.access(path, os.R_OK) else Unreadable.FORBIDDEN
+    if stat.S_ISDIR(status.st_mode):
+        return Link(str(path.readlink()))
+    return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(
+        stat.S_IFMT(status.st_mode), Unreadable.DEVICE
+    )
+
+
+@contextmanager
+def _explained(path: Path, verb: str) -> Iterator[None]:
+    """Turn what the operating system refuses into one message that names the path."""
+    try:
+        yield
+    except OSError as error:
+        hints = {
+            errno.EACCES: "Grant this user access, or choose another directory.",
+            errno.EROFS: "Choose a directory on a file system that can be written.",
+            errno.ENOSPC: "Free some space; what was written whole stays, and the next run goes on from there.",
+            errno.EDQUOT: "Free some of this user's quota; the next run goes on from there.",
+            errno.ENOTDIR: "A file stands where a directory is needed; move it away.",
+            errno.EISDIR: "A directory stands where a file is needed; move it away.",
+        }
+        reason = error.strerror or str(error)
+        raise fatal("store-access", str(path), f"cannot {verb}: {reason}", hints.get(error.errno or 0, "")) from error

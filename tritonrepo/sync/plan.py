@@ -1,0 +1,129 @@
+"""From what lies in a store to what a tree says: a Plan, made before anything is written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.tree import Directory, File, Tree, files, in_order
+
+CONFIG = "config.pbtxt"
+
+
+class Phase(IntEnum):
+    """In this order, each finished before the next begins.
+
+    A directory that nobody serves needs no gate, expand or switch.
+    """
+
+    CLAIM = 0  # the record names all that this plan will have written, so that a killed run's files are known as ours
+    GATE = 1  # a new model's config that names no existing version
+    FILES = 2  # new version directories
+    EXPAND = 3  # configs that name the old and the new version
+    SWITCH = 4  # configs of pipelines that pin the new one
+    CONTRACT = 5  # configs that name the new version only
+    PRUNE = 6  # deletions
+    CLOSE = 7  # the record names what is there
+
+
+class Put(NamedTuple):
+    """Write a file; the reason is what `--dry-run` prints."""
+
+    phase: Phase
+    path: str
+    file: File
+    reason: str
+
+
+class Delete(NamedTuple):
+    """Remove a file."""
+
+    phase: Phase
+    path: str
+    reason: str
+
+
+Action = Put | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions sorted by phase, then path; what stands in the way; what is left alone."""
+
+    actions: tuple[Action, ...]
+    conflicts: tuple[Diagnostic, ...] = ()
+    foreign: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.actions)
+
+
+def plan(want: Tree, have: Tree, ours: Mapping[str, str], where: str) -> Plan:
+    """Give the way from `have` to `want` for a directory that nobody serves.
+
+    `ours` is what earlier runs wrote, path → SHA-256: of it, files that `want` has no more are deleted; files of others
+    are left alone and named, and one that stands where a file must go is a conflict. `where` names the directory.
+    """
+    puts = tuple(
+        Put(Phase.CONTRACT if _is_config(path) else Phase.FILES, path, file, "changed" if path in have else "new")
+        for path, file in files(want).items()
+        if not _same(file, have.get(path))
+    )
+    gone = tuple(
+        Delete(Phase.PRUNE, path, "not in the stack")
+        for path, entry in in_order(have)
+        if path in ours and path not in want and isinstance(entry, File)
+    )
+    conflicts = (*_occupied(want, have, ours, where), *_blocked(want, have, where))
+    foreign = tuple(path for path, _ in in_order(have) if path not in want and path not in ours)
+    return Plan(tuple(sorted((*puts, *gone), key=in_phase_order)), conflicts, foreign)
+
+
+def in_phase_order(action: Action) -> tuple[Phase, bytes]:
+    """Give the key that actions sort by."""
+    return action.phase, action.path.encode("utf-8", "surrogateescape")
+
+
+def _is_config(path: str) -> bool:
+    return path.count("/") == 1 and path.endswith("/" + CONFIG)
+
+
+def _same(file: File, entry: object) -> bool:
+    return isinstance(entry, File) and entry.size == file.size and entry.sha256 == file.sha256
+
+
+def _occupied(want: Tree, have: Tree, ours: Mapping[str, str], where: str) -> list[Diagnostic]:
+    """Files of somebody else that a file of ours would overwrite."""
+    return [
+        Diagnostic(
+            "plan-foreign-file",
+            Severity.FATAL,
+            Span(f"{where}/{path}"),
+            "was not written by tritonrepo, and this build needs its place",
+            "Move it away, or build into another directory with -o.",
+        )
+        for path, file in files(want).items()
+        if path in have and path not in ours and not _same(file, have[path])
+    ]
+
+
+def _blocked(want: Tree, have: Tree, where: str) -> list[Diagnostic]:
+    """Directories where a file must go, and files where a directory must go."""
+    tops = {path.rsplit("/", depth)[0] for path in want for depth in range(1, path.count("/") + 1)}
+    inside = {path.rsplit("/", depth)[0] for path in have for depth in range(1, path.count("/") + 1)}
+    blocked = [path for path, entry in have.items() if path in tops and not isinstance(entry, Directory)]
+    blocked += [path for path in want if path in inside]
+    return [
+        Diagnostic(
+            "plan-blocked",
+            Severity.FATAL,
+            Span(f"{where}/{path}"),
+            "stands where this build needs something else",
+            "Move it away.",
+        )
+        for path in sorted(blocked)
+    ]
