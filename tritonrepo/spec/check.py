@@ -125,6 +125,11 @@ def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
             )
         if not missing:
             yield from _chain(name, ensemble, stack)
+        for generator in [member for member in ensemble.chain if isinstance(stack.models.get(member), Generator)]:
+            first = next(other for other, value in stack.ensembles.items() if generator in value.chain)
+            if first != name:
+                hint = "Its prompt step has one template: declare a second generator."
+                yield _wrong(ensemble.places, "chain", f'"{generator}" stands in "{first}" already', hint)
 
 
 def _chain(name: str, ensemble: Ensemble, stack: Stack) -> Iterator[Diagnostic]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.stores.store import Capabilities, Conflict
-from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, on_disk
+from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, in_order, on_disk
 
 STAGING = ".tritonrepo-staging"
 """Where half-written files lie: beside the repository, never in it, so that no server sees one."""
@@ -38,7 +38,7 @@ class DirectoryStore:
                 return {}
             if not top.is_dir():
                 raise fatal("store-access", str(top), "is not a directory", "Name the directory of a model repository.")
-            return dict(_entries(top, ""))
+            return dict(in_order(dict(_entries(top, ""))))
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
         """Write beside, then rename; the tag is the content's SHA-256."""
@@ -63,9 +63,10 @@ class DirectoryStore:
         with _explained(target, "delete"):
             target.unlink(missing_ok=True)
             for parent in target.parents:
-                if parent == self.root or any(parent.iterdir()):
+                if parent == self.root or (parent.exists() and any(parent.iterdir())):
                     break
-                parent.rmdir()
+                if parent.exists():
+                    parent.rmdir()
 
     @contextmanager
     def _staged(self, file: File) -> Iterator[Path]:

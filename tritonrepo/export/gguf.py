@@ -1,0 +1,83 @@
+"""A GGUF file → what a server needs to chat with its model: tokenizer, template, special tokens, context length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonrepo.diagnostics import fatal
+from tritonrepo.export import bpe
+from tritonrepo.export.container import Container, read
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFormat:
+    """How text becomes the model's tokens and back.
+
+    `tokenizer_json` is what the `tokenizers` library loads; it adds no BOS by itself. `chat_template` and `bos_token`
+    are "" where the file has none; `special_tokens` are texts that a prompt must not smuggle in; `context_length`
+    counts tokens.
+    """
+
+    tokenizer_json: bytes
+    chat_template: str
+    bos_token: str
+    eos_token: str
+    adds_bos: bool
+    special_tokens: tuple[str, ...]
+    context_length: int
+
+
+def chat_format(path: Path) -> ChatFormat:
+    """Read the chat format of a GGUF file; Stop when it is no GGUF or its tokenizer is none that is written here."""
+    return of_container(read(path))
+
+
+def of_container(container: Container) -> ChatFormat:
+    """Give the chat format of a GGUF file whose header is read already."""
+    vocabulary = bpe.vocabulary(container)
+    template = container.metadata.get("tokenizer.chat_template", "")
+    bos = bos_token_id(container)
+    return ChatFormat(
+        tokenizer_json=bpe.tokenizer_json(container, vocabulary),
+        chat_template=template if isinstance(template, str) else "",
+        bos_token="" if bos is None else token(container, vocabulary, bos),
+        eos_token=token(container, vocabulary, eos_token_ids(container)[0]),
+        adds_bos=adds_bos(container),
+        special_tokens=tuple(vocabulary.tokens[at] for at in vocabulary.special),
+        context_length=container.whole(f"{container.text('general.architecture')}.context_length"),
+    )
+
+
+def token(container: Container, vocabulary: bpe.Vocabulary, number: int) -> str:
+    """Give the text of a token's id; Stop when the vocabulary has no such id."""
+    if number < len(vocabulary.tokens):
+        return vocabulary.tokens[number]
+    raise fatal(
+        "gguf-metadata",
+        str(container.path),
+        f"token id {number} is outside the vocabulary of {len(vocabulary.tokens)}",
+        "Name another GGUF file.",
+    )
+
+
+def bos_token_id(container: Container) -> int | None:
+    """Give the id of the token that begins a text, None where the file names none."""
+    key = "tokenizer.ggml.bos_token_id"
+    return container.whole(key) if key in container.metadata else None
+
+
+def eos_token_ids(container: Container) -> list[int]:
+    """Give the ids that end a generation, the file's EOS first, then its end of turn and end of message."""
+    names = [f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot", "eom")]
+    return list(
+        dict.fromkeys(container.whole(name) for name in names if name in container.metadata or name == names[0])
+    )
+
+
+def adds_bos(container: Container) -> bool:
+    """Tell whether a prompt begins with BOS.
+
+    Absent means no (llama.cpp, src/llama-vocab.cpp: BPE with the pre-tokenizers that are written here).
+    """
+    return container.metadata.get("tokenizer.ggml.add_bos_token", False) is True and bos_token_id(container) is not None

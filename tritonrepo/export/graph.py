@@ -1,0 +1,101 @@
+"""The ONNX graph that an exporter fills, node by node, and its bytes: equal input gives equal bytes.
+
+Opset 17 and IR 8 are what ONNX Runtime 1.12 and all later ones read (onnxruntime, docs/Versioning.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tritonrepo.diagnostics import fatal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Attribute = int | float | str | list[int]
+
+OPSET = 17
+IR_VERSION = 8
+CONTRIB = "com.microsoft"
+LARGEST_BYTES = 2**31 - 1
+"""Protobuf writes no message of 2 GiB or more, and one file is what an object store replaces at once."""
+
+
+class Tensor(NamedTuple):
+    """An input or output of a graph: ONNX element type's name, and dims, where a name stands for any size."""
+
+    name: str
+    element: str
+    dims: Sequence[str | int]
+
+
+class Graph:
+    """Nodes and constants in the order in which they were added, each with a name that follows from that order."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+        self.nbytes = 0
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        """Keep a constant under this name, once, and give the name."""
+        from onnx import numpy_helper
+
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(value, name)
+            self.nbytes += value.nbytes
+        return name
+
+    def integers(self, *values: int) -> str:
+        """Keep an INT64 vector, such as axes or a shape, and give its name."""
+        import numpy as np
+
+        return self.constant("i64_" + "_".join(map(str, values)), np.array(values, np.int64))
+
+    def scalar(self, name: str, value: float) -> str:
+        """Keep an FP32 scalar and give its name."""
+        import numpy as np
+
+        return self.constant(name, np.array(value, np.float32))
+
+    def add(self, operator: str, *inputs: str, **attributes: Attribute) -> str:
+        """Add a node of the standard operators with one output and give the output's name."""
+        output = f"{operator}_{len(self.nodes)}"
+        self.add_named(operator, inputs, [output], **attributes)
+        return output
+
+    def add_named(self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Attribute) -> None:
+        """Add a node whose outputs have these names; `domain` among the attributes is the operator's domain."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(operator, inputs, outputs, f"{operator}_{len(self.nodes)}", **attributes))
+
+    def serialized(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], at: str) -> bytes:
+        """Give the bytes of the model; `at` is the place of the diagnostic when they are too many for one file."""
+        from onnx import TensorProto, helper
+
+        def declared(tensors: Sequence[Tensor]) -> list[Any]:
+            return [helper.make_tensor_value_info(t.name, getattr(TensorProto, t.element), t.dims) for t in tensors]
+
+        if self.nbytes > LARGEST_BYTES:
+            raise fatal(
+                "export-too-large",
+                at,
+                f"the weights take {self.nbytes:,} bytes in ONNX, and one file holds {LARGEST_BYTES:,}",
+                "Choose a smaller model, or export it with external data yourself and name the ONNX file.",
+            )
+        graph = helper.make_graph(
+            self.nodes, "tritonrepo", declared(inputs), declared(outputs), list(self.constants.values())
+        )
+        model = helper.make_model(
+            graph,
+            ir_version=IR_VERSION,
+            producer_name="tritonrepo",
+            opset_imports=[helper.make_opsetid(domain, version) for domain, version in self._opsets().items()],
+        )
+        return bytes(model.SerializeToString(deterministic=True))
+
+    def _opsets(self) -> Mapping[str, int]:
+        """Give the versions of the operator sets in use; Microsoft's is named only where a node needs it."""
+        return {"": OPSET} | ({CONTRIB: 1} if any(node.domain == CONTRIB for node in self.nodes) else {})
