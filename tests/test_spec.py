@@ -270,7 +270,7 @@ REFUSED = [
 @pytest.mark.parametrize("case", REFUSED)
 def test_the_schema_refuses_what_the_loader_refuses(case: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load(BAD[case][0]), schema())
+        jsonschema.validate(yaml.safe_load(str(BAD[case][0])), schema())
 
 
 def test_a_lock_survives_its_text() -> None:

@@ -1,0 +1,64 @@
+"""`tritonrepo serve`: the real Triton core on this machine's CPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli.serving import Options, banner, options, read_record, serve, urls, watch
+from tritonrepo.server.launch import Mode
+from tritonrepo.server.ports import Ports
+from tritonrepo.sources.cache import Cache, default_root
+
+EPILOG = f"""\b
+Examples:
+  tritonrepo serve model_repository
+  tritonrepo serve /srv/models --http-port 0 --grpc-port 0 --metrics-port 0
+  tritonrepo serve model_repository --poll 2 --llm-engine script
+
+{EXIT_CODES}"""
+
+
+@click.command(epilog=EPILOG, short_help="Run the real Triton core on this machine's CPU.")
+@click.argument("repository", type=click.Path(path_type=Path))
+@click.option("--poll", type=click.IntRange(1), metavar="SECONDS", help="Look for changes again and again.")
+@click.option("--explicit", is_flag=True, help="Load models only when a client asks for it.")
+@options
+def command(
+    repository: Path,
+    *,
+    poll: int | None,
+    explicit: bool,
+    http_port: int | None,
+    grpc_port: int | None,
+    metrics_port: int | None,
+    runtime: Path | None,
+    llm_engine: str,
+    deadline: float,
+) -> int:
+    """Serve a model repository with Triton's own server, without Docker, GPU or root.
+
+    Backends that the CPU server lacks run as stand-ins with the same contract, and are named. The URLs go to stdout
+    once every model is loaded; Ctrl-C ends everything.
+    """
+    if poll and explicit:
+        raise click.UsageError("--poll and --explicit exclude each other: Triton has one model control mode")
+    mode = Mode.POLL if poll else Mode.EXPLICIT if explicit else Mode.ONCE
+    ports = Ports(
+        *(
+            default if port is None else port
+            for port, default in zip((http_port, grpc_port, metrics_port), (8000, 8001, 8002), strict=True)
+        )
+    )
+    record = read_record(repository)
+    chosen = Options(ports, runtime, llm_engine, deadline, mode, poll or 5)
+    with serve(repository, record, Path.cwd(), Cache(default_root(os.environ)), chosen) as server:
+        for line in banner(server, record, llm_engine):
+            click.echo(line, err=True)
+        for fault in server.unavailable:
+            click.echo(str(fault), err=True)
+        click.echo("\n".join(urls(server)))
+        return watch(server)

@@ -1,0 +1,91 @@
+"""`tritonrepo up`: from a stack file to a running, answering server in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli.asking import ask, pipelines
+from tritonrepo.cli.building import carry_out, prepare
+from tritonrepo.cli.indexes import make, missing
+from tritonrepo.cli.serving import Options, banner, options, serve, urls, watch
+from tritonrepo.cli.stack import Loaded, load, write_lock
+from tritonrepo.server.ports import Ports
+
+EPILOG = f"""\b
+Examples:
+  tritonrepo up examples/models/rag
+  tritonrepo up examples/models/rag --ask "How do I roll a model back?"
+  tritonrepo up examples/models/rag --llm-engine script --http-port 0
+
+{EXIT_CODES}"""
+
+
+@click.command(epilog=EPILOG, short_help="Build a stack, serve it and ask it.")
+@click.argument("stack", type=click.Path(path_type=Path), default=Path())
+@click.option("--ask", "question", metavar="TEXT", help="Ask this, print the answer as it comes, and end.")
+@click.option(
+    "-o",
+    "out",
+    type=click.Path(path_type=Path),
+    default=Path("model_repository"),
+    help="Directory of the model repository.",
+)
+@options
+def command(
+    stack: Path,
+    *,
+    question: str | None,
+    out: Path,
+    http_port: int | None,
+    grpc_port: int | None,
+    metrics_port: int | None,
+    runtime: Path | None,
+    llm_engine: str,
+    deadline: float,
+) -> int:
+    """Make the index where it is missing, build, serve on the CPU, and stay up with URLs and a curl line.
+
+    STACK is a stack file or its directory. With --ask, sources go to stderr, the answer is streamed to stdout, and
+    everything ends; the ports are then any free ones.
+    """
+    loaded = _indexed(load([stack]))
+    names = pipelines(loaded.stack, needed=question is not None)
+    prepared = prepare(loaded, out)
+    for warning in prepared.warnings:
+        click.echo(str(warning), err=True)
+    carry_out(prepared, loaded)
+    click.echo(
+        f"{out}: {len(prepared.plan.actions)} files written" if prepared.plan else f"{out}: up to date", err=True
+    )
+    usual = (0, 0, 0) if question is not None else (8000, 8001, 8002)
+    ports = Ports(
+        *(
+            default if port is None else port
+            for port, default in zip((http_port, grpc_port, metrics_port), usual, strict=True)
+        )
+    )
+    chosen = Options(ports, runtime, llm_engine, deadline)
+    with serve(out, prepared.record, loaded.lock_path.parent, loaded.cache, chosen) as server:
+        for line in banner(server, prepared.record, llm_engine):
+            click.echo(line, err=True)
+        if question is not None:
+            return ask(server.http, names, question)
+        click.echo("\n".join(urls(server)))
+        if names.answer:
+            body = '{"query": "…", "stream": true}'
+            click.echo(f"ask it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
+        return watch(server)
+
+
+def _indexed(loaded: Loaded) -> Loaded:
+    """Make the indexes that are missing."""
+    if not list(missing(loaded)):
+        return loaded
+    made, lock = make(loaded, None)
+    write_lock(loaded, lock)
+    for index in made:
+        click.echo(f"{index.name}: {index.place} holds {index.passages} passages", err=True)
+    return loaded._replace(lock=lock)

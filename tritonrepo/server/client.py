@@ -1,0 +1,154 @@
+"""A small client of Triton's HTTP protocol, by the standard library: health, index, metadata, generate and its stream.
+
+Source of the paths and forms: Triton's docs/protocol (extension_generate.md, extension_model_repository.md) and the
+KServe v2 protocol; the answers to faults were seen from Triton 24.10.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from tritonrepo.diagnostics import Stop, failure, fatal
+
+JSON = {"Content-Type": "application/json"}
+
+
+class ModelState(NamedTuple):
+    """A version of a model in the repository index; state and version are empty for a model that was never loaded."""
+
+    name: str
+    version: str = ""
+    state: str = ""
+    reason: str = ""
+
+
+class Client:
+    """Talks to one server. `timeout_s` is the longest silence: of a connect, an answer, a gap between tokens."""
+
+    def __init__(self, url: str, timeout_s: float = 60) -> None:
+        self.url = url if "://" in url else f"http://{url}"
+        self.timeout_s = timeout_s
+        parts = urlsplit(self.url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1:
+            raise fatal("server-url", url, "this is not the URL of a server", "Write it as http://HOST:PORT")
+        self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._place = (parts.hostname, port)
+        self._path = parts.path.rstrip("/")
+
+    def live(self) -> bool:
+        """Tell whether the server has started; 24.10 says no when it could not read its repository at all."""
+        return self._status("/v2/health/live")
+
+    def ready(self) -> bool:
+        """Tell whether the server says it is ready, which proves no model (a dead stub stays ready)."""
+        return self._status("/v2/health/ready")
+
+    def index(self) -> list[ModelState]:
+        """Give every model of the server's repositories, one entry a version, in the server's order."""
+        models = self._json("POST", "/v2/repository/index", {})
+        return [ModelState(*(str(model.get(field, "")) for field in ModelState._fields)) for model in models]
+
+    def metadata(self, model: str) -> dict[str, Any]:
+        """Give a model's metadata: name, versions, platform, inputs, outputs."""
+        found = self._json("GET", f"/v2/models/{quote(model, safe='')}")
+        return dict(found)
+
+    def config(self, model: str) -> dict[str, Any]:
+        """Give the config that a model is served with, completed, as the JSON form of ModelConfig."""
+        found = self._json("GET", f"/v2/models/{quote(model, safe='')}/config")
+        return dict(found)
+
+    def generate(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a model's one answer to inputs given by name."""
+        found = self._json("POST", f"/v2/models/{quote(model, safe='')}/generate", inputs)
+        return dict(found)
+
+    def stream(self, model: str, inputs: Mapping[str, Any]) -> Generator[dict[str, Any]]:
+        """Give a model's answers as they come; closing the iterator closes the connection."""
+        with self._asked("POST", f"/v2/models/{quote(model, safe='')}/generate_stream", inputs) as response:
+            for event in events(response):
+                answer = self._parsed(event)
+                if "error" in answer:
+                    raise failure("server-refused", self.url, f"{model}: {answer['error']}")
+                yield answer
+            if response.status >= 400:  # noqa: PLR2004  an answer with an error status that says no error
+                raise failure("server-refused", self.url, f"{model}: the answer is HTTP {response.status}")
+
+    def _status(self, path: str) -> bool:
+        with self._asked("GET", path) as response:
+            return response.status == 200  # noqa: PLR2004  HTTP's OK
+
+    def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  JSON
+        with self._asked(method, path, body) as response:
+            text = response.read()
+        answer = self._parsed(text)
+        if response.status != 200:  # noqa: PLR2004
+            said = answer.get("error") if isinstance(answer, dict) else None
+            raise failure("server-refused", self.url, f"{path}: {said or f'HTTP {response.status}'}")
+        return answer
+
+    def _parsed(self, text: bytes) -> Any:  # noqa: ANN401  JSON
+        try:
+            return json.loads(text)
+        except ValueError:
+            shown = text[:200].decode("utf-8", "replace") or "an empty answer"
+            hint = "Is this a Triton server's HTTP port? 8000 is its usual one"
+            raise failure("server-answer", self.url, f"the answer is not JSON: {shown}", hint) from None
+
+    @contextmanager
+    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Iterator[HTTPResponse]:
+        connection = self._kind(*self._place, timeout=self.timeout_s)
+        connected = False
+        try:
+            connection.connect()
+            connected = True
+            connection.request(method, self._path + path, None if body is None else json.dumps(body), JSON)
+            with connection.getresponse() as response:
+                yield response
+        except (OSError, HTTPException) as error:
+            raise self._broken(error, connected=connected) from error
+        finally:
+            connection.close()
+
+    def _broken(self, error: OSError | HTTPException, *, connected: bool) -> Stop:
+        if isinstance(error, TimeoutError):
+            hint = "Is it loading, or overloaded? Its log says more"
+            return fatal("server-unreachable", self.url, f"the server was silent for {self.timeout_s:g} s", hint)
+        if not connected:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            return fatal(
+                "server-unreachable",
+                self.url,
+                f"the server cannot be reached: {why}",
+                "Is it running, and on this port?",
+            )
+        why = str(error) or type(error).__name__
+        return failure(
+            "server-answer", self.url, f"the connection broke off before the answer's end: {why}", "Look into its log"
+        )
+
+
+def events(response: HTTPResponse) -> Iterator[bytes]:
+    """Give the data of server-sent events as they come; a body that is none of them is given as one.
+
+    `read1` gives what is there: `read` would wait for more, and `readline` takes a broken chunked body for a whole one.
+    """
+    other, rest = b"", b""
+    while got := response.read1(1 << 16):
+        *lines, rest = (rest + got).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line.removeprefix(b"data:").strip()
+            else:
+                other += line
+    if other := (other + rest).strip():
+        yield other.removeprefix(b"data:")

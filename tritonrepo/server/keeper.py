@@ -1,0 +1,179 @@
+"""Keeps one server: starts it, and ends it with all it leaves behind when its own standard input closes.
+
+A script, run as `python -I -S keeper.py` in a session of its own by `leash.Leash`. That pipe closes however its owner
+ends, by kill -9 too, so that nothing has to be cleaned up by a process that may be dead. It owns the temporary
+directory, adopts every orphan (the stubs of a server that died, an engine's workers, also those with sessions of
+their own) and removes the stubs' shared memory.
+
+Speaks in JSON lines: says {"home": directory}; hears one order {"argv", "env", "log", "grace_s"}; says {"pid": server};
+hears "ready", after which the end is an orderly one: SIGTERM first. A file `exited` in home holds the exit code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+LEASH = 0
+CALLS_OFF = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where the stubs' regions are, not a place of ours
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+KILLED_S = 10
+
+
+def main() -> None:
+    """Keep one server to its end."""
+    wake = listen()
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        home = Path(tempfile.mkdtemp(prefix="tritonrepo-"))
+    except OSError as error:
+        say({"error": f"no temporary directory can be made: {error}"})
+        return
+    try:
+        keep(home, wake)
+    except BrokenPipeError:
+        pass  # its owner is gone, which is the same as a closed leash
+    finally:
+        end_all()
+        for region in SHARED_MEMORY.glob(home.name + "*"):
+            region.unlink(missing_ok=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def listen() -> int:
+    """Give the descriptor that tells of signals, one byte each."""
+    wake, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, *CALLS_OFF):
+        signal.signal(number, lambda *_: None)
+    return wake
+
+
+def say(value: dict[str, Any]) -> None:
+    """Tell the owner."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def keep(home: Path, wake: int) -> None:
+    """Take the order, start the server, and come back when it is to end or has had its time for an orderly end."""
+    say({"home": str(home)})
+    heard = b""
+    while b"\n" not in heard:
+        got = hear(wake)
+        if called_off(got, wake):
+            return
+        heard += got.get(LEASH, b"")
+    line, _, heard = heard.partition(b"\n")
+    order = json.loads(line)
+    server = spawn(order)
+    say({"pid": server})
+    running = True
+    got = {}
+    while not called_off(got, wake):
+        got = hear(wake)
+        heard += got.get(LEASH, b"")
+        running = running and not ended(server, home)
+    if running and b"ready" in heard:
+        end_orderly(server, home, wake, order["grace_s"])
+
+
+def hear(wake: int, timeout_s: float | None = None) -> dict[int, bytes]:
+    """Give what the leash and the signals say, as soon as one of them does; nothing after the time."""
+    ready, _, _ = select.select([LEASH, wake], [], [], timeout_s)
+    return {descriptor: os.read(descriptor, 1 << 16) for descriptor in ready}
+
+
+def called_off(got: dict[int, bytes], wake: int) -> bool:
+    """Tell whether the leash is closed or a signal asks for the end."""
+    return got.get(LEASH) == b"" or any(number in got.get(wake, b"") for number in CALLS_OFF)
+
+
+def spawn(order: dict[str, Any]) -> int:
+    """Start the server with both its outputs in the log; it dies with this process, should that be killed."""
+    keeper = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for descriptor in (1, 2):
+            os.dup2(log, descriptor)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), LEASH)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and an ignored signal outlives exec
+            signal.signal(number, signal.SIG_DFL)
+        if os.getppid() == keeper:
+            os.execve(order["argv"][0], order["argv"], order["env"])  # noqa: S606  no shell is wanted
+    except OSError as error:
+        os.write(2, f"error: {order['argv'][0]} cannot be started: {error}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def ended(server: int, home: Path) -> bool:
+    """Reap what has ended; when the server is among it, end what it left, note its exit code and tell so."""
+    with suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            if found[0] == server:
+                end_all()
+                beside = home / "exited.new"
+                beside.write_text(str(os.waitstatus_to_exitcode(found[1])), encoding="ascii")
+                beside.rename(home / "exited")
+                return True
+    return False
+
+
+def end_orderly(server: int, home: Path, wake: int, grace_s: float) -> None:
+    """Ask the server to end and wait for that, at most the time given."""
+    deadline = time.monotonic() + grace_s
+    with suppress(ProcessLookupError):
+        os.kill(server, signal.SIGTERM)
+    while not ended(server, home) and (left := deadline - time.monotonic()) > 0:
+        if select.select([wake], [], [], left)[0]:
+            os.read(wake, 1 << 16)
+
+
+def end_all() -> None:
+    """Kill every descendant and reap it; orphans come to this process, so that none gets away."""
+    deadline = time.monotonic() + KILLED_S
+    while (family := descendants(os.getpid())) and time.monotonic() < deadline:
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.005)
+
+
+def descendants(ancestor: int) -> list[int]:
+    """Give the processes below this one, zombies too, by /proc."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # pid (name) state parent …; the name may hold blanks and parentheses
+            parent = int(stat.read_bytes().rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found: list[int] = []
+    level = [ancestor]
+    while level:
+        level = [child for parent in level for child in children.get(parent, [])]
+        found += level
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""What a start is asked for, and the command line and environment that this makes for the server."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from tritonrepo.server.ports import HOST, Ports
+from tritonrepo.server.runtime import Runtime
+
+REMOTE = re.compile(r"(s3|gs|as)://")
+ANY_PORTS = Ports()
+
+
+class Mode(StrEnum):
+    """When the server looks at its repository: at start alone, again and again, or when told to."""
+
+    ONCE = "none"
+    POLL = "poll"
+    EXPLICIT = "explicit"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What is to be started, and how."""
+
+    repository: Path | str
+    runtime: Runtime
+    ports: Ports = ANY_PORTS
+    mode: Mode = Mode.ONCE
+    poll_s: int = 5
+    auto_complete: bool = False
+    backends: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    deadline_s: float = 120
+    exit_timeout_s: int = 15
+    extra_args: Sequence[str] = ()
+
+    @property
+    def remote(self) -> bool:
+        """Whether the server reads the repository from a bucket by itself."""
+        return bool(REMOTE.match(str(self.repository)))
+
+    @property
+    def copied(self) -> bool:
+        """Whether a private copy is served; where changes are to be seen, the directory itself is."""
+        return not self.remote and self.mode is Mode.ONCE
+
+
+def copy_path(home: Path) -> Path:
+    """Give where the private copy of the repository is."""
+    return home / "repository"
+
+
+def backends_path(home: Path) -> Path:
+    """Give where the server's backends are."""
+    return home / "backends"
+
+
+def log_path(home: Path) -> Path:
+    """Give where the server's log is."""
+    return home / "server.log"
+
+
+def arguments(launch: Launch, ports: Ports, home: Path) -> list[str]:
+    """Give the server's command line. Relaxed readiness and exit let it come up, and say why, whatever a model does."""
+    served = str(launch.repository) if launch.remote else str(Path(launch.repository).absolute())
+    if launch.copied:
+        served = str(copy_path(home))
+    listening = [
+        flag for name, port in ports._asdict().items() for flag in (f"--{name}-address={HOST}", f"--{name}-port={port}")
+    ]
+    return [
+        str(launch.runtime.server),
+        f"--model-repository={served}",
+        f"--backend-directory={backends_path(home)}",
+        f"--backend-config=python,shm-region-prefix-name={home.name}-",  # Python-based backends take it from there
+        *listening,
+        "--allow-metrics=true",
+        "--strict-readiness=false",
+        "--exit-on-error=false",
+        f"--exit-timeout-secs={launch.exit_timeout_s}",
+        f"--model-load-thread-count={max(4, os.cpu_count() or 1)}",
+        f"--model-control-mode={launch.mode}",
+        *([f"--repository-poll-secs={launch.poll_s}"] if launch.mode is Mode.POLL else []),
+        *([] if launch.auto_complete else ["--disable-auto-complete-config"]),
+        *launch.extra_args,
+    ]
+
+
+def environment(launch: Launch, home: Path) -> dict[str, str]:
+    """Give the server's environment: ours, the wheel's libraries, the interpreter first on PATH, downloads below home.
+
+    A killed server leaves the copies of bucket models that it made (seen on 24.10: `folderXXXXXX` in /tmp).
+    """
+    library_path = [*map(str, launch.runtime.library_path), os.environ.get("LD_LIBRARY_PATH", "")]
+    downloads = {f"TRITON_{cloud}_MOUNT_DIRECTORY": str(home) for cloud in ("AWS", "GCS", "AZURE")}
+    return {
+        **downloads,
+        **os.environ,
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, library_path)),
+        "PATH": os.pathsep.join([str(launch.runtime.python.parent), os.environ.get("PATH", os.defpath)]),
+        **launch.environment,
+    }

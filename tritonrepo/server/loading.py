@@ -1,0 +1,82 @@
+"""Which models a server that is up could not load, and why: root causes first, what only depends on them behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.server import logs
+from tritonrepo.server.client import ModelState
+
+DEPENDS = re.compile(r"ensemble '?[^' ]+'? depends on '([^']+)'")
+"""core, src/model_repository_manager/model_repository_manager.cc: `… which has no loaded version`, `… is not valid`."""
+
+KINDS = re.compile(
+    r"^(Internal|Invalid argument|Unavailable|Not found|Unsupported|Unknown|Already exists|Cancelled)( error)?: "
+)
+REASON_LINES = 12
+
+
+def unavailable(
+    index: Iterable[ModelState], log: str, repository: str, *, explicit: bool = False
+) -> tuple[Diagnostic, ...]:
+    """Give one error for each model that is not served through a fault of its own, sorted by name.
+
+    In explicit mode a model that nobody asked for is no fault.
+    """
+    refused = faults([*index], logs.reasons(log), explicit=explicit)
+    behind = dependants(refused)
+    return tuple(
+        Diagnostic(
+            "server-model-unavailable",
+            Severity.ERROR,
+            Span(f"{repository}/{model}"),
+            *words(model, reason, behind[model]),
+        )
+        for model, reason in sorted(refused.items())
+        if model in behind
+    )
+
+
+def faults(index: Sequence[ModelState], reasons: Mapping[str, str], *, explicit: bool) -> dict[str, str]:
+    """Give the reason for each model that has a failed version, or none that serves."""
+    serving = {model.name for model in index if model.state in {"READY", "LOADING"}}
+    found = {}
+    for model in index:
+        if model.state == "UNAVAILABLE" and model.reason not in {"", "unloaded"}:
+            found[model.name] = f"version {model.version}: {model.reason}"
+    for name, reason in reasons.items():
+        if name not in serving:
+            found.setdefault(name, reason)
+    for model in index:
+        if model.name not in serving and not explicit:
+            found.setdefault(model.name, "the server gives no reason")
+    return found
+
+
+def dependants(refused: Mapping[str, str]) -> dict[str, list[str]]:
+    """Give, for each model that failed by itself, those that are refused because of it alone, nearest first."""
+    blames = {
+        model: found[1]
+        for model, reason in refused.items()
+        if (found := DEPENDS.search(reason)) and found[1] in refused
+    }
+    behind: dict[str, list[str]] = {model: [] for model in sorted(refused) if model not in blames}
+    for root in behind:
+        level = [root]
+        while level:
+            level = sorted(model for model, blamed in blames.items() if blamed in level)
+            behind[root] += level
+    return behind
+
+
+def words(model: str, reason: str, behind: Sequence[str]) -> tuple[str, str]:
+    """Give message and hint: the reason's first line, then the others, then what is refused because of it."""
+    version, colon, rest = reason.partition(": ") if reason.startswith("version ") else ("", "", reason)
+    first, *more = [line.strip() for line in KINDS.sub("", rest).splitlines() if line.strip()] or ["no reason is given"]
+    if first.endswith(":") and more:  # Python's own: the type, and the text on the lines below
+        first, *more = [f"{first} {more[0]}", *more[1:]]
+    name = f"{model} {version}" if colon else model
+    also = [f"Not served because of it: {', '.join(behind)}"] if behind else []
+    return f"the server did not load {name}: {first}", "\n".join([*more[:REASON_LINES], *also])

@@ -1,0 +1,113 @@
+"""The server's log read for what matters: what it says of a model it cannot load, why it waits for ever, why it ended.
+
+The forms of the lines are Triton 24.10's, each seen in a real log: `E1124 08:22:31.604112 6845 file.cc:123] "message"`,
+with line breaks inside the quotes written as backslash and n; the stubs' and libraries' own lines have other forms.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+TELLING = 12
+LONGEST = 400
+
+HARMLESS = re.compile(
+    "CUDA driver version is insufficient|unable to create stream for|Failed to initialize NVML|DCGM unable to start"
+    "|CudaDriverHelper has not been initialized|failed to load all models"
+)
+"""What a healthy server without a GPU says, and the summary that names nothing."""
+
+LINE = re.compile(r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ (?P<source>[\w.]+:\d+)\] +(?P<message>.*)")
+RAW_TROUBLE = re.compile(
+    r"error|exception|terminate called|what\(\)|cannot |unrecognized |no such file|failed", re.IGNORECASE
+)
+TABLE = ("|", "+-")
+
+USAGE = "Usage: tritonserver"
+"""What follows a complaint about the command line, by the hundred lines."""
+
+NO_LIBRARY = re.compile(r"triton_python_backend_stub: error while loading shared libraries: (.*)")
+NO_MODEL_FILE = re.compile(r"Python model file not found in '(.*?)'")
+
+PROTOBUF = re.compile(r"Error parsing text-format inference\.ModelConfig: (.*)")
+REASONS = (
+    re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<reason>.*)", re.DOTALL),
+    re.compile(r"failed to load model '(?P<model>[^']+)': (?P<reason>.*)", re.DOTALL),
+    re.compile(r"(?:Invalid argument: )?(?P<reason>ensemble '?(?P<model>[^' ]+)'? .*)", re.DOTALL),
+)
+"""Refusals that the repository index does not give: core, src/model_repository_manager/model_repository_manager.cc."""
+
+
+class Line(NamedTuple):
+    """One message of the log; the level is empty for lines that are not the server's own."""
+
+    level: str
+    message: str
+
+
+class Hang(NamedTuple):
+    """What the server waits for in vain: the file that is meant, what is wrong, and the cure."""
+
+    path: str
+    message: str
+    hint: str
+
+
+def lines(text: str) -> Iterator[Line]:
+    """Give the messages of a log, without its tables."""
+    for line in text.splitlines():
+        if found := LINE.match(line):
+            message = found["message"].strip()
+            quoted = len(message) > 1 and message[0] == message[-1] == '"'
+            yield Line(found["level"], message[1:-1].replace("\\n", "\n") if quoted else message)
+        elif line.strip() and not line.startswith(TABLE):
+            yield Line("", line.strip())
+
+
+def telling(text: str) -> list[str]:
+    """Give the last lines that tell of trouble, at most twelve and each once, in their order."""
+    kept: dict[str, None] = {}
+    for level, message in lines(text.partition(USAGE)[0]):
+        trouble = level in {"E", "F", "W"} or (not level and RAW_TROUBLE.search(message))
+        if trouble and not HARMLESS.search(message):
+            one = " ".join(message.split())
+            kept[one if len(one) <= LONGEST else one[:LONGEST] + " …"] = None
+    return [*kept][-TELLING:]
+
+
+def hang(text: str) -> Hang | None:
+    """Give what the server waits for without end; the cases are those that Triton 24.10 was seen to hang in."""
+    if found := NO_LIBRARY.search(text):
+        hint = "Name an interpreter that has its shared library with --runtime PYTHON"
+        return Hang(
+            "", f"the Python backend's stub cannot start, and the server would wait for it for ever: {found[1]}", hint
+        )
+    if found := NO_MODEL_FILE.search(text):
+        hint = "Put the model.py there, or remove the version directory"
+        return Hang(found[1], "there is no such file, and the server would wait for the model for ever", hint)
+    return None
+
+
+def reasons(text: str) -> dict[str, str]:
+    """Give the last reason that the log gives for each model it refused before any version was tried."""
+    found: dict[str, str] = {}
+    parse_error = ""
+    for level, message in lines(text):
+        if error := PROTOBUF.search(message):
+            parse_error = error[1]
+        elif level == "E" and (refused := first_reason(message)):
+            model, reason = refused
+            more = f": {parse_error}" if parse_error and "failed to read text proto" in reason else ""
+            found[model] = reason + more
+            parse_error = ""
+    return found
+
+
+def first_reason(message: str) -> tuple[str, str] | None:
+    """Give model and reason of a refusal, or nothing for another message."""
+    for form in REASONS:
+        if found := form.match(message):
+            return found["model"], found["reason"]
+    return None

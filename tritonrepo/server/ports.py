@@ -1,0 +1,93 @@
+"""The three ports of a server: taken ones are told of before anything starts, free ones are chosen by the system."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+
+HOST = "127.0.0.1"
+LISTEN = "0A"
+"""TCP_LISTEN as /proc/net/tcp writes it."""
+
+
+class Ports(NamedTuple):
+    """A server's ports; 0 asks for any that is free."""
+
+    http: int = 0
+    grpc: int = 0
+    metrics: int = 0
+
+
+def choose(asked: Ports) -> Ports:
+    """Give three ports that nobody listened on a moment ago; a fatal Stop names all that cannot be had."""
+    found = [*twice(asked)]
+    chosen = []
+    with ExitStack() as held:
+        for name, port in asked._asdict().items():
+            listener = held.enter_context(socket.socket())
+            # Closed connections of an earlier server may still linger; only one that listens is in the way.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, port))
+                listener.listen(1)
+            except (OSError, OverflowError) as error:
+                found.append(problem(name, port, reason(error)))
+            chosen.append(listener.getsockname()[1])
+    if found:
+        raise Stop(found[:1] if [*twice(asked)] else found)
+    return Ports(*chosen)
+
+
+def twice(asked: Ports) -> Iterator[Diagnostic]:
+    """Give a problem for ports that are asked for twice."""
+    wanted = [port for port in asked if port]
+    for name, port in asked._asdict().items():
+        if port and wanted.count(port) > 1:
+            yield problem(name, port, "is asked for twice")
+
+
+def reason(error: OSError | OverflowError) -> str:
+    """Give why a port cannot be had, to be read after its number."""
+    match error:
+        case OSError(errno=errno.EADDRINUSE):
+            return "is taken by another program"
+        case OSError(errno=errno.EACCES):
+            return "needs more rights than this user has"
+        case OverflowError():
+            return "is not between 0 and 65535"
+        case _:
+            return f"cannot be used: {error.strerror}"
+
+
+def problem(name: str, port: int, why: str) -> Diagnostic:
+    """Give the fatal diagnostic for one port."""
+    hint = f"Choose another with --{name}-port, or 0 for any that is free"
+    return Diagnostic("server-port", Severity.FATAL, Span(f"{HOST}:{port}"), f"{name} port {port} {why}", hint)
+
+
+def listens(pid: int, ports: Ports) -> bool:
+    """Tell whether this very process listens on all its ports (Linux's /proc; only for processes of this user).
+
+    Connecting would not do: it finds a stranger too, and on a port that nobody listens on yet the kernel may connect
+    the attempt with itself, which then keeps the port from the server.
+    """
+    sockets = {f"socket:[{row[9]}]": int(row[1].rpartition(":")[2], 16) for row in connections() if row[3] == LISTEN}
+    owned = set()
+    with suppress(OSError):  # the process may end, and its descriptors may close, while they are read
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                owned.add(sockets.get(str(descriptor.readlink())))
+    return owned.issuperset(ports)
+
+
+def connections() -> Iterator[list[str]]:
+    """Give the columns of the kernel's tables of TCP sockets; gRPC's is in the second, as an IPv4 address in IPv6."""
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        with suppress(FileNotFoundError):  # a machine without IPv6
+            yield from (line.split() for line in table.read_text(encoding="ascii").splitlines()[1:])

@@ -1,0 +1,214 @@
+"""Starting, watching and ending the real server on this machine.
+
+What makes it end and leave nothing is the keeper's work (see `keeper`): here a start is a ladder that
+is gone when the leash is released, whatever the exception.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tritonrepo.diagnostics import Diagnostic, Span, Stop, failure
+from tritonrepo.server import loading, logs, staging
+from tritonrepo.server.client import Client, ModelState
+from tritonrepo.server.launch import Launch, Mode, arguments, backends_path, copy_path, environment, log_path
+from tritonrepo.server.leash import Leash
+from tritonrepo.server.ports import HOST, Ports, choose, listens
+
+GLANCE_S = 0.03
+GRACE_S = 5
+"""How long after its own exit timeout a server may take to end before it is killed."""
+
+
+class Server:
+    """A server that is up; leaving its `with` block stops it."""
+
+    def __init__(self, leash: Leash, pid: int, ports: Ports, launch: Launch) -> None:
+        self._leash = leash
+        self.pid = pid
+        self.ports = ports
+        self.launch = launch
+        self.unavailable: tuple[Diagnostic, ...] = ()
+        """Models that could not be loaded while it came up, in poll and explicit mode, where that can still mend."""
+
+    @property
+    def http(self) -> str:
+        """The URL of the HTTP protocol."""
+        return f"http://{HOST}:{self.ports.http}"
+
+    @property
+    def grpc(self) -> str:
+        """The address of the gRPC protocol, as its clients want it: host and port."""
+        return f"{HOST}:{self.ports.grpc}"
+
+    @property
+    def metrics(self) -> str:
+        """The URL of the metrics."""
+        return f"http://{HOST}:{self.ports.metrics}/metrics"
+
+    @property
+    def session(self) -> int:
+        """The session id that the server shares with its stubs."""
+        return self._leash.session
+
+    @property
+    def home(self) -> Path:
+        """The temporary directory of this server: log, copy of the repository, backends."""
+        return self._leash.home
+
+    def alive(self) -> bool:
+        """Tell whether the server's process runs."""
+        return self.exit_code() is None
+
+    def exit_code(self) -> int | None:
+        """Give how the server ended, negative for a signal's number; None while it runs."""
+        return self._leash.exit_code()
+
+    def log(self) -> str:
+        """Give the log so far, with the repository's paths as the user gave them."""
+        text = ""
+        with suppress(FileNotFoundError):
+            text = log_path(self.home).read_text(encoding="utf-8", errors="replace")
+        return self.as_given(text)
+
+    def log_tail(self, count: int = 40) -> str:
+        """Give the log's last lines."""
+        return "\n".join(self.log().splitlines()[-count:])
+
+    def as_given(self, text: str) -> str:
+        """Give a text of the server with the private copy's path replaced by the path that the user knows."""
+        return text.replace(str(copy_path(self.home)), str(self.launch.repository))
+
+    def stop(self) -> None:
+        """End the server and all it left, and wait for that; a second time does nothing."""
+        self._leash.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def start(launch: Launch) -> Server:
+    """Give the server when it is up and every model's load is decided; a Stop says why it is not.
+
+    A model that did not load stops it only when models are loaded once; see `Server.unavailable`.
+    """
+    if not launch.remote:
+        staging.check(Path(launch.repository))
+    try:
+        return attempt(launch)
+    except PortLost as lost:
+        if all(launch.ports):
+            raise lost.stop from None
+    try:
+        return attempt(launch)
+    except PortLost as lost:
+        raise lost.stop from None
+
+
+class PortLost(Exception):  # noqa: N818  not an error: another try with other ports may do
+    """Somebody took a port between its choice and the server's own bind."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__()
+        self.stop = stop
+
+
+def attempt(launch: Launch) -> Server:
+    """Start once; everything is gone again when this raises, KeyboardInterrupt included."""
+    ports = choose(launch.ports)
+    with ExitStack() as undo:
+        leash = Leash()
+        undo.callback(leash.release)
+        if launch.copied:
+            staging.copy(Path(launch.repository), copy_path(leash.home))
+        staging.backends(launch.runtime, launch.backends, backends_path(leash.home))
+        argv, env = arguments(launch, ports, leash.home), environment(launch, leash.home)
+        pid = leash.start(argv, env, log=log_path(leash.home), grace_s=launch.exit_timeout_s + GRACE_S)
+        server = Server(leash, pid, ports, launch)
+        await_up(server)
+        server.unavailable = decided(server)
+        leash.ready()
+        undo.pop_all()
+        return server
+
+
+def await_up(server: Server) -> None:
+    """Come back when the server listens on all its ports; a failing Stop when it hangs, ends, or takes too long."""
+    deadline = time.monotonic() + server.launch.deadline_s
+    while not listens(server.pid, server.ports):
+        log = server.log()
+        if found := logs.hang(log):
+            raise trouble(server, "server-hangs", found.message, found.hint, at=found.path)
+        if (code := server.exit_code()) is not None:
+            raise died(server, code)
+        if time.monotonic() > deadline:
+            message = f"the server was not up within {server.launch.deadline_s:g} s"
+            hint = "Is the bucket reachable from here, and are the credentials its own?" if server.launch.remote else ""
+            raise trouble(server, "server-deadline", message, hint or "Does a model take longer? Allow it more time")
+        time.sleep(GLANCE_S)
+    if not Client(server.http).live():
+        raise trouble(
+            server, "server-repository", "the server could not read its model repository", "See its words below"
+        )
+
+
+def died(server: Server, code: int) -> Stop | PortLost:
+    """Give what to raise for a server that ended by itself."""
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    stop = trouble(server, "server-died", f"the server ended while it came up, with {how}", "")
+    return PortLost(stop) if "already in use" in server.log() else stop
+
+
+def decided(server: Server) -> tuple[Diagnostic, ...]:
+    """Give the models that are not served; where they are loaded once, these are a Stop."""
+    launch = server.launch
+    index = [state._replace(reason=server.as_given(state.reason)) for state in settled(server)]
+    found = loading.unavailable(index, server.log(), str(launch.repository), explicit=launch.mode is Mode.EXPLICIT)
+    if found and launch.mode is Mode.ONCE:
+        kept = f"The server's log: {keep_log(server)}"
+        last = found[-1]
+        hint = "\n".join(filter(None, [last.hint, kept]))
+        raise Stop([*found[:-1], Diagnostic(last.rule, last.severity, last.at, last.message, hint)])
+    return found
+
+
+def settled(server: Server) -> list[ModelState]:
+    """Give the index when nothing is being loaded; within the deadline, after that as it is.
+
+    A polling server loads Python models again as soon as it is up: their `__pycache__` is new to it.
+    """
+    client = Client(server.http)
+    deadline = time.monotonic() + server.launch.deadline_s
+    index = client.index()
+    while any(state.state == "LOADING" for state in index) and time.monotonic() < deadline:
+        time.sleep(GLANCE_S)
+        index = client.index()
+    return index
+
+
+def trouble(server: Server, rule: str, message: str, hint: str, at: str = "") -> Stop:
+    """Give the failing Stop with the log's telling lines; the whole log is kept where it says."""
+    kept = f"The server's log: {keep_log(server)}"
+    lines = [hint, *logs.telling(server.log()), kept]
+    return failure(rule, Span(at or str(server.launch.repository)), message, "\n".join(filter(None, lines)))
+
+
+def keep_log(server: Server) -> Path:
+    """Copy the log to where it outlives the server, and give that path."""
+    descriptor, path = tempfile.mkstemp(prefix="tritonrepo-server-", suffix=".log")
+    os.close(descriptor)
+    with suppress(FileNotFoundError):
+        shutil.copyfile(log_path(server.home), path)
+    return Path(path)
