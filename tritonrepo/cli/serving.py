@@ -78,13 +78,13 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def read_record(repository: Path) -> Record:
+def read_record(repository: str) -> Record:
     """Give what a build says of its repository; an empty record for a hand-written one."""
-    store, prefix = open_store(str(repository))
+    store, prefix = open_store(repository)
     tree = store.scan(prefix)
     if not tree:
-        raise fatal("serve-repository", str(repository), "there is no model repository", "Write one: tritonrepo build")
-    return records.load(tree, str(repository))
+        raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
+    return records.load(tree, repository)
 
 
 def serve(repository: Path, record: Record, base: Path, cache: Cache, chosen: Options) -> Server:

@@ -38,7 +38,7 @@ def unpacked(requirement: str, arch: str, cache: Cache, pin: Pin | None, at: Spa
             "source-changed",
             at,
             f"{requirement} is {name} {sha256[:12]}…, the lock pins {pin.file} {pin.sha256[:12]}…",
-            "Another file was published under this version: find out why. To accept it, take its entry out of the lock.",
+            "Find out why another file bears this version. To accept it, take its entry out of the lock.",
         )
     return {path: file for path, file in files.items() if path != WHEEL}, Pin(sha256, name)
 

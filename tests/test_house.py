@@ -1,0 +1,28 @@
+"""The house's own measures: short modules, short functions, an order of names."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tritonrepo"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+VAGUE = {"utils", "helpers", "common", "manager", "base"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_is_short_and_says_what_it_is(module: Path) -> None:
+    text = module.read_text("utf-8")
+    assert len(text.splitlines()) < 300
+    assert ast.get_docstring(ast.parse(text))
+    assert module.stem not in VAGUE
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_functions_are_short(module: Path) -> None:
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            statements = sum(isinstance(child, ast.stmt) for child in ast.walk(node)) - 1
+            assert statements <= 36, f"{node.name} has {statements} statements"

@@ -1,0 +1,207 @@
+"""`up` and `serve` as processes: what they print, how they exit, and that nothing is ever left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.conftest import EXAMPLE
+from tests.processes import MARK, left, marked
+from tritonrepo.cli import run
+
+GATE = "How do I stop a half-uploaded version from being served?"
+PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+
+
+@pytest.fixture
+def mark() -> str:
+    return uuid.uuid4().hex
+
+
+def start(mark: str, *arguments: str, stdout: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    environment = os.environ | {MARK: mark}
+    command = [sys.executable, "-m", "tritonrepo", *arguments]
+    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, env=environment)
+
+
+def traces(tmp: Path) -> list[str]:
+    """Give what servers of ours left in the temporary directory and in shared memory."""
+    return [
+        str(path) for place in (tmp, Path("/dev/shm")) for path in place.glob("tritonrepo-*") if path.suffix != ".log"
+    ]
+
+
+def test_up_ask_prints_sources_streams_an_answer_and_ends(inside: Path, mark: str) -> None:
+    with start(mark, "up", str(EXAMPLE), "--ask", GATE) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
+    assert b"version_policy" in out
+    said = err.decode()
+    assert "stand-in: ONNX Runtime with 8-bit weights instead of vLLM" in said
+    assert "\n[1] version-gate  0." in said
+    assert "the target of this repository is 26.07" in said
+    assert (inside / "model_repository" / "rag" / "config.pbtxt").is_file()
+    assert left(mark) == []
+
+
+MOMENTS = ["import", "record", "built", "copied", "backends", "spawned", "listening", "decided", "asked", "token"]
+"""Where a run is interrupted: at the import of a module, after a step of the build, of the start, of the answer."""
+
+SCRIPT = """
+import os, signal, sys
+moment, number = sys.argv.pop(1), int(sys.argv.pop(1))
+def hit(here):
+    if here == moment:
+        os.kill(os.getpid(), number)
+def after(owner, name, here, before=False):
+    real = getattr(owner, name)
+    def wrapped(*args, **kwargs):
+        if before: hit(here)
+        result = real(*args, **kwargs)
+        if not before: hit(here)
+        return result
+    setattr(owner, name, wrapped)
+from tritonrepo import cli
+from tritonrepo.cli import asking, building, serving, up
+from tritonrepo.server import process, staging
+from tritonrepo.server.client import Client
+real_load = up.load
+def load(paths):
+    hit("import")
+    return real_load(paths)
+up.load = load
+after(building.records, "load", "record")
+after(up, "carry_out", "built")
+after(staging, "copy", "copied")
+after(staging, "backends", "backends")
+after(process.Leash, "start", "spawned")
+after(process, "await_up", "listening")
+after(process, "decided", "decided")
+after(Client, "generate", "asked")
+real_stream = Client.stream
+def stream(self, *args):
+    for event in real_stream(self, *args):
+        hit("token")
+        yield event
+Client.stream = stream
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_interrupted_at_any_moment_nothing_is_left(
+    inside: Path, tmp_path: Path, mark: str, moment: str, number: signal.Signals
+) -> None:
+    place = tmp_path / "tmp"
+    place.mkdir()
+    command = [
+        sys.executable,
+        "-c",
+        SCRIPT,
+        moment,
+        str(int(number)),
+        "up",
+        str(EXAMPLE),
+        "--ask",
+        GATE,
+        "--llm-engine",
+        "script",
+    ]
+    environment = os.environ | {MARK: mark, "TMPDIR": str(place)}
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=120)
+    assert done.returncode == 130, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert left(mark) == []
+    assert traces(place) == []
+    assert not any(inside.glob(".tritonrepo-*"))
+
+
+def test_serve_gives_its_urls_and_ends_by_sigterm(rag_repository: Path, mark: str) -> None:
+    with start(mark, "serve", str(rag_repository), *PORTS, "--llm-engine", "script") as process:
+        assert process.stdout is not None
+        urls = dict(process.stdout.readline().decode().split() for _ in range(3))
+        assert set(urls) == {"http", "grpc", "metrics"}
+        request = urllib.request.Request(
+            f"{urls['http']}/v2/models/search/generate", json.dumps({"query": GATE}).encode()
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            assert json.load(response)["ids"][0] == "version-gate"
+        with urllib.request.urlopen(urls["metrics"], timeout=60) as response:
+            assert b"nv_inference_count" in response.read()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert left(mark) == []
+    assert not list(rag_repository.rglob("__pycache__"))
+
+
+def test_up_stays_and_says_how_to_ask_it(inside: Path, mark: str) -> None:
+    with start(mark, "up", str(EXAMPLE), *PORTS, "--llm-engine", "script") as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().decode() for _ in range(4)]
+        url = lines[0].split()[1]
+        assert (
+            lines[3]
+            == f"""ask it   curl -N {url}/v2/models/rag/generate_stream -d '{{"query": "…", "stream": true}}'\n"""
+        )
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert left(mark) == []
+    assert (inside / "model_repository").is_dir()
+
+
+def test_a_server_that_dies_is_told(rag_repository: Path, mark: str) -> None:
+    with start(mark, "serve", str(rag_repository), *PORTS, "--llm-engine", "script") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (server,) = [pid for pid in marked(mark) if Path(f"/proc/{pid}/exe").readlink().name == "tritonserver"]
+        os.kill(server, signal.SIGKILL)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"the server ended by itself" in err
+    assert left(mark) == []
+
+
+def test_a_model_that_does_not_load_is_told_with_the_servers_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = tmp_path / "r" / "m" / "1"
+    version.mkdir(parents=True)
+    (version / "model.py").write_text(
+        "class TritonPythonModel:\n    def initialize(self, args): raise ValueError('no weights')\n"
+    )
+    (version.parent / "config.pbtxt").write_text('backend: "python"\ninstance_group { kind: KIND_CPU }\n')
+    assert run(["serve", str(tmp_path / "r"), *PORTS]) == 1
+    assert "no weights" in capsys.readouterr().err
+
+
+BAD = {
+    "no repository": (["serve", "nowhere"], 2, "nowhere: fatal: there is no model repository"),
+    "two modes": (["serve", ".", "--poll", "1", "--explicit"], 2, "--poll and --explicit exclude each other"),
+    "a stack without an answer": (["up", "search.yaml", "--ask", "x"], 2, "no ensemble ends in a generator"),
+    "no stack": (["up", "nowhere"], 2, "nowhere: fatal: there is no such stack file"),
+    "a bucket": (["serve", "s3://b/p"], 2, "buckets are not supported yet"),
+    "another runtime": (["serve", ".", "--runtime", "/nowhere/python"], 2, "/nowhere/python"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), BAD.values(), ids=BAD)
+def test_what_cannot_be_served_is_told(
+    inside: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+) -> None:
+    (inside / "search.yaml").write_text("name: s\nmodels: {e: {role: embedder, source: ./e}}\n")
+    (inside / "config").mkdir()
+    assert run(arguments) == code
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in inside.iterdir()) == ["config", "search.yaml"]

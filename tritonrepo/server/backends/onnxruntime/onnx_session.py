@@ -1,0 +1,156 @@
+"""Opens the ONNX file of a model as onnxruntime's session, with the options that config.pbtxt sets.
+
+Source of every check and word: onnxruntime_backend, src/onnxruntime.cc, ModelState (constructor, LoadModel), and
+backend, src/backend_common.cc, ParseIntValue and ParseBoolValue.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnxruntime
+
+# Read by the real backend, and of use on a GPU alone.
+GPU_PARAMETERS = {"arena_extend_strategy", "cudnn_conv_algo_search", "do_copy_in_default_stream", "gpu_mem_limit"}
+CPU_PARAMETERS = {
+    "enable_mem_arena",
+    "enable_mem_pattern",
+    "execution_mode",
+    "inter_op_thread_count",
+    "intra_op_thread_count",
+    "memory.enable_memory_arena_shrinkage",
+    "session.use_device_allocator_for_initializers",
+}
+GRAPH_LEVELS = {-1: "ORT_ENABLE_BASIC", 1: "ORT_ENABLE_EXTENDED", 2: "ORT_DISABLE_ALL"}
+
+
+def open_session(config: dict, directory: str) -> onnxruntime.InferenceSession:
+    """Give the session of the model whose version directory is `directory`; ValueError in the real backend's words."""
+    options = session_options(config)
+    path = model_path(config, directory)
+    refuse_accelerators(config)
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no base class but this one
+        raise ValueError(runtime_words(error)) from error
+
+
+def run_options(config: dict) -> onnxruntime.RunOptions:
+    """Give the options of one run: `memory.enable_memory_arena_shrinkage` is the only one the backend reads."""
+    options = onnxruntime.RunOptions()
+    shrinkage = parameters(config).get("memory.enable_memory_arena_shrinkage")
+    if shrinkage is not None:
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", shrinkage)
+    return options
+
+
+def runtime_words(error: Exception) -> str:
+    """Give onnxruntime's message as the C++ backend words it: `onnx runtime error 7: …`."""
+    return re.sub(r"^\[ONNXRuntimeError\] : (\d+) : \w+ : ", r"onnx runtime error \1: ", str(error))
+
+
+def ignored(config: dict) -> Iterator[str]:
+    """Give one line on each part of the configuration that has no effect on this server."""
+    for name in sorted(set(parameters(config)) - CPU_PARAMETERS):
+        why = "has no meaning on a CPU" if name in GPU_PARAMETERS else "is not read by the onnxruntime backend"
+        yield f"parameter '{name}' {why}"
+    for accelerator in accelerators(config, "gpu"):
+        yield f"gpu_execution_accelerator '{accelerator}' has no meaning on a CPU"
+
+
+def parameters(config: dict) -> dict[str, str]:
+    """Give `parameters` of config.pbtxt as name → text."""
+    return {name: value.get("string_value", "") for name, value in (config.get("parameters") or {}).items()}
+
+
+def accelerators(config: dict, device: str) -> list[str]:
+    """Give the names under optimization.execution_accelerators.<device>_execution_accelerator."""
+    listed = (config.get("optimization") or {}).get("execution_accelerators") or {}
+    return [accelerator.get("name", "") for accelerator in listed.get(f"{device}_execution_accelerator") or []]
+
+
+def refuse_accelerators(config: dict) -> None:
+    """Refuse any CPU accelerator: OpenVINO is the only one that the real backend has, and it is not built in here."""
+    for name in accelerators(config, "cpu"):
+        if name != "openvino":
+            raise ValueError(f"unknown Execution Accelerator '{name}' is requested")
+        raise ValueError(
+            "cpu_execution_accelerator 'openvino' needs the real onnxruntime backend: this CPU stand-in has no "
+            "OpenVINO; remove optimization.execution_accelerators to serve the model here"
+        )
+
+
+def model_path(config: dict, directory: str) -> Path:
+    """Give the path of the ONNX file; a directory of that name holds it as model.onnx."""
+    path = Path(directory, config.get("default_model_filename") or "model.onnx")
+    if path.is_dir():
+        path /= "model.onnx"
+    if not path.exists():
+        raise ValueError(f"unable to find '{path}' for model instance '{config['name']}'")
+    return path
+
+
+def session_options(config: dict) -> onnxruntime.SessionOptions:
+    """Give the session options for `parameters` and `optimization.graph`."""
+    values, options = parameters(config), onnxruntime.SessionOptions()
+    options.graph_optimization_level = graph_level(config)
+    options.execution_mode = execution_mode(values)
+    options.intra_op_num_threads = thread_count(values, "intra_op_thread_count") or fair_share(config)
+    options.inter_op_num_threads = thread_count(values, "inter_op_thread_count")
+    # Idle threads that spin take the cores from the models beside this one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if "enable_mem_arena" in values:
+        options.enable_cpu_mem_arena = boolean(values["enable_mem_arena"])
+    if "enable_mem_pattern" in values:
+        options.enable_mem_pattern = boolean(values["enable_mem_pattern"])
+    allocator = "session.use_device_allocator_for_initializers"
+    if allocator in values:
+        options.add_session_config_entry(allocator, values[allocator])
+    return options
+
+
+def graph_level(config: dict) -> onnxruntime.GraphOptimizationLevel:
+    """Give the optimisation level: Triton's numbers are its own, and any other number enables everything."""
+    level = int(((config.get("optimization") or {}).get("graph") or {}).get("level", 0))
+    return getattr(onnxruntime.GraphOptimizationLevel, GRAPH_LEVELS.get(level, "ORT_ENABLE_ALL"))
+
+
+def execution_mode(values: dict[str, str]) -> onnxruntime.ExecutionMode:
+    """Give sequential (0) or parallel (1) execution."""
+    mode = integer(values.get("execution_mode", "0"))
+    if mode not in (0, 1):
+        raise ValueError(
+            f"Invalid configuration value provided. Expected values for  execution_mode are 0 or 1 but got {mode} ."
+        )
+    parallel = onnxruntime.ExecutionMode.ORT_PARALLEL
+    return parallel if mode else onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+
+
+def thread_count(values: dict[str, str], name: str) -> int:
+    """Give the number of threads that a parameter sets; 0 when it is absent or not positive."""
+    return max(0, integer(values.get(name, "0")))
+
+
+def fair_share(config: dict) -> int:
+    """Give each of the model's instances its part of the cores, at least one thread."""
+    instances = sum(int(group.get("count") or 1) for group in config.get("instance_group") or [])
+    return max(1, len(os.sched_getaffinity(0)) // max(1, instances))
+
+
+def integer(text: str) -> int:
+    """Read an integer as std::stoi does: leading digits are enough."""
+    match = re.match(r"\s*[+-]?\d+", text)
+    if match is None:
+        raise ValueError(f"failed to convert '{text}' to integral number")
+    return int(match.group())
+
+
+def boolean(text: str) -> bool:
+    """Read true, on, 1, false, off or 0 in any case."""
+    if text.lower() not in ("true", "on", "1", "false", "off", "0"):
+        raise ValueError(f"failed to convert '{text}' to boolean")
+    return text.lower() in ("true", "on", "1")

@@ -1,0 +1,82 @@
+"""CPU stand-in for Triton's vLLM backend: the same tensors, model.json and streaming, without vLLM.
+
+TRITONREPO_LLM_ENGINE chooses what answers: `ort` (the default; local weights on onnxruntime) or `script` (echoes the
+prompt). Source of the behaviour: vllm_backend, src/model.py, 24.10 to 26.01.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import triton_python_backend_utils as pb_utils
+import vllm_request
+from vllm_arguments import EngineArguments, read_arguments
+from vllm_generation import Engine, Generation
+from vllm_ort import OrtEngine
+from vllm_sampling import LoraNotEnabled, read_sampling
+from vllm_scheduler import Scheduler
+from vllm_script import ScriptEngine
+
+
+class TritonPythonModel:
+    """One instance of a model that vLLM would serve."""
+
+    @staticmethod
+    def auto_complete_config(config: pb_utils.ModelConfig) -> pb_utils.ModelConfig:
+        """Complete the configuration to the backend's contract."""
+        vllm_request.complete(config)
+        return config
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read model.json and start the engine."""
+        config, self.name = json.loads(args["model_config"]), args["model_name"]
+        if not pb_utils.using_decoupled_model_transaction_policy(config):
+            raise ValueError("vLLM Triton backend must be configured to use decoupled model transaction policy")
+        self.arguments = read_arguments(pb_utils.get_model_dir(), args["model_instance_kind"])
+        self.engine = start_engine(self.arguments)
+        self.scheduler = Scheduler(self.arguments.max_num_seqs, fail)
+        name = type(self.engine).__name__
+        pb_utils.Logger.log_info(f"[vllm] CPU stand-in for vLLM: {name}, one sequence a step, no continuous batching")
+        if self.arguments.without_meaning:
+            listed = ", ".join(self.arguments.without_meaning)
+            pb_utils.Logger.log_info(f"[vllm] engine arguments without meaning on this stand-in: {listed}")
+
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
+        """Take the requests on; each is answered through its own response sender."""
+        for request in requests:
+            answer = vllm_request.Answer(request, self.name)
+            try:
+                given = read_sampling(answer.read(), self.arguments.max_logprobs)
+                self.scheduler.submit(Generation(self.engine, given, answer, self.arguments.seed))
+            except Exception as error:
+                report(answer, error)
+
+    def finalize(self) -> None:
+        """End the engine; requests under way fail."""
+        self.scheduler.close()
+
+
+def start_engine(arguments: EngineArguments) -> Engine:
+    """Give the engine that TRITONREPO_LLM_ENGINE names."""
+    kind = os.environ.get("TRITONREPO_LLM_ENGINE") or "ort"
+    if kind == "script":
+        return ScriptEngine(arguments.max_model_len)
+    if kind == "ort":
+        return OrtEngine(arguments.model, arguments.max_model_len)
+    raise ValueError(f"TRITONREPO_LLM_ENGINE is '{kind}': this stand-in has the engines ort and script")
+
+
+def fail(generation: Generation, error: Exception) -> None:
+    """Answer a sequence that could not go on, if it can still be answered."""
+    try:
+        report(generation.answer, error)
+    except Exception as second:  # the scheduler's thread serves the other sequences
+        pb_utils.Logger.log_error(f"[vllm] the error could not be sent: {second}")
+
+
+def report(answer: vllm_request.Answer, error: Exception) -> None:
+    """Answer a request with its error, in the real backend's words."""
+    message = str(error) if isinstance(error, LoraNotEnabled) else f"Error generating stream: {error}"
+    pb_utils.Logger.log_error(f"[vllm] {message}")
+    answer.fail(message, pb_utils.TritonError.INTERNAL)

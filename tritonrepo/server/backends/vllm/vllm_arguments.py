@@ -1,0 +1,158 @@
+"""Reads model.json: which of vLLM's engine arguments the stand-in honours, which mean nothing here, which it refuses.
+
+Source of the names: vLLM 0.2.3 to 0.27.1, vllm/engine/arg_utils.py, AsyncEngineArgs. Source of the checks and their
+words: vllm_backend, src/model.py, _init_engine_args, _validate_device_config and _setup_lora.
+"""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+# vLLM's own default is 256 and more; every sequence here has its own key-value cache in the server's memory.
+DEFAULT_MAX_NUM_SEQS = 16
+
+# Patterns of names. How the work is spread, stored or watched changes no answer of one CPU process.
+NO_MEANING = """
+    dtype load_format *revision download_dir ignore_patterns hf_token hf_config_path config_format model_impl
+    model_loader_extra_config model_weights generation_config served_model_name trust_remote_code tokenizer_mode
+    tokenizer_pool_* *_load_strategy safetensors_* pt_load_map_location max_parallel_loading_workers use_tqdm_on_load
+    gpu_memory_utilization swap_space block_size *num_gpu_blocks* cpu_offload_* offload_* kv_* calculate_kv_scales
+    watermark mamba_* *mamba* *replayssm* enable_prefix_caching prefix_* enable_sleep_mode enable_cumem_allocator
+    *parallel_size* data_parallel_* enable_*_parallel distributed_* *_use_ray ray_workers_* nnodes node_rank master_*
+    numa_* device device_ids worker_* all2all_backend *dbo* ubatch_size *eplb* expert_placement_strategy
+    num_redundant_experts enable_elastic_ep enable_ep_weight_filter disable_custom_all_reduce *_dp_* dcp_* cp_*
+    *fault_tolerance* *_distributed_timeout_seconds ec_transfer_config weight_transfer_config
+    enforce_eager *capture* cuda_graph_* cudagraph_* compilation_config optimization_level performance_mode attention_*
+    override_attention_dtype disable_cascade_attn disable_sliding_window *flashinfer* moe_backend kernel_config
+    linear_backend ir_op_priority *_prefill_backend jit_monitor_* enable_bf16x3_router_gemm use_fp64_gumbel
+    override_neuron_config additional_config
+    max_num_batched_tokens max_num_scheduled_tokens enable_chunked_prefill *partial_prefills long_prefill_* schedul*
+    prefill_schedule_interval num_scheduler_steps num_lookahead_slots preemption_mode async_scheduling max_paddings
+    disable_async_output_proc multi_step_stream_outputs use_v2_block_manager disable_hybrid_kv_cache_manager
+    disable_log_* enable_log* max_log_len aggregate_engine_logging show_hidden_metrics_for_version otlp_*
+    collect_detailed_traces *_metrics enable_layerwise_nvtx_tracing profiler_config fail_on_environ_validation
+    shutdown_timeout renderer_num_workers
+    *mm_* image_* *image_processor* media_io_kwargs allowed_* language_model_only video_* interleave_mm_strings
+    enable_multimodal_* io_processor_plugin
+    guided_decoding_* structured_outputs_config *reasoning* enable_return_routed_experts
+    max_lora* max_loras max_cpu_loras *_loras *_lora lora_* long_lora_* enable_lora_bias enable_mixed_moe_lora_format
+    max_prompt_adapter* allow_deprecated_quantization
+""".split()  # noqa: SIM905  two hundred quoted names would hide what they say
+
+# Patterns of names that would change the answers: allowed only with a value that asks for nothing.
+REFUSED = {
+    "enable_lora": "LoRA adapters",
+    "enable_prompt_adapter": "prompt adapters",
+    "enable_prompt_embeds": "prompt embeddings",
+    "quantization*": "another quantization than that of the local weights",
+    "qlora_adapter_name_or_path": "LoRA adapters",
+    "spec_*": "speculative decoding",
+    "*speculative*": "speculative decoding",
+    "disable_*_spec_decoding": "speculative decoding",
+    "ngram_prompt_lookup_*": "speculative decoding",
+    "typical_acceptance_*": "speculative decoding",
+    "diffusion_config": "diffusion models",
+    "rope_*": "another rotary embedding than the graph's",
+    "hf_overrides": "another configuration than the graph's",
+    "model_class_overrides": "another model class",
+    "override_generation_config": "other sampling defaults",
+    "logits_processor*": "logits processors",
+    "logprobs_mode": "another kind of log probabilities than raw_logprobs",
+    "task": "anything but text generation",
+    "runner": "anything but text generation",
+    "convert": "anything but text generation",
+    "*pooler_config": "pooling",
+    "skip_tokenizer_init": "prompts without a tokenizer",
+    "tokens_only": "prompts without a tokenizer",
+    "stream_interval": "responses of several tokens",
+}
+ASK_FOR_NOTHING = (None, False, "", "false", "False", "auto", "none", "generate", "raw_logprobs", 1, {}, [])
+
+
+class EngineArguments(NamedTuple):
+    """What the stand-in does with model.json; `max_model_len` None means the graph's own context length."""
+
+    model: str
+    max_model_len: int | None
+    max_num_seqs: int
+    max_logprobs: int
+    seed: int | None
+    without_meaning: tuple[str, ...]
+
+
+def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
+    """Give the engine arguments of the version directory; ValueError or TypeError names what is wrong."""
+    path = Path(directory, "model.json")
+    if not path.is_file():
+        raise ValueError(f"'model.json' containing vllm engine args must be provided in '{directory}'")
+    with path.open(encoding="utf-8") as file:
+        given = json.load(file)
+    if not isinstance(given, dict):
+        raise TypeError(f"model.json must hold a JSON object of vLLM's engine arguments, not a {type(given).__name__}")
+    check_device(given, instance_kind)
+    check_lora(given, path.with_name("multi_lora.json"))
+    without_meaning = tuple(sorted(name for name in given if not is_honoured(name, given)))
+    model = given.get("model")
+    if not isinstance(model, str) or not model:
+        raise ValueError('model.json names no model: add "model": a name of the hub, or the directory of the weights')
+    return EngineArguments(
+        model,
+        whole_number(given, "max_model_len", None),
+        whole_number(given, "max_num_seqs", DEFAULT_MAX_NUM_SEQS),
+        whole_number(given, "max_logprobs", 20, least=0),
+        whole_number(given, "seed", None, least=0),
+        without_meaning,
+    )
+
+
+def is_honoured(name: str, given: dict) -> bool:
+    """Say whether an argument is honoured (True) or without meaning here (False); ValueError if it is neither."""
+    if name in ("model", "max_model_len", "max_num_seqs", "max_logprobs", "seed"):
+        return True
+    if name == "tokenizer":
+        if given[name] in (None, given.get("model")):
+            return True
+        raise ValueError(f"engine argument 'tokenizer' is {given[name]!r}: this stand-in uses the tokenizer of 'model'")
+    for pattern, what in REFUSED.items():
+        if fnmatchcase(name, pattern):
+            if any(given[name] == value for value in ASK_FOR_NOTHING):
+                return False
+            raise ValueError(f"engine argument '{name}' asks for {what}: this CPU stand-in for vLLM does not have it")
+    if any(fnmatchcase(name, pattern) for pattern in NO_MEANING):
+        return False
+    raise ValueError(
+        f"AsyncEngineArgs.__init__() got an unexpected keyword argument '{name}' "
+        "(vLLM has no such engine argument, or this stand-in does not know it)"
+    )
+
+
+def check_device(given: dict, instance_kind: str) -> None:
+    """Refuse several GPUs on a KIND_GPU instance, and sizes that are no integers, as the real backend does."""
+    sizes = [int(given.get(name, 1)) for name in ("tensor_parallel_size", "pipeline_parallel_size")]
+    if sizes[0] * sizes[1] > 1 and instance_kind == "GPU":
+        raise ValueError(
+            "KIND_GPU is currently for single-GPU models, please specify KIND_MODEL in the model's config.pbtxt for "
+            "multi-GPU models"
+        )
+
+
+def check_lora(given: dict, path: Path) -> None:
+    """Refuse LoRA: first for the reason the real backend would have, then because the stand-in has none."""
+    if str(given.get("enable_lora")).lower() != "true":
+        return
+    if not path.is_file():
+        raise ValueError(f"Triton backend cannot find {path}.")
+    raise ValueError(f"{path.name} needs the real vLLM backend: this CPU stand-in for vLLM has no LoRA adapters")
+
+
+def whole_number(given: dict, name: str, default: int | None, least: int = 1) -> int | None:
+    """Give an integer argument, or `default` where it is absent or null."""
+    value = given.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"engine argument '{name}' is {value!r}: an integer of at least {least} is needed")
+    return value

@@ -1,0 +1,147 @@
+"""The tensors of a request to the vLLM backend, and the responses that answer it.
+
+Source of names, types, order of the checks and words: vllm_backend, src/model.py and src/utils/request.py,
+GenerateRequest.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+if TYPE_CHECKING:
+    from vllm_generation import Step
+
+FLAGS = (
+    "exclude_input_in_output",
+    "return_finish_reason",
+    "return_cumulative_logprob",
+    "return_logprobs",
+    "return_num_input_tokens",
+    "return_num_output_tokens",
+)
+INPUTS = (
+    {"name": "text_input", "data_type": "TYPE_STRING", "dims": [1]},
+    {"name": "image", "data_type": "TYPE_STRING", "dims": [-1], "optional": True},
+    {"name": "stream", "data_type": "TYPE_BOOL", "dims": [1], "optional": True},
+    {"name": "sampling_parameters", "data_type": "TYPE_STRING", "dims": [1], "optional": True},
+    *({"name": name, "data_type": "TYPE_BOOL", "dims": [1], "optional": True} for name in FLAGS),
+    {"name": "embedding_request", "data_type": "TYPE_STRING", "dims": [1], "optional": True},
+)
+OUTPUTS = (
+    {"name": "text_output", "data_type": "TYPE_STRING", "dims": [-1]},
+    {"name": "finish_reason", "data_type": "TYPE_STRING", "dims": [-1]},
+    {"name": "cumulative_logprob", "data_type": "TYPE_FP32", "dims": [-1]},
+    {"name": "logprobs", "data_type": "TYPE_STRING", "dims": [-1]},
+    {"name": "num_input_tokens", "data_type": "TYPE_UINT32", "dims": [1]},
+    {"name": "num_output_tokens", "data_type": "TYPE_UINT32", "dims": [-1]},
+)
+
+
+def complete(model_config: pb_utils.ModelConfig) -> None:
+    """Add the contract's tensors that the configuration lacks (by name alone), decoupled and max_batch_size 0."""
+    config = model_config.as_dict()
+    names = {key: {tensor["name"] for tensor in config[key]} for key in ("input", "output")}
+    for tensor in INPUTS:
+        if tensor["name"] not in names["input"]:
+            model_config.add_input(tensor)
+    for tensor in OUTPUTS:
+        if tensor["name"] not in names["output"]:
+            model_config.add_output(tensor)
+    model_config.set_model_transaction_policy({"decoupled": True})
+    model_config.set_max_batch_size(0)
+
+
+def value(request: pb_utils.InferenceRequest, name: str) -> object:
+    """Give the first element of an input, text decoded; None when the request lacks the input."""
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    if tensor is None:
+        return None
+    first = tensor.as_numpy().ravel()[0]
+    return first.decode("utf-8") if isinstance(first, bytes) else first
+
+
+class Answer:
+    """Reads one request, and sends its responses: one a token when streaming, else one in all."""
+
+    def __init__(self, request: pb_utils.InferenceRequest, model_name: str) -> None:
+        self.sender = request.get_response_sender()
+        self.num_input_tokens = 0
+        self.request, self.model_name = request, model_name
+        self.pieces: list[str] = []
+        self.logprobs: list[dict] | None = None
+        self.count, self.cumulative = 0, float("nan")
+
+    def read(self) -> str:
+        """Read the tensors; give the sampling parameters' JSON text. ValueError in the real backend's words."""
+        request = self.request
+        if value(request, "embedding_request") is not None:
+            raise ValueError(f"Model {self.model_name} does not support 'embed' request")
+        self.prompt = value(request, "text_input")
+        image = pb_utils.get_input_tensor_by_name(request, "image")
+        if image is not None and image.as_numpy().size:
+            raise ValueError("input 'image' was given: this CPU stand-in for vLLM reads text alone")
+        self.stream = bool(value(request, "stream"))
+        exclude = value(request, "exclude_input_in_output")
+        self.prepends = not self.stream if exclude is None else not exclude
+        if self.prepends and self.stream:
+            raise ValueError("When streaming, `exclude_input_in_output` = False is not allowed.")
+        self.wanted = {name for name in FLAGS if name.startswith("return_") and value(request, name)}
+        # The tensor wins: BLS and ensembles have no other way to hand parameters on.
+        given = value(request, "sampling_parameters")
+        return request.parameters() if given is None else given
+
+    def is_cancelled(self) -> bool:
+        """Say whether the client has gone."""
+        return self.sender.is_cancelled()
+
+    def add(self, step: Step) -> None:
+        """Take one token's step: send it when streaming, send the whole when it is the last."""
+        self.pieces.append(step.text)
+        self.count += 1
+        if step.logprob is not None:
+            self.cumulative = step.logprob + (0 if self.logprobs is None and self.count == 1 else self.cumulative)
+            self.logprobs = [*(self.logprobs or []), step.likeliest]
+        if self.stream or step.reason:
+            self.send(step.reason)
+
+    def send(self, reason: str | None) -> None:
+        """Send what has gathered since the last response; a reason to end makes it the final one."""
+        text = (self.prompt if self.prepends else "") + "".join(self.pieces)
+        response = pb_utils.InferenceResponse([pb_utils.Tensor("text_output", texts(text)), *self.extras(reason)])
+        final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if reason or not self.stream else 0
+        self.sender.send(response, final)
+        self.pieces.clear()
+        self.count, self.logprobs = 0, None if self.logprobs is None else []
+
+    def extras(self, reason: str | None) -> list[pb_utils.Tensor]:
+        """Give the outputs beside the text that the request asked for; counts are those since the last response."""
+        logprobs = json.dumps(self.logprobs) if self.logprobs is not None else "null"
+        arrays = {
+            "finish_reason": texts(str(reason)),
+            "cumulative_logprob": np.array([self.cumulative], np.float32),
+            "logprobs": texts(logprobs),
+            "num_input_tokens": np.array([self.num_input_tokens], np.uint32),
+            "num_output_tokens": np.array([self.count], np.uint32),
+        }
+        return [pb_utils.Tensor(name, array) for name, array in arrays.items() if f"return_{name}" in self.wanted]
+
+    def cancel(self) -> None:
+        """End a cancelled request as the real backend does: an error when streaming, else what there is."""
+        if self.stream:
+            self.fail("Request was cancelled", pb_utils.TritonError.CANCELLED)
+        else:
+            self.send(None)
+
+    def fail(self, message: str, code: int) -> None:
+        """End the request with an error."""
+        response = pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+        self.sender.send(response, pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def texts(text: str) -> np.ndarray:
+    """Give one text as a tensor of one element."""
+    return np.array([text.encode("utf-8")], dtype=np.object_)

@@ -1,0 +1,38 @@
+"""The engine without a model: it echoes the words of the prompt, one a token, for tests of the contract."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+
+class ScriptEngine:
+    """Echoes; TRITONREPO_SCRIPT_TOKEN_MS milliseconds a token (default 5). A token is a word of its own prompt."""
+
+    eos_token_ids: frozenset[int] = frozenset()
+    prefill_tokens = 1 << 30
+
+    def __init__(self, context_length: int | None) -> None:
+        self.context_length = context_length or 1 << 20
+        given = os.environ.get("TRITONREPO_SCRIPT_TOKEN_MS") or "5"
+        try:
+            self.token_s = float(given) / 1000
+        except ValueError as error:
+            raise ValueError(f"TRITONREPO_SCRIPT_TOKEN_MS is '{given}': a number of milliseconds is needed") from error
+
+    def begin(self, prompt: str) -> tuple[list[int], dict]:
+        """Give one token a word; the state knows the words and how many were echoed."""
+        words = prompt.split()
+        return list(range(len(words))), {"words": words, "echoed": 0}
+
+    def feed(self, state: dict, ids: list[int]) -> np.ndarray:  # noqa: ARG002  what comes next hangs on no token
+        """Give logits that leave one choice: the next word."""
+        logits = np.full(len(state["words"]), -np.inf, np.float32)
+        logits[state["echoed"] % len(logits)] = 0
+        state["echoed"] += 1
+        return logits
+
+    def decode(self, state: dict, ids: list[int], *, skip_special: bool) -> str:  # noqa: ARG002  it has no special tokens
+        """Give the words, a blank after each."""
+        return "".join(f"{state['words'][index]} " for index in ids)
