@@ -177,6 +177,35 @@ def test_without_network_a_build_goes_on_from_the_cache(
     assert build(rag, tmp_path / "r") == 0
 
 
+DOCKERFILE = """\
+# Written by tritonrepo build; edit the stack file instead.
+FROM nvcr.io/nvidia/tritonserver:26.07-vllm-python-py3
+COPY --from=nvcr.io/nvidia/tritonserver:26.07-py3 {0} {0}
+""".format("/opt/tritonserver/backends/onnxruntime")
+
+
+def test_backends_of_two_images_get_a_dockerfile_beside_the_repository(
+    rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "r.Dockerfile"
+    assert build(rag, tmp_path / "r") == 0
+    assert "+ ../r.Dockerfile  new\n" in capsys.readouterr().out
+    assert path.read_text("utf-8") == DOCKERFILE
+    edited(rag, "tritonrepo.yaml", '"26.07"', '"26.08"')
+    assert build(rag, tmp_path / "r") == 0
+    assert path.read_text("utf-8") == DOCKERFILE.replace("26.07", "26.08")
+    edited(rag, "tritonrepo.yaml", "images: [py3, vllm-python-py3]", "images: [vllm-python-py3]")
+    assert build(rag, tmp_path / "r") == 0
+    assert not path.exists()
+
+
+def test_somebody_elses_dockerfile_stays(rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "r.Dockerfile").write_text("FROM scratch\n", "utf-8")
+    assert build(rag, tmp_path / "r") == 2
+    assert "r.Dockerfile: fatal: was not written by tritonrepo" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
 def edited(rag: Path, name: str, old: str, new: str) -> None:
     path = rag / name
     text = path.read_text("utf-8")

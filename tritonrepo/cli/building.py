@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.cli.stack import Loaded, write_lock
-from tritonrepo.diagnostics import Diagnostic, Severity, Stop
+from tritonrepo.diagnostics import Diagnostic, Severity, Stop, fatal
 from tritonrepo.generate import generate
+from tritonrepo.generate.dockerfile import HEADER, dockerfile
 from tritonrepo.indexing import documents
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.lock import Lock
@@ -19,8 +20,9 @@ from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.sync import apply as applying
 from tritonrepo.sync import record as records
-from tritonrepo.sync.plan import Plan, plan
+from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order, plan
 from tritonrepo.sync.record import NAME, Record
+from tritonrepo.tree import of_text
 
 
 class Prepared(NamedTuple):
@@ -47,8 +49,29 @@ def prepare(loaded: Loaded, out: Path) -> Prepared:
     made = plan(draft.tree, {path: entry for path, entry in have.items() if path != NAME}, before.files, str(out))
     if made.conflicts:
         raise Stop(made.conflicts)
+    made = applying.with_record(made, record, before, have)
+    made = replace(made, actions=tuple(sorted((*made.actions, *_dockerfile(stack, out)), key=in_phase_order)))
     now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
-    return Prepared(applying.with_record(made, record, before, have), now, record, tuple(stale(loaded)), store, prefix)
+    return Prepared(made, now, record, tuple(stale(loaded)), store, prefix)
+
+
+def _dockerfile(stack: Stack, out: Path) -> list[Action]:
+    """Give the write or deletion of the Dockerfile beside the repository; raise Stop where a stranger's is there."""
+    text = dockerfile(stack)
+    path = out.with_name(f"{out.name}.Dockerfile")
+    place = f"../{path.name}"
+    now = path.read_bytes() if path.is_file() else None
+    if now is None or now == (text or "").encode():
+        return [Put(Phase.FILES, place, of_text(text), "new")] if text and now is None else []
+    if not now.startswith(HEADER.encode()):
+        if text is None:
+            return []
+        raise fatal(
+            "plan-foreign-file", str(path), "was not written by tritonrepo, and this build needs its place", "Move it."
+        )
+    if text is None:
+        return [Delete(Phase.PRUNE, place, "not in the stack")]
+    return [Put(Phase.FILES, place, of_text(text), "changed")]
 
 
 def carry_out(prepared: Prepared, loaded: Loaded) -> None:

@@ -1,0 +1,35 @@
+"""A Dockerfile for a stack whose backends no single Triton image has: one image, with the rest copied from its sister.
+
+A backend is a directory under /opt/tritonserver/backends, and NVIDIA's own recipe for custom images copies it from one
+image of a release to another (server, docs/customization_guide/compose.md). vLLM and TensorRT-LLM are Python packages
+besides, so the image that has them is the one to start from.
+"""
+
+from __future__ import annotations
+
+from tritonrepo.releases import RELEASES
+from tritonrepo.spec.stack import Embedder, Generator, Stack
+
+HEADER = "# Written by tritonrepo build; edit the stack file instead."
+IMAGE = "nvcr.io/nvidia/tritonserver"
+BACKENDS = "/opt/tritonserver/backends"
+INSTALLED = frozenset({"vllm", "tensorrtllm"})
+
+
+def dockerfile(stack: Stack) -> str | None:
+    """Give the Dockerfile's text; None where one of the target's images has every backend that the stack needs."""
+    release = RELEASES[stack.target.release]
+    needed = {"python"}
+    needed |= {"onnxruntime"} if any(isinstance(model, Embedder) for model in stack.models.values()) else set()
+    needed |= {"vllm"} if any(isinstance(model, Generator) for model in stack.models.values()) else set()
+    has = {image: set(release.images[image]) for image in stack.target.images}
+    base = max(has, key=lambda image: (len(has[image] & needed & INSTALLED), len(has[image] & needed)))
+    copies = [
+        f"COPY --from={IMAGE}:{release.name}-{donor} {BACKENDS}/{backend} {BACKENDS}/{backend}"
+        for backend in sorted(needed - has[base])
+        for donor in [next((image for image in has if backend in has[image]), None)]
+        if donor is not None
+    ]
+    if not copies:
+        return None
+    return "\n".join([HEADER, f"FROM {IMAGE}:{release.name}-{base}", *copies, ""])
