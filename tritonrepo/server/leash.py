@@ -58,13 +58,23 @@ class Leash:
             return None
 
     def release(self) -> None:
-        """End the server, its processes, its shared memory and the temporary directory, and wait for that."""
+        """End the server, its processes, its shared memory and the temporary directory, and wait for that.
+
+        An interrupt that comes meanwhile is raised once all is gone: whoever waits for us may count on that.
+        """
         assert self._keeper.stdin  # noqa: S101  it is a pipe
         assert self._keeper.stdout  # noqa: S101
-        with suppress(BrokenPipeError):
-            self._keeper.stdin.close()
-        self._keeper.wait()
+        interrupt: KeyboardInterrupt | None = None
+        while self._keeper.returncode is None:
+            try:
+                with suppress(BrokenPipeError):
+                    self._keeper.stdin.close()
+                self._keeper.wait()
+            except KeyboardInterrupt as error:
+                interrupt = error
         self._keeper.stdout.close()
+        if interrupt is not None:
+            raise interrupt
 
     def _say(self, line: str) -> None:
         assert self._keeper.stdin  # noqa: S101
