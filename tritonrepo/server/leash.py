@@ -65,11 +65,12 @@ class Leash:
         assert self._keeper.stdin  # noqa: S101  it is a pipe
         assert self._keeper.stdout  # noqa: S101
         interrupt: KeyboardInterrupt | None = None
-        while self._keeper.returncode is None:
+        while True:
             try:
                 with suppress(BrokenPipeError):
                     self._keeper.stdin.close()
                 self._keeper.wait()
+                break
             except KeyboardInterrupt as error:
                 interrupt = error
         self._keeper.stdout.close()
