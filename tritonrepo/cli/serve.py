@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.serving import Options, banner, options, read_record, serve, urls, watch
+from tritonrepo.cli.stack import cache
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
-from tritonrepo.sources.cache import Cache, default_root
 
 EPILOG = f"""\b
 Examples:
@@ -55,7 +54,7 @@ def command(
     )
     record = read_record(repository)
     chosen = Options(ports, runtime, llm_engine, deadline, mode, poll or 5)
-    with serve(Path(repository), record, Path.cwd(), Cache(default_root(os.environ)), chosen) as server:
+    with serve(Path(repository), record, Path.cwd(), cache(), chosen) as server:
         for line in banner(server, record, llm_engine):
             click.echo(line, err=True)
         for fault in server.unavailable:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import click
+
 from tritonrepo import spec
 from tritonrepo.diagnostics import fatal
 from tritonrepo.sources.cache import Cache, default_root
@@ -36,7 +38,12 @@ def load(paths: Sequence[Path]) -> Loaded:
     stack = spec.read([(str(path), _content(path)) for path in paths], os.environ)
     lock_path = paths[0].with_suffix(".lock")
     lock = locks.load(lock_path.read_bytes(), str(lock_path)) if lock_path.exists() else Lock()
-    return Loaded(stack, lock, lock_path, Cache(default_root(os.environ)))
+    return Loaded(stack, lock, lock_path, cache())
+
+
+def cache() -> Cache:
+    """Give the user's cache, which tells on stderr what takes a while."""
+    return Cache(default_root(os.environ), lambda what: click.echo(f"{what} …", err=True))
 
 
 def write_lock(loaded: Loaded, lock: Lock) -> None:

@@ -23,18 +23,22 @@ def default_root(environment: Mapping[str, str]) -> Path:
 class Cache:
     """A directory of blobs and of the trees made of them; safe to share between processes and to kill at any moment."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tell: Callable[[str], None] = lambda _: None) -> None:
         self.root = root
+        self.tell = tell
+        """Is told what takes a while, before it begins."""
 
-    def tree(self, key: str, make: Callable[[Path], None]) -> dict[str, File]:
+    def tree(self, key: str, what: str, make: Callable[[Path], None]) -> dict[str, File]:
         """Give the files that `make` writes into the directory it is handed; it is called only where the key is new.
 
-        The key says everything that the files depend on. `make` may leave by an exception: then nothing is kept.
+        The key says everything that the files depend on, `what` tells people what is going on. `make` may leave by an
+        exception: then nothing is kept.
         """
         entry = self.root / "trees" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
         known = self._read(entry)
         if known is not None:
             return known
+        self.tell(what)
         try:
             return self._made(entry, key, make)
         except OSError as error:

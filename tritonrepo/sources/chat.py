@@ -27,7 +27,7 @@ def gguf_file(files: dict[str, File], at: Span) -> Path:
 
 def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
     """Give tokenizer and chat template of the GGUF file."""
-    path = gguf_file(files, at)
+    path, name = gguf_file(files, at), _name(files)
 
     def make(place: Path) -> None:
         from tritonrepo.export import gguf
@@ -36,7 +36,7 @@ def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
         (place / "tokenizer.json").write_bytes(said.pop("tokenizer_json"))
         (place / "chat.json").write_text(json.dumps(said), "utf-8")
 
-    made = cache.tree(f"{READER} {_sha256(files)}", make)
+    made = cache.tree(f"{READER} {_sha256(files)}", f"reading the tokenizer of {name}", make)
     said = json.loads(made["chat.json"].content())
     return ChatFiles(
         made["tokenizer.json"],
@@ -51,15 +51,21 @@ def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
 
 def decoder(files: dict[str, File], cache: Cache, at: Span) -> Path:
     """Give a directory with the 8-bit ONNX graph of the GGUF file, its tokenizer and generation.json; made once."""
-    path = gguf_file(files, at)
+    path, name = gguf_file(files, at), _name(files)
 
     def make(place: Path) -> None:
         from tritonrepo.export import llama
 
         llama.decoder(path, place)
 
-    return cache.directory("decoder", cache.tree(f"{EXPORTER} {_sha256(files)}", make))
+    return cache.directory(
+        "decoder", cache.tree(f"{EXPORTER} {_sha256(files)}", f"exporting {name} to ONNX in 8 bits", make)
+    )
+
+
+def _name(files: dict[str, File]) -> str:
+    return next(path for path in files if path.endswith(".gguf"))
 
 
 def _sha256(files: dict[str, File]) -> str:
-    return next(file.sha256 for path, file in files.items() if path.endswith(".gguf"))
+    return files[_name(files)].sha256

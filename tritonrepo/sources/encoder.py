@@ -45,7 +45,7 @@ def encoder(model: Embedder, files: dict[str, File], cache: Cache) -> EncoderFil
         )
 
     return EncoderFiles(
-        cache.tree(key, make)["model.onnx"],
+        cache.tree(key, f"exporting {model.source.text} to ONNX", make)["model.onnx"],
         files["tokenizer.json"],
         int(config["hidden_size"]),
         _max_tokens(model, config, files),

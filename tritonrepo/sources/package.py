@@ -31,7 +31,11 @@ def unpacked(requirement: str, arch: str, cache: Cache, pin: Pin | None, at: Spa
 
     With the wheel in the cache no network is asked.
     """
-    files = cache.tree(f"package {requirement} {arch}", lambda place: _fetch(requirement, arch, at, place))
+    files = cache.tree(
+        f"package {requirement} {arch}",
+        f"downloading {requirement}",
+        lambda place: _fetch(requirement, arch, at, place),
+    )
     name, sha256 = files[WHEEL].content().decode().split()
     if pin and pin.sha256 != sha256:
         raise fatal(

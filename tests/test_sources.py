@@ -1,0 +1,218 @@
+"""Where files come from: the cache that keeps them whole, wheels that are never installed, directories."""
+
+from __future__ import annotations
+
+import importlib.util
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tritonrepo.diagnostics import Span, Stop
+from tritonrepo.sources import package
+from tritonrepo.sources.cache import Cache, default_root
+from tritonrepo.sources.resolve import resolve
+from tritonrepo.spec.lock import Pin
+from tritonrepo.spec.source import parse_source
+
+AT = Span("stack.yaml", 3, 5)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def writing(content: bytes, calls: list[int]) -> Callable[[Path], None]:
+    def make(place: Path) -> None:
+        calls.append(1)
+        (place / "a").mkdir()
+        (place / "a" / "b").write_bytes(content)
+        (place / "c").write_bytes(content)
+
+    return make
+
+
+def test_a_tree_is_made_once_and_equal_files_lie_there_once(own: Cache) -> None:
+    calls: list[int] = []
+    tree = own.tree("key", "making", writing(b"x", calls))
+    for again in (tree, own.tree("key", "making", writing(b"x", calls))):
+        assert {path: file.content() for path, file in again.items()} == {"a/b": b"x", "c": b"x"}
+    assert len(calls) == 1
+    assert tree["a/b"].path == tree["c"].path
+
+
+def test_people_are_told_only_of_what_is_made(tmp_path: Path) -> None:
+    said: list[str] = []
+    own = Cache(tmp_path / "cache", said.append)
+    for _ in range(2):
+        own.tree("key", "making it", writing(b"x", []))
+    assert said == ["making it"]
+
+
+def test_a_failed_making_leaves_nothing(own: Cache) -> None:
+    def make(place: Path) -> None:
+        (place / "half").write_bytes(b"x")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        own.tree("key", "making", make)
+    assert not [path for path in own.root.rglob("*") if path.is_file()]
+    calls: list[int] = []
+    own.tree("key", "making", writing(b"x", calls))
+    assert calls
+
+
+def gone(blob: Path) -> None:
+    blob.unlink()
+
+
+def cut(blob: Path) -> None:
+    blob.chmod(0o644)
+    blob.write_bytes(b"")
+
+
+TORN = {"a file is gone": gone, "a file is cut": cut}
+
+
+@pytest.mark.parametrize("tear", TORN.values(), ids=TORN)
+def test_a_torn_tree_is_made_anew(own: Cache, tear: Callable[[Path], None]) -> None:
+    calls: list[int] = []
+    path = own.tree("key", "making", writing(b"content", calls))["c"].path
+    assert path is not None
+    tear(path)
+    assert own.tree("key", "making", writing(b"content", calls))["c"].content() == b"content"
+    assert len(calls) == 2
+
+
+def test_a_torn_listing_is_made_anew(own: Cache) -> None:
+    calls: list[int] = []
+    own.tree("key", "making", writing(b"x", calls))
+    (listing,) = (own.root / "trees").iterdir()
+    listing.write_text("{")
+    own.tree("key", "making", writing(b"x", calls))
+    assert len(calls) == 2
+
+
+def test_several_at_once_do_not_disturb_each_other(own: Cache) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: own.tree("key", "making", writing(b"x", []))["c"].content(), range(24)))
+    assert set(found) == {b"x"}
+    assert not list((own.root / "work").iterdir())
+
+
+def test_files_of_the_cache_are_read_only_and_a_directory_links_them(own: Cache) -> None:
+    tree = own.tree("key", "making", writing(b"x", []))
+    place = own.directory("name", tree)
+    assert own.directory("name", tree) == place
+    path = tree["c"].path
+    assert path is not None
+    assert (place / "a" / "b").samefile(path)
+    assert path.stat().st_mode & 0o777 == 0o444
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Stop, match="cannot write the cache: Not a directory"):
+        Cache(tmp_path / "file").tree("key", "making", writing(b"x", []))
+
+
+ROOTS = {
+    "the variable": ({"XDG_CACHE_HOME": "/c"}, Path("/c/tritonrepo")),
+    "none": ({}, Path.home() / ".cache" / "tritonrepo"),
+    "a relative one counts as none": ({"XDG_CACHE_HOME": "c"}, Path.home() / ".cache" / "tritonrepo"),
+}
+
+
+@pytest.mark.parametrize(("environment", "root"), ROOTS.values(), ids=ROOTS)
+def test_the_cache_lies_where_the_xdg_specification_says(environment: dict[str, str], root: Path) -> None:
+    assert default_root(environment) == root
+
+
+def wheel(place: Path, *members: str) -> Path:
+    path = place / "x-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: x\nVersion: 1\n")
+        archive.writestr("x-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        for member in members:
+            archive.writestr(member, b"content")
+    return path
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of wheels that pip takes instead of an index."""
+    place = tmp_path / "shelf"
+    place.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(place))
+    return place
+
+
+def test_a_wheel_is_downloaded_by_pip_and_unpacked(own: Cache, shelf: Path) -> None:
+    wheel(shelf, "x/model/a", "x/b")
+    found, pin = package.unpacked("x==1", "x86_64", own, None, AT)
+    own_files = {path: file.content() for path, file in found.items() if ".dist-info" not in path}
+    assert own_files == {"x/b": b"content", "x/model/a": b"content"}
+    assert pin.file == "x-1-py3-none-any.whl"
+    assert len(pin.sha256) == 64
+
+
+def test_a_path_in_a_wheel_is_a_file_or_a_directory(own: Cache, shelf: Path) -> None:
+    wheel(shelf, "x/model/a", "x/b")
+    for text, paths in (
+        ("package:x==1/x/model", ["a"]),
+        ("package:x==1/x/b", ["b"]),
+        ("package:x==1/x", ["b", "model/a"]),
+    ):
+        assert sorted(resolve(parse_source(text), "x86_64", own, None, AT).files) == paths
+
+
+def test_another_wheel_than_the_pinned_one_is_refused(own: Cache, shelf: Path) -> None:
+    wheel(shelf, "x/a")
+    with pytest.raises(Stop, match=r"^stack.yaml:3:5: fatal: x==1 is x-1-py3-none-any.whl .*, the lock pins old.whl"):
+        package.unpacked("x==1", "x86_64", own, Pin("0" * 64, "old.whl"), AT)
+
+
+def test_a_wheel_that_leads_out_of_itself_is_refused(own: Cache, shelf: Path, tmp_path: Path) -> None:
+    wheel(shelf, "../../evil")
+    with pytest.raises(Stop, match=r"holds the path \.\./\.\./evil, which leads out of it"):
+        package.unpacked("x==1", "x86_64", own, None, AT)
+    assert not list(tmp_path.rglob("evil"))
+
+
+@pytest.mark.usefixtures("shelf")
+def test_a_package_that_is_nowhere_is_told_with_pips_words(own: Cache) -> None:
+    with pytest.raises(Stop, match=r"x==1 cannot be downloaded(?s:.*)No matching distribution found"):
+        package.unpacked("x==1", "x86_64", own, None, AT)
+
+
+def test_a_python_without_pip_is_told(own: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # noqa: ARG005
+    with pytest.raises(Stop, match=r"has no pip to download it with(?s:.*)ensurepip"):
+        package.unpacked("x==1", "x86_64", own, None, AT)
+
+
+def test_a_directory_counts_from_the_stack_file(own: Cache, tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "a").write_bytes(b"1")
+    at = Span(str(tmp_path / "stack.yaml"), 1, 1)
+    resolved = resolve(parse_source("./weights"), "x86_64", own, None, at)
+    assert list(resolved.files) == ["a"]
+    assert list(resolve(parse_source("./weights/a"), "x86_64", own, None, at).files) == ["a"]
+    (tmp_path / "weights" / "a").write_bytes(b"2")
+    assert resolve(parse_source("./weights"), "x86_64", own, None, at).pin != resolved.pin
+
+
+ABSENT = {
+    "a directory": ("./nowhere", 'there is no "./nowhere"'),
+    "a hub model's files": ("hf://o/m", "files from the hub are not supported yet"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), ABSENT.values(), ids=ABSENT)
+def test_what_is_not_there_is_told_with_its_place(own: Cache, text: str, message: str) -> None:
+    with pytest.raises(Stop, match=f"stack.yaml:3:5: fatal: {message}"):
+        resolve(parse_source(text), "x86_64", own, None, AT)
