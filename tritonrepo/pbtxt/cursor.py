@@ -1,0 +1,106 @@
+"""Where reading has come to in the tokens, and what has been said on the way."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from tritonrepo.pbtxt import spelling
+from tritonrepo.pbtxt.faults import Fault, Own
+from tritonrepo.pbtxt.lexical import UNCLOSED, LexicalFault
+from tritonrepo.pbtxt.nodes import Source
+from tritonrepo.pbtxt.tokens import END, Tokens
+
+MOST = 50
+"""Faults after which reading stops, and lines of the log: nobody reads more, and each may cost a look at the rest."""
+
+
+class Lost(Exception):  # noqa: N818  control flow of the parser: `recovery` finds where it goes on
+    """Reading cannot go on here; what is wrong has been said."""
+
+
+class More(Exception):  # noqa: N818  control flow of the parser: it starts again with a larger window
+    """The text goes on behind the tokens that were taken in."""
+
+
+class Cursor:
+    """The tokens of a text, the number of the current one, and the faults so far.
+
+    The tokenizer is one token ahead of the parser and complains before it does; `log` is in that order, and ends where
+    the server stops: at the parser's first word.
+    """
+
+    __slots__ = (
+        *("at", "kinds", "opened", "source", "starts", "texts", "whole"),
+        *("ended", "faults", "log", "pending", "stopped"),
+    )
+
+    def __init__(self, source: Source, tokens: Tokens) -> None:
+        self.source = source
+        self.texts, self.kinds, self.starts, self.pending, self.whole = tokens
+        self.at = 0
+        self.opened: list[int] = []
+        self.faults: list[Fault] = []
+        self.log: list[str] = []
+        self.stopped = False
+        self.ended = False
+
+    def written(self, at: int | None = None) -> str:
+        """Give a token's text as messages show it."""
+        return self.texts[self.at if at is None else at].decode("utf-8", "replace")
+
+    def begins_line(self, at: int) -> bool:
+        """Tell whether a token is the first one of its line."""
+        before = self.starts[at - 1] + len(self.texts[at - 1]) if at else 0
+        return not at or b"\n" in self.source.text[before : self.starts[at]]
+
+    def fail(self, words: str, own: Own) -> NoReturn:
+        """Say what is wrong at the current token and leave the production."""
+        self.complain(words, own)
+        raise Lost
+
+    def complain(self, words: str, own: Own) -> None:
+        """Say what is wrong at the current token, in the server's words and ours."""
+        lexical = self.catch_up()
+        if self.kinds[self.at] == END and not self.whole:
+            self._stop_short()
+        server = "" if self.stopped else self._say(self.starts[self.at], words)
+        self.stopped = True
+        if not lexical and not self.ended:
+            self._add(own, self.starts[self.at if own.token is None else own.token], server)
+
+    def _stop_short(self) -> NoReturn:
+        """Leave a text whose tokens were not all taken in: what is at the window's end says nothing of the text."""
+        if not self.faults:
+            raise More
+        self.ended = True
+        raise Lost
+
+    def catch_up(self) -> bool:
+        """Say what the tokenizer has said up to the current token; tell whether there was anything."""
+        said = [fault for fault in self.pending if fault.token <= self.at]
+        self.pending = self.pending[len(said) :]
+        for fault in said[:MOST]:
+            self._hear(fault)
+        return bool(said)
+
+    def _hear(self, fault: LexicalFault) -> None:
+        server = "" if self.stopped else self._say(fault.offset, fault.words)
+        if not self.ended and not _is_inside(self.source.text, fault.offset):
+            self._add(spelling.lexical_fault(self.source.text, fault), fault.offset, server)
+        self.ended = self.ended or fault.words in UNCLOSED
+
+    def _say(self, offset: int, words: str) -> str:
+        line, column = self.source.server_place(offset)
+        self.log.append(f"{line}:{column}: {words}")
+        return self.log[-1]
+
+    def _add(self, own: Own, offset: int, server: str) -> None:
+        line, column = self.source.place(offset)
+        first = server if len(self.log) == 1 else ""
+        self.faults.append(Fault(own.rule, offset, line, column, own.message, own.hint, first))
+        self.ended = self.ended or len(self.faults) >= MOST
+
+
+def _is_inside(text: bytes, offset: int) -> bool:
+    """Tell whether this is a further byte of a character outside ASCII, of which the first byte was spoken of."""
+    return text[offset : offset + 1] >= b"\x80" and text[offset - 1 : offset] >= b"\x80"

@@ -1,0 +1,170 @@
+"""Changes in a hand-written text: each says which bytes it replaces, and every other byte stays.
+
+Edits are made for the nodes of one parse, and applied together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tritonrepo.pbtxt import printer
+from tritonrepo.pbtxt.nodes import Field, Message, Scalar, Source
+from tritonrepo.pbtxt.nodes import Value as Node
+from tritonrepo.pbtxt.printer import Value
+from tritonrepo.pbtxt.schema import ROOT, FieldType
+
+BLANKS = b" \t\r\v\f"
+
+
+class Edit(NamedTuple):
+    """Bytes `start` to `end` become `text`; nothing is replaced where the two are equal."""
+
+    start: int
+    end: int
+    text: bytes
+
+
+def apply(text: bytes, edits: Iterable[Edit]) -> bytes:
+    """Give the text with the edits, in any order; of two at one place the first given comes first. None may overlap."""
+    pieces, at = [], 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        assert edit.start >= at  # noqa: S101  edits that overlap are a bug of the caller
+        pieces += [text[at : edit.start], edit.text]
+        at = edit.end
+    return b"".join([*pieces, text[at:]])
+
+
+def change(value: Node, spec: FieldType, to: Value) -> Edit:
+    """Give another value to a field, or to one item of a list."""
+    lines = list(printer.field_lines(spec, to if isinstance(value, Scalar) else _one(to, spec), ""))
+    written = "\n".join(lines)[len(spec.name) :].removeprefix(":").lstrip()
+    return Edit(value.start, value.end, _bytes(written, value.source, _indent(value.source, value.start)))
+
+
+def _one(to: Value, spec: FieldType) -> Value:
+    return [to] if spec.repeated and isinstance(to, dict) else to
+
+
+def rename(field: Field, name: str) -> Edit:
+    """Give a field another name, as for one that is misspelt."""
+    return Edit(field.start, field.start + len(field.name), name.encode())
+
+
+def put(message: Message, name: str, value: Value) -> Edit:
+    """Set a singular field: change its value where the text has one, else insert it."""
+    field = message.get(name)
+    if field is None:
+        return insert(message, name, value)
+    return change(field.value, field.spec, value)
+
+
+def insert(message: Message, name: str, value: Value) -> Edit:
+    """Add a field after the last one that comes before it in the proto, on a line of its own if that one has one."""
+    spec = message.kind.fields[name]
+    places = list(message.kind.fields)
+    before = [field for field in message.fields if places.index(field.name) <= places.index(name)]
+    if before:
+        return _after(before[-1], spec, value)
+    if message.fields and _has_comment_above(message.fields[0]):
+        return _after(message.fields[0], spec, value)
+    if message.fields:
+        return _ahead(message.fields[0], spec, value)
+    return _first(message, spec, value)
+
+
+def _after(field: Field, spec: FieldType, value: Value) -> Edit:
+    source = field.source
+    end = _line_end(source, field.end)
+    if not _begins_line(source, field.start) or not _is_blank(source.text[field.end : end]):
+        written = b" " + _written(source, spec, value, b"")
+        return Edit(field.end, field.end, written + _gap(source.text[field.end : field.end + 1]))
+    indent = _indent(source, field.start)
+    return Edit(end, end, _newline(source) + indent + _written(source, spec, value, indent))
+
+
+def _ahead(field: Field, spec: FieldType, value: Value) -> Edit:
+    source, indent = field.source, _indent(field.source, field.start)
+    if not _begins_line(source, field.start):
+        return Edit(field.start, field.start, _written(source, spec, value, b"") + b" ")
+    return Edit(field.start, field.start, _written(source, spec, value, indent) + _newline(source) + indent)
+
+
+def _first(message: Message, spec: FieldType, value: Value) -> Edit:
+    source = message.source
+    if message.kind.name != ROOT:
+        at = message.start + 1
+        return Edit(at, at, b" " + _written(source, spec, value, b"") + _gap(source.text[at : at + 1]))
+    end = len(source.text)
+    begun = end and not source.text.endswith(b"\n")
+    return Edit(end, end, (_newline(source) if begun else b"") + _written(source, spec, value, b"") + _newline(source))
+
+
+def _gap(follows: bytes) -> bytes:
+    """Give the blank that keeps what is put in from growing together with what follows."""
+    return b"" if follows in {b"", b" ", b"\t", b"\r", b"\n"} else b" "
+
+
+def _written(source: Source, spec: FieldType, value: Value, indent: bytes) -> bytes:
+    return _bytes("\n".join(printer.field_lines(spec, value, "")), source, indent)
+
+
+def _bytes(written: str, source: Source, indent: bytes) -> bytes:
+    return written.encode("utf-8").replace(b"\n", _newline(source) + indent)
+
+
+def _newline(source: Source) -> bytes:
+    return b"\r\n" if b"\r\n" in source.text else b"\n"
+
+
+def _line_start(source: Source, at: int) -> int:
+    return source.text.rfind(b"\n", 0, at) + 1
+
+
+def _line_end(source: Source, at: int) -> int:
+    """Give the end of the line without its line feed and the carriage return before it."""
+    end = source.text.find(b"\n", at)
+    end = len(source.text) if end < 0 else end
+    return end - (end > at and source.text[end - 1 : end] == b"\r")
+
+
+def _begins_line(source: Source, at: int) -> bool:
+    return not source.text[_line_start(source, at) : at].strip(BLANKS)
+
+
+def _indent(source: Source, at: int) -> bytes:
+    line = source.text[_line_start(source, at) : at]
+    return line[: len(line) - len(line.lstrip(BLANKS))]
+
+
+def _is_blank(rest: bytes) -> bool:
+    """Tell whether nothing but blanks and a comment is left of a line."""
+    return not rest.partition(b"#")[0].strip(BLANKS)
+
+
+def _has_comment_above(field: Field) -> bool:
+    start = _line_start(field.source, field.start)
+    above = field.source.text[_line_start(field.source, start - 1) : start] if start else b""
+    return above.lstrip(BLANKS).startswith(b"#")
+
+
+def delete(field: Field) -> Edit:
+    """Remove a field, and its line if nothing else is on it; comments stay."""
+    source, start, end = field.source, field.start, field.end
+    stop = _line_end(source, end)
+    if _begins_line(source, start) and not source.text[end:stop].strip(BLANKS):
+        line_feed = source.text.find(b"\n", stop)
+        return Edit(_line_start(source, start), line_feed + 1 or len(source.text), b"")
+    while source.text[start - 1 : start] in {b" ", b"\t"} and _gap(source.text[end : end + 1]) == b"":
+        start -= 1
+    return Edit(start, end, b"")
+
+
+def delete_item(field: Field, place: int) -> Edit:
+    """Remove one value of a list, with the comma that parts it from the next one or the one before."""
+    values = field.values
+    if len(values) == 1:
+        return Edit(values[0].start, values[0].end, b"")
+    if place + 1 < len(values):
+        return Edit(values[place].start, values[place + 1].start, b"")
+    return Edit(values[place - 1].end, values[place].end, b"")

@@ -1,0 +1,53 @@
+"""What is wrong with a text: our own words and place, the next step, and the words of the server where it stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+UNPARSABLE = "config-unparsable"
+UNKNOWN_FIELD = "unknown-field"
+NEWER_FIELD = "field-newer-than-server"
+UNKNOWN_ENUM = "unknown-enum-value"
+QUOTED_ENUM = "enum-quoted"
+SCALAR_TWICE = "scalar-field-twice"
+MESSAGE_TWICE = "message-field-twice"
+TWO_OF_ONEOF = "two-schedulers"
+OUT_OF_RANGE = "integer-out-of-range"
+WRONG_LITERAL = "wrong-literal-type"
+BOOL_LITERAL = "bool-literal"
+VALUE_NOT_MESSAGE = "parameter-value-not-message"
+MISSING_COLON = "missing-colon"
+TRAILING_COMMA = "trailing-comma-in-list"
+COMMENT_STYLE = "wrong-comment-style"
+BYTE_ORDER_MARK = "byte-order-mark"
+JSON = "json-config"
+UNBALANCED = "unbalanced-brackets"
+EXTENSION = "unknown-extension"
+"""The names of the rules, one for each kind of fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a text. Line and column count from 1, in characters, and are those of what is to be edited.
+
+    `server` is the server's line about it, "LINE:COLUMN: words", by its own way of counting; it is there for the first
+    fault alone, since the server stops there.
+    """
+
+    rule: str
+    offset: int
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+    server: str = ""
+
+
+class Own(NamedTuple):
+    """Our part of a fault: the rule, the message, the hint, and the number of the token to edit (None: the current)."""
+
+    rule: str
+    message: str
+    hint: str = ""
+    token: int | None = None

@@ -1,0 +1,249 @@
+"""The tree of a text: messages, fields and values, each with the bytes that it came from.
+
+The classes are not frozen, alone for speed: a frozen dataclass takes three times as long to make, and a text has
+hundreds of them. Nothing changes them once they are read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tritonrepo.pbtxt import tokens
+from tritonrepo.pbtxt.schema import FieldType, MessageType
+
+TAB = 8
+
+
+class Enum(str):
+    """The name of an enum's value, printed without quotes."""
+
+    __slots__ = ()
+
+
+Data = bool | int | float | str
+"""A scalar's value; an enum's name is an `Enum`. Bytes that are no UTF-8 are surrogates, as os.fsdecode makes them."""
+
+
+class Source:
+    """A text and what its offsets mean; lines and comments are looked for when they are first asked for."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    @cached_property
+    def comments(self) -> list[tuple[int, int]]:
+        """The comments in order, each as the offsets of its `#` and of its line's end."""
+        return tokens.comments(self.text)
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        starts, at = [0], self.text.find(b"\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = self.text.find(b"\n", at + 1)
+        return starts
+
+    def _line_before(self, offset: int) -> tuple[int, bytes]:
+        line = bisect_right(self._lines, offset)
+        return line, self.text[self._lines[line - 1] : offset]
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Give line and column from 1 as an editor counts: characters, a tab is one."""
+        line, before = self._line_before(offset)
+        return line, len(before.decode("utf-8", "replace")) + 1
+
+    def server_place(self, offset: int) -> tuple[int, int]:
+        """Give line and column from 1 as the server counts: bytes, a tab goes on to the next multiple of 8.
+
+        Source: protobuf v21, src/google/protobuf/io/tokenizer.cc, Tokenizer::NextChar.
+        """
+        line, before = self._line_before(offset)
+        return line, len(before.replace(b"\r", b" ").expandtabs(TAB)) + 1
+
+
+class Placed:
+    """What has a place in a text: `start` is the offset of the token that a user would edit."""
+
+    __slots__ = ()
+    source: Source
+    start: int
+
+    @property
+    def line(self) -> int:
+        """The line from 1."""
+        return self.source.place(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        """The column from 1, in characters."""
+        return self.source.place(self.start)[1]
+
+
+@dataclass(slots=True, eq=False)
+class Scalar(Placed):
+    """A value that is no message, and where it is written."""
+
+    source: Source
+    start: int
+    end: int
+    data: Data
+
+    @property
+    def written(self) -> str:
+        """The value as it is in the text, quotes, signs and all."""
+        return self.source.text[self.start : self.end].decode("utf-8", "replace")
+
+
+@dataclass(slots=True, eq=False)
+class Field(Placed):
+    """A field as it is written: `start` is its name's, `end` that of its last value, bracket or separator.
+
+    A repeated field that is written twice is two of these; one that is written as a list is one with all its values.
+    """
+
+    source: Source
+    start: int
+    end: int
+    spec: FieldType
+    values: Sequence[Value]
+
+    @property
+    def name(self) -> str:
+        """The field's name."""
+        return self.spec.name
+
+    @property
+    def value(self) -> Value:
+        """The last value; there is none in an empty list."""
+        return self.values[-1]
+
+    @property
+    def comments(self) -> list[str]:
+        """The comments on the lines right above the name and behind the field on its last line, without `#`."""
+        text, spans = self.source.text, self.source.comments
+        last = bisect_left(spans, (self.start, 0))
+        first = last
+        while first and _alone(text, spans[first - 1]) and _adjoin(text, spans[first - 1][1], self._head(first, last)):
+            first -= 1
+        behind = bisect_left(spans, (self.end, 0))
+        stop = behind + (behind < len(spans) and not text[self.end : spans[behind][0]].strip(b" \t,;"))
+        return [text[a + 1 : b].decode("utf-8", "replace").strip() for a, b in spans[first:last] + spans[behind:stop]]
+
+    def _head(self, first: int, last: int) -> int:
+        return self.start if first == last else self.source.comments[first][0]
+
+
+def _alone(text: bytes, span: tuple[int, int]) -> bool:
+    """Tell whether a comment has its line for itself."""
+    return not text[text.rfind(b"\n", 0, span[0]) + 1 : span[0]].strip()
+
+
+def _adjoin(text: bytes, end: int, start: int) -> bool:
+    """Tell whether what starts here is on the line after what ends there."""
+    between = text[end:start]
+    return not between.strip() and between.count(b"\n") == 1
+
+
+@dataclass(slots=True, eq=False)
+class Message(Placed):
+    """A message: its fields in the order of the text; `start` and `end` are about its brackets, if it has them."""
+
+    source: Source
+    start: int
+    end: int
+    kind: MessageType
+    fields: Sequence[Field]
+
+    def get(self, name: str) -> Field | None:
+        """Give the last field of this name."""
+        return next((field for field in reversed(self.fields) if field.spec.name == name), None)
+
+    def has(self, name: str) -> bool:
+        """Tell whether the text names the field."""
+        return self.get(name) is not None
+
+    def all(self, name: str) -> list[Value]:
+        """Give all values of a field, lists and repeated fields alike."""
+        return [value for field in self.fields if field.spec.name == name for value in field.values]
+
+    def chosen(self, oneof: str) -> Field | None:
+        """Give the member of a oneof that is there."""
+        return next((field for field in reversed(self.fields) if field.spec.oneof == oneof), None)
+
+    def messages(self, name: str) -> list[Message]:
+        """Give the messages of a field."""
+        return [value for value in self.all(name) if isinstance(value, Message)]
+
+    def message(self, name: str) -> Message | None:
+        """Give the message of a singular field."""
+        return next(reversed(self.messages(name)), None)
+
+    def scalars(self, name: str) -> list[Scalar]:
+        """Give the scalars of a field."""
+        return [value for value in self.all(name) if isinstance(value, Scalar)]
+
+    def numbers(self, name: str) -> list[int]:
+        """Give the integers of a repeated field."""
+        return [value.data for value in self.scalars(name) if isinstance(value.data, int)]
+
+    def texts(self, name: str) -> list[str]:
+        """Give the strings of a repeated field, or the names of its enum's values."""
+        return [str(value.data) for value in self.scalars(name)]
+
+    def data(self, name: str) -> Data | None:
+        """Give the value of a singular field, None if the text has none."""
+        return next((value.data for value in reversed(self.scalars(name))), None)
+
+    def number(self, name: str, default: float = 0) -> float:
+        """Give the number of a singular field."""
+        data = self.data(name)
+        return data if isinstance(data, int | float) else default
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """Give the integer of a singular field."""
+        data = self.data(name)
+        return data if isinstance(data, int) else default
+
+    def text(self, name: str, default: str = "") -> str:
+        """Give the string of a singular field."""
+        data = self.data(name)
+        return data if isinstance(data, str) else default
+
+    def flag(self, name: str) -> bool:
+        """Give the bool of a singular field; false where it is not there."""
+        return self.data(name) is True
+
+    def enum(self, name: str, default: str = "") -> str:
+        """Give the name of an enum's value, or the number as text if the enum has no such value."""
+        data = self.data(name)
+        return default if data is None else str(data)
+
+    def entries(self, name: str) -> list[Message]:
+        """Give a map's entries as they are written, messages with "key" and "value"."""
+        return self.messages(name)
+
+    def mapping(self, name: str) -> dict[Data, Value | None]:
+        """Give a map by its keys, where of two entries with one key the last counts; a value may be missing."""
+        return dict(map(_entry, self.entries(name)))
+
+
+def _entry(entry: Message) -> tuple[Data, Value | None]:
+    key = entry.data("key")
+    if key is None:
+        key = "" if entry.kind.fields["key"].type == "string" else 0
+    return key, next(reversed(entry.all("value")), None)
+
+
+Value = Scalar | Message
+
+
+def walk(message: Message) -> Iterator[Message]:
+    """Give a message and all messages in it, in the order of the text."""
+    yield message
+    for field in message.fields:
+        for value in field.values:
+            if isinstance(value, Message):
+                yield from walk(value)

@@ -1,0 +1,177 @@
+"""The grammar of protobuf text format, for the messages of ModelConfig, one production a method.
+
+Source: protobuf v21, src/google/protobuf/text_format.cc (ParserImpl): what is accepted, in which order it is looked at,
+and so where the words of the server stand. Triton is built with gRPC 1.54.3 (third_party, CMakeLists.txt), hence with
+protobuf 21; the change to gRPC 1.81 and protobuf 33 came to its `common` in July 2026, after the branch of 26.07.
+
+    text     = { field } end
+    field    = name [ ":" ] ( value | list ) [ "," | ";" ]       only a message may go without the colon
+    list     = "[" [ value { "," value } ] "]"                   for repeated fields
+    value    = block | scalar                                    `scalars` has the latter
+    block    = "{" { field } "}" | "<" { field } ">"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tritonrepo.pbtxt import complaints, faults, recovery
+from tritonrepo.pbtxt.cursor import Cursor, Lost, More
+from tritonrepo.pbtxt.faults import Fault
+from tritonrepo.pbtxt.nodes import Field, Message, Scalar, Source, Value
+from tritonrepo.pbtxt.scalars import READ
+from tritonrepo.pbtxt.schema import FieldType, MessageType, model_config
+from tritonrepo.pbtxt.tokens import END, WINDOW, tokenize
+
+GROWTH = 4
+"""How much larger the window gets: all windows together cost little more than the last one."""
+
+MOST_TOKENS = 2_000_000
+"""Tokens after which the window grows no more, for the memory's sake; a long string or comment is one or none."""
+
+CLOSING = {b"{": b"}", b"<": b">"}
+BLOCK_ENDS = frozenset({b"}", b">"})
+TEXT_ENDS = frozenset({b""})
+SEPARATORS = frozenset({b",", b";"})
+
+
+class Parsed(NamedTuple):
+    """What a text says and what is wrong with it; `log` is what the server's parser would have logged."""
+
+    root: Message
+    faults: tuple[Fault, ...]
+    log: tuple[str, ...]
+
+
+def parse(text: bytes, release: str | None = None) -> Parsed:
+    """Read a config.pbtxt as the server of this release does; None is the newest release. Nothing is raised."""
+    kind = model_config(release)
+    source = Source(text)
+    window = WINDOW
+    while True:
+        cursor = Cursor(source, tokenize(text, window))
+        try:
+            return _text(cursor, kind)
+        except More:
+            if len(cursor.texts) > MOST_TOKENS:
+                return _too_long(source, kind)
+            window *= GROWTH
+
+
+def _too_long(source: Source, kind: MessageType) -> Parsed:
+    message = f"the text has more than {MOST_TOKENS:,} names, values and signs"
+    fault = Fault(faults.UNPARSABLE, 0, 1, 1, message, "A server may read it; tritonrepo reads no further.")
+    return Parsed(Message(source, 0, len(source.text), kind, ()), (fault,), ())
+
+
+def _text(cursor: Cursor, kind: MessageType) -> Parsed:
+    fields = _fields(cursor, kind, TEXT_ENDS)
+    if not cursor.whole and not cursor.pending and not cursor.faults:
+        raise More
+    cursor.catch_up()
+    found = sorted(cursor.faults, key=lambda fault: (not fault.server, fault.offset))
+    return Parsed(Message(cursor.source, 0, len(cursor.source.text), kind, fields), tuple(found), tuple(cursor.log))
+
+
+def _fields(cursor: Cursor, kind: MessageType, ends: frozenset[bytes]) -> list[Field]:
+    fields: list[Field] = []
+    taken: dict[str, Field] = {}
+    depth = len(cursor.opened)
+    while cursor.texts[cursor.at] not in ends:
+        start = cursor.at
+        try:
+            fields.append(_field(cursor, kind, taken))
+        except Lost:
+            del cursor.opened[depth:]
+            if not recovery.resume(cursor, start, kind):
+                break
+    return fields
+
+
+def _field(cursor: Cursor, kind: MessageType, taken: dict[str, Field]) -> Field:
+    texts, start = cursor.texts, cursor.at
+    spec = kind.keys.get(texts[start])
+    if spec is None:
+        complaints.no_field(cursor, kind)
+    cursor.at += 1
+    if spec.slot in taken:
+        complaints.taken(cursor, spec, taken[spec.slot])
+    if texts[start + 1] == b":":
+        cursor.at += 1
+    elif spec.message is None:
+        complaints.no_colon(cursor, spec)
+    values: Sequence[Value]
+    values = _list(cursor, spec) if texts[cursor.at] == b"[" and not spec.slot else (_value(cursor, spec),)
+    if texts[cursor.at] in SEPARATORS:
+        cursor.at += 1
+    last = cursor.at - 1
+    field = Field(cursor.source, cursor.starts[start], cursor.starts[last] + len(texts[last]), spec, values)
+    if spec.slot and (spec.presence or _is_set(field)):
+        taken[spec.slot] = field
+    return field
+
+
+def _is_set(field: Field) -> bool:
+    """Tell whether a field without presence counts as being there: only with another value than its type's zero.
+
+    Source: protobuf v21, src/google/protobuf/generated_message_reflection.cc, Reflection::HasBit.
+    """
+    value = field.values[0]
+    return isinstance(value, Scalar) and _is_not_zero(field.spec, value)
+
+
+def _is_not_zero(spec: FieldType, value: Scalar) -> bool:
+    if spec.enum:
+        return spec.enum.numbers.get(str(value.data), value.data) != 0
+    return bool(value.data) or (isinstance(value.data, float) and str(value.data) == "-0.0")
+
+
+def _value(cursor: Cursor, spec: FieldType) -> Value:
+    if spec.message is not None:
+        return _block(cursor, spec.message, spec)
+    start = cursor.at
+    data = READ[spec.type](cursor, spec)
+    last = cursor.at - 1
+    return Scalar(cursor.source, cursor.starts[start], cursor.starts[last] + len(cursor.texts[last]), data)
+
+
+def _block(cursor: Cursor, kind: MessageType, spec: FieldType) -> Message:
+    start = cursor.at
+    close = CLOSING.get(cursor.texts[start])
+    if close is None:
+        complaints.no_block(cursor, spec)
+    cursor.opened.append(start)
+    cursor.at += 1
+    fields = _fields(cursor, kind, BLOCK_ENDS)
+    if cursor.texts[cursor.at] != close and cursor.kinds[cursor.at] != END:
+        complaints.other_bracket(cursor, close)
+    end = cursor.starts[cursor.at] + len(cursor.texts[cursor.at])
+    cursor.at += cursor.kinds[cursor.at] != END
+    cursor.opened.pop()
+    return Message(cursor.source, cursor.starts[start], end, kind, fields)
+
+
+def _list(cursor: Cursor, spec: FieldType) -> list[Value]:
+    values: list[Value] = []
+    cursor.opened.append(cursor.at)
+    cursor.at += 1
+    while cursor.texts[cursor.at] != b"]":
+        _item(cursor, spec, values)
+        if cursor.texts[cursor.at] == b",":
+            cursor.at += 1
+            if cursor.texts[cursor.at] == b"]":
+                complaints.trailing_comma(cursor, spec)
+        elif cursor.texts[cursor.at] != b"]":
+            complaints.no_comma(cursor, spec)
+    cursor.opened.pop()
+    cursor.at += 1
+    return values
+
+
+def _item(cursor: Cursor, spec: FieldType, values: list[Value]) -> None:
+    try:
+        values.append(_value(cursor, spec))
+    except Lost:
+        if cursor.ended or not recovery.next_item(cursor):
+            raise

@@ -1,0 +1,211 @@
+"""The productions of scalar values: integers, floats, bools, enums, strings.
+
+Source: protobuf v21, src/google/protobuf/text_format.cc (ConsumeFieldValue and below) and io/tokenizer.cc
+(ParseInteger, ParseFloat, ParseStringAppend).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from tritonrepo.pbtxt import spelling
+from tritonrepo.pbtxt.cursor import Cursor
+from tritonrepo.pbtxt.nodes import Data, Enum
+from tritonrepo.pbtxt.schema import EnumType, FieldType
+from tritonrepo.pbtxt.tokens import DIGIT, DOT, QUOTE, WORD
+
+LARGEST = {"int32": 2**31 - 1, "uint32": 2**32 - 1, "int64": 2**63 - 1, "uint64": 2**64 - 1}
+MOST_DIGITS = 20
+"""Decimal digits of the largest uint64: a longer number cannot fit, and need not be converted to know it."""
+
+NEXT = {b":", b"{", b"["}
+"""What shows that a name on a new line is the next field's, and not a value."""
+
+BOOLS = {b"true": True, b"True": True, b"t": True, b"false": False, b"False": False, b"f": False}
+FLOAT_WORDS = {b"inf": float("inf"), b"infinity": float("inf"), b"nan": float("nan")}
+FLOAT_MAX = 3.4028234663852886e38
+FLOAT_MAX_ROUNDED = 3.4028235677973366e38
+"""The largest float, and the largest double that is still read as it (io/strtod.cc, SafeDoubleToFloat)."""
+
+
+def integer(token: bytes) -> int | None:
+    """Give the value of an integer token; None if it is none, as 08 is, or has too many digits."""
+    if token[:1] != b"0":
+        return int(token) if len(token) <= MOST_DIGITS else None
+    if token[1:2] in {b"x", b"X"}:
+        return int(token[2:] or b"0", 16)
+    return None if b"8" in token or b"9" in token else int(token, 8)
+
+
+def is_integer(token: bytes) -> bool:
+    """Tell an integer from a float; both begin with a digit."""
+    return token.isdigit() or token[1:2] in {b"x", b"X"}
+
+
+def _unsigned(cursor: Cursor, spec: FieldType, largest: int) -> int:
+    token = cursor.texts[cursor.at]
+    if cursor.kinds[cursor.at] != DIGIT or not is_integer(token):
+        _wrong(cursor, spec, "Expected integer, got: ")
+    value = integer(token)
+    if value is None or value > largest:
+        written = cursor.written()
+        cursor.fail(f"Integer out of range ({written})", spelling.out_of_range(written, spec, largest))
+    cursor.at += 1
+    return value
+
+
+def unsigned(cursor: Cursor, spec: FieldType) -> Data:
+    """uint32, uint64."""
+    return _unsigned(cursor, spec, LARGEST[spec.type])
+
+
+def signed(cursor: Cursor, spec: FieldType) -> Data:
+    """int32, int64: a minus may stand before the number, blanks and comments between."""
+    if cursor.texts[cursor.at] == b"-":
+        cursor.at += 1
+        return -_unsigned(cursor, spec, LARGEST[spec.type] + 1)
+    return _unsigned(cursor, spec, LARGEST[spec.type])
+
+
+def double(cursor: Cursor, spec: FieldType) -> Data:
+    """float, double: a decimal number, or inf, infinity, nan in any case; a minus may stand before it."""
+    negative = cursor.texts[cursor.at] == b"-"
+    cursor.at += negative
+    value = _positive(cursor, spec)
+    cursor.at += 1
+    value = -value if negative else value
+    return single(value) if spec.type == "float" else value
+
+
+def _positive(cursor: Cursor, spec: FieldType) -> float:
+    token, kind = cursor.texts[cursor.at], cursor.kinds[cursor.at]
+    if kind == WORD:
+        word = FLOAT_WORDS.get(token.lower())
+        return _wrong(cursor, spec, "Expected double, got: ", lower=True) if word is None else word
+    if kind != DIGIT and (kind != DOT or token == b"."):
+        return _wrong(cursor, spec, "Expected double, got: ")
+    if token[:1] == b"0" and token[1:2] and token[1:2] in b"xX01234567":
+        return _wrong(cursor, spec, "Expect a decimal number, got: ")
+    return float(token.rstrip(b"fF").rstrip(b"eE+-") or b"0")
+
+
+def single(value: float) -> float:
+    """Give the nearest float of 32 bits."""
+    if FLOAT_MAX < abs(value) <= FLOAT_MAX_ROUNDED:
+        value = FLOAT_MAX if value > 0 else -FLOAT_MAX
+    if abs(value) > FLOAT_MAX:
+        return float("inf") if value > 0 else float("-inf")
+    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    return rounded
+
+
+def boolean(cursor: Cursor, spec: FieldType) -> Data:
+    """bool: true, True, t, 1 and their opposites; 1 also as 01 or 0x1."""
+    token = cursor.texts[cursor.at]
+    if cursor.kinds[cursor.at] == DIGIT and is_integer(token):
+        if (value := integer(token)) not in {0, 1}:
+            cursor.fail(f"Integer out of range ({cursor.written()})", spelling.boolean(cursor.written(), cursor.at))
+        cursor.at += 1
+        return value == 1
+    if cursor.kinds[cursor.at] != WORD:
+        cursor.fail(f"Expected identifier, got: {cursor.written()}", spelling.boolean(cursor.written(), cursor.at))
+    cursor.at += 1
+    if (known := BOOLS.get(token)) is None:
+        written = token.decode()
+        words = f'Invalid value for boolean field "{spec.name}". Value: "{written}".'
+        cursor.fail(words, spelling.boolean(written, cursor.at - 1))
+    return known
+
+
+def enumerated(cursor: Cursor, spec: FieldType) -> Data:
+    """An enum's value by name, or by a number, which the enum need not have."""
+    assert spec.enum  # noqa: S101  by the type
+    kind = cursor.kinds[cursor.at]
+    if kind == WORD:
+        name = cursor.texts[cursor.at].decode()
+        cursor.at += 1
+        if name not in spec.enum.numbers:
+            words = f'Unknown enumeration value of "{name}" for field "{spec.name}".'
+            cursor.fail(words, spelling.enum(name, spec.enum, cursor.at - 1))
+        return Enum(name)
+    if cursor.texts[cursor.at] == b"-" or (kind == DIGIT and is_integer(cursor.texts[cursor.at])):
+        return _numbered(signed(cursor, _INT32), spec.enum)
+    written = cursor.written()
+    return cursor.fail(f"Expected integer or identifier, got: {written}", spelling.not_enum(written, spec))
+
+
+def _numbered(number: Data, enum: EnumType) -> Data:
+    assert isinstance(number, int)  # noqa: S101  by the production
+    return Enum(enum.names[number]) if number in enum.names else number
+
+
+_INT32 = FieldType("", 0, "int32", "", presence=False)
+
+
+def string(cursor: Cursor, spec: FieldType) -> Data:
+    """One string or several in a row, which are joined; raw bytes and NUL are allowed."""
+    texts, kinds, at = cursor.texts, cursor.kinds, cursor.at
+    if kinds[at] != QUOTE:
+        _wrong(cursor, spec, "Expected string, got: ")
+    end = at + 1
+    while kinds[end] == QUOTE:
+        end += 1
+    cursor.at = end
+    value = unquoted(texts[at]) if end == at + 1 else b"".join(map(unquoted, texts[at:end]))
+    return value.decode("utf-8", "surrogateescape")
+
+
+_ESCAPED = re.compile(
+    rb"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})"
+    rb"|(?:u|U0000)([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))|(.))",
+    re.DOTALL,
+)
+_PLAIN = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
+
+
+def unquoted(token: bytes) -> bytes:
+    """Give the bytes that a string token means."""
+    inner = token[1:-1] if token[-1] == token[0] else token[1:]
+    return _ESCAPED.sub(_unescaped, inner) if b"\\" in inner else inner
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    octal, two, head, trail, four, eight, other = found.groups()
+    if octal or two:
+        return bytes([int(octal or two, 8 if octal else 16) & 0xFF])
+    if head:
+        return _utf8(0x10000 + ((int(head, 16) - 0xD800) << 10) + int(trail, 16) - 0xDC00)
+    if four or eight:
+        return _utf8(int(four or eight, 16))
+    return bytes([_PLAIN.get(other[0], other[0])])
+
+
+def _utf8(point: int) -> bytes:
+    """Give a code point as UTF-8, half a surrogate pair too; the server writes one above 10ffff as it stands."""
+    return chr(point).encode("utf-8", "surrogatepass") if point <= 0x10FFFF else b"\\U%08x" % point  # noqa: PLR2004
+
+
+READ: Mapping[str, Callable[[Cursor, FieldType], Data]] = {
+    "int32": signed,
+    "int64": signed,
+    "uint32": unsigned,
+    "uint64": unsigned,
+    "float": double,
+    "double": double,
+    "bool": boolean,
+    "enum": enumerated,
+    "string": string,
+}
+
+
+def _wrong(cursor: Cursor, spec: FieldType, words: str, *, lower: bool = False) -> NoReturn:
+    written = cursor.written()
+    is_missing = (
+        cursor.kinds[cursor.at] == WORD and cursor.begins_line(cursor.at) and cursor.texts[cursor.at + 1] in NEXT
+    )
+    own = spelling.no_value(spec, cursor.at - 1) if is_missing else spelling.literal(written, spec)
+    cursor.fail(words + (written.lower() if lower else written), own)

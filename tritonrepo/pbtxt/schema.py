@@ -1,0 +1,122 @@
+"""The messages, fields and enums of ModelConfig in a release: a typed view of data/model_config.json.
+
+The facts are those of triton-inference-server/common, protobuf/model_config.proto, one branch a release; the file says
+which and is written by scripts/update_model_config.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
+from typing import Any
+
+ROOT = "inference.ModelConfig"
+
+
+@dataclass(frozen=True, slots=True)
+class EnumType:
+    """An enum: its values by name, the names by number, and values that came with a later release, by name."""
+
+    name: str
+    numbers: Mapping[str, int]
+    names: Mapping[int, str]
+    later: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """A field: `type` is a scalar's name as in the proto, "enum" or "message".
+
+    `slot` is what at most one field of a message may take: the oneof's name or the field's own, "" for repeated ones.
+    `presence` is whether a field that holds its type's zero counts as being there.
+    """
+
+    name: str
+    number: int
+    type: str
+    slot: str
+    presence: bool
+    oneof: str = ""
+    message: MessageType | None = None
+    enum: EnumType | None = None
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the field may be there more than once; maps too."""
+        return not self.slot
+
+
+@dataclass(slots=True)
+class MessageType:
+    """A message: its fields by name in the order of the proto, and those of later releases with their release.
+
+    `keys` is the same by the name's bytes, as the tokens are. Filled in one go, since messages name one another.
+    """
+
+    name: str
+    is_entry: bool = False
+    fields: dict[str, FieldType] = field(default_factory=dict)
+    keys: dict[bytes, FieldType] = field(default_factory=dict)
+    later: dict[str, str] = field(default_factory=dict)
+
+
+@cache
+def model_config(release: str | None = None) -> MessageType:
+    """Give the message ModelConfig as this release has it; None is the newest one that is known."""
+    return messages(release)[ROOT]
+
+
+@cache
+def messages(release: str | None) -> Mapping[str, MessageType]:
+    """Give all messages by their full name, as this release has them."""
+    data = _data()
+    release = release or data["newest"]
+    enums = {name: _enum(name, entry["values"], release) for name, entry in data["enums"].items()}
+    types = {name: MessageType(name, "map_entry" in entry) for name, entry in data["messages"].items()}
+    for name, entry in data["messages"].items():
+        for field_name, facts in entry["fields"].items():
+            if facts.get("since", release) > release:
+                types[name].later[field_name] = facts["since"]
+                continue
+            spec = _field(field_name, _as_of(facts, release), types, enums)
+            # a map's entry is a class of its own in the server, with a bit for each of its two fields
+            spec = replace(spec, presence=spec.presence or types[name].is_entry)
+            types[name].fields[field_name] = types[name].keys[field_name.encode()] = spec
+    return types
+
+
+@cache
+def _data() -> dict[str, Any]:
+    text = resources.files("tritonrepo").joinpath("data/model_config.json").read_text("utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+def _enum(name: str, values: Mapping[str, Any], release: str) -> EnumType:
+    known = {value: facts["number"] for value, facts in values.items() if facts.get("since", release) <= release}
+    later = {value: facts["since"] for value, facts in values.items() if value not in known}
+    return EnumType(name, known, {number: value for value, number in known.items()}, later)
+
+
+def _as_of(facts: Mapping[str, Any], release: str) -> Mapping[str, Any]:
+    """Give what a field was in this release: `before` lists its earlier forms, oldest first."""
+    return next((old["was"] for old in facts.get("before", ()) if release <= old["until"]), facts)
+
+
+def _field(
+    name: str, facts: Mapping[str, Any], types: Mapping[str, MessageType], enums: Mapping[str, EnumType]
+) -> FieldType:
+    oneof = facts.get("oneof", "")
+    return FieldType(
+        name,
+        facts["number"],
+        facts["type"],
+        "" if facts.get("repeated") else oneof or name,
+        bool(oneof) or facts["type"] == "message",
+        oneof,
+        types[facts["of"]] if facts["type"] == "message" else None,
+        enums[facts["of"]] if facts["type"] == "enum" else None,
+    )

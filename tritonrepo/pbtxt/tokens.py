@@ -1,0 +1,132 @@
+"""The tokens of protobuf text format, all of a text in a few calls of the regex engine.
+
+Source: protobuf v21, src/google/protobuf/io/tokenizer.cc, with the options that TextFormat sets: `#` begins a comment,
+`f` may follow a float, a number needs a space before a letter. What is not a well-formed token is left to `lexical`.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import accumulate
+from operator import add, sub
+from typing import NamedTuple
+
+from tritonrepo.pbtxt import lexical
+from tritonrepo.pbtxt.lexical import LexicalFault
+
+BLANK = rb"[ \t\n\r\v\f]"
+COMMENT = rb"#[^\n\0]*+"
+GAP = rb"(?:%b++|%b)*+" % (BLANK, COMMENT)
+
+NAME = rb"[A-Za-z_][A-Za-z0-9_]*+"
+HEX = rb"0[xX][0-9a-fA-F]++"
+OCTAL = rb"0[0-7]++(?![0-9])"
+DECIMAL = rb"(?:(?:0(?![0-9xX])|[1-9][0-9]*+)(?:\.[0-9]*+)?+|(?<![A-Za-z0-9_])\.[0-9]++)(?:[eE][-+]?[0-9]++)?+[fF]?+"
+NUMBER = rb"(?:%b|%b|%b)(?![A-Za-z_.])" % (HEX, OCTAL, DECIMAL)
+ESCAPE = rb"\\(?:[abfnrtv\\?'\"0-7]|x[0-9a-fA-F]|u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5})"
+STRING = rb"\"(?:[^\"\\\n\0]++|%b)*+\"|'(?:[^'\\\n\0]++|%b)*+'" % (ESCAPE, ESCAPE)
+SYMBOL = rb"[!$%&()*+,\-/:;<=>?@\[\\\]^`{|}~\x7f]|\.(?![0-9])"
+TOKEN = rb"%b|%b|%b|%b" % (NAME, SYMBOL, STRING, NUMBER)
+
+END, WORD, DIGIT, DOT, QUOTE, OTHER = range(6)
+"""What a token's first byte makes of it: the end, a name, a number, `.` or `.5`, a string, any other symbol."""
+
+WINDOW = 1 << 18
+"""Bytes that are taken in the first time: a text that is wrong at its head is not read to its end."""
+
+_ALL = re.compile(rb"(%b)(?:(%b)|([\s\S])|\Z)" % (GAP, TOKEN))
+_ONE = re.compile(TOKEN)
+_GAP = re.compile(GAP)
+_COMMENT = re.compile(COMMENT)
+
+
+def _kind(byte: int) -> int:
+    if byte > 0x7F:  # noqa: PLR2004  the last byte of ASCII
+        return OTHER
+    char = chr(byte)
+    if char.isalpha() or char == "_":
+        return WORD
+    return DIGIT if char.isdigit() else {".": DOT, '"': QUOTE, "'": QUOTE}.get(char, OTHER)
+
+
+_KINDS = bytes(map(_kind, range(256)))
+
+
+class Tokens(NamedTuple):
+    """The tokens by number: text, kind, offset; the last one is the end, with no text.
+
+    `faults` are what the tokenizer has to say; `whole` is whether the end is the text's, or only the window's.
+    """
+
+    texts: list[bytes]
+    kinds: bytes
+    starts: list[int]
+    faults: list[LexicalFault]
+    whole: bool
+
+
+def tokenize(text: bytes, window: int) -> Tokens:
+    """Give the tokens of the first `window` bytes; of a window that ends in the text, the last token is left out."""
+    part = text if window >= len(text) else text[:window]
+    found = _ALL.findall(part)
+    if any(odd for _, _, odd in found):
+        return _tokenize_slowly(part, whole=part is text)
+    while found and not found[-1][1]:
+        found.pop()
+    texts = [token for _, token, _ in found]
+    lengths = [len(token) for token in texts]
+    ends = accumulate(len(gap) + length for (gap, _, _), length in zip(found, lengths, strict=True))
+    return _closed(texts, list(map(sub, ends, lengths)), [], part, whole=part is text)
+
+
+def _closed(texts: list[bytes], starts: list[int], faults: list[LexicalFault], part: bytes, *, whole: bool) -> Tokens:
+    if not whole and texts:
+        last = starts.pop()
+        texts.pop()
+        faults = [fault for fault in faults if fault.offset < last]
+    kinds = b"".join([token[:1] for token in texts]).translate(_KINDS) + bytes([END])
+    texts.append(b"")
+    starts.append(len(part))
+    return Tokens(texts, kinds, starts, faults, whole)
+
+
+def _tokenize_slowly(part: bytes, *, whole: bool) -> Tokens:
+    """Give the tokens of a text with lexical faults, one by one."""
+    texts: list[bytes] = []
+    starts: list[int] = []
+    faults: list[LexicalFault] = []
+    at = 0
+    while True:
+        at = _end(_GAP, part, at)
+        if at == len(part):
+            return _closed(texts, starts, faults, part, whole=whole)
+        good = _ONE.match(part, at)
+        if good:
+            end = good.end()
+        else:
+            end, said = lexical.judge(part, at, after_name=_is_name(texts, starts, at))
+            faults += [LexicalFault(len(texts), offset, words) for offset, words in said]
+        if good or not lexical.is_control(part[at]):
+            texts.append(part[at:end])
+            starts.append(at)
+        at = end
+
+
+def _is_name(texts: list[bytes], starts: list[int], at: int) -> bool:
+    """Tell whether the last token is a name that ends here."""
+    return bool(texts) and starts[-1] + len(texts[-1]) == at and _KINDS[texts[-1][0]] == WORD
+
+
+def _end(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
+
+
+def comments(text: bytes) -> list[tuple[int, int]]:
+    """Give the comments of a text as offsets of their `#` and their end."""
+    if b"#" not in text:
+        return []
+    tokens = tokenize(text, len(text))
+    ends = [0, *map(add, tokens.starts, map(len, tokens.texts))]
+    gaps = zip(ends, tokens.starts, strict=False)
+    return [found.span() for start, end in gaps for found in _COMMENT.finditer(text, start, end)]
