@@ -1,4 +1,4 @@
-"""Write what is made from the code: the JSON Schema of the stack file. `--check` only says what is stale, by exit 1."""
+"""Write what is made from the code: the stack file's JSON Schema, the rule pages. `--check` only says what is stale."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from tritonrepo.report.pages import markdown, table
+from tritonrepo.rules import FAMILIES, RULES
 from tritonrepo.spec.schema import schema
 
 ROOT = Path(__file__).parent.parent
@@ -13,7 +15,22 @@ ROOT = Path(__file__).parent.parent
 
 def pages() -> dict[Path, str]:
     """Give path → content of everything that is generated."""
-    return {ROOT / "schemas" / "stack.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"}
+    found = {ROOT / "schemas" / "stack.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"}
+    index = [
+        "# Rules",
+        "",
+        "Every check of `tritonrepo validate`; `tritonrepo explain RULE` prints the same pages.",
+        "",
+    ]
+    for family in FAMILIES:
+        name = family.__name__.rsplit(".", 1)[-1]
+        rules = [rule for rule in RULES.values() if rule.check.__module__.startswith(family.__name__)]
+        title = (family.__doc__ or "").strip().rstrip(".")
+        if rules:
+            found[ROOT / "docs" / "rules" / f"{name}.md"] = markdown(rules, title)
+            index += [f"## [{title}]({name}.md)", "", "```text", table(rules), "```", ""]
+    found[ROOT / "docs" / "rules" / "README.md"] = "\n".join(index)
+    return found
 
 
 def main() -> int:
@@ -22,7 +39,7 @@ def main() -> int:
     for path in stale:
         print(f"{path.relative_to(ROOT)} is stale: python -m scripts.docs")
         if "--check" not in sys.argv:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(pages()[path], "utf-8")
     return 1 if stale and "--check" in sys.argv else 0
 

@@ -32,18 +32,40 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One fault: its place, what is wrong in one line, and the next step."""
+    """One fault: its place, what is wrong in one line, the next step, and what the server says of it."""
 
     rule: str
     severity: Severity
     at: Span
     message: str
     hint: str = ""
+    model: str = ""
+    server_reason: str = ""
 
     def __str__(self) -> str:
         """Give the message as users see it; control characters in names are escaped."""
         head = printable(f"{self.at}: {self.severity}: {self.message} [{self.rule}]")
         return "\n".join([head, *(f"  {printable(line)}" for line in self.hint.splitlines())])
+
+
+class State(StrEnum):
+    """What becomes of a model on the server; a crash takes every model down, a hang never ends."""
+
+    READY = "ready"
+    REFUSED = "refused"
+    CRASH = "crash"
+    HANG = "hang"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the server says of a model: the first failing check in its own order, that check's stage and its words."""
+
+    model: str
+    verdict: State
+    rule: str = ""
+    stage: str = ""
+    server_reason: str = ""
 
 
 class Stop(Exception):  # noqa: N818  not an error of ours: the end of a command that cannot go on

@@ -56,7 +56,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A symbolic link that leads out of the tree or to a directory, and where it points."""
+    """A symbolic link to a directory out of the tree, or to one that it lies in itself, and where it points."""
 
     target: str
 
@@ -69,10 +69,16 @@ class Unreadable(StrEnum):
     DEVICE = "a device"
     DANGLING = "a link to nothing"
     FORBIDDEN = "not readable by this user"
+    LOCKED = "a directory that this user cannot list"
 
 
 Entry = File | Directory | Link | Unreadable
 Tree = Mapping[str, Entry]
+
+
+def is_directory(entry: Entry | None) -> bool:
+    """Tell whether an entry is a directory to one who follows links; None is a directory with something in it."""
+    return entry is None or isinstance(entry, Directory | Link) or entry is Unreadable.LOCKED
 
 
 def of_bytes(content: bytes) -> File:

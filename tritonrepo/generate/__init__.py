@@ -25,7 +25,7 @@ def generate(stack: Stack, inputs: Inputs, numbers: Mapping[str, Version]) -> Dr
             case Retriever():
                 retriever.add(draft, name, model, stack, inputs)
             case Generator():
-                generator.add(draft, name, model)
+                generator.add(draft, name, model, stack.target.release)
                 generator.add_prompt(draft, name, stack, inputs)
     for name, ensemble in stack.ensembles.items():
         ensembles.add(draft, name, ensemble)

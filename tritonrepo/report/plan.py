@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from tritonrepo.diagnostics import printable
-from tritonrepo.sync.plan import Action, Put
+from tritonrepo.sync.plan import Action, Plan, Put
 
 VENDORED = re.compile(r"[^/]+/[0-9]+/vendor/[^/]+/")
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -24,6 +24,15 @@ def lines(actions: Iterable[Action], where: str) -> str:
     return "\n".join(text)
 
 
+def phases(plan: Plan, where: str) -> str:
+    """Give the text of a push's plan: each phase's name, then its actions."""
+    text: list[str] = []
+    for phase, group in groupby(plan.actions, key=lambda action: action.phase):
+        *told, _ = lines(group, where).split("\n")
+        text += [phase.name.lower(), *(f"  {line}" for line in told)]
+    return "\n".join([*text, lines(plan.actions, where).rsplit("\n", 1)[-1]])
+
+
 def _place(action: Action) -> tuple[str, str]:
     """Give what is told as one: an action's path, or its vendored package, and its reason."""
     match = VENDORED.match(action.path)
@@ -32,7 +41,7 @@ def _place(action: Action) -> tuple[str, str]:
 
 def _line(place: tuple[str, str], actions: list[Action]) -> str:
     path, reason = place
-    sign = ("+" if reason == "new" else "~") if isinstance(actions[0], Put) else "-"
+    sign = ("+" if reason.startswith("new") else "~") if isinstance(actions[0], Put) else "-"
     count = f" ({len(actions)} files)" if path.endswith("/") else ""
     return f"{sign} {printable(path)}  {reason}{count}"
 

@@ -13,6 +13,7 @@ from tritonrepo.pbtxt.printer import Enum
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Generator, Prompt, Stack
 from tritonrepo.tree import of_text
+from tritonrepo.vllm_contract import contract
 
 DEFAULT_PROMPT = """\
 {% for passage in passages %}
@@ -32,32 +33,20 @@ CONTROLS = (
 )
 """What a request may say to a pipeline with a generator, besides its query."""
 
-FLAGS = ("finish_reason", "cumulative_logprob", "logprobs", "num_input_tokens", "num_output_tokens")
 
+def add(draft: Draft, name: str, model: Generator, release: str) -> None:
+    """Add the vLLM model, with the tensors that the backend of this release has.
 
-def add(draft: Draft, name: str, model: Generator) -> None:
-    """Add the vLLM model. Tensors, decoupled and max_batch_size 0: vllm_backend, src/model.py, auto_complete_config."""
+    decoupled and max_batch_size 0: vllm_backend, src/model.py, auto_complete_config.
+    """
     assert isinstance(model.source, Hub)  # noqa: S101  spec.check refuses others
     revision = {"revision": model.source.revision} if model.source.revision else {}
     version = draft.number(name, {"model.json": json_file({"model": model.source.id} | revision | dict(model.args))})
-    inputs = (
-        Tensor("text_input", "STRING", (1,)),
-        Tensor("image", "STRING", (-1,), optional=True),
-        *(
-            Tensor(tensor, kind, (1,), optional=True)
-            for tensor, kind in (("stream", "BOOL"), ("sampling_parameters", "STRING"))
-        ),
-        Tensor("exclude_input_in_output", "BOOL", (1,), optional=True),
-        *(Tensor(f"return_{flag}", "BOOL", (1,), optional=True) for flag in FLAGS),
-    )
-    outputs = (
-        Tensor("text_output", "STRING", (-1,)),
-        Tensor("finish_reason", "STRING", (-1,)),
-        Tensor("cumulative_logprob", "FP32", (-1,)),
-        Tensor("logprobs", "STRING", (-1,)),
-        Tensor("num_input_tokens", "UINT32", (1,)),
-        Tensor("num_output_tokens", "UINT32", (-1,)),
-    )
+    tensors = [
+        (t.kind, Tensor(t.name, t.data_type.removeprefix("TYPE_"), t.dims, t.optional)) for t in contract(release)
+    ]
+    inputs = tuple(tensor for kind, tensor in tensors if kind == "input")
+    outputs = tuple(tensor for kind, tensor in tensors if kind == "output")
     draft.configure(
         name,
         config.config(

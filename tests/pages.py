@@ -1,0 +1,75 @@
+"""Rule pages: their sections, their archives, and what the rules say of these; shared by tests, docs and soak runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import textwrap
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from tritonrepo import repository
+from tritonrepo.repository import Target, target
+from tritonrepo.rules import RULES, Judged, Rule, judge
+from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes
+
+DATA = Path(__file__).parent / "data"
+NEEDED = ("Why", "Source", "Bad", "Says", "Good")
+OPTIONAL = ("Run with", "Server says", "Also")
+
+
+def sections(page: str) -> dict[str, str]:
+    """Give a page's sections, their texts dedented."""
+    parts = re.split(r"^([A-Z][a-z]+(?: [a-z]+)?):\n?", page, flags=re.MULTILINE)[1:]
+    return {name: textwrap.dedent(body).strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def files(archive: str) -> dict[str, Entry]:
+    """Give the files of an archive: `-- path --` then the content; `-- path/ --` is an empty directory.
+
+    `-- path = name --` takes the content of tests/data/name; `-- path: a FIFO --` is one, see `Unreadable`, and
+    `-- path: a link to /data --` a link to a directory out of the tree.
+    """
+    parts = re.split(r"^-- (.+?) --\n?", archive, flags=re.MULTILINE)[1:]
+    found: dict[str, Entry] = {}
+    for head, body in zip(parts[::2], parts[1::2], strict=True):
+        path, _, name = head.partition(" = ")
+        path, odd, what = path.partition(": ")
+        if odd:
+            found[path] = Unreadable(what) if what in list(Unreadable) else Link(what.removeprefix("a link to "))
+        elif path.endswith("/"):
+            found[path.rstrip("/")] = Directory()
+        else:
+            found[path] = of_bytes((DATA / name).read_bytes() if name else body.encode())
+    return found
+
+
+def server(options: str) -> Target:
+    """Give the target of a page's `Run with`, in the words of the command line; 24.10 without GPU is the default."""
+    words = shlex.split(options)
+    pairs = list(pairwise([*words, ""]))
+    given = dict(pairs)
+    images = tuple(word for flag, word in pairs if flag == "--image")
+    return target(
+        given.get("--release", "24.10"),
+        images,
+        gpus=int(given.get("--gpus", "0")),
+        auto_complete="--no-auto-complete" not in words,
+    )
+
+
+def judged(tree: Mapping[str, Entry], options: str = "") -> Judged:
+    """Judge a tree for a page's target."""
+    return judge(repository.read(tree, server(options)))
+
+
+def said(tree: Mapping[str, Entry], options: str = "", only: Rule | None = None) -> str:
+    """Give what is said of a tree, as one text."""
+    found = judged(tree, options).diagnostics
+    return "\n".join(str(d) for d in found if only is None or d.rule == only.name)
+
+
+def loud(tree: Mapping[str, Entry], options: str = "") -> set[str]:
+    """Give the rules that say more than `info` of a tree."""
+    return {d.rule for d in judged(tree, options).diagnostics if RULES[d.rule].severity != "info"}

@@ -1,0 +1,202 @@
+"""Corner cases of the rules on model files and on vLLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pytest
+
+from tests.pages import judged, loud
+from tritonrepo.diagnostics import State
+from tritonrepo.rules.backends.arguments import keys
+from tritonrepo.tree import Directory, Entry, Link, of_bytes, of_text
+
+PYTHON = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
+IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
+PY = 'backend: "python"\n' + IO
+ONNX = 'backend: "onnxruntime"\n' + IO
+VLLM = 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n'
+TEXT = 'input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }\n'
+TEXT += 'output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }\n'
+DECOUPLED = "model_transaction_policy { decoupled: true }\n"
+FULL = {"1/model.json": '{"model": "m"}'}
+STRICT = "--no-auto-complete"
+
+
+class Case(NamedTuple):
+    """A model "m": its config, its other files, rule and start of reason of its verdict, all that speaks."""
+
+    config: str
+    files: Mapping[str, str | bytes | Entry]
+    rule: str = ""
+    reason: str = ""
+    spoken: frozenset[str] | None = None
+    options: str = ""
+
+
+def entry(content: str | bytes | Entry) -> Entry:
+    """Give the entry with a content."""
+    if isinstance(content, str):
+        return of_text(content)
+    return of_bytes(content) if isinstance(content, bytes) else content
+
+
+def tree(case: Case) -> dict[str, Entry]:
+    """Give the case's repository."""
+    return {"m/config.pbtxt": of_text(case.config)} | {f"m/{path}": entry(e) for path, e in case.files.items()}
+
+
+HANG = "python-model-file-missing-hang"
+FILES = {
+    "model.py": Case(PY, {"1/model.py": PYTHON}),
+    "an empty version directory": Case(PY, {"1": Directory()}, HANG, "Python model file not found in"),
+    "a version that is not served": Case(PY, {"1": Directory(), "2/model.py": PYTHON}),
+    "a directory called model.py": Case(PY, {"1/model.py/x": ""}),
+    "a link that leads out": Case(PY, {"1/model.py": Link("/elsewhere/model.py")}),
+    "another name": Case(PY + 'default_model_filename: "main.py"\n', {"1/main.py": PYTHON}),
+    "another name in a directory": Case(PY + 'default_model_filename: "a/../main.py"\n', {"1/main.py": PYTHON}),
+    "an absolute name is below the version": Case(
+        PY + 'default_model_filename: "/etc/hostname"\n', {"1/model.py": PYTHON}, HANG, "Python model file not found in"
+    ),
+    "a name that leads out is not judged": Case(PY + 'default_model_filename: "../../x.py"\n', {"1/model.py": PYTHON}),
+    "model.py beside the config": Case(
+        PY, {"1": Directory(), "model.py": PYTHON}, HANG, "Python model file not found in"
+    ),
+    "a later release gives up": Case(
+        PY, {"1": Directory()}, "python-model-file-missing", "Python model file not found in", options="--release 25.09"
+    ),
+    "model.onnx as a directory": Case(ONNX, {"1/model.onnx/model.onnx": "x"}),
+    "no model.onnx": Case(
+        ONNX, {"1/a.onnx": "x"}, "onnx-model-file-missing", "m/1/model.onnx' for model instance 'm", options=STRICT
+    ),
+    "a backend of which nothing is known": Case('backend: "identity"\n' + IO, {"1": Directory()}),
+}
+
+CONTRACT = {
+    "nothing written": Case(VLLM, FULL),
+    "all that is needed without auto-complete": Case(VLLM + TEXT + DECOUPLED, FULL, options=STRICT),
+    "an empty policy says false": Case(
+        VLLM + "model_transaction_policy { }\n",
+        FULL,
+        "vllm-decoupled-false",
+        "ValueError: trying to change decoupled property in auto-complete-config for model 'm', which is already set",
+    ),
+    "decoupled goes before the batch size": Case(
+        VLLM + "max_batch_size: 8\nmodel_transaction_policy { decoupled: false }\n",
+        FULL,
+        "vllm-decoupled-false",
+        "ValueError: trying to change",
+        frozenset({"vllm-decoupled-false", "vllm-max-batch-size"}),
+    ),
+    "text_output goes before all without auto-complete": Case(
+        VLLM,
+        {"1": Directory()},
+        "vllm-text-output-missing",
+        "TypeError: 'NoneType' object is not subscriptable",
+        frozenset({"vllm-text-output-missing", "vllm-not-decoupled", "vllm-model-json-missing"}),
+        STRICT,
+    ),
+    "a batch size loads without auto-complete": Case(
+        VLLM + "max_batch_size: 8\n" + TEXT + DECOUPLED,
+        FULL,
+        spoken=frozenset({"vllm-max-batch-size-unchecked"}),
+        options=STRICT,
+    ),
+    "a tensor of a later release": Case(
+        VLLM + 'input { name: "embedding_request" data_type: TYPE_STRING dims: [ 1 ] optional: true }\n',
+        FULL,
+        spoken=frozenset({"vllm-contract-too-new"}),
+        options="--release 25.10",
+    ),
+    "that tensor in its release": Case(
+        VLLM + 'input { name: "embedding_request" data_type: TYPE_STRING dims: [ 1 ] optional: true }\n',
+        FULL,
+        options="--release 25.11",
+    ),
+    "a type that the backend does not look at loads": Case(
+        VLLM + TEXT.replace("TYPE_STRING", "TYPE_INT32", 1), FULL, spoken=frozenset({"vllm-io-contract"})
+    ),
+    "the name alone makes it vLLM": Case("instance_group { kind: KIND_MODEL }\n", FULL),
+}
+
+ARGUMENTS: dict[str, tuple[str | bytes, str, str, str]] = {
+    "an empty file": (b"", "vllm-model-json-syntax", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)", ""),
+    "a byte order mark": (
+        b'\xef\xbb\xbf{"model": "m"}',
+        "vllm-model-json-syntax",
+        "JSONDecodeError: Unexpected UTF-8 BOM",
+        "",
+    ),
+    "not UTF-8": (b'{"model": "\xff"}', "vllm-model-json-syntax", "UnicodeDecodeError: ", ""),
+    "nested too deeply": ("[" * 100_000, "vllm-model-json-syntax", "RecursionError: ", ""),
+    "NaN is JSON to Python": ('{"model": "m", "gpu_memory_utilization": NaN}', "", "", ""),
+    "null": ("null", "vllm-model-json-not-object", "AttributeError: 'NoneType' object has no attribute 'get'", ""),
+    "a text": ('"m"', "vllm-model-json-not-object", "AttributeError: 'str' object has no attribute 'get'", ""),
+    "a list, before the device was checked": (
+        "[]",
+        "vllm-model-json-not-object",
+        "argument after ** must be a mapping, not list",
+        "--release 24.05",
+    ),
+    "a size as text": ('{"model": "m", "tensor_parallel_size": "2"}', "", "", ""),
+    "a size of null": (
+        '{"model": "m", "tensor_parallel_size": null}',
+        "vllm-parallel-size-not-int",
+        "TypeError: int() ",
+        "",
+    ),
+    "the first unknown key in the file's order": (
+        '{"model": "m", "zzz": 1, "async_scheduling": true}',
+        "vllm-unknown-engine-arg",
+        "TypeError: AsyncEngineArgs.__init__() got an unexpected keyword argument 'zzz'",
+        "",
+    ),
+    "an unknown key goes before no model": ('{"zzz": 1}', "vllm-unknown-engine-arg", "TypeError: ", "--release 24.09"),
+    "no model, where vLLM has none of its own": ("{}", "vllm-model-key-missing", "TypeError: ", "--release 24.09"),
+    "no model, where vLLM has one": ("{}", "", "", ""),
+    "a key of either build": ('{"model": "m", "qlora_adapter_name_or_path": "x"}', "", "", "--release 24.08"),
+    "a key that is still there": ('{"model": "m", "swap_space": 1}', "", "", "--release 26.03"),
+    "a key that is gone": (
+        '{"model": "m", "swap_space": 1}',
+        "vllm-removed-engine-arg",
+        "TypeError: ",
+        "--release 26.04",
+    ),
+    "a key of which it is not known": ('{"model": "m", "kernel_config": {}}', "", "", "--release 26.02"),
+    "two GPUs of KIND_MODEL": ('{"model": "m", "tensor_parallel_size": 2}', "", "", "--gpus 2"),
+}
+
+
+@pytest.mark.parametrize("case", [*FILES.values(), *CONTRACT.values()], ids=[*FILES, *CONTRACT])
+def test_verdict_and_words(case: Case) -> None:
+    name = "m.vllm" if "backend" not in case.config else "m"
+    files = {path.replace("m/", f"{name}/", 1): e for path, e in tree(case).items()}
+    (verdict,) = judged(files, case.options).verdicts
+    assert verdict.rule == case.rule
+    assert verdict.server_reason.startswith(case.reason)
+    assert loud(files, case.options) == (case.spoken if case.spoken is not None else {case.rule} - {""})
+
+
+@pytest.mark.parametrize(("text", "rule", "reason", "options"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_model_json(text: str | bytes, rule: str, reason: str, options: str) -> None:
+    (verdict,) = judged(tree(Case(VLLM, {"1/model.json": text})), options).verdicts
+    assert verdict.rule == rule
+    assert verdict.server_reason.startswith(reason)
+
+
+def test_a_missing_model_py_hangs_the_server() -> None:
+    (verdict,) = judged(tree(FILES["an empty version directory"])).verdicts
+    assert verdict.verdict is State.HANG
+
+
+def test_two_gpus_of_an_instance_that_has_one() -> None:
+    case = Case('backend: "vllm"\n', {"1/model.json": '{"model": "m", "tensor_parallel_size": 2}'})
+    assert judged(tree(case), "--gpus 2").verdicts[0].rule == "vllm-kind-gpu-multi-gpu"
+    assert not judged(tree(case), "--gpus 0").verdicts[0].rule
+
+
+def test_the_vllm_of_every_release_is_known() -> None:
+    from tritonrepo.releases import RELEASES
+
+    assert all(keys().of(release) for release in RELEASES.values() if release.vllm)

@@ -1,0 +1,498 @@
+"""Corner cases of the rules on fields: what the server says, or that it says nothing; tried on Triton 24.10."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pytest
+
+from tests.pages import judged
+from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_text
+
+IN = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\n'
+OUT = 'output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
+IO = IN + OUT
+IDENTITY = 'backend: "identity"\n'
+PLAIN = {"1/weights": ""}
+PYTHON = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
+COMPLETES = PYTHON + "    @staticmethod\n    def auto_complete_config(config):\n        return config\n"
+DIRECTORY = Directory()
+
+
+class Case(NamedTuple):
+    """A model "m": its config (None: no file), its other files, and what is expected."""
+
+    config: str | None
+    rule: str = ""
+    reason: str = ""
+    files: Mapping[str, str | Entry] = PLAIN
+    options: str = ""
+    name: str = "m"
+
+
+def tree(case: Case) -> dict[str, Entry]:
+    """Give the case's repository."""
+    files: dict[str, str | Entry] = dict(case.files)
+    if case.config is not None:
+        files["config.pbtxt"] = case.config
+    return {f"{case.name}/{path}": of_text(e) if isinstance(e, str) else e for path, e in files.items()}
+
+
+def tensor(fields: str, batch: int = 0) -> str:
+    """Give a config whose only input has these fields."""
+    return f'{IDENTITY}max_batch_size: {batch}\ninput {{ name: "IN" data_type: TYPE_FP32 {fields} }}\n{OUT}'
+
+
+def reshaped(dims: str, shape: str, batch: int = 0) -> str:
+    """Give a config whose only input is reshaped."""
+    return tensor(f"dims: [ {dims} ] reshape {{ shape: [ {shape} ] }}", batch)
+
+
+def warm(sample: str, batch: int = 8, inputs: str = IN, backend: str = "identity") -> str:
+    """Give a config with a warmup sample."""
+    return f'backend: "{backend}"\nmax_batch_size: {batch}\n{inputs}{OUT}model_warmup {{ name: "w" {sample} }}\n'
+
+
+def given(fields: str, name: str = "IN") -> str:
+    """Give an input of a sample."""
+    return f'batch_size: 1 inputs {{ key: "{name}" value {{ {fields} }} }}'
+
+
+PLATFORMS = {
+    "a filename that names a backend helps an unknown platform": Case(
+        f'platform: "python" default_model_filename: "model.py"\n{IO}', files={"1/model.py": PYTHON}
+    ),
+    "a filename that names none": Case(
+        f'default_model_filename: "net.bin"\n{IO}',
+        "platform-unknown",
+        "unexpected platform type '' for m",
+        {"1/model.onnx": "x"},
+    ),
+    "an unknown platform beside a file that would do": Case(
+        f'platform: "onnx"\n{IO}', "platform-unknown", "unexpected platform type 'onnx' for m", {"1/model.onnx": "x"}
+    ),
+    "any platform beside python": Case(
+        f'backend: "python" platform: "tensorrt_plan" default_model_filename: "model.py"\n{IO}',
+        files={"1/model.py": PYTHON},
+    ),
+    "the name in the config is the one in the text": Case(
+        f'name: "other" platform: "nosuch"\n{IO}', "platform-unknown", "unexpected platform type 'nosuch' for other"
+    ),
+    "tensorflow without a file that shows its platform": Case(
+        f'backend: "tensorflow"\n{IO}',
+        "platform-backend-mismatch",
+        "unexpected 'platform' and 'backend' pair, got:, tensorflow",
+    ),
+    "tensorflow with a graphdef": Case(f'backend: "tensorflow"\n{IO}', files={"1/model.graphdef": "x"}),
+    "tensorflow whose graphdef is a directory": Case(
+        f'backend: "tensorflow"\n{IO}',
+        "platform-backend-mismatch",
+        "unexpected 'platform' and 'backend' pair, got:, tensorflow",
+        {"1/model.graphdef/x": "x"},
+    ),
+    "onnx files go before pytorch's": Case(
+        f'platform: "pytorch_libtorch" default_model_filename: "model.onnx"\n{IO}',
+        "platform-backend-mismatch",
+        "unexpected 'platform' and 'backend' pair, got:pytorch_libtorch, onnxruntime",
+        {"1/model.onnx": "x"},
+    ),
+    "an ensemble with a filename": Case(
+        'platform: "ensemble" default_model_filename: "model.plan"\n' + IO,
+        "ensemble-with-backend",
+        "Ensemble model 'm' must have platform type 'ensemble' and empty backend type",
+    ),
+    "plain torch": Case(
+        f'backend: "pytorch" platform: "pytorch"\n{IO}',
+        "pytorch-platform-alias",
+        "unexpected 'platform' and 'backend' pair, got:pytorch, pytorch",
+        {"1/model.pt": "x"},
+    ),
+    "torch_aoti before 26.03": Case(
+        f'platform: "torch_aoti"\n{IO}',
+        "pytorch-platform-alias",
+        "unexpected platform type 'torch_aoti' for m",
+        {"1/model.pt2": "x"},
+    ),
+    "torch_aoti from 26.03 on": Case(
+        f'platform: "torch_aoti"\n{IO}', files={"1/model.pt2": "x"}, options="--release 26.03"
+    ),
+    "libtorch is an alias that the pair check does not know": Case(
+        f'platform: "libtorch"\n{IO}',
+        "pytorch-platform-alias",
+        "unexpected 'platform' and 'backend' pair, got:libtorch, pytorch",
+        {"1/model.pt": "x"},
+        "--release 26.04",
+    ),
+}
+
+LIBRARIES = {
+    "case matters": Case(
+        f'backend: "ONNXRuntime"\n{IO}',
+        "backend-not-available",
+        "unable to find backend library for backend 'ONNXRuntime', try specifying runtime on the model configuration.",
+    ),
+    "the platform's name": Case(f'backend: "onnxruntime_onnx"\n{IO}', "backend-not-available"),
+    "ensemble is no backend": Case(f'backend: "ensemble"\n{IO}', "backend-not-available"),
+    "a library in the version directory": Case(f'backend: "mine"\n{IO}', files={"1/libtriton_mine.so": ""}),
+    "a library in the model's directory": Case(
+        f'backend: "mine"\n{IO}', files={"1/weights": "", "libtriton_mine.so": ""}
+    ),
+    "a library in one of two versions": Case(
+        f'backend: "mine" version_policy {{ all {{ }} }}\n{IO}',
+        "backend-library-not-found",
+        files={"1/libtriton_mine.so": "", "2/weights": ""},
+    ),
+    "tensorflow in its last image": Case(
+        f'platform: "tensorflow_graphdef"\n{IO}', files={"1/model.graphdef": ""}, options="--release 25.02"
+    ),
+    "tensorflow inferred from a file, after its last image": Case(
+        IO, "tensorflow-gone", files={"1/model.graphdef": ""}, options="--release 25.03"
+    ),
+    "a backend of another image": Case(
+        f'backend: "onnxruntime"\n{IO}', "backend-not-available", options="--image vllm-python-py3"
+    ),
+    "vLLM in the image without it": Case(
+        'backend: "vllm"\n', "backend-not-available", files={"1/model.json": "{}"}, options="--image py3"
+    ),
+    "vLLM beside it": Case(
+        'backend: "vllm"\n', files={"1/model.json": "{}"}, options="--image py3 --image vllm-python-py3"
+    ),
+    "all after the first dot of a bare name": Case(
+        None,
+        "backend-library-not-found",
+        "unable to find backend library for backend 'two.mine', try specifying runtime on the model configuration.",
+        name="m.two.mine",
+    ),
+    "a bare name with a backend that makes no config": Case(
+        None,
+        "config-not-provided",
+        "model configuration is not provided for model 'm.identity'",
+        name="m.identity",
+    ),
+    "an empty config is a config": Case("", name="m.identity"),
+    "a runtime beside the weights": Case(
+        f'{IDENTITY}runtime: "libmine.so"\n{IO}', files={"1/weights": "", "1/libmine.so": ""}
+    ),
+    "a runtime that comes back to the backend": Case(f'{IDENTITY}runtime: "../identity/libtriton_identity.so"\n{IO}'),
+    "a runtime in a directory that the backend may have": Case(f'backend: "openvino" runtime: "lib/x.so"\n{IO}'),
+    "a runtime that python does not have": Case(
+        f'backend: "python" runtime: "x"\n{IO}',
+        "runtime-library-not-found",
+        "unable to find backend library 'x' for model 'm', searched:",
+        {"1/model.py": PYTHON},
+    ),
+    "a runtime behind a link cannot be known": Case(
+        f'{IDENTITY}runtime: "lib/libtriton_x.so"\n{IO}', files={"1/weights": "", "1/lib": Link("/opt/lib")}
+    ),
+    "a runtime of a sibling model cannot be known": Case(f'{IDENTITY}runtime: "../../n/libtriton_x.so"\n{IO}'),
+    "pytorch has a model.py": Case(f'backend: "pytorch" runtime: "model.py"\n{IO}', files={"1/model.py": PYTHON}),
+    "an unknown backend with a model.py": Case(
+        f'backend: "mine" runtime: "model.py"\n{IO}',
+        "runtime-python-without-backend",
+        "unable to find Python backend based backend library 'model.py' for model 'm', searched:",
+    ),
+}
+
+TENSORS = {
+    "an empty block is said once": Case(
+        f"{IDENTITY}input {{ }}\n{OUT}", "io-name-missing", "model input must specify 'name' for m"
+    ),
+    "inputs come before outputs": Case(
+        f'{IDENTITY}output {{ }}\ninput {{ name: "IN" dims: 4 }}\n',
+        "io-data-type-missing",
+        "model input 'IN' must specify 'data_type' for m",
+    ),
+    "the earlier input wins over the earlier check": Case(
+        f'{IDENTITY}input {{ name: "A" data_type: TYPE_FP32 dims: 0 }}\ninput {{ }}\n{OUT}', "io-dim-invalid"
+    ),
+    "TYPE_INVALID is none": Case(
+        f'{IDENTITY}input {{ name: "IN" data_type: TYPE_INVALID dims: 4 }}\n{OUT}', "io-data-type-missing"
+    ),
+    "the type is asked for before the dims": Case(f'{IDENTITY}input {{ name: "IN" }}\n{OUT}', "io-data-type-missing"),
+    "an empty reshape is looked at before the dims": Case(
+        tensor("dims: [ 0 ] reshape { }"),
+        "reshape-empty-nonbatching",
+        "model input 'IN' cannot have empty reshape for non-batching model as scalar tensors are not supported for m",
+    ),
+    "lists of dims add up": Case(tensor("dims: [ 1, 2 ] dims: 3 dims: [ 4 ]")),
+    "-2": Case(tensor("dims: [ -2 ]"), "io-dim-invalid"),
+    "the largest dim": Case(tensor("dims: [ 9223372036854775807 ]")),
+    "a count that wraps around is nothing to 24.10": Case(tensor("dims: [ 4294967296, 4294967296 ]")),
+    "a count that does not fit, in a reshape of 26.03": Case(
+        reshaped("4294967296, 4294967296", "4294967296, 4294967296"),
+        "dims-overflow",
+        "element count for tensor 'IN dims' exceeds maximum size of 9223372036854775807 for m",
+        options="--release 26.03",
+    ),
+    "counts that are equal once they wrapped": Case(reshaped("4294967296, 4294967296", "8589934592, 2147483648")),
+    "one element may become none where batches are": Case(reshaped("1, 1", "", 4)),
+    "two elements may not": Case(reshaped("2", "", 4), "reshape-size-differs"),
+    "a variable dim may not become none": Case(reshaped("-1", "", 4), "reshape-size-differs"),
+    "a variable dim may not become fixed": Case(reshaped("-1", "4"), "reshape-size-differs"),
+    "the server's own example": Case(reshaped("2, 4, -1, 6", "8, -1, 1, 6")),
+    "segments must fit one by one": Case(
+        reshaped("2, -1", "-1, 2"),
+        "reshape-segment-differs",
+        "model input 'IN' has different size for dims and reshape for m",
+    ),
+    "a dim of 0 is all that is said of a reshape": Case(reshaped("0", "4"), "io-dim-invalid"),
+    "outputs have no format": Case(tensor("dims: [ 4 ] format: FORMAT_NONE")),
+    "the batch is not one of the image's dims": Case(
+        tensor("dims: [ 1, 3, 8, 8 ] format: FORMAT_NHWC"),
+        "format-needs-3-dims",
+        "model input NHWC/NCHW require 3 dims for m",
+    ),
+    "false flags are none": Case(tensor("dims: [ 4 ] is_shape_tensor: false is_non_linear_format_io: false")),
+    "tensorrt by its backend alone": Case(
+        f'backend: "tensorrt"\ninput {{ name: "IN" data_type: TYPE_INT32 dims: 4 is_shape_tensor: true }}\n{OUT}',
+        files={"1/model.plan": "x"},
+    ),
+    "python code that completes may fill in dims": Case(
+        f'backend: "python"\ninput {{ name: "IN" }}\n{OUT}', files={"1/model.py": COMPLETES}
+    ),
+    "but not with auto-complete off": Case(
+        f'backend: "python"\ninput {{ name: "IN" }}\n{OUT}',
+        "io-data-type-missing",
+        files={"1/model.py": COMPLETES},
+        options="--no-auto-complete",
+    ),
+    "python code that does not complete": Case(
+        f'backend: "python"\ninput {{ name: "IN" }}\n{OUT}', "io-data-type-missing", files={"1/model.py": PYTHON}
+    ),
+    "python code that is somewhere else cannot be known": Case(
+        f'backend: "python"\ninput {{ name: "IN" }}\n{OUT}',
+        files={"1/model.py": "from company.models import TritonPythonModel\n"},
+    ),
+}
+
+BATCHES = {
+    "the kind has a default": Case(
+        f"{IDENTITY}max_batch_size: 8\n{IO}batch_input {{ data_type: TYPE_INT32 }}\n",
+        "batch-input-source-count",
+        "batch input kind 'BATCH_ELEMENT_COUNT' expects 1 source input, got 0 for m",
+    ),
+    "no type is a wrong type": Case(
+        f'{IDENTITY}max_batch_size: 8\n{IO}batch_input {{ target_name: "T" source_input: "IN" }}\n',
+        "batch-input-data-type",
+        options="--no-auto-complete",
+    ),
+    "a kind by its number": Case(
+        f'{IDENTITY}max_batch_size: 8\n{IO}batch_input {{ kind: 4 target_name: "T" data_type: TYPE_INT32'
+        f' source_input: "IN" }}\n'
+    ),
+    "a target in two entries is not noticed": Case(
+        f"{IDENTITY}max_batch_size: 8\n{IO}" + 'batch_output { target_name: "OUT" source_input: "IN" }\n' * 2
+    ),
+    "an output is no source": Case(
+        f'{IDENTITY}max_batch_size: 8\n{IO}batch_output {{ target_name: "OUT" source_input: "OUT" }}\n',
+        "batch-output-source-unknown",
+        "unknown source input name 'OUT' for m",
+    ),
+    "a nameless tensor is not compared": Case(
+        f'{IDENTITY}max_batch_size: 8\n{IO}batch_input {{ target_name: "T" data_type: TYPE_INT32'
+        f' source_input: "IN" }}\n'
+    ),
+}
+
+WARMUPS = {
+    "false data is data": Case(warm(given("data_type: TYPE_FP32 dims: 4 zero_data: false"))),
+    "a batch of 0 is skipped whatever it says": Case(warm('batch_size: 0 inputs { key: "IN" }')),
+    "passive instances are not warmed up": Case(
+        warm('batch_size: 1 inputs { key: "IN" }') + "instance_group { kind: KIND_CPU passive: true }\n"
+    ),
+    "an entry without value": Case(
+        warm('batch_size: 1 inputs { key: "IN" }'),
+        "warmup-no-data",
+        "[request id: <id_unknown>] warmup setting expects input 'IN' to have input_data_type set",
+    ),
+    "the shape of an unknown input is looked at too": Case(
+        warm(given("dims: -1 zero_data: true", "OTHER")), "warmup-variable-dim"
+    ),
+    "an earlier sample wins": Case(
+        warm("batch_size: 1") + f'model_warmup {{ name: "v" {given("dims: -1 zero_data: true")} }}\n',
+        "warmup-input-missing",
+        "[request id: <id_unknown>] expected 1 inputs but got 0 inputs for model 'm'. Got input(s) [], but missing"
+        " required input(s) ['IN']. Please provide all required input(s).",
+    ),
+    "an optional input may be missing": Case(warm("batch_size: 1", inputs=IN.replace(" }", " optional: true }"))),
+    "a range of inputs": Case(
+        warm("batch_size: 1", inputs=IN + IN.replace('"IN"', '"MAY"').replace(" }", " optional: true }")),
+        "warmup-input-missing",
+        "[request id: <id_unknown>] expected number of inputs between 1 and 2 but got 0 inputs for model 'm'. Got"
+        " input(s) [], but missing required input(s) ['IN']. Please provide all required input(s).",
+    ),
+    "an input that is listed twice can never be given": Case(
+        warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true"), inputs=IN + IN),
+        "warmup-input-missing",
+        "[request id: <id_unknown>] expected 2 inputs but got 1 inputs for model 'm'. Got input(s) ['IN'], but missing"
+        " required input(s) ]. Please provide all required input(s).",
+    ),
+    "no type": Case(
+        warm(given("dims: 4 zero_data: true")),
+        "warmup-data-type-differs",
+        "[request id: <id_unknown>] inference input 'IN' data-type is '<invalid>', but model 'm' expects 'FP32'",
+    ),
+    "strings are called BYTES": Case(
+        warm(given("data_type: TYPE_STRING dims: 4 zero_data: true")),
+        "warmup-data-type-differs",
+        "[request id: <id_unknown>] inference input 'IN' data-type is 'BYTES', but model 'm' expects 'FP32'",
+    ),
+    "no type in 26.03": Case(
+        warm(given("dims: 4 zero_data: true")),
+        "warmup-data-type-differs",
+        "warmup setting expects all variable-size dimensions are specified for input 'IN'",
+        options="--release 26.03",
+    ),
+    "another rank, without batch": Case(
+        warm(given("data_type: TYPE_FP32 dims: [ 2, 2 ] zero_data: true"), batch=0),
+        "warmup-shape-differs",
+        "[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [4], got [2,2]. ",
+    ),
+    "any size fits a variable dim": Case(
+        warm(given("data_type: TYPE_FP32 dims: 9 zero_data: true"), inputs=IN.replace("[ 4 ]", "[ -1 ]"))
+    ),
+    "a longer file": Case(
+        warm(given('data_type: TYPE_FP32 dims: 4 input_data_file: "in"')),
+        files={**PLAIN, "warmup/in": "0123456789abcdef0"},
+    ),
+    "no type counts four bytes": Case(
+        warm(given('dims: 4 input_data_file: "in"')),
+        "warmup-file-too-short",
+        "[request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly has 3 bytes",
+        {**PLAIN, "warmup/in": "012"},
+    ),
+    "a string may be of any length": Case(
+        warm(
+            given('data_type: TYPE_STRING dims: 1 input_data_file: "in"'),
+            inputs=IN.replace("FP32", "STRING").replace("[ 4 ]", "[ 1 ]"),
+        ),
+        files={**PLAIN, "warmup/in": "\0\0\0\0"},
+    ),
+    "a file in a folder, with slashes to spare": Case(
+        warm(given('data_type: TYPE_FP32 dims: 1 input_data_file: "/a//./in"'), inputs=IN.replace("[ 4 ]", "[ -1 ]")),
+        files={**PLAIN, "warmup/a/in": "0123"},
+    ),
+    "a link may be anything": Case(
+        warm(given('data_type: TYPE_FP32 dims: 4 input_data_file: "in"')),
+        files={**PLAIN, "warmup/in": Link("/data/in")},
+    ),
+    "a file that may not be read here": Case(
+        warm(given('data_type: TYPE_FP32 dims: 4 input_data_file: "in"')),
+        files={**PLAIN, "warmup/in": Unreadable.FORBIDDEN},
+    ),
+    "an empty directory": Case(
+        warm(given('data_type: TYPE_FP32 dims: 4 input_data_file: "in"')),
+        "warmup-file-is-directory",
+        files={**PLAIN, "warmup/in": DIRECTORY},
+    ),
+    "a batch of two without batches": Case(
+        warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").replace("1", "2", 1), batch=0, backend="python"),
+        "warmup-batch-too-large",
+        "failed to run warmup sample 'w': batch size 2 for",
+        {"1/model.py": PYTHON},
+    ),
+    "a batch of one without batches": Case(
+        warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true"), batch=0, backend="python"),
+        files={"1/model.py": PYTHON},
+    ),
+    "numbers beyond all memory": Case(
+        warm(given('data_type: TYPE_FP32 dims: [ 9223372036854775807, 9 ] input_data_file: "in"')),
+        "warmup-shape-differs",
+        files={**PLAIN, "warmup/in": "0123"},
+    ),
+}
+
+OTHERS = {
+    "vLLM is decoupled by itself": Case(
+        'backend: "vllm"\nresponse_cache { enable: true }\n',
+        "response-cache-with-decoupled",
+        "Response Cache does not currently support model m with 'decoupled' transaction policy. Please disable the"
+        " response cache.",
+        {"1/model.json": "{}"},
+        "--image vllm-python-py3",
+    ),
+    "a cache that is off": Case(
+        f"{IDENTITY}{IO}response_cache {{ }}\nmodel_transaction_policy {{ decoupled: true }}\n"
+    ),
+    "a strategy's path is the server's": Case(
+        f"{IDENTITY}max_batch_size: 8\n{IO}dynamic_batching {{ }}\nparameters {{ key:"
+        ' "TRITON_BATCH_STRATEGY_PATH" value { string_value: "/opt/volume.so" } }\n'
+    ),
+    "a strategy that cannot be there": Case(
+        f"{IDENTITY}max_batch_size: 8\n{IO}dynamic_batching {{ }}\nparameters {{ key:"
+        ' "TRITON_BATCH_STRATEGY_PATH" value { string_value: "/nonexistent/volume.so" } }\n',
+        "batch-strategy-library-missing",
+        "Batching library path not found: /nonexistent/volume.so",
+    ),
+    "a strategy without value": Case(
+        f"{IDENTITY}max_batch_size: 8\n{IO}dynamic_batching {{ }}\n"
+        'parameters { key: "TRITON_BATCH_STRATEGY_PATH" }\n',
+        "batch-strategy-library-missing",
+    ),
+    "a strategy outside the model, in 26.06": Case(
+        f"{IDENTITY}max_batch_size: 8\n{IO}dynamic_batching {{ }}\nparameters {{ key:"
+        ' "TRITON_BATCH_STRATEGY_PATH" value { string_value: "/opt/volume.so" } }\n',
+        "batch-strategy-library-missing",
+        "Batching library path escapes model repository.",
+        options="--release 26.06",
+    ),
+    "a strategy's library in another version": Case(
+        f"{IDENTITY}{IO}", files={"1/batchstrategy.so": "x", "2/weights": ""}
+    ),
+    "a negative batch": Case(
+        f"{IDENTITY}max_batch_size: -1\n{IO}",
+        "max-batch-size-negative",
+        "'max_batch_size' must be non-negative value for m",
+    ),
+}
+
+ALL = {**PLATFORMS, **LIBRARIES, **TENSORS, **BATCHES, **WARMUPS, **OTHERS}
+
+
+@pytest.mark.parametrize("case", ALL.values(), ids=ALL)
+def test_verdict(case: Case) -> None:
+    (verdict,) = judged(tree(case), case.options).verdicts
+    assert verdict.rule == case.rule
+    if case.reason:
+        assert verdict.server_reason == case.reason
+
+
+def rules(config: str) -> list[str]:
+    """Give the errors and warnings on a config, by place."""
+    found = judged(tree(Case(config))).diagnostics
+    return [d.rule for d in found if d.severity != "info"]
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        pytest.param(f"{IDENTITY}input {{ }}\n{OUT}", ["io-name-missing"], id="a nameless tensor"),
+        pytest.param(
+            tensor("dims: [ 0, -3 ] reshape { shape: [ 5 ] }"), ["io-dim-invalid", "io-dim-invalid"], id="wrong dims"
+        ),
+        pytest.param(reshaped("4", "0"), ["reshape-dim-invalid"], id="a wrong reshape"),
+        pytest.param(
+            f'backend: "pytorch" platform: "torch"\n{IO}', ["pytorch-platform-alias"], id="a platform that is an alias"
+        ),
+        pytest.param(f'platform: "nosuch"\n{IO}', ["platform-unknown"], id="an unknown platform"),
+        pytest.param(
+            f"{IDENTITY}max_batch_size: 8\n{IO}batch_input {{ kind: 9 }}\n",
+            ["batch-input-data-type", "batch-input-target-missing", "batch-input-kind-unknown"],
+            id="an unknown kind has no number of sources",
+        ),
+        pytest.param(
+            f"{IDENTITY}parameters {{ value {{ }} }}\nparameters {{ }}\n{IO}",
+            ["map-key-twice", "parameter-empty-key", "parameter-empty-key"],
+            id="keys",
+        ),
+        pytest.param(
+            f'{IDENTITY}max_batch_size: 8\n{IN}{OUT}model_warmup {{ batch_size: 1 inputs {{ key: "IN" value'
+            f" {{ data_type: 99 dims: -1 }} }} }}\n",
+            ["warmup-no-data", "warmup-data-type-differs", "warmup-variable-dim"],
+            id="three mistakes of a warmup input",
+        ),
+    ],
+)
+def test_one_fault_one_message(config: str, expected: list[str]) -> None:
+    assert rules(config) == expected

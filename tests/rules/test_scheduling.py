@@ -1,0 +1,270 @@
+"""Corner cases of dynamic_batching and sequence_batching; what the server says was seen on Triton 24.10."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pytest
+
+from tests.pages import judged
+from tritonrepo.diagnostics import Diagnostic, State
+from tritonrepo.rules import RULES
+from tritonrepo.tree import Directory, Entry, of_bytes, of_text
+
+HEAD = """\
+backend: "identity"
+input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+"""
+DELAY = "{ timeout_action: DELAY default_timeout_microseconds: 5 }"
+
+
+FAMILY = {name for name, rule in RULES.items() if ".rules.scheduling." in rule.check.__module__}
+
+
+class Case(NamedTuple):
+    """A block, what is said above `info` as rule and token, and the reason of the verdict; no reason: it loads."""
+
+    name: str
+    block: str
+    said: Sequence[str] = ()
+    reason: str = ""
+    batch: int | None = 8
+    files: Sequence[str] = ()
+    options: str = ""
+
+
+def tree(case: Case) -> dict[str, Entry]:
+    """Give the case's repository: HEAD, max_batch_size, then the block on line 5, or 4 without max_batch_size."""
+    size = "" if case.batch is None else f"max_batch_size: {case.batch}\n"
+    found: dict[str, Entry] = {"m/config.pbtxt": of_text(HEAD + size + case.block), "m/1": Directory()}
+    for path in case.files:
+        found[f"m/{path.rstrip('/')}"] = Directory() if path.endswith("/") else of_bytes(b"x" * 16)
+    return found
+
+
+def token(case: Case, found: Diagnostic) -> str:
+    """Give what the finding points at, up to a blank."""
+    line = case.block if found.at.line == 4 + (case.batch is not None) else ""
+    return line[found.at.column - 1 :].split(maxsplit=1)[0] if line else str(found.at)
+
+
+def check(case: Case) -> None:
+    found = judged(tree(case), case.options)
+    loud = [d for d in found.diagnostics if d.rule in FAMILY and RULES[d.rule].severity != "info"]
+    assert [f"{d.rule}: {token(case, d)}" for d in loud] == list(case.said)
+    (verdict,) = found.verdicts
+    assert verdict.server_reason == case.reason
+    assert (verdict.verdict is State.READY) is not bool(case.reason)
+
+
+def dynamic(text: str) -> str:
+    return f"dynamic_batching {{ {text} }}"
+
+
+def control(text: str, name: str = "C") -> str:
+    return f'control_input {{ name: "{name}" control {{ {text} }} }} '
+
+
+def sequence(*parts: str) -> str:
+    return f"sequence_batching {{ {''.join(parts)}}}"
+
+
+def kind(word: str, values: str = "int32_false_true: [ 0, 1 ]") -> str:
+    return f"kind: CONTROL_SEQUENCE_{word} {values}"
+
+
+def state(initial: str, dims: str = "4", data_type: str = "TYPE_FP32", name: str = "S") -> str:
+    return f'state {{ input_name: "{name}" output_name: "{name}O" data_type: {data_type} dims: [ {dims} ] {initial}}} '
+
+
+def initial(data: str, dims: str = "4", data_type: str = "TYPE_FP32") -> str:
+    return f'initial_state {{ name: "i" data_type: {data_type} dims: [ {dims} ] {data} }} '
+
+
+POSITIVE = "dynamic batching preferred size must be positive for m"
+BELOW = "dynamic batching preferred size must be <= max batch size for m"
+KEYS = "priority queue policy must have priority level in range [1, 2] for m"
+QUEUE = "Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for m"
+
+DYNAMIC = [
+    Case("no size is one too many", dynamic("preferred_batch_size: [ ]")),
+    Case("a size equal to the largest batch", dynamic("preferred_batch_size: [ 8 ]")),
+    Case(
+        "the first bad size of either kind is the reason",
+        dynamic("preferred_batch_size: [ 9, 0 ]"),
+        ['dynamic-preferred-above-max: 9,', 'dynamic-preferred-not-positive: 0'],
+        BELOW,
+    ),
+    Case(
+        "and the other way round",
+        dynamic("preferred_batch_size: [ 0, 9 ]"),
+        ['dynamic-preferred-not-positive: 0,', 'dynamic-preferred-above-max: 9'],
+        POSITIVE,
+    ),
+    Case("without max_batch_size any size is above it", dynamic("preferred_batch_size: [ 1 ]"),
+         ["dynamic-preferred-above-max: 1"], BELOW, None),
+    Case("without max_batch_size", dynamic(""), ["dynamic-without-batching: dynamic_batching"], batch=None),
+    Case("without max_batch_size, but with a queue policy", dynamic("default_queue_policy { max_queue_size: 4 }"),
+         batch=None),
+    Case("level 0 is none", dynamic("priority_levels: 2 default_priority_level: 0"),
+         ["default-priority-out-of-range: 0"], "default priority level must be in range [1, 2] for m"),
+    Case("a key that is not written is 0",
+         dynamic("priority_levels: 2 default_priority_level: 1 priority_queue_policy { value { } }"),
+         ["priority-policy-key-out-of-range: {"], KEYS),
+    Case("a policy without levels has no effect", dynamic("priority_queue_policy { key: 7 value { } }"),
+         ["priority-without-levels: priority_queue_policy"]),
+    Case("DELAY without a timeout keeps the order",
+         dynamic("preserve_ordering: true default_queue_policy { timeout_action: DELAY }")),
+    Case("DELAY of a level that does not exist is refused all the same",
+         dynamic(f"preserve_ordering: true priority_queue_policy {{ key: 1 value {DELAY} }}"),
+         ['priority-without-levels: priority_queue_policy', 'preserve-ordering-with-priority-delay: DELAY'], QUEUE),
+    Case("of two policies of one key the last counts",
+         dynamic(f"preserve_ordering: true priority_levels: 1 default_priority_level: 1 "
+                 f"priority_queue_policy {{ key: 1 value {DELAY} }} priority_queue_policy {{ key: 1 value {{ }} }}")),
+    Case("the longest delay whose nanoseconds are counted", dynamic("max_queue_delay_microseconds: 18446744073709551")),
+    Case("the shortest that wraps around", dynamic("max_queue_delay_microseconds: 18446744073709552"),
+         ["queue-delay-huge: 18446744073709552"]),
+]  # fmt: skip
+
+EITHER = "either 'int32_false_true', 'fp32_false_true' or 'bool_false_true'"
+TWICE = "sequence batching specifies multiple CONTROL_SEQUENCE_START tensors for m"
+NONE = f"sequence batching must specify {EITHER} for CONTROL_SEQUENCE_END for m"
+NAME = "sequence batching control tensor must have a name for m"
+
+CONTROLS = [
+    Case("several kinds in one tensor",
+         sequence(control(kind("START") + " } control { " + kind("END")), control(kind("READY"), "R"))),
+    Case("a fault of START in the last tensor goes before one of END in the first",
+         sequence(control(kind("END", "")), control(kind("START"), "A"), control(kind("START"), "B")),
+         ['control-values-missing: {', 'control-kind-twice: CONTROL_SEQUENCE_START'], TWICE),
+    Case("a missing name at the end goes before a fault of END",
+         sequence(control(kind("END", "")), control(kind("START"), "")),
+         ['control-values-missing: {', 'control-without-name: ""'], NAME),
+    Case("a fault of START before a missing name",
+         sequence(control(kind("START", "")), control(kind("END"), "")),
+         ['control-values-missing: {', 'control-without-name: ""'],
+         f"sequence batching must specify {EITHER} for CONTROL_SEQUENCE_START for m"),
+    Case("of two controls in one tensor the earlier",
+         sequence(control(kind("START", "") + " } control { " + kind("START"))),
+         ['control-values-missing: {', 'control-kind-twice: CONTROL_SEQUENCE_START'],
+         f"sequence batching must specify {EITHER} for CONTROL_SEQUENCE_START for m"),
+    Case("a control without kind is START", sequence(control("int32_false_true: [ 0, 1 ]"))),
+    Case("a control with nothing", sequence(control("")), ["control-values-missing: {"],
+         f"sequence batching must specify {EITHER} for CONTROL_SEQUENCE_START for m"),
+    Case("an empty list is none", sequence(control(kind("END", "int32_false_true: [ ]"))),
+         ["control-values-missing: {"], NONE),
+    Case("values one by one",
+         sequence(control(kind("START", "int32_false_true: 0 int32_false_true: 1")))),
+    Case("the values of a second CORRID come after it",
+         sequence(control(kind("CORRID"), "A"), control(kind("CORRID", "data_type: TYPE_INT32"), "B")),
+         ['corrid-with-values: int32_false_true:', 'control-kind-twice: CONTROL_SEQUENCE_CORRID'],
+         f"sequence batching must not specify {EITHER} for CONTROL_SEQUENCE_CORRID for m"),
+    Case("only the first CORRID's type is looked at",
+         sequence(control(kind("CORRID", "data_type: TYPE_FP64"))), ["corrid-data-type: TYPE_FP64"],
+         "unexpected data type for control CONTROL_SEQUENCE_CORRID for m. Allowed data types are TYPE_UINT64, "
+         "TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING"),
+    Case("a kind that the enum lacks is never looked for", sequence(control("kind: 9")), []),
+    Case("a tensor without control", sequence('control_input { name: "C" }'), ["control-empty: {"]),
+]  # fmt: skip
+
+SLOTS = "sequence batching minimum slot utilization must be in range (0.0, 1.0] for m"
+OLDEST = "sequence batching preferred batch size must be <= max batch size for m"
+
+STRATEGIES = [
+    Case("0 is taken", sequence("direct { minimum_slot_utilization: 0 } ")),
+    Case("nan is taken", sequence("direct { minimum_slot_utilization: nan } ")),
+    Case("1.0 is the most", sequence("direct { minimum_slot_utilization: 1.0 } ")),
+    Case("so near to 1 that a float is 1", sequence("direct { minimum_slot_utilization: 1.00000001 } ")),
+    Case("more than 1", sequence("direct { minimum_slot_utilization: 1.5 } "), ["direct-slot-utilization: 1.5"], SLOTS),
+    Case("less than 0", sequence("direct { minimum_slot_utilization: -0.5 } "),
+         ["direct-slot-utilization: -0.5"], SLOTS),
+    Case("oldest without batching", sequence("oldest { preferred_batch_size: 1 max_candidate_sequences: 4 } "),
+         ["oldest-preferred-above-max: 1"], OLDEST, None),
+    Case("negative candidates", sequence("oldest { max_candidate_sequences: -4 } "), ["oldest-max-candidates: -4"]),
+    Case("a cache that is not enabled", sequence() + " response_cache { enable: false }"),
+]  # fmt: skip
+
+SHORT = "initial_state setting expects {} bytes, but the data provided from fonly has 16 bytes."
+MISSING = "failed to open text file for read m/initial_state/{}"
+
+STATES = [
+    Case("no input_name loads, and the first request ends the server",
+         sequence('state { output_name: "O" data_type: TYPE_FP32 dims: [ 4 ] }'), ["state-input-name-missing: {"]),
+    Case("nothing but names", sequence('state { input_name: "S" output_name: "O" }'), ["state-fields-unchecked: {"]),
+    Case("a type that only the initial state has",
+         sequence('state { input_name: "S" output_name: "O" dims: [ 4 ] ' + initial("zero_data: true") + "}"),
+         ["initial-state-data-type: TYPE_FP32"],
+         "The data type used for 'initial_state' field of state 'S' does not match the state data type."),
+    Case("a copy of a state is named once", sequence(state(""), state("")), ['state-output-twice: "SO"']),
+    Case("two initial states of one input", sequence(state(initial("zero_data: true")),
+         state(initial("zero_data: true")).replace('"SO"', '"T"')),
+         ['initial-state-input-twice: "S"'], "State input name 'S' specified more than once."),
+    Case("zero_data: false is data", sequence(state(initial("zero_data: false")))),
+    Case("a wrong dim before a variable one",
+         sequence(state(initial("zero_data: true", "5, -1"), "4, -1")),
+         ['initial-state-dim: 5,', 'initial-state-variable: -1'],
+         "'initial_state' dim for input name 'S' doesn't match 'state' dim description. 5 != 4"),
+    Case("a fixed dim where the state's varies", sequence(state(initial("zero_data: true", "7"), "-1"))),
+    Case("several initial states: nothing else is said of them",
+         sequence(state(initial("", "5") + initial("", "6"))), ["initial-state-several: {"],
+         "initial_state field for state input 'S' must contain exactly one or zero element. Found '2' elements."),
+    Case("a file of the right size", sequence(state(initial('data_file: "f"'))), files=["initial_state/f"]),
+    Case("a path that goes up and stays in the model", sequence(state(initial('data_file: "../1/f"'))),
+         files=["initial_state/g", "1/f"]),
+    Case("a path that leaves the model", sequence(state(initial('data_file: "../../n/f"'))),
+         files=["initial_state/f"]),
+    Case("a path through a directory that is not there", sequence(state(initial('data_file: "no/../f"'))),
+         ['initial-state-file-missing: "no/../f"'], MISSING.format("no/../f: No such file or directory"),
+         files=["initial_state/f"]),
+    Case("a path through a file", sequence(state(initial('data_file: "f/g"'))),
+         ['initial-state-file-missing: "f/g"'], MISSING.format("f/g: Not a directory"), files=["initial_state/f"]),
+    Case("an empty name is the directory", sequence(state(initial('data_file: ""'))),
+         ['initial-state-file-is-directory: ""'], "basic_string::_M_replace_aux", files=["initial_state/f"]),
+    Case("an empty name without the directory", sequence(state(initial('data_file: ""'))),
+         ['initial-state-file-missing: ""'], MISSING.format(": No such file or directory")),
+    Case("FP64 takes eight bytes an element", sequence(state(initial('data_file: "f"', "4", "TYPE_FP64"), "4",
+         "TYPE_FP64")), ['initial-state-file-too-short: "f"'], SHORT.format(32), files=["initial_state/f"]),
+    Case("BF16 takes two", sequence(state(initial('data_file: "f"', "8", "TYPE_BF16"), "8", "TYPE_BF16")),
+         files=["initial_state/f"]),
+    Case("BOOL takes one", sequence(state(initial('data_file: "f"', "17", "TYPE_BOOL"), "17", "TYPE_BOOL")),
+         ['initial-state-file-too-short: "f"'], SHORT.format(17), files=["initial_state/f"]),
+    Case("UINT8 takes one", sequence(state(initial('data_file: "f"', "16", "TYPE_UINT8"), "16", "TYPE_UINT8")),
+         files=["initial_state/f"]),
+    Case("a file of strings may have any size",
+         sequence(state(initial('data_file: "f"', "9", "TYPE_STRING"), "9", "TYPE_STRING")), files=["initial_state/f"]),
+    Case("no dims take nothing", sequence('state { input_name: "S" output_name: "O" data_type: TYPE_FP32 '
+         'initial_state { name: "i" data_type: TYPE_FP32 data_file: "f" } }'), ["state-fields-unchecked: {"],
+         files=["initial_state/f"]),
+    Case("a wrong dim: nobody knows how long the file should be",
+         sequence(state(initial('data_file: "f"', "40"))), ["initial-state-dim: 40"],
+         "'initial_state' dim for input name 'S' doesn't match 'state' dim description. 40 != 4",
+         files=["initial_state/f"]),
+    Case("growing on the CPU of a machine without GPU",
+         sequence(state("use_growable_memory: true use_same_buffer_for_input_output: true ")),
+         ["growable-needs-gpu: true"]),
+    Case("growing where the server chooses the GPUs",
+         sequence(state("use_growable_memory: true use_same_buffer_for_input_output: true ")), options="--gpus 1"),
+]  # fmt: skip
+
+CASES = [*DYNAMIC, *CONTROLS, *STRATEGIES, *STATES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_the_server_is_foretold(case: Case) -> None:
+    check(case)
+
+
+def test_the_configs_own_name_is_in_the_words() -> None:
+    text = f'name: "other"\n{HEAD}dynamic_batching {{ preferred_batch_size: 4 }}\n'
+    (verdict,) = judged({"m/config.pbtxt": of_text(text), "m/1": Directory()}).verdicts
+    assert verdict.server_reason == "dynamic batching preferred size must be <= max batch size for other"
+
+
+def test_an_onnx_model_may_still_get_a_max_batch_size() -> None:
+    text = 'backend: "onnxruntime"\ndynamic_batching { }\n'
+    files: dict[str, Entry] = {"m/config.pbtxt": of_text(text), "m/1/model.onnx": of_bytes(b"")}
+    said = {d.rule for d in judged(files).diagnostics}
+    assert "dynamic-without-batching" not in said
+    assert "dynamic-without-batching" in {d.rule for d in judged(files, "--no-auto-complete").diagnostics}

@@ -1,0 +1,115 @@
+"""What a server sees in a tree: versions as std::stoll reads them, policies, and what of it is closed to us."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tritonrepo.pbtxt import parse
+from tritonrepo.repository import Model, read, target
+from tritonrepo.repository.versions import selected, versions
+from tritonrepo.rules import judge
+from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.tree import Directory, Link, Tree, Unreadable, of_text
+
+CONFIG = 'backend: "identity"'
+
+
+def model(path: Path) -> Model:
+    return read(DirectoryStore(path).scan("r"), target("24.10"), "r").models["m"]
+
+
+def test_version_names_are_read_as_the_server_reads_them() -> None:
+    found = versions([" 4", "+3", "-1", "0", "007", "1", "1.0", "1_0", "99999999999999999999", "configs", "v2"])
+    assert found.found == {4: " 4", 3: "+3", -1: "-1", 0: "0", 1: "1"}
+    assert found.leading_zero == ("007",)
+    assert found.overflow == ("99999999999999999999",)
+    assert found.no_number == ("v2",)
+    assert found.collisions == {"1.0": 1, "1_0": 1}
+
+
+def test_configs_was_no_reserved_name_before_24_05() -> None:
+    assert versions(["configs"], config_names=False).no_number == ("configs",)
+    tree: Tree = {"m/config.pbtxt": of_text(CONFIG), "m/configs": Directory()}
+    assert read(tree, target("24.04")).models["m"].versions.no_number == ("configs",)
+    assert read(tree, target("24.05")).models["m"].versions.no_number == ()
+
+
+def test_the_plainly_named_directory_has_the_version_wherever_it_comes() -> None:
+    for names in (["+1", "1", "1_old"], ["1", "1_old", "+1"], ["1_old", "+1", "1"]):
+        found = versions(names)
+        assert found.found == {1: "1"}
+        assert set(found.collisions) == {"+1", "1_old"}
+
+
+POLICIES = {
+    "none": ("", (10,)),
+    "empty": ("version_policy { }", (1, 2, 10)),
+    "all": ("version_policy { all { } }", (1, 2, 10)),
+    "latest 2": ("version_policy { latest { num_versions: 2 } }", (2, 10)),
+    "latest 0": ("version_policy { latest { } }", ()),
+    "specific": ("version_policy { specific { versions: [ 10, 3, 1 ] } }", (1, 10)),
+    "specific, one that is not there named twice": ("version_policy { specific { versions: [ 3, 3 ] } }", (3,)),
+}
+
+
+@pytest.mark.parametrize(("text", "served"), POLICIES.values(), ids=POLICIES)
+def test_a_policy_selects(text: str, served: tuple[int, ...]) -> None:
+    policy = parse(text.encode(), "24.10").root.message("version_policy")
+    assert selected({10, 2, 1}, policy) == served
+
+
+def test_a_version_that_links_to_another_is_served(tmp_path: Path) -> None:
+    (tmp_path / "r" / "m" / "1").mkdir(parents=True)
+    (tmp_path / "r" / "m" / "1" / "model.py").touch()
+    (tmp_path / "r" / "m" / "2").symlink_to("1")
+    found = model(tmp_path)
+    assert found.served == (2,)
+    assert found.backend == "python"
+    assert found.file("2/model.py") is not None
+
+
+def test_what_is_closed_to_us_is_still_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "r" / "m").mkdir(parents=True)
+    (tmp_path / "r" / "m" / "config.pbtxt").write_text(CONFIG)
+    (tmp_path / "r" / "m" / "3").symlink_to("/")
+    os.mkfifo(tmp_path / "r" / "m" / "pipe")
+    found = model(tmp_path)
+    assert (found.served, found.directories) == ((3,), ("3",))
+    assert dict(found.odd) == {"3": Link("/"), "pipe": Unreadable.FIFO}
+    assert not found.unknown
+
+
+@pytest.mark.parametrize("kind", [Unreadable.FIFO, Unreadable.FORBIDDEN, Directory(), Link("/")], ids=str)
+def test_a_config_that_cannot_be_read_is_unknown(kind: Unreadable | Directory | Link) -> None:
+    found = read({"m/config.pbtxt": kind}, target("24.10")).models["m"]
+    assert found.unknown
+    assert found.parsed is None
+
+
+def test_a_dangling_config_is_none_to_the_server() -> None:
+    assert not read({"m/config.pbtxt": Unreadable.DANGLING}, target("24.10")).models["m"].unknown
+
+
+def test_hidden_and_stray_directories_are_models_and_files_are_not() -> None:
+    tree: Tree = {".git/HEAD": of_text(""), "docs": Directory(), "README.md": of_text(""), "pipe": Unreadable.FIFO}
+    found = read(tree, target("24.10"))
+    assert list(found.models) == [".git", "docs"]
+    assert list(found.strays) == ["README.md", "pipe"]
+    assert len(judge(found).verdicts) == 2
+
+
+PATHS = {
+    "no root": ("", "1/x", "m/1/x"),
+    "a root": ("models", "1/x", "models/m/1/x"),
+    "with a slash": ("/models/", "1/x", "/models/m/1/x"),
+    "an absolute path": ("/models", "/x", "/models/m/x"),
+    "the model": ("/models", "", "/models/m"),
+}
+
+
+@pytest.mark.parametrize(("root", "path", "joined"), PATHS.values(), ids=PATHS)
+def test_the_servers_texts_join_paths(root: str, path: str, joined: str) -> None:
+    assert read({"m": Directory()}, target("24.10"), root).models["m"].on_server(path) == joined

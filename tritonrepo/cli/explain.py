@@ -1,0 +1,33 @@
+"""`tritonrepo explain`: a rule's page."""
+
+from __future__ import annotations
+
+import click
+
+from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.report.pages import page, table
+from tritonrepo.rules import RULES
+from tritonrepo.spec.load import closest
+
+EPILOG = f"""\b
+Examples:
+  tritonrepo explain dynamic-preferred-above-max
+  tritonrepo explain --all
+
+{EXIT_CODES}"""
+
+
+@click.command(epilog=EPILOG, short_help=COMMANDS["explain"])
+@click.argument("rule", required=False)
+@click.option("--all", "every", is_flag=True, help="List every rule, its severity and its first sentence.")
+def command(rule: str | None, *, every: bool) -> int:
+    """Print why a rule is there, its source in Triton, a bad and a good example, and what is said of the bad one."""
+    if every:
+        click.echo(table(RULES.values()))
+        return 0
+    if rule is None:
+        raise click.UsageError("name a rule, or --all")
+    if rule not in RULES:
+        raise click.UsageError(f'there is no rule "{rule}". {closest(rule, RULES)}')
+    click.echo(page(RULES[rule]))
+    return 0

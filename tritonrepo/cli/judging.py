@@ -1,0 +1,102 @@
+"""Judging what a path names: a repository on the disk, or a stack file's, generated and not written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo import repository
+from tritonrepo.cli.stack import DEFAULT, load
+from tritonrepo.diagnostics import Diagnostic, Verdict, fatal
+from tritonrepo.generate import generate
+from tritonrepo.generate.origins import Origins
+from tritonrepo.repository import Target
+from tritonrepo.repository.model import CONFIG
+from tritonrepo.rules import Rule, judge
+from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.stack import Stack
+from tritonrepo.stores import open_store
+from tritonrepo.stores.uri import is_remote
+from tritonrepo.tree import File, Tree
+
+EXCERPT_BYTES = 1 << 20
+CONFIG_BYTES = 64 << 20
+"""A config larger than this is no config; protobuf's own limit is 2 GiB."""
+
+Shown = Callable[[Rule], bool]
+
+
+class Judgement(NamedTuple):
+    """What is said of one path, with places as the user can open them, and the way to the lines of these."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    verdicts: tuple[Verdict, ...]
+    lines: Callable[[str], list[str]]
+
+
+def is_stack(path: str) -> bool:
+    """Whether a path names a stack file, or a directory that holds one."""
+    return Path(path).is_file() or (Path(path) / DEFAULT).is_file()
+
+
+def judge_stack(path: str, target: Target | None, shown: Shown) -> Judgement:
+    """Judge what `build` would write; findings are at the stack file's places."""
+    loaded = load([Path(path)])
+    inputs = Gathering(loaded.stack, loaded.lock, loaded.cache).inputs()
+    tree = generate(loaded.stack, inputs, loaded.lock.models).tree
+    judged = judge(repository.read(tree, target or of_stack(loaded.stack)), shown)
+    origins = Origins(loaded.stack)
+    moved = sorted((origins.moved(each, tree) for each in judged.diagnostics), key=lambda each: (each.at, each.rule))
+    return Judgement(tuple(moved), judged.verdicts, _disk_lines)
+
+
+def of_stack(stack: Stack, *, auto_complete: bool = True) -> Target:
+    """Give the target that a stack names."""
+    target = stack.target
+    return repository.target(target.release, target.images, gpus=target.gpus, auto_complete=auto_complete)
+
+
+def judge_directory(path: str, target: Target, shown: Shown) -> Judgement:
+    """Judge a repository on the disk or in a bucket; raise Stop where there is none, or one that cannot be read."""
+    store, prefix = open_store(path)
+    tree = store.scan(prefix)
+    if not tree and (is_remote(path) or not Path(path).is_dir()):
+        raise fatal(
+            "validate-path", path, "there is no such repository", "Name its directory, or the URI of its prefix."
+        )
+    for name, entry in tree.items():
+        if (
+            isinstance(entry, File)
+            and entry.size > CONFIG_BYTES
+            and name.count("/") == 1
+            and name.endswith(f"/{CONFIG}")
+        ):
+            size = f"has {entry.size:,} bytes; a config has at most {CONFIG_BYTES:,}"
+            raise fatal("config-too-large", f"{path}/{name}", size, "Is it the right file?")
+    judged = judge(repository.read(tree, target, path), shown)
+    placed = tuple(_under(path, each) for each in judged.diagnostics)
+    names = {_place(path, name): name for name in tree}
+    return Judgement(placed, judged.verdicts, lambda place: _tree_lines(tree, names.get(place, "")))
+
+
+def _under(path: str, diagnostic: Diagnostic) -> Diagnostic:
+    return replace(diagnostic, at=diagnostic.at._replace(path=_place(path, diagnostic.at.path)))
+
+
+def _place(path: str, name: str) -> str:
+    """Give where a file of a repository is, as its user would name it."""
+    return f"{path.rstrip('/')}/{name}" if is_remote(path) else str(Path(path, name))
+
+
+def _tree_lines(tree: Tree, name: str) -> list[str]:
+    entry = tree.get(name)
+    if not isinstance(entry, File) or entry.size > EXCERPT_BYTES:
+        return []
+    return entry.content().decode("utf-8", "replace").split("\n")
+
+
+def _disk_lines(name: str) -> list[str]:
+    path = Path(name)
+    return path.read_text("utf-8", "replace").split("\n") if path.is_file() else []

@@ -1,0 +1,90 @@
+"""`tritonrepo validate`: what the real server will say of a repository, without one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.judging import Judgement, Shown, is_stack, judge_directory, judge_stack
+from tritonrepo.cli.output import colour
+from tritonrepo.cli.targets import Chosen, chosen_target, target_options
+from tritonrepo.diagnostics import Diagnostic, Severity, Verdict
+from tritonrepo.report import json as report_json
+from tritonrepo.report import text as report_text
+from tritonrepo.rules import RULES, Rule
+from tritonrepo.spec.load import closest
+
+EPILOG = f"""\b
+Examples:
+  tritonrepo validate model_repository
+  tritonrepo validate examples/models/rag
+  tritonrepo validate models --release 24.05 --image vllm-python-py3 --gpus 2
+  tritonrepo validate models --format json --ignore version-zero
+
+{EXIT_CODES}"""
+
+
+@click.command(epilog=EPILOG, short_help=COMMANDS["validate"])
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@target_options
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How findings are printed.")
+@click.option("--select", multiple=True, metavar="RULE", help="Show this rule's findings only; may be given again.")
+@click.option("--ignore", multiple=True, metavar="RULE", help="Do not show this rule's findings; may be given again.")
+@click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
+@click.option("-v", "verbose", is_flag=True, help="Show what is only good to know, too.")
+def command(
+    paths: tuple[str, ...],
+    *,
+    form: str,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    strict: bool,
+    verbose: bool,
+    release: str | None,
+    image: tuple[str, ...],
+    gpus: int,
+    no_auto_complete: bool,
+) -> int:
+    """Judge model repositories for a server: every mistake at once, with place, server's reason and next step.
+
+    PATH is the directory of a repository, or a stack file or its directory: then what build would write is judged, for
+    the stack's own target unless an option names another. Without PATH it is model_repository. Nothing is executed.
+    """
+    _known([*select, *ignore])
+    given = Chosen(release, image, gpus, no_auto_complete)
+
+    def shown(rule: Rule) -> bool:
+        loud = verbose or rule.severity is not Severity.INFO
+        return loud and (not select or rule.name in select) and rule.name not in ignore
+
+    diagnostics: list[Diagnostic] = []
+    verdicts: list[Verdict] = []
+    colours = colour(sys.stdout)
+    for path in paths or ("model_repository",):
+        judgement = _judge(path, given, shown)
+        diagnostics += judgement.diagnostics
+        verdicts += judgement.verdicts
+        if form == "text":
+            for text in report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours):
+                click.echo(text, color=colours)
+    if form == "json":
+        click.echo(report_json.document(diagnostics, verdicts))
+    else:
+        click.echo(report_text.summary(diagnostics, len(verdicts)))
+    bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    return 1 if any(diagnostic.severity in bad for diagnostic in diagnostics) else 0
+
+
+def _judge(path: str, given: Chosen, shown: Shown) -> Judgement:
+    if not is_stack(path):
+        return judge_directory(path, chosen_target(given), shown)
+    return judge_stack(path, None if given == Chosen() else chosen_target(given), shown)
+
+
+def _known(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in RULES:
+            raise click.UsageError(f'there is no rule "{name}". {closest(name, RULES)}')

@@ -1,0 +1,51 @@
+"""Results as JUnit XML, the form that CI systems show: one suite a subject, one case a check.
+
+Source of the form: the schema of Jenkins' xUnit plugin, junit-10.xsd; names and messages hold no control characters,
+which XML 1.0 has no way to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+from tritonrepo.diagnostics import Diagnostic, printable
+
+
+class Row(NamedTuple):
+    """One case: its suite, its name, how long it took, the failures, and what is only worth saying."""
+
+    suite: str
+    name: str
+    seconds: float
+    failures: Sequence[Diagnostic] = ()
+    notes: Sequence[Diagnostic] = ()
+
+
+def junit(name: str, rows: Iterable[Row]) -> str:
+    """Give the document; suites and their cases in order of name, then as they came."""
+    top = ET.Element("testsuites", name=printable(name))
+    for suite, cases in groupby(sorted(rows, key=lambda row: row.suite), key=lambda row: row.suite):
+        _suite(top, suite, list(cases))
+    ET.indent(top)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(top, encoding="unicode") + "\n"
+
+
+def _suite(top: ET.Element, suite: str, rows: Sequence[Row]) -> None:
+    failed = str(sum(bool(row.failures) for row in rows))
+    seconds = f"{sum(row.seconds for row in rows):.3f}"
+    element = ET.SubElement(
+        top, "testsuite", name=printable(suite), tests=str(len(rows)), failures=failed, errors="0", time=seconds
+    )
+    for row in rows:
+        case = ET.SubElement(
+            element, "testcase", classname=printable(suite), name=printable(row.name), time=f"{row.seconds:.3f}"
+        )
+        if row.failures:
+            first = row.failures[0]
+            failure = ET.SubElement(case, "failure", type=first.rule, message=printable(first.message))
+            failure.text = "\n".join(map(str, row.failures))
+        if row.notes:
+            ET.SubElement(case, "system-out").text = "\n".join(map(str, row.notes))

@@ -1,0 +1,25 @@
+"""Results of checks as JSON: one document, keys sorted, no times, so that two runs of one server give the same."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.report.json import as_data
+
+SCHEMA = 1
+
+
+def document(rows: Sequence[Mapping[str, str]], found: Sequence[Diagnostic]) -> str:
+    """Give the document that `schemas/smoke.schema.json` describes; each row has an "outcome"."""
+    outcomes = Counter(row["outcome"] for row in rows)
+    summary = {outcome: outcomes[outcome] for outcome in ("passed", "warning", "failed")}
+    data = {
+        "schema": SCHEMA,
+        "diagnostics": [as_data(diagnostic) for diagnostic in found],
+        "results": list(rows),
+        "summary": summary | {"models": len({row["model"] for row in rows})},
+    }
+    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False)

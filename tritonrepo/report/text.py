@@ -1,0 +1,74 @@
+"""Diagnostics as people read them: the message, the source line with a caret under the place, the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+
+from tritonrepo.diagnostics import Diagnostic, Severity, printable
+
+WIDTH = 100
+"""Longer source lines are cut around the place."""
+
+
+class Style(StrEnum):
+    """Terminal styles, as SGR codes (ECMA-48); colour never carries meaning alone."""
+
+    BOLD = "1"
+    RED = "31"
+    YELLOW = "33"
+    CYAN = "36"
+
+
+COLOURS = {
+    Severity.FATAL: Style.RED,
+    Severity.ERROR: Style.RED,
+    Severity.WARNING: Style.YELLOW,
+    Severity.INFO: Style.CYAN,
+}
+
+Lines = Callable[[str], list[str]]
+"""The lines of a file by the path that a diagnostic names; an empty list where there is nothing to show."""
+
+
+def styled(text: str, *styles: Style, colour: bool) -> str:
+    """Give the text in these styles."""
+    return f"\033[{';'.join(styles)}m{text}\033[0m" if colour and styles else text
+
+
+def diagnostics(found: Iterable[Diagnostic], lines: Lines, *, colour: bool = False) -> Iterator[str]:
+    """Give the text of each diagnostic."""
+    for diagnostic in found:
+        yield "\n".join(_text(diagnostic, lines, colour=colour))
+
+
+def _text(diagnostic: Diagnostic, lines: Lines, *, colour: bool) -> Iterator[str]:
+    severity = styled(str(diagnostic.severity), Style.BOLD, COLOURS[diagnostic.severity], colour=colour)
+    place = styled(printable(str(diagnostic.at)), Style.BOLD, colour=colour)
+    yield f"{place}: {severity}: {printable(diagnostic.message)} [{diagnostic.rule}]"
+    yield from _excerpt(diagnostic, lines)
+    for line in diagnostic.hint.splitlines():
+        yield f"  {printable(line)}"
+
+
+def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
+    path, line, column = diagnostic.at
+    if not line:
+        return
+    source = lines(path)
+    if line > len(source):
+        return
+    text = printable(source[line - 1].replace("\t", " "))
+    start = max(0, column - 1 - WIDTH // 2) if len(text) > WIDTH else 0
+    number = str(line)
+    yield f"  {number} | {text[start : start + WIDTH]}"
+    if column:
+        yield f"  {' ' * len(number)} | {' ' * (column - 1 - start)}^"
+
+
+def summary(found: Iterable[Diagnostic], models: int) -> str:
+    """Give the closing line: how many models, errors and warnings."""
+    severities = [diagnostic.severity for diagnostic in found]
+    counts = [(severities.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
+    told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
+    return f"{models} model{'' if models == 1 else 's'}: {told or 'no problem found'}"

@@ -1,0 +1,86 @@
+"""A tree to models with positions: what a server would see, hand-written or ours. Nothing is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tritonrepo.pbtxt import Message, parse
+from tritonrepo.pbtxt.parser import Parsed
+from tritonrepo.repository.inference import infer
+from tritonrepo.repository.model import CONFIG, Model, Repository
+from tritonrepo.repository.target import Target, target
+from tritonrepo.repository.versions import CONFIG_NAMES, selected, versions
+from tritonrepo.tree import Directory, Entry, File, Tree, Unreadable, in_order, is_directory
+
+__all__ = ["Model", "Repository", "Target", "read", "target"]
+
+
+def read(tree: Tree, server: Target, root: str = "") -> Repository:
+    """Give the repository that a server of this target would see in a tree; `root` is its path, for the server's texts.
+
+    Every directory at the top is a model, whatever it is called; so is one that cannot be looked into.
+    """
+    models: dict[str, dict[str, Entry]] = {}
+    strays: dict[str, Entry] = {}
+    closed: dict[str, Entry] = {}
+    for path, entry in in_order(tree):
+        top, slash, rest = path.partition("/")
+        if slash:
+            models.setdefault(top, {})[rest] = entry
+        elif is_directory(entry):
+            models.setdefault(top, {})
+            if not isinstance(entry, Directory):
+                closed[top] = entry
+        else:
+            strays[path] = entry
+    made = {name: _model(name, models[name], server, root, closed.get(name)) for name in sorted(models, key=_bytes)}
+    return Repository(made, strays, server, root)
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _children(entries: Mapping[str, Entry], below: str = "") -> dict[str, Entry | None]:
+    """Give the names directly in a directory; one that has something in it is None."""
+    children: dict[str, Entry | None] = {}
+    for path, entry in entries.items():
+        if path.startswith(below):
+            name, slash, _ = path[len(below) :].partition("/")
+            children[name] = None if slash else entry
+    return children
+
+
+def _model(name: str, entries: Mapping[str, Entry], server: Target, root: str, closed: Entry | None) -> Model:
+    """Read a model; `closed` is what its directory is where it cannot be looked into."""
+    children = _children(entries)
+    parsed = _config(children.get(CONFIG), server)
+    config = parsed.root if parsed is not None else _empty(server)
+    directories = tuple(sorted((child for child, entry in children.items() if is_directory(entry)), key=_bytes))
+    first = _children(entries, f"{directories[0]}/") if directories else {}
+    found = versions(directories, config_names=server.version >= CONFIG_NAMES)
+    odd = [(path, entry) for path, entry in entries.items() if not isinstance(entry, File | Directory)]
+    unreadable = parsed is None and children.get(CONFIG, Unreadable.DANGLING) is not Unreadable.DANGLING
+    return Model(
+        name,
+        entries,
+        children,
+        config,
+        parsed,
+        server,
+        infer(name, config, first, server, bare=parsed is None),
+        found,
+        selected(found.found, config.message("version_policy")),
+        directories,
+        odd=(*odd, ("", closed)) if closed is not None else tuple(odd),
+        hidden=closed is not None or unreadable,
+        root=root,
+    )
+
+
+def _config(entry: Entry | None, server: Target) -> Parsed | None:
+    return parse(entry.content(), server.release.name) if isinstance(entry, File) else None
+
+
+def _empty(server: Target) -> Message:
+    return parse(b"", server.release.name).root

@@ -1,0 +1,39 @@
+"""calls.json: which models a generated Python step calls by itself (BLS), and which version of each.
+
+The file lies in the step's version directory and is one JSON object, model → version. Of another form it is not ours.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from tritonrepo.repository.json_text import place
+from tritonrepo.tree import File
+
+PINS = "calls.json"
+LARGEST = 1 << 16
+
+
+class Call(NamedTuple):
+    """A pinned call: the file that says so, with the line and column of the model's name."""
+
+    path: str
+    line: int
+    column: int
+    model: str
+    version: int
+
+
+def calls(path: str, file: File) -> tuple[Call, ...]:
+    """Read a calls.json; nothing comes of one that is not of our form."""
+    if file.size > LARGEST:
+        return ()
+    try:
+        text = file.content().decode()
+        pins = json.loads(text)
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(pins, dict) or not all(type(version) is int for version in pins.values()):
+        return ()
+    return tuple(Call(path, *place(text, model), model, version) for model, version in pins.items())

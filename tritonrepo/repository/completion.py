@@ -1,0 +1,118 @@
+"""A model's config as it is once its backend has completed it: what the ensembles over it are checked against.
+
+Nothing is executed; where a backend may have added what cannot be seen here, the result says so.
+
+Source: core, src/backend_model.cc, UpdateModelConfig (what is taken back from a backend); onnxruntime_backend,
+src/onnxruntime.cc, AutoCompleteConfig; python_backend, src/resources/triton_python_backend_utils.py, ModelConfig;
+vllm_backend, src/model.py, auto_complete_config.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from tritonrepo.repository.model import Model
+from tritonrepo.repository.tensors import Tensor
+from tritonrepo.vllm_contract import contract
+
+SILENT = frozenset({"identity", "square", "repeat"})
+"""Backends that hand no config back to the core: their sources have no SetModelConfig."""
+
+NEVER = SILENT | {"pytorch"}
+"""Backends that complete nothing; pytorch hands back what it got."""
+
+PLAIN_CLASS = re.compile(rb"^class TritonPythonModel[ \t]*(\([ \t]*(object)?[ \t]*\))?[ \t]*:", re.MULTILINE)
+LARGEST = 1 << 20
+INVALID = "TYPE_INVALID"
+
+
+class Port(NamedTuple):
+    """An input or output of a loaded model; `listed` is its place in the config, None where the backend adds it."""
+
+    name: str
+    data_type: str
+    dims: tuple[int, ...]
+    optional: bool
+    listed: Tensor | None = None
+
+
+class Completed(NamedTuple):
+    """A config after completion.
+
+    Unless `exact`, the backend may add tensors, fill in types and dims that are missing, and raise a max_batch_size
+    of 0; what is written stays. `decoupled` is None where that cannot be known.
+    """
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    max_batch_size: int
+    decoupled: bool | None
+    exact: bool
+
+
+@lru_cache(maxsize=256)
+def completed(model: Model) -> Completed:
+    """Give a model's completed config; an ensemble is never completed, but `decoupled` comes from its steps: None."""
+    inputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "input")
+    outputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "output")
+    if model.backend == "vllm" and model.target.auto_complete:
+        return _vllm(model, inputs, outputs)
+    exact = not may_complete(model)
+    return Completed(inputs, outputs, model.max_batch_size, _decoupled(model, exact=exact), exact)
+
+
+def may_complete_tensors(model: Model) -> bool:
+    """Tell whether a listed input or output may still get its type and its dims."""
+    if not model.target.auto_complete or model.is_ensemble or model.backend in NEVER:
+        return False
+    return model.backend != "onnxruntime" and (model.backend != "python" or _python_completes(model))
+
+
+def may_complete(model: Model) -> bool:
+    """Tell whether inputs or outputs may be added, and max_batch_size raised."""
+    if model.target.auto_complete and model.backend == "onnxruntime":
+        listed = {tensor.kind for tensor in model.tensors}
+        return "output" not in listed or not ("input" in listed or model.config.messages("batch_input"))
+    return may_complete_tensors(model)
+
+
+def _port(tensor: Tensor) -> Port:
+    return Port(tensor.name, tensor.data_type or INVALID, tuple(tensor.dims), tensor.flag("optional"), tensor)
+
+
+def _decoupled(model: Model, *, exact: bool) -> bool | None:
+    if model.is_ensemble:
+        return None
+    policy = model.config.message("model_transaction_policy")
+    if policy is None and not exact and model.backend != "onnxruntime":
+        return None
+    return policy is not None and policy.flag("decoupled")
+
+
+def _vllm(model: Model, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Completed:
+    """Add what the contract has and the config lacks, by name; what is listed is not compared."""
+    listed = {("input", port.name) for port in inputs} | {("output", port.name) for port in outputs}
+    added = [tensor for tensor in contract(model.target.release.name) if (tensor.kind, tensor.name) not in listed]
+    ports = {
+        kind: tuple(Port(t.name, t.data_type, t.dims, t.optional) for t in added if t.kind == kind)
+        for kind in ("input", "output")
+    }
+    return Completed(inputs + ports["input"], outputs + ports["output"], 0, decoupled=True, exact=True)
+
+
+def _python_completes(model: Model) -> bool:
+    """Look for auto_complete_config in the model's files; what they import is not looked at, and counts as yes."""
+    name = model.inferred.filename or "model.py"
+    for version in model.served:
+        file = model.file(f"{model.directory_of(version)}/{name}")
+        if file is None:
+            continue
+        if file.size > LARGEST:
+            return True
+        text = file.content()
+        imports = b"TritonPythonModel" in text or b"import" in text
+        if b"auto_complete_config" in text or (imports and not PLAIN_CLASS.search(text)):
+            return True
+    return False

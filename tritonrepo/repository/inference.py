@@ -1,0 +1,112 @@
+"""What the core fills in from file names, with auto-complete on and off: backend, platform, default_model_filename.
+
+Source: core, src/model_config_utils.cc, AutoCompleteBackendFields. Only the byte-wise first subdirectory is looked at,
+and only while none of the three is written; the first match ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tritonrepo.pbtxt import Message
+from tritonrepo.repository.target import Target
+from tritonrepo.tree import Entry, is_directory
+
+Files = Mapping[str, Entry | None]
+"""What the first subdirectory has; a directory with something in it is None."""
+
+AOTI = (2, 67)
+LIBTORCH_ALIAS = (2, 68)
+
+
+class Inferred(NamedTuple):
+    """The three fields after inference; all empty where the server cannot tell."""
+
+    backend: str
+    platform: str
+    filename: str
+
+
+class Kind(NamedTuple):
+    """A model file that names its backend: the platform that goes with it, whether it may be a directory."""
+
+    filename: str
+    backend: str
+    platform: str = ""
+    directory: bool = False
+    since: tuple[int, ...] = ()
+
+
+GRAPHDEF = Kind("model.graphdef", "tensorflow", "tensorflow_graphdef")
+SAVEDMODEL = Kind("model.savedmodel", "tensorflow", "tensorflow_savedmodel")
+LIBTORCH = Kind("model.pt", "pytorch", "pytorch_libtorch")
+TORCH_AOTI = Kind("model.pt2", "pytorch", "torch_aoti", since=AOTI)
+KINDS = (
+    Kind("model.plan", "tensorrt", "tensorrt_plan"),
+    Kind("model.onnx", "onnxruntime", "onnxruntime_onnx", directory=True),
+    Kind("model.xml", "openvino", directory=True),
+    LIBTORCH,
+    LIBTORCH._replace(platform="libtorch", since=LIBTORCH_ALIAS),
+    TORCH_AOTI,
+    Kind("model.py", "python", directory=True),
+)
+FILLED = {"tensorrt": "tensorrt_plan", "onnxruntime": "onnxruntime_onnx", "pytorch": "pytorch_libtorch"}
+"""The platform that these backends get where none is written; tensorflow gets none."""
+
+FILENAMES = {"tensorrt": "model.plan", "onnxruntime": "model.onnx", "openvino": "model.xml", "python": "model.py"}
+
+
+def infer(name: str, config: Message, first: Files, server: Target, *, bare: bool) -> Inferred:
+    """Give the three fields; `bare` is a model without any config."""
+    written = Inferred(config.text("backend"), config.text("platform"), config.text("default_model_filename"))
+    if bare and not server.auto_complete:
+        return written
+    found = _tensorflow(written, first)
+    for kind in (GRAPHDEF, SAVEDMODEL):
+        if found.platform == kind.platform:
+            return Inferred(found.backend or kind.backend, found.platform, found.filename or kind.filename)
+    found = _kind(found, first, server.version)
+    if found.backend:
+        platform = found.platform or FILLED.get(found.backend, "")
+        filename = found.filename or FILENAMES.get(found.backend, "")
+        if found.backend == "pytorch" and config.text("runtime") != "model.py":
+            file = TORCH_AOTI if platform == TORCH_AOTI.platform and server.version >= LIBTORCH_ALIAS else LIBTORCH
+            filename = filename or file.filename
+        return Inferred(found.backend, platform, filename)
+    return found if any(found) else _dotted(name)
+
+
+def _tensorflow(written: Inferred, first: Files) -> Inferred:
+    """Find TensorFlow's platform, which its backend does not do without; a graphdef goes before a savedmodel."""
+    if written.platform or written.backend not in {"", "tensorflow"}:
+        return written
+    for kind in (GRAPHDEF, SAVEDMODEL):
+        directory = kind is SAVEDMODEL
+        seen = kind.filename in first and is_directory(first[kind.filename]) is directory
+        if written.filename == kind.filename or (not written.filename and seen):
+            return written._replace(platform=kind.platform)
+    return written
+
+
+def _kind(found: Inferred, first: Files, version: tuple[int, ...]) -> Inferred:
+    """Find the backend that a platform, a filename or else a file in the first subdirectory names, in this order."""
+    if found.backend:
+        return found
+    for kind in KINDS:
+        if version < kind.since:
+            continue
+        named = (kind.platform and found.platform == kind.platform) or found.filename == kind.filename
+        if named:
+            return found._replace(backend=kind.backend)
+        seen = kind.filename in first and (kind.directory or not is_directory(first[kind.filename]))
+        if seen and not found.platform and not found.filename:
+            aoti = kind is TORCH_AOTI and version >= LIBTORCH_ALIAS
+            return found._replace(backend=kind.backend, platform=kind.platform if aoti else "")
+    return found
+
+
+def _dotted(name: str) -> Inferred:
+    """Read a model called x.BACKEND as one of that backend: all after the first dot."""
+    backend = name.partition(".")[2]
+    return Inferred(backend, "", f"model.{backend}" if backend else "")

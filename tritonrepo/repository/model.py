@@ -1,0 +1,143 @@
+"""A model as the server would see it: its files, its config with positions, what the core infers from file names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tritonrepo.diagnostics import Span, Verdict
+from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.pbtxt.parser import Parsed
+from tritonrepo.repository.calls import PINS, Call, calls
+from tritonrepo.repository.inference import Inferred
+from tritonrepo.repository.target import Target
+from tritonrepo.repository.tensors import Tensor, tensors
+from tritonrepo.repository.versions import Versions
+from tritonrepo.tree import Entry, File
+
+CONFIG = "config.pbtxt"
+
+
+@dataclass(slots=True, eq=False)
+class Model:
+    """One directory at the top of a repository.
+
+    `entries` are all entries below it, by path; `children` the names directly in it, name → entry, where a directory
+    with something in it is None; `directories` those of them that are directories to the server, in byte order;
+    `odd` what is neither a file nor a directory that can be looked into, the model's own directory as "".
+    `parsed` is None where there is no config that can be read; `config` is then empty. `hidden`: the server may see a
+    config there that cannot be read here. `root` is the repository's path as the user gave it.
+    """
+
+    name: str
+    entries: Mapping[str, Entry]
+    children: Mapping[str, Entry | None]
+    config: Message
+    parsed: Parsed | None
+    target: Target
+    inferred: Inferred
+    versions: Versions
+    served: tuple[int, ...]
+    directories: tuple[str, ...] = ()
+    odd: tuple[tuple[str, Entry], ...] = ()
+    hidden: bool = False
+    root: str = ""
+    _fields: frozenset[str] = field(init=False)
+    _tensors: tuple[Tensor, ...] | None = field(init=False, default=None)
+    _calls: tuple[Call, ...] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._fields = frozenset(entry.spec.name for entry in self.config.fields)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names of the fields that the config has at its top."""
+        return self._fields
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the config cannot be judged: its text has faults, or it is hidden."""
+        return self.hidden or (self.parsed is not None and bool(self.parsed.faults))
+
+    @property
+    def config_name(self) -> str:
+        """The name that the server's texts use: the written one, else the directory's."""
+        return self.config.text("name") or self.name
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The inputs, then the outputs, as the config lists them."""
+        if self._tensors is None:
+            self._tensors = tensors(self.config)
+        return self._tensors
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The models that a Python model's served versions call, as their calls.json pin them."""
+        if self._calls is None:
+            paths = (f"{self.directory_of(version)}/{PINS}" for version in self.served)
+            files = ((path, self.file(path)) for path in paths) if self.backend == "python" else ()
+            self._calls = tuple(call for path, file in files if file is not None for call in calls(path, file))
+        return self._calls
+
+    @property
+    def backend(self) -> str:
+        """The backend, written or inferred; "" where there is none, and for an ensemble."""
+        return self.inferred.backend
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether the core, and no backend, runs it."""
+        return self.inferred.platform == "ensemble"
+
+    @property
+    def max_batch_size(self) -> int:
+        """The written max_batch_size, 0 where there is none."""
+        return self.config.integer("max_batch_size")
+
+    def at(self, place: Placed | str | None = None) -> Span:
+        """Give the place of a node in the config; of a path below the model; without one, of the config as a whole."""
+        if isinstance(place, Placed):
+            return Span(f"{self.name}/{CONFIG}", place.line, place.column)
+        if isinstance(place, str):
+            return Span(f"{self.name}/{place}" if place else self.name)
+        return Span(f"{self.name}/{CONFIG}" if self.parsed is not None else self.name)
+
+    def on_server(self, path: str = "") -> str:
+        """Give the path that the server's texts name for one below the model.
+
+        Source: core, src/filesystem/api.cc, JoinPath: of a second `/` in a row one is left out.
+        """
+        model = f"{self.root.rstrip('/')}/{self.name}" if self.root else self.name
+        return f"{model}/{path.removeprefix('/')}" if path else model
+
+    def file(self, path: str) -> File | None:
+        """Give a file below the model's directory."""
+        entry = self.entries.get(path)
+        return entry if isinstance(entry, File) else None
+
+    def directory_of(self, version: int) -> str:
+        """Give the directory that a backend opens for a version: its number, whatever the directory is called."""
+        return str(version)
+
+
+@dataclass(slots=True, eq=False)
+class Repository:
+    """A whole repository: models in byte order, what else lies at its top, and, while it is judged, the verdicts.
+
+    `unpolled` are the models whose config the server refuses as it reads it: to all others they are not there.
+    `decoupled` has those of the ensembles of which it is known whether they answer more than once.
+    """
+
+    models: Mapping[str, Model]
+    strays: Mapping[str, Entry]
+    target: Target
+    root: str = ""
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    unpolled: set[str] = field(default_factory=set)
+    decoupled: dict[str, bool] = field(default_factory=dict)
+
+    def polled(self, name: str) -> bool:
+        """Tell whether the server has a model of this name once it has read all configs."""
+        return name in self.models and name not in self.unpolled

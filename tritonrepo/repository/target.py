@@ -1,0 +1,30 @@
+"""The server that a repository is judged for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tritonrepo.releases import RELEASES, Release
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Release, what its images hold, the machine's GPUs, and whether the server completes configs by itself."""
+
+    release: Release
+    backends: frozenset[str]
+    gpus: int = 1
+    auto_complete: bool = True
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The server's version as numbers: (2, 51, 0)."""
+        return tuple(map(int, self.release.server_version.split(".")))
+
+
+def target(
+    release: str | None = None, images: tuple[str, ...] = (), *, gpus: int = 1, auto_complete: bool = True
+) -> Target:
+    """Give a target; without a release the newest, without images the union of the release's."""
+    found = RELEASES[release or max(RELEASES)]
+    return Target(found, found.backends(images or tuple(found.images)), gpus, auto_complete)

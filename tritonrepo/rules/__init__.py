@@ -1,0 +1,12 @@
+"""The checks that Triton and its backends make, and what loads but is surely not meant: a module a family."""
+
+from __future__ import annotations
+
+from tritonrepo.rules import backends, ensembles, fields, instances, layout, scheduling
+from tritonrepo.rules.judge import Judged, judge
+from tritonrepo.rules.registry import RULES, Rule
+
+FAMILIES = (layout, fields, scheduling, instances, ensembles, backends)
+"""Importing a family registers its rules."""
+
+__all__ = ["FAMILIES", "RULES", "Judged", "Rule", "judge"]

@@ -1,0 +1,113 @@
+"""model.json, the arguments of vLLM's engine: its text, and which of its keys a release's vLLM has.
+
+Source: vllm_backend, src/model.py, _init_engine_args (init_engine in 24.10); the keys are data/vllm_arguments.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+from tritonrepo.diagnostics import Span
+from tritonrepo.releases import Release
+from tritonrepo.repository import Model
+from tritonrepo.repository.json_text import place
+from tritonrepo.tree import Directory, File
+
+NAME = "model.json"
+LARGEST = 1 << 20
+
+
+class Arguments(NamedTuple):
+    """The model.json of one version: `value` is None where there is no text, or a `fault` in it."""
+
+    path: str
+    text: str | None
+    value: Any = None
+    fault: str = ""
+    line: int = 0
+    column: int = 0
+
+    def at(self, model: Model, key: str) -> Span:
+        """Give the place of a key."""
+        return Span(f"{model.name}/{self.path}", *place(self.text or "", key))
+
+
+@lru_cache(maxsize=1)
+def arguments(model: Model) -> Sequence[Arguments]:
+    """Read the model.json of each version that is served; kept for the rules that come next. Huge ones are left out."""
+    return list(_read(model)) if model.backend == "vllm" else ()
+
+
+def objects(model: Model) -> Iterator[tuple[Arguments, dict[str, Any]]]:
+    """Give those that hold an object."""
+    for each in arguments(model):
+        if isinstance(each.value, dict):
+            yield each, each.value
+
+
+def _read(model: Model) -> Iterator[Arguments]:
+    for version in model.served:
+        path = f"{model.directory_of(version)}/{NAME}"
+        entry = model.entries.get(path)
+        if entry is None or isinstance(entry, Directory):
+            yield Arguments(path, None)
+        elif isinstance(entry, File) and entry.size <= LARGEST:
+            yield _parse(path, entry.content())
+
+
+def _parse(path: str, content: bytes) -> Arguments:
+    """Read the text as the backend's json.load does."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        return Arguments(path, "", fault=f"UnicodeDecodeError: {error}")
+    try:
+        return Arguments(path, text, json.loads(text))
+    except json.JSONDecodeError as error:
+        return Arguments(path, text, None, f"JSONDecodeError: {error}", error.lineno, error.colno)
+    except (ValueError, RecursionError) as error:
+        return Arguments(path, text, fault=f"{type(error).__name__}: {error}")
+
+
+class Known(NamedTuple):
+    """A key that some vLLM has: its first and last version, as positions; what took its place."""
+
+    since: int
+    until: int
+    uncertain: frozenset[int]
+    now: str
+
+
+class Keys(NamedTuple):
+    """The keys of all vLLM versions, and those versions, oldest first."""
+
+    versions: Sequence[str]
+    builds: Mapping[str, Sequence[str]]
+    known: Mapping[str, Known]
+
+    def of(self, release: Release) -> list[int]:
+        """Give the positions of the vLLM versions that a release may have; none where it has no vLLM, or a new one."""
+        names = self.builds.get(release.name) or ([release.vllm] if release.vllm else [])
+        return [self.versions.index(name) for name in names if name in self.versions]
+
+
+@cache
+def keys() -> Keys:
+    """Give the facts of data/vllm_arguments.json."""
+    data = json.loads(resources.files("tritonrepo").joinpath("data/vllm_arguments.json").read_text("utf-8"))
+    versions = data["versions"]
+    position = {name: number for number, name in enumerate(versions)}
+    known = {
+        key: Known(
+            position[facts["since"]],
+            position[facts.get("until", versions[-1])],
+            frozenset(position[name] for name in facts.get("uncertain", ())),
+            facts.get("now", ""),
+        )
+        for key, facts in data["arguments"].items()
+    }
+    return Keys(versions, data["builds"], known)

@@ -1,0 +1,241 @@
+"""The keys of model.json against the arguments of the release's vLLM."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.rules.backends.arguments import Arguments, Known, keys, objects
+from tritonrepo.rules.registry import Finding, rule
+
+FIRST_DEFAULT = "0.5.5"
+"""The first vLLM in an image that loads a model of its own where none is named."""
+
+
+@rule("vllm-unknown-engine-arg", Severity.ERROR)
+def unknown_argument(model: Model) -> Iterator[Finding]:
+    """The keys of model.json are arguments of vLLM's engine.
+
+    Why:
+        They are handed on as they are; one that the engine does not know ends its start. They are the names of Python, with
+        underscores, without the dashes of the command line, and those of the HTTP server are none of them.
+    Source:
+        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "max-model-len": 512}
+    Says:
+        llm/1/model.json:1:50: error: no vLLM engine has an argument "max-model-len" [vllm-unknown-engine-arg]
+          Did you mean "max_model_len"?
+    Server says:
+        got an unexpected keyword argument 'max-model-len'
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "max_model_len": 512}
+    """
+    for key, each, known in _wrong(model):
+        if known is None:
+            yield Finding(
+                each.at(model, key),
+                f'no vLLM engine has an argument "{key}"',
+                _closest(key, model),
+                _reason(key),
+                list(each.value).index(key),
+            )
+
+
+@rule("vllm-removed-engine-arg", Severity.ERROR)
+def removed_argument(model: Model) -> Iterator[Finding]:
+    """The keys of model.json are arguments that the release's vLLM still has.
+
+    Why:
+        vLLM takes arguments out without a word, and one that the engine does not know ends its start.
+    Source:
+        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
+    Run with:
+        --release 25.09
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "disable_log_requests": true}
+    Says:
+        llm/1/model.json:1:50: error: argument "disable_log_requests" went with vLLM 0.10.1.1; 25.09 has 0.10.1.1 [vllm-removed-engine-arg]
+          Drop it; enable_log_requests took its place.
+    Server says:
+        got an unexpected keyword argument 'disable_log_requests'
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+    """
+    for key, each, known in _wrong(model):
+        if known is not None and known.until < min(_versions(model)):
+            yield Finding(
+                each.at(model, key),
+                f'argument "{key}" went with vLLM {_after(known)}; {_has(model)}',
+                f"Drop it; {known.now} took its place." if known.now else "Drop it.",
+                _reason(key),
+                list(each.value).index(key),
+            )
+
+
+@rule("vllm-engine-arg-too-new", Severity.ERROR)
+def argument_too_new(model: Model) -> Iterator[Finding]:
+    """The keys of model.json are arguments that the release's vLLM has already.
+
+    Why:
+        An argument that the engine does not know ends its start.
+    Source:
+        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "async_scheduling": true}
+    Says:
+        llm/1/model.json:1:50: error: argument "async_scheduling" came with vLLM 0.10.1.1; 24.10 has 0.5.5 [vllm-engine-arg-too-new]
+          Drop it, or go to a release with that vLLM.
+    Server says:
+        got an unexpected keyword argument 'async_scheduling'
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enforce_eager": true}
+    """
+    for key, each, known in _wrong(model):
+        if known is not None and known.since > max(_versions(model)):
+            yield Finding(
+                each.at(model, key),
+                f'argument "{key}" came with vLLM {keys().versions[known.since]}; {_has(model)}',
+                "Drop it, or go to a release with that vLLM.",
+                _reason(key),
+                list(each.value).index(key),
+            )
+
+
+@rule("vllm-model-key-missing", Severity.ERROR)
+def model_missing(model: Model) -> Iterator[Finding]:
+    """model.json names the model to load.
+
+    Why:
+        vLLM up to 0.5.3 does not start without; later ones load a model of their own choice.
+    Source:
+        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
+    Run with:
+        --release 24.09
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"max_model_len": 512}
+    Says:
+        llm/1/model.json: error: model.json names no model to load [vllm-model-key-missing]
+          Write "model": "…", a directory of weights or a name on the Hugging Face hub.
+    Server says:
+        missing 1 required positional argument: 'model'
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "max_model_len": 512}
+    """
+    for each, value in objects(model):
+        if "model" not in value and _before_default(model):
+            yield Finding(
+                each.path,
+                "model.json names no model to load",
+                'Write "model": "…", a directory of weights or a name on the Hugging Face hub.',
+                "TypeError: AsyncEngineArgs.__init__() missing 1 required positional argument: 'model'",
+            )
+
+
+@rule("vllm-model-defaulted", Severity.WARNING)
+def model_defaulted(model: Model) -> Iterator[Finding]:
+    """model.json names the model to load, though vLLM has one of its own.
+
+    Why:
+        Without the key vLLM loads facebook/opt-125m, from 0.10 on Qwen/Qwen3-0.6B, from the Hugging Face hub.
+    Source:
+        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"max_model_len": 512}
+    Says:
+        llm/1/model.json: warning: model.json names no model to load, so vLLM fetches one of its own choice [vllm-model-defaulted]
+          Write "model": "…", a directory of weights or a name on the Hugging Face hub.
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "max_model_len": 512}
+    """
+    for each, value in objects(model):
+        if "model" not in value and model.target.release.vllm is not None and not _before_default(model):
+            yield Finding(
+                each.path,
+                "model.json names no model to load, so vLLM fetches one of its own choice",
+                'Write "model": "…", a directory of weights or a name on the Hugging Face hub.',
+            )
+
+
+def _versions(model: Model) -> list[int]:
+    return keys().of(model.target.release)
+
+
+def _wrong(model: Model) -> Iterator[tuple[str, Arguments, Known | None]]:
+    """Give the keys that none of the vLLM versions has that the release may have."""
+    for each, value in objects(model):
+        versions = _versions(model)
+        for key in value if versions else ():
+            known = keys().known.get(key)
+            if known is None or not any(_has_key(known, version) for version in versions):
+                yield key, each, known
+
+
+def _has_key(known: Known, version: int) -> bool:
+    return known.since <= version <= known.until or version in known.uncertain
+
+
+def _reason(key: str) -> str:
+    return f"TypeError: AsyncEngineArgs.__init__() got an unexpected keyword argument '{key}'"
+
+
+def _closest(key: str, model: Model) -> str:
+    versions = _versions(model)
+    names = [name for name, known in keys().known.items() if any(_has_key(known, version) for version in versions)]
+    near = difflib.get_close_matches(key.lstrip("-").replace("-", "_"), names, n=1)
+    return f'Did you mean "{near[0]}"?' if near else "Drop it."
+
+
+def _after(known: Known) -> str:
+    return keys().versions[known.until + 1]
+
+
+def _has(model: Model) -> str:
+    return f"{model.target.release.name} has {model.target.release.vllm}"
+
+
+def _before_default(model: Model) -> bool:
+    versions = _versions(model)
+    return bool(versions) and max(versions) < keys().versions.index(FIRST_DEFAULT)

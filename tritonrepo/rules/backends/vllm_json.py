@@ -1,0 +1,227 @@
+"""model.json: that it is there, is an object, and asks for GPUs that its instance has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.repository import Model
+from tritonrepo.rules.backends.arguments import NAME, arguments, objects
+from tritonrepo.rules.registry import Finding, rule
+
+CHECKS_DEVICE = "24.06"
+PARALLEL = {"tensor_parallel_size": CHECKS_DEVICE, "pipeline_parallel_size": "26.01"}
+"""Which keys the backend itself reads, and since when."""
+
+SPOKEN = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "NoneType": "null"}
+
+
+@rule("vllm-model-json-missing", Severity.ERROR)
+def json_missing(model: Model) -> Iterator[Finding]:
+    """A vLLM model has a model.json in every version that is served.
+
+    Why:
+        It holds the arguments of the engine, above all which weights to load. It lies in the version directory, not beside
+        config.pbtxt.
+    Source:
+        vllm_backend, src/model.py, _init_engine_args
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/ --
+    Says:
+        llm/1/model.json: error: no model.json, which holds the arguments of vLLM's engine [vllm-model-json-missing]
+          Put one there: {"model": "…"} is enough.
+    Server says:
+        'model.json' containing vllm engine args must be provided in
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+    """
+    for each in arguments(model):
+        if each.text is None:
+            aside = NAME in model.entries
+            yield Finding(
+                each.path,
+                "no model.json, which holds the arguments of vLLM's engine",
+                "Move model.json into the version directory." if aside else 'Put one there: {"model": "…"} is enough.',
+                "'model.json' containing vllm engine args must be provided in",
+            )
+
+
+@rule("vllm-model-json-syntax", Severity.ERROR)
+def json_syntax(model: Model) -> Iterator[Finding]:
+    """model.json is strict JSON.
+
+    Why:
+        It has no comments, no trailing commas, no single quotes and no byte order mark; what Python's json does not read ends
+        the start of the engine.
+    Source:
+        vllm_backend, src/model.py, _init_engine_args
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct",}
+    Says:
+        llm/1/model.json:1:49: error: model.json cannot be read: Expecting property name enclosed in double quotes [vllm-model-json-syntax]
+          Mend the JSON here.
+    Server says:
+        JSONDecodeError:
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+    """
+    for each in arguments(model):
+        if each.fault:
+            at = Span(f"{model.name}/{each.path}", each.line, each.column)
+            said = each.fault.partition(": ")[2].partition(": line ")[0] or "nested too deeply"
+            hint = "Save it as UTF-8." if each.fault.startswith("Unicode") else "Mend the JSON here."
+            yield Finding(at, f"model.json cannot be read: {said}", hint, each.fault)
+
+
+@rule("vllm-model-json-not-object", Severity.ERROR)
+def json_not_object(model: Model) -> Iterator[Finding]:
+    """model.json holds one object.
+
+    Why:
+        Its keys are the names of engine arguments; a list or a text has none.
+    Source:
+        vllm_backend, src/model.py, _validate_device_config
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        ["HuggingFaceTB/SmolLM2-135M-Instruct"]
+    Says:
+        llm/1/model.json: error: model.json holds a list, not an object [vllm-model-json-not-object]
+          Write { "model": "…" }.
+    Server says:
+        AttributeError: 'list' object has no attribute 'get'
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+    """
+    for each in arguments(model):
+        if each.text is not None and not each.fault and not isinstance(each.value, dict):
+            kind = type(each.value).__name__
+            old = model.target.release.name < CHECKS_DEVICE
+            yield Finding(
+                each.path,
+                f"model.json holds a {SPOKEN.get(kind, kind)}, not an object",
+                'Write { "model": "…" }.',
+                f"argument after ** must be a mapping, not {kind}"
+                if old
+                else f"AttributeError: '{kind}' object has no attribute 'get'",
+            )
+
+
+@rule("vllm-parallel-size-not-int", Severity.ERROR)
+def parallel_size(model: Model) -> Iterator[Finding]:
+    """tensor_parallel_size and pipeline_parallel_size are whole numbers.
+
+    Why:
+        The backend reads them by itself to know how many GPUs the engine takes.
+    Source:
+        vllm_backend, src/model.py, _validate_device_config; tensor_parallel_size since 24.06, pipeline_parallel_size since 26.01
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": "two"}
+    Says:
+        llm/1/model.json:1:50: error: tensor_parallel_size is no whole number [vllm-parallel-size-not-int]
+          Write how many GPUs.
+    Server says:
+        ValueError: invalid literal for int() with base 10: 'two'
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": 2}
+    """
+    for each, value in objects(model):
+        for key, since in PARALLEL.items():
+            fault = _int_fault(value[key]) if key in value and model.target.release.name >= since else None
+            if fault is not None:
+                yield Finding(each.at(model, key), f"{key} is no whole number", "Write how many GPUs.", fault)
+
+
+@rule("vllm-kind-gpu-multi-gpu", Severity.ERROR)
+def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
+    """An engine over several GPUs runs as KIND_MODEL.
+
+    Why:
+        An instance of KIND_GPU has one GPU; with KIND_MODEL the engine takes those that it needs. Where nothing is written, a
+        server with GPUs makes it KIND_GPU.
+    Source:
+        vllm_backend, src/model.py, _validate_device_config; tensor_parallel_size since 24.06, pipeline_parallel_size since 26.01
+    Run with:
+        --gpus 2
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_GPU }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": 2}
+    Says:
+        llm/1/model.json:1:50: error: tensor_parallel_size 2 with an instance of KIND_GPU, which has one GPU [vllm-kind-gpu-multi-gpu]
+          Write instance_group { kind: KIND_MODEL } in config.pbtxt.
+    Server says:
+        KIND_GPU is currently for single-GPU models, please specify KIND_MODEL
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": 2}
+    """
+    if model.backend != "vllm" or not model.target.gpus or not _kind_gpu(model):
+        return
+    for each, value in objects(model):
+        release = model.target.release.name
+        sizes = {key: _size(value.get(key, 1)) for key, since in PARALLEL.items() if release >= since}
+        if math.prod(sizes.values()) > 1:
+            key = max(sizes, key=lambda key: sizes[key])
+            yield Finding(
+                each.at(model, key),
+                f"{key} {sizes[key]} with an instance of KIND_GPU, which has one GPU",
+                "Write instance_group { kind: KIND_MODEL } in config.pbtxt.",
+                "ValueError: KIND_GPU is currently for single-GPU models, please specify KIND_MODEL in the model's "
+                "config.pbtxt for multi-GPU models",
+            )
+
+
+def _int_fault(value: Any) -> str | None:  # noqa: ANN401  whatever JSON has
+    """Give what Python says where it makes no int of a value."""
+    try:
+        int(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _size(value: Any) -> int:  # noqa: ANN401  whatever JSON has
+    return int(value) if _int_fault(value) is None else 1
+
+
+def _kind_gpu(model: Model) -> bool:
+    """Tell whether an instance will be of KIND_GPU on a server with GPUs."""
+    kinds = [group.enum("kind", "KIND_AUTO") for group in model.config.messages("instance_group")]
+    return not kinds or any(kind in {"KIND_AUTO", "KIND_GPU"} for kind in kinds)

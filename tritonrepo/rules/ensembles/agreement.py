@@ -1,0 +1,82 @@
+"""When two models agree on a tensor that they share.
+
+Source: core, src/ensemble_scheduler/ensemble_utils.cc, TensorNode and ValidateTensorConsistency; the same text in all
+branches from r24.01 to main of June 2026.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tritonrepo.repository.completion import Port
+
+Dims = tuple[int, ...]
+EVERY = (False, True)
+
+
+class Definition(NamedTuple):
+    """What a tensor is to one model, which may be the ensemble: `batching` has both where the backend may turn it on.
+
+    Where `known` is false everything agrees with it.
+    """
+
+    model: str
+    port: Port
+    batching: tuple[bool, ...]
+    known: bool = True
+
+    @property
+    def shape(self) -> str:
+        """The full shape in the server's form: [-1,4]."""
+        return shown(full(self.port.dims, batching=self.batching[0]))
+
+
+UNKNOWN = Definition("", Port("", "", (), optional=False), EVERY, known=False)
+
+
+def shown(dims: Dims) -> str:
+    """Give dims in the server's form."""
+    return f"[{','.join(map(str, dims))}]"
+
+
+def full(dims: Dims, *, batching: bool) -> Dims:
+    """Give the dims with the batch in front."""
+    return (-1, *dims) if batching else dims
+
+
+def fit(first: Dims, second: Dims) -> bool:
+    """Tell whether two shapes are of one rank and agree in each dim; -1 agrees with anything."""
+    return len(first) == len(second) and all(a == b or -1 in {a, b} for a, b in zip(first, second, strict=True))
+
+
+def types_agree(first: Definition, second: Definition) -> bool:
+    """Tell whether the data types are one."""
+    return not (first.known and second.known) or first.port.data_type == second.port.data_type
+
+
+def shapes_agree(first: Definition, second: Definition) -> bool:
+    """Tell whether the dims fit, or the full shapes do."""
+    if not (first.known and second.known) or fit(first.port.dims, second.port.dims):
+        return True
+    return any(
+        fit(full(first.port.dims, batching=a), full(second.port.dims, batching=b))
+        for a in first.batching
+        for b in second.batching
+    )
+
+
+def one_batch_only(first: Definition, second: Definition) -> int | None:
+    """Give the batch size that alone works: a batching side meets a fixed first dim of one that does not batch."""
+    if not (first.known and second.known) or fit(first.port.dims, second.port.dims):
+        return None
+    for batching, other in ((first, second), (second, first)):
+        if batching.batching == (True,) and other.batching == (False,) and other.port.dims[:1] > (0,):
+            return other.port.dims[0]
+    return None
+
+
+def sizes_open(first: Definition, second: Definition) -> bool:
+    """Tell whether a variable dim meets a fixed one, which is looked at for each request alone."""
+    pairs = zip(first.port.dims, second.port.dims, strict=False)
+    known = first.known and second.known and len(first.port.dims) == len(second.port.dims)
+    return known and any((a == -1) != (b == -1) for a, b in pairs)

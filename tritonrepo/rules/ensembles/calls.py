@@ -1,0 +1,202 @@
+"""What generated Python steps call by BLS, as their calls.json pin it: models, versions, and no circle of waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.repository import Model, Repository
+from tritonrepo.repository.calls import Call
+from tritonrepo.rules.ensembles.steps import nearest, steps
+from tritonrepo.rules.registry import Finding, graph_rule
+
+
+@graph_rule("calls-model-missing", Severity.WARNING)
+def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
+    """A Python step calls models of its repository.
+
+    Why:
+        The step loads, since Triton knows nothing of its calls, but each request of it then fails.
+    Source:
+        the Python steps that tritonrepo generates: calls.json, model to version
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "python"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+        -- embedder/1/calls.json --
+        {"embedder_modell": 1}
+        -- embedder_model/config.pbtxt --
+        backend: "identity"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder_model/1/ --
+    Says:
+        embedder/1/calls.json:1:2: warning: there is no model "embedder_modell" in the repository to call [calls-model-missing]
+          Did you mean "embedder_model"?
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "python"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+        -- embedder/1/calls.json --
+        {"embedder_model": 1}
+        -- embedder_model/config.pbtxt --
+        backend: "identity"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder_model/1/ --
+    """
+    for call in model.calls:
+        if call.model not in repository.models:
+            meant = nearest(call.model, [name for name in repository.models if name != model.name])
+            yield Finding(
+                _at(model, call),
+                f'there is no model "{call.model}" in the repository to call',
+                f'Did you mean "{meant}"?' if meant else "Add it, or call a model that is there.",
+            )
+
+
+@graph_rule("calls-version-missing", Severity.WARNING)
+def version_missing(model: Model, repository: Repository) -> Iterator[Finding]:
+    """A Python step calls versions that are loaded.
+
+    Why:
+        The step loads, since Triton knows nothing of its calls, but each request of it then fails.
+    Source:
+        the Python steps that tritonrepo generates: calls.json, model to version
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "python"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+        -- embedder/1/calls.json --
+        {"embedder_model": 1}
+        -- embedder_model/config.pbtxt --
+        backend: "identity"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder_model/1/ --
+        -- embedder_model/2/ --
+    Says:
+        embedder/1/calls.json:1:2: warning: version 1 of model "embedder_model" is not served; served: 2 [calls-version-missing]
+          Select it in the version_policy of "embedder_model".
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "python"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+        -- embedder/1/calls.json --
+        {"embedder_model": 1}
+        -- embedder_model/config.pbtxt --
+        backend: "identity"
+        version_policy { specific { versions: [ 1, 2 ] } }
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder_model/1/ --
+        -- embedder_model/2/ --
+    """
+    for call in model.calls:
+        callee = repository.models.get(call.model)
+        if callee is None or call.version == -1 or call.version in callee.served or not callee.served:
+            continue
+        there = call.version in callee.versions.found
+        yield Finding(
+            _at(model, call),
+            f'version {call.version} of model "{call.model}" is {"not served" if there else "not there"}; '
+            f"served: {', '.join(map(str, callee.served))}",
+            f'Select it in the version_policy of "{call.model}".' if there else "Call a version that is there.",
+        )
+
+
+@graph_rule("calls-cycle", Severity.WARNING)
+def cycle(model: Model, repository: Repository) -> Iterator[Finding]:
+    """No Python step calls, directly or through others, itself.
+
+    Why:
+        A call waits for its answer. Where it leads back to the instance that waits, neither comes to an end: the
+        request hangs without a word in the log.
+    Source:
+        seen with 24.10: a model with one instance that calls itself by a blocking exec() hangs
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "python"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+        -- embedder/1/calls.json --
+        {"embedder": 1}
+    Says:
+        embedder/1/calls.json:1:2: warning: calls lead in a circle: embedder → embedder [calls-cycle]
+          Take one of these calls out; each waits for the next.
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "python"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+        -- embedder/1/calls.json --
+        {"embedder_model": 1}
+        -- embedder_model/config.pbtxt --
+        backend: "identity"
+        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
+        -- embedder_model/1/ --
+    """
+    for call in model.calls:
+        way = _way_back(model.name, call.model, repository)
+        if way and model.name == min(name for name in way if repository.models[name].calls):
+            yield Finding(
+                _at(model, call),
+                f"calls lead in a circle: {' → '.join([*way, model.name])}",
+                "Take one of these calls out; each waits for the next.",
+            )
+            return
+
+
+def _at(model: Model, call: Call) -> Span:
+    return Span(f"{model.name}/{call.path}", call.line, call.column)
+
+
+def _callees(name: str, repository: Repository) -> Iterator[str]:
+    model = repository.models.get(name)
+    if model is not None:
+        yield from (call.model for call in model.calls)
+        yield from (step.model for step in steps(model))
+
+
+def _way_back(start: str, first: str, repository: Repository) -> list[str]:
+    """Give the models on a way from one back to itself, without the return; empty where there is none."""
+    way, seen = [(start, iter([first]))], {start}
+    while way:
+        callee = next((name for name in way[-1][1] if name == start or name not in seen), None)
+        if callee == start:
+            break
+        if callee is None:
+            way.pop()
+        else:
+            seen.add(callee)
+            way.append((callee, _callees(callee, repository)))
+    return [name for name, _ in way]

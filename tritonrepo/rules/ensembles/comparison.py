@@ -1,0 +1,150 @@
+"""Comparing a tensor of a step's model with what the ensemble already knows of it, and what is said where they differ.
+
+Source: core, src/ensemble_scheduler/ensemble_utils.cc, ValidateTensorMapping and ValidateTensorConsistency.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model
+from tritonrepo.repository.completion import INVALID, Completed, Port
+from tritonrepo.rules.ensembles import agreement
+from tritonrepo.rules.ensembles.agreement import EVERY, UNKNOWN, Definition
+from tritonrepo.rules.ensembles.steps import Mapped, Step
+from tritonrepo.rules.registry import Finding
+
+
+class Problem(NamedTuple):
+    """A finding of the walk, and the name of its rule."""
+
+    rule: str
+    finding: Finding
+
+
+@dataclass(slots=True)
+class Walk:
+    """An ensemble, its tensors as they are first defined, and what was found so far, in the server's order."""
+
+    model: Model
+    tensors: dict[str, Definition]
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, rule: str, finding: Finding) -> None:
+        """Note a finding; the server stops at the first."""
+        self.found.append(Problem(rule, finding._replace(item=len(self.found))))
+
+
+class Visit(NamedTuple):
+    """A step, its model, and that model's completed config."""
+
+    step: Step
+    callee: Model
+    seen: Completed
+
+
+def agree(walk: Walk, visit: Visit, mapped: Mapped, port: Port) -> None:
+    """Compare a model's tensor with what is known of the ensemble's, or make it what is known."""
+    seen = visit.seen
+    batching = EVERY if not seen.exact and seen.max_batch_size == 0 else (seen.max_batch_size > 0,)
+    listed = port.listed
+    filled = not seen.exact and listed is not None and (port.data_type == INVALID or "dims" not in listed.fields)
+    new = UNKNOWN if filled else Definition(visit.step.model, port, batching)
+    first = walk.tensors.setdefault(mapped.tensor, new)
+    if first is new:
+        return
+    if not agreement.types_agree(first, new):
+        _type_differs(walk, mapped, first, new)
+    elif not agreement.shapes_agree(first, new):
+        _shape_differs(walk, mapped, first, new)
+    else:
+        _agreed(walk, mapped, first, new)
+
+
+def optional(walk: Walk, mapped: Mapped, port: Port) -> None:
+    """Note an input that the ensemble may be without and the model may not."""
+    first = walk.tensors[mapped.tensor]
+    if first.model == walk.model.name and first.port.optional and not port.optional:
+        walk.add(
+            "ensemble-optional-to-required",
+            Finding(
+                mapped.at,
+                f'ensemble input "{mapped.tensor}" is optional, but it feeds "{mapped.key}", which is not',
+                f'Drop optional of "{mapped.tensor}", or write it for the model\'s "{mapped.key}" too.',
+            ),
+        )
+
+
+def _place(walk: Walk, mapped: Mapped, first: Definition, field: str) -> Placed:
+    """Give the field of the ensemble's own tensor, where that is one of the two; else the map's entry."""
+    listed = first.port.listed
+    if first.model != walk.model.name or listed is None:
+        return mapped.at
+    written = listed.fields.get(field)
+    return listed.node if written is None else written.values[0] if written.values else written
+
+
+def _sides(walk: Walk, mapped: Mapped, first: Definition, new: Definition) -> tuple[str, str]:
+    own = first.model == walk.model.name
+    return ("here" if own else f'in model "{first.model}"'), f'as "{mapped.key}" of model "{new.model}"'
+
+
+def _type_differs(walk: Walk, mapped: Mapped, first: Definition, new: Definition) -> None:
+    here, there = _sides(walk, mapped, first, new)
+    walk.add(
+        "tensor-type-differs",
+        Finding(
+            _place(walk, mapped, first, "data_type"),
+            f'tensor "{mapped.tensor}" is {first.port.data_type} {here}, but {new.port.data_type} {there}',
+            f"Write data_type: {new.port.data_type}, or map another tensor."
+            if here == "here"
+            else "Put a step between them that converts it, or change one of the models.",
+            f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent data type: "
+            f"{first.port.data_type} is inferred from model {first.model} while {new.port.data_type} is inferred from model "
+            f"{new.model}",
+            quiet=here == "here" and first.port.data_type == INVALID,
+        ),
+    )
+
+
+def _shape_differs(walk: Walk, mapped: Mapped, first: Definition, new: Definition) -> None:
+    here, there = _sides(walk, mapped, first, new)
+    dims = ", ".join(map(str, new.port.dims))
+    listed = first.port.listed
+    walk.add(
+        "tensor-shape-differs",
+        Finding(
+            _place(walk, mapped, first, "dims"),
+            f'tensor "{mapped.tensor}" has shape {first.shape} {here}, but {new.shape} {there}',
+            f"Write dims: [ {dims} ]; a leading -1 in a shape is the batch."
+            if here == "here"
+            else "Put a step between them that reshapes it, or change one of the models; a leading -1 may be the batch.",
+            f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent shape: {first.shape} is inferred "
+            f"from model {first.model} while {new.shape} is inferred from model {new.model}",
+            quiet=here == "here" and listed is not None and not {"dims", "reshape"} & listed.fields.keys(),
+        ),
+    )
+
+
+def _agreed(walk: Walk, mapped: Mapped, first: Definition, new: Definition) -> None:
+    """Say what the server does not: where requests fail that pass the check."""
+    batch = agreement.one_batch_only(first, new)
+    if batch is not None:
+        walk.add(
+            "ensemble-batching-over-fixed",
+            Finding(
+                mapped.at,
+                f'tensor "{mapped.tensor}" has shape {first.shape}, and {new.shape} as "{mapped.key}" of model "{new.model}": '
+                f"only requests of batch {batch} work",
+                "Write -1 for the first dim of the model that does not batch, or let it batch.",
+            ),
+        )
+    elif agreement.sizes_open(first, new):
+        ours, theirs = agreement.shown(first.port.dims), agreement.shown(new.port.dims)
+        message = (
+            f'tensor "{mapped.tensor}" has dims {ours}, and {theirs} as "{mapped.key}" of model "{new.model}": '
+            "each request is checked"
+        )
+        walk.add("step-batching-shape-vs-wildcard", Finding(mapped.at, message))

@@ -1,0 +1,254 @@
+"""No ensemble leads back to itself: alone that is refused, from outside it ends the whole server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Severity, State
+from tritonrepo.repository import Model, Repository
+from tritonrepo.rules.ensembles.steps import Step, steps
+from tritonrepo.rules.registry import Finding, graph_rule
+
+Graph = Mapping[str, list[str]]
+
+
+class Cycles(NamedTuple):
+    """The ensembles that are part of a cycle, each with the server's reason, and those that only lead to one."""
+
+    reasons: Mapping[str, str]
+    outside: frozenset[str]
+
+
+@graph_rule("ensemble-cycle", Severity.ERROR, "ensemble_scheduling")
+def cycle(model: Model, repository: Repository) -> Iterator[Finding]:
+    """No ensemble uses itself, directly or through other ensembles.
+
+    Why:
+        A request would never come to an end, so Triton refuses the ensembles of the circle.
+    Source:
+        core, src/model_repository_manager/model_repository_manager.cc, CircularDependencyCheck
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "rag" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
+        }
+        -- rag/1/ --
+    Says:
+        rag/config.pbtxt:5:22: error: ensemble "rag" leads back to itself through "rag" [ensemble-cycle]
+          Take one of the steps of this circle out.
+    Server says:
+        circular dependency between ensembles: rag -> ... -> rag -> rag
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    """
+    found = _cycles(model, repository)
+    if found is not None and model.name in found.reasons:
+        step = _towards(model, found.reasons)
+        yield Finding(
+            step.at("model_name"),
+            f'ensemble "{model.name}" leads back to itself through "{step.model}"',
+            "Take one of the steps of this circle out.",
+            found.reasons[model.name],
+        )
+
+
+@graph_rule("ensemble-cycle-crash", Severity.ERROR, "ensemble_scheduling", state=State.CRASH)
+def cycle_crash(model: Model, repository: Repository) -> Iterator[Finding]:
+    """No ensemble uses another that leads back to itself.
+
+    Why:
+        From outside, Triton's own search for circles never comes back: the whole server ends with signal 11, every
+        other model with it.
+    Source:
+        core, src/model_repository_manager/model_repository_manager.cc, CircularDependencyCheck; seen with 24.10
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "again" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- again/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "again" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
+        }
+        -- again/1/ --
+    Says:
+        rag/config.pbtxt:5:22: error: ensemble "again" leads back to itself, and a use of it from outside ends the whole server [ensemble-cycle-crash]
+          Mend ensemble "again" first.
+    Also:
+        ensemble-cycle
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    """
+    found = _cycles(model, repository)
+    if found is not None and model.name in found.outside:
+        step = _towards(model, found.reasons.keys() | found.outside)
+        yield Finding(
+            step.at("model_name"),
+            f'ensemble "{step.model}" leads back to itself, and a use of it from outside ends the whole server'
+            if step.model in found.reasons
+            else f'ensemble "{step.model}" uses one that leads back to itself, which ends the whole server',
+            f'Mend ensemble "{step.model}" first.',
+            "server ended: -11",
+        )
+
+
+def _towards(model: Model, names: Mapping[str, str] | frozenset[str] | set[str]) -> Step:
+    return next(step for step in steps(model) if step.model in names)
+
+
+def _cycles(model: Model, repository: Repository) -> Cycles | None:
+    """Give the repository's cycles if this model may have to do with one: one of its steps' ensembles is suspect."""
+    suspects = (repository.verdicts.get(step.model) for step in steps(model) if step.model in repository.models)
+    if model.is_ensemble and any(verdict is None or verdict.stage == "graph" for verdict in suspects):
+        return cycles(repository)
+    return None
+
+
+@lru_cache(maxsize=1)
+def cycles(repository: Repository) -> Cycles:
+    """Find all cycles of ensembles, as far as the server reads them."""
+    graph = _graph(repository)
+    inside = [set(group) for group in components(graph) if len(group) > 1 or group[0] in graph[group[0]]]
+    reasons: dict[str, str] = {}
+    for group in inside:
+        reasons |= _reasons(graph, group)
+    callers: dict[str, list[str]] = {}
+    for name, callees in graph.items():
+        for callee in callees:
+            callers.setdefault(callee, []).append(name)
+    reached, queue = set(reasons), list(reasons)
+    while queue:
+        new = [caller for caller in callers.get(queue.pop(), ()) if caller not in reached]
+        reached.update(new)
+        queue += new
+    outside = {name for name in reached - reasons.keys() if _complete(repository.models[name], repository)}
+    return Cycles(reasons, frozenset(outside))
+
+
+def _complete(model: Model, repository: Repository) -> bool:
+    """Tell whether the server looks for a circle from here: not where a step's model is missing."""
+    return all(repository.polled(step.model) for step in steps(model))
+
+
+def _graph(repository: Repository) -> Graph:
+    ensembles = {name: model for name, model in repository.models.items() if model.is_ensemble}
+    return {
+        name: [step.model for step in steps(model) if step.model in ensembles and repository.polled(step.model)]
+        for name, model in ensembles.items()
+        if repository.polled(name)
+    }
+
+
+def components(graph: Graph) -> Iterator[list[str]]:
+    """Give the strongly connected components, without recursion: Tarjan's algorithm."""
+    search = _Search(graph, {}, {}, [], set())
+    for root in graph:
+        if root not in search.order:
+            yield from search.run(root)
+
+
+@dataclass(slots=True)
+class _Search:
+    """The state of the search; `low` is the first ensemble on the path to which one leads back."""
+
+    graph: Graph
+    order: dict[str, int]
+    low: dict[str, int]
+    path: list[str]
+    on_path: set[str]
+
+    def run(self, root: str) -> Iterator[list[str]]:
+        """Give the components that a root leads to."""
+        work = [self._enter(root)]
+        while work:
+            name, rest = work[-1]
+            callee = next(rest, None)
+            if callee is None:
+                work.pop()
+                if work:
+                    above = work[-1][0]
+                    self.low[above] = min(self.low[above], self.low[name])
+                if self.low[name] == self.order[name]:
+                    yield self._leave(name)
+            elif callee not in self.order:
+                work.append(self._enter(callee))
+            elif callee in self.on_path:
+                self.low[name] = min(self.low[name], self.order[callee])
+
+    def _enter(self, name: str) -> tuple[str, Iterator[str]]:
+        self.order[name] = self.low[name] = len(self.order)
+        self.path.append(name)
+        self.on_path.add(name)
+        return name, iter(self.graph[name])
+
+    def _leave(self, first: str) -> list[str]:
+        found = [self.path.pop()]
+        while found[-1] != first:
+            found.append(self.path.pop())
+        self.on_path.difference_update(found)
+        return found
+
+
+def _reasons(graph: Graph, group: set[str]) -> dict[str, str]:
+    """Say what the server says of each: it starts at each in order, and what lies on the way back is told the same."""
+    reasons: dict[str, str] = {}
+    for start in sorted(group, key=os.fsencode):
+        if start not in reasons:
+            way = _way_back(graph, start, group)
+            reason = f"circular dependency between ensembles: {start} -> ... -> {way[-1]} -> {start}"
+            reasons |= dict.fromkeys(way[:-1] or way, reason)
+            reasons.setdefault(start, reason)
+    return reasons
+
+
+def _way_back(graph: Graph, start: str, group: set[str]) -> list[str]:
+    """Give a way from an ensemble to itself, without the return: depth first, in the order of the steps."""
+    way, seen = [(start, iter(graph[start]))], {start}
+    while way:
+        callee = next((name for name in way[-1][1] if name == start or (name in group and name not in seen)), None)
+        if callee == start:
+            break
+        if callee is None:
+            way.pop()
+        else:
+            seen.add(callee)
+            way.append((callee, iter(graph[callee])))
+    return [name for name, _ in way]

@@ -1,0 +1,183 @@
+"""Which decoupled step the responses of each tensor follow: those of two can not be joined."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model, Repository
+from tritonrepo.repository.completion import completed
+from tritonrepo.rules.ensembles.steps import Step, steps
+from tritonrepo.rules.registry import Finding, graph_rule
+
+
+@graph_rule("mixed-decoupled-sources", Severity.ERROR, "ensemble_scheduling")
+def mixed_sources(model: Model, repository: Repository) -> Iterator[Finding]:
+    """What a step reads, and what an ensemble gives out, follows one decoupled model at most.
+
+    Why:
+        A decoupled model answers once, never or many times, so its tensors can not be paired with those of another
+        one, nor with those that go around it. All outputs of the ensemble count as read together.
+    Source:
+        core, src/ensemble_scheduler/ensemble_utils.cc, ValidateEnsembleConfig
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "prompt" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "prompt" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "prompt" } }
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "prompt" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- prompt/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- prompt/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        model_transaction_policy { decoupled: true }
+        -- llm/1/ --
+    Says:
+        rag/config.pbtxt:4:16: error: the outputs of the ensemble follow different decoupled models: "answer", "prompt" [mixed-decoupled-sources]
+          Let them all come through the same decoupled step, or join them in a Python model.
+    Server says:
+        in ensemble rag, step of model 'rag' receives inputs originated from different decoupled models
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "prompt" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "prompt" } }
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "prompt" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- prompt/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- prompt/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        model_transaction_policy { decoupled: true }
+        -- llm/1/ --
+    """
+    flow = _Flow(model, repository) if model.is_ensemble else None
+    if flow is None or not flow.known:
+        return
+    mixed = flow.run()
+    repository.decoupled[model.name] = flow.label > 0
+    if mixed is not None:
+        yield Finding(
+            mixed.at,
+            f"{mixed.what} follow different decoupled models: {mixed.tensors}",
+            "Let them all come through the same decoupled step, or join them in a Python model.",
+            f"in ensemble {model.name}, step of model '{mixed.definer}' receives inputs originated from different "
+            "decoupled models",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """Where tensors that can not be joined meet; `definer` is the model that the server names."""
+
+    at: Placed
+    what: str
+    tensors: str
+    definer: str
+
+
+@dataclass(slots=True)
+class _Flow:
+    """The server's walk: every tensor gets the number of the decoupled step that it follows, 0 for none."""
+
+    model: Model
+    repository: Repository
+    label: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
+    _decoupled: dict[int, bool | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._decoupled = {step.number: self._is_decoupled(step) for step in steps(self.model)}
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known of each step if it is decoupled."""
+        return None not in self._decoupled.values()
+
+    def run(self) -> Mixed | None:
+        """Label the tensors; stop at the first place where labels meet that differ."""
+        inputs = [tensor.name for tensor in self.model.tensors if tensor.kind == "input"]
+        self.labels = dict.fromkeys(inputs, 0)
+        readers: dict[str, dict[int, Step]] = {}
+        for step in steps(self.model):
+            for mapped in step.inputs.values():
+                readers.setdefault(mapped.tensor, {})[step.number] = step
+        queue, done = deque(self.labels), set[int]()
+        while queue:
+            tensor = queue.popleft()
+            for step in readers.get(tensor, {}).values():
+                if step.number in done or not all(m.tensor in self.labels for m in step.inputs.values()):
+                    continue
+                done.add(step.number)
+                new = [m.tensor for m in step.outputs.values() if m.tensor not in self.labels]
+                mixed = self._mixed_step(step, new) if new else None
+                if mixed is not None:
+                    return mixed
+                self._label(step, new)
+                queue += new
+        return self._mixed_outputs()
+
+    def _is_decoupled(self, step: Step) -> bool | None:
+        callee = self.repository.models.get(step.model)
+        if callee is None or not self.repository.polled(step.model):
+            return None
+        return self.repository.decoupled.get(step.model) if callee.is_ensemble else completed(callee).decoupled
+
+    def _label(self, step: Step, new: list[str]) -> None:
+        label = next(self.labels[mapped.tensor] for mapped in step.inputs.values())
+        if self._decoupled[step.number] and new:
+            self.label += 1
+            label = self.label
+        self.labels |= dict.fromkeys(new, label)
+
+    def _mixed_step(self, step: Step, new: list[str]) -> Mixed | None:
+        names = [mapped.tensor for mapped in step.inputs.values()]
+        if len({self.labels[name] for name in names}) == 1:
+            return None
+        what = f'the tensors that step {step.number} (model "{step.model}") reads'
+        return Mixed(step.at("model_name"), what, self._shown(names), self._definer(new[0]))
+
+    def _mixed_outputs(self) -> Mixed | None:
+        outputs = {tensor.name: tensor for tensor in self.model.tensors if tensor.kind == "output"}
+        labels = {self.labels.get(name) for name in outputs}
+        if len(labels) < 2 or None in labels:  # noqa: PLR2004  two different ones
+            return None
+        first = self.labels[next(iter(outputs))]
+        other = next(tensor for name, tensor in outputs.items() if self.labels[name] != first)
+        at = other.fields["name"].value if "name" in other.fields else other.node
+        return Mixed(at, "the outputs of the ensemble", self._shown(list(outputs)), self.model.name)
+
+    def _shown(self, names: list[str]) -> str:
+        """Name one tensor of each label."""
+        of_label = {self.labels[name]: name for name in reversed(names)}
+        return ", ".join(f'"{name}"' for name in reversed(of_label.values()))
+
+    def _definer(self, tensor: str) -> str:
+        """Give the model that has the tensor first: the ensemble itself, else the first step in the file's order."""
+        if any(own.name == tensor for own in self.model.tensors):
+            return self.model.name
+        for step in steps(self.model):
+            if any(m.tensor == tensor for m in (*step.inputs.values(), *step.outputs.values())):
+                return step.model
+        return self.model.name

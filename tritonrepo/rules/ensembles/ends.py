@@ -1,0 +1,128 @@
+"""Every input and every output of an ensemble is part of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.rules.ensembles.dataflow import dataflow, name_of
+from tritonrepo.rules.registry import Finding, rule
+
+
+@rule("ensemble-input-unused", Severity.ERROR, "ensemble_scheduling")
+def input_unused(model: Model) -> Iterator[Finding]:
+    """Every input of an ensemble is read by a step.
+
+    Why:
+        An input that no map names has no use, so Triton refuses the ensemble; mostly a name is misspelt.
+    Source:
+        core, src/model_config_utils.cc, ValidateEnsembleSchedulingConfig
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        input { name: "language" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    Says:
+        rag/config.pbtxt:3:15: error: no step reads ensemble input "language" [ensemble-input-unused]
+          Map it to an input of a step's model, or drop it.
+    Server says:
+        ensemble input 'language' for ensemble rag' is not used
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    """
+    flow = dataflow(model)
+    if flow is None:
+        return
+    for name in flow.unknown(flow.inputs):
+        meant = flow.partners.get(name)
+        reason = f"ensemble input '{name}' for ensemble {model.config_name}' is not used"
+        item = flow.inputs[name].item
+        if meant is None:
+            message, hint = (
+                f'no step reads ensemble input "{name}"',
+                "Map it to an input of a step's model, or drop it.",
+            )
+            yield Finding(name_of(flow.inputs[name]), message, hint, reason, item, quiet=not name)
+        else:
+            message = f'no step writes tensor "{meant}", and none reads ensemble input "{name}"'
+            yield Finding(flow.readers[meant][1].at, message, f'Did you mean "{name}"?', reason, item)
+
+
+@rule("ensemble-output-unused", Severity.ERROR, "ensemble_scheduling")
+def output_unused(model: Model) -> Iterator[Finding]:
+    """Every output of an ensemble is in a step's map.
+
+    Why:
+        An output that no step writes would never come, so Triton refuses the ensemble; mostly a name is misspelt.
+    Source:
+        core, src/model_config_utils.cc, ValidateEnsembleSchedulingConfig
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "anwser" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    Says:
+        rag/config.pbtxt:5:116: error: nobody reads tensor "anwser", and no step writes ensemble output "answer" [ensemble-output-unused]
+          Did you mean "answer"?
+    Server says:
+        ensemble output 'answer' for ensemble rag' is not used
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    """
+    flow = dataflow(model)
+    if flow is None:
+        return
+    for name in flow.unknown(flow.outputs):
+        meant = flow.partners.get(name)
+        reason = f"ensemble output '{name}' for ensemble {model.config_name}' is not used"
+        item = flow.outputs[name].item
+        if meant is None:
+            message, hint = f'no step writes ensemble output "{name}"', "Map a step's output to it, or drop it."
+            yield Finding(name_of(flow.outputs[name]), message, hint, reason, item, quiet=not name)
+        else:
+            message = f'nobody reads tensor "{meant}", and no step writes ensemble output "{name}"'
+            yield Finding(flow.writers[meant][1].at, message, f'Did you mean "{name}"?', reason, item)

@@ -1,0 +1,271 @@
+"""The models that an ensemble's steps name are there, load, and have the version that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity, State, Verdict
+from tritonrepo.repository import Model, Repository
+from tritonrepo.rules.ensembles.steps import Step, nearest, steps
+from tritonrepo.rules.registry import Finding, graph_rule
+
+GRAPH_STAGES = frozenset({"graph", "graph-load", "ensemble"})
+
+
+@graph_rule("step-model-missing", Severity.ERROR, "ensemble_scheduling")
+def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
+    """Every step names a model of the repository whose config the server can read.
+
+    Why:
+        Steps run models of the same server. One that is not there, or is refused when its config is read, refuses
+        the ensemble; the server names the first such step alone, and not the reason.
+    Source:
+        core, src/model_repository_manager/model_repository_manager.cc, ConnectDependencyGraph
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "lmm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    Says:
+        rag/config.pbtxt:5:22: error: there is no model "lmm" in the repository [step-model-missing]
+          Did you mean "llm"?
+    Server says:
+        ensemble rag contains models that are not available or ambiguous: lmm
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    """
+    missing = [step for step in _distinct(model) if not repository.polled(step.model)]
+    for step in missing:
+        if step.model in repository.models:
+            message = f'the config of model "{step.model}" is refused, and so is this ensemble'
+            hint = f'Mend model "{step.model}" first.'
+        else:
+            message = f'there is no model "{step.model}" in the repository'
+            others = [name for name in repository.models if name != model.name]
+            meant = nearest(step.model, others)
+            hint = f'Did you mean "{meant}"?' if meant else "Add it, or name a model that is there."
+        reason = f"ensemble {model.name} contains models that are not available or ambiguous: {missing[0].model}"
+        yield Finding(step.at("model_name"), message, hint, reason, step.number)
+
+
+@graph_rule("step-model-failed", Severity.ERROR, "ensemble_scheduling")
+def model_failed(model: Model, repository: Repository) -> Iterator[Finding]:
+    """An ensemble loads only where the models of all its steps do.
+
+    Why:
+        The steps' models are loaded first; if one does not load, the ensemble is refused after it.
+    Source:
+        core, src/model_repository_manager/model_repository_manager.cc, CheckNode
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ -1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "text_input" value: "query" } output_map { key: "text_output" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        max_batch_size: 8
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+    Says:
+        rag/config.pbtxt:5:22: error: model "llm" does not load, and so this ensemble does not [step-model-failed]
+          Mend model "llm" first.
+    Server says:
+        ensemble 'rag' depends on 'llm' which has no loaded version.
+    Also:
+        vllm-max-batch-size
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ -1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "text_input" value: "query" } output_map { key: "text_output" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+    """
+    for step, verdict in _refused(model, repository):
+        if verdict.stage not in GRAPH_STAGES:
+            yield Finding(
+                step.at("model_name"),
+                f'model "{step.model}" does not load, and so this ensemble does not',
+                f'Mend model "{step.model}" first.',
+                f"ensemble '{model.name}' depends on '{step.model}' which has no loaded version.",
+            )
+
+
+@graph_rule("step-ensemble-invalid", Severity.ERROR, "ensemble_scheduling")
+def ensemble_invalid(model: Model, repository: Repository) -> Iterator[Finding]:
+    """An ensemble within an ensemble is valid itself.
+
+    Why:
+        An ensemble that is refused for its steps refuses those that use it.
+    Source:
+        core, src/model_repository_manager/model_repository_manager.cc, CheckNode
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "inner" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- inner/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "lmm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- inner/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    Says:
+        rag/config.pbtxt:5:22: error: ensemble "inner" is refused, and so is this one [step-ensemble-invalid]
+          Mend ensemble "inner" first.
+    Server says:
+        ensemble 'rag' depends on 'inner' which is not valid. Model 'inner' failed with error: ensemble inner contains models that are not available or ambiguous: lmm
+    Also:
+        step-model-missing
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "inner" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- inner/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- inner/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    """
+    for step, verdict in _refused(model, repository):
+        if verdict.stage in GRAPH_STAGES and verdict.rule != "ensemble-cycle":
+            yield Finding(
+                step.at("model_name"),
+                f'ensemble "{step.model}" is refused, and so is this one',
+                f'Mend ensemble "{step.model}" first.',
+                f"ensemble '{model.name}' depends on '{step.model}' which is not valid. Model '{step.model}' failed "
+                f"with error: {verdict.server_reason}",
+            )
+
+
+@graph_rule("step-version-not-loaded", Severity.ERROR, "ensemble_scheduling")
+def version_not_loaded(model: Model, repository: Repository) -> Iterator[Finding]:
+    """A step asks for version -1, the newest, or for one that its model's version_policy loads.
+
+    Why:
+        A step without model_version asks for version 0, not for the newest, and there is rarely a version 0.
+    Source:
+        core, src/model_repository_manager/model_repository_manager.cc, CheckNode
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    Says:
+        rag/config.pbtxt:5:22: error: step 0 has no model_version, which means version 0 of model "llm"; loaded is 1 [step-version-not-loaded]
+          Write model_version: -1 for the newest.
+    Server says:
+        ensemble 'rag' depends on 'llm' whose required version 0 is not loaded.
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        -- llm/1/ --
+    """
+    for step in steps(model) if model.is_ensemble else ():
+        callee, verdict = repository.models.get(step.model), repository.verdicts.get(step.model)
+        if callee is None or verdict is None or verdict.verdict is not State.READY or step.version == -1:
+            continue
+        if step.version not in callee.served:
+            written = step.node.has("model_version")
+            asked = f"asks for version {step.version}" if written else "has no model_version, which means version 0"
+            loaded = ", ".join(map(str, callee.served))
+            yield Finding(
+                step.at("model_version") if written else step.at("model_name"),
+                f'step {step.number} {asked} of model "{step.model}"; loaded is {loaded}',
+                "Write model_version: -1 for the newest.",
+                f"ensemble '{model.name}' depends on '{step.model}' whose required version {step.version} is not "
+                "loaded.",
+            )
+
+
+def _distinct(model: Model) -> list[Step]:
+    """Give the first step of each model."""
+    found: dict[str, Step] = {}
+    for step in steps(model) if model.is_ensemble else ():
+        if step.model:
+            found.setdefault(step.model, step)
+    return list(found.values())
+
+
+def _refused(model: Model, repository: Repository) -> Iterator[tuple[Step, Verdict]]:
+    """Give the steps whose model the server knows and does not load."""
+    for step in _distinct(model):
+        verdict = repository.verdicts.get(step.model)
+        if verdict is not None and verdict.verdict is not State.READY and repository.polled(step.model):
+            yield step, verdict

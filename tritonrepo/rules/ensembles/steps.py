@@ -1,0 +1,75 @@
+"""An ensemble's steps as the rules read them: which model, which version, which tensor at which place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model
+
+
+class Mapped(NamedTuple):
+    """An entry of a map: the model's tensor, the ensemble's tensor, and where the latter is written."""
+
+    key: str
+    tensor: str
+    at: Placed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One step; of two entries with one key the last counts, as in the server's map."""
+
+    number: int
+    node: Message
+    model: str
+    version: int
+    inputs: Mapping[str, Mapped]
+    outputs: Mapping[str, Mapped]
+
+    def at(self, field: str) -> Placed:
+        """Give the value of a field, the step as a whole where it has none."""
+        return next(reversed(self.node.scalars(field)), self.node)
+
+
+@lru_cache(maxsize=1)
+def steps(model: Model) -> Sequence[Step]:
+    """Give the steps of an ensemble; kept for the rules that come next, which ask for the same ones."""
+    scheduling = model.config.message("ensemble_scheduling")
+    nodes = scheduling.messages("step") if scheduling is not None else ()
+    return [_step(number, node) for number, node in enumerate(nodes)]
+
+
+def _step(number: int, node: Message) -> Step:
+    return Step(
+        number,
+        node,
+        node.text("model_name"),
+        node.integer("model_version"),
+        _map(node, "input_map"),
+        _map(node, "output_map"),
+    )
+
+
+def _map(node: Message, name: str) -> dict[str, Mapped]:
+    found: dict[str, Mapped] = {}
+    for entry in node.entries(name):
+        key = entry.text("key")
+        found[key] = Mapped(key, entry.text("value"), next(reversed(entry.scalars("value")), entry))
+    return found
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """Give the candidate that a misspelt name most likely means."""
+    return next(iter(difflib.get_close_matches(name, list(candidates), n=1)), None)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Give names in quotes: "a", "b" or "c"."""
+    quoted = [f'"{name}"' for name in names]
+    return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)

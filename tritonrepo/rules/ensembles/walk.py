@@ -1,0 +1,181 @@
+"""The server's walk over an ensemble's steps once their models are loaded: each tensor against its first definer.
+
+Source: core, src/ensemble_scheduler/ensemble_utils.cc, ValidateEnsembleConfig and ValidateTensorMapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model, Repository
+from tritonrepo.repository.completion import Port, completed
+from tritonrepo.rules.ensembles.agreement import UNKNOWN, Definition
+from tritonrepo.rules.ensembles.comparison import Problem, Visit, Walk, agree, optional
+from tritonrepo.rules.ensembles.steps import Step, nearest, steps
+from tritonrepo.rules.registry import Finding
+from tritonrepo.vllm_contract import BY_NAME
+
+
+@lru_cache(maxsize=1)
+def problems(model: Model, repository: Repository) -> Sequence[Problem]:
+    """Give all that the walk finds; kept for the rules that come next, which ask for the same."""
+    if not model.is_ensemble:
+        return ()
+    own = completed(model)
+    batching = (model.max_batch_size > 0,)
+    tensors: dict[str, Definition] = {}
+    for port in (*own.inputs, *own.outputs):
+        tensors.setdefault(port.name, Definition(model.name, _reshaped(port), batching))
+    walk = Walk(model, tensors)
+    for step in steps(model):
+        callee = repository.models.get(step.model)
+        if callee is not None and _readable(callee, repository):
+            visit = Visit(step, callee, completed(callee))
+            _batch_size(walk, visit)
+            _inputs(walk, visit)
+            _outputs(walk, visit)
+        for mapped in (*step.inputs.values(), *step.outputs.values()):
+            tensors.setdefault(mapped.tensor, UNKNOWN)
+    return walk.found
+
+
+def _readable(callee: Model, repository: Repository) -> bool:
+    """Tell whether a model's config can be compared: faults of its own I/O are said there."""
+    verdict = repository.verdicts.get(callee.name)
+    return repository.polled(callee.name) and verdict is not None and verdict.stage != "io"
+
+
+def _reshaped(port: Port) -> Port:
+    """Give an ensemble's own tensor as the walk sees it: a reshape counts; of the steps' models none does."""
+    reshape = port.listed.reshape if port.listed is not None else None
+    return port if reshape is None else port._replace(dims=tuple(reshape.numbers("shape")))
+
+
+def _batch_size(walk: Walk, visit: Visit) -> None:
+    ensemble, step, ours, theirs = walk.model, visit.step, walk.model.max_batch_size, visit.seen.max_batch_size
+    if 0 < theirs < ours:
+        written = ensemble.config.get("max_batch_size")
+        walk.add(
+            "ensemble-batch-above-step",
+            Finding(
+                written.value if written is not None else step.node,
+                f'max_batch_size {ours} is above that of model "{step.model}" in step {step.number}, {theirs}',
+                f'Write max_batch_size: {theirs}, or raise that of model "{step.model}".',
+                f"ensemble {ensemble.name} allows maximum batch size {ours}, but it contains model {step.model} which only "
+                f"allows maximum batch size to be {theirs}",
+            ),
+        )
+    elif ours == 0 < theirs:
+        walk.add(
+            "ensemble-nonbatching-over-batching",
+            Finding(
+                step.at("model_name"),
+                f'model "{step.model}" batches, but the ensemble does not: a request holds one item',
+                "Give the ensemble a max_batch_size where requests are to hold more.",
+            ),
+        )
+
+
+def _inputs(walk: Walk, visit: Visit) -> None:
+    step, seen = visit.step, visit.seen
+    names = {port.name: port for port in seen.inputs}
+    free = [name for name, port in names.items() if not port.optional and name not in step.inputs]
+    for mapped in step.inputs.values() if seen.exact else ():
+        if mapped.key not in names:
+            meant = _meant(mapped.key, free)
+            walk.add(
+                "step-input-unknown",
+                Finding(
+                    _key(step, "input_map", mapped.key),
+                    f'model "{step.model}" has no input "{mapped.key}"',
+                    _hint(meant, visit, "input", mapped.key, names),
+                    f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is mapping to non-existing input "
+                    f"{mapped.key} in model {step.model}",
+                ),
+            )
+    for port in seen.inputs:
+        if port.name in step.inputs:
+            agree(walk, visit, step.inputs[port.name], port)
+            optional(walk, step.inputs[port.name], port)
+        elif port.name in free and step.inputs:
+            walk.add(
+                "step-input-unmapped",
+                Finding(
+                    step.at("model_name"),
+                    f'step {step.number} has nothing for input "{port.name}" of model "{step.model}"',
+                    f'Write input_map {{ key: "{port.name}" value: "a tensor of the ensemble" }}.',
+                    f"in ensemble {walk.model.name}, input {port.name} in model {step.model} is not mapped to any ensemble "
+                    "tensors",
+                ),
+            )
+
+
+def _outputs(walk: Walk, visit: Visit) -> None:
+    step, seen = visit.step, visit.seen
+    names = {port.name: port for port in seen.outputs}
+    free = [name for name in names if name not in step.outputs]
+    for mapped in step.outputs.values() if seen.exact else ():
+        if mapped.key not in names:
+            meant = _meant(mapped.key, free)
+            walk.add(
+                "step-output-unknown",
+                Finding(
+                    _key(step, "output_map", mapped.key),
+                    f'model "{step.model}" has no output "{mapped.key}"',
+                    _hint(meant, visit, "output", mapped.key, names),
+                    f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is mapped from non-existing output "
+                    f"{mapped.key} in model {step.model}",
+                ),
+            )
+    for mapped in step.outputs.values():
+        ports = [port for port in seen.outputs if port.name == mapped.key] if mapped.key in names else []
+        for port in ports:
+            agree(walk, visit, mapped, port)
+        if len(ports) > 1:
+            walk.add(
+                "multiple-outputs-to-one-tensor",
+                Finding(
+                    mapped.at,
+                    f'model "{step.model}" has {len(ports)} outputs "{mapped.key}", all for tensor "{mapped.tensor}"',
+                    f'Give the outputs of model "{step.model}" names of their own.',
+                    f"in ensemble {walk.model.name}, multiple outputs in model {step.model} are mapped to the same ensemble "
+                    f"tensor {mapped.tensor}",
+                ),
+            )
+    if free and len(free) < len(names):
+        walk.add(
+            "step-unmapped-output",
+            Finding(step.at("model_name"), f'not used of model "{step.model}": {", ".join(free)}'),
+        )
+
+
+def _meant(key: str, free: list[str]) -> str | None:
+    """Give the tensor that a misspelt key stands for, and count it as mapped: one fault, one message."""
+    meant = free[0] if len(free) == 1 else nearest(key, free)
+    if meant is not None:
+        free.remove(meant)
+    return meant
+
+
+def _hint(meant: str | None, visit: Visit, kind: str, key: str, names: Collection[str]) -> str:
+    later = BY_NAME.get((kind, key)) if visit.callee.backend == "vllm" else None
+    if later is not None:
+        return f"The vLLM backend has it since {later.since}."
+    if meant is not None:
+        return f'Did you mean "{meant}"?'
+    return f"It has: {', '.join(names)}." if names else f"It has no {kind} at all."
+
+
+def _key(step: Step, name: str, key: str) -> Placed:
+    """Give where the key of a map's entry is written."""
+    for entry in reversed(step.node.entries(name)):
+        if entry.text("key") == key:
+            return next(reversed(entry.scalars("key")), entry)
+    return step.node
+
+
+def of_rule(found: Sequence[Problem], rule: str) -> Iterator[Finding]:
+    """Give the findings of one rule."""
+    return (problem.finding for problem in found if problem.rule == rule)

@@ -1,0 +1,196 @@
+"""The backend that runs a model: whether the target's images have it.
+
+Source of all: core, src/backend_model.cc, GetBackendLibraryProperties, GetBackendRuntimeLibraryName.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from functools import cache
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.releases import RELEASES
+from tritonrepo.repository import Model
+from tritonrepo.rules.fields.runtimes import exists
+from tritonrepo.rules.registry import Finding, rule
+
+TENSORFLOW_ENDS = (2, 56)
+SHORT = {"onnx": "onnxruntime", "ort": "onnxruntime", "trt": "tensorrt", "tf": "tensorflow", "torch": "pytorch"}
+SHORT |= {"libtorch": "pytorch", "torchscript": "pytorch", "py": "python", "ensemble": "ensemble"}
+SIMILAR = 0.75
+
+
+@cache
+def _known() -> frozenset[str]:
+    """Give the backends that any image of any release has."""
+    return frozenset(name for release in RELEASES.values() for names in release.images.values() for name in names)
+
+
+@cache
+def _meant(written: str) -> str:
+    """Give the backend that a name surely stands for; "" for one that may well be somebody's own."""
+    lower = written.lower()[:99]
+    for name in (written, lower, lower.partition("_")[0]):
+        if name in _known() or name in SHORT:
+            return SHORT.get(name, name)
+    near = difflib.get_close_matches(lower, sorted(_known()), 1, SIMILAR)
+    return near[0] if near else ""
+
+
+def _lacks(model: Model) -> bool:
+    """Tell whether neither the images nor the model's own directory have the backend's library."""
+    backend = model.backend
+    if not backend or (backend in model.target.backends and backend != "ensemble"):
+        return False
+    if model.is_ensemble or not model.target.backends or model.config.text("runtime"):
+        return False
+    if model.parsed is None and not model.served:
+        return False
+    name = f"libtriton_{backend}.so"
+    if exists(model, name):
+        return False
+    return not model.served or any(not exists(model, f"{model.directory_of(v)}/{name}") for v in model.served)
+
+
+def _place(model: Model) -> Placed | None:
+    for name in ("backend", "platform", "default_model_filename"):
+        field = model.config.get(name)
+        if field is not None and field.values:
+            return field.value
+    return None
+
+
+def _no_library(model: Model) -> str:
+    return (
+        f"unable to find backend library for backend '{model.backend}', "
+        "try specifying runtime on the model configuration."
+    )
+
+
+@rule("backend-not-available", Severity.ERROR)
+def backend_not_available(model: Model) -> Iterator[Finding]:
+    """The target's images have the model's backend.
+
+    Why:
+        Triton looks for libtriton_NAME.so in the version directory, the model's directory and its own backends, and
+        there also for model.py. Case matters. An image holds some backends only; name yours with --image.
+    Source:
+        core, src/backend_model.cc, GetBackendRuntimeLibraryName
+    Bad:
+        -- tokenizer/config.pbtxt --
+        backend: "Python"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
+        -- tokenizer/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+    Says:
+        tokenizer/config.pbtxt:1:10: error: no image of 24.10 has the backend "Python" [backend-not-available]
+          Did you mean "python"?
+    Server says:
+        unable to find backend library for backend 'Python', try specifying runtime on the model configuration.
+    Good:
+        -- tokenizer/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
+        -- tokenizer/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+    """
+    if not _lacks(model) or _is_tensorflow_gone(model):
+        return
+    meant, release = _meant(model.backend), model.target.release
+    if not meant:
+        return
+    images = [image for image, backends in release.images.items() if model.backend in backends]
+    if model.backend == "ensemble":
+        message, hint = '"ensemble" is no backend', 'Write platform: "ensemble" instead.'
+    elif images:
+        message = f'the chosen image of {release.name} lacks the backend "{model.backend}"'
+        hint = f"Serve it with --image {images[0]}."
+    else:
+        message = f'no image of {release.name} has the backend "{model.backend}"'
+        hint = f'Did you mean "{meant}"?' if meant != model.backend else "Serve it with another release."
+    yield Finding(_place(model), message, hint, _no_library(model))
+
+
+@rule("backend-library-not-found", Severity.ERROR)
+def library_not_found(model: Model) -> Iterator[Finding]:
+    """A backend of one's own lies in the model's directory, or in an image of one's own.
+
+    Why:
+        No image of any release has a backend of this name or one like it. If yours has, this is no fault: ignore the
+        rule. That is why its verdict stands behind all that the core checks of a model with any backend.
+    Source:
+        core, src/backend_model.cc, GetBackendRuntimeLibraryName
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "gbdt"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    Says:
+        ranker/config.pbtxt:1:10: error: no image of Triton has a backend "gbdt" [backend-library-not-found]
+          Put libtriton_gbdt.so into ranker/; if your own image has it, ignore this rule.
+    Server says:
+        unable to find backend library for backend 'gbdt', try specifying runtime on the model configuration.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    if _lacks(model) and not _meant(model.backend):
+        yield Finding(
+            _place(model),
+            f'no image of Triton has a backend "{model.backend}"',
+            f"Put libtriton_{model.backend}.so into {model.name}/; if your own image has it, ignore this rule.",
+            _no_library(model),
+        )
+
+
+def _is_tensorflow_gone(model: Model) -> bool:
+    return model.backend == "tensorflow" and model.target.version >= TENSORFLOW_ENDS
+
+
+@rule("tensorflow-gone", Severity.ERROR)
+def tensorflow_gone(model: Model) -> Iterator[Finding]:
+    """TensorFlow models need an image up to 25.02.
+
+    Why:
+        From 25.03 on no Triton image has the TensorFlow backend.
+    Source:
+        server, build.py, enable_all, of r25.02 and r25.03; core, src/backend_model.cc, GetBackendRuntimeLibraryName
+    Run with:
+        --release 25.03
+    Bad:
+        -- classifier/config.pbtxt --
+        platform: "tensorflow_savedmodel"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- classifier/1/model.savedmodel/saved_model.pb --
+    Says:
+        classifier/config.pbtxt:1:11: error: no image of 25.03 has the TensorFlow backend, 25.02 was the last [tensorflow-gone]
+          Serve it with 25.02, or convert the model to ONNX.
+    Server says:
+        unable to find backend library for backend 'tensorflow', try specifying runtime on the model configuration.
+    Good:
+        -- classifier/config.pbtxt --
+        platform: "onnxruntime_onnx"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- classifier/1/model.onnx --
+    """
+    if _is_tensorflow_gone(model) and _lacks(model):
+        yield Finding(
+            _place(model),
+            f"no image of {model.target.release.name} has the TensorFlow backend, 25.02 was the last",
+            "Serve it with 25.02, or convert the model to ONNX.",
+            _no_library(model),
+        )

@@ -1,0 +1,265 @@
+"""platform and backend: which of both may stand beside which.
+
+Source of all: core, src/model_config_utils.cc, ValidateModelConfig; src/constants.h (the names, by release).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model
+from tritonrepo.repository.inference import AOTI
+from tritonrepo.rules.registry import Finding, rule
+
+PLATFORMS = {
+    "tensorflow": ("tensorflow_savedmodel", "tensorflow_graphdef"),
+    "tensorrt": ("tensorrt_plan",),
+    "onnxruntime": ("onnxruntime_onnx",),
+    "pytorch": ("pytorch_libtorch",),
+}
+"""The backends whose platform the core checks; any other takes any platform."""
+
+ALIASES = frozenset({"torch_aoti", "libtorch", "pytorch", "torchscript", "torch"})
+
+
+def platforms(model: Model, backend: str) -> tuple[str, ...]:
+    """Give the platforms that a backend may have in the target's release; none are given where any will do."""
+    aoti = backend == "pytorch" and model.target.version >= AOTI
+    return (*PLATFORMS.get(backend, ()), *(["torch_aoti"] if aoti else []))
+
+
+def unknown(model: Model) -> str:
+    """Give what the server says where it can name no backend; "" where it can."""
+    if model.backend or model.inferred.platform == "ensemble":
+        return ""
+    if any(model.inferred) or "." in model.name:
+        return f"unexpected platform type '{model.inferred.platform}' for {model.config_name}"
+    return ""
+
+
+def mismatched(model: Model) -> str:
+    """Give what the server says of a platform that does not go with the backend; "" where it does."""
+    backend, platform, _ = model.inferred
+    if backend not in PLATFORMS or platform == "ensemble" or platform in platforms(model, backend):
+        return ""
+    return f"unexpected 'platform' and 'backend' pair, got:{platform}, {backend}"
+
+
+def _is_alias(model: Model) -> bool:
+    platform = model.inferred.platform
+    return platform in ALIASES and model.backend in {"", "pytorch"}
+
+
+def _place(model: Model, *names: str) -> Placed | None:
+    """Give the value of the first of these fields that the config has."""
+    for name in names:
+        field = model.config.get(name)
+        if field is not None and field.values:
+            return field.value
+    return None
+
+
+@rule("platform-unknown", Severity.ERROR)
+def platform_unknown(model: Model) -> Iterator[Finding]:
+    """A platform without a backend is one of those that Triton knows.
+
+    Why:
+        Triton finds the backend by it. A written platform, or default_model_filename, also ends the search by file
+        name: platform "python" is refused though model.py is there.
+    Source:
+        core, src/model_config_utils.cc, AutoCompleteBackendFields, ValidateModelConfig
+    Bad:
+        -- tokenizer/config.pbtxt --
+        platform: "python"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
+        -- tokenizer/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+    Says:
+        tokenizer/config.pbtxt:1:11: error: there is no platform "python" [platform-unknown]
+          Write backend: "python" instead.
+    Server says:
+        unexpected platform type 'python' for tokenizer
+    Good:
+        -- tokenizer/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
+        -- tokenizer/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+    """
+    text = unknown(model)
+    if not text or _is_alias(model):
+        return
+    if model.inferred.platform:
+        message = f'there is no platform "{model.inferred.platform}"'
+        yield Finding(_place(model, "platform"), message, _instead(model), text)
+    elif model.inferred.filename and model.config.has("default_model_filename"):
+        message = f'default_model_filename "{model.inferred.filename}" names no backend'
+        hint = "Write backend: with the backend that reads this file."
+        yield Finding(_place(model, "default_model_filename"), message, hint, text)
+
+
+def _instead(model: Model) -> str:
+    """Give what to write instead of an unknown platform."""
+    written = model.inferred.platform
+    for backend in (written, written.lower()):
+        if backend in model.target.backends:
+            return f'Write backend: "{backend}" instead.'
+    known = [platform for backend in PLATFORMS for platform in platforms(model, backend)]
+    near = difflib.get_close_matches(written[:99], known, 1)
+    return f'Did you mean "{near[0]}"?' if near else "Write backend: with the backend that reads the model instead."
+
+
+@rule("pytorch-platform-alias", Severity.ERROR, "platform")
+def pytorch_platform(model: Model) -> Iterator[Finding]:
+    """PyTorch's platform is called pytorch_libtorch, and from 26.03 on also torch_aoti.
+
+    Why:
+        Triton refuses "pytorch", "torchscript" and "libtorch", and older servers torch_aoti, too.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig, GetBackendTypeFromPlatform
+    Bad:
+        -- ranker/config.pbtxt --
+        platform: "torchscript"
+        input { name: "INPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.pt --
+    Says:
+        ranker/config.pbtxt:1:11: error: there is no platform "torchscript" for PyTorch [pytorch-platform-alias]
+          Write platform: "pytorch_libtorch", or backend: "pytorch" alone.
+    Server says:
+        unexpected platform type 'torchscript' for ranker
+    Good:
+        -- ranker/config.pbtxt --
+        platform: "pytorch_libtorch"
+        input { name: "INPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.pt --
+    """
+    text = unknown(model) or mismatched(model)
+    if text and _is_alias(model):
+        written = model.inferred.platform
+        if written == "torch_aoti":
+            message, hint = (
+                f'"{written}" came with release 26.03',
+                "Serve it with 26.03 or later, or export TorchScript.",
+            )
+        else:
+            message = f'there is no platform "{written}" for PyTorch'
+            hint = 'Write platform: "pytorch_libtorch", or backend: "pytorch" alone.'
+        yield Finding(_place(model, "platform"), message, hint, text)
+
+
+@rule("ensemble-with-backend", Severity.ERROR, "platform")
+def ensemble_with_backend(model: Model) -> Iterator[Finding]:
+    """An ensemble has no backend.
+
+    Why:
+        The core itself runs an ensemble. With a backend beside platform "ensemble" Triton refuses the model.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- search/config.pbtxt --
+        platform: "ensemble"
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        ensemble_scheduling {
+          step {
+            model_name: "scorer"
+            model_version: -1
+            input_map { key: "IN" value: "IN" }
+            output_map { key: "OUT" value: "OUT" }
+          }
+        }
+        -- search/1/ --
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        search/config.pbtxt:2:10: error: this is an ensemble and has the backend "identity" [ensemble-with-backend]
+          Drop backend, or platform if a backend runs this model.
+    Server says:
+        Ensemble model 'search' must have platform type 'ensemble' and empty backend type
+    Good:
+        -- search/config.pbtxt --
+        platform: "ensemble"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        ensemble_scheduling {
+          step {
+            model_name: "scorer"
+            model_version: -1
+            input_map { key: "IN" value: "IN" }
+            output_map { key: "OUT" value: "OUT" }
+          }
+        }
+        -- search/1/ --
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    if model.backend and model.inferred.platform == "ensemble":
+        text = f"Ensemble model '{model.config_name}' must have platform type 'ensemble' and empty backend type"
+        written = model.config.text("backend")
+        message = f'this is an ensemble and has the backend "{model.backend}"'
+        hint = "Drop backend, or platform if a backend runs this model."
+        if not written:
+            message = f'this is an ensemble, and its default_model_filename names the backend "{model.backend}"'
+            hint = "Drop default_model_filename."
+        yield Finding(_place(model, "backend", "default_model_filename"), message, hint, text)
+
+
+@rule("platform-backend-mismatch", Severity.ERROR)
+def platform_backend_mismatch(model: Model) -> Iterator[Finding]:
+    """A backend of TensorFlow, TensorRT, ONNX Runtime or PyTorch has its own platform.
+
+    Why:
+        Triton knows the platforms of these four and refuses any other beside them. TensorFlow's is not filled in
+        where no model.savedmodel or model.graphdef shows it; the others' is.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- encoder/config.pbtxt --
+        backend: "tensorrt"
+        platform: "onnxruntime_onnx"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- encoder/1/model.plan --
+    Says:
+        encoder/config.pbtxt:2:11: error: platform "onnxruntime_onnx" does not go with backend "tensorrt" [platform-backend-mismatch]
+          Drop platform, Triton fills in "tensorrt_plan"; or name the backend that reads this model.
+    Server says:
+        unexpected 'platform' and 'backend' pair, got:onnxruntime_onnx, tensorrt
+    Good:
+        -- encoder/config.pbtxt --
+        backend: "tensorrt"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- encoder/1/model.plan --
+    """
+    text = mismatched(model)
+    if not text or _is_alias(model):
+        return
+    backend, platform, _ = model.inferred
+    fitting = " or ".join(f'"{each}"' for each in platforms(model, backend))
+    if platform:
+        message = f'platform "{platform}" does not go with backend "{backend}"'
+        hint = f"Drop platform, Triton fills in {fitting}; or name the backend that reads this model."
+    else:
+        message, hint = f'backend "{backend}" needs a platform here', f"Write platform: {fitting}."
+    if backend == "tensorflow":
+        hint = f"Write platform: {fitting}."
+    yield Finding(_place(model, "platform", "backend"), message, hint, text)

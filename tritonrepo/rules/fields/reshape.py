@@ -1,0 +1,268 @@
+"""reshape: what the model sees of a tensor must hold as many elements as what requests carry.
+
+Source of all: core, src/model_config_utils.cc, ValidateIOShape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.repository.tensors import Tensor
+from tritonrepo.rules.fields.completion import may_complete
+from tritonrepo.rules.fields.tensors import CHECKED_COUNTS, called, overflows, reason
+from tritonrepo.rules.registry import Finding, rule
+
+
+class Differs(StrEnum):
+    """In what dims and reshape differ."""
+
+    NOTHING = ""
+    SIZE = "size"
+    VARIABLE_COUNT = "variable count"
+    SEGMENT = "segment"
+
+
+def differs(dims: Sequence[int], shape: Sequence[int]) -> Differs:
+    """Compare valid dims with a valid reshape as the server does, in int64 that wraps around."""
+    if -1 not in dims or -1 not in shape:
+        same = -1 not in dims and -1 not in shape and _count(dims) == (_count(shape) if shape else 1)
+        return Differs.NOTHING if same else Differs.SIZE
+    segments, others = _segments(dims), _segments(shape)
+    if len(segments) != len(others):
+        return Differs.VARIABLE_COUNT
+    return Differs.NOTHING if segments == others else Differs.SEGMENT
+
+
+def _count(dims: Sequence[int]) -> int:
+    count = 1
+    for dim in dims:
+        count = (count * dim + (1 << 63)) % (1 << 64) - (1 << 63)
+    return count
+
+
+def _segments(dims: Sequence[int]) -> list[int]:
+    """Give the element counts between the variable dimensions."""
+    counts = [1]
+    for dim in dims:
+        if dim == -1:
+            counts.append(1)
+        else:
+            counts[-1] = _count([counts[-1], dim])
+    return counts
+
+
+def _reshaped(model: Model, sought: Differs) -> Iterator[tuple[Tensor, list[int]]]:
+    """Give the tensors whose dims and reshape, both valid, differ in this."""
+    for tensor in model.tensors:
+        reshape = tensor.reshape
+        if reshape is None or not tensor.dims:
+            continue
+        shape = reshape.numbers("shape")
+        if any(dim < 1 and dim != -1 for dim in (*tensor.dims, *shape)) or not (shape or model.max_batch_size):
+            continue
+        if model.target.version >= CHECKED_COUNTS and (overflows(tensor.dims) or overflows(shape)):
+            continue
+        if differs(tensor.dims, shape) is sought:
+            yield tensor, shape
+
+
+def _at(tensor: Tensor) -> Finding:
+    reshape = tensor.reshape
+    assert reshape is not None  # noqa: S101  by the callers
+    return Finding(reshape.get("shape") or reshape, "")
+
+
+@rule("reshape-empty-nonbatching", Severity.ERROR, "input", "output")
+def empty_nonbatching(model: Model) -> Iterator[Finding]:
+    """A reshape to no dimensions needs a model that batches.
+
+    Why:
+        Without a batch dimension nothing would be left of the tensor: Triton has no scalars, and refuses the model.
+    Source:
+        core, src/model_config_utils.cc, ValidateIOShape
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:63: error: input "IN" is reshaped to nothing, and the model does not batch [reshape-empty-nonbatching]
+          Write a shape of one or more dimensions, or set max_batch_size.
+    Server says:
+        model input 'IN' cannot have empty reshape for non-batching model as scalar tensors are not supported for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }
+        -- scorer/1/weights --
+    """
+    if model.max_batch_size:
+        return
+    for tensor in model.tensors:
+        reshape = tensor.reshape
+        if reshape is not None and tensor.dims and not reshape.numbers("shape") and not may_complete(model):
+            yield _at(tensor)._replace(
+                message=f"{called(tensor)} is reshaped to nothing, and the model does not batch",
+                hint="Write a shape of one or more dimensions, or set max_batch_size.",
+                reason=reason(
+                    tensor,
+                    model,
+                    "cannot have empty reshape for non-batching model as scalar tensors are not supported",
+                ),
+                item=tensor.item,
+            )
+
+
+@rule("reshape-dim-invalid", Severity.ERROR, "input", "output")
+def dim_invalid(model: Model) -> Iterator[Finding]:
+    """A dimension of a reshape is at least 1, or -1 for any size.
+
+    Why:
+        A tensor with a dimension of 0 holds nothing, and other negative numbers mean nothing: Triton refuses both.
+    Source:
+        core, src/model_config_utils.cc, ValidateIOShape
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 4, 0 ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:75: error: input "IN" is reshaped to the dimension 0 [reshape-dim-invalid]
+          Write its size, 1 or more, or -1 where dims has one.
+    Server says:
+        model input 'IN' reshape dimensions must be integer >= 1, or -1 to indicate a variable-size dimension for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 4, 1 ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor in model.tensors:
+        reshape = tensor.reshape
+        for dim in reshape.scalars("shape") if reshape is not None else ():
+            if isinstance(dim.data, int) and dim.data < 1 and dim.data != -1:
+                text = "reshape dimensions must be integer >= 1, or -1 to indicate a variable-size dimension"
+                yield Finding(
+                    dim,
+                    f"{called(tensor)} is reshaped to the dimension {dim.data}",
+                    "Write its size, 1 or more, or -1 where dims has one.",
+                    reason(tensor, model, text),
+                    tensor.item,
+                )
+
+
+@rule("reshape-size-differs", Severity.ERROR, "input", "output")
+def size_differs(model: Model) -> Iterator[Finding]:
+    """A reshape holds as many elements as dims.
+
+    Why:
+        It only names other dimensions for the same data, so Triton refuses another count. No dimensions at all count
+        as one element; a -1 on one side needs one on the other.
+    Source:
+        core, src/model_config_utils.cc, ValidateIOShape
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 2, 3 ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:63: error: input "IN" has dims [4], which cannot be reshaped to [2, 3] [reshape-size-differs]
+          Write a shape of as many elements.
+    Server says:
+        model input 'IN' has different size for dims and reshape for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 2, 2 ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor, shape in _reshaped(model, Differs.SIZE):
+        yield _at(tensor)._replace(
+            message=f"{called(tensor)} has dims {list(tensor.dims)}, which cannot be reshaped to {shape}",
+            hint="Write a shape of as many elements."
+            if (-1 in tensor.dims) is (-1 in shape)
+            else "Write -1 in both, or in neither.",
+            reason=reason(tensor, model, "has different size for dims and reshape"),
+            item=tensor.item,
+        )
+
+
+@rule("reshape-variable-count-differs", Severity.ERROR, "input", "output")
+def variable_count_differs(model: Model) -> Iterator[Finding]:
+    """A reshape has as many variable dimensions as dims.
+
+    Why:
+        Triton takes the sizes of the -1 in dims over to those in the reshape, one by one, and refuses another count.
+    Source:
+        core, src/model_config_utils.cc, ValidateIOShape
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1, -1 ] reshape { shape: [ -1 ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:68: error: input "IN" has 2 variable dimensions, its reshape 1 [reshape-variable-count-differs]
+          Write as many -1 in the reshape as in dims.
+    Server says:
+        model input 'IN' has different number of variable-size dimensions for dims and reshape for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1, -1 ] reshape { shape: [ -1, 1, -1 ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor, shape in _reshaped(model, Differs.VARIABLE_COUNT):
+        yield _at(tensor)._replace(
+            message=f"{called(tensor)} has {tensor.dims.count(-1)} variable dimensions, its reshape {shape.count(-1)}",
+            hint="Write as many -1 in the reshape as in dims.",
+            reason=reason(tensor, model, "has different number of variable-size dimensions for dims and reshape"),
+            item=tensor.item,
+        )
+
+
+@rule("reshape-segment-differs", Severity.ERROR, "input", "output")
+def segment_differs(model: Model) -> Iterator[Finding]:
+    """Between its variable dimensions a reshape holds as many elements as dims.
+
+    Why:
+        Triton takes the sizes of the -1 over in order, so what lies before, between and after them must fit by itself:
+        [2, 4, -1, 6] can become [8, -1, 1, 6], but [2, -1] cannot become [-1, 2].
+    Source:
+        core, src/model_config_utils.cc, ValidateIOShape
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 2, -1 ] reshape { shape: [ -1, 2 ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:67: error: input "IN" has dims [2, -1], which cannot be reshaped to [-1, 2] [reshape-segment-differs]
+          Write fixed dimensions of as many elements before, between and after the -1.
+    Server says:
+        model input 'IN' has different size for dims and reshape for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 2, -1 ] reshape { shape: [ 1, 2, -1 ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor, shape in _reshaped(model, Differs.SEGMENT):
+        yield _at(tensor)._replace(
+            message=f"{called(tensor)} has dims {list(tensor.dims)}, which cannot be reshaped to {shape}",
+            hint="Write fixed dimensions of as many elements before, between and after the -1.",
+            reason=reason(tensor, model, "has different size for dims and reshape"),
+            item=tensor.item,
+        )

@@ -1,0 +1,198 @@
+"""runtime: a library of one's own in the place of the backend's.
+
+Source of all: core, src/backend_model.cc, GetBackendLibraryProperties, FindBackendLibraryPath.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from enum import StrEnum
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.tree import File, Link
+
+PYTHON = "model.py"
+COMPILED = frozenset({"python", "onnxruntime", "tensorrt", "tensorflow", "openvino", "identity", "square", "repeat"})
+"""Backends that are known to be libtriton_NAME.so, and to have no model.py."""
+
+DIRECTORIES = {
+    "python": frozenset({"triton_python_backend_stub", "triton_python_backend_utils.py"}),
+    "identity": frozenset[str](),
+    "square": frozenset[str](),
+    "repeat": frozenset[str](),
+}
+"""What else lies beside the library, where that is known (their CMakeLists.txt, install)."""
+
+
+def exists(model: Model, path: str) -> bool:
+    """Tell whether there is, or may be behind a link, something at a path below the model."""
+    path = posixpath.normpath(path)
+    if path in model.entries:
+        return True
+    parts = path.split("/")
+    above = ("/".join(parts[:n]) for n in range(1, len(parts)))
+    return any(isinstance(model.entries.get(each), Link) for each in above)
+
+
+class Search(StrEnum):
+    """What comes of looking for a `runtime`."""
+
+    FOUND = "found"
+    UNKNOWN = "unknown"
+    MISSING = "missing"
+    ESCAPES = "escapes"
+
+
+def _search(model: Model, version: int) -> Search:
+    """Look for the config's runtime as the server does: version directory, model's directory, backend's."""
+    runtime = model.config.text("runtime").lstrip("/")
+    for below in (model.directory_of(version), ""):
+        path = posixpath.normpath(posixpath.join(below, runtime))
+        if path.startswith("..") or path == ".":
+            return Search.UNKNOWN
+        if exists(model, path):
+            escapes = below and not path.startswith(f"{below}/") and isinstance(model.entries.get(path), File)
+            return Search.ESCAPES if escapes else Search.FOUND
+    return _search_backend(model, posixpath.normpath(runtime))
+
+
+def _search_backend(model: Model, path: str) -> Search:
+    """Look into the backend's own directory, of which the name of the library is known."""
+    if model.backend not in model.target.backends:
+        return Search.MISSING
+    if path == f"libtriton_{model.backend}.so":
+        return Search.FOUND
+    certain = model.backend in COMPILED and path.startswith("libtriton_")
+    certain |= path not in DIRECTORIES.get(model.backend, {path})
+    return Search.MISSING if certain else Search.UNKNOWN
+
+
+def _searched(model: Model) -> set[Search]:
+    """Give what comes of the search in the versions that are served."""
+    if model.config.text("runtime") in {"", PYTHON} or model.is_ensemble or not model.target.backends:
+        return set()
+    return {_search(model, version) for version in model.served}
+
+
+@rule("runtime-library-not-found", Severity.ERROR, "runtime")
+def runtime_not_found(model: Model) -> Iterator[Finding]:
+    """The library that runtime names lies where Triton looks for it.
+
+    Why:
+        It looks in the version directory, the model's directory and the backend's, nowhere else, and refuses the model.
+    Source:
+        core, src/backend_model.cc, GetBackendLibraryProperties
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        runtime: "libtriton_scorer.so"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:10: error: there is no "libtriton_scorer.so" beside the model or in the backend "identity" [runtime-library-not-found]
+          Put the file into scorer/ or a version directory, or drop runtime.
+    Server says:
+        unable to find backend library 'libtriton_scorer.so' for model 'scorer', searched:
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    written = model.config.text("runtime")
+    if Search.MISSING in _searched(model):
+        yield Finding(
+            model.config.scalars("runtime")[-1],
+            f'there is no "{written}" beside the model or in the backend "{model.backend}"',
+            f"Put the file into {model.name}/ or a version directory, or drop runtime.",
+            f"unable to find backend library '{written}' for model '{model.config_name}', searched:",
+        )
+
+
+@rule("runtime-escapes-backend-directory", Severity.ERROR, "runtime")
+def runtime_escapes(model: Model) -> Iterator[Finding]:
+    """The library that runtime names stays in the directory in which it is looked for.
+
+    Why:
+        With .. in its path runtime could load any library, so Triton refuses what leaves the version directory, the
+        model's directory or the backend's.
+    Source:
+        core, src/backend_model.cc, GetBackendLibraryProperties
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        runtime: "../libtriton_scorer.so"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/libtriton_scorer.so --
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:10: error: runtime "../libtriton_scorer.so" leaves the directory in which Triton looks for it [runtime-escapes-backend-directory]
+          Write the file's name alone; the model's directory is searched too.
+    Server says:
+        backend library name '../libtriton_scorer.so' escapes backend directory
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    written = model.config.text("runtime")
+    if Search.ESCAPES in _searched(model):
+        yield Finding(
+            model.config.scalars("runtime")[-1],
+            f'runtime "{written}" leaves the directory in which Triton looks for it',
+            "Write the file's name alone; the model's directory is searched too.",
+            f"backend library name '{written}' escapes backend directory",
+        )
+
+
+@rule("runtime-python-without-backend", Severity.ERROR, "runtime")
+def runtime_python(model: Model) -> Iterator[Finding]:
+    """runtime: "model.py" is for backends that are written in Python.
+
+    Why:
+        It names the backend's own model.py, not the model's. A backend that is a library has none, and Triton refuses
+        the model.
+    Source:
+        core, src/backend_model.cc, GetBackendLibraryProperties
+    Bad:
+        -- tokenizer/config.pbtxt --
+        backend: "python"
+        runtime: "model.py"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
+        -- tokenizer/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+    Says:
+        tokenizer/config.pbtxt:2:10: error: the backend "python" has no model.py of its own [runtime-python-without-backend]
+          Drop runtime.
+    Server says:
+        unable to find Python backend based backend library 'model.py' for model 'tokenizer', searched:
+    Good:
+        -- tokenizer/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
+        -- tokenizer/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+    """
+    if model.config.text("runtime") != PYTHON or model.is_ensemble or not model.target.backends:
+        return
+    if model.backend in COMPILED or (model.backend and model.backend not in model.target.backends):
+        yield Finding(
+            model.config.scalars("runtime")[-1],
+            f'the backend "{model.backend}" has no model.py of its own',
+            "Drop runtime.",
+            f"unable to find Python backend based backend library 'model.py' for model '{model.config_name}', searched:",
+        )

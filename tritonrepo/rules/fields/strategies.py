@@ -1,0 +1,206 @@
+"""Files that a config names: a batching strategy's library, model files by compute capability, operators.
+
+Source of the errors: core, src/backend_model.cc, TritonModel::Create, SetBatchingStrategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.tree import File
+
+STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
+CONFINED = (2, 70)
+ELF = b"\x7fELF"
+
+
+def _strategy(model: Model) -> Message | None:
+    """Give the parameter's entry, the last one where there are two."""
+    entries = [entry for entry in model.config.entries("parameters") if entry.text("key") == STRATEGY]
+    return entries[-1] if entries else None
+
+
+@rule("batch-strategy-with-sequence", Severity.ERROR, "sequence_batching")
+def with_sequence(model: Model) -> Iterator[Finding]:
+    """A batching strategy of one's own goes with dynamic batching alone.
+
+    Why:
+        Triton refuses TRITON_BATCH_STRATEGY_PATH beside sequence_batching.
+    Source:
+        core, src/backend_model.cc, TritonModel::Create
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching { }
+        parameters { key: "TRITON_BATCH_STRATEGY_PATH" value { string_value: "/opt/volume.so" } }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:6:19: error: TRITON_BATCH_STRATEGY_PATH does not go with sequence_batching [batch-strategy-with-sequence]
+          Drop this parameter, or batch dynamically.
+    Server says:
+        TRITON_BATCH_STRATEGY_PATH cannot be specified with sequence batcher, using default batching strategy
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { }
+        -- scorer/1/weights --
+    """
+    entry = _strategy(model)
+    if entry is not None and not model.is_ensemble:
+        yield Finding(
+            entry.scalars("key")[-1],
+            f"{STRATEGY} does not go with sequence_batching",
+            "Drop this parameter, or batch dynamically.",
+            f"{STRATEGY} cannot be specified with sequence batcher, using default batching strategy",
+        )
+
+
+@rule("batch-strategy-library-missing", Severity.ERROR, "parameters")
+def library_missing(model: Model) -> Iterator[Finding]:
+    """The library of a batching strategy is where TRITON_BATCH_STRATEGY_PATH says.
+
+    Why:
+        Triton refuses the model if it is not, and from 26.06 on if it lies outside the model's directory. The path is
+        that of the server's machine: what cannot be there is said, nothing else.
+    Source:
+        core, src/backend_model.cc, TritonModel::Create; Debian Policy 9.1.1 (nothing is ever in /nonexistent)
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { }
+        parameters { key: "TRITON_BATCH_STRATEGY_PATH" value { string_value: "" } }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:6:70: error: there can be no batching library "" [batch-strategy-library-missing]
+          Put batchstrategy.so into the model's directory and drop this parameter, or write the path on the server.
+    Server says:
+        Batching library path not found:
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { }
+        -- scorer/1/weights --
+    """
+    entry = _strategy(model)
+    if entry is None or model.is_ensemble or "sequence_batching" in model.fields:
+        return
+    value = entry.message("value")
+    path = value.text("string_value") if value is not None else ""
+    outside = model.target.version >= CONFINED and path.startswith("/") and model.name not in path.split("/")
+    if not path or path.startswith("/nonexistent/") or outside:
+        written = value.scalars("string_value") if value is not None else []
+        yield Finding(
+            written[-1] if written else entry,
+            f'"{path}" is outside the model\'s directory' if outside else f'there can be no batching library "{path}"',
+            "Put batchstrategy.so into the model's directory and drop this parameter, or write the path on the server.",
+            "Batching library path escapes model repository."
+            if outside
+            else f"Batching library path not found: {path}".rstrip(),
+        )
+
+
+@rule("batch-strategy-library-bad", Severity.ERROR)
+def library_bad(model: Model) -> Iterator[Finding]:
+    """A batchstrategy.so in the model is a shared library.
+
+    Why:
+        Triton loads a file of this name from the version's or the model's directory without being told to, and refuses
+        the model if it cannot.
+    Source:
+        core, src/backend_model.cc, TritonModel::Create, SetBatchingStrategy
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+        -- scorer/1/batchstrategy.so --
+        version https://git-lfs.github.com/spec/v1
+    Says:
+        scorer/1/batchstrategy.so: error: this is no shared library, and Triton loads it as one [batch-strategy-library-bad]
+          Build it again, or fetch the file that this stands for.
+    Server says:
+        unable to load shared library:
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    if model.is_ensemble or "sequence_batching" in model.fields or not model.served:
+        return
+    directories = [*(f"{model.directory_of(version)}/" for version in model.served), ""]
+    for directory in directories:
+        found = model.entries.get(f"{directory}batchstrategy.so")
+        if isinstance(found, File) and found.read(0, len(ELF)) != ELF and _strategy(model) is None:
+            yield Finding(
+                f"{directory}batchstrategy.so",
+                "this is no shared library, and Triton loads it as one",
+                "Build it again, or fetch the file that this stands for.",
+                "unable to load shared library:",
+            )
+
+
+@rule("cc-model-filename-missing", Severity.INFO, "cc_model_filenames", "model_operations")
+def filename_missing(model: Model) -> Iterator[Finding]:
+    """Files that cc_model_filenames and model_operations name are there.
+
+    Why:
+        The core never looks; TensorRT and TensorFlow do once a device needs them.
+    Source:
+        common, protobuf/model_config.proto, ModelConfig.cc_model_filenames, ModelOperations
+    Bad:
+        -- resnet/config.pbtxt --
+        platform: "tensorrt_plan"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        cc_model_filenames { key: "9.0" value: "h100.plan" }
+        -- resnet/1/model.plan --
+    Says:
+        resnet/config.pbtxt:5:40: info: there is no "h100.plan" in resnet/1 [cc-model-filename-missing]
+          Put the file there, or drop the entry.
+    Good:
+        -- resnet/config.pbtxt --
+        platform: "tensorrt_plan"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        cc_model_filenames { key: "9.0" value: "h100.plan" }
+        -- resnet/1/model.plan --
+        -- resnet/1/h100.plan --
+    """
+    operations = model.config.message("model_operations")
+    libraries = operations.scalars("op_library_filename") if operations is not None else []
+    names = [name for entry in model.config.entries("cc_model_filenames") for name in entry.scalars("value")]
+    for name in (*names, *libraries):
+        path = str(name.data)
+        for version in model.served:
+            directory = model.directory_of(version)
+            places = [f"{directory}/{path}", *([path] if name in libraries else [])]
+            if not path.startswith("/") and ".." not in path and not any(place in model.entries for place in places):
+                yield Finding(
+                    name,
+                    f'there is no "{path}" in {model.name}/{directory}',
+                    "Put the file there, or drop the entry.",
+                )
+                break

@@ -1,0 +1,166 @@
+"""What a tensor may be only under TensorRT, and image formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.rules.fields.tensors import called
+from tritonrepo.rules.registry import Finding, rule
+
+PLAN = "tensorrt_plan"
+IMAGE_RANK = 3
+
+
+@rule("format-needs-3-dims", Severity.ERROR, "input")
+def format_needs_3_dims(model: Model) -> Iterator[Finding]:
+    """An input of an image format has three dims: height, width and channels.
+
+    Why:
+        FORMAT_NHWC and FORMAT_NCHW name them; the N is the batch, which dims never has. Triton refuses another number.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelInput
+    Bad:
+        -- resnet/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 1, 3, 224, 224 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 1000 ] }
+        -- resnet/1/weights --
+    Says:
+        resnet/config.pbtxt:2:61: error: input "IN" is FORMAT_NCHW and has 4 dims, not 3 [format-needs-3-dims]
+          Write the image's three dims, the batch is max_batch_size; or drop the format.
+    Server says:
+        model input NHWC/NCHW require 3 dims for resnet
+    Good:
+        -- resnet/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 3, 224, 224 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 1000 ] }
+        -- resnet/1/weights --
+    """
+    for tensor in model.tensors:
+        if "format" in tensor.fields and tensor.dims and len(tensor.dims) != IMAGE_RANK:
+            written = tensor.node.enum("format")
+            if written in {"FORMAT_NHWC", "FORMAT_NCHW"}:
+                yield Finding(
+                    tensor.node.get("dims"),
+                    f"{called(tensor)} is {written} and has {len(tensor.dims)} dims, not 3",
+                    "Write the image's three dims, the batch is max_batch_size; or drop the format.",
+                    f"model input NHWC/NCHW require 3 dims for {model.config_name}",
+                    tensor.item,
+                )
+
+
+@rule("shape-tensor-not-tensorrt", Severity.ERROR, "input", "output")
+def shape_tensor(model: Model) -> Iterator[Finding]:
+    """Only a TensorRT plan has shape tensors.
+
+    Why:
+        is_shape_tensor tells TensorRT that the values are a shape; Triton refuses it for every other platform.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelInput, ValidateModelOutput
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_INT32 dims: [ 4 ] is_shape_tensor: true }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:54: error: input "IN" is a shape tensor, which only TensorRT has [shape-tensor-not-tensorrt]
+          Drop is_shape_tensor.
+    Server says:
+        shape tensors are only supported for TensorRT platform for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_INT32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor in model.tensors:
+        if tensor.flag("is_shape_tensor") and model.inferred.platform != PLAN:
+            yield Finding(
+                tensor.fields["is_shape_tensor"],
+                f"{called(tensor)} is a shape tensor, which only TensorRT has",
+                "Drop is_shape_tensor.",
+                f"shape tensors are only supported for TensorRT platform for {model.config_name}",
+                tensor.item,
+            )
+
+
+@rule("non-linear-format-not-tensorrt", Severity.ERROR, "input", "output")
+def non_linear(model: Model) -> Iterator[Finding]:
+    """Only a TensorRT plan has tensors of a non-linear format.
+
+    Why:
+        is_non_linear_format_io names memory layouts of TensorRT; Triton refuses it for every other platform.
+    Source:
+        core, src/model_config_utils.cc, ValidateNonLinearFormatIO
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP16 dims: [ 4, 4, 4 ] is_non_linear_format_io: true }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:59: error: input "IN" has a non-linear format, which only TensorRT has [non-linear-format-not-tensorrt]
+          Drop is_non_linear_format_io.
+    Server says:
+        Non-linear IO format is only supported for the TensorRT platform for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP16 dims: [ 4, 4, 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor in model.tensors:
+        if tensor.flag("is_non_linear_format_io") and model.inferred.platform != PLAN:
+            yield Finding(
+                tensor.fields["is_non_linear_format_io"],
+                f"{called(tensor)} has a non-linear format, which only TensorRT has",
+                "Drop is_non_linear_format_io.",
+                f"Non-linear IO format is only supported for the TensorRT platform for {model.config_name}",
+                tensor.item,
+            )
+
+
+@rule("non-linear-format-needs-3-dims", Severity.ERROR, "input", "output")
+def non_linear_needs_3_dims(model: Model) -> Iterator[Finding]:
+    """A tensor of a non-linear format has three dims.
+
+    Why:
+        TensorRT's non-linear layouts are those of images; Triton refuses another number of dims.
+    Source:
+        core, src/model_config_utils.cc, ValidateNonLinearFormatIO
+    Bad:
+        -- resnet/config.pbtxt --
+        platform: "tensorrt_plan"
+        input { name: "IN" data_type: TYPE_FP16 dims: [ 4 ] is_non_linear_format_io: true }
+        output { name: "OUT" data_type: TYPE_FP16 dims: [ 4 ] }
+        -- resnet/1/model.plan --
+    Says:
+        resnet/config.pbtxt:2:41: error: input "IN" has a non-linear format and 1 dims, not 3 [non-linear-format-needs-3-dims]
+          Write the image's three dims, the batch is max_batch_size; or drop is_non_linear_format_io.
+    Server says:
+        Non-linear IO format input requires 3 dims for resnet
+    Good:
+        -- resnet/config.pbtxt --
+        platform: "tensorrt_plan"
+        input { name: "IN" data_type: TYPE_FP16 dims: [ 3, 8, 8 ] is_non_linear_format_io: true }
+        output { name: "OUT" data_type: TYPE_FP16 dims: [ 4 ] }
+        -- resnet/1/model.plan --
+    """
+    for tensor in model.tensors:
+        if tensor.flag("is_non_linear_format_io") and model.inferred.platform == PLAN:
+            count = len(tensor.dims)
+            if count and count != IMAGE_RANK:
+                yield Finding(
+                    tensor.node.get("dims"),
+                    f"{called(tensor)} has a non-linear format and {count} dims, not 3",
+                    "Write the image's three dims, the batch is max_batch_size; or drop is_non_linear_format_io.",
+                    f"Non-linear IO format {tensor.kind} requires 3 dims for {model.config_name}",
+                    tensor.item,
+                )

@@ -1,0 +1,250 @@
+"""Inputs and outputs: their names, types and dims.
+
+With auto-complete on the server checks them once the backend has completed the config, else when it reads the config.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.repository.tensors import Tensor
+from tritonrepo.rules.fields.completion import may_complete_tensors
+from tritonrepo.rules.registry import Finding, rule
+
+INT64_MAX = (1 << 63) - 1
+CHECKED_COUNTS = (2, 67)
+"""Since when the server looks for element counts that no int64 holds."""
+
+
+def called(tensor: Tensor) -> str:
+    """Give how messages call a tensor."""
+    return f'{tensor.kind} "{tensor.name}"' if tensor.name else f"an {tensor.kind} without name"
+
+
+def reason(tensor: Tensor, model: Model, text: str) -> str:
+    """Give the server's sentence on a tensor."""
+    return f"model {tensor.kind} '{tensor.name}' {text} for {model.config_name}"
+
+
+@rule("io-name-missing", Severity.ERROR, "input", "output")
+def name_missing(model: Model) -> Iterator[Finding]:
+    """Every input and output has a name.
+
+    Why:
+        Requests and the backend find a tensor by its name, so Triton refuses a config with a nameless one.
+    Source:
+        core, src/model_config_utils.cc, ValidateIOShape
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:7: error: this input has no name [io-name-missing]
+          Write name: with the tensor's name as the model has it.
+    Server says:
+        model input must specify 'name' for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor in model.tensors:
+        if not tensor.name:
+            yield Finding(
+                tensor.node,
+                f"this {tensor.kind} has no name",
+                "Write name: with the tensor's name as the model has it.",
+                f"model {tensor.kind} must specify 'name' for {model.config_name}",
+                tensor.item,
+            )
+
+
+@rule("io-data-type-missing", Severity.ERROR, "input", "output")
+def data_type_missing(model: Model) -> Iterator[Finding]:
+    """Every input and output has a data_type.
+
+    Why:
+        Triton checks each request against it and refuses a config without. With auto-complete on some backends fill
+        it in: where one may, nothing is said.
+    Source:
+        core, src/model_config_utils.cc, ValidateIOShape
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:3:8: error: output "OUT" has no data_type [io-data-type-missing]
+          Write data_type: TYPE_FP32, or what the model has.
+    Server says:
+        model output 'OUT' must specify 'data_type' for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor in model.tensors:
+        if tensor.name and tensor.data_type in {"", "TYPE_INVALID"} and not may_complete_tensors(model):
+            written = tensor.fields.get("data_type")
+            yield Finding(
+                written.value if written is not None else tensor.node,
+                f"{called(tensor)} has no data_type" if written is None else f"{called(tensor)} has TYPE_INVALID",
+                "Write data_type: TYPE_FP32, or what the model has.",
+                reason(tensor, model, "must specify 'data_type'"),
+                tensor.item,
+            )
+
+
+@rule("io-dims-missing", Severity.ERROR, "input", "output")
+def dims_missing(model: Model) -> Iterator[Finding]:
+    """Every input and output has dims.
+
+    Why:
+        Triton checks each request against them and refuses a config without. With auto-complete on some backends fill
+        them in: where one may, nothing is said.
+    Source:
+        core, src/model_config_utils.cc, ValidateIOShape
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:3:41: error: input "IN" has no dims [io-dims-missing]
+          Write dims: [ 4 ], or [ -1 ] for any size; a single value is [ 1 ].
+    Server says:
+        model input 'IN' must specify 'dims' for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ ] } }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor in model.tensors:
+        if tensor.name and not tensor.dims and not may_complete_tensors(model):
+            yield Finding(
+                tensor.node.get("dims") or tensor.node,
+                f"{called(tensor)} has no dims",
+                "Write dims: [ 4 ], or [ -1 ] for any size; a single value is [ 1 ].",
+                reason(tensor, model, "must specify 'dims'"),
+                tensor.item,
+            )
+
+
+@rule("io-dim-invalid", Severity.ERROR, "input", "output")
+def dim_invalid(model: Model) -> Iterator[Finding]:
+    """A dimension is at least 1, or -1 for any size.
+
+    Why:
+        A tensor with a dimension of 0 holds nothing, and other negative numbers mean nothing: Triton refuses both.
+    Source:
+        core, src/model_config_utils.cc, ValidateIOShape
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 3, 0 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:52: error: input "IN" has the dimension 0 [io-dim-invalid]
+          Write its size, 1 or more, or -1 where any size will do.
+    Server says:
+        model input 'IN' dimension must be integer >= 1, or -1 to indicate a variable-size dimension for scorer
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 3, -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    for tensor in model.tensors:
+        if tensor.dims and min(tensor.dims) < 1:
+            for dim in tensor.node.scalars("dims"):
+                if isinstance(dim.data, int) and dim.data < 1 and dim.data != -1:
+                    yield Finding(
+                        dim,
+                        f"{called(tensor)} has the dimension {dim.data}",
+                        "Write its size, 1 or more, or -1 where any size will do.",
+                        reason(
+                            tensor, model, "dimension must be integer >= 1, or -1 to indicate a variable-size dimension"
+                        ),
+                        tensor.item,
+                    )
+
+
+@rule("dims-overflow", Severity.ERROR, "input", "output")
+def dims_overflow(model: Model) -> Iterator[Finding]:
+    """The number of a tensor's elements fits a signed 64-bit integer.
+
+    Why:
+        Triton counts elements in one. Since 26.03 it refuses a shape whose count does not fit, before that the count
+        went wrong silently.
+    Source:
+        core, src/model_config_utils.h, GetElementCount; src/backend_model.cc, SetConfiguredScheduler
+    Run with:
+        --release 26.03
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4294967296, 4294967296 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:2:41: error: input "IN" has more elements than 9223372036854775807 [dims-overflow]
+          Write the dimensions that requests really have, or -1.
+    Server says:
+        element count for tensor 'IN' exceeds maximum size of 9223372036854775807
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1, 4294967296 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    if model.target.version < CHECKED_COUNTS:
+        return
+    for tensor in model.tensors:
+        reshape = tensor.reshape
+        if reshape is not None:
+            lists = [("dims", tensor.dims, tensor.node), ("reshape", reshape.numbers("shape"), reshape)]
+        elif tensor.kind == "input" and not model.is_ensemble:
+            lists = [("dims", tensor.dims, tensor.node)]
+        else:
+            continue
+        for what, dims, node in lists:
+            if overflows(dims):
+                name = f"{tensor.name} {what}" if reshape is not None else tensor.name
+                text = f"element count for tensor '{name}' exceeds maximum size of {INT64_MAX}"
+                yield Finding(
+                    node.get("dims" if node is tensor.node else "shape"),
+                    f"{called(tensor)} has more elements than {INT64_MAX}",
+                    "Write the dimensions that requests really have, or -1.",
+                    f"{text} for {model.config_name}" if reshape is not None else text,
+                    tensor.item,
+                )
+                break
+
+
+def overflows(dims: Sequence[int]) -> bool:
+    """Tell whether the product outgrows an int64 before a -1 ends the counting."""
+    count = 1
+    for dim in dims:
+        if dim < 1:
+            return False
+        count *= dim
+        if count > INT64_MAX:
+            return True
+    return False

@@ -1,0 +1,20 @@
+"""Faults of a config's text, which the reader finds: one rule for each kind of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Span
+from tritonrepo.repository import Model
+from tritonrepo.repository.model import CONFIG
+from tritonrepo.rules.registry import Finding
+
+
+def of_text(model: Model, rule: str) -> Iterator[Finding]:
+    """Give the faults of one rule; the one at which the server stops is the first item."""
+    if model.parsed is None:
+        return
+    for number, fault in enumerate(model.parsed.faults, start=1):
+        if fault.rule == rule:
+            at = Span(f"{model.name}/{CONFIG}", fault.line, fault.column)
+            yield Finding(at, fault.message, fault.hint, fault.server, 0 if fault.server else number)

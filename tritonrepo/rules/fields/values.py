@@ -1,0 +1,242 @@
+"""Values that the reader takes, and that mean nothing to the server, or not what was meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Field, Message, Scalar
+from tritonrepo.pbtxt.nodes import walk
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+
+ENUM_NUMBER = re.compile(rb"\b(?:data_type|kind|format|priority|timeout_action)\s*:\s*(?:-\s*)?[0-9]")
+"""Most configs have no number where an enum's name is due: those are not walked through."""
+
+REFUSED = frozenset(
+    {
+        "inference.ModelInstanceGroup",
+        "inference.BatchInput",
+        "inference.BatchOutput",
+        "inference.ModelWarmup.Input",
+        "inference.ModelSequenceBatching.Control",
+        "inference.ModelSequenceBatching.InitialState",
+    }
+)
+"""Messages in which the server refuses such a number; other rules say so."""
+
+MAPS = ("parameters", "metric_tags", "cc_model_filenames", "model_warmup", "ensemble_scheduling", "dynamic_batching")
+
+
+@rule("enum-number-unknown", Severity.WARNING)
+def enum_number(model: Model) -> Iterator[Finding]:
+    """A number in the place of an enum's name is one that the enum has.
+
+    Why:
+        The text format takes any. data_type: 99 loads, and then every request is refused.
+    Source:
+        protobuf v21, src/google/protobuf/text_format.cc, ConsumeFieldValue; core, src/infer_request.cc, Normalize
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: 99 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:3:31: warning: data_type 99 means nothing [enum-number-unknown]
+          Write the name of a value.
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: 11 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    if model.parsed is None or not ENUM_NUMBER.search(model.config.source.text):
+        return
+    for message in walk(model.config):
+        if message.kind.name not in REFUSED:
+            for field in message.fields:
+                yield from _unknown_numbers(field)
+
+
+def _unknown_numbers(field: Field) -> Iterator[Finding]:
+    if field.spec.enum is None:
+        return
+    for value in field.values:
+        if isinstance(value, Scalar) and str(value.data) not in field.spec.enum.numbers:
+            yield Finding(value, f"{field.name} {value.data} means nothing", "Write the name of a value.")
+
+
+@rule("non-utf8-string", Severity.WARNING)
+def non_utf8(model: Model) -> Iterator[Finding]:
+    r"""Texts are UTF-8.
+
+    Why:
+        Triton takes any bytes, but names in requests and answers are UTF-8: nobody can name such a tensor over HTTP.
+    Source:
+        protobuf v21, src/google/protobuf/text_format.cc (strings are not looked at)
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN\xff" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:3:15: warning: this text is not UTF-8 [non-utf8-string]
+          Save the file as UTF-8, and write letters instead of escapes.
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "INÄ" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- scorer/1/weights --
+    """
+    if model.parsed is None:
+        return
+    text = model.config.source.text
+    if text.isascii() and b"\\" not in text:
+        return
+    for message in walk(model.config):
+        for field in message.fields:
+            for value in field.values:
+                if isinstance(value, Scalar) and isinstance(value.data, str) and not _is_utf8(value.data):
+                    yield Finding(
+                        value,
+                        "this text is not UTF-8",
+                        "Save the file as UTF-8, and write letters instead of escapes.",
+                    )
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+@rule("map-key-twice", Severity.WARNING, *MAPS, "optimization", "model_repository_agents")
+def key_twice(model: Model) -> Iterator[Finding]:
+    """A map has each key once.
+
+    Why:
+        The last entry wins silently, and what the others say is lost.
+    Source:
+        protobuf v21, src/google/protobuf/text_format.cc and map_field.h (a map's entry replaces the one before)
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        parameters { key: "mode" value { string_value: "fast" } }
+        parameters { key: "mode" value { string_value: "exact" } }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:5:12: warning: parameters has the key "mode" again at line 6, which wins [map-key-twice]
+          Drop one of the two.
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        parameters { key: "mode" value { string_value: "exact" } }
+        -- scorer/1/weights --
+    """
+    for message in walk(model.config):
+        last: dict[tuple[str, object], Message] = {}
+        for name, entry in _entries(message):
+            key = _key(entry)
+            before = last.get((name, key))
+            if before is not None:
+                yield Finding(
+                    before,
+                    f'{name} has the key "{key}" again at line {entry.line}, which wins',
+                    "Drop one of the two.",
+                )
+            last[name, key] = entry
+
+
+def _entries(message: Message) -> Iterator[tuple[str, Message]]:
+    """Give the entries of a message's maps, with the map's name."""
+    for field in message.fields:
+        if field.spec.message is not None and field.spec.message.is_entry:
+            for value in field.values:
+                if isinstance(value, Message):
+                    yield field.name, value
+
+
+def _key(entry: Message) -> object:
+    key = entry.data("key")
+    if key is None:
+        return "" if entry.kind.fields["key"].type == "string" else 0
+    return key
+
+
+@rule("parameter-empty-key", Severity.WARNING, "parameters", "metric_tags")
+def empty_key(model: Model) -> Iterator[Finding]:
+    """A parameter and a metric tag has a key.
+
+    Why:
+        Without one it is stored under the empty key, where nothing looks for it.
+    Source:
+        common, protobuf/model_config.proto, ModelConfig.parameters
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        parameters { value { string_value: "fast" } }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:5:12: warning: this entry of parameters has no key [parameter-empty-key]
+          Write key: with the parameter's name.
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        parameters { key: "mode" value { string_value: "fast" } }
+        -- scorer/1/weights --
+    """
+    for name in ("parameters", "metric_tags"):
+        for entry in model.config.entries(name):
+            if not entry.text("key"):
+                yield Finding(entry, f"this entry of {name} has no key", "Write key: with the parameter's name.")
+
+
+@rule("config-empty", Severity.INFO)
+def config_empty(model: Model) -> Iterator[Finding]:
+    """An empty config.pbtxt counts as a config.
+
+    Why:
+        Backend, inputs and outputs are then inferred from the files as without one.
+    Source:
+        core, src/model_config_utils.cc, GetNormalizedModelConfig
+    Bad:
+        -- tokenizer/config.pbtxt --
+        # to be written
+        -- tokenizer/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+    Says:
+        tokenizer/config.pbtxt: info: this config is empty [config-empty]
+          Write backend, input and output, or delete the file.
+    Good:
+        -- tokenizer/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
+        -- tokenizer/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return []
+    """
+    if model.parsed is not None and not model.config.fields:
+        yield Finding(None, "this config is empty", "Write backend, input and output, or delete the file.")

@@ -1,0 +1,273 @@
+"""The data of warmup samples: shapes that are known, and bytes that are there.
+
+Source of all: core, src/backend_model_instance.cc, GenerateWarmupData.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from math import prod
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Severity, State
+from tritonrepo.pbtxt import Scalar
+from tritonrepo.repository import Model
+from tritonrepo.rules.fields.tensors import INT64_MAX
+from tritonrepo.rules.fields.warmup_samples import REQUEST, SIZES, Given, samples
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.tree import Directory, Entry, File
+
+FOLDER = "warmup"
+
+
+class Named(NamedTuple):
+    """A file that a sample names: the sample's position, the input, the written name, and what lies there."""
+
+    item: int
+    given: Given
+    written: Scalar
+    path: str
+    entry: Entry | None
+
+
+def _named(model: Model) -> Iterator[Named]:
+    """Give the files of all samples; those that lead out of the model's warmup directory are not followed."""
+    for sample in samples(model):
+        for given in sample.inputs.values():
+            if given.value is None or given.source != "input_data_file":
+                continue
+            written = given.value.scalars("input_data_file")[-1]
+            parts = [part for part in str(written.data).split("/") if part not in {"", "."}]
+            path = posixpath.join(FOLDER, *parts)
+            if ".." not in parts:
+                yield Named(sample.item, given, written, path, _entry(model, path))
+
+
+def _entry(model: Model, path: str) -> Entry | None:
+    """Give what is at a path; a directory with something in it, too."""
+    if path in model.entries or not any(other.startswith(f"{path}/") for other in model.entries):
+        return model.entries.get(path)
+    return Directory()
+
+
+@rule("warmup-variable-dim", Severity.ERROR, "model_warmup")
+def variable_dim(model: Model) -> Iterator[Finding]:
+    """A warmup input has fixed dims.
+
+    Why:
+        The server makes the data itself, so it must know its shape; the batch is not part of dims.
+    Source:
+        core, src/backend_model_instance.cc, GenerateWarmupData
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ -1 ] zero_data: true } } }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:5:98: error: warmup input "IN" has a dimension of any size [warmup-variable-dim]
+          Write the size of this sample.
+    Server says:
+        warmup setting expects all variable-size dimensions are specified for input 'IN'
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
+        -- scorer/1/weights --
+    """
+    for sample in samples(model):
+        for given in sample.inputs.values():
+            if given.value is not None and -1 in given.dims:
+                yield Finding(
+                    next(dim for dim in given.value.scalars("dims") if dim.data == -1),
+                    f'warmup input "{given.name}" has a dimension of any size',
+                    "Write the size of this sample.",
+                    f"warmup setting expects all variable-size dimensions are specified for input '{given.name}'",
+                    sample.item,
+                )
+
+
+@rule("warmup-no-data", Severity.ERROR, "model_warmup")
+def no_data(model: Model) -> Iterator[Finding]:
+    """A warmup input says what its data is.
+
+    Why:
+        Without zero_data, random_data or input_data_file the server does not know what to send, and refuses the model.
+    Source:
+        core, src/backend_model_instance.cc, GenerateWarmupData
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] } } }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:5:67: error: warmup input "IN" has no data [warmup-no-data]
+          Write zero_data: true, random_data: true, or input_data_file: with a file in warmup/.
+    Server says:
+        [request id: <id_unknown>] warmup setting expects input 'IN' to have input_data_type set
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
+        -- scorer/1/weights --
+    """
+    for sample in samples(model):
+        for given in sample.inputs.values():
+            if not given.source:
+                yield Finding(
+                    given.place,
+                    f'warmup input "{given.name}" has no data',
+                    "Write zero_data: true, random_data: true, or input_data_file: with a file in warmup/.",
+                    f"{REQUEST}warmup setting expects input '{given.name}' to have input_data_type set",
+                    sample.item,
+                )
+
+
+@rule("warmup-file-missing", Severity.ERROR, "model_warmup")
+def file_missing(model: Model) -> Iterator[Finding]:
+    """The file of a warmup input lies in the model's warmup directory.
+
+    Why:
+        It is looked for there, not in the version directory, and its absence refuses the model.
+    Source:
+        core, src/backend_model_instance.cc, GenerateWarmupData
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:5:119: error: there is no scorer/warmup/in [warmup-file-missing]
+          Put the file there.
+    Server says:
+        failed to open text file for read
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
+        -- scorer/1/weights --
+        -- scorer/warmup/in --
+        0123456789abcdef
+    """
+    for item, _, written, path, entry in _named(model):
+        if entry is None:
+            yield Finding(
+                written,
+                f"there is no {model.name}/{path}",
+                "Put the file there.",
+                "failed to open text file for read",
+                item,
+            )
+
+
+@rule("warmup-file-is-directory", Severity.ERROR, "model_warmup", state=State.CRASH)
+def file_is_directory(model: Model) -> Iterator[Finding]:
+    """The file of a warmup input is a file.
+
+    Why:
+        Where it is a directory, the whole server aborts, and every model is down.
+    Source:
+        core, src/backend_model_instance.cc, GenerateWarmupData
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
+        -- scorer/1/weights --
+        -- scorer/warmup/in/one --
+        0123456789abcdef
+    Says:
+        scorer/config.pbtxt:5:119: error: scorer/warmup/in is a directory, and the server would abort [warmup-file-is-directory]
+          Name the file in it.
+    Server says:
+        std::length_error
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in/one" } } }
+        -- scorer/1/weights --
+        -- scorer/warmup/in/one --
+        0123456789abcdef
+    """
+    for item, _, written, path, entry in _named(model):
+        if isinstance(entry, Directory):
+            yield Finding(
+                written,
+                f"{model.name}/{path} is a directory, and the server would abort",
+                "Name the file in it.",
+                "std::length_error",
+                item,
+            )
+
+
+@rule("warmup-file-too-short", Severity.ERROR, "model_warmup")
+def file_too_short(model: Model) -> Iterator[Finding]:
+    """The file of a warmup input has the bytes of its dims.
+
+    Why:
+        The server reads raw values: as many as dims say, each of its type's size. A longer file is accepted.
+    Source:
+        core, src/backend_model_instance.cc, GenerateWarmupData
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
+        -- scorer/1/weights --
+        -- scorer/warmup/in --
+        0123
+    Says:
+        scorer/config.pbtxt:5:119: error: scorer/warmup/in has 4 bytes, and [4] of TYPE_FP32 takes 16 [warmup-file-too-short]
+          Write the raw values of one request, without batch and header, or smaller dims.
+    Server says:
+        [request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly has 4 bytes
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
+        -- scorer/1/weights --
+        -- scorer/warmup/in --
+        0123456789abcdef
+    """
+    for item, given, written, path, entry in _named(model):
+        if not isinstance(entry, File) or given.data_type == "TYPE_STRING" or min(given.dims, default=0) < 0:
+            continue
+        expected = SIZES.get(given.data_type, 4) * prod(given.dims) if given.dims else 0
+        if entry.size < expected <= INT64_MAX:
+            yield Finding(
+                written,
+                f"{model.name}/{path} has {entry.size} bytes, and {given.dims} of {given.data_type or 'no type'}"
+                f" takes {expected}",
+                "Write the raw values of one request, without batch and header, or smaller dims.",
+                f"{REQUEST}warmup setting expects {expected} bytes, but the data provided from "
+                f"{written.data}only has {entry.size} bytes",
+                item,
+            )

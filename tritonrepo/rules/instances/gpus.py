@@ -1,0 +1,210 @@
+"""Which instance groups may name GPUs, and which GPUs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.rules.instances.groups import AUTO, CPU, GPU, MODEL, Group, groups, machine, reason, usable
+from tritonrepo.rules.registry import Finding, rule
+
+
+def named(group: Group, model: Model) -> Finding:
+    """Give the finding for a group that names GPUs and whose kind takes none."""
+    listed = ", ".join(str(gpu.data) for gpu in group.gpus)
+    drop = (
+        "Drop gpus: the model itself chooses its devices." if group.kind == MODEL else "Drop gpus, or write KIND_GPU."
+    )
+    words = reason(group, model, f"has kind {group.kind} but specifies one or more GPUs")
+    return Finding(group.gpus[0], f"gpus [ {listed} ] in a group of {group.written}", drop, words, group.item)
+
+
+@rule("kind-model-with-gpus", Severity.ERROR, "instance_group")
+def model_with_gpus(model: Model) -> Iterator[Finding]:
+    """A group of KIND_MODEL names no GPUs.
+
+    Why:
+        With KIND_MODEL the model or its backend decides where it runs.
+    Source:
+        core, src/model_config_utils.cc, ValidateInstanceGroup
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { kind: KIND_MODEL gpus: [ 0 ] }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:4:43: error: gpus [ 0 ] in a group of KIND_MODEL [kind-model-with-gpus]
+          Drop gpus: the model itself chooses its devices.
+    Server says:
+        instance group embedder_0 of model embedder has kind KIND_MODEL but specifies one or more GPUs
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { kind: KIND_MODEL }
+        -- embedder/1/weights --
+    """
+    for group in groups(model):
+        if group.kind == MODEL and group.gpus:
+            yield named(group, model)
+
+
+@rule("kind-cpu-with-gpus", Severity.ERROR, "instance_group")
+def cpu_with_gpus(model: Model) -> Iterator[Finding]:
+    """A group of KIND_CPU names no GPUs.
+
+    Why:
+        Its instances run on the CPU.
+    Source:
+        core, src/model_config_utils.cc, ValidateInstanceGroup
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { kind: KIND_CPU gpus: [ 0 ] }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:4:41: error: gpus [ 0 ] in a group of KIND_CPU [kind-cpu-with-gpus]
+          Drop gpus, or write KIND_GPU.
+    Server says:
+        instance group embedder_0 of model embedder has kind KIND_CPU but specifies one or more GPUs
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { kind: KIND_CPU }
+        -- embedder/1/weights --
+    """
+    for group in groups(model):
+        if group.written == CPU and group.gpus:
+            yield named(group, model)
+
+
+@rule("kind-auto-gpus-not-usable", Severity.ERROR, "instance_group")
+def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
+    """A group without kind, or of KIND_AUTO, names only GPUs that the machine has.
+
+    Why:
+        If one of them is not there the group becomes one of KIND_CPU, keeps its gpus, and is refused for them, although
+        nobody wrote KIND_CPU. What the documentation promises, to fall back to the CPU, needs a group without gpus.
+    Source:
+        core, src/model_config_utils.cc, NormalizeInstanceGroup, ValidateInstanceGroup
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { gpus: [ 0 ] }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:4:26: error: GPU 0 on a machine without GPU: the group becomes KIND_CPU, which takes no gpus [kind-auto-gpus-not-usable]
+          Drop gpus: the server then takes all GPUs that there are, or the CPU. --gpus says how many there are.
+    Server says:
+        instance group embedder_0 of model embedder has kind KIND_CPU but specifies one or more GPUs
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { count: 1 }
+        -- embedder/1/weights --
+    """
+    for group in groups(model):
+        if group.written != AUTO or group.kind != CPU or not group.gpus:
+            continue
+        missing = next((gpu for gpu in group.gpus if not usable(gpu, model)), group.gpus[0])
+        yield Finding(
+            missing,
+            f"GPU {missing.data} on {machine(model)}: the group becomes KIND_CPU, which takes no gpus",
+            "Drop gpus: the server then takes all GPUs that there are, or the CPU. --gpus says how many there are.",
+            reason(group, model, f"has kind {CPU} but specifies one or more GPUs"),
+            group.item,
+        )
+
+
+@rule("kind-gpu-no-gpu", Severity.ERROR, "instance_group")
+def no_gpu(model: Model) -> Iterator[Finding]:
+    """A group of KIND_GPU needs a machine with a GPU.
+
+    Why:
+        There is no fall-back: the model is refused. With KIND_AUTO, or without kind, it runs on GPUs where there are
+        some and on the CPU elsewhere.
+    Source:
+        core, src/model_config_utils.cc, ValidateInstanceGroup
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { kind: KIND_GPU }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:4:24: error: KIND_GPU on a machine without GPU [kind-gpu-no-gpu]
+          Write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are.
+    Server says:
+        instance group embedder_0 of model embedder has kind KIND_GPU but no GPUs are available
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { kind: KIND_AUTO }
+        -- embedder/1/weights --
+    """
+    for group in groups(model):
+        if group.kind == GPU and not group.gpus and not model.target.gpus:
+            yield Finding(
+                group.at_kind,
+                "KIND_GPU on a machine without GPU",
+                "Write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are.",
+                reason(group, model, f"has kind {GPU} but no GPUs are available"),
+                group.item,
+            )
+
+
+@rule("kind-gpu-bad-id", Severity.ERROR, "instance_group")
+def bad_id(model: Model) -> Iterator[Finding]:
+    """A group of KIND_GPU names GPUs that the machine has.
+
+    Why:
+        GPUs count from 0. One that is not there, or too old for the server, refuses the model.
+    Source:
+        core, src/model_config_utils.cc, ValidateInstanceGroup
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { kind: KIND_GPU gpus: [ 0 ] }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:4:41: error: GPU 0 on a machine without GPU [kind-gpu-bad-id]
+          Write the number of a GPU that is there; --gpus says how many there are.
+    Server says:
+        instance group embedder_0 of model embedder specifies invalid or unsupported gpu id 0. GPUs with at least the minimum required CUDA compute compatibility of 6.000000 are:
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        instance_group { kind: KIND_CPU }
+        -- embedder/1/weights --
+    """
+    have = ", ".join(map(str, range(model.target.gpus)))
+    for group in groups(model):
+        for gpu in group.gpus if group.kind == GPU else ():
+            if not usable(gpu, model):
+                words = f"specifies invalid or unsupported gpu id {gpu.data}. GPUs with at least the minimum required"
+                yield Finding(
+                    gpu,
+                    f"GPU {gpu.data} on {machine(model)}",
+                    "Write the number of a GPU that is there; --gpus says how many there are.",
+                    reason(group, model, f"{words} CUDA compute compatibility of 6.000000 are: {have}"),
+                    group.item,
+                )

@@ -1,0 +1,143 @@
+"""Run the rules over a repository: diagnostics by place, and a verdict for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
+from tritonrepo.repository.model import Model, Repository
+from tritonrepo.rules.order import places
+from tritonrepo.rules.registry import RULES, Finding, Rule, Scope
+
+POLLING = frozenset({"parse", "poll"})
+
+
+class Judged(NamedTuple):
+    """Everything found, sorted by place, and one verdict a model, sorted by name."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+class Found(NamedTuple):
+    """A finding with its rule."""
+
+    rule: Rule
+    finding: Finding
+
+
+def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True) -> Judged:
+    """Judge every model; `shown` picks the rules whose diagnostics are given, verdicts come from all of them.
+
+    A model is judged after those that its steps and calls name, since a refused step refuses its ensembles.
+    """
+    whole = [Found(rule, finding) for rule in _rules(Scope.REPOSITORY) for finding in rule.check(repository)]
+    found = {name: list(_model(model)) for name, model in repository.models.items()}
+    repository.unpolled |= {name for name, each in found.items() if each and _unpolled(repository.models[name], each)}
+    for name in _callees_first(repository):
+        model = repository.models[name]
+        found[name] += _graph(model, repository)
+        repository.verdicts[name] = _verdict(model, [*whole, *found[name]])
+    _take_down(repository)
+    diagnostics = [_diagnostic(each, None) for each in whole if shown(each.rule)]
+    for name, each in found.items():
+        model = repository.models[name]
+        diagnostics += [_diagnostic(one, model) for one in each if not one.finding.quiet and shown(one.rule)]
+    diagnostics.sort(key=lambda d: (d.at, d.rule, d.message))
+    return Judged(tuple(diagnostics), tuple(repository.verdicts[name] for name in sorted(repository.models)))
+
+
+@cache
+def _rules(scope: Scope, *, after_faults: bool | None = None) -> tuple[Rule, ...]:
+    rules = [rule for rule in RULES.values() if rule.scope is scope]
+    return tuple(rule for rule in rules if after_faults is None or rule.after_faults is after_faults)
+
+
+def _model(model: Model) -> Iterator[Found]:
+    """Run the rules of one model; where its config is not known only those that do not need it."""
+    fields = model.fields
+    for rule in _rules(Scope.MODEL, after_faults=True) if model.unknown else _rules(Scope.MODEL):
+        if not rule.when or rule.when & fields:
+            for finding in rule.check(model):
+                yield Found(rule, finding)
+
+
+def _graph(model: Model, repository: Repository) -> Iterator[Found]:
+    if model.unknown:
+        return
+    fields = model.fields
+    for rule in _rules(Scope.GRAPH):
+        if not rule.when or rule.when & fields:
+            for finding in rule.check(model, repository):
+                yield Found(rule, finding)
+
+
+def _unpolled(model: Model, found: list[Found]) -> bool:
+    """Tell whether the server refuses the model as it reads its config; with auto-complete off I/O is checked then."""
+    verdict = _verdict(model, found)
+    return verdict.stage in POLLING or (verdict.stage == "io" and not model.target.auto_complete)
+
+
+def _take_down(repository: Repository) -> None:
+    """Give the verdict of a model that ends the server to all that would be ready: they are not served either."""
+    crash = next((verdict for verdict in repository.verdicts.values() if verdict.verdict is State.CRASH), None)
+    for name, verdict in repository.verdicts.items() if crash is not None else ():
+        if crash is not None and verdict.verdict is State.READY:
+            repository.verdicts[name] = replace(crash, model=name)
+
+
+def _callees_first(repository: Repository) -> Iterator[str]:
+    """Give the models so that each comes after those it calls; members of a cycle come in byte order."""
+    done: set[str] = set()
+    for name in repository.models:
+        stack = [(name, iter(calls(repository.models[name])))]
+        seen = {name}
+        while stack and name not in done:
+            current, rest = stack[-1]
+            callee = next((c for c in rest if c in repository.models and c not in done and c not in seen), None)
+            if callee is None:
+                stack.pop()
+                if current not in done:
+                    done.add(current)
+                    yield current
+            else:
+                seen.add(callee)
+                stack.append((callee, iter(calls(repository.models[callee]))))
+
+
+def calls(model: Model) -> Collection[str]:
+    """Give the names of the models that an ensemble's steps and a Python model's calls.json name."""
+    if "ensemble_scheduling" not in model.fields:
+        return [call.model for call in model.calls]
+    scheduling = model.config.message("ensemble_scheduling")
+    return [step.text("model_name") for step in scheduling.messages("step")] if scheduling is not None else ()
+
+
+def _verdict(model: Model, found: list[Found]) -> Verdict:
+    """Give the verdict of the first error in the server's own order."""
+    order = places(auto_complete=model.target.auto_complete)
+    errors = [each for each in found if each.rule.severity is Severity.ERROR]
+    if not errors:
+        return Verdict(model.name, State.READY)
+
+    def key(each: Found) -> tuple[int, int, int, int]:
+        _, step, within = order[each.rule.name]
+        at = each.finding.at
+        return step, each.finding.item, within, getattr(at, "start", 0)
+
+    first = min(errors, key=key)
+    stage = order[first.rule.name][0]
+    return Verdict(model.name, first.rule.state, first.rule.name, stage, first.finding.reason)
+
+
+def _diagnostic(each: Found, model: Model | None) -> Diagnostic:
+    rule, finding = each
+    at = finding.at
+    if not isinstance(at, Span):
+        assert model is not None  # noqa: S101  a rule of the repository gives a Span
+        at = model.at(at)
+    name = model.name if model is not None else ""
+    return Diagnostic(rule.name, rule.severity, at, finding.message, finding.hint, name, finding.reason)

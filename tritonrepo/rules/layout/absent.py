@@ -1,0 +1,125 @@
+"""Version directories that are not there, or have nothing in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.rules.layout import signs
+from tritonrepo.rules.layout.numbers import VERSIONISH
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.tree import Directory, is_directory
+
+
+@rule("no-version-available", Severity.ERROR)
+def no_version(model: Model) -> Iterator[Finding]:
+    """A model has a version directory: one whose name is a number.
+
+    Why:
+        Triton serves versions, and refuses a model without any.
+    Source:
+        core, src/model_repository_manager/model_lifecycle.cc, AsyncLoad
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/v1/weights --
+    Says:
+        ranker: error: there is no version directory [no-version-available]
+          v1 is none to the server: rename it to 1.
+    Server says:
+        at least one version must be available under the version policy of model 'ranker'
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    if model.versions.found or model.versions.overflow or model.is_ensemble or model.served:
+        return
+    if signs.misplaced(model) or signs.is_stray(model) or signs.no_backend(model):
+        return
+    yield Finding("", "there is no version directory", _advice(model), signs.NO_VERSION.format(model.name))
+
+
+def _advice(model: Model) -> str:
+    meant = [name for name in model.versions.no_number if VERSIONISH.fullmatch(name)]
+    if meant or model.versions.leading_zero:
+        return f"{(meant or model.versions.leading_zero)[0]} is none to the server: rename it to 1."
+    numbers = [name for name, entry in model.children.items() if name.isdecimal() and not is_directory(entry)]
+    if numbers:
+        return f"{numbers[0]} is a file: make it a directory, with the model's files in it."
+    return "Make a directory 1, and put the model's files into it."
+
+
+@rule("model-files-not-in-version-directory", Severity.ERROR)
+def not_in_version_directory(model: Model) -> Iterator[Finding]:
+    """A model's files lie in a version directory.
+
+    Why:
+        Beside config.pbtxt they are not looked for, and without a version directory Triton refuses the model.
+    Source:
+        core, src/model_repository_manager/model_lifecycle.cc, VersionsToLoad
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/model.py: error: model.py lies in no version directory, and there is none [model-files-not-in-version-directory]
+          Move it to ranker/1/model.py.
+    Server says:
+        at least one version must be available under the version policy of model 'ranker'
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    if model.versions.found:
+        return
+    if name := signs.misplaced(model):
+        reason = (signs.NO_BACKEND if signs.no_backend(model) else signs.NO_VERSION).format(model.name)
+        message = f"{name} lies in no version directory, and there is none"
+        yield Finding(name, message, f"Move it to {model.name}/1/{name}.", reason)
+
+
+@rule("empty-version-directory", Severity.INFO)
+def empty_version(model: Model) -> Iterator[Finding]:
+    """A version directory has files in it, except an ensemble's.
+
+    Why:
+        A backend that reads files finds none. An ensemble needs no more than the directory, which git does not keep
+        without a file in it.
+    Source:
+        core, src/model_repository_manager/model_lifecycle.cc, VersionsToLoad
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/ --
+    Says:
+        ranker/1: info: version 1 has no files [empty-version-directory]
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    for number in model.served:
+        name = model.versions.found.get(number, "")
+        if isinstance(model.children.get(name), Directory) and not model.is_ensemble:
+            yield Finding(name, f"version {number} has no files")

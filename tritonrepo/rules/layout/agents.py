@@ -1,0 +1,86 @@
+"""model_repository_agents: libraries that see a model's files before the server does.
+
+Source of all: core, src/model_repository_manager/model_repository_manager.cc, CreateAgentModelListWithLoadAction;
+src/repo_agent.cc, CreateAgent; server, build.py (what the containers hold).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity, State
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+
+INSTALLED = frozenset({"checksum"})
+"""The agents that NVIDIA's containers have."""
+
+
+@rule("repository-agents-empty", Severity.ERROR, "model_repository_agents", state=State.CRASH)
+def empty(model: Model) -> Iterator[Finding]:
+    """Where there is model_repository_agents, it names an agent.
+
+    Why:
+        An empty one ends the whole server, and no other model is served either.
+    Source:
+        core, src/model_repository_manager/model_repository_manager.cc, InitializeModelInfo; seen on 24.10
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        model_repository_agents { }
+        -- ranker/1/weights --
+    Says:
+        ranker/config.pbtxt:4:25: error: model_repository_agents names no agent, which ends the whole server [repository-agents-empty]
+          Drop it.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    agents = model.config.message("model_repository_agents")
+    if agents is not None and not agents.messages("agents"):
+        message = "model_repository_agents names no agent, which ends the whole server"
+        yield Finding(agents, message, "Drop it.", "server ended: -11")
+
+
+@rule("repository-agent-missing", Severity.ERROR, "model_repository_agents")
+def missing(model: Model) -> Iterator[Finding]:
+    """The server has the agents that a model names.
+
+    Why:
+        It looks for libtritonrepoagent_NAME.so in its directory of agents, where NVIDIA's containers have checksum
+        alone, and refuses the model.
+    Source:
+        core, src/repo_agent.cc, CreateAgent; server, build.py
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        model_repository_agents { agents { name: "decrypt" } }
+        -- ranker/1/weights --
+    Says:
+        ranker/config.pbtxt:4:42: error: there is no agent "decrypt" in the images [repository-agent-missing]
+          They have checksum alone. Use an image that has it, and ignore this rule.
+    Server says:
+        unable to find 'libtritonrepoagent_decrypt.so' for repo agent 'decrypt', searched:
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    agents = model.config.message("model_repository_agents")
+    for item, agent in enumerate(agents.messages("agents") if agents is not None else ()):
+        name = agent.text("name")
+        if name not in INSTALLED:
+            at = next(iter(agent.scalars("name")), agent)
+            message = f'there is no agent "{name}" in the images'
+            hint = f"They have {', '.join(sorted(INSTALLED))} alone. Use an image that has it, and ignore this rule."
+            reason = f"unable to find 'libtritonrepoagent_{name}.so' for repo agent '{name}', searched:"
+            yield Finding(at, message, hint, reason, item)

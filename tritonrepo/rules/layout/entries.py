@@ -1,0 +1,128 @@
+"""Entries that cannot be read: links that lead nowhere or out of the repository, and what this user may not open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.repository.inference import GRAPHDEF, KINDS, SAVEDMODEL
+from tritonrepo.repository.model import CONFIG
+from tritonrepo.rules.layout import signs
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.tree import Link, Unreadable
+
+ORDER = (SAVEDMODEL, GRAPHDEF, *KINDS)
+"""The model files that tell the backend, as the core looks for them; of most it asks whether they are directories."""
+
+
+@rule("dangling-link-in-model-directory", Severity.ERROR, after_faults=True)
+def dangling_link(model: Model) -> Iterator[Finding]:
+    """No link in a model's directory leads to nothing.
+
+    Why:
+        Triton looks at every entry beside config.pbtxt, and at the file that names the backend where the config names
+        none; it refuses the model at the first link that it cannot follow.
+    Source:
+        core, src/model_config_utils.cc, AutoCompleteBackendFields; src/filesystem/implementations/local.h
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/labels.txt: a link to nothing --
+        -- ranker/1/weights --
+    Says:
+        ranker/labels.txt: error: "labels.txt" is a link to nothing [dangling-link-in-model-directory]
+          Mend the link, or remove it.
+    Server says:
+        failed to stat file ranker/labels.txt
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/labels.txt --
+        cat
+        -- ranker/1/weights --
+    """
+    for item, path in enumerate(path for path, entry in model.odd if entry is Unreadable.DANGLING):
+        strict = path == CONFIG and signs.refused_bare(model)
+        if (not strict and "/" not in path) or _is_looked_at(model, path):
+            message = f'"{path}" is a link to nothing'
+            yield Finding(
+                path, message, "Mend the link, or remove it.", f"failed to stat file {model.on_server(path)}", item
+            )
+
+
+def _is_looked_at(model: Model, path: str) -> bool:
+    """Tell whether the core asks what a model file is, to find the backend: only while it has found none."""
+    directory, _, name = path.partition("/")
+    kinds = [kind for kind in ORDER if kind.since <= model.target.version]
+    asked = any(kind.filename == name and (kind is SAVEDMODEL or not kind.directory) for kind in kinds)
+    if not asked or directory != model.directories[0]:
+        return False
+    if any(model.config.text(field) for field in ("backend", "platform", "default_model_filename")):
+        return False
+    names = [kind.filename for kind in kinds]
+    found = model.inferred.filename
+    return found not in names or names.index(name) <= names.index(found)
+
+
+@rule("unreadable-file-or-directory", Severity.WARNING, after_faults=True)
+def unreadable(model: Model) -> Iterator[Finding]:
+    """Everything in a repository can be read by the user that the server runs as.
+
+    Why:
+        Triton refuses a model whose config or directory it cannot open. What is closed to this user is not judged.
+    Source:
+        core, src/filesystem/implementations/local.h, ReadTextFile, GetDirectoryContents
+    Bad:
+        -- ranker/config.pbtxt: not readable by this user --
+        -- ranker/1/weights --
+    Says:
+        ranker/config.pbtxt: warning: "config.pbtxt" is not readable by this user: what the server makes of it is not known [unreadable-file-or-directory]
+          Make it readable.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    for path, entry in model.odd:
+        if entry in {Unreadable.FORBIDDEN, Unreadable.LOCKED} or (path == CONFIG and _is_device(entry)):
+            name = path or model.name
+            yield Finding(path, f'"{name}" is {entry}: what the server makes of it is not known', "Make it readable.")
+
+
+def _is_device(entry: object) -> bool:
+    return entry in {Unreadable.SOCKET, Unreadable.DEVICE}
+
+
+@rule("config-symbolic-link", Severity.INFO, after_faults=True)
+def leads_out(model: Model) -> Iterator[Finding]:
+    """A link to a directory outside the repository is followed by the server, and not looked into here.
+
+    Why:
+        The server follows it; what lies behind is not judged, and does not go along when the repository is copied.
+    Source:
+        core, src/filesystem/implementations/local.h, IsDirectory
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1: a link to /srv --
+    Says:
+        ranker/1: info: "1" leads to /srv, which is not looked into [config-symbolic-link]
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    for path, entry in model.odd:
+        if isinstance(entry, Link):
+            yield Finding(path, f'"{path or model.name}" leads to {entry.target}, which is not looked into', "")

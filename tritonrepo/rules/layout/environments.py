@@ -1,0 +1,71 @@
+"""EXECUTION_ENV_PATH: the Python environment that a model brings along."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.repository import Model
+from tritonrepo.rules.layout import signs
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.tree import Unreadable
+
+HERE = "$$TRITON_MODEL_DIRECTORY"
+PARAMETER = "EXECUTION_ENV_PATH"
+IN_PYTHON = frozenset({"python", "vllm"})
+
+
+@rule("execution-env-missing", Severity.ERROR, "parameters")
+def environment_missing(model: Model) -> Iterator[Finding]:
+    """The Python environment that EXECUTION_ENV_PATH names beside the config is there.
+
+    Why:
+        The Python backend unpacks it before it starts the model, and refuses the model without it. A path that does not
+        begin with $$TRITON_MODEL_DIRECTORY is one of the server's machine, and not looked for.
+    Source:
+        python_backend, src/pb_env.cc, EnvironmentManager::ExtractIfNotExtracted; seen on 24.10
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        parameters {
+          key: "EXECUTION_ENV_PATH"
+          value { string_value: "$$TRITON_MODEL_DIRECTORY/env.tar.gz" }
+        }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/config.pbtxt:6:25: error: there is no "env.tar.gz" in ranker/ [execution-env-missing]
+          Put the packed environment there.
+    Server says:
+        Failed to get the canonical path for ranker/env.tar.gz.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    value = model.config.mapping("parameters").get(PARAMETER)
+    if model.backend not in IN_PYTHON or not isinstance(value, Message):
+        return
+    written = value.text("string_value")
+    path = posixpath.normpath(f"./{written.removeprefix(HERE)}")
+    if written.startswith(f"{HERE}/") and not path.startswith("../") and not _is_there(model, path):
+        reason = f"Failed to get the canonical path for {model.on_server(written.removeprefix(HERE))}."
+        at = value.scalars("string_value")[-1]
+        yield Finding(at, f'there is no "{path}" in {model.name}/', "Put the packed environment there.", reason)
+
+
+def _is_there(model: Model, path: str) -> bool:
+    entry = model.entries.get(path, Unreadable.DANGLING)
+    below = any(each.startswith(f"{path}/") for each in model.entries)
+    return path == "." or below or entry is not Unreadable.DANGLING or signs.behind_closed(model, path)

@@ -1,0 +1,245 @@
+"""How the core tells a model's backend from its files, where the config names none.
+
+Source of all: core, src/model_config_utils.cc, AutoCompleteBackendFields; seen on 24.10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.repository.inference import GRAPHDEF, KINDS, SAVEDMODEL, Inferred, infer
+from tritonrepo.rules.layout import signs
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.tree import Entry, is_directory
+
+BY_FILE = {signs.VLLM: "vllm", "model.dali": "dali", "xgboost.json": "fil", "checkpoint.tl": "fil"}
+"""Model files of backends that the core does not tell by their files."""
+
+BY_EXTENSION = {"onnx": "onnxruntime", "plan": "tensorrt", "engine": "tensorrt", "pt": "pytorch", "py": "python"}
+
+
+def _within(model: Model, directory: str) -> Mapping[str, Entry | None]:
+    """Give the names directly in a subdirectory."""
+    below: dict[str, Entry | None] = {}
+    for path, entry in model.entries.items():
+        head, _, rest = path.partition("/")
+        if head == directory and rest:
+            name, slash, _ = rest.partition("/")
+            below[name] = None if slash else entry
+    return below
+
+
+def _told_by(model: Model, directory: str) -> Inferred:
+    """Give what the core would infer if this were the first subdirectory."""
+    return infer("", model.config, _within(model, directory), model.target, bare=model.parsed is None)
+
+
+def _hiding(model: Model) -> tuple[str, Inferred] | None:
+    """Give the version directory from which the core could tell the backend, if it looked there."""
+    for name in signs.hidden_versions(model):
+        told = _told_by(model, name)
+        if told.backend:
+            return name, told
+    return None
+
+
+def _is_version(model: Model, directory: str) -> bool:
+    return directory in model.versions.found.values() or directory in model.versions.collisions
+
+
+@rule("backend-not-inferable", Severity.ERROR)
+def not_inferable(model: Model) -> Iterator[Finding]:
+    """A config names its backend, or the first version directory has a file that tells it.
+
+    Why:
+        Where neither does, and the model's name does not end with the backend's after a dot, Triton refuses the model,
+        with auto-complete and without.
+    Source:
+        core, src/model_config_utils.cc, AutoCompleteBackendFields
+    Bad:
+        -- ranker/config.pbtxt --
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/ranker.onnx --
+    Says:
+        ranker/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]
+          Write backend: "onnxruntime" and default_model_filename: "ranker.onnx".
+    Server says:
+        Invalid model name: Could not determine backend for model 'ranker' with no backend in model configuration. Expected model name of the form 'model.<backend_name>'.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    if not signs.no_backend(model) or signs.misplaced(model) or signs.is_stray(model):
+        return
+    if _hiding(model) is None or _is_version(model, model.directories[0]):
+        message, hint = _reproach(model)
+        yield Finding(None, message, hint, signs.NO_BACKEND.format(model.name))
+
+
+def _reproach(model: Model) -> tuple[str, str]:
+    if other := signs.misnamed_config(model):
+        return f"{other} is not read, and no file tells the backend", f"Move it to {model.name}/config.pbtxt."
+    message = "no backend is named, and no file tells it"
+    if model.config.has("ensemble_scheduling"):
+        return message, 'Write platform: "ensemble".'
+    if hiding := _hiding(model):
+        name, told = hiding
+        first = model.directories[0]
+        message = f"no backend is named, and {first}, the first version in byte order, has no {told.filename}"
+        return message, f'Write backend: "{told.backend}", as {name}/{told.filename} has it.'
+    return message, _advice(model)
+
+
+def _advice(model: Model) -> str:
+    """Give the backend that the files of a version seem to want."""
+    names = [name for directory in model.versions.found.values() for name in _within(model, directory)]
+    for name in names:
+        if name in BY_FILE:
+            return f'Write backend: "{BY_FILE[name]}".'
+    for kind in KINDS:
+        if kind.filename in names:
+            return f'{kind.filename} is a directory: it does not count. Write backend: "{kind.backend}".'
+    for name in names:
+        if backend := BY_EXTENSION.get(name.rpartition(".")[2]):
+            return f'Write backend: "{backend}" and default_model_filename: "{name}".'
+    return 'Write backend: "…".'
+
+
+@rule("extra-directory-hides-model-file", Severity.ERROR)
+def extra_directory(model: Model) -> Iterator[Finding]:
+    """No other directory comes before the versions where the config names no backend.
+
+    Why:
+        Triton looks for the file that tells the backend in the first subdirectory in byte order, whatever it is: dots
+        and a leading 0 come before 1.
+    Source:
+        core, src/model_config_utils.cc, AutoCompleteBackendFields
+    Bad:
+        -- ranker/config.pbtxt --
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/.cache/state --
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/.cache: error: no backend is named, and .cache comes before 1, whose model.py would tell it [extra-directory-hides-model-file]
+          Write backend: "python", or remove .cache.
+    Server says:
+        Invalid model name: Could not determine backend for model 'ranker' with no backend in model configuration. Expected model name of the form 'model.<backend_name>'.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/.cache/state --
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    if not signs.no_backend(model) or not model.versions.found or _is_version(model, model.directories[0]):
+        return
+    if hiding := _hiding(model):
+        name, told = hiding
+        first = model.directories[0]
+        message = f"no backend is named, and {first} comes before {name}, whose {told.filename} would tell it"
+        hint = f'Write backend: "{told.backend}", or remove {first}.'
+        yield Finding(first, message, hint, signs.NO_BACKEND.format(model.name))
+
+
+@rule("inference-from-first-version-only", Severity.WARNING)
+def from_first_version(model: Model) -> Iterator[Finding]:
+    """The versions of a model without a named backend are of one kind.
+
+    Why:
+        The backend is told by the first version directory in byte order, 10 before 2, not by the one that is served.
+    Source:
+        core, src/model_config_utils.cc, AutoCompleteBackendFields
+    Bad:
+        -- ranker/config.pbtxt --
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.graphdef --
+        -- ranker/2/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/config.pbtxt: warning: 1 tells the backend "tensorflow", though 2 is served [inference-from-first-version-only]
+          Write backend: "python", as 2/model.py has it.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.graphdef --
+        -- ranker/2/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    if not model.inferred.filename or len(model.versions.found) == 1 or _names_backend(model):
+        return
+    first = model.directories[0] if model.directories else ""
+    if _told_by(model, first).backend != model.inferred.backend:
+        return
+    for name in (model.versions.found.get(number, first) for number in model.served):
+        told = _told_by(model, name) if name != first else model.inferred
+        if told.backend and told.backend != model.inferred.backend:
+            message = f'{first} tells the backend "{model.inferred.backend}", though {name} is served'
+            yield Finding(None, message, f'Write backend: "{told.backend}", as {name}/{told.filename} has it.')
+
+
+def _names_backend(model: Model) -> bool:
+    return not model.fields.isdisjoint({"backend", "platform", "default_model_filename"})
+
+
+@rule("known-model-file-wrong-type", Severity.WARNING)
+def wrong_type(model: Model) -> Iterator[Finding]:
+    """A file that tells the backend is a file, and model.savedmodel a directory.
+
+    Why:
+        Triton passes over a directory model.plan, model.pt or model.graphdef and takes the next that it knows.
+    Source:
+        core, src/model_config_utils.cc, AutoCompleteBackendFields
+    Bad:
+        -- ranker/config.pbtxt --
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.pt/weights --
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.pt: warning: model.pt is no file, so it does not tell the backend [known-model-file-wrong-type]
+          Write backend: "pytorch", or "python".
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.pt/weights --
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    if not model.inferred.filename or not model.directories or _names_backend(model):
+        return
+    first = _within(model, model.directories[0])
+    known = {kind.filename: kind for kind in (SAVEDMODEL, GRAPHDEF, *KINDS) if kind.since <= model.target.version}
+    for kind in known.values():
+        directory = kind is SAVEDMODEL
+        if kind.filename in first and not kind.directory and is_directory(first[kind.filename]) is not directory:
+            message = f"{kind.filename} is no {'directory' if directory else 'file'}, so it does not tell the backend"
+            hint = f'Write backend: "{kind.backend}", or "{model.inferred.backend}".'
+            yield Finding(f"{model.directories[0]}/{kind.filename}", message, hint)

@@ -1,0 +1,77 @@
+"""What the files of a model's directory say of it, where its config does not: shared by the rules of this family."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tritonrepo.repository import Model
+from tritonrepo.repository.inference import GRAPHDEF, KINDS, SAVEDMODEL
+from tritonrepo.repository.model import CONFIG
+from tritonrepo.tree import Directory, is_directory
+
+MISNAMED = re.compile(r"(config|.+\.pbtxt)(\..+)?", re.IGNORECASE)
+VLLM = "model.json"
+MODEL_FILES = frozenset({SAVEDMODEL.filename, GRAPHDEF.filename, *(kind.filename for kind in KINDS), VLLM})
+"""The files from which the core tells a backend, and vLLM's."""
+
+NO_VERSION = "at least one version must be available under the version policy of model '{}'"
+NO_BACKEND = (
+    "Invalid model name: Could not determine backend for model '{}' with no backend in model configuration. "
+    "Expected model name of the form 'model.<backend_name>'."
+)
+
+
+def refused_bare(model: Model) -> bool:
+    """Tell whether the server reads no config and wants one."""
+    return model.parsed is None and not model.hidden and not model.target.auto_complete
+
+
+def no_backend(model: Model) -> bool:
+    """Tell whether the core finds no backend; where the directory that it looks into is closed to us, it may."""
+    if any(model.inferred) or refused_bare(model) or model.hidden:
+        return False
+    return not model.directories or not closed(model, model.directories[0])
+
+
+def closed(model: Model, directory: str) -> bool:
+    """Tell whether there is a directory that cannot be looked into from here."""
+    entry = model.children.get(directory, Directory())
+    return is_directory(entry) and entry is not None and not isinstance(entry, Directory)
+
+
+def behind_closed(model: Model, path: str) -> bool:
+    """Tell whether a path leads through something that cannot be looked into from here."""
+    return any(path.startswith(f"{each}/") for each, entry in model.odd if is_directory(entry))
+
+
+def misnamed_config(model: Model) -> str:
+    """Give what looks like the config of a model that has none, as a path below the model; "" for nothing."""
+    if model.parsed is not None or model.hidden:
+        return ""
+    for name, entry in model.children.items():
+        if not is_directory(entry) and name != CONFIG and MISNAMED.fullmatch(name):
+            return name
+    return next((f"{name}/{CONFIG}" for name in model.versions.found.values() if model.file(f"{name}/{CONFIG}")), "")
+
+
+def misplaced(model: Model) -> str:
+    """Give a model file that lies directly in the directory of a model without versions."""
+    if model.versions.found or model.versions.overflow:
+        return ""
+    named = model.config.text("default_model_filename")
+    return next((name for name in model.children if name in MODEL_FILES or name == named), "")
+
+
+def is_stray(model: Model) -> bool:
+    """Tell whether a directory at the top is surely meant for no model: no config, no version, no model file."""
+    if model.parsed is not None or model.hidden or model.versions.found or model.versions.overflow:
+        return False
+    shallow = (path.rpartition("/")[2] for path in model.entries if path.count("/") <= 1)
+    return not misnamed_config(model) and not any(name in MODEL_FILES for name in shallow)
+
+
+def hidden_versions(model: Model) -> Iterator[str]:
+    """Give the version directories other than the first subdirectory, the served one first."""
+    numbers = sorted(model.versions.found, key=lambda number: (number not in model.served, number))
+    return (model.versions.found[number] for number in numbers if model.versions.found[number] != model.directories[0])

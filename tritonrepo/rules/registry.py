@@ -1,0 +1,112 @@
+"""Rules: functions from a model to findings, whose docstrings are their pages."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Severity, Span, State
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository.model import Model, Repository
+
+
+class Finding(NamedTuple):
+    """What a rule yields: the place (a node of the config, a path below the model, None: the config as a whole).
+
+    `reason` is the server's own text. `item` is the position in a list that the server walks once for several checks:
+    where two rules share a walk, the earlier item's reason comes first. A `quiet` finding counts for the verdict alone:
+    the fault is said by another rule, but the server's first words about it are these.
+    """
+
+    at: Placed | Span | str | None
+    message: str
+    hint: str = ""
+    reason: str = ""
+    item: int = 0
+    quiet: bool = False
+
+
+class Scope(StrEnum):
+    """What a rule looks at: one model; a model among the others, once those that it needs are judged; the whole."""
+
+    MODEL = "model"
+    GRAPH = "graph"
+    REPOSITORY = "repository"
+
+
+ModelCheck = Callable[[Model], Iterator[Finding]]
+GraphCheck = Callable[[Model, Repository], Iterator[Finding]]
+RepositoryCheck = Callable[[Repository], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A check, its name in the catalogue, and what its findings mean for the model."""
+
+    name: str
+    severity: Severity
+    scope: Scope
+    check: Callable[..., Iterator[Finding]]
+    when: frozenset[str]
+    state: State
+    after_faults: bool
+
+    @property
+    def page(self) -> str:
+        """The docstring: one sentence, then Why, Source, Bad, Says, Good."""
+        return inspect.getdoc(self.check) or ""
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(
+    name: str,
+    severity: Severity,
+    *when: str,
+    state: State = State.REFUSED,
+    after_faults: bool = False,
+) -> Callable[[ModelCheck], ModelCheck]:
+    """Register a check of one model.
+
+    It is called only where the config has one of the fields `when` at its top, or always without any. With
+    `after_faults` it is called also where the config's text is broken: then it must not need the config.
+    """
+
+    def register(check: ModelCheck) -> ModelCheck:
+        _add(Rule(name, severity, Scope.MODEL, check, frozenset(when), state, after_faults))
+        return check
+
+    return register
+
+
+def graph_rule(
+    name: str, severity: Severity, *when: str, state: State = State.REFUSED
+) -> Callable[[GraphCheck], GraphCheck]:
+    """Register a check of a model among the others, which are judged before it; see `Repository.verdicts`."""
+
+    def register(check: GraphCheck) -> GraphCheck:
+        _add(Rule(name, severity, Scope.GRAPH, check, frozenset(when), state, after_faults=False))
+        return check
+
+    return register
+
+
+def repository_rule(
+    name: str, severity: Severity, *, state: State = State.REFUSED
+) -> Callable[[RepositoryCheck], RepositoryCheck]:
+    """Register a check of the repository as a whole; an error of it is every model's."""
+
+    def register(check: RepositoryCheck) -> RepositoryCheck:
+        _add(Rule(name, severity, Scope.REPOSITORY, check, frozenset(), state, after_faults=True))
+        return check
+
+    return register
+
+
+def _add(new: Rule) -> None:
+    assert new.name not in RULES, new.name  # noqa: S101  two rules of one name are our bug
+    RULES[new.name] = new

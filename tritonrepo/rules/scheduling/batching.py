@@ -1,0 +1,218 @@
+"""How requests are joined to batches: dynamic_batching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message, Scalar
+from tritonrepo.repository import Model
+from tritonrepo.rules.fields.completion import may_complete
+from tritonrepo.rules.registry import Finding, rule
+
+QUEUE = ("preserve_ordering", "priority_levels", "default_queue_policy", "priority_queue_policy")
+"""What a scheduler is written for, too, where no batches are formed."""
+
+
+def preferred(model: Model) -> list[Scalar]:
+    """Give the preferred batch sizes as they are written."""
+    batching = model.config.message("dynamic_batching")
+    return batching.scalars("preferred_batch_size") if batching is not None else []
+
+
+def above(size: Scalar, model: Model, server: str, item: int) -> Finding:
+    """Give the finding for a preferred size that is above max_batch_size."""
+    limit = model.max_batch_size
+    hint = f"Raise max_batch_size to {size.data}, or drop {size.data} from preferred_batch_size."
+    if not limit:
+        hint = f"Write max_batch_size: {size.data}; without it the model takes no batches."
+    message = f"preferred_batch_size {size.data} is above max_batch_size {limit}"
+    return Finding(size, message, hint, f"{server} must be <= max batch size for {model.config_name}", item)
+
+
+@rule("dynamic-preferred-above-max", Severity.ERROR, "dynamic_batching")
+def preferred_above_max(model: Model) -> Iterator[Finding]:
+    """A preferred batch size is at most max_batch_size.
+
+    Why:
+        The scheduler could never form such a batch, so Triton refuses the model, also where its backend would have
+        raised max_batch_size while completing the config.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { preferred_batch_size: [ 4, 16 ] }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:5:47: error: preferred_batch_size 16 is above max_batch_size 8 [dynamic-preferred-above-max]
+          Raise max_batch_size to 16, or drop 16 from preferred_batch_size.
+    Server says:
+        dynamic batching preferred size must be <= max batch size for embedder
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 16
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { preferred_batch_size: [ 4, 16 ] }
+        -- embedder/1/weights --
+    """
+    limit = model.max_batch_size
+    for item, size in enumerate(preferred(model)):
+        if isinstance(size.data, int) and size.data > limit >= 0 and size.data > 0:
+            yield above(size, model, "dynamic batching preferred size", item)
+
+
+@rule("dynamic-preferred-not-positive", Severity.ERROR, "dynamic_batching")
+def preferred_not_positive(model: Model) -> Iterator[Finding]:
+    """A preferred batch size is at least 1.
+
+    Why:
+        A batch has at least one request. To let the server choose, leave preferred_batch_size out.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { preferred_batch_size: [ 0 ] }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:5:44: error: preferred_batch_size 0 is not a batch [dynamic-preferred-not-positive]
+          Write a size from 1 to max_batch_size, or leave it out: then batches grow up to max_batch_size.
+    Server says:
+        dynamic batching preferred size must be positive for embedder
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { }
+        -- embedder/1/weights --
+    """
+    for item, size in enumerate(preferred(model)):
+        if isinstance(size.data, int) and size.data <= 0:
+            yield Finding(
+                size,
+                f"preferred_batch_size {size.data} is not a batch",
+                "Write a size from 1 to max_batch_size, or leave it out: then batches grow up to max_batch_size.",
+                f"dynamic batching preferred size must be positive for {model.config_name}",
+                item,
+            )
+
+
+@rule("dynamic-without-batching", Severity.WARNING, "dynamic_batching")
+def without_batching(model: Model) -> Iterator[Finding]:
+    """Dynamic batching needs a max_batch_size.
+
+    Why:
+        With max_batch_size 0, which it is where none is written, nothing is joined: the scheduler only costs a thread.
+        It is meant where it only sets up queues and priorities, so nothing is said then, nor where the backend may
+        still raise max_batch_size.
+    Source:
+        core, src/dynamic_batch_scheduler.cc, DynamicBatchScheduler
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { max_queue_delay_microseconds: 500 }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:4:1: warning: dynamic_batching joins nothing, since max_batch_size is 0 [dynamic-without-batching]
+          Write max_batch_size: with the largest batch that the model takes, or drop dynamic_batching.
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { max_queue_delay_microseconds: 500 }
+        -- embedder/1/weights --
+    """
+    batching = model.config.get("dynamic_batching")
+    if batching is None or model.max_batch_size != 0 or not isinstance(batching.value, Message):
+        return
+    told = preferred(model) or any(batching.value.has(name) for name in QUEUE)
+    if not told and not may_complete(model):
+        hint = "Write max_batch_size: with the largest batch that the model takes, or drop dynamic_batching."
+        yield Finding(batching, "dynamic_batching joins nothing, since max_batch_size is 0", hint)
+
+
+@rule("preferred-size-twice", Severity.INFO, "dynamic_batching")
+def preferred_twice(model: Model) -> Iterator[Finding]:
+    """A preferred batch size is written once.
+
+    Why:
+        The sizes are a set: saying one twice changes nothing, and was perhaps meant to be another size.
+    Source:
+        core, src/dynamic_batch_scheduler.cc, DynamicBatchScheduler::Create
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { preferred_batch_size: [ 4, 4 ] max_queue_delay_microseconds: 500 }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:5:47: info: preferred_batch_size 4 is there already [preferred-size-twice]
+          Drop this 4.
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 500 }
+        -- embedder/1/weights --
+    """
+    seen = set()
+    for size in preferred(model):
+        if size.data in seen:
+            yield Finding(size, f"preferred_batch_size {size.data} is there already", f"Drop this {size.data}.")
+        seen.add(size.data)
+
+
+@rule("preferred-without-delay", Severity.INFO, "dynamic_batching")
+def preferred_without_delay(model: Model) -> Iterator[Finding]:
+    """Preferred batch sizes work together with max_queue_delay_microseconds.
+
+    Why:
+        Without a delay no request waits for others: a preferred size is only formed of requests that happen to wait
+        already.
+    Source:
+        core, src/dynamic_batch_scheduler.cc, GetDynamicBatch
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { preferred_batch_size: [ 4, 8 ] }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:5:20: info: no request waits for these sizes, since max_queue_delay_microseconds is 0 [preferred-without-delay]
+          Write max_queue_delay_microseconds: with how long a request may wait for others.
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 500 }
+        -- embedder/1/weights --
+    """
+    batching = model.config.message("dynamic_batching")
+    sizes = batching.get("preferred_batch_size") if batching is not None else None
+    if batching is None or sizes is None or not sizes.values or batching.integer("max_queue_delay_microseconds"):
+        return
+    hint = "Write max_queue_delay_microseconds: with how long a request may wait for others."
+    yield Finding(sizes, "no request waits for these sizes, since max_queue_delay_microseconds is 0", hint)

@@ -1,0 +1,262 @@
+"""What the controls of sequences are filled with: values for false and true, or the type of the correlation id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Field, Message
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.scheduling.controls import CORRID, Visit, visits
+
+PAIRS = ("int32_false_true", "fp32_false_true", "bool_false_true")
+IDS = ("TYPE_UINT64", "TYPE_INT64", "TYPE_UINT32", "TYPE_INT32", "TYPE_STRING")
+EITHER = "either 'int32_false_true', 'fp32_false_true' or 'bool_false_true'"
+
+
+def pairs(control: Message) -> dict[str, Field]:
+    """Give the lists of values that a control has, in the server's order; an empty list is none."""
+    found = {name: control.get(name) for name in PAIRS if control.all(name)}
+    return {name: field for name, field in found.items() if field is not None}
+
+
+def flags(model: Model) -> Iterator[tuple[Visit, dict[str, Field]]]:
+    """Give the controls that are START, END or READY with their lists of values; a second one of its kind aside."""
+    for visit in visits(model):
+        if visit.kind != CORRID and not visit.before:
+            yield visit, pairs(visit.control)
+
+
+@rule("control-values-missing", Severity.ERROR, "sequence_batching")
+def values_missing(model: Model) -> Iterator[Finding]:
+    """A START, END or READY control says what stands for false and true.
+
+    Why:
+        The two values, and the list that they are written in, are what the server fills the tensor with, and its type.
+        A data_type does not replace them.
+    Source:
+        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching { control_input { name: "START" control { kind: CONTROL_SEQUENCE_START } } }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:5:59: error: this control of kind CONTROL_SEQUENCE_START has no values for false and true [control-values-missing]
+          Write int32_false_true: [ 0, 1 ], or fp32_false_true or bool_false_true, as the model's input is.
+    Server says:
+        sequence batching must specify either 'int32_false_true', 'fp32_false_true' or 'bool_false_true' for CONTROL_SEQUENCE_START for tracker
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    """
+    for visit, found in flags(model):
+        if not found:
+            yield Finding(
+                visit.control,
+                f"this control of kind {visit.kind} has no values for false and true",
+                "Write int32_false_true: [ 0, 1 ], or fp32_false_true or bool_false_true, as the model's input is.",
+                f"sequence batching must specify {EITHER} for {visit.kind} for {model.config_name}",
+                visit.item,
+            )
+
+
+@rule("control-values-several", Severity.ERROR, "sequence_batching")
+def values_several(model: Model) -> Iterator[Finding]:
+    """A START, END or READY control has one list of values.
+
+    Why:
+        A tensor has one type.
+    Source:
+        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input {
+            name: "START"
+            control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] fp32_false_true: [ 0, 1 ] }
+          }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:8:71: error: this control has int32_false_true and fp32_false_true [control-values-several]
+          Keep the one that has the type of the model's input.
+    Server says:
+        sequence batching specifies more than one from 'int32_false_true', 'fp32_false_true' and 'bool_false_true' for CONTROL_SEQUENCE_START for tracker
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START fp32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    """
+    for visit, found in flags(model):
+        if len(found) > 1:
+            words = "more than one from 'int32_false_true', 'fp32_false_true' and 'bool_false_true'"
+            yield Finding(
+                sorted(found.values(), key=lambda field: field.start)[1],
+                f"this control has {' and '.join(found)}",
+                "Keep the one that has the type of the model's input.",
+                f"sequence batching specifies {words} for {visit.kind} for {model.config_name}",
+                visit.item,
+            )
+
+
+@rule("control-values-count", Severity.ERROR, "sequence_batching")
+def values_count(model: Model) -> Iterator[Finding]:
+    """A control's list of values has two: what stands for false, then what stands for true.
+
+    Why:
+        The server fills the tensor with the one or the other.
+    Source:
+        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 1 ] } }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:6:72: error: int32_false_true has 1 value [control-values-count]
+          Write two: what stands for false, then what stands for true.
+    Server says:
+        sequence batching control 'int32_false_true' must have exactly 2 entries for CONTROL_SEQUENCE_START for tracker
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    """
+    for visit, found in flags(model):
+        name = next(iter(found), "")
+        count = len(visit.control.all(name))
+        if len(found) == 1 and count != 2:  # noqa: PLR2004  false and true
+            words = f"sequence batching control '{name}' must have exactly 2 entries"
+            yield Finding(
+                found[name],
+                f"{name} has {count} value{'s' if count > 1 else ''}",
+                "Write two: what stands for false, then what stands for true.",
+                f"{words} for {visit.kind} for {model.config_name}",
+                visit.item,
+            )
+
+
+@rule("corrid-with-values", Severity.ERROR, "sequence_batching")
+def corrid_with_values(model: Model) -> Iterator[Finding]:
+    """A CORRID control has a data_type and no values.
+
+    Why:
+        The tensor carries the sequence's own id, which is neither false nor true.
+    Source:
+        core, src/model_config_utils.cc, GetTypedSequenceControlProperties
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID int32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:6:70: error: int32_false_true in a control of kind CONTROL_SEQUENCE_CORRID [corrid-with-values]
+          Write data_type: TYPE_UINT64 instead, or the type that the model's input has.
+    Server says:
+        sequence batching must not specify either 'int32_false_true', 'fp32_false_true' or 'bool_false_true' for CONTROL_SEQUENCE_CORRID for tracker
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
+        }
+        -- tracker/1/weights --
+    """
+    for visit in visits(model):
+        if visit.kind == CORRID and not visit.before and (found := pairs(visit.control)):
+            yield Finding(
+                next(iter(found.values())),
+                f"{' and '.join(found)} in a control of kind {CORRID}",
+                "Write data_type: TYPE_UINT64 instead, or the type that the model's input has.",
+                f"sequence batching must not specify {EITHER} for {CORRID} for {model.config_name}",
+                visit.item,
+            )
+
+
+@rule("corrid-data-type", Severity.ERROR, "sequence_batching")
+def corrid_data_type(model: Model) -> Iterator[Finding]:
+    """A CORRID control has the data_type of an id.
+
+    Why:
+        Ids of sequences are numbers or strings; the model gets them as one of five types.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_FP32 } }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:6:81: error: data_type TYPE_FP32 for an id [corrid-data-type]
+          Write one of TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING.
+    Server says:
+        unexpected data type for control CONTROL_SEQUENCE_CORRID for tracker. Allowed data types are TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_STRING } }
+        }
+        -- tracker/1/weights --
+    """
+    for visit in visits(model):
+        written = visit.control.scalars("data_type")
+        found = visit.control.enum("data_type", "TYPE_INVALID")
+        if visit.kind != CORRID or visit.before or found in IDS or (pairs(visit.control) and not written):
+            continue
+        allowed = f"{', '.join(IDS[:-1])} and {IDS[-1]}"
+        yield Finding(
+            written[-1] if written else visit.control,
+            f"data_type {found} for an id" if written else f"this control of kind {CORRID} has no data_type",
+            f"Write one of {allowed}.",
+            f"unexpected data type for control {CORRID} for {model.config_name}. Allowed data types are {allowed}",
+        )

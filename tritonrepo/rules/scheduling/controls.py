@@ -1,0 +1,199 @@
+"""The server's walks over the controls of sequences, and what names and kinds of control tensors must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+
+START = "CONTROL_SEQUENCE_START"
+CORRID = "CONTROL_SEQUENCE_CORRID"
+WALKS = (START, "CONTROL_SEQUENCE_END", "CONTROL_SEQUENCE_READY", CORRID)
+
+
+class Visit(NamedTuple):
+    """A control as the server comes to it: in the walk of its kind, so many controls of the kind before it."""
+
+    kind: str
+    control: Message
+    before: int
+    item: int
+
+
+def tensors(model: Model) -> list[Message]:
+    """Give the entries of control_input."""
+    sequences = model.config.message("sequence_batching")
+    return sequences.messages("control_input") if sequences is not None else []
+
+
+def visits(model: Model) -> Iterator[Visit]:
+    """Give the controls in the server's order: the whole list is walked once for each kind.
+
+    Source: core, src/model_config_utils.cc, ValidateModelConfig. Names are looked at in each walk, so that their faults
+    come up in the first. A kind that the enum lacks is never looked for.
+    """
+    for walk, kind in enumerate(WALKS):
+        before = 0
+        for number, tensor in enumerate(tensors(model)):
+            for within, control in enumerate(tensor.messages("control"), 1):
+                if control.enum("kind", START) == kind:
+                    yield Visit(kind, control, before, turn(number, within, walk))
+                    before += 1
+
+
+def turn(tensor: int, control: int = 0, walk: int = 0) -> int:
+    """Give when the server comes to a control, or in the first walk to a tensor."""
+    return (walk << 64) + (tensor << 32) + control
+
+
+def name_of(tensor: Message) -> Placed:
+    """Give the place of a control tensor's name, or the tensor's where it has none."""
+    return next(reversed(tensor.scalars("name")), tensor)
+
+
+@rule("control-without-name", Severity.ERROR, "sequence_batching")
+def without_name(model: Model) -> Iterator[Finding]:
+    """Every control_input has a name.
+
+    Why:
+        It is the name of the input tensor that the server fills in for the model.
+    Source:
+        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:6:17: error: this control_input has no name [control-without-name]
+          Write name: with the name of the model's input that takes it.
+    Server says:
+        sequence batching control tensor must have a name for tracker
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    """
+    for number, tensor in enumerate(tensors(model)):
+        if not tensor.text("name"):
+            yield Finding(
+                name_of(tensor),
+                "this control_input has no name",
+                "Write name: with the name of the model's input that takes it.",
+                f"sequence batching control tensor must have a name for {model.config_name}",
+                turn(number),
+            )
+
+
+@rule("control-name-twice", Severity.ERROR, "sequence_batching")
+def name_twice(model: Model) -> Iterator[Finding]:
+    """No two control_input entries have one name.
+
+    Why:
+        A tensor that carries several kinds of control is one control_input with several controls.
+    Source:
+        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "FLAGS" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+          control_input { name: "FLAGS" control { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:7:25: error: there is a control_input "FLAGS" already [control-name-twice]
+          Give each its own name, or write both controls into the one.
+    Server says:
+        sequence batching control tensor 'FLAGS' is specified for multiple control kinds for tracker
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+          control_input { name: "END" control { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    """
+    seen = set()
+    for number, tensor in enumerate(tensors(model)):
+        name = tensor.text("name")
+        if name and name in seen:
+            words = f"sequence batching control tensor '{name}' is specified for multiple control kinds"
+            yield Finding(
+                name_of(tensor),
+                f'there is a control_input "{name}" already',
+                "Give each its own name, or write both controls into the one.",
+                f"{words} for {model.config_name}",
+                turn(number),
+            )
+        seen.add(name)
+
+
+@rule("control-kind-twice", Severity.ERROR, "sequence_batching")
+def kind_twice(model: Model) -> Iterator[Finding]:
+    """Each kind of control is given to one tensor.
+
+    Why:
+        The server fills in one tensor a kind. A control without a kind is CONTROL_SEQUENCE_START.
+    Source:
+        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties, GetTypedSequenceControlProperties
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+          control_input { name: "END" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:7:47: error: there is a control of kind CONTROL_SEQUENCE_START already [control-kind-twice]
+          Give it another kind, or drop it.
+    Server says:
+        sequence batching specifies multiple CONTROL_SEQUENCE_START tensors for tracker
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
+          control_input { name: "END" control { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] } }
+        }
+        -- tracker/1/weights --
+    """
+    for visit in visits(model):
+        if visit.before:
+            yield Finding(
+                next(reversed(visit.control.scalars("kind")), visit.control),
+                f"there is a control of kind {visit.kind} already",
+                "Give it another kind, or drop it.",
+                f"sequence batching specifies multiple {visit.kind} tensors for {model.config_name}",
+                visit.item,
+            )

@@ -1,0 +1,172 @@
+"""Dims of an initial_state: as many as the state has, all known, and equal where the state's are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.scheduling.initial_states import initials
+
+
+@rule("initial-state-rank", Severity.ERROR, "sequence_batching")
+def rank(model: Model) -> Iterator[Finding]:
+    """An initial_state has as many dims as its state.
+
+    Why:
+        Neither lists the batch dimension: the state of one sequence is meant.
+    Source:
+        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 1, 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:8:56: error: the initial_state has 2 dims, the state "LAST" 1 [initial-state-rank]
+          Write dims: [ 4 ].
+    Server says:
+        Number of dimensions in 'initial_state' doesn't match the size of 'state' dimensions for state input 'LAST'. 2 != 1
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    """
+    for each in initials(model):
+        has, needs = len(each.initial.all("dims")), len(each.state.all("dims"))
+        if has != needs:
+            words = "Number of dimensions in 'initial_state' doesn't match the size of 'state' dimensions"
+            dims = [str(dim) for dim in each.state.numbers("dims")]
+            yield Finding(
+                each.initial.get("dims") or each.initial,
+                f'the initial_state has {has} dims, the state "{each.input_name}" {needs}',
+                f"Write dims: [ {', '.join(dims)} ]."
+                if dims and "-1" not in dims
+                else "Write as many as the state has.",
+                f"{words} for state input '{each.input_name}'. {has} != {needs}",
+                each.item,
+            )
+
+
+@rule("initial-state-variable", Severity.ERROR, "sequence_batching")
+def variable(model: Model) -> Iterator[Finding]:
+    """An initial_state has no dim of -1.
+
+    Why:
+        A state may change its size while a sequence goes on, but it starts with a known one.
+    Source:
+        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ -1 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:8:64: error: an initial_state of unknown size [initial-state-variable]
+          Write the dim.
+    Server says:
+        'initial_state' field for state input name 'LAST' contains variable dimensions.
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 1 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    """
+    for each in initials(model):
+        dims = each.initial.scalars("dims")
+        if len(dims) != len(each.state.all("dims")):
+            continue
+        for number, dim in enumerate(dims, 1):
+            if dim.data == -1:
+                words = f"'initial_state' field for state input name '{each.input_name}' contains variable dimensions."
+                yield Finding(dim, "an initial_state of unknown size", "Write the dim.", words, each.item + number)
+
+
+@rule("initial-state-dim", Severity.ERROR, "sequence_batching")
+def dim_differs(model: Model) -> Iterator[Finding]:
+    """A dim of an initial_state is the state's, where that is not -1.
+
+    Why:
+        Its bytes become the state's.
+    Source:
+        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 5 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:8:64: error: the initial_state has the dim 5 where the state "LAST" has 4 [initial-state-dim]
+          Write 4.
+    Server says:
+        'initial_state' dim for input name 'LAST' doesn't match 'state' dim description. 5 != 4
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    """
+    for each in initials(model):
+        dims, needed = each.initial.scalars("dims"), each.state.numbers("dims")
+        if len(dims) != len(needed):
+            continue
+        for number, (dim, needs) in enumerate(zip(dims, needed, strict=True), 1):
+            if dim.data != -1 and needs not in {-1, dim.data}:
+                words = f"'initial_state' dim for input name '{each.input_name}' doesn't match 'state' dim description."
+                yield Finding(
+                    dim,
+                    f'the initial_state has the dim {dim.data} where the state "{each.input_name}" has {needs}',
+                    f"Write {needs}.",
+                    f"{words} {dim.data} != {needs}",
+                    each.item + number,
+                )

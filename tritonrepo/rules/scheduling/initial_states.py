@@ -1,0 +1,258 @@
+"""What the states of a sequence are at its start: one initial_state a state, with the type and the dims of the state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.scheduling.states import data_type, states
+
+DATA = (1 << 32) - 1
+
+
+class Initial(NamedTuple):
+    """An initial_state with the state that it is of; `item` is when the server comes to it."""
+
+    state: Message
+    initial: Message
+    item: int
+
+    @property
+    def input_name(self) -> str:
+        """The name by which the server's texts call the state."""
+        return self.state.text("input_name")
+
+
+def initials(model: Model) -> Iterator[Initial]:
+    """Give the initial states in the server's order; where a state has several it looks at none of them.
+
+    Between two items there is room for one a dim, counted from 1, and for `DATA`, which is looked at last.
+    """
+    for number, state in enumerate(states(model)):
+        found = state.messages("initial_state")
+        if len(found) == 1:
+            yield Initial(state, found[0], number << 32)
+
+
+@rule("initial-state-several", Severity.ERROR, "sequence_batching")
+def several(model: Model) -> Iterator[Finding]:
+    """A state has one initial_state at most.
+
+    Why:
+        The field can be repeated, but a state starts with one value.
+    Source:
+        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, SequenceBatchScheduler::Create
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+            initial_state { name: "start" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:9:19: error: the state "LAST" has 2 initial states [initial-state-several]
+          Keep one.
+    Server says:
+        initial_state field for state input 'LAST' must contain exactly one or zero element. Found '2' elements.
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    """
+    for number, state in enumerate(states(model)):
+        found = state.messages("initial_state")
+        if len(found) > 1:
+            name = state.text("input_name")
+            words = f"initial_state field for state input '{name}' must contain exactly one or zero element."
+            yield Finding(
+                found[1],
+                f'the state "{name}" has {len(found)} initial states',
+                "Keep one.",
+                f"{words} Found '{len(found)}' elements.",
+                number << 32,
+            )
+
+
+@rule("initial-state-data-type", Severity.ERROR, "sequence_batching")
+def type_differs(model: Model) -> Iterator[Finding]:
+    """An initial_state has the data_type of its state.
+
+    Why:
+        Its bytes become the state's.
+    Source:
+        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_INT32 dims: [ 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:8:46: error: the initial_state has TYPE_INT32, the state "LAST" TYPE_FP32 [initial-state-data-type]
+          Write data_type: TYPE_FP32.
+    Server says:
+        The data type used for 'initial_state' field of state 'LAST' does not match the state data type.
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    """
+    for each in initials(model):
+        has, needs = data_type(each.initial), data_type(each.state)
+        if has != needs:
+            words = f"The data type used for 'initial_state' field of state '{each.input_name}'"
+            yield Finding(
+                next(reversed(each.initial.scalars("data_type")), each.initial),
+                f'the initial_state has {has}, the state "{each.input_name}" {needs}',
+                f"Write data_type: {needs}." if needs != "TYPE_INVALID" else f"Give the state data_type: {has}.",
+                f"{words} does not match the state data type.",
+                each.item,
+            )
+
+
+@rule("initial-state-name", Severity.ERROR, "sequence_batching")
+def without_name(model: Model) -> Iterator[Finding]:
+    """An initial_state has a name.
+
+    Why:
+        Any name will do: the server asks for one and uses it in its log only.
+    Source:
+        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:8:19: error: this initial_state has no name [initial-state-name]
+          Write name: with any name, such as "zeros".
+    Server says:
+        Field 'name' must be set when using initial_state for state input 'LAST'.
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    """
+    for each in initials(model):
+        if not each.initial.text("name"):
+            yield Finding(
+                next(reversed(each.initial.scalars("name")), each.initial),
+                "this initial_state has no name",
+                'Write name: with any name, such as "zeros".',
+                f"Field 'name' must be set when using initial_state for state input '{each.input_name}'.",
+                each.item,
+            )
+
+
+@rule("initial-state-input-twice", Severity.ERROR, "sequence_batching")
+def input_twice(model: Model) -> Iterator[Finding]:
+    """No two states with an initial_state have one input_name.
+
+    Why:
+        The initial states are kept by the name of their input.
+    Source:
+        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+          state {
+            input_name: "LAST" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ]
+            initial_state { name: "zero" data_type: TYPE_INT32 dims: [ 1 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:11:17: error: there is a state with the input_name "LAST" and an initial_state already [initial-state-input-twice]
+          Give each state its own input of the model.
+    Server says:
+        State input name 'LAST' specified more than once.
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+          state {
+            input_name: "COUNTED" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ]
+            initial_state { name: "zero" data_type: TYPE_INT32 dims: [ 1 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    """
+    seen = set()
+    for each in initials(model):
+        if each.input_name in seen:
+            yield Finding(
+                next(reversed(each.state.scalars("input_name")), each.state),
+                f'there is a state with the input_name "{each.input_name}" and an initial_state already',
+                "Give each state its own input of the model.",
+                f"State input name '{each.input_name}' specified more than once.",
+                each.item,
+            )
+        seen.add(each.input_name)

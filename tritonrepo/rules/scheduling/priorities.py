@@ -1,0 +1,144 @@
+"""Priorities: priority_levels, default_priority_level, priority_queue_policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+
+
+@rule("default-priority-out-of-range", Severity.ERROR, "dynamic_batching")
+def default_out_of_range(model: Model) -> Iterator[Finding]:
+    """With priority_levels there is a default_priority_level, and it is one of them.
+
+    Why:
+        A request without a priority gets the default; levels count from 1, so a default that is left out, 0, is none.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { priority_levels: 3 }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:5:37: error: priority_levels 3 have no default_priority_level [default-priority-out-of-range]
+          Write default_priority_level: with a number from 1, the highest priority, to 3.
+    Server says:
+        default priority level must be in range [1, 3] for embedder
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { priority_levels: 3 default_priority_level: 2 }
+        -- embedder/1/weights --
+    """
+    batching = model.config.message("dynamic_batching")
+    levels = batching.integer("priority_levels") if batching is not None else 0
+    if batching is None or not levels:
+        return
+    default = batching.integer("default_priority_level")
+    if not 1 <= default <= levels:
+        written = batching.scalars("default_priority_level")
+        missing = f"priority_levels {levels} have no default_priority_level"
+        yield Finding(
+            (written or batching.scalars("priority_levels"))[-1],
+            f"default_priority_level {default} is none of the levels 1 to {levels}" if written else missing,
+            f"Write default_priority_level: with a number from 1, the highest priority, to {levels}.",
+            f"default priority level must be in range [1, {levels}] for {model.config_name}",
+        )
+
+
+@rule("priority-policy-key-out-of-range", Severity.ERROR, "dynamic_batching")
+def policy_key_out_of_range(model: Model) -> Iterator[Finding]:
+    """A key of priority_queue_policy is one of the priority_levels.
+
+    Why:
+        The policy would be that of a level which does not exist; levels count from 1.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching {
+          priority_levels: 2
+          default_priority_level: 2
+          priority_queue_policy { key: 0 value { max_queue_size: 100 } }
+        }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:8:32: error: priority_queue_policy has the key 0, which is none of the levels 1 to 2 [priority-policy-key-out-of-range]
+          Write a key from 1 to 2, or raise priority_levels.
+    Server says:
+        priority queue policy must have priority level in range [1, 2] for embedder
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching {
+          priority_levels: 2
+          default_priority_level: 2
+          priority_queue_policy { key: 1 value { max_queue_size: 100 } }
+        }
+        -- embedder/1/weights --
+    """
+    batching = model.config.message("dynamic_batching")
+    levels = batching.integer("priority_levels") if batching is not None else 0
+    for entry in batching.entries("priority_queue_policy") if batching is not None and levels else ():
+        key = entry.integer("key")
+        if not 1 <= key <= levels:
+            yield Finding(
+                next(reversed(entry.scalars("key")), entry),
+                f"priority_queue_policy has the key {key}, which is none of the levels 1 to {levels}",
+                f"Write a key from 1 to {levels}, or raise priority_levels.",
+                f"priority queue policy must have priority level in range [1, {levels}] for {model.config_name}",
+            )
+
+
+@rule("priority-without-levels", Severity.WARNING, "dynamic_batching")
+def without_levels(model: Model) -> Iterator[Finding]:
+    """Priorities need priority_levels.
+
+    Why:
+        Without it there is one queue: default_priority_level and priority_queue_policy are read and have no effect.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { default_priority_level: 2 }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:5:20: warning: default_priority_level has no effect without priority_levels [priority-without-levels]
+          Write priority_levels: with the number of priorities.
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { priority_levels: 3 default_priority_level: 2 }
+        -- embedder/1/weights --
+    """
+    batching = model.config.message("dynamic_batching")
+    if batching is None or batching.integer("priority_levels"):
+        return
+    written = [batching.get(name) for name in ("default_priority_level", "priority_queue_policy")]
+    first = min((field for field in written if field is not None), key=lambda field: field.start, default=None)
+    if first is not None:
+        hint = "Write priority_levels: with the number of priorities."
+        yield Finding(first, f"{first.name} has no effect without priority_levels", hint)

@@ -1,0 +1,197 @@
+"""Queues of a dynamic batcher: order, delays and how long they may get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+
+DELAY_MAX = ((1 << 64) - 1) // 1000
+"""The most microseconds whose nanoseconds are a uint64."""
+
+
+def ordered(model: Model) -> Message | None:
+    """Give dynamic_batching where it preserves the order of requests."""
+    batching = model.config.message("dynamic_batching")
+    return batching if batching is not None and batching.flag("preserve_ordering") else None
+
+
+def delayed(policy: Message, model: Model) -> Finding | None:
+    """Give the finding for a policy that delays requests, which breaks their order."""
+    if not policy.integer("default_timeout_microseconds") or policy.enum("timeout_action") != "DELAY":
+        return None
+    action = policy.scalars("timeout_action")[-1]
+    message = "timeout_action DELAY lets requests overtake others, which preserve_ordering forbids"
+    hint = "Write timeout_action: REJECT, or drop preserve_ordering."
+    words = "Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for"
+    return Finding(action, message, hint, f"{words} {model.config_name}")
+
+
+@rule("preserve-ordering-with-priorities", Severity.ERROR, "dynamic_batching")
+def ordering_with_priorities(model: Model) -> Iterator[Finding]:
+    """With preserve_ordering there is one priority level at most.
+
+    Why:
+        A request of a higher priority overtakes others, so their answers cannot leave in the order of their arrival.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { preserve_ordering: true priority_levels: 2 default_priority_level: 2 }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:5:39: error: preserve_ordering allows one priority level, and priority_levels is 2 [preserve-ordering-with-priorities]
+          Drop preserve_ordering or priority_levels.
+    Server says:
+        Only one priority level is allowed when 'preserve_ordering' is true for embedder
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { priority_levels: 2 default_priority_level: 2 }
+        -- embedder/1/weights --
+    """
+    batching = ordered(model)
+    if batching is not None and (levels := batching.integer("priority_levels")) > 1:
+        yield Finding(
+            batching.scalars("preserve_ordering")[-1],
+            f"preserve_ordering allows one priority level, and priority_levels is {levels}",
+            "Drop preserve_ordering or priority_levels.",
+            f"Only one priority level is allowed when 'preserve_ordering' is true for {model.config_name}",
+        )
+
+
+@rule("preserve-ordering-with-delay", Severity.ERROR, "dynamic_batching")
+def ordering_with_delay(model: Model) -> Iterator[Finding]:
+    """With preserve_ordering the default queue policy does not delay requests.
+
+    Why:
+        A request that timed out is moved behind others, so its answer could not leave in the order of its arrival.
+        DELAY without a default_timeout_microseconds is taken: nothing times out by itself then.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching {
+          preserve_ordering: true
+          default_queue_policy { timeout_action: DELAY default_timeout_microseconds: 1000 max_queue_size: 64 }
+        }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:7:42: error: timeout_action DELAY lets requests overtake others, which preserve_ordering forbids [preserve-ordering-with-delay]
+          Write timeout_action: REJECT, or drop preserve_ordering.
+    Server says:
+        Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for embedder
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching {
+          preserve_ordering: true
+          default_queue_policy { timeout_action: REJECT default_timeout_microseconds: 1000 max_queue_size: 64 }
+        }
+        -- embedder/1/weights --
+    """
+    batching = ordered(model)
+    policy = batching.message("default_queue_policy") if batching is not None else None
+    if policy is not None and (finding := delayed(policy, model)):
+        yield finding
+
+
+@rule("preserve-ordering-with-priority-delay", Severity.ERROR, "dynamic_batching")
+def ordering_with_priority_delay(model: Model) -> Iterator[Finding]:
+    """With preserve_ordering no level's queue policy delays requests.
+
+    Why:
+        As for the default policy: a request that timed out is moved behind others. It is refused even where
+        priority_levels is not written and the policy could not have an effect.
+    Source:
+        core, src/model_config_utils.cc, ValidateModelConfig
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching {
+          preserve_ordering: true
+          priority_levels: 1
+          default_priority_level: 1
+          priority_queue_policy { key: 1 value { timeout_action: DELAY default_timeout_microseconds: 1000 } }
+        }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:9:58: error: timeout_action DELAY lets requests overtake others, which preserve_ordering forbids [preserve-ordering-with-priority-delay]
+          Write timeout_action: REJECT, or drop preserve_ordering.
+    Server says:
+        Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for embedder
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching {
+          preserve_ordering: true
+          priority_levels: 1
+          default_priority_level: 1
+          priority_queue_policy { key: 1 value { timeout_action: REJECT default_timeout_microseconds: 1000 } }
+        }
+        -- embedder/1/weights --
+    """
+    batching = ordered(model)
+    for policy in batching.mapping("priority_queue_policy").values() if batching is not None else ():
+        if isinstance(policy, Message) and (finding := delayed(policy, model)):
+            yield finding
+
+
+@rule("max-queue-size-zero", Severity.INFO, "dynamic_batching")
+def queue_without_limit(model: Model) -> Iterator[Finding]:
+    """A queue policy says how long the queue may get.
+
+    Why:
+        Without max_queue_size, or with 0, the queue has no limit: under overload requests wait for minutes instead of
+        being refused at once.
+    Source:
+        common, protobuf/model_config.proto, ModelQueuePolicy; core, src/scheduler_utils.cc, PolicyQueue::Enqueue
+    Bad:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { default_queue_policy { default_timeout_microseconds: 1000 } }
+        -- embedder/1/weights --
+    Says:
+        embedder/config.pbtxt:5:20: info: the queue has no limit, since max_queue_size is 0 [max-queue-size-zero]
+          Write max_queue_size: with how many requests may wait; more are refused.
+    Good:
+        -- embedder/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        dynamic_batching { default_queue_policy { default_timeout_microseconds: 1000 max_queue_size: 64 } }
+        -- embedder/1/weights --
+    """
+    batching = model.config.message("dynamic_batching")
+    policy = batching.get("default_queue_policy") if batching is not None else None
+    if policy is None or not isinstance(policy.value, Message) or policy.value.integer("max_queue_size"):
+        return
+    hint = "Write max_queue_size: with how many requests may wait; more are refused."
+    yield Finding(policy, "the queue has no limit, since max_queue_size is 0", hint)

@@ -1,0 +1,197 @@
+"""States that the server keeps between the requests of a sequence: their names, types and dims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity, State
+from tritonrepo.pbtxt import Message
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+
+
+def states(model: Model) -> list[Message]:
+    """Give the entries of sequence_batching.state."""
+    sequences = model.config.message("sequence_batching")
+    return sequences.messages("state") if sequences is not None else []
+
+
+def data_type(message: Message) -> str:
+    """Give the data type, TYPE_INVALID where none is written."""
+    return message.enum("data_type", "TYPE_INVALID")
+
+
+@rule("state-input-name-missing", Severity.ERROR, "sequence_batching", state=State.READY)
+def input_name_missing(model: Model) -> Iterator[Finding]:
+    """Every state of a sequence has an input_name.
+
+    Why:
+        The model loads, and the first request of a sequence ends the whole server, every other model with it.
+    Source:
+        core, src/sequence_state.cc, SequenceStates::Initialize; seen in 24.10: signal 6
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching { state { output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] } }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:5:27: error: this state has no input_name: the first request of a sequence ends the whole server [state-input-name-missing]
+          Write input_name: with the name of the model's input that takes the state.
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching { state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] } }
+        -- tracker/1/weights --
+    """
+    for state in states(model):
+        if not state.text("input_name"):
+            yield Finding(
+                next(reversed(state.scalars("input_name")), state),
+                "this state has no input_name: the first request of a sequence ends the whole server",
+                "Write input_name: with the name of the model's input that takes the state.",
+            )
+
+
+@rule("state-fields-unchecked", Severity.WARNING, "sequence_batching")
+def fields_unchecked(model: Model) -> Iterator[Finding]:
+    """Every state of a sequence has an output_name, a data_type and dims without 0.
+
+    Why:
+        The server checks none of them: the model loads, and its state stays empty or has no name to be written by.
+    Source:
+        core, src/sequence_state.cc, SequenceStates::Initialize; loads in 24.10
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching { state { input_name: "LAST" data_type: TYPE_FP32 } }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:5:27: warning: this state has no output_name and no dims [state-fields-unchecked]
+          Write what the model's tensors have.
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching { state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] } }
+        -- tracker/1/weights --
+    """
+    for state in states(model):
+        initial = state.message("initial_state")  # an error speaks of what it has and the state lacks
+        missing = [] if state.text("output_name") else ["output_name"]
+        if data_type(state) == "TYPE_INVALID" and (initial is None or data_type(initial) == "TYPE_INVALID"):
+            missing.append("data_type")
+        if not state.all("dims") and (initial is None or not initial.all("dims")):
+            missing.append("dims")
+        if missing:
+            yield Finding(
+                state, f"this state has no {' and no '.join(missing)}", "Write what the model's tensors have."
+            )
+        for dim in state.scalars("dims"):
+            if dim.data == 0:
+                yield Finding(dim, "a state with a dim 0 holds nothing", "Write the dim, or -1 where it varies.")
+
+
+@rule("state-input-twice", Severity.WARNING, "sequence_batching")
+def input_twice(model: Model) -> Iterator[Finding]:
+    """No two states have one input_name.
+
+    Why:
+        One of the two is dropped, which one is chance, and only the log says so when the first sequence begins.
+    Source:
+        core, src/sequence_state.cc, SequenceStates::Initialize
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] }
+          state { input_name: "LAST" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ] }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:7:23: warning: there is a state with the input_name "LAST" already, and one of the two is dropped [state-input-twice]
+          Give each state its own input of the model.
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] }
+          state { input_name: "COUNTED" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ] }
+        }
+        -- tracker/1/weights --
+    """
+    seen: dict[str, set[str]] = {}
+    started: dict[str, bool] = {}
+    for state in states(model):
+        name, output = state.text("input_name"), state.text("output_name")
+        begins = state.has("initial_state")
+        # a copy of the whole state is dropped for its output, and two initial states are an error of their own
+        if name in seen and output not in seen[name] and not (begins and started[name]):
+            yield Finding(
+                state.scalars("input_name")[-1],
+                f'there is a state with the input_name "{name}" already, and one of the two is dropped',
+                "Give each state its own input of the model.",
+                f"Detected duplicate 'input_name' in the state configuration: '{name}.'",
+            )
+        if name:
+            seen.setdefault(name, set()).add(output)
+            started[name] = started.get(name, False) or begins
+
+
+@rule("state-output-twice", Severity.WARNING, "sequence_batching")
+def output_twice(model: Model) -> Iterator[Finding]:
+    """No two states have one output_name.
+
+    Why:
+        The later one is dropped, and nothing says so.
+    Source:
+        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, SequenceBatchScheduler::Create
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] }
+          state { input_name: "COUNTED" output_name: "NEXT" data_type: TYPE_INT32 dims: [ 1 ] }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:7:46: warning: there is a state with the output_name "NEXT" already, and this one is dropped [state-output-twice]
+          Give each state its own output of the model.
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] }
+          state { input_name: "COUNTED" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ] }
+        }
+        -- tracker/1/weights --
+    """
+    seen = set()
+    for state in states(model):
+        name = state.text("output_name")
+        if name and name in seen:
+            message = f'there is a state with the output_name "{name}" already, and this one is dropped'
+            yield Finding(state.scalars("output_name")[-1], message, "Give each state its own output of the model.")
+        seen.add(name)
