@@ -94,7 +94,7 @@ BAD = {
     "no role": (changed("role: embedder", "pooling: mean"), 'a.yaml:5:5: fatal: a model needs a "role"'),
     "an unknown role": (changed("role: embedder", "role: embeder"), 'a.yaml:5:11: fatal: there is no role "embeder"'),
     "a role not yet there": (changed("role: embedder", "role: reranker"), "the role reranker is not supported yet"),
-    "a key not yet there": (GOOD + "smoke: []\n", 'a.yaml:12:1: fatal: "smoke" is not supported here yet'),
+    "a key not yet there": (GOOD + "warmup: []\n", 'a.yaml:12:1: fatal: "warmup" is not supported here yet'),
     "an engine not yet there": (
         changed("role: generator,", "role: generator, engine: openai,"),
         "the engine openai is not supported yet",

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import click
 
-from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import ask, pipelines
 from tritonrepo.cli.building import carry_out, prepare
 from tritonrepo.cli.indexes import make, missing
 from tritonrepo.cli.serving import Options, banner, options, serve, urls, watch
+from tritonrepo.cli.smoking import connected, of_stack, summary
 from tritonrepo.cli.stack import Loaded, load, write_lock
 from tritonrepo.server.ports import Ports
+from tritonrepo.server.process import Server
+from tritonrepo.smoke.case import Outcome
+from tritonrepo.smoke.run import run
+from tritonrepo.stores import open_store
+
+SMOKE_S = 60.0
+"""Longest wait for each answer of the smoke test: a model's first one may take longer than its later ones."""
 
 EPILOG = f"""\b
 Examples:
@@ -23,7 +31,7 @@ Examples:
 {EXIT_CODES}"""
 
 
-@click.command(epilog=EPILOG, short_help="Build a stack, serve it and ask it.")
+@click.command(epilog=EPILOG, short_help=COMMANDS["up"])
 @click.argument("stack", type=click.Path(path_type=Path), default=Path())
 @click.option("--ask", "question", metavar="TEXT", help="Ask this, print the answer as it comes, and end.")
 @click.option(
@@ -46,7 +54,7 @@ def command(
     llm_engine: str,
     deadline: float,
 ) -> int:
-    """Make the index where it is missing, build, serve on the CPU, and stay up with URLs and a curl line.
+    """Make the index where it is missing, build, serve on the CPU, ask every model, and stay up with URLs.
 
     STACK is a stack file or its directory. With --ask, sources go to stderr, the answer is streamed to stdout, and
     everything ends; the ports are then any free ones.
@@ -73,11 +81,24 @@ def command(
             click.echo(line, err=True)
         if question is not None:
             return ask(server.http, names, question)
+        if not _proven(server, loaded, out):
+            return 1
         click.echo("\n".join(urls(server)))
         if names.answer:
             body = '{"query": "…", "stream": true}'
             click.echo(f"ask it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
         return watch(server)
+
+
+def _proven(server: Server, loaded: Loaded, out: Path) -> bool:
+    """Ask every model as `smoke` does and tell how that ended; False where one failed."""
+    store, prefix = open_store(str(out))
+    with connected(server.http, server.grpc, SMOKE_S) as connection:
+        results = list(run(connection, of_stack(loaded, store.scan(prefix)), frozenset()))
+    for diagnostic in (diagnostic for result in results for diagnostic in result.diagnostics):
+        click.echo(str(diagnostic), err=True)
+    click.echo(f"smoke: {summary(results)}", err=True)
+    return all(result.outcome is not Outcome.FAILED for result in results)
 
 
 def _indexed(loaded: Loaded) -> Loaded:

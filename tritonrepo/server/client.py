@@ -1,4 +1,4 @@
-"""A small client of Triton's HTTP protocol, by the standard library: health, index, metadata, generate and its stream.
+"""A small client of Triton's HTTP protocol, by the standard library: health, index, metadata, inference, generate.
 
 Source of the paths and forms: Triton's docs/protocol (extension_generate.md, extension_model_repository.md) and the
 KServe v2 protocol; the answers to faults were seen from Triton 24.10.
@@ -7,13 +7,15 @@ KServe v2 protocol; the answers to faults were seen from Triton 24.10.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from tritonrepo.diagnostics import Stop, failure, fatal
+from tritonrepo.server.tensors import Request, Tensor, packed, unpacked
 
 JSON = {"Content-Type": "application/json"}
 
@@ -27,12 +29,23 @@ class ModelState(NamedTuple):
     reason: str = ""
 
 
-class Client:
-    """Talks to one server. `timeout_s` is the longest silence: of a connect, an answer, a gap between tokens."""
+class _Exchange(NamedTuple):
+    """A response that is being read; `patience` is called before each read, and sets how long that may take."""
 
-    def __init__(self, url: str, timeout_s: float = 60) -> None:
+    response: HTTPResponse
+    patience: Callable[[], None]
+
+
+class Client:
+    """Talks to one server. `timeout_s` is the longest silence: of a connect, an answer, a gap between tokens.
+
+    `whole_s` is the longest that a whole answer may take, a stream up to its end; without it a stream may go on.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 60, whole_s: float | None = None) -> None:
         self.url = url if "://" in url else f"http://{url}"
         self.timeout_s = timeout_s
+        self.whole_s = whole_s
         parts = urlsplit(self.url)
         try:
             port = parts.port
@@ -59,42 +72,59 @@ class Client:
 
     def metadata(self, model: str) -> dict[str, Any]:
         """Give a model's metadata: name, versions, platform, inputs, outputs."""
-        found = self._json("GET", f"/v2/models/{quote(model, safe='')}")
-        return dict(found)
+        return dict(self._json("GET", _path(model, "")))
 
-    def config(self, model: str) -> dict[str, Any]:
+    def config(self, model: str, version: str = "") -> dict[str, Any]:
         """Give the config that a model is served with, completed, as the JSON form of ModelConfig."""
-        found = self._json("GET", f"/v2/models/{quote(model, safe='')}/config")
-        return dict(found)
+        return dict(self._json("GET", f"{_path(model, version)}/config"))
+
+    def infer(self, request: Request) -> dict[str, Tensor]:
+        """Give a model's one answer; tensors go in binary, so that every data type and every NaN arrives as it is."""
+        body, length = packed(request)
+        path = f"{_path(request.model, request.version)}/infer"
+        head = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(length)}
+        with self._asked("POST", path, body, head) as exchange:
+            content = _content(exchange)
+        if exchange.response.status != 200:  # noqa: PLR2004  HTTP's OK
+            raise self._refused(path, exchange.response, self._parsed(content))
+        size = int(exchange.response.getheader("Inference-Header-Content-Length") or len(content))
+        try:
+            return unpacked(self._parsed(content[:size])["outputs"], content[size:])
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"{path}: the answer is no inference response: {error!r}"
+            raise failure("server-answer", self.url, message) from None
 
     def generate(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Give a model's one answer to inputs given by name."""
-        found = self._json("POST", f"/v2/models/{quote(model, safe='')}/generate", inputs)
-        return dict(found)
+        return dict(self._json("POST", f"{_path(model, '')}/generate", inputs))
 
-    def stream(self, model: str, inputs: Mapping[str, Any]) -> Generator[dict[str, Any]]:
+    def stream(self, model: str, inputs: Mapping[str, Any], version: str = "") -> Generator[dict[str, Any]]:
         """Give a model's answers as they come; closing the iterator closes the connection."""
-        with self._asked("POST", f"/v2/models/{quote(model, safe='')}/generate_stream", inputs) as response:
-            for event in events(response):
+        path = f"{_path(model, version)}/generate_stream"
+        with self._asked("POST", path, json.dumps(inputs).encode()) as exchange:
+            for event in events(exchange.response, exchange.patience):
                 answer = self._parsed(event)
                 if "error" in answer:
                     raise failure("server-refused", self.url, f"{model}: {answer['error']}")
                 yield answer
-            if response.status >= 400:  # noqa: PLR2004  an answer with an error status that says no error
-                raise failure("server-refused", self.url, f"{model}: the answer is HTTP {response.status}")
+            if exchange.response.status >= 400:  # noqa: PLR2004  an answer with an error status that says no error
+                raise failure("server-refused", self.url, f"{model}: the answer is HTTP {exchange.response.status}")
 
     def _status(self, path: str) -> bool:
-        with self._asked("GET", path) as response:
-            return response.status == 200  # noqa: PLR2004  HTTP's OK
+        with self._asked("GET", path) as exchange:
+            return exchange.response.status == 200  # noqa: PLR2004  HTTP's OK
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  JSON
-        with self._asked(method, path, body) as response:
-            text = response.read()
+        with self._asked(method, path, None if body is None else json.dumps(body).encode()) as exchange:
+            text = _content(exchange)
         answer = self._parsed(text)
-        if response.status != 200:  # noqa: PLR2004
-            said = answer.get("error") if isinstance(answer, dict) else None
-            raise failure("server-refused", self.url, f"{path}: {said or f'HTTP {response.status}'}")
+        if exchange.response.status != 200:  # noqa: PLR2004
+            raise self._refused(path, exchange.response, answer)
         return answer
+
+    def _refused(self, path: str, response: HTTPResponse, answer: Any) -> Stop:  # noqa: ANN401  JSON
+        said = answer.get("error") if isinstance(answer, dict) else None
+        return failure("server-refused", self.url, f"{path}: {said or f'HTTP {response.status}'}")
 
     def _parsed(self, text: bytes) -> Any:  # noqa: ANN401  JSON
         try:
@@ -105,21 +135,32 @@ class Client:
             raise failure("server-answer", self.url, f"the answer is not JSON: {shown}", hint) from None
 
     @contextmanager
-    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Iterator[HTTPResponse]:
+    def _asked(
+        self, method: str, path: str, body: bytes | None = None, head: Mapping[str, str] = JSON
+    ) -> Iterator[_Exchange]:
+        deadline = None if self.whole_s is None else time.monotonic() + self.whole_s
         connection = self._kind(*self._place, timeout=self.timeout_s)
         connected = False
+
+        def patience() -> None:
+            if deadline is not None:
+                wire.settimeout(min(self.timeout_s, max(0.001, deadline - time.monotonic())))
+
         try:
             connection.connect()
-            connected = True
-            connection.request(method, self._path + path, None if body is None else json.dumps(body), JSON)
+            connected, wire = True, connection.sock
+            connection.request(method, self._path + path, body, head)
+            patience()
             with connection.getresponse() as response:
-                yield response
+                yield _Exchange(response, patience)
         except (OSError, HTTPException) as error:
             raise self._broken(error, connected=connected) from error
         finally:
             connection.close()
 
     def _broken(self, error: OSError | HTTPException, *, connected: bool) -> Stop:
+        if isinstance(error, TimeoutError) and self.whole_s is not None:
+            return failure("server-late", self.url, f"the answer did not end within {self.whole_s:g} s")
         if isinstance(error, TimeoutError):
             hint = "Is it loading, or overloaded? Its log says more"
             return fatal("server-unreachable", self.url, f"the server was silent for {self.timeout_s:g} s", hint)
@@ -137,13 +178,23 @@ class Client:
         )
 
 
-def events(response: HTTPResponse) -> Iterator[bytes]:
+def _path(model: str, version: str) -> str:
+    return f"/v2/models/{quote(model, safe='')}" + (f"/versions/{version}" if version else "")
+
+
+def _content(exchange: _Exchange) -> bytes:
+    """Give the whole body; `read`, unlike `read1`, notices one that is cut short."""
+    exchange.patience()
+    return exchange.response.read()
+
+
+def events(response: HTTPResponse, patience: Callable[[], None] = lambda: None) -> Iterator[bytes]:
     """Give the data of server-sent events as they come; a body that is none of them is given as one.
 
     `read1` gives what is there: `read` would wait for more, and `readline` takes a broken chunked body for a whole one.
     """
     other, rest = b"", b""
-    while got := response.read1(1 << 16):
+    while got := _read(response, patience):
         *lines, rest = (rest + got).split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):
@@ -152,3 +203,8 @@ def events(response: HTTPResponse) -> Iterator[bytes]:
                 other += line
     if other := (other + rest).strip():
         yield other.removeprefix(b"data:")
+
+
+def _read(response: HTTPResponse, patience: Callable[[], None]) -> bytes:
+    patience()
+    return response.read1(1 << 16)

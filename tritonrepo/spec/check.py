@@ -9,11 +9,14 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.releases import RELEASES
 from tritonrepo.spec.load import closest
 from tritonrepo.spec.source import Hub
-from tritonrepo.spec.stack import Embedder, Ensemble, Generator, Places, Retriever, Stack
+from tritonrepo.spec.stack import Embedder, Ensemble, Expectation, Generator, Places, Retriever, Stack
 
 RULE = "stack-meaning"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """Names become directories and keys: what Triton's S3 pattern takes (core, src/filesystem/implementations/s3.h)."""
+
+EXPECTATIONS = ("not_empty", "contains", "first", "equals", "close")
+"""What can be expected of an output; `within` only says how close."""
 
 STEPS: Mapping[type, tuple[str, ...]] = {Embedder: ("_model",), Generator: ("_prompt",)}
 """The further models that a role becomes, as endings of its own name."""
@@ -21,7 +24,7 @@ STEPS: Mapping[type, tuple[str, ...]] = {Embedder: ("_model",), Generator: ("_pr
 
 def check(stack: Stack) -> None:
     """Raise Stop with everything that cannot mean anything, in the order of the file."""
-    found = [*_target(stack), *_names(stack), *_models(stack), *_ensembles(stack)]
+    found = [*_target(stack), *_names(stack), *_models(stack), *_ensembles(stack), *_smoke(stack)]
     if found:
         raise Stop(sorted(found, key=lambda d: d.at))
 
@@ -159,3 +162,30 @@ def _chain(name: str, ensemble: Ensemble, stack: Stack) -> Iterator[Diagnostic]:
             f'"{name}" has no generator, so no answer',
             "Without a generator the outputs are ids, passages and scores.",
         )
+
+
+def _smoke(stack: Stack) -> Iterator[Diagnostic]:
+    """Give what no case of smoke can mean: a model that is not built, an expectation of nothing, words that clash."""
+    built = [name + ending for name, m in stack.models.items() for ending in ("", *STEPS.get(type(m), ()))]
+    for case in stack.smoke:
+        if case.model not in {*built, *stack.ensembles}:
+            hint = closest(case.model, [*built, *stack.ensembles])
+            yield _wrong(case.places, "model", f'"{case.model}" is not a model that this stack builds', hint)
+        if not case.expect:
+            yield _wrong(case.places, "expect", "nothing is expected", "Write expect: {OUTPUT: {not_empty: true}}.")
+        for output, expectation in case.expect.items():
+            yield from _expectation(output, expectation)
+
+
+def _expectation(output: str, expectation: Expectation) -> Iterator[Diagnostic]:
+    words = {word for word in EXPECTATIONS if getattr(expectation, word) is not None}
+    if not words:
+        hint = f"Write one of {', '.join(EXPECTATIONS)}."
+        yield _wrong(expectation.places, "", f'nothing is expected of "{output}"', hint)
+    if "within" in expectation.places and "close" not in words:
+        yield _wrong(expectation.places, "within", '"within" belongs to "close"', 'Add "close", or write "equals".')
+    for word in ("close", "within"):
+        value = getattr(expectation, word)
+        numbers = value if isinstance(value, list) and word == "close" else [value]
+        if value is not None and not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
+            yield _wrong(expectation.places, word, f'"{word}" of "{output}" is a number, not {value!r}')

@@ -138,6 +138,29 @@ class Ensemble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What an output must be; every key that is given must hold."""
+
+    not_empty: bool | None = key("whether it must hold something: a text, or a value that is one", None)
+    contains: str | None = key("a text that stands in one of its values", None, example="kb-17")
+    first: str | None = key("what its first value is, as text", None, example="kb-17")
+    equals: Any = key("all its values: one, or a list", None)
+    close: Any = key("all its values, numbers, as near as `within`", None)
+    within: Any = key("largest difference that is still close", 0.001)
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smoke:
+    """One question that `tritonrepo smoke` asks a model, and what must come back."""
+
+    model: str = key("name of the model or pipeline that is asked")
+    inputs: Mapping[str, Any] = key("input name to its value, or a list of them; what is optional may be left out")
+    expect: Mapping[str, Expectation] = key("output name to what it must be; the texts of a stream are one text")
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """A whole stack file."""
 
@@ -145,6 +168,7 @@ class Stack:
     target: Target = key("the server that the repository is built for", Target())
     models: Mapping[str, Model] = key("model name to model")
     ensembles: Mapping[str, Ensemble] = key("pipeline name to pipeline", {})
+    smoke: tuple[Smoke, ...] = key("questions that a running server must answer as expected", ())
     places: Places = places()
 
 
@@ -159,5 +183,5 @@ NOT_YET: dict[tuple[str, str], str] = {
 }
 """Key and value of what the design has and this version has not: refused as "not yet", never half-done."""
 
-NOT_YET_KEYS = {"smoke", "lora", "config", "backend", "platform", "dsn", "kind", "warmup", "ports"}
+NOT_YET_KEYS = {"lora", "config", "backend", "platform", "dsn", "kind", "warmup", "ports"}
 """Keys of the design that this version has not."""

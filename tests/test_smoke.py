@@ -1,0 +1,503 @@
+"""`smoke` on the real server: a good one passes with every model asked, and each kind of damage is found and named."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+
+from tests.conftest import EXAMPLE
+from tritonrepo.cli import run
+from tritonrepo.cli.serving import Options, serve
+from tritonrepo.export import bert
+from tritonrepo.export.weights import safetensors
+from tritonrepo.server.ports import Ports
+from tritonrepo.server.process import Server
+from tritonrepo.sources.cache import Cache
+from tritonrepo.sync.record import Record
+
+SCHEMA = Path(__file__).parent.parent / "schemas" / "smoke.schema.json"
+MODELS = ["embedder", "embedder_model", "generator", "generator_prompt", "rag", "retriever", "search"]
+BOTH = ["grpc", "http"]
+
+
+class Smoked(NamedTuple):
+    """The exit code, the document on stdout, and what stderr said."""
+
+    code: int
+    document: Any
+    err: str
+
+    def failed(self) -> set[tuple[str, str]]:
+        """Give model and check of every failure."""
+        return {(row["model"], row["check"]) for row in self.document["results"] if row["outcome"] == "failed"}
+
+    def said(self, model: str, rule: str) -> str:
+        """Give the messages of a model's diagnostics, each with its hint."""
+        found = [d for d in self.document["diagnostics"] if (d["model"], d["rule"]) == (model, rule)]
+        assert found, self.document["diagnostics"]
+        return "\n".join(f"{d['message']}\n{d['hint']}" for d in found)
+
+
+Smoke = Callable[..., Smoked]
+
+
+@pytest.fixture
+def smoke(capsys: pytest.CaptureFixture[str]) -> Smoke:
+    def ask(server: Server, *arguments: object) -> Smoked:
+        capsys.readouterr()
+        code = run(["smoke", server.http, "--grpc", server.grpc, "--format", "json", *map(str, arguments)])
+        said = capsys.readouterr()
+        return Smoked(code, json.loads(said.out or "null"), said.err)
+
+    return ask
+
+
+def launched(repository: Path, cache: Cache) -> Server:
+    return serve(repository, Record(), EXAMPLE, cache, Options(Ports(0, 0, 0), None, "script", 120))
+
+
+def excerpt(repository: Path, place: Path, *models: str, links: bool = True) -> Path:
+    """Give a copy of some models; files are links unless they are to be changed."""
+    for model in models:
+        shutil.copytree(repository / model, place / model, copy_function=os.link if links else shutil.copy2)
+    return place
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    """Replace every match of a pattern; a file that another repository shares is left as it is."""
+    text = path.read_text("utf-8")
+    for old, new in changes:
+        text, count = re.subn(old, new, text)
+        assert count
+    path.unlink()
+    path.write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize("known", ["repository", "stack"])
+def test_every_model_of_a_good_server_is_asked_over_both_protocols(
+    rag_server: Server, rag_repository: Path, smoke: Smoke, known: str
+) -> None:
+    found = smoke(rag_server, rag_repository if known == "repository" else EXAMPLE)
+    assert (found.code, found.document["diagnostics"], found.err) == (0, [], "")
+    asked = {
+        model: sorted({row["protocol"] for row in found.document["results"] if row["model"] == model} - {""})
+        for model in MODELS
+    }
+    assert asked == dict.fromkeys(MODELS, BOTH)
+    checks = {(row["model"], row["check"]) for row in found.document["results"]}
+    assert checks >= {("embedder", "reference"), ("retriever", "search"), ("search", "search"), ("rag", "stream")}
+    assert checks >= {("generator_prompt", "prompt"), ("embedder_model", "answer"), ("generator", "stream")}
+    assert checks >= {(model, check) for model in MODELS for check in ("loaded", "versions", "config")}
+    assert checks >= {(model, "agreement") for model in MODELS if model != "embedder_model"}
+    jsonschema.validate(found.document, json.loads(SCHEMA.read_text("utf-8")))
+
+
+def test_a_server_alone_is_enough_to_ask_every_model(rag_server: Server, smoke: Smoke) -> None:
+    found = smoke(rag_server)
+    assert (found.code, found.failed()) == (0, set())
+    assert {row["model"] for row in found.document["results"] if row["protocol"]} == set(MODELS)
+
+
+def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["smoke", rag_server.http, "--grpc", "none", "--only", "search"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["model", "version", "check", "protocol", "result", "ms"]
+    assert [line.split()[:5] for line in lines[1:3]] == [
+        ["search", "1", "loaded", "passed"],
+        ["search", "1", "answer", "http", "passed"],
+    ]
+    assert lines[-1] == "1 models, 2 checks: 2 passed"
+
+
+def test_a_wrong_pooling_is_found_by_the_stored_vectors(
+    tmp_path: Path, rag_repository: Path, minilm_dir: Path, cache: Cache, smoke: Smoke
+) -> None:
+    place = excerpt(rag_repository, tmp_path / "m", "embedder", "embedder_model")
+    graph = place / "embedder_model" / "1" / "model.onnx"
+    graph.unlink()
+    config = json.loads((minilm_dir / "config.json").read_text("utf-8"))
+    weights = safetensors(minilm_dir / "model.safetensors")
+    graph.write_bytes(bert.encoder(config, weights, bert.Pooling(bert.Pool("cls"), normalize=True)))
+    with launched(place, cache) as server:
+        found = smoke(server, rag_repository, "--only", "embedder", "--only", "embedder_model")
+    assert (found.code, found.failed()) == (1, {("embedder", "reference")})
+    said = found.said("embedder", "smoke-reference")
+    assert 'the vector of passage "model-repository-layout" has cosine 0.' in said
+    assert "8 of 8 differ" in said
+    assert "Compare pooling" in said
+    assert 'Sent over grpc: text BYTES[1, 1] ["A model repository is a directory' in said
+    assert "Came back: embedding FP32[1, 384] [" in said
+
+
+def test_swapped_outputs_of_a_pipeline_are_found(
+    tmp_path: Path, rag_repository: Path, cache: Cache, smoke: Smoke
+) -> None:
+    place = excerpt(rag_repository, tmp_path / "m", "embedder", "embedder_model", "retriever", "search")
+    swaps = [('value: "passages"', "SWAP"), ('value: "ids"', 'value: "passages"'), ("SWAP", 'value: "ids"')]
+    edit(place / "search" / "config.pbtxt", *swaps)
+    with launched(place, cache) as server:
+        found = smoke(server, place)
+    assert (found.code, found.failed()) == (1, {("search", "search")})
+    said = found.said("search", "smoke-search")
+    assert 'ids has "A model repository is a directory' in said
+    assert "Are the outputs ids and passages swapped?" in said
+
+
+def test_swapped_outputs_of_a_retriever_are_found(
+    tmp_path: Path, rag_repository: Path, cache: Cache, smoke: Smoke
+) -> None:
+    changes = {
+        "ids": [(r"self\.passages\[b", "SWAP"), (r"self\.ids\[b", "self.passages[b"), ("SWAP", "self.ids[b")],
+        "order": [(r'\("scores", scores\)', '("scores", scores[:, ::-1])')],
+        "beside": [(r"self\.passages\[best\]", "self.passages[best[:, ::-1]]")],
+    }  # fmt: skip
+    for name, swaps in changes.items():
+        excerpt(rag_repository, tmp_path / "one", "retriever")
+        (tmp_path / "one" / "retriever").rename(tmp_path / name)
+        edit(tmp_path / name / "config.pbtxt", ('"retriever"', f'"{name}"'))
+        edit(tmp_path / name / "1" / "model.py", *swaps)
+        (tmp_path / name).rename(tmp_path / "one" / name)
+    with launched(tmp_path / "one", cache) as server:
+        found = smoke(server, tmp_path / "one")
+    assert (found.code, found.failed()) == (1, {(name, "search") for name in changes})
+    assert "Are the outputs ids and passages swapped?" in found.said("ids", "smoke-search")
+    assert "scores do not descend: [0." in found.said("order", "smoke-search")
+    said = found.said("beside", "smoke-search")
+    assert 'the passage beside id "model-repository-layout" is not the stored one' in said
+
+
+def test_a_version_that_is_not_loaded_is_found(
+    tmp_path: Path, rag_server: Server, rag_repository: Path, smoke: Smoke
+) -> None:
+    place = excerpt(rag_repository, tmp_path / "m", *MODELS)
+    (place / "retriever" / "1").rename(place / "retriever" / "2")
+    edit(place / "retriever" / "config.pbtxt", (r"(versions: \[? ?)1", r"\g<1>2"))
+    found = smoke(rag_server, place, "--only", "retriever")
+    assert (found.code, found.failed()) == (1, {("retriever", "versions")})
+    assert "the server serves 1; the repository names 2" in found.said("retriever", "smoke-versions")
+
+
+def test_drift_is_found_at_its_place_in_the_repository(
+    tmp_path: Path, rag_server: Server, rag_repository: Path, smoke: Smoke
+) -> None:
+    place = excerpt(rag_repository, tmp_path / "m", *[model for model in MODELS if model != "generator"])
+    shutil.copytree(place / "search", place / "another")
+    edit(place / "another" / "config.pbtxt", ('"search"', '"another"'))
+    edit(place / "embedder" / "config.pbtxt", ("max_queue_delay_microseconds: 1000", "max_queue_delay_microseconds: 2"))
+    found = smoke(rag_server, place)
+    assert (found.code, found.failed()) == (1, {("embedder", "config"), ("another", "versions")})
+    text = (place / "embedder" / "config.pbtxt").read_text("utf-8")
+    line = text[: text.index("dynamic_batching {")].count("\n") + 1
+    (drift,) = [d for d in found.document["diagnostics"] if d["rule"] == "smoke-config"]
+    assert (drift["path"], drift["line"]) == (f"{place}/embedder/config.pbtxt", line)
+    assert drift["message"] == (
+        "embedder: dynamic_batching.max_queue_delay_microseconds: the repository says 2, the server serves 1000"
+    )
+    assert "does not serve it" in found.said("another", "smoke-versions")
+    (more,) = [d for d in found.document["diagnostics"] if d["model"] == "generator"]
+    assert more["severity"] == "warning"
+    assert "which the repository does not have" in more["message"]
+
+
+CONFIG = """backend: "python"
+max_batch_size: 4
+input [ { name: "IN" data_type: TYPE_FP32 dims: [ -1, 2 ] } ]
+output [ { name: "OUT" data_type: TYPE_FP32 dims: [ 2 ] }, { name: "TOO" data_type: TYPE_STRING dims: [ 1 ] } ]
+instance_group [ { kind: KIND_CPU count: 1 } ]
+"""
+CODE = """import os, signal
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [pb_utils.InferenceResponse(self.answer(len(self.given(r)))) for r in requests]
+
+    def given(self, request):
+        return pb_utils.get_input_tensor_by_name(request, "IN").as_numpy()
+
+    def answer(self, rows):
+        return [self.out(np.ones((rows, 2), np.float32)), self.too(rows)]
+
+    def out(self, values):
+        return pb_utils.Tensor("OUT", values)
+
+    def too(self, rows):
+        return pb_utils.Tensor("TOO", np.array([[b"x"]] * rows, dtype=np.object_))
+"""
+STREAMED = "model_transaction_policy { decoupled: true }\n"
+SENDS = """
+def execute(self, requests):
+    for request in requests:
+        sender = request.get_response_sender()
+        for _ in range(2):
+            sender.send(pb_utils.InferenceResponse(self.answer(len(self.given(request)))))
+        END
+"""
+ENDS = "sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)"
+
+
+def method(code: str) -> str:
+    return CODE + textwrap.indent(textwrap.dedent(code), "    ")
+
+
+DAMAGED: dict[str, tuple[str, ...]] = {
+    "a_nan": (
+        method("def out(self, values):\n    return pb_utils.Tensor('OUT', values * [1, np.nan]).__class__('OUT', "
+               "(values * [1, np.nan]).astype(np.float32))"),
+        "", "answer", "OUT is not finite: 1 of 2 values, value 1 is nan",
+    ),
+    "a_lack": (
+        method("def answer(self, rows):\n    return [self.too(rows)]"),
+        "", "answer", "the answer lacks the output OUT, which the config declares; it has TOO",
+    ),
+    "a_shape": (
+        method("def out(self, values):\n    return pb_utils.Tensor('OUT', np.ones((1, 3), np.float32))"),
+        "", "answer", "shape",
+    ),
+    "a_raise": (
+        method("def answer(self, rows):\n    raise ValueError('no weights in me')"),
+        "", "answer", "no weights in me",
+    ),
+    "endless": (
+        method(SENDS.replace("END", "pass")), STREAMED, "stream",
+        "grpc: after 2 responses: the stream's final flag did not come within 2 s",
+    ),
+    "empty": (
+        method(SENDS.replace("range(2)", "[]").replace("END", ENDS)), STREAMED, "stream",
+        "the stream ended without a response",
+    ),
+    "hang": (
+        method("def answer(self, rows):\n    import time\n    time.sleep(6)"), "", "answer",
+        "no answer came within 2 s",
+    ),
+    "killed": (CODE, "", "answer", "Stub process 'killed_0_0' is not healthy."),
+}  # fmt: skip
+"""Model → its code, what its config has besides, the check that must fail, and the words that name the cause."""
+
+GOOD: dict[str, tuple[str, ...]] = {
+    "good": (CODE, ""),
+    "streams": (method(SENDS.replace("END", ENDS)), STREAMED),
+    "zz_last": (CODE, ""),
+}
+
+
+def write(root: Path, name: str, code: str, config: str) -> None:
+    (root / name / "1").mkdir(parents=True)
+    (root / name / "1" / "model.py").write_text(code, "utf-8")
+    (root / name / "config.pbtxt").write_text(CONFIG + config, "utf-8")
+
+
+def stub(server: Server, model: str) -> int:
+    """Give the process that hosts a Python model."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            ours = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[3]) == server.session
+        except OSError:
+            continue
+        if ours and words[0].endswith(b"triton_python_backend_stub") and any(f"/{model}/".encode() in w for w in words):
+            return int(entry.name)
+    raise AssertionError(f"no stub of {model}")
+
+
+class Damage(NamedTuple):
+    """What smoke says of the server with every damaged model, on stdout and in JUnit's form."""
+
+    found: Smoked
+    junit: str
+
+
+@pytest.fixture(scope="module")
+def damage(tmp_path_factory: pytest.TempPathFactory, cache: Cache) -> Iterator[Damage]:
+    place = tmp_path_factory.mktemp("damaged")
+    for name, (source, config, *_) in (GOOD | DAMAGED).items():
+        write(place / "m", name, source, config)
+    with launched(place / "m", cache) as server:
+        os.kill(stub(server, "killed"), signal.SIGKILL)
+        junit = place / "smoke.xml"
+        asked = ["smoke", server.http, "--grpc", server.grpc, "--timeout", "2", "--junit", str(junit)]
+        with redirect_stdout(io.StringIO()) as out:
+            code = run([*asked, "--format", "json"])
+        os.kill(server.pid, signal.SIGKILL)  # it would wait for the endless stream
+        yield Damage(Smoked(code, json.loads(out.getvalue()), ""), junit.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("model", DAMAGED)
+def test_a_damaged_model_is_named_with_its_cause(damage: Damage, model: str) -> None:
+    _, _, check, cause = DAMAGED[model]
+    assert cause in damage.found.said(model, f"smoke-{check}")
+    rows = [row for row in damage.found.document["results"] if row["model"] == model and row["check"] == check]
+    assert {row["outcome"] for row in rows} == {"failed"}
+    assert {row["protocol"] for row in rows} >= {"grpc"}
+
+
+def test_a_damaged_model_hides_no_other(damage: Damage) -> None:
+    assert damage.found.code == 1
+    assert {model for model, _ in damage.found.failed()} == set(DAMAGED)
+    assert {row["model"] for row in damage.found.document["results"]} == {*DAMAGED, *GOOD}
+    assert {row["outcome"] for row in damage.found.document["results"] if row["model"] in GOOD} == {"passed"}
+    assert damage.found.document["summary"]["models"] == len(DAMAGED) + len(GOOD)
+
+
+def test_what_hangs_is_ended_at_its_deadline_of_2_s(damage: Damage) -> None:
+    suites = {suite.get("name"): suite for suite in ET.fromstring(damage.junit)}
+    for model in ("endless", "hang"):
+        waits = [
+            float(str(case.get("time"))) for case in suites[model] if str(case.get("name")).endswith(("grpc", "http"))
+        ]
+        assert len(waits) == 2
+        assert all(2 <= wait < 15 for wait in waits)
+
+
+def test_junit_has_a_suite_a_model_and_a_case_a_check(damage: Damage) -> None:
+    top = ET.fromstring(damage.junit)
+    suites = {suite.get("name"): suite for suite in top}
+    assert set(suites) == {*DAMAGED, *GOOD}
+    assert [case.get("name") for case in suites["a_nan"]] == [
+        "version 1 loaded",
+        "version 1 answer grpc",
+        "version 1 answer http",
+    ]
+    assert (suites["a_nan"].get("tests"), suites["a_nan"].get("failures")) == ("3", "2")
+    assert suites["good"].get("failures") == "0"
+    failure = suites["a_nan"][1].find("failure")
+    assert failure is not None
+    assert failure.get("type") == "smoke-answer"
+    assert "OUT is not finite" in str(failure.get("message"))
+    assert "Came back: OUT FP32[1, 2] [1, nan]" in str(failure.text)
+
+
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGSTOP"], ids=["dies", "freezes"])
+def test_when_the_server_is_gone_it_is_told_and_the_rest_fails_at_once(
+    tmp_path: Path, cache: Cache, smoke: Smoke, number: str
+) -> None:
+    ends = method(f"def answer(self, rows):\n    os.kill(os.getppid(), signal.{number})\n    return []")
+    for name, code in (("aa", CODE), ("dies", ends), ("last", CODE)):
+        write(tmp_path / "m", name, code, "")
+    with launched(tmp_path / "m", cache) as server:
+        found = smoke(server, "--timeout", "2")
+        with suppress(ProcessLookupError):
+            os.kill(server.pid, signal.SIGKILL)  # a frozen one would not end by itself
+    assert (found.code, found.failed()) == (1, {("dies", "answer"), ("last", "answer")})
+    said = found.said("dies", "smoke-answer")
+    assert "version 1, grpc: the server went away" in said
+    assert "version 1, http: was not asked: the server is gone" in said
+    said = found.said("last", "smoke-answer")
+    assert said.count("was not asked: the server is gone\nIt went away while dies version 1 was asked (answer).") == 2
+
+
+CASES = """
+smoke:
+  - {model: search, inputs: {query: "How do I stop a half-uploaded version from being served?"},
+     expect: {ids: {first: version-gate, contains: version}, passages: {not_empty: true}}}
+  - {model: rag, inputs: {query: "x", sampling_parameters: '{"max_tokens": 3}'}, expect: {answer: {contains: system}}}
+  - {model: embedder, inputs: {text: [["a"], ["b"]]}, expect: {embedding: {not_empty: true}}}
+"""
+WRONG = """
+smoke:
+  - {model: search, inputs: {query: "x"}, expect: {ids: {first: nowhere}}}
+  - {model: search, inputs: {querry: "x"}, expect: {ids: {first: nowhere}}}
+  - {model: search, inputs: {query: "x"}, expect: {idz: {first: nowhere}}}
+  - {model: search, inputs: {query: [x, y]}, expect: {ids: {first: nowhere}}}
+  - {model: rag, inputs: {query: x}, expect: {answer: {first: nowhere}}}
+"""
+
+
+def test_declared_cases_are_asked(rag_server: Server, rag: Path, smoke: Smoke) -> None:
+    stack = rag / "tritonrepo.yaml"
+    stack.write_text(stack.read_text("utf-8") + CASES, "utf-8")
+    found = smoke(rag_server, rag)
+    assert (found.code, found.document["diagnostics"]) == (0, [])
+    asked = [(r["model"], r["case"], r["protocol"]) for r in found.document["results"] if r["check"] == "declared"]
+    assert sorted(asked) == sorted(
+        (model, number, protocol)
+        for model, number in (("search", "1"), ("rag", "2"), ("embedder", "3"))
+        for protocol in BOTH
+    )
+
+
+def test_declared_cases_fail_at_their_place(rag_server: Server, rag: Path, smoke: Smoke) -> None:
+    stack = rag / "tritonrepo.yaml"
+    start = stack.read_text("utf-8").count("\n") + 3
+    stack.write_text(stack.read_text("utf-8") + WRONG, "utf-8")
+    found = smoke(rag_server, stack, "--only", "search")
+    assert (found.code, found.failed()) == (1, {("search", "declared")})
+    said = {(d["path"], d["line"], d["column"]): d["message"] for d in found.document["diagnostics"]}
+    assert [said[str(stack), start + n, 5] for n in range(4)] == [
+        found.document["diagnostics"][1]["message"],
+        'search: has no input "querry". Did you mean "query"?',
+        'search: has no output "idz". Did you mean "ids"?',
+        'search: input "query" is given with shape [2]; it takes [1]',
+    ]
+    assert 'http: ids does not begin with the value "nowhere"; it is ["' in found.document["diagnostics"][1]["message"]
+
+
+def test_up_ends_when_a_model_does_not_answer_as_it_must(
+    rag: Path, inside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tritonrepo.cli.up.watch", lambda _: 0)
+    stack = rag / "tritonrepo.yaml"
+    stack.write_text(stack.read_text("utf-8") + WRONG, "utf-8")
+    ports = [word for name in ("http", "grpc", "metrics") for word in (f"--{name}-port", "0")]
+    assert run(["up", str(rag), *ports, "--llm-engine", "script"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert 'grpc: ids does not begin with the value "nowhere"' in said.err
+    assert re.search(r"\nsmoke: 7 models, 57 checks: 50 passed, 7 failed\n", said.err)
+    assert (inside / "model_repository" / "rag").is_dir()
+
+
+@pytest.fixture
+def unreachable() -> str:
+    """A URL where nobody listens: a port that no process is given."""
+    return "http://127.0.0.1:1"
+
+
+def test_a_server_that_is_not_there_is_exit_2(unreachable: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["smoke", unreachable]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "fatal: the server cannot be reached: Connection refused [server-unreachable]" in said.err
+
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "no gRPC there": (["--grpc", "127.0.0.1:1"], "name it with --grpc HOST:PORT"),
+    "no repository": (["empty"], "empty: fatal: there is no stack file and no model repository"),
+    "no such path": (["nowhere"], "nowhere: fatal: there is no stack file and no model repository"),
+    "no such model": (["--only", "serch"], 'is not a model of this server [smoke-model]\n  Did you mean "search"?'),
+    "no time": (["--timeout", "0"], "--timeout"),
+    "no such form": (["--format", "xml"], "--format"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
+def test_what_cannot_be_asked_is_exit_2(
+    rag_server: Server, inside: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    (inside / "empty").mkdir()
+    grpc = [] if "--grpc" in arguments else ["--grpc", rag_server.grpc]
+    assert run(["smoke", rag_server.http, *grpc, "--junit", "smoke.xml", *arguments]) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.out == ""
+    assert [path.name for path in inside.iterdir()] == ["empty"]
+
+
+def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "tritonclient.grpc", None)
+    assert run(["smoke", "http://127.0.0.1:1"]) == 2
+    assert "pip install 'tritonrepo[server]'" in capsys.readouterr().err

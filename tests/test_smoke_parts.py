@@ -1,0 +1,411 @@
+"""The parts of `smoke` by themselves: declared cases in the stack file, expectations, templates, drift, the reports."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from tests.test_spec import GOOD
+from tritonrepo import spec
+from tritonrepo.cli import run
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.report.junit import Row, junit
+from tritonrepo.report.table import table
+from tritonrepo.server.client import Client
+from tritonrepo.server.tensors import Request, Tensor, of_values, packed, unpacked
+from tritonrepo.smoke import drift, expected, links
+from tritonrepo.smoke.answers import stream, turn
+from tritonrepo.smoke.case import Case, Check, Reply, Result
+from tritonrepo.smoke.declared import meets
+from tritonrepo.smoke.index import load
+from tritonrepo.smoke.judge import differences
+from tritonrepo.smoke.made import made_up
+from tritonrepo.smoke.meaning import search
+from tritonrepo.smoke.plan import Known, cases
+from tritonrepo.smoke.served import of_config
+from tritonrepo.spec.stack import Expectation
+from tritonrepo.tree import of_bytes, of_text
+
+CASE = "smoke: [{{model: {model}, inputs: {{text: x}}, expect: {expect}}}]\n"
+SMOKE_FAULTS = {
+    "no such model": (
+        CASE.format(model="e_modl", expect="{embedding: {not_empty: true}}"),
+        'a.yaml:12:17: fatal: "e_modl" is not a model that this stack builds [stack-meaning]\n  Did you mean "e_mod',
+    ),
+    "nothing expected": (CASE.format(model="e", expect="{}"), "nothing is expected"),
+    "an expectation of nothing": (
+        CASE.format(model="e", expect="{embedding: {}}"),
+        'nothing is expected of "embedding"',
+    ),
+    "an unknown word": (
+        CASE.format(model="e", expect="{embedding: {contain: x}}"),
+        'a.yaml:12:60: fatal: there is no key "contain" here [stack-schema]\n  Did you mean "contains"?',
+    ),
+    "no expectation": ("smoke: [{model: e, inputs: {}}]\n", '"expect" is missing [stack-schema]'),
+    "a text for a flag": (
+        CASE.format(model="e", expect="{embedding: {not_empty: maybe}}"),
+        '"not_empty" is true or false, not "maybe"',
+    ),
+    "within without close": (
+        CASE.format(model="e", expect="{embedding: {equals: 1, within: 2}}"),
+        '"within" belongs to "close"',
+    ),
+    "a text to be close to": (
+        CASE.format(model="e", expect="{embedding: {close: [1, x]}}"),
+        '"close" of "embedding" is a number, not [1, \'x\']',
+    ),
+    "no list": ("smoke: {model: e}\n", '"smoke" is a list'),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), SMOKE_FAULTS.values(), ids=SMOKE_FAULTS)
+def test_a_wrong_case_is_told_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(Stop) as stop:
+        spec.read([("a.yaml", (GOOD + text).encode())], {})
+    assert all(d.severity is Severity.FATAL and d.at.line >= 12 for d in stop.value.diagnostics)
+    assert message in str(stop.value)
+
+
+def test_a_case_is_read_with_its_values() -> None:
+    text = CASE.format(model="e_model", expect="{embedding: {close: [1, 0.5], within: 0.1}}")
+    (case,) = spec.read([("a.yaml", (GOOD + text).encode())], {}).smoke
+    assert (case.model, case.inputs) == ("e_model", {"text": "x"})
+    assert (case.expect["embedding"].close, case.expect["embedding"].within) == ([1, 0.5], 0.1)
+    assert case.places[""] == Span("a.yaml", 12, 9)
+
+
+IDS = of_values("o", "BYTES", ["kb-17", "kb-1"], [2])
+NUMBERS = of_values("o", "FP32", [1.0, 2.0], [2])
+EXPECTATIONS: dict[str, tuple[Expectation, Tensor, str]] = {
+    "holds something": (Expectation(not_empty=True), IDS, ""),
+    "holds nothing": (Expectation(not_empty=True), of_values("o", "BYTES", [""], [1]), "o is empty"),
+    "is to be empty": (Expectation(not_empty=False), IDS, "o is not empty"),
+    "contains": (Expectation(contains="b-17"), IDS, ""),
+    "contains it not": (Expectation(contains="kb-18"), IDS, 'o does not contain "kb-18"; it is ["kb-17", "kb-1"]'),
+    "begins with": (Expectation(first="kb-17"), IDS, ""),
+    "begins with another": (Expectation(first="kb-1"), IDS, 'o does not begin with the value "kb-1"'),
+    "equals texts": (Expectation(equals=["kb-17", "kb-1"]), IDS, ""),
+    "equals one of them": (Expectation(equals="kb-17"), IDS, "o does not equal 'kb-17'"),
+    "equals numbers": (Expectation(equals=[1, 2]), NUMBERS, ""),
+    "equals other numbers": (Expectation(equals=[1, 3]), NUMBERS, "o does not equal [1, 3]"),
+    "is close": (Expectation(close=[1.0005, 2]), NUMBERS, ""),
+    "is close enough": (Expectation(close=[1.4, 2], within=0.5), NUMBERS, ""),
+    "is not close": (Expectation(close=[1.4, 2]), NUMBERS, "o is not within 0.001 of [1.4, 2]"),
+    "is close to fewer": (Expectation(close=[1]), NUMBERS, "o is not within"),
+    "texts are close to nothing": (Expectation(close=[1, 2]), IDS, "o is not within"),
+    "two at once": (Expectation(first="kb-17", contains="x"), IDS, 'o does not contain "x"'),
+}
+
+
+@pytest.mark.parametrize(("expectation", "tensor", "message"), EXPECTATIONS.values(), ids=EXPECTATIONS)
+def test_an_expectation_is_judged(expectation: Expectation, tensor: Tensor, message: str) -> None:
+    faults = list(meets({"o": expectation})(Reply(({"o": tensor},))))
+    assert [fault.message.startswith(message) for fault in faults] == ([True] if message else [])
+
+
+def test_the_pieces_of_a_stream_are_judged_as_one_text() -> None:
+    pieces = tuple({"o": of_values("o", "BYTES", [piece], [1])} for piece in ("ver", "sion"))
+    assert not list(meets({"o": Expectation(contains="version", equals="version")})(Reply(pieces)))
+    assert [f.message for f in meets({"no": Expectation(not_empty=True)})(Reply(pieces))] == ["no did not come"]
+
+
+TEMPLATES = {
+    "ChatML": ("{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}", "<|im_start|>assistant"),
+    "Llama 3": (
+        "{%- if add_generation_prompt %}\n  {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}\n{%- endif %}",
+        "<|start_header_id|>assistant<|end_header_id|>",
+    ),
+    "double quotes": ('{% if add_generation_prompt %}{{ "<a>\\n" }}{{ "b" }}{% endif %}', "<a>\nb"),
+    "the last of two": (
+        "{% if add_generation_prompt %}x{% endif %}{% if add_generation_prompt %}{{'y'}}{% endif %}",
+        "y",
+    ),
+    "what is computed is not known": ("{% if add_generation_prompt %}{{ bos_token + 'a' }}{% endif %}", ""),
+    "plain text is not known": ("{% if add_generation_prompt %}<a>{% endif %}", ""),
+    "a broken escape": (r"{% if add_generation_prompt %}{{ '\x' }}{% endif %}", ""),
+    "no turn": ("[INST] {{ message }} [/INST]", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("template", "end"), TEMPLATES.values(), ids=TEMPLATES)
+def test_what_a_chat_template_ends_with(template: str, end: str) -> None:
+    assert turn(template) == end
+
+
+WHERE = Span("http://x/v2/models/m")
+REPOSITORY = """backend: "python"
+max_batch_size: 8
+input { name: "IN" data_type: TYPE_FP32 dims: [ 2 ] }
+output { name: "OUT" data_type: TYPE_FP32 dims: [ 2 ] }
+dynamic_batching { max_queue_delay_microseconds: 100 priority_queue_policy { key: 1 value { max_queue_size: 7 } } }
+instance_group { kind: KIND_AUTO }
+parameters { key: "a" value { string_value: "b" } }
+"""
+SERVED = {
+    "name": "m", "platform": "", "backend": "python", "runtime": "", "max_batch_size": 8,
+    "version_policy": {"latest": {"num_versions": 1}},
+    "input": [{"name": "IN", "data_type": "TYPE_FP32", "format": "FORMAT_NONE", "dims": [2], "optional": False}],
+    "output": [{"name": "OUT", "data_type": "TYPE_FP32", "dims": [2], "label_filename": ""}],
+    "optimization": {"priority": "PRIORITY_DEFAULT", "input_pinned_memory": {"enable": True}},
+    "dynamic_batching": {
+        "preferred_batch_size": [8], "max_queue_delay_microseconds": 100, "preserve_ordering": False,
+        "priority_queue_policy": {"1": {"timeout_action": "REJECT", "max_queue_size": 7}},
+    },
+    "instance_group": [{"name": "m_0", "kind": "KIND_CPU", "count": 1, "gpus": [], "passive": False}],
+    "default_model_filename": "model.py", "parameters": {"a": {"string_value": "b"}}, "model_warmup": [],
+}  # fmt: skip
+OUT = {"name": "OUT", "data_type": "TYPE_FP32", "dims": [2]}
+DRIFTS: dict[str, tuple[dict[str, object], str]] = {
+    "none": ({}, ""),
+    "another batch": ({"max_batch_size": 4}, "max_batch_size: the repository says 8, the server serves 4"),
+    "dims": ({"output": [OUT | {"dims": [3]}]}, "output[0].dims[0]: the repository says 2, the server serves 3"),
+    "one output more": ({"output": [OUT, OUT]}, "output: "),
+    "a parameter gone": ({"parameters": {}}, "parameters.a.string_value: the repository says b, the server serves no"),
+    "a field that nobody wrote": (
+        {"sequence_batching": {"max_sequence_idle_microseconds": 5}},
+        "sequence_batching.max_sequence_idle_microseconds: the repository says nothing, the server serves 5",
+    ),
+    "a GPU is the server's choice": ({"instance_group": [{"kind": "KIND_GPU", "count": 1, "gpus": [0]}]}, ""),
+    "two instances": ({"instance_group": [{"kind": "KIND_GPU"}, {"kind": "KIND_CPU"}]}, "instance_group: "),
+    "another backend": ({"backend": "vllm"}, "backend: the repository says python, the server serves vllm"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), DRIFTS.values(), ids=DRIFTS)
+def test_drift_is_what_the_core_did_not_fill_in(change: dict[str, object], message: str) -> None:
+    model = expected.read({"m/config.pbtxt": of_text(REPOSITORY), "m/1/model.py": of_text("")}, "r")["m"]
+    result = drift.config(model, of_config(SERVED | change, "1", WHERE))
+    assert [d.message.startswith(f"m: {message}") for d in result.diagnostics] == ([True] if message else [])
+
+
+POLICIES = {
+    "none: the latest": ("", ("10",)),
+    "latest of two": ("version_policy { latest { num_versions: 2 } }", ("2", "10")),
+    "all": ("version_policy { all { } }", ("1", "2", "10")),
+    "specific": ("version_policy { specific { versions: [ 1, 4 ] } }", ("1", "4")),
+}
+
+
+@pytest.mark.parametrize(("policy", "versions"), POLICIES.values(), ids=POLICIES)
+def test_the_versions_that_a_repository_names(policy: str, versions: tuple[str, ...]) -> None:
+    tree = {"m/config.pbtxt": of_text(policy)} | {f"m/{n}/model.py": of_text("") for n in ("1", "2", "10", "old")}
+    assert expected.read(tree, "r")["m"].versions == versions
+
+
+def test_a_config_that_cannot_be_read_is_told() -> None:
+    tree = {"m/config.pbtxt": of_text("max_batch_size: x"), "n/1/model.py": of_text("")}
+    models = expected.read(tree, "r")
+    results = {result.model: result for result in drift.versions(models, {"m": ["1"], "n": ["1"]}, Span("r"))}
+    assert results["m"].diagnostics[0].at == Span("r/m/config.pbtxt", 1, 17)
+    assert "its config cannot be read: " in results["m"].diagnostics[0].message
+    assert "there is no config.pbtxt" in results["n"].diagnostics[0].message
+
+
+def test_a_hand_written_ensemble_is_no_search() -> None:
+    text = 'platform: "ensemble" ensemble_scheduling { step { model_name: "a" } }'
+    assert links.pipelines(expected.read({"e/config.pbtxt": of_text(text)}, "r")) == {}
+
+
+def saved(shape: tuple[int, ...]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.ones(shape, np.float32))
+    return buffer.getvalue()
+
+
+PASSAGE = '{"id": "a", "text": "b"}\n'
+INDEXES = {
+    "fewer vectors": (saved((1, 2)), PASSAGE * 2, r"embeddings.npy has shape \[1, 2\], passages.jsonl 2 passages"),
+    "no rows": (saved((2,)), PASSAGE * 2, "has shape"),
+    "no JSON": (saved((1, 2)), "{", "is not lines of id and text"),
+    "no text": (saved((1, 2)), '{"id": "a"}', "is not lines of id and text"),
+    "no vectors": (b"x", PASSAGE, "pickled"),
+}
+
+
+@pytest.mark.parametrize(("vectors", "passages", "message"), INDEXES.values(), ids=INDEXES)
+def test_a_broken_index_is_told(vectors: bytes, passages: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(of_bytes(vectors), of_text(passages))
+
+
+CONTROLLED = {
+    "name": "m",
+    "model_transaction_policy": {"decoupled": True},
+    "input": [
+        {"name": name, "data_type": kind, "dims": [1], "optional": name != "q"}
+        for name, kind in (("q", "TYPE_STRING"), ("sampling_parameters", "TYPE_STRING"), ("stream", "TYPE_BOOL"))
+    ],
+    "output": [{"name": "o", "data_type": "TYPE_STRING", "dims": [-1]}],
+}
+SAID = {"a word": (["", "x"], 0), "no word": (["", ""], 1), "nothing": ([], 1)}
+
+
+@pytest.mark.parametrize(("pieces", "faults"), SAID.values(), ids=SAID)
+def test_what_takes_vllms_controls_must_say_something(pieces: list[str], faults: int) -> None:
+    asked = stream(of_config(CONTROLLED, "1", WHERE), "q", "Why?")
+    names = [tensor.name for tensor in asked.request.inputs]
+    assert (names, asked.compared) == (["q", "sampling_parameters", "stream"], Severity.WARNING)
+    reply = Reply(tuple({"o": of_values("o", "BYTES", [piece], [1])} for piece in pieces), flat=True)
+    assert len(list(asked.judge(reply))) == faults
+
+
+FINDS: dict[str, object] = {
+    "name": "r",
+    "input": [{"name": "embedding", "data_type": "TYPE_FP32", "dims": [2]}],
+    "output": [{"name": n, "data_type": "TYPE_STRING", "dims": [-1]} for n in ("ids", "passages")]
+    + [{"name": "scores", "data_type": "TYPE_FP32", "dims": [-1]}],
+}
+FOUND: dict[str, tuple[list[str], list[str], list[float], str]] = {
+    "the passage first": (["a", "b"], ["A", "B"], [1, 0], ""),
+    "another first": (["b", "a"], ["B", "A"], [1, 0], 'asked with passage "a", it gives "b" first, not "a"'),
+    "wrong scores": (["a", "b"], ["A", "B"], [2, 0], 'the score of "a" is 2.0000; by the stored vectors it is 1.0000'),
+    "scores that rise": (["a", "b"], ["A", "B"], [0, 1], "scores do not descend: [0.0, 1.0]"),
+    "ids for passages": (["A", "B"], ["a", "b"], [1, 0], 'ids has "A", which is a passage'),
+    "an unknown id": (["z", "b"], ["A", "B"], [1, 0], 'ids has "z", which is no id of the index'),
+    "another's passage": (["a", "b"], ["B", "A"], [1, 0], 'the passage beside id "a" is not the stored one: "B…"'),
+    "one passage fewer": (["a", "b"], ["A"], [1, 0], "there are 2 ids and 1 passages"),
+    "nothing": ([], [], [], "no passage was found"),
+}
+
+
+@pytest.mark.parametrize(("ids", "passages", "scores", "message"), FOUND.values(), ids=FOUND)
+def test_a_search_is_judged_by_the_stored_index(
+    ids: list[str], passages: list[str], scores: list[float], message: str
+) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.eye(2, dtype=np.float32))
+    index = load(of_bytes(buffer.getvalue()), of_text('{"id": "a", "text": "A"}\n{"id": "b", "text": "B"}\n'))
+    asked, _ = search(of_config(FINDS, "1", WHERE), index, "embedding", by_text=False)
+    columns: dict[str, tuple[str, list[str] | list[float]]] = {
+        "ids": ("BYTES", ids),
+        "passages": ("BYTES", passages),
+        "scores": ("FP32", scores),
+    }
+    answer = {n: of_values(n, kind, values, [len(values)]) for n, (kind, values) in columns.items()}
+    said = [fault.message for fault in asked.judge(Reply((answer,)))]
+    assert message in said if message else not said
+
+
+DATATYPES = ["BOOL", "INT8", "UINT64", "FP16", "BF16", "FP64", "BYTES"]
+
+
+@pytest.mark.parametrize("datatype", DATATYPES)
+def test_a_tensor_goes_and_comes_in_binary(datatype: str) -> None:
+    tensor = of_values("t", datatype, ["1", "22"] if datatype == "BYTES" else [1, 0], [1, 2])
+    body, length = packed(Request("m", "1", (tensor, tensor._replace(name="u"))))
+    size = (len(body) - length) // 2
+    head = [
+        {"name": n, "datatype": datatype, "shape": [1, 2], "parameters": {"binary_data_size": size}} for n in ("t", "u")
+    ]
+    assert unpacked(head, body[length:])["u"].values.tolist() == tensor.values.tolist()
+
+
+def test_made_up_inputs_fill_the_shapes_of_the_config() -> None:
+    inputs = [
+        {"name": "A", "data_type": "TYPE_STRING", "dims": [-1, 2]},
+        {"name": "B", "data_type": "TYPE_INT64", "dims": [3]},
+        {"name": "C", "data_type": "TYPE_INT64", "dims": [3], "optional": True},
+        {"name": "stream", "data_type": "TYPE_BOOL", "dims": [1], "optional": True},
+    ]
+    config = {"name": "m", "max_batch_size": 4, "input": inputs, "sequence_batching": {}}
+    request = made_up(of_config(config, "7", WHERE))
+    shapes = [(tensor.name, tensor.values.shape) for tensor in request.inputs]
+    assert shapes == [("A", (1, 1, 2)), ("B", (1, 3)), ("stream", (1, 1))]
+    assert (request.version, bool(request.sequence)) == ("7", True)
+
+
+PAIRS = {
+    "equal": (NUMBERS, NUMBERS, ""),
+    "a thousandth apart": (NUMBERS, of_values("o", "FP32", [1.0005, 2], [2]), ""),
+    "apart": (NUMBERS, of_values("o", "FP32", [1.1, 2], [2]), "o differs between the protocols: [1, 2] over gRPC"),
+    "other texts": (IDS, of_values("o", "BYTES", ["a", "b"], [2]), "o differs"),
+    "fewer": (IDS, of_values("o", "BYTES", ["kb-17"], [1]), "o differs"),
+    "another name": (IDS, IDS._replace(name="p"), "o comes over one protocol alone"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other", "message"), PAIRS.values(), ids=PAIRS)
+def test_two_protocols_agree_or_not(one: Tensor, other: Tensor, message: str) -> None:
+    faults = list(differences(Reply(({one.name: one},)), Reply(({other.name: other},))))
+    assert [fault.message.startswith(message) for fault in faults[:1]] == ([True] if message else [])
+
+
+@pytest.fixture
+def dripping() -> Iterator[str]:
+    """A server that sends a byte of an answer ten times a second."""
+    done = threading.Event()
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for _ in range(50):  # far beyond the deadline, and yet an end for a client that has none
+                    if not done.wait(0.1):
+                        connection.sendall(b"1\r\n \r\n")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        done.set()
+        thread.join()
+
+
+def test_a_server_that_is_silent_from_the_start_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        assert run(["smoke", f"http://127.0.0.1:{server.getsockname()[1]}", "--timeout", "0.3"]) == 2
+    assert "fatal: the answer did not end within 0.3 s [server-late]" in capsys.readouterr().err
+
+
+def test_a_case_for_a_model_that_is_not_served_fails_at_its_place() -> None:
+    declared = spec.read([("a.yaml", (GOOD + CASE.format(model="e", expect="{o: {first: x}}")).encode())], {}).smoke
+    (result,) = cases(Known(declared=declared), [])
+    assert isinstance(result, Result)
+    assert [(d.at, d.message) for d in result.diagnostics] == [
+        (Span("a.yaml", 12, 17), "the server does not serve e, which case 1 asks")
+    ]
+
+
+def test_a_served_model_that_is_not_the_repositorys_is_told_and_still_asked() -> None:
+    ensemble = """platform: "ensemble" ensemble_scheduling {
+        step { model_name: "e" input_map { key: "text" value: "q" } output_map { key: "embedding" value: "v" } }
+        step { model_name: "r" input_map { key: "embedding" value: "v" } } }"""
+    index = {"r/1/embeddings.npy": of_bytes(saved((1, 2))), "r/1/passages.jsonl": of_text(PASSAGE)}
+    tree = {"r/config.pbtxt": of_text(""), "e/config.pbtxt": of_text(""), "p/config.pbtxt": of_text(ensemble), **index}
+    served = of_config({"name": "e", "input": [OUT | {"name": "other"}]}, "1", WHERE)
+    told, asked = cases(Known(Span("r"), expected.read(tree, "r")), [served])
+    assert isinstance(told, Result)
+    assert told.diagnostics[0].message == 'e cannot be compared: it has no input "text"; it has other'
+    assert isinstance(asked, Case)
+    assert asked.check is Check.ANSWER
+
+
+def test_an_answer_that_only_drips_ends_at_its_deadline(dripping: str) -> None:
+    with pytest.raises(Stop, match=r"the answer did not end within 0\.5 s"):
+        list(Client(dripping, 5, 0.5).stream("m", {}))
+
+
+def test_a_table_is_aligned_and_harmless() -> None:
+    assert table(("a", "b"), [("long\n", "x"), ("y", "")]) == "a       b\nlong\\n  x\ny"
+
+
+def test_junit_escapes_what_xml_cannot_hold() -> None:
+    fault = Diagnostic("r", Severity.ERROR, Span("f"), "a < b \x1b", "next\x00")
+    text = junit("<u>", [Row("s", "c", 0.5, (fault,)), Row("s", "d", 0.25), Row("a", "e", 0, (), (fault,))])
+    top = ET.fromstring(text)
+    assert [(s.get("name"), s.get("tests"), s.get("failures"), s.get("time")) for s in top] == [
+        ("a", "1", "0", "0.000"),
+        ("s", "2", "1", "0.750"),
+    ]
+    failure = top[1][0].find("failure")
+    assert failure is not None
+    assert failure.get("message") == "a < b \\x1b"
+    assert failure.text == "f: error: a < b \\x1b [r]\n  next\\x00"

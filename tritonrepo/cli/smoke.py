@@ -1,0 +1,75 @@
+"""`tritonrepo smoke`: a running server really asked, model by model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.smoking import HEAD, connected, junit_rows, known, rows, summary, texts
+from tritonrepo.report import results as report
+from tritonrepo.report.junit import junit
+from tritonrepo.report.table import table
+from tritonrepo.smoke.case import Outcome
+from tritonrepo.smoke.run import run
+from tritonrepo.stores import open_store
+from tritonrepo.tree import of_text
+
+EPILOG = f"""\b
+Examples:
+  tritonrepo smoke http://127.0.0.1:8000
+  tritonrepo smoke http://127.0.0.1:8000 examples/models/rag --junit smoke.xml
+  tritonrepo smoke https://triton.example.org /srv/models --grpc triton.example.org:8001 --only rag
+
+{EXIT_CODES}"""
+
+
+@click.command(epilog=EPILOG, short_help=COMMANDS["smoke"])
+@click.argument("url")
+@click.argument("stack", metavar="[STACK|DIR|URI]", required=False)
+@click.option(
+    "--grpc", metavar="HOST:PORT", help="The gRPC port; none: ask over HTTP alone.  [default: the port after URL's]"
+)
+@click.option("--only", multiple=True, metavar="MODEL", help="Ask this model alone; several: each of them.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=30.0,
+    metavar="SECONDS",
+    help="Longest wait for each answer, a stream's end included.",
+)
+@click.option("--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML here.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="What stdout gets.")
+def command(
+    url: str,
+    stack: str | None,
+    *,
+    grpc: str | None,
+    only: tuple[str, ...],
+    timeout: float,
+    junit_file: Path | None,
+    form: str,
+) -> int:
+    """Prove that a running Triton answers: every model is asked, over gRPC and HTTP, and its answer is judged.
+
+    URL is the server's HTTP address. With a STACK file (or its directory), a repository's DIR or URI, versions and
+    configs must be those, embeddings are compared with the stored index, searches must find what is asked for, and
+    the cases under `smoke` are asked.
+    """
+    about = known(stack)
+    with connected(url, grpc, timeout) as connection:
+        results = sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)
+    found = [diagnostic for result in results for diagnostic in result.diagnostics]
+    if form == "json":
+        click.echo(report.document(rows(results), found))
+    else:
+        click.echo(table(HEAD, texts(results)))
+        for diagnostic in found:
+            click.echo(f"\n{diagnostic}")
+        click.echo(f"\n{summary(results)}")
+    if junit_file is not None:
+        store, name = open_store(str(junit_file))
+        store.put(name, of_text(junit(url, junit_rows(results))))
+        store.tidy()
+    return 1 if any(result.outcome is Outcome.FAILED for result in results) else 0

@@ -1,0 +1,138 @@
+"""Triton's gRPC protocol by tritonclient: one answer, or a stream of them up to its final flag.
+
+Source of the final flag: Triton's docs/protocol/extension_parameters.md and docs/user_guide/decoupled_models.md; errors
+in a stream come as messages, without a status, and the stream goes on (seen from Triton 24.10).
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from tritonrepo.diagnostics import Stop, failure, fatal
+from tritonrepo.server.tensors import Request, Tensor, for_client, from_client, missing_extra
+
+LATE = "DEADLINE_EXCEEDED"
+AWAY = "UNAVAILABLE"
+
+
+class _Came(NamedTuple):
+    """What a stream's callback is given: a result or an error."""
+
+    result: Any
+    error: Any
+
+
+class Rpc:
+    """Talks to one server's gRPC port, HOST:PORT; `timeout_s` is the longest that a whole answer may take."""
+
+    def __init__(self, address: str, timeout_s: float = 60, *, secure: bool = False) -> None:
+        try:
+            import tritonclient.grpc as client
+        except ImportError as error:
+            raise missing_extra(error) from None
+        self.address = address
+        self.timeout_s = timeout_s
+        self._types = client
+        try:
+            self._client = client.InferenceServerClient(address, ssl=secure)
+        except Exception as error:  # noqa: BLE001  grpc says in many ways that an address is none
+            message = f"this is not the address of a gRPC server: {error}"
+            raise fatal("server-url", address, message, "Write it as HOST:PORT") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def check(self) -> None:
+        """Raise Stop unless a server answers here."""
+        try:
+            self._client.is_server_live(client_timeout=self.timeout_s)
+        except self._types.InferenceServerException as error:
+            why = str(error.message()).split("\n")[0]
+            hint = "8001 is its usual gRPC port: name it with --grpc HOST:PORT, or ask over HTTP alone with --grpc none"
+            raise fatal("server-unreachable", self.address, f"gRPC cannot be reached: {why}", hint) from None
+
+    def infer(self, request: Request) -> dict[str, Tensor]:
+        """Give a model's one answer; raise Stop with the server's words, or when time is up."""
+        try:
+            result = self._client.infer(
+                request.model,
+                self._inputs(request),
+                request.version,
+                client_timeout=self.timeout_s,
+                **_sequence(request),
+            )
+        except self._types.InferenceServerException as error:
+            raise self._refused(error) from None
+        return _outputs(result)
+
+    def stream(self, request: Request) -> Iterator[dict[str, Tensor]]:
+        """Give a decoupled model's answers as they come, up to its final flag; raise Stop when none comes in time."""
+        came: queue.Queue[_Came] = queue.Queue()
+        deadline = time.monotonic() + self.timeout_s
+        self._client.start_stream(lambda result, error: came.put(_Came(result, error)))
+        try:
+            self._client.async_stream_infer(
+                request.model,
+                self._inputs(request),
+                request.version,
+                enable_empty_final_response=True,
+                **_sequence(request),
+            )
+            final = False
+            while not final:
+                result = self._next(came, deadline)
+                final = result.get_response().parameters["triton_final_response"].bool_param
+                if outputs := _outputs(result):
+                    yield outputs
+        finally:
+            self._client.stop_stream(cancel_requests=True)
+
+    def _next(self, came: queue.Queue[_Came], deadline: float) -> Any:  # noqa: ANN401  tritonclient has no types
+        try:
+            result, error = came.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise self._late("the stream's final flag did not come") from None
+        if error is not None:
+            raise self._refused(error)
+        return result
+
+    def _inputs(self, request: Request) -> list[Any]:
+        inputs = []
+        for tensor in request.inputs:
+            given = self._types.InferInput(tensor.name, list(tensor.values.shape), tensor.datatype)
+            inputs.append(given.set_data_from_numpy(for_client(tensor)))
+        return inputs
+
+    def _refused(self, error: Any) -> Stop:  # noqa: ANN401  tritonclient has no types
+        status = str(error.status() or "").removeprefix("StatusCode.")
+        message = str(error.message()).strip()
+        if status == LATE:
+            return self._late("no answer came")
+        if status == AWAY:
+            return fatal("server-unreachable", self.address, f"the connection broke off: {message.splitlines()[0]}")
+        return failure("server-refused", self.address, f"{status}: {message}" if status else message)
+
+    def _late(self, what: str) -> Stop:
+        return failure("server-late", self.address, f"{what} within {self.timeout_s:g} s")
+
+
+def _sequence(request: Request) -> dict[str, Any]:
+    if not request.sequence:
+        return {}
+    return {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}
+
+
+def _outputs(result: Any) -> dict[str, Tensor]:  # noqa: ANN401  tritonclient has no types
+    return {
+        output.name: from_client(output.name, output.datatype, result.as_numpy(output.name))
+        for output in result.get_response().outputs
+    }

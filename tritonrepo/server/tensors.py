@@ -1,0 +1,142 @@
+"""Tensors as they go to a server and come back, and their binary form in HTTP.
+
+Source: KServe's v2 inference protocol; Triton's docs/protocol/extension_binary_data.md and extension_sequence.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tritonrepo.diagnostics import Stop, fatal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Tensor(NamedTuple):
+    """A named array; `datatype` in the protocol's words (BYTES, FP32 …). BYTES are held as objects, BF16 as float32."""
+
+    name: str
+    datatype: str
+    values: NDArray[Any]
+
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one model is asked; `sequence`: the id of the sequence that this request begins and ends, 0 for none."""
+
+    model: str
+    version: str
+    inputs: tuple[Tensor, ...]
+    sequence: int = 0
+
+
+def missing_extra(error: ImportError) -> Stop:
+    """Give the Stop for a tritonclient that is not there."""
+    needs = "asking a server needs tritonclient"
+    return fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[server]' ({error})")
+
+
+def numpy_type(datatype: str) -> Any:  # noqa: ANN401  tritonclient has no types
+    """Give NumPy's type for the protocol's; ValueError for one that it does not have.
+
+    NumPy has no BF16, and what stands for it differs between versions of tritonclient: here it is float32.
+    """
+    import numpy as np
+
+    found = np.float32 if datatype == "BF16" else _wire_type(datatype)
+    if found is None:
+        raise ValueError(f'there is no data type "{datatype}" in the protocol')
+    return found
+
+
+def for_client(tensor: Tensor) -> NDArray[Any]:
+    """Give a tensor's values as this version of tritonclient wants them."""
+    return tensor.values.astype(_wire_type(tensor.datatype), copy=False)
+
+
+def from_client(name: str, datatype: str, values: NDArray[Any]) -> Tensor:
+    """Give the tensor of what this version of tritonclient gives."""
+    return Tensor(name, datatype, values.astype(numpy_type(datatype), copy=False))
+
+
+def _wire_type(datatype: str) -> Any:  # noqa: ANN401  tritonclient has no types
+    try:
+        from tritonclient.utils import triton_to_np_dtype
+    except ImportError as error:
+        raise missing_extra(error) from None
+    return triton_to_np_dtype(datatype)
+
+
+def packed(request: Request) -> tuple[bytes, int]:
+    """Give the body of an HTTP inference, tensors in binary, and the length of its JSON part in bytes."""
+    contents = [_encoded(tensor) for tensor in request.inputs]
+    inputs = [
+        {
+            "name": tensor.name,
+            "datatype": tensor.datatype,
+            "shape": list(tensor.values.shape),
+            "parameters": {"binary_data_size": len(content)},
+        }
+        for tensor, content in zip(request.inputs, contents, strict=True)
+    ]
+    parameters: dict[str, object] = {"binary_data_output": True}
+    if request.sequence:
+        parameters |= {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}
+    head = json.dumps({"inputs": inputs, "parameters": parameters}).encode()
+    return b"".join([head, *contents]), len(head)
+
+
+def unpacked(outputs: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Tensor]:
+    """Give the outputs that a JSON head describes; binary ones follow one another in `content`. ValueError if not."""
+    found, offset = {}, 0
+    for output in outputs:
+        name, datatype, shape = str(output["name"]), str(output["datatype"]), [int(n) for n in output["shape"]]
+        size = output.get("parameters", {}).get("binary_data_size")
+        if size is None:
+            found[name] = of_values(name, datatype, output["data"], shape)
+            continue
+        found[name] = _decoded(name, datatype, shape, content[offset : offset + size])
+        offset += size
+    return found
+
+
+def of_values(name: str, datatype: str, values: object, shape: Sequence[int]) -> Tensor:
+    """Give the tensor of plain values, texts in UTF-8; ValueError where they do not fit type or shape."""
+    import numpy as np
+
+    kind = numpy_type(datatype)
+    array = np.array(values, dtype=object).ravel()
+    if kind is np.object_:
+        array = np.array([v.encode() if isinstance(v, str) else v for v in array], dtype=object)
+    return Tensor(name, datatype, array.astype(kind).reshape(list(shape)))
+
+
+def _encoded(tensor: Tensor) -> bytes:
+    from tritonclient.utils import serialize_byte_tensor
+
+    if tensor.datatype == "BYTES":
+        return bytes(serialize_byte_tensor(tensor.values).item()) if tensor.values.size else b""
+    if tensor.datatype == "BF16":  # the upper half of a float32
+        return (tensor.values.view("uint32") >> 16).astype("uint16").tobytes()
+    return tensor.values.tobytes()
+
+
+def _decoded(name: str, datatype: str, shape: Sequence[int], content: bytes) -> Tensor:
+    import numpy as np
+    from tritonclient.utils import deserialize_bytes_tensor
+
+    kind = numpy_type(datatype)
+    if datatype == "BYTES":
+        values = deserialize_bytes_tensor(content)
+    elif datatype == "BF16":
+        values = (np.frombuffer(content, np.uint16).astype(np.uint32) << 16).view(np.float32)
+    else:
+        values = np.frombuffer(content, dtype=kind)
+    return Tensor(name, datatype, values.reshape(list(shape)))

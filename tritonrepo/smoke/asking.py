@@ -1,0 +1,154 @@
+"""Carrying cases out, one after another: each has its deadline, none hides another, a dead server ends them all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Stop
+from tritonrepo.server.client import Client
+from tritonrepo.server.rpc import Rpc
+from tritonrepo.server.tensors import Request, Tensor, Tensors, of_values
+from tritonrepo.smoke.case import Case, Check, Fault, Protocol, Reply, Result, found
+from tritonrepo.smoke.judge import described, differences
+from tritonrepo.smoke.served import Declared
+
+BROKEN = {"server-unreachable", "server-answer", "server-late"}
+"""What may mean that the whole server is gone, not only this answer."""
+
+GLANCE_S = 5.0
+"""How long a server that may be gone has to say that it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One server, over each protocol that it is asked by."""
+
+    http: Client
+    rpc: Rpc | None
+
+    def lives(self) -> bool:
+        """Tell whether the server answers at all."""
+        try:
+            return Client(self.http.url, min(GLANCE_S, self.http.timeout_s)).live()
+        except Stop:
+            return False
+
+
+class Asking:
+    """Asks cases in order and remembers whether the server is still there."""
+
+    def __init__(self, connection: Connection, outputs: Mapping[str, tuple[Declared, ...]]) -> None:
+        self.connection = connection
+        self.outputs = outputs
+        self.lost = ""
+
+    def run(self, cases: Iterable[Case]) -> Iterator[Result]:
+        """Give the results of every case as they come, and those of comparing protocols."""
+        for case in cases:
+            replies = {}
+            protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]
+            if not protocols:
+                yield _skipped(case)
+            for protocol in protocols:
+                result, replies[protocol] = self._one(case, protocol)
+                yield result
+            if case.compared is not None and len(replies) == len(Protocol) and None not in replies.values():
+                yield _compared(case, [reply for reply in replies.values() if reply is not None])
+
+    def _one(self, case: Case, protocol: Protocol) -> tuple[Result, Reply | None]:
+        if self.lost:
+            return self._unasked(case, protocol), None
+        began = time.monotonic()
+        responses: list[Tensors] = []
+        faults: list[Fault] = []
+        try:
+            for response in self._responses(case, protocol):
+                responses.append(response)  # noqa: PERF402  what came before a fault is kept
+        except Stop as stop:
+            faults = [self._fault(stop.diagnostics[0], case, len(responses))]
+        ms = round((time.monotonic() - began) * 1000)
+        reply = Reply(tuple(responses), flat=case.streamed and protocol is Protocol.HTTP)
+        faults = faults or list(case.judge(reply))
+        return _result(case, protocol, ms, faults, reply.responses), None if faults else reply
+
+    def _unasked(self, case: Case, protocol: Protocol) -> Result:
+        request = case.request
+        fault = Fault(f"version {request.version}, {protocol}: was not asked: the server is gone", self.lost)
+        diagnostic = found(case.check, Severity.ERROR, case.at, fault, request.model)
+        return Result(request.model, request.version, case.check, case.what, str(protocol), diagnostics=(diagnostic,))
+
+    def _fault(self, diagnostic: Diagnostic, case: Case, count: int) -> Fault:
+        """Give the fault of a reply that did not come whole, and note it where the server itself is gone."""
+        message = diagnostic.message
+        if case.streamed:
+            message = f"after {count} response{'' if count == 1 else 's'}: {message}"
+        if diagnostic.rule in BROKEN and not self.connection.lives():
+            name = f"{case.request.model} version {case.request.version}"
+            self.lost = f"It went away while {name} was asked ({case.check})."
+            return Fault(f"the server went away: {message}", "Look into its log, and start it again.")
+        return Fault(
+            message, "" if diagnostic.rule != "server-late" else "Does it hang? --timeout allows it more time."
+        )
+
+    def _responses(self, case: Case, protocol: Protocol) -> Iterable[Tensors]:
+        connection, request = self.connection, case.request
+        if protocol is Protocol.HTTP:
+            return self._events(request) if case.streamed else [connection.http.infer(request)]
+        assert connection.rpc is not None  # noqa: S101  run asks only by what is there
+        return connection.rpc.stream(request) if case.streamed else [connection.rpc.infer(request)]
+
+    def _events(self, request: Request) -> Iterator[Tensors]:
+        """Give the responses of an HTTP stream, whose events keep neither types nor shapes."""
+        outputs = self.outputs[request.model]
+        body: dict[str, Any] = {tensor.name: _plain(tensor) for tensor in request.inputs}
+        if request.sequence:
+            body["parameters"] = {"sequence_id": request.sequence, "sequence_start": True, "sequence_end": True}
+        for event in self.connection.http.stream(request.model, body, request.version):
+            yield {o.name: _of_json(o, event[o.name]) for o in outputs if o.name in event}
+
+
+def streams_over_http(request: Request) -> bool:
+    """Tell whether HTTP's generate_stream can carry a request: JSON lists of one dimension besides the batch."""
+    return all(
+        tensor.values.size == max(tensor.values.shape, default=1) and tensor.datatype not in {"FP16", "BF16"}
+        for tensor in request.inputs
+    )
+
+
+def _plain(tensor: Tensor) -> Any:  # noqa: ANN401  JSON
+    values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in tensor.values.ravel().tolist()]
+    return values[0] if len(values) == 1 else values
+
+
+def _of_json(declared: Declared, value: object) -> Tensor:
+    values = value if isinstance(value, list) else [value]
+    return of_values(declared.name, declared.datatype, values, [len(values)])
+
+
+def _result(case: Case, protocol: Protocol, ms: int, faults: list[Fault], came: tuple[Tensors, ...]) -> Result:
+    request = case.request
+    diagnostics = []
+    for fault in faults:
+        sent = f"Sent over {protocol}: {described(request.inputs)}"
+        back = f"Came back: {described(came[-1].values()) if came else 'nothing'}"
+        message = f"version {request.version}, {protocol}: {fault.message}"
+        hint = "\n".join(filter(None, [fault.hint, sent, back]))
+        diagnostics.append(found(case.check, Severity.ERROR, case.at, Fault(message, hint), request.model))
+    return Result(request.model, request.version, case.check, case.what, str(protocol), ms, tuple(diagnostics))
+
+
+def _skipped(case: Case) -> Result:
+    request = case.request
+    fault = Fault(f"version {request.version} was not asked: its inputs go over gRPC alone", "Leave out --grpc none.")
+    diagnostic = found(case.check, Severity.WARNING, case.at, fault, request.model)
+    return Result(request.model, request.version, case.check, case.what, diagnostics=(diagnostic,))
+
+
+def _compared(case: Case, replies: list[Reply]) -> Result:
+    assert case.compared is not None  # noqa: S101  the caller asks
+    faults = [Fault(f"version {case.request.version}: {f.message}", f.hint) for f in differences(*replies)]
+    diagnostics = tuple(found(Check.AGREEMENT, case.compared, case.at, fault, case.request.model) for fault in faults)
+    return Result(case.request.model, case.request.version, Check.AGREEMENT, case.what, diagnostics=diagnostics)

@@ -1,0 +1,101 @@
+"""What smoke asks and what comes of it: cases, replies, faults and results as values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.server.tensors import Request, Tensors
+
+
+class Check(StrEnum):
+    """What a result is about; a failed one has the rule `smoke-CHECK`."""
+
+    LOADED = "loaded"
+    VERSIONS = "versions"
+    CONFIG = "config"
+    ANSWER = "answer"
+    REFERENCE = "reference"
+    SEARCH = "search"
+    PROMPT = "prompt"
+    STREAM = "stream"
+    AGREEMENT = "agreement"
+    DECLARED = "declared"
+
+
+class Protocol(StrEnum):
+    """How a model is asked."""
+
+    GRPC = "grpc"
+    HTTP = "http"
+
+
+class Reply(NamedTuple):
+    """What came: one response, or those of a stream up to its end. HTTP's streams keep no shapes: `flat`."""
+
+    responses: tuple[Tensors, ...]
+    flat: bool = False
+
+
+class Fault(NamedTuple):
+    """What is wrong with a reply, in one line, and the next step."""
+
+    message: str
+    hint: str = ""
+
+
+Judge = Callable[[Reply], Iterable[Fault]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question to one version of a model, over one or more protocols, and who judges the reply.
+
+    `what` tells cases of one check apart; `compared`: the protocols must give the same, and how bad it is if not.
+    """
+
+    check: Check
+    request: Request
+    judge: Judge
+    at: Span
+    what: str = ""
+    protocols: tuple[Protocol, ...] = (Protocol.GRPC, Protocol.HTTP)
+    streamed: bool = False
+    compared: Severity | None = None
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row of the report; `ms` is how long it took, in milliseconds."""
+
+    model: str
+    version: str
+    check: Check
+    what: str = ""
+    protocol: str = ""
+    ms: int = field(default=0, compare=False)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst that was found."""
+        severities = {diagnostic.severity for diagnostic in self.diagnostics}
+        if not severities - {Severity.INFO}:
+            return Outcome.PASSED
+        return Outcome.WARNING if severities <= {Severity.INFO, Severity.WARNING} else Outcome.FAILED
+
+
+def found(check: Check, severity: Severity, at: Span, fault: Fault, model: str) -> Diagnostic:
+    """Give the diagnostic of a fault."""
+    return Diagnostic(f"smoke-{check}", severity, at, fault.message, fault.hint, model=model)

@@ -1,0 +1,116 @@
+"""Cases that a stack file declares: inputs as YAML has them, and what each output must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.server.tensors import Tensor, of_values
+from tritonrepo.smoke.asking import streams_over_http
+from tritonrepo.smoke.case import Case, Check, Fault, Judge, Protocol, Reply, Result, found
+from tritonrepo.smoke.judge import both, excerpt, joined, text, well_formed
+from tritonrepo.smoke.made import ask
+from tritonrepo.smoke.served import Served
+from tritonrepo.spec.load import closest
+from tritonrepo.spec.stack import Expectation, Smoke
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def case(served: Served, declared: Smoke, number: int) -> Case | Result:
+    """Give a declared case for this version, or the result that says why it cannot be asked."""
+    try:
+        outputs = [tensor.name for tensor in served.outputs]
+        for name in declared.expect:
+            _known(name, outputs, "output")
+        inputs = [_input(served, name, value) for name, value in declared.inputs.items()]
+    except ValueError as error:
+        fault = Fault(f"{served.name}: {error}", "Mend the case in the stack file.")
+        at = declared.places.get("", served.at)
+        diagnostic = found(Check.DECLARED, Severity.ERROR, at, fault, served.name)
+        return Result(served.name, served.version, Check.DECLARED, f"{number}", diagnostics=(diagnostic,))
+    request = ask(served, inputs)
+    rows = inputs[0].values.shape[0] if inputs and served.max_batch_size else 1
+    over_http = not served.decoupled or streams_over_http(request)
+    return Case(
+        Check.DECLARED,
+        request,
+        both(well_formed(served, rows), meets(declared.expect)),
+        declared.places.get("", served.at),
+        f"{number}",
+        protocols=tuple(Protocol) if over_http else (Protocol.GRPC,),
+        streamed=served.decoupled,
+    )
+
+
+def _known(name: str, names: list[str], what: str) -> None:
+    if name not in names:
+        raise ValueError(f'has no {what} "{name}". {closest(name, names)}')
+
+
+def _input(served: Served, name: str, value: object) -> Tensor:
+    _known(name, [tensor.name for tensor in served.inputs], "input")
+    declared = next(tensor for tensor in served.inputs if tensor.name == name)
+    shape = _shape(value)
+    rank = len(declared.dims) + bool(served.max_batch_size)
+    if len(shape) < rank:
+        shape = (1,) * (rank - len(shape)) + shape
+    expected = (-1,) * bool(served.max_batch_size) + declared.dims
+    if len(shape) != rank or any(e not in {-1, n} for e, n in zip(expected, shape, strict=True)):
+        raise ValueError(f'input "{name}" is given with shape {list(shape)}; it takes {list(expected)}')
+    try:
+        return of_values(name, declared.datatype, _flat(value), shape)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f'input "{name}" is {declared.datatype}, and {value!r} is not: {error}') from None
+
+
+def _shape(value: object) -> tuple[int, ...]:
+    return (len(value), *(_shape(value[0]) if value else ())) if isinstance(value, list) else ()
+
+
+def _flat(value: object) -> list[object]:
+    return [item for part in value for item in _flat(part)] if isinstance(value, list) else [value]
+
+
+def meets(expect: Mapping[str, Expectation]) -> Judge:
+    """Give the judge of expectations; a stream is judged as a whole."""
+
+    def judge(reply: Reply) -> Iterator[Fault]:
+        values = joined(reply)
+        for name, expectation in expect.items():
+            if name not in values:
+                yield Fault(f"{name} did not come")
+                continue
+            for message in _unmet(values[name], expectation):
+                yield Fault(f"{name} {message}; it is {excerpt(values[name])}")
+
+    return judge
+
+
+def _unmet(values: NDArray[Any], expectation: Expectation) -> Iterator[str]:
+    flat = values.tolist()
+    texts = [text(value) for value in flat]
+    if expectation.not_empty is not None and any(texts) != expectation.not_empty:
+        yield "is empty" if expectation.not_empty else "is not empty"
+    if expectation.contains is not None and not any(expectation.contains in value for value in texts):
+        yield f'does not contain "{expectation.contains}"'
+    if expectation.first is not None and texts[:1] != [expectation.first]:
+        yield f'does not begin with the value "{expectation.first}"'
+    if expectation.equals is not None and not _equal(values, _flat(expectation.equals)):
+        yield f"does not equal {expectation.equals!r}"
+    if expectation.close is not None and not _close(values, _flat(expectation.close), float(expectation.within)):
+        yield f"is not within {expectation.within} of {expectation.close!r}"
+
+
+def _equal(values: NDArray[Any], wanted: list[object]) -> bool:
+    if values.dtype == object:
+        return [text(value) for value in values.tolist()] == [str(value) for value in wanted]
+    return bool(values.tolist() == wanted)
+
+
+def _close(values: NDArray[Any], wanted: list[Any], within: float) -> bool:
+    if values.dtype == object or len(wanted) != values.size:
+        return False
+    return all(abs(one - other) <= within for one, other in zip(values.tolist(), wanted, strict=True))

@@ -1,0 +1,81 @@
+"""What a repository says that a server should serve: each model's config, the versions that it names, their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tritonrepo.diagnostics import Span
+from tritonrepo.pbtxt import parse
+from tritonrepo.pbtxt.convert import to_plain
+from tritonrepo.tree import Entry, File, Tree, below
+
+CONFIG = "config.pbtxt"
+LARGEST = 1 << 24
+"""Bytes of the largest config that is read; larger ones are no config."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A model of a repository; `places` are those of the config's top fields, `contents` version → its files.
+
+    `fault` says why the config could not be read; versions are then unknown.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    versions: tuple[str, ...]
+    at: Span
+    places: Mapping[str, Span]
+    contents: Mapping[str, Mapping[str, Entry]]
+    fault: str = ""
+
+    def has(self, *names: str) -> bool:
+        """Tell whether each version that is served holds these files."""
+        return bool(self.versions) and all(
+            isinstance(self.contents.get(version, {}).get(name), File) for version in self.versions for name in names
+        )
+
+    def file(self, version: str, name: str) -> File:
+        """Give a file that `has` saw."""
+        entry = self.contents[version][name]
+        assert isinstance(entry, File)  # noqa: S101  has sees to it
+        return entry
+
+
+def read(tree: Tree, where: str) -> dict[str, Expected]:
+    """Give the models of a repository's tree by name; `where` is what a user calls it."""
+    names = sorted({path.split("/")[0] for path in tree if "/" in path})
+    return {name: _model(name, below(tree, name), where) for name in names}
+
+
+def _model(name: str, own: Mapping[str, Entry], where: str) -> Expected:
+    at = Span(f"{where}/{name}/{CONFIG}")
+    numbers = sorted({head for head in (path.split("/")[0] for path in own) if head.isdigit()}, key=int)
+    contents = {number: below(own, number) for number in numbers}
+    entry = own.get(CONFIG)
+    if not isinstance(entry, File) or entry.size > LARGEST:
+        return Expected(name, {}, (), at, {}, contents, "there is no config.pbtxt that can be read")
+    parsed = parse(entry.content())
+    if parsed.faults:
+        fault = parsed.faults[0]
+        return Expected(name, {}, (), Span(at.path, fault.line, fault.column), {}, contents, fault.message)
+    config = to_plain(parsed.root)
+    places = {field.name: Span(at.path, field.line, field.column) for field in parsed.root.fields}
+    return Expected(name, config, _versions(config, numbers), at, places, contents)
+
+
+def _versions(config: Mapping[str, Any], numbers: list[str]) -> tuple[str, ...]:
+    """Give the versions that the policy picks of those that are there; without one, the latest (core, model_config)."""
+    policy = config.get("version_policy", {})
+    if "specific" in policy:
+        return tuple(str(number) for number in policy["specific"].get("versions", ()))
+    if "all" in policy:
+        return tuple(numbers)
+    return tuple(numbers[-int(policy.get("latest", {}).get("num_versions", 0) or 1) :])
+
+
+def text_of(entry: File) -> str:
+    """Give a text file's content."""
+    return entry.content().decode("utf-8", "replace")

@@ -1,0 +1,145 @@
+"""What must hold of every reply: the declared outputs, in the declared types and shapes, with finite numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from tritonrepo.server.tensors import Tensor, Tensors
+from tritonrepo.smoke.case import Fault, Judge, Reply
+from tritonrepo.smoke.served import Declared, Served
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHOWN = 6
+LONGEST = 80
+
+
+def well_formed(served: Served, rows: int = 1) -> Judge:
+    """Give the judge of what a config promises, for a request of so many rows."""
+    batch = (rows,) if served.max_batch_size else ()
+
+    def judge(reply: Reply) -> Iterator[Fault]:
+        if not served.decoupled:
+            for response in reply.responses:
+                yield from _complete(served, response)
+        elif not reply.responses:
+            yield Fault("the stream ended without a response", "Does the model send a response before its final flag?")
+        for response in reply.responses:
+            yield from _fitting(served, response, batch, flat=reply.flat)
+
+    return judge
+
+
+def both(*judges: Judge) -> Judge:
+    """Give the judge that asks the next one only where the ones before found nothing."""
+
+    def judge(reply: Reply) -> Iterable[Fault]:
+        return next(filter(None, (list(one(reply)) for one in judges)), [])
+
+    return judge
+
+
+def _complete(served: Served, response: Tensors) -> Iterator[Fault]:
+    lacking = [tensor.name for tensor in served.outputs if tensor.name not in response]
+    if lacking:
+        got = ", ".join(response) or "none"
+        yield Fault(
+            f"the answer lacks the output {', '.join(lacking)}, which the config declares; it has {got}",
+            "Make the model set it in every response, or take it out of its config.",
+        )
+
+
+def _fitting(served: Served, response: Tensors, batch: tuple[int, ...], *, flat: bool) -> Iterator[Fault]:
+    declared = {tensor.name: tensor for tensor in served.outputs}
+    for name, tensor in response.items():
+        if name not in declared:
+            yield Fault(f"the answer has an output {name}, which the config does not declare")
+            continue
+        yield from _fits(declared[name], tensor, batch, flat=flat)
+
+
+def _fits(declared: Declared, tensor: Tensor, batch: tuple[int, ...], *, flat: bool) -> Iterator[Fault]:
+    if tensor.datatype != declared.datatype:
+        yield Fault(f"{declared.name} is {tensor.datatype}; the config says {declared.datatype}")
+    expected, shape = (*batch, *declared.dims), tensor.values.shape
+    if not flat and (
+        len(shape) != len(expected) or any(e not in {-1, n} for e, n in zip(expected, shape, strict=True))
+    ):
+        yield Fault(f"{declared.name} has shape {list(shape)}; the config allows {list(expected)}")
+    yield from _finite(tensor)
+
+
+def _finite(tensor: Tensor) -> Iterator[Fault]:
+    import numpy as np
+
+    if tensor.values.dtype.kind == "f":
+        bad = ~np.isfinite(tensor.values.ravel())
+        if bad.any():
+            first = int(bad.argmax())
+            value = tensor.values.ravel()[first]
+            message = f"{tensor.name} is not finite: {int(bad.sum())} of {bad.size} values, value {first} is {value}"
+            yield Fault(message, "Look for a division by zero, an overflow in half precision, or a mask of zeros.")
+
+
+def differences(one: Reply, other: Reply) -> Iterator[Fault]:
+    """Give what differs between the same question's replies over two protocols; numbers may by a thousandth."""
+    first, second = joined(one), joined(other)
+    for name in sorted(first.keys() | second.keys()):
+        if name not in first or name not in second:
+            yield Fault(f"{name} comes over one protocol alone")
+        elif not _alike(first[name], second[name]):
+            yield Fault(
+                f"{name} differs between the protocols: {excerpt(first[name])} over gRPC, "
+                f"{excerpt(second[name])} over HTTP",
+                "Do both ports belong to the same server?",
+            )
+
+
+def joined(reply: Reply) -> dict[str, NDArray[Any]]:
+    """Give each output as one flat array; the texts of a stream are joined to one text."""
+    import numpy as np
+
+    parts: dict[str, list[Any]] = {}
+    for response in reply.responses:
+        for name, tensor in response.items():
+            parts.setdefault(name, []).append(tensor.values.ravel())
+    whole = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    if len(reply.responses) == 1:
+        return whole
+    return {
+        name: np.array([b"".join(values.tolist())], object) if values.dtype == object else values
+        for name, values in whole.items()
+    }
+
+
+def _alike(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    import numpy as np
+
+    if a.shape != b.shape:
+        return False
+    if a.dtype.kind == "f":
+        return bool(np.allclose(a, b, rtol=1e-3, atol=1e-3, equal_nan=True))
+    return bool((a == b).all())
+
+
+def text(value: object) -> str:
+    """Give a value of a BYTES tensor as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def excerpt(values: NDArray[Any]) -> str:
+    """Give the first values, short."""
+    flat = values.ravel()
+    shown = [_short(text(value)) if flat.dtype == object else f"{value:.6g}" for value in flat[:SHOWN].tolist()]
+    return f"[{', '.join(shown)}{', …' if flat.size > SHOWN else ''}]"
+
+
+def _short(value: str) -> str:
+    return f'"{value[:LONGEST]}{"…" if len(value) > LONGEST else ""}"'
+
+
+def described(tensors: Iterable[Tensor]) -> str:
+    """Give tensors in one line: name, type, shape, first values."""
+    return "; ".join(f"{t.name} {t.datatype}{list(t.values.shape)} {excerpt(t.values)}" for t in tensors) or "nothing"

@@ -1,0 +1,75 @@
+"""Made-up inputs for a model that nothing more is known of: ones, true and a word, in the shapes of its config."""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from typing import Any
+
+from tritonrepo.server.tensors import Request, Tensor, numpy_type, of_values
+from tritonrepo.smoke.served import Declared, Served
+
+WORD = "smoke"
+SAMPLING = {"max_tokens": 8, "temperature": 0, "ignore_eos": True}
+"""What keeps a test answer short, never empty, and the same each time: vLLM's SamplingParams."""
+
+CONTROLS: dict[str, tuple[str, object]] = {
+    "sampling_parameters": ("BYTES", json.dumps(SAMPLING)),
+    "stream": ("BOOL", True),
+}
+"""Optional inputs that are sent where a model has them, as vLLM's backend does: name → data type and value."""
+
+SEQUENCE = 7100
+"""The id of the sequence that a stateful model is asked in; it begins and ends with the one request."""
+
+
+def controls(served: Served) -> list[Tensor]:
+    """Give the controls of an answer that this model takes."""
+    return [
+        given(served, name, value)
+        for name, (datatype, value) in CONTROLS.items()
+        if any((t.name, t.datatype) == (name, datatype) for t in served.inputs)
+    ]
+
+
+def made_up(served: Served) -> Request:
+    """Give the request with all required inputs and the controls: a batch of one, -1 as 1."""
+    known = controls(served)
+    names = {tensor.name for tensor in known}
+    inputs = [_made(t, served) for t in served.inputs if not t.optional and t.name not in names]
+    return ask(served, [*inputs, *known])
+
+
+def ask(served: Served, inputs: list[Tensor]) -> Request:
+    """Give the request to this version."""
+    return Request(served.name, served.version, tuple(inputs), SEQUENCE if served.stateful else 0)
+
+
+def given(served: Served, name: str, *rows: object) -> Tensor:
+    """Give an input with one value, or a list of them, a row; ValueError where the model does not take it."""
+    tensor = next((t for t in served.inputs if t.name == name), None)
+    if tensor is None:
+        raise ValueError(f'it has no input "{name}"; it has {", ".join(t.name for t in served.inputs) or "none"}')
+    flat = [value for row in rows for value in (row if isinstance(row, (list, tuple)) else [row])]
+    dims = _sized(tensor.dims, len(flat) // len(rows))
+    return of_values(name, tensor.datatype, flat, [len(rows), *dims] if served.max_batch_size else dims)
+
+
+def _sized(dims: tuple[int, ...], count: int) -> list[int]:
+    """Give the dims with the first -1 as what makes `count` values, and any further one as 1."""
+    known = prod(dim for dim in dims if dim > 0) or 1
+    sizes, left = [], max(count // known, 1)
+    for dim in dims:
+        sizes.append(dim if dim >= 0 else left)
+        left = 1 if dim < 0 else left
+    return sizes
+
+
+def _made(tensor: Declared, served: Served) -> Tensor:
+    import numpy as np
+
+    shape = [1 if dim < 0 else dim for dim in tensor.dims]
+    shape = [1, *shape] if served.max_batch_size else shape
+    kind: Any = numpy_type(tensor.datatype)
+    values = np.full(shape, WORD.encode(), object) if kind is np.object_ else np.ones(shape, kind)
+    return Tensor(tensor.name, tensor.datatype, values)

@@ -1,0 +1,117 @@
+"""Which cases a server is asked: what its own configs say, what a repository knows of them, what a stack declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.smoke import answers, declared, drift, links, meaning
+from tritonrepo.smoke.case import Case, Check, Fault, Result, found
+from tritonrepo.smoke.expected import Expected, text_of
+from tritonrepo.smoke.index import EMBEDDINGS, PASSAGES, Index, load
+from tritonrepo.smoke.judge import well_formed
+from tritonrepo.smoke.made import made_up
+from tritonrepo.smoke.served import Served
+from tritonrepo.spec.stack import Smoke
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known beside the server: the repository's models, who embeds for whom, and declared cases.
+
+    `at` is what a user named; None where nothing was named.
+    """
+
+    at: Span | None = None
+    models: Mapping[str, Expected] = field(default_factory=dict)
+    embedders: Mapping[str, str] = field(default_factory=dict)
+    declared: Sequence[Smoke] = ()
+
+
+def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Iterator[Result]:
+    """Give how versions and configs compare with the repository's; nothing where none is known."""
+    if known.at is None:
+        return
+    served = list(served)
+    ready: dict[str, list[str]] = {}
+    for one in served:
+        ready.setdefault(one.name, []).append(one.version)
+    wanted = {name: model for name, model in known.models.items() if not only or name in only}
+    yield from drift.versions(wanted, ready, known.at)
+    latest = {one.name: one for one in served}  # a model has one config, whatever its versions
+    for name, one in latest.items():
+        if name in wanted and not wanted[name].fault:
+            yield drift.config(wanted[name], one)
+
+
+def cases(known: Known, served: Iterable[Served]) -> Iterator[Case | Result]:
+    """Give the cases of every served version, the models in order; a Result where a case cannot be made."""
+    served = list(served)
+    for one in served:
+        yield from _known(known, one)
+        for number, case in enumerate(known.declared, 1):
+            if case.model == one.name:
+                yield declared.case(one, case, number)
+    for number, case in enumerate(known.declared, 1):
+        if case.model not in {one.name for one in served}:
+            at = case.places.get("model", known.at or Span(case.model))
+            fault = Fault(f"the server does not serve {case.model}, which case {number} asks")
+            diagnostic = found(Check.DECLARED, Severity.ERROR, at, fault, case.model)
+            yield Result(case.model, "", Check.DECLARED, str(number), diagnostics=(diagnostic,))
+
+
+def _known(known: Known, served: Served) -> Iterator[Case | Result]:
+    """Give the cases that nobody declared; what a stack says of a model knows better than made-up values do."""
+    own: list[Case] = []
+    try:
+        own = _cases(known, served)
+    except ValueError as error:
+        hint = "Is the model that is served the repository's? Is the repository whole?"
+        yield _impossible(served, Check.REFERENCE, Fault(f"{served.name} cannot be compared: {error}", hint))
+    if own or any(case.model == served.name for case in known.declared):
+        yield from own
+        return
+    try:
+        yield plain(served)
+    except ValueError as error:
+        yield _impossible(served, Check.ANSWER, Fault(f"{served.name} cannot be asked: {error}"))
+
+
+def _impossible(served: Served, check: Check, fault: Fault) -> Result:
+    diagnostic = found(check, Severity.ERROR, served.at, fault, served.name)
+    return Result(served.name, served.version, check, diagnostics=(diagnostic,))
+
+
+def plain(served: Served) -> Case:
+    """Give the case of a model that nothing more is known of."""
+    if served.decoupled:
+        return answers.stream(served)
+    return Case(Check.ANSWER, made_up(served), well_formed(served), served.at)
+
+
+def _cases(known: Known, served: Served) -> list[Case]:
+    """Give the cases by what the repository says that the model is; an empty list where it says nothing."""
+    models, name = known.models, served.name
+    embedders = links.embedders(models, known.embedders)
+    if name in embedders:
+        return list(meaning.reference(served, _index(models, embedders[name])))
+    if name in links.retrievers(models):
+        return list(meaning.search(served, _index(models, name), "embedding", by_text=False))
+    if name in links.prompts(models):
+        model = models[name]
+        return [answers.prompt(served, text_of(model.file(model.versions[-1], "chat_template.jinja")))]
+    pipeline = links.pipelines(models).get(name)
+    return _pipeline(served, pipeline, _index(models, pipeline.retriever)) if pipeline else []
+
+
+def _pipeline(served: Served, pipeline: links.Pipeline, index: Index) -> list[Case]:
+    if served.decoupled:
+        return [answers.stream(served, pipeline.query, index.texts[0])]
+    return list(meaning.search(served, index, pipeline.query, by_text=True))
+
+
+def _index(models: Mapping[str, Expected], retriever: str) -> Index:
+    model = models[retriever]
+    version = model.versions[-1]
+    return load(model.file(version, EMBEDDINGS), model.file(version, PASSAGES))

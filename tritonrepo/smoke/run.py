@@ -1,0 +1,51 @@
+"""The whole of a smoke test as a stream of results: what is loaded, what was expected, what each model answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tritonrepo.diagnostics import Severity, Stop, fatal
+from tritonrepo.server.client import ModelState
+from tritonrepo.smoke.asking import Asking, Connection
+from tritonrepo.smoke.case import Result
+from tritonrepo.smoke.plan import Known, cases, named
+from tritonrepo.smoke.served import Served, survey
+from tritonrepo.spec.load import closest
+
+
+def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[Result]:
+    """Give every result as it comes; `only` names the models that are asked, none means all.
+
+    Raises Stop where the server cannot be reached at all, or has no model that `only` names.
+    """
+    index = _index(connection)
+    names = sorted({state.name for state in index} | known.models.keys())
+    for name in sorted(only - set(names)):
+        raise fatal("smoke-model", name, "is not a model of this server", closest(name, names) if names else "")
+    served: list[Served] = []
+    for seen in survey(connection.http, index, only):
+        if isinstance(seen, Served):
+            served.append(seen)
+        else:
+            yield seen
+    if only:
+        known = replace(known, declared=[case for case in known.declared if case.model in only])
+    yield from named(known, served, only)
+    asking = Asking(connection, {one.name: one.outputs for one in served})
+    for case in cases(known, served):
+        if isinstance(case, Result):
+            yield case
+        else:
+            yield from asking.run([case])
+
+
+def _index(connection: Connection) -> list[ModelState]:
+    """Give the server's index; where it cannot be had from the start, nothing can be judged: a fatal Stop."""
+    try:
+        index = connection.http.index()
+        if connection.rpc is not None:
+            connection.rpc.check()
+    except Stop as stop:
+        raise Stop(replace(diagnostic, severity=Severity.FATAL) for diagnostic in stop.diagnostics) from None
+    return index

@@ -1,0 +1,89 @@
+"""What the server says that it serves: its index and each version's config, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tritonrepo.diagnostics import Severity, Span, Stop
+from tritonrepo.server.client import Client, ModelState
+from tritonrepo.smoke.case import Check, Fault, Result, found
+
+
+class Declared(NamedTuple):
+    """A tensor of a config: dims without the batch dimension, -1 for any size; the protocol's name of its data type."""
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A version of a model that the server has loaded, with its config as the server gives it."""
+
+    name: str
+    version: str
+    config: Mapping[str, Any]
+    at: Span
+    inputs: tuple[Declared, ...]
+    outputs: tuple[Declared, ...]
+    max_batch_size: int
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether it answers with a stream; for an ensemble, the core says so when one of its steps does."""
+        return bool(self.config.get("model_transaction_policy", {}).get("decoupled"))
+
+    @property
+    def stateful(self) -> bool:
+        """Whether a request must belong to a sequence."""
+        return "sequence_batching" in self.config
+
+
+def of_config(config: Mapping[str, Any], version: str, at: Span) -> Served:
+    """Give a served version by its config's JSON form."""
+    inputs, outputs = (tuple(map(_declared, config.get(key, ()))) for key in ("input", "output"))
+    return Served(str(config["name"]), version, config, at, inputs, outputs, int(config.get("max_batch_size", 0)))
+
+
+def _declared(tensor: Mapping[str, Any]) -> Declared:
+    kind = str(tensor["data_type"]).removeprefix("TYPE_")
+    dims = tuple(int(dim) for dim in tensor["dims"])
+    return Declared(str(tensor["name"]), "BYTES" if kind == "STRING" else kind, dims, bool(tensor.get("optional")))
+
+
+def place(client: Client, model: str) -> Span:
+    """Give where a model of a server is."""
+    return Span(f"{client.url}/v2/models/{model}")
+
+
+def survey(client: Client, index: list[ModelState], only: frozenset[str]) -> Iterator[Served | Result]:
+    """Give every loaded version, and the result of looking at each that the index names.
+
+    A version that was unloaded on purpose, and a model that nobody asked to load, are no fault by themselves.
+    """
+    for state in index:
+        idle = not state.version or state.reason == "unloaded"
+        if (only and state.name not in only) or (idle and state.state != "READY"):
+            continue
+        at = place(client, state.name)
+        if state.state != "READY":
+            reason = f": {state.reason}" if state.reason else ""
+            fault = Fault(f"version {state.version} is not loaded, it is {state.state}{reason}", "Look into its log.")
+            yield _loaded(state, at, fault)
+            continue
+        try:
+            served = of_config(client.config(state.name, state.version), state.version, at)
+        except Stop as stop:
+            yield _loaded(state, at, Fault(f"its config cannot be had: {stop.diagnostics[0].message}"))
+        else:
+            yield Result(state.name, state.version, Check.LOADED)
+            yield served
+
+
+def _loaded(state: ModelState, at: Span, fault: Fault) -> Result:
+    diagnostic = found(Check.LOADED, Severity.ERROR, at, fault, state.name)
+    return Result(state.name, state.version, Check.LOADED, diagnostics=(diagnostic,))
