@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.s3 import S3Server, seaweed
 from tritonrepo.cli import run
 from tritonrepo.cli.serving import Options, read_record, serve
 from tritonrepo.diagnostics import Span
@@ -53,6 +54,17 @@ def smollm2_gguf(cache: Cache) -> Path:
 def smollm2_graph(cache: Cache) -> Path:
     """The directory with SmolLM2's 8-bit graph, as the vLLM stand-in loads it."""
     return decoder(resolve(parse_source(SMOLLM2), "x86_64", cache, None, Span("tests")).files, cache, Span("tests"))
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server, empty; its keys are in the environment as long as it runs."""
+    with seaweed(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        yield server
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_a_hand_edited_file_of_ours_is_written_anew_and_foreign_ones_stay(rag: P
 def test_a_model_that_leaves_the_stack_leaves_the_repository(rag: Path, tmp_path: Path) -> None:
     out = tmp_path / "r"
     assert build(rag, out) == 0
-    text = (rag / "tritonrepo.yaml").read_text("utf-8")
+    text = (rag / "tritonrepo.yaml").read_text("utf-8").split("\nsmoke:")[0] + "\n"
     (rag / "tritonrepo.yaml").write_text(text.replace("  search: {chain: [embedder, retriever]}\n", ""), "utf-8")
     assert build(rag, out) == 0
     assert not (out / "search").exists()
@@ -194,9 +194,21 @@ def test_backends_of_two_images_get_a_dockerfile_beside_the_repository(
     edited(rag, "tritonrepo.yaml", '"26.07"', '"26.08"')
     assert build(rag, tmp_path / "r") == 0
     assert path.read_text("utf-8") == DOCKERFILE.replace("26.07", "26.08")
-    edited(rag, "tritonrepo.yaml", "images: [py3, vllm-python-py3]", "images: [vllm-python-py3]")
+    text = (rag / "tritonrepo.yaml").read_text("utf-8")
+    head, rest = text.split("  generator:\n")
+    ensembles = "ensembles:" + rest.split("ensembles:")[1].split("  rag:")[0]
+    (rag / "tritonrepo.yaml").write_text(head + ensembles, "utf-8")
     assert build(rag, tmp_path / "r") == 0
     assert not path.exists()
+
+
+def test_a_backend_that_no_image_has_stops_the_build(
+    rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited(rag, "tritonrepo.yaml", "images: [py3, vllm-python-py3]", "images: [vllm-python-py3]")
+    assert build(rag, tmp_path / "r") == 1
+    assert "onnxruntime" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
 
 
 def test_somebody_elses_dockerfile_stays(rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 USAGE = {
     "an unknown command": (["biuld"], 'there is no command "biuld". Did you mean build?'),
-    "a command like no other": (["x"], 'there is no command "x". Commands: build, index'),
+    "a command like no other": (["x"], 'there is no command "x". Commands: build, explain'),
     "an unknown option": (["build", "--lokced"], "--lokced"),
     "an option without value": (["build", "-o"], "-o"),
     "a word too many": (["build", "x"], "unexpected extra argument"),

@@ -4,30 +4,47 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tritonrepo.diagnostics import Stop
+from tests.s3 import S3Server
+from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store
-from tritonrepo.stores.directory import STAGING, DirectoryStore
-from tritonrepo.stores.store import Conflict
+from tritonrepo.stores.directory import FOLLOWED, STAGING, DirectoryStore
+from tritonrepo.stores.store import Conflict, Store, Stored
+from tritonrepo.sync.release import tag_of
 from tritonrepo.tree import Directory, File, Link, Unreadable, of_bytes, on_disk
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
+def directory(tmp_path: Path) -> DirectoryStore:
     return DirectoryStore(tmp_path)
 
 
-def content(store: DirectoryStore, path: str) -> bytes:
+@pytest.fixture(params=["directory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A Store of each kind; the S3 server is a real one."""
+    if request.param == "directory":
+        return DirectoryStore(tmp_path)
+    server: S3Server = request.getfixturevalue("s3_server")
+    return open_store(server.uri(server.bucket(), "r"))[0]
+
+
+def content(store: Store, path: str) -> bytes:
     prefix, _, name = path.partition("/")
     entry = store.scan(prefix)[name]
     assert isinstance(entry, File)
     return entry.content()
 
 
-def test_what_is_put_is_found(store: DirectoryStore) -> None:
+def test_what_is_put_is_found(store: Store) -> None:
     store.put("repo/a/1/model.onnx", of_bytes(b"x" * 3_000_000))
     store.put("repo/é\n.txt", of_bytes(b""))
     tree = store.scan("repo")
@@ -35,31 +52,31 @@ def test_what_is_put_is_found(store: DirectoryStore) -> None:
     assert content(store, "repo/a/1/model.onnx") == b"x" * 3_000_000
 
 
-def test_an_absent_prefix_is_an_empty_tree(store: DirectoryStore) -> None:
+def test_an_absent_prefix_is_an_empty_tree(store: Store) -> None:
     assert store.scan("nothing") == {}
 
 
-def test_paths_come_sorted_by_their_bytes(store: DirectoryStore) -> None:
+def test_paths_come_sorted_by_their_bytes(store: Store) -> None:
     for name in ("b", "B", "a/z", "a.b", "é", "10", "9"):
         store.put(f"r/{name}", of_bytes(b""))
     assert list(store.scan("r")) == sorted(store.scan("r"), key=os.fsencode)
 
 
-def test_a_put_replaces_the_whole_file(store: DirectoryStore) -> None:
+def test_a_put_replaces_the_whole_file(store: Store) -> None:
     store.put("r/a", of_bytes(b"long content"))
-    tag = store.put("r/a", of_bytes(b"short"))
-    assert content(store, "r/a") == b"short"
-    assert tag == of_bytes(b"short").sha256
+    assert store.read("r/a") == b"long content"
+    store.put("r/a", of_bytes(b"short"))
+    assert content(store, "r/a") == store.read("r/a") == b"short"
 
 
-def test_a_put_if_absent_is_refused_where_a_file_is(store: DirectoryStore) -> None:
+def test_a_put_if_absent_is_refused_where_a_file_is(store: Store) -> None:
     store.put("r/a", of_bytes(b"1"), if_absent=True)
     with pytest.raises(Conflict):
         store.put("r/a", of_bytes(b"2"), if_absent=True)
     assert content(store, "r/a") == b"1"
 
 
-def test_a_put_if_match_is_refused_where_the_content_is_another(store: DirectoryStore) -> None:
+def test_a_put_if_match_is_refused_where_the_content_is_another(store: Store) -> None:
     tag = store.put("r/a", of_bytes(b"1"))
     store.put("r/a", of_bytes(b"2"), if_match=tag)
     with pytest.raises(Conflict):
@@ -69,7 +86,7 @@ def test_a_put_if_match_is_refused_where_the_content_is_another(store: Directory
     assert content(store, "r/a") == b"2"
 
 
-def test_a_delete_takes_the_directories_that_it_leaves_empty(store: DirectoryStore) -> None:
+def test_a_delete_takes_the_directories_that_it_leaves_empty(store: Store) -> None:
     store.put("r/a/1/x", of_bytes(b""))
     store.put("r/a/y", of_bytes(b""))
     store.delete("r/a/1/x")
@@ -77,7 +94,7 @@ def test_a_delete_takes_the_directories_that_it_leaves_empty(store: DirectorySto
     assert list(store.scan("r")) == ["a/y"]
 
 
-def test_entries_of_every_kind_are_told_apart(store: DirectoryStore, tmp_path: Path) -> None:
+def test_entries_of_every_kind_are_told_apart(directory: DirectoryStore, tmp_path: Path) -> None:
     top = tmp_path / "r"
     (top / "empty").mkdir(parents=True)
     (top / "__pycache__").mkdir()
@@ -90,7 +107,7 @@ def test_entries_of_every_kind_are_told_apart(store: DirectoryStore, tmp_path: P
     os.mkfifo(top / "fifo")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(top / "sock"))
-        found = dict(store.scan("r"))
+        found = dict(directory.scan("r"))
     assert isinstance(found.pop("file"), File)
     assert isinstance(found.pop("link"), File)
     assert found == {
@@ -103,18 +120,71 @@ def test_entries_of_every_kind_are_told_apart(store: DirectoryStore, tmp_path: P
     }
 
 
-def test_a_file_that_nobody_may_write_is_linked_and_others_are_copied(store: DirectoryStore, tmp_path: Path) -> None:
+def test_a_link_to_a_directory_is_followed_within_the_tree_and_never_round(tmp_path: Path) -> None:
+    top = tmp_path / "r"
+    for name in ("a", "b"):
+        (top / name / "1").mkdir(parents=True)
+    (top / "a" / "1" / "model").write_bytes(b"weights")
+    (top / "a" / "2").symlink_to("1")
+    (top / "c").symlink_to(top / "a")
+    (top / "a" / "1" / "up").symlink_to("../..")
+    (top / "b" / "to-a").symlink_to("../a/1")
+    (tmp_path / "r2").mkdir()
+    (top / "out").symlink_to("../r2")
+    found = dict(DirectoryStore(tmp_path).scan("r"))
+    links = {path: entry.target for path, entry in found.items() if isinstance(entry, Link)}
+    assert sorted(path for path, entry in found.items() if isinstance(entry, File)) == [
+        "a/1/model",
+        "a/2/model",
+        "b/to-a/model",
+        "c/1/model",
+        "c/2/model",
+    ]
+    assert links.pop("out") == "../r2"
+    assert set(links) == {"a/1/up", "a/2/up", "b/to-a/up", "c/1/up", "c/2/up"}
+    assert found["b/1"] == Directory()
+
+
+def test_links_that_multiply_without_end_are_left_as_links(tmp_path: Path) -> None:
+    top = tmp_path / "r"
+    for number in range(40):
+        (top / f"{number}").mkdir(parents=True)
+        for name in ("x", "y", "z"):
+            (top / f"{number}" / name).symlink_to(f"../{number + 1}")
+    (top / "40").mkdir()
+    assert len(DirectoryStore(tmp_path).scan("r")) < 3 * FOLLOWED
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not read")
+def test_what_this_user_cannot_list_or_read_is_an_entry(tmp_path: Path) -> None:
+    top = tmp_path / "r"
+    (top / "locked").mkdir(parents=True)
+    (top / "file").touch(0o600)
+    (top / "locked").chmod(0o700)
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        found = dict(DirectoryStore(tmp_path).scan("r"))
+    finally:
+        os.seteuid(0)
+    assert found == {"locked": Unreadable.LOCKED, "file": Unreadable.FORBIDDEN}
+
+
+def test_a_file_that_nobody_may_write_is_linked_and_others_are_copied(
+    directory: DirectoryStore, tmp_path: Path
+) -> None:
     for name, mode in (("cached", 0o444), ("own", 0o644)):
         source = tmp_path / name
         source.write_bytes(b"weights")
         source.chmod(mode)
-        store.put(f"r/{name}", on_disk(source, 7))
+        directory.put(f"r/{name}", on_disk(source, 7))
     assert (tmp_path / "r" / "cached").samefile(tmp_path / "cached")
     assert not (tmp_path / "r" / "own").samefile(tmp_path / "own")
-    assert content(store, "r/own") == b"weights"
+    assert content(directory, "r/own") == b"weights"
 
 
-def test_nothing_half_written_is_ever_in_the_repository(store: DirectoryStore, tmp_path: Path) -> None:
+def test_nothing_half_written_is_ever_in_the_repository(directory: DirectoryStore, tmp_path: Path) -> None:
     class BrokenError(Exception):
         pass
 
@@ -123,17 +193,17 @@ def test_nothing_half_written_is_ever_in_the_repository(store: DirectoryStore, t
             raise BrokenError
         return b"x" * n
 
-    store.put("r/a", of_bytes(b"whole"))
+    directory.put("r/a", of_bytes(b"whole"))
     with pytest.raises(BrokenError):
-        store.put("r/a", File(1 << 30, read))
-    assert content(store, "r/a") == b"whole"
+        directory.put("r/a", File(1 << 30, read))
+    assert content(directory, "r/a") == b"whole"
     assert not list((tmp_path / STAGING).iterdir())
 
 
-def test_what_a_killed_run_left_is_swept_away(store: DirectoryStore, tmp_path: Path) -> None:
-    store.put("r/a", of_bytes(b""))
+def test_what_a_killed_run_left_is_swept_away(directory: DirectoryStore, tmp_path: Path) -> None:
+    directory.put("r/a", of_bytes(b""))
     (tmp_path / STAGING / "half").write_bytes(b"x")
-    store.tidy()
+    directory.tidy()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r"]
 
 
@@ -145,14 +215,133 @@ TROUBLE = {
 
 @pytest.mark.parametrize(("file", "path", "message"), TROUBLE.values(), ids=TROUBLE)
 def test_what_the_system_refuses_is_told(
-    store: DirectoryStore, tmp_path: Path, file: str, path: str, message: str
+    directory: DirectoryStore, tmp_path: Path, file: str, path: str, message: str
 ) -> None:
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).touch()
     with pytest.raises(Stop, match=message):
-        store.scan(path) if path == file else store.put(path, of_bytes(b""))
+        directory.scan(path) if path == file else directory.put(path, of_bytes(b""))
 
 
-def test_a_bucket_is_not_yet_a_store() -> None:
-    with pytest.raises(Stop, match="buckets are not supported yet"):
+def test_what_is_not_there_is_none(store: Store) -> None:
+    assert store.read("r/nothing") is None
+
+
+def test_a_tag_changes_with_the_content_and_a_scan_gives_it(store: Store) -> None:
+    first, second = store.put("r/a", of_bytes(b"1")), store.put("r/a", of_bytes(b"2"))
+    assert first != second
+    entry = store.scan("r")["a"]
+    assert isinstance(entry, File)
+    assert tag_of(entry) == second
+    assert isinstance(entry, Stored) == store.caps.tags
+
+
+def test_a_large_object_goes_in_parts_and_comes_back_whole(store: Store) -> None:
+    body = bytes(range(256)) * 80_000
+    store.put("r/weights", of_bytes(body))
+    entry = store.scan("r")["weights"]
+    assert isinstance(entry, File)
+    assert (entry.size, entry.sha256) == (len(body), of_bytes(body).sha256)
+    assert (entry.read(5, 3), entry.read(len(body), 3), entry.read(len(body) - 1, 3)) == (body[5:8], b"", body[-1:])
+
+
+def test_an_object_that_was_overwritten_since_its_scan_is_not_read_for_the_old_one(s3_server: S3Server) -> None:
+    store, _ = open_store(s3_server.uri(s3_server.bucket(), "r"))
+    store.put("r/a", of_bytes(b"old"))
+    entry = store.scan("r")["a"]
+    store.put("r/a", of_bytes(b"new"))
+    assert isinstance(entry, File)
+    with pytest.raises(Stop, match="cannot read"):
+        entry.content()
+
+
+def test_a_prefix_ends_at_its_slash_and_markers_are_directories(s3_server: S3Server) -> None:
+    bucket = s3_server.bucket()
+    for key in ("r/m/1/", "r/m/2/", "r/m/2/x", "r.tritonrepo/release.json", "r2/y", "r/n/__pycache__/z"):
+        s3_server.client().put_object(Bucket=bucket, Key=key, Body=b"")
+    store, prefix = open_store(s3_server.uri(bucket, "r/"))
+    found = dict(store.scan(prefix))
+    assert isinstance(found.pop("m/2/x"), File)
+    assert found == {"m/1": Directory()}
+
+
+def test_a_listing_of_many_pages_is_whole(s3_server: S3Server) -> None:
+    store, _ = open_store(s3_server.uri(s3_server.bucket(), "r"))
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: store.put(f"r/{number}", of_bytes(b"x")), range(1100)))
+    assert len(store.scan("r")) == 1100
+
+
+def looked_into(uri: str) -> None:
+    store, prefix = open_store(uri)
+    store.scan(prefix)
+
+
+NOBODY = "s3://http://127.0.0.1:1/models/prod"
+UNUSABLE: dict[str, tuple[dict[str, str | None], str, str]] = {
+    "nobody listens": ({}, NOBODY, "nobody answers at the endpoint"),
+    "no such bucket": ({}, "", "there is no such bucket (NoSuchBucket)"),
+    "an unknown key": ({"AWS_ACCESS_KEY_ID": "x"}, "", "the access key is not known there (InvalidAccessKeyId)"),
+    "a wrong secret": ({"AWS_SECRET_ACCESS_KEY": "x"}, "", "the secret does not belong to the access key"),
+    "a profile that is not there": ({"AWS_PROFILE": "x"}, "", "The config profile (x) could not be found"),
+    "no credentials": (
+        {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"},
+        "",
+        "there are no credentials",
+    ),
+}
+
+
+@pytest.mark.parametrize(("variables", "uri", "message"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_bucket_that_cannot_be_used_is_told_in_one_message(
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str | None],
+    uri: str,
+    message: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
+    with pytest.raises(Stop) as stop:
+        looked_into(uri or s3_server.uri("no-such-bucket", "prod"))
+    (told,) = stop.value.diagnostics
+    assert message in told.message
+    assert told.severity is Severity.FATAL
+    assert told.hint
+
+
+def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(Stop, match=r"s3:// needs boto3 and obstore: .*\n  pip install 'tritonrepo\[s3\]'"):
         open_store("s3://bucket/prefix")
+
+
+@pytest.mark.parametrize("number", [503, 500], ids=["slow down", "internal error"])
+def test_a_store_that_is_busy_is_asked_again(number: int) -> None:
+    """The first request is impatient with an endpoint that is not there, never with one that asks for time."""
+    with unwilling(number, times=2) as endpoint:
+        store, prefix = open_store(f"s3://{endpoint}/models/prod")
+        assert store.scan(prefix) == {}
+
+
+@contextmanager
+def unwilling(status: int, times: int) -> Iterator[str]:
+    """Give the endpoint of a store that refuses some requests, then lists nothing."""
+    refusals = iter([status] * times)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            code = next(refusals, 200)
+            body = b"<ListBucketResult></ListBucketResult>" if code == 200 else b"<Error><Code>SlowDown</Code></Error>"
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()

@@ -15,7 +15,17 @@ import click
 from tritonrepo import __version__
 from tritonrepo.diagnostics import Severity, Stop
 
-COMMANDS = ("build", "index", "serve", "up")
+COMMANDS = {
+    "build": "Write the model repository of a stack file.",
+    "explain": "Explain a rule of validate.",
+    "index": "Make the search index of a retriever from its documents.",
+    "push": "Bring a model repository into a bucket that servers read.",
+    "serve": "Run the real Triton core on this machine's CPU.",
+    "smoke": "Ask every model of a running server.",
+    "up": "Build a stack, serve it and ask it.",
+    "validate": "Say what the real server will say of a repository.",
+}
+"""Every command and its help in a line; each is the module of its name in this package."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -38,6 +48,10 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"tritonrepo.cli.{name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:  # noqa: ANN401  click's signature
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.building import carry_out, prepare
 from tritonrepo.cli.stack import STACK_HELP, load
 from tritonrepo.diagnostics import fatal
@@ -22,7 +22,7 @@ Examples:
 {EXIT_CODES}"""
 
 
-@click.command(epilog=EPILOG, short_help="Write the model repository of a stack file.")
+@click.command(epilog=EPILOG, short_help=COMMANDS["build"])
 @click.option(
     "-f",
     "files",

@@ -7,22 +7,26 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tritonrepo import repository
+from tritonrepo.cli.judging import of_stack
 from tritonrepo.cli.stack import Loaded, write_lock
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, fatal
 from tritonrepo.generate import generate
 from tritonrepo.generate.dockerfile import HEADER, dockerfile
+from tritonrepo.generate.origins import Origins
 from tritonrepo.indexing import documents
+from tritonrepo.rules import judge
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Generator, Retriever, Stack
 from tritonrepo.stores import open_store
-from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.stores.store import Store
 from tritonrepo.sync import apply as applying
 from tritonrepo.sync import record as records
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order, plan
 from tritonrepo.sync.record import NAME, Record
-from tritonrepo.tree import of_text
+from tritonrepo.tree import Tree, of_text
 
 
 class Prepared(NamedTuple):
@@ -32,7 +36,7 @@ class Prepared(NamedTuple):
     lock: Lock
     record: Record
     warnings: tuple[Diagnostic, ...]
-    store: DirectoryStore
+    store: Store
     prefix: str
 
 
@@ -42,6 +46,10 @@ def prepare(loaded: Loaded, out: Path) -> Prepared:
     gathering = Gathering(stack, lock, loaded.cache)
     inputs = gathering.inputs()
     draft = generate(stack, inputs, lock.models)
+    judged = judgement(stack, draft.tree)
+    errors = [diagnostic for diagnostic in judged if diagnostic.severity is Severity.ERROR]
+    if errors:
+        raise Stop(judged)
     store, prefix = open_store(str(out))
     have = store.scan(prefix)
     before = records.load(have, str(out))
@@ -52,7 +60,17 @@ def prepare(loaded: Loaded, out: Path) -> Prepared:
     made = applying.with_record(made, record, before, have)
     made = replace(made, actions=tuple(sorted((*made.actions, *_dockerfile(stack, out)), key=in_phase_order)))
     now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
-    return Prepared(made, now, record, tuple(stale(loaded)), store, prefix)
+    return Prepared(made, now, record, (*stale(loaded), *judged), store, prefix)
+
+
+def judgement(stack: Stack, tree: Tree) -> list[Diagnostic]:
+    """Give what the target's server would say of a generated tree, at the stack file's places; infos are left out."""
+    origins = Origins(stack)
+    found = judge(repository.read(tree, of_stack(stack, auto_complete=False))).diagnostics
+    return sorted(
+        (origins.moved(diagnostic, tree) for diagnostic in found if diagnostic.severity is not Severity.INFO),
+        key=lambda diagnostic: diagnostic.at,
+    )
 
 
 def _dockerfile(stack: Stack, out: Path) -> list[Action]:

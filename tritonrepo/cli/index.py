@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.indexes import make
 from tritonrepo.cli.stack import STACK_HELP, load, write_lock
 
@@ -18,7 +18,7 @@ Examples:
 {EXIT_CODES}"""
 
 
-@click.command(epilog=EPILOG, short_help="Make the search index of a retriever from its documents.")
+@click.command(epilog=EPILOG, short_help=COMMANDS["index"])
 @click.option(
     "-f",
     "files",

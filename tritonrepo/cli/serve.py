@@ -6,22 +6,24 @@ from pathlib import Path
 
 import click
 
-from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.serving import Options, banner, options, read_record, serve, urls, watch
 from tritonrepo.cli.stack import cache
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
+from tritonrepo.stores.uri import is_remote
 
 EPILOG = f"""\b
 Examples:
   tritonrepo serve model_repository
   tritonrepo serve /srv/models --http-port 0 --grpc-port 0 --metrics-port 0
   tritonrepo serve model_repository --poll 2 --llm-engine script
+  tritonrepo serve s3://http://127.0.0.1:9000/models/prod --poll 5
 
 {EXIT_CODES}"""
 
 
-@click.command(epilog=EPILOG, short_help="Run the real Triton core on this machine's CPU.")
+@click.command(epilog=EPILOG, short_help=COMMANDS["serve"])
 @click.argument("repository")
 @click.option("--poll", type=click.IntRange(1), metavar="SECONDS", help="Look for changes again and again.")
 @click.option("--explicit", is_flag=True, help="Load models only when a client asks for it.")
@@ -40,6 +42,8 @@ def command(
 ) -> int:
     """Serve a model repository with Triton's own server, without Docker, GPU or root.
 
+    REPOSITORY is a directory, or the s3:// URI of a bucket, which the server reads by itself.
+
     Backends that the CPU server lacks run as stand-ins with the same contract, and are named. The URLs go to stdout
     once every model is loaded; Ctrl-C ends everything.
     """
@@ -54,7 +58,8 @@ def command(
     )
     record = read_record(repository)
     chosen = Options(ports, runtime, llm_engine, deadline, mode, poll or 5)
-    with serve(Path(repository), record, Path.cwd(), cache(), chosen) as server:
+    where = repository if is_remote(repository) else Path(repository)
+    with serve(where, record, Path.cwd(), cache(), chosen) as server:
         for line in banner(server, record, llm_engine):
             click.echo(line, err=True)
         for fault in server.unavailable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from importlib import resources
@@ -23,7 +24,10 @@ from tritonrepo.sources.chat import decoder
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.spec.source import parse_source
 from tritonrepo.stores import open_store
+from tritonrepo.stores.s3 import S3Store
+from tritonrepo.stores.uri import is_remote
 from tritonrepo.sync import record as records
+from tritonrepo.sync import release as releases
 from tritonrepo.sync.record import Record
 
 SERVER_RELEASE = "24.10"
@@ -79,19 +83,26 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_record(repository: str) -> Record:
-    """Give what a build says of its repository; an empty record for a hand-written one."""
+    """Give what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
     store, prefix = open_store(repository)
     tree = store.scan(prefix)
     if not tree:
         raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
-    return records.load(tree, repository)
+    if not is_remote(repository):
+        return records.load(tree, repository)
+    path = releases.record_path(prefix)
+    release = releases.load(store.read(path) if prefix else None, f"{repository}: {path}")
+    return Record(release.name, release.target, {}, release.local) if release else Record()
 
 
-def serve(repository: Path, record: Record, base: Path, cache: Cache, chosen: Options) -> Server:
-    """Start the server and give it when every model is loaded; local sources of the record count from `base`."""
+def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chosen: Options) -> Server:
+    """Start the server and give it when every model is loaded; local sources of the record count from `base`.
+
+    The repository is a path, or the URI of a bucket, which the server is given as it is.
+    """
     runtime = find(chosen.runtime, needs=("onnxruntime", "tokenizers"))
     here = Path(str(resources.files("tritonrepo.server"))) / "backends"
-    environment = {"TRITONREPO_LLM_ENGINE": chosen.engine}
+    environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository))
     if chosen.engine == "ort":
         environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(_local_models(record, base, cache))
     launch = Launch(
@@ -105,6 +116,14 @@ def serve(repository: Path, record: Record, base: Path, cache: Cache, chosen: Op
         deadline_s=chosen.deadline_s,
     )
     return start(launch)
+
+
+def _credentials(repository: str) -> dict[str, str]:
+    """Give a bucket's credentials as the server reads them; nothing where it has a file of its own for that."""
+    store = open_store(repository)[0] if is_remote(repository) else None
+    if not isinstance(store, S3Store) or "TRITON_CLOUD_CREDENTIAL_PATH" in os.environ:
+        return {}
+    return store.environment()
 
 
 def _local_models(record: Record, base: Path, cache: Cache) -> dict[str, str]:

@@ -1,16 +1,24 @@
-"""Where trees lie: directories and, later, buckets."""
+"""Where trees lie: directories and buckets."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from tritonrepo.diagnostics import fatal
 from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.stores.s3 import S3Store
+from tritonrepo.stores.store import Store
+from tritonrepo.stores.uri import is_remote, parse
 
 
-def open_store(uri: str) -> tuple[DirectoryStore, str]:
-    """Give the Store and the prefix in it that a path or URI names; the Store of a path is its parent directory."""
-    if "://" in uri:
-        raise fatal("store-uri", uri, "buckets are not supported yet", "Name a directory.")
+def open_store(uri: str) -> tuple[Store, str]:
+    """Give the Store and the prefix in it that a path or URI names.
+
+    The Store of a path is its parent directory, that of a URI its bucket: what belongs to a repository and must not lie
+    in it has its place beside it. Nothing is asked before the first `scan` or `read`.
+    """
+    if is_remote(uri):
+        address = parse(uri, os.environ)
+        return S3Store(address), address.key
     path = Path(uri).absolute()
     return DirectoryStore(path.parent), path.name

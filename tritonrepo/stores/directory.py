@@ -18,6 +18,9 @@ from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, in_o
 STAGING = ".tritonrepo-staging"
 """Where half-written files lie: beside the repository, never in it, so that no server sees one."""
 
+FOLLOWED = 10_000
+"""How many entries are seen through links before further ones are left as links: links can multiply without end."""
+
 
 class DirectoryStore:
     """The Store of a directory."""
@@ -38,7 +41,15 @@ class DirectoryStore:
                 return {}
             if not top.is_dir():
                 raise fatal("store-access", str(top), "is not a directory", "Name the directory of a model repository.")
-            return dict(in_order(dict(_entries(top, ""))))
+            return dict(in_order(dict(_Walk(top).entries(top, "", ()))))
+
+    def read(self, path: str) -> bytes | None:
+        """Give the content of a file; None where there is none."""
+        with _explained(self.root / path, "read"):
+            try:
+                return (self.root / path).read_bytes()
+            except FileNotFoundError:
+                return None
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
         """Write beside, then rename; the tag is the content's SHA-256."""
@@ -106,18 +117,47 @@ def _tag(path: Path) -> str | None:
     return on_disk(path, path.stat().st_size).sha256 if path.exists() else None
 
 
-def _entries(directory: Path, prefix: str) -> Iterator[tuple[str, Entry]]:
-    with os.scandir(directory) as scan:
-        items = sorted(scan, key=lambda item: os.fsencode(item.name))
-    if not items and prefix:
-        yield prefix.rstrip("/"), Directory()
-    for item in items:
-        path = prefix + item.name
+class _Walk:
+    """One look at everything below a directory; links to directories in it are followed, as the server does."""
+
+    def __init__(self, top: Path) -> None:
+        self._real = os.path.realpath(top)
+        self._left = FOLLOWED
+
+    def entries(self, directory: Path, prefix: str, trail: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
+        """Give what lies below a directory; `trail` has the real places of the links that led there."""
+        try:
+            with os.scandir(directory) as scan:
+                items = sorted(scan, key=lambda item: os.fsencode(item.name))
+        except PermissionError:
+            if not prefix:
+                raise
+            yield prefix.rstrip("/"), Unreadable.LOCKED
+            return
+        if not items and prefix:
+            yield prefix.rstrip("/"), Directory()
+        for item in items:
+            yield from self._item(item, prefix + item.name, trail)
+
+    def _item(self, item: os.DirEntry[str], path: str, trail: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
+        if trail:
+            self._left -= 1
         if item.is_dir(follow_symlinks=False):
             if item.name != "__pycache__":
-                yield from _entries(Path(item.path), path + "/")
-        else:
-            yield path, _leaf(item)
+                yield from self.entries(Path(item.path), path + "/", trail)
+            return
+        entry = _leaf(item)
+        if isinstance(entry, Link) and self._left > 0:
+            here = (*trail, os.path.realpath(Path(item.path).parent))
+            there = os.path.realpath(item.path)
+            if _is_in(there, self._real) and not any(_is_in(place, there) for place in here):
+                yield from self.entries(Path(item.path), path + "/", here)
+                return
+        yield path, entry
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def _leaf(item: os.DirEntry[str]) -> Entry:
@@ -128,7 +168,7 @@ def _leaf(item: os.DirEntry[str]) -> Entry:
         lost = isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP
         return Unreadable.DANGLING if lost else Unreadable.FORBIDDEN
     if stat.S_ISREG(status.st_mode):
-        return on_disk(path, status.st_size) if os.access(path, os.R_OK) else Unreadable.FORBIDDEN
+        return on_disk(path, status.st_size) if os.access(path, os.R_OK, effective_ids=True) else Unreadable.FORBIDDEN
     if stat.S_ISDIR(status.st_mode):
         return Link(str(path.readlink()))
     return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from tritonrepo.tree import File, Tree
+
+PIECE = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What differs between stores.
 
-    `conditions`: `put` honours if_absent and if_match. `directories`: an empty directory can exist.
+    `conditions`: `put` honours if_absent and if_match. `directories`: an empty directory can exist. `tags`: a scan
+    gives each file's tag (`Stored`), so that who remembers tags need not read contents again.
     """
 
     conditions: bool
     directories: bool
+    tags: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(File):
+    """A file of a store that says more than its size: the tag changes with every write, and says nothing of content."""
+
+    tag: str = ""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the content in larger pieces: each is a request."""
+        offset = 0
+        while offset < self.size and (piece := self.read(offset, PIECE)):
+            yield piece
+            offset += len(piece)
 
 
 class Store(Protocol):
@@ -29,11 +48,17 @@ class Store(Protocol):
     def scan(self, prefix: str) -> Tree:
         """Give everything under the prefix, paths counted from it; `__pycache__` is left out. Absent is empty."""
 
+    def read(self, path: str) -> bytes | None:
+        """Give the content of a small file; None where there is none."""
+
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
         """Write a file whole or not at all and give its tag; raise Conflict where a condition does not hold."""
 
     def delete(self, path: str) -> None:
         """Remove a file; an absent one is no fault."""
+
+    def tidy(self) -> None:
+        """Remove what killed runs left half-written, where a store shows such things at all."""
 
 
 class Conflict(Exception):  # noqa: N818  an answer of the store, not an error

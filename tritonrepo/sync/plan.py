@@ -30,12 +30,13 @@ class Phase(IntEnum):
 
 
 class Put(NamedTuple):
-    """Write a file; the reason is what `--dry-run` prints."""
+    """Write a file; the reason is what `--dry-run` prints. Waves part a phase where servers need time in it."""
 
     phase: Phase
     path: str
     file: File
     reason: str
+    wave: int = 0
 
 
 class Delete(NamedTuple):
@@ -44,6 +45,7 @@ class Delete(NamedTuple):
     phase: Phase
     path: str
     reason: str
+    wave: int = 0
 
 
 Action = Put | Delete
@@ -51,11 +53,18 @@ Action = Put | Delete
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions sorted by phase, then path; what stands in the way; what is left alone."""
+    """Actions sorted by phase, then path; what stands in the way; what is left alone.
+
+    Of a push: `notes` are what its user should know; `resumed`, whether an earlier one was broken off; `served`,
+    whether a server can have loaded anything from there.
+    """
 
     actions: tuple[Action, ...]
     conflicts: tuple[Diagnostic, ...] = ()
     foreign: tuple[str, ...] = ()
+    notes: tuple[Diagnostic, ...] = ()
+    resumed: bool = False
+    served: bool = False
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
@@ -83,9 +92,9 @@ def plan(want: Tree, have: Tree, ours: Mapping[str, str], where: str) -> Plan:
     return Plan(tuple(sorted((*puts, *gone), key=in_phase_order)), conflicts, foreign)
 
 
-def in_phase_order(action: Action) -> tuple[Phase, bytes]:
+def in_phase_order(action: Action) -> tuple[Phase, int, bytes]:
     """Give the key that actions sort by."""
-    return action.phase, action.path.encode("utf-8", "surrogateescape")
+    return action.phase, action.wave, action.path.encode("utf-8", "surrogateescape")
 
 
 def _is_config(path: str) -> bool:

@@ -1,0 +1,373 @@
+"""`tritonrepo push` as a command: what it sends, says and refuses, and that a killed one is finished by the next."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import botocore.client
+import pytest
+
+from tests.s3 import S3Server
+from tritonrepo.cli import run
+from tritonrepo.diagnostics import Stop
+from tritonrepo.stores import open_store
+from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.stores.store import Stored
+from tritonrepo.sync import release as releases
+from tritonrepo.sync.publish import GRAIN_S, Pace, publish
+from tritonrepo.sync.push import plan
+from tritonrepo.sync.release import Object, Release
+from tritonrepo.tree import File, Tree, of_bytes, of_text
+
+LEAF = """name: "leaf"
+backend: "python"
+max_batch_size: 0
+input {{ name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }}
+output {{ name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }}
+version_policy {{ specific {{ versions: [ {version} ] }} }}
+"""
+TOP = """name: "top"
+platform: "ensemble"
+max_batch_size: 0
+input {{ name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }}
+output {{ name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }}
+ensemble_scheduling {{
+  step {{
+    model_name: "leaf"
+    model_version: {version}
+    input_map {{ key: "IN" value: "IN" }}
+    output_map {{ key: "OUT" value: "OUT" }}
+  }}
+}}
+version_policy {{ specific {{ versions: [ 1 ] }} }}
+"""
+CODE = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
+
+
+def repository(place: Path, version: int) -> Path:
+    """Write a leaf in this version, and the pipeline that pins it."""
+    for name, text in (("leaf", LEAF), ("top", TOP)):
+        (place / name).mkdir(parents=True, exist_ok=True)
+        (place / name / "config.pbtxt").write_text(text.format(version=version), "utf-8")
+    shutil.rmtree(place / "leaf" / "1", ignore_errors=True)
+    (place / "leaf" / str(version)).mkdir()
+    (place / "leaf" / str(version) / "model.py").write_text(CODE, "utf-8")
+    for number in range(20):
+        (place / "leaf" / str(version) / f"part-{number}").write_text(f"{version} {number}", "utf-8")
+    (place / "top" / "1").mkdir(exist_ok=True)
+    return place
+
+
+@pytest.fixture
+def uri(s3_server: S3Server) -> str:
+    return s3_server.fresh()
+
+
+def stored(uri: str) -> dict[str, bytes]:
+    """Give every object of the prefix, by what the store itself says."""
+    store, prefix = open_store(uri)
+    return {path: entry.content() for path, entry in store.scan(prefix).items() if isinstance(entry, File)}
+
+
+def push(*arguments: object) -> int:
+    return run(["push", *map(str, arguments), "--settle", "0"])
+
+
+def test_a_push_brings_everything_a_second_one_nothing_a_third_what_changed(
+    tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = repository(tmp_path / "m", 1)
+    (made / "README.md").write_text("for people", "utf-8")
+    assert push(made, uri, "--dry-run") == 0
+    planned = capsys.readouterr().out
+    assert stored(uri) == {}
+    assert push(made, uri) == 0
+    assert capsys.readouterr().out == planned
+    first = stored(uri)
+    assert first["top/1/.keep"] == b""
+    assert "README.md" not in first
+    assert first == {path: content for path, content in own_files(made).items() if path != "README.md"}
+    assert push(made, uri) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (f"{uri}: nothing to do\n", "")
+    assert push(repository(made, 2), uri) == 0
+    assert capsys.readouterr().out.split("expand\n")[1] == (
+        "  ~ leaf/config.pbtxt  serves 1 and 2\n"
+        "switch\n  ~ top/config.pbtxt  calls leaf 2\n"
+        "contract\n  ~ leaf/config.pbtxt  serves 2 alone\n"
+        f"{uri}: 24 to write (936 B), 0 to delete\n"
+    )
+    assert {path: content for path, content in stored(uri).items() if path.startswith("leaf/1/")} == {
+        path: content for path, content in first.items() if path.startswith("leaf/1/")
+    }
+
+
+def test_a_push_with_nothing_to_do_is_one_listing(tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = repository(tmp_path / "m", 1)
+    assert push(made, uri) == 0
+    asked: list[str] = []
+    real = botocore.client.BaseClient._make_api_call  # noqa: SLF001  every request of boto3 goes through it
+
+    def call(self: object, operation: str, parameters: object) -> object:
+        asked.append(operation)
+        return real(self, operation, parameters)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", call)
+    assert push(made, uri) == 0
+    assert asked == ["GetObject", "ListObjectsV2"]
+
+
+def test_an_object_that_the_record_does_not_know_is_read_again(tmp_path: Path, uri: str) -> None:
+    made = repository(tmp_path / "m", 1)
+    assert push(made, uri) == 0
+    store, prefix = open_store(uri)
+    store.put(f"{prefix}/leaf/1/part-1", of_text("x x"))  # as long as what was there
+    assert push(made, uri) == 1
+    store.put(f"{prefix}/leaf/1/part-1", of_text("1 1"))
+    store.delete(releases.record_path(prefix))
+    assert push(made, uri, "--dry-run") == 0
+    assert store.read(releases.record_path(prefix)) is None
+    assert push(made, uri) == 0
+    assert store.read(releases.record_path(prefix)) is not None
+
+
+KILL = """
+import os, signal, sys
+count = int(sys.argv.pop(1))
+from tritonrepo import cli
+from tritonrepo.stores.s3 import S3Store
+left = [count]
+real = S3Store.put
+def put(self, path, file, **conditions):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, path, file, **conditions)
+S3Store.put = put
+cli.main()
+"""
+
+
+def own_files(made: Path) -> dict[str, bytes]:
+    """Give what a repository directory holds, as a bucket must hold it."""
+    found = {str(path.relative_to(made)): path.read_bytes() for path in made.rglob("*") if path.is_file()}
+    return found | {"top/1/.keep": b""}
+
+
+def test_a_push_killed_at_ten_random_moments_is_each_time_finished_by_the_next(tmp_path: Path, uri: str) -> None:
+    made = repository(tmp_path / "m", 1)
+    assert push(made, uri) == 0
+    for version, count in enumerate(Random(3).sample(range(25), 10), 2):
+        shutil.rmtree(made)
+        repository(made, version)
+        arguments = [sys.executable, "-c", KILL, str(count), "push", str(made), uri, "--settle", "0"]
+        assert subprocess.run(arguments, capture_output=True, check=False).returncode == -9
+        assert push(made, uri) == 0
+        kept = tuple(f"leaf/{old}/" for old in range(1, version))
+        assert {path: content for path, content in stored(uri).items() if not path.startswith(kept)} == own_files(made)
+        store, prefix = open_store(uri)
+        release = releases.load(store.read(releases.record_path(prefix)), uri)
+        assert release is not None
+        assert {path: known.sha256 for path, known in release.files.items()} == {
+            path: of_bytes(content).sha256 for path, content in own_files(made).items()
+        }
+
+
+REFUSED = {
+    "a live version that changed": ("leaf/1/model.py", CODE + "# other\n", 1, "version 1 serves, and its 1/model.py"),
+    "a config that the server refuses": ("leaf/config.pbtxt", "max_batch_size: 8.0", 1, "config.pbtxt:1:17: error:"),
+    "a name that Triton misreads": ("leaf/1/a b", "", 1, 'has other characters than letters, digits, ".", "-" and "_"'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "text", "code", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_may_not_be_pushed_is_told_and_nothing_is_sent(
+    tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str], path: str, text: str, code: int, message: str
+) -> None:
+    made = repository(tmp_path / "m", 1)
+    assert push(made, uri) == 0
+    before = stored(uri)
+    (made / path).write_text(text, "utf-8")
+    capsys.readouterr()
+    assert push(made, uri) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert message in said.err
+    assert stored(uri) == before
+
+
+UNUSABLE = {
+    "no repository": ("nowhere", "{uri}", "there is no model repository"),
+    "a bucket's root": ("m", "s3://http://127.0.0.1:1/models", "at a bucket's root the release record"),
+    "nobody listens": ("m", "s3://http://127.0.0.1:1/models/prod", "nobody answers at the endpoint"),
+    "a URI that Triton misreads": ("m", "s3://https://h/models/prod", "an endpoint needs its port"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "uri_form", "message"), UNUSABLE.values(), ids=UNUSABLE)
+def test_what_cannot_be_used_is_one_message_and_exit_2(
+    inside: Path, uri: str, capsys: pytest.CaptureFixture[str], source: str, uri_form: str, message: str
+) -> None:
+    repository(inside / "m", 1)
+    assert push(source, uri_form.format(uri=uri)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert message in said.err
+    assert said.err.count("fatal:") == 1
+
+
+def test_another_stacks_prefix_is_refused(tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store, prefix = open_store(uri)
+    store.put(releases.record_path(prefix), releases.dump(Release("other")))
+    assert push(repository(tmp_path / "m", 1), uri) == 1
+    assert 'holds the stack "other", this is ""' in capsys.readouterr().err
+    assert stored(uri) == {}
+
+
+def test_validate_reads_a_bucket(tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert push(repository(tmp_path / "m", 1), uri) == 0
+    assert run(["validate", uri]) == 0
+    store, prefix = open_store(uri)
+    store.put(f"{prefix}/leaf/config.pbtxt", of_text("max_batch_size: 8.0\n"))
+    capsys.readouterr()
+    assert run(["validate", uri]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(f"{uri}/leaf/config.pbtxt:1:17: error: ")
+    assert "1 | max_batch_size: 8.0" in said
+    assert run(["validate", f"{uri}-not"]) == 2
+
+
+def test_a_push_into_a_directory_follows_the_same_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made, there = repository(tmp_path / "m", 1), tmp_path / "served"
+    assert push(made, there) == 0
+    assert push(repository(made, 2), there) == 0
+    assert "serves 1 and 2" in capsys.readouterr().out
+    assert push(made, there) == 0
+    assert capsys.readouterr().out == f"{there}: nothing to do\n"
+
+
+class Clock:
+    """A clock that stands still but for waits and writes; it remembers what was done when."""
+
+    def __init__(self, root: Path) -> None:
+        self.time = 0.0
+        self.done: list[tuple[float, str]] = []
+        self.store = DirectoryStore(root)
+        self.caps = self.store.caps
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    def now(self) -> float:
+        return self.time
+
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+        self.done.append((self.time, path))
+        return self.store.put(path, file, if_absent=if_absent, if_match=if_match)
+
+    def scan(self, prefix: str) -> Tree:
+        return self.store.scan(prefix)
+
+    def read(self, path: str) -> bytes | None:
+        return self.store.read(path)
+
+    def delete(self, path: str) -> None:
+        self.store.delete(path)
+
+    def tidy(self) -> None:
+        self.store.tidy()
+
+
+def timed(tmp_path: Path, settle_s: float, *, resumed: bool = False) -> dict[str, list[float]]:
+    """Push the second version over the first, and give when each path was written."""
+    first, second = (repository(tmp_path / str(version), version) for version in (1, 2))
+    clock = Clock(tmp_path)
+    shutil.copytree(first, tmp_path / "r")
+    made = plan(clock.scan(second.name), clock.scan("r"), "r", resumed=resumed)
+    publish(made, clock, "r", Pace(settle_s, clock.now, clock.sleep), lambda _: None)
+    times: dict[str, list[float]] = {}
+    for time, path in clock.done:
+        times.setdefault(path, []).append(time)
+    return times
+
+
+def test_servers_get_their_time_between_the_phases(tmp_path: Path) -> None:
+    times = timed(tmp_path, 30)
+    assert times["r/leaf/2/model.py"] == [0]
+    assert times["r/leaf/config.pbtxt"] == [GRAIN_S, GRAIN_S + 60]
+    assert times["r/top/config.pbtxt"] == [GRAIN_S + 30]
+
+
+def test_two_writes_to_a_model_are_never_in_one_second(tmp_path: Path) -> None:
+    times = timed(tmp_path, 0)
+    assert times["r/leaf/config.pbtxt"] == [GRAIN_S, 3 * GRAIN_S]
+
+
+def test_after_a_broken_off_push_servers_get_time_for_what_it_wrote(tmp_path: Path) -> None:
+    assert timed(tmp_path, 30, resumed=True)["r/leaf/2/model.py"] == [30]
+
+
+def test_where_nothing_serves_nobody_is_waited_for(tmp_path: Path) -> None:
+    clock = Clock(tmp_path)
+    made = plan(clock.scan(repository(tmp_path / "m", 1).name), {}, "r")
+    publish(made, clock, "r", Pace(30, clock.now, clock.sleep), lambda _: None)
+    assert clock.time < 10
+
+
+class Overwritten(Clock):
+    """A store in which somebody else writes a file right after us."""
+
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+        tag = super().put(path, file, if_absent=if_absent, if_match=if_match)
+        if path.endswith("model.py"):
+            self.store.put(path, of_bytes(b"theirs"))
+        return tag
+
+
+class Full(Clock):
+    """A store that has no room for configs."""
+
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+        if path.endswith("top/config.pbtxt") and self.done[2:]:
+            (self.store.root / path).unlink()
+            (self.store.root / path).mkdir()
+        return super().put(path, file, if_absent=if_absent, if_match=if_match)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [(Overwritten, "is not what this push just wrote"), (Full, "cannot write")],
+    ids=["somebody else writes", "the store refuses"],
+)
+def test_what_breaks_a_push_off_is_told_with_how_far_it_came(tmp_path: Path, kind: type[Clock], message: str) -> None:
+    clock = kind(tmp_path)
+    made = plan(clock.scan(repository(tmp_path / "m", 1).name), {}, "r")
+    with pytest.raises(Stop, match=message) as stop:
+        publish(made, clock, "r", Pace(0, clock.now, clock.sleep), lambda _: None)
+    assert "the push broke off in the middle: at least" in str(stop.value)
+    assert all(told.severity == "error" for told in stop.value.diagnostics)
+
+
+WRONG_RECORDS = {"no JSON": b"{", "another schema": json.dumps({"schema": 9}).encode(), "no files": b'{"schema": 1}'}
+
+
+@pytest.mark.parametrize("content", WRONG_RECORDS.values(), ids=WRONG_RECORDS)
+def test_a_wrong_record_is_told(content: bytes) -> None:
+    with pytest.raises(Stop, match=r"^r: fatal: (is not a release record|has schema 9)"):
+        releases.load(content, "r")
+
+
+def test_a_record_survives_its_text_and_lends_its_digests_to_what_it_knows() -> None:
+    full = Release("s", {"release": "26.07"}, {"o/m": "./x"}, {"m/1/a": Object("d", 1, "t")}, {"by": "me"})
+    assert releases.load(releases.dump(full).content(), "r") == full
+    same, other = Stored(1, of_bytes(b"x").read, tag="t"), Stored(1, of_bytes(b"x").read, tag="u")
+    known = releases.known({"m/1/a": same, "m/1/b": same}, full)
+    assert [entry.known_sha256 for entry in known.values() if isinstance(entry, File)] == ["d", None]
+    (entry,) = releases.known({"m/1/a": other}, full).values()
+    assert isinstance(entry, File)
+    assert entry.sha256 == of_bytes(b"x").sha256

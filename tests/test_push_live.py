@@ -1,0 +1,155 @@
+"""A push under load: the real S3 server, the real Triton polling it, clients that ask without pause."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+
+import pytest
+
+from tests.conftest import EXAMPLE
+from tests.load import QUESTIONS, Answer, Load, Revision, ask, first_stack, revision
+from tests.s3 import S3Server
+from tritonrepo.cli import run
+from tritonrepo.cli.pushing import prepare
+from tritonrepo.cli.serving import Options, read_record, serve
+from tritonrepo.server.launch import Mode
+from tritonrepo.server.ports import Ports
+from tritonrepo.server.process import Server
+from tritonrepo.sources.cache import Cache
+from tritonrepo.sync.plan import Phase, Plan, in_phase_order
+from tritonrepo.sync.publish import Pace, publish
+
+SETTLE = "6"
+"""Seconds between phases: the server polls every second, and the machine is busy with its clients."""
+
+
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def revisions(tmp_path_factory: pytest.TempPathFactory) -> list[Revision]:
+    """Two builds that differ in embedder, index and prompt."""
+    stack = first_stack(tmp_path_factory.mktemp("revisions"))
+    return [revision(stack, 1, "mean"), revision(stack, 2, "cls")]
+
+
+@contextmanager
+def polling(uri: str, cache: Cache) -> Iterator[Server]:
+    """Run the real server on a bucket, as `serve --poll 1 --llm-engine script` does."""
+    chosen = Options(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
+        with serve(uri, read_record(uri), EXAMPLE, cache, chosen) as server:
+            yield server
+
+
+def push(made: Revision, uri: str) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-m", "tritonrepo", "push", str(made.repository), uri, "--settle", SETTLE]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def scores(server: Server, number: int) -> set[tuple[float, ...]]:
+    """Give the scores of a revision that serves alone."""
+    answers = [ask(server.http, "search", query) for query in QUESTIONS]
+    assert {answer.revisions for answer in answers} == {frozenset({number})}
+    return {answer.scores for answer in answers}
+
+
+def until_serving(server: Server, number: int) -> None:
+    deadline = time.monotonic() + 30
+    while ask(server.http, "rag", QUESTIONS[0]).revisions != {number}:
+        assert time.monotonic() < deadline, server.log_tail()
+
+
+@pytest.fixture
+def uri(s3_server: S3Server, revisions: list[Revision]) -> str:
+    """A prefix of its own with the first revision."""
+    uri = s3_server.fresh()
+    assert run(["push", str(revisions[0].repository), uri, "--settle", "0"]) == 0
+    return uri
+
+
+def told(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """Show figures even where a test passes."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{text}\n")
+
+
+def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
+    uri: str, revisions: list[Revision], cache: Cache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with polling(uri, cache) as server:
+        assert not server.unavailable
+        assert run(["smoke", server.http, "--grpc", server.grpc, uri]) == 0
+        known = {1: scores(server, 1)}
+        with Load(server.http) as load, push(revisions[1], uri) as pushing:
+            replica = answers_of_a_replica(pushing, uri, cache)
+            out = pushing.communicate(timeout=120)[0]
+            assert pushing.returncode == 0
+            until_serving(server, 2)
+        known[2] = scores(server, 2)
+        told(capsys, f"push: {load.figures()}, {len(load.mixed(known))} mixed; a replica: {replica}")
+        assert (load.failed, load.mixed(known), set(load.readiness)) == ([], [], {200})
+        assert {answer.fault for answer in replica} == {""}
+        named = {line.split()[1] for line in out.splitlines() if line.startswith("  ")}
+        models = {name.split("/")[0] for name in named}
+        assert models == {"embedder", "embedder_model", "generator_prompt", "rag", "retriever", "search"}
+        assert run(["push", str(revisions[1].repository), uri]) == 0
+        assert capsys.readouterr().out.endswith("prod: nothing to do\n")
+
+        with Load(server.http) as load:
+            leaves_first(revisions[0], uri)
+            until_serving(server, 1)
+        told(capsys, f"leaves first: {load.figures()}, {len(load.mixed(known))} mixed")
+        assert load.failed
+
+
+def answers_of_a_replica(pushing: subprocess.Popen[str], uri: str, cache: Cache) -> list[Answer]:
+    """Start another server when old and new are about to stand side by side, and ask it."""
+    assert pushing.stderr
+    next(line for line in pushing.stderr if line.startswith("expand"))
+    with polling(uri, cache) as server:
+        assert not server.unavailable
+        return [ask(server.http, model, query) for model in ("rag", "search") for query in QUESTIONS]
+
+
+def leaves_first(made: Revision, uri: str) -> None:
+    """Publish in the order that a plain sync has: models, then the pipelines that pin them."""
+    prepared = prepare(str(made.repository), uri)
+    assert not prepared.plan.conflicts
+    at = {Phase.CONTRACT: Phase.EXPAND, Phase.SWITCH: Phase.SWITCH}
+    actions = [a._replace(phase=at[a.phase], wave=0) for a in prepared.plan.actions if a.phase in at]
+    plan = Plan(tuple(sorted(actions, key=in_phase_order)), served=True)
+    publish(plan, prepared.store, prepared.prefix, Pace(float(SETTLE), time.monotonic, time.sleep), lambda _: None)
+
+
+def test_a_push_that_is_killed_again_and_again_fails_no_request(
+    uri: str, revisions: list[Revision], cache: Cache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each killed push is followed by another one, perhaps killed too; a finished one by the way back."""
+    moments = Random(7)
+    with polling(uri, cache) as server, Load(server.http) as load:
+        goal, kills = 2, 0
+        while kills < KILLS:
+            with push(revisions[goal - 1], uri) as pushing:
+                try:
+                    pushing.communicate(timeout=moments.uniform(0.3, 20))
+                except subprocess.TimeoutExpired:
+                    pushing.kill()
+                    kills += 1
+                else:
+                    assert pushing.returncode == 0
+                    goal = 3 - goal
+        with push(revisions[goal - 1], uri) as pushing:
+            said = pushing.communicate(timeout=120)
+            assert pushing.returncode == 0, said
+        until_serving(server, goal)
+    told(capsys, f"killed {kills} times: {load.figures()}")
+    assert not load.failed
+    assert all(len(answer.revisions) == 1 for answer in load.answers)
+    assert set(load.readiness) == {200}

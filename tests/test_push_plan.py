@@ -1,0 +1,321 @@
+"""The plan of a push: the laws that keep servers safe, for every tree and every moment at which a push is killed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
+from tritonrepo.sync.push import plan
+from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, files, of_bytes, of_text
+
+LEAVES, PIPELINES = ("a", "b", "c"), ("p", "q")
+POLICIES = {
+    "specific": "version_policy {{ specific {{ versions: [ {numbers} ] }} }}",
+    "split": "version_policy: {{\n  specific: {{ versions: {first} }} # by hand\n}}",
+    "latest": "version_policy {{ latest {{ num_versions: 1 }} }}",
+    "none": "",
+}
+STEP = 'step [ {{ model_name: "{name}" model_version: {version} }} ]'
+Bytes = dict[str, bytes]
+
+
+def config(name: str, version: int, policy: str, more: str) -> bytes:
+    chosen = POLICIES[policy].format(numbers=version, first=version)
+    return f'# {name}, by hand\nname: "{name}"\n{more}\n{chosen}  # kept\n'.encode()
+
+
+def whole(name: str, version: int) -> Bytes:
+    """The content that a version has: a function of its number, since a number is never used twice."""
+    names = (".keep",) if name in PIPELINES else ("model.py", "weights", "vendor/x")[: 1 + version % 3]
+    return {f"{name}/{version}/{file}": f"{name}{version}{file}".encode() for file in names}
+
+
+@st.composite
+def repositories(draw: st.DrawFn) -> Tree:
+    """Leaves, and pipelines that pin their versions; the second pipeline may call the first."""
+    tree: Bytes = {}
+    chosen: dict[str, int] = {}
+    for name in draw(st.sets(st.sampled_from(LEAVES), min_size=1)):
+        version = draw(st.integers(1, 4))
+        chosen[name] = version
+        tree |= whole(name, version)
+        parameter = draw(st.sampled_from(["", "max_batch_size: 4", "max_batch_size: 8"]))
+        tree[f"{name}/config.pbtxt"] = config(name, version, draw(st.sampled_from(sorted(POLICIES))), parameter)
+    for name in sorted(draw(st.sets(st.sampled_from(PIPELINES)))):
+        called = draw(st.sets(st.sampled_from(sorted(chosen)), min_size=1))
+        chosen[name] = 1
+        steps = "\n".join(STEP.format(name=other, version=chosen[other]) for other in sorted(called))
+        tree |= whole(name, 1)
+        tree[f"{name}/config.pbtxt"] = config(name, 1, "specific", f"ensemble_scheduling {{\n{steps}\n}}")
+    return {path: of_bytes(content) for path, content in tree.items()}
+
+
+def contents(tree: Tree) -> Bytes:
+    return {path: file.content() for path, file in files(tree).items()}
+
+
+def after(state: Mapping[str, Entry], action: Action) -> dict[str, Entry]:
+    if isinstance(action, Put):
+        return {**state, action.path: action.file}
+    return {path: entry for path, entry in state.items() if path != action.path}
+
+
+class Seen(NamedTuple):
+    """What a server reads of a model, by other code than the plan's: policy, pins, version directories."""
+
+    gated: bool
+    specific: set[int] | None
+    pins: dict[str, int]
+    there: set[int]
+
+    @property
+    def served(self) -> set[int]:
+        if self.gated:
+            return set()
+        return {max(self.there)} if self.specific is None and self.there else (self.specific or set()) & self.there
+
+
+def seen(state: Bytes) -> dict[str, Seen]:
+    found = {}
+    for name in {path.split("/")[0] for path in state}:
+        text = state.get(f"{name}/config.pbtxt", b"").decode()
+        there = {int(path.split("/")[1]) for path in state if re.match(rf"{name}/[0-9]+/", path)}
+        numbers = re.search(r"\bversions: *\[?([ 0-9,]+)", text)
+        pins = re.findall(r'model_name: "(\w+)" model_version: (\d+)', text)
+        found[name] = Seen(
+            f'name: "{name}.uploading"' in text,
+            {int(number) for number in re.findall("[0-9]+", numbers[1])} if numbers else None,
+            {model: int(version) for model, version in pins},
+            there,
+        )
+    return found
+
+
+def unwhole(state: Bytes, name: str, version: int) -> bool:
+    return any(state.get(path) != content for path, content in whole(name, version).items())
+
+
+def unfinished(state: Bytes) -> list[str]:
+    """Versions that a config names, or that a server would load by itself, though their files are not all there."""
+    return [
+        f"{name} {version}"
+        for name, model in seen(state).items()
+        for version in ((model.specific or set()) | model.served if not model.gated else set())
+        if unwhole(state, name, version)
+    ]
+
+
+def dangling(state: Bytes) -> list[str]:
+    """Pipelines that a server knows and that call a version which none serves."""
+    models = seen(state)
+    return [
+        f"{name} → {called} {version}"
+        for name, model in models.items()
+        for called, version in model.pins.items()
+        if model.served and version not in (models[called].served if called in models else set())
+    ]
+
+
+def steps(made: Plan, state: Mapping[str, Entry]) -> Iterator[tuple[Action, Bytes, dict[str, Entry]]]:
+    for action in made.actions:
+        before = contents(state)
+        state = after(state, action)
+        yield action, before, dict(state)
+
+
+@given(st.lists(st.tuples(repositories(), st.integers(0, 30)), min_size=1, max_size=4), repositories())
+def test_the_laws_hold_in_every_prefix_whatever_was_killed_before(killed: list[tuple[Tree, int]], last: Tree) -> None:
+    state: dict[str, Entry] = {}
+    for want, count in [*killed, (last, 1000)]:
+        made = plan(want, state, "r")
+        for action, before, now in steps(Plan(made.actions[:count]), state):
+            name, _, rest = action.path.partition("/")
+            live = seen(before)[name].served if name in seen(before) else set()
+            assert rest.split("/")[0] not in map(str, live), f"{action} rewrites a live version"
+            assert not unfinished(contents(now)), action
+            assert not dangling(contents(now)), action
+            state = now
+    if not plan(last, state, "r").conflicts:
+        assert not plan(last, state, "r")
+        for name, model in seen(contents(last)).items():
+            assert seen(contents(state))[name].served == model.served
+            assert contents(state)[f"{name}/config.pbtxt"] == contents(last)[f"{name}/config.pbtxt"]
+
+
+@given(repositories())
+def test_nothing_is_planned_for_what_is_there(tree: Tree) -> None:
+    made = plan(tree, tree, "r")
+    assert (made.actions, made.conflicts) == ((), ())
+
+
+@given(repositories(), repositories())
+def test_models_of_others_are_left_alone_and_named(want: Tree, have: Tree) -> None:
+    made = plan(want, have, "r")
+    theirs = {path.split("/")[0] for path in have} - {path.split("/")[0] for path in want}
+    assert set(made.foreign) == theirs
+    assert not theirs & {action.path.split("/")[0] for action in made.actions}
+
+
+def repository(embedder: int, index: int, policy: str = "specific") -> Tree:
+    """Two leaves, one that calls another by BLS, and a pipeline over the two."""
+    pins = STEP.format(name="embedder", version=embedder) + STEP.format(name="retriever", version=index)
+    return {
+        f"graph/{embedder}/model.onnx": of_text(f"graph {embedder}"),
+        "graph/config.pbtxt": of_bytes(config("graph", embedder, policy, "")),
+        f"embedder/{embedder}/model.py": of_text(f"code {embedder}"),
+        f"embedder/{embedder}/calls.json": of_text(f'{{"graph": {embedder}}}'),
+        "embedder/config.pbtxt": of_bytes(config("embedder", embedder, policy, "")),
+        f"retriever/{index}/index.npy": of_text(f"index {index}"),
+        "retriever/config.pbtxt": of_bytes(config("retriever", index, policy, "")),
+        "lone/1/model.py": of_text("lone"),
+        "lone/config.pbtxt": of_bytes(config("lone", 1, policy, "")),
+        "search/1": Directory(),
+        "search/config.pbtxt": of_bytes(config("search", 1, "specific", f"ensemble_scheduling {{ {pins} }}")),
+    }
+
+
+def told(made: Plan) -> list[str]:
+    return [f"{a.phase.name} {a.wave} {'-' if isinstance(a, Delete) else ''}{a.path}: {a.reason}" for a in made.actions]
+
+
+def test_a_change_of_all_goes_leaves_first_and_the_pipeline_at_once() -> None:
+    made = plan(repository(2, 2), repository(1, 1), "r")
+    assert told(made) == [
+        "FILES 0 embedder/2/calls.json: new",
+        "FILES 0 embedder/2/model.py: new",
+        "FILES 0 graph/2/model.onnx: new",
+        "FILES 0 retriever/2/index.npy: new",
+        "EXPAND 0 graph/config.pbtxt: serves 1 and 2",
+        "EXPAND 0 retriever/config.pbtxt: serves 1 and 2",
+        "EXPAND 1 embedder/config.pbtxt: serves 1 and 2",
+        "SWITCH 0 search/config.pbtxt: calls embedder 2, retriever 2",
+        "CONTRACT 1 embedder/config.pbtxt: serves 2 alone",
+        "CONTRACT 2 graph/config.pbtxt: serves 2 alone",
+        "CONTRACT 2 retriever/config.pbtxt: serves 2 alone",
+    ]
+
+
+def test_only_what_changed_is_named() -> None:
+    made = plan(repository(1, 2), repository(1, 1), "r")
+    assert {action.path.split("/")[0] for action in made.actions} == {"retriever", "search"}
+
+
+def test_a_new_repository_is_gated_by_name_until_its_files_are_there() -> None:
+    made = plan(repository(1, 1), {}, "r")
+    assert [a.path for a in made.actions if a.phase is Phase.GATE] == [
+        f"{name}/config.pbtxt" for name in ("embedder", "graph", "lone", "retriever", "search")
+    ]
+    assert "FILES 0 search/1/.keep: new" in told(made)
+    assert [line for line in told(made) if line.startswith("SWITCH")] == [
+        "SWITCH 0 lone/config.pbtxt: new: opens",
+        "SWITCH 0 search/config.pbtxt: new: opens",
+    ]
+    assert not made.served
+
+
+def test_a_hand_written_config_that_serves_the_latest_is_pinned_before_files_arrive() -> None:
+    made = plan(repository(1, 2, "none"), repository(1, 1, "none"), "r")
+    gate = made.actions[0]
+    assert told(made)[0] == "GATE 0 retriever/config.pbtxt: serves 1 alone while 2 arrives"
+    assert isinstance(gate, Put)
+    text = gate.file.content().decode()
+    assert text.startswith('# retriever, by hand\nname: "retriever"\n')
+    assert "version_policy { specific { versions: [ 1 ] } }" in text
+    assert made.actions[-1].path == "retriever/config.pbtxt"
+
+
+def test_a_model_that_nobody_calls_is_switched_by_one_write() -> None:
+    want = {
+        **repository(1, 1),
+        "lone/2/model.py": of_text("new"),
+        "lone/config.pbtxt": of_bytes(config("lone", 2, "specific", "")),
+    }
+    del want["lone/1/model.py"]
+    assert told(plan(want, repository(1, 1), "r")) == [
+        "FILES 0 lone/2/model.py: new",
+        "SWITCH 0 lone/config.pbtxt: serves 2",
+    ]
+
+
+def test_pipelines_that_call_one_another_switch_together_and_a_new_one_is_there_before_it_is_called() -> None:
+    def nested(version: int, *, called: bool) -> Tree:
+        step = STEP.format(name="search", version=1) if called else STEP.format(name="retriever", version=version)
+        more = f"ensemble_scheduling {{ {step} {STEP.format(name='lone', version=1)} }}"
+        tree = dict(repository(1, version)) | {"answers/1": Directory()}
+        tree["answers/config.pbtxt"] = of_bytes(config("answers", 1, "specific", more))
+        return tree if called else {path: entry for path, entry in tree.items() if not path.startswith("search/")}
+
+    both = told(plan(nested(2, called=True), nested(1, called=True), "r"))
+    assert [line for line in both if line.startswith("SWITCH")] == ["SWITCH 0 search/config.pbtxt: calls retriever 2"]
+    new = told(plan(nested(1, called=True), nested(1, called=False), "r"))
+    assert new[-2:] == [
+        "EXPAND 2 search/config.pbtxt: new: opens",
+        "SWITCH 0 answers/config.pbtxt: calls search 1",
+    ]
+
+
+def test_what_another_push_left_in_a_new_version_is_removed_before_it_opens() -> None:
+    have = {**repository(1, 1), "retriever/2/stale": of_text("x"), "retriever/2/index.npy": of_text("other")}
+    made = plan(repository(1, 2), have, "r")
+    assert told(made)[:2] == [
+        "FILES 0 retriever/2/index.npy: changed",
+        "FILES 0 -retriever/2/stale: left there by a push that was broken off",
+    ]
+
+
+def test_a_directory_marker_is_a_version_directory_like_a_keep_file() -> None:
+    assert not plan(repository(1, 1), repository(1, 1), "r")
+    kept = {path: entry for path, entry in repository(1, 1).items() if path != "search/1"}
+    assert not plan(repository(1, 1), {**kept, "search/1/.keep": of_bytes(b"")}, "r")
+
+
+def test_files_at_the_top_stay_here() -> None:
+    want = {**repository(1, 1), "tritonrepo.json": of_text("{}"), "README.md": of_text("x")}
+    assert not plan(want, repository(1, 1), "r")
+
+
+REFUSED: dict[str, tuple[dict[str, Entry], str]] = {
+    "a live version that changed": (
+        {"retriever/1/index.npy": of_text("other")},
+        "r/retriever: error: version 1 serves, and its 1/index.npy would change",
+    ),
+    "a file added to a live version": ({"retriever/1/more": of_text("x")}, "version 1 serves, and its 1/more would"),
+    "a name that Triton misreads": ({"lone/1/a b": of_text("x")}, "r/lone/1/a b: error: has other characters"),
+    "no config": ({"naked/1/model.py": of_text("x")}, "r/naked: error: has no config.pbtxt"),
+    "a link": ({"lone/link": Link("/etc")}, "is a link that leads out of the repository"),
+    "a FIFO": ({"lone/fifo": Unreadable.FIFO}, "is a FIFO; a bucket holds files only"),
+    "a policy that would serve what only the bucket has": (
+        {"lone/config.pbtxt": of_bytes(config("lone", 1, "latest", ""))},
+        "its version_policy would choose otherwise there than in this tree: version 1, 7",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_unsafe_is_refused_before_anything_is_sent(more: dict[str, Entry], message: str) -> None:
+    have = {**repository(1, 1), "lone/7/model.py": of_text("old")}
+    made = plan({**repository(1, 1), **more}, have, "r")
+    assert message in "\n".join(map(str, made.conflicts))
+    assert not made
+
+
+def test_a_pipeline_that_is_left_alone_keeps_what_it_calls() -> None:
+    want = {path: entry for path, entry in repository(2, 1).items() if not path.startswith("search/")}
+    (refusal,) = plan(want, repository(1, 1), "r").conflicts
+    assert "r/search: error: is not in this tree and stays, and it calls embedder 1, which would end" in str(refusal)
+
+
+def test_an_interface_that_changes_while_both_versions_serve_is_told() -> None:
+    want = dict(repository(1, 2))
+    file = want["retriever/config.pbtxt"]
+    assert isinstance(file, File)
+    want["retriever/config.pbtxt"] = of_bytes(file.content() + b"max_batch_size: 8\n")
+    (note,) = plan(want, repository(1, 1), "r").notes
+    assert str(note).startswith("r/retriever: warning: its inputs or outputs change while")
+    assert not plan(repository(1, 2), repository(1, 1), "r").notes

@@ -1,0 +1,120 @@
+"""Carry the plan of a push out: phase by phase, each verified, with the time that servers need between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
+from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
+from tritonrepo.sync.push import PINNED
+from tritonrepo.sync.release import tag_of
+from tritonrepo.tree import File
+
+if TYPE_CHECKING:
+    from tritonrepo.stores.store import Store
+
+GRAIN_S = 1.1
+"""Object stores stamp whole seconds: two writes to a model within one may look like one to a server."""
+
+AT_ONCE = 16
+
+
+class Pace(NamedTuple):
+    """How long servers are given to see and load what a phase wrote; the clock and the wait."""
+
+    settle_s: float
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+class _Clock:
+    """Remembers when something was last written, by this run or, for all it knows, just before."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self.last = pace.now()
+
+    def wait(self, seconds: float) -> None:
+        """Come back this long after the last write."""
+        left = self.last + seconds - self.pace.now()
+        if left > 0:
+            self.pace.sleep(left)
+
+
+def publish(plan: Plan, store: Store, prefix: str, pace: Pace, tell: Callable[[str], None]) -> dict[str, str]:
+    """Do every action and give the tags of what was written, by path.
+
+    A Stop in the middle says what is done: the next push goes on from there.
+    """
+    clock, written = _Clock(pace), dict[str, str]()
+    settle_s = pace.settle_s if plan.served else 0.0
+    groups = [list(group) for _, group in groupby(plan.actions, key=lambda action: (action.phase, action.wave))]
+    settling = plan.resumed and bool(groups)
+    for group in groups:
+        if settling and settle_s:
+            tell(f"waiting {settle_s:g} s for servers to load")
+        clock.wait(max(settle_s if settling else 0.0, 0.0 if _is_unseen(group[0]) else GRAIN_S))
+        tell(f"{group[0].phase.name.lower()}: {len(group)} to do")
+        with _told(plan, written, prefix):
+            written |= _done(group, store, prefix)
+            _verify(group, written, store, prefix)
+        clock.last = pace.now()
+        settling = group[0].phase > Phase.FILES or (group[0].phase, group[0].wave) == (Phase.GATE, PINNED)
+    return written
+
+
+def _is_unseen(action: Action) -> bool:
+    """Whether a server sees nothing of it: files that no config names, and models that it does not know."""
+    return action.phase is Phase.FILES or (action.phase is Phase.GATE and action.wave != PINNED)
+
+
+def _done(group: Sequence[Action], store: Store, prefix: str) -> dict[str, str]:
+    def do(action: Action) -> str:
+        path = f"{prefix}/{action.path}"
+        if isinstance(action, Put):
+            return store.put(path, action.file)
+        store.delete(path)
+        return ""
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(do, action) for action in group]
+        try:
+            tags = [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {action.path: tag for action, tag in zip(group, tags, strict=True) if isinstance(action, Put)}
+
+
+def _verify(group: Sequence[Action], written: dict[str, str], store: Store, prefix: str) -> None:
+    """Look whether what was written is there: nothing may be built on what somebody else overwrote."""
+    there = store.scan(prefix)
+    for action in group:
+        entry = there.get(action.path)
+        right = (
+            entry is None
+            if isinstance(action, Delete)
+            else isinstance(entry, File) and tag_of(entry) == written[action.path]
+        )
+        if not right:
+            message = "is not what this push just wrote: somebody else writes here"
+            raise failure("push-lost-write", f"{prefix}/{action.path}", message, "Find out who, then push again.")
+
+
+@contextmanager
+def _told(plan: Plan, written: Mapping[str, str], where: str) -> Iterator[None]:
+    """Make what stops a push in its middle an error that says how far it came."""
+    try:
+        yield
+    except Stop as stop:
+        if not written:
+            raise
+        message = f"the push broke off in the middle: at least {len(written)} of {len(plan.actions)} actions are done"
+        hint = "Servers go on with what they have. Push again when the cause is mended: it goes on from there."
+        broken = Diagnostic("push-broken-off", Severity.ERROR, Span(where), message, hint)
+        raise Stop([*(replace(cause, severity=Severity.ERROR) for cause in stop.diagnostics), broken]) from stop

@@ -1,0 +1,170 @@
+"""The plan of a push: from what a served repository is to what a tree says, no step of it harmful to a server. Pure.
+
+In no prefix of a plan does a config name a version whose files are not all there, nor is there a version directory
+that no config holds back; a live version is never rewritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from tritonrepo.sync.gating import CALLS, Model, absent, depths, models, name_gate, serving
+from tritonrepo.sync.obstacles import conflicts, warnings
+from tritonrepo.sync.plan import CONFIG, Action, Delete, Phase, Plan, Put, in_phase_order
+from tritonrepo.tree import Directory, Entry, File, Tree, of_bytes
+
+KEEP = ".keep"
+PINNED, NAMED = 0, 1
+"""The waves of the gate: what serves must be seen pinned before files arrive; what is new is unknown anyway."""
+
+
+class _Change(NamedTuple):
+    """A model as it shall be, as it is, and its place among the others."""
+
+    want: Model
+    have: Model
+    used: bool
+    depth: int
+    height: int
+
+    @property
+    def old(self) -> tuple[int, ...]:
+        """What serves before."""
+        return self.have.served
+
+    @property
+    def late(self) -> bool:
+        """Whether it moves at the switch: pipelines, all at once, and models that nobody calls, each by one PUT.
+
+        A new pipeline that others call is opened before, as other models are: nobody calls it yet.
+        """
+        return not self.used or (self.want.is_ensemble and bool(self.old))
+
+
+def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False) -> Plan:
+    """Give the way from `have` to `want`; models that `want` lacks are left alone and named.
+
+    `have` should know its digests (`release.known`): what it does not know is read. `where` names the repository.
+    """
+    want, have = uploadable(want), uploadable(have)
+    have = {path: _known(path, entry, want.get(path)) for path, entry in have.items()}
+    wanted, had = models(want), models(have)
+    faults = conflicts(want, wanted, had, where)
+    foreign = tuple(sorted(had.keys() - wanted.keys()))
+    if faults:
+        return Plan((), faults, foreign)
+    used = {name for model in (*wanted.values(), *had.values()) for name in model.calls()}
+    depth = depths(wanted)
+    height = max(depth.values(), default=0)
+    changes = [
+        _Change(model, had.get(name) or absent(name), name in used, depth[name], height)
+        for name, model in wanted.items()
+    ]
+    actions = sorted((action for change in changes for action in _actions(change)), key=in_phase_order)
+    touched = {action.path.partition("/")[0] for action in actions}
+    notes = tuple(
+        note for c in changes if c.want.name in touched for note in warnings(c.want, c.have, where, used=c.used)
+    )
+    return Plan(tuple(actions), (), foreign, notes, resumed, served=any(model.served for model in had.values()))
+
+
+def uploadable(tree: Tree) -> dict[str, Entry]:
+    """Give what of a tree a bucket can hold: no files at its top, which no server reads; empty directories with a file.
+
+    Source: an ensemble's version directory that is lost is "at least one version must be available" (24.10).
+    """
+    found: dict[str, Entry] = {}
+    for path, entry in tree.items():
+        if isinstance(entry, Directory):
+            found[f"{path}/{KEEP}"] = of_bytes(b"")
+        elif "/" in path or not isinstance(entry, File):
+            found[path] = entry
+    return found
+
+
+def _known(path: str, entry: Entry, wanted: Entry | None) -> Entry:
+    """Give what is known already instead of what must be fetched, for the files that a plan reads."""
+    read = path.endswith((f"/{CONFIG}", f"/{CALLS}"))
+    return wanted if read and wanted is not None and _same(wanted, entry) else entry
+
+
+def _same(one: Entry | None, other: Entry | None) -> bool:
+    if not isinstance(one, File) or not isinstance(other, File):
+        return False
+    return one.size == other.size and one.sha256 == other.sha256
+
+
+def _actions(change: _Change) -> list[Action]:
+    """Give what one model needs, in any order."""
+    moved = list(_files(change))
+    gate = list(_gate(change, moved))
+    present = gate[-1].file if gate else change.have.files.get(CONFIG)
+    configs = [*gate, *_open(change, present)]
+    if _beside(moved) and len(configs) == len(gate):
+        path, config = f"{change.want.name}/{CONFIG}", change.want.files[CONFIG]
+        configs.append(Put(Phase.EXPAND, path, config, "again: files beside it changed", change.depth))
+    return [*moved, *configs]
+
+
+def _beside(moved: list[Action]) -> bool:
+    """Whether a file that belongs to no version is among them; of two writes in a second a server may see one."""
+    return any(action.path.count("/") == 1 for action in moved)
+
+
+def _files(change: _Change) -> Iterator[Action]:
+    """Give the uploads of what is missing, and the removal of what a push of something else left in a new version."""
+    want, have = change.want, change.have
+    for path, file in want.files.items():
+        if path != CONFIG and not _same(file, have.files.get(path)):
+            yield Put(Phase.FILES, f"{want.name}/{path}", file, "changed" if path in have.files else "new")
+    for version in want.versions.keys() - set(change.old):
+        for path in have.within(version).keys() - want.files.keys():
+            yield Delete(Phase.FILES, f"{want.name}/{path}", "left there by a push that was broken off")
+
+
+def _gate(change: _Change, moved: list[Action]) -> Iterator[Put]:
+    """Give the config that holds back the versions that are about to arrive, where the present one does not."""
+    want, have = change.want, change.have
+    arriving = {
+        version
+        for version, top in want.versions.items()
+        if any(a.path.startswith(f"{want.name}/{top}/") for a in moved)
+    }
+    path = f"{want.name}/{CONFIG}"
+    if not any(have.admits(version) for version in arriving):
+        return
+    if change.old:
+        held = f"serves {_numbers(change.old)} alone while {_numbers(arriving)} arrives"
+        yield Put(Phase.GATE, path, of_bytes(serving(have.text or want.text, change.old)), held, PINNED)
+    else:
+        yield Put(
+            Phase.GATE, path, of_bytes(name_gate(want.name)), "new: unknown to servers until its files are there", NAMED
+        )
+
+
+def _open(change: _Change, present: File | None) -> Iterator[Put]:
+    """Give the configs that bring the new versions into service, and then end the old ones."""
+    want, new = change.want, set(change.want.served)
+    path, file = f"{want.name}/{CONFIG}", want.files[CONFIG]
+    both = new | set(change.old) if change.used else new
+    first = file if both == new else of_bytes(serving(want.text, both))
+    phase, wave = (Phase.SWITCH, 0) if change.late else (Phase.EXPAND, change.depth)
+    if not _same(first, present) and not _same(file, present):
+        yield Put(phase, path, first, _reason(change, both), wave)
+    if both != new:
+        yield Put(Phase.CONTRACT, path, file, f"serves {_numbers(new)} alone", change.height - change.depth)
+
+
+def _reason(change: _Change, both: set[int]) -> str:
+    if not change.old:
+        return "new: opens"
+    now, before = change.want.pins(), change.have.pins()
+    moved = [f"{name} {version}" for name, version in now.items() if before.get(name) != version]
+    if moved:
+        return f"calls {', '.join(moved)}"
+    return f"serves {_numbers(both)}" if both != set(change.old) else "changed"
+
+
+def _numbers(numbers: Collection[int]) -> str:
+    return " and ".join(map(str, sorted(numbers)))

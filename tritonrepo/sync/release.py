@@ -1,0 +1,98 @@
+"""The release record: what the last push wrote, with each object's digest, size and tag.
+
+It lies beside the repository's prefix, at PREFIX.tritonrepo/: any directory inside is a model to Triton. An object
+whose tag and size are the record's has the record's digest; any other is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
+
+from tritonrepo.diagnostics import fatal
+from tritonrepo.stores.store import Stored
+from tritonrepo.sync.plan import CONFIG
+from tritonrepo.sync.push import uploadable
+from tritonrepo.tree import Entry, File, Tree, files, of_text
+
+SCHEMA = 1
+
+
+class Object(NamedTuple):
+    """What was written at a path."""
+
+    sha256: str
+    size: int
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a push published: the stack's name, target and local sources, the objects; who did it, when, by what."""
+
+    name: str = ""
+    target: Mapping[str, Any] = field(default_factory=dict)
+    local: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Object] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
+
+
+def record_path(prefix: str) -> str:
+    """Give where the record of the repository at a prefix lies."""
+    return f"{prefix}.tritonrepo/release.json"
+
+
+def dump(release: Release) -> File:
+    """Give the record as a file."""
+    return of_text(json.dumps({"schema": SCHEMA, **asdict(release)}, indent=1, sort_keys=True) + "\n")
+
+
+def load(content: bytes | None, where: str) -> Release | None:
+    """Give the record of this content; None where there is none, a Stop where it is not one."""
+    if content is None:
+        return None
+    try:
+        data = json.loads(content)
+        if data["schema"] != SCHEMA:
+            message = f"has schema {data['schema']}; this tritonrepo reads {SCHEMA}"
+            raise fatal("record-schema", where, message, "Upgrade tritonrepo.")
+        objects = {path: Object(*entry) for path, entry in data["files"].items()}
+        return Release(data["name"], data["target"], data["local"], objects, data["made"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        hint = "Delete it: the next push reads the objects themselves."
+        raise fatal("record-syntax", where, f"is not a release record: {error!r}", hint) from None
+
+
+def known(tree: Tree, release: Release | None) -> Tree:
+    """Give a scanned tree with the digests that the record knows."""
+    if release is None:
+        return tree
+    return {path: _with_digest(entry, release.files.get(path)) for path, entry in tree.items()}
+
+
+def _with_digest(entry: Entry, known: Object | None) -> Entry:
+    if known and isinstance(entry, Stored) and (entry.tag, entry.size) == (known.tag, known.size):
+        return replace(entry, known_sha256=known.sha256)
+    return entry
+
+
+def broken_off(have: Tree, release: Release | None) -> bool:
+    """Whether configs are not those of the last finished push: servers may still be loading what they name."""
+    recorded = release.files if release else {}
+    configs = [path for path in files(have) if path.count("/") == 1 and path.endswith(f"/{CONFIG}")]
+    now = {path: tag_of(entry) for path, entry in files(have).items() if path in configs}
+    return any(path not in recorded or recorded[path].tag != tag for path, tag in now.items())
+
+
+def tag_of(file: File) -> str:
+    """Give what changes when a file changes: its store's tag, or its digest."""
+    return file.tag if isinstance(file, Stored) else file.sha256
+
+
+def objects(want: Tree, have: Tree, written: Mapping[str, str]) -> dict[str, Object]:
+    """Give the record's objects after a push: what it wrote with the tags it got, the rest as it was found."""
+    present = {path: tag_of(file) for path, file in files(uploadable(have)).items() if path not in written}
+    tags = present | dict(written)
+    return {path: Object(file.sha256, file.size, tags[path]) for path, file in files(uploadable(want)).items()}
