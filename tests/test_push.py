@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -219,6 +220,29 @@ def test_what_cannot_be_used_is_one_message_and_exit_2(
     assert said.out == ""
     assert message in said.err
     assert said.err.count("fatal:") == 1
+
+
+NOBODY = "s3://http://127.0.0.1:1/models/prod"
+READERS = {
+    "serve": ["serve", NOBODY, "--poll", "1"],
+    "validate": ["validate", NOBODY],
+    "smoke": ["smoke", "http://127.0.0.1:1", NOBODY],
+    "push from there": ["push", NOBODY, "there"],
+}
+
+
+@pytest.mark.parametrize("arguments", READERS.values(), ids=READERS)
+def test_every_command_that_takes_a_uri_tells_when_nobody_answers_there(
+    s3_server: S3Server, inside: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert s3_server.environment().items() <= os.environ.items()
+    assert run(arguments) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.splitlines()[0]) == (
+        "",
+        f"{NOBODY}: fatal: cannot list: nobody answers at the endpoint [store-access]",
+    )
+    assert not list(inside.iterdir())
 
 
 def test_another_stacks_prefix_is_refused(tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
