@@ -70,7 +70,7 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="tritonrepo")
 def root() -> None:
-    """Build and serve NVIDIA Triton model repositories from one stack file."""
+    """Build, validate, push, serve and smoke-test NVIDIA Triton model repositories from one stack file."""
 
 
 class Terminated(KeyboardInterrupt):

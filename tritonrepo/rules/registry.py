@@ -44,7 +44,7 @@ RepositoryCheck = Callable[[Repository], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A check, its name in the catalogue, and what its findings mean for the model."""
+    """A check, its name, which never changes, and what its findings mean for the model."""
 
     name: str
     severity: Severity
