@@ -417,9 +417,14 @@ smoke:
 """
 
 
+def without_cases(stack: Path) -> str:
+    """Give the stack file's text up to its own cases."""
+    return stack.read_text("utf-8").split("\nsmoke:")[0]
+
+
 def test_declared_cases_are_asked(rag_server: Server, rag: Path, smoke: Smoke) -> None:
     stack = rag / "tritonrepo.yaml"
-    stack.write_text(stack.read_text("utf-8") + CASES, "utf-8")
+    stack.write_text(without_cases(stack) + CASES, "utf-8")
     found = smoke(rag_server, rag)
     assert (found.code, found.document["diagnostics"]) == (0, [])
     asked = [(r["model"], r["case"], r["protocol"]) for r in found.document["results"] if r["check"] == "declared"]
@@ -432,8 +437,8 @@ def test_declared_cases_are_asked(rag_server: Server, rag: Path, smoke: Smoke) -
 
 def test_declared_cases_fail_at_their_place(rag_server: Server, rag: Path, smoke: Smoke) -> None:
     stack = rag / "tritonrepo.yaml"
-    start = stack.read_text("utf-8").count("\n") + 3
-    stack.write_text(stack.read_text("utf-8") + WRONG, "utf-8")
+    start = without_cases(stack).count("\n") + 3
+    stack.write_text(without_cases(stack) + WRONG, "utf-8")
     found = smoke(rag_server, stack, "--only", "search")
     assert (found.code, found.failed()) == (1, {("search", "declared")})
     said = {(d["path"], d["line"], d["column"]): d["message"] for d in found.document["diagnostics"]}
@@ -451,7 +456,7 @@ def test_up_ends_when_a_model_does_not_answer_as_it_must(
 ) -> None:
     monkeypatch.setattr("tritonrepo.cli.up.watch", lambda _: 0)
     stack = rag / "tritonrepo.yaml"
-    stack.write_text(stack.read_text("utf-8") + WRONG, "utf-8")
+    stack.write_text(without_cases(stack) + WRONG, "utf-8")
     ports = [word for name in ("http", "grpc", "metrics") for word in (f"--{name}-port", "0")]
     assert run(["up", str(rag), *ports, "--llm-engine", "script"]) == 1
     said = capsys.readouterr()

@@ -216,7 +216,7 @@ BAD = {
     "two modes": (["serve", ".", "--poll", "1", "--explicit"], 2, "--poll and --explicit exclude each other"),
     "a stack without an answer": (["up", "search.yaml", "--ask", "x"], 2, "no ensemble ends in a generator"),
     "no stack": (["up", "nowhere"], 2, "nowhere: fatal: there is no such stack file"),
-    "a bucket": (["serve", "s3://b/p"], 2, "buckets are not supported yet"),
+    "a bucket of no name": (["serve", "s3://b/p"], 2, 's3://b/p: fatal: "b" is no bucket name'),
     "another runtime": (["serve", ".", "--runtime", "/nowhere/python"], 2, "/nowhere/python"),
 }
 
