@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import textwrap
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
 from tritonrepo import repository
+from tritonrepo.report import pages as report_pages
 from tritonrepo.repository import Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
 from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes
@@ -21,8 +21,7 @@ OPTIONAL = ("Run with", "Server says", "Also")
 
 def sections(page: str) -> dict[str, str]:
     """Give a page's sections, their texts dedented."""
-    parts = re.split(r"^([A-Z][a-z]+(?: [a-z]+)?):\n?", page, flags=re.MULTILINE)[1:]
-    return {name: textwrap.dedent(body).strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    return dict(report_pages.sections(page))
 
 
 def files(archive: str) -> dict[str, Entry]:

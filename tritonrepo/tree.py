@@ -102,9 +102,14 @@ def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
     return File(size, read, path, sha256)
 
 
+def in_bytes(path: str) -> bytes:
+    """Give the bytes of a path, which it sorts by; what is no UTF-8 is kept as it is on the disk."""
+    return path.encode("utf-8", "surrogateescape")
+
+
 def in_order(tree: Tree) -> list[tuple[str, Entry]]:
     """Give the entries sorted by the bytes of their paths."""
-    return sorted(tree.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape"))
+    return sorted(tree.items(), key=lambda item: in_bytes(item[0]))
 
 
 def files(tree: Tree) -> dict[str, File]:

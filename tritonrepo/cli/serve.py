@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.serving import Options, banner, options, read_record, serve, urls, watch
+from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, read_record, serve, urls, watch
 from tritonrepo.cli.stack import cache
 from tritonrepo.server.launch import Mode
-from tritonrepo.server.ports import Ports
 from tritonrepo.stores.uri import is_remote
 
 EPILOG = f"""\b
@@ -50,12 +49,7 @@ def command(
     if poll and explicit:
         raise click.UsageError("--poll and --explicit exclude each other: Triton has one model control mode")
     mode = Mode.POLL if poll else Mode.EXPLICIT if explicit else Mode.ONCE
-    ports = Ports(
-        *(
-            default if port is None else port
-            for port, default in zip((http_port, grpc_port, metrics_port), (8000, 8001, 8002), strict=True)
-        )
-    )
+    ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
     record = read_record(repository)
     chosen = Options(ports, runtime, llm_engine, deadline, mode, poll or 5)
     where = repository if is_remote(repository) else Path(repository)

@@ -45,6 +45,15 @@ ENGINES = {
 }
 
 
+USUAL = Ports(8000, 8001, 8002)
+"""Triton's own default ports."""
+
+
+def ports_or(given: tuple[int | None, int | None, int | None], usual: Ports) -> Ports:
+    """Give the ports that the options name, and the usual one for each that they do not."""
+    return Ports(*(default if port is None else port for port, default in zip(given, usual, strict=True)))
+
+
 class Options(NamedTuple):
     """What `serve` and `up` can be told about the server."""
 

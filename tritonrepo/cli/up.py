@@ -10,7 +10,7 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import ask, pipelines
 from tritonrepo.cli.building import carry_out, prepare
 from tritonrepo.cli.indexes import make, missing
-from tritonrepo.cli.serving import Options, banner, options, serve, urls, watch
+from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, serve, urls, watch
 from tritonrepo.cli.smoking import connected, of_stack, summary
 from tritonrepo.cli.stack import Loaded, load, write_lock
 from tritonrepo.server.ports import Ports
@@ -68,13 +68,8 @@ def command(
     click.echo(
         f"{out}: {len(prepared.plan.actions)} files written" if prepared.plan else f"{out}: up to date", err=True
     )
-    usual = (0, 0, 0) if question is not None else (8000, 8001, 8002)
-    ports = Ports(
-        *(
-            default if port is None else port
-            for port, default in zip((http_port, grpc_port, metrics_port), usual, strict=True)
-        )
-    )
+    usual = Ports(0, 0, 0) if question is not None else USUAL
+    ports = ports_or((http_port, grpc_port, metrics_port), usual)
     chosen = Options(ports, runtime, llm_engine, deadline)
     with serve(out, prepared.record, loaded.lock_path.parent, loaded.cache, chosen) as server:
         for line in banner(server, prepared.record, llm_engine):

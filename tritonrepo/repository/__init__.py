@@ -10,7 +10,7 @@ from tritonrepo.repository.inference import infer
 from tritonrepo.repository.model import CONFIG, Model, Repository
 from tritonrepo.repository.target import Target, target
 from tritonrepo.repository.versions import CONFIG_NAMES, selected, versions
-from tritonrepo.tree import Directory, Entry, File, Tree, Unreadable, in_order, is_directory
+from tritonrepo.tree import Directory, Entry, File, Tree, Unreadable, in_bytes, in_order, is_directory
 
 __all__ = ["Model", "Repository", "Target", "read", "target"]
 
@@ -33,12 +33,8 @@ def read(tree: Tree, server: Target, root: str = "") -> Repository:
                 closed[top] = entry
         else:
             strays[path] = entry
-    made = {name: _model(name, models[name], server, root, closed.get(name)) for name in sorted(models, key=_bytes)}
+    made = {name: _model(name, models[name], server, root, closed.get(name)) for name in sorted(models, key=in_bytes)}
     return Repository(made, strays, server, root)
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
 
 
 def _children(entries: Mapping[str, Entry], below: str = "") -> dict[str, Entry | None]:
@@ -56,7 +52,7 @@ def _model(name: str, entries: Mapping[str, Entry], server: Target, root: str, c
     children = _children(entries)
     parsed = _config(children.get(CONFIG), server)
     config = parsed.root if parsed is not None else _empty(server)
-    directories = tuple(sorted((child for child, entry in children.items() if is_directory(entry)), key=_bytes))
+    directories = tuple(sorted((child for child, entry in children.items() if is_directory(entry)), key=in_bytes))
     first = _children(entries, f"{directories[0]}/") if directories else {}
     found = versions(directories, config_names=server.version >= CONFIG_NAMES)
     odd = [(path, entry) for path, entry in entries.items() if not isinstance(entry, File | Directory)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tritonrepo.stores.refusals import explained, missing_extra
 from tritonrepo.stores.store import Capabilities, Conflict, Stored
 from tritonrepo.stores.uri import Address
-from tritonrepo.tree import Directory, Entry, File, Tree
+from tritonrepo.tree import Directory, Entry, File, Tree, in_order
 
 if TYPE_CHECKING:
     import obstore.store
@@ -60,7 +60,7 @@ class S3Store:
             del found[marker]
             if not any(path.startswith(marker) for path in found) and marker[:-1] not in found:
                 found[marker[:-1]] = Directory()
-        return dict(sorted(found.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape")))
+        return dict(in_order(found))
 
     def _listed(self, head: str) -> Iterator[dict[str, Any]]:
         parameters: dict[str, Any] = {"Prefix": head}

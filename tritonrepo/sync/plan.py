@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
-from tritonrepo.tree import Directory, File, Tree, files, in_order
+from tritonrepo.tree import Directory, File, Tree, files, in_bytes, in_order
 
 CONFIG = "config.pbtxt"
 
@@ -94,7 +94,7 @@ def plan(want: Tree, have: Tree, ours: Mapping[str, str], where: str) -> Plan:
 
 def in_phase_order(action: Action) -> tuple[Phase, int, bytes]:
     """Give the key that actions sort by."""
-    return action.phase, action.wave, action.path.encode("utf-8", "surrogateescape")
+    return action.phase, action.wave, in_bytes(action.path)
 
 
 def _is_config(path: str) -> bool:

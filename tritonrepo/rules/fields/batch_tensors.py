@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
-from tritonrepo.rules.fields.completion import may_complete
+from tritonrepo.repository.completion import may_complete
 from tritonrepo.rules.registry import Finding
 
 DEFAULTS = {"batch_input": "BATCH_ELEMENT_COUNT", "batch_output": "BATCH_SCATTER_WITH_INPUT_SHAPE"}

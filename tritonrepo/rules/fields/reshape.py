@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
+from tritonrepo.repository.completion import may_complete
 from tritonrepo.repository.tensors import Tensor
-from tritonrepo.rules.fields.completion import may_complete
 from tritonrepo.rules.fields.tensors import CHECKED_COUNTS, called, overflows, reason
 from tritonrepo.rules.registry import Finding, rule
 

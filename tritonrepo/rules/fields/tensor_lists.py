@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
+from tritonrepo.repository.completion import SILENT, may_complete
 from tritonrepo.repository.tensors import Tensor
-from tritonrepo.rules.fields.completion import SILENT, may_complete
 from tritonrepo.rules.registry import Finding, rule
 
 OWN_RULES = frozenset({"python", "pytorch", "onnxruntime", "vllm"})

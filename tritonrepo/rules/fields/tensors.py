@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
+from tritonrepo.repository.completion import may_complete_tensors
 from tritonrepo.repository.tensors import Tensor
-from tritonrepo.rules.fields.completion import may_complete_tensors
 from tritonrepo.rules.registry import Finding, rule
 
 INT64_MAX = (1 << 63) - 1

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
+from tritonrepo.repository.completion import may_complete
 from tritonrepo.repository.tensors import Tensor
-from tritonrepo.rules.fields.completion import may_complete
 from tritonrepo.rules.fields.tensors import CHECKED_COUNTS
 from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, Sample, samples
 from tritonrepo.rules.registry import Finding, rule

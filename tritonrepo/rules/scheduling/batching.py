@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message, Scalar
 from tritonrepo.repository import Model
-from tritonrepo.rules.fields.completion import may_complete
+from tritonrepo.repository.completion import may_complete
 from tritonrepo.rules.registry import Finding, rule
 
 QUEUE = ("preserve_ordering", "priority_levels", "default_queue_policy", "priority_queue_policy")

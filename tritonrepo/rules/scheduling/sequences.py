@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
-from tritonrepo.rules.fields.completion import may_complete
+from tritonrepo.repository.completion import may_complete
 from tritonrepo.rules.registry import Finding, rule
 
 
