@@ -24,9 +24,11 @@ from tritonrepo.sources.cache import Cache
 from tritonrepo.sync.plan import Phase, Plan, in_phase_order
 from tritonrepo.sync.publish import Pace, publish
 
-SETTLE = "6"
-"""Seconds between phases: the server polls every second, and the machine is busy with its clients."""
+SETTLE = "2"
+"""Seconds for requests that began before the servers had a phase, on a machine that is busy with their clients."""
 
+LONG_S = 10
+"""Seconds in which a server surely sees one phase before the next is written."""
 
 KILLS = 10
 
@@ -48,8 +50,10 @@ def polling(uri: str, cache: Cache) -> Iterator[Server]:
             yield server
 
 
-def push(made: Revision, uri: str) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-m", "tritonrepo", "push", str(made.repository), uri, "--settle", SETTLE]
+def push(made: Revision, uri: str, server: Server) -> subprocess.Popen[str]:
+    """Push as a user would who names the server, which a phase then waits for however slow the machine is."""
+    arguments = [sys.executable, "-m", "tritonrepo", "push", str(made.repository), uri]
+    arguments += ["--server", server.http, "--settle", SETTLE]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -61,7 +65,7 @@ def scores(server: Server, number: int) -> set[tuple[float, ...]]:
 
 
 def until_serving(server: Server, number: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while ask(server.http, "rag", QUESTIONS[0]).revisions != {number}:
         assert time.monotonic() < deadline, server.log_tail()
 
@@ -87,10 +91,8 @@ def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
         assert not server.unavailable
         assert run(["smoke", server.http, "--grpc", server.grpc, uri]) == 0
         known = {1: scores(server, 1)}
-        with Load(server.http) as load, push(revisions[1], uri) as pushing:
-            replica = answers_of_a_replica(pushing, uri, cache)
-            out = pushing.communicate(timeout=120)[0]
-            assert pushing.returncode == 0
+        with Load(server.http) as load, push(revisions[1], uri, server) as pushing:
+            replica, out = answers_of_a_replica(pushing, uri, cache)
             until_serving(server, 2)
         known[2] = scores(server, 2)
         told(capsys, f"push: {load.figures()}, {len(load.mixed(known))} mixed; a replica: {replica}")
@@ -109,13 +111,19 @@ def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
         assert load.failed
 
 
-def answers_of_a_replica(pushing: subprocess.Popen[str], uri: str, cache: Cache) -> list[Answer]:
-    """Start another server when old and new are about to stand side by side, and ask it."""
+def answers_of_a_replica(pushing: subprocess.Popen[str], uri: str, cache: Cache) -> tuple[list[Answer], str]:
+    """Start another server when old and new are about to stand side by side; ask it once the push is done.
+
+    The push gives it no time, since it was not named: what it must do is come up, and end with what was pushed.
+    """
     assert pushing.stderr
     next(line for line in pushing.stderr if line.startswith("expand"))
     with polling(uri, cache) as server:
         assert not server.unavailable
-        return [ask(server.http, model, query) for model in ("rag", "search") for query in QUESTIONS]
+        out, said = pushing.communicate(timeout=240)
+        assert pushing.returncode == 0, said
+        until_serving(server, 2)
+        return [ask(server.http, model, query) for model in ("rag", "search") for query in QUESTIONS], out
 
 
 def leaves_first(made: Revision, uri: str) -> None:
@@ -125,7 +133,7 @@ def leaves_first(made: Revision, uri: str) -> None:
     at = {Phase.CONTRACT: Phase.EXPAND, Phase.SWITCH: Phase.SWITCH}
     actions = [a._replace(phase=at[a.phase], wave=0) for a in prepared.plan.actions if a.phase in at]
     plan = Plan(tuple(sorted(actions, key=in_phase_order)), served=True)
-    publish(plan, prepared.store, prepared.prefix, Pace(float(SETTLE), time.monotonic, time.sleep), lambda _: None)
+    publish(plan, prepared.store, prepared.prefix, Pace(LONG_S, time.monotonic, time.sleep), lambda _: None)
 
 
 def test_a_push_that_is_killed_again_and_again_fails_no_request(
@@ -136,7 +144,7 @@ def test_a_push_that_is_killed_again_and_again_fails_no_request(
     with polling(uri, cache) as server, Load(server.http) as load:
         goal, kills = 2, 0
         while kills < KILLS:
-            with push(revisions[goal - 1], uri) as pushing:
+            with push(revisions[goal - 1], uri, server) as pushing:
                 try:
                     pushing.communicate(timeout=moments.uniform(0.3, 20))
                 except subprocess.TimeoutExpired:
@@ -145,8 +153,8 @@ def test_a_push_that_is_killed_again_and_again_fails_no_request(
                 else:
                     assert pushing.returncode == 0
                     goal = 3 - goal
-        with push(revisions[goal - 1], uri) as pushing:
-            said = pushing.communicate(timeout=120)
+        with push(revisions[goal - 1], uri, server) as pushing:
+            said = pushing.communicate(timeout=240)
             assert pushing.returncode == 0, said
         until_serving(server, goal)
     told(capsys, f"killed {kills} times: {load.figures()}")

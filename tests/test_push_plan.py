@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tritonrepo.sync.gating import Released, serving
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
 from tritonrepo.sync.push import plan
 from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, files, of_bytes, of_text
@@ -129,11 +130,17 @@ def steps(made: Plan, state: Mapping[str, Entry]) -> Iterator[tuple[Action, Byte
         yield action, before, dict(state)
 
 
-@given(st.lists(st.tuples(repositories(), st.integers(0, 30)), min_size=1, max_size=4), repositories())
-def test_the_laws_hold_in_every_prefix_whatever_was_killed_before(killed: list[tuple[Tree, int]], last: Tree) -> None:
+@given(
+    st.lists(st.tuples(repositories(), st.integers(0, 30)), min_size=1, max_size=4),
+    repositories(),
+    st.sampled_from([None, {}]),
+)
+def test_the_laws_hold_in_every_prefix_whatever_was_killed_before(
+    killed: list[tuple[Tree, int]], last: Tree, released: Released | None
+) -> None:
     state: dict[str, Entry] = {}
     for want, count in [*killed, (last, 1000)]:
-        made = plan(want, state, "r")
+        made = plan(want, state, "r", released=released)
         for action, before, now in steps(Plan(made.actions[:count]), state):
             name, _, rest = action.path.partition("/")
             live = seen(before)[name].served if name in seen(before) else set()
@@ -199,6 +206,27 @@ def test_a_change_of_all_goes_leaves_first_and_the_pipeline_at_once() -> None:
         "CONTRACT 2 graph/config.pbtxt: serves 2 alone",
         "CONTRACT 2 retriever/config.pbtxt: serves 2 alone",
     ]
+
+
+def expanded(*versions: int) -> Tree:
+    """What a push of the last of these versions left that broke off before the pipeline moved."""
+    tree = {path: file for version in versions for path, file in repository(version, version).items()}
+    for name in ("graph", "embedder", "retriever"):
+        tree[f"{name}/config.pbtxt"] = of_bytes(serving(config(name, versions[-1], "specific", ""), versions))
+    return tree | {"search/config.pbtxt": repository(versions[0], versions[0])["search/config.pbtxt"]}
+
+
+def test_what_a_broken_off_push_left_and_no_pipeline_calls_ends_with_the_next() -> None:
+    released = {name: {1} for name in ("graph", "embedder", "retriever", "search", "lone")}
+    made = plan(repository(3, 3), expanded(1, 2), "r", resumed=True, released=released)
+    assert [line for line in told(made) if line.startswith("EXPAND")] == [
+        "EXPAND 0 graph/config.pbtxt: serves 1 and 3",
+        "EXPAND 0 retriever/config.pbtxt: serves 1 and 3",
+        "EXPAND 1 embedder/config.pbtxt: serves 1 and 3",
+    ]
+    switched = dict(expanded(1, 2)) | {"search/config.pbtxt": repository(2, 2)["search/config.pbtxt"]}
+    made = plan(repository(3, 3), switched, "r", resumed=True, released=released)
+    assert "EXPAND 0 graph/config.pbtxt: serves 1 and 2 and 3" in told(made)
 
 
 def test_only_what_changed_is_named() -> None:

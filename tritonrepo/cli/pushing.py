@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -52,7 +51,8 @@ def prepare(directory: str, uri: str) -> Prepared:
         message = f'holds the stack "{before.name}", this is "{record.name}"'
         raise failure("push-other-stack", uri, message, "Push each stack to a prefix of its own.")
     have = releases.known(store.scan(prefix), before)
-    made = plan(want, have, uri, resumed=releases.broken_off(have, before))
+    resumed = releases.broken_off(have, before)
+    made = plan(want, have, uri, resumed=resumed, released=releases.versions(before) if before and resumed else None)
     if made.conflicts:
         raise Stop(made.conflicts)
     return Prepared(made, record, want, have, before, store, prefix)
@@ -79,17 +79,20 @@ def _under(directory: str, each: Diagnostic) -> Diagnostic:
     return replace(each, at=each.at._replace(path=f"{directory.rstrip('/')}/{each.at.path}"))
 
 
-def carry_out(prepared: Prepared, settle_s: float, tell: Callable[[str], None]) -> None:
+def carry_out(prepared: Prepared, pace: Pace, tell: Callable[[str], None]) -> None:
     """Do what is planned and record the release; a record that says so already is not written again."""
     store, prefix, record = prepared.store, prepared.prefix, prepared.record
-    written = publish(prepared.plan, store, prefix, Pace(settle_s, time.monotonic, time.sleep), tell)
-    objects = releases.objects(prepared.want, prepared.have, written)
-    if prepared.before and prepared.before.files == objects:
-        return
+    at = releases.record_path(prefix)
     made = {
         "by": getpass.getuser(),
         "tool": f"tritonrepo {__version__}",
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
-    release = Release(record.name, record.target, record.local, objects, made)
-    store.put(releases.record_path(prefix), releases.dump(release))
+    release = Release(record.name, record.target, record.local, {}, made)
+    if prepared.before is None and not prepared.plan.served:
+        # said before it is written: what a push leaves that breaks off is no release
+        store.put(at, releases.dump(release))
+    written = publish(prepared.plan, store, prefix, pace, tell)
+    objects = releases.objects(prepared.want, prepared.have, written)
+    if not prepared.before or prepared.before.files != objects:
+        store.put(at, releases.dump(replace(release, files=objects)))

@@ -12,6 +12,11 @@ from tritonrepo.sync.plan import CONFIG
 from tritonrepo.tree import File, Tree, files
 
 CALLS = "calls.json"
+LATEST = -1
+"""The version of a call that names none."""
+
+Released = Mapping[str, Collection[int]]
+"""Model → versions of the last finished push."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,13 @@ class Model:
         found = scheduling.messages("step") if scheduling else []
         return {step.text("model_name"): step.integer("model_version") for step in found}
 
-    def called(self) -> set[tuple[str, int]]:
-        """Give model and version of all that it calls: by its steps, and by the calls.json of every version."""
+    def called(self, *versions: int) -> set[tuple[str, int]]:
+        """Give model and version of all that it calls: by its steps, and by calls.json, of these versions or of all."""
+        tops = {self.versions[version] for version in versions if version in self.versions}
         found = set(self.pins().items())
         for path, file in self.files.items():
-            if path.count("/") == 1 and path.endswith(f"/{CALLS}"):
+            top, _, rest = path.partition("/")
+            if rest == CALLS and (top in tops or not versions):
                 found |= _named(file)
         return found
 
@@ -103,6 +110,27 @@ def _model(name: str, own: Mapping[str, File]) -> Model:
     # a config that cannot be read, or whose name is not the directory's, fails at the poll: nothing new is loaded
     gated = parsed is not None and (bool(parsed.faults) or parsed.root.text("name") not in {"", name})
     return Model(name, own, parsed.root if parsed and not gated else None, gated, versions(directories).found)
+
+
+def needed(had: Mapping[str, Model], used: Collection[str], released: Released) -> set[tuple[str, int]]:
+    """Give model and version of what must go on: the last finished push's, what nobody is known to call, and callees.
+
+    A call that names no version (`LATEST`) needs all that are served.
+    """
+    found: set[tuple[str, int]] = set()
+    todo = [
+        (name, version)
+        for name, model in had.items()
+        for version in model.served
+        if name not in used or model.is_ensemble or version in released.get(name, ())
+    ]
+    while todo:
+        name, version = todo.pop()
+        numbers = had[name].served if name in had and version == LATEST else (version,)
+        new = {(name, number) for number in numbers} - found
+        found |= new
+        todo += [call for _, number in new if name in had for call in had[name].called(number)]
+    return found
 
 
 def name_gate(name: str) -> bytes:

@@ -78,7 +78,7 @@ def plan(want: Tree, have: Tree, ours: Mapping[str, str], where: str) -> Plan:
     are left alone and named, and one that stands where a file must go is a conflict. `where` names the directory.
     """
     puts = tuple(
-        Put(Phase.CONTRACT if _is_config(path) else Phase.FILES, path, file, "changed" if path in have else "new")
+        Put(Phase.CONTRACT if is_config(path) else Phase.FILES, path, file, "changed" if path in have else "new")
         for path, file in files(want).items()
         if not _same(file, have.get(path))
     )
@@ -97,7 +97,8 @@ def in_phase_order(action: Action) -> tuple[Phase, int, bytes]:
     return action.phase, action.wave, in_bytes(action.path)
 
 
-def _is_config(path: str) -> bool:
+def is_config(path: str) -> bool:
+    """Tell whether a path is that of a model's config."""
     return path.count("/") == 1 and path.endswith("/" + CONFIG)
 
 

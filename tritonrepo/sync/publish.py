@@ -24,12 +24,25 @@ GRAIN_S = 1.1
 AT_ONCE = 16
 
 
+Watch = Callable[[Sequence[Action]], bool]
+"""Comes back once servers serve what a group of actions wrote; False: nothing that can be asked for changed by it.
+
+It is called with no actions before anything is written.
+"""
+
+
 class Pace(NamedTuple):
-    """How long servers are given to see and load what a phase wrote; the clock and the wait."""
+    """How long servers are given between phases; the clock and the wait; who looks at them.
+
+    `settle_s` is for servers to see and load what was written. `drain_s` is enough after a `watch` has seen them serve
+    it: requests that began on the old version end in it.
+    """
 
     settle_s: float
     now: Callable[[], float]
     sleep: Callable[[float], None]
+    drain_s: float = 0.0
+    watch: Watch | None = None
 
 
 class _Clock:
@@ -51,20 +64,22 @@ def publish(plan: Plan, store: Store, prefix: str, pace: Pace, tell: Callable[[s
 
     A Stop in the middle says what is done: the next push goes on from there.
     """
+    if pace.watch and plan:
+        pace.watch(())
     clock, written = _Clock(pace), dict[str, str]()
-    settle_s = pace.settle_s if plan.served else 0.0
     groups = [list(group) for _, group in groupby(plan.actions, key=lambda action: (action.phase, action.wave))]
-    settling = plan.resumed and bool(groups)
+    wait_s = pace.settle_s if plan.resumed and groups and not pace.watch else 0.0
     for group in groups:
-        if settling and settle_s:
-            tell(f"waiting {settle_s:g} s for servers to load")
-        clock.wait(max(settle_s if settling else 0.0, 0.0 if _is_unseen(group[0]) else GRAIN_S))
+        if wait_s := wait_s if plan.served else 0.0:
+            tell(f"waiting {wait_s:g} s for servers")
+        clock.wait(max(wait_s, 0.0 if _is_unseen(group[0]) else GRAIN_S))
         tell(f"{group[0].phase.name.lower()}: {len(group)} to do")
         with _told(plan, written, prefix):
             written |= _done(group, store, prefix)
             _verify(group, written, store, prefix)
+            seen = pace.watch is not None and pace.watch(group)
         clock.last = pace.now()
-        settling = group[0].phase > Phase.FILES or (group[0].phase, group[0].wave) == (Phase.GATE, PINNED)
+        wait_s = 0.0 if _is_unseen(group[0]) else pace.drain_s if seen else pace.settle_s
     return written
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from tritonrepo.sync.gating import CALLS, Model, absent, depths, models, name_gate, serving
+from tritonrepo.sync.gating import CALLS, Model, Released, absent, depths, models, name_gate, needed, serving
 from tritonrepo.sync.obstacles import conflicts, warnings
 from tritonrepo.sync.plan import CONFIG, Action, Delete, Phase, Plan, Put, in_phase_order
 from tritonrepo.tree import Directory, Entry, File, Tree, of_bytes
@@ -20,18 +20,19 @@ PINNED, NAMED = 0, 1
 
 
 class _Change(NamedTuple):
-    """A model as it shall be, as it is, and its place among the others."""
+    """A model as it shall be, as it is, and its place among the others; the versions that a broken-off push left."""
 
     want: Model
     have: Model
     used: bool
     depth: int
     height: int
+    ended: Collection[int] = ()
 
     @property
     def old(self) -> tuple[int, ...]:
-        """What serves before."""
-        return self.have.served
+        """What serves before, but for what has ended."""
+        return tuple(number for number in self.have.served if number not in self.ended)
 
     @property
     def late(self) -> bool:
@@ -42,10 +43,12 @@ class _Change(NamedTuple):
         return not self.used or (self.want.is_ensemble and bool(self.old))
 
 
-def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False) -> Plan:
+def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released: Released | None = None) -> Plan:
     """Give the way from `have` to `want`; models that `want` lacks are left alone and named.
 
     `have` should know its digests (`release.known`): what it does not know is read. `where` names the repository.
+    `released` is model → versions of the last finished push, where a later one was broken off: what that one brought
+    and nothing calls yet ends, since a server that refuses one version of a model loads no other new one (24.10).
     """
     want, have = uploadable(want), uploadable(have)
     have = {path: _known(path, entry, want.get(path)) for path, entry in have.items()}
@@ -61,6 +64,12 @@ def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False) -> Plan:
         _Change(model, had.get(name) or absent(name), name in used, depth[name], height)
         for name, model in wanted.items()
     ]
+    if released is not None:
+        stays = needed(had, used, released)
+        changes = [
+            change._replace(ended={v for v in change.have.served if (change.want.name, v) not in stays})
+            for change in changes
+        ]
     actions = sorted((action for change in changes for action in _actions(change)), key=in_phase_order)
     touched = {action.path.partition("/")[0] for action in actions}
     notes = tuple(
@@ -118,7 +127,7 @@ def _files(change: _Change) -> Iterator[Action]:
     for path, file in want.files.items():
         if path != CONFIG and not _same(file, have.files.get(path)):
             yield Put(Phase.FILES, f"{want.name}/{path}", file, "changed" if path in have.files else "new")
-    for version in want.versions.keys() - set(change.old):
+    for version in want.versions.keys() - set(have.served):
         for path in have.within(version).keys() - want.files.keys():
             yield Delete(Phase.FILES, f"{want.name}/{path}", "left there by a push that was broken off")
 

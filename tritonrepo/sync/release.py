@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.repository.versions import versions as counted
 from tritonrepo.stores.store import Stored
 from tritonrepo.sync.plan import CONFIG
 from tritonrepo.sync.push import uploadable
@@ -84,6 +85,17 @@ def broken_off(have: Tree, release: Release | None) -> bool:
     configs = [path for path in files(have) if path.count("/") == 1 and path.endswith(f"/{CONFIG}")]
     now = {path: tag_of(entry) for path, entry in files(have).items() if path in configs}
     return any(path not in recorded or recorded[path].tag != tag for path, tag in now.items())
+
+
+def versions(release: Release) -> dict[str, set[int]]:
+    """Give the versions of each model that a release brought."""
+    found: dict[str, set[int]] = {}
+    for path in release.files:
+        name, _, rest = path.partition("/")
+        numbers = found.setdefault(name, set())
+        if "/" in rest:
+            numbers |= counted([rest.partition("/")[0]]).found.keys()
+    return found
 
 
 def tag_of(file: File) -> str:
