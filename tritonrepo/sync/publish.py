@@ -68,10 +68,12 @@ def publish(plan: Plan, store: Store, prefix: str, pace: Pace, tell: Callable[[s
         pace.watch(())
     clock, written = _Clock(pace), dict[str, str]()
     groups = [list(group) for _, group in groupby(plan.actions, key=lambda action: (action.phase, action.wave))]
-    wait_s = pace.settle_s if plan.resumed and groups and not pace.watch else 0.0
+    seen = pace.watch is not None
+    wait_s = pace.settle_s if plan.resumed and groups and not seen else 0.0
     for group in groups:
         if wait_s := wait_s if plan.served else 0.0:
-            tell(f"waiting {wait_s:g} s for servers")
+            whom = "requests that began before to end" if seen else "servers to load"
+            tell(f"waiting {wait_s:g} s for {whom}")
         clock.wait(max(wait_s, 0.0 if _is_unseen(group[0]) else GRAIN_S))
         tell(f"{group[0].phase.name.lower()}: {len(group)} to do")
         with _told(plan, written, prefix):

@@ -1,0 +1,92 @@
+"""How many faults put into the rules do their tests find? A seeded sample of Cosmic Ray's mutants.
+
+    pip install cosmic-ray
+    python -m benchmarks.soak.mutation [--mutants 400] [--seed 6] [--show]
+
+Works on a clone of the last commit in a temporary directory: mutants are written over its files. Prints the score, and
+with --show the difference of each mutant that no test killed. 400 mutants take about half an hour on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from random import Random
+
+ROOT = Path(__file__).parents[2]
+MODULES = "tritonrepo/rules"
+TESTS = "tests/test_rules.py tests/rules"
+CONFIG = """[cosmic-ray]
+module-path = "{modules}"
+timeout = 120.0
+excluded-modules = []
+test-command = "{python} -m pytest -q -x -p no:cacheprovider {tests}"
+[cosmic-ray.distributor]
+name = "local"
+"""
+ENOUGH = 0.85
+
+
+def ray(place: Path, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "cosmic_ray.cli", *arguments], cwd=place, check=True)
+
+
+def sample(session: Path, count: int, seed: int) -> None:
+    """Leave this many of the session's mutants, chosen by the seed."""
+    with sqlite3.connect(session) as connection:
+        jobs = [
+            job
+            for (job,) in connection.execute(
+                "select job_id from mutation_specs order by module_path, start_pos_row, start_pos_col, operator_name,"
+                " operator_args, occurrence"
+            )
+        ]
+        dropped = set(jobs) - set(Random(seed).sample(jobs, min(count, len(jobs))))
+        for table in ("mutation_specs", "work_items"):
+            connection.executemany(f"delete from {table} where job_id = ?", [(job,) for job in dropped])
+        print(f"{len(jobs) - len(dropped)} of {len(jobs)} mutants of {MODULES}, seed {seed}")
+
+
+def results(session: Path) -> list[tuple[str, str, str]]:
+    """Give module, outcome and difference of every mutant."""
+    query = (
+        "select module_path, test_outcome, diff from work_results join mutation_specs using (job_id)"
+        " order by module_path, start_pos_row"
+    )
+    with sqlite3.connect(session) as connection:
+        return [(str(module), str(outcome), str(diff)) for module, outcome, diff in connection.execute(query)]
+
+
+def main() -> int:
+    """Run the sample and print its score; exit code 1 where too many survive."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mutants", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=6)
+    parser.add_argument("--show", action="store_true")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mutation-") as temporary:
+        place = Path(temporary) / "clone"
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(place)], check=True)
+        (place / "ray.toml").write_text(
+            CONFIG.format(modules=MODULES, python=sys.executable, tests=TESTS), encoding="utf-8"
+        )
+        session = place / "session.sqlite"
+        ray(place, "init", "ray.toml", session.name)
+        sample(session, chosen.mutants, chosen.seed)
+        ray(place, "exec", "ray.toml", session.name)
+        found = results(session)
+    survived = [(module, diff) for module, outcome, diff in found if outcome.lower().endswith("survived")]
+    if chosen.show:
+        for module, diff in survived:
+            print(f"\n{module}\n{diff}")
+    score = 1 - len(survived) / len(found)
+    print(f"{len(found) - len(survived)} of {len(found)} killed: {score:.1%}; at least {ENOUGH:.0%} are demanded")
+    return 0 if score >= ENOUGH else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
