@@ -49,7 +49,7 @@ class Diagnostic:
 
 
 class State(StrEnum):
-    """What becomes of a model on the server; a crash takes every model down, a hang never ends."""
+    """What becomes of a model on the server; a crash takes every model down, a hang keeps all waiting for ever."""
 
     READY = "ready"
     REFUSED = "refused"

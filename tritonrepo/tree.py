@@ -39,10 +39,12 @@ class File:
 
     def chunks(self) -> Iterator[bytes]:
         """Give the content in pieces of at most a mebibyte."""
-        offset = 0
-        while chunk := self.read(offset, CHUNK):
+        offset, most = 0, min(CHUNK, self.size + 1)  # one more than it should have, so that one look shows the end
+        while chunk := self.read(offset, most):
             yield chunk
-            offset += len(chunk)
+            if len(chunk) < most:
+                return
+            offset, most = offset + len(chunk), CHUNK
 
     def content(self) -> bytes:
         """Give the whole content; for files that are known to be small."""
@@ -96,7 +98,8 @@ def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
 
     def read(offset: int, n: int) -> bytes:
         with path.open("rb") as stream:
-            stream.seek(offset)
+            if offset:
+                stream.seek(offset)
             return stream.read(n)
 
     return File(size, read, path, sha256)

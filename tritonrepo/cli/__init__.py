@@ -6,14 +6,12 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from types import FrameType
 from typing import Any
 
 import click
 
 from tritonrepo import __version__
-from tritonrepo.diagnostics import Severity, Stop
 
 COMMANDS = {
     "build": "Write the model repository of a stack file.",
@@ -98,8 +96,6 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         code = 2
-    except Stop as stop:
-        code = _told(stop)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = 130
@@ -108,14 +104,21 @@ def run(arguments: list[str]) -> int:
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # the interpreter's own flush must not fail again
         code = 0
-    except Exception:  # noqa: BLE001  the boundary
-        traceback.print_exc()
-        click.echo(f"This is a bug of tritonrepo {__version__}. Please report it with the lines above.", err=True)
-        code = 3
+    except Exception as error:  # noqa: BLE001  the boundary
+        code = _told(error)
     return code if isinstance(code, int) else 0
 
 
-def _told(stop: Stop) -> int:
-    for diagnostic in stop.diagnostics:
-        click.echo(str(diagnostic), err=True)
-    return 2 if any(diagnostic.severity is Severity.FATAL for diagnostic in stop.diagnostics) else 1
+def _told(error: Exception) -> int:
+    """Tell what ended a command, and give the exit code; imports what `--help` then need not pay for."""
+    from tritonrepo.diagnostics import Severity, Stop
+
+    if isinstance(error, Stop):
+        for diagnostic in error.diagnostics:
+            click.echo(str(diagnostic), err=True)
+        return 2 if any(diagnostic.severity is Severity.FATAL for diagnostic in error.diagnostics) else 1
+    import traceback
+
+    traceback.print_exception(error)
+    click.echo(f"This is a bug of tritonrepo {__version__}. Please report it with the lines above.", err=True)
+    return 3

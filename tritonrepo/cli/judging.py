@@ -29,11 +29,12 @@ Shown = Callable[[Rule], bool]
 
 
 class Judgement(NamedTuple):
-    """What is said of one path, with places as the user can open them, and the way to the lines of these."""
+    """What is said of one path, with places as the user can open them, the way to their lines, what comments hide."""
 
     diagnostics: tuple[Diagnostic, ...]
     verdicts: tuple[Verdict, ...]
     lines: Callable[[str], list[str]]
+    ignored: int = 0
 
 
 def is_stack(path: str) -> bool:
@@ -49,7 +50,7 @@ def judge_stack(path: str, target: Target | None, shown: Shown) -> Judgement:
     judged = judge(repository.read(tree, target or of_stack(loaded.stack)), shown)
     origins = Origins(loaded.stack)
     moved = sorted((origins.moved(each, tree) for each in judged.diagnostics), key=lambda each: (each.at, each.rule))
-    return Judgement(tuple(moved), judged.verdicts, _disk_lines)
+    return Judgement(tuple(moved), judged.verdicts, _disk_lines, judged.ignored)
 
 
 def of_stack(stack: Stack, *, auto_complete: bool = True) -> Target:
@@ -77,8 +78,8 @@ def judge_directory(path: str, target: Target, shown: Shown) -> Judgement:
             raise fatal("config-too-large", f"{path}/{name}", size, "Is it the right file?")
     judged = judge(repository.read(tree, target, path), shown)
     placed = tuple(_under(path, each) for each in judged.diagnostics)
-    names = {_place(path, name): name for name in tree}
-    return Judgement(placed, judged.verdicts, lambda place: _tree_lines(tree, names.get(place, "")))
+    names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}
+    return Judgement(placed, judged.verdicts, lambda place: _tree_lines(tree, names.get(place, "")), judged.ignored)
 
 
 def _under(path: str, diagnostic: Diagnostic) -> Diagnostic:

@@ -35,7 +35,8 @@ form), `editor` (changes in a hand-written text), `convert` (plain data, protobu
 from __future__ import annotations
 
 from tritonrepo.pbtxt.faults import Fault
-from tritonrepo.pbtxt.nodes import Enum, Field, Message, Scalar
+from tritonrepo.pbtxt.nodes import Field, Message, Scalar
 from tritonrepo.pbtxt.parser import Parsed, parse
+from tritonrepo.pbtxt.schema import Enum
 
 __all__ = ["Enum", "Fault", "Field", "Message", "Parsed", "Scalar", "parse"]

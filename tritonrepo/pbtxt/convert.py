@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tritonrepo.diagnostics import failure
-from tritonrepo.pbtxt.nodes import Data, Enum, Field, Message, Scalar, Value
-from tritonrepo.pbtxt.schema import FieldType, MessageType
+from tritonrepo.pbtxt.nodes import Data, Field, Message, Scalar, Value
+from tritonrepo.pbtxt.schema import Enum, FieldType, MessageType
 
 Plain = dict[str, Any]
 

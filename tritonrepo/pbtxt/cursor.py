@@ -26,22 +26,25 @@ class Cursor:
     """The tokens of a text, the number of the current one, and the faults so far.
 
     The tokenizer is one token ahead of the parser and complains before it does; `log` is in that order, and ends where
-    the server stops: at the parser's first word.
+    the server stops: at the parser's first word. `names` are those of the fields that were read; `unnamed` is whether
+    an enum had a number that it has no name for.
     """
 
     __slots__ = (
-        *("at", "kinds", "opened", "source", "starts", "texts", "whole"),
-        *("ended", "faults", "log", "pending", "stopped"),
+        *("at", "ends", "kinds", "opened", "source", "starts", "texts", "whole"),
+        *("ended", "faults", "log", "names", "pending", "stopped", "unnamed"),
     )
 
     def __init__(self, source: Source, tokens: Tokens) -> None:
         self.source = source
-        self.texts, self.kinds, self.starts, self.pending, self.whole = tokens
+        self.texts, self.kinds, self.starts, self.ends, self.pending, self.whole = tokens
         self.at = 0
         self.opened: list[int] = []
         self.faults: list[Fault] = []
         self.log: list[str] = []
         self.stopped = False
+        self.unnamed = False
+        self.names: set[str] = set()
         self.ended = False
 
     def written(self, at: int | None = None) -> str:
@@ -50,7 +53,7 @@ class Cursor:
 
     def begins_line(self, at: int) -> bool:
         """Tell whether a token is the first one of its line."""
-        before = self.starts[at - 1] + len(self.texts[at - 1]) if at else 0
+        before = self.ends[at - 1] if at else 0
         return not at or b"\n" in self.source.text[before : self.starts[at]]
 
     def fail(self, words: str, own: Own) -> NoReturn:

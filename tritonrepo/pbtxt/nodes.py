@@ -17,12 +17,6 @@ from tritonrepo.pbtxt.schema import FieldType, MessageType
 TAB = 8
 
 
-class Enum(str):
-    """The name of an enum's value, printed without quotes."""
-
-    __slots__ = ()
-
-
 Data = bool | int | float | str
 """A scalar's value; an enum's name is an `Enum`. Bytes that are no UTF-8 are surrogates, as os.fsdecode makes them."""
 
@@ -159,7 +153,10 @@ class Message(Placed):
 
     def get(self, name: str) -> Field | None:
         """Give the last field of this name."""
-        return next((field for field in reversed(self.fields) if field.spec.name == name), None)
+        for field in reversed(self.fields):
+            if field.spec.name == name:
+                return field
+        return None
 
     def has(self, name: str) -> bool:
         """Tell whether the text names the field."""
@@ -175,15 +172,32 @@ class Message(Placed):
 
     def messages(self, name: str) -> list[Message]:
         """Give the messages of a field."""
-        return [value for value in self.all(name) if isinstance(value, Message)]
+        return [
+            value
+            for field in self.fields
+            if field.spec.name == name
+            for value in field.values
+            if isinstance(value, Message)
+        ]
 
     def message(self, name: str) -> Message | None:
         """Give the message of a singular field."""
-        return next(reversed(self.messages(name)), None)
+        for field in reversed(self.fields):
+            if field.spec.name == name:
+                for value in reversed(field.values):
+                    if isinstance(value, Message):
+                        return value
+        return None
 
     def scalars(self, name: str) -> list[Scalar]:
         """Give the scalars of a field."""
-        return [value for value in self.all(name) if isinstance(value, Scalar)]
+        return [
+            value
+            for field in self.fields
+            if field.spec.name == name
+            for value in field.values
+            if isinstance(value, Scalar)
+        ]
 
     def numbers(self, name: str) -> list[int]:
         """Give the integers of a repeated field."""
@@ -195,7 +209,12 @@ class Message(Placed):
 
     def data(self, name: str) -> Data | None:
         """Give the value of a singular field, None if the text has none."""
-        return next((value.data for value in reversed(self.scalars(name))), None)
+        for field in reversed(self.fields):
+            if field.spec.name == name:
+                for value in reversed(field.values):
+                    if isinstance(value, Scalar):
+                        return value.data
+        return None
 
     def number(self, name: str, default: float = 0) -> float:
         """Give the number of a singular field."""
@@ -242,8 +261,14 @@ Value = Scalar | Message
 
 def walk(message: Message) -> Iterator[Message]:
     """Give a message and all messages in it, in the order of the text."""
-    yield message
-    for field in message.fields:
-        for value in field.values:
-            if isinstance(value, Message):
-                yield from walk(value)
+    stack = [message]
+    while stack:
+        inner = stack.pop()
+        yield inner
+        stack += [
+            value
+            for field in reversed(inner.fields)
+            if field.spec.message is not None
+            for value in reversed(field.values)
+            if isinstance(value, Message)
+        ]

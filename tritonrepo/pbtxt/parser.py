@@ -37,11 +37,17 @@ SEPARATORS = frozenset({b",", b";"})
 
 
 class Parsed(NamedTuple):
-    """What a text says and what is wrong with it; `log` is what the server's parser would have logged."""
+    """What a text says and what is wrong with it; `log` is what the server's parser would have logged.
+
+    `names` are those of all fields in it, at whatever depth; `unnamed` is whether an enum has a number somewhere for
+    which it has no name.
+    """
 
     root: Message
     faults: tuple[Fault, ...]
     log: tuple[str, ...]
+    names: frozenset[str] = frozenset()
+    unnamed: bool = False
 
 
 def parse(text: bytes, release: str | None = None) -> Parsed:
@@ -71,7 +77,8 @@ def _text(cursor: Cursor, kind: MessageType) -> Parsed:
         raise More
     cursor.catch_up()
     found = sorted(cursor.faults, key=lambda fault: (not fault.server, fault.offset))
-    return Parsed(Message(cursor.source, 0, len(cursor.source.text), kind, fields), tuple(found), tuple(cursor.log))
+    root = Message(cursor.source, 0, len(cursor.source.text), kind, fields)
+    return Parsed(root, tuple(found), tuple(cursor.log), frozenset(cursor.names), cursor.unnamed)
 
 
 def _fields(cursor: Cursor, kind: MessageType, ends: frozenset[bytes]) -> list[Field]:
@@ -94,34 +101,32 @@ def _field(cursor: Cursor, kind: MessageType, taken: dict[str, Field]) -> Field:
     spec = kind.keys.get(texts[start])
     if spec is None:
         complaints.no_field(cursor, kind)
-    cursor.at += 1
-    if spec.slot in taken:
-        complaints.taken(cursor, spec, taken[spec.slot])
+    slot = spec.slot
+    cursor.names.add(spec.name)
+    cursor.at = start + 1
+    if slot in taken:
+        complaints.taken(cursor, spec, taken[slot])
     if texts[start + 1] == b":":
-        cursor.at += 1
+        cursor.at = start + 2
     elif spec.message is None:
         complaints.no_colon(cursor, spec)
     values: Sequence[Value]
-    values = _list(cursor, spec) if texts[cursor.at] == b"[" and not spec.slot else (_value(cursor, spec),)
+    values = _list(cursor, spec) if texts[cursor.at] == b"[" and not slot else (_value(cursor, spec),)
     if texts[cursor.at] in SEPARATORS:
         cursor.at += 1
-    last = cursor.at - 1
-    field = Field(cursor.source, cursor.starts[start], cursor.starts[last] + len(texts[last]), spec, values)
-    if spec.slot and (spec.presence or _is_set(field)):
-        taken[spec.slot] = field
+    field = Field(cursor.source, cursor.starts[start], cursor.ends[cursor.at - 1], spec, values)
+    if slot and (spec.presence or _is_set(spec, values[0])):
+        taken[slot] = field
     return field
 
 
-def _is_set(field: Field) -> bool:
+def _is_set(spec: FieldType, value: Value) -> bool:
     """Tell whether a field without presence counts as being there: only with another value than its type's zero.
 
     Source: protobuf v21, src/google/protobuf/generated_message_reflection.cc, Reflection::HasBit.
     """
-    value = field.values[0]
-    return isinstance(value, Scalar) and _is_not_zero(field.spec, value)
-
-
-def _is_not_zero(spec: FieldType, value: Scalar) -> bool:
+    if not isinstance(value, Scalar):
+        return False
     if spec.enum:
         return spec.enum.numbers.get(str(value.data), value.data) != 0
     return bool(value.data) or (isinstance(value.data, float) and str(value.data) == "-0.0")
@@ -130,10 +135,9 @@ def _is_not_zero(spec: FieldType, value: Scalar) -> bool:
 def _value(cursor: Cursor, spec: FieldType) -> Value:
     if spec.message is not None:
         return _block(cursor, spec.message, spec)
-    start = cursor.at
+    start = cursor.starts[cursor.at]
     data = READ[spec.type](cursor, spec)
-    last = cursor.at - 1
-    return Scalar(cursor.source, cursor.starts[start], cursor.starts[last] + len(cursor.texts[last]), data)
+    return Scalar(cursor.source, start, cursor.ends[cursor.at - 1], data)
 
 
 def _block(cursor: Cursor, kind: MessageType, spec: FieldType) -> Message:
@@ -146,7 +150,7 @@ def _block(cursor: Cursor, kind: MessageType, spec: FieldType) -> Message:
     fields = _fields(cursor, kind, BLOCK_ENDS)
     if cursor.texts[cursor.at] != close and cursor.kinds[cursor.at] != END:
         complaints.other_bracket(cursor, close)
-    end = cursor.starts[cursor.at] + len(cursor.texts[cursor.at])
+    end = cursor.ends[cursor.at]
     cursor.at += cursor.kinds[cursor.at] != END
     cursor.opened.pop()
     return Message(cursor.source, cursor.starts[start], end, kind, fields)

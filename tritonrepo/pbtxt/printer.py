@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Union
 
 from tritonrepo.pbtxt import convert
-from tritonrepo.pbtxt.nodes import Enum
 from tritonrepo.pbtxt.nodes import Message as Node
 from tritonrepo.pbtxt.scalars import single
-from tritonrepo.pbtxt.schema import FieldType, MessageType, model_config
+from tritonrepo.pbtxt.schema import Enum, FieldType, MessageType, model_config
 
 __all__ = ["Enum", "Message", "Value", "field_lines", "quoted", "scalar", "to_text"]
 

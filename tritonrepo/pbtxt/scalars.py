@@ -13,11 +13,14 @@ from typing import NoReturn
 
 from tritonrepo.pbtxt import spelling
 from tritonrepo.pbtxt.cursor import Cursor
-from tritonrepo.pbtxt.nodes import Data, Enum
-from tritonrepo.pbtxt.schema import EnumType, FieldType
+from tritonrepo.pbtxt.nodes import Data
+from tritonrepo.pbtxt.schema import Enum, FieldType
 from tritonrepo.pbtxt.tokens import DIGIT, DOT, QUOTE, WORD
 
 LARGEST = {"int32": 2**31 - 1, "uint32": 2**32 - 1, "int64": 2**63 - 1, "uint64": 2**64 - 1}
+SMALL = {b"%d" % number: number for number in range(1025)}
+"""Most of a config's integers: they need no second look."""
+
 MOST_DIGITS = 20
 """Decimal digits of the largest uint64: a longer number cannot fit, and need not be converted to know it."""
 
@@ -64,7 +67,11 @@ def unsigned(cursor: Cursor, spec: FieldType) -> Data:
 
 def signed(cursor: Cursor, spec: FieldType) -> Data:
     """int32, int64: a minus may stand before the number, blanks and comments between."""
-    if cursor.texts[cursor.at] == b"-":
+    token = cursor.texts[cursor.at]
+    if token in SMALL:
+        cursor.at += 1
+        return SMALL[token]
+    if token == b"-":
         cursor.at += 1
         return -_unsigned(cursor, spec, LARGEST[spec.type] + 1)
     return _unsigned(cursor, spec, LARGEST[spec.type])
@@ -123,23 +130,23 @@ def boolean(cursor: Cursor, spec: FieldType) -> Data:
 def enumerated(cursor: Cursor, spec: FieldType) -> Data:
     """An enum's value by name, or by a number, which the enum need not have."""
     assert spec.enum  # noqa: S101  by the type
+    known = spec.enum.keys.get(cursor.texts[cursor.at])
+    if known is not None:
+        cursor.at += 1
+        return known
     kind = cursor.kinds[cursor.at]
     if kind == WORD:
         name = cursor.texts[cursor.at].decode()
         cursor.at += 1
-        if name not in spec.enum.numbers:
-            words = f'Unknown enumeration value of "{name}" for field "{spec.name}".'
-            cursor.fail(words, spelling.enum(name, spec.enum, cursor.at - 1))
-        return Enum(name)
+        words = f'Unknown enumeration value of "{name}" for field "{spec.name}".'
+        cursor.fail(words, spelling.enum(name, spec.enum, cursor.at - 1))
     if cursor.texts[cursor.at] == b"-" or (kind == DIGIT and is_integer(cursor.texts[cursor.at])):
-        return _numbered(signed(cursor, _INT32), spec.enum)
+        number = signed(cursor, _INT32)
+        assert isinstance(number, int)  # noqa: S101  by the production
+        cursor.unnamed |= number not in spec.enum.names
+        return Enum(spec.enum.names[number]) if number in spec.enum.names else number
     written = cursor.written()
     return cursor.fail(f"Expected integer or identifier, got: {written}", spelling.not_enum(written, spec))
-
-
-def _numbered(number: Data, enum: EnumType) -> Data:
-    assert isinstance(number, int)  # noqa: S101  by the production
-    return Enum(enum.names[number]) if number in enum.names else number
 
 
 _INT32 = FieldType("", 0, "int32", "", presence=False)

@@ -16,14 +16,24 @@ from typing import Any
 ROOT = "inference.ModelConfig"
 
 
+class Enum(str):
+    """The name of an enum's value, printed without quotes."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class EnumType:
-    """An enum: its values by name, the names by number, and values that came with a later release, by name."""
+    """An enum: its values by name, the names by number, and values that came with a later release, by name.
+
+    `keys` are the names by their bytes, as the tokens are: most of a text's names are made once.
+    """
 
     name: str
     numbers: Mapping[str, int]
     names: Mapping[int, str]
     later: Mapping[str, str]
+    keys: Mapping[bytes, Enum]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,8 @@ def _data() -> dict[str, Any]:
 def _enum(name: str, values: Mapping[str, Any], release: str) -> EnumType:
     known = {value: facts["number"] for value, facts in values.items() if facts.get("since", release) <= release}
     later = {value: facts["since"] for value, facts in values.items() if value not in known}
-    return EnumType(name, known, {number: value for value, number in known.items()}, later)
+    keys = {value.encode(): Enum(value) for value in known}
+    return EnumType(name, known, {number: value for value, number in known.items()}, later, keys)
 
 
 def _as_of(facts: Mapping[str, Any], release: str) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from tritonrepo.pbtxt.lexical import LexicalFault
 
 BLANK = rb"[ \t\n\r\v\f]"
 COMMENT = rb"#[^\n\0]*+"
-GAP = rb"(?:%b++|%b)*+" % (BLANK, COMMENT)
+GAP = rb"%b*+(?:%b%b*+)*+" % (BLANK, COMMENT, BLANK)
 
 NAME = rb"[A-Za-z_][A-Za-z0-9_]*+"
 HEX = rb"0[xX][0-9a-fA-F]++"
@@ -34,7 +34,9 @@ END, WORD, DIGIT, DOT, QUOTE, OTHER = range(6)
 WINDOW = 1 << 18
 """Bytes that are taken in the first time: a text that is wrong at its head is not read to its end."""
 
-_ALL = re.compile(rb"(%b)(?:(%b)|([\s\S])|\Z)" % (GAP, TOKEN))
+_ALL = re.compile(rb"(%b)(%b|)" % (GAP, TOKEN))
+"""Takes the gap also where no token follows: else its bytes would be tried one by one, each time up to its end."""
+
 _ONE = re.compile(TOKEN)
 _GAP = re.compile(GAP)
 _COMMENT = re.compile(COMMENT)
@@ -53,7 +55,7 @@ _KINDS = bytes(map(_kind, range(256)))
 
 
 class Tokens(NamedTuple):
-    """The tokens by number: text, kind, offset; the last one is the end, with no text.
+    """The tokens by number: text, kind, offset, offset of the end; the last one is the end of all, with no text.
 
     `faults` are what the tokenizer has to say; `whole` is whether the end is the text's, or only the window's.
     """
@@ -61,6 +63,7 @@ class Tokens(NamedTuple):
     texts: list[bytes]
     kinds: bytes
     starts: list[int]
+    ends: list[int]
     faults: list[LexicalFault]
     whole: bool
 
@@ -68,26 +71,23 @@ class Tokens(NamedTuple):
 def tokenize(text: bytes, window: int) -> Tokens:
     """Give the tokens of the first `window` bytes; of a window that ends in the text, the last token is left out."""
     part = text if window >= len(text) else text[:window]
-    found = _ALL.findall(part)
-    if any(odd for _, _, odd in found):
+    gaps, tokens = zip(*_ALL.findall(part), strict=True)
+    lengths = list(map(len, tokens))
+    ends = list(accumulate(map(add, map(len, gaps), lengths)))
+    if ends[-1] != len(part):  # the engine has stepped over what is no token
         return _tokenize_slowly(part, whole=part is text)
-    while found and not found[-1][1]:
-        found.pop()
-    texts = [token for _, token, _ in found]
-    lengths = [len(token) for token in texts]
-    ends = accumulate(len(gap) + length for (gap, _, _), length in zip(found, lengths, strict=True))
-    return _closed(texts, list(map(sub, ends, lengths)), [], part, whole=part is text)
+    texts, starts = list(tokens), list(map(sub, ends, lengths))
+    if len(texts) > 1 and not texts[-2]:  # a gap at the end of all is a match of its own
+        del texts[-2], starts[-2], ends[-2]
+    return _closed(texts, starts, ends, part, whole=part is text)
 
 
-def _closed(texts: list[bytes], starts: list[int], faults: list[LexicalFault], part: bytes, *, whole: bool) -> Tokens:
-    if not whole and texts:
-        last = starts.pop()
-        texts.pop()
-        faults = [fault for fault in faults if fault.offset < last]
-    kinds = b"".join([token[:1] for token in texts]).translate(_KINDS) + bytes([END])
-    texts.append(b"")
-    starts.append(len(part))
-    return Tokens(texts, kinds, starts, faults, whole)
+def _closed(texts: list[bytes], starts: list[int], ends: list[int], part: bytes, *, whole: bool) -> Tokens:
+    """Give the tokens, of which the last is the end; of a text that goes on the one before it is left out."""
+    if not whole and len(texts) > 1:
+        del texts[-2], starts[-2], ends[-2]
+    kinds = bytes(map(part.__getitem__, starts[:-1])).translate(_KINDS) + bytes([END])
+    return Tokens(texts, kinds, starts, ends, [], whole)
 
 
 def _tokenize_slowly(part: bytes, *, whole: bool) -> Tokens:
@@ -99,7 +99,7 @@ def _tokenize_slowly(part: bytes, *, whole: bool) -> Tokens:
     while True:
         at = _end(_GAP, part, at)
         if at == len(part):
-            return _closed(texts, starts, faults, part, whole=whole)
+            break
         good = _ONE.match(part, at)
         if good:
             end = good.end()
@@ -110,6 +110,12 @@ def _tokenize_slowly(part: bytes, *, whole: bool) -> Tokens:
             texts.append(part[at:end])
             starts.append(at)
         at = end
+    if not whole and starts:
+        faults = [fault for fault in faults if fault.offset < starts[-1]]
+    texts.append(b"")
+    starts.append(len(part))
+    ends = list(map(add, starts, map(len, texts)))
+    return _closed(texts, starts, ends, part, whole=whole)._replace(faults=faults)
 
 
 def _is_name(texts: list[bytes], starts: list[int], at: int) -> bool:

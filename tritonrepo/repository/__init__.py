@@ -34,6 +34,8 @@ def read(tree: Tree, server: Target, root: str = "") -> Repository:
         else:
             strays[path] = entry
     made = {name: _model(name, models[name], server, root, closed.get(name)) for name in sorted(models, key=in_bytes)}
+    for model in made.values():
+        model.beside = tree
     return Repository(made, strays, server, root)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from tritonrepo.diagnostics import Span, Verdict
 from tritonrepo.pbtxt import Message
@@ -17,6 +18,13 @@ from tritonrepo.repository.versions import Versions
 from tritonrepo.tree import Entry, File
 
 CONFIG = "config.pbtxt"
+BROKEN = "text=broken"
+"""The trait of a model whose config's text has faults."""
+
+
+@cache
+def _anywhere(name: str) -> str:
+    return f"*.{name}"
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +35,12 @@ class Model:
     with something in it is None; `directories` those of them that are directories to the server, in byte order;
     `odd` what is neither a file nor a directory that can be looked into, the model's own directory as "".
     `parsed` is None where there is no config that can be read; `config` is then empty. `hidden`: the server may see a
-    config there that cannot be read here. `root` is the repository's path as the user gave it.
+    config there that cannot be read here. `root` is the repository's path as the user gave it, `beside` all entries of
+    the repository by path.
+
+    `fields` are the names of the fields at the config's top; `traits`, by which rules are called, these, `*.NAME` for
+    fields at whatever depth, `backend=NAME`, and BROKEN. `config_name` is the name that the server's texts use: the
+    written one, else the directory's. `max_batch_size` is 0 where none is written.
     """
 
     name: str
@@ -43,27 +56,27 @@ class Model:
     odd: tuple[tuple[str, Entry], ...] = ()
     hidden: bool = False
     root: str = ""
-    _fields: frozenset[str] = field(init=False)
+    beside: Mapping[str, Entry] = field(default_factory=dict)
+    fields: frozenset[str] = field(init=False)
+    traits: frozenset[str] = field(init=False)
+    config_name: str = field(init=False)
+    max_batch_size: int = field(init=False)
     _tensors: tuple[Tensor, ...] | None = field(init=False, default=None)
     _calls: tuple[Call, ...] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._fields = frozenset(entry.spec.name for entry in self.config.fields)
-
-    @property
-    def fields(self) -> frozenset[str]:
-        """The names of the fields that the config has at its top."""
-        return self._fields
+        self.fields = frozenset([entry.spec.name for entry in self.config.fields])
+        names = self.parsed.names if self.parsed is not None else ()
+        broken = (BROKEN,) if self.parsed is not None and self.parsed.faults else ()
+        backend = f"backend={self.inferred.backend}"
+        self.traits = frozenset([backend, *broken, *self.fields, *map(_anywhere, names)])
+        self.config_name = self.config.text("name") or self.name
+        self.max_batch_size = self.config.integer("max_batch_size")
 
     @property
     def unknown(self) -> bool:
         """Whether the config cannot be judged: its text has faults, or it is hidden."""
         return self.hidden or (self.parsed is not None and bool(self.parsed.faults))
-
-    @property
-    def config_name(self) -> str:
-        """The name that the server's texts use: the written one, else the directory's."""
-        return self.config.text("name") or self.name
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -90,11 +103,6 @@ class Model:
     def is_ensemble(self) -> bool:
         """Whether the core, and no backend, runs it."""
         return self.inferred.platform == "ensemble"
-
-    @property
-    def max_batch_size(self) -> int:
-        """The written max_batch_size, 0 where there is none."""
-        return self.config.integer("max_batch_size")
 
     def at(self, place: Placed | str | None = None) -> Span:
         """Give the place of a node in the config; of a path below the model; without one, of the config as a whole."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from tritonrepo.releases import RELEASES, Release
 
@@ -19,7 +20,12 @@ class Target:
     @property
     def version(self) -> tuple[int, ...]:
         """The server's version as numbers: (2, 51, 0)."""
-        return tuple(map(int, self.release.server_version.split(".")))
+        return _numbers(self.release.server_version)
+
+
+@cache
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def target(

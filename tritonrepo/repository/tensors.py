@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tritonrepo.pbtxt import Field, Message, Scalar
@@ -12,24 +12,17 @@ from tritonrepo.pbtxt import Field, Message, Scalar
 class Tensor:
     """One entry of `input` or `output`; `item` is its position among all, inputs first.
 
-    `fields` has the last field of each name; `dims` are the values of all `dims` fields together.
+    `name` is "" where there is none, and so is `data_type`, else it is as written, "99" for an unknown number. `fields`
+    has the last field of each name; `dims` are the values of all `dims` fields together.
     """
 
     kind: str
     item: int
     node: Message
+    name: str
+    data_type: str
     fields: Mapping[str, Field]
     dims: Sequence[int]
-
-    @property
-    def name(self) -> str:
-        """Its name; "" where there is none."""
-        return self._text("name")
-
-    @property
-    def data_type(self) -> str:
-        """Its data type as written, "99" for an unknown number; "" where there is none."""
-        return self._text("data_type")
 
     @property
     def reshape(self) -> Message | None:
@@ -41,11 +34,6 @@ class Tensor:
         """Give a bool of it; false where it is not there."""
         return name in self.fields and self.node.flag(name)
 
-    def _text(self, name: str) -> str:
-        found = self.fields.get(name)
-        value = found.value if found is not None else None
-        return str(value.data) if isinstance(value, Scalar) else ""
-
 
 def tensors(config: Message) -> tuple[Tensor, ...]:
     """Give the config's inputs, then its outputs."""
@@ -55,12 +43,11 @@ def tensors(config: Message) -> tuple[Tensor, ...]:
 
 def _tensor(kind: str, item: int, node: Message) -> Tensor:
     fields = {field.spec.name: field for field in node.fields if field.values}
-    return Tensor(kind, item, node, fields, list(_dims(node)) if "dims" in fields else ())
+    dims = node.numbers("dims") if "dims" in fields else ()
+    return Tensor(kind, item, node, _text(fields, "name"), _text(fields, "data_type"), fields, dims)
 
 
-def _dims(node: Message) -> Iterator[int]:
-    for field in node.fields:
-        if field.spec.name == "dims":
-            for value in field.values:
-                if isinstance(value, Scalar) and isinstance(value.data, int):
-                    yield value.data
+def _text(fields: Mapping[str, Field], name: str) -> str:
+    found = fields.get(name)
+    value = found.value if found is not None else None
+    return str(value.data) if isinstance(value, Scalar) else ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules import backends, ensembles, fields, instances, layout, scheduling
+from tritonrepo.rules import backends, ensembles, fields, ignores, instances, layout, python, scheduling
 from tritonrepo.rules.judge import Judged, judge
 from tritonrepo.rules.registry import RULES, Rule
 
-FAMILIES = (layout, fields, scheduling, instances, ensembles, backends)
+FAMILIES = (layout, fields, scheduling, instances, ensembles, backends, python, ignores)
 """Importing a family registers its rules."""
 
 __all__ = ["FAMILIES", "RULES", "Judged", "Rule", "judge"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
+from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
+from tritonrepo.rules.ignores import sift
 from tritonrepo.rules.order import places
 from tritonrepo.rules.registry import RULES, Finding, Rule, Scope
 
@@ -16,10 +18,11 @@ POLLING = frozenset({"parse", "poll"})
 
 
 class Judged(NamedTuple):
-    """Everything found, sorted by place, and one verdict a model, sorted by name."""
+    """Everything found, sorted by place, one verdict a model, sorted by name, and how much comments have hidden."""
 
     diagnostics: tuple[Diagnostic, ...]
     verdicts: tuple[Verdict, ...]
+    ignored: int = 0
 
 
 class Found(NamedTuple):
@@ -32,9 +35,12 @@ class Found(NamedTuple):
 def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True) -> Judged:
     """Judge every model; `shown` picks the rules whose diagnostics are given, verdicts come from all of them.
 
-    A model is judged after those that its steps and calls name, since a refused step refuses its ensembles.
+    A model is judged after those that its steps and calls name, since a refused step refuses its ensembles. What an
+    ignore comment hides is not among the diagnostics, and counts for the verdict all the same.
     """
-    whole = [Found(rule, finding) for rule in _rules(Scope.REPOSITORY) for finding in rule.check(repository)]
+    whole = [
+        Found(rule, finding) for rule in _rules(Scope.REPOSITORY, frozenset()) for finding in rule.check(repository)
+    ]
     found = {name: list(_model(model)) for name, model in repository.models.items()}
     repository.unpolled |= {name for name, each in found.items() if each and _unpolled(repository.models[name], each)}
     for name in _callees_first(repository):
@@ -42,37 +48,50 @@ def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True
         found[name] += _graph(model, repository)
         repository.verdicts[name] = _verdict(model, [*whole, *found[name]])
     _take_down(repository)
-    diagnostics = [_diagnostic(each, None) for each in whole if shown(each.rule)]
+    verdicts = tuple(repository.verdicts[name] for name in sorted(repository.models))
+    comments = [comment for model in repository.models.values() for comment in ignores(model)]
+    if not comments:
+        return Judged(_in_order(_diagnostics(repository, whole, found, shown)), verdicts)
+    sifted = sift(list(_diagnostics(repository, whole, found, lambda _: True)), comments)
+    left = (each for each in sifted.left if shown(RULES[each.rule]))
+    return Judged(_in_order(left), verdicts, sum(shown(RULES[each.rule]) for each in sifted.hidden))
+
+
+def _diagnostics(
+    repository: Repository, whole: Iterable[Found], found: Mapping[str, Iterable[Found]], shown: Callable[[Rule], bool]
+) -> Iterator[Diagnostic]:
+    yield from (_diagnostic(each, None) for each in whole if shown(each.rule))
     for name, each in found.items():
         model = repository.models[name]
-        diagnostics += [_diagnostic(one, model) for one in each if not one.finding.quiet and shown(one.rule)]
-    diagnostics.sort(key=lambda d: (d.at, d.rule, d.message))
-    return Judged(tuple(diagnostics), tuple(repository.verdicts[name] for name in sorted(repository.models)))
+        yield from (_diagnostic(one, model) for one in each if not one.finding.quiet and shown(one.rule))
 
 
-@cache
-def _rules(scope: Scope, *, after_faults: bool | None = None) -> tuple[Rule, ...]:
-    rules = [rule for rule in RULES.values() if rule.scope is scope]
-    return tuple(rule for rule in rules if after_faults is None or rule.after_faults is after_faults)
+def _in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(sorted(diagnostics, key=lambda d: (d.at, d.rule, d.message)))
+
+
+@lru_cache(maxsize=1024)
+def _rules(scope: Scope, traits: frozenset[str], *, unknown: bool = False) -> tuple[Rule, ...]:
+    """Give the rules for a model of these traits; where its config is not known only those that do not need it.
+
+    Kept, since most models of a repository have their traits in common with many others.
+    """
+    rules = (rule for rule in RULES.values() if rule.scope is scope and (rule.after_faults or not unknown))
+    return tuple(rule for rule in rules if not rule.when or rule.when & traits)
 
 
 def _model(model: Model) -> Iterator[Found]:
-    """Run the rules of one model; where its config is not known only those that do not need it."""
-    fields = model.fields
-    for rule in _rules(Scope.MODEL, after_faults=True) if model.unknown else _rules(Scope.MODEL):
-        if not rule.when or rule.when & fields:
-            for finding in rule.check(model):
-                yield Found(rule, finding)
+    """Run the rules of one model."""
+    for rule in _rules(Scope.MODEL, model.traits, unknown=model.unknown):
+        for finding in rule.check(model):
+            yield Found(rule, finding)
 
 
 def _graph(model: Model, repository: Repository) -> Iterator[Found]:
-    if model.unknown:
-        return
-    fields = model.fields
-    for rule in _rules(Scope.GRAPH):
-        if not rule.when or rule.when & fields:
-            for finding in rule.check(model, repository):
-                yield Found(rule, finding)
+    """Run the rules of a model among the others; they all need its config."""
+    for rule in _rules(Scope.GRAPH, model.traits, unknown=model.unknown):
+        for finding in rule.check(model, repository):
+            yield Found(rule, finding)
 
 
 def _unpolled(model: Model, found: list[Found]) -> bool:
@@ -82,11 +101,19 @@ def _unpolled(model: Model, found: list[Found]) -> bool:
 
 
 def _take_down(repository: Repository) -> None:
-    """Give the verdict of a model that ends the server to all that would be ready: they are not served either."""
-    crash = next((verdict for verdict in repository.verdicts.values() if verdict.verdict is State.CRASH), None)
-    for name, verdict in repository.verdicts.items() if crash is not None else ():
-        if crash is not None and verdict.verdict is State.READY:
-            repository.verdicts[name] = replace(crash, model=name)
+    """Give the verdict of a model that ends or blocks the server to all that would be ready: they are not served either.
+
+    While a model hangs as the server starts, no port is opened; where one ends the server, nobody waits for the others.
+    """
+    found = [
+        verdict
+        for state in (State.CRASH, State.HANG)
+        for verdict in repository.verdicts.values()
+        if verdict.verdict is state
+    ]
+    for name, verdict in repository.verdicts.items() if found else ():
+        if verdict.verdict is State.READY:
+            repository.verdicts[name] = replace(found[0], model=name)
 
 
 def _callees_first(repository: Repository) -> Iterator[str]:

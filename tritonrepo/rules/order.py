@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-Step = str | tuple[str, ...]
+from tritonrepo.rules.backend_order import BACKEND, COMPLETION, IMPORT, INSTANCE, Step
 
 START: tuple[Step, ...] = (
     "repository-path-missing",
@@ -54,7 +54,6 @@ POLL: tuple[Step, ...] = (
     "repository-agent-missing",
     "dangling-link-in-model-directory",
     "extra-directory-hides-model-file",
-    "model-files-not-in-version-directory",
     "stray-directory-at-repository-root",
     "backend-not-inferable",
     "platform-unknown",
@@ -153,6 +152,7 @@ LOAD: tuple[Step, ...] = (
     "policy-specific-none-present",
     "ensemble-no-version-directory",
     "no-version-available",
+    "model-files-not-in-version-directory",
     "runtime-library-not-found",
     "runtime-escapes-backend-directory",
     "runtime-python-without-backend",
@@ -173,16 +173,7 @@ LOAD: tuple[Step, ...] = (
         "profile-out-of-range",
     ),
     "gpu-memory-limit",
-)
-
-BACKEND: tuple[Step, ...] = (
-    "backend-library-not-found",  # a name that no image has may be an image's own, so it comes last of what the core says
-    ("python-model-file-missing-hang", "python-model-file-missing"),
-    "execution-env-missing",
-    "onnx-model-file-missing",
-    "vllm-decoupled-false",
-    "vllm-max-batch-size",
-    "model-file-missing",
+    "ensemble-response-cache-with-decoupled",
 )
 
 LABELS: tuple[Step, ...] = (
@@ -191,18 +182,6 @@ LABELS: tuple[Step, ...] = (
     "batch-strategy-with-sequence",
     "batch-strategy-library-missing",
     "batch-strategy-library-bad",
-)
-
-INSTANCE: tuple[Step, ...] = (
-    "vllm-text-output-missing",
-    "vllm-not-decoupled",
-    "vllm-model-json-missing",
-    "vllm-model-json-syntax",
-    "vllm-model-json-not-object",
-    "vllm-parallel-size-not-int",
-    "vllm-kind-gpu-multi-gpu",
-    ("vllm-unknown-engine-arg", "vllm-removed-engine-arg", "vllm-engine-arg-too-new"),
-    "vllm-model-key-missing",
 )
 
 WARMUP: tuple[Step, ...] = (
@@ -236,13 +215,15 @@ WARMUP: tuple[Step, ...] = (
 
 RUNTIME: tuple[Step, ...] = ("state-input-name-missing",)
 
+WHILE_COMPLETING = (
+    ("load", LOAD),
+    ("backend", (*BACKEND, *IMPORT, *COMPLETION)),
+)
 AT_LOAD = (
     ("load", LOAD),
     ("backend", BACKEND),
 )
-AFTER_IO = (
-    ("load", LABELS),
-    ("backend", INSTANCE),
+AFTER_LOAD = (
     ("load", WARMUP),
     ("runtime", RUNTIME),
 )
@@ -257,11 +238,29 @@ AT_POLL = (
     ("poll", POLL),
 )
 
-WITH_AUTO_COMPLETE = (*AT_POLL, ("poll", NAME), *AT_GRAPH, *AT_LOAD, ("io", IO), *AFTER_IO)
-"""I/O is checked at load, on the config that the backend completed."""
+WITH_AUTO_COMPLETE = (
+    *AT_POLL,
+    ("poll", NAME),
+    *AT_GRAPH,
+    *WHILE_COMPLETING,
+    ("io", IO),
+    ("load", LABELS),
+    ("backend", INSTANCE),
+    *AFTER_LOAD,
+)
+"""I/O is checked at load, on the config that the backend completed; Python imports a model to complete it."""
 
-WITHOUT_AUTO_COMPLETE = (*AT_POLL, ("io", IO), ("poll", NAME), *AT_GRAPH, *AT_LOAD, *AFTER_IO)
-"""I/O is checked at poll, before the name."""
+WITHOUT_AUTO_COMPLETE = (
+    *AT_POLL,
+    ("io", IO),
+    ("poll", NAME),
+    *AT_GRAPH,
+    *AT_LOAD,
+    ("load", LABELS),
+    ("backend", (*IMPORT, *INSTANCE)),
+    *AFTER_LOAD,
+)
+"""I/O is checked at poll, before the name; Python imports a model for its first instance."""
 
 
 @cache

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Severity, Span, State
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, State
 from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository.ignores import Ignore
 from tritonrepo.repository.model import Model, Repository
 
 
@@ -30,16 +31,21 @@ class Finding(NamedTuple):
 
 
 class Scope(StrEnum):
-    """What a rule looks at: one model; a model among the others, once those that it needs are judged; the whole."""
+    """What a rule looks at: one model; a model among the others, once those that it needs are judged; the whole.
+
+    Or, in the end, a comment that hides findings.
+    """
 
     MODEL = "model"
     GRAPH = "graph"
     REPOSITORY = "repository"
+    COMMENT = "comment"
 
 
 ModelCheck = Callable[[Model], Iterator[Finding]]
 GraphCheck = Callable[[Model, Repository], Iterator[Finding]]
 RepositoryCheck = Callable[[Repository], Iterator[Finding]]
+CommentCheck = Callable[[Ignore, Mapping[str, Sequence[Diagnostic]]], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,9 @@ def rule(
 ) -> Callable[[ModelCheck], ModelCheck]:
     """Register a check of one model.
 
-    It is called only where the config has one of the fields `when` at its top, or always without any. With
-    `after_faults` it is called also where the config's text is broken: then it must not need the config.
+    It is called only for a model with one of the traits `when` (see `Model.traits`: a field at the config's top by its
+    name, `*.NAME` for one at any depth, `backend=NAME`), or always without any. With `after_faults` it is called also where the config's text is
+    broken: then it must not need the config.
     """
 
     def register(check: ModelCheck) -> ModelCheck:
@@ -102,6 +109,16 @@ def repository_rule(
 
     def register(check: RepositoryCheck) -> RepositoryCheck:
         _add(Rule(name, severity, Scope.REPOSITORY, check, frozenset(), state, after_faults=True))
+        return check
+
+    return register
+
+
+def comment_rule(name: str, severity: Severity) -> Callable[[CommentCheck], CommentCheck]:
+    """Register a check of an ignore comment and all findings on its model, by rule; verdicts know nothing of it."""
+
+    def register(check: CommentCheck) -> CommentCheck:
+        _add(Rule(name, severity, Scope.COMMENT, check, frozenset(), State.READY, after_faults=True))
         return check
 
     return register

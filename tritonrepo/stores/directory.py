@@ -41,7 +41,7 @@ class DirectoryStore:
                 return {}
             if not top.is_dir():
                 raise fatal("store-access", str(top), "is not a directory", "Name the directory of a model repository.")
-            return dict(in_order(dict(_Walk(top).entries(top, "", ()))))
+            return dict(in_order(_Walk(top).found))
 
     def read(self, path: str) -> bytes | None:
         """Give the content of a file; None where there is none."""
@@ -118,42 +118,51 @@ def _tag(path: Path) -> str | None:
 
 
 class _Walk:
-    """One look at everything below a directory; links to directories in it are followed, as the server does."""
+    """One look at everything below a directory; links to directories in it are followed, as the server does.
+
+    `found` is what lies there, by path. Paths are made as text: a Path for each would cost as much as the look itself.
+    """
 
     def __init__(self, top: Path) -> None:
+        self.found: dict[str, Entry] = {}
         self._real = os.path.realpath(top)
         self._left = FOLLOWED
+        self._look(str(top), "", ())
 
-    def entries(self, directory: Path, prefix: str, trail: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
-        """Give what lies below a directory; `trail` has the real places of the links that led there."""
+    def _look(self, directory: str, prefix: str, trail: tuple[str, ...]) -> None:
+        """Look into a directory; `trail` has the real places of the links that led there."""
         try:
             with os.scandir(directory) as scan:
-                items = sorted(scan, key=lambda item: os.fsencode(item.name))
+                items = list(scan)
         except PermissionError:
             if not prefix:
                 raise
-            yield prefix.rstrip("/"), Unreadable.LOCKED
+            self.found[prefix[:-1]] = Unreadable.LOCKED
             return
         if not items and prefix:
-            yield prefix.rstrip("/"), Directory()
-        for item in items:
-            yield from self._item(item, prefix + item.name, trail)
+            self.found[prefix[:-1]] = Directory()
+        for item in items if len(items) == 1 else sorted(items, key=_name_in_bytes):
+            self._item(item, prefix + item.name, trail)
 
-    def _item(self, item: os.DirEntry[str], path: str, trail: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
+    def _item(self, item: os.DirEntry[str], path: str, trail: tuple[str, ...]) -> None:
         if trail:
             self._left -= 1
         if item.is_dir(follow_symlinks=False):
             if item.name != "__pycache__":
-                yield from self.entries(Path(item.path), path + "/", trail)
+                self._look(item.path, path + "/", trail)
             return
         entry = _leaf(item)
         if isinstance(entry, Link) and self._left > 0:
-            here = (*trail, os.path.realpath(Path(item.path).parent))
+            here = (*trail, os.path.realpath(os.path.dirname(item.path)))  # noqa: PTH120  see the class
             there = os.path.realpath(item.path)
             if _is_in(there, self._real) and not any(_is_in(place, there) for place in here):
-                yield from self.entries(Path(item.path), path + "/", here)
+                self._look(item.path, path + "/", here)
                 return
-        yield path, entry
+        self.found[path] = entry
+
+
+def _name_in_bytes(item: os.DirEntry[str]) -> bytes:
+    return os.fsencode(item.name)
 
 
 def _is_in(path: str, directory: str) -> bool:
@@ -161,16 +170,16 @@ def _is_in(path: str, directory: str) -> bool:
 
 
 def _leaf(item: os.DirEntry[str]) -> Entry:
-    path = Path(item.path)
     try:
         status = item.stat()
     except OSError as error:
         lost = isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP
         return Unreadable.DANGLING if lost else Unreadable.FORBIDDEN
     if stat.S_ISREG(status.st_mode):
-        return on_disk(path, status.st_size) if os.access(path, os.R_OK, effective_ids=True) else Unreadable.FORBIDDEN
+        readable = os.access(item.path, os.R_OK, effective_ids=True)
+        return on_disk(Path(item.path), status.st_size) if readable else Unreadable.FORBIDDEN
     if stat.S_ISDIR(status.st_mode):
-        return Link(str(path.readlink()))
+        return Link(str(Path(item.path).readlink()))
     return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(
         stat.S_IFMT(status.st_mode), Unreadable.DEVICE
     )

@@ -1,0 +1,92 @@
+"""Ignore comments: what the author of a config.pbtxt knows and does not want to hear again.
+
+    # tritonrepo: ignore[rule-name, other-rule] the reason
+
+Behind something, the comment is for its own line; alone on its line, for the next line that is neither empty nor a
+comment; above the first field, for the whole model. A `#` in a string begins no comment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Diagnostic, Span
+from tritonrepo.pbtxt.nodes import Source
+from tritonrepo.repository.model import Model
+
+MARK = b"tritonrepo:"
+LARGEST = 4 << 20
+"""A text of more bytes is not searched for comments, for the memory's sake."""
+
+MOST = 50
+"""Names after which no more are read: nobody means so many, and each unknown one costs a search for the nearest."""
+
+_ADDRESSED = re.compile(r"#+\s*tritonrepo:")
+_IGNORE = re.compile(r"#+\s*tritonrepo:\s*ignore\s*\[([^\]]*)\]\s*(.*)")
+_NAME = re.compile(r"[^,\s][^,]*")
+_BLANK = re.compile(rb"(?:\s++|#[^\n\0]*+)*+")
+
+
+class Name(NamedTuple):
+    """A rule's name in a comment."""
+
+    text: str
+    at: Span
+
+
+class Ignore(NamedTuple):
+    """An ignore comment; without names it is addressed to tritonrepo, but cannot be read.
+
+    `line` is the line that it is for, 0: the whole model.
+    """
+
+    model: str
+    at: Span
+    names: tuple[Name, ...]
+    reason: str
+    line: int
+
+    def covers(self, found: Diagnostic) -> bool:
+        """Tell whether a finding on the same model is where this comment is for."""
+        return not self.line or (found.at.path == self.at.path and found.at.line == self.line)
+
+
+def ignores(model: Model) -> Iterator[Ignore]:
+    """Give the ignore comments of a model's config, in order."""
+    source = model.config.source
+    if MARK not in source.text or len(source.text) > LARGEST:
+        return
+    head = _end_of_gap(source.text, 0)
+    names = 0
+    for start, end in source.comments:
+        text = source.text[start:end].decode("utf-8", "replace")
+        if names < MOST and _ADDRESSED.match(text):
+            found = _ignore(model, text, start, 0 if start < head else _line(source, start, end))
+            names += max(1, len(found.names))
+            yield found
+
+
+def _ignore(model: Model, text: str, start: int, line: int) -> Ignore:
+    at = Span(model.at().path, *model.config.source.place(start))
+    found = _IGNORE.match(text)
+    if found is None:
+        return Ignore(model.name, at, (), "", line)
+    names = [
+        Name(name[0].rstrip(), at._replace(column=at.column + name.start()))
+        for name in _NAME.finditer(text, found.start(1), found.end(1))
+    ]
+    return Ignore(model.name, at, tuple(names[:MOST]), found[2].strip(), line)
+
+
+def _line(source: Source, start: int, end: int) -> int:
+    """Give the line that a comment below the first field is for: its own, or, where it stands alone, the next one."""
+    text = source.text
+    alone = not text[text.rfind(b"\n", 0, start) + 1 : start].strip()
+    return source.place(_end_of_gap(text, end) if alone else start)[0]
+
+
+def _end_of_gap(text: bytes, at: int) -> int:
+    found = _BLANK.match(text, at)
+    return found.end() if found else at

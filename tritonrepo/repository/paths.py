@@ -1,0 +1,54 @@
+"""What a server finds at a path that a config names: as the file system goes, through directories that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tritonrepo.repository.model import Model
+from tritonrepo.tree import Directory, Entry, File, Link, Unreadable, in_bytes
+
+MISSING = "No such file or directory"
+NOT_A_DIRECTORY = "Not a directory"
+TOO_LONG = "File name too long"
+LONGEST = 255
+"""Bytes of a name, on the file systems of servers."""
+
+OUT_OF_SIGHT = Link("..")
+"""What stands for all that does not lie in the repository."""
+
+
+def follow(model: Model, path: str) -> Entry | str:
+    """Give what is at a path from the model's directory on, or the system's words for what is not there.
+
+    A `Link` is what cannot be looked into from here, or leads out of the repository: it may be anything.
+    """
+    here = [model.name]
+    for part in path.split("/"):
+        if part in {"", "."}:
+            continue
+        found = _entry(model, here)
+        if not isinstance(found, Directory):
+            return NOT_A_DIRECTORY if isinstance(found, File | Unreadable) else found
+        if len(in_bytes(part)) > LONGEST:
+            return TOO_LONG
+        if part != "..":
+            here.append(part)
+        elif not here:
+            return OUT_OF_SIGHT
+        else:
+            here.pop()
+    return _entry(model, here)
+
+
+def _entry(model: Model, parts: Sequence[str]) -> Entry | str:
+    """Give what is at a path of the repository, `..` being gone from it."""
+    if list(parts) in ([], [model.name]):
+        return Directory()
+    entries, path = (model.entries, parts[1:]) if parts[0] == model.name else (model.beside, parts)
+    name = "/".join(path)
+    found = entries.get(name)
+    if found is None:
+        return Directory() if any(other.startswith(f"{name}/") for other in entries) else MISSING
+    if found is Unreadable.DANGLING:
+        return MISSING
+    return OUT_OF_SIGHT if found is Unreadable.LOCKED else found

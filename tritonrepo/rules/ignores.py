@@ -1,0 +1,201 @@
+"""Comments that hide findings: what is said of those that cannot do what they are meant for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.repository.ignores import Ignore
+from tritonrepo.rules.registry import RULES, Finding, Scope, comment_rule
+
+Heard = Mapping[str, Sequence[Diagnostic]]
+"""All findings on the comment's model, by rule."""
+
+
+class Sifted(NamedTuple):
+    """What is left to be said, with what is said of the comments, and what they hide."""
+
+    left: list[Diagnostic]
+    hidden: list[Diagnostic]
+
+
+def sift(found: Sequence[Diagnostic], comments: Sequence[Ignore]) -> Sifted:
+    """Take away what the comments hide, and add what is wrong with them; comments cannot hide that."""
+    by_model: dict[str, dict[str, list[Diagnostic]]] = {comment.model: {} for comment in comments}
+    for each in found:
+        if each.model in by_model:
+            by_model[each.model].setdefault(each.rule, []).append(each)
+    hidden = {id(each) for comment in comments for each in _covered(comment, by_model[comment.model])}
+    said = (each for comment in comments for each in _said(comment, by_model[comment.model]))
+    left = [each for each in found if id(each) not in hidden]
+    return Sifted([*left, *said], [each for each in found if id(each) in hidden])
+
+
+def _said(comment: Ignore, heard: Heard) -> Iterator[Diagnostic]:
+    for rule in RULES.values():
+        for finding in rule.check(comment, heard) if rule.scope is Scope.COMMENT else ():
+            assert isinstance(finding.at, Span)  # noqa: S101  a comment's rules give a Span
+            yield Diagnostic(rule.name, rule.severity, finding.at, finding.message, finding.hint, comment.model)
+
+
+def _covered(comment: Ignore, heard: Heard) -> Iterator[Diagnostic]:
+    for name in comment.names:
+        yield from (each for each in heard.get(name.text, ()) if comment.covers(each))
+
+
+@comment_rule("ignore-not-readable", Severity.WARNING)
+def not_readable(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
+    """A comment that begins with "tritonrepo:" says which rules it ignores.
+
+    Why:
+        A comment of another form hides nothing, and the author would not know why.
+    Source:
+        tritonrepo's own: the form is # tritonrepo: ignore[rule, rule] reason
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 0
+        dynamic_batching { }  # tritonrepo: ignore batching is switched on by the deployment
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    Says:
+        ranker/config.pbtxt:3:23: warning: this comment is addressed to tritonrepo, but names no rule [ignore-not-readable]
+          Write: # tritonrepo: ignore[rule-name] reason
+    Also:
+        dynamic-without-batching
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 0
+        dynamic_batching { }  # tritonrepo: ignore[dynamic-without-batching] the deployment switches batching on
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    if not comment.names:
+        message = "this comment is addressed to tritonrepo, but names no rule"
+        yield Finding(comment.at, message, "Write: # tritonrepo: ignore[rule-name] reason")
+
+
+@comment_rule("ignore-without-reason", Severity.WARNING)
+def without_reason(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
+    """A comment that ignores a rule says why.
+
+    Why:
+        Whoever reads the config next cannot know whether the finding was understood or only silenced. The comment
+        hides it all the same.
+    Source:
+        tritonrepo's own: the form is # tritonrepo: ignore[rule, rule] reason
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 0
+        dynamic_batching { }  # tritonrepo: ignore[dynamic-without-batching]
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    Says:
+        ranker/config.pbtxt:3:23: warning: this comment gives no reason [ignore-without-reason]
+          Write it behind the bracket: why is the finding right to leave?
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 0
+        dynamic_batching { }  # tritonrepo: ignore[dynamic-without-batching] the deployment switches batching on
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    if comment.names and not comment.reason:
+        hint = "Write it behind the bracket: why is the finding right to leave?"
+        yield Finding(comment.at, "this comment gives no reason", hint)
+
+
+@comment_rule("ignore-unknown-rule", Severity.WARNING)
+def unknown_rule(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
+    """A comment ignores rules that there are.
+
+    Why:
+        A name that is misspelt hides nothing.
+    Source:
+        tritonrepo's own: tritonrepo explain --all lists the rules
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 0
+        # tritonrepo: ignore[dynamic-no-batching] the deployment switches batching on
+        dynamic_batching { }
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    Says:
+        ranker/config.pbtxt:3:22: warning: there is no rule "dynamic-no-batching" [ignore-unknown-rule]
+          Did you mean "dynamic-without-batching"?
+    Also:
+        dynamic-without-batching
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 0
+        # tritonrepo: ignore[dynamic-without-batching] the deployment switches batching on
+        dynamic_batching { }
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    for name in comment.names:
+        if name.text not in RULES:
+            near = difflib.get_close_matches(name.text[:99], RULES, n=1)
+            hint = f'Did you mean "{near[0]}"?' if near else "tritonrepo explain --all lists the rules."
+            yield Finding(name.at, f'there is no rule "{name.text}"', hint)
+
+
+@comment_rule("ignore-unused", Severity.WARNING)
+def unused(comment: Ignore, heard: Heard) -> Iterator[Finding]:
+    """A comment that ignores a rule hides a finding of it.
+
+    Why:
+        What it was for has been mended, or the comment is not where the finding is. Behind something it is for its own
+        line; alone on its line, for the next line that is neither empty nor a comment; above the first field, for the
+        whole model. Where a finding depends on the release or the GPUs that are judged for, --ignore ignore-unused.
+    Source:
+        tritonrepo's own
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        # tritonrepo: ignore[dynamic-without-batching] the deployment switches batching on
+        max_batch_size: 8
+        dynamic_batching { }
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    Says:
+        ranker/config.pbtxt:2:22: warning: line 3 has no finding of "dynamic-without-batching" to hide [ignore-unused]
+          Drop the name.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        dynamic_batching { }
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/weights --
+    """
+    where = f"line {comment.line}" if comment.line else f'model "{comment.model}"'
+    for name in comment.names:
+        found = heard.get(name.text, ())
+        if name.text in RULES and not any(comment.covers(each) for each in found):
+            yield Finding(name.at, f'{where} has no finding of "{name.text}" to hide', _where(comment, found))
+
+
+def _where(comment: Ignore, found: Sequence[Diagnostic]) -> str:
+    """Say where the comment would hide something."""
+    if not found:
+        return "Drop the name."
+    at = found[0].at
+    if at.line and at.path == comment.at.path:
+        return f"Line {at.line} has one: write the comment there."
+    return f"{at} has one: write the comment above the first field, where it is for the whole model."
