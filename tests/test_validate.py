@@ -76,6 +76,7 @@ def test_json_says_findings_and_verdicts(models: Path, capsys: pytest.CaptureFix
         "error": 1,
         "warning": 0,
         "info": 0,
+        "ignored": 0,
         "verdicts": {"ready": 1, "refused": 1},
     }
 

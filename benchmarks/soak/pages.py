@@ -38,11 +38,12 @@ JOBS = 2
 DEADLINE_S = 90
 ALONE_S = 25
 ENDS = {State.CRASH, State.HANG}
-LATE = "initial-state-"
-"""What is refused once its instances run: 24.10 ends then with signal 11 now and then, the more the more there are."""
+LATE = ("initial-state-", "warmup-run-fails")
+"""What is refused once its instances run: 24.10 ends then now and then, the more the more there are."""
 
 TRIES = 3
 STAND_IN = {
+    "execution-env-elsewhere": "the path is not on this machine",
     "config-not-provided": "the stand-in completes all",
     "vllm-unknown-engine-arg": "the stand-in's words differ",
     "vllm-model-json-not-object": "the stand-in's words differ",

@@ -55,11 +55,20 @@ FILES = {
     "a directory called model.py": Case(PY, {"1/model.py/x": ""}),
     "a link that leads out": Case(PY, {"1/model.py": Link("/elsewhere/model.py")}),
     "another name": Case(PY + 'default_model_filename: "main.py"\n', {"1/main.py": PYTHON}),
-    "another name in a directory": Case(PY + 'default_model_filename: "a/../main.py"\n', {"1/main.py": PYTHON}),
+    "another name in a directory": Case(PY + 'default_model_filename: "a/main.py"\n', {"1/a/main.py": PYTHON}),
     "an absolute name is below the version": Case(
-        PY + 'default_model_filename: "/etc/hostname"\n', {"1/model.py": PYTHON}, HANG, "Python model file not found in"
+        PY + 'default_model_filename: "/etc/hostname"\n',
+        {"1/model.py": PYTHON},
+        HANG,
+        "Python model file not found in",
+        frozenset({HANG, "python-filename-extension"}),
     ),
-    "a name that leads out is not judged": Case(PY + 'default_model_filename: "../../x.py"\n', {"1/model.py": PYTHON}),
+    "a name that leads out is not looked for": Case(
+        PY + 'default_model_filename: "../../x.py"\n',
+        {"1/model.py": PYTHON},
+        "python-filename-import",
+        "ModuleNotFoundError: No module named '.'",
+    ),
     "model.py beside the config": Case(
         PY, {"1": Directory(), "model.py": PYTHON}, HANG, "Python model file not found in"
     ),
@@ -188,6 +197,28 @@ def test_model_json(text: str | bytes, rule: str, reason: str, options: str) -> 
 def test_a_missing_model_py_hangs_the_server() -> None:
     (verdict,) = judged(tree(FILES["an empty version directory"])).verdicts
     assert verdict.verdict is State.HANG
+
+
+GOOD: dict[str, Entry] = {"good/config.pbtxt": of_text(PY), "good/1/model.py": of_text(PYTHON)}
+HANGS: dict[str, Entry] = {"hang/config.pbtxt": of_text(PY), "hang/1": Directory()}
+REFUSED: dict[str, Entry] = {
+    "bad/config.pbtxt": of_text(PY + "max_batch_size: -1\n"),
+    "bad/1/model.py": of_text(PYTHON),
+}
+ENDS: dict[str, Entry] = {"end/config.pbtxt": Directory(), "end/1/model.py": of_text(PYTHON)}
+OTHERS: dict[str, tuple[Mapping[str, Entry], dict[str, State]]] = {
+    "one that loads": (GOOD | HANGS, {"good": State.HANG, "hang": State.HANG}),
+    "one that is refused": (GOOD | HANGS | REFUSED, {"bad": State.REFUSED, "good": State.HANG, "hang": State.HANG}),
+    "one that ends the server": (GOOD | HANGS | ENDS, {"end": State.CRASH, "good": State.CRASH, "hang": State.HANG}),
+    "none that does harm": (GOOD | REFUSED, {"bad": State.REFUSED, "good": State.READY}),
+}
+
+
+@pytest.mark.parametrize(("files", "states"), OTHERS.values(), ids=OTHERS)
+def test_nothing_is_served_beside_a_model_that_hangs(files: Mapping[str, Entry], states: Mapping[str, State]) -> None:
+    verdicts = judged(files).verdicts
+    assert {each.model: each.verdict for each in verdicts} == states
+    assert all(each.rule and each.server_reason for each in verdicts if each.verdict is not State.READY)
 
 
 def test_two_gpus_of_an_instance_that_has_one() -> None:

@@ -138,6 +138,23 @@ MEMBERS = {
         "step-version-not-loaded",
         "ensemble 'e' depends on 'a' whose required version 0 is not loaded.",
     ),
+    "the last of two models that fail is named": Case(
+        {"e": ensemble(*CHAIN), "a": member(backend="nosuch"), "b": member(backend="nosuch")},
+        "step-model-failed",
+        "ensemble 'e' depends on 'b' which has no loaded version.",
+        ["backend-library-not-found"],
+    ),
+    "of several versions that are not there the highest": Case(
+        {
+            "e": ensemble(
+                step("a", {"IN": "IN"}, {"OUT": "mid"}, "model_version: 7"),
+                step("a", {"IN": "mid"}, {"OUT": "OUT"}, "model_version: 2"),
+            ),
+            **A,
+        },
+        "step-version-not-loaded",
+        "ensemble 'e' depends on 'a' whose required version 7 is not loaded.",
+    ),
     "the first of two missing models is named": Case(
         {"e": ensemble(*CHAIN)},
         "step-model-missing",
@@ -312,6 +329,26 @@ DECOUPLING = {
         {"e": ensemble(*CHAIN, io=BOTH), "a": member(), "b": member(**DECOUPLED)},
         "mixed-decoupled-sources",
         "in ensemble e, step of model 'e' receives inputs originated from different decoupled models",
+    ),
+    "a cache over a decoupled model": Case(
+        {"e": ensemble(ONE, more="response_cache { enable: true }\n"), "a": member(**DECOUPLED)},
+        "ensemble-response-cache-with-decoupled",
+        "Response Cache does not currently support model e with 'decoupled' transaction policy. Please disable the "
+        "response cache.",
+    ),
+    "a cache that is off over a decoupled model": Case(
+        {"e": ensemble(ONE, more="response_cache { }\n"), "a": member(**DECOUPLED)}
+    ),
+    "an input and an output that nobody knows, of one name": Case(
+        {
+            "e": ensemble(
+                step("a", {"IN": "read"}, {"OUT": "written"}), io=port("input", "both") + port("output", "both")
+            ),
+            **A,
+        },
+        "ensemble-input-unused",
+        "ensemble input 'both' for ensemble e' is not used",
+        ["ensemble-output-unused", "tensor-never-read"],
     ),
     "an ensemble around a decoupled one": Case(
         {

@@ -185,7 +185,12 @@ LIBRARIES = {
     "a runtime behind a link cannot be known": Case(
         f'{IDENTITY}runtime: "lib/libtriton_x.so"\n{IO}', files={"1/weights": "", "1/lib": Link("/opt/lib")}
     ),
-    "a runtime of a sibling model cannot be known": Case(f'{IDENTITY}runtime: "../../n/libtriton_x.so"\n{IO}'),
+    "a runtime beside the models, where there is none": Case(
+        f'{IDENTITY}runtime: "../x"\n{IO}',
+        "runtime-library-not-found",
+        "unable to find backend library '../x' for model 'm', searched:",
+    ),
+    "a runtime beyond the repository cannot be known": Case(f'{IDENTITY}runtime: "../../n/libtriton_x.so"\n{IO}'),
     "pytorch has a model.py": Case(f'backend: "pytorch" runtime: "model.py"\n{IO}', files={"1/model.py": PYTHON}),
     "an unknown backend with a model.py": Case(
         f'backend: "mine" runtime: "model.py"\n{IO}',
@@ -224,6 +229,12 @@ TENSORS = {
         "dims-overflow",
         "element count for tensor 'IN dims' exceeds maximum size of 9223372036854775807 for m",
         options="--release 26.03",
+    ),
+    "a count that wraps to nothing fits no dims": Case(reshaped("4611686018427387904, 4", "", 1)),
+    "a count that wraps to none is not one": Case(
+        reshaped("4611686018427387904, 4", "1"),
+        "reshape-size-differs",
+        "model input 'IN' has different size for dims and reshape for m",
     ),
     "counts that are equal once they wrapped": Case(reshaped("4294967296, 4294967296", "8589934592, 2147483648")),
     "one element may become none where batches are": Case(reshaped("1, 1", "", 4)),

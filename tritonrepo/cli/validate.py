@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -52,6 +54,9 @@ def command(
 
     PATH is the directory of a repository, or a stack file or its directory: then what build would write is judged, for
     the stack's own target unless an option names another. Without PATH it is model_repository. Nothing is executed.
+
+    A comment in a config.pbtxt hides findings: # tritonrepo: ignore[RULE, RULE] reason. Behind something it is for that
+    line, alone on its line for the next one, above the first field for the whole model. The verdict stays.
     """
     _known([*select, *ignore])
     given = Chosen(release, image, gpus, no_auto_complete)
@@ -62,20 +67,35 @@ def command(
 
     diagnostics: list[Diagnostic] = []
     verdicts: list[Verdict] = []
+    ignored = 0
     colours = colour(sys.stdout)
     for path in paths or ("model_repository",):
-        judgement = _judge(path, given, shown)
+        with _uncollected():
+            judgement = _judge(path, given, shown)
         diagnostics += judgement.diagnostics
         verdicts += judgement.verdicts
+        ignored += judgement.ignored
         if form == "text":
             for text in report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours):
                 click.echo(text, color=colours)
     if form == "json":
-        click.echo(report_json.document(diagnostics, verdicts))
+        click.echo(report_json.document(diagnostics, verdicts, ignored))
     else:
-        click.echo(report_text.summary(diagnostics, len(verdicts)))
+        click.echo(report_text.summary(diagnostics, len(verdicts), ignored))
     bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     return 1 if any(diagnostic.severity in bad for diagnostic in diagnostics) else 0
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Do without the search for reference cycles: trees of configs have none, and ten thousand cost it a second."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _judge(path: str, given: Chosen, shown: Shown) -> Judgement:

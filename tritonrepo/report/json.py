@@ -13,8 +13,8 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Verdict
 SCHEMA = 1
 
 
-def document(found: Sequence[Diagnostic], verdicts: Iterable[Verdict]) -> str:
-    """Give the document that `schemas/validate.schema.json` describes."""
+def document(found: Sequence[Diagnostic], verdicts: Iterable[Verdict], ignored: int) -> str:
+    """Give the document that `schemas/validate.schema.json` describes; `ignored` findings are hidden by comments."""
     verdicts = list(verdicts)
     severities = Counter(diagnostic.severity for diagnostic in found)
     states = Counter(verdict.verdict for verdict in verdicts)
@@ -25,6 +25,7 @@ def document(found: Sequence[Diagnostic], verdicts: Iterable[Verdict]) -> str:
         "summary": {
             "models": len(verdicts),
             **{str(severity): severities[severity] for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)},
+            "ignored": ignored,
             "verdicts": {str(state): count for state, count in sorted(states.items())},
         },
     }

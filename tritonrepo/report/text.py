@@ -66,9 +66,10 @@ def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
         yield f"  {' ' * len(number)} | {' ' * (column - 1 - start)}^"
 
 
-def summary(found: Iterable[Diagnostic], models: int) -> str:
-    """Give the closing line: how many models, errors and warnings."""
+def summary(found: Iterable[Diagnostic], models: int, ignored: int) -> str:
+    """Give the closing line: how many models, errors, warnings, and findings that comments hide."""
     severities = [diagnostic.severity for diagnostic in found]
     counts = [(severities.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
     told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
-    return f"{models} model{'' if models == 1 else 's'}: {told or 'no problem found'}"
+    hidden = f", {ignored} ignored" if ignored else ""
+    return f"{models} model{'' if models == 1 else 's'}: {told or 'no problem found'}{hidden}"

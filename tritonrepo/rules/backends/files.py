@@ -13,7 +13,7 @@ NOTICES_DEAD_STUB = "25.09"
 """Since when the Python backend gives up on a stub that does not answer: python_backend#408."""
 
 
-@rule("python-model-file-missing-hang", Severity.ERROR, state=State.HANG)
+@rule("python-model-file-missing-hang", Severity.ERROR, "backend=python", state=State.HANG)
 def python_file_missing_hang(model: Model) -> Iterator[Finding]:
     """A Python model has its model.py in every version that is served.
 
@@ -46,7 +46,7 @@ def python_file_missing_hang(model: Model) -> Iterator[Finding]:
             def execute(self, requests):
                 return []
     """
-    if model.backend == "python" and model.target.release.name < NOTICES_DEAD_STUB:
+    if model.target.release.name < NOTICES_DEAD_STUB:
         for path in _missing(model, "model.py"):
             yield Finding(
                 path,
@@ -56,7 +56,7 @@ def python_file_missing_hang(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("python-model-file-missing", Severity.ERROR)
+@rule("python-model-file-missing", Severity.ERROR, "backend=python")
 def python_file_missing(model: Model) -> Iterator[Finding]:
     """A Python model has its model.py in every version that is served.
 
@@ -88,14 +88,14 @@ def python_file_missing(model: Model) -> Iterator[Finding]:
             def execute(self, requests):
                 return []
     """
-    if model.backend == "python" and model.target.release.name >= NOTICES_DEAD_STUB:
+    if model.target.release.name >= NOTICES_DEAD_STUB:
         for path in _missing(model, "model.py"):
             yield Finding(
                 path, "the Python model file is not there", _hint(model, path, ".py"), "Python model file not found in"
             )
 
 
-@rule("onnx-model-file-missing", Severity.ERROR)
+@rule("onnx-model-file-missing", Severity.ERROR, "backend=onnxruntime")
 def onnx_file_missing(model: Model) -> Iterator[Finding]:
     """An ONNX model has its model.onnx in every version that is served.
 
@@ -123,14 +123,13 @@ def onnx_file_missing(model: Model) -> Iterator[Finding]:
         default_model_filename: "minilm.onnx"
         -- embedder_model/1/minilm.onnx --
     """
-    if model.backend == "onnxruntime":
-        for path in _missing(model, "model.onnx"):
-            yield Finding(
-                path,
-                "the ONNX model file is not there",
-                _hint(model, path, ".onnx"),
-                f"{model.name}/{path}' for model instance '{model.name}",
-            )
+    for path in _missing(model, "model.onnx"):
+        yield Finding(
+            path,
+            "the ONNX model file is not there",
+            _hint(model, path, ".onnx"),
+            f"{model.name}/{path}' for model instance '{model.name}",
+        )
 
 
 def _missing(model: Model, default: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
 
 
-@rule("vllm-decoupled-false", Severity.ERROR)
+@rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm")
 def decoupled_false(model: Model) -> Iterator[Finding]:
     """A vLLM model does not say decoupled: false.
 
@@ -41,7 +41,7 @@ def decoupled_false(model: Model) -> Iterator[Finding]:
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
     """
     policy = _policy(model)
-    if model.backend == "vllm" and model.target.auto_complete and policy is not None and not policy.flag("decoupled"):
+    if model.target.auto_complete and policy is not None and not policy.flag("decoupled"):
         yield Finding(
             _decoupled(model, policy),
             "a vLLM model is decoupled, and the backend may not change what is written",
@@ -51,7 +51,7 @@ def decoupled_false(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("vllm-not-decoupled", Severity.ERROR)
+@rule("vllm-not-decoupled", Severity.ERROR, "backend=vllm")
 def not_decoupled(model: Model) -> Iterator[Finding]:
     """Without auto-complete a vLLM model says decoupled: true.
 
@@ -84,7 +84,7 @@ def not_decoupled(model: Model) -> Iterator[Finding]:
         -- llm/1/model.json --
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
     """
-    if model.backend == "vllm" and not model.target.auto_complete:
+    if not model.target.auto_complete:
         policy = _policy(model)
         if policy is None or not policy.flag("decoupled"):
             yield Finding(
@@ -95,7 +95,7 @@ def not_decoupled(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-max-batch-size", Severity.ERROR)
+@rule("vllm-max-batch-size", Severity.ERROR, "backend=vllm")
 def max_batch_size(model: Model) -> Iterator[Finding]:
     """A vLLM model has no max_batch_size, or 0.
 
@@ -123,7 +123,7 @@ def max_batch_size(model: Model) -> Iterator[Finding]:
         -- llm/1/model.json --
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
     """
-    if model.backend == "vllm" and model.target.auto_complete and model.max_batch_size > 0:
+    if model.target.auto_complete and model.max_batch_size > 0:
         yield Finding(
             _batch_size(model),
             f"max_batch_size {model.max_batch_size} for vLLM, which makes its own batches",
@@ -133,7 +133,7 @@ def max_batch_size(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("vllm-max-batch-size-unchecked", Severity.WARNING)
+@rule("vllm-max-batch-size-unchecked", Severity.WARNING, "backend=vllm")
 def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
     """Without auto-complete nobody checks the max_batch_size of a vLLM model.
 
@@ -166,7 +166,7 @@ def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
         -- llm/1/model.json --
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
     """
-    if model.backend == "vllm" and not model.target.auto_complete and model.max_batch_size > 0:
+    if not model.target.auto_complete and model.max_batch_size > 0:
         yield Finding(
             _batch_size(model),
             f"max_batch_size {model.max_batch_size} for vLLM, which makes its own batches",
@@ -174,7 +174,7 @@ def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("vllm-text-output-missing", Severity.ERROR)
+@rule("vllm-text-output-missing", Severity.ERROR, "backend=vllm")
 def text_output_missing(model: Model) -> Iterator[Finding]:
     """Without auto-complete a vLLM model lists text_output.
 
@@ -206,7 +206,7 @@ def text_output_missing(model: Model) -> Iterator[Finding]:
         -- llm/1/model.json --
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
     """
-    if model.backend == "vllm" and not model.target.auto_complete and not _lists(model, "output", "text_output"):
+    if not model.target.auto_complete and not _lists(model, "output", "text_output"):
         yield Finding(
             None,
             "no output text_output, which the vLLM backend needs, and nothing completes it without auto-complete",
@@ -215,7 +215,7 @@ def text_output_missing(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("vllm-text-input-missing", Severity.WARNING)
+@rule("vllm-text-input-missing", Severity.WARNING, "backend=vllm")
 def text_input_missing(model: Model) -> Iterator[Finding]:
     """Without auto-complete a vLLM model lists text_input.
 
@@ -246,7 +246,7 @@ def text_input_missing(model: Model) -> Iterator[Finding]:
         -- llm/1/model.json --
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
     """
-    if model.backend != "vllm" or model.target.auto_complete or not _lists(model, "output", "text_output"):
+    if model.target.auto_complete or not _lists(model, "output", "text_output"):
         return
     if not _lists(model, "input", "text_input"):
         hint = 'Write input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }.'

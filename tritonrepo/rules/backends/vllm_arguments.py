@@ -14,7 +14,7 @@ FIRST_DEFAULT = "0.5.5"
 """The first vLLM in an image that loads a model of its own where none is named."""
 
 
-@rule("vllm-unknown-engine-arg", Severity.ERROR)
+@rule("vllm-unknown-engine-arg", Severity.ERROR, "backend=vllm")
 def unknown_argument(model: Model) -> Iterator[Finding]:
     """The keys of model.json are arguments of vLLM's engine.
 
@@ -52,7 +52,7 @@ def unknown_argument(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-removed-engine-arg", Severity.ERROR)
+@rule("vllm-removed-engine-arg", Severity.ERROR, "backend=vllm")
 def removed_argument(model: Model) -> Iterator[Finding]:
     """The keys of model.json are arguments that the release's vLLM still has.
 
@@ -91,7 +91,7 @@ def removed_argument(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-engine-arg-too-new", Severity.ERROR)
+@rule("vllm-engine-arg-too-new", Severity.ERROR, "backend=vllm")
 def argument_too_new(model: Model) -> Iterator[Finding]:
     """The keys of model.json are arguments that the release's vLLM has already.
 
@@ -128,7 +128,7 @@ def argument_too_new(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-model-key-missing", Severity.ERROR)
+@rule("vllm-model-key-missing", Severity.ERROR, "backend=vllm")
 def model_missing(model: Model) -> Iterator[Finding]:
     """model.json names the model to load.
 
@@ -166,7 +166,7 @@ def model_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-model-defaulted", Severity.WARNING)
+@rule("vllm-model-defaulted", Severity.WARNING, "backend=vllm")
 def model_defaulted(model: Model) -> Iterator[Finding]:
     """model.json names the model to load, though vLLM has one of its own.
 

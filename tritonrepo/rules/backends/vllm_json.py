@@ -18,7 +18,7 @@ PARALLEL = {"tensor_parallel_size": CHECKS_DEVICE, "pipeline_parallel_size": "26
 SPOKEN = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "NoneType": "null"}
 
 
-@rule("vllm-model-json-missing", Severity.ERROR)
+@rule("vllm-model-json-missing", Severity.ERROR, "backend=vllm")
 def json_missing(model: Model) -> Iterator[Finding]:
     """A vLLM model has a model.json in every version that is served.
 
@@ -55,7 +55,7 @@ def json_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-model-json-syntax", Severity.ERROR)
+@rule("vllm-model-json-syntax", Severity.ERROR, "backend=vllm")
 def json_syntax(model: Model) -> Iterator[Finding]:
     """model.json is strict JSON.
 
@@ -90,7 +90,7 @@ def json_syntax(model: Model) -> Iterator[Finding]:
             yield Finding(at, f"model.json cannot be read: {said}", hint, each.fault)
 
 
-@rule("vllm-model-json-not-object", Severity.ERROR)
+@rule("vllm-model-json-not-object", Severity.ERROR, "backend=vllm")
 def json_not_object(model: Model) -> Iterator[Finding]:
     """model.json holds one object.
 
@@ -130,7 +130,7 @@ def json_not_object(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-parallel-size-not-int", Severity.ERROR)
+@rule("vllm-parallel-size-not-int", Severity.ERROR, "backend=vllm")
 def parallel_size(model: Model) -> Iterator[Finding]:
     """tensor_parallel_size and pipeline_parallel_size are whole numbers.
 
@@ -163,7 +163,7 @@ def parallel_size(model: Model) -> Iterator[Finding]:
                 yield Finding(each.at(model, key), f"{key} is no whole number", "Write how many GPUs.", fault)
 
 
-@rule("vllm-kind-gpu-multi-gpu", Severity.ERROR)
+@rule("vllm-kind-gpu-multi-gpu", Severity.ERROR, "backend=vllm")
 def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
     """An engine over several GPUs runs as KIND_MODEL.
 
@@ -192,7 +192,7 @@ def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
         -- llm/1/model.json --
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": 2}
     """
-    if model.backend != "vllm" or not model.target.gpus or not _kind_gpu(model):
+    if not model.target.gpus or not _kind_gpu(model):
         return
     for each, value in objects(model):
         release = model.target.release.name

@@ -11,7 +11,7 @@ from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.vllm_contract import BY_NAME, Contract
 
 
-@rule("vllm-contract-too-new", Severity.WARNING, "input", "output")
+@rule("vllm-contract-too-new", Severity.WARNING, "backend=vllm")
 def contract_too_new(model: Model) -> Iterator[Finding]:
     """A vLLM model lists tensors that its release's backend has.
 
@@ -46,7 +46,7 @@ def contract_too_new(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-io-contract", Severity.WARNING, "input", "output")
+@rule("vllm-io-contract", Severity.WARNING, "backend=vllm")
 def io_contract(model: Model) -> Iterator[Finding]:
     """A listed tensor of a vLLM model has the backend's type and dims.
 
@@ -84,7 +84,7 @@ def io_contract(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-optional-flag", Severity.WARNING, "input", "output")
+@rule("vllm-optional-flag", Severity.WARNING, "backend=vllm")
 def optional_flag(model: Model) -> Iterator[Finding]:
     """A listed input that vLLM does not need is optional.
 
@@ -119,7 +119,7 @@ def optional_flag(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-io-extra", Severity.WARNING, "input", "output")
+@rule("vllm-io-extra", Severity.WARNING, "backend=vllm")
 def io_extra(model: Model) -> Iterator[Finding]:
     """A vLLM model lists no tensors but those of the backend.
 
@@ -144,7 +144,7 @@ def io_extra(model: Model) -> Iterator[Finding]:
         -- llm/1/model.json --
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
     """
-    for tensor in model.tensors if model.backend == "vllm" else ():
+    for tensor in model.tensors:
         if tensor.name and (tensor.kind, tensor.name) not in BY_NAME:
             yield Finding(
                 tensor.fields["name"].value,
@@ -154,7 +154,7 @@ def io_extra(model: Model) -> Iterator[Finding]:
 
 
 def _listed(model: Model) -> Iterator[tuple[Tensor, Contract]]:
-    for tensor in model.tensors if model.backend == "vllm" else ():
+    for tensor in model.tensors:
         known = BY_NAME.get((tensor.kind, tensor.name))
         if known is not None:
             yield tensor, known

@@ -30,6 +30,11 @@ class Definition(NamedTuple):
         """The full shape in the server's form: [-1,4]."""
         return shown(full(self.port.dims, batching=self.batching[0]))
 
+    @property
+    def type_name(self) -> str:
+        """The data type as the server calls it: nothing for a number that the enum lacks."""
+        return self.port.data_type if self.port.data_type.startswith("TYPE_") else ""
+
 
 UNKNOWN = Definition("", Port("", "", (), optional=False), EVERY, known=False)
 

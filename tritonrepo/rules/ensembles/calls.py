@@ -11,7 +11,7 @@ from tritonrepo.rules.ensembles.steps import nearest, steps
 from tritonrepo.rules.registry import Finding, graph_rule
 
 
-@graph_rule("calls-model-missing", Severity.WARNING)
+@graph_rule("calls-model-missing", Severity.WARNING, "backend=python")
 def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
     """A Python step calls models of its repository.
 
@@ -65,7 +65,7 @@ def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
             )
 
 
-@graph_rule("calls-version-missing", Severity.WARNING)
+@graph_rule("calls-version-missing", Severity.WARNING, "backend=python")
 def version_missing(model: Model, repository: Repository) -> Iterator[Finding]:
     """A Python step calls versions that are loaded.
 
@@ -125,7 +125,7 @@ def version_missing(model: Model, repository: Repository) -> Iterator[Finding]:
         )
 
 
-@graph_rule("calls-cycle", Severity.WARNING)
+@graph_rule("calls-cycle", Severity.WARNING, "backend=python")
 def cycle(model: Model, repository: Repository) -> Iterator[Finding]:
     """No Python step calls, directly or through others, itself.
 

@@ -102,7 +102,7 @@ def _type_differs(walk: Walk, mapped: Mapped, first: Definition, new: Definition
             if here == "here"
             else "Put a step between them that converts it, or change one of the models.",
             f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent data type: "
-            f"{first.port.data_type} is inferred from model {first.model} while {new.port.data_type} is inferred from model "
+            f"{first.type_name} is inferred from model {first.model} while {new.type_name} is inferred from model "
             f"{new.model}",
             quiet=here == "here" and first.port.data_type == INVALID,
         ),

@@ -87,6 +87,66 @@ def mixed_sources(model: Model, repository: Repository) -> Iterator[Finding]:
         )
 
 
+@graph_rule("ensemble-response-cache-with-decoupled", Severity.ERROR, "response_cache")
+def cache_over_decoupled(model: Model, repository: Repository) -> Iterator[Finding]:
+    """An ensemble over a decoupled model has no response cache.
+
+    Why:
+        The server makes the ensemble decoupled itself once it has joined its steps, and then refuses the cache, which
+        keeps one response a request.
+    Source:
+        core, src/ensemble_scheduler/ensemble_utils.cc, ValidateEnsembleConfig; src/model_config_utils.cc,
+        ValidateModelConfig
+    Bad:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        response_cache { enable: true }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        model_transaction_policy { decoupled: true }
+        -- llm/1/ --
+    Says:
+        rag/config.pbtxt:7:26: error: an ensemble over a decoupled model has no response cache [ensemble-response-cache-with-decoupled]
+          Drop response_cache; the models before the decoupled one may have one.
+    Server says:
+        Response Cache does not currently support model rag with 'decoupled' transaction policy. Please disable the response cache.
+    Good:
+        -- rag/config.pbtxt --
+        platform: "ensemble"
+        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
+        ensemble_scheduling {
+          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
+        }
+        -- rag/1/ --
+        -- llm/config.pbtxt --
+        backend: "identity"
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
+        model_transaction_policy { decoupled: true }
+        -- llm/1/ --
+    """
+    cache, policy = model.config.message("response_cache"), model.config.message("model_transaction_policy")
+    if cache is None or not cache.flag("enable") or (policy is not None and policy.flag("decoupled")):
+        return
+    if model.is_ensemble and repository.decoupled.get(model.name):
+        yield Finding(
+            cache.scalars("enable")[-1],
+            "an ensemble over a decoupled model has no response cache",
+            "Drop response_cache; the models before the decoupled one may have one.",
+            f"Response Cache does not currently support model {model.config_name} with 'decoupled' transaction policy."
+            " Please disable the response cache.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Mixed:
     """Where tensors that can not be joined meet; `definer` is the model that the server names."""

@@ -60,7 +60,7 @@ def input_unused(model: Model) -> Iterator[Finding]:
         meant = flow.partners.get(name)
         reason = f"ensemble input '{name}' for ensemble {model.config_name}' is not used"
         item = flow.inputs[name].item
-        if meant is None:
+        if meant is None or meant not in flow.readers:  # an output of the same name stands for another
             message, hint = (
                 f'no step reads ensemble input "{name}"',
                 "Map it to an input of a step's model, or drop it.",
@@ -120,7 +120,7 @@ def output_unused(model: Model) -> Iterator[Finding]:
         meant = flow.partners.get(name)
         reason = f"ensemble output '{name}' for ensemble {model.config_name}' is not used"
         item = flow.outputs[name].item
-        if meant is None:
+        if meant is None or meant not in flow.writers:
             message, hint = f'no step writes ensemble output "{name}"', "Map a step's output to it, or drop it."
             yield Finding(name_of(flow.outputs[name]), message, hint, reason, item, quiet=not name)
         else:

@@ -121,6 +121,7 @@ def model_failed(model: Model, repository: Repository) -> Iterator[Finding]:
                 f'model "{step.model}" does not load, and so this ensemble does not',
                 f'Mend model "{step.model}" first.',
                 f"ensemble '{model.name}' depends on '{step.model}' which has no loaded version.",
+                item=_place(model, step.model),
             )
 
 
@@ -192,6 +193,7 @@ def ensemble_invalid(model: Model, repository: Repository) -> Iterator[Finding]:
                 f'Mend ensemble "{step.model}" first.',
                 f"ensemble '{model.name}' depends on '{step.model}' which is not valid. Model '{step.model}' failed "
                 f"with error: {verdict.server_reason}",
+                item=_place(model, step.model),
             )
 
 
@@ -245,12 +247,13 @@ def version_not_loaded(model: Model, repository: Repository) -> Iterator[Finding
             written = step.node.has("model_version")
             asked = f"asks for version {step.version}" if written else "has no model_version, which means version 0"
             loaded = ", ".join(map(str, callee.served))
+            named = max(s.version for s in steps(model) if s.model == step.model and s.version not in callee.served)
             yield Finding(
                 step.at("model_version") if written else step.at("model_name"),
                 f'step {step.number} {asked} of model "{step.model}"; loaded is {loaded}',
                 "Write model_version: -1 for the newest.",
-                f"ensemble '{model.name}' depends on '{step.model}' whose required version {step.version} is not "
-                "loaded.",
+                f"ensemble '{model.name}' depends on '{step.model}' whose required version {named} is not loaded.",
+                item=_place(model, step.model),
             )
 
 
@@ -261,6 +264,15 @@ def _distinct(model: Model) -> list[Step]:
         if step.model:
             found.setdefault(step.model, step)
     return list(found.values())
+
+
+def _place(model: Model, name: str) -> int:
+    """Give where a model stands in the server's walk: the last new name first, then back.
+
+    The walk is over a std::unordered_map, which gives few pointers in the reverse order of their insertion; for one
+    model the versions that the steps ask for are compared in ascending order, and the last that lacks is named.
+    """
+    return -[step.model for step in _distinct(model)].index(name)
 
 
 def _refused(model: Model, repository: Repository) -> Iterator[tuple[Step, Verdict]]:

@@ -27,13 +27,20 @@ class Differs(StrEnum):
 
 def differs(dims: Sequence[int], shape: Sequence[int]) -> Differs:
     """Compare valid dims with a valid reshape as the server does, in int64 that wraps around."""
-    if -1 not in dims or -1 not in shape:
-        same = -1 not in dims and -1 not in shape and _count(dims) == (_count(shape) if shape else 1)
-        return Differs.NOTHING if same else Differs.SIZE
+    ours, theirs = _elements(dims), _elements(shape)
+    if ours != theirs and (ours, theirs) != (1, 0):
+        return Differs.SIZE
+    if ours != -1:
+        return Differs.NOTHING
     segments, others = _segments(dims), _segments(shape)
     if len(segments) != len(others):
         return Differs.VARIABLE_COUNT
     return Differs.NOTHING if segments == others else Differs.SEGMENT
+
+
+def _elements(dims: Sequence[int]) -> int:
+    """Give how many elements the server counts: 0 for no dims, -1 for any number."""
+    return -1 if -1 in dims else _count(dims) if dims else 0
 
 
 def _count(dims: Sequence[int]) -> int:
@@ -75,7 +82,7 @@ def _at(tensor: Tensor) -> Finding:
     return Finding(reshape.get("shape") or reshape, "")
 
 
-@rule("reshape-empty-nonbatching", Severity.ERROR, "input", "output")
+@rule("reshape-empty-nonbatching", Severity.ERROR, "*.reshape")
 def empty_nonbatching(model: Model) -> Iterator[Finding]:
     """A reshape to no dimensions needs a model that batches.
 
@@ -119,7 +126,7 @@ def empty_nonbatching(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("reshape-dim-invalid", Severity.ERROR, "input", "output")
+@rule("reshape-dim-invalid", Severity.ERROR, "*.reshape")
 def dim_invalid(model: Model) -> Iterator[Finding]:
     """A dimension of a reshape is at least 1, or -1 for any size.
 
@@ -159,7 +166,7 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
                 )
 
 
-@rule("reshape-size-differs", Severity.ERROR, "input", "output")
+@rule("reshape-size-differs", Severity.ERROR, "*.reshape")
 def size_differs(model: Model) -> Iterator[Finding]:
     """A reshape holds as many elements as dims.
 
@@ -197,7 +204,7 @@ def size_differs(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("reshape-variable-count-differs", Severity.ERROR, "input", "output")
+@rule("reshape-variable-count-differs", Severity.ERROR, "*.reshape")
 def variable_count_differs(model: Model) -> Iterator[Finding]:
     """A reshape has as many variable dimensions as dims.
 
@@ -232,7 +239,7 @@ def variable_count_differs(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("reshape-segment-differs", Severity.ERROR, "input", "output")
+@rule("reshape-segment-differs", Severity.ERROR, "*.reshape")
 def segment_differs(model: Model) -> Iterator[Finding]:
     """Between its variable dimensions a reshape holds as many elements as dims.
 

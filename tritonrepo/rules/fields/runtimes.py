@@ -11,12 +11,16 @@ from enum import StrEnum
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
+from tritonrepo.repository.paths import OUT_OF_SIGHT, follow
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.tree import File, Link
 
 PYTHON = "model.py"
 COMPILED = frozenset({"python", "onnxruntime", "tensorrt", "tensorflow", "openvino", "identity", "square", "repeat"})
 """Backends that are known to be libtriton_NAME.so, and to have no model.py."""
+
+LONE = COMPILED | {"pytorch", "dali", "fil"}
+"""Backends in whose directory no other file is called libtriton_…."""
 
 DIRECTORIES = {
     "python": frozenset({"triton_python_backend_stub", "triton_python_backend_utils.py"}),
@@ -49,23 +53,28 @@ class Search(StrEnum):
 def _search(model: Model, version: int) -> Search:
     """Look for the config's runtime as the server does: version directory, model's directory, backend's."""
     runtime = model.config.text("runtime").lstrip("/")
+    short = posixpath.normpath(runtime)
     for below in (model.directory_of(version), ""):
-        path = posixpath.normpath(posixpath.join(below, runtime))
-        if path.startswith("..") or path == ".":
+        parent = posixpath.normpath(f"{model.name}/{below}")
+        found = follow(model, f"{below}/{runtime}")
+        if found == OUT_OF_SIGHT or (short == "." and not isinstance(found, str)):
             return Search.UNKNOWN
-        if exists(model, path):
-            escapes = below and not path.startswith(f"{below}/") and isinstance(model.entries.get(path), File)
+        if not isinstance(found, str):
+            escapes = not posixpath.normpath(f"{parent}/{runtime}").startswith(parent) and isinstance(found, File)
             return Search.ESCAPES if escapes else Search.FOUND
-    return _search_backend(model, posixpath.normpath(runtime))
+    return _search_backend(model, short)
 
 
 def _search_backend(model: Model, path: str) -> Search:
     """Look into the backend's own directory, of which the name of the library is known."""
-    if model.backend not in model.target.backends:
+    if model.backend not in model.target.backends or model.backend == "ensemble":
         return Search.MISSING
     if path == f"libtriton_{model.backend}.so":
         return Search.FOUND
-    certain = model.backend in COMPILED and path.startswith("libtriton_")
+    if path.startswith(".."):
+        other = path.split("/")[1:2]
+        return Search.UNKNOWN if not other or other[0] in {"..", *model.target.backends} else Search.MISSING
+    certain = model.backend in LONE and path.startswith("libtriton_")
     certain |= path not in DIRECTORIES.get(model.backend, {path})
     return Search.MISSING if certain else Search.UNKNOWN
 

@@ -16,6 +16,8 @@ from tritonrepo.tree import File
 STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
 CONFINED = (2, 70)
 ELF = b"\x7fELF"
+NOWHERE = ("/nonexistent/", "$$TRITON_MODEL_DIRECTORY")
+"""Beginnings of paths at which no server finds anything."""
 
 
 def _strategy(model: Model) -> Message | None:
@@ -73,7 +75,8 @@ def library_missing(model: Model) -> Iterator[Finding]:
         Triton refuses the model if it is not, and from 26.06 on if it lies outside the model's directory. The path is
         that of the server's machine: what cannot be there is said, nothing else.
     Source:
-        core, src/backend_model.cc, TritonModel::Create; Debian Policy 9.1.1 (nothing is ever in /nonexistent)
+        core, src/backend_model.cc, TritonModel::Create; Debian Policy 9.1.1 (nothing is ever in /nonexistent);
+        python_backend, src/python_be.cc (only there $$TRITON_MODEL_DIRECTORY stands for something)
     Bad:
         -- scorer/config.pbtxt --
         backend: "identity"
@@ -103,7 +106,7 @@ def library_missing(model: Model) -> Iterator[Finding]:
     value = entry.message("value")
     path = value.text("string_value") if value is not None else ""
     outside = model.target.version >= CONFINED and path.startswith("/") and model.name not in path.split("/")
-    if not path or path.startswith("/nonexistent/") or outside:
+    if not path or path.startswith(NOWHERE) or outside:
         written = value.scalars("string_value") if value is not None else []
         yield Finding(
             written[-1] if written else entry,

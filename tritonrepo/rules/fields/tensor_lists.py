@@ -204,7 +204,7 @@ def not_provided(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("ragged-without-batching", Severity.WARNING, "input")
+@rule("ragged-without-batching", Severity.WARNING, "*.allow_ragged_batch")
 def ragged(model: Model) -> Iterator[Finding]:
     """allow_ragged_batch needs a model that batches.
 
@@ -244,7 +244,7 @@ def ragged(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("all-inputs-optional", Severity.INFO, "input")
+@rule("all-inputs-optional", Severity.INFO, "*.optional")
 def all_optional(model: Model) -> Iterator[Finding]:
     """A request needs at least one input, though all are optional.
 

@@ -13,7 +13,7 @@ PLAN = "tensorrt_plan"
 IMAGE_RANK = 3
 
 
-@rule("format-needs-3-dims", Severity.ERROR, "input")
+@rule("format-needs-3-dims", Severity.ERROR, "*.format")
 def format_needs_3_dims(model: Model) -> Iterator[Finding]:
     """An input of an image format has three dims: height, width and channels.
 
@@ -53,7 +53,7 @@ def format_needs_3_dims(model: Model) -> Iterator[Finding]:
                 )
 
 
-@rule("shape-tensor-not-tensorrt", Severity.ERROR, "input", "output")
+@rule("shape-tensor-not-tensorrt", Severity.ERROR, "*.is_shape_tensor")
 def shape_tensor(model: Model) -> Iterator[Finding]:
     """Only a TensorRT plan has shape tensors.
 
@@ -90,7 +90,7 @@ def shape_tensor(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("non-linear-format-not-tensorrt", Severity.ERROR, "input", "output")
+@rule("non-linear-format-not-tensorrt", Severity.ERROR, "*.is_non_linear_format_io")
 def non_linear(model: Model) -> Iterator[Finding]:
     """Only a TensorRT plan has tensors of a non-linear format.
 
@@ -127,7 +127,7 @@ def non_linear(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("non-linear-format-needs-3-dims", Severity.ERROR, "input", "output")
+@rule("non-linear-format-needs-3-dims", Severity.ERROR, "*.is_non_linear_format_io")
 def non_linear_needs_3_dims(model: Model) -> Iterator[Finding]:
     """A tensor of a non-linear format has three dims.
 

@@ -171,7 +171,7 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
         -- scorer/1/weights --
     """
     for tensor in model.tensors:
-        if tensor.dims and min(tensor.dims) < 1:
+        if tensor.dims and (min(tensor.dims) < -1 or 0 in tensor.dims):
             for dim in tensor.node.scalars("dims"):
                 if isinstance(dim.data, int) and dim.data < 1 and dim.data != -1:
                     yield Finding(

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
+from tritonrepo.repository.model import BROKEN
 from tritonrepo.rules.fields.texts import of_text
 from tritonrepo.rules.registry import Finding, rule
 
 
-@rule("config-unparsable", Severity.ERROR, after_faults=True)
+@rule("config-unparsable", Severity.ERROR, BROKEN, after_faults=True)
 def unparsable(model: Model) -> Iterator[Finding]:
     """config.pbtxt is protobuf text.
 
@@ -45,7 +46,7 @@ def unparsable(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "config-unparsable")
 
 
-@rule("missing-colon", Severity.ERROR, after_faults=True)
+@rule("missing-colon", Severity.ERROR, BROKEN, after_faults=True)
 def missing_colon(model: Model) -> Iterator[Finding]:
     """A colon follows the name of a field that is no message.
 
@@ -74,7 +75,7 @@ def missing_colon(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "missing-colon")
 
 
-@rule("trailing-comma-in-list", Severity.ERROR, after_faults=True)
+@rule("trailing-comma-in-list", Severity.ERROR, BROKEN, after_faults=True)
 def trailing_comma(model: Model) -> Iterator[Finding]:
     """A list does not end with a comma.
 
@@ -104,7 +105,7 @@ def trailing_comma(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "trailing-comma-in-list")
 
 
-@rule("wrong-comment-style", Severity.ERROR, after_faults=True)
+@rule("wrong-comment-style", Severity.ERROR, BROKEN, after_faults=True)
 def comment_style(model: Model) -> Iterator[Finding]:
     """Comments begin with #.
 
@@ -135,7 +136,7 @@ def comment_style(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "wrong-comment-style")
 
 
-@rule("byte-order-mark", Severity.ERROR, after_faults=True)
+@rule("byte-order-mark", Severity.ERROR, BROKEN, after_faults=True)
 def byte_order_mark(model: Model) -> Iterator[Finding]:
     """The file is plain text without a byte order mark.
 
@@ -164,7 +165,7 @@ def byte_order_mark(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "byte-order-mark")
 
 
-@rule("json-config", Severity.ERROR, after_faults=True)
+@rule("json-config", Severity.ERROR, BROKEN, after_faults=True)
 def json_config(model: Model) -> Iterator[Finding]:
     """config.pbtxt is protobuf text, not JSON.
 
@@ -195,7 +196,7 @@ def json_config(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "json-config")
 
 
-@rule("unbalanced-brackets", Severity.ERROR, after_faults=True)
+@rule("unbalanced-brackets", Severity.ERROR, BROKEN, after_faults=True)
 def unbalanced(model: Model) -> Iterator[Finding]:
     """Every bracket is closed, by its own kind.
 
@@ -224,7 +225,7 @@ def unbalanced(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "unbalanced-brackets")
 
 
-@rule("unknown-extension", Severity.ERROR, after_faults=True)
+@rule("unknown-extension", Severity.ERROR, BROKEN, after_faults=True)
 def extension(model: Model) -> Iterator[Finding]:
     """A name in brackets is no field.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
@@ -10,9 +9,6 @@ from tritonrepo.pbtxt import Field, Message, Scalar
 from tritonrepo.pbtxt.nodes import walk
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
-
-ENUM_NUMBER = re.compile(rb"\b(?:data_type|kind|format|priority|timeout_action)\s*:\s*(?:-\s*)?[0-9]")
-"""Most configs have no number where an enum's name is due: those are not walked through."""
 
 REFUSED = frozenset(
     {
@@ -26,7 +22,17 @@ REFUSED = frozenset(
 )
 """Messages in which the server refuses such a number; other rules say so."""
 
-MAPS = ("parameters", "metric_tags", "cc_model_filenames", "model_warmup", "ensemble_scheduling", "dynamic_batching")
+MAPS = (
+    *("parameters", "metric_tags", "cc_model_filenames", "model_warmup", "ensemble_scheduling", "dynamic_batching"),
+    *("optimization", "model_repository_agents"),
+)
+"""The fields at the top of a config that are maps, or have some in them."""
+
+MAPPED = (
+    *("*.parameters", "*.metric_tags", "*.cc_model_filenames", "*.inputs", "*.input_map", "*.output_map"),
+    *("*.priority_queue_policy", "optimization"),
+)
+"""The traits of a config that has maps; those in optimization share their name with its inputs."""
 
 
 @rule("enum-number-unknown", Severity.WARNING)
@@ -55,7 +61,7 @@ def enum_number(model: Model) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- scorer/1/weights --
     """
-    if model.parsed is None or not ENUM_NUMBER.search(model.config.source.text):
+    if model.parsed is None or not model.parsed.unnamed:
         return
     for message in walk(model.config):
         if message.kind.name not in REFUSED:
@@ -117,7 +123,7 @@ def _is_utf8(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-@rule("map-key-twice", Severity.WARNING, *MAPS, "optimization", "model_repository_agents")
+@rule("map-key-twice", Severity.WARNING, *MAPPED)
 def key_twice(model: Model) -> Iterator[Finding]:
     """A map has each key once.
 
@@ -146,9 +152,10 @@ def key_twice(model: Model) -> Iterator[Finding]:
         parameters { key: "mode" value { string_value: "exact" } }
         -- scorer/1/weights --
     """
-    for message in walk(model.config):
+    for message in _with_maps(model.config):
+        entries = _entries(message)
         last: dict[tuple[str, object], Message] = {}
-        for name, entry in _entries(message):
+        for name, entry in entries if len(entries) > 1 else ():
             key = _key(entry)
             before = last.get((name, key))
             if before is not None:
@@ -160,13 +167,24 @@ def key_twice(model: Model) -> Iterator[Finding]:
             last[name, key] = entry
 
 
-def _entries(message: Message) -> Iterator[tuple[str, Message]]:
+def _with_maps(config: Message) -> Iterator[Message]:
+    """Give the messages that may have maps."""
+    yield config
+    for field in config.fields:
+        for value in field.values if field.spec.name in MAPS else ():
+            if isinstance(value, Message):
+                yield from walk(value)
+
+
+def _entries(message: Message) -> list[tuple[str, Message]]:
     """Give the entries of a message's maps, with the map's name."""
-    for field in message.fields:
-        if field.spec.message is not None and field.spec.message.is_entry:
-            for value in field.values:
-                if isinstance(value, Message):
-                    yield field.name, value
+    return [
+        (field.spec.name, value)
+        for field in message.fields
+        if field.spec.message is not None and field.spec.message.is_entry
+        for value in field.values
+        if isinstance(value, Message)
+    ]
 
 
 def _key(entry: Message) -> object:

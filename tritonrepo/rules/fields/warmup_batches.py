@@ -32,9 +32,10 @@ def batch_too_large(model: Model) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
         model_warmup { name: "one" batch_size: 9 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
         -- scorer/1/model.py --
+        import triton_python_backend_utils as pb_utils
         class TritonPythonModel:
             def execute(self, requests):
-                return []
+                return [pb_utils.InferenceResponse([]) for _ in requests]
     Says:
         scorer/config.pbtxt:5:40: error: batch_size 9 is above max_batch_size 8 [warmup-batch-too-large]
           Write batch_size: 8 or less.
@@ -48,9 +49,10 @@ def batch_too_large(model: Model) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
         model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
         -- scorer/1/model.py --
+        import triton_python_backend_utils as pb_utils
         class TritonPythonModel:
             def execute(self, requests):
-                return []
+                return [pb_utils.InferenceResponse([]) for _ in requests]
     """
     largest = max(model.max_batch_size, 1)
     if model.backend not in BATCH_CHECKED or may_complete(model):
@@ -72,7 +74,8 @@ def run_fails(model: Model) -> Iterator[Finding]:
 
     Why:
         What a model does with a sample shows only when it runs; this can be seen before. The Python backend reads the
-        batch from a request's first input, and without any input the model is refused, also if all are optional.
+        batch from a request's first input, and without any input the model is refused, also if all are optional; now and
+        then the server ends with it.
     Source:
         python_backend, src/python_be.cc, CheckIncomingRequests; core, src/backend_model_instance.cc, WarmUp
     Bad:
@@ -83,9 +86,10 @@ def run_fails(model: Model) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
         model_warmup { name: "one" batch_size: 1 }
         -- scorer/1/model.py --
+        import triton_python_backend_utils as pb_utils
         class TritonPythonModel:
             def execute(self, requests):
-                return []
+                return [pb_utils.InferenceResponse([]) for _ in requests]
     Says:
         scorer/config.pbtxt:5:14: error: this sample has no input to read the batch from [warmup-run-fails]
           Write one of the inputs: inputs { key: "IN" value { ... } }.
@@ -99,9 +103,10 @@ def run_fails(model: Model) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
         model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
         -- scorer/1/model.py --
+        import triton_python_backend_utils as pb_utils
         class TritonPythonModel:
             def execute(self, requests):
-                return []
+                return [pb_utils.InferenceResponse([]) for _ in requests]
     """
     inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
     required = any(not tensor.flag("optional") for tensor in inputs)

@@ -5,7 +5,6 @@ Source of all: core, src/backend_model_instance.cc, GenerateWarmupData.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.pbtxt import Scalar
 from tritonrepo.repository import Model
+from tritonrepo.repository.paths import follow
 from tritonrepo.rules.fields.tensors import INT64_MAX
 from tritonrepo.rules.fields.warmup_samples import REQUEST, SIZES, Given, samples
 from tritonrepo.rules.registry import Finding, rule
@@ -22,33 +22,24 @@ FOLDER = "warmup"
 
 
 class Named(NamedTuple):
-    """A file that a sample names: the sample's position, the input, the written name, and what lies there."""
+    """A file that a sample names: the sample's position, the input, the written name, its path, and what lies there."""
 
     item: int
     given: Given
     written: Scalar
     path: str
-    entry: Entry | None
+    entry: Entry | str
 
 
 def _named(model: Model) -> Iterator[Named]:
-    """Give the files of all samples; those that lead out of the model's warmup directory are not followed."""
+    """Give the files of all samples."""
     for sample in samples(model):
         for given in sample.inputs.values():
             if given.value is None or given.source != "input_data_file":
                 continue
             written = given.value.scalars("input_data_file")[-1]
-            parts = [part for part in str(written.data).split("/") if part not in {"", "."}]
-            path = posixpath.join(FOLDER, *parts)
-            if ".." not in parts:
-                yield Named(sample.item, given, written, path, _entry(model, path))
-
-
-def _entry(model: Model, path: str) -> Entry | None:
-    """Give what is at a path; a directory with something in it, too."""
-    if path in model.entries or not any(other.startswith(f"{path}/") for other in model.entries):
-        return model.entries.get(path)
-    return Directory()
+            path = f"{FOLDER}/{str(written.data).removeprefix('/')}"
+            yield Named(sample.item, given, written, path, follow(model, path))
 
 
 @rule("warmup-variable-dim", Severity.ERROR, "model_warmup")
@@ -155,7 +146,7 @@ def file_missing(model: Model) -> Iterator[Finding]:
         scorer/config.pbtxt:5:119: error: there is no scorer/warmup/in [warmup-file-missing]
           Put the file there.
     Server says:
-        failed to open text file for read
+        failed to open text file for read scorer/warmup/in: No such file or directory
     Good:
         -- scorer/config.pbtxt --
         backend: "identity"
@@ -168,12 +159,12 @@ def file_missing(model: Model) -> Iterator[Finding]:
         0123456789abcdef
     """
     for item, _, written, path, entry in _named(model):
-        if entry is None:
+        if isinstance(entry, str):
             yield Finding(
                 written,
                 f"there is no {model.name}/{path}",
                 "Put the file there.",
-                "failed to open text file for read",
+                f"failed to open text file for read {model.on_server(path)}: {entry}",
                 item,
             )
 

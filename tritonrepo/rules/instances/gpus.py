@@ -20,7 +20,7 @@ def named(group: Group, model: Model) -> Finding:
     return Finding(group.gpus[0], f"gpus [ {listed} ] in a group of {group.written}", drop, words, group.item)
 
 
-@rule("kind-model-with-gpus", Severity.ERROR, "instance_group")
+@rule("kind-model-with-gpus", Severity.ERROR, "*.gpus")
 def model_with_gpus(model: Model) -> Iterator[Finding]:
     """A group of KIND_MODEL names no GPUs.
 
@@ -53,7 +53,7 @@ def model_with_gpus(model: Model) -> Iterator[Finding]:
             yield named(group, model)
 
 
-@rule("kind-cpu-with-gpus", Severity.ERROR, "instance_group")
+@rule("kind-cpu-with-gpus", Severity.ERROR, "*.gpus")
 def cpu_with_gpus(model: Model) -> Iterator[Finding]:
     """A group of KIND_CPU names no GPUs.
 
@@ -86,7 +86,7 @@ def cpu_with_gpus(model: Model) -> Iterator[Finding]:
             yield named(group, model)
 
 
-@rule("kind-auto-gpus-not-usable", Severity.ERROR, "instance_group")
+@rule("kind-auto-gpus-not-usable", Severity.ERROR, "*.gpus")
 def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
     """A group without kind, or of KIND_AUTO, names only GPUs that the machine has.
 
@@ -168,7 +168,7 @@ def no_gpu(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("kind-gpu-bad-id", Severity.ERROR, "instance_group")
+@rule("kind-gpu-bad-id", Severity.ERROR, "*.gpus")
 def bad_id(model: Model) -> Iterator[Finding]:
     """A group of KIND_GPU names GPUs that the machine has.
 

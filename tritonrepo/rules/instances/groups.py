@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo.pbtxt import Message, Scalar
@@ -28,14 +29,17 @@ class Group(NamedTuple):
         return next(reversed(self.node.scalars("kind")), self.node)
 
 
-def groups(model: Model) -> Iterator[Group]:
-    """Give the written groups in order; an ensemble has none to the server.
+@lru_cache(maxsize=1)
+def groups(model: Model) -> Sequence[Group]:
+    """Give the written groups in order; an ensemble has none to the server. Kept for the rules that come next.
 
     Source: core, src/model_config_utils.cc, NormalizeInstanceGroup. The GPUs of the target are all taken as usable.
     Between two items there is room for one a profile, counted from 1.
     """
-    if model.config.has("ensemble_scheduling"):
-        return
+    return () if "ensemble_scheduling" in model.fields else tuple(_groups(model))
+
+
+def _groups(model: Model) -> Iterator[Group]:
     for number, node in enumerate(model.config.messages("instance_group")):
         written, gpus = node.enum("kind", AUTO), node.scalars("gpus")
         kind = written

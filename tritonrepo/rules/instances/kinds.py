@@ -52,7 +52,7 @@ def unknown(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("instance-count-not-positive", Severity.WARNING, "instance_group")
+@rule("instance-count-not-positive", Severity.WARNING, "*.count")
 def count_not_positive(model: Model) -> Iterator[Finding]:
     """A group's count is at least 1.
 
@@ -86,7 +86,7 @@ def count_not_positive(model: Model) -> Iterator[Finding]:
                 yield Finding(count, f"count {count.data} is taken as the default, {default}", hint)
 
 
-@rule("only-passive-instances", Severity.WARNING, "instance_group")
+@rule("only-passive-instances", Severity.WARNING, "*.passive")
 def only_passive(model: Model) -> Iterator[Finding]:
     """A model has an instance that is not passive.
 

@@ -34,7 +34,7 @@ def profiles(model: Model) -> Iterator[tuple[Group, Scalar, int, int | None]]:
             yield group, profile, group.item + number, int(short) if match else None
 
 
-@rule("profile-not-tensorrt", Severity.ERROR, "instance_group")
+@rule("profile-not-tensorrt", Severity.ERROR, "*.profile")
 def not_tensorrt(model: Model) -> Iterator[Finding]:
     """Only TensorRT models have profiles.
 
@@ -73,7 +73,7 @@ def not_tensorrt(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("profile-not-number", Severity.ERROR, "instance_group")
+@rule("profile-not-number", Severity.ERROR, "*.profile")
 def not_number(model: Model) -> Iterator[Finding]:
     """A profile is the number of one, as a text.
 
@@ -116,7 +116,7 @@ def not_number(model: Model) -> Iterator[Finding]:
             yield Finding(profile, message, hint, reason(group, model, f"{below} {words}"), item)
 
 
-@rule("profile-out-of-range", Severity.ERROR, "instance_group", state=State.CRASH)
+@rule("profile-out-of-range", Severity.ERROR, "*.profile", state=State.CRASH)
 def out_of_range(model: Model) -> Iterator[Finding]:
     """A profile's number fits into 32 bits.
 
@@ -153,7 +153,7 @@ def out_of_range(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("secondary-devices", Severity.INFO, "instance_group")
+@rule("secondary-devices", Severity.INFO, "*.secondary_devices")
 def secondary_devices(model: Model) -> Iterator[Finding]:
     """secondary_devices are for backends that use them.
 

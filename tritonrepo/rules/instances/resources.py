@@ -62,7 +62,7 @@ def global_and_device(repository: Repository) -> Iterator[Finding]:
     """
     first: dict[str, tuple[bool, Model]] = {}
     for model in repository.models.values():
-        if "instance_group" not in model.fields or (model.parsed is not None and model.parsed.faults):
+        if "*.rate_limiter" not in model.traits or (model.parsed is not None and model.parsed.faults):
             continue
         for limiter in limiters(model):
             for resource in limiter.messages("resources"):
@@ -79,7 +79,7 @@ def global_and_device(repository: Repository) -> Iterator[Finding]:
                     )
 
 
-@rule("rate-resource-name-empty", Severity.WARNING, "instance_group")
+@rule("rate-resource-name-empty", Severity.WARNING, "*.rate_limiter")
 def name_empty(model: Model) -> Iterator[Finding]:
     """A resource has a name.
 
@@ -112,7 +112,7 @@ def name_empty(model: Model) -> Iterator[Finding]:
                 yield Finding(place, "this resource has no name", "Write name: with what instances compete for.")
 
 
-@rule("rate-resource-twice", Severity.WARNING, "instance_group")
+@rule("rate-resource-twice", Severity.WARNING, "*.rate_limiter")
 def twice(model: Model) -> Iterator[Finding]:
     """A group names a resource once.
 
@@ -152,7 +152,7 @@ def twice(model: Model) -> Iterator[Finding]:
             seen[key] = count
 
 
-@rule("rate-limiter-ignored", Severity.INFO, "instance_group")
+@rule("rate-limiter-ignored", Severity.INFO, "*.rate_limiter")
 def ignored(model: Model) -> Iterator[Finding]:
     """A rate_limiter needs a server with rate limiting.
 

@@ -90,9 +90,8 @@ def not_in_version_directory(model: Model) -> Iterator[Finding]:
     if model.versions.found:
         return
     if name := signs.misplaced(model):
-        reason = (signs.NO_BACKEND if signs.no_backend(model) else signs.NO_VERSION).format(model.name)
         message = f"{name} lies in no version directory, and there is none"
-        yield Finding(name, message, f"Move it to {model.name}/1/{name}.", reason)
+        yield Finding(name, message, f"Move it to {model.name}/1/{name}.", signs.NO_VERSION.format(model.name))
 
 
 @rule("empty-version-directory", Severity.INFO)

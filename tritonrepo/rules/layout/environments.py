@@ -65,6 +65,47 @@ def environment_missing(model: Model) -> Iterator[Finding]:
         yield Finding(at, f'there is no "{path}" in {model.name}/', "Put the packed environment there.", reason)
 
 
+@rule("execution-env-elsewhere", Severity.INFO, "parameters")
+def environment_elsewhere(model: Model) -> Iterator[Finding]:
+    """A Python environment that is not beside the config is the server's affair.
+
+    Why:
+        The Python backend refuses the model where the path is not there. A repository cannot tell: the path is one of
+        the server's machine, and a bucket does not bring it along.
+    Source:
+        python_backend, src/python_be.cc, ModelState::ModelState; src/pb_env.cc, ExtractIfNotExtracted; seen on 24.10
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        parameters { key: "EXECUTION_ENV_PATH" value { string_value: "/opt/envs/ranker.tar.gz" } }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/config.pbtxt:4:62: info: "/opt/envs/ranker.tar.gz" must be on the server's machine; it was not looked for [execution-env-elsewhere]
+          To bring it along, put it beside the config and write $$TRITON_MODEL_DIRECTORY/ranker.tar.gz.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    value = model.config.mapping("parameters").get(PARAMETER)
+    written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
+    if isinstance(value, Message) and written and HERE not in written:
+        message = f'"{written}" must be on the server\'s machine; it was not looked for'
+        name = posixpath.basename(written)
+        hint = f"To bring it along, put it beside the config and write {HERE}/{name}."
+        yield Finding(value.scalars("string_value")[-1], message, hint)
+
+
 def _is_there(model: Model, path: str) -> bool:
     entry = model.entries.get(path, Unreadable.DANGLING)
     below = any(each.startswith(f"{path}/") for each in model.entries)

@@ -75,11 +75,12 @@ def not_inferable(model: Model) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- ranker/1/weights --
     """
-    if not signs.no_backend(model) or signs.misplaced(model) or signs.is_stray(model):
+    if not signs.no_backend(model) or signs.is_stray(model):
         return
     if _hiding(model) is None or _is_version(model, model.directories[0]):
         message, hint = _reproach(model)
-        yield Finding(None, message, hint, signs.NO_BACKEND.format(model.name))
+        quiet = bool(signs.misplaced(model))  # said where the file lies
+        yield Finding(None, message, hint, signs.no_backend_words(model), quiet=quiet)
 
 
 def _reproach(model: Model) -> tuple[str, str]:
@@ -152,7 +153,7 @@ def extra_directory(model: Model) -> Iterator[Finding]:
         first = model.directories[0]
         message = f"no backend is named, and {first} comes before {name}, whose {told.filename} would tell it"
         hint = f'Write backend: "{told.backend}", or remove {first}.'
-        yield Finding(first, message, hint, signs.NO_BACKEND.format(model.name))
+        yield Finding(first, message, hint, signs.no_backend_words(model))
 
 
 @rule("inference-from-first-version-only", Severity.WARNING)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.pbtxt import Scalar
 from tritonrepo.repository import Model
-from tritonrepo.rules.layout import signs
+from tritonrepo.repository.paths import follow
 from tritonrepo.rules.registry import Finding, rule
-from tritonrepo.tree import Unreadable, is_directory
+from tritonrepo.tree import Directory
 
 CONFINED = (2, 66)
 """From this server version on a label file must lie in the model's directory."""
@@ -31,12 +31,13 @@ class Kind(StrEnum):
 
 
 class Label(NamedTuple):
-    """A label file as an output names it: its output's name and place in the list, and what it is."""
+    """A label file as an output names it: its output's name and place in the list, what it is, and the system's words."""
 
     item: int
     output: str
     written: Scalar
     kind: Kind
+    words: str = ""
 
 
 def _labels(model: Model) -> Iterator[Label]:
@@ -45,25 +46,20 @@ def _labels(model: Model) -> Iterator[Label]:
     for item, output in enumerate(model.config.messages("output")):
         for written in output.scalars("label_filename")[-1:]:
             if isinstance(written.data, str) and written.data:
-                yield Label(item, output.text("name"), written, _kind(model, written.data))
+                yield Label(item, output.text("name"), written, *_kind(model, written.data))
 
 
-def _kind(model: Model, name: str) -> Kind:
-    path = posixpath.normpath(f"./{name}")
-    if path == ".":
-        return Kind.DIRECTORY
-    if path == ".." or path.startswith("../"):
-        return Kind.OUTSIDE
-    if path in model.entries:
-        entry = model.entries[path]
-        lost = entry is Unreadable.DANGLING
-        return Kind.DIRECTORY if is_directory(entry) else Kind.MISSING if lost else Kind.THERE
-    if any(each.startswith(f"{path}/") for each in model.entries):
-        return Kind.DIRECTORY
-    return Kind.THERE if signs.behind_closed(model, path) else Kind.MISSING
+def _kind(model: Model, name: str) -> tuple[Kind, str]:
+    short = posixpath.normpath(f"./{name}")
+    if model.target.version >= CONFINED and (short == ".." or short.startswith("../")):
+        return Kind.OUTSIDE, ""
+    found = follow(model, name)
+    if isinstance(found, str):
+        return Kind.MISSING, found
+    return Kind.DIRECTORY if isinstance(found, Directory) else Kind.THERE, ""
 
 
-@rule("label-file-missing", Severity.ERROR, "output")
+@rule("label-file-missing", Severity.ERROR, "*.label_filename")
 def missing(model: Model) -> Iterator[Finding]:
     """A label file lies beside config.pbtxt, where label_filename says.
 
@@ -93,10 +89,10 @@ def missing(model: Model) -> Iterator[Finding]:
         cat
         -- ranker/1/weights --
     """
-    for item, _, written, kind in _labels(model):
+    for item, _, written, kind, words in _labels(model):
         if kind is Kind.MISSING:
             name = str(written.data)
-            reason = f"failed to open text file for read {model.on_server(name)}: No such file or directory"
+            reason = f"failed to open text file for read {model.on_server(name)}: {words}"
             yield Finding(written, f'there is no "{name}" in {model.name}/', _advice(model, name), reason, item)
 
 
@@ -106,7 +102,7 @@ def _advice(model: Model, name: str) -> str:
     return f'Move {found} beside config.pbtxt, or write "{found}".' if found else "Put it beside config.pbtxt."
 
 
-@rule("label-file-outside-model", Severity.ERROR, "output")
+@rule("label-file-outside-model", Severity.ERROR, "*.label_filename")
 def outside(model: Model) -> Iterator[Finding]:
     """A label file lies in its model's directory.
 
@@ -138,9 +134,7 @@ def outside(model: Model) -> Iterator[Finding]:
         cat
         -- ranker/1/weights --
     """
-    if model.target.version < CONFINED:
-        return
-    for item, output, written, kind in _labels(model):
+    for item, output, written, kind, _ in _labels(model):
         if kind is Kind.OUTSIDE:
             path = model.on_server(str(written.data))
             reason = (
@@ -150,7 +144,7 @@ def outside(model: Model) -> Iterator[Finding]:
             yield Finding(written, message, "Put the file beside config.pbtxt.", reason, item)
 
 
-@rule("label-file-is-directory", Severity.ERROR, "output", state=State.CRASH)
+@rule("label-file-is-directory", Severity.ERROR, "*.label_filename", state=State.CRASH)
 def is_a_directory(model: Model) -> Iterator[Finding]:
     """A label file is a file.
 
@@ -180,13 +174,13 @@ def is_a_directory(model: Model) -> Iterator[Finding]:
         cat
         -- ranker/1/weights --
     """
-    for item, _, written, kind in _labels(model):
+    for item, _, written, kind, _ in _labels(model):
         if kind is Kind.DIRECTORY:
             message = f'"{written.data}" is a directory, which ends the whole server'
             yield Finding(written, message, "Name a file.", "server ended: basic_string::_M_replace_aux", item)
 
 
-@rule("duplicate-output-label", Severity.ERROR, "output")
+@rule("duplicate-output-label", Severity.ERROR, "*.label_filename")
 def twice(model: Model) -> Iterator[Finding]:
     """An output has one label file.
 
@@ -218,7 +212,7 @@ def twice(model: Model) -> Iterator[Finding]:
         -- ranker/1/weights --
     """
     seen: set[str] = set()
-    for item, output, written, _ in _labels(model):
+    for item, output, written, _, _ in _labels(model):
         if output in seen:
             message = f'the output "{output}" has a label file already'
             yield Finding(written, message, "Drop one.", f"multiple label files for '{output}'", item)

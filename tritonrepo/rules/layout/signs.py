@@ -22,6 +22,13 @@ NO_BACKEND = (
 )
 
 
+def no_backend_words(model: Model) -> str:
+    """Give what the server says where it finds no backend; after a dot at the name's end it looks for one called ""."""
+    if "." in model.name:
+        return f"unexpected platform type '' for {model.config_name}"
+    return NO_BACKEND.format(model.name)
+
+
 def refused_bare(model: Model) -> bool:
     """Tell whether the server reads no config and wants one."""
     return model.parsed is None and not model.hidden and not model.target.auto_complete

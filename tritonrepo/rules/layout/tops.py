@@ -146,7 +146,7 @@ def stray_directory(model: Model) -> Iterator[Finding]:
     if signs.refused_bare(model):
         reason = f"failed to open text file for read {model.on_server(CONFIG)}: No such file or directory"
     elif signs.no_backend(model):
-        reason = signs.NO_BACKEND.format(model.name)
+        reason = signs.no_backend_words(model)
     message = f'"{model.name}" holds no model, and the server takes every directory of a repository for one'
     yield Finding("", message, _advice(model), reason)
 

@@ -30,7 +30,7 @@ def above(size: Scalar, model: Model, server: str, item: int) -> Finding:
     return Finding(size, message, hint, f"{server} must be <= max batch size for {model.config_name}", item)
 
 
-@rule("dynamic-preferred-above-max", Severity.ERROR, "dynamic_batching")
+@rule("dynamic-preferred-above-max", Severity.ERROR, "*.preferred_batch_size")
 def preferred_above_max(model: Model) -> Iterator[Finding]:
     """A preferred batch size is at most max_batch_size.
 
@@ -67,7 +67,7 @@ def preferred_above_max(model: Model) -> Iterator[Finding]:
             yield above(size, model, "dynamic batching preferred size", item)
 
 
-@rule("dynamic-preferred-not-positive", Severity.ERROR, "dynamic_batching")
+@rule("dynamic-preferred-not-positive", Severity.ERROR, "*.preferred_batch_size")
 def preferred_not_positive(model: Model) -> Iterator[Finding]:
     """A preferred batch size is at least 1.
 
@@ -146,7 +146,7 @@ def without_batching(model: Model) -> Iterator[Finding]:
         yield Finding(batching, "dynamic_batching joins nothing, since max_batch_size is 0", hint)
 
 
-@rule("preferred-size-twice", Severity.INFO, "dynamic_batching")
+@rule("preferred-size-twice", Severity.INFO, "*.preferred_batch_size")
 def preferred_twice(model: Model) -> Iterator[Finding]:
     """A preferred batch size is written once.
 
@@ -181,7 +181,7 @@ def preferred_twice(model: Model) -> Iterator[Finding]:
         seen.add(size.data)
 
 
-@rule("preferred-without-delay", Severity.INFO, "dynamic_batching")
+@rule("preferred-without-delay", Severity.INFO, "*.preferred_batch_size")
 def preferred_without_delay(model: Model) -> Iterator[Finding]:
     """Preferred batch sizes work together with max_queue_delay_microseconds.
 

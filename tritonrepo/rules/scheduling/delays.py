@@ -10,7 +10,7 @@ from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.scheduling.queues import DELAY_MAX, ordered
 
 
-@rule("queue-delay-huge", Severity.WARNING, "dynamic_batching")
+@rule("queue-delay-huge", Severity.WARNING, "*.max_queue_delay_microseconds")
 def queue_delay_huge(model: Model) -> Iterator[Finding]:
     """max_queue_delay_microseconds is short enough to be counted in nanoseconds.
 
@@ -45,7 +45,7 @@ def queue_delay_huge(model: Model) -> Iterator[Finding]:
             yield Finding(delay, message, f"Write {DELAY_MAX} at most; a usual delay is some hundred microseconds.")
 
 
-@rule("decoupled-preserve-ordering", Severity.INFO, "dynamic_batching")
+@rule("decoupled-preserve-ordering", Severity.INFO, "*.preserve_ordering")
 def decoupled_order(model: Model) -> Iterator[Finding]:
     """preserve_ordering is for models that answer once.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
+from tritonrepo.repository.paths import follow
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.scheduling.initial_states import DATA, Initial, initials
 from tritonrepo.rules.scheduling.states import data_type
@@ -22,35 +23,6 @@ def path_of(each: Initial) -> str | None:
     """Give the path of a state's data_file below the model, None where there is none."""
     name = each.initial.data("data_file")
     return f"{FOLDER}/{name.removeprefix('/')}" if isinstance(name, str) else None
-
-
-def within(path: str) -> str:
-    """Give a path below the model in its shortest form; "" where it leads out of the model."""
-    short = posixpath.normpath(path)
-    return "" if short == ".." or short.startswith(("../", "/")) else short
-
-
-def is_directory(model: Model, path: str) -> bool:
-    """Whether there is a directory at a path below the model."""
-    entry = model.entries.get(path)
-    if entry is not None:
-        return isinstance(entry, Directory)
-    return path == "." or any(name.startswith(f"{path}/") for name in model.entries)
-
-
-def trouble(model: Model, path: str) -> str:
-    """Give the system's words for a path below the model that cannot be opened; "" where it can, or who knows."""
-    parts = path.split("/")
-    for count in range(1, len(parts) + 1):
-        part = within("/".join(parts[:count]))
-        entry = model.entries.get(part)
-        if not part or (entry is not None and not isinstance(entry, File | Directory)):
-            return ""
-        if isinstance(entry, File):
-            return "" if count == len(parts) else "Not a directory"
-        if not is_directory(model, part):
-            return "No such file or directory"
-    return ""
 
 
 def size_of(each: Initial) -> int:
@@ -110,10 +82,10 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
     """
     for each in initials(model):
         path = path_of(each)
-        if path is not None and not trouble(model, path) and within(path) and is_directory(model, within(path)):
+        if path is not None and isinstance(follow(model, path), Directory):
             yield Finding(
                 each.initial.scalars("data_file")[-1],
-                f"{within(path)} is a directory: reading it ends the whole server",
+                f"{posixpath.normpath(path)} is a directory: reading it ends the whole server",
                 "Name a file in it.",
                 "basic_string::_M_replace_aux",
                 each.item + DATA,
@@ -165,7 +137,8 @@ def file_missing(model: Model) -> Iterator[Finding]:
     """
     for each in initials(model):
         path = path_of(each)
-        if path is not None and (words := trouble(model, path)):
+        words = follow(model, path) if path is not None else None
+        if path is not None and isinstance(words, str):
             yield Finding(
                 each.initial.scalars("data_file")[-1],
                 f"there is no file {path} in the model's directory",
@@ -221,14 +194,14 @@ def file_too_short(model: Model) -> Iterator[Finding]:
     """
     for each in initials(model):
         path, needs = path_of(each), size_of(each)
-        if path is None or trouble(model, path) or data_type(each.initial) == "TYPE_STRING" or _dims_differ(each):
+        if path is None or data_type(each.initial) == "TYPE_STRING" or _dims_differ(each):
             continue
-        file = model.file(within(path))
-        if file is not None and file.size < needs:
+        file = follow(model, path)
+        if isinstance(file, File) and file.size < needs:
             words = f"initial_state setting expects {needs} bytes, but the data provided from"
             yield Finding(
                 each.initial.scalars("data_file")[-1],
-                f"{within(path)} has {file.size} bytes, and dims and data_type need {needs}",
+                f"{posixpath.normpath(path)} has {file.size} bytes, and dims and data_type need {needs}",
                 f"Write a file of {needs} bytes.",
                 f"{words} {each.initial.text('data_file')}only has {file.size} bytes.",
                 each.item + DATA,

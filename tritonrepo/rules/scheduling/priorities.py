@@ -9,7 +9,7 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
 
 
-@rule("default-priority-out-of-range", Severity.ERROR, "dynamic_batching")
+@rule("default-priority-out-of-range", Severity.ERROR, "*.priority_levels")
 def default_out_of_range(model: Model) -> Iterator[Finding]:
     """With priority_levels there is a default_priority_level, and it is one of them.
 
@@ -55,7 +55,7 @@ def default_out_of_range(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("priority-policy-key-out-of-range", Severity.ERROR, "dynamic_batching")
+@rule("priority-policy-key-out-of-range", Severity.ERROR, "*.priority_levels")
 def policy_key_out_of_range(model: Model) -> Iterator[Finding]:
     """A key of priority_queue_policy is one of the priority_levels.
 
@@ -106,7 +106,7 @@ def policy_key_out_of_range(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("priority-without-levels", Severity.WARNING, "dynamic_batching")
+@rule("priority-without-levels", Severity.WARNING, "*.default_priority_level", "*.priority_queue_policy")
 def without_levels(model: Model) -> Iterator[Finding]:
     """Priorities need priority_levels.
 

@@ -30,7 +30,7 @@ def delayed(policy: Message, model: Model) -> Finding | None:
     return Finding(action, message, hint, f"{words} {model.config_name}")
 
 
-@rule("preserve-ordering-with-priorities", Severity.ERROR, "dynamic_batching")
+@rule("preserve-ordering-with-priorities", Severity.ERROR, "*.preserve_ordering")
 def ordering_with_priorities(model: Model) -> Iterator[Finding]:
     """With preserve_ordering there is one priority level at most.
 
@@ -70,7 +70,7 @@ def ordering_with_priorities(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("preserve-ordering-with-delay", Severity.ERROR, "dynamic_batching")
+@rule("preserve-ordering-with-delay", Severity.ERROR, "*.preserve_ordering")
 def ordering_with_delay(model: Model) -> Iterator[Finding]:
     """With preserve_ordering the default queue policy does not delay requests.
 
@@ -113,7 +113,7 @@ def ordering_with_delay(model: Model) -> Iterator[Finding]:
         yield finding
 
 
-@rule("preserve-ordering-with-priority-delay", Severity.ERROR, "dynamic_batching")
+@rule("preserve-ordering-with-priority-delay", Severity.ERROR, "*.preserve_ordering")
 def ordering_with_priority_delay(model: Model) -> Iterator[Finding]:
     """With preserve_ordering no level's queue policy delays requests.
 
@@ -160,7 +160,7 @@ def ordering_with_priority_delay(model: Model) -> Iterator[Finding]:
             yield finding
 
 
-@rule("max-queue-size-zero", Severity.INFO, "dynamic_batching")
+@rule("max-queue-size-zero", Severity.INFO, "*.default_queue_policy")
 def queue_without_limit(model: Model) -> Iterator[Finding]:
     """A queue policy says how long the queue may get.
 

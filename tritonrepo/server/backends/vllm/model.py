@@ -31,6 +31,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Read model.json and start the engine."""
         config, self.name = json.loads(args["model_config"]), args["model_name"]
+        pb_utils.get_output_config_by_name(config, "text_output")["data_type"]  # the real backend fails here, too
         if not pb_utils.using_decoupled_model_transaction_policy(config):
             raise ValueError("vLLM Triton backend must be configured to use decoupled model transaction policy")
         self.arguments = read_arguments(pb_utils.get_model_dir(), args["model_instance_kind"])

@@ -1,0 +1,280 @@
+"""auto_complete_config: how it is called, what it gives back, what it sets; without auto-complete nobody calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.repository import Model
+from tritonrepo.rules.python.completion import nothing_returned, refused, unfit_signatures
+from tritonrepo.rules.registry import Finding, rule
+
+
+@rule("python-autocomplete-signature", Severity.ERROR, "backend=python")
+def signature(model: Model) -> Iterator[Finding]:
+    """auto_complete_config takes the config.
+
+    Why:
+        The backend calls it on the class with one argument: as a method of an object, with self, it cannot be
+        called.
+    Source:
+        python_backend, src/pb_stub.cc, Stub::AutoCompleteModelConfig
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def auto_complete_config(self, config):
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:2:5: error: TritonPythonModel.auto_complete_config() missing 1 required positional argument: 'config' [python-autocomplete-signature]
+          Write @staticmethod above def auto_complete_config(config):
+    Server says:
+        TypeError: TritonPythonModel.auto_complete_config() missing 1 required positional argument: 'config'
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    for path, told in unfit_signatures(model):
+        at = Span(f"{model.name}/{path}", told.line, told.column)
+        hint = "Write @staticmethod above def auto_complete_config(config):"
+        yield Finding(at, told.words.removeprefix("TypeError: "), hint, told.words)
+
+
+@rule("python-autocomplete-raises", Severity.ERROR, "backend=python")
+def raises(model: Model) -> Iterator[Finding]:
+    """auto_complete_config does not always raise.
+
+    Why:
+        The exception refuses the model, if the server completes configs.
+    Source:
+        python_backend, src/pb_stub.cc, Stub::AutoCompleteModelConfig
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                raise NotImplementedError("not yet")
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:4:9: error: auto_complete_config always raises NotImplementedError [python-autocomplete-raises]
+          Return the config instead.
+    Server says:
+        NotImplementedError: not yet
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    yield from refused(model, "python-autocomplete-raises")
+
+
+@rule("python-autocomplete-return", Severity.ERROR, "backend=python")
+def returned(model: Model) -> Iterator[Finding]:
+    """auto_complete_config gives the config back.
+
+    Why:
+        The backend takes what it returns for the completed config, and refuses the model where that is
+        something else.
+    Source:
+        python_backend, src/pb_stub.cc, Stub::AutoCompleteModelConfig
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                config.set_max_batch_size(8)
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:3:5: error: auto_complete_config returns no config [python-autocomplete-return]
+          Write return config at its end.
+    Server says:
+        auto_complete_config function in model 'ranker' must return a valid pb.ModelConfig object.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                config.set_max_batch_size(8)
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    for path, line, column in nothing_returned(model):
+        at = Span(f"{model.name}/{path}", line, column)
+        reason = (
+            f"auto_complete_config function in model '{model.config_name}' must return a valid pb.ModelConfig object."
+        )
+        yield Finding(at, "auto_complete_config returns no config", "Write return config at its end.", reason)
+
+
+@rule("python-autocomplete-max-batch", Severity.ERROR, "backend=python")
+def max_batch(model: Model) -> Iterator[Finding]:
+    """A config has at most the max_batch_size that auto_complete_config sets.
+
+    Why:
+        A larger one refuses the model; a smaller one is raised to it.
+    Source:
+        python_backend, src/resources/triton_python_backend_utils.py, ModelConfig
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        max_batch_size: 16
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                config.set_max_batch_size(8)
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:4:9: error: set_max_batch_size says 8, the config has 16 [python-autocomplete-max-batch]
+          Write 8 or less in the config.
+    Server says:
+        ValueError: configuration specified max_batch_size 16, but in auto-complete-config function for model 'ranker' specified max_batch_size 8
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                config.set_max_batch_size(8)
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    yield from refused(model, "python-autocomplete-max-batch")
+
+
+@rule("python-autocomplete-scheduler", Severity.ERROR, "backend=python")
+def scheduler(model: Model) -> Iterator[Finding]:
+    """auto_complete_config sets no dynamic batching where the config has another scheduler.
+
+    Why:
+        The two exclude each other, and the model is refused.
+    Source:
+        python_backend, src/resources/triton_python_backend_utils.py, ModelConfig
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        max_batch_size: 8
+        sequence_batching { }
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                config.set_dynamic_batching()
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:4:9: error: set_dynamic_batching, but the config has sequence_batching [python-autocomplete-scheduler]
+          Drop one of the two.
+    Server says:
+        ValueError: Configuration specified scheduling_choice as 'sequence_batching', but auto-complete-config function for model 'ranker' tries to set scheduling_choice as 'dynamic_batching'
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        max_batch_size: 8
+        sequence_batching { }
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    yield from refused(model, "python-autocomplete-scheduler")
+
+
+@rule("python-autocomplete-decoupled", Severity.ERROR, "backend=python")
+def decoupled(model: Model) -> Iterator[Finding]:
+    """auto_complete_config says decoupled as the config does.
+
+    Why:
+        A config with a model_transaction_policy, even an empty one, says so already, and the model is refused
+        where the two differ.
+    Source:
+        python_backend, src/resources/triton_python_backend_utils.py, ModelConfig
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        model_transaction_policy { }
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                config.set_model_transaction_policy({"decoupled": True})
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:4:9: error: set_model_transaction_policy says decoupled True, the config has False [python-autocomplete-decoupled]
+          Write the same in both.
+    Server says:
+        ValueError: trying to change decoupled property in auto-complete-config for model 'ranker', which is already set to 'False'.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        model_transaction_policy { decoupled: true }
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            @staticmethod
+            def auto_complete_config(config):
+                config.set_model_transaction_policy({"decoupled": True})
+                return config
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    yield from refused(model, "python-autocomplete-decoupled")

@@ -1,0 +1,286 @@
+"""What is wrong with a Python model's class before its first request: it cannot be read, found, called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.repository import Model
+from tritonrepo.rules.python.facts import CLASS, Facts, Told, facts, has_all, is_certain, needs
+from tritonrepo.rules.python.script import Fault, Script, parse, python_of, scripts
+from tritonrepo.rules.registry import Finding, rule
+
+
+@rule("python-syntax-error", Severity.ERROR, "backend=python")
+def syntax(model: Model) -> Iterator[Finding]:
+    """A Python model's file can be read by the Python of its image.
+
+    Why:
+        The backend imports it as the model loads, and refuses the model with Python's own words. Images up to 24.10
+        have Python 3.10, later ones 3.12. Where the model brings an environment of its own, newer syntax is not judged.
+    Source:
+        python_backend, src/pb_stub.cc, ModelContext::StubSetup
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:1:24: error: Python cannot read it: expected ':' [python-syntax-error]
+          Mend the line; nothing behind it was looked at.
+    Server says:
+        SyntaxError: expected ':' (model.py, line 1)
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    for script in scripts(model):
+        fault = parse(script, python_of(model))
+        if isinstance(fault, Fault):
+            at = Span(f"{model.name}/{script.path}", fault.line, fault.column)
+            hint = "Mend the line; nothing behind it was looked at."
+            yield Finding(at, f"Python cannot read it: {fault.message}", hint, fault.reason)
+
+
+@rule("python-no-class", Severity.ERROR, "backend=python")
+def no_class(model: Model) -> Iterator[Finding]:
+    """A Python model's file has a class TritonPythonModel.
+
+    Why:
+        The backend looks it up by this name as the model loads, and refuses the model without it.
+    Source:
+        python_backend, src/pb_stub.cc, Stub::AutoCompleteModelConfig, Stub::Initialize
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class Ranker:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py: error: it has no class TritonPythonModel [python-no-class]
+          Call the model's class so.
+    Server says:
+        AttributeError: module '1.model' has no attribute 'TritonPythonModel'
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    for script, found in _facts(model):
+        if found.classless:
+            module = ".".join(script.path.removesuffix(".py").split("/")[-2:])
+            reason = f"AttributeError: module '{module}' has no attribute '{CLASS}'"
+            hint = "Call the model's class so." if script.text.strip() else "Write it: the file is empty."
+            yield Finding(script.path, f"it has no class {CLASS}", hint, reason)
+
+
+@rule("python-no-execute", Severity.WARNING, "backend=python")
+def no_execute(model: Model) -> Iterator[Finding]:
+    """A Python model's class has a method execute that takes the requests.
+
+    Why:
+        Nothing looks for it as the model loads: the model is ready, and every request fails.
+    Source:
+        python_backend, src/pb_stub.cc, Stub::ProcessRequests; seen on 24.10
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def excute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:1:1: warning: TritonPythonModel has no method execute: it loads, and every request fails [python-no-execute]
+          Write def execute(self, requests):
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    for script, found in _facts(model):
+        told = found.executes_not
+        if told is not None:
+            what = f"{CLASS}.{told.words}" if told.words else f"{CLASS} has no method execute"
+            hint = "Write def execute(self, requests):"
+            yield Finding(_at(model, script, told), f"{what}: it loads, and every request fails", hint)
+
+
+@rule("python-initialize-signature", Severity.ERROR, "backend=python")
+def initialize_signature(model: Model) -> Iterator[Finding]:
+    """A Python model's class is made without arguments, and its initialize takes one.
+
+    Why:
+        The backend calls TritonPythonModel(), then initialize(args) with the config and the place of the instance.
+    Source:
+        python_backend, src/pb_stub.cc, Stub::Initialize
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def initialize(self):
+                self.top = 4
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:2:5: error: TritonPythonModel.initialize() takes 1 positional argument but 2 were given [python-initialize-signature]
+          Write def initialize(self, args):
+    Server says:
+        TypeError: TritonPythonModel.initialize() takes 1 positional argument but 2 were given
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def initialize(self, args):
+                self.top = 4
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    for script, found in _facts(model):
+        for name, told in found.signatures:
+            if name != "auto_complete_config":
+                hint = f"Write def {name}({'self' if name == '__init__' else 'self, args'}):"
+                message = told.words.removeprefix("TypeError: ")
+                yield Finding(_at(model, script, told), message, hint, told.words)
+                break
+
+
+@rule("python-initialize-raises", Severity.ERROR, "backend=python")
+def initialize_raises(model: Model) -> Iterator[Finding]:
+    """A Python model's initialize does more than raise.
+
+    Why:
+        The exception refuses the model. Only what is raised before anything else is seen here.
+    Source:
+        python_backend, src/pb_stub.cc, Stub::Initialize
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def initialize(self, args):
+                raise NotImplementedError("load the weights")
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:3:9: error: initialize always raises NotImplementedError [python-initialize-raises]
+          Drop the line, or the method: a model does without.
+    Server says:
+        NotImplementedError: load the weights
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    for script, found in _facts(model):
+        wrong = {name for name, _ in found.signatures}
+        for name, told in found.raising:
+            if name != "auto_complete_config" and not wrong & {name, "__init__"}:
+                message = f"{name} always raises {told.words.partition(':')[0]}"
+                hint = "Drop the line, or the method: a model does without."
+                yield Finding(_at(model, script, told), message, hint, told.words)
+                break
+
+
+@rule("python-tensor-not-in-config", Severity.ERROR, "backend=python")
+def not_in_config(model: Model) -> Iterator[Finding]:
+    """A Python model's initialize finds the inputs and outputs in the config that it looks up.
+
+    Why:
+        For a name that the config does not have, pb_utils gives None; what is taken out of it raises, and the model is
+        refused with words that name no tensor. Where the model completes its config, nothing is said.
+    Source:
+        python_backend, src/resources/triton_python_backend_utils.py, get_output_config_by_name; seen on 24.10
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        import json
+        import triton_python_backend_utils as pb_utils
+        class TritonPythonModel:
+            def initialize(self, args):
+                config = json.loads(args["model_config"])
+                output = pb_utils.get_output_config_by_name(config, "OUTPUT")
+                self.dtype = pb_utils.triton_string_to_numpy(output["data_type"])
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:6:61: error: initialize needs the output "OUTPUT", which the config does not have [python-tensor-not-in-config]
+          It has: OUT.
+    Server says:
+        TypeError: 'NoneType' object is not subscriptable
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        import json
+        import triton_python_backend_utils as pb_utils
+        class TritonPythonModel:
+            def initialize(self, args):
+                config = json.loads(args["model_config"])
+                output = pb_utils.get_output_config_by_name(config, "OUT")
+                self.dtype = pb_utils.triton_string_to_numpy(output["data_type"])
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    for script in scripts(model):
+        names = {kind: [each.name for each in model.tensors if each.kind == kind] for kind in ("input", "output")}
+        said: set[tuple[str, str]] = set()
+        python = python_of(model)
+        for kind, name, line, column in () if has_all(script, names) else needs(script, python):
+            if name not in names[kind] and (kind, name) not in said and is_certain(script, python):
+                said.add((kind, name))
+                message = f'initialize needs the {kind} "{name}", which the config does not have'
+                hint = f"It has: {', '.join(names[kind])}." if names[kind] else f"It lists no {kind}s."
+                reason = "TypeError: 'NoneType' object is not subscriptable"
+                yield Finding(Span(f"{model.name}/{script.path}", line, column), message, hint, reason)
+
+
+def _facts(model: Model) -> Iterator[tuple[Script, Facts]]:
+    for script in scripts(model):
+        yield script, facts(script, python_of(model))
+
+
+def _at(model: Model, script: Script, told: Told) -> Span:
+    return Span(f"{model.name}/{script.path}", told.line, told.column)

@@ -1,0 +1,245 @@
+"""Whether auto_complete_config fits the config that is written.
+
+Source: python_backend, src/resources/triton_python_backend_utils.py, ModelConfig, the same from r24.01 to r26.07;
+src/pb_stub.cc, Stub::AutoCompleteModelConfig. The config that it gets has every field, also those that are not written:
+core, src/model_config_utils.cc, ModelConfigToJson.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from tritonrepo.diagnostics import Span
+from tritonrepo.repository import Model
+from tritonrepo.rules.python.facts import Told, facts
+from tritonrepo.rules.python.script import Script, python_of, scripts
+from tritonrepo.rules.python.steps import Step, returns_nothing, steps
+from tritonrepo.rules.registry import Finding
+
+VALID = {"input": ("name", "data_type", "dims", "optional"), "output": ("name", "data_type", "dims")}
+NEEDED = ("name", "data_type", "dims")
+INVALID = "TYPE_INVALID"
+OTHER_SCHEDULERS = frozenset({"sequence_batching", "ensemble_scheduling"})
+
+
+class Refusal(NamedTuple):
+    """What fails: the rule that speaks of it, line and column from 1, our message and hint, the server's words."""
+
+    rule: str
+    line: int
+    column: int
+    message: str
+    hint: str
+    words: str
+
+
+class Lost(Exception):  # noqa: N818  control flow: what comes after cannot be known
+    """A step whose outcome is not certain."""
+
+
+@dataclass(slots=True)
+class State:
+    """The part of a config that the methods look at; a tensor has name, data_type, dims and, an input, optional."""
+
+    model: str
+    tensors: dict[str, list[dict[str, Any]]]
+    max_batch_size: int
+    scheduler: str
+    decoupled: bool | None
+
+
+@lru_cache(maxsize=4)
+def refusals(model: Model) -> tuple[tuple[str, Refusal], ...]:
+    """Give what is refused in the files of a model, by path; nothing where the server does not complete configs."""
+    found = [(script.path, facts(script, python_of(model)).completes) for script in _asked(model)]
+    return tuple(
+        (path, refusal)
+        for path, method in found
+        if method is not None and (refusal := _refusal(_state(model), list(steps(method)))) is not None
+    )
+
+
+def refused(model: Model, name: str) -> Iterator[Finding]:
+    """Give the findings of a rule."""
+    for path, found in refusals(model):
+        if found.rule == name:
+            at = Span(f"{model.name}/{path}", found.line, found.column)
+            yield Finding(at, found.message, found.hint, found.words)
+
+
+def nothing_returned(model: Model) -> Iterator[tuple[str, int, int]]:
+    """Give the files, with the function's place, where all goes well but the config is not given back."""
+    refused = {path for path, _ in refusals(model)}
+    for script in _asked(model):
+        method = facts(script, python_of(model)).completes
+        if method is not None and script.path not in refused and returns_nothing(method):
+            yield script.path, method.lineno, method.col_offset + 1
+
+
+def unfit_signatures(model: Model) -> Iterator[tuple[str, Told]]:
+    """Give the files whose auto_complete_config cannot be called, and what Python says of it."""
+    for script in _asked(model):
+        found = dict(facts(script, python_of(model)).signatures)
+        if "auto_complete_config" in found:
+            yield script.path, found["auto_complete_config"]
+
+
+def _asked(model: Model) -> tuple[Script, ...]:
+    return scripts(model) if model.target.auto_complete else ()
+
+
+def _state(model: Model) -> State:
+    tensors: dict[str, list[dict[str, Any]]] = {"input": [], "output": []}
+    for each in model.tensors:
+        said = {"name": each.name, "data_type": each.data_type or INVALID, "dims": list(each.dims)}
+        tensors[each.kind].append(said | ({"optional": each.flag("optional")} if each.kind == "input" else {}))
+    policy = model.config.message("model_transaction_policy")
+    chosen = model.config.chosen("scheduling_choice")
+    decoupled = None if policy is None else policy.flag("decoupled")
+    return State(model.config_name, tensors, model.max_batch_size, chosen.name if chosen else "", decoupled)
+
+
+def _refusal(state: State, done: list[Step]) -> Refusal | None:
+    try:
+        return next((found for step in done if (found := CHECKS[step.method](state, step)) is not None), None)
+    except Lost:
+        return None
+
+
+def _input(state: State, step: Step) -> Refusal | None:
+    return _add(state, step, "input")
+
+
+def _output(state: State, step: Step) -> Refusal | None:
+    return _add(state, step, "output")
+
+
+def _add(state: State, step: Step, kind: str) -> Refusal | None:
+    tensor = step.argument
+    if not isinstance(tensor, dict):
+        raise Lost
+    found = _properties(state, step, kind)
+    if found is not None:
+        return found
+    if not isinstance(tensor["name"], str) or not isinstance(tensor["data_type"], str):
+        raise Lost
+    current = next((each for each in state.tensors[kind] if each["name"] == tensor["name"]), None)
+    if current is None:
+        state.tensors[kind].append(tensor)
+        return None
+    found = _differs(state, step, kind, current)
+    if found is None:
+        current.update(tensor)
+    return found
+
+
+def _properties(state: State, step: Step, kind: str) -> Refusal | None:
+    """Give what is wrong with the keys of a tensor."""
+    tensor, valid = step.argument, VALID[kind]
+    rule, call = "python-autocomplete-property", f"add_{kind}"
+    named = f"{kind} '{tensor.get('name')}' in auto-complete-config function for model '{state.model}'"
+    odd = next((key for key in tensor if key not in valid), None)
+    if odd is not None:
+        quoted = [f"'{each}'" for each in valid]
+        words = f"ValueError: {named} contains property other than {', '.join(quoted[:-1])} and {quoted[-1]}."
+        words = words if "name" in tensor else "KeyError: 'name'"
+        return Refusal(rule, *_place(step), f'{call} takes no "{odd}"', f"It takes {', '.join(valid)}.", words)
+    lacking = next((key for key in NEEDED if key not in tensor), None)
+    if lacking is None:
+        return None
+    head = named if lacking != "name" else f"{kind} in auto-complete-config function for model '{state.model}'"
+    words = f"ValueError: {head} is missing '{lacking}' property."
+    return Refusal(rule, *_place(step), f'{call} needs "{lacking}"', "Write it.", words)
+
+
+def _differs(state: State, step: Step, kind: str, current: dict[str, Any]) -> Refusal | None:
+    """Give the first property of a tensor that is written otherwise."""
+    tensor, name = step.argument, step.argument["name"]
+    tail = f'but the config has {{}} for {kind} "{name}"'
+    model, called = f"model '{state.model}', tensor '{name}': the model expects", f"add_{kind}"
+    hint = "Write the same in both, or in one of them."
+    if current["data_type"] not in {INVALID, tensor["data_type"]}:
+        types = f"datatype {current['data_type']} for {kind} '{name}', model provides {tensor['data_type']}"
+        words = f"ValueError: unable to load model '{state.model}', configuration expects {types}"
+        message = f"{called} says {tensor['data_type']}, {tail.format(current['data_type'])}"
+        return Refusal("python-autocomplete-dtype", *_place(step), message, hint, words)
+    if current["dims"] and current["dims"] != tensor["dims"]:
+        written = current["dims"]
+        words = f"ValueError: {model} dims {tensor['dims']} but the model configuration specifies dims {written}"
+        message = f"{called} says dims {tensor['dims']}, {tail.format(written)}"
+        return Refusal("python-autocomplete-dims", *_place(step), message, hint, words)
+    if "optional" in current and current["optional"] != tensor.get("optional", current["optional"]):
+        said, written = tensor["optional"], current["optional"]
+        words = f"ValueError: {model} optional {said} but the model configuration specifies optional {written}"
+        message = f"{called} says optional {said}, {tail.format(f'optional {written}')}"
+        return Refusal("python-autocomplete-optional", *_place(step), message, "Write it in the config, too.", words)
+    return None
+
+
+def _batch(state: State, step: Step) -> Refusal | None:
+    size = step.argument
+    if not isinstance(size, int):
+        raise Lost
+    if state.max_batch_size <= size:
+        state.max_batch_size = size
+        return None
+    words = f"ValueError: configuration specified max_batch_size {state.max_batch_size}, but in auto-complete-config"
+    words += f" function for model '{state.model}' specified max_batch_size {size}"
+    message = f"set_max_batch_size says {size}, the config has {state.max_batch_size}"
+    return Refusal(
+        "python-autocomplete-max-batch", *_place(step), message, f"Write {size} or less in the config.", words
+    )
+
+
+def _dynamic(state: State, step: Step) -> Refusal | None:
+    if step.argument is not None:
+        raise Lost
+    if state.scheduler not in OTHER_SCHEDULERS:
+        return None
+    words = f"ValueError: Configuration specified scheduling_choice as '{state.scheduler}', but auto-complete-config"
+    words += f" function for model '{state.model}' tries to set scheduling_choice as 'dynamic_batching'"
+    message = f"set_dynamic_batching, but the config has {state.scheduler}"
+    return Refusal("python-autocomplete-scheduler", *_place(step), message, "Drop one of the two.", words)
+
+
+def _policy(state: State, step: Step) -> Refusal | None:
+    policy = step.argument
+    if not isinstance(policy, dict):
+        raise Lost
+    odd = next((key for key in policy if key != "decoupled"), None)
+    if odd is not None:
+        words = f"ValueError: model transaction property in auto-complete-config function for model '{state.model}'"
+        words += " contains property other than 'decoupled'."
+        message = f'set_model_transaction_policy takes no "{odd}"'
+        return Refusal("python-autocomplete-property", *_place(step), message, "It takes decoupled alone.", words)
+    wanted = policy.get("decoupled", state.decoupled)
+    if state.decoupled is None or state.decoupled == wanted:
+        state.decoupled = wanted
+        return None
+    words = f"ValueError: trying to change decoupled property in auto-complete-config for model '{state.model}', which"
+    words += f" is already set to '{state.decoupled}'."
+    message = f"set_model_transaction_policy says decoupled {wanted}, the config has {state.decoupled}"
+    return Refusal("python-autocomplete-decoupled", *_place(step), message, "Write the same in both.", words)
+
+
+def _raise(_state: State, step: Step) -> Refusal | None:
+    kind = step.argument.partition(":")[0]
+    message = f"auto_complete_config always raises {kind}"
+    return Refusal("python-autocomplete-raises", *_place(step), message, "Return the config instead.", step.argument)
+
+
+def _place(step: Step) -> tuple[int, int]:
+    return step.line, step.column
+
+
+CHECKS = {
+    "add_input": _input,
+    "add_output": _output,
+    "set_max_batch_size": _batch,
+    "set_dynamic_batching": _dynamic,
+    "set_model_transaction_policy": _policy,
+    "raise": _raise,
+}

@@ -1,0 +1,174 @@
+"""What the Python backend reads in a config: the name of the file that it imports, and a parameter."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model
+from tritonrepo.rules.python.script import refused_module
+from tritonrepo.rules.registry import Finding, rule
+
+FORCE_CPU = "FORCE_CPU_ONLY_INPUT_TENSORS"
+CHOICES = ("yes", "no")
+IN_PYTHON = frozenset({"python", "vllm"})
+"""Backends that the Python backend runs."""
+
+
+@rule("python-force-cpu-value", Severity.ERROR, "parameters")
+def force_cpu(model: Model) -> Iterator[Finding]:
+    """FORCE_CPU_ONLY_INPUT_TENSORS is yes or no.
+
+    Why:
+        The Python backend refuses a model with any other value, true and YES among them.
+    Source:
+        python_backend, src/python_be.cc, ModelState::ModelState
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        parameters { key: "FORCE_CPU_ONLY_INPUT_TENSORS" value { string_value: "true" } }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/config.pbtxt:4:72: error: FORCE_CPU_ONLY_INPUT_TENSORS cannot be "true" [python-force-cpu-value]
+          Write "yes" or "no".
+    Server says:
+        Incorrect value for FORCE_CPU_ONLY_INPUT_TENSORS: true'
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        parameters { key: "FORCE_CPU_ONLY_INPUT_TENSORS" value { string_value: "yes" } }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    parameters = model.config.mapping("parameters") if model.backend in IN_PYTHON else {}
+    if FORCE_CPU not in parameters:
+        return
+    value = parameters[FORCE_CPU]
+    written = value.text("string_value") if isinstance(value, Message) else ""
+    if written not in CHOICES:
+        entries = [each for each in model.config.entries("parameters") if each.text("key") == FORCE_CPU]
+        at: Placed = (
+            next(iter(value.scalars("string_value")[-1:]), value) if isinstance(value, Message) else entries[-1]
+        )
+        message = f'{FORCE_CPU} cannot be "{written}"'
+        yield Finding(at, message, 'Write "yes" or "no".', f"Incorrect value for {FORCE_CPU}: {written}'")
+
+
+@rule("python-filename-extension", Severity.ERROR, "default_model_filename")
+def extension(model: Model) -> Iterator[Finding]:
+    """The file of a Python model ends with .py.
+
+    Why:
+        The Python backend imports it as a module, and refuses the model where the name is another.
+    Source:
+        python_backend, src/pb_stub.cc, ModelContext::StubSetup
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        default_model_filename: "model.python3"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.python3 --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/config.pbtxt:2:25: error: the file of a Python model must end with .py [python-filename-extension]
+          Rename model.python3 to model.py.
+    Server says:
+        Model name must end with '.py'. Model name is "model.python3".
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    name = model.config.text("default_model_filename").rpartition("/")[2]
+    if model.backend == "python" and name and not name.endswith((".", "p", "y")):
+        hint = f"Rename {name} to {name.partition('.')[0] or 'model'}.py."
+        reason = f"Model name must end with '.py'. Model name is \"{name}\"."
+        yield Finding(_filename(model), "the file of a Python model must end with .py", hint, reason)
+
+
+@rule("python-filename-import", Severity.ERROR, "default_model_filename")
+def importable(model: Model) -> Iterator[Finding]:
+    """The file of a Python model has a name that Python can import.
+
+    Why:
+        The backend imports the directory's name, a point, and the file's name without its last three characters. A
+        further point in it, or a directory .. before it, makes it a module that there is not.
+    Source:
+        python_backend, src/pb_stub.cc, main, ModelContext::StubSetup; seen on 24.10
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        default_model_filename: "ranker.v2.py"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/ranker.v2.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/config.pbtxt:2:25: error: Python cannot import "ranker.v2.py": there is no module '1.ranker' [python-filename-import]
+          Rename it to ranker_v2.py.
+    Server says:
+        ModuleNotFoundError: No module named '1.ranker'
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        default_model_filename: "ranker_v2.py"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/ranker_v2.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    name = model.config.text("default_model_filename")
+    if model.backend != "python" or not name.endswith((".", "p", "y")):
+        return
+    for version in model.served:
+        module = refused_module(name) or _no_module(model, name, str(version))
+        if module:
+            stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+            plain = f"{stem.replace('.', '_')}{dot}{ending}" if ending == "py" and stem else "model.py"
+            hint = f"Rename it to {plain}." if module != "." else "Put the file into the version directory."
+            message = f"Python cannot import \"{name}\": there is no module '{module}'"
+            yield Finding(_filename(model), message, hint, f"ModuleNotFoundError: No module named '{module}'")
+            return
+
+
+def _no_module(model: Model, name: str, version: str) -> str:
+    """Give the first part of the module's name that nothing in its directory has, "" where all may be there."""
+    path = posixpath.normpath(f"{model.directory_of(int(version))}/{name.lstrip('/')}")
+    directory, _, last = path.rpartition("/")
+    first, dot, _ = (last[:-3] if len(last) > 2 else last).partition(".")  # noqa: PLR2004  as the backend cuts it
+    if path not in model.entries or not directory or (not dot and last.endswith(".py")):
+        return ""
+    beside = (each[len(directory) + 1 :] for each in model.entries if each.startswith(f"{directory}/"))
+    if not first or any(
+        each == f"{first}.py" or each.startswith((f"{first}/", f"{first}.")) for each in beside if each != last
+    ):
+        return ""
+    return f"{directory.rpartition('/')[2]}.{first}"
+
+
+def _filename(model: Model) -> Placed | None:
+    return next(iter(model.config.scalars("default_model_filename")[-1:]), None)

@@ -1,0 +1,133 @@
+"""The files that the Python backend imports, and what is in them: read and parsed, never run.
+
+Source: python_backend, src/pb_stub.cc, main (which directory), ModelContext::StubSetup (which module); both are the same
+from r24.01 to r26.07.
+"""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+import sys
+import warnings
+from functools import lru_cache
+from typing import NamedTuple
+
+from tritonrepo.repository import Model
+from tritonrepo.rules.layout.environments import PARAMETER
+
+LARGEST = 1 << 16
+"""Bytes of source that are parsed: what is made to be slow takes about a second then, and nothing ends the parser."""
+
+STUB = "triton_python_backend_stub"
+FILENAME = "model.py"
+NEWER = re.compile(r"\b(?:type\s+\w|(?:def|class)\s+\w+\s*\[)|[fF][rR]?[\"']|[rR][fF][\"']")
+"""What Python 3.12 reads otherwise than 3.11: PEP 695 and 701."""
+NEWER_BLOCK = re.compile(rb"(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')")
+
+OURS = sys.version_info[:2]
+
+
+class Script(NamedTuple):
+    """A file that a served version imports: its path below the model, its content."""
+
+    path: str
+    text: bytes
+
+
+class Fault(NamedTuple):
+    """Why Python cannot read a source: line and column from 1, or 0; our words, and the server's."""
+
+    line: int
+    column: int
+    message: str
+    reason: str
+
+
+@lru_cache(maxsize=4)
+def scripts(model: Model) -> tuple[Script, ...]:
+    """Give the sources that are imported for certain, and small enough to be parsed; none for another backend."""
+    if model.backend != "python":
+        return ()
+    name = model.inferred.filename or FILENAME
+    paths = (posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}") for version in model.served)
+    files = ((path, model.file(path)) for path in paths if _is_imported(model, name, path))
+    return tuple(Script(path, file.content()) for path, file in files if file is not None and file.size <= LARGEST)
+
+
+def _is_imported(model: Model, name: str, path: str) -> bool:
+    """Tell whether it is this file, and no package or library of the same name, nor a package around it."""
+    directory, _, last = path.rpartition("/")
+    stem = last.removesuffix(".py")
+    if not name.endswith(".py") or "." in stem or refused_module(name):
+        return False
+    beside = [each[len(directory) + 1 :] for each in model.entries if each.startswith(f"{directory}/")]
+    return "__init__.py" not in beside and not any(
+        each.startswith(f"{stem}/") or (each.startswith(f"{stem}.") and each.endswith(".so")) for each in beside
+    )
+
+
+def nodes(tree: ast.AST) -> list[ast.AST]:
+    """Give a node and all below it as ast.walk does, `ctx` aside, and faster: a source is gone through many times."""
+    found = [tree]
+    for node in found:
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                found += [each for each in value if isinstance(each, ast.AST)]
+            elif isinstance(value, ast.AST) and name != "ctx":
+                found.append(value)
+    return found
+
+
+def refused_module(name: str) -> str:
+    """Give the module that Python looks for in vain because of how default_model_filename is written, or "".
+
+    The directory before the last `/`, a point and the file's name without its last three characters are imported.
+    """
+    parts = [part for part in name.split("/") if part]
+    return "." if len(parts) > 1 and parts[-2] in {".", ".."} else ""
+
+
+def python_of(model: Model) -> tuple[int, int] | None:
+    """Give the version of the Python that runs a model; None where the model brings its own."""
+    if STUB in model.children or PARAMETER in model.config.mapping("parameters"):
+        return None
+    major, minor = model.target.release.python.split(".")
+    return int(major), int(minor)
+
+
+@lru_cache(maxsize=32)
+def parse(script: Script, python: tuple[int, int] | None) -> ast.Module | Fault | None:
+    """Give a source's tree, why it has none, or None where that is not certain."""
+    if b"\0" in script.text:
+        line = script.text.count(b"\n", 0, script.text.index(b"\0")) + 1
+        words = "source code string cannot contain null bytes"
+        return Fault(line, 0, "it has a null byte", words)
+    version = python if python is not None and python < OURS else None
+    name = script.path.rpartition("/")[2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(script.text, name, feature_version=version)
+        except SyntaxError as error:
+            return None if _may_be_newer(error, script, python) else _fault(error)
+        except (ValueError, LookupError, RecursionError, MemoryError, OverflowError):
+            return None
+
+
+def _may_be_newer(error: SyntaxError, script: Script, python: tuple[int, int] | None) -> bool:
+    """Tell whether a newer Python than ours, which may be the server's, may read what ours cannot."""
+    if python is not None and python <= OURS:
+        return False
+    line = (error.text or "").strip()
+    return bool(NEWER.search(line) or NEWER_BLOCK.search(script.text) or not line)
+
+
+def _fault(error: SyntaxError) -> Fault:
+    """Give the fault; where our Python only tells that the server's is too old for it, the server's words are cut."""
+    lacking = "only supported in Python" in error.msg
+    kind = type(error).__name__
+    reason = f"{kind}: " if lacking else f"{kind}: {error}"
+    return Fault(error.lineno or 0, max(error.offset or 0, 0), error.msg, reason)
