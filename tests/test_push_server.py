@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_push import Clock, repository
+from tests.test_push import CODE, Clock, repository
 from tritonrepo.cli import run
 from tritonrepo.cli.serving import Options, read_record, serve
 from tritonrepo.server.client import Client
@@ -22,7 +22,7 @@ from tritonrepo.sources.cache import Cache
 from tritonrepo.sync.publish import GRAIN_S, Pace, publish
 from tritonrepo.sync.push import plan
 
-REFUSES = "class TritonPythonModel:\n    def initialize(self, args):\n        raise ValueError('no such weights')\n"
+REFUSES = CODE + "\n    def initialize(self, args):\n        open('weights-that-are-only-there')\n"
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def test_a_phase_ends_when_the_server_serves_it_and_a_refused_version_stops_the_
         (broken / "leaf" / "3" / "model.py").write_text(REFUSES, "utf-8")
         assert run(["push", str(broken), *to]) == 1
         said = capsys.readouterr().err
-        assert "the server refused leaf version 3: Internal: ValueError: no such weights" in said
+        assert "the server refused leaf version 3: Internal: FileNotFoundError: " in said
         assert "the push broke off in the middle: at least" in said
         assert (serving(server), pin(server)) == ({"leaf 2", "top 1"}, "2")
         assert run(["push", str(broken), *to]) == 1
