@@ -14,6 +14,9 @@ from tritonrepo.repository import Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
 from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes
 
+STATUS = re.compile(
+    r"^(Invalid argument|Internal|Not found|Unavailable|Unsupported|Already exists|Unknown|Cancelled): "
+)
 DATA = Path(__file__).parent / "data"
 NEEDED = ("Why", "Source", "Bad", "Says", "Good")
 OPTIONAL = ("Run with", "Server says", "Also")
@@ -72,3 +75,9 @@ def said(tree: Mapping[str, Entry], options: str = "", only: Rule | None = None)
 def loud(tree: Mapping[str, Entry], options: str = "") -> set[str]:
     """Give the rules that say more than `info` of a tree."""
     return {d.rule for d in judged(tree, options).diagnostics if RULES[d.rule].severity != "info"}
+
+
+def normal(text: str, root: str = "") -> str:
+    """Give a reason without its status, pointers and the place of the repository."""
+    text = text.replace(root, "$REPO") if root else text
+    return " ".join(re.sub(r"0x[0-9a-f]{6,}", "0xPTR", STATUS.sub("", text)).split())

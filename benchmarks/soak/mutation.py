@@ -21,7 +21,7 @@ from random import Random
 
 ROOT = Path(__file__).parents[2]
 MODULES = "tritonrepo/rules"
-TESTS = "tests/test_rules.py tests/rules"
+TESTS = "tests/test_verdicts.py tests/test_rules.py tests/rules tests/test_ignores.py"
 CONFIG = """[cosmic-ray]
 module-path = "{modules}"
 timeout = 120.0

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from tests.pages import normal
 from tritonrepo.diagnostics import State, Stop
 from tritonrepo.server import logs
 from tritonrepo.server.client import Client
@@ -25,9 +26,6 @@ from tritonrepo.tree import Directory, Entry, File, Link, Unreadable
 
 ANSWER_S = 25
 GLANCE_S = 0.03
-STATUS = re.compile(
-    r"^(Invalid argument|Internal|Not found|Unavailable|Unsupported|Already exists|Unknown|Cancelled): "
-)
 OURS = Path(__file__).parents[2] / "tritonrepo/server/backends"
 NULL = '''"""Accepts every model and answers nothing."""
 
@@ -149,9 +147,3 @@ def stopped(stop: Stop, root: str) -> Seen:
         lines += [line.message for line in logs.lines(kept.read_text("utf-8", "replace"))]
         kept.unlink()
     return Seen(state, frozenset(), {}, tuple(normal(line, root) for line in lines))
-
-
-def normal(text: str, root: str = "") -> str:
-    """Give a reason without its status, pointers and the place of the repository."""
-    text = text.replace(root, "$REPO") if root else text
-    return " ".join(re.sub(r"0x[0-9a-f]{6,}", "0xPTR", STATUS.sub("", text)).split())

@@ -21,8 +21,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
-from benchmarks.soak.page_server import Place, Seen, normal, serve
-from tests.pages import files, sections, server
+from benchmarks.soak.page_server import Place, Seen, serve
+from tests.pages import files, normal, sections, server
 from tritonrepo import repository
 from tritonrepo.diagnostics import Severity, State, Verdict
 from tritonrepo.repository import Target

@@ -10,7 +10,7 @@ import pytest
 from tests.pages import judged, loud
 from tritonrepo.diagnostics import State
 from tritonrepo.rules.backends.arguments import keys
-from tritonrepo.tree import Directory, Entry, Link, of_bytes, of_text
+from tritonrepo.tree import Directory, Entry, Link, of_bytes, of_text, Unreadable
 
 PYTHON = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
 IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
@@ -37,7 +37,7 @@ class Case(NamedTuple):
 
 def entry(content: str | bytes | Entry) -> Entry:
     """Give the entry with a content."""
-    if isinstance(content, str):
+    if isinstance(content, str) and not isinstance(content, Unreadable):
         return of_text(content)
     return of_bytes(content) if isinstance(content, bytes) else content
 
@@ -52,7 +52,18 @@ FILES = {
     "model.py": Case(PY, {"1/model.py": PYTHON}),
     "an empty version directory": Case(PY, {"1": Directory()}, HANG, "Python model file not found in"),
     "a version that is not served": Case(PY, {"1": Directory(), "2/model.py": PYTHON}),
-    "a directory called model.py": Case(PY, {"1/model.py/x": ""}),
+    "a directory called model.py": Case(
+        PY, {"1/model.py/x": ""}, "python-model-file-is-directory", "ModuleNotFoundError: No module named '1.model'"
+    ),
+    "a package beside a directory called model.py": Case(PY, {"1/model.py/x": "", "1/model/__init__.py": PYTHON}),
+    "a link to nothing": Case(PY, {"1/model.py": Unreadable.DANGLING}, HANG, "Python model file not found in"),
+    "a negative version is opened by another number": Case(
+        PY + "version_policy { all { } }\n",
+        {"1/model.py": PYTHON, "-1/model.py": PYTHON},
+        HANG,
+        "Python model file not found in",
+        frozenset({HANG, "version-negative"}),
+    ),
     "a link that leads out": Case(PY, {"1/model.py": Link("/elsewhere/model.py")}),
     "another name": Case(PY + 'default_model_filename: "main.py"\n', {"1/main.py": PYTHON}),
     "another name in a directory": Case(PY + 'default_model_filename: "a/main.py"\n', {"1/a/main.py": PYTHON}),

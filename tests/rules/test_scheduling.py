@@ -182,6 +182,7 @@ STRATEGIES = [
          ["direct-slot-utilization: -0.5"], SLOTS),
     Case("oldest without batching", sequence("oldest { preferred_batch_size: 1 max_candidate_sequences: 4 } "),
          ["oldest-preferred-above-max: 1"], OLDEST, None),
+    Case("no candidates written are as many as a batch takes", sequence("oldest { } ")),
     Case("negative candidates", sequence("oldest { max_candidate_sequences: -4 } "), ["oldest-max-candidates: -4"]),
     Case("a cache that is not enabled", sequence() + " response_cache { enable: false }"),
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from tritonrepo.repository.versions import Versions
 from tritonrepo.tree import Entry, File
 
 CONFIG = "config.pbtxt"
+UNSIGNED = 1 << 64
 BROKEN = "text=broken"
 """The trait of a model whose config's text has faults."""
 
@@ -126,8 +127,11 @@ class Model:
         return entry if isinstance(entry, File) else None
 
     def directory_of(self, version: int) -> str:
-        """Give the directory that a backend opens for a version: its number, whatever the directory is called."""
-        return str(version)
+        """Give the directory that a backend opens for a version: its number, whatever the directory is called.
+
+        Source: core, TRITONBACKEND_ModelVersion, which gives an unsigned number: no backend finds a negative one.
+        """
+        return str(version % UNSIGNED)
 
 
 @dataclass(slots=True, eq=False)

@@ -22,6 +22,7 @@ IMPORT: tuple[Step, ...] = (
     ("python-model-file-missing-hang", "python-model-file-missing"),
     "python-filename-extension",
     "python-filename-import",
+    "python-model-file-is-directory",
     "python-syntax-error",
     "python-no-class",
 )

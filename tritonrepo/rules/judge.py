@@ -104,6 +104,7 @@ def _take_down(repository: Repository) -> None:
     """Give the verdict of a model that ends or blocks the server to all that would be ready: they are not served either.
 
     While a model hangs as the server starts, no port is opened; where one ends the server, nobody waits for the others.
+    Where that is as it joins the ensembles, it has not said yet which of them it refuses.
     """
     found = [
         verdict
@@ -112,7 +113,7 @@ def _take_down(repository: Repository) -> None:
         if verdict.verdict is state
     ]
     for name, verdict in repository.verdicts.items() if found else ():
-        if verdict.verdict is State.READY:
+        if verdict.verdict is State.READY or verdict.stage == found[0].stage == "graph":
             repository.verdicts[name] = replace(found[0], model=name)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
+from tritonrepo.repository.paths import follow
 from tritonrepo.rules.registry import Finding, rule
 
 NOTICES_DEAD_STUB = "25.09"
@@ -137,9 +138,7 @@ def _missing(model: Model, default: str) -> Iterator[str]:
     name = model.inferred.filename or default
     for version in model.served:
         path = posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}")
-        if path.startswith("..") or path in model.entries:
-            continue
-        if not any(other.startswith(f"{path}/") for other in model.entries):
+        if not path.startswith("..") and isinstance(follow(model, path), str):
             yield path
 
 

@@ -51,7 +51,7 @@ def _lacks(model: Model) -> bool:
     name = f"libtriton_{backend}.so"
     if exists(model, name):
         return False
-    return not model.served or any(not exists(model, f"{model.directory_of(v)}/{name}") for v in model.served)
+    return not model.served or any(not exists(model, f"{v}/{name}") for v in model.served)
 
 
 def _place(model: Model) -> Placed | None:

@@ -54,7 +54,7 @@ def _search(model: Model, version: int) -> Search:
     """Look for the config's runtime as the server does: version directory, model's directory, backend's."""
     runtime = model.config.text("runtime").lstrip("/")
     short = posixpath.normpath(runtime)
-    for below in (model.directory_of(version), ""):
+    for below in (str(version), ""):
         parent = posixpath.normpath(f"{model.name}/{below}")
         found = follow(model, f"{below}/{runtime}")
         if found == OUT_OF_SIGHT or (short == "." and not isinstance(found, str)):

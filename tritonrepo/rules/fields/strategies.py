@@ -151,7 +151,7 @@ def library_bad(model: Model) -> Iterator[Finding]:
     """
     if model.is_ensemble or "sequence_batching" in model.fields or not model.served:
         return
-    directories = [*(f"{model.directory_of(version)}/" for version in model.served), ""]
+    directories = [*(f"{version}/" for version in model.served), ""]
     for directory in directories:
         found = model.entries.get(f"{directory}batchstrategy.so")
         if isinstance(found, File) and found.read(0, len(ELF)) != ELF and _strategy(model) is None:

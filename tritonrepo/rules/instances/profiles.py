@@ -65,7 +65,7 @@ def not_tensorrt(model: Model) -> Iterator[Finding]:
     for group in groups(model):
         written = group.node.get("profile")
         platform = model.inferred.platform
-        if written is not None and written.values and platform != TENSORRT:
+        if model.backend and written is not None and written.values and platform != TENSORRT:
             words = f"and platform {platform}specifies profile field which is only supported for TensorRT models"
             hint = "Drop profile: only TensorRT models have optimization profiles."
             yield Finding(

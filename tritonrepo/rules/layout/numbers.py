@@ -152,7 +152,8 @@ def negative(model: Model) -> Iterator[Finding]:
     """Versions are positive numbers.
 
     Why:
-        Triton loads a negative one, but no request can name it: -1 asks for the latest.
+        Triton loads a negative one, but no request can name it: -1 asks for the latest. A backend that opens a file is
+        told of version 18446744073709551615 for -1, and does not find it.
     Source:
         core, src/model_repository_manager/model_lifecycle.cc, VersionsToLoad
     Bad:

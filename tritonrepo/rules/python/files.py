@@ -9,8 +9,10 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.paths import follow
 from tritonrepo.rules.python.script import refused_module
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.tree import Directory
 
 FORCE_CPU = "FORCE_CPU_ONLY_INPUT_TENSORS"
 CHOICES = ("yes", "no")
@@ -153,6 +155,51 @@ def importable(model: Model) -> Iterator[Finding]:
             message = f"Python cannot import \"{name}\": there is no module '{module}'"
             yield Finding(_filename(model), message, hint, f"ModuleNotFoundError: No module named '{module}'")
             return
+
+
+@rule("python-model-file-is-directory", Severity.ERROR, "backend=python")
+def file_is_directory(model: Model) -> Iterator[Finding]:
+    """A Python model's model.py is a file.
+
+    Why:
+        A directory of that name passes for it as the backend looks whether it is there, and then Python finds no module
+        to import, which refuses the model.
+    Source:
+        python_backend, src/pb_stub.cc, Stub::StubSetup; seen with 24.10
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py/ranker.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py: error: model.py is a directory [python-model-file-is-directory]
+          Put the file of that name in its place.
+    Server says:
+        ModuleNotFoundError: No module named '1.model'
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    name = model.inferred.filename or "model.py"
+    stem, dot, ending = name.partition(".")
+    if model.backend != "python" or "/" in name or (dot, ending) != (".", "py"):
+        return
+    for version in map(model.directory_of, model.served):
+        beside = {path.split("/")[1] for path in model.entries if path.startswith(f"{version}/")}
+        others = {each for each in beside if each == stem or each.startswith(f"{stem}.")} - {name}
+        if isinstance(follow(model, f"{version}/{name}"), Directory) and not others:
+            reason = f"ModuleNotFoundError: No module named '{version}.{stem}'"
+            yield Finding(f"{version}/{name}", f"{name} is a directory", "Put the file of that name in its place.", reason)
 
 
 def _no_module(model: Model, name: str, version: str) -> str:

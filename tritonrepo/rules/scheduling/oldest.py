@@ -97,11 +97,11 @@ def preferred_above_max(model: Model) -> Iterator[Finding]:
 
 @rule("oldest-max-candidates", Severity.WARNING, "sequence_batching")
 def max_candidates(model: Model) -> Iterator[Finding]:
-    """The strategy oldest has a positive max_candidate_sequences.
+    """A max_candidate_sequences that is written is positive.
 
     Why:
-        It is how many sequences an instance chooses from. Where it is 0, negative or not written the server takes
-        max_batch_size, 1 at least, and says nothing.
+        It is how many sequences an instance chooses from. Where it is 0 or negative the server takes max_batch_size, 1
+        at least, as if it were not written, and says nothing.
     Source:
         core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, SequenceBatchScheduler::Create
     Bad:
@@ -110,28 +110,25 @@ def max_candidates(model: Model) -> Iterator[Finding]:
         max_batch_size: 8
         input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { preferred_batch_size: [ 4, 8 ] } }
+        sequence_batching { oldest { max_candidate_sequences: 0 } }
         -- tracker/1/weights --
     Says:
-        tracker/config.pbtxt:5:28: warning: max_candidate_sequences is not written and taken as max_batch_size, 8 [oldest-max-candidates]
-          Write max_candidate_sequences: with how many sequences an instance may choose from.
+        tracker/config.pbtxt:5:55: warning: max_candidate_sequences 0 is taken as max_batch_size, 8 [oldest-max-candidates]
+          Write how many sequences an instance may choose from, or drop it.
     Good:
         -- tracker/config.pbtxt --
         backend: "identity"
         max_batch_size: 8
         input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { max_candidate_sequences: 8 preferred_batch_size: [ 4, 8 ] } }
+        sequence_batching { oldest { max_candidate_sequences: 8 } }
         -- tracker/1/weights --
     """
     strategy = oldest(model)
-    if strategy is None or strategy.integer("max_candidate_sequences") > 0:
-        return
-    written = strategy.scalars("max_candidate_sequences")
-    what = f"max_candidate_sequences {written[-1].data} is" if written else "max_candidate_sequences is not written and"
-    message = f"{what} taken as max_batch_size, {max(1, model.max_batch_size)}"
-    hint = "Write max_candidate_sequences: with how many sequences an instance may choose from."
-    yield Finding(written[-1] if written else strategy, message, hint)
+    for written in strategy.scalars("max_candidate_sequences")[-1:] if strategy is not None else ():
+        if isinstance(written.data, int) and written.data <= 0:
+            message = f"max_candidate_sequences {written.data} is taken as max_batch_size, {max(1, model.max_batch_size)}"
+            yield Finding(written, message, "Write how many sequences an instance may choose from, or drop it.")
 
 
 @rule("oldest-candidates-below-batch", Severity.INFO, "sequence_batching")

@@ -1,0 +1,128 @@
+"""The real server as a judge of many models at once: what its log says of each, after one start that ends by itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.soak import null_backend
+from benchmarks.soak.page_server import OURS, write
+from tests.pages import normal
+from tritonrepo.server import launch, logs, staging
+from tritonrepo.server.runtime import Runtime, find
+from tritonrepo.tree import Entry
+
+STOPPER = "zz~ends.the.server"
+"""A model that no server loads: after it the start fails, and the server ends when all others are judged."""
+
+LOADED = re.compile(r"successfully loaded '(.+)'")
+VERSION = re.compile(r"failed to load '(?P<model>.+?)' version -?\d+: (?P<reason>.*)", re.DOTALL)
+STAND_INS = ("vllm",)
+"""Ours for onnxruntime is not among them: it reads the graphs, and these here are none."""
+
+THREADS = 4
+MEMORY = 6 << 30
+"""Bytes of address space: a warmup of some dims takes all there is, and then the system ends whom it likes."""
+
+
+class Said(NamedTuple):
+    """What the server says of one model: whether it serves it, and all reasons that it gives."""
+
+    ready: bool
+    reasons: tuple[str, ...] = ()
+
+
+class Seen(NamedTuple):
+    """A start: the signal or "deadline" where it did not come to its own end, and the verdicts by model."""
+
+    ended: str
+    models: Mapping[str, Said]
+    last: str = ""
+
+
+class Bench:
+    """The backends, made once, and the server that is started over them."""
+
+    def __init__(self, folder: Path, names: Collection[str], *, real: bool) -> None:
+        """Make the backends: null ones, or, where `real`, Python's own and our stand-ins beside null ones."""
+        self.folder = folder
+        self.runtime: Runtime = find()
+        self.real = real
+        ours = {name: OURS / name for name in STAND_INS} if real else {}
+        self.backends = folder / "backends"
+        if real:
+            staging.backends(self.runtime, ours, self.backends)
+        given = {*ours, "python"} if real else set()
+        null_backend.build(folder, sorted(set(names) - given - {"ensemble"}))
+
+    def judge(self, tree: Mapping[str, Entry], *, auto_complete: bool, deadline_s: float) -> Seen:
+        """Start the server on a tree and read its log."""
+        with tempfile.TemporaryDirectory(prefix="verdicts-", ignore_cleanup_errors=True) as made:
+            home, root = Path(made), Path(made, "repository")
+            root.mkdir()
+            write(root, tree)
+            (root / STOPPER).mkdir()
+            with launch.log_path(home).open("wb") as stream:
+                ended = self._run(home, root, stream.fileno(), deadline_s, auto_complete=auto_complete)
+            text = launch.log_path(home).read_text("utf-8", "replace").replace(str(self.backends), "$BACKENDS")
+            names = {path.partition("/")[0] for path in tree}
+            messages = [normal(line.message, str(root)) for line in logs.lines(text)]
+            return Seen(ended, said(text, names, str(root)), messages[-1] if messages else "")
+
+    def _run(self, home: Path, root: Path, stream: int, deadline_s: float, *, auto_complete: bool) -> str:
+        wanted = launch.Launch(root, self.runtime, environment={"TRITONREPO_LLM_ENGINE": "script"})
+        command = [
+            str(self.runtime.server),
+            f"--model-repository={root}",
+            f"--backend-directory={self.backends}",
+            f"--backend-config=python,shm-region-prefix-name={home.name}-",
+            *(f"--allow-{port}=false" for port in ("http", "grpc", "metrics")),
+            f"--model-load-thread-count={THREADS}",
+            *([] if auto_complete else ["--disable-auto-complete-config"]),
+        ]
+        environment = launch.environment(wanted, home)
+        process = subprocess.Popen(
+            ["nice", "-n", "5", "prlimit", f"--as={MEMORY}", *command],
+            stdout=stream,
+            stderr=stream,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            return "deadline"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return f"signal {-code}" if code < 0 else ""
+
+
+def said(text: str, names: Collection[str], root: str) -> dict[str, Said]:
+    """Give the verdicts of a log; a refusal that names no model in its usual place is every model's that it names."""
+    lines = [line for line in logs.lines(text) if line.level == "E"]
+    ready = set(LOADED.findall(text))
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        if found := VERSION.match(line.message):
+            reasons[found["model"]].append(found["reason"])
+    for name, reason in logs.reasons(text).items():
+        reasons[name].append(reason)
+    others = [line.message for line in lines if not VERSION.match(line.message)]
+    found_in = {name: [other for other in others if name in other] for name in names if name not in ready}
+    return {
+        name: Said(
+            name in ready,
+            tuple(normal(reason, root) for reason in [*reasons[name], *found_in.get(name, [])]),
+        )
+        for name in names
+    }
