@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.pages import NEEDED, OPTIONAL, files, loud, said, sections
 from tritonrepo.diagnostics import Severity
 from tritonrepo.rules import RULES, Rule
 from tritonrepo.rules.order import names
+from tritonrepo.rules.registry import Scope
+from tritonrepo.sync.plan import is_config
+from tritonrepo.tree import File, of_bytes
+
+DOCS = Path(__file__).parents[1] / "docs" / "rules" / "README.md"
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -20,6 +28,26 @@ def test_page(rule: Rule) -> None:
     assert loud(bad, options) - {rule.name} == set(page.get("Also", "").replace(",", " ").split())
     assert not loud(good, options)
     assert not said(good, options, only=rule)
+
+
+NEEDS_A_WHOLE_TEXT = {"unbalanced-brackets"}
+"""What is said of a bracket is said of the first that is one too many."""
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES.values() if r.after_faults and r.scope is Scope.MODEL], ids=str)
+def test_what_needs_no_config_is_found_beside_a_broken_one(rule: Rule) -> None:
+    page = sections(rule.page)
+    bad, options = files(page["Bad"]), page.get("Run with", "")
+    broken = {
+        path: of_bytes(entry.content() + b"\n}") if is_config(path) and isinstance(entry, File) else entry
+        for path, entry in bad.items()
+    }
+    assert rule.name in NEEDS_A_WHOLE_TEXT or said(broken, options, only=rule) == page["Says"]
+
+
+def test_no_name_is_lost_which_somebody_ignores_or_selects() -> None:
+    listed = re.findall(r"^([a-z0-9-]+) +(?:error|warning|info) ", DOCS.read_text("utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(RULES)
 
 
 def test_every_error_has_its_place_in_the_servers_order() -> None:
