@@ -16,7 +16,10 @@ from tritonrepo.tree import Directory, Entry, of_bytes, of_text
 T = TypeVar("T")
 RELEASE = "24.10"
 KIND = model_config(RELEASE)
-MODEL_PY = NULL.encode()
+COMPLETES = slice(NULL.index("    @staticmethod"), NULL.index("    def initialize"))
+MODEL_PY = NULL.replace(NULL[COMPLETES], "").encode()
+"""Without auto_complete_config, of which nobody knows what it does."""
+
 
 Plain = dict[str, Any]
 

@@ -90,7 +90,7 @@ class Bench:
         ]
         environment = launch.environment(wanted, home)
         process = subprocess.Popen(
-            ["nice", "-n", "5", "prlimit", f"--as={MEMORY}", *command],
+            ["setpriv", "--pdeathsig", "KILL", "nice", "-n", "5", "prlimit", f"--as={MEMORY}", *command],
             stdout=stream,
             stderr=stream,
             env=environment,

@@ -10,7 +10,7 @@ import pytest
 from tests.pages import judged, loud
 from tritonrepo.diagnostics import State
 from tritonrepo.rules.backends.arguments import keys
-from tritonrepo.tree import Directory, Entry, Link, of_bytes, of_text, Unreadable
+from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes, of_text
 
 PYTHON = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
 IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'

@@ -295,6 +295,13 @@ BATCHES = {
     "a target in two entries is not noticed": Case(
         f"{IDENTITY}max_batch_size: 8\n{IO}" + 'batch_output { target_name: "OUT" source_input: "IN" }\n' * 2
     ),
+    "vLLM's inputs are known though it completes them": Case(
+        'backend: "vllm" batch_output { target_name: "text_output" source_input: "IN" }\n'
+        "instance_group { kind: KIND_MODEL }",
+        "batch-output-source-unknown",
+        "unknown source input name 'IN' for m",
+        {"1/model.json": '{"model": "m"}'},
+    ),
     "an output is no source": Case(
         f'{IDENTITY}max_batch_size: 8\n{IO}batch_output {{ target_name: "OUT" source_input: "OUT" }}\n',
         "batch-output-source-unknown",

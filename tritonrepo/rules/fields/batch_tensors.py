@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
-from tritonrepo.repository.completion import may_complete
+from tritonrepo.repository.completion import completed
 from tritonrepo.rules.registry import Finding
 
 DEFAULTS = {"batch_input": "BATCH_ELEMENT_COUNT", "batch_output": "BATCH_SCATTER_WITH_INPUT_SHAPE"}
@@ -18,9 +18,8 @@ DEFAULTS = {"batch_input": "BATCH_ELEMENT_COUNT", "batch_output": "BATCH_SCATTER
 
 def names(model: Model, kind: str) -> set[str] | None:
     """Give the names of the inputs or outputs; None where the backend may add some."""
-    if may_complete(model):
-        return None
-    return {tensor.name for tensor in model.tensors if tensor.kind == kind}
+    found = completed(model)
+    return {port.name for port in (found.inputs if kind == "input" else found.outputs)} if found.exact else None
 
 
 def unknown_kinds(model: Model, field: str) -> Iterator[Finding]:

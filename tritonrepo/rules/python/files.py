@@ -199,7 +199,9 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
         others = {each for each in beside if each == stem or each.startswith(f"{stem}.")} - {name}
         if isinstance(follow(model, f"{version}/{name}"), Directory) and not others:
             reason = f"ModuleNotFoundError: No module named '{version}.{stem}'"
-            yield Finding(f"{version}/{name}", f"{name} is a directory", "Put the file of that name in its place.", reason)
+            yield Finding(
+                f"{version}/{name}", f"{name} is a directory", "Put the file of that name in its place.", reason
+            )
 
 
 def _no_module(model: Model, name: str, version: str) -> str:

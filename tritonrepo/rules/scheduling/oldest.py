@@ -127,7 +127,9 @@ def max_candidates(model: Model) -> Iterator[Finding]:
     strategy = oldest(model)
     for written in strategy.scalars("max_candidate_sequences")[-1:] if strategy is not None else ():
         if isinstance(written.data, int) and written.data <= 0:
-            message = f"max_candidate_sequences {written.data} is taken as max_batch_size, {max(1, model.max_batch_size)}"
+            message = (
+                f"max_candidate_sequences {written.data} is taken as max_batch_size, {max(1, model.max_batch_size)}"
+            )
             yield Finding(written, message, "Write how many sequences an instance may choose from, or drop it.")
 
 
