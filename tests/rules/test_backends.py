@@ -148,6 +148,12 @@ ARGUMENTS: dict[str, tuple[str | bytes, str, str, str]] = {
         "JSONDecodeError: Unexpected UTF-8 BOM",
         "",
     ),
+    "a trailing comma in a list": (
+        '{"model": "m", "x": [1, ]}',
+        "vllm-model-json-syntax",
+        "JSONDecodeError: Expecting value: line 1 column 25 (char 24)",
+        "",
+    ),
     "not UTF-8": (b'{"model": "\xff"}', "vllm-model-json-syntax", "UnicodeDecodeError: ", ""),
     "nested too deeply": ("[" * 100_000, "vllm-model-json-syntax", "RecursionError: ", ""),
     "NaN is JSON to Python": ('{"model": "m", "gpu_memory_utilization": NaN}', "", "", ""),

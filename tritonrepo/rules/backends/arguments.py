@@ -42,6 +42,16 @@ def arguments(model: Model) -> Sequence[Arguments]:
     return list(_read(model)) if model.backend == "vllm" else ()
 
 
+def _images(error: json.JSONDecodeError) -> json.JSONDecodeError:
+    """Give an error as the Python of the images has it, 3.10 or 3.12: 3.13 tells a trailing comma apart, at its place."""
+    if not error.msg.startswith("Illegal trailing comma"):
+        return error
+    behind = error.doc[error.pos + 1 :]
+    place = error.pos + 1 + len(behind) - len(behind.lstrip(" \t\n\r"))
+    expected = "Expecting property name enclosed in double quotes" if "object" in error.msg else "Expecting value"
+    return json.JSONDecodeError(expected, error.doc, place)
+
+
 def objects(model: Model) -> Iterator[tuple[Arguments, dict[str, Any]]]:
     """Give those that hold an object."""
     for each in arguments(model):
@@ -68,6 +78,7 @@ def _parse(path: str, content: bytes) -> Arguments:
     try:
         return Arguments(path, text, json.loads(text))
     except json.JSONDecodeError as error:
+        error = _images(error)
         return Arguments(path, text, None, f"JSONDecodeError: {error}", error.lineno, error.colno)
     except (ValueError, RecursionError) as error:
         return Arguments(path, text, fault=f"{type(error).__name__}: {error}")
