@@ -29,14 +29,40 @@ def test_page(rule: Rule) -> None:
     assert not said(good, options, only=rule)
 
 
-NEED_NO_CONFIG = """
-bool-literal byte-order-mark config-is-directory config-is-fifo config-symbolic-link config-unparsable
-dangling-link-in-model-directory enum-quoted field-newer-than-server integer-out-of-range json-config
-message-field-twice missing-colon model-name-unusual parameter-value-not-message reserved-subdirectories
-scalar-field-twice trailing-comma-in-list two-schedulers unknown-enum-value unknown-extension unknown-field
-unreadable-file-or-directory version-leading-zero version-negative version-not-a-number version-number-collision
-version-overflow version-partial-number version-zero wrong-comment-style wrong-literal-type
-""".split()
+NEED_NO_CONFIG = [
+    "bool-literal",
+    "byte-order-mark",
+    "config-is-directory",
+    "config-is-fifo",
+    "config-symbolic-link",
+    "config-unparsable",
+    "dangling-link-in-model-directory",
+    "enum-quoted",
+    "field-newer-than-server",
+    "integer-out-of-range",
+    "json-config",
+    "message-field-twice",
+    "missing-colon",
+    "model-name-unusual",
+    "parameter-value-not-message",
+    "reserved-subdirectories",
+    "scalar-field-twice",
+    "trailing-comma-in-list",
+    "two-schedulers",
+    "unknown-enum-value",
+    "unknown-extension",
+    "unknown-field",
+    "unreadable-file-or-directory",
+    "version-leading-zero",
+    "version-negative",
+    "version-not-a-number",
+    "version-number-collision",
+    "version-overflow",
+    "version-partial-number",
+    "version-zero",
+    "wrong-comment-style",
+    "wrong-literal-type",
+]
 
 
 @pytest.mark.parametrize("name", NEED_NO_CONFIG)
