@@ -9,8 +9,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.pages import judged, loud
+from tritonrepo.rules import RULES
+from tritonrepo.rules.ensembles.steps import listed
 from tritonrepo.tree import Directory, Entry, of_text
 
+FAMILY = {name for name, rule in RULES.items() if ".rules.ensembles." in rule.check.__module__}
 FP32 = "TYPE_FP32"
 PYTHON = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
 COMPLETES = PYTHON + "    @staticmethod\n    def auto_complete_config(config):\n        return config\n"
@@ -434,3 +437,1433 @@ def test_calls(files: Mapping[str, str], expected: set[str]) -> None:
         loud(tree(Case({"a": CALLER, "b": CALLER, "e": ensemble(*CHAIN)}, files={**steps, **files, **steps})))
         == expected
     )
+
+
+WORDS: dict[str, tuple[Case, Sequence[str]]] = {
+    "one tensor by its nearest name, and one that has none": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "IN"}, {"OUT": "middle"}), step("b", {"IN": "midle", "TOO": "zzz"}, {"OUT": "OUT"})
+                )
+            }
+        ),
+        [
+            'e/config.pbtxt:5:22: error: there is no model "a" in the repository [step-model-missing]',
+            "  Add it, or name a model that is there.",
+            'e/config.pbtxt:6:22: error: there is no model "b" in the repository [step-model-missing]',
+            "  Add it, or name a model that is there.",
+            (
+                'e/config.pbtxt:6:73: error: no step writes tensor "midle", so ensemble output "OUT" never comes '
+                "[output-not-written]"
+            ),
+            '  Did you mean "middle"?',
+            'e/config.pbtxt:6:113: error: no step writes tensor "zzz" [tensor-not-ready]',
+            "  Read an ensemble input, or what another step writes.",
+            (
+                "e: output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, "
+                "'midle', is not connected"
+            ),
+        ],
+    ),
+    "two outputs for want of one tensor": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "gone"}, {"OUT": "OUT", "mid": "mid"}),
+                    step("b", {"IN": "IN"}, {"OUT": "z"}),
+                    io=BOTH,
+                ),
+                "a": member(BOTH),
+                "b": member(),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:6:73: error: no step writes tensor "gone", so ensemble output "OUT" never comes '
+                "[output-not-written]"
+            ),
+            '  Did you mean "z"?',
+            (
+                "e: output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, 'gone', "
+                "is not connected"
+            ),
+        ],
+    ),
+    "two outputs for want of two tensors": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "x"}, {"OUT": "OUT"}),
+                    step("b", {"IN": "y"}, {"OUT": "mid"}),
+                    step("b", {"IN": "IN"}, {"OUT": "qqq"}),
+                    io=BOTH,
+                ),
+                **AB,
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:6:73: error: no step writes tensor "x", so ensemble output "OUT" never comes '
+                "[output-not-written]"
+            ),
+            '  Did you mean "qqq"?',
+            (
+                'e/config.pbtxt:7:73: error: no step writes tensor "y", so ensemble output "mid" never comes '
+                "[output-not-written]"
+            ),
+            "  Read an ensemble input, or what another step writes.",
+            (
+                "e: output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, 'x', is "
+                "not connected"
+            ),
+        ],
+    ),
+    "steps that wait for one another": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "IN", "X": "two"}, {"OUT": "one"}),
+                    step("b", {"IN": "one"}, {"OUT": "two", "mid": "OUT"}),
+                ),
+                "a": member(port("input", "IN") + port("input", "X") + port("output", "OUT")),
+                "b": member(BOTH),
+            }
+        ),
+        [
+            'e/config.pbtxt:5:108: info: step 0 reads "two", which step 1 writes [ensemble-step-order]',
+            "  Nothing is wrong; in the order of the data they read better.",
+            (
+                'e/config.pbtxt:5:108: error: tensor "two" waits for itself: the steps that lead to it read what '
+                'comes from it, so ensemble output "OUT" never comes [output-not-written]'
+            ),
+            "  Let one of them read a tensor that is there before.",
+            (
+                "e: output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, 'two', "
+                "is not connected"
+            ),
+        ],
+    ),
+    "steps that wait for one another, beside what is there": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "two"}, {"OUT": "one"}),
+                    step("b", {"IN": "one"}, {"OUT": "two"}),
+                    step("b", {"IN": "IN"}, {"OUT": "OUT"}),
+                ),
+                **AB,
+            }
+        ),
+        [
+            'e/config.pbtxt:5:73: info: step 0 reads "two", which step 1 writes [ensemble-step-order]',
+            "  Nothing is wrong; in the order of the data they read better.",
+            (
+                'e/config.pbtxt:6:73: error: tensor "one" waits for itself: the steps that lead to it read what '
+                "comes from it [tensor-not-ready]"
+            ),
+            "  Let one of them read a tensor that is there before.",
+            "e: ensemble tensor 'two' is unused in ensemble 'e'",
+        ],
+    ),
+    "three tensors that nobody reads": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "IN"}, {"OUT": "OUT"}),
+                    step("b", {"IN": "IN"}, {"OUT": "p"}),
+                    step("b", {"IN": "IN"}, {"OUT": "q"}),
+                    step("b", {"IN": "IN"}, {"OUT": "r"}),
+                ),
+                **AB,
+            }
+        ),
+        [
+            'e/config.pbtxt:6:111: error: nobody reads tensor "p" of step 1 (model "b") [tensor-never-read]',
+            '  Drop this output_map entry, or make "p" an output of the ensemble.',
+            'e/config.pbtxt:7:111: error: nobody reads tensor "q" of step 2 (model "b") [tensor-never-read]',
+            '  Drop this output_map entry, or make "q" an output of the ensemble.',
+            'e/config.pbtxt:8:111: error: nobody reads tensor "r" of step 3 (model "b") [tensor-never-read]',
+            '  Drop this output_map entry, or make "r" an output of the ensemble.',
+            "e: ensemble tensor 'r' is unused in ensemble 'e'",
+        ],
+    ),
+    "two steps without a model and maps": (
+        Case({"e": ensemble(ONE, "  step { model_version: -1 }\n", '  step { model_name: "" }\n'), **A}),
+        [
+            'e/config.pbtxt:6:8: error: step 1 (model "") has no input_map [step-input-map]',
+            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
+            "e/config.pbtxt:6:8: error: step 1 names no model [step-model-name]",
+            "  Write model_name: with the name of a model of this repository.",
+            'e/config.pbtxt:6:8: error: step 1 (model "") has no output_map [step-output-map]',
+            '  Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
+            'e/config.pbtxt:7:8: error: step 2 (model "") has no input_map [step-input-map]',
+            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
+            'e/config.pbtxt:7:8: error: step 2 (model "") has no output_map [step-output-map]',
+            '  Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
+            "e/config.pbtxt:7:22: error: step 2 names no model [step-model-name]",
+            "  Write model_name: with the name of a model of this repository.",
+            "e: must specify 'model_name' in step 1 of ensemble 'e'",
+        ],
+    ),
+    "a map before a model's name, in an earlier step": (
+        Case({"e": ensemble(ONE, step("a", {}, {"X": "OUT"}), step("", {"IN": "IN"}, {"OUT": "y"})), **A}),
+        [
+            'e/config.pbtxt:6:8: error: step 1 (model "a") has no input_map [step-input-map]',
+            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
+            'e/config.pbtxt:6:62: error: model "a" has no output "X" [step-output-unknown]',
+            '  Did you mean "OUT"?',
+            ('e/config.pbtxt:6:73: error: step 1 writes tensor "OUT", which is written already [tensor-written-twice]'),
+            "  Give it another name here, and where it is read.",
+            "e/config.pbtxt:7:22: error: step 2 names no model [step-model-name]",
+            "  Write model_name: with the name of a model of this repository.",
+            "e: must specify 'input_map' in step 1 of ensemble 'e'",
+        ],
+    ),
+    "an output_map in an earlier step": (
+        Case({"e": ensemble(ONE, step("a", {"IN": "IN"}, {}), step("a", {}, {"OUT": "OUT"})), **A}),
+        [
+            'e/config.pbtxt:6:8: error: step 1 (model "a") has no output_map [step-output-map]',
+            '  Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
+            'e/config.pbtxt:7:8: error: step 2 (model "a") has no input_map [step-input-map]',
+            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
+            ('e/config.pbtxt:7:75: error: step 2 writes tensor "OUT", which is written already [tensor-written-twice]'),
+            "  Give it another name here, and where it is read.",
+            "e: must specify 'output_map' in step 1 of ensemble 'e'",
+        ],
+    ),
+    "a tensor written twice in an earlier step": (
+        Case({"e": ensemble(ONE, step("a", {"IN": "IN"}, {"OUT": "OUT"}), step("", {}, {})), **A}),
+        [
+            (
+                'e/config.pbtxt:6:111: error: step 1 writes tensor "OUT", which is written already '
+                "[tensor-written-twice]"
+            ),
+            "  Give it another name here, and where it is read.",
+            'e/config.pbtxt:7:8: error: step 2 (model "") has no input_map [step-input-map]',
+            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
+            'e/config.pbtxt:7:8: error: step 2 (model "") has no output_map [step-output-map]',
+            '  Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
+            "e/config.pbtxt:7:22: error: step 2 names no model [step-model-name]",
+            "  Write model_name: with the name of a model of this repository.",
+            "e: ensemble tensor 'OUT' can appear in an output map only once for ensemble 'e' step 1",
+        ],
+    ),
+    "a tensor written three times": (
+        Case({"e": ensemble(ONE, ONE, ONE), **A}),
+        [
+            (
+                'e/config.pbtxt:6:111: error: step 1 writes tensor "OUT", which is written already '
+                "[tensor-written-twice]"
+            ),
+            "  Give it another name here, and where it is read.",
+            (
+                'e/config.pbtxt:7:111: error: step 2 writes tensor "OUT", which is written already '
+                "[tensor-written-twice]"
+            ),
+            "  Give it another name here, and where it is read.",
+            "e: ensemble tensor 'OUT' can appear in an output map only once for ensemble 'e' step 1",
+        ],
+    ),
+    "two inputs unused": (
+        Case(
+            {
+                "e": ensemble(
+                    ONE, io=port("input", "IN") + port("input", "P") + port("input", "Q") + port("output", "OUT")
+                ),
+                **A,
+            }
+        ),
+        [
+            'e/config.pbtxt:3:15: error: no step reads ensemble input "P" [ensemble-input-unused]',
+            "  Map it to an input of a step's model, or drop it.",
+            'e/config.pbtxt:4:15: error: no step reads ensemble input "Q" [ensemble-input-unused]',
+            "  Map it to an input of a step's model, or drop it.",
+            "e: ensemble input 'P' for ensemble e' is not used",
+        ],
+    ),
+    "two outputs unused": (
+        Case(
+            {
+                "e": ensemble(
+                    ONE, io=port("input", "IN") + port("output", "OUT") + port("output", "P") + port("output", "Q")
+                ),
+                **A,
+            }
+        ),
+        [
+            'e/config.pbtxt:4:16: error: no step writes ensemble output "P" [ensemble-output-unused]',
+            "  Map a step's output to it, or drop it.",
+            'e/config.pbtxt:5:16: error: no step writes ensemble output "Q" [ensemble-output-unused]',
+            "  Map a step's output to it, or drop it.",
+            "e: ensemble output 'P' for ensemble e' is not used",
+        ],
+    ),
+    "an output that nothing writes before an output unused": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "IN"}, {"OUT": "OUT"}),
+                    step("b", {"IN": "gone"}, {"OUT": "mid"}),
+                    io=port("input", "IN") + port("output", "OUT") + port("output", "mid") + port("output", "P"),
+                ),
+                **AB,
+            }
+        ),
+        [
+            'e/config.pbtxt:5:16: error: no step writes ensemble output "P" [ensemble-output-unused]',
+            "  Map a step's output to it, or drop it.",
+            (
+                'e/config.pbtxt:8:73: error: no step writes tensor "gone", so ensemble output "mid" never comes '
+                "[output-not-written]"
+            ),
+            "  Read an ensemble input, or what another step writes.",
+            (
+                "e: output 'mid' for ensemble 'e' is not written: at least one of its depending tensors, 'gone', "
+                "is not connected"
+            ),
+        ],
+    ),
+    "an output unused before an output that nothing writes": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "IN"}, {"OUT": "OUT"}),
+                    step("b", {"IN": "gone"}, {"OUT": "mid"}),
+                    io=port("input", "IN") + port("output", "P") + port("output", "mid") + port("output", "OUT"),
+                ),
+                **AB,
+            }
+        ),
+        [
+            'e/config.pbtxt:3:16: error: no step writes ensemble output "P" [ensemble-output-unused]',
+            "  Map a step's output to it, or drop it.",
+            (
+                'e/config.pbtxt:8:73: error: no step writes tensor "gone", so ensemble output "mid" never comes '
+                "[output-not-written]"
+            ),
+            "  Read an ensemble input, or what another step writes.",
+            "e: ensemble output 'P' for ensemble e' is not used",
+        ],
+    ),
+    "misspelt ends": (
+        Case({"e": ensemble(step("a", {"IN": "INN"}, {"OUT": "OUTT"})), **A}),
+        [
+            (
+                'e/config.pbtxt:5:73: error: no step writes tensor "INN", and none reads ensemble input "IN" '
+                "[ensemble-input-unused]"
+            ),
+            '  Did you mean "IN"?',
+            (
+                'e/config.pbtxt:5:112: error: nobody reads tensor "OUTT", and no step writes ensemble output '
+                '"OUT" [ensemble-output-unused]'
+            ),
+            '  Did you mean "OUT"?',
+            "e: ensemble input 'IN' for ensemble e' is not used",
+        ],
+    ),
+    "missing models, near and far": (
+        Case(
+            {
+                "e": ensemble(
+                    step("aaaab", {"IN": "IN"}, {"OUT": "mid"}),
+                    step("qqqqqqqqqq", {"IN": "mid"}, {"OUT": "m2"}),
+                    step("ee", {"IN": "m2"}, {"OUT": "OUT"}),
+                ),
+                "aaaac": member(),
+            }
+        ),
+        [
+            'e/config.pbtxt:5:22: error: there is no model "aaaab" in the repository [step-model-missing]',
+            '  Did you mean "aaaac"?',
+            'e/config.pbtxt:6:22: error: there is no model "qqqqqqqqqq" in the repository [step-model-missing]',
+            "  Add it, or name a model that is there.",
+            'e/config.pbtxt:7:22: error: there is no model "ee" in the repository [step-model-missing]',
+            "  Add it, or name a model that is there.",
+            "e: ensemble e contains models that are not available or ambiguous: aaaab",
+        ],
+    ),
+    "a missing model of a greater name": (
+        Case({"e": ensemble(step("zaaac", {"IN": "IN"}, {"OUT": "OUT"})), "zaaab": member()}),
+        [
+            'e/config.pbtxt:5:22: error: there is no model "zaaac" in the repository [step-model-missing]',
+            '  Did you mean "zaaab"?',
+            "e: ensemble e contains models that are not available or ambiguous: zaaac",
+        ],
+    ),
+    "the same missing model twice": (
+        Case({"e": ensemble(step("b", {"IN": "IN"}, {"OUT": "mid"}), step("b", {"IN": "mid"}, {"OUT": "OUT"})), **A}),
+        [
+            'e/config.pbtxt:5:22: error: there is no model "b" in the repository [step-model-missing]',
+            "  Add it, or name a model that is there.",
+            "e: ensemble e contains models that are not available or ambiguous: b",
+        ],
+    ),
+    "failed ones": (
+        Case(
+            {
+                "e": ensemble(
+                    ONE, step("c", {"IN": "IN"}, {"OUT": "x"}), step("b", {"IN": "x"}, {"OUT": "mid"}), io=BOTH
+                ),
+                "a": member(backend="nosuch"),
+                "b": member(),
+                "c": member(backend="nosuch"),
+            }
+        ),
+        [
+            'e/config.pbtxt:6:22: error: model "a" does not load, and so this ensemble does not [step-model-failed]',
+            '  Mend model "a" first.',
+            'e/config.pbtxt:7:22: error: model "c" does not load, and so this ensemble does not [step-model-failed]',
+            '  Mend model "c" first.',
+            "e: ensemble 'e' depends on 'c' which has no loaded version.",
+        ],
+    ),
+    "an invalid ensemble before a failed model": (
+        Case(
+            {
+                "e": ensemble(step("a", {"IN": "IN"}, {"OUT": "mid"}), step("f", {"IN": "mid"}, {"OUT": "OUT"})),
+                "a": member(backend="nosuch"),
+                "f": ensemble(step("gone", {"IN": "IN"}, {"OUT": "OUT"})),
+            }
+        ),
+        [
+            'e/config.pbtxt:5:22: error: model "a" does not load, and so this ensemble does not [step-model-failed]',
+            '  Mend model "a" first.',
+            'e/config.pbtxt:6:22: error: ensemble "f" is refused, and so is this one [step-ensemble-invalid]',
+            '  Mend ensemble "f" first.',
+            'f/config.pbtxt:5:22: error: there is no model "gone" in the repository [step-model-missing]',
+            "  Add it, or name a model that is there.",
+            (
+                "e: ensemble 'e' depends on 'f' which is not valid. Model 'f' failed with error: ensemble f "
+                "contains models that are not available or ambiguous: gone"
+            ),
+            "f: ensemble f contains models that are not available or ambiguous: gone",
+        ],
+    ),
+    "a failed model behind an invalid ensemble": (
+        Case(
+            {
+                "e": ensemble(step("f", {"IN": "IN"}, {"OUT": "mid"}), step("a", {"IN": "mid"}, {"OUT": "OUT"})),
+                "a": member(backend="nosuch"),
+                "f": ensemble(step("gone", {"IN": "IN"}, {"OUT": "OUT"})),
+            }
+        ),
+        [
+            'e/config.pbtxt:5:22: error: ensemble "f" is refused, and so is this one [step-ensemble-invalid]',
+            '  Mend ensemble "f" first.',
+            'e/config.pbtxt:6:22: error: model "a" does not load, and so this ensemble does not [step-model-failed]',
+            '  Mend model "a" first.',
+            'f/config.pbtxt:5:22: error: there is no model "gone" in the repository [step-model-missing]',
+            "  Add it, or name a model that is there.",
+            "e: ensemble 'e' depends on 'a' which has no loaded version.",
+            "f: ensemble f contains models that are not available or ambiguous: gone",
+        ],
+    ),
+    "versions before what failed": (
+        Case(
+            {
+                "e": ensemble(
+                    step("b", {"IN": "IN"}, {"OUT": "mid"}),
+                    step("a", {"IN": "mid"}, {"OUT": "OUT"}, "model_version: 4"),
+                ),
+                "a": member(),
+                "b": member(backend="nosuch"),
+            }
+        ),
+        [
+            'e/config.pbtxt:5:22: error: model "b" does not load, and so this ensemble does not [step-model-failed]',
+            '  Mend model "b" first.',
+            (
+                'e/config.pbtxt:6:41: error: step 1 asks for version 4 of model "a"; loaded is 1 '
+                "[step-version-not-loaded]"
+            ),
+            "  Write model_version: -1 for the newest.",
+            "e: ensemble 'e' depends on 'a' whose required version 4 is not loaded.",
+        ],
+    ),
+    "several versions loaded": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "IN"}, {"OUT": "mid"}, "model_version: 3"),
+                    step("a", {"IN": "mid"}, {"OUT": "m2"}, ""),
+                    step("a", {"IN": "m2"}, {"OUT": "OUT"}, "model_version: 2"),
+                ),
+                "a": member(more="version_policy { all { } }\n"),
+            },
+            files={"a/2/x": ""},
+        ),
+        [
+            (
+                'e/config.pbtxt:5:41: error: step 0 asks for version 3 of model "a"; loaded is 1, 2 '
+                "[step-version-not-loaded]"
+            ),
+            "  Write model_version: -1 for the newest.",
+            (
+                'e/config.pbtxt:6:22: error: step 1 has no model_version, which means version 0 of model "a"; '
+                "loaded is 1, 2 [step-version-not-loaded]"
+            ),
+            "  Write model_version: -1 for the newest.",
+            "e: ensemble 'e' depends on 'a' whose required version 3 is not loaded.",
+        ],
+    ),
+    "keys that the model lacks": (
+        Case(
+            {
+                "e": ensemble(step("a", {"INN": "IN", "QQQ": "IN"}, {"OUTT": "OUT", "ZZZ": "mid"}), io=BOTH),
+                "a": member(
+                    port("input", "IN")
+                    + port("input", "OTHER")
+                    + port("output", "OUT")
+                    + port("output", "more")
+                    + port("output", "most")
+                ),
+            }
+        ),
+        [
+            'e/config.pbtxt:6:22: info: not used of model "a": more, most [step-unmapped-output]',
+            'e/config.pbtxt:6:61: error: model "a" has no input "INN" [step-input-unknown]',
+            '  Did you mean "IN"?',
+            'e/config.pbtxt:6:98: error: model "a" has no input "QQQ" [step-input-unknown]',
+            '  Did you mean "OTHER"?',
+            'e/config.pbtxt:6:136: error: model "a" has no output "OUTT" [step-output-unknown]',
+            '  Did you mean "OUT"?',
+            'e/config.pbtxt:6:176: error: model "a" has no output "ZZZ" [step-output-unknown]',
+            "  It has: OUT, more, most.",
+            "e: in ensemble e, ensemble tensor IN is mapping to non-existing input INN in model a",
+        ],
+    ),
+    "keys of a model without tensors": (
+        Case({"e": ensemble(ONE), "a": member("", backend="python")}, files={"a/1/model.py": PYTHON}),
+        [
+            'e/config.pbtxt:5:61: error: model "a" has no input "IN" [step-input-unknown]',
+            "  It has no input at all.",
+            'e/config.pbtxt:5:98: error: model "a" has no output "OUT" [step-output-unknown]',
+            "  It has no output at all.",
+            "e: in ensemble e, ensemble tensor IN is mapping to non-existing input IN in model a",
+        ],
+    ),
+    "an input that nothing is mapped to": (
+        Case(
+            {
+                "e": ensemble(ONE),
+                "a": member(
+                    port("input", "IN")
+                    + port("input", "X")
+                    + port("input", "Y", more="optional: true")
+                    + port("output", "OUT")
+                ),
+            }
+        ),
+        [
+            'e/config.pbtxt:5:22: error: step 0 has nothing for input "X" of model "a" [step-input-unmapped]',
+            '  Write input_map { key: "X" value: "a tensor of the ensemble" }.',
+            "e: in ensemble e, input X in model a is not mapped to any ensemble tensors",
+        ],
+    ),
+    "types that differ between steps": (
+        Case(
+            {
+                "e": ensemble(*CHAIN),
+                "a": member(port("input", "IN") + port("output", "OUT", data_type="TYPE_INT32")),
+                "b": member(),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:6:73: error: tensor "mid" is TYPE_INT32 in model "a", but TYPE_FP32 as "IN" of '
+                'model "b" [tensor-type-differs]'
+            ),
+            "  Put a step between them that converts it, or change one of the models.",
+            (
+                "e: in ensemble e, ensemble tensor mid: inconsistent data type: TYPE_INT32 is inferred from "
+                "model a while TYPE_FP32 is inferred from model b"
+            ),
+        ],
+    ),
+    "types that differ from the ensemble, at both ends": (
+        Case(
+            {
+                "e": ensemble(ONE),
+                "a": member(port("input", "IN", data_type="TYPE_INT32") + port("output", "OUT", data_type="TYPE_INT8")),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:2:31: error: tensor "IN" is TYPE_FP32 here, but TYPE_INT32 as "IN" of model "a" '
+                "[tensor-type-differs]"
+            ),
+            "  Write data_type: TYPE_INT32, or map another tensor.",
+            (
+                'e/config.pbtxt:3:33: error: tensor "OUT" is TYPE_FP32 here, but TYPE_INT8 as "OUT" of model "a" '
+                "[tensor-type-differs]"
+            ),
+            "  Write data_type: TYPE_INT8, or map another tensor.",
+            (
+                "e: in ensemble e, ensemble tensor IN: inconsistent data type: TYPE_FP32 is inferred from model "
+                "e while TYPE_INT32 is inferred from model a"
+            ),
+        ],
+    ),
+    "shapes that differ from the ensemble, at both ends": (
+        Case({"e": ensemble(ONE), "a": member(io("5", "4, 4"))}),
+        [
+            (
+                'e/config.pbtxt:2:49: error: tensor "IN" has shape [4] here, but [5] as "IN" of model "a" '
+                "[tensor-shape-differs]"
+            ),
+            "  Write dims: [ 5 ]; a leading -1 in a shape is the batch.",
+            (
+                'e/config.pbtxt:3:51: error: tensor "OUT" has shape [4] here, but [4,4] as "OUT" of model "a" '
+                "[tensor-shape-differs]"
+            ),
+            "  Write dims: [ 4, 4 ]; a leading -1 in a shape is the batch.",
+            (
+                "e: in ensemble e, ensemble tensor IN: inconsistent shape: [4] is inferred from model e while "
+                "[5] is inferred from model a"
+            ),
+        ],
+    ),
+    "shapes that differ from a model's": (
+        Case({"e": ensemble(*CHAIN), "a": member(io("4", "7, 2")), "b": member(io("7, 3", "4"))}),
+        [
+            (
+                'e/config.pbtxt:6:73: error: tensor "mid" has shape [7,2] in model "a", but [7,3] as "IN" of '
+                'model "b" [tensor-shape-differs]'
+            ),
+            ("  Put a step between them that reshapes it, or change one of the models; a leading -1 may be the batch."),
+            (
+                "e: in ensemble e, ensemble tensor mid: inconsistent shape: [7,2] is inferred from model a while "
+                "[7,3] is inferred from model b"
+            ),
+        ],
+    ),
+    "an ensemble that lists no dims": (
+        Case({"e": ensemble(ONE, io='input { name: "IN" data_type: TYPE_FP32 }\n' + port("output", "OUT")), **A}),
+        [
+            (
+                "e: in ensemble e, ensemble tensor IN: inconsistent shape: [] is inferred from model e while [4] "
+                "is inferred from model a"
+            )
+        ],
+    ),
+    "a model that lists no dims": (
+        Case(
+            {
+                "e": ensemble(step("b", {"IN": "IN"}, {"OUT": "m"}), step("a", {"IN": "m"}, {"OUT": "OUT"})),
+                "a": member(io("3", "4")),
+                "b": member(),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:6:73: error: tensor "m" has shape [4] in model "b", but [3] as "IN" of model "a" '
+                "[tensor-shape-differs]"
+            ),
+            ("  Put a step between them that reshapes it, or change one of the models; a leading -1 may be the batch."),
+            (
+                "e: in ensemble e, ensemble tensor m: inconsistent shape: [4] is inferred from model b while [3] "
+                "is inferred from model a"
+            ),
+        ],
+    ),
+    "batches over fixed dims of both sides": (
+        Case(
+            {
+                "e": ensemble(*CHAIN, io=io("4", "2, 4"), more="max_batch_size: 8\n"),
+                "a": member(io("3, 4", "1, 4")),
+                "b": member(io("4", "-1, 4"), more="max_batch_size: 8\n"),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:6:73: warning: tensor "IN" has shape [-1,4], and [3,4] as "IN" of model "a": '
+                "only requests of batch 3 work [ensemble-batching-over-fixed]"
+            ),
+            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+            (
+                'e/config.pbtxt:7:73: warning: tensor "mid" has shape [1,4], and [-1,4] as "IN" of model "b": '
+                "only requests of batch 1 work [ensemble-batching-over-fixed]"
+            ),
+            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+            (
+                'e/config.pbtxt:7:112: info: tensor "OUT" has dims [2,4], and [-1,4] as "OUT" of model "b": each '
+                "request is checked [step-batching-shape-vs-wildcard]"
+            ),
+        ],
+    ),
+    "a batch from a fixed dim between models": (
+        Case(
+            {"e": ensemble(*CHAIN), "a": member(io("4", "4"), more="max_batch_size: 2\n"), "b": member(io("5, 4", "4"))}
+        ),
+        [
+            (
+                'e/config.pbtxt:5:22: info: model "a" batches, but the ensemble does not: a request holds one '
+                "item [ensemble-nonbatching-over-batching]"
+            ),
+            "  Give the ensemble a max_batch_size where requests are to hold more.",
+            (
+                'e/config.pbtxt:6:73: warning: tensor "mid" has shape [-1,4], and [5,4] as "IN" of model "b": '
+                "only requests of batch 5 work [ensemble-batching-over-fixed]"
+            ),
+            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+        ],
+    ),
+    "a batch from a variable dim between models": (
+        Case(
+            {
+                "e": ensemble(*CHAIN),
+                "a": member(io("4", "4"), more="max_batch_size: 2\n"),
+                "b": member(io("-1, 4", "4")),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:5:22: info: model "a" batches, but the ensemble does not: a request holds one '
+                "item [ensemble-nonbatching-over-batching]"
+            ),
+            "  Give the ensemble a max_batch_size where requests are to hold more.",
+        ],
+    ),
+    "a fixed dim that feeds a batch": (
+        Case(
+            {"e": ensemble(*CHAIN), "a": member(io("4", "5, 4")), "b": member(io("4", "4"), more="max_batch_size: 2\n")}
+        ),
+        [
+            (
+                'e/config.pbtxt:6:22: info: model "b" batches, but the ensemble does not: a request holds one '
+                "item [ensemble-nonbatching-over-batching]"
+            ),
+            "  Give the ensemble a max_batch_size where requests are to hold more.",
+            (
+                'e/config.pbtxt:6:73: warning: tensor "mid" has shape [5,4], and [-1,4] as "IN" of model "b": '
+                "only requests of batch 5 work [ensemble-batching-over-fixed]"
+            ),
+            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+        ],
+    ),
+    "variable dims in one model": (
+        Case({"e": ensemble(ONE, io=io("4, 3", "-1, 4")), "a": member(io("-1, 3", "-1, -1"))}),
+        [
+            (
+                'e/config.pbtxt:5:73: info: tensor "IN" has dims [4,3], and [-1,3] as "IN" of model "a": each '
+                "request is checked [step-batching-shape-vs-wildcard]"
+            ),
+            (
+                'e/config.pbtxt:5:111: info: tensor "OUT" has dims [-1,4], and [-1,-1] as "OUT" of model "a": '
+                "each request is checked [step-batching-shape-vs-wildcard]"
+            ),
+        ],
+    ),
+    "both variable": (Case({"e": ensemble(ONE, io=io("-1", "-1")), "a": member(io("-1", "-1"))}), []),
+    "batch sizes below, equal and above": (
+        Case(
+            {
+                "e": ensemble(
+                    *CHAIN,
+                    step("c", {"IN": "IN"}, {"OUT": "mid3"}),
+                    io=io("4", "4") + port("output", "mid3"),
+                    more="max_batch_size: 4\n",
+                ),
+                "a": member(more="max_batch_size: 4\n"),
+                "b": member(more="max_batch_size: 1\n"),
+                "c": member(more="max_batch_size: 3\n"),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:2:17: error: max_batch_size 4 is above that of model "b" in step 1, 1 '
+                "[ensemble-batch-above-step]"
+            ),
+            '  Write max_batch_size: 1, or raise that of model "b".',
+            (
+                'e/config.pbtxt:2:17: error: max_batch_size 4 is above that of model "c" in step 2, 3 '
+                "[ensemble-batch-above-step]"
+            ),
+            '  Write max_batch_size: 3, or raise that of model "c".',
+            (
+                "e: ensemble e allows maximum batch size 4, but it contains model b which only allows maximum "
+                "batch size to be 1"
+            ),
+        ],
+    ),
+    "a batch size of 1": (
+        Case({"e": ensemble(ONE, more="max_batch_size: 1\n"), "a": member(more="max_batch_size: 1\n")}),
+        [],
+    ),
+    "no batches over batches": (
+        Case({"e": ensemble(ONE), "a": member(more="max_batch_size: 1\n")}),
+        [
+            (
+                'e/config.pbtxt:5:22: info: model "a" batches, but the ensemble does not: a request holds one '
+                "item [ensemble-nonbatching-over-batching]"
+            ),
+            "  Give the ensemble a max_batch_size where requests are to hold more.",
+        ],
+    ),
+    "an optional input": (
+        Case(
+            {
+                "e": ensemble(
+                    ONE,
+                    step("b", {"IN": "IN"}, {"OUT": "mid"}),
+                    io=port("input", "IN", more="optional: true") + port("output", "OUT") + port("output", "mid"),
+                ),
+                "a": member(port("input", "IN", more="optional: true") + port("output", "OUT")),
+                "b": member(),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:7:73: warning: ensemble input "IN" is optional, but it feeds "IN", which is not '
+                "[ensemble-optional-to-required]"
+            ),
+            '  Drop optional of "IN", or write it for the model\'s "IN" too.',
+        ],
+    ),
+    "outputs of one name": (
+        Case(
+            {
+                "e": ensemble(ONE),
+                "a": member(
+                    port("input", "IN") + port("output", "OUT") + port("output", "OUT") + port("output", "OUT")
+                ),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:5:111: error: model "a" has 3 outputs "OUT", all for tensor "OUT" '
+                "[multiple-outputs-to-one-tensor]"
+            ),
+            '  Give the outputs of model "a" names of their own.',
+            "e: in ensemble e, multiple outputs in model a are mapped to the same ensemble tensor OUT",
+        ],
+    ),
+    "an unknown backend's completion": (
+        Case(
+            {
+                "e": ensemble(ONE, **BATCHED),
+                "a": member('input { name: "IN" }\n' + port("output", "OUT", "5"), backend="python"),
+            },
+            files={"a/1/model.py": COMPLETES},
+        ),
+        [
+            (
+                'e/config.pbtxt:4:51: error: tensor "OUT" has shape [-1,4] here, but [5] as "OUT" of model "a" '
+                "[tensor-shape-differs]"
+            ),
+            "  Write dims: [ 5 ]; a leading -1 in a shape is the batch.",
+            (
+                "e: in ensemble e, ensemble tensor OUT: inconsistent shape: [-1,4] is inferred from model e "
+                "while [5] is inferred from model a"
+            ),
+        ],
+    ),
+    "an ensemble that lists no type, over one that may complete": (
+        Case(
+            {
+                "e": ensemble(ONE, **BATCHED),
+                "a": member(port("input", "IN", "8, 4") + port("output", "OUT", "7"), backend="python"),
+            },
+            files={"a/1/model.py": COMPLETES},
+        ),
+        [
+            (
+                'e/config.pbtxt:4:51: error: tensor "OUT" has shape [-1,4] here, but [7] as "OUT" of model "a" '
+                "[tensor-shape-differs]"
+            ),
+            "  Write dims: [ 7 ]; a leading -1 in a shape is the batch.",
+            (
+                "e: in ensemble e, ensemble tensor OUT: inconsistent shape: [-1,4] is inferred from model e "
+                "while [7] is inferred from model a"
+            ),
+        ],
+    ),
+    "steps in another order": (
+        Case({"e": ensemble(CHAIN[1], CHAIN[0]), **AB}),
+        [
+            'e/config.pbtxt:5:73: info: step 0 reads "mid", which step 1 writes [ensemble-step-order]',
+            "  Nothing is wrong; in the order of the data they read better.",
+        ],
+    ),
+    "a limit of requests": (
+        Case(
+            {
+                "e": ensemble(ONE).replace("ensemble_scheduling {", "ensemble_scheduling { max_inflight_requests: 1"),
+                **A,
+            },
+            options="--release 26.03",
+        ),
+        [("e/config.pbtxt:4:23: info: at most 1 requests of a step are under way at a time [ensemble-inflight-limit]")],
+    ),
+    "a limit of no requests": (
+        Case(
+            {
+                "e": ensemble(ONE).replace("ensemble_scheduling {", "ensemble_scheduling { max_inflight_requests: 0"),
+                **A,
+            },
+            options="--release 26.03",
+        ),
+        [],
+    ),
+    "an output that is an input": (
+        Case({"e": ensemble(ONE, io=port("input", "IN") + port("output", "OUT") + port("output", "IN")), **A}),
+        ['e/config.pbtxt:4:8: info: output "IN" is an input of the ensemble, too [ensemble-output-is-input]'],
+    ),
+    "a namespace": (
+        Case({"e": ensemble(ONE.replace("step {", 'step { model_namespace: "n"')), **A}),
+        [
+            "e/config.pbtxt:5:10: info: model_namespace is overwritten by the server [step-model-namespace]",
+            "  Drop it.",
+        ],
+    ),
+    "fields without effect": (
+        Case(
+            {
+                "e": ensemble(
+                    ONE,
+                    more='default_model_filename: "x"\nparameters { key: "k" value { } }\n'
+                    "model_transaction_policy { }\nresponse_cache { enable: true }\n",
+                ),
+                **A,
+            }
+        ),
+        [
+            ("e/config.pbtxt:2:1: info: default_model_filename has no effect in an ensemble [ensemble-ignored-fields]"),
+            "  Move it to the models of the steps.",
+            "e/config.pbtxt:3:1: info: parameters has no effect in an ensemble [ensemble-ignored-fields]",
+            "  Move it to the models of the steps.",
+            (
+                "e/config.pbtxt:4:1: info: model_transaction_policy of an ensemble is overwritten: its steps "
+                "decide [ensemble-decoupled-flag]"
+            ),
+            "  Drop it.",
+            (
+                "e/config.pbtxt:5:16: info: the responses of the whole ensemble are cached, where the server has "
+                "a cache [ensemble-response-cache]"
+            ),
+        ],
+    ),
+    "fields of a backend": (
+        Case({"e": ensemble(ONE, more="instance_group { }\noptimization { }\nmodel_warmup { }\n"), **A}),
+        [
+            "e/config.pbtxt:2:1: error: an ensemble with instance_group [ensemble-instance-group]",
+            "  Move instance_group to the models of the steps.",
+            "e/config.pbtxt:3:1: error: an ensemble with optimization [ensemble-optimization]",
+            "  Move optimization to the models of the steps.",
+            "e/config.pbtxt:4:1: error: an ensemble with model_warmup [ensemble-warmup]",
+            "  Move model_warmup to the models of the steps.",
+            "e: instance group should not be specified for ensemble 'e'",
+        ],
+    ),
+    "empty lists of a backend": (Case({"e": ensemble(ONE, more="instance_group [ ]\nmodel_warmup [ ]\n"), **A}), []),
+    "another platform": (
+        Case({"e": ensemble(ONE).replace('"ensemble"', '"onnxruntime_onnx"'), **A}),
+        [
+            (
+                'e/config.pbtxt:1:11: error: ensemble_scheduling with backend "onnxruntime", which is no '
+                "ensemble [ensemble-scheduling-wrong-platform]"
+            ),
+            '  Write platform: "ensemble" instead of the backend, or drop ensemble_scheduling.',
+            "e: ensemble scheduling cannot be set for model 'e' whose platform is not ensemble",
+        ],
+    ),
+    "another backend": (
+        Case({"e": ensemble(ONE).replace('platform: "ensemble"', 'backend: "python"'), **A}),
+        [
+            (
+                'e/config.pbtxt:1:10: error: ensemble_scheduling with backend "python", which is no ensemble '
+                "[ensemble-scheduling-wrong-platform]"
+            ),
+            '  Write platform: "ensemble" instead of the backend, or drop ensemble_scheduling.',
+            "e: ensemble scheduling cannot be set for model 'e' whose platform is not ensemble",
+        ],
+    ),
+    "a backend by the file alone": (
+        Case({"e": ensemble(ONE).partition("\n")[2], **A}, files={"e/1/model.py": PYTHON}),
+        [
+            (
+                'e/config.pbtxt:3:21: error: ensemble_scheduling with backend "python", which is no ensemble '
+                "[ensemble-scheduling-wrong-platform]"
+            ),
+            '  Write platform: "ensemble" instead of the backend, or drop ensemble_scheduling.',
+            "e: ensemble scheduling cannot be set for model 'e' whose platform is not ensemble",
+        ],
+    ),
+    "an ensemble of no scheduling": (
+        Case({"e": 'platform: "ensemble"\n' + port("input", "IN") + port("output", "OUT")}),
+        [
+            "e/config.pbtxt:1:11: error: an ensemble without ensemble_scheduling [ensemble-scheduling-missing]",
+            "  Write ensemble_scheduling with the steps, or name a backend instead of the platform.",
+            "e: ensemble scheduling must be set for ensemble e whose platform is ensemble",
+        ],
+    ),
+    "steps that decoupled models feed": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "IN"}, {"OUT": "x"}),
+                    step("b", {"IN": "IN"}, {"OUT": "y"}),
+                    step("c", {"P": "x", "Q": "y", "R": "IN"}, {"OUT": "OUT"}),
+                ),
+                "a": member(**DECOUPLED),
+                "b": member(**DECOUPLED),
+                "c": member(port("input", "P") + port("input", "Q") + port("input", "R") + port("output", "OUT")),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:7:22: error: the tensors that step 2 (model "c") reads follow different '
+                'decoupled models: "x", "y", "IN" [mixed-decoupled-sources]'
+            ),
+            "  Let them all come through the same decoupled step, or join them in a Python model.",
+            "e: in ensemble e, step of model 'e' receives inputs originated from different decoupled models",
+        ],
+    ),
+    "a step between that decoupled models feed": (
+        Case(
+            {
+                "e": ensemble(
+                    step("d", {"IN": "last"}, {"OUT": "OUT"}),
+                    step("c", {"P": "IN", "Q": "x"}, {"OUT": "last"}),
+                    step("a", {"IN": "IN"}, {"OUT": "x"}),
+                ),
+                "a": member(**DECOUPLED),
+                "c": member(port("input", "P") + port("input", "Q") + port("output", "OUT")),
+                "d": member(),
+            }
+        ),
+        [
+            'e/config.pbtxt:5:73: info: step 0 reads "last", which step 1 writes [ensemble-step-order]',
+            "  Nothing is wrong; in the order of the data they read better.",
+            (
+                'e/config.pbtxt:6:22: error: the tensors that step 1 (model "c") reads follow different '
+                'decoupled models: "IN", "x" [mixed-decoupled-sources]'
+            ),
+            "  Let them all come through the same decoupled step, or join them in a Python model.",
+            'e/config.pbtxt:6:107: info: step 1 reads "x", which step 2 writes [ensemble-step-order]',
+            "  Nothing is wrong; in the order of the data they read better.",
+            "e: in ensemble e, step of model 'd' receives inputs originated from different decoupled models",
+        ],
+    ),
+    "three outputs of two decoupled models": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "IN"}, {"OUT": "OUT"}),
+                    step("b", {"IN": "IN"}, {"OUT": "mid"}),
+                    step("c", {"IN": "mid"}, {"OUT": "P"}),
+                    io=port("input", "IN") + port("output", "OUT") + port("output", "mid") + port("output", "P"),
+                ),
+                "a": member(**DECOUPLED),
+                "b": member(**DECOUPLED),
+                "c": member(),
+            }
+        ),
+        [
+            (
+                "e/config.pbtxt:4:16: error: the outputs of the ensemble follow different decoupled models: "
+                '"OUT", "mid" [mixed-decoupled-sources]'
+            ),
+            "  Let them all come through the same decoupled step, or join them in a Python model.",
+            "e: in ensemble e, step of model 'e' receives inputs originated from different decoupled models",
+        ],
+    ),
+    "a decoupled step whose output nobody has": (
+        Case({"e": ensemble(*CHAIN), "a": member(**DECOUPLED), "b": member()}),
+        [],
+    ),
+    "a cache that the ensemble itself forbids": (
+        Case(
+            {
+                "e": ensemble(
+                    ONE, more="response_cache { enable: true }\nmodel_transaction_policy { decoupled: true }\n"
+                ),
+                "a": member(**DECOUPLED),
+            }
+        ),
+        [
+            (
+                "e/config.pbtxt:2:16: info: the responses of the whole ensemble are cached, where the server has "
+                "a cache [ensemble-response-cache]"
+            ),
+            (
+                "e/config.pbtxt:3:1: info: model_transaction_policy of an ensemble is overwritten: its steps "
+                "decide [ensemble-decoupled-flag]"
+            ),
+            "  Drop it.",
+        ],
+    ),
+    "a cycle of two with a tail": (
+        Case(
+            {
+                "e": ensemble(step("a", {"IN": "IN"}, {"OUT": "m"}), step("f", {"IN": "m"}, {"OUT": "OUT"})),
+                "f": ensemble(step("e", {"IN": "IN"}, {"OUT": "OUT"})),
+                **A,
+            }
+        ),
+        [
+            'e/config.pbtxt:6:22: error: ensemble "e" leads back to itself through "f" [ensemble-cycle]',
+            "  Take one of the steps of this circle out.",
+            'f/config.pbtxt:5:22: error: ensemble "f" leads back to itself through "e" [ensemble-cycle]',
+            "  Take one of the steps of this circle out.",
+            "e: circular dependency between ensembles: e -> ... -> f -> e",
+            "f: circular dependency between ensembles: f -> ... -> e -> f",
+        ],
+    ),
+    "a cycle seen from outside, twice": (
+        Case({"e": INTO["e"], "f": INTO["f"], "g": INTO["g"], "h": ensemble(step("e", {"IN": "IN"}, {"OUT": "OUT"}))}),
+        [
+            (
+                'e/config.pbtxt:5:22: error: ensemble "f" leads back to itself, and a use of it from outside '
+                "ends the whole server [ensemble-cycle-crash]"
+            ),
+            '  Mend ensemble "f" first.',
+            'f/config.pbtxt:5:22: error: ensemble "f" leads back to itself through "g" [ensemble-cycle]',
+            "  Take one of the steps of this circle out.",
+            'g/config.pbtxt:5:22: error: ensemble "g" leads back to itself through "f" [ensemble-cycle]',
+            "  Take one of the steps of this circle out.",
+            (
+                'h/config.pbtxt:5:22: error: ensemble "e" uses one that leads back to itself, which ends the '
+                "whole server [ensemble-cycle-crash]"
+            ),
+            '  Mend ensemble "e" first.',
+            'h/config.pbtxt:5:22: error: ensemble "e" is refused, and so is this one [step-ensemble-invalid]',
+            '  Mend ensemble "e" first.',
+            "e: server ended: -11",
+            "f: server ended: -11",
+            "g: server ended: -11",
+            "h: server ended: -11",
+        ],
+    ),
+    "an ensemble of itself": (
+        Case({"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "m"}), step("e", {"IN": "m"}, {"OUT": "OUT"})), **A}),
+        [
+            'e/config.pbtxt:6:22: error: ensemble "e" leads back to itself through "e" [ensemble-cycle]',
+            "  Take one of the steps of this circle out.",
+            "e: circular dependency between ensembles: e -> ... -> e -> e",
+        ],
+    ),
+    "a use of a cycle beside a missing model": (
+        Case(
+            {
+                "e": ensemble(step("f", {"IN": "IN"}, {"OUT": "m"}), step("gone", {"IN": "m"}, {"OUT": "OUT"})),
+                "f": INTO["f"],
+                "g": INTO["g"],
+            }
+        ),
+        [
+            'e/config.pbtxt:6:22: error: there is no model "gone" in the repository [step-model-missing]',
+            "  Add it, or name a model that is there.",
+            'f/config.pbtxt:5:22: error: ensemble "f" leads back to itself through "g" [ensemble-cycle]',
+            "  Take one of the steps of this circle out.",
+            'g/config.pbtxt:5:22: error: ensemble "g" leads back to itself through "f" [ensemble-cycle]',
+            "  Take one of the steps of this circle out.",
+            "e: ensemble e contains models that are not available or ambiguous: gone",
+            "f: circular dependency between ensembles: f -> ... -> g -> f",
+            "g: circular dependency between ensembles: g -> ... -> f -> g",
+        ],
+    ),
+    "calls that miss": (
+        Case(
+            {"a": CALLER, "bb": CALLER, "e": ensemble(ONE)},
+            files={
+                "a/1/model.py": PYTHON,
+                "bb/1/model.py": PYTHON,
+                "bb/2/model.py": PYTHON,
+                "a/1/calls.json": '{"bbb": 1,\n "qqqqq": 1, "bb": 1, "aa": 1}',
+            },
+        ),
+        [
+            'a/1/calls.json:1:2: warning: there is no model "bbb" in the repository to call [calls-model-missing]',
+            '  Did you mean "bb"?',
+            'a/1/calls.json:2:2: warning: there is no model "qqqqq" in the repository to call [calls-model-missing]',
+            "  Add it, or call a model that is there.",
+            'a/1/calls.json:2:14: warning: version 1 of model "bb" is not served; served: 2 [calls-version-missing]',
+            '  Select it in the version_policy of "bb".',
+            'a/1/calls.json:2:23: warning: there is no model "aa" in the repository to call [calls-model-missing]',
+            "  Add it, or call a model that is there.",
+        ],
+    ),
+    "calls of versions": (
+        Case(
+            {
+                "a": CALLER,
+                "b": member(backend="python", more="version_policy { specific { versions: [ 2, 3 ] } }\n"),
+                "c": CALLER,
+                "d": member(backend="python", more="version_policy { specific { versions: [ 9 ] } }\n"),
+            },
+            files={
+                "a/1/model.py": PYTHON,
+                "b/1/model.py": PYTHON,
+                "b/2/model.py": PYTHON,
+                "b/3/model.py": PYTHON,
+                "c/1/model.py": PYTHON,
+                "d/1/model.py": PYTHON,
+                "a/1/calls.json": '{"b": 1, "c": 4, "d": 1}',
+            },
+        ),
+        [
+            ('a/1/calls.json:1:2: warning: version 1 of model "b" is not served; served: 2, 3 [calls-version-missing]'),
+            '  Select it in the version_policy of "b".',
+            'a/1/calls.json:1:10: warning: version 4 of model "c" is not there; served: 1 [calls-version-missing]',
+            "  Call a version that is there.",
+        ],
+    ),
+    "calls in two circles": (
+        Case(
+            {"a": CALLER, "b": CALLER, "c": CALLER, "d": CALLER},
+            files={
+                "a/1/model.py": PYTHON,
+                "b/1/model.py": PYTHON,
+                "c/1/model.py": PYTHON,
+                "d/1/model.py": PYTHON,
+                "a/1/calls.json": '{"d": 1, "b": 1, "c": 1}',
+                "b/1/calls.json": '{"c": 1}',
+                "c/1/calls.json": '{"d": 1, "a": 1}',
+            },
+        ),
+        [
+            "a/1/calls.json:1:10: warning: calls lead in a circle: a → b → c → a [calls-cycle]",
+            "  Take one of these calls out; each waits for the next.",
+        ],
+    ),
+    "calls back through an ensemble": (
+        Case(
+            {"b": CALLER, "a": CALLER, "e": ensemble(*CHAIN)},
+            files={"a/1/model.py": PYTHON, "b/1/model.py": PYTHON, "b/1/calls.json": '{"e": 1}'},
+        ),
+        [
+            "b/1/calls.json:1:2: warning: calls lead in a circle: b → e → b [calls-cycle]",
+            "  Take one of these calls out; each waits for the next.",
+        ],
+    ),
+    "a variable dim that feeds a batch": (
+        Case(
+            {
+                "e": ensemble(*CHAIN),
+                "a": member(io("4", "-1, 4")),
+                "b": member(io("4", "4"), more="max_batch_size: 2\n"),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:6:22: info: model "b" batches, but the ensemble does not: a request holds one '
+                "item [ensemble-nonbatching-over-batching]"
+            ),
+            "  Give the ensemble a max_batch_size where requests are to hold more.",
+        ],
+    ),
+    "a fixed batch over a model that may batch": (
+        Case(
+            {"e": ensemble(ONE, io=io("2, 4", "2, 4")), "a": member(io("4", "4"), backend="python")},
+            files={"a/1/model.py": COMPLETES},
+        ),
+        [],
+    ),
+    "a model that may complete all but its batch size of 1": (
+        Case(
+            {
+                "e": ensemble(ONE, more="max_batch_size: 1\n"),
+                "a": member(io("7, 4", "4"), more="max_batch_size: 1\n", backend="python"),
+            },
+            files={"a/1/model.py": COMPLETES},
+        ),
+        [
+            (
+                'e/config.pbtxt:3:49: error: tensor "IN" has shape [-1,4] here, but [-1,7,4] as "IN" of model '
+                '"a" [tensor-shape-differs]'
+            ),
+            "  Write dims: [ 7, 4 ]; a leading -1 in a shape is the batch.",
+            (
+                "e: in ensemble e, ensemble tensor IN: inconsistent shape: [-1,4] is inferred from model e while "
+                "[-1,7,4] is inferred from model a"
+            ),
+        ],
+    ),
+    "a batch of 1 over fixed dims": (
+        Case({"e": ensemble(ONE, more="max_batch_size: 1\n"), "a": member(io("2, 4", "2, 4"))}),
+        [
+            (
+                'e/config.pbtxt:6:73: warning: tensor "IN" has shape [-1,4], and [2,4] as "IN" of model "a": '
+                "only requests of batch 2 work [ensemble-batching-over-fixed]"
+            ),
+            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+            (
+                'e/config.pbtxt:6:111: warning: tensor "OUT" has shape [-1,4], and [2,4] as "OUT" of model "a": '
+                "only requests of batch 2 work [ensemble-batching-over-fixed]"
+            ),
+            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+        ],
+    ),
+    "models behind the ensemble in their names": (
+        Case(
+            {
+                "e": ensemble(
+                    step("x", {"IN": "IN"}, {"OUT": "m", "mid": "n"}),
+                    step("y", {"IN": "m", "TOO": "n"}, {"OUT": "OUT"}),
+                ),
+                "x": member(BOTH),
+                "y": member(
+                    port("input", "IN", data_type="TYPE_INT8") + port("input", "TOO", "5") + port("output", "OUT")
+                ),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:6:73: error: tensor "m" is TYPE_FP32 in model "x", but TYPE_INT8 as "IN" of '
+                'model "y" [tensor-type-differs]'
+            ),
+            "  Put a step between them that converts it, or change one of the models.",
+            (
+                'e/config.pbtxt:6:109: error: tensor "n" has shape [4] in model "x", but [5] as "TOO" of model '
+                '"y" [tensor-shape-differs]'
+            ),
+            ("  Put a step between them that reshapes it, or change one of the models; a leading -1 may be the batch."),
+            (
+                "e: in ensemble e, ensemble tensor m: inconsistent data type: TYPE_FP32 is inferred from model x "
+                "while TYPE_INT8 is inferred from model y"
+            ),
+        ],
+    ),
+    "an input that one step may be without": (
+        Case(
+            {
+                "e": ensemble(
+                    step("b", {"IN": "m"}, {"OUT": "OUT"}),
+                    step("x", {"IN": "n"}, {"OUT": "mid"}),
+                    step("a", {"IN": "m"}, {"OUT": "p"}),
+                    step("a", {"IN": "n"}, {"OUT": "q"}),
+                    step("c", {"IN": "IN"}, {"OUT": "m", "mid": "n"}),
+                    io=BOTH + port("output", "p") + port("output", "q"),
+                ),
+                "a": member(),
+                "b": member(port("input", "IN", more="optional: true") + port("output", "OUT")),
+                "c": member(BOTH),
+                "x": member(port("input", "IN", more="optional: true") + port("output", "OUT")),
+            }
+        ),
+        [
+            'e/config.pbtxt:8:73: info: step 0 reads "m", which step 4 writes [ensemble-step-order]',
+            "  Nothing is wrong; in the order of the data they read better.",
+            'e/config.pbtxt:9:73: info: step 1 reads "n", which step 4 writes [ensemble-step-order]',
+            "  Nothing is wrong; in the order of the data they read better.",
+            'e/config.pbtxt:10:73: info: step 2 reads "m", which step 4 writes [ensemble-step-order]',
+            "  Nothing is wrong; in the order of the data they read better.",
+            'e/config.pbtxt:11:73: info: step 3 reads "n", which step 4 writes [ensemble-step-order]',
+            "  Nothing is wrong; in the order of the data they read better.",
+        ],
+    ),
+    "tensors that nobody reads, the last name first": (
+        Case(
+            {
+                "e": ensemble(
+                    ONE,
+                    step("b", {"IN": "IN"}, {"OUT": "r"}),
+                    step("b", {"IN": "IN"}, {"OUT": "q"}),
+                    step("b", {"IN": "IN"}, {"OUT": "p"}),
+                ),
+                **AB,
+            }
+        ),
+        [
+            'e/config.pbtxt:6:111: error: nobody reads tensor "r" of step 1 (model "b") [tensor-never-read]',
+            '  Drop this output_map entry, or make "r" an output of the ensemble.',
+            'e/config.pbtxt:7:111: error: nobody reads tensor "q" of step 2 (model "b") [tensor-never-read]',
+            '  Drop this output_map entry, or make "q" an output of the ensemble.',
+            'e/config.pbtxt:8:111: error: nobody reads tensor "p" of step 3 (model "b") [tensor-never-read]',
+            '  Drop this output_map entry, or make "p" an output of the ensemble.',
+            "e: ensemble tensor 'p' is unused in ensemble 'e'",
+        ],
+    ),
+    "versions of three models": (
+        Case(
+            {
+                "e": ensemble(
+                    step("a", {"IN": "IN"}, {"OUT": "x"}, "model_version: 9"),
+                    step("c", {"IN": "x"}, {"OUT": "y"}, "model_version: 8"),
+                    step("b", {"IN": "y"}, {"OUT": "OUT"}, "model_version: 2"),
+                ),
+                **AB,
+                "c": member(),
+            }
+        ),
+        [
+            (
+                'e/config.pbtxt:5:41: error: step 0 asks for version 9 of model "a"; loaded is 1 '
+                "[step-version-not-loaded]"
+            ),
+            "  Write model_version: -1 for the newest.",
+            (
+                'e/config.pbtxt:6:41: error: step 1 asks for version 8 of model "c"; loaded is 1 '
+                "[step-version-not-loaded]"
+            ),
+            "  Write model_version: -1 for the newest.",
+            (
+                'e/config.pbtxt:7:41: error: step 2 asks for version 2 of model "b"; loaded is 1 '
+                "[step-version-not-loaded]"
+            ),
+            "  Write model_version: -1 for the newest.",
+            "e: ensemble 'e' depends on 'b' whose required version 2 is not loaded.",
+        ],
+    ),
+    "a version below the newest": (
+        Case({"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "OUT"}, "model_version: -2")), **A}),
+        [
+            (
+                'e/config.pbtxt:5:41: error: step 0 asks for version -2 of model "a"; loaded is 1 '
+                "[step-version-not-loaded]"
+            ),
+            "  Write model_version: -1 for the newest.",
+            "e: ensemble 'e' depends on 'a' whose required version -2 is not loaded.",
+        ],
+    ),
+    "unknown keys, the last name first, and one twice": (
+        Case(
+            {
+                "e": ensemble(
+                    ONE.replace(
+                        "input_map {",
+                        'input_map { key: "Q" value: "IN" } input_map { key: "Q" value: "IN" } '
+                        'input_map { key: "A" value: "IN" } input_map {',
+                        1,
+                    )
+                ),
+                **A,
+            }
+        ),
+        [
+            'e/config.pbtxt:5:96: error: model "a" has no input "Q" [step-input-unknown]',
+            "  It has: IN.",
+            'e/config.pbtxt:5:131: error: model "a" has no input "A" [step-input-unknown]',
+            "  It has: IN.",
+            "e: in ensemble e, ensemble tensor IN is mapping to non-existing input Q in model a",
+        ],
+    ),
+    "a version of a model that does not load": (
+        Case(
+            {"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "OUT"}, "model_version: 9")), "a": member(backend="nosuch")}
+        ),
+        [
+            'e/config.pbtxt:5:22: error: model "a" does not load, and so this ensemble does not [step-model-failed]',
+            '  Mend model "a" first.',
+            "e: ensemble 'e' depends on 'a' which has no loaded version.",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "expected"), WORDS.values(), ids=WORDS)
+def test_each_word(case: Case, expected: Sequence[str]) -> None:
+    found = judged(tree(case), case.options)
+    lines = [line for d in found.diagnostics if d.rule in FAMILY for line in str(d).splitlines()]
+    reasons = [f"{verdict.model}: {verdict.server_reason}" for verdict in found.verdicts if verdict.rule in FAMILY]
+    assert [*lines, *reasons] == list(expected)
+
+
+NAMES = {"": "", "a": '"a"', "ab": '"a" or "b"', "abcd": '"a", "b", "c" or "d"'}
+
+
+@pytest.mark.parametrize(("names", "text"), NAMES.items(), ids=["none", "one", "two", "four"])
+def test_names_are_listed_in_words(names: str, text: str) -> None:
+    assert listed(names) == text

@@ -17,7 +17,9 @@ input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
 output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
 """
 IDENTITY = 'backend: "identity"\n'
+ONNX = 'backend: "onnxruntime"\n'
 TENSORRT = 'platform: "tensorrt_plan"\n'
+BLANKS = r"\t" * 30
 CPU = "instance group m_0 of model m has kind KIND_CPU but specifies one or more GPUs"
 BAD_ID = "GPUs with at least the minimum required CUDA compute compatibility of 6.000000 are: "
 
@@ -101,6 +103,45 @@ CASES = [
     Case("one name twice in a group, global once: no replacement", group(
          'rate_limiter { resources { name: "R" count: 1 } resources { name: "R" global: true count: 2 } }'),
          ["rate-resource-global-and-device: {"]),
+    Case("each GPU of a group is in the words, and the first is the place", group("kind: KIND_CPU gpus: [ 0, 1 ]"),
+         ["kind-cpu-with-gpus: 0,"], CPU),
+    Case("a group without GPUs beside one with", group("") + group("kind: KIND_MODEL gpus: 0"),
+         ["kind-model-with-gpus: 0"],
+         "instance group m_1 of model m has kind KIND_MODEL but specifies one or more GPUs"),
+    *(
+        Case(f"an earlier group's unknown kind before {name}", group("kind: 9") + group(text),
+             ["kind-unknown: 9", said],
+             "instance group m_0 of model m has unexpected kind KIND_AUTO")
+        for name, text, said in (
+            ("GPUs for KIND_AUTO", "gpus: 5", "kind-auto-gpus-not-usable: 5"),
+            ("KIND_GPU", "kind: KIND_GPU", "kind-gpu-no-gpu: KIND_GPU"),
+            ("the GPU's number", "kind: KIND_GPU gpus: 7", "kind-gpu-bad-id: 7"),
+        )
+    ),
+    Case("an earlier group's profile before an unknown kind", profile('"x"') + group("kind: 9"),
+         ["profile-not-tensorrt: profile:", "kind-unknown: 9"],
+         "instance group m_0 of model m and platform specifies profile field which is only supported for TensorRT "
+         "models"),
+    Case("an earlier group's kind before a profile", group("") + group("kind: 9") + profile('"0"'),
+         ["kind-unknown: 9", "profile-not-tensorrt: profile:"],
+         "instance group m_1 of model m has unexpected kind KIND_AUTO"),
+    Case("the least that fits is negative", profile('"-2147483648"'), ['profile-not-number: "-2147483648"'],
+         "instance group m_0 of model m and platform tensorrt_plan specifies invalid profile -2147483648. The field "
+         "should contain the string representation of a non-negative integer.", head=TENSORRT),
+    Case("one less than the least", profile('"-2147483649"'), ['profile-out-of-range: "-2147483649"'], "what():  stoi",
+         head=TENSORRT),
+    Case("a sign alone behind a tab", profile(r'"\t-"'), [r'profile-not-number: "\t-"'],
+         "unable to parse '\t-': stoi", head=TENSORRT),
+    Case("many blanks before", profile(f'"{BLANKS}-1x"'), [f'profile-not-number: "{BLANKS}-1x"'],
+         f"instance group m_0 of model m and platform tensorrt_plan specifies invalid profile {chr(9) * 30}-1x. The "
+         "field should contain the string representation of a non-negative integer.", head=TENSORRT),
+    Case("too large before empty", profile('"4294967296", ""'),
+         ['profile-out-of-range: "4294967296",', 'profile-not-number: ""'], "what():  stoi", head=TENSORRT),
+    Case("too large before negative", profile('"4294967296", "-1"'),
+         ['profile-out-of-range: "4294967296",', 'profile-not-number: "-1"'], "what():  stoi", head=TENSORRT),
+    Case("an empty one before one too large", profile('"", "4294967296"'),
+         ['profile-not-number: "",', 'profile-out-of-range: "4294967296"'], "profile name must not be empty",
+         head=TENSORRT),
 ]  # fmt: skip
 
 
@@ -113,8 +154,8 @@ def token(case: Case, found: Diagnostic) -> str:
 def test_the_server_is_foretold(case: Case) -> None:
     files: dict[str, Entry] = {"m/config.pbtxt": of_text(case.head + IO + case.groups), "m/1/model.plan": of_bytes(b"")}
     found = judged(files, f"--gpus {case.gpus}")
-    loud = [d for d in found.diagnostics if d.rule in FAMILY and RULES[d.rule].severity != "info"]
-    assert [f"{d.rule}: {token(case, d)}" for d in loud] == list(case.said)
+    heard = [d for d in found.diagnostics if d.rule in FAMILY and RULES[d.rule].severity != "info"]
+    assert [f"{d.rule}: {token(case, d)}" for d in heard] == list(case.said)
     (verdict,) = found.verdicts
     assert verdict.server_reason == case.reason
     assert (verdict.verdict is State.READY) is not bool(case.reason)
@@ -125,3 +166,147 @@ def test_an_ensembles_groups_are_refused_as_such_and_not_looked_at() -> None:
     found = judged({"m/config.pbtxt": of_text(text), "m/1": Directory()})
     assert "kind-cpu-with-gpus" not in {d.rule for d in found.diagnostics}
     assert found.verdicts[0].rule == "ensemble-instance-group"
+
+
+WORDS = {
+    "a machine with one GPU": (
+        IDENTITY,
+        "kind: KIND_GPU gpus: 1",
+        "--gpus 1",
+        [
+            "4:39: error: GPU 1 on a machine with GPU 0 alone [kind-gpu-bad-id]",
+            "  Write the number of a GPU that is there; --gpus says how many there are.",
+        ],
+    ),
+    "a machine with GPUs": (
+        IDENTITY,
+        "gpus: 4",
+        "--gpus 4",
+        [
+            (
+                "4:24: error: GPU 4 on a machine with GPUs 0 to 3: the group becomes KIND_CPU, which takes no "
+                "gpus [kind-auto-gpus-not-usable]"
+            ),
+            ("  Drop gpus: the server then takes all GPUs that there are, or the CPU. --gpus says how many there are."),
+        ],
+    ),
+    "the default of a count on a CPU": (
+        ONNX,
+        "kind: KIND_CPU count: 0",
+        "",
+        [
+            "4:40: warning: count 0 is taken as the default, 2 [instance-count-not-positive]",
+            "  Write how many instances there are to be, or drop the group.",
+        ],
+    ),
+    "the default of a count on a GPU": (
+        ONNX,
+        "kind: KIND_GPU count: 0",
+        "--gpus 1",
+        [
+            "4:40: warning: count 0 is taken as the default, 1 [instance-count-not-positive]",
+            "  Write how many instances there are to be, or drop the group.",
+        ],
+    ),
+    "the default of a count elsewhere": (
+        IDENTITY,
+        "kind: KIND_CPU count: 0",
+        "",
+        [
+            "4:40: warning: count 0 is taken as the default, 1 [instance-count-not-positive]",
+            "  Write how many instances there are to be, or drop the group.",
+        ],
+    ),
+    "a count of 1": (IDENTITY, "count: 1", "", []),
+    "all passive": (
+        IDENTITY,
+        "passive: true } instance_group { passive: true",
+        "",
+        [
+            "4:27: warning: all instances are passive, so no request is ever answered [only-passive-instances]",
+            "  Drop passive of one group.",
+        ],
+    ),
+    "kinds that differ": (
+        IDENTITY,
+        "kind: KIND_MODEL } instance_group { kind: KIND_CPU } instance_group { kind: KIND_GPU",
+        "--gpus 1",
+        [
+            "4:60: info: a group of KIND_CPU beside one of KIND_MODEL [mixed-kinds]",
+            "  Are requests meant to go to both alike?",
+        ],
+    ),
+    "a name twice": (
+        IDENTITY,
+        'name: "m_1" } instance_group {',
+        "",
+        ['4:47: info: there is a group "m_1" already [instance-names-equal]', "  Give it a name of its own."],
+    ),
+    "no devices": (IDENTITY, "secondary_devices [ ]", "", []),
+    "devices": (
+        IDENTITY,
+        "secondary_devices [ { kind: KIND_NVDLA } ]",
+        "",
+        ["4:18: info: identity never asks for secondary_devices [secondary-devices]", "  Drop them."],
+    ),
+    "a profile without a backend": ("", 'profile: "0"', "", []),
+    "GPUs of KIND_MODEL": (
+        IDENTITY,
+        "kind: KIND_MODEL gpus: [ 0, 2 ]",
+        "",
+        [
+            "4:43: error: gpus [ 0, 2 ] in a group of KIND_MODEL [kind-model-with-gpus]",
+            "  Drop gpus: the model itself chooses its devices.",
+        ],
+    ),
+    "resources": (
+        IDENTITY,
+        'rate_limiter { resources [ { name: "R" count: 1 }, { name: "R" count: 2 }, { name: "" }, { } ] }',
+        "",
+        [
+            "4:31: info: a rate_limiter is read by a server with rate limiting only [rate-limiter-ignored]",
+            "  Start it with --rate-limit=execution_count.",
+            '4:77: warning: the resource "R" is there already: its count 1 is replaced by 2 [rate-resource-twice]',
+            "  Keep one of the two.",
+            "4:101: warning: this resource has no name [rate-resource-name-empty]",
+            "  Write name: with what instances compete for.",
+            "4:107: warning: this resource has no name [rate-resource-name-empty]",
+            "  Write name: with what instances compete for.",
+        ],
+    ),
+    "a resource three times": (
+        IDENTITY,
+        'rate_limiter { resources [ { name: "R" count: 1 }, { name: "R" count: 2 }, { name: "R" count: 3 } ] }',
+        "",
+        [
+            "4:31: info: a rate_limiter is read by a server with rate limiting only [rate-limiter-ignored]",
+            "  Start it with --rate-limit=execution_count.",
+            '4:77: warning: the resource "R" is there already: its count 1 is replaced by 2 [rate-resource-twice]',
+            "  Keep one of the two.",
+            '4:101: warning: the resource "R" is there already: its count 2 is replaced by 3 [rate-resource-twice]',
+            "  Keep one of the two.",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("head", "groups", "options", "said"), WORDS.values(), ids=WORDS)
+def test_each_word(head: str, groups: str, options: str, said: list[str]) -> None:
+    text = f"{head.strip()}\n{IO}instance_group {{ {groups} }}\n"
+    found = judged({"m/config.pbtxt": of_text(text), "m/1/weights": of_text("")}, options).diagnostics
+    lines = [line for d in found if d.rule in FAMILY for line in str(d).splitlines()]
+    assert [line.removeprefix("m/config.pbtxt:") for line in lines] == said
+
+
+def test_a_broken_config_has_no_say_on_the_resources_of_others() -> None:
+    limiter = 'instance_group {{ rate_limiter {{ resources {{ name: "R" {} }} }} }}\n'
+    configs = {
+        "a": IDENTITY + IO,
+        "b": IDENTITY + limiter.format("global: true") + "foo: 1\n",
+        "c": IDENTITY + IO + limiter.format("") + limiter.format(""),
+        "d": IDENTITY + IO + limiter.format("global: true"),
+    }
+    found = judged({f"{name}/config.pbtxt": of_text(text) for name, text in configs.items()}).diagnostics
+    assert [f"{d.at}: {d.message}" for d in found if d.rule == "rate-resource-global-and-device"] == [
+        'd/config.pbtxt:4:43: the resource "R" is global here and of the device in c'
+    ]

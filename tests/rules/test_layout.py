@@ -28,7 +28,7 @@ STRICT = "--no-auto-complete"
 
 
 class Case(NamedTuple):
-    """Paths below the model m, with the config's text unless it is None; what is said above `info`; the reason."""
+    """Paths below the model m, the config's text unless it is None; what is said above `info`, or all; the reason."""
 
     name: str
     config: str | None
@@ -82,6 +82,14 @@ VERSIONS = [
     Case("nothing", CONFIG, [], ["no-version-available m"], NO_VERSION),
     Case("a link out", CONFIG, [], odd=[("1", Link("/srv"))]),
     Case("one that we may not list", CONFIG, [], ["unreadable-file-or-directory m/1"], odd=[("1", LOCKED)]),
+    Case(
+        "a link to nothing beside a fault of the text",
+        CONFIG + "foo: 1",
+        ["1/x"],
+        ["dangling-link-in-model-directory m/a"],
+        "3:4: ",
+        [("a", DANGLING)],
+    ),
     Case("no version, no fault of the text", CONFIG + "foo: 1", [], [], "3:4: "),
 ]
 
@@ -256,6 +264,818 @@ LABELS = [
 ]
 
 
+def output(name: str, labels: str) -> str:
+    """Give an output with a label file."""
+    return f'output {{ name: "{name}" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "{labels}" }} '
+
+
+def environment(value: str, backend: str = "python") -> str:
+    """Give a config with an EXECUTION_ENV_PATH."""
+    return f'backend: "{backend}"\n{IO}parameters {{ key: "EXECUTION_ENV_PATH" value {{ {value} }} }}'
+
+
+WORDS = [
+    Case(
+        "versions by the names that people give them",
+        CONFIG,
+        ["v2/x", "v3/x"],
+        [
+            "m: error: there is no version directory [no-version-available]",
+            "  v2 is none to the server: rename it to 1.",
+        ],
+        NO_VERSION,
+    ),
+    Case(
+        "leading zeros alone",
+        CONFIG,
+        ["01/x", "02/x"],
+        [
+            "m: error: there is no version directory [no-version-available]",
+            "  01 is none to the server: rename it to 1.",
+        ],
+        NO_VERSION,
+    ),
+    Case(
+        "versions that are files",
+        CONFIG,
+        ["1", "2", "README"],
+        [
+            "m: error: there is no version directory [no-version-available]",
+            "  1 is a file: make it a directory, with the model's files in it.",
+        ],
+        NO_VERSION,
+    ),
+    Case(
+        "files without a version",
+        CONFIG,
+        ["README"],
+        [
+            "m: error: there is no version directory [no-version-available]",
+            "  Make a directory 1, and put the model's files into it.",
+        ],
+        NO_VERSION,
+    ),
+    Case(
+        "a version that is named twice and taken for present",
+        POLICY + "specific { versions: [ 7, 7 ] } }",
+        [],
+        ["m/config.pbtxt:3:44: warning: version 7 is named twice [policy-specific-duplicate]", "  Drop one."],
+        "",
+    ),
+    Case(
+        "neither backend nor version",
+        IO,
+        [],
+        [
+            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
+            '  Write backend: "…".',
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "odd names beside a version",
+        CONFIG,
+        ["1/x", "01/x", "00/x", "v0/x", "v2.3/x", "latest/x", "2_old/x", "2_older/x", "-3/x", "0/x"],
+        [
+            "m/-3: warning: version -3 loads, and no request can ask for it [version-negative]",
+            "  Name it from 1 on.",
+            "m/0: warning: 0 is served as version 0 [version-zero]",
+            "  Name it from 1 on.",
+            "m/00: warning: 00 is no version to the server, for its leading zero [version-leading-zero]",
+            "m/01: warning: 01 is no version to the server, for its leading zero [version-leading-zero]",
+            "  Rename it to 1.",
+            (
+                'm/2_old: warning: "2_old" counts as version 2, whose files the backend looks for in 2/ '
+                "[version-partial-number]"
+            ),
+            "  Rename it to 2, or let its name not begin with a number.",
+            'm/2_older: warning: "2_older" counts as version 2, as 2_old does already [version-number-collision]',
+            "  Let its name not begin with a number.",
+            "m/config.pbtxt: info: of 4 versions only 2 is served [older-versions-not-served]",
+            (
+                "m/latest: warning: latest is no version to the server, which counts numbers alone "
+                "[version-not-a-number]"
+            ),
+            "  Give it the next number.",
+            "m/v0: warning: v0 is no version to the server, which counts numbers alone [version-not-a-number]",
+            "  Give it the next number.",
+            "m/v2.3: warning: v2.3 is no version to the server, which counts numbers alone [version-not-a-number]",
+            "  Rename it to 2.",
+        ],
+        "",
+    ),
+    Case(
+        "a config of another name, and no backend",
+        None,
+        ["Config.pbtxt", "1/x"],
+        [
+            "m: error: Config.pbtxt is not read, and no file tells the backend [backend-not-inferable]",
+            "  Move it to m/config.pbtxt.",
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "a config in the version directory, and no backend",
+        None,
+        ["1/config.pbtxt", "1/x"],
+        [
+            "m: error: 1/config.pbtxt is not read, and no file tells the backend [backend-not-inferable]",
+            "  Move it to m/config.pbtxt.",
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "a config in the version directory, without completion",
+        None,
+        ["1/config.pbtxt", "1/model.py"],
+        [
+            "m/1/config.pbtxt: error: there is no config.pbtxt [config-missing-strict]",
+            "  Move 1/config.pbtxt beside the version directory.",
+        ],
+        "failed to open text file for read m/config.pbtxt: No such file or directory",
+        (),
+        STRICT,
+    ),
+    Case(
+        "a config of another name",
+        None,
+        ["config.pbtxt.txt", "1/model.py"],
+        [
+            (
+                'm: info: there is no config.pbtxt; the backend "python" makes one up '
+                "[model-without-config-loads-silently]"
+            ),
+            "  Write one, so that inputs and outputs stay what they are.",
+            (
+                "m/config.pbtxt.txt: warning: config.pbtxt.txt is not read: the config is called config.pbtxt "
+                "[config-misnamed]"
+            ),
+            "  Rename it to config.pbtxt.",
+        ],
+        "",
+    ),
+    Case(
+        "no config, and what makes one up",
+        None,
+        ["1/model.py"],
+        [
+            (
+                'm: info: there is no config.pbtxt; the backend "python" makes one up '
+                "[model-without-config-loads-silently]"
+            ),
+            "  Write one, so that inputs and outputs stay what they are.",
+        ],
+        "",
+    ),
+    Case(
+        "nothing that makes one up",
+        None,
+        ["1/x", "model.py"],
+        ["m: error: no backend is named, and no file tells it [backend-not-inferable]", '  Write backend: "…".'],
+        NO_BACKEND,
+    ),
+    Case(
+        "links to nothing beside the config that is missing",
+        None,
+        ["1/model.py"],
+        [
+            "m: error: there is no config.pbtxt [config-missing-strict]",
+            "  Write one, or serve with auto-complete.",
+            'm/a: error: "a" is a link to nothing [dangling-link-in-model-directory]',
+            "  Mend the link, or remove it.",
+            'm/z: error: "z" is a link to nothing [dangling-link-in-model-directory]',
+            "  Mend the link, or remove it.",
+        ],
+        "failed to open text file for read m/config.pbtxt: No such file or directory",
+        [("a", DANGLING), ("z", DANGLING)],
+        STRICT,
+    ),
+    Case(
+        "a link to nothing of a name that no backend has",
+        IO,
+        ["1/x"],
+        [
+            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
+            '  Write backend: "…".',
+        ],
+        NO_BACKEND,
+        [("1/other", DANGLING)],
+    ),
+    Case("a dangling model.onnx is taken for one", IO, [], [], "", [("1/model.onnx", DANGLING)]),
+    Case(
+        "a dangling model.savedmodel is asked for",
+        IO,
+        ["1/x"],
+        [
+            (
+                'm/1/model.savedmodel: error: "1/model.savedmodel" is a link to nothing '
+                "[dangling-link-in-model-directory]"
+            ),
+            "  Mend the link, or remove it.",
+            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
+            '  Write backend: "…".',
+        ],
+        "failed to stat file m/1/model.savedmodel",
+        [("1/model.savedmodel", DANGLING)],
+    ),
+    Case(
+        "a dangling model.plan before a model.py",
+        IO,
+        ["1/model.py"],
+        [
+            'm/1/model.plan: error: "1/model.plan" is a link to nothing [dangling-link-in-model-directory]',
+            "  Mend the link, or remove it.",
+        ],
+        "failed to stat file m/1/model.plan",
+        [("1/model.plan", DANGLING)],
+    ),
+    Case(
+        "a dangling model file behind the first directory",
+        IO,
+        ["2/model.py"],
+        [
+            (
+                'm/config.pbtxt: warning: 2 tells the backend "python", though 3 is served '
+                "[inference-from-first-version-only]"
+            ),
+            '  Write backend: "tensorrt", as 3/model.plan has it.',
+            "m/config.pbtxt: info: of 2 versions only 3 is served [older-versions-not-served]",
+        ],
+        "",
+        [("3/model.plan", DANGLING)],
+    ),
+    Case(
+        "a dangling model file in the first directory of three",
+        IO,
+        ["1/model.py", "3/x"],
+        [
+            'm/1/model.plan: error: "1/model.plan" is a link to nothing [dangling-link-in-model-directory]',
+            "  Mend the link, or remove it.",
+            "m/config.pbtxt: info: of 3 versions only 3 is served [older-versions-not-served]",
+        ],
+        "failed to stat file m/1/model.plan",
+        [("1/model.plan", DANGLING), ("2/model.plan", DANGLING)],
+    ),
+    Case(
+        "a model.pt2 before there was one", IO, ["1/model.py"], [], "", [("1/model.pt2", DANGLING)], "--release 26.02"
+    ),
+    Case(
+        "a model.pt2 once there is one",
+        IO,
+        ["1/model.py"],
+        [
+            'm/1/model.pt2: error: "1/model.pt2" is a link to nothing [dangling-link-in-model-directory]',
+            "  Mend the link, or remove it.",
+        ],
+        "failed to stat file m/1/model.pt2",
+        [("1/model.pt2", DANGLING)],
+        "--release 26.03",
+    ),
+    Case("sockets that are no config", CONFIG, ["1/x"], [], "", [("a", Unreadable.SOCKET), ("z", Unreadable.DEVICE)]),
+    Case(
+        "a config that is a socket",
+        None,
+        ["1/x"],
+        [
+            (
+                'm/config.pbtxt: warning: "config.pbtxt" is a socket: what the server makes of it is not known '
+                "[unreadable-file-or-directory]"
+            ),
+            "  Make it readable.",
+        ],
+        "",
+        [("config.pbtxt", Unreadable.SOCKET)],
+    ),
+    Case(
+        "a first version without the file",
+        IO,
+        ["10/x", "2/model.py", "3/x"],
+        [
+            (
+                "m/config.pbtxt: error: no backend is named, and 10, the first version in byte order, has no "
+                "model.py [backend-not-inferable]"
+            ),
+            '  Write backend: "python", as 2/model.py has it.',
+            "m/config.pbtxt: info: of 3 versions only 10 is served [older-versions-not-served]",
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "a served version behind a directory that hides it",
+        IO,
+        [".git/x", "1/model.py", "2/model.onnx"],
+        [
+            (
+                "m/.git: error: no backend is named, and .git comes before 2, whose model.onnx would tell it "
+                "[extra-directory-hides-model-file]"
+            ),
+            '  Write backend: "onnxruntime", or remove .git.',
+            "m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]",
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "the same without completion",
+        IO,
+        [".git/x", "1/model.py"],
+        [
+            (
+                "m/.git: error: no backend is named, and .git comes before 1, whose model.py would tell it "
+                "[extra-directory-hides-model-file]"
+            ),
+            '  Write backend: "python", or remove .git.',
+        ],
+        NO_BACKEND,
+        (),
+        STRICT,
+    ),
+    Case(
+        "a file of a backend that is not inferred",
+        IO,
+        ["1/x", "1/checkpoint.tl"],
+        [
+            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
+            '  Write backend: "fil".',
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "a directory that does not count",
+        IO,
+        ["1/model.plan/x"],
+        [
+            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
+            '  model.plan is a directory: it does not count. Write backend: "tensorrt".',
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "a file of a known extension",
+        IO,
+        ["1/net.onnx"],
+        [
+            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
+            '  Write backend: "onnxruntime" and default_model_filename: "net.onnx".',
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "a file without extension",
+        IO,
+        ["1/onnx.net"],
+        [
+            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
+            '  Write backend: "…".',
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "an ensemble without a platform",
+        IO + "ensemble_scheduling { }",
+        ["1/x"],
+        [
+            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
+            '  Write platform: "ensemble".',
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "versions of two kinds, the earlier first",
+        IO,
+        ["1/model.onnx", "2/model.py"],
+        [
+            (
+                'm/config.pbtxt: warning: 1 tells the backend "onnxruntime", though 2 is served '
+                "[inference-from-first-version-only]"
+            ),
+            '  Write backend: "python", as 2/model.py has it.',
+            "m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]",
+        ],
+        "",
+    ),
+    Case(
+        "versions of two kinds, the later first",
+        IO,
+        ["1/model.py", "2/model.onnx"],
+        [
+            (
+                'm/config.pbtxt: warning: 1 tells the backend "python", though 2 is served '
+                "[inference-from-first-version-only]"
+            ),
+            '  Write backend: "onnxruntime", as 2/model.onnx has it.',
+            "m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]",
+        ],
+        "",
+    ),
+    Case(
+        "versions of two kinds, served the other way",
+        IO + "version_policy { specific { versions: [ 2 ] } }",
+        ["10/model.py", "2/model.onnx"],
+        [
+            (
+                'm/config.pbtxt: warning: 10 tells the backend "python", though 2 is served '
+                "[inference-from-first-version-only]"
+            ),
+            '  Write backend: "onnxruntime", as 2/model.onnx has it.',
+        ],
+        "",
+    ),
+    Case(
+        "versions of two kinds, with a backend",
+        'backend: "python"\n' + IO,
+        ["1/model.py", "2/model.onnx"],
+        ["m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]"],
+        "",
+    ),
+    Case(
+        "versions of one kind",
+        IO,
+        ["1/model.py", "2/model.py"],
+        ["m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]"],
+        "",
+    ),
+    Case(
+        "a version of no kind",
+        IO,
+        ["1/model.py", "2/x"],
+        ["m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]"],
+        "",
+    ),
+    Case(
+        "a directory that should be a file",
+        IO,
+        ["1/model.plan/x", "1/model.py", "2/model.py"],
+        [
+            (
+                "m/1/model.plan: warning: model.plan is no file, so it does not tell the backend "
+                "[known-model-file-wrong-type]"
+            ),
+            '  Write backend: "tensorrt", or "python".',
+            "m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]",
+        ],
+        "",
+    ),
+    Case(
+        "a file that should be a directory",
+        IO,
+        ["1/model.savedmodel", "1/model.py"],
+        [
+            (
+                "m/1/model.savedmodel: warning: model.savedmodel is no directory, so it does not tell the "
+                "backend [known-model-file-wrong-type]"
+            ),
+            '  Write backend: "tensorflow", or "python".',
+        ],
+        "",
+    ),
+    Case("one that may be either", IO, ["1/model.onnx/x"], [], ""),
+    Case(
+        "a directory model.pt2 before there was one", IO, ["1/model.pt2/x", "1/model.py"], [], "", (), "--release 26.02"
+    ),
+    Case(
+        "a directory model.pt2 once there is one",
+        IO,
+        ["1/model.pt2/x", "1/model.py"],
+        [
+            (
+                "m/1/model.pt2: warning: model.pt2 is no file, so it does not tell the backend "
+                "[known-model-file-wrong-type]"
+            ),
+            '  Write backend: "pytorch", or "python".',
+        ],
+        "",
+        (),
+        "--release 26.03",
+    ),
+    Case(
+        "labels elsewhere in the model",
+        LABEL + '"labels.txt" }',
+        ["1/x", "a/aaa", "a/labels.txt", "a/zzz"],
+        [
+            'm/config.pbtxt:2:125: error: there is no "labels.txt" in m/ [label-file-missing]',
+            '  Move a/labels.txt beside config.pbtxt, or write "a/labels.txt".',
+        ],
+        "failed to open text file for read m/labels.txt: No such file or directory",
+    ),
+    Case(
+        "labels in a directory, confined",
+        LABEL + '"." }',
+        ["1/weights"],
+        [
+            'm/config.pbtxt:2:125: error: "." is a directory, which ends the whole server [label-file-is-directory]',
+            "  Name a file.",
+        ],
+        "server ended: basic_string::_M_replace_aux",
+        (),
+        "--release 26.02",
+    ),
+    Case(
+        "labels of a name that sorts before the dots, confined",
+        LABEL + '"-l" }',
+        ["1/x", "-l"],
+        [],
+        "",
+        (),
+        "--release 26.02",
+    ),
+    Case(
+        "labels beside the models, confined",
+        LABEL + '".." }',
+        ["1/weights"],
+        [
+            'm/config.pbtxt:2:125: error: ".." leads out of m/ [label-file-outside-model]',
+            "  Put the file beside config.pbtxt.",
+        ],
+        "label file path 'm/..' for output 'OUT' in model 'm' is outside model directory",
+        (),
+        "--release 26.02",
+    ),
+    Case(
+        "labels: a directory before what is missing",
+        CONFIG + output("A", ".") + output("B", "l"),
+        ["1/weights"],
+        [
+            'm/config.pbtxt:3:69: error: "." is a directory, which ends the whole server [label-file-is-directory]',
+            "  Name a file.",
+            'm/config.pbtxt:3:143: error: there is no "l" in m/ [label-file-missing]',
+            "  Put it beside config.pbtxt.",
+        ],
+        "server ended: basic_string::_M_replace_aux",
+    ),
+    Case(
+        "labels: what is missing before what is outside",
+        CONFIG + output("A", "l") + output("B", "../../l"),
+        ["1/weights"],
+        [
+            'm/config.pbtxt:3:69: error: there is no "l" in m/ [label-file-missing]',
+            "  Put it beside config.pbtxt.",
+            'm/config.pbtxt:3:143: error: "../../l" leads out of m/ [label-file-outside-model]',
+            "  Put the file beside config.pbtxt.",
+        ],
+        "failed to open text file for read m/l: No such file or directory",
+        (),
+        "--release 26.02",
+    ),
+    Case(
+        "labels: twice before a directory",
+        CONFIG + output("A", "l") + output("A", "l") + output("C", "."),
+        ["1/x", "l"],
+        [
+            'm/config.pbtxt:3:143: error: the output "A" has a label file already [duplicate-output-label]',
+            "  Drop one.",
+            'm/config.pbtxt:3:217: error: "." is a directory, which ends the whole server [label-file-is-directory]',
+            "  Name a file.",
+        ],
+        "multiple label files for 'A'",
+    ),
+    Case(
+        "several versions, none of them there",
+        POLICY + "specific { versions: [ 3, 5 ] } }",
+        ["1/x", "2/x"],
+        [
+            "m/config.pbtxt:3:41: error: there is none of the versions 3, 5 [policy-specific-none-present]",
+            "  There is 1, 2.",
+        ],
+        NO_VERSION,
+    ),
+    Case(
+        "no version named, with versions",
+        POLICY + "specific { } }",
+        ["10/x", "2/x"],
+        ["m/config.pbtxt:3:27: error: specific names no version [policy-specific-empty]", "  Write versions: [2, 10]."],
+        NO_VERSION,
+    ),
+    Case(
+        "no version named, without versions",
+        POLICY + "specific { } }",
+        [],
+        [
+            "m: error: there is no version directory [no-version-available]",
+            "  Make a directory 1, and put the model's files into it.",
+            "m/config.pbtxt:3:27: error: specific names no version [policy-specific-empty]",
+        ],
+        NO_VERSION,
+    ),
+    Case(
+        "three versions of which one is served",
+        CONFIG,
+        ["1/x", "10/x", "9/x"],
+        ["m/config.pbtxt: info: of 3 versions only 10 is served [older-versions-not-served]"],
+        "",
+    ),
+    Case(
+        "three versions of which two are served",
+        POLICY + "latest { num_versions: 2 } }",
+        ["1/x", "2/", "3/"],
+        [
+            "m/2: info: version 2 has no files [empty-version-directory]",
+            "m/3: info: version 3 has no files [empty-version-directory]",
+            (
+                "m/config.pbtxt:3:16: info: 2 versions are served: if one fails to load, all of them are gone "
+                "[one-bad-version-fails-model]"
+            ),
+        ],
+        "",
+    ),
+    Case("one version served", POLICY + "latest { num_versions: 1 } }", ["1/x"], [], ""),
+    Case(
+        "a version named three times",
+        POLICY + "specific { versions: [ 1, 1, 1 ] } }",
+        ["1/weights"],
+        ["m/config.pbtxt:3:44: warning: version 1 is named twice [policy-specific-duplicate]", "  Drop one."],
+        "",
+    ),
+    Case(
+        "a file that the config names",
+        CONFIG + 'default_model_filename: "w.bin"',
+        ["a.bin", "w.bin"],
+        [
+            (
+                "m/w.bin: error: w.bin lies in no version directory, and there is none "
+                "[model-files-not-in-version-directory]"
+            ),
+            "  Move it to m/1/w.bin.",
+        ],
+        NO_VERSION,
+    ),
+    Case(
+        "a model file two levels down",
+        None,
+        ["a/b/model.py"],
+        [
+            (
+                'm: error: "m" holds no model, and the server takes every directory of a repository for one '
+                "[stray-directory-at-repository-root]"
+            ),
+            "  Move it out of the repository.",
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "a model file one level down",
+        None,
+        ["a/model.py"],
+        [
+            (
+                'm: info: there is no config.pbtxt; the backend "python" makes one up '
+                "[model-without-config-loads-silently]"
+            ),
+            "  Write one, so that inputs and outputs stay what they are.",
+            "m: error: there is no version directory [no-version-available]",
+            "  Make a directory 1, and put the model's files into it.",
+        ],
+        NO_VERSION,
+    ),
+    Case(
+        "a config two levels down",
+        None,
+        ["a/config.pbtxt"],
+        [
+            (
+                'm: error: "m" holds no model, and the server takes every directory of a repository for one '
+                "[stray-directory-at-repository-root]"
+            ),
+            "  Models are not looked for below it: name m itself as a repository.",
+        ],
+        NO_BACKEND,
+    ),
+    Case(
+        "an environment that is missing",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/e.tar.gz"'),
+        ["1/model.py"],
+        [
+            'm/config.pbtxt:3:62: error: there is no "e.tar.gz" in m/ [execution-env-missing]',
+            "  Put the packed environment there.",
+        ],
+        "Failed to get the canonical path for m/e.tar.gz.",
+    ),
+    Case(
+        "an environment that is there",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/e.tar.gz"'),
+        ["1/model.py", "e.tar.gz"],
+        [],
+        "",
+    ),
+    Case(
+        "an environment that is a directory",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"'),
+        ["1/model.py", "e/bin"],
+        [],
+        "",
+    ),
+    Case(
+        "an environment beside others",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"'),
+        ["1/model.py", "d", "e2/x", "f"],
+        [
+            'm/config.pbtxt:3:62: error: there is no "e" in m/ [execution-env-missing]',
+            "  Put the packed environment there.",
+        ],
+        "Failed to get the canonical path for m/e.",
+    ),
+    Case(
+        "an environment that is the model itself",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/."'),
+        ["1/model.py"],
+        [],
+        "",
+    ),
+    Case(
+        "an environment of a name before a dot",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/-e"'),
+        ["1/model.py"],
+        [
+            'm/config.pbtxt:3:62: error: there is no "-e" in m/ [execution-env-missing]',
+            "  Put the packed environment there.",
+        ],
+        "Failed to get the canonical path for m/-e.",
+    ),
+    Case(
+        "an environment that is a link to nothing",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"'),
+        ["1/model.py"],
+        [
+            'm/config.pbtxt:3:62: error: there is no "e" in m/ [execution-env-missing]',
+            "  Put the packed environment there.",
+            'm/e: error: "e" is a link to nothing [dangling-link-in-model-directory]',
+            "  Mend the link, or remove it.",
+        ],
+        "failed to stat file m/e",
+        [("e", DANGLING)],
+    ),
+    Case(
+        "an environment behind a link out",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/a/e"'),
+        ["1/model.py"],
+        ['m/a: info: "a" leads to /srv, which is not looked into [config-symbolic-link]'],
+        "",
+        [("a", Link("/srv"))],
+    ),
+    Case(
+        "an environment beside the model",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/../e"'),
+        ["1/model.py"],
+        [],
+        "",
+    ),
+    Case(
+        "an environment on the server",
+        environment('string_value: "/opt/e.tar.gz"'),
+        ["1/model.py"],
+        [
+            (
+                'm/config.pbtxt:3:62: info: "/opt/e.tar.gz" must be on the server\'s machine; it was not looked '
+                "for [execution-env-elsewhere]"
+            ),
+            "  To bring it along, put it beside the config and write $$TRITON_MODEL_DIRECTORY/e.tar.gz.",
+        ],
+        "",
+    ),
+    Case(
+        "an environment of another backend", environment('string_value: "/opt/e.tar.gz"', "identity"), ["1/x"], [], ""
+    ),
+    Case(
+        "an environment that is missing, of another backend",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"', "identity"),
+        ["1/x"],
+        [],
+        "",
+    ),
+    Case("an environment that is empty", environment('string_value: ""'), ["1/model.py"], [], ""),
+    Case("an environment without a text", environment(""), ["1/model.py"], [], ""),
+    Case("no environment", 'backend: "python"\n' + IO + 'parameters { key: "X" value { } }', ["1/model.py"], [], ""),
+    Case(
+        "versions there, in the order of their numbers",
+        POLICY + "specific { versions: [ 3 ] } }",
+        ["10/x", "2/x"],
+        [
+            "m/config.pbtxt:3:41: error: there is none of the versions 3 [policy-specific-none-present]",
+            "  There is 2, 10.",
+        ],
+        NO_VERSION,
+    ),
+    Case(
+        "negative numbers with a tail",
+        CONFIG,
+        ["1/x", "-01/x", "-2x/x"],
+        [
+            (
+                'm/-01: warning: "-01" counts as version -1, whose files the backend looks for in -1/ '
+                "[version-partial-number]"
+            ),
+            "  Rename it to -1, or let its name not begin with a number.",
+            (
+                'm/-2x: warning: "-2x" counts as version -2, whose files the backend looks for in -2/ '
+                "[version-partial-number]"
+            ),
+            "  Rename it to -2, or let its name not begin with a number.",
+            "m/config.pbtxt: info: of 3 versions only 1 is served [older-versions-not-served]",
+        ],
+        "",
+    ),
+]
+
+
 def place(path: str, line: int, column: int) -> str:
     """Give a place as the tables write it: line and column in the config, or a path."""
     return f"{line}:{column}" if line else path
@@ -271,6 +1091,14 @@ def test_a_model(case: Case) -> None:
         assert verdict.server_reason.startswith(case.reason)
     else:
         assert verdict.rule not in FAMILY
+
+
+@pytest.mark.parametrize("case", WORDS, ids=lambda case: case.name)
+def test_each_word_of_a_model(case: Case) -> None:
+    found = judged(tree(case), case.options)
+    assert [line for d in found.diagnostics if d.rule in FAMILY for line in str(d).splitlines()] == list(case.said)
+    (verdict,) = found.verdicts
+    assert (verdict.server_reason if verdict.rule in FAMILY else "") == case.reason
 
 
 NAMES = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
-from tritonrepo.repository.inference import GRAPHDEF, KINDS, SAVEDMODEL
+from tritonrepo.repository.inference import GRAPHDEF, KINDS, LIBTORCH, SAVEDMODEL, TORCH_AOTI
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.registry import Finding, rule
@@ -66,6 +66,8 @@ def _is_looked_at(model: Model, path: str) -> bool:
         return False
     names = [kind.filename for kind in kinds]
     found = model.inferred.filename
+    if found == LIBTORCH.filename and f"{directory}/{found}" not in model.entries:
+        found = TORCH_AOTI.filename  # what was found, though the name that is filled in is another
     return found not in names or names.index(name) <= names.index(found)
 
 
