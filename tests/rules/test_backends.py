@@ -248,3 +248,25 @@ def test_the_vllm_of_every_release_is_known() -> None:
     from tritonrepo.releases import RELEASES
 
     assert all(keys().of(release) for release in RELEASES.values() if release.vllm)
+
+
+MULTI, WHOLE = "vllm-kind-gpu-multi-gpu", "vllm-parallel-size-not-int"
+GPUS = {
+    "one GPU": ('"tensor_parallel_size": 1, "pipeline_parallel_size": 1', "26.01", ""),
+    "two": ('"tensor_parallel_size": 2', "24.06", MULTI),
+    "two before it was looked at": ('"tensor_parallel_size": 2', "24.05", ""),
+    "none": ('"tensor_parallel_size": 0', "24.06", ""),
+    "two stages": ('"pipeline_parallel_size": 2', "26.01", MULTI),
+    "two stages before": ('"pipeline_parallel_size": 2', "25.12", ""),
+    "no number of stages": ('"tensor_parallel_size": 2, "pipeline_parallel_size": "x"', "26.01", WHOLE),
+    "no number": ('"tensor_parallel_size": "x"', "24.06", WHOLE),
+    "no number before it was looked at": ('"tensor_parallel_size": "x"', "24.05", ""),
+    "no number is one": ('"tensor_parallel_size": [], "pipeline_parallel_size": 1', "26.01", WHOLE),
+}
+
+
+@pytest.mark.parametrize(("given", "release", "rule"), GPUS.values(), ids=GPUS)
+def test_an_instance_has_one_gpu(given: str, release: str, rule: str) -> None:
+    case = Case('backend: "vllm"\n', {"1/model.json": f'{{"model": "m", {given}}}'})
+    found = judged(tree(case), f"--gpus 2 --release {release} --image vllm-python-py3")
+    assert found.verdicts[0].rule == rule

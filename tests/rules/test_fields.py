@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pytest
 
 from tests.pages import judged
+from tritonrepo.rules import RULES
 from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_text
 
 IN = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\n'
@@ -333,6 +334,38 @@ WARMUPS = {
         "[request id: <id_unknown>] expected 1 inputs but got 0 inputs for model 'm'. Got input(s) [], but missing"
         " required input(s) ['IN']. Please provide all required input(s).",
     ),
+    "no type before 26.03": Case(
+        warm(given("dims: 4 zero_data: true")),
+        "warmup-data-type-differs",
+        "[request id: <id_unknown>] inference input 'IN' data-type is '<invalid>', but model 'm' expects 'FP32'",
+        options="--release 26.02",
+    ),
+    "TYPE_INVALID is no type": Case(
+        warm(given("data_type: TYPE_INVALID dims: 4 zero_data: true")),
+        "warmup-data-type-differs",
+        "[request id: <id_unknown>] inference input 'IN' data-type is '<invalid>', but model 'm' expects 'FP32'",
+    ),
+    "a type that comes after TYPE_STRING": Case(
+        warm(given("data_type: TYPE_UINT8 dims: 4 zero_data: true")),
+        "warmup-data-type-differs",
+        "[request id: <id_unknown>] inference input 'IN' data-type is 'UINT8', but model 'm' expects 'FP32'",
+    ),
+    "a sample that is complete before one that is not": Case(
+        warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true")) + 'model_warmup { name: "v" batch_size: 1 }\n',
+        "warmup-input-missing",
+    ),
+    "more than is needed": Case(
+        warm(
+            given("data_type: TYPE_FP32 dims: 4 zero_data: true")
+            + ' inputs { key: "MAY" value { data_type: TYPE_FP32 dims: 4 zero_data: true } }',
+            inputs=IN + IN.replace('"IN"', '"MAY"').replace(" }", " optional: true }"),
+        )
+    ),
+    "dims that fit before dims that do not": Case(
+        warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true"))
+        + f'model_warmup {{ name: "v" {given("data_type: TYPE_FP32 dims: 5 zero_data: true")} }}\n',
+        "warmup-shape-differs",
+    ),
     "an optional input may be missing": Case(warm("batch_size: 1", inputs=IN.replace(" }", " optional: true }"))),
     "a range of inputs": Case(
         warm("batch_size: 1", inputs=IN + IN.replace('"IN"', '"MAY"').replace(" }", " optional: true }")),
@@ -514,3 +547,540 @@ def rules(config: str) -> list[str]:
 )
 def test_one_fault_one_message(config: str, expected: list[str]) -> None:
     assert rules(config) == expected
+
+
+SHORT = 'data_type: TYPE_FP32 dims: 4 input_data_file: "in"'
+SAID = {
+    "a sample that lacks what the code may still drop": (
+        Case(warm("batch_size: 1", backend="python"), files={"1/model.py": COMPLETES}),
+        "",
+        [],
+    ),
+    "a sample of what the code may still change": (
+        Case(
+            warm(given("data_type: TYPE_FP32 dims: 3 zero_data: true"), backend="python"),
+            files={"1/model.py": COMPLETES},
+        ),
+        "",
+        [],
+    ),
+    "a sample beside inputs that are all optional": (
+        Case(
+            warm(
+                "batch_size: 1",
+                inputs=IN.replace(" }", " optional: true }") + IN.replace("IN", "B").replace(" }", " optional: true }"),
+            )
+        ),
+        "",
+        [],
+    ),
+    "zeros before a file": (
+        Case(
+            warm(
+                given("data_type: TYPE_FP32 dims: 4 zero_data: true") + f' inputs {{ key: "B" value {{ {SHORT} }} }}',
+                inputs=IN + IN.replace('"IN"', '"B"'),
+            ),
+            files={**PLAIN, "warmup/in": "0123"},
+        ),
+        "warmup-file-too-short",
+        [
+            (
+                "m/config.pbtxt:6:188: error: m/warmup/in has 4 bytes, and [4] of TYPE_FP32 takes 16 "
+                "[warmup-file-too-short]"
+            ),
+            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            (
+                "[request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly "
+                "has 4 bytes"
+            ),
+        ],
+    ),
+    "as many bytes as there can be": (
+        Case(
+            warm(
+                given('data_type: TYPE_UINT8 dims: 9223372036854775807 input_data_file: "in"'),
+                inputs=IN.replace("FP32", "UINT8").replace("4", "-1"),
+            ),
+            files={**PLAIN, "warmup/in": "0"},
+        ),
+        "warmup-file-too-short",
+        [
+            (
+                "m/config.pbtxt:5:132: error: m/warmup/in has 1 bytes, and [9223372036854775807] of TYPE_UINT8 "
+                "takes 9223372036854775807 [warmup-file-too-short]"
+            ),
+            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            (
+                "[request id: <id_unknown>] warmup setting expects 9223372036854775807 bytes, but the data "
+                "provided from inonly has 1 bytes"
+            ),
+        ],
+    ),
+    "more than there can be": (
+        Case(
+            warm(
+                given('data_type: TYPE_FP16 dims: 9223372036854775807 input_data_file: "in"'),
+                inputs=IN.replace("FP32", "FP16").replace("4", "-1"),
+            ),
+            files={**PLAIN, "warmup/in": "0"},
+        ),
+        "",
+        [],
+    ),
+    "a file for two dims of any size": (
+        Case(
+            warm(
+                given('data_type: TYPE_FP32 dims: [ -1, -1 ] input_data_file: "in"'), inputs=IN.replace("4", "-1, -1")
+            ),
+            files={**PLAIN, "warmup/in": "0"},
+        ),
+        "warmup-variable-dim",
+        [
+            'm/config.pbtxt:5:96: error: warmup input "IN" has a dimension of any size [warmup-variable-dim]',
+            "  Write the size of this sample.",
+            "warmup setting expects all variable-size dimensions are specified for input 'IN'",
+        ],
+    ),
+    "a type that is wrong, in the second sample": (
+        Case(
+            warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true"))
+            + f'model_warmup {{ name: "v" {given("data_type: TYPE_INT8 dims: [ 3 ] zero_data: true")} }}\n'
+        ),
+        "warmup-data-type-differs",
+        [
+            (
+                'm/config.pbtxt:6:78: error: warmup input "IN" is of TYPE_INT8, the model\'s of TYPE_FP32 '
+                "[warmup-data-type-differs]"
+            ),
+            "  Write data_type: TYPE_FP32.",
+            ("[request id: <id_unknown>] inference input 'IN' data-type is 'INT8', but model 'm' expects 'FP32'"),
+            (
+                'm/config.pbtxt:6:88: error: warmup input "IN" has dims [3], which do not fit the model\'s [4] '
+                "[warmup-shape-differs]"
+            ),
+            "  Write dims: [ 4 ].",
+            ("[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,4], got [1,3]."),
+        ],
+    ),
+    "no type is said where the input is": (
+        Case(warm(given("dims: 4 zero_data: true"))),
+        "warmup-data-type-differs",
+        [
+            (
+                'm/config.pbtxt:5:65: error: warmup input "IN" is of no type, the model\'s of TYPE_FP32 '
+                "[warmup-data-type-differs]"
+            ),
+            "  Write data_type: TYPE_FP32.",
+            ("[request id: <id_unknown>] inference input 'IN' data-type is '<invalid>', but model 'm' expects 'FP32'"),
+        ],
+    ),
+    "dims of another rank": (
+        Case(warm(given("data_type: TYPE_FP32 dims: [ 2, 3 ] zero_data: true"), inputs=IN.replace("[ 4 ]", "[ -1 ]"))),
+        "warmup-shape-differs",
+        [
+            (
+                'm/config.pbtxt:5:88: error: warmup input "IN" has dims [2, 3], which do not fit the model\'s '
+                "[-1] [warmup-shape-differs]"
+            ),
+            "  Write dims: [ 1 ].",
+            (
+                "[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,-1], "
+                "got [1,2,3]."
+            ),
+        ],
+    ),
+    "no dims": (
+        Case(
+            warm(
+                given("data_type: TYPE_FP32 zero_data: true"),
+                inputs=IN.replace("[ 4 ]", "[ -1, 4, 0 ]".replace(", 0", "")),
+            )
+        ),
+        "warmup-shape-differs",
+        [
+            (
+                'm/config.pbtxt:5:65: error: warmup input "IN" has dims [], which do not fit the model\'s [-1, '
+                "4] [warmup-shape-differs]"
+            ),
+            "  Write dims: [ 1, 4 ].",
+            ("[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,-1,4], got [1]."),
+        ],
+    ),
+    "one of two dims": (
+        Case(
+            warm(
+                given("data_type: TYPE_FP32 dims: [ 5, 3 ] zero_data: true"),
+                inputs=IN.replace("[ 4 ]", "[ -1, 4 ]"),
+                batch=0,
+            )
+        ),
+        "warmup-shape-differs",
+        [
+            (
+                'm/config.pbtxt:5:88: error: warmup input "IN" has dims [5, 3], which do not fit the model\'s '
+                "[-1, 4] [warmup-shape-differs]"
+            ),
+            "  Write dims: [ 1, 4 ].",
+            ("[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,4], got [5,3]. "),
+        ],
+    ),
+    "the second dim of any size": (
+        Case(warm(given("data_type: TYPE_FP32 dims: [ 4, -1, -1 ] zero_data: true"))),
+        "warmup-variable-dim",
+        [
+            'm/config.pbtxt:5:99: error: warmup input "IN" has a dimension of any size [warmup-variable-dim]',
+            "  Write the size of this sample.",
+            "warmup setting expects all variable-size dimensions are specified for input 'IN'",
+        ],
+    ),
+    "an output of an input's name": (
+        Case(warm(given("data_type: TYPE_INT8 dims: 4 zero_data: true", "OUT"))),
+        "warmup-input-missing",
+        [
+            'm/config.pbtxt:5:14: error: this sample lacks the input "IN" [warmup-input-missing]',
+            '  Write inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }.',
+            (
+                "[request id: <id_unknown>] expected 1 inputs but got 0 inputs for model 'm'. Got input(s) [], "
+                "but missing required input(s) ['IN']. Please provide all required input(s)."
+            ),
+        ],
+    ),
+    "of two inputs of one name the first counts": (
+        Case(warm(given("data_type: TYPE_INT8 dims: 4 zero_data: true"), inputs=IN + IN.replace("FP32", "INT8"))),
+        "warmup-input-missing",
+        [
+            (
+                'm/config.pbtxt:4:15: warning: there are two inputs "IN", and every request will be refused '
+                "[input-name-twice]"
+            ),
+            "  Drop one, or name it as the model does.",
+            "",
+            "m/config.pbtxt:6:14: error: this model needs one input twice [warmup-input-missing]",
+            "  List the input once.",
+            (
+                "[request id: <id_unknown>] expected 2 inputs but got 1 inputs for model 'm'. Got input(s) "
+                "['IN'], but missing required input(s) ]. Please provide all required input(s)."
+            ),
+            (
+                'm/config.pbtxt:6:78: error: warmup input "IN" is of TYPE_INT8, the model\'s of TYPE_FP32 '
+                "[warmup-data-type-differs]"
+            ),
+            "  Write data_type: TYPE_FP32.",
+            ("[request id: <id_unknown>] inference input 'IN' data-type is 'INT8', but model 'm' expects 'FP32'"),
+        ],
+    ),
+    "two inputs are missing": (
+        Case(warm("batch_size: 1", inputs=IN + IN.replace('"IN"', '"B"').replace("4", "-1, 2"))),
+        "warmup-input-missing",
+        [
+            'm/config.pbtxt:6:14: error: this sample lacks the inputs "IN", "B" [warmup-input-missing]',
+            '  Write inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }.',
+            (
+                "[request id: <id_unknown>] expected 2 inputs but got 0 inputs for model 'm'. Got input(s) [], "
+                "but missing required input(s) ['IN','B']. Please provide all required input(s)."
+            ),
+        ],
+    ),
+    "of three inputs one is given": (
+        Case(
+            warm(
+                given("data_type: TYPE_FP32 dims: 4 zero_data: true"),
+                inputs=IN + IN.replace('"IN"', '"B"') + IN.replace('"IN"', '"C"'),
+            )
+        ),
+        "warmup-input-missing",
+        [
+            'm/config.pbtxt:7:14: error: this sample lacks the inputs "B", "C" [warmup-input-missing]',
+            '  Write inputs { key: "B" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }.',
+            (
+                "[request id: <id_unknown>] expected 3 inputs but got 1 inputs for model 'm'. Got input(s) "
+                "['IN'], but missing required input(s) ['B','C']. Please provide all required input(s)."
+            ),
+        ],
+    ),
+    "of three inputs two are given": (
+        Case(
+            warm(
+                given("data_type: TYPE_FP32 dims: 4 zero_data: true")
+                + given("data_type: TYPE_FP32 dims: 4 zero_data: true", "B").removeprefix("batch_size: 1"),
+                inputs=IN + IN.replace('"IN"', '"B"') + IN.replace('"IN"', '"C"'),
+            )
+        ),
+        "warmup-input-missing",
+        [
+            'm/config.pbtxt:7:14: error: this sample lacks the input "C" [warmup-input-missing]',
+            '  Write inputs { key: "C" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }.',
+            "[request id: <id_unknown>] expected 3 inputs but got 2 inputs for model 'm'.",
+        ],
+    ),
+    "a file for a string": (
+        Case(
+            warm(
+                given('data_type: TYPE_STRING dims: 4 input_data_file: "in"')
+                + f' inputs {{ key: "B" value {{ {SHORT} }} }}',
+                inputs=IN.replace("FP32", "STRING") + IN.replace('"IN"', '"B"'),
+            ),
+            files={**PLAIN, "warmup/in": "0123"},
+        ),
+        "warmup-file-too-short",
+        [
+            (
+                "m/config.pbtxt:6:196: error: m/warmup/in has 4 bytes, and [4] of TYPE_FP32 takes 16 "
+                "[warmup-file-too-short]"
+            ),
+            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            (
+                "[request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly "
+                "has 4 bytes"
+            ),
+        ],
+    ),
+    "a file that is short by a byte": (
+        Case(
+            warm(given('data_type: TYPE_FP32 dims: 4 input_data_file: "in"')),
+            files={**PLAIN, "warmup/in": "0123456789abcde"},
+        ),
+        "warmup-file-too-short",
+        [
+            (
+                "m/config.pbtxt:5:113: error: m/warmup/in has 15 bytes, and [4] of TYPE_FP32 takes 16 "
+                "[warmup-file-too-short]"
+            ),
+            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            (
+                "[request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly "
+                "has 15 bytes"
+            ),
+        ],
+    ),
+    "a file that is short, of dims of any size": (
+        Case(warm(given('data_type: TYPE_FP32 dims: -1 input_data_file: "in"')), files={**PLAIN, "warmup/in": "0"}),
+        "warmup-variable-dim",
+        [
+            'm/config.pbtxt:5:94: error: warmup input "IN" has a dimension of any size [warmup-variable-dim]',
+            "  Write the size of this sample.",
+            "warmup setting expects all variable-size dimensions are specified for input 'IN'",
+        ],
+    ),
+    "a file that is not there, and one that is short": (
+        Case(
+            warm(given('data_type: TYPE_FP32 dims: 4 input_data_file: "no"'))
+            + f'model_warmup {{ name: "v" {given(SHORT)} }}\n',
+            files={**PLAIN, "warmup/in": "0"},
+        ),
+        "warmup-file-missing",
+        [
+            "m/config.pbtxt:5:113: error: there is no m/warmup/no [warmup-file-missing]",
+            "  Put the file there.",
+            "failed to open text file for read m/warmup/no: No such file or directory",
+            (
+                "m/config.pbtxt:6:113: error: m/warmup/in has 1 bytes, and [4] of TYPE_FP32 takes 16 "
+                "[warmup-file-too-short]"
+            ),
+            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            (
+                "[request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly "
+                "has 1 bytes"
+            ),
+        ],
+    ),
+    "a file with a slash": (
+        Case(warm(given('data_type: TYPE_FP32 dims: 4 input_data_file: "/no"'))),
+        "warmup-file-missing",
+        [
+            "m/config.pbtxt:5:113: error: there is no m/warmup/no [warmup-file-missing]",
+            "  Put the file there.",
+            "failed to open text file for read m/warmup/no: No such file or directory",
+        ],
+    ),
+    "an empty file for no dims": (
+        Case(warm(given('data_type: TYPE_FP32 input_data_file: "in"'), inputs=IN), files={**PLAIN, "warmup/in": ""}),
+        "warmup-shape-differs",
+        [
+            (
+                'm/config.pbtxt:5:65: error: warmup input "IN" has dims [], which do not fit the model\'s [4] '
+                "[warmup-shape-differs]"
+            ),
+            "  Write dims: [ 4 ].",
+            ("[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,4], got [1]."),
+        ],
+    ),
+    "a directory for a file": (
+        Case(warm(given('data_type: TYPE_FP32 dims: 4 input_data_file: "in"')), files={**PLAIN, "warmup/in/x": "0"}),
+        "warmup-file-is-directory",
+        [
+            (
+                "m/config.pbtxt:5:113: error: m/warmup/in is a directory, and the server would abort "
+                "[warmup-file-is-directory]"
+            ),
+            "  Name the file in it.",
+            "std::length_error",
+        ],
+    ),
+    "no batch": (
+        Case(warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").removeprefix("batch_size: 1"))),
+        "",
+        [
+            ("m/config.pbtxt:5:14: warning: this sample has no batch_size, so it is never run [warmup-batch-zero]"),
+            "  Write batch_size: 1.",
+            "",
+        ],
+    ),
+    "a batch of 0": (
+        Case(warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").replace("1", "0", 1))),
+        "",
+        [
+            ("m/config.pbtxt:5:38: warning: this sample has the batch_size 0, so it is never run [warmup-batch-zero]"),
+            "  Write batch_size: 1.",
+            "",
+        ],
+    ),
+    "a batch above the largest": (
+        Case(
+            warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").replace("1", "9", 1), backend="python"),
+            files={"1/model.py": PYTHON},
+        ),
+        "warmup-batch-too-large",
+        [
+            "m/config.pbtxt:5:38: error: batch_size 9 is above max_batch_size 8 [warmup-batch-too-large]",
+            "  Write batch_size: 8 or less.",
+            "failed to run warmup sample 'w': batch size 9 for",
+        ],
+    ),
+    "a batch that is the largest": (
+        Case(
+            warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").replace("1", "8", 1), backend="python"),
+            files={"1/model.py": PYTHON},
+        ),
+        "",
+        [],
+    ),
+    "a batch above one": (
+        Case(
+            warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").replace("1", "2", 1), batch=1, backend="python"),
+            files={"1/model.py": PYTHON},
+        ),
+        "warmup-batch-too-large",
+        [
+            "m/config.pbtxt:5:38: error: batch_size 2 is above max_batch_size 1 [warmup-batch-too-large]",
+            "  Write batch_size: 1.",
+            "failed to run warmup sample 'w': batch size 2 for",
+        ],
+    ),
+    "an input that the model lacks": (
+        Case(
+            warm(
+                given("data_type: TYPE_FP32 dims: 4 zero_data: true")
+                + given("data_type: TYPE_FP32 dims: 4 zero_data: true", "X").removeprefix("batch_size: 1")
+            )
+        ),
+        "",
+        [],
+    ),
+    "a sample without inputs": (
+        Case(
+            warm("batch_size: 1", inputs=IN.replace(" }", " optional: true }"), backend="python"),
+            files={"1/model.py": PYTHON},
+        ),
+        "warmup-run-fails",
+        [
+            "m/config.pbtxt:5:14: error: this sample has no input to read the batch from [warmup-run-fails]",
+            '  Write one of the inputs: inputs { key: "IN" value { ... } }.',
+            (
+                "failed to run warmup sample 'w': [request id: <id_unknown>] out of bounds index 0: request has "
+                "0 inputs;"
+            ),
+        ],
+    ),
+    "no data of the second": (
+        Case(
+            warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true"))
+            + f'model_warmup {{ name: "v" {given("data_type: TYPE_FP32 dims: 4")} }}\n'
+        ),
+        "warmup-no-data",
+        [
+            'm/config.pbtxt:6:65: error: warmup input "IN" has no data [warmup-no-data]',
+            "  Write zero_data: true, random_data: true, or input_data_file: with a file in warmup/.",
+            "[request id: <id_unknown>] warmup setting expects input 'IN' to have input_data_type set",
+        ],
+    ),
+    "a dim of an input": (
+        Case(tensor("dims: [ 4, 0, -2 ]")),
+        "io-dim-invalid",
+        [
+            'm/config.pbtxt:3:52: error: input "IN" has the dimension 0 [io-dim-invalid]',
+            "  Write its size, 1 or more, or -1 where any size will do.",
+            ("model input 'IN' dimension must be integer >= 1, or -1 to indicate a variable-size dimension for m"),
+            'm/config.pbtxt:3:55: error: input "IN" has the dimension -2 [io-dim-invalid]',
+            "  Write its size, 1 or more, or -1 where any size will do.",
+            ("model input 'IN' dimension must be integer >= 1, or -1 to indicate a variable-size dimension for m"),
+        ],
+    ),
+    "a format of two dims": (
+        Case(tensor("dims: [ 4, 4 ] format: FORMAT_NCHW")),
+        "format-needs-3-dims",
+        [
+            ('m/config.pbtxt:3:41: error: input "IN" is FORMAT_NCHW and has 2 dims, not 3 [format-needs-3-dims]'),
+            "  Write the image's three dims, the batch is max_batch_size; or drop the format.",
+            "model input NHWC/NCHW require 3 dims for m",
+        ],
+    ),
+    "a reshape of another size": (
+        Case(reshaped("2, 4", "7", 8)),
+        "reshape-size-differs",
+        [
+            (
+                'm/config.pbtxt:3:66: error: input "IN" has dims [2, 4], which cannot be reshaped to [7] '
+                "[reshape-size-differs]"
+            ),
+            "  Write a shape of as many elements.",
+            "model input 'IN' has different size for dims and reshape for m",
+        ],
+    ),
+    "a reshape of other segments": (
+        Case(reshaped("2, -1, 3", "3, -1, 2")),
+        "reshape-segment-differs",
+        [
+            (
+                'm/config.pbtxt:3:70: error: input "IN" has dims [2, -1, 3], which cannot be reshaped to [3, '
+                "-1, 2] [reshape-segment-differs]"
+            ),
+            "  Write fixed dimensions of as many elements before, between and after the -1.",
+            "model input 'IN' has different size for dims and reshape for m",
+        ],
+    ),
+    "a batch below 0": (
+        Case(f"{IDENTITY}max_batch_size: -1\n{IO}"),
+        "max-batch-size-negative",
+        [
+            "m/config.pbtxt:2:17: error: max_batch_size is -1 [max-batch-size-negative]",
+            "  Write the largest batch that the model takes, or 0 if it does not batch.",
+            "'max_batch_size' must be non-negative value for m",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "rule", "said"), SAID.values(), ids=SAID)
+def test_all_that_is_said(case: Case, rule: str, said: Sequence[str]) -> None:
+    found = judged(tree(case), case.options)
+    loud = [d for d in found.diagnostics if RULES[d.rule].severity != "info"]
+    assert [line for d in loud for line in (*str(d).split("\n"), d.server_reason.split(" NOTE: ")[0])] == list(said)
+    assert found.verdicts[0].rule == rule
+
+
+WIDTHS = {
+    1: ("BOOL", "UINT8", "INT8"),
+    2: ("UINT16", "INT16", "FP16", "BF16"),
+    4: ("UINT32", "INT32", "FP32"),
+    8: ("UINT64", "INT64", "FP64"),
+}
+
+
+@pytest.mark.parametrize(("name", "size"), [(name, size) for size, names in WIDTHS.items() for name in names])
+def test_a_file_has_the_bytes_of_its_type(name: str, size: int) -> None:
+    config = warm(given(f'data_type: TYPE_{name} dims: 3 input_data_file: "in"'), inputs=IN.replace("FP32", name))
+    config = config.replace("[ 4 ]", "[ -1 ]", 1)
+    for length, rule in ((3 * size, ""), (3 * size - 1, "warmup-file-too-short")):
+        files = {**PLAIN, "warmup/in": "x" * length}
+        assert judged(tree(Case(config, files=files))).verdicts[0].rule == rule

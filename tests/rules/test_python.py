@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pages import judged, loud
+from tritonrepo.rules import RULES
 from tritonrepo.tree import Entry, Link, of_bytes, of_text
 
 IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
@@ -65,6 +66,7 @@ def tree(case: Case) -> dict[str, Entry]:
     return {path: of_text(c) if isinstance(c, str) else c for path, c in made.items()}
 
 
+DIRECTORY = "python-model-file-is-directory"
 EXTENSION, IMPORT = "python-filename-extension", "python-filename-import"
 FORCE = 'parameters { key: "FORCE_CPU_ONLY_INPUT_TENSORS" %s }\n'
 FORCED = "Incorrect value for FORCE_CPU_ONLY_INPUT_TENSORS: "
@@ -106,6 +108,27 @@ FILES = {
     "the last one counts": Case(
         source(CLASS, more=FORCE % 'value { string_value: "YES" }' + FORCE % 'value { string_value: "yes" }')
     ),
+    "the file of another backend, before python": Case(
+        {"config.pbtxt": config().replace("python", "identity"), "1/model.py": "class"}
+    ),
+    "and after it": Case({"config.pbtxt": config().replace("python", "repeat"), "1/model.py": "class"}),
+    "a directory of another backend": Case(
+        {"config.pbtxt": config().replace("python", "repeat"), "1/model.py/x": "", "1/x": ""}
+    ),
+    "a name that says nothing to another backend": Case(
+        {key: text.replace("python", "repeat") for key, text in named("a.b.py", a_dot_b_dot_py=CLASS).items()}
+    ),
+    "nor does an ending": Case(
+        {key: text.replace("python", "repeat") for key, text in named("m.txt", m_dot_txt=CLASS).items()}
+    ),
+    "a directory of another name": Case(
+        named("main.py", main_dot_py__x=""), DIRECTORY, DIRECTORY, "ModuleNotFoundError: No module named '1.main'"
+    ),
+    "strangers beside a directory": Case(
+        {"config.pbtxt": config(), "1/model.py/x": "", "1/modelx.py": "", "1/other.py": ""}, DIRECTORY, DIRECTORY
+    ),
+    "a library beside a directory": Case({"config.pbtxt": config(), "1/model.py/x": "", "1/model.so": ""}),
+    "another name for a source": Case(named("main.py", main_dot_py="x = 1"), "python-no-class", "python-no-class"),
     "another backend": Case({"config.pbtxt": config(FORCE % "").replace("python", "identity"), "1/x": ""}),
     "an environment goes before a file that is not there": Case(
         {
@@ -166,6 +189,8 @@ READ = {
     "a package around it": Case(source("x = 1", __init__="TritonPythonModel = print")),
     "a library of the same name": Case(source("x = 1") | {"1/model.cpython-310-x86_64-linux-gnu.so": ""}),
     "a file too large to be parsed": Case(source("x = 1\n" * 20_000)),
+    "the largest that is parsed": Case(source(f"{'#' * ((1 << 16) - 1)}\n"), "python-no-class", "python-no-class"),
+    "one byte more": Case(source(f"{'#' * (1 << 16)}\n")),
     "a link that leads out": Case({"config.pbtxt": config(), "1/model.py": Link("/elsewhere/model.py")}),
     "a version that is not served": Case(source(CLASS) | {"1/model.py": "x = 1", "2/model.py": CLASS}),
     "of two versions one": Case(
@@ -252,6 +277,17 @@ CALLED = {
     ),
     "an exception in some cases": Case(source(method("initialize(self, args)", "if args: raise ValueError('no')"))),
     "an exception whose words are not known": Case(source(method("initialize(self, args)", "raise ValueError(args)"))),
+    "an exception of two words": Case(source(method("initialize(self, args)", "raise ValueError('no', 'yes')"))),
+    "a word that is known, and one that is not": Case(
+        source(method("initialize(self, args)", "raise ValueError('no', args)"))
+    ),
+    "an exception that takes no keywords": Case(source(method("initialize(self, args)", "raise ValueError(a=1)"))),
+    "a key's words are quoted": Case(source(method("initialize(self, args)", "raise KeyError('no')"))),
+    "a function of Python's own is no exception": Case(source(method("initialize(self, args)", "raise print('no')"))),
+    "an exit is none": Case(source(method("initialize(self, args)", "raise SystemExit('no')"))),
+    "one of a module that has the name of Python's": Case(
+        source(method("initialize(self, args)", "raise errors.ValueError('no')"))
+    ),
     "an exception of somebody else's": Case(source(method("initialize(self, args)", "raise Failure('no')"))),
     "a generator does not raise": Case(source(method("initialize(self, args)", "raise ValueError('no'); yield"))),
 }
@@ -354,6 +390,12 @@ COMPLETED = {
         f"{AUTO}dtype",
         "io-data-type-missing",
     ),
+    "a type that is no text": Case(
+        source(completing("c.add_input({'name': 'IN', 'data_type': 1, 'dims': [4]})", "return c"))
+    ),
+    "a name that is none": Case(
+        source(completing("c.add_input({'name': 1, 'data_type': 'TYPE_FP16', 'dims': [4]})", "return c"))
+    ),
     "behind a condition": Case(
         source(completing("if c:", f"    c.add_input({{{IN.replace('[4]', '[5]')}}})", "return c"))
     ),
@@ -441,6 +483,33 @@ LOOKED_UP = {
     "an input": Case(looking(f"{GET.replace('output', 'input')}['dims']"), LOOKUP, LOOKUP),
     "one that is there": Case(looking(f"{GET.replace('NO', 'OUT')}['data_type']")),
     "not taken apart": Case(looking(f"o = {GET}", "self.o = o")),
+    "in another spelling": Case(looking(f"{GET.replace('NO', 'N' + chr(92) + 'x4f')}['dims']"), LOOKUP, LOOKUP),
+    "in one of two spellings": Case(
+        looking(f"{GET.replace('NO', 'OUT')}['dims']", f"{GET.replace('NO', 'N' + chr(92) + 'x4f')}['dims']"),
+        LOOKUP,
+        LOOKUP,
+    ),
+    "in a method that cannot be called": Case(
+        {path: str(text).replace("(self, args)", "(self)") for path, text in looking(f"{GET}['dims']").items()},
+        "python-initialize-signature",
+        "python-initialize-signature",
+    ),
+    "in a method that is called later": Case(
+        source(f"{IMPORTS}{CLASS.replace('return []', GET)}    def finalize(self):\n        pass\n")
+    ),
+    "in a class that is decorated": Case(
+        {
+            path: str(text).replace("class Tri", "@wrapped\nclass Tri")
+            for path, text in looking(f"{GET}['dims']").items()
+        }
+    ),
+    "behind an import": Case(looking("import os", "pass", f"{GET}['dims']"), LOOKUP, LOOKUP),
+    "with an argument more": Case(
+        {path: str(text).replace("args)", "args, more=1)") for path, text in looking(f"{GET}['dims']").items()}
+    ),
+    "with a json of another name": Case(looking(f"{GET}['dims']", imports=IMPORTS.replace("json", "json as zip"))),
+    "with one of an earlier name": Case(looking(f"{GET}['dims']", imports=IMPORTS.replace("json", "json as a"))),
+    "with none": Case(looking(f"{GET}['dims']", imports=IMPORTS.replace("import json\n", ""))),
     "asked first": Case(looking(f"o = {GET}", "if o is not None:", "    t = o['dims']")),
     "asked in one line": Case(looking(f"o = {GET}", "t = o['dims'] if o else None", "u = o and o['dims']")),
     "bound anew": Case(looking(f"o = {GET}", "o = {'dims': 1}", "t = o['dims']")),
@@ -474,6 +543,317 @@ def test_what_decides(case: Case) -> None:
         assert verdict.rule == rule
         if rule == case.rule:
             assert verdict.server_reason.startswith(case.reason)
+
+
+SAID = {
+    "a null byte on a later line": (
+        Case(source("x = 1\n\n\0\n\0")),
+        [
+            "m/1/model.py:3: error: Python cannot read it: it has a null byte [python-syntax-error]",
+            "  Mend the line; nothing behind it was looked at.",
+            "source code string cannot contain null bytes",
+        ],
+    ),
+    "a null byte on the first": (
+        Case(source("\0")),
+        [
+            "m/1/model.py:1: error: Python cannot read it: it has a null byte [python-syntax-error]",
+            "  Mend the line; nothing behind it was looked at.",
+            "source code string cannot contain null bytes",
+        ],
+    ),
+    "a parameter whose last entry is empty": (
+        Case(source(CLASS, more=FORCE % 'value { string_value: "yes" }' + FORCE % "")),
+        [
+            (
+                'm/config.pbtxt:4:12: warning: parameters has the key "FORCE_CPU_ONLY_INPUT_TENSORS" again at line '
+                "5, which wins [map-key-twice]"
+            ),
+            "  Drop one of the two.",
+            "",
+            'm/config.pbtxt:5:12: error: FORCE_CPU_ONLY_INPUT_TENSORS cannot be "" [python-force-cpu-value]',
+            '  Write "yes" or "no".',
+            "Incorrect value for FORCE_CPU_ONLY_INPUT_TENSORS: '",
+        ],
+    ),
+    "a parameter whose last entry is wrong": (
+        Case(source(CLASS, more=FORCE % 'value { string_value: "yes" }' + FORCE % 'value { string_value: "on" }')),
+        [
+            (
+                'm/config.pbtxt:4:12: warning: parameters has the key "FORCE_CPU_ONLY_INPUT_TENSORS" again at line '
+                "5, which wins [map-key-twice]"
+            ),
+            "  Drop one of the two.",
+            "",
+            'm/config.pbtxt:5:72: error: FORCE_CPU_ONLY_INPUT_TENSORS cannot be "on" [python-force-cpu-value]',
+            '  Write "yes" or "no".',
+            "Incorrect value for FORCE_CPU_ONLY_INPUT_TENSORS: on'",
+        ],
+    ),
+    "a hidden file": (
+        Case(named(".txt", _dot_txt=CLASS)),
+        [
+            "m/config.pbtxt:4:25: error: the file of a Python model must end with .py [python-filename-extension]",
+            "  Rename .txt to model.py.",
+            "Model name must end with '.py'. Model name is \".txt\".",
+        ],
+    ),
+    "an ending of many points": (
+        Case(named("my.old.txt", my_dot_old_dot_txt=CLASS)),
+        [
+            "m/config.pbtxt:4:25: error: the file of a Python model must end with .py [python-filename-extension]",
+            "  Rename my.old.txt to my.py.",
+            "Model name must end with '.py'. Model name is \"my.old.txt\".",
+        ],
+    ),
+    "two points": (
+        Case(named("my.old.model.py", my_dot_old_dot_model_dot_py=CLASS)),
+        [
+            (
+                "m/config.pbtxt:4:25: error: Python cannot import \"my.old.model.py\": there is no module '1.my' "
+                "[python-filename-import]"
+            ),
+            "  Rename it to my_old_model.py.",
+            "ModuleNotFoundError: No module named '1.my'",
+        ],
+    ),
+    "a name that is cut": (
+        Case(named("modelp", modelp=CLASS)),
+        [
+            (
+                "m/config.pbtxt:4:25: error: Python cannot import \"modelp\": there is no module '1.mod' "
+                "[python-filename-import]"
+            ),
+            "  Rename it to model.py.",
+            "ModuleNotFoundError: No module named '1.mod'",
+        ],
+    ),
+    "a directory before the name": (
+        Case(named("./main.py", main_dot_py=CLASS)),
+        [
+            (
+                "m/config.pbtxt:4:25: error: Python cannot import \"./main.py\": there is no module '.' "
+                "[python-filename-import]"
+            ),
+            "  Put the file into the version directory.",
+            "ModuleNotFoundError: No module named '.'",
+        ],
+    ),
+    "an execute that takes nothing": (
+        Case(source("x = 1\nclass TritonPythonModel:\n    y = 2\n    def execute(self): pass\n")),
+        [
+            (
+                "m/1/model.py:4:5: warning: TritonPythonModel.execute() takes 1 positional argument but 2 were "
+                "given: it loads, and every request fails [python-no-execute]"
+            ),
+            "  Write def execute(self, requests):",
+            "",
+        ],
+    ),
+    "no execute": (
+        Case(source("x = 1\nclass TritonPythonModel:\n    y = 2\n")),
+        [
+            (
+                "m/1/model.py:2:1: warning: TritonPythonModel has no method execute: it loads, and every request "
+                "fails [python-no-execute]"
+            ),
+            "  Write def execute(self, requests):",
+            "",
+        ],
+    ),
+    "no constructor's self": (
+        Case(source(method("__init__()"))),
+        [
+            (
+                "m/1/model.py:4:5: error: TritonPythonModel.__init__() takes 0 positional arguments but 1 was given "
+                "[python-initialize-signature]"
+            ),
+            "  Write def __init__(self):",
+            "TypeError: TritonPythonModel.__init__() takes 0 positional arguments but 1 was given",
+        ],
+    ),
+    "two keywords": (
+        Case(source(method("initialize(self, a=1, *, j=0, k, l)"))),
+        [
+            (
+                "m/1/model.py:4:5: error: TritonPythonModel.initialize() missing 2 required keyword-only arguments: "
+                "'k' and 'l' [python-initialize-signature]"
+            ),
+            "  Write def initialize(self, args):",
+            "TypeError: TritonPythonModel.initialize() missing 2 required keyword-only arguments: 'k' and 'l'",
+        ],
+    ),
+    "a default and one too few": (
+        Case(source(method("initialize(self, a, b, c=1, *, k)"))),
+        [
+            (
+                "m/1/model.py:4:5: error: TritonPythonModel.initialize() missing 1 required positional argument: 'b' "
+                "[python-initialize-signature]"
+            ),
+            "  Write def initialize(self, args):",
+            "TypeError: TritonPythonModel.initialize() missing 1 required positional argument: 'b'",
+        ],
+    ),
+    "an exception behind what does nothing": (
+        Case(source(method("initialize(self, args)", "'doc'; pass; raise ValueError('no')"))),
+        [
+            "m/1/model.py:5:22: error: initialize always raises ValueError [python-initialize-raises]",
+            "  Drop the line, or the method: a model does without.",
+            "ValueError: no",
+        ],
+    ),
+    "an unknown key of an input": (
+        Case(source(completing("c.add_input({'name': 'A', 'x': 1})", "return c"))),
+        [
+            'm/1/model.py:6:9: error: add_input takes no "x" [python-autocomplete-property]',
+            "  It takes name, data_type, dims, optional.",
+            (
+                "ValueError: input 'A' in auto-complete-config function for model 'm' contains property other than "
+                "'name', 'data_type', 'dims' and 'optional'."
+            ),
+        ],
+    ),
+    "an unknown key of an output": (
+        Case(source(completing("c.add_output({'name': 'A', 'x': 1})", "return c"))),
+        [
+            'm/1/model.py:6:9: error: add_output takes no "x" [python-autocomplete-property]',
+            "  It takes name, data_type, dims.",
+            (
+                "ValueError: output 'A' in auto-complete-config function for model 'm' contains property other than "
+                "'name', 'data_type' and 'dims'."
+            ),
+        ],
+    ),
+    "a type that is lacking": (
+        Case(source(completing("c.add_output({'name': 'A'})", "return c"))),
+        [
+            'm/1/model.py:6:9: error: add_output needs "data_type" [python-autocomplete-property]',
+            "  Write it.",
+            ("ValueError: output 'A' in auto-complete-config function for model 'm' is missing 'data_type' property."),
+        ],
+    ),
+    "a batch of 1": (
+        Case(source(completing("c.set_max_batch_size(1)", "return c"), more="max_batch_size: 2\n")),
+        [
+            "m/1/model.py:6:9: error: set_max_batch_size says 1, the config has 2 [python-autocomplete-max-batch]",
+            "  Write 1 or less in the config.",
+            (
+                "ValueError: configuration specified max_batch_size 2, but in auto-complete-config function for "
+                "model 'm' specified max_batch_size 1"
+            ),
+        ],
+    ),
+    "a batch of none": (
+        Case(source(completing("c.set_max_batch_size(0)", "return c"), more="max_batch_size: 1\n")),
+        [
+            "m/1/model.py:6:9: error: set_max_batch_size says 0, the config has 1 [python-autocomplete-max-batch]",
+            "  Write 0 in the config.",
+            (
+                "ValueError: configuration specified max_batch_size 1, but in auto-complete-config function for "
+                "model 'm' specified max_batch_size 0"
+            ),
+        ],
+    ),
+    "a decoupled model": (
+        Case(
+            source(
+                completing("c.set_model_transaction_policy({'decoupled': False})", "return c"),
+                more="model_transaction_policy { decoupled: true }\n",
+            )
+        ),
+        [
+            (
+                "m/1/model.py:6:9: error: set_model_transaction_policy says decoupled False, the config has True "
+                "[python-autocomplete-decoupled]"
+            ),
+            "  Write the same in both.",
+            (
+                "ValueError: trying to change decoupled property in auto-complete-config for model 'm', which is "
+                "already set to 'True'."
+            ),
+        ],
+    ),
+    "a scheduler": (
+        Case(
+            source(
+                completing("c.set_dynamic_batching()", "return c"), more="max_batch_size: 2\nsequence_batching { }\n"
+            )
+        ),
+        [
+            (
+                "m/1/model.py:6:9: error: set_dynamic_batching, but the config has sequence_batching "
+                "[python-autocomplete-scheduler]"
+            ),
+            "  Drop one of the two.",
+            (
+                "ValueError: Configuration specified scheduling_choice as 'sequence_batching', but "
+                "auto-complete-config function for model 'm' tries to set scheduling_choice as 'dynamic_batching'"
+            ),
+        ],
+    ),
+    "the second of two inputs": (
+        Case(source(completing(f"c.add_input({{{IN}}})", f"c.add_input({{{IN.replace('[4]', '[5]')}}})", "return c"))),
+        [
+            (
+                'm/1/model.py:7:9: error: add_input says dims [5], but the config has [4] for input "IN" '
+                "[python-autocomplete-dims]"
+            ),
+            "  Write the same in both, or in one of them.",
+            (
+                "ValueError: model 'm', tensor 'IN': the model expects dims [5] but the model configuration "
+                "specifies dims [4]"
+            ),
+        ],
+    ),
+    "an optional output": (
+        Case(source(completing(f"c.add_output({{{IN}, 'optional': True}})", "return c"))),
+        [
+            'm/1/model.py:6:9: error: add_output takes no "optional" [python-autocomplete-property]',
+            "  It takes name, data_type, dims.",
+            (
+                "ValueError: output 'IN' in auto-complete-config function for model 'm' contains property other than "
+                "'name', 'data_type' and 'dims'."
+            ),
+        ],
+    ),
+    "an optional input": (
+        Case(source(completing(f"c.add_input({{{IN}, 'optional': True}})", "return c"))),
+        [
+            (
+                "m/1/model.py:6:9: error: add_input says optional True, but the config has optional False for input "
+                '"IN" [python-autocomplete-optional]'
+            ),
+            "  Write it in the config, too.",
+            (
+                "ValueError: model 'm', tensor 'IN': the model expects optional True but the model configuration "
+                "specifies optional False"
+            ),
+        ],
+    ),
+    "the first of two lookups": (
+        Case(looking(f"o = ({GET}['dims'], {GET.replace('NO', 'YES')}['dims'])")),
+        [
+            (
+                'm/1/model.py:8:52: error: initialize needs the output "NO", which the config does not have '
+                "[python-tensor-not-in-config]"
+            ),
+            "  It has: OUT.",
+            "TypeError: 'NoneType' object is not subscriptable",
+            (
+                'm/1/model.py:8:105: error: initialize needs the output "YES", which the config does not have '
+                "[python-tensor-not-in-config]"
+            ),
+            "  It has: OUT.",
+            "TypeError: 'NoneType' object is not subscriptable",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "said"), SAID.values(), ids=SAID)
+def test_all_that_is_said(case: Case, said: Sequence[str]) -> None:
+    found = [d for d in judged(tree(case), case.options).diagnostics if RULES[d.rule].severity != "info"]
+    assert [line for d in found for line in (*str(d).split("\n"), d.server_reason)] == list(said)
 
 
 EXECUTE = {

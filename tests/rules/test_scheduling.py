@@ -189,6 +189,9 @@ STRATEGIES = [
 
 SHORT = "initial_state setting expects {} bytes, but the data provided from fonly has 16 bytes."
 MISSING = "failed to open text file for read m/initial_state/{}"
+RANK = "Number of dimensions in 'initial_state' doesn't match the size of 'state' dimensions for state input 'S'. {}"
+TYPES = "The data type used for 'initial_state' field of state 'S' does not match the state data type."
+WRAPS, MORE = "4611686018427387904", "4611686018427387909"
 
 STATES = [
     Case("no input_name loads, and the first request ends the server",
@@ -247,6 +250,40 @@ STATES = [
          sequence(state(initial('data_file: "f"', "40"))), ["initial-state-dim: 40"],
          "'initial_state' dim for input name 'S' doesn't match 'state' dim description. 40 != 4",
          files=["initial_state/f"]),
+    Case("a dim where the state's varies, a short file", sequence(state(initial('data_file: "f"', "5"), "-1")),
+         ['initial-state-file-too-short: "f"'], SHORT.format(20), files=["initial_state/f"]),
+    Case("a dim too many: nobody knows how long the file should be",
+         sequence(state(initial('data_file: "f"', "4, 40"))), ["initial-state-rank: dims:"], RANK.format("2 != 1"),
+         files=["initial_state/f"]),
+    Case("a dim too few", sequence(state(initial('data_file: "f"', "40"), "40, 4")), ["initial-state-rank: dims:"],
+         RANK.format("1 != 2"), files=["initial_state/f"]),
+    Case("a dim of any size", sequence(state(initial('data_file: "f"', "-1, -40"), "-1, -40")),
+         ["initial-state-variable: -1,"],
+         "'initial_state' field for state input name 'S' contains variable dimensions.",
+         files=["initial_state/f"]),
+    Case("another type: nobody knows, either", sequence(state(initial('data_file: "f"', "40"), "40", "TYPE_INT32")),
+         ["initial-state-data-type: TYPE_FP32"], TYPES, files=["initial_state/f"]),
+    Case("another type that comes later", sequence(state(initial('data_file: "f"', "40", "TYPE_INT32"), "40")),
+         ["initial-state-data-type: TYPE_INT32"], TYPES, files=["initial_state/f"]),
+    Case("bytes that wrap around to none", sequence(state(initial('data_file: "f"', WRAPS), WRAPS)),
+         files=["initial_state/f"]),
+    Case("bytes that wrap around", sequence(state(initial('data_file: "f"', MORE), MORE)),
+         ['initial-state-file-too-short: "f"'], SHORT.format(20), files=["initial_state/f"]),
+    Case("no type takes four bytes an element",
+         sequence(state(initial('data_file: "f"', "5"), "5").replace("data_type: TYPE_FP32 ", "")),
+         ["state-fields-unchecked: {", 'initial-state-file-too-short: "f"'], SHORT.format(20),
+         files=["initial_state/f"]),
+    Case("strings come before a short file",
+         sequence(state(initial('data_file: "f"', "9", "TYPE_STRING"), "9", "TYPE_STRING"),
+                  state(initial('data_file: "f"', "5"), "5", name="T")),
+         ['initial-state-file-too-short: "f"'], SHORT.format(20), files=["initial_state/f"]),
+    Case("every dim 0 is said", sequence(state("", "4, 0, 3, 0")),
+         ["state-fields-unchecked: 0,", "state-fields-unchecked: 0"]),
+    Case("two states of one input, the later without an initial state",
+         sequence(state(initial("zero_data: true")), state("").replace('"SO"', '"T"')), ['state-input-twice: "S"']),
+    Case("two, the earlier without", sequence(state(""), state(initial("zero_data: true")).replace('"SO"', '"T"')),
+         ['state-input-twice: "S"']),
+    Case("strings have a type", sequence(state("", "4", "TYPE_STRING"))),
     Case("growing on the CPU of a machine without GPU",
          sequence(state("use_growable_memory: true use_same_buffer_for_input_output: true ")),
          ["growable-needs-gpu: true"]),
@@ -260,6 +297,59 @@ CASES = [*DYNAMIC, *CONTROLS, *STRATEGIES, *STATES]
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_the_server_is_foretold(case: Case) -> None:
     check(case)
+
+
+SIZES = {
+    1: ("BOOL", "UINT8", "INT8"),
+    2: ("UINT16", "INT16", "FP16", "BF16"),
+    4: ("UINT32", "INT32", "FP32"),
+    8: ("UINT64", "INT64", "FP64"),
+}
+WIDTHS = [(f"TYPE_{name}", size) for size, names in SIZES.items() for name in names]
+
+
+@pytest.mark.parametrize(("data_type", "size"), WIDTHS, ids=[name for name, _ in WIDTHS])
+def test_a_file_has_the_bytes_of_its_type(data_type: str, size: int) -> None:
+    for dims, short in ((16 // size, False), (16 // size + 1, True)):
+        block = sequence(state(initial('data_file: "f"', f"{dims}", data_type), f"{dims}", data_type))
+        said = ['initial-state-file-too-short: "f"'] if short else []
+        reason = SHORT.format(16 + size) if short else ""
+        check(Case("a file of 16 bytes", block, said, reason, files=["initial_state/f"]))
+
+
+DIMS = "'initial_state' dim for input name '{}' doesn't match 'state' dim description. 5 != 4"
+DATA = {
+    "a directory": ('data_file: "d"', 'initial-state-file-is-directory: "d"', "basic_string::_M_replace_aux"),
+    "no file": ('data_file: "n"', 'initial-state-file-missing: "n"', MISSING.format("n: No such file or directory")),
+    "a short file": ('data_file: "f"', 'initial-state-file-too-short: "f"', SHORT.format(64)),
+    "no data": ("", "initial-state-no-data: {", "initial_state setting expects state'{}' to have state_data set"),
+}
+
+
+def square(dims: str, data: str, name: str) -> str:
+    """Give a state of 4 by 4 whose initial state has these dims."""
+    return state(initial(data, dims), "4, 4", name=name)
+
+
+@pytest.mark.parametrize(("data", "said", "reason"), DATA.values(), ids=DATA)
+def test_states_are_looked_at_in_turn_their_dims_before_their_data(data: str, said: str, reason: str) -> None:
+    files = ["initial_state/f", "initial_state/d/"]
+    wrong, wanted = square("4, 5", "zero_data: true", "A"), "initial-state-dim: 5"
+    check(Case("dims first", sequence(wrong, square("4, 4", data, "B")), [wanted, said], DIMS.format("A"), files=files))
+    later = sequence(square("4, 4", data, "A"), wrong.replace('"A', '"B'))
+    check(Case("data first", later, [said, wanted], reason.format("A"), files=files))
+    both = square("4, 5", data, "A")
+    first = sorted({wanted} | {said} - {DATA["a short file"][1]}, reverse=said.endswith("{"))
+    check(Case("both", sequence(both), first, DIMS.format("A"), files=files))
+
+
+def test_a_hint_goes_with_the_widths() -> None:
+    block = sequence(state(initial('data_file: "/f"', "5"), "-1"))
+    place = block.index('"/f"') + 1
+    found = judged(tree(Case("a short file", block, files=["initial_state/f"]))).diagnostics
+    (said,) = [str(d) for d in found if d.rule == "initial-state-file-too-short"]
+    words = "error: initial_state/f has 16 bytes, and dims and data_type need 20 [initial-state-file-too-short]"
+    assert said == f"m/config.pbtxt:5:{place}: {words}\n  Write a file of 20 bytes."
 
 
 def test_the_configs_own_name_is_in_the_words() -> None:

@@ -80,7 +80,9 @@ def input_missing(model: Model) -> Iterator[Finding]:
         first = missing[0] if missing else required[0]
         yield Finding(
             sample.node,
-            f"this sample lacks the input {_quoted(missing)}" if missing else "this model needs one input twice",
+            f"this sample lacks the input{'' if len(missing) == 1 else 's'} {_quoted(missing)}"
+            if missing
+            else "this model needs one input twice",
             f'Write inputs {{ key: "{first.name}" value {{ data_type: {first.data_type} dims:'
             f" {_shown(first.dims)} zero_data: true }} }}."
             if missing

@@ -189,9 +189,8 @@ def _batch(state: State, step: Step) -> Refusal | None:
     words = f"ValueError: configuration specified max_batch_size {state.max_batch_size}, but in auto-complete-config"
     words += f" function for model '{state.model}' specified max_batch_size {size}"
     message = f"set_max_batch_size says {size}, the config has {state.max_batch_size}"
-    return Refusal(
-        "python-autocomplete-max-batch", *_place(step), message, f"Write {size} or less in the config.", words
-    )
+    hint = f"Write {size}{' or less' if size > 0 else ''} in the config."
+    return Refusal("python-autocomplete-max-batch", *_place(step), message, hint, words)
 
 
 def _dynamic(state: State, step: Step) -> Refusal | None:

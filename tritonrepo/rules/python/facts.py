@@ -216,7 +216,9 @@ def _raises(method: Function) -> Told | None:
 def raised(statement: ast.Raise) -> str:
     """Give the text of an exception of Python's own, or pb_utils.TritonModelException, with one string; else ""."""
     call = statement.exc
-    arguments = call.args if isinstance(call, ast.Call) and not call.keywords else []
+    if isinstance(call, ast.Call) and call.keywords:  # most take none, and raise a TypeError instead
+        return ""
+    arguments = call.args if isinstance(call, ast.Call) else []
     kind = call.func if isinstance(call, ast.Call) else call
     name = kind.id if isinstance(kind, ast.Name) else kind.attr if isinstance(kind, ast.Attribute) else ""
     known = isinstance(getattr(builtins, name, None), type) and issubclass(getattr(builtins, name), Exception)

@@ -107,7 +107,7 @@ class _Known:
             if isinstance(node, ast.Subscript) and (found := self.lookup(node.value)) is not None:
                 yield found
             if not isinstance(node, BRANCHING):
-                waiting += ast.iter_child_nodes(node)
+                waiting += reversed([*ast.iter_child_nodes(node)])
 
     def changes(self, statement: ast.stmt) -> bool:
         """Tell whether the config is used in a way that may change its tensors."""
