@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -270,3 +271,28 @@ def test_an_instance_has_one_gpu(given: str, release: str, rule: str) -> None:
     case = Case('backend: "vllm"\n', {"1/model.json": f'{{"model": "m", {given}}}'})
     found = judged(tree(case), f"--gpus 2 --release {release} --image vllm-python-py3")
     assert found.verdicts[0].rule == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "newer", "place", "reason"),
+    [
+        ('{"a": 1,\n }', "object", 7, "Expecting property name enclosed in double quotes: line 2 column 2 (char 10)"),
+        ("[1, ]", "array", 2, "Expecting value: line 1 column 5 (char 4)"),
+    ],
+    ids=["object", "array"],
+)
+def test_a_newer_pythons_words_for_a_trailing_comma_are_not_the_servers(
+    text: str, newer: str, place: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loads(_: str) -> None:
+        raise json.JSONDecodeError(f"Illegal trailing comma before end of {newer}", text, place)
+
+    monkeypatch.setattr(json, "loads", loads)
+    (verdict,) = judged(tree(Case(VLLM, {"1/model.json": text}))).verdicts
+    assert verdict.server_reason == f"JSONDecodeError: {reason}"
+
+
+def test_what_cannot_be_read_is_not_to_be_renamed_to_itself() -> None:
+    case = Case("", {"1/model.onnx": Unreadable.DANGLING, "1/model.py": PYTHON})
+    hints = {found.rule: found.hint for found in judged(tree(case)).diagnostics}
+    assert hints["onnx-model-file-missing"].startswith("What has its name there is no file")

@@ -1084,3 +1084,16 @@ def test_a_file_has_the_bytes_of_its_type(name: str, size: int) -> None:
     for length, rule in ((3 * size, ""), (3 * size - 1, "warmup-file-too-short")):
         files = {**PLAIN, "warmup/in": "x" * length}
         assert judged(tree(Case(config, files=files))).verdicts[0].rule == rule
+
+
+@pytest.mark.parametrize("name", ["trt", "TRT", "ort", "tf", "py", "onnx", "torch", "tf_graph"])
+def test_a_short_name_of_a_backend_is_known_for_what_it_means(name: str) -> None:
+    (verdict,) = judged(tree(Case(f'backend: "{name}"\n{IO}'))).verdicts
+    assert verdict.rule == "backend-not-available"
+
+
+@pytest.mark.parametrize(("release", "begins"), [("26.03", True), ("26.02", False)], ids=["counted", "before"])
+def test_a_warmup_without_a_type_is_counted_first_from_its_release_on(release: str, begins: bool) -> None:  # noqa: FBT001  a table's column
+    case = Case(warm(given("dims: 4 zero_data: true")), options=f"--release {release}")
+    (verdict,) = judged(tree(case), case.options).verdicts
+    assert verdict.server_reason.startswith("warmup setting expects all variable-size") is begins

@@ -1151,3 +1151,10 @@ def test_what_the_server_says_has_the_repositorys_path() -> None:
     repository = read({"m/1/model.py": of_text("x")}, target("24.10", auto_complete=False), "/r/")
     reason = judge(repository).verdicts[0].server_reason
     assert reason == "failed to open text file for read /r/m/config.pbtxt: No such file or directory"
+
+
+def test_a_dangling_model_file_is_told_as_long_as_the_server_still_looks_for_one() -> None:
+    before = judged(tree(Case("", IO, ["1/model.py"], odd=[("1/model.plan", DANGLING)])))
+    assert [verdict.rule for verdict in before.verdicts] == ["dangling-link-in-model-directory"]
+    behind = judged(tree(Case("", IO, ["1/model.onnx"], odd=[("1/model.pt", DANGLING)])))
+    assert [verdict.rule for verdict in behind.verdicts] == [""]

@@ -364,3 +364,10 @@ def test_an_onnx_model_may_still_get_a_max_batch_size() -> None:
     said = {d.rule for d in judged(files).diagnostics}
     assert "dynamic-without-batching" not in said
     assert "dynamic-without-batching" in {d.rule for d in judged(files, "--no-auto-complete").diagnostics}
+
+
+def test_a_control_with_values_of_two_kinds_is_not_told_that_one_is_too_few() -> None:
+    (verdict,) = judged(
+        tree(Case("", sequence(control(kind("START", "int32_false_true: 0 fp32_false_true: 0")))))
+    ).verdicts
+    assert verdict.rule == "control-values-several"

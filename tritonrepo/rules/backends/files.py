@@ -147,6 +147,8 @@ def _hint(model: Model, path: str, ending: str) -> str:
     directory, _, name = path.rpartition("/")
     others = [other.removeprefix(f"{directory}/") for other in model.entries if other.startswith(f"{directory}/")]
     candidates = [other for other in others if other.endswith(ending) and "/" not in other]
+    if candidates == [name]:
+        return "What has its name there is no file that can be read: put the model's own in its place."
     if len(candidates) == 1:
         return f'Rename {candidates[0]} to {name}, or write default_model_filename: "{candidates[0]}".'
     if name in model.entries:
