@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -74,6 +74,10 @@ class Stop(Exception):  # noqa: N818  not an error of ours: the end of a command
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(map(str, self.diagnostics)))
+
+    def of(self, severity: Severity) -> Stop:
+        """Give the same with all its diagnostics of this severity: where it was met says how much it ends."""
+        return Stop(replace(diagnostic, severity=severity) for diagnostic in self.diagnostics)
 
 
 def fatal(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:

@@ -13,12 +13,12 @@ from tritonrepo.diagnostics import Diagnostic, Verdict, fatal
 from tritonrepo.generate import generate
 from tritonrepo.generate.origins import Origins
 from tritonrepo.repository import Target
-from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules import Rule, judge
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.uri import is_remote
+from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import File, Tree
 
 EXCERPT_BYTES = 1 << 20
@@ -68,12 +68,7 @@ def judge_directory(path: str, target: Target, shown: Shown) -> Judgement:
             "validate-path", path, "there is no such repository", "Name its directory, or the URI of its prefix."
         )
     for name, entry in tree.items():
-        if (
-            isinstance(entry, File)
-            and entry.size > CONFIG_BYTES
-            and name.count("/") == 1
-            and name.endswith(f"/{CONFIG}")
-        ):
+        if isinstance(entry, File) and entry.size > CONFIG_BYTES and is_config(name):
             size = f"has {entry.size:,} bytes; a config has at most {CONFIG_BYTES:,}"
             raise fatal("config-too-large", f"{path}/{name}", size, "Is it the right file?")
     judged = judge(repository.read(tree, target, path), shown)

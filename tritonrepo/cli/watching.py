@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from tritonrepo.cli.pushing import Prepared
 from tritonrepo.diagnostics import Severity, Stop, failure
@@ -75,7 +74,7 @@ def _check(client: Client) -> None:
     try:
         ready = client.ready()
     except Stop as stop:
-        raise Stop(replace(each, severity=Severity.FATAL) for each in stop.diagnostics) from None
+        raise stop.of(Severity.FATAL) from None
     if not ready:
         hint = "Does it run with --strict-readiness=false? Without that one broken model makes it not ready."
         raise failure("server-not-ready", client.url, "the server is not ready, so nothing was sent", hint)

@@ -7,6 +7,30 @@ from dataclasses import dataclass
 
 from tritonrepo.pbtxt import Field, Message, Scalar
 
+_BYTES = {
+    "TYPE_BOOL": 1,
+    "TYPE_UINT8": 1,
+    "TYPE_UINT16": 2,
+    "TYPE_UINT32": 4,
+    "TYPE_UINT64": 8,
+    "TYPE_INT8": 1,
+    "TYPE_INT16": 2,
+    "TYPE_INT32": 4,
+    "TYPE_INT64": 8,
+    "TYPE_FP16": 2,
+    "TYPE_FP32": 4,
+    "TYPE_FP64": 8,
+    "TYPE_BF16": 2,
+}
+
+
+def element_bytes(data_type: str) -> int:
+    """Give the bytes that the server counts for an element: 4 for a string, and for what has no type.
+
+    Source: common, src/model_config.cc.
+    """
+    return _BYTES.get(data_type, 4)
+
 
 @dataclass(slots=True, eq=False)
 class Tensor:

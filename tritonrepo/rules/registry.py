@@ -79,8 +79,8 @@ def rule(
     """Register a check of one model.
 
     It is called only for a model with one of the traits `when` (see `Model.traits`: a field at the config's top by its
-    name, `*.NAME` for one at any depth, `backend=NAME`), or always without any. With `after_faults` it is called also where the config's text is
-    broken: then it must not need the config.
+    name, `*.NAME` for one at any depth, `backend=NAME`), or always without any. With `after_faults` it is called also
+    where the config's text is broken: then it must not need the config.
     """
 
     def register(check: ModelCheck) -> ModelCheck:

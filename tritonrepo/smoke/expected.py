@@ -9,7 +9,7 @@ from typing import Any
 from tritonrepo.diagnostics import Span
 from tritonrepo.pbtxt import parse
 from tritonrepo.pbtxt.convert import to_plain
-from tritonrepo.tree import Entry, File, Tree, below
+from tritonrepo.tree import Entry, File, Tree, below, in_order
 
 CONFIG = "config.pbtxt"
 LARGEST = 1 << 24
@@ -46,8 +46,12 @@ class Expected:
 
 def read(tree: Tree, where: str) -> dict[str, Expected]:
     """Give the models of a repository's tree by name; `where` is what a user calls it."""
-    names = sorted({path.split("/")[0] for path in tree if "/" in path})
-    return {name: _model(name, below(tree, name), where) for name in names}
+    own: dict[str, dict[str, Entry]] = {}
+    for path, entry in in_order(tree):
+        name, slash, rest = path.partition("/")
+        if slash:
+            own.setdefault(name, {})[rest] = entry
+    return {name: _model(name, own[name], where) for name in sorted(own)}
 
 
 def _model(name: str, own: Mapping[str, Entry], where: str) -> Expected:

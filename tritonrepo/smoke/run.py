@@ -47,5 +47,5 @@ def _index(connection: Connection) -> list[ModelState]:
         if connection.rpc is not None:
             connection.rpc.check()
     except Stop as stop:
-        raise Stop(replace(diagnostic, severity=Severity.FATAL) for diagnostic in stop.diagnostics) from None
+        raise stop.of(Severity.FATAL) from None
     return index

@@ -92,7 +92,10 @@ def _lacking(client: Client, index: list[ModelState], wanted: Wanted, refused: C
         stays = wanted.stays.get(name, ())
         if versions := tuple(v for v in model.versions if v in stays or (name, v) not in gone):
             models[name] = replace(model, versions=versions)
-    ready = {name: [s.version for s in index if s.name == name and s.state == READY] for name in models}
+    ready: dict[str, list[str]] = {}
+    for state in index:
+        if state.state == READY and state.name in models:
+            ready.setdefault(state.name, []).append(state.version)
     for result in drift.versions(models, ready, Span(client.url)):
         yield from _errors(result)
     for name, model in models.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -134,4 +133,4 @@ def _told(plan: Plan, written: Mapping[str, str], where: str) -> Iterator[None]:
         message = f"the push broke off in the middle: at least {len(written)} of {len(plan.actions)} actions are done"
         hint = "Servers go on with what they have. Push again when the cause is mended: it goes on from there."
         broken = Diagnostic("push-broken-off", Severity.ERROR, Span(where), message, hint)
-        raise Stop([*(replace(cause, severity=Severity.ERROR) for cause in stop.diagnostics), broken]) from stop
+        raise Stop([*stop.of(Severity.ERROR).diagnostics, broken]) from stop

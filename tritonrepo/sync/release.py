@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from tritonrepo.diagnostics import fatal
 from tritonrepo.repository.versions import versions as counted
 from tritonrepo.stores.store import Stored
-from tritonrepo.sync.plan import CONFIG
+from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, File, Tree, files, of_text
 
@@ -82,9 +82,8 @@ def _with_digest(entry: Entry, known: Object | None) -> Entry:
 def broken_off(have: Tree, release: Release | None) -> bool:
     """Whether configs are not those of the last finished push: servers may still be loading what they name."""
     recorded = release.files if release else {}
-    configs = [path for path in files(have) if path.count("/") == 1 and path.endswith(f"/{CONFIG}")]
-    now = {path: tag_of(entry) for path, entry in files(have).items() if path in configs}
-    return any(path not in recorded or recorded[path].tag != tag for path, tag in now.items())
+    configs = {path: file for path, file in files(have).items() if is_config(path)}
+    return any(path not in recorded or recorded[path].tag != tag_of(file) for path, file in configs.items())
 
 
 def versions(release: Release) -> dict[str, set[int]]:

@@ -78,23 +78,30 @@ def _batch_size(walk: Walk, visit: Visit) -> None:
         )
 
 
+def _unknown(walk: Walk, visit: Visit, kind: str, names: Collection[str], free: list[str]) -> None:
+    """Note what a step maps and its model surely lacks; a misspelling takes one from `free`, what the step leaves out."""
+    step = visit.step
+    mapping, how = (step.inputs, "mapping to") if kind == "input" else (step.outputs, "mapped from")
+    for mapped in mapping.values() if visit.seen.exact else ():
+        if mapped.key not in names:
+            meant = _meant(mapped.key, free)
+            walk.add(
+                f"step-{kind}-unknown",
+                Finding(
+                    _key(step, f"{kind}_map", mapped.key),
+                    f'model "{step.model}" has no {kind} "{mapped.key}"',
+                    _hint(meant, visit, kind, mapped.key, names),
+                    f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is {how} non-existing {kind} "
+                    f"{mapped.key} in model {step.model}",
+                ),
+            )
+
+
 def _inputs(walk: Walk, visit: Visit) -> None:
     step, seen = visit.step, visit.seen
     names = {port.name: port for port in seen.inputs}
     free = [name for name, port in names.items() if not port.optional and name not in step.inputs]
-    for mapped in step.inputs.values() if seen.exact else ():
-        if mapped.key not in names:
-            meant = _meant(mapped.key, free)
-            walk.add(
-                "step-input-unknown",
-                Finding(
-                    _key(step, "input_map", mapped.key),
-                    f'model "{step.model}" has no input "{mapped.key}"',
-                    _hint(meant, visit, "input", mapped.key, names),
-                    f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is mapping to non-existing input "
-                    f"{mapped.key} in model {step.model}",
-                ),
-            )
+    _unknown(walk, visit, "input", names, free)
     for port in seen.inputs:
         if port.name in step.inputs:
             agree(walk, visit, step.inputs[port.name], port)
@@ -116,19 +123,7 @@ def _outputs(walk: Walk, visit: Visit) -> None:
     step, seen = visit.step, visit.seen
     names = {port.name: port for port in seen.outputs}
     free = [name for name in names if name not in step.outputs]
-    for mapped in step.outputs.values() if seen.exact else ():
-        if mapped.key not in names:
-            meant = _meant(mapped.key, free)
-            walk.add(
-                "step-output-unknown",
-                Finding(
-                    _key(step, "output_map", mapped.key),
-                    f'model "{step.model}" has no output "{mapped.key}"',
-                    _hint(meant, visit, "output", mapped.key, names),
-                    f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is mapped from non-existing output "
-                    f"{mapped.key} in model {step.model}",
-                ),
-            )
+    _unknown(walk, visit, "output", names, free)
     for mapped in step.outputs.values():
         ports = [port for port in seen.outputs if port.name == mapped.key] if mapped.key in names else []
         for port in ports:

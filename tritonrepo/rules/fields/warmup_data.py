@@ -13,8 +13,9 @@ from tritonrepo.diagnostics import Severity, State
 from tritonrepo.pbtxt import Scalar
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
+from tritonrepo.repository.tensors import element_bytes
 from tritonrepo.rules.fields.tensors import INT64_MAX
-from tritonrepo.rules.fields.warmup_samples import REQUEST, SIZES, Given, samples
+from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, samples
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.tree import Directory, Entry, File
 
@@ -251,7 +252,7 @@ def file_too_short(model: Model) -> Iterator[Finding]:
     for item, given, written, path, entry in _named(model):
         if not isinstance(entry, File) or given.data_type == "TYPE_STRING" or min(given.dims, default=0) < 0:
             continue
-        expected = SIZES.get(given.data_type, 4) * prod(given.dims) if given.dims else 0
+        expected = element_bytes(given.data_type) * prod(given.dims) if given.dims else 0
         if entry.size < expected <= INT64_MAX:
             yield Finding(
                 written,

@@ -9,23 +9,6 @@ from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 
-SIZES = {
-    "TYPE_BOOL": 1,
-    "TYPE_UINT8": 1,
-    "TYPE_UINT16": 2,
-    "TYPE_UINT32": 4,
-    "TYPE_UINT64": 8,
-    "TYPE_INT8": 1,
-    "TYPE_INT16": 2,
-    "TYPE_INT32": 4,
-    "TYPE_INT64": 8,
-    "TYPE_FP16": 2,
-    "TYPE_FP32": 4,
-    "TYPE_FP64": 8,
-    "TYPE_BF16": 2,
-}
-"""Bytes of an element; a string, and what has no type, is counted as 4 (common, src/model_config.cc)."""
-
 REQUEST = "[request id: <id_unknown>] "
 """What the server puts before its complaints on a request that has no id."""
 

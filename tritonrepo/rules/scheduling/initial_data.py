@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
+from tritonrepo.repository.tensors import element_bytes
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.scheduling.initial_states import DATA, Initial, initials
 from tritonrepo.rules.scheduling.states import data_type
 from tritonrepo.tree import Directory, File
 
 FOLDER = "initial_state"
-BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
-OTHER_BYTES = 4
-"""What the server counts for an element of a type that has no size."""
 
 
 def path_of(each: Initial) -> str | None:
@@ -30,9 +28,7 @@ def size_of(each: Initial) -> int:
     elements = 1 if each.initial.all("dims") else 0
     for dim in each.initial.numbers("dims"):
         elements *= dim
-    width = data_type(each.initial).removeprefix("TYPE_").lstrip("UINTFPB")
-    one = 1 if data_type(each.initial) == "TYPE_BOOL" else BYTES.get(width, OTHER_BYTES)
-    return elements * one % (1 << 64)
+    return elements * element_bytes(data_type(each.initial)) % (1 << 64)
 
 
 @rule("initial-state-file-is-directory", Severity.ERROR, "sequence_batching", state=State.CRASH)
