@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -74,7 +75,22 @@ def cut(blob: Path) -> None:
     blob.write_bytes(b"")
 
 
-TORN = {"a file is gone": gone, "a file is cut": cut}
+def written_to(blob: Path) -> None:
+    """As root may, whatever the mode says; the size stays."""
+    with blob.open("r+b") as stream:
+        stream.write(b"CON")
+    made = blob.stat().st_mtime_ns
+    os.utime(blob, ns=(made, made + 10**9))
+
+
+def opened_and_written_to(blob: Path) -> None:
+    blob.chmod(0o644)
+    before = blob.stat()
+    blob.write_bytes(b"CONTENT")
+    os.utime(blob, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+TORN = {"gone": gone, "cut": cut, "written to": written_to, "opened and written to": opened_and_written_to}
 
 
 @pytest.mark.parametrize("tear", TORN.values(), ids=TORN)
@@ -85,6 +101,45 @@ def test_a_torn_tree_is_made_anew(own: Cache, tear: Callable[[Path], None]) -> N
     tear(path)
     assert own.tree("key", "making", writing(b"content", calls))["c"].content() == b"content"
     assert len(calls) == 2
+
+
+def test_a_directory_never_hands_on_what_was_spoilt_through_its_links(own: Cache) -> None:
+    place = own.directory("name", own.tree("key", "making", writing(b"content", [])))
+    written_to(place / "c")
+    again = own.directory("name", own.tree("key", "making", writing(b"content", [])))
+    assert again == place
+    assert (place / "c").read_bytes() == (place / "a" / "b").read_bytes() == b"content"
+
+
+def opened(link: Path) -> None:
+    link.chmod(0o644)
+
+
+def touched(link: Path) -> None:
+    later = link.stat().st_mtime_ns + 10**9
+    os.utime(link, ns=(later, later))
+
+
+@pytest.mark.parametrize("change", [opened, touched])
+def test_a_link_that_was_changed_but_holds_the_same_is_left_alone_and_the_cache_keeps_a_copy(
+    own: Cache, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    calls: list[int] = []
+    path = own.tree("key", "making", writing(b"content", calls))["c"].path
+    assert path is not None
+    link = tmp_path / "link"
+    link.hardlink_to(path)
+    change(link)
+    facts = link.stat()
+    for _ in range(2):
+        again = own.tree("key", "making", writing(b"content", calls))["c"]
+        assert again.content() == b"content"
+    assert len(calls) == 1
+    assert link.stat().st_mode == facts.st_mode
+    assert link.stat().st_mtime_ns == facts.st_mtime_ns
+    assert path.stat().st_mode & 0o777 == 0o444
+    assert path.stat().st_nlink == 1
+    assert not list((own.root / "work").iterdir())
 
 
 def test_a_torn_listing_is_made_anew(own: Cache) -> None:

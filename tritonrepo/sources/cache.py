@@ -8,10 +8,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.tree import CHUNK, File, on_disk
+from tritonrepo.tree import File, on_disk
 
 
 def default_root(environment: Mapping[str, str]) -> Path:
@@ -71,27 +72,57 @@ class Cache:
 
     def _keep(self, path: Path) -> File:
         """Move a file to its place under its digest."""
-        digest = hashlib.sha256()
-        with path.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
+        digest = _digest(path)
         size = path.stat().st_size
-        blob = self._blob(digest.hexdigest())
+        blob = self._blob(digest)
         if not (blob.is_file() and blob.stat().st_size == size):
             blob.parent.mkdir(parents=True, exist_ok=True)
             path.chmod(0o444)  # the stores link what nobody may write to
             path.replace(blob)
-        return on_disk(blob, size, digest.hexdigest())
+        return on_disk(blob, size, digest)
 
     def _read(self, entry: Path) -> dict[str, File] | None:
         """Give the tree of an entry, or None where it or one of its blobs is not there whole."""
         try:
+            made = entry.stat().st_mtime_ns
             listing = json.loads(entry.read_bytes())["files"]
             files = {path: on_disk(self._blob(f["sha256"]), f["size"], f["sha256"]) for path, f in listing.items()}
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        whole = all(file.path is not None and _size(file.path) == file.size for file in files.values())
-        return files if whole else None
+        return files if all(self._sound(file, made) for file in files.values()) else None
+
+    def _sound(self, file: File, made: int) -> bool:
+        """Tell whether a blob holds what its name says; `made` is when its tree was done, in ns.
+
+        Repositories hold hard links of blobs, so a `chmod` or an edit there reaches the blob. One that looks touched is
+        read again: a spoilt one is given up, a good one left to whoever holds it while the cache keeps a copy.
+        """
+        blob = self._blob(str(file.sha256))
+        try:
+            facts = blob.stat()
+            if facts.st_size != file.size:
+                return False
+            if not facts.st_mode & 0o222 and facts.st_mtime_ns <= made:
+                return True
+            if _digest(blob) != file.sha256:
+                blob.unlink()
+                return False
+        except OSError:
+            return False
+        with suppress(OSError):  # a cache that may only be read serves as well
+            self._keep_apart(blob, made)
+        return True
+
+    def _keep_apart(self, blob: Path, made: int) -> None:
+        place = Path(tempfile.mkdtemp(dir=self.root / "work"))
+        try:
+            copy = place / "copy"
+            shutil.copyfile(blob, copy)
+            copy.chmod(0o444)
+            os.utime(copy, ns=(made, made))
+            copy.replace(blob)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
 
     def _blob(self, sha256: str) -> Path:
         return self.root / "blobs" / sha256[:2] / sha256
@@ -100,8 +131,9 @@ class Cache:
         """Give a directory that holds these files as links, for programs that want a path; made once a content."""
         total = hashlib.sha256(json.dumps({path: file.sha256 for path, file in sorted(files.items())}).encode())
         target = self.root / "directories" / f"{name}-{total.hexdigest()[:16]}"
-        if target.is_dir():
+        if all(_same(target / path, file) for path, file in files.items()):
             return target
+        shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(dir=target.parent))
         for path, file in files.items():
@@ -116,8 +148,13 @@ class Cache:
         return target
 
 
-def _size(path: Path) -> int:
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _same(link: Path, file: File) -> bool:
     try:
-        return path.stat().st_size
+        return file.path is not None and link.samefile(file.path)
     except OSError:
-        return -1
+        return False
