@@ -128,6 +128,26 @@ def test_a_stack_is_judged_without_being_written(inside: Path, capsys: pytest.Ca
     assert not list(inside.iterdir())
 
 
+DECLARED = {
+    "nothing named": ([], 1),
+    "the number of GPUs": (["--gpus", "2"], 1),
+    "the number that is the default elsewhere": (["--gpus", "1"], 1),
+    "the release": (["--release", "26.06"], 1),
+    "no completion": (["--no-auto-complete"], 1),
+    "the images": (["--image", "py3", "--image", "vllm-python-py3"], 0),
+}
+
+
+@pytest.mark.parametrize(("options", "code"), DECLARED.values(), ids=DECLARED)
+def test_an_option_changes_of_a_stacks_target_only_what_it_names(
+    rag: Path, capsys: pytest.CaptureFixture[str], options: list[str], code: int
+) -> None:
+    path = rag / "tritonrepo.yaml"
+    path.write_text(path.read_text().replace("images: [py3, vllm-python-py3]", "images: [py3]"))
+    assert run(["validate", str(path), *options]) == code
+    assert ('backend "vllm"' in capsys.readouterr().out) == bool(code)
+
+
 def test_a_finding_on_a_generated_file_is_at_the_stack_files_line(
     rag: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,12 +42,12 @@ def is_stack(path: str) -> bool:
     return Path(path).is_file() or (Path(path) / DEFAULT).is_file()
 
 
-def judge_stack(path: str, target: Target | None, shown: Shown) -> Judgement:
-    """Judge what `build` would write; findings are at the stack file's places."""
+def judge_stack(path: str, aim: Callable[[Stack], Target], shown: Shown) -> Judgement:
+    """Judge what `build` would write, for the target that `aim` gives; findings are at the stack file's places."""
     loaded = load([Path(path)])
     inputs = Gathering(loaded.stack, loaded.lock, loaded.cache).inputs()
     tree = generate(loaded.stack, inputs, loaded.lock.models).tree
-    judged = judge(repository.read(tree, target or of_stack(loaded.stack)), shown)
+    judged = judge(repository.read(tree, aim(loaded.stack)), shown)
     origins = Origins(loaded.stack)
     moved = sorted((origins.moved(each, tree) for each in judged.diagnostics), key=lambda each: (each.at, each.rule))
     return Judgement(tuple(moved), judged.verdicts, _disk_lines, judged.ignored)

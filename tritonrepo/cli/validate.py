@@ -36,7 +36,7 @@ Examples:
 @click.option("--select", multiple=True, metavar="RULE", help="Show this rule's findings only; may be given again.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Do not show this rule's findings; may be given again.")
 @click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
-@click.option("-v", "verbose", is_flag=True, help="Show what is only good to know, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what is only good to know, too.")
 def command(
     paths: tuple[str, ...],
     *,
@@ -47,13 +47,13 @@ def command(
     verbose: bool,
     release: str | None,
     image: tuple[str, ...],
-    gpus: int,
+    gpus: int | None,
     no_auto_complete: bool,
 ) -> int:
     """Judge model repositories for a server: every mistake at once, with place, server's reason and next step.
 
     PATH is the directory of a repository, or a stack file or its directory: then what build would write is judged, for
-    the stack's own target unless an option names another. Without PATH it is model_repository. Nothing is executed.
+    the stack's own target except for what options name. Without PATH it is model_repository. Nothing is executed.
 
     A comment in a config.pbtxt hides findings: # tritonrepo: ignore[RULE, RULE] reason. Behind something it is for that
     line, alone on its line for the next one, above the first field for the whole model. The verdict stays.
@@ -101,7 +101,7 @@ def _uncollected() -> Iterator[None]:
 def _judge(path: str, given: Chosen, shown: Shown) -> Judgement:
     if not is_stack(path):
         return judge_directory(path, chosen_target(given), shown)
-    return judge_stack(path, None if given == Chosen() else chosen_target(given), shown)
+    return judge_stack(path, lambda stack: chosen_target(given, stack.target), shown)
 
 
 def _known(names: Sequence[str]) -> None:
