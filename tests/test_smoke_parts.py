@@ -27,11 +27,11 @@ from tritonrepo.smoke.declared import meets
 from tritonrepo.smoke.index import load
 from tritonrepo.smoke.judge import differences
 from tritonrepo.smoke.made import made_up
-from tritonrepo.smoke.meaning import search
+from tritonrepo.smoke.meaning import reference, search
 from tritonrepo.smoke.plan import Known, cases
 from tritonrepo.smoke.served import of_config
 from tritonrepo.spec.stack import Expectation
-from tritonrepo.tree import of_bytes, of_text
+from tritonrepo.tree import Tree, Unreadable, of_bytes, of_text
 
 CASE = "smoke: [{{model: {model}, inputs: {{text: x}}, expect: {expect}}}]\n"
 SMOKE_FAULTS = {
@@ -189,7 +189,8 @@ POLICIES = {
     "none: the latest": ("", ("10",)),
     "latest of two": ("version_policy { latest { num_versions: 2 } }", ("2", "10")),
     "all": ("version_policy { all { } }", ("1", "2", "10")),
-    "specific": ("version_policy { specific { versions: [ 1, 4 ] } }", ("1", "4")),
+    "empty: all": ("version_policy { }", ("1", "2", "10")),
+    "specific, of which one is not there": ("version_policy { specific { versions: [ 1, 4 ] } }", ("1",)),
 }
 
 
@@ -199,8 +200,23 @@ def test_the_versions_that_a_repository_names(policy: str, versions: tuple[str, 
     assert expected.read(tree, "r")["m"].versions == versions
 
 
+def test_names_of_directories_are_versions_as_the_server_counts_them() -> None:
+    tree = {"m/config.pbtxt": of_text("version_policy { all { } }")}
+    tree |= {f"m/{name}/model.py": of_text("") for name in ("007", "+3", "1", "\u00b2", "configs")}
+    model = expected.read(tree, "r")["m"]
+    assert model.versions == ("1", "3")
+    assert "model.py" in model.contents["3"]
+
+
+def test_a_model_without_a_config_is_completed_by_the_server() -> None:
+    models = expected.read({"n/1/model.py": of_text(""), "n/2/model.py": of_text("")}, "r")
+    (result,) = drift.versions(models, {"n": ["2"]}, Span("r"))
+    assert not result.diagnostics
+    assert not drift.config(models["n"], of_config({"name": "n", "backend": "python"}, "2", WHERE)).diagnostics
+
+
 def test_a_config_that_cannot_be_read_is_told() -> None:
-    tree = {"m/config.pbtxt": of_text("max_batch_size: x"), "n/1/model.py": of_text("")}
+    tree: Tree = {"m/config.pbtxt": of_text("max_batch_size: x"), "n/config.pbtxt": Unreadable.FIFO}
     models = expected.read(tree, "r")
     results = {result.model: result for result in drift.versions(models, {"m": ["1"], "n": ["1"]}, Span("r"))}
     assert results["m"].diagnostics[0].at == Span("r/m/config.pbtxt", 1, 17)
@@ -258,7 +274,7 @@ def test_what_takes_vllms_controls_must_say_something(pieces: list[str], faults:
 
 FINDS: dict[str, object] = {
     "name": "r",
-    "input": [{"name": "embedding", "data_type": "TYPE_FP32", "dims": [2]}],
+    "input": [{"name": "embedding", "data_type": "TYPE_FP32", "dims": [-1]}],
     "output": [{"name": n, "data_type": "TYPE_STRING", "dims": [-1]} for n in ("ids", "passages")]
     + [{"name": "scores", "data_type": "TYPE_FP32", "dims": [-1]}],
 }
@@ -291,6 +307,49 @@ def test_a_search_is_judged_by_the_stored_index(
     answer = {n: of_values(n, kind, values, [len(values)]) for n, (kind, values) in columns.items()}
     said = [fault.message for fault in asked.judge(Reply((answer,)))]
     assert message in said if message else not said
+
+
+MANY = FINDS | {"max_batch_size": 8}
+
+
+@pytest.mark.parametrize(("last", "message"), [("C", ""), ("B", 'the passage beside id "c" is not the stored one')])
+def test_a_search_is_asked_for_many_passages_in_one_batch(last: str, message: str) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.eye(3, dtype=np.float32))
+    lines = "".join(f'{{"id": "{i}", "text": "{i.upper()}"}}\n' for i in "abc")
+    *_, asked = search(
+        of_config(MANY, "1", WHERE), load(of_bytes(buffer.getvalue()), of_text(lines)), "embedding", by_text=False
+    )
+    assert (asked.what, asked.request.inputs[0].values.shape) == ("3 passages", (3, 3))
+    answer = {
+        "ids": of_values("ids", "BYTES", ["a", "b", "c"], [3, 1]),
+        "passages": of_values("passages", "BYTES", ["A", "B", last], [3, 1]),
+        "scores": of_values("scores", "FP32", [1, 1, 1], [3, 1]),
+    }
+    said = [fault.message for fault in asked.judge(Reply((answer,)))]
+    assert any(message in one for one in said) if message else not said
+
+
+EMBEDS: dict[str, object] = {
+    "name": "e",
+    "input": [{"name": "text", "data_type": "TYPE_STRING", "dims": [1]}],
+    "output": [{"name": "embedding", "data_type": "TYPE_FP32", "dims": [2]}],
+}
+EMBEDDED = {
+    "the stored one": ([1.0, 0.0], ""),
+    "another direction": ([0.0, 1.0], "has cosine 0.0000 with the stored one"),
+    "another length": ([2.0, 0.0], "a vector has length 2.0000; the stored one has 1.0000"),
+}
+
+
+@pytest.mark.parametrize(("vector", "message"), EMBEDDED.values(), ids=EMBEDDED)
+def test_an_embedder_is_judged_by_the_stored_vectors(vector: list[float], message: str) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([[1, 0]], dtype=np.float32))
+    index = load(of_bytes(buffer.getvalue()), of_text(PASSAGE))
+    (asked,) = reference(of_config(EMBEDS, "1", WHERE), index)
+    said = [f.message for f in asked.judge(Reply(({"embedding": of_values("embedding", "FP32", vector, [2])},)))]
+    assert any(message in one for one in said) if message else not said
 
 
 DATATYPES = ["BOOL", "INT8", "UINT64", "FP16", "BF16", "FP64", "BYTES"]

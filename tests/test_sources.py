@@ -76,10 +76,11 @@ def cut(blob: Path) -> None:
 
 
 def written_to(blob: Path) -> None:
-    """As root may, whatever the mode says; the size stays."""
-    with blob.open("r+b") as stream:
-        stream.write(b"CON")
+    """The mode and the size stay, as where root writes."""
     made = blob.stat().st_mtime_ns
+    blob.chmod(0o644)
+    blob.write_bytes(b"CONTENT")
+    blob.chmod(0o444)
     os.utime(blob, ns=(made, made + 10**9))
 
 
@@ -109,6 +110,26 @@ def test_a_directory_never_hands_on_what_was_spoilt_through_its_links(own: Cache
     again = own.directory("name", own.tree("key", "making", writing(b"content", [])))
     assert again == place
     assert (place / "c").read_bytes() == (place / "a" / "b").read_bytes() == b"content"
+
+
+def test_a_directory_is_made_of_copies_where_nothing_can_be_linked(own: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refused)
+    tree = own.tree("key", "making", writing(b"content", []))
+    place = own.directory("name", tree)
+    made = (place / "c").stat()
+    assert own.directory("name", tree) == place
+    assert (place / "c").read_bytes() == b"content"
+    assert (place / "c").stat().st_ino == made.st_ino
+
+
+def test_a_blob_that_another_tree_spoilt_is_not_taken_for_the_new_one(own: Cache) -> None:
+    path = own.tree("first", "making", writing(b"content", []))["c"].path
+    assert path is not None
+    written_to(path)
+    assert own.tree("second", "making", writing(b"content", []))["c"].content() == b"content"
 
 
 def opened(link: Path) -> None:
@@ -242,6 +263,22 @@ def test_a_wheel_that_leads_out_of_itself_is_refused(own: Cache, shelf: Path, tm
 def test_a_package_that_is_nowhere_is_told_with_pips_words(own: Cache) -> None:
     with pytest.raises(Stop, match=r"x==1 cannot be downloaded(?s:.*)No matching distribution found"):
         package.unpacked("x==1", "x86_64", own, None, AT)
+
+
+PIP_SAYS = {
+    "errors": ("WARNING: x\nERROR: no version\nERROR: none at all\n", "ERROR: no version\nERROR: none at all"),
+    "a traceback": (
+        "ERROR: Exception:\nTraceback\n  File\nOSError: [Errno 28] No space left",
+        "OSError: [Errno 28] No space left",
+    ),
+    "other words": ("a\nb\n", "b"),
+    "nothing": ("", "pip said nothing"),
+}
+
+
+@pytest.mark.parametrize(("said", "reason"), PIP_SAYS.values(), ids=PIP_SAYS)
+def test_of_what_pip_says_the_cause_is_told(said: str, reason: str) -> None:
+    assert package.reason(said) == reason
 
 
 def test_a_python_without_pip_is_told(own: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,37 @@ BAD = {
         "a.yaml:6:13: fatal: the environment variable W is not set",
     ),
     "a variable with its reason": (changed("./weights", "${W:?the weights}"), "W is not set: the weights"),
+    "no model": ("name: s\nmodels: {}\n", "a.yaml:2:9: fatal: there is no model"),
+    "no name": (changed("name: s", 'name: ""'), 'a.yaml:1:7: fatal: "name" is empty'),
+    "no image": (changed("images: [py3]", "images: []"), "a.yaml:2:34: fatal: there is no image"),
+    "a model in the record's place": (changed("  r: {", "  tritonrepo.json: {"), "cannot be a model's name"),
+    "a name that no directory can have": (changed("  r: {", f"  {'r' * 256}: {{"), "has 256 characters"),
+    "a name too long with its ending": (changed("  e:\n", f"  {'e' * 250}:\n"), "has 256 characters"),
+    "names that differ in case": (changed("  r: {", "  E_Model: {"), 'Not every file system tells "E_Model" from'),
+    "half a character": (changed("name: s", 'name: "\\ud800"'), "a.yaml:1:7: fatal: holds the character U+D800"),
+    "a NUL in a path": (changed("./weights", '"a\\0b"'), "a.yaml:6:13: fatal: holds the character U+0000"),
+    "a NUL in a key": (changed("  r: {", '  "r\\0": {'), "holds the character U+0000"),
+    "a number without end": (changed("gpus: 0", f"gpus: {'9' * 5000}"), "has 5000 digits"),
+    "a number that JSON has not": (changed("dtype: auto", "x: 1e999"), '"1e999" is larger than any number'),
+    "a time without end": (changed("1.5ms", f"{'9' * 400}s"), '"max_queue_delay" is larger than any number'),
+    "an index over another": (
+        GOOD.replace("  r: {", "  r2: {role: retriever, documents: ./b, index: ././i, embed_with: e}\n  r: {", 1),
+        '"r" and "r2" have one directory for two indexes',
+    ),
+    "a prompt without generator": (
+        changed("[e, r, g]", "[e, r], prompt: {max_context_tokens: 90}"),
+        '"p" has no generator, so no prompt',
+    ),
+    "a window that is text": (changed("max_model_len: 512", 'max_model_len: "512"'), "max_model_len is '512'"),
+    "a window of nothing": (changed("max_model_len: 512", "max_model_len: 0"), "max_model_len is 0"),
+    "an answer of nothing": (
+        changed("role: generator,", "role: generator, sampling: {max_tokens: 0},"),
+        "max_tokens is 0",
+    ),
+    "a sampling parameter misspelt": (
+        changed("role: generator,", "role: generator, sampling: {temperatur: 0},"),
+        'Did you mean "temperature"?',
+    ),
 }
 
 
@@ -161,6 +192,14 @@ def test_ten_mistakes_are_told_in_one_run_in_order_of_place() -> None:
     places = [tuple(map(int, line.split(": ")[0].split(":")[1:])) for line in lines]
     assert len(lines) >= 10
     assert places == sorted(places)
+
+
+def test_what_newer_engines_may_know_is_let_through() -> None:
+    sampling = "sampling: {thinking_token_budget: 9, max_tokens: 100}"
+    text = changed("role: generator,", f"role: generator, {sampling},").replace(
+        "max_model_len: 512", "max_model_len: -1"
+    )
+    assert read(text).models.keys() == {"e", "r", "g"}
 
 
 @given(st.binary(max_size=300))
@@ -278,12 +317,21 @@ def test_a_lock_survives_its_text() -> None:
     assert lock.load(lock.dump(full).encode(), "l") == full
 
 
+def locked(**changes: object) -> bytes:
+    return json.dumps({"schema": 1, "sources": {}, "indexes": {}, "models": {}} | changes).encode()
+
+
 WRONG_LOCKS = {
     "no JSON": b"{",
     "no object": b"[]",
     "another schema": b'{"schema": 9}',
     "a key missing": b'{"schema": 1}',
     "binary": b"\xff\0",
+    "nested without end": b"[" * 100_000,
+    "a version that is text": locked(models={"m": {"version": "1", "content": "x"}}),
+    "a version that is a flag": locked(models={"m": {"version": True, "content": "x"}}),
+    "a version of none": locked(models={"m": {"version": 0, "content": "x"}}),
+    "a digest that is none": locked(sources={"s": {"sha256": None}}),
 }
 
 

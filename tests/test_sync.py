@@ -131,6 +131,7 @@ CONFLICTS = {
         "r/m/a: fatal: was not written by tritonrepo",
     ),
     "a directory in a file's place": ({"m": of_bytes(b"1")}, {"m/a": of_bytes(b"2")}, "r/m: fatal: stands where"),
+    "an empty directory in a file's place": ({"m": of_bytes(b"1")}, {"m": Directory()}, "r/m: fatal: stands where"),
     "a file in a directory's place": ({"m/a/b": of_bytes(b"1")}, {"m/a": of_bytes(b"2")}, "r/m/a: fatal: stands where"),
 }
 
@@ -154,6 +155,7 @@ def test_an_empty_directory_is_no_conflict() -> None:
 WRONG_RECORDS = {
     "no JSON": b"{",
     "no object": b"[]",
+    "nested too deep": b"[" * 100_000,
     "another schema": json.dumps({"schema": 9}).encode(),
     "no files": b'{"schema": 1}',
 }

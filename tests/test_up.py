@@ -146,7 +146,7 @@ def test_interrupted_at_any_moment_nothing_is_left(
     done = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=120)
     assert done.returncode == 130, done.stderr.decode()
     assert b"Traceback" not in done.stderr
-    assert left(mark, within_s=0.5) == []
+    assert left(mark, within_s=2) == []
     assert sorted(set(traces(place)) - set(before)) == []
     assert not any(inside.glob(".tritonrepo-*"))
 

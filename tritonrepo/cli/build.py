@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.building import carry_out, prepare
+from tritonrepo.cli.building import carry_out, directory, prepare
 from tritonrepo.cli.stack import STACK_HELP, load
 from tritonrepo.diagnostics import fatal
 from tritonrepo.report import plan as report
@@ -25,6 +25,7 @@ Examples:
 @click.command(epilog=EPILOG, short_help=COMMANDS["build"])
 @click.option(
     "-f",
+    "--file",
     "files",
     multiple=True,
     type=click.Path(path_type=Path),
@@ -32,6 +33,7 @@ Examples:
 )
 @click.option(
     "-o",
+    "--output",
     "out",
     type=click.Path(path_type=Path),
     default=Path("model_repository"),
@@ -40,13 +42,14 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 unless there is nothing to do.")
 @click.option("--locked", is_flag=True, help="Refuse to change the lock.")
-@click.option("-v", "verbose", is_flag=True, help="Also name what is left alone.")
+@click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
 def command(files: tuple[Path, ...], out: Path, *, dry_run: bool, check: bool, locked: bool, verbose: bool) -> int:
     """Write the model repository that a stack file declares.
 
     What differs from the directory is planned, printed, and written file by file, each whole. A second build of the
     same stack writes nothing. Files that are not of a build are left alone.
     """
+    out = directory(out)
     loaded = load(files)
     prepared = prepare(loaded, out)
     for warning in prepared.warnings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from tritonrepo import repository
 from tritonrepo.cli.judging import of_stack
-from tritonrepo.cli.stack import Loaded, write_lock
+from tritonrepo.cli.stack import Loaded, reading, write_lock
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, fatal
 from tritonrepo.generate import generate
 from tritonrepo.generate.dockerfile import HEADER, dockerfile
@@ -26,7 +27,9 @@ from tritonrepo.sync import apply as applying
 from tritonrepo.sync import record as records
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order, plan
 from tritonrepo.sync.record import NAME, Record
-from tritonrepo.tree import Tree, of_text
+from tritonrepo.tree import File, Tree, Unreadable, below, of_text
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class Prepared(NamedTuple):
@@ -40,6 +43,18 @@ class Prepared(NamedTuple):
     prefix: str
 
 
+def directory(out: Path) -> Path:
+    """Give the directory of a repository by a path that has a name; raise Stop where it cannot be one."""
+    if SCHEME.match(str(out)):
+        hint = "Build into a directory, and bring it there: tritonrepo push DIR URI"
+        raise fatal("build-directory", str(out), "is a URI, and a build goes into a directory", hint)
+    named = out.resolve() if out.name in {"", ".."} else out
+    if not named.name:
+        raise fatal("build-directory", str(out), "is the root of the file system", "Name a directory in it with -o.")
+    return named
+
+
+@reading()
 def prepare(loaded: Loaded, out: Path) -> Prepared:
     """Resolve, generate and compare; raise Stop where an input or the directory is in the way."""
     stack, lock = loaded.stack, loaded.lock
@@ -52,6 +67,9 @@ def prepare(loaded: Loaded, out: Path) -> Prepared:
         raise Stop(judged)
     store, prefix = open_store(str(out))
     have = store.scan(prefix)
+    if not isinstance(entry := have.get(NAME), File) and (entry is not None or below(have, NAME)):
+        what = entry if isinstance(entry, Unreadable) else "a directory"
+        raise fatal("plan-blocked", f"{out}/{NAME}", f"is {what}; a build keeps its record there", "Move it away.")
     before = records.load(have, str(out))
     record = Record(stack.name, _target(stack), records.digests(draft.tree), _local(stack))
     made = plan(draft.tree, {path: entry for path, entry in have.items() if path != NAME}, before.files, str(out))
@@ -79,6 +97,8 @@ def _dockerfile(stack: Stack, out: Path) -> list[Action]:
     path = out.with_name(f"{out.name}.Dockerfile")
     place = f"../{path.name}"
     now = path.read_bytes() if path.is_file() else None
+    if now is None and (path.exists() or path.is_symlink()):
+        now = b""  # a directory, or a link that leads nowhere: somebody else's
     if now is None or now == (text or "").encode():
         return [Put(Phase.FILES, place, of_text(text), "new")] if text and now is None else []
     if not now.startswith(HEADER.encode()):
@@ -96,8 +116,10 @@ def carry_out(prepared: Prepared, loaded: Loaded) -> None:
     """Write the lock, then the files; what a killed run left half-written is swept away."""
     write_lock(loaded, prepared.lock)
     prepared.store.tidy()
-    applying.apply(prepared.plan, prepared.store, prepared.prefix)
-    prepared.store.tidy()
+    try:
+        applying.apply(prepared.plan, prepared.store, prepared.prefix)
+    finally:
+        prepared.store.tidy()
 
 
 def stale(loaded: Loaded) -> Iterator[Diagnostic]:

@@ -21,6 +21,7 @@ Examples:
 @click.command(epilog=EPILOG, short_help=COMMANDS["index"])
 @click.option(
     "-f",
+    "--file",
     "files",
     multiple=True,
     type=click.Path(path_type=Path),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonrepo.cli.stack import Loaded
+from tritonrepo.cli.stack import Loaded, reading
 from tritonrepo.diagnostics import fatal
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.indexing import documents, vectors
@@ -28,6 +28,7 @@ class Made(NamedTuple):
     passages: int
 
 
+@reading()
 def make(loaded: Loaded, only: str | None) -> tuple[list[Made], Lock]:
     """Make every index that is not current and give the lock that pins them."""
     retrievers = {name: model for name, model in loaded.stack.models.items() if isinstance(model, Retriever)}
@@ -37,11 +38,14 @@ def make(loaded: Loaded, only: str | None) -> tuple[list[Made], Lock]:
         )
     gathering = Gathering(loaded.stack, loaded.lock, loaded.cache)
     indexes = dict(loaded.lock.indexes)
-    made = []
+    made, pending = [], []
     for name, model in retrievers.items():
         if only in {None, name}:
-            done, indexes[name] = _make(name, model, gathering)
+            done, indexes[name], files = _make(name, model, gathering)
             made.append(done)
+            pending.append((done.place, files))
+    for place, files in pending:  # not before each is made: an index and its pin change together
+        _write(place, files)
     return made, replace(loaded.lock, indexes=indexes, sources=dict(loaded.lock.sources) | gathering.pins)
 
 
@@ -58,7 +62,17 @@ def missing(loaded: Loaded) -> Iterator[str]:
                 yield name
 
 
-def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Index]:
+def _write(place: Path, files: dict[str, File]) -> None:
+    store, prefix = open_store(str(place))
+    try:
+        for name, file in files.items():
+            store.put(f"{prefix}/{name}", file)
+    finally:
+        store.tidy()
+
+
+def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Index, dict[str, File]]:
+    """Give the index, its pin, and the files that are to be written."""
     embedder = gathering.stack.models[model.embed_with]
     assert isinstance(embedder, Embedder)  # noqa: S101  spec.check refuses others
     encoder = gathering.encoder(embedder)
@@ -67,14 +81,11 @@ def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Inde
     place = _place(model)
     before = gathering.lock.indexes.get(name)
     if before and (before.documents, before.embedder) == sources and _whole(place, before):
-        return Made(name, place, 0), before
+        return Made(name, place, 0), before, {}
     embeddings, passages = vectors.make(encoder, documents.read(paths))
-    store, prefix = open_store(str(place))
-    for file_name, file in ((EMBEDDINGS, embeddings), (PASSAGES, passages)):
-        store.put(f"{prefix}/{file_name}", file)
-    store.tidy()
     rows = passages.content().count(b"\n")
-    return Made(name, place, rows), Index(*sources, embeddings.sha256, passages.sha256)
+    made = {EMBEDDINGS: embeddings, PASSAGES: passages}
+    return Made(name, place, rows), Index(*sources, embeddings.sha256, passages.sha256), made
 
 
 def _place(model: Retriever) -> Path:

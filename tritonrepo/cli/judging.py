@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import repository
-from tritonrepo.cli.stack import DEFAULT, load
+from tritonrepo.cli.stack import DEFAULT, load, reading
 from tritonrepo.diagnostics import Diagnostic, Verdict, fatal
 from tritonrepo.generate import generate
 from tritonrepo.generate.origins import Origins
@@ -42,6 +42,7 @@ def is_stack(path: str) -> bool:
     return Path(path).is_file() or (Path(path) / DEFAULT).is_file()
 
 
+@reading()
 def judge_stack(path: str, aim: Callable[[Stack], Target], shown: Shown) -> Judgement:
     """Judge what `build` would write, for the target that `aim` gives; findings are at the stack file's places."""
     loaded = load([Path(path)])

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tritonrepo.cli.stack import DEFAULT, Loaded, load
+from tritonrepo.cli.stack import DEFAULT, Loaded, load, reading
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
 from tritonrepo.generate import generate
 from tritonrepo.report.junit import Row
@@ -37,6 +37,7 @@ def connected(url: str, grpc: str | None, timeout_s: float) -> Iterator[Connecti
         yield Connection(http, None)
         return
     parts = urlsplit(http.url)
+    grpc = grpc and grpc.rpartition("://")[2].rstrip("/")
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     with Rpc(grpc or f"{host}:{(parts.port or HTTP_PORT) + 1}", timeout_s, secure=parts.scheme == "https") as rpc:
         yield Connection(http, rpc)
@@ -58,6 +59,7 @@ def known(where: str | None) -> Known:
     return Known(Span(where), models)
 
 
+@reading()
 def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
     """Give what a stack says: the repository that a build would write, or that it wrote, and the declared cases."""
     stack = loaded.stack

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,11 +35,28 @@ class Loaded(NamedTuple):
 
 def load(paths: Sequence[Path]) -> Loaded:
     """Read stack files, a later one over an earlier one, and the lock beside the first."""
-    paths = [path / DEFAULT if path.is_dir() else path for path in paths] or [Path(DEFAULT)]
-    stack = spec.read([(str(path), _content(path)) for path in paths], os.environ)
-    lock_path = paths[0].with_suffix(".lock")
-    lock = locks.load(lock_path.read_bytes(), str(lock_path)) if lock_path.exists() else Lock()
+    with reading():
+        paths = [path / DEFAULT if path.is_dir() else path for path in paths] or [Path(DEFAULT)]
+        stack = spec.read([(str(path), _content(path)) for path in paths], os.environ)
+        lock_path = paths[0].with_suffix(".lock")
+        if lock_path == paths[0]:
+            raise fatal("stack-name", str(lock_path), "is where the lock would be written", "Name it something.yaml.")
+        lock = locks.load(lock_path.read_bytes(), str(lock_path)) if lock_path.exists() else Lock()
     return Loaded(stack, lock, lock_path, cache())
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Make a Stop of what the system refuses: many files of a stack are read only where their content is needed."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        message = f"cannot be read: {error.strerror or error}"
+        raise fatal(
+            "input-access", str(error.filename), message, "Give this user access to it, or another path."
+        ) from None
 
 
 def cache() -> Cache:
@@ -50,19 +68,16 @@ def write_lock(loaded: Loaded, lock: Lock) -> None:
     """Write the lock where it changed, whole or not at all."""
     if locks.dump(lock) != locks.dump(loaded.lock) or not loaded.lock_path.exists():
         store, name = open_store(str(loaded.lock_path))
-        store.put(name, of_text(locks.dump(lock)))
-        store.tidy()
+        try:
+            store.put(name, of_text(locks.dump(lock)))
+        finally:
+            store.tidy()
 
 
 def _content(path: Path) -> bytes:
     if not path.exists():
-        raise fatal(
-            "stack-missing", str(path), "there is no such stack file", "Name one with -f, or go to its directory."
-        )
+        raise fatal("stack-missing", str(path), "there is no such stack file", "Name a stack file or its directory.")
     if not path.is_file():
         raise fatal("stack-missing", str(path), "is not a file")
-    try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise fatal("stack-missing", str(path), f"cannot be read: {error.strerror or error}") from None
+    with path.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)

@@ -8,11 +8,11 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import ask, pipelines
-from tritonrepo.cli.building import carry_out, prepare
+from tritonrepo.cli.building import carry_out, directory, prepare
 from tritonrepo.cli.indexes import make, missing
 from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, serve, urls, watch
 from tritonrepo.cli.smoking import connected, of_stack, summary
-from tritonrepo.cli.stack import Loaded, load, write_lock
+from tritonrepo.cli.stack import Loaded, load, reading, write_lock
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome
@@ -36,6 +36,7 @@ Examples:
 @click.option("--ask", "question", metavar="TEXT", help="Ask this, print the answer as it comes, and end.")
 @click.option(
     "-o",
+    "--output",
     "out",
     type=click.Path(path_type=Path),
     default=Path("model_repository"),
@@ -52,13 +53,14 @@ def command(
     metrics_port: int | None,
     runtime: Path | None,
     llm_engine: str,
-    deadline: float,
+    timeout: float,
 ) -> int:
     """Make the index where it is missing, build, serve on the CPU, ask every model, and stay up with URLs.
 
     STACK is a stack file or its directory. With --ask, sources go to stderr, the answer is streamed to stdout, and
     everything ends; the ports are then any free ones.
     """
+    out = directory(out)
     loaded = _indexed(load([stack]))
     names = pipelines(loaded.stack, needed=question is not None)
     prepared = prepare(loaded, out)
@@ -70,7 +72,7 @@ def command(
     )
     usual = Ports(0, 0, 0) if question is not None else USUAL
     ports = ports_or((http_port, grpc_port, metrics_port), usual)
-    chosen = Options(ports, runtime, llm_engine, deadline)
+    chosen = Options(ports, runtime, llm_engine, timeout)
     with serve(out, prepared.record, loaded.lock_path.parent, loaded.cache, chosen) as server:
         for line in banner(server, prepared.record, llm_engine):
             click.echo(line, err=True)
@@ -96,6 +98,7 @@ def _proven(server: Server, loaded: Loaded, out: Path) -> bool:
     return all(result.outcome is not Outcome.FAILED for result in results)
 
 
+@reading()
 def _indexed(loaded: Loaded) -> Loaded:
     """Make the indexes that are missing."""
     if not list(missing(loaded)):

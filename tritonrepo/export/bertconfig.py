@@ -100,7 +100,7 @@ def _refused(config: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
             "export-architecture",
             at,
             f"architectures is {architectures!r}, and the encoders written here are {', '.join(FAMILIES)}",
-            "Name an ONNX file of the model instead, or a model of one of these architectures.",
+            "Name a model of one of these architectures.",
         )
         return
     for field, neutral in NEUTRAL.items():
@@ -129,7 +129,7 @@ def _is_count(value: object, least: int = 1) -> bool:
 
 def _unsupported(config: Mapping[str, Any], field: str, needed: str, at: str) -> Diagnostic:
     seen = f"{field} is {config[field]!r}" if field in config else f"{field} is missing"
-    return _fault("export-config", at, f"{seen}; {needed}", "Name an ONNX file of the model instead, or another model.")
+    return _fault("export-config", at, f"{seen}; {needed}", "Name another model.")
 
 
 def _fault(rule: str, at: str, message: str, hint: str) -> Diagnostic:

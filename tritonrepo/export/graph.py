@@ -83,7 +83,7 @@ class Graph:
                 "export-too-large",
                 at,
                 f"the weights take {self.nbytes:,} bytes in ONNX, and one file holds {LARGEST_BYTES:,}",
-                "Choose a smaller model, or export it with external data yourself and name the ONNX file.",
+                "Choose a smaller model.",
             )
         graph = helper.make_graph(
             self.nodes, "tritonrepo", declared(inputs), declared(outputs), list(self.constants.values())

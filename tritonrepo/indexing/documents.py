@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 
 RULE = "index-documents"
+MOST = 20
+"""So many wrong lines are told one by one: a file of another form has nothing but such."""
 
 
 class Document(NamedTuple):
@@ -23,10 +26,15 @@ class Document(NamedTuple):
 def find(pattern: str, at: Span) -> list[Path]:
     """Give the files that a pattern matches, sorted; the pattern counts from the stack file's directory."""
     base = Path(at.path).parent
-    found = [base / pattern] if Path(pattern).is_absolute() else sorted(base.glob(pattern))
+    anchor = Path(pattern).anchor
+    try:
+        found = sorted((Path(anchor) if anchor else base).glob(str(Path(pattern).relative_to(anchor))))
+    except (ValueError, IndexError):  # what Path.glob raises of "**x" and of "."
+        raise fatal(RULE, at, f'"{pattern}" is no pattern of files', "Write one such as ./docs/*.jsonl.") from None
     files = [path for path in found if path.is_file()]
     if not files:
-        raise fatal(RULE, at, f'no file matches "{pattern}"', f"It was looked for in {base}.")
+        hint = f"It was looked for in {base}." if not anchor else "Is it the path of files, not of their directory?"
+        raise fatal(RULE, at, f'no file matches "{pattern}"', hint)
     return files
 
 
@@ -58,10 +66,19 @@ def read(paths: list[Path]) -> list[Document]:
         seen.setdefault(document.id, at)
         documents.append(document)
     if wrong:
-        raise Stop(wrong)
+        raise Stop(_shortened(wrong))
     if not documents:
         raise fatal(RULE, Span(str(paths[0])), "holds no document")
     return documents
+
+
+def _shortened(wrong: list[Diagnostic]) -> list[Diagnostic]:
+    """Give the first ones; the last of them says how many follow."""
+    rest = len(wrong) - MOST
+    if rest <= 0:
+        return wrong
+    last = wrong[MOST - 1]
+    return [*wrong[: MOST - 1], replace(last, hint=f"{last.hint}\n{rest:,} more lines are wrong.")]
 
 
 def _lines(paths: list[Path]) -> Iterator[tuple[Span, bytes]]:
@@ -78,11 +95,13 @@ def _document(line: bytes) -> Document:
         data = json.loads(line)
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise ValueError("is not a JSON object")  # noqa: TRY004  one kind of fault to the caller
     for name in ("id", "text"):
         if not isinstance(data.get(name), str) or not data[name].strip():
             raise ValueError(f'has no "{name}", or one that is not a text')
+        if any("\ud800" <= c <= "\udfff" for c in data[name]):
+            raise ValueError(f'has half of a surrogate pair in its "{name}", which is no character')
     return Document(data["id"], data["text"])

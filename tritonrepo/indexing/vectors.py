@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,10 @@ def make(files: EncoderFiles, documents: list[Document]) -> tuple[File, File]:
 
     encoder = Encoder(files)
     passages = [passage for document in documents for passage in encoder.split(document)]
+    for id_, count in Counter(passage.id for passage in passages).items():
+        if count > 1:
+            message = f'"{id_}" is the id of a document and of a further passage of a long one'
+            raise fatal("index-documents", "index", message, "Rename the document.")
     vectors = encoder.embed([passage.text for passage in passages])
     if not np.isfinite(vectors).all():
         row = int(np.argmin(np.isfinite(vectors).all(axis=1)))

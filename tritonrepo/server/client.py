@@ -10,7 +10,15 @@ import json
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import (
+    BadStatusLine,
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    RemoteDisconnected,
+)
+from ssl import SSLError
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -166,13 +174,18 @@ class Client:
             return fatal("server-unreachable", self.url, f"the server was silent for {self.timeout_s:g} s", hint)
         if not connected:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            secure = isinstance(error, SSLError)
+            hint = "Does this port have TLS, and a certificate that this machine trusts? Without TLS it is http://"
             return fatal(
                 "server-unreachable",
                 self.url,
                 f"the server cannot be reached: {why}",
-                "Is it running, and on this port?",
+                hint if secure else "Is it running, and on this port?",
             )
         why = str(error) or type(error).__name__
+        if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
+            hint = "Is this its HTTP port, and not gRPC's? 8000 is the usual one, and https:// is for one with TLS"
+            return failure("server-answer", self.url, f"the answer is not HTTP: {why[:60]}", hint)
         return failure(
             "server-answer", self.url, f"the connection broke off before the answer's end: {why}", "Look into its log"
         )

@@ -156,7 +156,9 @@ def await_up(server: Server) -> None:
         if time.monotonic() > deadline:
             message = f"the server was not up within {server.launch.deadline_s:g} s"
             hint = "Is the bucket reachable from here, and are the credentials its own?" if server.launch.remote else ""
-            raise trouble(server, "server-deadline", message, hint or "Does a model take longer? Allow it more time")
+            raise trouble(
+                server, "server-deadline", message, hint or "Does a model take longer? Allow it more time: --timeout"
+            )
         time.sleep(GLANCE_S)
     if not Client(server.http).live():
         raise trouble(

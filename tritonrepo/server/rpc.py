@@ -32,7 +32,7 @@ class Rpc:
     def __init__(self, address: str, timeout_s: float = 60, *, secure: bool = False) -> None:
         try:
             import tritonclient.grpc as client
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:  # the latter where tritonclient is there without its part for gRPC
             raise missing_extra(error) from None
         self.address = address
         self.timeout_s = timeout_s

@@ -37,7 +37,7 @@ class Request:
     sequence: int = 0
 
 
-def missing_extra(error: ImportError) -> Stop:
+def missing_extra(error: ImportError | RuntimeError) -> Stop:
     """Give the Stop for a tritonclient that is not there."""
     needs = "asking a server needs tritonclient"
     return fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[server]' ({error})")

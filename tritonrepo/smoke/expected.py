@@ -9,7 +9,8 @@ from typing import Any
 from tritonrepo.diagnostics import Span
 from tritonrepo.pbtxt import parse
 from tritonrepo.pbtxt.convert import to_plain
-from tritonrepo.tree import Entry, File, Tree, below, in_order
+from tritonrepo.repository.versions import selected, versions
+from tritonrepo.tree import Entry, File, Tree, below, in_bytes, in_order, is_directory, of_bytes
 
 CONFIG = "config.pbtxt"
 LARGEST = 1 << 24
@@ -56,9 +57,9 @@ def read(tree: Tree, where: str) -> dict[str, Expected]:
 
 def _model(name: str, own: Mapping[str, Entry], where: str) -> Expected:
     at = Span(f"{where}/{name}/{CONFIG}")
-    numbers = sorted({head for head in (path.split("/")[0] for path in own) if head.isdigit()}, key=int)
-    contents = {number: below(own, number) for number in numbers}
-    entry = own.get(CONFIG)
+    found = versions(_directories(own)).found
+    contents = {str(number): below(own, directory) for number, directory in found.items()}
+    entry = own.get(CONFIG, of_bytes(b""))  # without one the server completes it all
     if not isinstance(entry, File) or entry.size > LARGEST:
         return Expected(name, {}, (), at, {}, contents, "there is no config.pbtxt that can be read")
     parsed = parse(entry.content())
@@ -67,17 +68,14 @@ def _model(name: str, own: Mapping[str, Entry], where: str) -> Expected:
         return Expected(name, {}, (), Span(at.path, fault.line, fault.column), {}, contents, fault.message)
     config = to_plain(parsed.root)
     places = {field.name: Span(at.path, field.line, field.column) for field in parsed.root.fields}
-    return Expected(name, config, _versions(config, numbers), at, places, contents)
+    served = selected(found, parsed.root.message("version_policy"))
+    return Expected(name, config, tuple(map(str, served)), at, places, contents)
 
 
-def _versions(config: Mapping[str, Any], numbers: list[str]) -> tuple[str, ...]:
-    """Give the versions that the policy picks of those that are there; without one, the latest (core, model_config)."""
-    policy = config.get("version_policy", {})
-    if "specific" in policy:
-        return tuple(str(number) for number in policy["specific"].get("versions", ()))
-    if "all" in policy:
-        return tuple(numbers)
-    return tuple(numbers[-int(policy.get("latest", {}).get("num_versions", 0) or 1) :])
+def _directories(own: Mapping[str, Entry]) -> list[str]:
+    """Give the names of a model's subdirectories, in byte order."""
+    names = {path.partition("/")[0] for path, entry in own.items() if "/" in path or is_directory(entry)}
+    return sorted(names, key=in_bytes)
 
 
 def text_of(entry: File) -> str:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROWS = 8
-"""How many passages are asked at once."""
+"""How many passages an embedder is asked at once."""
+
+SEARCHES = 64
+"""How many vectors are searched for at once, which costs a server little."""
 
 LEAST_COSINE = 0.9999
 SLACK = {"exact": 1e-3, "embedded": 2e-2}
@@ -55,8 +58,21 @@ def _like(index: Index, rows: list[int]) -> Judge:
                 f"{LEAST_COSINE} is needed; {below} of {len(rows)} differ",
                 ANEW,
             )
+            return
+        yield from _long(vectors, stored)
 
     return judge
+
+
+def _long(vectors: NDArray[Any], stored: NDArray[Any]) -> Iterator[Fault]:
+    """Give what is wrong with the vectors' lengths, which a cosine does not see and every score does."""
+    import numpy as np
+
+    lengths, right = (np.linalg.norm(rows, axis=1) for rows in (vectors, stored))
+    off = np.abs(lengths - right) > SLACK["embedded"] * right
+    if off.any():
+        first = int(off.argmax())
+        yield Fault(f"a vector has length {lengths[first]:.4f}; the stored one has {right[first]:.4f}", ANEW)
 
 
 ANEW = "Is it the model that made the index? Compare pooling, normalisation and weights, or run tritonrepo index."
@@ -77,6 +93,23 @@ def search(served: Served, index: Index, query: str, *, by_text: bool) -> Iterat
         request = ask(served, [given(served, query, value)])
         judge = both(well_formed(served), _found(index, row, SLACK["embedded" if by_text else "exact"]))
         yield Case(Check.SEARCH, request, judge, served.at, f'"{index.ids[row]}"', compared=Severity.ERROR)
+    rows = index.sample(min(SEARCHES, served.max_batch_size))
+    if not by_text and len(rows) > 1:
+        request = ask(served, [given(served, query, *(index.vectors[row].tolist() for row in rows))])
+        judge = both(well_formed(served, len(rows)), _all_found(index, rows))
+        yield Case(Check.SEARCH, request, judge, served.at, f"{len(rows)} passages", compared=Severity.ERROR)
+
+
+def _all_found(index: Index, rows: list[int]) -> Judge:
+    def judge(reply: Reply) -> Iterator[Fault]:
+        for number, row in enumerate(rows):
+            own = {name: t._replace(values=t.values[number : number + 1]) for name, t in reply.responses[0].items()}
+            faults = list(_found(index, row, SLACK["exact"])(Reply((own,))))
+            if faults:
+                yield faults[0]
+                return
+
+    return judge
 
 
 def _found(index: Index, row: int, slack: float) -> Judge:

@@ -45,8 +45,11 @@ def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Itera
             yield drift.config(wanted[name], one)
 
 
-def cases(known: Known, served: Iterable[Served]) -> Iterator[Case | Result]:
-    """Give the cases of every served version, the models in order; a Result where a case cannot be made."""
+def cases(known: Known, served: Iterable[Served], only: frozenset[str] = frozenset()) -> Iterator[Case | Result]:
+    """Give the cases of every served version, the models in order; a Result where a case cannot be made.
+
+    `only` names the models that are asked, none means all; a declared case has its number in the stack file.
+    """
     served = list(served)
     for one in served:
         yield from _known(known, one)
@@ -54,7 +57,7 @@ def cases(known: Known, served: Iterable[Served]) -> Iterator[Case | Result]:
             if case.model == one.name:
                 yield declared.case(one, case, number)
     for number, case in enumerate(known.declared, 1):
-        if case.model not in {one.name for one in served}:
+        if case.model not in {one.name for one in served} and (not only or case.model in only):
             at = case.places.get("model", known.at or Span(case.model))
             fault = Fault(f"the server does not serve {case.model}, which case {number} asks")
             diagnostic = found(Check.DECLARED, Severity.ERROR, at, fault, case.model)

@@ -29,11 +29,9 @@ def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[
             served.append(seen)
         else:
             yield seen
-    if only:
-        known = replace(known, declared=[case for case in known.declared if case.model in only])
     yield from named(known, served, only)
     asking = Asking(connection, {one.name: one.outputs for one in served})
-    for case in cases(known, served):
+    for case in cases(known, served, only):
         if isinstance(case, Result):
             yield case
         else:
@@ -47,5 +45,6 @@ def _index(connection: Connection) -> list[ModelState]:
         if connection.rpc is not None:
             connection.rpc.check()
     except Stop as stop:
-        raise stop.of(Severity.FATAL) from None
+        hint = "Is this a Triton server's HTTP port? 8000 is its usual one."
+        raise Stop(d if d.hint else replace(d, hint=hint) for d in stop.of(Severity.FATAL).diagnostics) from None
     return index

@@ -75,7 +75,7 @@ class Cache:
         digest = _digest(path)
         size = path.stat().st_size
         blob = self._blob(digest)
-        if not (blob.is_file() and blob.stat().st_size == size):
+        if not (blob.is_file() and blob.stat().st_size == size and _digest(blob) == digest):
             blob.parent.mkdir(parents=True, exist_ok=True)
             path.chmod(0o444)  # the stores link what nobody may write to
             path.replace(blob)
@@ -140,7 +140,7 @@ class Cache:
             destination = place / path
             destination.parent.mkdir(parents=True, exist_ok=True)
             assert file.path is not None  # noqa: S101  files of the cache lie on the disk
-            os.link(file.path, destination)
+            _placed(file.path, destination)
         try:
             place.rename(target)
         except OSError:  # another process was first
@@ -153,8 +153,17 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _same(link: Path, file: File) -> bool:
+def _placed(blob: Path, target: Path) -> None:
     try:
-        return file.path is not None and link.samefile(file.path)
+        os.link(blob, target)
+    except OSError:  # a file system without links, or somebody else's file
+        shutil.copy2(blob, target)
+
+
+def _same(placed: Path, file: File) -> bool:
+    """Tell whether a directory still has what `_placed` put there."""
+    try:
+        facts, own = placed.stat(), file.path.stat() if file.path is not None else None
     except OSError:
         return False
+    return own is not None and (facts.st_size, facts.st_mtime_ns) == (own.st_size, own.st_mtime_ns)

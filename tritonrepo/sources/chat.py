@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
         (place / "tokenizer.json").write_bytes(said.pop("tokenizer_json"))
         (place / "chat.json").write_text(json.dumps(said), "utf-8")
 
-    made = cache.tree(f"{READER} {_sha256(files)}", f"reading the tokenizer of {name}", make)
+    made = _tree(cache, f"{READER} {_sha256(files)}", f"reading the tokenizer of {name}", make)
     said = json.loads(made["chat.json"].content())
     return ChatFiles(
         made["tokenizer.json"],
@@ -58,9 +59,21 @@ def decoder(files: dict[str, File], cache: Cache, at: Span) -> Path:
 
         llama.decoder(path, place)
 
-    return cache.directory(
-        "decoder", cache.tree(f"{EXPORTER} {_sha256(files)}", f"exporting {name} to ONNX in 8 bits", make)
-    )
+    made = _tree(cache, f"{EXPORTER} {_sha256(files)}", f"exporting {name} to ONNX in 8 bits", make)
+    try:
+        return cache.directory("decoder", made)
+    except OSError as error:
+        hint = "Free some space, or set XDG_CACHE_HOME to a directory that can be written."
+        message = f"cannot write the cache: {error.strerror or error}"
+        raise fatal("cache-access", str(cache.root), message, hint) from None
+
+
+def _tree(cache: Cache, key: str, what: str, make: Callable[[Path], None]) -> dict[str, File]:
+    try:
+        return cache.tree(key, what, make)
+    except ImportError as error:
+        needs = "reading a GGUF file needs numpy, onnx and gguf"
+        raise fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[onnx]' ({error})") from None
 
 
 def _name(files: dict[str, File]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.generate.inputs import ChatFiles, EncoderFiles, IndexFiles, Inputs
+from tritonrepo.generate.roles.generator import longest_answer, window
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import chat
 from tritonrepo.sources.encoder import encoder
+from tritonrepo.sources.prompt import checked
 from tritonrepo.sources.resolve import Resolved, resolve
 from tritonrepo.sources.vendored import vendored
 from tritonrepo.spec.lock import Lock, Pin
@@ -32,12 +35,13 @@ class Gathering:
     def inputs(self) -> Inputs:
         """Give all inputs; raise Stop for the first that is absent, changed or out of reach."""
         models = self.stack.models
+        packages = self.vendored()
         return Inputs(
             {name: self.encoder(model) for name, model in models.items() if isinstance(model, Embedder)},
             {name: self.index(name, model) for name, model in models.items() if isinstance(model, Retriever)},
             {name: self.chat(model) for name, model in models.items() if isinstance(model, Generator)},
-            self.prompts(),
-            self.vendored(),
+            self.prompts(packages),
+            packages,
         )
 
     def encoder(self, model: Embedder) -> EncoderFiles:
@@ -48,7 +52,13 @@ class Gathering:
         """Give a generator's tokenizer and template."""
         assert model.local is not None  # noqa: S101  spec.check refuses it
         at = model.places["local"]
-        return chat(self._resolve(model.local, at).files, self.cache, at)
+        found = chat(self._resolve(model.local, at).files, self.cache, at)
+        reads, answers = window(model, found), longest_answer(model)
+        if answers >= reads:
+            message = f"an answer may take {answers} tokens, and the model reads {reads} with its prompt"
+            hint = "Write sampling: {max_tokens: …}, well below that, or raise max_model_len."
+            raise fatal("source-generator", model.places.get("sampling", model.places.get("args", at)), message, hint)
+        return found
 
     def index(self, name: str, model: Retriever) -> IndexFiles:
         """Give a retriever's index; raise Stop where it is not there or not the one that the lock pins."""
@@ -70,13 +80,14 @@ class Gathering:
         rows = sum(chunk.count(b"\n") for chunk in passages.chunks())
         return IndexFiles(embeddings, passages, rows)
 
-    def prompts(self) -> dict[str, File]:
-        """Give the prompt templates of ensembles that name one."""
+    def prompts(self, packages: Mapping[str, Mapping[str, File]]) -> dict[str, File]:
+        """Give the prompt templates of ensembles that name one, read once by the Jinja that they are served with."""
         found: dict[str, File] = {}
         for name, ensemble in self.stack.ensembles.items():
             if ensemble.prompt.file is not None:
                 at = ensemble.prompt.places["file"]
-                file = _file(Path(at.path).parent / ensemble.prompt.file)
+                path = Path(at.path).parent / ensemble.prompt.file
+                file = _file(path)
                 if file is None:
                     raise fatal(
                         "source-missing",
@@ -84,7 +95,7 @@ class Gathering:
                         f'there is no "{ensemble.prompt.file}"',
                         "Paths count from the stack file.",
                     )
-                found[name] = file
+                found[name] = checked(file, path, packages, self.cache)
         return found
 
     def vendored(self) -> dict[str, dict[str, File]]:

@@ -19,6 +19,7 @@ from tritonrepo.spec.lock import Pin
 from tritonrepo.tree import File
 
 RULE = "source-package"
+UNFORESEEN = "ERROR: Exception:"
 WHEEL = "WHEEL-FILE"
 """Where an unpacked tree says which wheel it came from: `FILENAME SHA256`; no member of a wheel has this name."""
 
@@ -83,8 +84,12 @@ def _pip(requirement: str, arch: str, download: Path, at: Span) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-3:]
-        reason = "\n".join(lines) or "pip said nothing"
-        raise fatal(
-            RULE, at, f"{requirement} cannot be downloaded", f"{reason}\nIs the network there, and the version right?"
-        )
+        hint = f"{reason(done.stderr)}\nIs the network there, and the version right?"
+        raise fatal(RULE, at, f"{requirement} cannot be downloaded", hint)
+
+
+def reason(said: str) -> str:
+    """Give pip's own errors; of what it did not foresee, such as a full disk, the last line of its traceback."""
+    lines = said.splitlines()
+    errors = [line for line in lines if line.startswith("ERROR") and line != UNFORESEEN]
+    return "\n".join(errors or lines[-1:]) or "pip said nothing"

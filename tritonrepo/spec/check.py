@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.releases import RELEASES
+from tritonrepo.spec.generating import generating
 from tritonrepo.spec.load import closest
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Embedder, Ensemble, Expectation, Generator, Places, Retriever, Stack
@@ -18,19 +21,42 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 EXPECTATIONS = ("not_empty", "contains", "first", "equals", "close")
 """What can be expected of an output; `within` only says how close."""
 
+LONGEST_NAME = 255
+"""Bytes of a name in a directory on Linux (limits.h, NAME_MAX)."""
+
+RESERVED = "tritonrepo.json"
+"""The record at the top of a built repository (sync.record), where a model of this name would have its directory."""
+
 STEPS: Mapping[type, tuple[str, ...]] = {Embedder: ("_model",), Generator: ("_prompt",)}
 """The further models that a role becomes, as endings of its own name."""
 
 
 def check(stack: Stack) -> None:
     """Raise Stop with everything that cannot mean anything, in the order of the file."""
-    found = [*_target(stack), *_names(stack), *_models(stack), *_ensembles(stack), *_smoke(stack)]
+    found = [
+        *_empty(stack),
+        *_target(stack),
+        *_names(stack),
+        *_models(stack),
+        *_indexes(stack),
+        *_ensembles(stack),
+        *_smoke(stack),
+    ]
     if found:
         raise Stop(sorted(found, key=lambda d: d.at))
 
 
 def _wrong(places: Places, name: str, message: str, hint: str = "") -> Diagnostic:
     return Diagnostic(RULE, Severity.FATAL, places.get(name, places.get("", Span(""))), message, hint)
+
+
+def _empty(stack: Stack) -> Iterator[Diagnostic]:
+    if not stack.name.strip():
+        yield _wrong(stack.places, "name", '"name" is empty', "It tells one stack from another in a bucket.")
+    if not stack.models:
+        yield _wrong(stack.places, "models", "there is no model", "Declare one, such as an embedder.")
+    if not stack.target.images:
+        yield _wrong(stack.target.places, "images", "there is no image", "Leave images out for the usual ones.")
 
 
 def _target(stack: Stack) -> Iterator[Diagnostic]:
@@ -56,22 +82,26 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
 
 
 def _names(stack: Stack) -> Iterator[Diagnostic]:
-    taken: dict[str, str] = {}
+    taken: dict[str, tuple[str, str]] = {}
     members = [(name, model.places, type(model)) for name, model in stack.models.items()]
     for name, places, kind in [*members, *((name, e.places, Ensemble) for name, e in stack.ensembles.items())]:
-        if not NAME.fullmatch(name):
+        if not NAME.fullmatch(name) or name == RESERVED:
             yield _wrong(
                 places,
                 "",
                 f'"{name}" cannot be a model\'s name',
-                "Use letters, digits, _, - and . only; a letter or digit first.",
+                f"Use letters, digits, _, - and . only; a letter or digit first; not {RESERVED}.",
             )
         for full in (name, *(name + ending for ending in STEPS.get(kind, ()))):
-            if full in taken:
-                yield _wrong(
-                    places, "", f'"{name}" needs the name "{full}", which "{taken[full]}" has', "Rename one of them."
-                )
-            taken.setdefault(full, name)
+            if len(full) > LONGEST_NAME:
+                message = f'"{full[:20]}…" has {len(full)} characters; a directory\'s name has at most {LONGEST_NAME}'
+                yield _wrong(places, "", message)
+            owner, other = taken.get(full.casefold(), ("", full))
+            if owner:
+                message = f'"{name}" needs the name "{full}", which "{owner}" has'
+                hint = "" if other == full else f' Not every file system tells "{full}" from "{other}".'
+                yield _wrong(places, "", message, f"Rename one of them.{hint}")
+            taken.setdefault(full.casefold(), (name, full))
 
 
 def _models(stack: Stack) -> Iterator[Diagnostic]:
@@ -96,6 +126,18 @@ def _models(stack: Stack) -> Iterator[Diagnostic]:
                     )
 
 
+def _indexes(stack: Stack) -> Iterator[Diagnostic]:
+    """Give retrievers that would write another's index over again and again: one directory, other vectors."""
+    first: dict[str, tuple[str, Retriever]] = {}
+    for name, model in stack.models.items():
+        if isinstance(model, Retriever):
+            at = model.places["index"]
+            other, owner = first.setdefault(os.path.normpath(Path(at.path).parent / model.index), (name, model))
+            if (owner.documents, owner.embed_with) != (model.documents, model.embed_with):
+                message = f'"{name}" and "{other}" have one directory for two indexes'
+                yield _wrong(model.places, "index", message, "Give each its own.")
+
+
 def _generator(name: str, model: Generator) -> Iterator[Diagnostic]:
     if not isinstance(model.source, Hub):
         yield _wrong(
@@ -111,6 +153,8 @@ def _generator(name: str, model: Generator) -> Iterator[Diagnostic]:
             f'"{name}" needs "local", the GGUF file that gives its tokenizer',
             "Tokenizers from the hub are not supported yet.",
         )
+    for key, message, hint in generating(model):
+        yield _wrong(model.places, key, message, hint)
     for key in ("model", "revision"):
         if key in model.args:
             yield _wrong(model.places, "args", f'"{key}" in args is written from "source"', f"Remove {key} from args.")
@@ -162,6 +206,8 @@ def _chain(name: str, ensemble: Ensemble, stack: Stack) -> Iterator[Diagnostic]:
             f'"{name}" has no generator, so no answer',
             "Without a generator the outputs are ids, passages and scores.",
         )
+    if shape[-1] is Retriever and "prompt" in ensemble.places:
+        yield _wrong(ensemble.places, "prompt", f'"{name}" has no generator, so no prompt', "Remove prompt.")
 
 
 def _smoke(stack: Stack) -> Iterator[Diagnostic]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,9 @@ from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 RULE = "stack-schema"
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)")
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)")
+MAX_DIGITS = 100
+"""No number of a stack file comes near, and Python itself reads no text of more than 4,300 digits as one."""
+
 MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 BYTES = {"B": 1} | {f"{letter}iB": 1 << 10 * (i + 1) for i, letter in enumerate("KMGT")}
 BYTES |= {f"{letter}B": 10 ** (3 * (i + 1)) for i, letter in enumerate("KMGT")}
@@ -188,9 +192,18 @@ def _source(node: Scalar, name: str) -> source.Source:  # noqa: ARG001  one sign
 def _integer(node: Scalar, name: str, minimum: int | None) -> int:
     if node.kind != "int":
         raise _Wrong(node.at, f'"{name}" is a whole number, not "{node.text}"')
+    if len(node.text) > MAX_DIGITS:
+        raise _Wrong(node.at, f'"{node.text[:20]}…" has {len(node.text)} digits; the most are {MAX_DIGITS}')
     number = int(node.text, 0) if node.text[:2] in {"0x", "0o"} else int(node.text)
     if minimum is not None and number < minimum:
         raise _Wrong(node.at, f'"{name}" is {number}; the least is {minimum}')
+    return number
+
+
+def _float(node: Scalar) -> float:
+    number = float(node.text)
+    if not math.isfinite(number):
+        raise _Wrong(node.at, f'"{node.text[:20]}" is larger than any number that JSON readers take')
     return number
 
 
@@ -199,7 +212,10 @@ def _quantity(node: Scalar, name: str, pattern: re.Pattern[str], units: Mapping[
     if not match:
         what = "a time such as 2ms" if pattern is DURATION else "a size such as 80GiB"
         raise _Wrong(node.at, f'"{name}" is {what}, not "{node.text}"', f"Units: {', '.join(units)}.")
-    return round(float(match[1]) * units[match[2]])
+    number = float(match[1])
+    if not math.isfinite(number):
+        raise _Wrong(node.at, f'"{name}" is larger than any number can be')
+    return round(number * units[match[2]])
 
 
 def plain(node: Node) -> Any:
@@ -211,7 +227,7 @@ def plain(node: Node) -> Any:
     readers: dict[str, Callable[[], Any]] = {
         "bool": lambda: _flag(node, ""),
         "int": lambda: _integer(node, "", None),
-        "float": lambda: float(node.text),
+        "float": lambda: _float(node),
         "null": lambda: None,
     }
     return readers.get(node.kind, lambda: node.text)()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
 
 from tritonrepo.diagnostics import fatal
 
@@ -42,6 +42,9 @@ class Version:
     content: str
 
 
+Entry = TypeVar("Entry", Pin, Index, Version)
+
+
 @dataclass(frozen=True, slots=True)
 class Lock:
     """Everything that is pinned."""
@@ -58,6 +61,21 @@ def dump(lock: Lock) -> str:
     return json.dumps(data, indent=2, sort_keys=True) + "\n"
 
 
+def _typed(entry: Entry, name: str) -> Entry:
+    """Give an entry whose values have their types; TypeError names the one that has not."""
+    for f in fields(entry):
+        value = getattr(entry, f.name)
+        if type(value).__name__ != f.type:
+            raise TypeError(f'"{f.name}" of "{name}" is {value!r}')
+    return entry
+
+
+def _numbered(entry: Version, name: str) -> Version:
+    if entry.version < 1:
+        raise ValueError(f'"version" of "{name}" is {entry.version}')
+    return entry
+
+
 def load(content: bytes, path: str) -> Lock:
     """Give the lock of this text; raise Stop where it is not one."""
     try:
@@ -70,11 +88,11 @@ def load(content: bytes, path: str) -> Lock:
                 "Upgrade tritonrepo.",
             )
         return Lock(
-            {name: Pin(**pin) for name, pin in data["sources"].items()},
-            {name: Index(**index) for name, index in data["indexes"].items()},
-            {name: Version(**version) for name, version in data["models"].items()},
+            {name: _typed(Pin(**pin), name) for name, pin in data["sources"].items()},
+            {name: _typed(Index(**index), name) for name, index in data["indexes"].items()},
+            {name: _numbered(_typed(Version(**version), name), name) for name, version in data["models"].items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise fatal(
             "lock-syntax",
             path,

@@ -1,6 +1,6 @@
 """The stack file as frozen data. The dataclasses are the one place where a key, its type, default and meaning are said.
 
-The loader (`spec.load`), the JSON Schema (`spec.schema`) and the reference are made from them.
+The loader (`spec.load`), the JSON Schema (`spec.schema`) and `docs/stack.md` are made from them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Embedder:
     """A sentence encoder: `text` STRING[1] to `embedding` FP32[dimensions]."""
 
     role: Literal["embedder"] = key("what the model does")
-    source: Source = key("the model's files: config.json, tokenizer.json, model.safetensors or model.onnx")
+    source: Source = key("directory with the model's config.json, tokenizer.json and model.safetensors")
     pooling: Literal["mean", "cls", "last"] | None = key(
         "how token vectors become one; default: the model's own files", None
     )
@@ -103,7 +103,7 @@ class Generator:
     engine: Literal["vllm"] = key("what runs the model", "vllm")
     source: Source = key("the model on the hub")
     weights: Literal["hub"] = key("hub: the server loads them from the hub by id and revision", "hub")
-    local: Source | None = key("GGUF file that gives the tokenizer, and that `serve` runs on a CPU", None)
+    local: Source | None = key("GGUF file that gives the tokenizer, and that `serve` runs on a CPU; needed so far", None)
     args: Mapping[str, Any] = key("vLLM engine arguments, written to model.json", {})
     sampling: Mapping[str, Any] = key("vLLM sampling parameters where a request gives none; max_tokens is 256", {})
     places: Places = places()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tritonrepo.diagnostics import fatal
@@ -27,6 +27,7 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._own = root / STAGING / f"{os.getpid()}-{secrets.token_hex(4)}"
 
     @property
     def caps(self) -> Capabilities:
@@ -82,23 +83,24 @@ class DirectoryStore:
     @contextmanager
     def _staged(self, file: File) -> Iterator[Path]:
         """Give a path on the same file system that holds the content, and leave nothing behind."""
-        staging = self.root / STAGING
-        staging.mkdir(exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=staging)
-        os.close(handle)
-        staged = Path(name)
+        self._own.mkdir(parents=True, exist_ok=True)
+        staged = self._own / secrets.token_hex(8)
         try:
             if not _linked(file, staged):
-                with staged.open("wb") as stream:
+                with staged.open("xb") as stream:
                     stream.writelines(file.chunks())
-                staged.chmod(0o644)
             yield staged
         finally:
             staged.unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Remove what killed runs left half-written."""
-        shutil.rmtree(self.root / STAGING, ignore_errors=True)
+        """Remove what killed runs left half-written, and nothing of those that go on beside this one."""
+        staging = self.root / STAGING
+        for run in staging.iterdir() if staging.is_dir() else ():
+            if run == self._own or not _runs(run.name.partition("-")[0]):
+                shutil.rmtree(run, ignore_errors=True)
+        with suppress(OSError):  # not empty, or not there
+            staging.rmdir()
 
 
 def _linked(file: File, staged: Path) -> bool:
@@ -106,9 +108,18 @@ def _linked(file: File, staged: Path) -> bool:
     if file.path is None or file.path.stat().st_mode & 0o222:
         return False
     try:
-        staged.unlink()
         os.link(file.path, staged)
     except OSError:  # another file system, or one without links
+        return False
+    return True
+
+
+def _runs(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True  # another user's
+    except (ValueError, OverflowError, OSError):
         return False
     return True
 
@@ -176,7 +187,7 @@ def _leaf(item: os.DirEntry[str]) -> Entry:
         lost = isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP
         return Unreadable.DANGLING if lost else Unreadable.FORBIDDEN
     if stat.S_ISREG(status.st_mode):
-        readable = os.access(item.path, os.R_OK, effective_ids=True)
+        readable = os.access(item.path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
         return on_disk(Path(item.path), status.st_size) if readable else Unreadable.FORBIDDEN
     if stat.S_ISDIR(status.st_mode):
         return Link(str(Path(item.path).readlink()))

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
-from tritonrepo.tree import Directory, File, Tree, files, in_bytes, in_order
+from tritonrepo.tree import Directory, File, Tree, files, in_bytes, in_order, is_directory
 
 CONFIG = "config.pbtxt"
 
@@ -126,7 +126,7 @@ def _blocked(want: Tree, have: Tree, where: str) -> list[Diagnostic]:
     tops = {path.rsplit("/", depth)[0] for path in want for depth in range(1, path.count("/") + 1)}
     inside = {path.rsplit("/", depth)[0] for path in have for depth in range(1, path.count("/") + 1)}
     blocked = [path for path, entry in have.items() if path in tops and not isinstance(entry, Directory)]
-    blocked += [path for path in want if path in inside]
+    blocked += [path for path in want if path in inside or (path in have and is_directory(have[path]))]
     return [
         Diagnostic(
             "plan-blocked",

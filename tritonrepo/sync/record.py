@@ -51,7 +51,7 @@ def load(tree: Tree, where: str) -> Record:
                 f"has schema {data['schema']}; this tritonrepo reads {SCHEMA}",
                 "Upgrade tritonrepo.",
             )
-        return Record(data["name"], data["target"], dict(data["files"]), dict(data["local"]))
-    except (ValueError, KeyError, TypeError) as error:
+        return Record(str(data["name"]), dict(data["target"]), dict(data["files"]), dict(data["local"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         hint = "Move the directory away and build again."
         raise fatal("record-syntax", f"{where}/{NAME}", f"is not a build record: {error}", hint) from None

@@ -8,7 +8,7 @@ from typing import Any
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Tensor, Tensors
 from tritonrepo.generate.draft import Draft, json_file, step, vendor
-from tritonrepo.generate.inputs import Inputs
+from tritonrepo.generate.inputs import ChatFiles, Inputs
 from tritonrepo.pbtxt.printer import Enum
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Generator, Prompt, Stack
@@ -61,6 +61,17 @@ def add(draft: Draft, name: str, model: Generator, release: str) -> None:
     )
 
 
+def window(model: Generator, chat: ChatFiles) -> int:
+    """Give how many tokens the model reads with its answer: max_model_len, or the model's own where it is left open."""
+    length = model.args.get("max_model_len")
+    return length if isinstance(length, int) and length > 0 else chat.context_length
+
+
+def longest_answer(model: Generator) -> int:
+    """Give the limit of an answer where a request names none, in tokens."""
+    return int(model.sampling.get("max_tokens", MAX_TOKENS))
+
+
 def add_prompt(draft: Draft, name: str, stack: Stack, inputs: Inputs) -> None:
     """Add the prompt step: query and passages to the text that the model reads, in its own chat template.
 
@@ -70,9 +81,8 @@ def add_prompt(draft: Draft, name: str, stack: Stack, inputs: Inputs) -> None:
     assert isinstance(model, Generator)  # noqa: S101  the caller's match
     ensemble = next((key for key, value in stack.ensembles.items() if name in value.chain), "")
     prompt = stack.ensembles[ensemble].prompt if ensemble else Prompt()
-    window = model.args.get("max_model_len")
     settings: Mapping[str, Any] = {
-        "max_model_len": window if isinstance(window, int) else chat.context_length,
+        "max_model_len": window(model, chat),
         "max_context_tokens": prompt.max_context_tokens,
         "system": prompt.system,
         "sampling": {"max_tokens": MAX_TOKENS} | dict(model.sampling),

@@ -1,0 +1,66 @@
+"""What a stack file says of a generator that no engine, prompt step or request could work with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from tritonrepo.spec.stack import Generator
+
+SAMPLING = frozenset(
+    [
+        "n",
+        "presence_penalty",
+        "frequency_penalty",
+        "repetition_penalty",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "seed",
+        "stop",
+        "stop_token_ids",
+        "bad_words",
+        "include_stop_str_in_output",
+        "ignore_eos",
+        "max_tokens",
+        "min_tokens",
+        "logprobs",
+        "prompt_logprobs",
+        "detokenize",
+        "skip_special_tokens",
+        "spaces_between_special_tokens",
+        "truncate_prompt_tokens",
+        "logit_bias",
+        "allowed_token_ids",
+        "structured_outputs",
+        "guided_decoding",
+        "extra_args",
+        "lora_name",
+    ]
+)
+"""vLLM 0.10 and newer, vllm/sampling_params.py, SamplingParams; lora_name is the backend's own (vllm_backend,
+src/utils/vllm_backend_utils.py). A name beside these may be newer than this list: only a misspelt one is refused."""
+
+
+def generating(model: Generator) -> Iterator[tuple[str, str, str]]:
+    """Give key, message and hint of what cannot be: lengths that are no numbers of tokens, misspelt parameters."""
+    length = model.args.get("max_model_len", 1)
+    if not _whole(length) or (length < 1 and length != -1):
+        yield (
+            "args",
+            f"max_model_len is {length!r}",
+            "It is a whole number of tokens; leave it out for the model's own.",
+        )
+    limit = model.sampling.get("max_tokens", 1)
+    if not _whole(limit) or limit < 1:
+        yield "sampling", f"max_tokens is {limit!r}", "It is a whole number of tokens from 1."
+    for name in model.sampling:
+        near = difflib.get_close_matches(name, SAMPLING, n=1, cutoff=0.8)
+        if name not in SAMPLING and near:
+            yield "sampling", f'vLLM has no sampling parameter "{name}"', f'Did you mean "{near[0]}"?'
+
+
+def _whole(value: Any) -> bool:  # noqa: ANN401  JSON
+    return isinstance(value, int) and not isinstance(value, bool)
