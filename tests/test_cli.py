@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -43,6 +45,10 @@ USAGE = {
     "a command like no other": (["x"], 'there is no command "x". Commands: build, explain'),
     "an unknown option": (["build", "--lokced"], "--lokced"),
     "an option without value": (["build", "-o"], "-o"),
+    "a time that is none": (["serve", "models", "--timeout", "nan"], "nan is no number of seconds"),
+    "no time at all": (["smoke", "http://127.0.0.1:8000", "--timeout", "0"], "--timeout"),
+    "a pause before now": (["push", "models", "s3://b/p", "--settle", "-1"], "--settle"),
+    "a port that none has": (["up", "--http-port", "65536"], "--http-port"),
     "a word too many": (["build", "x"], "unexpected extra argument"),
 }
 
@@ -87,8 +93,56 @@ def test_names_cannot_drive_the_terminal() -> None:
     assert "\\x1b[31m" in str(fatal("r", "a\x1b[31m\nb", "is wrong"))
 
 
-def test_a_closed_pipe_is_left_quietly() -> None:
-    command = f"{sys.executable} -m tritonrepo --help | head -1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    assert done.returncode == 0
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_reader_that_leaves_ends_no_work(tmp_path: Path, stream: int) -> None:
+    """As `… | head` does: what was asked for is done, with its exit code and without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    repository = tmp_path / "models"
+    (repository / "m" / "1").mkdir(parents=True)
+    (repository / "m" / "config.pbtxt").write_text('backend: "identity"\n')
+    command = [
+        sys.executable,
+        "-m",
+        "tritonrepo",
+        *(["validate", "models"] if stream == 1 else ["validate", "nowhere"]),
+    ]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {("stdout", "stderr")[stream - 1]: writer}
+    done = subprocess.run(command, cwd=tmp_path, check=False, **streams)  # type: ignore[call-overload]
+    os.close(writer)
+    assert done.returncode == {1: 0, 2: 2}[stream]
+    assert not done.stdout
+    assert not done.stderr
+
+
+def test_help_may_be_cut(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "tritonrepo", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+VARIABLES = [
+    (command, option)
+    for command in COMMANDS
+    for option in root.get_command(click.Context(root), command).params  # type: ignore[union-attr]
+    if isinstance(option, click.Option)
+]
+
+
+@pytest.mark.parametrize(("command", "option"), VARIABLES, ids=lambda value: getattr(value, "name", value))
+def test_every_option_has_a_long_name_and_its_variable_is_of_that_name(command: str, option: click.Option) -> None:
+    long = next(name for name in option.opts if name.startswith("--"))
+    assert option.envvar == f"TRITONREPO_{command.upper()}_{long[2:].upper().replace('-', '_')}"
+
+
+def test_a_variable_sets_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRITONREPO_VALIDATE_FORMAT", "json")
+    assert run(["validate", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("{")
+    run(["validate", "--help"])
+    assert "env var: TRITONREPO_VALIDATE_FORMAT" in " ".join(capsys.readouterr().out.split())

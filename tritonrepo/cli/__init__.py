@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 
 from tritonrepo import __version__
+from tritonrepo.cli.output import Patient
 
 COMMANDS = {
     "build": "Write the model repository of a stack file.",
@@ -45,6 +45,11 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"tritonrepo.cli.{name}").command
+        for option in command.params:
+            if isinstance(option, click.Option):
+                long = max(option.opts, key=len).lstrip("-")
+                option.envvar = f"TRITONREPO_{name}_{long}".replace("-", "_").upper()
+                option.show_envvar = True
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
@@ -63,7 +68,7 @@ class _Commands(click.Group):
 
 @click.command(
     cls=_Commands,
-    context_settings={"auto_envvar_prefix": "TRITONREPO", "show_default": True, "help_option_names": ["--help"]},
+    context_settings={"show_default": True, "help_option_names": ["--help"]},
     epilog=EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="tritonrepo")
@@ -71,20 +76,25 @@ def root() -> None:
     """Build, validate, push, serve and smoke-test NVIDIA Triton model repositories from one stack file."""
 
 
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a command; Windows has no SIGHUP."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP, met as Ctrl-C is: what was started is ended on the way out."""
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
-    for signum in (signal.SIGTERM, signal.SIGHUP):
+    for signum in ENDING:
         signal.signal(signum, signal.SIG_IGN)  # ending must not be interrupted by impatience
     raise Terminated
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    for signum in (signal.SIGTERM, signal.SIGHUP):
+    for signum in ENDING:
         signal.signal(signum, _terminate)
+    sys.stdout, sys.stderr = cast("TextIO", Patient(sys.stdout)), cast("TextIO", Patient(sys.stderr))
     sys.exit(run(sys.argv[1:]))
 
 
@@ -92,18 +102,12 @@ def run(arguments: list[str]) -> int:
     """Run one command line and give its exit code; what went wrong is told on stderr."""
     try:
         code = root.main(arguments, prog_name="tritonrepo", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = 130
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the interpreter's own flush must not fail again
-        code = 0
     except Exception as error:  # noqa: BLE001  the boundary
         code = _told(error)
     return code if isinstance(code, int) else 0

@@ -8,6 +8,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.pushing import carry_out, prepare
+from tritonrepo.cli.values import PAUSE, WAIT
 from tritonrepo.cli.watching import watch
 from tritonrepo.report import plan as report
 from tritonrepo.sync.publish import Pace
@@ -42,19 +43,19 @@ DRAIN_S = 5.0
 )
 @click.option(
     "--settle",
-    type=click.FloatRange(0),
+    type=PAUSE,
     metavar="SECONDS",
     help="How long servers get between phases to see and load what was written; once --server serves it, to end the"
     f" requests that began before.  [default: {SETTLE_S:g}, or {DRAIN_S:g} once --server serves it]",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=WAIT,
     default=600.0,
     metavar="SECONDS",
     help="Longest wait for a server of --server to load what a phase wrote.",
 )
-@click.option("-v", "verbose", is_flag=True, help="Also name what is left alone.")
+@click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
 def command(
     directory: str,
     uri: str,

@@ -37,7 +37,7 @@ def command(
     metrics_port: int | None,
     runtime: Path | None,
     llm_engine: str,
-    deadline: float,
+    timeout: float,
 ) -> int:
     """Serve a model repository with Triton's own server, without Docker, GPU or root.
 
@@ -51,7 +51,7 @@ def command(
     mode = Mode.POLL if poll else Mode.EXPLICIT if explicit else Mode.ONCE
     ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
     record = read_record(repository)
-    chosen = Options(ports, runtime, llm_engine, deadline, mode, poll or 5)
+    chosen = Options(ports, runtime, llm_engine, timeout, mode, poll or 5)
     where = repository if is_remote(repository) else Path(repository)
     with serve(where, record, Path.cwd(), cache(), chosen) as server:
         for line in banner(server, record, llm_engine):

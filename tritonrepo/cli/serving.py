@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from tritonrepo.cli.values import PORT, WAIT
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.releases import RELEASES
 from tritonrepo.server.client import Client
@@ -22,7 +23,7 @@ from tritonrepo.server.runtime import find
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import decoder
 from tritonrepo.sources.resolve import resolve
-from tritonrepo.spec.source import parse_source
+from tritonrepo.spec.source import Local, parse_source
 from tritonrepo.stores import open_store
 from tritonrepo.stores.s3 import S3Store
 from tritonrepo.stores.uri import is_remote
@@ -69,7 +70,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that `serve` and `up` share."""
     for option in (
         click.option(
-            "--deadline", type=float, default=120.0, metavar="SECONDS", help="Longest wait for all models to load."
+            "--timeout", type=WAIT, default=120.0, metavar="SECONDS", help="Longest wait for all models to load."
         ),
         click.option(
             "--llm-engine",
@@ -83,9 +84,9 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="PYTHON",
             help="Python that hosts the models, if not this one.",
         ),
-        click.option("--metrics-port", type=int, help="Port of the metrics; 0: any free.  [default: 8002]"),
-        click.option("--grpc-port", type=int, help="Port of gRPC; 0: any free.  [default: 8001]"),
-        click.option("--http-port", type=int, help="Port of HTTP; 0: any free.  [default: 8000]"),
+        click.option("--metrics-port", type=PORT, help="Port of the metrics; 0: any free.  [default: 8002]"),
+        click.option("--grpc-port", type=PORT, help="Port of gRPC; 0: any free.  [default: 8001]"),
+        click.option("--http-port", type=PORT, help="Port of HTTP; 0: any free.  [default: 8000]"),
     ):
         command = option(command)
     return command
@@ -113,7 +114,9 @@ def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chos
     here = Path(str(resources.files("tritonrepo.server"))) / "backends"
     environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository))
     if chosen.engine == "ort":
-        environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(_local_models(record, base, cache))
+        environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
+            _local_models(record, (base, Path(repository).parent), cache)
+        )
     launch = Launch(
         repository,
         runtime,
@@ -135,14 +138,19 @@ def _credentials(repository: str) -> dict[str, str]:
     return store.environment()
 
 
-def _local_models(record: Record, base: Path, cache: Cache) -> dict[str, str]:
+def _local_models(record: Record, bases: tuple[Path, ...], cache: Cache) -> dict[str, str]:
     """Give hub id → directory of the graph that stands in for it, made where it is not in the cache."""
-    at = Span(str(base / records.NAME))
     arch = str(record.target.get("arch", "x86_64"))
     found = {}
     for model, text in record.local.items():
-        files = resolve(parse_source(text), arch, cache, None, at).files
-        found[model] = str(decoder(files, cache, at))
+        source = parse_source(text)
+        near = (base for base in bases if not isinstance(source, Local) or (base / source.path).exists())
+        base = next(near, None)
+        if base is None:
+            hint = "Its path counts from the stack file's directory: start there, or with tritonrepo up STACK."
+            raise fatal("source-missing", text, f"is not there, the local file for {model}", hint)
+        at = Span(str(base / records.NAME))
+        found[model] = str(decoder(resolve(source, arch, cache, None, at).files, cache, at))
     return found
 
 

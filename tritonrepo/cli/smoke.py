@@ -8,6 +8,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.smoking import HEAD, connected, junit_rows, known, rows, summary, texts
+from tritonrepo.cli.values import WAIT
 from tritonrepo.report import results as report
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
@@ -34,7 +35,7 @@ Examples:
 @click.option("--only", multiple=True, metavar="MODEL", help="Ask this model alone; several: each of them.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=WAIT,
     default=30.0,
     metavar="SECONDS",
     help="Longest wait for each answer, a stream's end included.",
