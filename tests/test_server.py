@@ -217,7 +217,6 @@ def test_a_model_answers(served: Server) -> None:
 
 def test_shared_memory_is_known_by_the_servers_name(served: Server) -> None:
     assert len(shared_memory(served.home)) == 3  # one region a stub
-    assert not [*Path("/dev/shm").glob("triton_ours_*")]
 
 
 def test_the_users_directory_stays_as_it_is(served: Server) -> None:

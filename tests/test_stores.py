@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,9 +19,9 @@ from tests.s3 import S3Server
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import FOLLOWED, STAGING, DirectoryStore
-from tritonrepo.stores.store import Conflict, Store, Stored
+from tritonrepo.stores.store import Conflict, Store, Stored, Unconditional
 from tritonrepo.sync.release import tag_of
-from tritonrepo.tree import Directory, File, Link, Unreadable, of_bytes, on_disk
+from tritonrepo.tree import Directory, File, Link, Unreadable, of_bytes, of_text, on_disk
 
 
 @pytest.fixture
@@ -184,6 +185,15 @@ def test_a_file_that_nobody_may_write_is_linked_and_others_are_copied(
     assert content(directory, "r/own") == b"weights"
 
 
+def test_files_are_as_open_as_the_user_has_them(directory: DirectoryStore, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        directory.put("r/a", of_bytes(b"x"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "r" / "a").stat().st_mode & 0o777 == 0o600
+
+
 def test_nothing_half_written_is_ever_in_the_repository(directory: DirectoryStore, tmp_path: Path) -> None:
     class BrokenError(Exception):
         pass
@@ -197,13 +207,29 @@ def test_nothing_half_written_is_ever_in_the_repository(directory: DirectoryStor
     with pytest.raises(BrokenError):
         directory.put("r/a", File(1 << 30, read))
     assert content(directory, "r/a") == b"whole"
-    assert not list((tmp_path / STAGING).iterdir())
+    assert not [path for path in (tmp_path / STAGING).rglob("*") if path.is_file()]
 
 
 def test_what_a_killed_run_left_is_swept_away(directory: DirectoryStore, tmp_path: Path) -> None:
     directory.put("r/a", of_bytes(b""))
-    (tmp_path / STAGING / "half").write_bytes(b"x")
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    (tmp_path / STAGING / f"{ended.pid}-0").mkdir()
+    (tmp_path / STAGING / f"{ended.pid}-0" / "half").write_bytes(b"x")
     directory.tidy()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r"]
+
+
+def test_tidying_takes_nothing_from_a_run_that_goes_on(directory: DirectoryStore, tmp_path: Path) -> None:
+    other = DirectoryStore(tmp_path)
+
+    def read(offset: int, n: int) -> bytes:  # noqa: ARG001  a File's signature
+        directory.tidy()
+        return b"" if offset else b"whole"
+
+    other.put("r/a", File(5, read))
+    assert (tmp_path / "r" / "a").read_bytes() == b"whole"
+    other.tidy()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r"]
 
 
@@ -316,6 +342,39 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         open_store("s3://bucket/prefix")
 
 
+REDIRECTS = 301
+"""From http to https, as a proxy sends it: without the region that AWS sends along."""
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(REDIRECTS, "cannot list: the endpoint sends every request elsewhere"), (400, "cannot list: Bad Request (400)")],
+    ids=["a redirect", "a bad request"],
+)
+def test_an_endpoint_that_is_no_store_is_told_with_the_next_step(status: int, message: str) -> None:
+    with unwilling(status, times=1000, body=b"") as endpoint, pytest.raises(Stop) as stop:
+        looked_into(f"s3://{endpoint}/models/prod")
+    (told,) = stop.value.diagnostics
+    assert (told.severity, told.message) == (Severity.FATAL, message)
+    assert "Is this the S3 API of a store?" in told.hint
+
+
+def test_a_store_that_knows_no_conditions_says_so() -> None:
+    body = b"<Error><Code>NotImplemented</Code></Error>"
+    with unwilling(501, times=1000, body=body) as endpoint:
+        store, prefix = open_store(f"s3://{endpoint}/models/prod")
+        with pytest.raises(Unconditional):
+            store.put(prefix, of_text("x"), if_absent=True)
+
+
+def test_an_empty_text_is_no_place_and_a_step_up_is_the_directory_it_leads_to(inside: Path) -> None:
+    with pytest.raises(Stop, match="an empty text names no directory and no bucket"):
+        open_store("")
+    (inside / "below").mkdir()
+    assert open_store(f"{inside}/below/..")[1] == "inside"
+    assert open_store(".")[1] == "inside"
+
+
 @pytest.mark.parametrize("number", [503, 500], ids=["slow down", "internal error"])
 def test_a_store_that_is_busy_is_asked_again(number: int) -> None:
     """The first request is impatient with an endpoint that is not there, never with one that asks for time."""
@@ -324,19 +383,24 @@ def test_a_store_that_is_busy_is_asked_again(number: int) -> None:
         assert store.scan(prefix) == {}
 
 
+SLOW = b"<Error><Code>SlowDown</Code></Error>"
+
+
 @contextmanager
-def unwilling(status: int, times: int) -> Iterator[str]:
+def unwilling(status: int, times: int, body: bytes = SLOW) -> Iterator[str]:
     """Give the endpoint of a store that refuses some requests, then lists nothing."""
     refusals = iter([status] * times)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             code = next(refusals, 200)
-            body = b"<ListBucketResult></ListBucketResult>" if code == 200 else b"<Error><Code>SlowDown</Code></Error>"
+            answer = b"<ListBucketResult></ListBucketResult>" if code == 200 else body
             self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answer if self.command != "HEAD" else b"")
+
+        do_HEAD = do_PUT = do_GET  # noqa: N815  the names that the server looks for
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,6 +1,6 @@
 """What the real server said of a thousand changed repositories is what we say.
 
-`python -m benchmarks.soak.record` asked it.
+`python -m benchmarks.soak.record` asked it, and kept those of which both said the same then.
 """
 
 from __future__ import annotations
