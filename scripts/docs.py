@@ -1,4 +1,7 @@
-"""Write what is made from the code: the stack file's JSON Schema, the rule pages. `--check` only says what is stale."""
+"""Write what is made from the code: the stack file's JSON Schema and reference, the rule pages.
+
+`--check` only says what is stale.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from scripts import reference
 from tritonrepo.report.pages import markdown, table
 from tritonrepo.rules import FAMILIES, RULES
 from tritonrepo.spec.schema import schema
@@ -15,7 +19,10 @@ ROOT = Path(__file__).parent.parent
 
 def pages() -> dict[Path, str]:
     """Give path → content of everything that is generated."""
-    found = {ROOT / "schemas" / "stack.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"}
+    found = {
+        ROOT / "schemas" / "stack.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+        ROOT / "docs" / "stack.md": reference.page(),
+    }
     index = [
         "# Rules",
         "",
