@@ -17,6 +17,7 @@ from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.spec.lock import Pin
 from tritonrepo.spec.source import parse_source
+from tritonrepo.tree import of_bytes
 
 AT = Span("stack.yaml", 3, 5)
 
@@ -193,6 +194,8 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Stop, match="cannot write the cache: Not a directory"):
         Cache(tmp_path / "file").tree("key", "making", writing(b"x", []))
+    with pytest.raises(Stop, match="cannot write the cache: Not a directory"):
+        Cache(tmp_path / "file").directory("name", {"c": of_bytes(b"x")})
 
 
 ROOTS = {

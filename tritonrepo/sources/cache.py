@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tritonrepo.diagnostics import fatal
@@ -40,8 +40,13 @@ class Cache:
         if known is not None:
             return known
         self.tell(what)
-        try:
+        with self._writing():
             return self._made(entry, key, make)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             hint = "Free some space, or set XDG_CACHE_HOME to a directory that can be written."
             raise fatal(
@@ -133,6 +138,10 @@ class Cache:
         target = self.root / "directories" / f"{name}-{total.hexdigest()[:16]}"
         if all(_same(target / path, file) for path, file in files.items()):
             return target
+        with self._writing():
+            return self._filled(target, files)
+
+    def _filled(self, target: Path, files: Mapping[str, File]) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(dir=target.parent))

@@ -103,7 +103,7 @@ class Generator:
     engine: Literal["vllm"] = key("what runs the model", "vllm")
     source: Source = key("the model on the hub")
     weights: Literal["hub"] = key("hub: the server loads them from the hub by id and revision", "hub")
-    local: Source | None = key("GGUF file that gives the tokenizer, and that `serve` runs on a CPU; needed so far", None)
+    local: Source | None = key("GGUF file of the tokenizer, which `serve` runs on a CPU; needed so far", None)
     args: Mapping[str, Any] = key("vLLM engine arguments, written to model.json", {})
     sampling: Mapping[str, Any] = key("vLLM sampling parameters where a request gives none; max_tokens is 256", {})
     places: Places = places()
