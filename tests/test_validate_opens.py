@@ -36,13 +36,17 @@ CONFIGS = {
     "script": f'platform: "pytorch_libtorch"\n{IO}',
     "step": f'backend: "python"\n{IO}',
     "chat": 'backend: "vllm"\nmodel_transaction_policy { decoupled: true }\ninstance_group { kind: KIND_MODEL }\n',
+    "warm": 'backend: "identity"\ninput { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }\n'
+    'output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }\n'
+    'model_warmup { name: "w" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ 1 ] input_data_file: "in" } } }\n',
     "own": f'backend: "own"\n{IO}',
     "bare": "",
     "broken": 'backend "onnxruntime"',
 }
 LARGE = (
     *("net/1/model.onnx", "net/1/model.onnx.data", "net/2/model.onnx", "engine/1/model.plan", "script/1/model.pt"),
-    *("step/1/weights.npz", "chat/1/hf/model.safetensors", "own/1/weights.bin", "own/libtriton_own.so"),
+    *("step/1/weights.npz", "chat/1/hf/model.safetensors", "own/1/weights.bin", "warm/warmup/in"),
+    *("own/libtriton_own.so", "warm/1/weights"),
     *("bare/1/model.onnx", "broken/1/model.onnx", "net/labels.txt"),
 )
 SMALL = {

@@ -97,6 +97,12 @@ FILES = {
 CONTRACT = {
     "nothing written": Case(VLLM, FULL),
     "all that is needed without auto-complete": Case(VLLM + TEXT + DECOUPLED, FULL, options=STRICT),
+    "an output that is only named stays so": Case(
+        VLLM + 'output { name: "text_output" dims: [ -1 ] }\n',
+        FULL,
+        "io-data-type-missing",
+        "model output 'text_output' must specify 'data_type' for m",
+    ),
     "an empty policy says false": Case(
         VLLM + "model_transaction_policy { }\n",
         FULL,

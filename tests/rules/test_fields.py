@@ -9,6 +9,7 @@ import pytest
 
 from tests.pages import judged
 from tritonrepo.rules import RULES
+from tritonrepo.rules.fields.warmup_samples import REQUEST
 from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_text
 
 IN = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\n'
@@ -449,7 +450,8 @@ WARMUPS = {
     ),
     "numbers beyond all memory": Case(
         warm(given('data_type: TYPE_FP32 dims: [ 9223372036854775807, 9 ] input_data_file: "in"')),
-        "warmup-shape-differs",
+        "warmup-file-too-short",
+        f"{REQUEST}warmup setting expects 18446744073709551580 bytes, but the data provided from inonly has 4 bytes",
         files={**PLAIN, "warmup/in": "0123"},
     ),
 }
@@ -498,7 +500,79 @@ OTHERS = {
     ),
 }
 
-ALL = {**PLATFORMS, **LIBRARIES, **TENSORS, **BATCHES, **WARMUPS, **OTHERS}
+TEXT = IN.replace("FP32", "STRING")
+ANY = IN.replace("4", "-1")
+SEVERAL = "for inference input 'IN' for model 'm'"
+
+
+def strings(content: str, dims: str = "2", inputs: str = TEXT.replace("4", "-1"), options: str = "") -> Case:
+    """Give a model whose warmup sends this file as strings."""
+    config = warm(given(f'data_type: TYPE_STRING dims: [ {dims} ] input_data_file: "in"'), inputs=inputs)
+    return Case(config, files={**PLAIN, "warmup/in": content}, options=options)
+
+
+def refused(case: Case, rule: str, reason: str = "") -> Case:
+    """Give the case with what is expected of it."""
+    return case._replace(rule=rule, reason=reason and f"{REQUEST}{reason}")
+
+
+def zeros(dims: str, data_type: str = "FP32", options: str = "") -> Case:
+    """Give a model whose warmup sends zeros of these dims to an input of any size."""
+    any_size = ANY.replace("-1", ", ".join("-1" for _ in dims.split(","))).replace("FP32", data_type)
+    sample = given(f"data_type: TYPE_{data_type} dims: [ {dims} ] zero_data: true")
+    return Case(warm(sample, inputs=any_size), options=options)
+
+
+ONE = "\1\0\0\0a"
+CUT = f"incomplete string length indicator {SEVERAL}, expecting 4 bytes but only 3 bytes available. "
+CUT += "Please make sure the string length indicator is in one buffer."
+BYTES = {
+    "two strings": strings(2 * ONE),
+    "two strings, the last cut short": strings(f"{ONE}\xff\0\0\0b"),
+    "two strings, as a reshape wants them": strings(
+        2 * ONE, inputs='input { name: "IN" data_type: TYPE_STRING dims: [ 2 ] reshape { shape: [ 2, 1 ] } }\n'
+    ),
+    "one string of two": refused(strings(ONE), "warmup-strings-differ", f"expected 2 string elements {SEVERAL}, got 1"),
+    "three strings of two": refused(
+        strings(5 * ONE), "warmup-strings-differ", f"unexpected number of string elements 3 {SEVERAL}, expecting 2"
+    ),
+    "an empty file of strings": refused(
+        strings(""), "warmup-strings-differ", f"expected 2 string elements {SEVERAL}, got 0"
+    ),
+    "strings without lengths": refused(strings(f"{ONE}abc"), "warmup-strings-differ", CUT),
+    "a string for no strings": refused(
+        strings(ONE, "0"), "warmup-strings-differ", f"unexpected number of string elements 1 {SEVERAL}, expecting 0"
+    ),
+    "a string for less than none": refused(
+        strings(ONE, "-2"), "warmup-strings-differ", f"unexpected number of string elements 1 {SEVERAL}, expecting -2"
+    ),
+    "one string of two, in 24.08": strings(ONE, options="--release 24.08"),
+    "a negative dim": refused(
+        zeros("-2"),
+        "warmup-dim-negative",
+        "input byte size mismatch for input 'IN' for model 'm'. Expected -8, got 18446744073709551608",
+    ),
+    "two negative dims": zeros("-2, -3"),
+    "a negative dim and none": zeros("-2, 0"),
+    "a negative dim, in 24.05": zeros("-2", options="--release 24.05"),
+    "two negative dims, in 26.03": zeros("-2, -3", options="--release 26.03")._replace(
+        rule="warmup-dim-negative", reason="tensor 'IN' contains an invalid dimension [-2,-3]"
+    ),
+    "a dim that makes too many bytes": refused(
+        zeros("9223372036854775807"),
+        "warmup-dim-negative",
+        "input byte size mismatch for input 'IN' for model 'm'. Expected -4, got 18446744073709551612",
+    ),
+    "a negative dim of strings": refused(zeros("-2", "STRING"), "warmup-strings-dim-negative"),
+    "a negative dim and a file": Case(
+        warm(given('data_type: TYPE_FP32 dims: [ -2 ] input_data_file: "in"'), inputs=ANY),
+        "warmup-file-too-short",
+        f"{REQUEST}warmup setting expects 18446744073709551608 bytes, but the data provided from inonly has 4 bytes",
+        files={**PLAIN, "warmup/in": "0123"},
+    ),
+}
+
+ALL = {**PLATFORMS, **LIBRARIES, **TENSORS, **BATCHES, **WARMUPS, **OTHERS, **BYTES}
 
 
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL)
@@ -624,8 +698,18 @@ SAID = {
             ),
             files={**PLAIN, "warmup/in": "0"},
         ),
-        "",
-        [],
+        "warmup-file-too-short",
+        [
+            (
+                "m/config.pbtxt:5:131: error: m/warmup/in has 1 bytes, and [9223372036854775807] of TYPE_FP16 "
+                "takes 18446744073709551614 [warmup-file-too-short]"
+            ),
+            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            (
+                f"{REQUEST}warmup setting expects 18446744073709551614 bytes, but the data provided from inonly "
+                "has 1 bytes"
+            ),
+        ],
     ),
     "a file for two dims of any size": (
         Case(
@@ -824,6 +908,9 @@ SAID = {
         ),
         "warmup-file-too-short",
         [
+            ("m/config.pbtxt:6:115: error: dims [4] take 4 strings, m/warmup/in has 1 string [warmup-strings-differ]"),
+            "  Write as many strings as dims say, each as 4 bytes of length, little-endian, and then its bytes.",
+            f"{REQUEST}expected 4 string elements for inference input 'IN' for model 'm', got 1",
             (
                 "m/config.pbtxt:6:196: error: m/warmup/in has 4 bytes, and [4] of TYPE_FP32 takes 16 "
                 "[warmup-file-too-short]"

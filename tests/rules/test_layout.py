@@ -243,6 +243,14 @@ LABELS = [
         reason="failed to open text file for read m/l.txt/a: Not a directory",
     ),
     Case(
+        "a file as if it were a directory",
+        LABEL + '"l.txt/" }',
+        ["1/weights", "l.txt"],
+        said=["label-file-missing 2:125"],
+        reason="failed to open text file for read m/l.txt/: Not a directory",
+    ),
+    Case("up to a NUL", LABEL + '"l.txt\\000x" }', ["1/weights", "l.txt"]),
+    Case(
         "the repository itself",
         LABEL + '".." }',
         said=["label-file-is-directory 2:125"],
@@ -960,6 +968,16 @@ WORDS = [
         "an environment that is a directory",
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"'),
         ["1/model.py", "e/bin"],
+        [
+            "m/config.pbtxt:3:62: error: there is no e/bin/activate in m/ [execution-env-not-activated]",
+            "  Name a packed environment (conda-pack), or a directory with one unpacked in it.",
+        ],
+        "Path m/e/bin/activate does not exist. The Python environment should contain an 'activate' script.",
+    ),
+    Case(
+        "an environment unpacked in a directory",
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"'),
+        ["1/model.py", "e/bin/activate"],
         [],
         "",
     ),
@@ -977,8 +995,11 @@ WORDS = [
         "an environment that is the model itself",
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/."'),
         ["1/model.py"],
-        [],
-        "",
+        [
+            "m/config.pbtxt:3:62: error: there is no bin/activate in m/ [execution-env-not-activated]",
+            "  Name a packed environment (conda-pack), or a directory with one unpacked in it.",
+        ],
+        "Path m/bin/activate does not exist. The Python environment should contain an 'activate' script.",
     ),
     Case(
         "an environment of a name before a dot",

@@ -159,6 +159,24 @@ READ = {
         "python-syntax-error",
         "source code string cannot contain null bytes",
     ),
+    "a return outside a function": Case(
+        source(f"{CLASS}return 1\n"),
+        "python-syntax-error",
+        "python-syntax-error",
+        "SyntaxError: 'return' outside function (model.py, line 4)",
+    ),
+    "an argument twice": Case(
+        source("class TritonPythonModel:\n    def execute(self, requests, requests):\n        return []\n"),
+        "python-syntax-error",
+        "python-syntax-error",
+        "SyntaxError: duplicate argument 'requests' in function definition (model.py, line 2)",
+    ),
+    "a future that does not come first": Case(
+        source(f"{CLASS}from __future__ import annotations\n"),
+        "python-syntax-error",
+        "python-syntax-error",
+        "SyntaxError: from __future__ imports must occur at the beginning of the file (model.py, line 4)",
+    ),
     "no UTF-8": Case(
         source(f"{CLASS}x = '".encode() + b"\xff'\n"),
         "python-syntax-error",
@@ -168,6 +186,15 @@ READ = {
     "another encoding that is told": Case(source(f"# coding: latin-1\n{CLASS}x = '".encode() + b"\xff'\n")),
     "an escape that Python warns of": Case(source(f"{CLASS}x = '\\d'\n")),
     "no class": Case(source("x = 1"), "python-no-class", "python-no-class", NO_CLASS),
+    "no class, after an import of what no image has": Case(
+        source("import json, numpy.linalg\nfrom no_such.part import x\n"),
+        "python-no-class",
+        "python-no-class",
+        "ModuleNotFoundError: No module named 'no_such'",
+    ),
+    "no class, after an import of what lies beside": Case(
+        source("import near\n", near=""), "python-no-class", "python-no-class", NO_CLASS
+    ),
     "an empty file": Case(source(""), "python-no-class", "python-no-class", NO_CLASS),
     "a class that is commented out": Case(
         source('"""TritonPythonModel"""\n# class TritonPythonModel:\n'), "python-no-class", "python-no-class", NO_CLASS

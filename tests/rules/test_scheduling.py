@@ -241,6 +241,13 @@ STATES = [
          ['initial-state-file-too-short: "f"'], SHORT.format(17), files=["initial_state/f"]),
     Case("UINT8 takes one", sequence(state(initial('data_file: "f"', "16", "TYPE_UINT8"), "16", "TYPE_UINT8")),
          files=["initial_state/f"]),
+    Case("zeros of a negative dim", sequence(state(initial("zero_data: false", "-2"), "-1")),
+         ["initial-state-too-large: -2"], "failed to allocate non-pinned system memory"),
+    Case("zeros of two negative dims", sequence(state(initial("zero_data: true", "-2, -3"), "-1, -1"))),
+    Case("zeros of a dim beyond all memory", sequence(state(initial("zero_data: true", "9223372036854775807"), "-1")),
+         ["initial-state-too-large: 9223372036854775807"], "failed to allocate non-pinned system memory"),
+    Case("a negative dim, a file", sequence(state(initial('data_file: "f"', "-2"), "-1")),
+         ['initial-state-file-too-short: "f"'], SHORT.format(18446744073709551608), files=["initial_state/f"]),
     Case("a file of strings may have any size",
          sequence(state(initial('data_file: "f"', "9", "TYPE_STRING"), "9", "TYPE_STRING")), files=["initial_state/f"]),
     Case("no dims take nothing", sequence('state { input_name: "S" output_name: "O" data_type: TYPE_FP32 '

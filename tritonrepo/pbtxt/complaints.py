@@ -72,7 +72,18 @@ def _no_name(cursor: Cursor, kind: MessageType) -> Own:
     if written == "{" and cursor.at == 0:
         return Own(faults.JSON, "the file is JSON", "Write protobuf text: name: value, without quotes around names.")
     message = f"{spelling.seen(written)}, and {spelling.short(kind)} needs the name of a field"
-    return Own(faults.UNPARSABLE, message, "Names are written without quotes." if written[:1] in {'"', "'"} else "")
+    return Own(faults.UNPARSABLE, message, _no_name_hint(cursor))
+
+
+def _no_name_hint(cursor: Cursor) -> str:
+    """Tell what was meant by a text or a number where a name is due, the number mostly by one more value."""
+    if cursor.kinds[cursor.at] == QUOTE:
+        return "Names are written without quotes."
+    value = cursor.at + (cursor.texts[cursor.at] == b"-")
+    numbers = (
+        cursor.kinds[value] == DIGIT and cursor.kinds[cursor.at - (cursor.texts[cursor.at - 1] == b",") - 1] == DIGIT
+    )
+    return "Write several values in brackets, with commas between them." if numbers else ""
 
 
 def taken(cursor: Cursor, spec: FieldType, before: Field) -> NoReturn:

@@ -65,13 +65,15 @@ def completed(model: Model) -> Completed:
 
 def may_complete_tensors(model: Model) -> bool:
     """Tell whether a listed input or output may still get its type and its dims."""
-    if not model.target.auto_complete or model.is_ensemble or model.backend in NEVER:
+    if not model.target.auto_complete or model.is_ensemble or model.backend in NEVER | {"vllm"}:
         return False
     return model.backend != "onnxruntime" and (model.backend != "python" or _python_completes(model))
 
 
 def may_complete(model: Model) -> bool:
     """Tell whether inputs or outputs may be added, and max_batch_size raised."""
+    if model.target.auto_complete and model.backend == "vllm":  # adds what is missing, and leaves what is listed
+        return True
     if model.target.auto_complete and model.backend == "onnxruntime":
         listed = {tensor.kind for tensor in model.tensors}
         return "output" not in listed or not ("input" in listed or model.config.messages("batch_input"))

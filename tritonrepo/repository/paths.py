@@ -20,23 +20,22 @@ OUT_OF_SIGHT = Link("..")
 def follow(model: Model, path: str) -> Entry | str:
     """Give what is at a path from the model's directory on, or the system's words for what is not there.
 
-    A `Link` is what cannot be looked into from here, or leads out of the repository: it may be anything.
+    A `Link` is what cannot be looked into from here, or leads out of the repository: it may be anything. To the system
+    a path ends at its first NUL.
     """
     here = [model.name]
-    for part in path.split("/"):
-        if part in {"", "."}:
-            continue
+    for part in path.partition("\0")[0].split("/"):
         found = _entry(model, here)
         if not isinstance(found, Directory):
             return NOT_A_DIRECTORY if isinstance(found, File | Unreadable) else found
         if len(in_bytes(part)) > LONGEST:
             return TOO_LONG
-        if part != "..":
-            here.append(part)
-        elif not here:
+        if part == ".." and not here:
             return OUT_OF_SIGHT
-        else:
+        if part == "..":
             here.pop()
+        elif part not in {"", "."}:
+            here.append(part)
     return _entry(model, here)
 
 

@@ -19,6 +19,7 @@ BACKEND: tuple[Step, ...] = (
 
 IMPORT: tuple[Step, ...] = (
     "execution-env-missing",
+    "execution-env-not-activated",
     ("python-model-file-missing-hang", "python-model-file-missing"),
     "python-filename-extension",
     "python-filename-import",

@@ -22,6 +22,7 @@ from tritonrepo.rules.fields import (
     text_values,
     values,
     warmup_batches,
+    warmup_bytes,
     warmup_data,
     warmup_requests,
 )
@@ -45,5 +46,6 @@ MODULES: tuple[ModuleType, ...] = (
     batch_outputs,
     warmup_data,
     warmup_requests,
+    warmup_bytes,
     warmup_batches,
 )

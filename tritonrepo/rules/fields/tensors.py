@@ -12,6 +12,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete_tensors
 from tritonrepo.repository.tensors import Tensor
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.vllm_contract import contract
 
 INT64_MAX = (1 << 63) - 1
 CHECKED_COUNTS = (2, 67)
@@ -98,10 +99,20 @@ def data_type_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 written.value if written is not None else tensor.node,
                 f"{called(tensor)} has no data_type" if written is None else f"{called(tensor)} has TYPE_INVALID",
-                "Write data_type: TYPE_FP32, or what the model has.",
+                _type_hint(tensor, model),
                 reason(tensor, model, "must specify 'data_type'"),
                 tensor.item,
             )
+
+
+def _type_hint(tensor: Tensor, model: Model) -> str:
+    """Give the next step; what vLLM's backend has is known, and auto-complete adds it where it is not listed."""
+    known = contract(model.target.release.name) if model.backend == "vllm" else ()
+    same = [each for each in known if (each.kind, each.name) == (tensor.kind, tensor.name)]
+    if not same:
+        return "Write data_type: TYPE_FP32, or what the model has."
+    added = f", or drop the {tensor.kind}: the backend adds it" if model.target.auto_complete else ""
+    return f"Write data_type: {same[0].data_type}{added}."
 
 
 @rule("io-dims-missing", Severity.ERROR, "input", "output")

@@ -14,12 +14,19 @@ from tritonrepo.pbtxt import Scalar
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
 from tritonrepo.repository.tensors import element_bytes
-from tritonrepo.rules.fields.tensors import INT64_MAX
+from tritonrepo.rules.fields.tensors import CHECKED_COUNTS
 from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, samples
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.tree import Directory, Entry, File
 
 FOLDER = "warmup"
+UNSIGNED = 1 << 64
+"""Releases before 26.03 count bytes modulo this, a negative dim's too."""
+
+
+def signed(number: int) -> int:
+    """Give what becomes of a number in 64 bits with a sign."""
+    return (number + (UNSIGNED >> 1)) % UNSIGNED - (UNSIGNED >> 1)
 
 
 class Named(NamedTuple):
@@ -32,7 +39,7 @@ class Named(NamedTuple):
     entry: Entry | str
 
 
-def _named(model: Model) -> Iterator[Named]:
+def named(model: Model) -> Iterator[Named]:
     """Give the files of all samples."""
     for sample in samples(model):
         for given in sample.inputs.values():
@@ -159,7 +166,7 @@ def file_missing(model: Model) -> Iterator[Finding]:
         -- scorer/warmup/in --
         0123456789abcdef
     """
-    for item, _, written, path, entry in _named(model):
+    for item, _, written, path, entry in named(model):
         if isinstance(entry, str):
             yield Finding(
                 written,
@@ -204,7 +211,7 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
         -- scorer/warmup/in/one --
         0123456789abcdef
     """
-    for item, _, written, path, entry in _named(model):
+    for item, _, written, path, entry in named(model):
         if isinstance(entry, Directory):
             yield Finding(
                 written,
@@ -249,11 +256,13 @@ def file_too_short(model: Model) -> Iterator[Finding]:
         -- scorer/warmup/in --
         0123456789abcdef
     """
-    for item, given, written, path, entry in _named(model):
-        if not isinstance(entry, File) or given.data_type == "TYPE_STRING" or min(given.dims, default=0) < 0:
+    for item, given, written, path, entry in named(model):
+        if not isinstance(entry, File) or given.data_type == "TYPE_STRING" or -1 in given.dims:
             continue
-        expected = element_bytes(given.data_type) * prod(given.dims) if given.dims else 0
-        if entry.size < expected <= INT64_MAX:
+        counted = model.target.version >= CHECKED_COUNTS
+        whole = element_bytes(given.data_type) * prod(given.dims) if given.dims else 0
+        expected = whole % UNSIGNED
+        if entry.size < expected and not (counted and whole != expected):
             yield Finding(
                 written,
                 f"{model.name}/{path} has {entry.size} bytes, and {given.dims} of {given.data_type or 'no type'}"

@@ -27,7 +27,7 @@ def _inputs(model: Model) -> Mapping[str, Tensor]:
     return {tensor.name: tensor for tensor in reversed(model.tensors) if tensor.kind == "input"}
 
 
-def _matched(model: Model) -> Iterator[tuple[Sample, Given, Tensor]]:
+def matched(model: Model) -> Iterator[tuple[Sample, Given, Tensor]]:
     """Give the inputs of samples with the model's inputs, where these are sure."""
     known = _inputs(model)
     for sample in samples(model):
@@ -145,7 +145,7 @@ def data_type_differs(model: Model) -> Iterator[Finding]:
         model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
         -- scorer/1/weights --
     """
-    for sample, given, tensor in _matched(model):
+    for sample, given, tensor in matched(model):
         if tensor.data_type not in {"", "TYPE_INVALID", given.data_type}:
             written = given.value.scalars("data_type") if given.value is not None else []
             yield Finding(
@@ -206,8 +206,8 @@ def shape_differs(model: Model) -> Iterator[Finding]:
     """
     if may_complete(model):
         return
-    for sample, given, tensor in _matched(model):
-        if not tensor.dims or -1 in given.dims or tensor.flag("is_shape_tensor") or _fits(given.dims, tensor.dims):
+    for sample, given, tensor in matched(model):
+        if not tensor.dims or -1 in given.dims or tensor.flag("is_shape_tensor") or fits(given.dims, tensor.dims):
             continue
         written = given.value.get("dims") if given.value is not None else None
         batch = model.max_batch_size > 0
@@ -222,7 +222,8 @@ def shape_differs(model: Model) -> Iterator[Finding]:
         )
 
 
-def _fits(given: Sequence[int], dims: Sequence[int]) -> bool:
+def fits(given: Sequence[int], dims: Sequence[int]) -> bool:
+    """Tell whether a sample's dims are as many as the input's, and equal where these are fixed."""
     return len(given) == len(dims) and all(dim in {-1, size} for dim, size in zip(dims, given, strict=True))
 
 

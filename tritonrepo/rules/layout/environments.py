@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
+from tritonrepo.repository.paths import follow
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.registry import Finding, rule
-from tritonrepo.tree import Unreadable
+from tritonrepo.tree import Directory, Unreadable
 
 HERE = "$$TRITON_MODEL_DIRECTORY"
 PARAMETER = "EXECUTION_ENV_PATH"
@@ -63,6 +64,58 @@ def environment_missing(model: Model) -> Iterator[Finding]:
         reason = f"Failed to get the canonical path for {model.on_server(written.removeprefix(HERE))}."
         at = value.scalars("string_value")[-1]
         yield Finding(at, f'there is no "{path}" in {model.name}/', "Put the packed environment there.", reason)
+
+
+@rule("execution-env-not-activated", Severity.ERROR, "parameters")
+def environment_not_activated(model: Model) -> Iterator[Finding]:
+    """A Python environment that is a directory has its bin/activate.
+
+    Why:
+        The Python backend does not unpack a directory: it runs its bin/activate before the model, and refuses the model
+        without it.
+    Source:
+        python_backend, src/pb_env.cc, ExtractIfNotExtracted; src/stub_launcher.cc; seen on 24.10
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        parameters { key: "EXECUTION_ENV_PATH" value { string_value: "$$TRITON_MODEL_DIRECTORY/env" } }
+        -- ranker/env/lib/site.py --
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/config.pbtxt:4:62: error: there is no env/bin/activate in ranker/ [execution-env-not-activated]
+          Name a packed environment (conda-pack), or a directory with one unpacked in it.
+    Server says:
+        Path ranker/env/bin/activate does not exist. The Python environment should contain an 'activate' script.
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    value = model.config.mapping("parameters").get(PARAMETER)
+    written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
+    path = posixpath.normpath(f"./{written.removeprefix(HERE)}")
+    if not isinstance(value, Message) or not f"{written}/".startswith(f"{HERE}/") or path.startswith("../"):
+        return
+    script = posixpath.normpath(f"{path}/bin/activate")
+    is_directory = isinstance(follow(model, path), Directory)
+    if is_directory and not _is_there(model, script):
+        words = "does not exist. The Python environment should contain an 'activate' script."
+        yield Finding(
+            value.scalars("string_value")[-1],
+            f"there is no {script} in {model.name}/",
+            "Name a packed environment (conda-pack), or a directory with one unpacked in it.",
+            f"Path {model.on_server(script)} {words}",
+        )
 
 
 @rule("execution-env-elsewhere", Severity.INFO, "parameters")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
 from tritonrepo.rules.python.facts import CLASS, Facts, Told, facts, has_all, is_certain, needs
-from tritonrepo.rules.python.script import Fault, Script, parse, python_of, scripts
+from tritonrepo.rules.python.script import Fault, Script, not_installed, parse, python_of, scripts
 from tritonrepo.rules.registry import Finding, rule
 
 
@@ -87,7 +87,9 @@ def no_class(model: Model) -> Iterator[Finding]:
     for script, found in _facts(model):
         if found.classless:
             module = ".".join(script.path.removesuffix(".py").split("/")[-2:])
-            reason = f"AttributeError: module '{module}' has no attribute '{CLASS}'"
+            lacking = not_installed(model, script)  # Python comes to the import first
+            attribute = f"AttributeError: module '{module}' has no attribute '{CLASS}'"
+            reason = f"ModuleNotFoundError: No module named '{lacking}'" if lacking else attribute
             hint = "Call the model's class so." if script.text.strip() else "Write it: the file is empty."
             yield Finding(script.path, f"it has no class {CLASS}", hint, reason)
 

@@ -27,6 +27,8 @@ NEWER = re.compile(r"\b(?:type\s+\w|(?:def|class)\s+\w+\s*\[)|[fF][rR]?[\"']|[rR
 NEWER_BLOCK = re.compile(rb"(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')")
 
 OURS = sys.version_info[:2]
+INSTALLED = sys.stdlib_module_names | {"triton_python_backend_utils", "c_python_backend_utils", "numpy"}
+"""Modules that a model finds in every image."""
 
 
 class Script(NamedTuple):
@@ -110,11 +112,34 @@ def parse(script: Script, python: tuple[int, int] | None) -> ast.Module | Fault 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return ast.parse(script.text, name, feature_version=version)
+            tree = ast.parse(script.text, name, feature_version=version)
+            compile(tree, name, "exec", dont_inherit=True)  # says what no grammar does: a return outside a function
         except SyntaxError as error:
             return None if _may_be_newer(error, script, python) else _fault(error)
         except (ValueError, LookupError, RecursionError, MemoryError, OverflowError):
             return None
+    return tree
+
+
+def not_installed(model: Model, script: Script) -> str:
+    """Give the first module that a source imports at its top and that no image has, as far as is known; else ""."""
+    tree = parse(script, python_of(model))
+    for node in tree.body if isinstance(tree, ast.Module) else ():
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        for name in names:
+            top = name.partition(".")[0]
+            if top not in INSTALLED and not _is_beside(model, script, top):
+                return top
+    return ""
+
+
+def _is_beside(model: Model, script: Script, module: str) -> bool:
+    """Tell whether something of the module's name lies in the version directory or the model's."""
+    homes = ("", f"{script.path.rpartition('/')[0]}/")
+    heads = tuple(f"{home}{module}{end}" for home in homes for end in ("/", "."))
+    return any(path.startswith(heads) for path in model.entries)
 
 
 def _may_be_newer(error: SyntaxError, script: Script, python: tuple[int, int] | None) -> bool:

@@ -190,7 +190,7 @@ def file_too_short(model: Model) -> Iterator[Finding]:
     """
     for each in initials(model):
         path, needs = path_of(each), size_of(each)
-        if path is None or data_type(each.initial) == "TYPE_STRING" or _dims_differ(each):
+        if path is None or data_type(each.initial) == "TYPE_STRING" or dims_differ(each):
             continue
         file = follow(model, path)
         if isinstance(file, File) and file.size < needs:
@@ -204,7 +204,7 @@ def file_too_short(model: Model) -> Iterator[Finding]:
             )
 
 
-def _dims_differ(each: Initial) -> bool:
+def dims_differ(each: Initial) -> bool:
     """Whether the dims are wrong already, so that nobody knows how long the file should be."""
     dims, needed = each.initial.numbers("dims"), each.state.numbers("dims")
     wrong = any(dim == -1 or needs not in {-1, dim} for dim, needs in zip(dims, needed, strict=False))

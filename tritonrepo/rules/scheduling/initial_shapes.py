@@ -1,13 +1,17 @@
-"""Dims of an initial_state: as many as the state has, all known, and equal where the state's are."""
+"""Dims of an initial_state: as many as the state has, all known, equal where the state's are, and not too large."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
-from tritonrepo.rules.scheduling.initial_states import initials
+from tritonrepo.rules.scheduling.initial_data import dims_differ, size_of
+from tritonrepo.rules.scheduling.initial_states import DATA, initials
+
+ADDRESSES = 1 << 47
+"""Bytes that no process of these machines can have."""
 
 
 @rule("initial-state-rank", Severity.ERROR, "sequence_batching")
@@ -170,3 +174,57 @@ def dim_differs(model: Model) -> Iterator[Finding]:
                     f"{words} {dim.data} != {needs}",
                     each.item + number,
                 )
+
+
+@rule("initial-state-too-large", Severity.ERROR, "sequence_batching", state=State.CRASH)
+def too_large(model: Model) -> Iterator[Finding]:
+    """An initial_state of zeros fits into memory.
+
+    Why:
+        The server asks for its bytes, gets none and ends: every other model is gone with it. A negative dim makes an
+        immense number of them; a state of any size takes one.
+    Source:
+        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData; seen in 24.10: signal
+        11
+    Bad:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ -2 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    Says:
+        tracker/config.pbtxt:8:64: error: the initial_state has the dim -2: 18446744073709551608 bytes of zeros, which end the whole server [initial-state-too-large]
+          Write the size of the state.
+    Server says:
+        failed to allocate non-pinned system memory
+    Good:
+        -- tracker/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        sequence_batching {
+          state {
+            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
+            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
+          }
+        }
+        -- tracker/1/weights --
+    """
+    for each in initials(model):
+        size = size_of(each)
+        chosen = each.initial.chosen("state_data")
+        if size < ADDRESSES or dims_differ(each) or chosen is None or chosen.name != "zero_data":
+            continue
+        dims = {dim.data: dim for dim in each.initial.scalars("dims") if isinstance(dim.data, int)}
+        odd = min(dims) if min(dims) < 0 else max(dims)
+        message = f"the initial_state has the dim {odd}: {size} bytes of zeros, which end the whole server"
+        words = "failed to allocate non-pinned system memory"
+        yield Finding(dims[odd], message, "Write the size of the state.", words, each.item + DATA)

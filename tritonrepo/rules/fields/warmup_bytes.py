@@ -1,0 +1,226 @@
+"""The bytes of warmup samples beside their dims: counts below nothing, and files of strings.
+
+Source of all: core, src/infer_request.cc, Normalize, ValidateBytesInputs; src/backend_model_instance.cc,
+GenerateWarmupData.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from tritonrepo.diagnostics import Severity, State
+from tritonrepo.pbtxt import Scalar
+from tritonrepo.repository import Model
+from tritonrepo.repository.tensors import element_bytes
+from tritonrepo.rules.fields.tensors import CHECKED_COUNTS
+from tritonrepo.rules.fields.warmup_data import UNSIGNED, Named, named, signed
+from tritonrepo.rules.fields.warmup_requests import fits, matched
+from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, Sample
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.tree import File
+
+CHECKED_BYTES = (2, 47)
+"""The server version of 24.06: before it a request's bytes were not counted."""
+
+CHECKED_STRINGS = (2, 50)
+"""The server version of 24.09: before it strings were not counted one by one."""
+
+ADVICE = "Write as many strings as dims say, each as 4 bytes of length, little-endian, and then its bytes."
+LARGEST = 1 << 24
+"""Bytes of a file whose strings are counted; a larger one is not read."""
+
+LENGTH = 4
+"""Bytes of the number before each string, which says how many bytes it has, little-endian."""
+
+
+def _below_nothing(model: Model) -> Iterator[tuple[Sample, Given, Scalar]]:
+    """Give the inputs with a dim that no tensor has, where the server stumbles over it, and that dim.
+
+    Two negative dims make a count that older servers take for a good one; a dim too large makes a negative one.
+    """
+    counted = model.target.version >= CHECKED_COUNTS
+    for sample, given, tensor in matched(model):
+        if given.value is None or not given.source or -1 in given.dims or not fits(given.dims, tensor.dims):
+            continue
+        dims = {dim.data: dim for dim in given.value.scalars("dims") if isinstance(dim.data, int)}
+        odd = min(dims, default=0) if min(dims, default=0) < 0 else max(dims, default=0)
+        if (counted and odd < 0) or (not counted and signed(_bytes(given)) < 0):
+            yield sample, given, dims[odd]
+
+
+def _bytes(given: Given) -> int:
+    """Give the bytes that dims make, where the server counts on and on."""
+    return element_bytes(given.data_type) * prod(given.dims)
+
+
+def _is_fatal(model: Model, given: Given) -> bool:
+    """Tell whether the server reads strings where it has none."""
+    made = given.data_type == "TYPE_STRING" and given.source != "input_data_file"
+    return made and CHECKED_STRINGS <= model.target.version < CHECKED_COUNTS
+
+
+@rule("warmup-dim-negative", Severity.ERROR, "model_warmup")
+def dim_negative(model: Model) -> Iterator[Finding]:
+    """A warmup input has no negative dims.
+
+    Why:
+        An input of any size takes them, and then the server counts bytes that nobody can give it.
+    Source:
+        core, src/infer_request.cc, Normalize
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ -2 ] zero_data: true } } }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:5:98: error: warmup input "IN" has the dim -2 [warmup-dim-negative]
+          Write the size of this sample.
+    Server says:
+        [request id: <id_unknown>] input byte size mismatch for input 'IN' for model 'scorer'. Expected -8, got 18446744073709551608
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
+        -- scorer/1/weights --
+    """
+    for sample, given, dim in _below_nothing(model):
+        reason = "" if _is_fatal(model, given) else _dim_reason(model, given)
+        if reason:
+            message = f'warmup input "{given.name}" has the dim {dim.data}'
+            yield Finding(dim, message, "Write the size of this sample.", reason, sample.item)
+
+
+def _dim_reason(model: Model, given: Given) -> str:
+    """Give the server's words; "" for the releases that accept it, and where the file's rules say it."""
+    strings = given.data_type == "TYPE_STRING"
+    if model.target.version >= CHECKED_COUNTS:
+        shape = f"[{','.join(map(str, given.dims))}]"
+        return f"tensor '{given.name}' contains an invalid dimension {'in shape ' if strings else ''}{shape}"
+    size = signed(_bytes(given))
+    if strings or model.target.version < CHECKED_BYTES or given.source == "input_data_file":
+        return ""
+    return (
+        f"{REQUEST}input byte size mismatch for input '{given.name}' for model '{model.config_name}'. "
+        f"Expected {size}, got {size % UNSIGNED}"
+    )
+
+
+@rule("warmup-strings-dim-negative", Severity.ERROR, "model_warmup", state=State.CRASH)
+def strings_dim_negative(model: Model) -> Iterator[Finding]:
+    """A warmup input of strings, made by the server, has no negative dims.
+
+    Why:
+        The server makes no strings at all for it, reads the first of them, and ends; every model is down.
+    Source:
+        core, src/infer_request.cc, ValidateBytesInputs
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_STRING dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ -2 ] zero_data: true } } }
+        -- scorer/1/weights --
+    Says:
+        scorer/config.pbtxt:5:100: error: warmup input "IN" has the dim -2, and the server would end [warmup-strings-dim-negative]
+          Write the size of this sample.
+    Server says:
+        server ended: signal 11
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_STRING dims: [ -1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ 4 ] zero_data: true } } }
+        -- scorer/1/weights --
+    """
+    for sample, given, dim in _below_nothing(model):
+        if _is_fatal(model, given):
+            message = f'warmup input "{given.name}" has the dim {dim.data}, and the server would end'
+            yield Finding(dim, message, "Write the size of this sample.", "server ended: signal 11", sample.item)
+
+
+@rule("warmup-strings-differ", Severity.ERROR, "model_warmup")
+def strings_differ(model: Model) -> Iterator[Finding]:
+    """The file of a warmup input of strings has as many strings as its dims say.
+
+    Why:
+        It is a request like any other. Each string is its length in four bytes, little-endian, and then its bytes.
+    Source:
+        core, src/infer_request.cc, ValidateBytesInputs
+    Bad:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ 1 ] input_data_file: "in" } } }
+        -- scorer/1/weights --
+        -- scorer/warmup/in --
+        cat
+    Says:
+        scorer/config.pbtxt:5:121: error: scorer/warmup/in ends with 3 bytes, too few for the length of a string [warmup-strings-differ]
+          Write as many strings as dims say, each as 4 bytes of length, little-endian, and then its bytes.
+    Server says:
+        [request id: <id_unknown>] incomplete string length indicator for inference input 'IN' for model 'scorer', expecting 4 bytes but only 3 bytes available. Please make sure the string length indicator is in one buffer.
+    Good:
+        -- scorer/config.pbtxt --
+        backend: "identity"
+        max_batch_size: 8
+        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
+        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ 1 ] zero_data: true } } }
+        -- scorer/1/weights --
+    """
+    if model.target.version < CHECKED_STRINGS:
+        return
+    sure = {(sample.item, given.name): fits(given.dims, tensor.dims) for sample, given, tensor in matched(model)}
+    counted = model.target.version >= CHECKED_COUNTS
+    for one in named(model):
+        dims = one.given.dims
+        strings = one.given.data_type == "TYPE_STRING" and -1 not in dims and not (counted and min(dims, default=0) < 0)
+        if not strings or not sure.get((one.item, one.given.name)):
+            continue
+        if isinstance(one.entry, File) and one.entry.size <= LARGEST:
+            yield from _strings(model, one, one.entry.content())
+
+
+def _strings(model: Model, one: Named, content: bytes) -> Iterator[Finding]:
+    """Walk over a file's strings as the server does; a last one that is cut short counts."""
+    wanted = signed(prod(one.given.dims))
+    place = f"for inference input '{one.given.name}' for model '{model.config_name}'"
+    at = count = 0
+    while at < len(content) and (count <= wanted or not count):
+        left = len(content) - at
+        if left < LENGTH:
+            yield Finding(
+                one.written,
+                f"{model.name}/{one.path} ends with {left} bytes, too few for the length of a string",
+                ADVICE,
+                f"{REQUEST}incomplete string length indicator {place}, expecting 4 bytes but only {left} bytes "
+                "available. Please make sure the string length indicator is in one buffer.",
+                one.item,
+            )
+            return
+        at += LENGTH + int.from_bytes(content[at : at + LENGTH], "little")
+        count += 1
+    if count != wanted:
+        more = count > max(wanted, 0)
+        has = "more" if more else f"{count} string{'' if count == 1 else 's'}"
+        yield Finding(
+            one.written,
+            f"dims {one.given.dims} take {wanted} string{'' if wanted == 1 else 's'}, {model.name}/{one.path} has {has}",
+            ADVICE,
+            f"{REQUEST}unexpected number of string elements {count} {place}, expecting {wanted}"
+            if more
+            else f"{REQUEST}expected {wanted} string elements {place}, got {count}",
+            one.item,
+        )
