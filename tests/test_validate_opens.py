@@ -38,7 +38,8 @@ CONFIGS = {
     "chat": 'backend: "vllm"\nmodel_transaction_policy { decoupled: true }\ninstance_group { kind: KIND_MODEL }\n',
     "warm": 'backend: "identity"\ninput { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }\n'
     'output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }\n'
-    'model_warmup { name: "w" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ 1 ] input_data_file: "in" } } }\n',
+    'model_warmup { name: "w" batch_size: 1 inputs { key: "IN" '
+    'value { data_type: TYPE_STRING dims: [ 1 ] input_data_file: "in" } } }\n',
     "own": f'backend: "own"\n{IO}',
     "bare": "",
     "broken": 'backend "onnxruntime"',
