@@ -7,6 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -15,6 +18,7 @@ import pytest
 
 from tests.s3 import S3Server
 from tritonrepo.cli import run
+from tritonrepo.cli.pushing import carry_out, prepare
 from tritonrepo.diagnostics import Stop
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
@@ -233,9 +237,8 @@ READERS = {
 
 @pytest.mark.parametrize("arguments", READERS.values(), ids=READERS)
 def test_every_command_that_takes_a_uri_tells_when_nobody_answers_there(
-    s3_server: S3Server, inside: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+    inside: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    assert s3_server.environment().items() <= os.environ.items()
     assert run(arguments) == 2
     said = capsys.readouterr()
     assert (said.out, said.err.splitlines()[0]) == (
@@ -249,7 +252,7 @@ def test_another_stacks_prefix_is_refused(tmp_path: Path, uri: str, capsys: pyte
     store, prefix = open_store(uri)
     store.put(releases.record_path(prefix), releases.dump(Release("other")))
     assert push(repository(tmp_path / "m", 1), uri) == 1
-    assert 'holds the stack "other", this is ""' in capsys.readouterr().err
+    assert 'holds the stack "other", this is a repository without a stack' in capsys.readouterr().err
     assert stored(uri) == {}
 
 
@@ -273,6 +276,104 @@ def test_a_push_into_a_directory_follows_the_same_plan(tmp_path: Path, capsys: p
     assert "serves 1 and 2" in capsys.readouterr().out
     assert push(made, there) == 0
     assert capsys.readouterr().out == f"{there}: nothing to do\n"
+
+
+def test_what_is_written_into_the_directory_during_a_push_is_not_sent(
+    tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = repository(tmp_path / "m", 1)
+    assert push(made, uri) == 0
+    prepared = prepare(str(repository(made, 2)), uri)
+    config = (made / "top" / "config.pbtxt").read_bytes()
+    (made / "top" / "config.pbtxt").write_bytes(config.replace(b"model_version: 2", b"model_version: 3"))
+
+    def tell(line: str) -> None:
+        if line.startswith("expand"):
+            shutil.rmtree(made)
+
+    carry_out(prepared, Pace(0, time.monotonic, time.sleep), tell)
+    assert stored(uri)["top/config.pbtxt"] == config
+    assert push(repository(made, 2), uri) == 0
+    assert capsys.readouterr().out.endswith(f"{uri}: nothing to do\n")
+
+
+@pytest.mark.parametrize(
+    "change", [Path.unlink, partial(Path.write_text, data=f"{CODE}# other\n")], ids=["gone", "new"]
+)
+def test_a_file_that_changes_before_it_is_sent_breaks_the_push_off(
+    tmp_path: Path, uri: str, change: Callable[[Path], object]
+) -> None:
+    made = repository(tmp_path / "m", 1)
+    assert push(made, uri) == 0
+    prepared = prepare(str(repository(made, 2)), uri)
+    change(made / "leaf" / "2" / "model.py")
+    with pytest.raises(Stop, match=r"leaf/2/model.py: error: changed while it was pushed"):
+        carry_out(prepared, Pace(0, time.monotonic, time.sleep), lambda _: None)
+    assert b"versions: [ 1 ]" in stored(uri)["leaf/config.pbtxt"]
+    (made / "leaf" / "2" / "model.py").write_text(CODE, "utf-8")
+    assert push(made, uri) == 0
+    assert stored(uri)["leaf/2/model.py"] == CODE.encode()
+
+
+def test_a_plan_is_not_carried_out_on_what_another_push_changed(tmp_path: Path, uri: str) -> None:
+    made = repository(tmp_path / "m", 1)
+    prepared = prepare(str(made), uri)
+    assert push(made, uri) == 0
+    before = stored(uri)
+    with pytest.raises(Stop, match="somebody changed it while the plan was made, so nothing was sent"):
+        carry_out(prepared, Pace(0, time.monotonic, time.sleep), lambda _: None)
+    assert stored(uri) == before
+
+
+def test_a_push_beside_another_one_is_refused(tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = repository(tmp_path / "m", 1), repository(tmp_path / "n", 2)
+    said: list[int] = []
+
+    def tell(line: str) -> None:
+        if line.startswith("files"):
+            said.append(push(second, uri))
+
+    carry_out(prepare(str(first), uri), Pace(0, time.monotonic, time.sleep), tell)
+    assert said == [1]
+    assert "so nothing was sent [push-locked]" in capsys.readouterr().err
+    assert stored(uri) == {path: content for path, content in own_files(first).items() if path != "README.md"}
+    assert push(second, uri) == 0
+
+
+def test_a_user_who_has_no_name_can_push(tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert push(repository(tmp_path / "m", 1), uri) == 0
+    store, prefix = open_store(uri)
+    release = releases.load(store.read(releases.record_path(prefix)), uri)
+    assert release is not None
+    assert release.made["by"] == f"user {os.getuid()}"
+
+
+TARGETS = {
+    "a release of the future": (
+        {"release": "99.01"},
+        2,
+        'was built for release "99.01", which this tritonrepo does not',
+    ),
+    "no object": ("26.07", 2, "is not a build record"),
+    "a release alone": ({"release": "26.07"}, 0, ""),
+}
+
+
+@pytest.mark.parametrize(("target", "code", "message"), TARGETS.values(), ids=TARGETS)
+def test_a_build_record_may_be_of_another_tritonrepo(
+    tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str], target: object, code: int, message: str
+) -> None:
+    made = repository(tmp_path / "m", 1)
+    record = {"schema": 1, "name": "x", "target": target, "files": {}, "local": {}}
+    (made / "tritonrepo.json").write_text(json.dumps(record), "utf-8")
+    assert push(made, uri, "--dry-run") == code
+    assert message in capsys.readouterr().err
 
 
 class Clock:
@@ -315,8 +416,8 @@ def timed(tmp_path: Path, settle_s: float, *, resumed: bool = False) -> dict[str
     made = plan(clock.scan(second.name), clock.scan("r"), "r", resumed=resumed)
     publish(made, clock, "r", Pace(settle_s, clock.now, clock.sleep), lambda _: None)
     times: dict[str, list[float]] = {}
-    for time, path in clock.done:
-        times.setdefault(path, []).append(time)
+    for moment, path in clock.done:
+        times.setdefault(path, []).append(moment)
     return times
 
 
@@ -384,6 +485,12 @@ WRONG_RECORDS = {"no JSON": b"{", "another schema": json.dumps({"schema": 9}).en
 def test_a_wrong_record_is_told(content: bytes) -> None:
     with pytest.raises(Stop, match=r"^r: fatal: (is not a release record|has schema 9)"):
         releases.load(content, "r")
+
+
+def test_a_record_tells_the_versions_that_it_brought() -> None:
+    paths = ("m/1/a", "m/1/b", "m/12/a", "m/config.pbtxt", "m/configs/x.pbtxt", "e/1/.keep", "n/config.pbtxt")
+    brought = releases.versions(Release(files={path: Object("d", 1, "t") for path in paths}))
+    assert brought == {"m": {1, 12}, "e": {1}, "n": set()}
 
 
 def test_a_record_survives_its_text_and_lends_its_digests_to_what_it_knows() -> None:

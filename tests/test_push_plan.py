@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from random import Random
 from typing import NamedTuple
 
 import pytest
@@ -50,10 +52,10 @@ def repositories(draw: st.DrawFn) -> Tree:
         tree[f"{name}/config.pbtxt"] = config(name, version, draw(st.sampled_from(sorted(POLICIES))), parameter)
     for name in sorted(draw(st.sets(st.sampled_from(PIPELINES)))):
         called = draw(st.sets(st.sampled_from(sorted(chosen)), min_size=1))
-        chosen[name] = 1
+        chosen[name] = version = draw(st.integers(1, 2))
         steps = "\n".join(STEP.format(name=other, version=chosen[other]) for other in sorted(called))
-        tree |= whole(name, 1)
-        tree[f"{name}/config.pbtxt"] = config(name, 1, "specific", f"ensemble_scheduling {{\n{steps}\n}}")
+        tree |= whole(name, version)
+        tree[f"{name}/config.pbtxt"] = config(name, version, "specific", f"ensemble_scheduling {{\n{steps}\n}}")
     return {path: of_bytes(content) for path, content in tree.items()}
 
 
@@ -123,6 +125,15 @@ def dangling(state: Bytes) -> list[str]:
     ]
 
 
+def at_once(actions: Sequence[Action], random: Random) -> list[Action]:
+    """Give actions in an order in which they may be done: those of one wave are sent at the same time."""
+    mixed: list[Action] = []
+    for _, group in groupby(actions, key=lambda action: (action.phase, action.wave)):
+        wave = list(group)
+        mixed += random.sample(wave, len(wave))
+    return mixed
+
+
 def steps(made: Plan, state: Mapping[str, Entry]) -> Iterator[tuple[Action, Bytes, dict[str, Entry]]]:
     for action in made.actions:
         before = contents(state)
@@ -134,14 +145,15 @@ def steps(made: Plan, state: Mapping[str, Entry]) -> Iterator[tuple[Action, Byte
     st.lists(st.tuples(repositories(), st.integers(0, 30)), min_size=1, max_size=4),
     repositories(),
     st.sampled_from([None, {}]),
+    st.randoms(use_true_random=False),
 )
 def test_the_laws_hold_in_every_prefix_whatever_was_killed_before(
-    killed: list[tuple[Tree, int]], last: Tree, released: Released | None
+    killed: list[tuple[Tree, int]], last: Tree, released: Released | None, random: Random
 ) -> None:
     state: dict[str, Entry] = {}
     for want, count in [*killed, (last, 1000)]:
         made = plan(want, state, "r", released=released)
-        for action, before, now in steps(Plan(made.actions[:count]), state):
+        for action, before, now in steps(Plan(tuple(at_once(made.actions, random)[:count])), state):
             name, _, rest = action.path.partition("/")
             live = seen(before)[name].served if name in seen(before) else set()
             assert rest.split("/")[0] not in map(str, live), f"{action} rewrites a live version"
@@ -229,6 +241,24 @@ def test_what_a_broken_off_push_left_and_no_pipeline_calls_ends_with_the_next() 
     assert "EXPAND 0 graph/config.pbtxt: serves 1 and 2 and 3" in told(made)
 
 
+def test_a_pipeline_that_calls_the_newest_version_does_not_keep_what_a_broken_off_push_brought() -> None:
+    def newest(tree: Tree) -> Tree:
+        config = tree["search/config.pbtxt"]
+        assert isinstance(config, File)
+        text = re.sub("model_version: [0-9]+", "model_version: -1", config.content().decode())
+        return {**tree, "search/config.pbtxt": of_text(text)}
+
+    released = {name: {1} for name in ("graph", "embedder", "retriever", "search", "lone")}
+    made = plan(newest(repository(3, 3)), newest(expanded(1, 2)), "r", resumed=True, released=released)
+    assert [line for line in told(made) if line.startswith("EXPAND")] == [
+        "EXPAND 0 graph/config.pbtxt: serves 1 and 3",
+        "EXPAND 0 retriever/config.pbtxt: serves 1 and 3",
+        "EXPAND 1 embedder/config.pbtxt: serves 1 and 3",
+    ]
+    new = plan(newest(repository(3, 3)), newest(expanded(1, 2)), "r", resumed=True, released={})
+    assert "EXPAND 0 graph/config.pbtxt: serves 1 and 2 and 3" in told(new)
+
+
 def test_only_what_changed_is_named() -> None:
     made = plan(repository(1, 2), repository(1, 1), "r")
     assert {action.path.split("/")[0] for action in made.actions} == {"retriever", "search"}
@@ -288,6 +318,59 @@ def test_pipelines_that_call_one_another_switch_together_and_a_new_one_is_there_
     ]
 
 
+def nested(version: int) -> Tree:
+    """A pipeline over a pipeline, both in this version, over leaves that stay."""
+    outer = f"ensemble_scheduling {{ {STEP.format(name='search', version=version)} }}"
+    inner = f"ensemble_scheduling {{ {STEP.format(name='retriever', version=1)} }}"
+    tree = {path: entry for path, entry in repository(1, 1).items() if not path.startswith("search/")}
+    tree |= {f"answers/{version}": Directory(), f"search/{version}": Directory()}
+    tree["answers/config.pbtxt"] = of_bytes(config("answers", version, "specific", outer))
+    tree["search/config.pbtxt"] = of_bytes(config("search", version, "specific", inner))
+    return tree
+
+
+def test_a_new_version_of_a_pipeline_serves_before_another_pipeline_calls_it() -> None:
+    assert told(plan(nested(2), nested(1), "r"))[2:] == [
+        "EXPAND 1 search/config.pbtxt: serves 1 and 2",
+        "SWITCH 0 answers/config.pbtxt: calls search 2",
+        "CONTRACT 1 search/config.pbtxt: serves 2 alone",
+    ]
+
+
+def test_old_versions_end_in_the_order_in_which_they_called_one_another() -> None:
+    def calling(*called: str, version: int) -> Tree:
+        """The retriever calls the graph until it no longer does, and a pipeline needs both to change."""
+        calls = {f"retriever/{version}/calls.json": of_text(f'{{"graph": {version}}}')} if called else {}
+        return dict(repository(version, version)) | calls
+
+    lines = told(plan(calling(version=2), calling("graph", version=1), "r"))
+    assert [line for line in lines if line.startswith("CONTRACT")] == [
+        "CONTRACT 1 embedder/config.pbtxt: serves 2 alone",
+        "CONTRACT 1 retriever/config.pbtxt: serves 2 alone",
+        "CONTRACT 2 graph/config.pbtxt: serves 2 alone",
+    ]
+
+
+def test_a_model_without_a_config_is_pinned_as_it_is_and_gets_no_line_of_the_new_one() -> None:
+    have = {path: entry for path, entry in repository(1, 1).items() if path != "search/config.pbtxt"}
+    want = {**repository(2, 2), "search/2": Directory()}
+    want["search/config.pbtxt"] = of_bytes(
+        config("search", 2, "specific", f"ensemble_scheduling {{ {STEP.format(name='embedder', version=2)} }}")
+    )
+    gate = plan(want, have, "r").actions[0]
+    assert isinstance(gate, Put)
+    assert (gate.phase, gate.path) == (Phase.GATE, "search/config.pbtxt")
+    assert gate.file.content() == b"version_policy { specific { versions: [ 1 ] } }\n"
+
+
+def test_a_warm_up_file_that_changes_is_followed_by_its_models_config() -> None:
+    want = {**repository(1, 1), "lone/warmup/data": of_text("x")}
+    assert told(plan(want, repository(1, 1), "r")) == [
+        "FILES 0 lone/warmup/data: new",
+        "EXPAND 0 lone/config.pbtxt: again: files beside it changed",
+    ]
+
+
 def test_what_another_push_left_in_a_new_version_is_removed_before_it_opens() -> None:
     have = {**repository(1, 1), "retriever/2/stale": of_text("x"), "retriever/2/index.npy": of_text("other")}
     made = plan(repository(1, 2), have, "r")
@@ -337,6 +420,16 @@ def test_a_pipeline_that_is_left_alone_keeps_what_it_calls() -> None:
     want = {path: entry for path, entry in repository(2, 1).items() if not path.startswith("search/")}
     (refusal,) = plan(want, repository(1, 1), "r").conflicts
     assert "r/search: error: is not in this tree and stays, and it calls embedder 1, which would end" in str(refusal)
+
+
+def test_a_file_that_a_live_version_keeps_is_told() -> None:
+    want, have = repository(1, 1), {**repository(1, 1), "retriever/1/old.npy": of_text("x"), "lone/old": of_text("x")}
+    made = plan(want, have, "r")
+    (note,) = made.notes
+    assert "r/retriever: warning: a version that serves keeps what this tree has no more: 1/old.npy" in str(note)
+    assert not made
+    changed = plan(repository(1, 2), have, "r")
+    assert not changed.notes  # the old version ends
 
 
 def test_an_interface_that_changes_while_both_versions_serve_is_told() -> None:

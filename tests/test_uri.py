@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tritonrepo.diagnostics import Stop
-from tritonrepo.stores.uri import Address, as_triton, parse
+from tritonrepo.stores.uri import Address, as_triton, is_remote, parse
 
 READ = {
     "AWS takes any key": ("s3://bucket/a b/c=d", Address("", "bucket", "a b/c=d")),
@@ -55,6 +55,10 @@ REFUSED = {
     "no bucket name": ("s3://a/b", '"a" is no bucket name'),
     "capitals in the scheme": ("S3://bucket/r", 'Triton knows no scheme "S3"'),
     "another scheme": ("https://h/b/r", 'Triton knows no scheme "https"'),
+    "one slash": ("s3:/bucket/r", "Triton would take this for a path: two slashes begin a URI"),
+    "no slash": ("S3:bucket/r", "Triton would take this for a path: two slashes begin a URI"),
+    "a step up": ("s3://h:9000/b/../r", '".." is no step in a bucket'),
+    "a step nowhere": ("s3://bucket/./r", '"." is no step in a bucket'),
     "not yet": ("gs://bucket/r", "gs:// buckets are not supported yet"),
 }
 
@@ -67,6 +71,11 @@ def test_a_uri_that_triton_would_misread_is_refused_with_the_reason(uri: str, me
     assert str(told).startswith(f"{uri}: fatal: ")
     assert message in told.message
     assert told.hint
+
+
+def test_what_was_meant_as_a_uri_is_never_taken_for_a_path() -> None:
+    meant = ["s3://b/r", "s3:/b/r", "S3:b", "gs:b/r", "as:b", "x://y"]
+    assert [text for text in (*meant, "r", "./s3:r", "a:b", "C:/r", "") if is_remote(text)] == meant
 
 
 def test_an_endpoint_that_triton_does_not_read_from_the_environment_is_refused() -> None:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, failure, fatal
+from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Target
 from tritonrepo.rules import judge
 from tritonrepo.stores import open_store
-from tritonrepo.stores.store import Store
+from tritonrepo.stores.store import Store, Stored
 from tritonrepo.sync import record as records
 from tritonrepo.sync import release as releases
+from tritonrepo.sync.lock import Place, held
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.publish import Pace, publish
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.record import Record
 from tritonrepo.sync.release import Release
-from tritonrepo.tree import Tree
+from tritonrepo.sync.sealed import seal
+from tritonrepo.tree import Tree, files
 
 
 class Prepared(NamedTuple):
@@ -34,6 +38,7 @@ class Prepared(NamedTuple):
     before: Release | None
     store: Store
     prefix: str
+    uri: str
 
 
 def prepare(directory: str, uri: str) -> Prepared:
@@ -44,35 +49,62 @@ def prepare(directory: str, uri: str) -> Prepared:
         raise fatal("push-root", uri, "at a bucket's root the release record would have no place beside it", hint)
     before = releases.load(store.read(releases.record_path(prefix)), f"{uri}: {releases.record_path(prefix)}")
     source, top = open_store(directory)
-    want = source.scan(top)
+    want = _sealed(source.scan(top), directory)
     record = records.load(want, directory)
     _checked(want, record, directory)
     if before and before.name != record.name:
-        message = f'holds the stack "{before.name}", this is "{record.name}"'
-        raise failure("push-other-stack", uri, message, "Push each stack to a prefix of its own.")
+        message = f"holds {_called(before.name)}, this is {_called(record.name)}"
+        hint = f"Push each to a prefix of its own. Is it to take this one over? Delete {releases.record_path(prefix)}."
+        raise failure("push-other-stack", uri, message, hint)
     have = releases.known(store.scan(prefix), before)
     resumed = releases.broken_off(have, before)
     made = plan(want, have, uri, resumed=resumed, released=releases.versions(before) if before and resumed else None)
     if made.conflicts:
         raise Stop(made.conflicts)
-    return Prepared(made, record, want, have, before, store, prefix)
+    return Prepared(made, record, want, have, before, store, prefix, uri)
+
+
+def _sealed(tree: Tree, directory: str) -> Tree:
+    try:
+        return seal(tree)
+    except OSError as error:
+        message = f"cannot read {error.filename}: {error.strerror}"
+        raise fatal(
+            "push-source", directory, message, "Is a build writing there? Push again when it is done."
+        ) from None
+
+
+def _called(name: str) -> str:
+    return f'the stack "{name}"' if name else "a repository without a stack"
 
 
 def _checked(want: Tree, record: Record, directory: str) -> None:
     """Raise Stop where the target's server would refuse a model: what is broken must never reach a bucket."""
     if not want:
         raise fatal("push-source", directory, "there is no model repository", "Write one: tritonrepo build")
-    found = judge(repository.read(want, _target(record))).diagnostics
+    found = judge(repository.read(want, _target(record, directory))).diagnostics
     errors = [_under(directory, each) for each in found if each.severity is Severity.ERROR]
     if errors:
         raise Stop(errors)
 
 
-def _target(record: Record) -> Target:
+def _target(record: Record, directory: str) -> Target:
     asked = record.target
     if not asked:
         return repository.target(None, (), gpus=1, auto_complete=True)
-    return repository.target(asked["release"], asked["images"], gpus=asked["gpus"], auto_complete=True)
+    release = asked.get("release")
+    if release not in RELEASES:
+        message = f'was built for release "{release}", which this tritonrepo does not know'
+        raise fatal("push-target", f"{directory}/{records.NAME}", message, "Upgrade tritonrepo, or build again.")
+    return repository.target(release, asked.get("images", ()), gpus=asked.get("gpus", 1), auto_complete=True)
+
+
+def _user() -> str:
+    """Give who pushes; a container's user may have a number alone."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _under(directory: str, each: Diagnostic) -> Diagnostic:
@@ -80,19 +112,43 @@ def _under(directory: str, each: Diagnostic) -> Diagnostic:
 
 
 def carry_out(prepared: Prepared, pace: Pace, tell: Callable[[str], None]) -> None:
-    """Do what is planned and record the release; a record that says so already is not written again."""
-    store, prefix, record = prepared.store, prepared.prefix, prepared.record
-    at = releases.record_path(prefix)
+    """Do what is planned and record the release; what is there already is not written again, and needs no lock."""
     made = {
-        "by": getpass.getuser(),
+        "by": _user(),
         "tool": f"tritonrepo {__version__}",
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
+    record = prepared.record
     release = Release(record.name, record.target, record.local, {}, made)
-    if prepared.before is None and not prepared.plan.served:
+    if not prepared.plan:
+        _record(prepared, release, {})
+        return
+    with held(Place(prepared.store, prepared.prefix, prepared.uri), made, pace, tell) as check:
+        _current(prepared)
+        _published(prepared, release, pace._replace(check=check), tell)
+
+
+def _current(prepared: Prepared) -> None:
+    """Raise Stop where another push changed what the plan was made from, before this one held the lock."""
+    if _tags(prepared.store.scan(prepared.prefix)) != _tags(prepared.have):
+        message = "somebody changed it while the plan was made, so nothing was sent"
+        raise failure("push-overtaken", prepared.uri, message, "Push again.")
+
+
+def _tags(tree: Tree) -> dict[str, object]:
+    return {path: (file.size, file.tag if isinstance(file, Stored) else "") for path, file in files(tree).items()}
+
+
+def _published(prepared: Prepared, release: Release, pace: Pace, tell: Callable[[str], None]) -> None:
+    store, prefix, plan = prepared.store, prepared.prefix, prepared.plan
+    if prepared.before is None and not plan.served:
         # said before it is written: what a push leaves that breaks off is no release
-        store.put(at, releases.dump(release))
-    written = publish(prepared.plan, store, prefix, pace, tell)
+        store.put(releases.record_path(prefix), releases.dump(release))
+    _record(prepared, release, publish(plan, store, prefix, pace, tell))
+
+
+def _record(prepared: Prepared, release: Release, written: Mapping[str, str]) -> None:
     objects = releases.objects(prepared.want, prepared.have, written)
     if not prepared.before or prepared.before.files != objects:
-        store.put(at, releases.dump(replace(release, files=objects)))
+        at = releases.record_path(prepared.prefix)
+        prepared.store.put(at, releases.dump(replace(release, files=objects)))

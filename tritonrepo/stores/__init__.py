@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tritonrepo.diagnostics import fatal
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.s3 import S3Store
 from tritonrepo.stores.store import Store
@@ -20,5 +21,9 @@ def open_store(uri: str) -> tuple[Store, str]:
     if is_remote(uri):
         address = parse(uri, os.environ)
         return S3Store(address), address.key
+    if not uri:
+        hint = "Was a variable meant that is not set? This directory is written as a dot."
+        raise fatal("store-uri", '""', "an empty text names no directory and no bucket", hint)
     path = Path(uri).absolute()
+    path = path.resolve() if path.name == ".." else path
     return DirectoryStore(path.parent), path.name

@@ -10,6 +10,8 @@ from tritonrepo.diagnostics import Stop, fatal
 KEYS = "Give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE."
 GRANTS = "Grant it s3:ListBucket, s3:GetObject and, to push, s3:PutObject and s3:DeleteObject."
 BUCKET = "Create it, or mend the URI; an own endpoint is written s3://http://HOST:PORT/BUCKET/PREFIX."
+SCHEME = "Is the scheme right, http or https?"
+API = "Is this the S3 API of a store? Its log says more."
 CODES = {
     "NoSuchBucket": ("there is no such bucket", BUCKET),
     "AccessDenied": ("this account may not do that", GRANTS),
@@ -46,6 +48,9 @@ def explained(at: str, verb: str) -> Iterator[None]:
     except BotoCoreError as error:
         message, hint = _unsent(error)
         raise fatal("store-access", at, f"cannot {verb}: {message}", hint) from error
+    except RecursionError as error:  # boto3 follows such an answer for ever
+        message = f"cannot {verb}: the endpoint sends every request elsewhere"
+        raise fatal("store-access", at, message, f"{SCHEME} {API}") from error
     except BaseError as error:
         lines = str(error).splitlines()
         hint = "What was written whole stays; run it again, and it goes on from there."
@@ -57,7 +62,7 @@ def explained(at: str, verb: str) -> Iterator[None]:
 def _refused(at: str, verb: str, said: dict[str, str]) -> Stop:
     code = said.get("Code", "")
     code = ABSENT.get(code, code)
-    reason, hint = CODES.get(code, (said.get("Message", "") or "the store refused", ""))
+    reason, hint = CODES.get(code, (said.get("Message", "") or "the store refused", API))
     return fatal("store-access", at, f"cannot {verb}: {reason} ({code})", hint)
 
 
@@ -73,7 +78,8 @@ def _unsent(error: Exception) -> tuple[str, str]:
         (known.ProfileNotFound, text, "Mend AWS_PROFILE."),
         (known.EndpointConnectionError, silent, "Is the store running, and are host and port those of its S3 API?"),
         (known.ConnectTimeoutError, silent, "Is the store reachable from here?"),
-        (known.HTTPClientError, text, "Is this the S3 API of a store, and is the scheme right (http or https)?"),
+        (known.SSLError, text, SCHEME),
+        (known.HTTPClientError, text, f"{SCHEME} {API}"),
         (known.SSOError, text, "Log in again: aws sso login"),
         (known.TokenRetrievalError, text, "Log in again: aws sso login"),
     ]

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.stores.refusals import explained, missing_extra
-from tritonrepo.stores.store import Capabilities, Conflict, Stored
+from tritonrepo.stores.store import Capabilities, Conflict, Stored, Unconditional
 from tritonrepo.stores.uri import Address
 from tritonrepo.tree import Directory, Entry, File, Tree, in_order
 
@@ -27,6 +27,7 @@ CONNECT_S, ANSWER_S = 1.4, 20
 """How long the first request may take: nobody listening at the endpoint is told at once. Two addresses are tried."""
 
 WHOLE_BYTES = 8 << 20
+UNKNOWN = {"NotImplemented", "501"}
 REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409"}
 
 
@@ -110,8 +111,11 @@ class S3Store:
         try:
             return str(self._ask("put_object", Key=path, Body=file.content(), **condition)["ETag"]).strip('"')
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in REFUSED:
+            code = error.response.get("Error", {}).get("Code")
+            if code in REFUSED:
                 raise Conflict(path) from None
+            if code in UNKNOWN:
+                raise Unconditional(path) from None
             raise
 
     def _bulk(self, path: str, file: File) -> str:

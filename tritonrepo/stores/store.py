@@ -61,5 +61,9 @@ class Store(Protocol):
         """Remove what killed runs left half-written, where a store shows such things at all."""
 
 
+class Unconditional(Exception):  # noqa: N818  an answer of the store, not an error
+    """The store knows no conditions on a `put`; nothing was written."""
+
+
 class Conflict(Exception):  # noqa: N818  an answer of the store, not an error
     """The condition of a `put` did not hold: somebody else wrote."""

@@ -20,6 +20,7 @@ ENDPOINT = re.compile(
 )
 SAFE = re.compile(r"[0-9a-zA-Z.\-_]+")
 AWS_BUCKET = re.compile(r"[0-9a-zA-Z.\-_]{3,255}|arn:.*")
+NEARLY = re.compile("(s3|gs|as):", re.IGNORECASE)
 FORM = "s3://BUCKET/PREFIX on AWS, s3://http://HOST:PORT/BUCKET/PREFIX anywhere else"
 
 
@@ -37,8 +38,8 @@ class Address(NamedTuple):
 
 
 def is_remote(text: str) -> bool:
-    """Whether a text is meant as a URI of a bucket, and not as a path."""
-    return "://" in text
+    """Whether a text is meant as a URI of a bucket, however wrong, and not as a path."""
+    return "://" in text or NEARLY.match(text) is not None
 
 
 def as_triton(uri: str) -> Address:
@@ -77,7 +78,9 @@ def parse(uri: str, environment: Mapping[str, str]) -> Address:
 
 
 def _other_scheme(uri: str) -> Stop:
-    scheme = uri.partition("://")[0]
+    scheme, slashes, _ = uri.partition("://")
+    if not slashes:
+        return fatal("store-uri", uri, "Triton would take this for a path: two slashes begin a URI", f"Write {FORM}.")
     if scheme in {"gs", "as"}:
         return fatal(
             "store-uri", uri, f"{scheme}:// buckets are not supported yet", "Name a directory or an s3:// URI."
@@ -100,6 +103,12 @@ def _misread(uri: str, address: Address) -> tuple[str, str] | None:
         return _endpoint_fault(rest, address)
     if not address.bucket:
         return "there is no bucket in it", f"Write {FORM}."
+    return _names_fault(address)
+
+
+def _names_fault(address: Address) -> tuple[str, str] | None:
+    if dots := {".", ".."} & {*address.key.split("/")}:
+        return f'"{dots.pop()}" is no step in a bucket, and clients drop it', "Write the prefix out."
     if not address.endpoint and not AWS_BUCKET.fullmatch(address.bucket):
         return f'"{address.bucket}" is no bucket name', "A name has letters, digits, dots and hyphens, three at least."
     return None

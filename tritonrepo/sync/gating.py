@@ -115,7 +115,7 @@ def _model(name: str, own: Mapping[str, File]) -> Model:
 def needed(had: Mapping[str, Model], used: Collection[str], released: Released) -> set[tuple[str, int]]:
     """Give model and version of what must go on: the last finished push's, what nobody is known to call, and callees.
 
-    A call that names no version (`LATEST`) needs all that are served.
+    A call that names no version (`LATEST`) needs what the last finished push serves, or else all that is served.
     """
     found: set[tuple[str, int]] = set()
     todo = [
@@ -126,7 +126,9 @@ def needed(had: Mapping[str, Model], used: Collection[str], released: Released) 
     ]
     while todo:
         name, version = todo.pop()
-        numbers = had[name].served if name in had and version == LATEST else (version,)
+        served = had[name].served if name in had else ()
+        settled = [number for number in served if number in released.get(name, ())] or served
+        numbers = settled if version == LATEST else (version,)
         new = {(name, number) for number in numbers} - found
         found |= new
         todo += [call for _, number in new if name in had for call in had[name].called(number)]

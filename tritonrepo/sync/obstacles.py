@@ -76,7 +76,7 @@ def _shadowed(want: Model, have: Model | None, where: str) -> Iterator[Diagnosti
 
 def _orphaned(left: Model, wanted: Mapping[str, Model], had: Mapping[str, Model], where: str) -> Iterator[Diagnostic]:
     """A model that the tree has no more stays, and would lose what it calls."""
-    for name, version in sorted(left.called()) if left.served else ():
+    for name, version in sorted(left.called(*left.served)) if left.served else ():
         ends = name in wanted and name in had and version in {*had[name].served} - {*wanted[name].served}
         if ends:
             message = f"is not in this tree and stays, and it calls {name} {version}, which would end"
@@ -85,7 +85,7 @@ def _orphaned(left: Model, wanted: Mapping[str, Model], had: Mapping[str, Model]
 
 
 def warnings(want: Model, have: Model, where: str, *, used: bool) -> Iterator[Diagnostic]:
-    """Give what a user should know of a model that is about to change."""
+    """Give what a user should know of a model that is there already."""
     at = Span(f"{where}/{want.name}")
     overlap = used and have.served and set(want.served) - set(have.served)
     if overlap and _interface(want) != _interface(have):
@@ -95,6 +95,11 @@ def warnings(want: Model, have: Model, where: str, *, used: bool) -> Iterator[Di
     if overlap and want.config and want.config.text("backend") == "vllm":
         message = "two copies of the engine are in memory until the old version ends"
         yield Diagnostic("push-two-engines", Severity.WARNING, at, message, "Is the GPU's memory enough for both?")
+    both = [version for version in have.served if version in want.versions]
+    if left := sorted(path for version in both for path in have.within(version).keys() - want.files.keys()):
+        message = f"a version that serves keeps what this tree has no more: {', '.join(left[:3])}"
+        hint = "Give the version the next number, and the new one has this tree's files alone."
+        yield Diagnostic("push-left", Severity.WARNING, at, message, hint)
 
 
 def _interface(model: Model) -> dict[str, object]:

@@ -12,6 +12,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
 from tritonrepo.sync.push import PINNED
 from tritonrepo.sync.release import tag_of
+from tritonrepo.sync.sealed import broken
 from tritonrepo.tree import File
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Pace(NamedTuple):
     """How long servers are given between phases; the clock and the wait; who looks at them.
 
     `settle_s` is for servers to see and load what was written. `drain_s` is enough after a `watch` has seen them serve
-    it: requests that began on the old version end in it.
+    it: requests that began on the old version end in it. `check` raises a Stop where the push may not go on.
     """
 
     settle_s: float
@@ -42,6 +43,7 @@ class Pace(NamedTuple):
     sleep: Callable[[float], None]
     drain_s: float = 0.0
     watch: Watch | None = None
+    check: Callable[[], None] = lambda: None
 
 
 class _Clock:
@@ -76,6 +78,7 @@ def publish(plan: Plan, store: Store, prefix: str, pace: Pace, tell: Callable[[s
         clock.wait(max(wait_s, 0.0 if _is_unseen(group[0]) else GRAIN_S))
         tell(f"{group[0].phase.name.lower()}: {len(group)} to do")
         with _told(plan, written, prefix):
+            pace.check()
             written |= _done(group, store, prefix)
             _verify(group, written, store, prefix)
             seen = pace.watch is not None and pace.watch(group)
@@ -92,10 +95,17 @@ def _is_unseen(action: Action) -> bool:
 def _done(group: Sequence[Action], store: Store, prefix: str) -> dict[str, str]:
     def do(action: Action) -> str:
         path = f"{prefix}/{action.path}"
-        if isinstance(action, Put):
-            return store.put(path, action.file)
-        store.delete(path)
-        return ""
+        if isinstance(action, Delete):
+            store.delete(path)
+            return ""
+        try:
+            tag = store.put(path, action.file)
+            action.file.sha256  # noqa: B018  kept for the record: later the file may be another
+        except OSError as error:  # the store explains its own
+            raise _changed(action) from error
+        if broken(action.file):
+            raise _changed(action)
+        return tag
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         futures = [pool.submit(do, action) for action in group]
@@ -105,6 +115,11 @@ def _done(group: Sequence[Action], store: Store, prefix: str) -> dict[str, str]:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return {action.path: tag for action, tag in zip(group, tags, strict=True) if isinstance(action, Put)}
+
+
+def _changed(action: Put) -> Stop:
+    at = str(action.file.path or action.path)
+    return failure("push-source-changed", at, "changed while it was pushed", "Nothing serves it yet. Push again.")
 
 
 def _verify(group: Sequence[Action], written: dict[str, str], store: Store, prefix: str) -> None:

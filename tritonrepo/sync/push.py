@@ -20,13 +20,16 @@ PINNED, NAMED = 0, 1
 
 
 class _Change(NamedTuple):
-    """A model as it shall be, as it is, and its place among the others; the versions that a broken-off push left."""
+    """A model as it shall be, as it is, and its place among the others; the versions that a broken-off push left.
+
+    `depth` is its wave where callees go first, as the tree has them; `fall` where callers do, as they are there.
+    """
 
     want: Model
     have: Model
     used: bool
     depth: int
-    height: int
+    fall: int
     ended: Collection[int] = ()
 
     @property
@@ -38,9 +41,9 @@ class _Change(NamedTuple):
     def late(self) -> bool:
         """Whether it moves at the switch: pipelines, all at once, and models that nobody calls, each by one PUT.
 
-        A new pipeline that others call is opened before, as other models are: nobody calls it yet.
+        A new version of a pipeline that others call is opened before, as other models' are: they call it at the switch.
         """
-        return not self.used or (self.want.is_ensemble and bool(self.old))
+        return not self.used or (self.want.is_ensemble and {*self.want.served} <= {*self.old})
 
 
 def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released: Released | None = None) -> Plan:
@@ -58,10 +61,10 @@ def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released:
     if faults:
         return Plan((), faults, foreign)
     used = {name for model in (*wanted.values(), *had.values()) for name in model.calls()}
-    depth = depths(wanted)
-    height = max(depth.values(), default=0)
+    depth, before = depths(wanted), depths(had)
+    height = max(before.values(), default=0)
     changes = [
-        _Change(model, had.get(name) or absent(name), name in used, depth[name], height)
+        _Change(model, had.get(name) or absent(name), name in used, depth[name], height - before.get(name, 0))
         for name, model in wanted.items()
     ]
     if released is not None:
@@ -71,10 +74,7 @@ def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released:
             for change in changes
         ]
     actions = sorted((action for change in changes for action in _actions(change)), key=in_phase_order)
-    touched = {action.path.partition("/")[0] for action in actions}
-    notes = tuple(
-        note for c in changes if c.want.name in touched for note in warnings(c.want, c.have, where, used=c.used)
-    )
+    notes = tuple(note for c in changes for note in warnings(c.want, c.have, where, used=c.used))
     return Plan(tuple(actions), (), foreign, notes, resumed, served=any(model.served for model in had.values()))
 
 
@@ -110,15 +110,15 @@ def _actions(change: _Change) -> list[Action]:
     gate = list(_gate(change, moved))
     present = gate[-1].file if gate else change.have.files.get(CONFIG)
     configs = [*gate, *_open(change, present)]
-    if _beside(moved) and len(configs) == len(gate):
+    if _beside(change.want, moved) and len(configs) == len(gate):
         path, config = f"{change.want.name}/{CONFIG}", change.want.files[CONFIG]
         configs.append(Put(Phase.EXPAND, path, config, "again: files beside it changed", change.depth))
     return [*moved, *configs]
 
 
-def _beside(moved: list[Action]) -> bool:
+def _beside(want: Model, moved: list[Action]) -> bool:
     """Whether a file that belongs to no version is among them; of two writes in a second a server may see one."""
-    return any(action.path.count("/") == 1 for action in moved)
+    return any(action.path.split("/")[1] not in want.versions.values() for action in moved)
 
 
 def _files(change: _Change) -> Iterator[Action]:
@@ -145,7 +145,7 @@ def _gate(change: _Change, moved: list[Action]) -> Iterator[Put]:
         return
     if change.old:
         held = f"serves {_numbers(change.old)} alone while {_numbers(arriving)} arrives"
-        yield Put(Phase.GATE, path, of_bytes(serving(have.text or want.text, change.old)), held, PINNED)
+        yield Put(Phase.GATE, path, of_bytes(serving(have.text, change.old)), held, PINNED)
     else:
         yield Put(
             Phase.GATE, path, of_bytes(name_gate(want.name)), "new: unknown to servers until its files are there", NAMED
@@ -162,7 +162,7 @@ def _open(change: _Change, present: File | None) -> Iterator[Put]:
     if not _same(first, present) and not _same(file, present):
         yield Put(phase, path, first, _reason(change, both), wave)
     if both != new:
-        yield Put(Phase.CONTRACT, path, file, f"serves {_numbers(new)} alone", change.height - change.depth)
+        yield Put(Phase.CONTRACT, path, file, f"serves {_numbers(new)} alone", change.fall)
 
 
 def _reason(change: _Change, both: set[int]) -> str:

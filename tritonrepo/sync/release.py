@@ -93,7 +93,7 @@ def versions(release: Release) -> dict[str, set[int]]:
         name, _, rest = path.partition("/")
         numbers = found.setdefault(name, set())
         if "/" in rest:
-            numbers |= counted([rest.partition("/")[0]]).found.keys()
+            numbers.update(counted([rest.partition("/")[0]]).found)
     return found
 
 

@@ -1,0 +1,174 @@
+"""One push at a time: who holds the lock, what a killed push leaves, and what becomes of one that lost it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tritonrepo.diagnostics import Stop
+from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.stores.store import Unconditional
+from tritonrepo.sync import lock
+from tritonrepo.sync.lock import SILENT_S, Place, held
+from tritonrepo.sync.publish import Pace
+from tritonrepo.tree import File, of_text
+
+WHO = {"by": "me", "at": "2026-01-01T00:00:00Z"}
+
+
+class Moments:
+    """A clock that goes on when somebody waits, and what happens then."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.told: list[str] = []
+        self.events: Iterator[Callable[[], None]] = iter(())
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        next(self.events, lambda: None)()
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(0, lambda: self.time, self.sleep)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(DirectoryStore(tmp_path), "r", "s3://models/r")
+
+
+def taken(place: Place, moments: Moments) -> dict[str, str]:
+    """Take the lock, and give what others then read in it."""
+    with held(place, WHO, moments.pace, moments.told.append):
+        found = place.find()
+        assert found is not None
+        return found[0]
+
+
+def left_there(place: Place, **changes: str) -> None:
+    """Leave a lock like one of this process, but for some fields."""
+    holder = taken(place, Moments()) | changes
+    place.store.put(place.path, of_text(json.dumps(holder)))
+
+
+def test_a_lock_lies_beside_the_repository_as_long_as_it_is_held(place: Place, tmp_path: Path) -> None:
+    assert taken(place, Moments())["by"] == "me"
+    assert place.path == "r.tritonrepo/lock.json"
+    assert place.find() is None
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_second_push_of_this_machine_is_refused_at_once(place: Place) -> None:
+    moments = Moments()
+    with (
+        held(place, WHO, moments.pace, moments.told.append),
+        pytest.raises(Stop, match=r"me on .* pushes there since 2026-01-01T00:00:00Z, so nothing was sent"),
+        held(place, WHO, moments.pace, moments.told.append),
+    ):
+        pass
+    assert moments.time == 0
+    assert place.find() is None
+
+
+def test_the_lock_of_a_process_that_was_killed_is_taken_at_once(place: Place) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        born = lock._born(str(process.pid))  # noqa: SLF001  as it writes it itself
+        left_there(place, pid=str(process.pid), born=born)
+        with pytest.raises(Stop, match="pushes there since"):
+            taken(place, Moments())
+        process.kill()
+        process.stdout, moments = None, Moments()
+        while lock._born(str(process.pid)) == born:  # noqa: SLF001  it ends as a zombie: nobody has waited for it
+            pass
+        assert taken(place, moments)["by"] == "me"
+    assert (moments.time, moments.told) == (0, [])
+
+
+def test_the_lock_of_a_process_whose_number_is_anothers_now_is_taken_at_once(place: Place) -> None:
+    left_there(place, born="1")
+    assert taken(place, Moments())["born"] != "1"
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no JSON", ""], ids=["empty", "a list", "no JSON", "nothing"])
+def test_a_lock_that_says_nothing_is_watched_too(place: Place, content: str) -> None:
+    place.store.put(place.path, of_text(content))
+    moments = Moments()
+    taken(place, moments)
+    assert moments.time == SILENT_S
+
+
+def test_another_machines_lock_is_taken_once_it_was_silent_for_long(place: Place) -> None:
+    left_there(place, machine="other", host="ci-7")
+    moments = Moments()
+    assert taken(place, moments)["by"] == "me"
+    assert moments.time == SILENT_S
+    assert moments.told == ["waiting up to 60 s: is the push of me on ci-7 still going on?"]
+
+
+def test_another_machines_lock_that_beats_refuses_a_push(place: Place) -> None:
+    left_there(place, machine="other", host="ci-7")
+    moments = Moments()
+    moments.events = (partial(beats, place, moment) for moment in range(100))
+    with pytest.raises(Stop, match="me on ci-7 pushes there since 2026"):
+        taken(place, moments)
+    assert moments.time < SILENT_S
+
+
+def beats(place: Place, beat: int) -> None:
+    found = place.find()
+    assert found is not None
+    place.store.put(place.path, of_text(json.dumps({**found[0], "beat": beat})))
+
+
+def test_a_lock_that_is_given_back_while_it_is_watched_is_taken(place: Place) -> None:
+    left_there(place, machine="other")
+    moments = Moments()
+    moments.events = iter([partial(place.store.delete, place.path)])
+    assert taken(place, moments)["by"] == "me"
+    assert moments.time < SILENT_S
+
+
+def test_a_lock_beats_as_long_as_it_is_held_and_tells_when_it_was_lost(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "BEAT_S", 0.01)
+    moments = Moments()
+    with held(place, WHO, moments.pace, moments.told.append) as check:
+        while (found := place.find()) is None or found[0]["beat"] == "0":
+            check()
+        theirs = of_text("theirs")
+        place.store.put(place.path, theirs)
+        with pytest.raises(Stop, match="another push took this one for dead"):
+            overwritten(place, theirs, check)
+    assert place.store.read(place.path) == b"theirs"
+
+
+def overwritten(place: Place, content: File, check: Callable[[], None]) -> None:
+    """Write until `check` tells; a beat that was under way may have written over the first one."""
+    while True:
+        check()
+        place.store.put(place.path, content)
+
+
+class Careless(DirectoryStore):
+    """A store that knows no conditions."""
+
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+        if if_absent or if_match:
+            raise Unconditional(path)
+        return super().put(path, file)
+
+
+def test_a_store_without_conditions_is_pushed_to_without_a_lock(tmp_path: Path) -> None:
+    place, moments = Place(Careless(tmp_path), "r", "s3://models/r"), Moments()
+    with held(place, WHO, moments.pace, moments.told.append) as check:
+        check()
+        assert place.find() is None
+    assert moments.told == ["note: this store knows no conditional writes, so nothing keeps two pushes at once apart"]

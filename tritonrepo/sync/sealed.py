@@ -1,0 +1,53 @@
+"""A tree that may not change while it is pushed: a build in the middle would send what nobody has judged or planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonrepo.sync.gating import CALLS
+from tritonrepo.sync.plan import is_config
+from tritonrepo.tree import Entry, File, Tree, of_bytes
+
+Stamp = tuple[int, int, int]
+"""A file's number on its disk, its size, and when its content was last written, in ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed(File):
+    """A file of this machine's disk that remembers what it was when it was first seen."""
+
+    stamp: Stamp = (0, 0, 0)
+
+
+def seal(tree: Tree) -> dict[str, Entry]:
+    """Give a tree whose configs and calls are held in memory and whose other files tell whether they changed.
+
+    Raise OSError where a file cannot be read any more.
+    """
+    return {path: _sealed(path, entry) for path, entry in tree.items()}
+
+
+def _sealed(path: str, entry: Entry) -> Entry:
+    if not isinstance(entry, File):
+        return entry
+    if is_config(path) or path.endswith(f"/{CALLS}"):
+        return of_bytes(entry.content())
+    if entry.path is None:
+        return entry
+    return Sealed(entry.size, entry.read, entry.path, entry.known_sha256, _stamp(entry.path))
+
+
+def broken(file: File) -> bool:
+    """Whether a file is not the one any more that was sealed."""
+    if not isinstance(file, Sealed) or file.path is None:
+        return False
+    try:
+        return _stamp(file.path) != file.stamp
+    except OSError:
+        return True
+
+
+def _stamp(path: Path) -> Stamp:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
