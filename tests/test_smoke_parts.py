@@ -18,7 +18,7 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.report.junit import Row, junit
 from tritonrepo.report.table import table
-from tritonrepo.server.client import Client
+from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.tensors import Request, Tensor, of_values, packed, unpacked
 from tritonrepo.smoke import drift, expected, links
 from tritonrepo.smoke.answers import stream, turn
@@ -29,7 +29,7 @@ from tritonrepo.smoke.judge import differences
 from tritonrepo.smoke.made import made_up
 from tritonrepo.smoke.meaning import reference, search
 from tritonrepo.smoke.plan import Known, cases
-from tritonrepo.smoke.served import of_config
+from tritonrepo.smoke.served import of_config, survey
 from tritonrepo.spec.stack import Expectation
 from tritonrepo.tree import Tree, Unreadable, of_bytes, of_text
 
@@ -206,6 +206,22 @@ def test_names_of_directories_are_versions_as_the_server_counts_them() -> None:
     model = expected.read(tree, "r")["m"]
     assert model.versions == ("1", "3")
     assert "model.py" in model.contents["3"]
+
+
+STATES = {
+    "unloaded": (ModelState("m", "1", "UNAVAILABLE", "unloaded"), []),
+    "on its way out": (ModelState("m", "1", "UNLOADING", ""), []),
+    "not asked for": (ModelState("m", "", "", ""), []),
+    "refused": (ModelState("m", "1", "UNAVAILABLE", "no such file"), ["UNAVAILABLE: no such file"]),
+    "not there yet": (ModelState("m", "1", "LOADING", ""), ["LOADING"]),
+}
+
+
+@pytest.mark.parametrize(("state", "said"), STATES.values(), ids=STATES)
+def test_a_version_is_at_fault_only_where_it_should_serve(state: ModelState, said: list[str]) -> None:
+    results = [*survey(Client("http://127.0.0.1:1"), [state], frozenset())]
+    messages = [d.message for result in results if isinstance(result, Result) for d in result.diagnostics]
+    assert [message.rpartition("it is ")[2] for message in messages] == said
 
 
 def test_a_model_without_a_config_is_completed_by_the_server() -> None:

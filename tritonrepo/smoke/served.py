@@ -63,10 +63,10 @@ def place(client: Client, model: str) -> Span:
 def survey(client: Client, index: list[ModelState], only: frozenset[str]) -> Iterator[Served | Result]:
     """Give every loaded version, and the result of looking at each that the index names.
 
-    A version that was unloaded on purpose, and a model that nobody asked to load, are no fault by themselves.
+    A version that is or was unloaded on purpose, and a model that nobody asked to load, are no fault by themselves.
     """
     for state in index:
-        idle = not state.version or state.reason == "unloaded"
+        idle = not state.version or state.reason == "unloaded" or state.state == "UNLOADING"
         if (only and state.name not in only) or (idle and state.state != "READY"):
             continue
         at = place(client, state.name)
