@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -93,3 +94,18 @@ def failure(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
 def printable(text: str) -> str:
     """Give the text with control characters escaped, so that a file's name cannot drive a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+
+
+LONGEST_WORD = 99
+"""Characters of a misspelt word that are compared: the time grows with their square."""
+
+
+def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
+    """Give the choice that a misspelt word was meant to be; "" where none is near."""
+    return next(iter(difflib.get_close_matches(word[:LONGEST_WORD], list(choices), 1, cutoff)), "")
+
+
+def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
+    """Give `Did you mean "x"?`, or the choices where none is near."""
+    near = nearest(word, choices)
+    return f'Did you mean "{near}"?' if near else f"One of: {', '.join(sorted(choices))}."

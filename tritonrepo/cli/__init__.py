@@ -58,10 +58,10 @@ class _Commands(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:  # noqa: ANN401  click's signature
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
+            from tritonrepo.diagnostics import nearest
 
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(COMMANDS)}."
+            near = nearest(args[0], COMMANDS)
+            hint = f"Did you mean {near}?" if near else f"Commands: {', '.join(COMMANDS)}."
             raise click.UsageError(f'there is no command "{args[0]}". {hint}', ctx)
         return super().resolve_command(ctx, args)
 

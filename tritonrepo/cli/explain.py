@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.diagnostics import closest
 from tritonrepo.report.pages import page, table
 from tritonrepo.rules import RULES
-from tritonrepo.spec.load import closest
 
 EPILOG = f"""\b
 Examples:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.cli.stack import Loaded, reading
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import closest, fatal
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.indexing import documents, vectors
 from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering
-from tritonrepo.spec.load import closest
 from tritonrepo.spec.lock import Index, Lock
 from tritonrepo.spec.stack import Embedder, Retriever
 from tritonrepo.stores import open_store

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import click
 
+from tritonrepo.diagnostics import closest
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Target, target
-from tritonrepo.spec.load import closest
 from tritonrepo.spec.stack import Target as Declared
 
 

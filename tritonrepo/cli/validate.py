@@ -13,11 +13,10 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.judging import Judgement, Shown, is_stack, judge_directory, judge_stack
 from tritonrepo.cli.output import colour
 from tritonrepo.cli.targets import Chosen, chosen_target, target_options
-from tritonrepo.diagnostics import Diagnostic, Severity, Verdict
+from tritonrepo.diagnostics import Diagnostic, Severity, Verdict, closest
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
 from tritonrepo.rules import RULES, Rule
-from tritonrepo.spec.load import closest
 
 EPILOG = f"""\b
 Examples:

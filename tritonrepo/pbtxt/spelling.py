@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
+from tritonrepo.diagnostics import nearest
 from tritonrepo.pbtxt import faults, lexical
 from tritonrepo.pbtxt.faults import Own
 from tritonrepo.pbtxt.lexical import LexicalFault
@@ -171,6 +171,6 @@ def _closest(name: str, known: Iterable[str]) -> str:
     snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
     names = list(known)
     for tried in (name, snake, name.lower(), name.removesuffix("s")):
-        if found := difflib.get_close_matches(tried[:99], names, 1, 0.75):
-            return f'Did you mean "{found[0]}"?'
+        if found := nearest(tried, names, 0.75):
+            return f'Did you mean "{found}"?'
     return ""

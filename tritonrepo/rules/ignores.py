@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, nearest
 from tritonrepo.repository.ignores import Ignore
 from tritonrepo.rules.registry import RULES, Finding, Scope, comment_rule
 
@@ -148,8 +147,8 @@ def unknown_rule(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
     """
     for name in comment.names:
         if name.text not in RULES:
-            near = difflib.get_close_matches(name.text[:99], RULES, n=1)
-            hint = f'Did you mean "{near[0]}"?' if near else "tritonrepo explain --all lists the rules."
+            near = nearest(name.text, RULES)
+            hint = f'Did you mean "{near}"?' if near else "tritonrepo explain --all lists the rules."
             yield Finding(name.at, f'there is no rule "{name.text}"', hint)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Severity, closest
 from tritonrepo.server.tensors import Tensor, of_values
 from tritonrepo.smoke.asking import streams_over_http
 from tritonrepo.smoke.case import Case, Check, Fault, Judge, Protocol, Reply, Result, found
 from tritonrepo.smoke.judge import both, excerpt, joined, text, well_formed
 from tritonrepo.smoke.made import ask
 from tritonrepo.smoke.served import Served
-from tritonrepo.spec.load import closest
 from tritonrepo.spec.stack import Expectation, Smoke
 
 if TYPE_CHECKING:

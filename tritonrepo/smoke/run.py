@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tritonrepo.diagnostics import Severity, Stop, fatal
+from tritonrepo.diagnostics import Severity, Stop, closest, fatal
 from tritonrepo.server.client import ModelState
 from tritonrepo.smoke.asking import Asking, Connection
 from tritonrepo.smoke.case import Result
 from tritonrepo.smoke.plan import Known, cases, named
 from tritonrepo.smoke.served import Served, survey
-from tritonrepo.spec.load import closest
 
 
 def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[Result]:

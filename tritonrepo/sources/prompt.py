@@ -5,14 +5,13 @@ The template is compiled in a process of its own and never rendered.
 
 from __future__ import annotations
 
-import difflib
 import json
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Span, fatal, nearest
 from tritonrepo.sources.cache import Cache
 from tritonrepo.tree import File
 
@@ -72,8 +71,8 @@ def _judge(said: Mapping[str, object], path: str) -> None:
     assert isinstance(names, list)  # noqa: S101  the script's
     for name in names:
         if name not in GIVEN:
-            near = difflib.get_close_matches(name, GIVEN, n=1)
-            hint = f'Did you mean "{near[0]}"?' if near else f"It is given {' and '.join(GIVEN)}."
+            near = nearest(name, GIVEN)
+            hint = f'Did you mean "{near}"?' if near else f"It is given {' and '.join(GIVEN)}."
             raise fatal(RULE, path, f'asks for "{name}", which is nowhere', hint)
     if "query" not in names:
         raise fatal(RULE, path, "never asks for the query", "Write {{ query }} where the question stands.")

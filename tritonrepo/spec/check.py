@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest
 from tritonrepo.releases import RELEASES
 from tritonrepo.spec.generating import generating
-from tritonrepo.spec.load import closest
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Embedder, Ensemble, Expectation, Generator, Places, Retriever, Stack
 

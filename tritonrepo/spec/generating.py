@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
+from tritonrepo.diagnostics import nearest
 from tritonrepo.spec.stack import Generator
 
 SAMPLING = frozenset(
@@ -57,9 +57,9 @@ def generating(model: Generator) -> Iterator[tuple[str, str, str]]:
     if not _whole(limit) or limit < 1:
         yield "sampling", f"max_tokens is {limit!r}", "It is a whole number of tokens from 1."
     for name in model.sampling:
-        near = difflib.get_close_matches(name, SAMPLING, n=1, cutoff=0.8)
+        near = nearest(name, SAMPLING, 0.8)
         if name not in SAMPLING and near:
-            yield "sampling", f'vLLM has no sampling parameter "{name}"', f'Did you mean "{near[0]}"?'
+            yield "sampling", f'vLLM has no sampling parameter "{name}"', f'Did you mean "{near}"?'
 
 
 def _whole(value: Any) -> bool:  # noqa: ANN401  JSON

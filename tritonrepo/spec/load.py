@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest
 from tritonrepo.spec import source, stack
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 
@@ -40,12 +39,6 @@ def load(node: Node) -> stack.Stack:
         raise Stop(sorted(loader.wrong, key=lambda d: d.at))
     assert isinstance(value, stack.Stack)  # noqa: S101  nothing was wrong
     return value
-
-
-def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
-    """Give `Did you mean "x"?`, or the choices where none is near."""
-    near = difflib.get_close_matches(word, list(choices), n=1)
-    return f'Did you mean "{near[0]}"?' if near else f"One of: {', '.join(sorted(choices))}."
 
 
 def strip_optional(hint: Any) -> Any:
