@@ -325,6 +325,33 @@ def test_a_server_that_ends_by_itself(found: runtime.Runtime, tmp_path: Path) ->
     assert "unrecognized option" in diagnostic.hint
 
 
+CRASHES = """
+        import os, signal, sys
+        with Path(PLACE).open("a") as crashes:
+            crashes.write("x")
+        if len(Path(PLACE).read_text()) <= TIMES:
+            print("  what():  boost::interprocess::lock_exception", file=sys.stderr, flush=True)
+            os.kill(os.getppid(), signal.SIGABRT)
+            time.sleep(60)"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_crash_of_the_python_backend_itself_is_tried_again_once(
+    found: runtime.Runtime, tmp_path: Path, times: int
+) -> None:
+    crashes = tmp_path / "crashes"
+    model(tmp_path / "models", "m", CRASHES.replace("PLACE", repr(str(crashes))).replace("TIMES", str(times)))
+    launch = Launch(tmp_path / "models", found)
+    if times == 1:
+        with start(launch) as server:
+            assert Client(server.http).ready()
+    else:
+        (diagnostic,) = refused(launch).diagnostics
+        assert "with signal 6" in diagnostic.message
+        assert "lock_exception" in diagnostic.hint
+    assert crashes.read_text() == "xx"
+
+
 def test_a_taken_port_is_told_before_anything_starts(found: runtime.Runtime, tmp_path: Path, temporary: Path) -> None:
     model(tmp_path / "models", "echo")
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -108,21 +108,25 @@ def start(launch: Launch) -> Server:
         staging.check(Path(launch.repository))
     try:
         return attempt(launch)
-    except PortLost as lost:
-        if all(launch.ports):
-            raise lost.stop from None
+    except Unlucky as unlucky:
+        if unlucky.port and all(launch.ports):
+            raise unlucky.stop from None
     try:
         return attempt(launch)
-    except PortLost as lost:
-        raise lost.stop from None
+    except Unlucky as unlucky:
+        raise unlucky.stop from None
 
 
-class PortLost(Exception):  # noqa: N818  not an error: another try with other ports may do
-    """Somebody took a port between its choice and the server's own bind."""
+class Unlucky(Exception):  # noqa: N818  not an error: another try may do
+    """The server ended by chance: somebody was faster with a port, or the Python backend broke its own lock.
 
-    def __init__(self, stop: Stop) -> None:
+    The latter: server issues 5949 and 8882, open as of 25.02; seen in 24.10 while versions loaded on a busy machine.
+    """
+
+    def __init__(self, stop: Stop, *, port: bool) -> None:
         super().__init__()
         self.stop = stop
+        self.port = port
 
 
 def attempt(launch: Launch) -> Server:
@@ -166,11 +170,12 @@ def await_up(server: Server) -> None:
         )
 
 
-def died(server: Server, code: int) -> Stop | PortLost:
+def died(server: Server, code: int) -> Stop | Unlucky:
     """Give what to raise for a server that ended by itself."""
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     stop = trouble(server, "server-died", f"the server ended while it came up, with {how}", "")
-    return PortLost(stop) if "already in use" in server.log() else stop
+    port = "already in use" in server.log()
+    return Unlucky(stop, port=port) if port or "boost::interprocess::lock_exception" in server.log() else stop
 
 
 def decided(server: Server) -> tuple[Diagnostic, ...]:
