@@ -1179,6 +1179,21 @@ def test_a_short_name_of_a_backend_is_known_for_what_it_means(name: str) -> None
     assert verdict.rule == "backend-not-available"
 
 
+@pytest.mark.parametrize(
+    ("platform", "hint"),
+    [
+        ("onnx", 'Write backend: "onnxruntime" instead.'),
+        ("TRT", 'Write backend: "tensorrt" instead.'),
+        ("Ensemble", 'Write platform: "ensemble".'),
+        ("tensorrt-plan", 'Did you mean "tensorrt_plan"?'),
+        ("mine", "Write backend: with the backend that reads the model instead."),
+    ],
+)
+def test_a_platform_that_is_none_is_known_for_what_it_means(platform: str, hint: str) -> None:
+    found = judged(tree(Case(f'platform: "{platform}"\n{IO}'))).diagnostics
+    assert [d.hint for d in found if d.rule == "platform-unknown"] == [hint]
+
+
 @pytest.mark.parametrize(("release", "begins"), [("26.03", True), ("26.02", False)], ids=["counted", "before"])
 def test_a_warmup_without_a_type_is_counted_first_from_its_release_on(release: str, begins: bool) -> None:  # noqa: FBT001  a table's column
     case = Case(warm(given("dims: 4 zero_data: true")), options=f"--release {release}")

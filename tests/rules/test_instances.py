@@ -169,6 +169,15 @@ def test_an_ensembles_groups_are_refused_as_such_and_not_looked_at() -> None:
 
 
 WORDS = {
+    "a machine without GPU": (
+        IDENTITY,
+        "kind: KIND_GPU gpus: 0",
+        "",
+        [
+            "4:39: error: GPU 0 on a machine without GPU [kind-gpu-bad-id]",
+            "  Drop gpus and write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are.",
+        ],
+    ),
     "a machine with one GPU": (
         IDENTITY,
         "kind: KIND_GPU gpus: 1",

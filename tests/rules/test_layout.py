@@ -1137,6 +1137,13 @@ def test_a_directory_that_is_no_model_has_one_fault(name: str, rule: str) -> Non
         assert found.verdicts[0].rule == rule
 
 
+@pytest.mark.parametrize("name", ["weights", "model.py", "model.onnx"])
+def test_a_model_that_is_named_as_a_repository_is_told_so(name: str) -> None:
+    found = judged({"config.pbtxt": of_text(CONFIG), f"1/{name}": of_text("x")})
+    (error,) = [d for d in found.diagnostics if RULES[d.rule].severity == "error"]
+    assert error.hint == "Is the repository a model itself? Then name its parent directory."
+
+
 @pytest.mark.parametrize("entry", [Link("/srv"), LOCKED], ids=["a link out", "one that we may not list"])
 def test_a_model_that_cannot_be_looked_into_is_not_refused(entry: Entry) -> None:
     found = judged({"m": entry})

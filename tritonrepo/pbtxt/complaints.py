@@ -69,7 +69,7 @@ def _no_name(cursor: Cursor, kind: MessageType) -> Own:
         opening = f"/{cursor.written(cursor.at + 1)}"
         message = f"{opening} stands here, and a comment begins with #"
         return Own(faults.COMMENT_STYLE, message, f"Write # for {opening}.")
-    if written == "{" and cursor.at == 0:
+    if written == "{" and cursor.at == 0 and not _is_template(cursor):
         return Own(faults.JSON, "the file is JSON", "Write protobuf text: name: value, without quotes around names.")
     message = f"{spelling.seen(written)}, and {spelling.short(kind)} needs the name of a field"
     return Own(faults.UNPARSABLE, message, _no_name_hint(cursor))
@@ -77,6 +77,8 @@ def _no_name(cursor: Cursor, kind: MessageType) -> Own:
 
 def _no_name_hint(cursor: Cursor) -> str:
     """Tell what was meant by a text or a number where a name is due, the number mostly by one more value."""
+    if _is_template(cursor):
+        return spelling.TEMPLATE
     if cursor.kinds[cursor.at] == QUOTE:
         return "Names are written without quotes."
     value = cursor.at + (cursor.texts[cursor.at] == b"-")
@@ -84,6 +86,12 @@ def _no_name_hint(cursor: Cursor) -> str:
         cursor.kinds[value] == DIGIT and cursor.kinds[cursor.at - (cursor.texts[cursor.at - 1] == b",") - 1] == DIGIT
     )
     return "Write several values in brackets, with commas between them." if numbers else ""
+
+
+def _is_template(cursor: Cursor) -> bool:
+    """Tell whether ${…}, @…@, {{ … }} or {% … %} stands where a name is due."""
+    text = cursor.texts[cursor.at]
+    return text in {b"$", b"%", b"@"} or (text == b"{" and cursor.texts[cursor.at + 1] in {b"{", b"%"})
 
 
 def taken(cursor: Cursor, spec: FieldType, before: Field) -> NoReturn:
@@ -113,7 +121,9 @@ def no_block(cursor: Cursor, spec: FieldType) -> NoReturn:
     """No message begins where one is due."""
     written = cursor.written()
     rule = faults.VALUE_NOT_MESSAGE if spec.name == "value" else faults.WRONG_LITERAL
-    hint = f"Write {{ string_value: {written} }}." if _is_parameter(spec) and cursor.kinds[cursor.at] == QUOTE else ""
+    hint = spelling.TEMPLATE if spelling.is_placeholder(written) else ""
+    if _is_parameter(spec) and cursor.kinds[cursor.at] == QUOTE:
+        hint = f"Write {{ string_value: {written} }}."
     own = Own(rule, f"{spelling.seen(written)}, and {spec.name} needs a message: {{ … }}", hint)
     cursor.fail(f'Expected "{{", found "{written}".', own)
 

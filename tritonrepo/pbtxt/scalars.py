@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from tritonrepo.pbtxt import spelling
 from tritonrepo.pbtxt.cursor import Cursor
+from tritonrepo.pbtxt.faults import Own
 from tritonrepo.pbtxt.nodes import Data
 from tritonrepo.pbtxt.schema import Enum, FieldType
 from tritonrepo.pbtxt.tokens import DIGIT, DOT, QUOTE, WORD
@@ -26,6 +27,8 @@ MOST_DIGITS = 20
 
 NEXT = {b":", b"{", b"["}
 """What shows that a name on a new line is the next field's, and not a value."""
+
+CLOSING = {b"}", b">"}
 
 BOOLS = {b"true": True, b"True": True, b"t": True, b"false": False, b"False": False, b"f": False}
 FLOAT_WORDS = {b"inf": float("inf"), b"infinity": float("inf"), b"nan": float("nan")}
@@ -117,13 +120,12 @@ def boolean(cursor: Cursor, spec: FieldType) -> Data:
             cursor.fail(f"Integer out of range ({cursor.written()})", spelling.boolean(cursor.written(), cursor.at))
         cursor.at += 1
         return value == 1
+    own = _missing(cursor, spec) or spelling.boolean(cursor.written(), cursor.at)
     if cursor.kinds[cursor.at] != WORD:
-        cursor.fail(f"Expected identifier, got: {cursor.written()}", spelling.boolean(cursor.written(), cursor.at))
+        cursor.fail(f"Expected identifier, got: {cursor.written()}", own)
     cursor.at += 1
     if (known := BOOLS.get(token)) is None:
-        written = token.decode()
-        words = f'Invalid value for boolean field "{spec.name}". Value: "{written}".'
-        cursor.fail(words, spelling.boolean(written, cursor.at - 1))
+        cursor.fail(f'Invalid value for boolean field "{spec.name}". Value: "{token.decode()}".', own)
     return known
 
 
@@ -137,16 +139,17 @@ def enumerated(cursor: Cursor, spec: FieldType) -> Data:
     kind = cursor.kinds[cursor.at]
     if kind == WORD:
         name = cursor.texts[cursor.at].decode()
+        own = _missing(cursor, spec) or spelling.enum(name, spec.enum, cursor.at)
         cursor.at += 1
-        words = f'Unknown enumeration value of "{name}" for field "{spec.name}".'
-        cursor.fail(words, spelling.enum(name, spec.enum, cursor.at - 1))
+        cursor.fail(f'Unknown enumeration value of "{name}" for field "{spec.name}".', own)
     if cursor.texts[cursor.at] == b"-" or (kind == DIGIT and is_integer(cursor.texts[cursor.at])):
         number = signed(cursor, _INT32)
         assert isinstance(number, int)  # noqa: S101  by the production
         cursor.unnamed |= number not in spec.enum.names
         return Enum(spec.enum.names[number]) if number in spec.enum.names else number
     written = cursor.written()
-    return cursor.fail(f"Expected integer or identifier, got: {written}", spelling.not_enum(written, spec))
+    own = _missing(cursor, spec) or spelling.not_enum(written, spec)
+    return cursor.fail(f"Expected integer or identifier, got: {written}", own)
 
 
 _INT32 = FieldType("", 0, "int32", "", presence=False)
@@ -209,10 +212,16 @@ READ: Mapping[str, Callable[[Cursor, FieldType], Data]] = {
 }
 
 
+def _missing(cursor: Cursor, spec: FieldType) -> Own | None:
+    """Give what to say where the next field, or the end of the message, stands in the place of a value."""
+    at = cursor.at
+    is_next = cursor.kinds[at] == WORD and cursor.begins_line(at) and cursor.texts[at + 1] in NEXT
+    return spelling.no_value(spec, at - 1) if is_next or cursor.texts[at] in CLOSING else None
+
+
 def _wrong(cursor: Cursor, spec: FieldType, words: str, *, lower: bool = False) -> NoReturn:
     written = cursor.written()
-    is_missing = (
-        cursor.kinds[cursor.at] == WORD and cursor.begins_line(cursor.at) and cursor.texts[cursor.at + 1] in NEXT
-    )
-    own = spelling.no_value(spec, cursor.at - 1) if is_missing else spelling.literal(written, spec)
+    own = _missing(cursor, spec) or spelling.literal(written, spec)
+    if written == "{" and (cursor.kinds[cursor.at + 1] in {DIGIT, QUOTE} or cursor.texts[cursor.at + 1] == b"-"):
+        own = spelling.braced(spec)
     cursor.fail(words + (written.lower() if lower else written), own)

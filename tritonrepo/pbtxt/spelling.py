@@ -23,6 +23,11 @@ NEEDS = {
 SHOWN = 40
 """Characters of a value that a message shows."""
 
+PLACEHOLDERS = ("$", "{", "<", "%", "@")
+"""How what a template engine fills in begins: ${x}, {{ x }}, <X>, %d, @X@."""
+
+TEMPLATE = "It looks like a template that was not filled in."
+
 
 def unknown_field(name: str, kind: MessageType, token: int) -> Own:
     """A name that the message does not have, or not yet."""
@@ -54,6 +59,9 @@ def enum(name: str, kind: EnumType, token: int) -> Own:
     return Own(faults.UNKNOWN_ENUM, message, _closest_value(name, kind), token)
 
 
+INVALID = "TYPE_INVALID"
+"""A data type that no input or output may have."""
+
 BY_OTHER_NAMES = {"BYTES": "TYPE_STRING", "FLOAT": "TYPE_FP32", "DOUBLE": "TYPE_FP64", "HALF": "TYPE_FP16"}
 """What other tools call the data types (Triton's own clients: BYTES)."""
 
@@ -65,7 +73,11 @@ def _closest_value(name: str, kind: EnumType) -> str:
         exact.insert(0, BY_OTHER_NAMES[bare])
     if exact:
         return f"Write {exact[0]}."
-    return _closest(name.upper(), kind.numbers) or f"It is one of {', '.join(kind.numbers)}."
+    return _closest(name.upper(), kind.numbers) or _one_of(kind)
+
+
+def _one_of(kind: EnumType) -> str:
+    return f"It is one of {', '.join(value for value in kind.numbers if value != INVALID)}."
 
 
 def not_enum(written: str, spec: FieldType) -> Own:
@@ -74,7 +86,7 @@ def not_enum(written: str, spec: FieldType) -> Own:
     bare = written.strip("\"'")
     if bare in spec.enum.numbers:
         return Own(faults.QUOTED_ENUM, f"{shown(written)} is in quotes, and {spec.name} is an enum", f"Write {bare}.")
-    hint = _closest_value(bare, spec.enum)
+    hint = TEMPLATE if is_placeholder(written) else _closest_value(bare, spec.enum)
     rule = faults.QUOTED_ENUM if bare != written else faults.WRONG_LITERAL
     return Own(rule, f"{seen(written)}, and {spec.name} needs a name without quotes", hint)
 
@@ -83,7 +95,8 @@ def boolean(written: str, token: int) -> Own:
     """Something that is no bool."""
     yes = written.strip("\"'").lower() in {"true", "t", "yes", "y", "on", "1", "1.0", "enable", "enabled"}
     no = written.strip("\"'").lower() in {"false", "f", "no", "n", "off", "0", "0.0", "disable", "disabled"}
-    hint = "Write true." if yes else "Write false." if no else "Write true or false."
+    other = TEMPLATE if is_placeholder(written) else "Write true or false."
+    hint = "Write true." if yes else "Write false." if no else other
     return Own(faults.BOOL_LITERAL, f"{seen(written)}, and a bool is true or false", hint, token)
 
 
@@ -102,17 +115,24 @@ def literal(written: str, spec: FieldType) -> Own:
     return Own(faults.WRONG_LITERAL, message, _literal_hint(written, spec))
 
 
+def braced(spec: FieldType) -> Own:
+    """A value, or a list of them, in the brackets of a message."""
+    hint = "Write several values in brackets: [ …, … ]." if spec.repeated else "Write it without the brackets."
+    return Own(faults.WRONG_LITERAL, f"{seen('{')}, and {spec.name} needs {NEEDS[spec.type]}", hint)
+
+
 def no_value(spec: FieldType, token: int) -> Own:
-    """The next field stands where a value is due."""
-    return Own(faults.WRONG_LITERAL, f"{spec.name} has no value", f"It needs {NEEDS[spec.type]}.", token)
+    """The next field, or the message's end, stands where a value is due."""
+    hint = _one_of(spec.enum) if spec.enum else f"It needs {NEEDS[spec.type]}."
+    return Own(faults.WRONG_LITERAL, f"{spec.name} has no value", hint, token)
 
 
 def _literal_hint(written: str, spec: FieldType) -> str:
     bare = written.strip("\"'")
+    if is_placeholder(written):
+        return TEMPLATE
     if spec.type == "string":
         return f'Write "{bare}".' if bare.isalnum() else ""
-    if written.startswith(("$", "{")):
-        return "It looks like a template that was not filled in."
     if written == "-" and spec.type.startswith("u"):
         return "It cannot be negative."
     number = bare.removeprefix("+").replace("_", "")
@@ -150,6 +170,11 @@ _LEXICAL = {
     lexical.SECOND_POINT: ("the number has a second point", "Remove one."),
     lexical.POINT: ("a hex or octal number has a point", "Write it as a decimal number."),
 }
+
+
+def is_placeholder(written: str) -> bool:
+    """Tell whether a value, in quotes or not, is one that a template engine should have filled in."""
+    return written.strip("\"'").startswith(PLACEHOLDERS)
 
 
 def short(kind: MessageType) -> str:

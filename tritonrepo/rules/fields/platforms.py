@@ -12,6 +12,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.inference import AOTI
+from tritonrepo.rules.fields.libraries import SHORT
 from tritonrepo.rules.registry import Finding, rule
 
 PLATFORMS = {
@@ -110,7 +111,10 @@ def platform_unknown(model: Model) -> Iterator[Finding]:
 def _instead(model: Model) -> str:
     """Give what to write instead of an unknown platform."""
     written = model.inferred.platform
-    for backend in (written, written.lower()):
+    lower = written.lower()
+    if lower == "ensemble":
+        return 'Write platform: "ensemble".'
+    for backend in (written, lower, SHORT.get(lower, "")):
         if backend in model.target.backends:
             return f'Write backend: "{backend}" instead.'
     known = [platform for backend in PLATFORMS for platform in platforms(model, backend)]

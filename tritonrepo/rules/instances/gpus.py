@@ -9,6 +9,9 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import AUTO, CPU, GPU, MODEL, Group, groups, machine, reason, usable
 from tritonrepo.rules.registry import Finding, rule
 
+OTHER_GPU = "Write the number of a GPU that is there; --gpus says how many there are."
+NO_GPU = "Drop gpus and write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are."
+
 
 def named(group: Group, model: Model) -> Finding:
     """Give the finding for a group that names GPUs and whose kind takes none."""
@@ -185,7 +188,7 @@ def bad_id(model: Model) -> Iterator[Finding]:
         -- embedder/1/weights --
     Says:
         embedder/config.pbtxt:4:41: error: GPU 0 on a machine without GPU [kind-gpu-bad-id]
-          Write the number of a GPU that is there; --gpus says how many there are.
+          Drop gpus and write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are.
     Server says:
         instance group embedder_0 of model embedder specifies invalid or unsupported gpu id 0. GPUs with at least the minimum required CUDA compute compatibility of 6.000000 are:
     Good:
@@ -197,6 +200,7 @@ def bad_id(model: Model) -> Iterator[Finding]:
         -- embedder/1/weights --
     """
     have = ", ".join(map(str, range(model.target.gpus)))
+    hint = OTHER_GPU if model.target.gpus else NO_GPU
     for group in groups(model):
         for gpu in group.gpus if group.kind == GPU else ():
             if not usable(gpu, model):
@@ -204,7 +208,7 @@ def bad_id(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     gpu,
                     f"GPU {gpu.data} on {machine(model)}",
-                    "Write the number of a GPU that is there; --gpus says how many there are.",
+                    hint,
                     reason(group, model, f"{words} CUDA compute compatibility of 6.000000 are: {have}"),
                     group.item,
                 )

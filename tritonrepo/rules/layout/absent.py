@@ -91,7 +91,9 @@ def not_in_version_directory(model: Model) -> Iterator[Finding]:
         return
     if name := signs.misplaced(model):
         message = f"{name} lies in no version directory, and there is none"
-        yield Finding(name, message, f"Move it to {model.name}/1/{name}.", signs.NO_VERSION.format(model.name))
+        is_version = model.parsed is None and model.name.isdecimal()
+        hint = signs.PARENT if is_version else f"Move it to {model.name}/1/{name}."
+        yield Finding(name, message, hint, signs.NO_VERSION.format(model.name))
 
 
 @rule("empty-version-directory", Severity.INFO)

@@ -22,6 +22,9 @@ NO_BACKEND = (
 )
 
 
+PARENT = "Is the repository a model itself? Then name its parent directory."
+
+
 def no_backend_words(model: Model) -> str:
     """Give what the server says where it finds no backend; after a dot at the name's end it looks for one called ""."""
     if "." in model.name:

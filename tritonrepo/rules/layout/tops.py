@@ -155,7 +155,7 @@ def _advice(model: Model) -> str:
     if any(path.endswith(f"/{CONFIG}") for path in model.entries):
         return f"Models are not looked for below it: name {model.name} itself as a repository."
     if model.name.isdecimal():
-        return "Is the repository a model itself? Then name its parent directory."
+        return signs.PARENT
     return "Move it out of the repository."
 
 
