@@ -190,6 +190,7 @@ input [
 output [ { name: "TRANSCRIPTS" data_type: TYPE_STRING dims: [ 1 ] } ]
 instance_group [ { count: $count kind: KIND_CPU } ]
 parameters [
+  { key: "tokenizer_dir" value: { string_value: "/opt/tokenizer" } },
   { key: "sample_rate" value: { string_value: "16000" } },
   { key: "chunk_seconds" value: { string_value: "0.64" } }
 ]

@@ -147,6 +147,51 @@ CONTRACT = {
     "the name alone makes it vLLM": Case("instance_group { kind: KIND_MODEL }\n", FULL),
 }
 
+LORA = '{"model": "m", "enable_lora": "true"}'
+NO_KEYS = "object has no attribute 'keys'"
+ADAPTERS: dict[str, tuple[str, str | None, str, str, str]] = {
+    "no file": (LORA, None, "vllm-lora-file-missing", "Triton backend cannot find", ""),
+    "no file for a boolean": (LORA.replace('"true"', "true"), None, "vllm-lora-file-missing", "Triton backend", ""),
+    "none is asked for": (LORA.replace('"true"', "false"), None, "", "", ""),
+    "a file": (LORA, '{"a": "/lora/a"}', "", "", ""),
+    "a list": (LORA, '["/lora/a"]', "vllm-lora-file-shape", f"AttributeError: 'list' {NO_KEYS}", ""),
+    "no JSON": (LORA, "{", "vllm-lora-file-shape", "JSONDecodeError: Expecting property name", ""),
+    "before there were adapters": (LORA, None, "", "", "--release 24.04"),
+    "a boolean where a text is needed": (
+        LORA.replace('"true"', "false"),
+        None,
+        "vllm-enable-lora-type",
+        "AttributeError: 'bool' object has no attribute 'lower'",
+        "--release 24.06",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "beside", "rule", "reason", "options"), ADAPTERS.values(), ids=ADAPTERS)
+def test_adapters(text: str, beside: str | None, rule: str, reason: str, options: str) -> None:
+    files = {"m/config.pbtxt": of_text(VLLM), "m/1/model.json": of_text(text)}
+    files |= {"m/1/multi_lora.json": of_text(beside)} if beside is not None else {}
+    (verdict,) = judged(files, options).verdicts
+    assert verdict.rule == rule
+    assert verdict.server_reason.startswith(reason)
+
+
+UNREADABLE = {
+    "a mark": (b"\xef\xbb\xbf{}", "Unexpected UTF-8 BOM", "Save it as UTF-8, without a byte order mark."),
+    "depth": (b"[" * 100_000, "it is nested too deeply", "Mend the JSON."),
+    "digits": (b"9" * 5000, "a whole number has more than 4300 digits", "Mend the JSON."),
+    "a text without an end": (b'{"a', "Unterminated string starting here", "Mend the JSON here."),
+}
+
+
+@pytest.mark.parametrize(("text", "said", "hint"), UNREADABLE.values(), ids=UNREADABLE)
+def test_what_cannot_be_read_is_said_in_words_of_ours(text: bytes, said: str, hint: str) -> None:
+    found = judged({"m/config.pbtxt": of_text(VLLM), "m/1/model.json": of_bytes(text)}).diagnostics
+    assert [(each.message, each.hint) for each in found if each.rule == "vllm-model-json-syntax"] == [
+        (f"model.json cannot be read: {said}", hint)
+    ]
+
+
 ARGUMENTS: dict[str, tuple[str | bytes, str, str, str]] = {
     "an empty file": (b"", "vllm-model-json-syntax", "JSONDecodeError: Expecting value: line 1 column 1 (char 0)", ""),
     "a byte order mark": (

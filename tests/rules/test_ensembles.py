@@ -130,6 +130,16 @@ INTO = {name: ensemble(step(to, {"IN": "IN"}, {"OUT": "OUT"})) for name, to in (
 
 MEMBERS = {
     "an ensemble in an ensemble": Case({"e": ensemble(step("f", {"IN": "IN"}, {"OUT": "OUT"})), "f": INNER, **A}),
+    "a version that is none, beside the latest": Case(
+        {
+            "e": ensemble(
+                step("a", {"IN": "IN"}, {"OUT": "mid"}, "model_version: -2"), step("a", {"IN": "mid"}, {"OUT": "OUT"})
+            ),
+            **A,
+        },
+        "step-version-not-loaded",
+        "ensemble 'e' depends on 'a' whose required version -2 is not loaded.",
+    ),
     "a version that is not the latest": Case(
         {"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "OUT"}, "model_version: 1")), **A},
         "step-version-not-loaded",
@@ -405,6 +415,45 @@ def test_three_in_a_cycle_are_told_of_the_way_that_was_found_first() -> None:
         "b": "circular dependency between ensembles: a -> ... -> c -> a",
         "c": "circular dependency between ensembles: c -> ... -> b -> c",
     }
+
+
+def looping(*names: str) -> str:
+    """Give an ensemble with a step for each name, one behind the other."""
+    tensors = ["IN", *(f"t{number}" for number in range(1, len(names))), "OUT"]
+    return ensemble(*(step(name, {"IN": a}, {"OUT": b}) for name, (a, b) in zip(names, pairwise(tensors), strict=True)))
+
+
+TANGLED = {
+    "its own circle comes last, so it is met first": (
+        {"a": looping("b"), "b": looping("a", "b")},
+        {"a": "ensemble-cycle-crash", "b": "ensemble-cycle-crash"},
+        {"a": "ensemble-cycle-crash", "b": "ensemble-cycle"},
+    ),
+    "its own circle comes first": (
+        {"a": looping("b"), "b": looping("b", "a")},
+        {"a": "ensemble-cycle", "b": "ensemble-cycle"},
+        {"a": "ensemble-cycle", "b": "ensemble-cycle"},
+    ),
+    "the way back comes last": (
+        {"a": looping("a", "b"), "b": looping("a")},
+        {"a": "ensemble-cycle", "b": "ensemble-cycle"},
+        {"a": "ensemble-cycle", "b": "ensemble-cycle"},
+    ),
+    "a user of a circle lacks a model": (
+        {"a": looping("b"), "b": looping("c", "gone"), "c": looping("c")},
+        {"a": "ensemble-cycle-crash", "b": "ensemble-cycle-crash", "c": "ensemble-cycle-crash"},
+        {"a": "ensemble-cycle-crash", "b": "step-model-missing", "c": "ensemble-cycle"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("configs", "verdicts", "told"), TANGLED.values(), ids=TANGLED)
+def test_a_search_that_meets_another_circle_ends_the_server(
+    configs: Mapping[str, str], verdicts: Mapping[str, str], told: Mapping[str, str]
+) -> None:
+    found = judged(tree(Case(configs)))
+    assert {verdict.model: verdict.rule for verdict in found.verdicts} == verdicts
+    assert {str(d.at).partition("/")[0]: d.rule for d in found.diagnostics if d.rule in set(told.values())} == told
 
 
 def test_long_chains_of_ensembles_need_no_recursion() -> None:

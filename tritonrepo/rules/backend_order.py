@@ -25,6 +25,7 @@ IMPORT: tuple[Step, ...] = (
     "python-filename-import",
     "python-model-file-is-directory",
     "python-syntax-error",
+    "python-import-error",
     "python-no-class",
 )
 
@@ -45,8 +46,7 @@ COMPLETION: tuple[Step, ...] = (
 
 INSTANCE: tuple[Step, ...] = (
     "python-initialize-signature",
-    "python-initialize-raises",
-    "python-tensor-not-in-config",
+    ("python-initialize-raises", "python-tensor-not-in-config", "python-key-not-in-config"),
     "vllm-text-output-missing",
     "vllm-not-decoupled",
     "vllm-model-json-missing",
@@ -54,6 +54,9 @@ INSTANCE: tuple[Step, ...] = (
     "vllm-model-json-not-object",
     "vllm-parallel-size-not-int",
     "vllm-kind-gpu-multi-gpu",
+    "vllm-enable-lora-type",
+    "vllm-lora-file-missing",
+    "vllm-lora-file-shape",
     ("vllm-unknown-engine-arg", "vllm-removed-engine-arg", "vllm-engine-arg-too-new"),
     "vllm-model-key-missing",
 )

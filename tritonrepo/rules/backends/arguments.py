@@ -18,6 +18,7 @@ from tritonrepo.repository.json_text import place
 from tritonrepo.tree import Directory, File
 
 NAME = "model.json"
+ADAPTERS = "multi_lora.json"
 LARGEST = 1 << 20
 
 
@@ -30,6 +31,24 @@ class Arguments(NamedTuple):
     fault: str = ""
     line: int = 0
     column: int = 0
+
+    @property
+    def said(self) -> str:
+        """What is wrong with the text, in words that need no place and no other program's advice."""
+        kind, _, words = self.fault.partition(": ")
+        if kind == "RecursionError":
+            return "it is nested too deeply"
+        if words.startswith("Exceeds the limit"):
+            return "a whole number has more than 4300 digits"
+        words = words.partition(": line ")[0].partition(" (decode using")[0]
+        return f"{words.removesuffix(' at')} here" if words.endswith(" at") else words
+
+    @property
+    def cure(self) -> str:
+        """The next step where the text cannot be read."""
+        if "BOM" in self.fault or self.fault.startswith("Unicode"):
+            return "Save it as UTF-8, without a byte order mark."
+        return "Mend the JSON here." if self.line else self.fault and "Mend the JSON."
 
     def at(self, model: Model, key: str) -> Span:
         """Give the place of a key."""
@@ -61,12 +80,21 @@ def objects(model: Model) -> Iterator[tuple[Arguments, dict[str, Any]]]:
 
 def _read(model: Model) -> Iterator[Arguments]:
     for version in model.served:
-        path = f"{model.directory_of(version)}/{NAME}"
-        entry = model.entries.get(path)
-        if entry is None or isinstance(entry, Directory):
-            yield Arguments(path, None)
-        elif isinstance(entry, File) and entry.size <= LARGEST:
-            yield _parse(path, entry.content())
+        found = _file(model, f"{model.directory_of(version)}/{NAME}")
+        if found is not None:
+            yield found
+
+
+def adapters(model: Model, beside: Arguments) -> Arguments | None:
+    """Read the multi_lora.json beside a model.json; None of a huge one."""
+    return _file(model, f"{beside.path.rpartition('/')[0]}/{ADAPTERS}")
+
+
+def _file(model: Model, path: str) -> Arguments | None:
+    entry = model.entries.get(path)
+    if entry is None or isinstance(entry, Directory):
+        return Arguments(path, None)
+    return _parse(path, entry.content()) if isinstance(entry, File) and entry.size <= LARGEST else None
 
 
 def _parse(path: str, content: bytes) -> Arguments:

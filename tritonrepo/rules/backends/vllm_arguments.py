@@ -218,6 +218,8 @@ def _has_key(known: Known, version: int) -> bool:
 
 
 def _reason(key: str) -> str:
+    if key == "self":
+        return "TypeError: AsyncEngineArgs.__init__() got multiple values for argument 'self'"
     return f"TypeError: AsyncEngineArgs.__init__() got an unexpected keyword argument '{key}'"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,9 @@ from tritonrepo.rules.registry import Finding, rule
 CHECKS_DEVICE = "24.06"
 PARALLEL = {"tensor_parallel_size": CHECKS_DEVICE, "pipeline_parallel_size": "26.01"}
 """Which keys the backend itself reads, and since when."""
+
+LONGEST = 40
+"""Characters of a value that are shown."""
 
 SPOKEN = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "NoneType": "null"}
 
@@ -85,9 +89,7 @@ def json_syntax(model: Model) -> Iterator[Finding]:
     for each in arguments(model):
         if each.fault:
             at = Span(f"{model.name}/{each.path}", each.line, each.column)
-            said = each.fault.partition(": ")[2].partition(": line ")[0] or "nested too deeply"
-            hint = "Save it as UTF-8." if each.fault.startswith("Unicode") else "Mend the JSON here."
-            yield Finding(at, f"model.json cannot be read: {said}", hint, each.fault)
+            yield Finding(at, f"model.json cannot be read: {each.said}", each.cure, each.fault)
 
 
 @rule("vllm-model-json-not-object", Severity.ERROR, "backend=vllm")
@@ -145,7 +147,7 @@ def parallel_size(model: Model) -> Iterator[Finding]:
         -- llm/1/model.json --
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": "two"}
     Says:
-        llm/1/model.json:1:50: error: tensor_parallel_size is no whole number [vllm-parallel-size-not-int]
+        llm/1/model.json:1:50: error: tensor_parallel_size is "two", no whole number [vllm-parallel-size-not-int]
           Write how many GPUs.
     Server says:
         ValueError: invalid literal for int() with base 10: 'two'
@@ -160,7 +162,9 @@ def parallel_size(model: Model) -> Iterator[Finding]:
         for key, since in PARALLEL.items():
             fault = _int_fault(value[key]) if key in value and model.target.release.name >= since else None
             if fault is not None:
-                yield Finding(each.at(model, key), f"{key} is no whole number", "Write how many GPUs.", fault)
+                said = json.dumps(value[key], ensure_ascii=False)
+                said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
+                yield Finding(each.at(model, key), f"{key} is {said}, no whole number", "Write how many GPUs.", fault)
 
 
 @rule("vllm-kind-gpu-multi-gpu", Severity.ERROR, "backend=vllm")

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model, Repository
-from tritonrepo.rules.ensembles.steps import Step, steps
+from tritonrepo.rules.ensembles.steps import Step, steps, walked
 from tritonrepo.rules.registry import Finding, graph_rule
 
 Graph = Mapping[str, list[str]]
+MOST = 100
+"""Searches of one group that go round in vain: the first ends the server, the others only show where to mend."""
 
 
 class Cycles(NamedTuple):
-    """The ensembles that are part of a cycle, each with the server's reason, and those that only lead to one."""
+    """The members of cycles with the server's reason, those from which its search does not come back, and all that lead to one."""
 
     reasons: Mapping[str, str]
-    outside: frozenset[str]
+    endless: frozenset[str]
+    leading: frozenset[str]
 
 
 @graph_rule("ensemble-cycle", Severity.ERROR, "ensemble_scheduling")
@@ -62,7 +65,7 @@ def cycle(model: Model, repository: Repository) -> Iterator[Finding]:
     """
     found = _cycles(model, repository)
     if found is not None and model.name in found.reasons:
-        step = _towards(model, found.reasons)
+        step = _towards(model, found.leading)
         yield Finding(
             step.at("model_name"),
             f'ensemble "{model.name}" leads back to itself through "{step.model}"',
@@ -118,8 +121,8 @@ def cycle_crash(model: Model, repository: Repository) -> Iterator[Finding]:
         -- llm/1/ --
     """
     found = _cycles(model, repository)
-    if found is not None and model.name in found.outside:
-        step = _towards(model, found.reasons.keys() | found.outside)
+    if found is not None and model.name in found.endless:
+        step = _towards(model, found.leading)
         yield Finding(
             step.at("model_name"),
             f'ensemble "{step.model}" leads back to itself, and a use of it from outside ends the whole server'
@@ -130,7 +133,7 @@ def cycle_crash(model: Model, repository: Repository) -> Iterator[Finding]:
         )
 
 
-def _towards(model: Model, names: Mapping[str, str] | frozenset[str] | set[str]) -> Step:
+def _towards(model: Model, names: Collection[str]) -> Step:
     return next(step for step in steps(model) if step.model in names)
 
 
@@ -146,21 +149,25 @@ def _cycles(model: Model, repository: Repository) -> Cycles | None:
 def cycles(repository: Repository) -> Cycles:
     """Find all cycles of ensembles, as far as the server reads them."""
     graph = _graph(repository)
-    inside = [set(group) for group in components(graph) if len(group) > 1 or group[0] in graph[group[0]]]
+    groups = [set(group) for group in components(graph) if len(group) > 1 or group[0] in graph[group[0]]]
+    inside = set().union(*groups)
     reasons: dict[str, str] = {}
-    for group in inside:
-        reasons |= _reasons(graph, group)
+    endless: set[str] = set()
+    for group in groups:
+        searched, lost = _searches(graph, [n for n in group if _complete(repository.models[n], repository)])
+        endless |= lost
+        reasons |= _unsearched(graph, group - lost) | searched
     callers: dict[str, list[str]] = {}
     for name, callees in graph.items():
         for callee in callees:
             callers.setdefault(callee, []).append(name)
-    reached, queue = set(reasons), list(reasons)
+    reached, queue = set(inside), list(inside)
     while queue:
         new = [caller for caller in callers.get(queue.pop(), ()) if caller not in reached]
         reached.update(new)
         queue += new
-    outside = {name for name in reached - reasons.keys() if _complete(repository.models[name], repository)}
-    return Cycles(reasons, frozenset(outside))
+    endless |= {name for name in reached - inside if _complete(repository.models[name], repository)}
+    return Cycles(reasons, frozenset(endless), frozenset(reached))
 
 
 def _complete(model: Model, repository: Repository) -> bool:
@@ -169,9 +176,10 @@ def _complete(model: Model, repository: Repository) -> bool:
 
 
 def _graph(repository: Repository) -> Graph:
+    """Give the ensembles that each uses, as the server goes through them: the last new name first (`steps.walked`)."""
     ensembles = {name: model for name, model in repository.models.items() if model.is_ensemble}
     return {
-        name: [step.model for step in steps(model) if step.model in ensembles and repository.polled(step.model)]
+        name: [each for each in walked(model) if each in ensembles and repository.polled(each)]
         for name, model in ensembles.items()
         if repository.polled(name)
     }
@@ -227,28 +235,50 @@ class _Search:
         return found
 
 
-def _reasons(graph: Graph, group: set[str]) -> dict[str, str]:
-    """Say what the server says of each: it starts at each in order, and what lies on the way back is told the same."""
+def _searches(graph: Graph, starts: Collection[str]) -> tuple[dict[str, str], set[str]]:
+    """Give what the server says of each in a group, and from where its search does not come back.
+
+    It starts at each in order, and what lies on the way back is told the same.
+    """
     reasons: dict[str, str] = {}
-    for start in sorted(group, key=os.fsencode):
-        if start not in reasons:
-            way = _way_back(graph, start, group)
-            reason = f"circular dependency between ensembles: {start} -> ... -> {way[-1]} -> {start}"
-            reasons |= dict.fromkeys(way[:-1] or way, reason)
-            reasons.setdefault(start, reason)
-    return reasons
+    endless: set[str] = set()
+    for start in sorted(starts, key=os.fsencode):
+        if start in reasons:
+            continue
+        way = _way_back(graph, start) if len(endless) < MOST else []
+        if way:
+            reasons |= dict.fromkeys([*way[:-1], start], _reason(start, way[-1]))
+        else:
+            endless.add(start)
+    return reasons, endless
 
 
-def _way_back(graph: Graph, start: str, group: set[str]) -> list[str]:
-    """Give a way from an ensemble to itself, without the return: depth first, in the order of the steps."""
-    way, seen = [(start, iter(graph[start]))], {start}
+def _unsearched(graph: Graph, group: set[str]) -> dict[str, str]:
+    """Give reasons to those that the server may not search from, since a model of theirs is missing."""
+    callers = {callee: name for name in sorted(group) for callee in graph[name]}
+    return {name: _reason(name, callers.get(name, name)) for name in group}
+
+
+def _reason(start: str, last: str) -> str:
+    return f"circular dependency between ensembles: {start} -> ... -> {last} -> {start}"
+
+
+def _way_back(graph: Graph, start: str) -> list[str]:
+    """Give a way from an ensemble to itself, without the return; empty where another circle is met before.
+
+    The server looks only for the start, so in another circle it goes round until its stack is full.
+    """
+    way, on_way, done = [(start, iter(graph[start]))], {start}, set()
     while way:
-        callee = next((name for name in way[-1][1] if name == start or (name in group and name not in seen)), None)
+        callee = next((name for name in way[-1][1] if name not in done), None)
         if callee == start:
             break
+        if callee in on_way:
+            return []
         if callee is None:
-            way.pop()
+            done.add(way.pop()[0])
+            on_way -= done
         else:
-            seen.add(callee)
+            on_way.add(callee)
             way.append((callee, iter(graph[callee])))
     return [name for name, _ in way]

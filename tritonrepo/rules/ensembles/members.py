@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State, Verdict
 from tritonrepo.repository import Model, Repository
-from tritonrepo.rules.ensembles.steps import Step, nearest, steps
+from tritonrepo.rules.ensembles.steps import Step, nearest, steps, walked
 from tritonrepo.rules.registry import Finding, graph_rule
 
 GRAPH_STAGES = frozenset({"graph", "graph-load", "ensemble"})
@@ -247,7 +247,9 @@ def version_not_loaded(model: Model, repository: Repository) -> Iterator[Finding
             written = step.node.has("model_version")
             asked = f"asks for version {step.version}" if written else "has no model_version, which means version 0"
             loaded = ", ".join(map(str, callee.served))
-            named = max(s.version for s in steps(model) if s.model == step.model and s.version not in callee.served)
+            named = max(
+                s.version for s in steps(model) if s.model == step.model and s.version not in {-1, *callee.served}
+            )
             yield Finding(
                 step.at("model_version") if written else step.at("model_name"),
                 f'step {step.number} {asked} of model "{step.model}"; loaded is {loaded}',
@@ -267,12 +269,11 @@ def _distinct(model: Model) -> list[Step]:
 
 
 def _place(model: Model, name: str) -> int:
-    """Give where a model stands in the server's walk: the last new name first, then back.
+    """Give where a model stands in the server's walk.
 
-    The walk is over a std::unordered_map, which gives few pointers in the reverse order of their insertion; for one
-    model the versions that the steps ask for are compared in ascending order, and the last that lacks is named.
+    For one model the versions that the steps ask for are compared in ascending order, and the last that lacks is named.
     """
-    return -[step.model for step in _distinct(model)].index(name)
+    return walked(model).index(name)
 
 
 def _refused(model: Model, repository: Repository) -> Iterator[tuple[Step, Verdict]]:

@@ -45,6 +45,14 @@ def steps(model: Model) -> Sequence[Step]:
     return [_step(number, node) for number, node in enumerate(nodes)]
 
 
+def walked(model: Model) -> list[str]:
+    """Give the models that the steps name in the order of the server's walk: the last new name first.
+
+    The walk is over a std::unordered_map, which gives few pointers in the reverse order of their insertion.
+    """
+    return [*dict.fromkeys(step.model for step in steps(model))][::-1]
+
+
 def _step(number: int, node: Message) -> Step:
     return Step(
         number,

@@ -26,6 +26,10 @@ NEWER = re.compile(r"\b(?:type\s+\w|(?:def|class)\s+\w+\s*\[)|[fF][rR]?[\"']|[rR
 """What Python 3.12 reads otherwise than 3.11: PEP 695 and 701."""
 NEWER_BLOCK = re.compile(rb"(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')")
 
+PACKAGE = "__init__.py"
+LEADING = re.compile(rb"path|modules|exec|eval|import_|__import|sys|lib")
+"""What a package has that puts another module in the place of the one beside it."""
+
 OURS = sys.version_info[:2]
 INSTALLED = sys.stdlib_module_names | {"triton_python_backend_utils", "c_python_backend_utils", "numpy"}
 """Modules that a model finds in every image."""
@@ -54,8 +58,14 @@ def scripts(model: Model) -> tuple[Script, ...]:
         return ()
     name = model.inferred.filename or FILENAME
     paths = (posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}") for version in model.served)
-    files = ((path, model.file(path)) for path in paths if _is_imported(model, name, path))
-    return tuple(Script(path, file.content()) for path, file in files if file is not None and file.size <= LARGEST)
+    found = (read(model, path) for path in paths if _is_imported(model, name, path))
+    return tuple(script for script in found if script is not None)
+
+
+def read(model: Model, path: str) -> Script | None:
+    """Give a file of a model; None where there is none that is small enough to be parsed."""
+    file = model.file(path)
+    return Script(path, file.content()) if file is not None and file.size <= LARGEST else None
 
 
 def _is_imported(model: Model, name: str, path: str) -> bool:
@@ -65,9 +75,15 @@ def _is_imported(model: Model, name: str, path: str) -> bool:
     if not name.endswith(".py") or "." in stem or refused_module(name):
         return False
     beside = [each[len(directory) + 1 :] for each in model.entries if each.startswith(f"{directory}/")]
-    return "__init__.py" not in beside and not any(
+    return (PACKAGE not in beside or _is_plain(model, f"{directory}/{PACKAGE}")) and not any(
         each.startswith(f"{stem}/") or (each.startswith(f"{stem}.") and each.endswith(".so")) for each in beside
     )
+
+
+def _is_plain(model: Model, path: str) -> bool:
+    """Tell whether the package around a model's source leaves to Python where that is looked for."""
+    package = read(model, path)
+    return package is not None and package.text.isascii() and not LEADING.search(package.text)
 
 
 def nodes(tree: ast.AST) -> list[ast.AST]:
@@ -121,10 +137,15 @@ def parse(script: Script, python: tuple[int, int] | None) -> ast.Module | Fault 
     return tree
 
 
-def not_installed(model: Model, script: Script) -> str:
-    """Give the first module that a source imports at its top and that no image has, as far as is known; else ""."""
+def not_installed(model: Model, script: Script, line: int | None = None) -> str:
+    """Give the first module that a source imports at its top and that no image has, as far as is known; else "".
+
+    `line` is where to stop looking.
+    """
     tree = parse(script, python_of(model))
     for node in tree.body if isinstance(tree, ast.Module) else ():
+        if line is not None and node.lineno >= line:
+            return ""
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level:
             names = [node.module or ""]

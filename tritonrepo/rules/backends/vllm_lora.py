@@ -1,0 +1,138 @@
+"""multi_lora.json, the LoRA adapters of a vLLM model: that it is there where model.json asks for it, and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.repository import Model
+from tritonrepo.rules.backends.arguments import Arguments, adapters, objects
+from tritonrepo.rules.registry import Finding, rule
+
+SINCE = "24.05"
+READS_BOOLEANS = "24.08"
+
+
+@rule("vllm-lora-file-missing", Severity.ERROR, "backend=vllm")
+def lora_file_missing(model: Model) -> Iterator[Finding]:
+    """A vLLM model with enable_lora has a multi_lora.json beside its model.json.
+
+    Why:
+        The backend reads the names and paths of the adapters from it as the model loads.
+    Source:
+        vllm_backend, src/model.py, _setup_lora, since 24.05
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
+    Says:
+        llm/1/model.json:1:50: error: enable_lora needs a multi_lora.json in the version directory [vllm-lora-file-missing]
+          Put one there: {"NAME": "/path/of/the/adapter"}, or drop enable_lora.
+    Server says:
+        Triton backend cannot find
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
+        -- llm/1/multi_lora.json --
+        {"support": "/models/lora/support"}
+    """
+    for each, beside in _adapters(model):
+        if beside is not None and beside.text is None:
+            hint = 'Put one there: {"NAME": "/path/of/the/adapter"}, or drop enable_lora.'
+            message = "enable_lora needs a multi_lora.json in the version directory"
+            yield Finding(each.at(model, "enable_lora"), message, hint, "Triton backend cannot find")
+
+
+@rule("vllm-lora-file-shape", Severity.ERROR, "backend=vllm")
+def lora_file_shape(model: Model) -> Iterator[Finding]:
+    """multi_lora.json is one JSON object, from an adapter's name to its path.
+
+    Why:
+        The backend takes its keys for the adapters' names as the model loads.
+    Source:
+        vllm_backend, src/model.py, _setup_lora, since 24.05
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
+        -- llm/1/multi_lora.json --
+        ["/models/lora/support"]
+    Says:
+        llm/1/multi_lora.json: error: multi_lora.json holds no object [vllm-lora-file-shape]
+          Write {"NAME": "/path/of/the/adapter"}.
+    Server says:
+        AttributeError: 'list' object has no attribute 'keys'
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
+        -- llm/1/multi_lora.json --
+        {"support": "/models/lora/support"}
+    """
+    for _, beside in _adapters(model):
+        if beside is None or beside.text is None or isinstance(beside.value, dict):
+            continue
+        at = Span(f"{model.name}/{beside.path}", beside.line, beside.column)
+        said = f"multi_lora.json {f'cannot be read: {beside.said}' if beside.fault else 'holds no object'}"
+        reason = beside.fault or f"AttributeError: '{type(beside.value).__name__}' object has no attribute 'keys'"
+        yield Finding(at, said, beside.cure or 'Write {"NAME": "/path/of/the/adapter"}.', reason)
+
+
+@rule("vllm-enable-lora-type", Severity.ERROR, "backend=vllm")
+def enable_lora_type(model: Model) -> Iterator[Finding]:
+    """Before 24.08, enable_lora is the text "true" or "false".
+
+    Why:
+        The backend of 24.05 to 24.07 calls .lower() on it, which a JSON boolean does not have.
+    Source:
+        vllm_backend, src/model.py, r24.05 to r24.07
+    Run with:
+        --release 24.07
+    Bad:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": true}
+        -- llm/1/multi_lora.json --
+        {"support": "/models/lora/support"}
+    Says:
+        llm/1/model.json:1:50: error: enable_lora is a JSON boolean, which the backend of 24.07 cannot take [vllm-enable-lora-type]
+          Write "enable_lora": "true".
+    Server says:
+        AttributeError: 'bool' object has no attribute 'lower'
+    Good:
+        -- llm/config.pbtxt --
+        backend: "vllm"
+        instance_group { kind: KIND_MODEL }
+        -- llm/1/model.json --
+        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
+        -- llm/1/multi_lora.json --
+        {"support": "/models/lora/support"}
+    """
+    release = model.target.release.name
+    for each, value in objects(model) if SINCE <= release < READS_BOOLEANS else ():
+        wanted = value.get("enable_lora")
+        if isinstance(wanted, bool):
+            yield Finding(
+                each.at(model, "enable_lora"),
+                f"enable_lora is a JSON boolean, which the backend of {release} cannot take",
+                f'Write "enable_lora": "{str(wanted).lower()}".',
+                "AttributeError: 'bool' object has no attribute 'lower'",
+            )
+
+
+def _adapters(model: Model) -> Iterator[tuple[Arguments, Arguments | None]]:
+    """Give the model.json of each version that asks for adapters, with the file that lists them; None where it is huge."""
+    for each, value in objects(model) if model.target.release.name >= SINCE else ():
+        if str(value.get("enable_lora")).lower() == "true":
+            yield each, adapters(model, each)
