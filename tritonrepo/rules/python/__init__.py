@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.python import autocompleted_tensors, autocompletion, classes, files, importing, wanted
+from tritonrepo.rules.python import autocompleted_tensors, autocompletion, classes, files
 
-MODULES = (files, importing, classes, wanted, autocompletion, autocompleted_tensors)
+MODULES = (files, classes, autocompletion, autocompleted_tensors)

@@ -51,10 +51,7 @@ def signature(model: Model) -> Iterator[Finding]:
     for path, told in unfit_signatures(model):
         at = Span(f"{model.name}/{path}", told.line, told.column)
         hint = "Write @staticmethod above def auto_complete_config(config):"
-        message = told.words.removeprefix("TypeError: ")
-        if message.endswith("is not callable"):
-            message = f"auto_complete_config is no method: {message}"
-        yield Finding(at, message, hint, told.words)
+        yield Finding(at, told.words.removeprefix("TypeError: "), hint, told.words)
 
 
 @rule("python-autocomplete-raises", Severity.ERROR, "backend=python")

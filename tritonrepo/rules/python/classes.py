@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
-from tritonrepo.rules.python.facts import CLASS, Facts, Told, facts
-from tritonrepo.rules.python.raising import Raised
+from tritonrepo.rules.python.facts import CLASS, Facts, Told, facts, has_all, is_certain, needs
 from tritonrepo.rules.python.script import Fault, Script, not_installed, parse, python_of, scripts
 from tritonrepo.rules.registry import Finding, rule
 
@@ -174,19 +173,16 @@ def initialize_signature(model: Model) -> Iterator[Finding]:
             if name != "auto_complete_config":
                 hint = f"Write def {name}({'self' if name == '__init__' else 'self, args'}):"
                 message = told.words.removeprefix("TypeError: ")
-                if message.endswith("is not callable"):
-                    message = f"{name} is no {'class' if name == CLASS else 'method'}: {message}"
-                hint = f"Leave this name to the class {CLASS}." if name == CLASS else hint
                 yield Finding(_at(model, script, told), message, hint, told.words)
                 break
 
 
 @rule("python-initialize-raises", Severity.ERROR, "backend=python")
 def initialize_raises(model: Model) -> Iterator[Finding]:
-    """A Python model's initialize does not always raise.
+    """A Python model's initialize does more than raise.
 
     Why:
-        The exception refuses the model. Seen here is what is raised on every way, names that nothing defines among it.
+        The exception refuses the model. Only what is raised before anything else is seen here.
     Source:
         python_backend, src/pb_stub.cc, Stub::Initialize
     Bad:
@@ -202,7 +198,7 @@ def initialize_raises(model: Model) -> Iterator[Finding]:
                 return [None for _ in requests]
     Says:
         ranker/1/model.py:3:9: error: initialize always raises NotImplementedError [python-initialize-raises]
-          Drop the line, or make it depend on something.
+          Drop the line, or the method: a model does without.
     Server says:
         NotImplementedError: load the weights
     Good:
@@ -219,9 +215,68 @@ def initialize_raises(model: Model) -> Iterator[Finding]:
         wrong = {name for name, _ in found.signatures}
         for name, told in found.raising:
             if name != "auto_complete_config" and not wrong & {name, "__init__"}:
-                item = told.line if name == "initialize" else 0
-                yield Finding(_at(model, script, told), f"{name} {told.message}", told.hint, told.words, item)
+                message = f"{name} always raises {told.words.partition(':')[0]}"
+                hint = "Drop the line, or the method: a model does without."
+                yield Finding(_at(model, script, told), message, hint, told.words)
                 break
+
+
+@rule("python-tensor-not-in-config", Severity.ERROR, "backend=python")
+def not_in_config(model: Model) -> Iterator[Finding]:
+    """A Python model's initialize finds the inputs and outputs in the config that it looks up.
+
+    Why:
+        For a name that the config does not have, pb_utils gives None; what is taken out of it raises, and the model is
+        refused with words that name no tensor. Where the model completes its config, nothing is said.
+    Source:
+        python_backend, src/resources/triton_python_backend_utils.py, get_output_config_by_name; seen on 24.10
+    Bad:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        import json
+        import triton_python_backend_utils as pb_utils
+        class TritonPythonModel:
+            def initialize(self, args):
+                config = json.loads(args["model_config"])
+                output = pb_utils.get_output_config_by_name(config, "OUTPUT")
+                self.dtype = pb_utils.triton_string_to_numpy(output["data_type"])
+            def execute(self, requests):
+                return [None for _ in requests]
+    Says:
+        ranker/1/model.py:6:61: error: initialize needs the output "OUTPUT", which the config does not have [python-tensor-not-in-config]
+          It has: OUT.
+    Server says:
+        TypeError: 'NoneType' object is not subscriptable
+    Good:
+        -- ranker/config.pbtxt --
+        backend: "python"
+        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+        -- ranker/1/model.py --
+        import json
+        import triton_python_backend_utils as pb_utils
+        class TritonPythonModel:
+            def initialize(self, args):
+                config = json.loads(args["model_config"])
+                output = pb_utils.get_output_config_by_name(config, "OUT")
+                self.dtype = pb_utils.triton_string_to_numpy(output["data_type"])
+            def execute(self, requests):
+                return [None for _ in requests]
+    """
+    for script in scripts(model):
+        names = {kind: [each.name for each in model.tensors if each.kind == kind] for kind in ("input", "output")}
+        said: set[tuple[str, str]] = set()
+        python = python_of(model)
+        for kind, name, line, column in () if has_all(script, names) else needs(script, python):
+            if name not in names[kind] and (kind, name) not in said and is_certain(script, python):
+                said.add((kind, name))
+                message = f'initialize needs the {kind} "{name}", which the config does not have'
+                hint = f"It has: {', '.join(names[kind])}." if names[kind] else f"It lists no {kind}s."
+                reason = "TypeError: 'NoneType' object is not subscriptable"
+                yield Finding(Span(f"{model.name}/{script.path}", line, column), message, hint, reason)
 
 
 def _facts(model: Model) -> Iterator[tuple[Script, Facts]]:
@@ -229,5 +284,5 @@ def _facts(model: Model) -> Iterator[tuple[Script, Facts]]:
         yield script, facts(script, python_of(model))
 
 
-def _at(model: Model, script: Script, told: Told | Raised) -> Span:
+def _at(model: Model, script: Script, told: Told) -> Span:
     return Span(f"{model.name}/{script.path}", told.line, told.column)

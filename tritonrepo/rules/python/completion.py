@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.repository import Model
-from tritonrepo.rules.python.facts import Facts, Told, facts
+from tritonrepo.rules.python.facts import Told, facts
 from tritonrepo.rules.python.script import Script, python_of, scripts
 from tritonrepo.rules.python.steps import Step, returns_nothing, steps
 from tritonrepo.rules.registry import Finding
@@ -54,22 +54,12 @@ class State:
 @lru_cache(maxsize=4)
 def refusals(model: Model) -> tuple[tuple[str, Refusal], ...]:
     """Give what is refused in the files of a model, by path; nothing where the server does not complete configs."""
-    found = [(script.path, facts(script, python_of(model))) for script in _asked(model)]
+    found = [(script.path, facts(script, python_of(model)).completes) for script in _asked(model)]
     return tuple(
         (path, refusal)
-        for path, each in found
-        if each.completes is not None
-        and (refusal := _refusal(_state(model), list(steps(each.completes))) or _raises(each)) is not None
+        for path, method in found
+        if method is not None and (refusal := _refusal(_state(model), list(steps(method)))) is not None
     )
-
-
-def _raises(found: Facts) -> Refusal | None:
-    """Give what is raised on every way, wherever its calls lead."""
-    told = dict(found.raising).get("auto_complete_config")
-    if told is None:
-        return None
-    message = f"auto_complete_config {told.message}"
-    return Refusal("python-autocomplete-raises", told.line, told.column, message, told.hint, told.words)
 
 
 def refused(model: Model, name: str) -> Iterator[Finding]:

@@ -9,16 +9,22 @@ in the module and called without arguments; auto_complete_config gets the config
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo.rules.python.lookups import Lookup, lookups
-from tritonrepo.rules.python.raising import DYNAMIC, Function, Raised, Scope, first, scope, words
 from tritonrepo.rules.python.script import Fault, Script, nodes, parse
 
 CLASS = "TritonPythonModel"
+BINDING = frozenset({"*", "exec", "eval", "globals", "vars", "locals", "setattr", "modules"})
+DYNAMIC = BINDING | {"__import__", "__dict__", "__getattr__", "__getattribute__", "__new__"}
+"""Names in a source with which anything may be bound anywhere."""
+
+NAMES = ("id", "attr", "name", "asname", "arg", "value")
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Told(NamedTuple):
@@ -33,13 +39,13 @@ class Facts(NamedTuple):
     """What is certain; False and None: nothing is.
 
     `executes_not` is the place of a class that answers no request. `signatures` has the methods that cannot take what
-    they get, `raising` those that raise on every way; `completes` is auto_complete_config, where it is a plain function.
+    they get, `raising` those that only raise; `completes` is auto_complete_config, where it is a plain function.
     """
 
     classless: bool = False
     executes_not: Told | None = None
     signatures: tuple[tuple[str, Told], ...] = ()
-    raising: tuple[tuple[str, Raised], ...] = ()
+    raising: tuple[tuple[str, Told], ...] = ()
     completes: ast.FunctionDef | None = None
 
 
@@ -48,27 +54,20 @@ LOOKING = b"put_config_by_name"
 LOOKED_UP = re.compile(rb"get_(in|out)put_config_by_name\s*\([^()\"']*,\s*[\"']([^\"'\\]*)[\"']\s*\)")
 
 
-KEYED = re.compile(rb"\[\s*[(\w]*[\"'\\]")
-KEYS = re.compile(rb"\[\s*[\"']([\w.-]+)[\"']\s*\]")
-
-
 @lru_cache(maxsize=256)
 def facts(script: Script, python: tuple[int, int] | None) -> Facts:
     """Give what is certain of a source; nothing of one that cannot be read."""
     tree = parse(script, python)
     if tree is None or isinstance(tree, Fault):
         return NOTHING
-    last = _last(tree)
     cls = _class(tree)
-    if last is not None:
-        return Facts(classless=not last.words, signatures=((CLASS, last),) if last.words else ())
     if cls is None:
         return Facts(classless=not (DYNAMIC | {CLASS}) & words(tree))
-    methods, names = _methods(cls), scope(tree, python)
+    methods = _methods(cls)
     found = Facts(
         executes_not=_executes_not(cls, methods.get("execute")),
-        signatures=(*_signatures(methods), *_constants(cls)),
-        raising=tuple((name, told) for name in METHODS if name in methods and (told := _raises(methods[name], names))),
+        signatures=tuple(_signatures(methods)),
+        raising=tuple((name, told) for name in METHODS if name in methods and (told := _raises(methods[name]))),
         completes=_plain(methods.get("auto_complete_config")),
     )
     return found if found == NOTHING or _is_certain(tree, cls, methods) else NOTHING
@@ -76,51 +75,6 @@ def facts(script: Script, python: tuple[int, int] | None) -> Facts:
 
 def _class(tree: ast.Module) -> ast.ClassDef | None:
     return next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == CLASS), None)
-
-
-def _last(tree: ast.Module) -> Told | None:
-    """Give the place where the class's name gets something that is no class, with Python's words; "" where it has none."""
-    binding = [each for each in tree.body if CLASS in _names(each)]
-    if not binding or isinstance(binding[-1], ast.ClassDef):
-        return None
-    every = [name for node in nodes(tree) if isinstance(node, BINDERS) for name in _bound(node)]
-    if every.count(CLASS) != len(binding) or DYNAMIC & words(tree):
-        return None
-    left = [each for each in binding if not isinstance(each, ast.AnnAssign) or each.value is not None]
-    match left[-1:]:
-        case [] | [ast.Delete()]:
-            return Told(binding[-1].lineno, binding[-1].col_offset + 1, "")
-        case [ast.Assign(value=ast.Constant(value=value)) | ast.AnnAssign(value=ast.Constant(value=value))]:
-            return Told(left[-1].lineno, left[-1].col_offset + 1, _uncalled(value))
-        case _:
-            return None
-
-
-def _names(statement: ast.stmt) -> list[str]:
-    """Give the names that a statement at the top binds or drops, as far as it does nothing else."""
-    match statement:
-        case ast.ClassDef(name=name):
-            return [name]
-        case ast.Assign(targets=targets) | ast.Delete(targets=targets):
-            return [each.id for each in targets if isinstance(each, ast.Name)]
-        case ast.AnnAssign(target=ast.Name(id=name)):
-            return [name]
-        case _:
-            return []
-
-
-def _constants(cls: ast.ClassDef) -> Iterator[tuple[str, Told]]:
-    """Give the methods that are called and are plain values instead, which nothing else in the class binds."""
-    bound = [name for node in nodes(cls) if isinstance(node, BINDERS) for name in _bound(node, attributes=False)]
-    for each in cls.body:
-        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Constant):
-            place = each.lineno, each.col_offset + 1
-            names = [name for name in _names(each) if name in CALLED and bound.count(name) == 1]
-            yield from ((name, Told(*place, _uncalled(each.value.value))) for name in names)
-
-
-def _uncalled(value: object) -> str:
-    return f"TypeError: '{type(value).__name__}' object is not callable"
 
 
 def _methods(cls: ast.ClassDef) -> dict[str, Function]:
@@ -132,13 +86,6 @@ def has_all(script: Script, names: Mapping[str, Collection[str]]) -> bool:
     found = LOOKED_UP.findall(script.text)
     there = all(name.decode("utf-8", "replace") in names[f"{kind.decode()}put"] for kind, name in found)
     return there and len(found) == script.text.count(LOOKING)
-
-
-def has_keys(script: Script, names: Collection[str]) -> bool:
-    """Tell at a glance that a source takes nothing out of anything by a name that is not one of these."""
-    found = KEYS.findall(script.text)
-    there = all(name.decode("utf-8", "replace") in names for name in found)
-    return there and len(found) == len(KEYED.findall(script.text))
 
 
 def needs(script: Script, python: tuple[int, int] | None) -> Iterator[Lookup]:
@@ -161,6 +108,19 @@ def is_certain(script: Script, python: tuple[int, int] | None) -> bool:
     tree = parse(script, python)
     cls = _class(tree) if isinstance(tree, ast.Module) else None
     return isinstance(tree, ast.Module) and cls is not None and _is_certain(tree, cls, _methods(cls))
+
+
+def words(tree: ast.AST) -> set[str]:
+    """Give every name and every string of a source, its comments and docstrings aside; `*` for what imports all."""
+    every = nodes(tree)
+    bare = {id(node.value) for node in every if isinstance(node, ast.Expr)}
+    return {
+        word.rpartition(".")[2]
+        for node in every
+        if id(node) not in bare or not isinstance(node, ast.Constant)
+        for field in NAMES
+        if isinstance(word := getattr(node, field, None), str)
+    }
 
 
 def _is_certain(tree: ast.Module, cls: ast.ClassDef, methods: dict[str, Function]) -> bool:
@@ -190,7 +150,6 @@ def _bound(node: ast.AST, *, attributes: bool = True) -> Iterator[str]:
         yield node.asname or node.name.partition(".")[0]
 
 
-CALLED = frozenset({"initialize", "auto_complete_config"})
 METHODS = {"__init__": 1, "initialize": 2, "auto_complete_config": 1}
 """The methods that are called as a model loads, and with how many arguments, self included."""
 
@@ -244,13 +203,31 @@ def _listed(names: Sequence[str], kind: str) -> str:
     return f"{len(quoted)} required {kind} argument{'' if len(quoted) == 1 else 's'}: {text}"
 
 
-def _raises(method: Function, names: Scope) -> Raised | None:
-    """Give what a method raises on every way."""
-    if isinstance(method, ast.AsyncFunctionDef) or _extra(method) < 0:
+def _raises(method: Function) -> Told | None:
+    """Give the first statement that does something, if it raises an exception whose text is known."""
+    first = next((each for each in method.body if not _is_idle(each)), None)
+    words = raised(first) if isinstance(first, ast.Raise) else ""
+    if first is None or not words or isinstance(method, ast.AsyncFunctionDef):
         return None
-    found = first(method.body, names.within(method))
-    generates = found and any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes(method))
-    return None if generates else found
+    generates = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes(method))
+    return None if generates else Told(first.lineno, first.col_offset + 1, words)
+
+
+def raised(statement: ast.Raise) -> str:
+    """Give the text of an exception of Python's own, or pb_utils.TritonModelException, with one string; else ""."""
+    call = statement.exc
+    if isinstance(call, ast.Call) and call.keywords:  # most take none, and raise a TypeError instead
+        return ""
+    arguments = call.args if isinstance(call, ast.Call) else []
+    kind = call.func if isinstance(call, ast.Call) else call
+    name = kind.id if isinstance(kind, ast.Name) else kind.attr if isinstance(kind, ast.Attribute) else ""
+    known = isinstance(getattr(builtins, name, None), type) and issubclass(getattr(builtins, name), Exception)
+    if not (known and isinstance(kind, ast.Name)) and name != "TritonModelException":
+        return ""
+    texts = [each.value for each in arguments if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    if len(texts) != len(arguments) or len(texts) > 1 or name == "KeyError":
+        return ""
+    return f"{name}: {texts[0]}" if texts else name
 
 
 def _plain(method: Function | None) -> ast.FunctionDef | None:
@@ -258,3 +235,9 @@ def _plain(method: Function | None) -> ast.FunctionDef | None:
     if not isinstance(method, ast.FunctionDef) or _extra(method) < 0 or _cannot_take(method, 1 + _extra(method)):
         return None
     return None if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes(method)) else method
+
+
+def _is_idle(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )

@@ -26,9 +26,39 @@ NEWER = re.compile(r"\b(?:type\s+\w|(?:def|class)\s+\w+\s*\[)|[fF][rR]?[\"']|[rR
 """What Python 3.12 reads otherwise than 3.11: PEP 695 and 701."""
 NEWER_BLOCK = re.compile(rb"(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')")
 
-PACKAGE = "__init__.py"
-LEADING = re.compile(rb"path|modules|exec|eval|import_|__import|sys|lib")
-"""What a package has that puts another module in the place of the one beside it."""
+RISKY = (
+    *(
+        b"yield",
+        b"await",
+        b"async",
+        b"nonlocal",
+        b"global",
+        b"break",
+        b"continue",
+        b"__debug__",
+        b"__future__",
+        b"match",
+    ),
+    *(
+        b"lambda",
+        b"except",
+        b"with ",
+        b"with(",
+        b"with\t",
+        b"*",
+        b":=",
+        b"\\\n",
+        b"def\t",
+        b"class\t",
+        b" " * 60,
+        b"\t" * 15,
+    ),
+)
+"""Where one of these stands, also in a text or a longer word, Python may refuse what its grammar takes."""
+
+REMARK = re.compile(rb"[(,]\s*#")
+KEYWORD = re.compile(rb"[(,]\s*(\w+)\s*=(?!=)")
+OUTSIDE = ast.Return | ast.If | ast.For | ast.While | ast.Try | ast.With
 
 OURS = sys.version_info[:2]
 INSTALLED = sys.stdlib_module_names | {"triton_python_backend_utils", "c_python_backend_utils", "numpy"}
@@ -58,14 +88,8 @@ def scripts(model: Model) -> tuple[Script, ...]:
         return ()
     name = model.inferred.filename or FILENAME
     paths = (posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}") for version in model.served)
-    found = (read(model, path) for path in paths if _is_imported(model, name, path))
-    return tuple(script for script in found if script is not None)
-
-
-def read(model: Model, path: str) -> Script | None:
-    """Give a file of a model; None where there is none that is small enough to be parsed."""
-    file = model.file(path)
-    return Script(path, file.content()) if file is not None and file.size <= LARGEST else None
+    files = ((path, model.file(path)) for path in paths if _is_imported(model, name, path))
+    return tuple(Script(path, file.content()) for path, file in files if file is not None and file.size <= LARGEST)
 
 
 def _is_imported(model: Model, name: str, path: str) -> bool:
@@ -75,15 +99,9 @@ def _is_imported(model: Model, name: str, path: str) -> bool:
     if not name.endswith(".py") or "." in stem or refused_module(name):
         return False
     beside = [each[len(directory) + 1 :] for each in model.entries if each.startswith(f"{directory}/")]
-    return (PACKAGE not in beside or _is_plain(model, f"{directory}/{PACKAGE}")) and not any(
+    return "__init__.py" not in beside and not any(
         each.startswith(f"{stem}/") or (each.startswith(f"{stem}.") and each.endswith(".so")) for each in beside
     )
-
-
-def _is_plain(model: Model, path: str) -> bool:
-    """Tell whether the package around a model's source leaves to Python where that is looked for."""
-    package = read(model, path)
-    return package is not None and package.text.isascii() and not LEADING.search(package.text)
 
 
 def nodes(tree: ast.AST) -> list[ast.AST]:
@@ -108,6 +126,7 @@ def refused_module(name: str) -> str:
     return "." if len(parts) > 1 and parts[-2] in {".", ".."} else ""
 
 
+@lru_cache(maxsize=4)
 def python_of(model: Model) -> tuple[int, int] | None:
     """Give the version of the Python that runs a model; None where the model brings its own."""
     if STUB in model.children or PARAMETER in model.config.mapping("parameters"):
@@ -129,7 +148,8 @@ def parse(script: Script, python: tuple[int, int] | None) -> ast.Module | Fault 
         warnings.simplefilter("ignore")
         try:
             tree = ast.parse(script.text, name, feature_version=version)
-            compile(tree, name, "exec", dont_inherit=True)  # says what no grammar does: a return outside a function
+            if _may_not_compile(script.text, tree):
+                compile(tree, name, "exec", dont_inherit=True)
         except SyntaxError as error:
             return None if _may_be_newer(error, script, python) else _fault(error)
         except (ValueError, LookupError, RecursionError, MemoryError, OverflowError):
@@ -137,15 +157,34 @@ def parse(script: Script, python: tuple[int, int] | None) -> ast.Module | Fault 
     return tree
 
 
-def not_installed(model: Model, script: Script, line: int | None = None) -> str:
-    """Give the first module that a source imports at its top and that no image has, as far as is known; else "".
+def _may_not_compile(text: bytes, tree: ast.Module) -> bool:
+    """Tell whether Python may refuse what its grammar takes: most sources are plain, and compiling costs as parsing does.
 
-    `line` is where to stop looking.
+    Source: CPython, Python/symtable.c, Python/compile.c, Python/future.c: each SyntaxError needs one of these.
     """
+    if not text.isascii() or any(each in text for each in RISKY) or (b"#" in text and REMARK.search(text)):
+        return True
+    keywords = KEYWORD.findall(text)
+    if len(keywords) != len({*keywords}):
+        return True
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    top = [*tree.body, *(node for each in classes for node in each.body)]
+    functions = [node for node in top if isinstance(node, ast.FunctionDef)]
+    if text.count(b"def ") != len(functions) or text.count(b"class ") != len(classes):
+        return True  # some within others, or words of a text
+    return any(isinstance(node, OUTSIDE) for node in top) or any(_twice(each.args) for each in functions)
+
+
+def _twice(arguments: ast.arguments) -> bool:
+    every = (*arguments.posonlyargs, *arguments.args, arguments.vararg, *arguments.kwonlyargs, arguments.kwarg)
+    names = [each.arg for each in every if each is not None]
+    return len(names) != len({*names})
+
+
+def not_installed(model: Model, script: Script) -> str:
+    """Give the first module that a source imports at its top and that no image has, as far as is known; else ""."""
     tree = parse(script, python_of(model))
     for node in tree.body if isinstance(tree, ast.Module) else ():
-        if line is not None and node.lineno >= line:
-            return ""
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level:
             names = [node.module or ""]

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tritonrepo.rules.python.raising import raised
+from tritonrepo.rules.python.facts import raised
 
 CHANGING = frozenset(
     ("add_input", "add_output", "set_max_batch_size", "set_dynamic_batching", "set_model_transaction_policy")
