@@ -25,7 +25,6 @@ IMPORT: tuple[Step, ...] = (
     "python-filename-import",
     "python-model-file-is-directory",
     "python-syntax-error",
-    "python-import-error",
     "python-no-class",
 )
 
@@ -46,7 +45,8 @@ COMPLETION: tuple[Step, ...] = (
 
 INSTANCE: tuple[Step, ...] = (
     "python-initialize-signature",
-    ("python-initialize-raises", "python-tensor-not-in-config", "python-key-not-in-config"),
+    "python-initialize-raises",
+    "python-tensor-not-in-config",
     "vllm-text-output-missing",
     "vllm-not-decoupled",
     "vllm-model-json-missing",
