@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import Arguments, Known, keys, objects
 from tritonrepo.rules.registry import Finding, rule
@@ -226,8 +225,8 @@ def _reason(key: str) -> str:
 def _closest(key: str, model: Model) -> str:
     versions = _versions(model)
     names = [name for name, known in keys().known.items() if any(_has_key(known, version) for version in versions)]
-    near = difflib.get_close_matches(key.lstrip("-").replace("-", "_"), names, n=1)
-    return f'Did you mean "{near[0]}"?' if near else "Drop it."
+    near = nearest(key.lstrip("-").replace("-", "_"), names)
+    return f'Did you mean "{near}"?' if near else "Drop it."
 
 
 def _after(known: Known) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from tritonrepo import diagnostics
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
@@ -74,7 +74,7 @@ def _map(node: Message, name: str) -> dict[str, Mapped]:
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """Give the candidate that a misspelt name most likely means."""
-    return next(iter(difflib.get_close_matches(name, list(candidates), n=1)), None)
+    return diagnostics.nearest(name, candidates) or None
 
 
 def listed(names: Iterable[str]) -> str:

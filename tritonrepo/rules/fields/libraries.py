@@ -5,11 +5,10 @@ Source of all: core, src/backend_model.cc, GetBackendLibraryProperties, GetBacke
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from functools import cache
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Model
@@ -35,8 +34,7 @@ def _meant(written: str) -> str:
     for name in (written, lower, lower.partition("_")[0]):
         if name in _known() or name in SHORT:
             return SHORT.get(name, name)
-    near = difflib.get_close_matches(lower, sorted(_known()), 1, SIMILAR)
-    return near[0] if near else ""
+    return nearest(lower, sorted(_known()), SIMILAR)
 
 
 def _lacks(model: Model) -> bool:

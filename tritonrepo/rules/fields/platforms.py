@@ -5,10 +5,9 @@ Source of all: core, src/model_config_utils.cc, ValidateModelConfig; src/constan
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.inference import AOTI
@@ -118,8 +117,8 @@ def _instead(model: Model) -> str:
         if backend in model.target.backends:
             return f'Write backend: "{backend}" instead.'
     known = [platform for backend in PLATFORMS for platform in platforms(model, backend)]
-    near = difflib.get_close_matches(written[:99], known, 1)
-    return f'Did you mean "{near[0]}"?' if near else "Write backend: with the backend that reads the model instead."
+    near = nearest(written, known)
+    return f'Did you mean "{near}"?' if near else "Write backend: with the backend that reads the model instead."
 
 
 @rule("pytorch-platform-alias", Severity.ERROR, "platform")
