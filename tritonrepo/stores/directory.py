@@ -97,7 +97,7 @@ class DirectoryStore:
         """Remove what killed runs left half-written, and nothing of those that go on beside this one."""
         staging = self.root / STAGING
         for run in staging.iterdir() if staging.is_dir() else ():
-            if run == self._own or not _runs(run.name.partition("-")[0]):
+            if run == self._own or not runs(run.name.partition("-")[0]):
                 shutil.rmtree(run, ignore_errors=True)
         with suppress(OSError):  # not empty, or not there
             staging.rmdir()
@@ -114,7 +114,8 @@ def _linked(file: File, staged: Path) -> bool:
     return True
 
 
-def _runs(pid: str) -> bool:
+def runs(pid: str) -> bool:
+    """Whether a process of this number runs on this machine."""
     try:
         os.kill(int(pid), 0)
     except PermissionError:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo.diagnostics import Stop, failure
+from tritonrepo.stores.directory import runs
 from tritonrepo.stores.store import Conflict, Unconditional
 from tritonrepo.sync.publish import Pace
 from tritonrepo.sync.release import tag_of
@@ -166,16 +167,5 @@ def _born(pid: str) -> str:
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
-        return "" if Path("/proc/self").exists() or not _runs(pid) else "running"
+        return "" if Path("/proc/self").exists() or not runs(pid) else "running"
     return "" if state in {"Z", "X"} else rest[18]
-
-
-def _runs(pid: str) -> bool:
-    """Whether a process runs, where there is no /proc."""
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except OSError:
-        return True
-    return True
