@@ -55,6 +55,13 @@ DRAIN_S = 5.0
     metavar="SECONDS",
     help="Longest wait for a server of --server to load what a phase wrote.",
 )
+@click.option(
+    "--allow-mixed",
+    "mixable",
+    multiple=True,
+    metavar="MODEL",
+    help="Push although responses of this pipeline can mix both releases for a while. Repeatable.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
 def command(
     directory: str,
@@ -64,6 +71,7 @@ def command(
     servers: tuple[str, ...],
     settle: float | None,
     timeout: float,
+    mixable: tuple[str, ...],
     verbose: bool,
 ) -> int:
     """Bring a model repository into a bucket from which servers serve, so that no request fails and none sees a mix.
@@ -76,7 +84,7 @@ def command(
     def tell(line: str) -> None:
         click.echo(line, err=True)
 
-    prepared = prepare(directory, uri)
+    prepared = prepare(directory, uri, mixable)
     click.echo(report.phases(prepared.plan, uri))
     for note in prepared.plan.notes:
         tell(str(note))
