@@ -87,17 +87,21 @@ def admit(made: Plan, names: Collection[str]) -> Plan:
 
 def _ways_out(found: Mixed, states: Sequence[State]) -> Iterator[str]:
     """Yield why a response can be mixed, and what to do about it, for each call on the two ways that is the cause."""
-    calls = [call for way in (found.new, found.old) for call in pairwise(label.split(" ")[0] for label in way)]
-    for caller, called in dict.fromkeys(calls):
+    new, old = (list(pairwise(label.split(" ")[0] for label in way)) for way in (found.new, found.old))
+    for caller, called in dict.fromkeys([*new, *old]):
         callers = [state[caller] for state in states if caller in state]
-        if any(called in state and state[called].is_ensemble for state in states):
-            yield f'"{called}" has one config for all its versions, so "{caller}" cannot keep calling the old one.'
-            yield f'Call the models of "{called}" directly in "{caller}", or give the new "{called}" another name.'
-        elif any((called, LATEST) in model.called() for model in callers):
-            yield f'"{caller}" calls "{called}" without a version, so it gets a new one as soon as that serves.'
-            yield f'Pin "{called}" in "{caller}" to the version that serves, push that, and then push this release.'
-        elif not all(model.is_ensemble for model in callers):
+        nested = any(called in state and state[called].is_ensemble for state in states)
+        latest = any((called, LATEST) in model.called() for model in callers)
+        if not all(model.is_ensemble for model in callers) and (caller, called) in {*new} & {*old}:
             yield f'"{caller}" can call "{called}" several times per request, before and after it changes.'
+        elif nested:
+            yield f'"{called}" has one config for all its versions, so "{caller}" cannot keep calling the old one.'
+        elif latest:
+            yield f'"{caller}" calls "{called}" without a version, so it gets a new one as soon as that serves.'
+        if nested:
+            yield f'Call the models of "{called}" directly in "{caller}", or give the new "{called}" another name.'
+        elif latest:
+            yield f'Pin "{called}" in "{caller}" to the version that serves, push that, and then push this release.'
 
 
 def _states(had: State, actions: Iterable[Action]) -> Iterator[State]:
