@@ -37,6 +37,17 @@ def test_two_builds_from_one_lock_are_byte_identical(rag: Path, rag_repository: 
     assert digests(tmp_path / "elsewhere" / "repository") == digests(rag_repository)
 
 
+def test_a_chain_that_names_a_pipeline_builds_what_the_chain_of_its_models_builds(
+    rag: Path, rag_repository: Path, tmp_path: Path
+) -> None:
+    text = (rag / "tritonrepo.yaml").read_text("utf-8")
+    nested = text.replace("chain: [embedder, retriever, generator]", "chain: [search, generator]")
+    assert nested != text
+    (rag / "tritonrepo.yaml").write_text(nested, "utf-8")
+    assert build(rag, tmp_path / "r", "--locked") == 0
+    assert digests(tmp_path / "r") == digests(rag_repository)
+
+
 def test_the_committed_lock_is_current(rag_repository: Path) -> None:
     assert build(EXAMPLE, rag_repository, "--check", "--locked") == 0
 

@@ -47,6 +47,24 @@ def said(*texts: str | bytes, **variables: str) -> str:
     return str(stop.value)
 
 
+def test_what_is_wrong_with_a_pipeline_is_told_once_however_many_chain_it() -> None:
+    with pytest.raises(Stop) as stop:
+        read(changed("[e, r, g]", "[q, g]") + "  q: {chain: [r]}\n  s: {chain: [q]}\n")
+    (fault,) = stop.value.diagnostics
+    assert fault.message == '"q" chains retriever'
+
+
+def test_a_pipeline_in_a_chain_stands_for_its_models() -> None:
+    nested = read(
+        GOOD.replace("  p: {chain: [e, r, g]}", "  p: {chain: [s, g]}\n  s: {chain: [t]}\n  t: {chain: [e, r]}")
+    )
+    assert {name: e.chain for name, e in nested.ensembles.items()} == {
+        "p": ("e", "r", "g"),
+        "s": ("e", "r"),
+        "t": ("e", "r"),
+    }
+
+
 def test_a_whole_stack_is_read_with_types_defaults_and_places() -> None:
     stack = read(GOOD)
     embedder, retriever, generator = (stack.models[name] for name in "erg")
@@ -121,7 +139,17 @@ BAD = {
     "a name with a slash": (changed("  r: {", "  r/1: {"), '"r/1" cannot be a model\'s name'),
     "names that collide": (changed("  r: {", "  e_model: {"), '"e_model" needs the name "e_model", which "e" has'),
     "an embedder that is none": (changed("embed_with: e", "embed_with: g"), '"g" is not an embedder of this stack'),
-    "a chain of strangers": (changed("[e, r, g]", "[e, r, h]"), '"p" chains "h", which is not a model of this stack'),
+    "a chain of strangers": (
+        changed("[e, r, g]", "[e, r, h]"),
+        '"p" chains "h", which is not a model or pipeline of this stack',
+    ),
+    "a chain of itself": (changed("[e, r, g]", "[e, r, p]"), 'the chain of "p" leads back to "p"'),
+    "chains of each other": (changed("[e, r, g]", "[q]") + "  q: {chain: [p]}\n", 'the chain of "p" leads back to "p"'),
+    "a chain of a pipeline too many": (
+        GOOD + "  q: {chain: [p, e]}\n",
+        '"q" chains embedder → retriever → generator → ',
+    ),
+    "a generator in a pipeline of a pipeline": (GOOD + "  q: {chain: [p]}\n", '"g" stands in "p" already'),
     "a chain in disorder": (changed("[e, r, g]", "[r, e]"), '"p" chains retriever → embedder'),
     "an answer without generator": (
         changed("[e, r, g]", "[e, r], outputs: [answer]"),

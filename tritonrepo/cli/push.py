@@ -57,6 +57,13 @@ DRAIN_S = 5.0
     help="Longest wait for a server of --server to load what a phase wrote.",
 )
 @click.option(
+    "--allow-mixed",
+    "mixable",
+    multiple=True,
+    metavar="MODEL",
+    help="Push although responses of this pipeline can mix both releases for a while. Repeatable.",
+)
+@click.option(
     "--no-lock",
     is_flag=True,
     help="Push without a lock, to a store that ignores conditional writes: see to it that nobody else pushes there.",
@@ -70,6 +77,7 @@ def command(
     servers: tuple[str, ...],
     settle: float | None,
     timeout: float,
+    mixable: tuple[str, ...],
     no_lock: bool,
     verbose: bool,
 ) -> int:
@@ -83,7 +91,7 @@ def command(
     def tell(line: str) -> None:
         click.echo(line, err=True)
 
-    prepared = prepare(directory, uri)
+    prepared = prepare(directory, uri, mixable)
     click.echo(report.phases(prepared.plan, uri))
     for note in prepared.plan.notes:
         tell(str(note))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
-from tritonrepo.diagnostics import Diagnostic, Severity, Stop, failure, fatal
+from tritonrepo.diagnostics import Diagnostic, Severity, Stop, closest, failure, fatal
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Target
 from tritonrepo.rules import judge
@@ -20,6 +20,7 @@ from tritonrepo.stores.store import Stored, Write
 from tritonrepo.sync import record as records
 from tritonrepo.sync import release as releases
 from tritonrepo.sync.lock import held
+from tritonrepo.sync.mixing import admit
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place, keeps_conditions
 from tritonrepo.sync.plan import Plan
@@ -46,7 +47,7 @@ class Prepared(NamedTuple):
     place: Place
 
 
-def prepare(directory: str, uri: str) -> Prepared:
+def prepare(directory: str, uri: str, mixable: Collection[str] = ()) -> Prepared:
     """Judge what is to be pushed and compare it with what is there; raise Stop where it may not be pushed."""
     store, prefix = open_store(uri)
     if not prefix:
@@ -64,6 +65,7 @@ def prepare(directory: str, uri: str) -> Prepared:
     have = releases.known(store.scan(prefix), before)
     resumed = releases.broken_off(have, before)
     made = plan(want, have, uri, resumed=resumed, released=releases.versions(before) if before and resumed else None)
+    made = admit(made, _known(mixable, want))
     if made.conflicts:
         raise Stop(made.conflicts)
     return Prepared(made, record, want, have, before, tag, Place(store, prefix, uri))
@@ -77,6 +79,15 @@ def _sealed(tree: Tree, directory: str) -> Tree:
         raise fatal(
             "push-source", directory, message, "Is a build writing there? Push again when it is done."
         ) from None
+
+
+def _known(names: Collection[str], want: Tree) -> Collection[str]:
+    """Give these names; raise Stop where one is no model of the tree."""
+    there = sorted({path.split("/")[0] for path in want if "/" in path})
+    for name in names:
+        if name not in there:
+            raise fatal("push-allow-mixed", name, f'"{name}" of --allow-mixed is unknown', closest(name, there))
+    return names
 
 
 def _called(name: str) -> str:

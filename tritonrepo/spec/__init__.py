@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 
 from tritonrepo.spec.check import check
 from tritonrepo.spec.compose import interpolate, merge
 from tritonrepo.spec.load import load
+from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.nodes import Node, parse
 from tritonrepo.spec.stack import Stack
 
 
 def read(texts: Sequence[tuple[str, bytes]], variables: Mapping[str, str]) -> Stack:
-    """Give the Stack of one or more stack files, as (path, content), a later one over an earlier one.
+    """Give the Stack of one or more stack files, as (path, content), a later one over an earlier one; its chains flat.
 
     Raises Stop with every problem and its place.
     """
     nodes: list[Node] = [parse(content, path) for path, content in texts]
     stack = load(interpolate(reduce(merge, nodes), variables))
     check(stack)
-    return stack
+    chains = flat(stack)
+    return replace(stack, ensembles={name: replace(e, chain=chains[name]) for name, e in stack.ensembles.items()})

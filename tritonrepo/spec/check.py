@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest
 from tritonrepo.releases import RELEASES
 from tritonrepo.spec.generating import generating
+from tritonrepo.spec.nesting import circle, flat
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Embedder, Ensemble, Expectation, Generator, Places, Retriever, Stack
 
@@ -160,26 +161,28 @@ def _generator(name: str, model: Generator) -> Iterator[Diagnostic]:
 
 
 def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
+    chains, known = flat(stack), {*stack.models, *stack.ensembles}
+    joined = {name: chain for name, chain in chains.items() if all(member in stack.models for member in chain)}
+    wrong = {name: list(_chain(name, stack.ensembles[name], chain, stack)) for name, chain in joined.items()}
     for name, ensemble in stack.ensembles.items():
-        missing = [member for member in ensemble.chain if member not in stack.models]
-        for member in missing:
-            yield _wrong(
-                ensemble.places,
-                "chain",
-                f'"{name}" chains "{member}", which is not a model of this stack',
-                closest(member, stack.models),
-            )
-        if not missing:
-            yield from _chain(name, ensemble, stack)
-        for generator in [member for member in ensemble.chain if isinstance(stack.models.get(member), Generator)]:
-            first = next(other for other, value in stack.ensembles.items() if generator in value.chain)
+        for member in ensemble.chain:
+            if member not in known:
+                message = f'"{name}" chains "{member}", which is not a model or pipeline of this stack'
+                yield _wrong(ensemble.places, "chain", message, closest(member, sorted(known - {name})))
+        if circle(stack, name):
+            hint = "Remove the pipeline that leads back to it."
+            yield _wrong(ensemble.places, "chain", f'the chain of "{name}" leads back to "{name}"', hint)
+        if not any(wrong.get(member) for member in ensemble.chain):
+            yield from wrong.get(name, ())
+        for generator in [m for m in chains.get(name, ()) if isinstance(stack.models.get(m), Generator)]:
+            first = next(other for other in stack.ensembles if generator in chains.get(other, ()))
             if first != name:
                 hint = "Its prompt step has one template: declare a second generator."
                 yield _wrong(ensemble.places, "chain", f'"{generator}" stands in "{first}" already', hint)
 
 
-def _chain(name: str, ensemble: Ensemble, stack: Stack) -> Iterator[Diagnostic]:
-    members = [stack.models[member] for member in ensemble.chain]
+def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) -> Iterator[Diagnostic]:
+    members = [stack.models[member] for member in chain]
     shape = [type(member) for member in members]
     if shape not in ([Embedder, Retriever], [Embedder, Retriever, Generator]):
         got = " → ".join(member.role for member in members) or "nothing"
@@ -191,11 +194,11 @@ def _chain(name: str, ensemble: Ensemble, stack: Stack) -> Iterator[Diagnostic]:
         )
         return
     retriever = members[1]
-    if isinstance(retriever, Retriever) and retriever.embed_with != ensemble.chain[0]:
+    if isinstance(retriever, Retriever) and retriever.embed_with != chain[0]:
         yield _wrong(
             ensemble.places,
             "chain",
-            f'"{ensemble.chain[0]}" cannot feed "{ensemble.chain[1]}", whose index is made by "{retriever.embed_with}"',
+            f'"{chain[0]}" cannot feed "{chain[1]}", whose index is made by "{retriever.embed_with}"',
             f"Chain {retriever.embed_with} first.",
         )
     if shape[-1] is Retriever and ensemble.outputs:

@@ -130,7 +130,7 @@ class Prompt:
 class Ensemble:
     """Models joined to one pipeline, asked with `query`."""
 
-    chain: tuple[str, ...] = key("names of the models, in the order of the data")
+    chain: tuple[str, ...] = key("names of the models, in the order of the data; a pipeline stands for its models")
     prompt: Prompt = key("for a chain with a generator", Prompt())
     outputs: tuple[Literal["answer"], ...] | None = key("what the pipeline answers with a generator", None)
     form: Literal["auto", "ensemble"] = key("how the pipeline is made", "auto")

@@ -15,6 +15,9 @@ CALLS = "calls.json"
 LATEST = -1
 """The version of a call that names none."""
 
+Call = tuple[str, int]
+"""A model's name, and the version that is asked of it."""
+
 Released = Mapping[str, Collection[int]]
 """Model → versions of the last finished push."""
 
@@ -59,16 +62,16 @@ class Model:
         """Whether it is a pipeline: its one config says which versions are called."""
         return self.config is not None and self.config.has("ensemble_scheduling")
 
-    def pins(self) -> dict[str, int]:
-        """Give the models that an ensemble's steps call, with the version of each; -1 is the latest."""
+    def steps(self) -> list[Call]:
+        """Give the models that an ensemble's steps call, in order, with the version of each; -1 is the latest."""
         scheduling = self.config.message("ensemble_scheduling") if self.config else None
         found = scheduling.messages("step") if scheduling else []
-        return {step.text("model_name"): step.integer("model_version") for step in found}
+        return [(step.text("model_name"), step.integer("model_version")) for step in found]
 
-    def called(self, *versions: int) -> set[tuple[str, int]]:
+    def called(self, *versions: int) -> set[Call]:
         """Give model and version of all that it calls: by its steps, and by calls.json, of these versions or of all."""
         tops = {self.versions[version] for version in versions if version in self.versions}
-        found = set(self.pins().items())
+        found = set(self.steps())
         for path, file in self.files.items():
             top, _, rest = path.partition("/")
             if rest == CALLS and (top in tops or not versions):
@@ -80,7 +83,7 @@ class Model:
         return {name for name, _ in self.called()}
 
 
-def _named(file: File) -> set[tuple[str, int]]:
+def _named(file: File) -> set[Call]:
     """Read a calls.json, model → version; what is none calls nothing, and validate says so."""
     try:
         data = json.loads(file.content())
@@ -91,7 +94,7 @@ def _named(file: File) -> set[tuple[str, int]]:
 
 def absent(name: str) -> Model:
     """Give a model of which nothing is there."""
-    return Model(name, {}, config=None, gated=False, versions={})
+    return model_of(name, {})
 
 
 def models(tree: Tree) -> dict[str, Model]:
@@ -101,10 +104,11 @@ def models(tree: Tree) -> dict[str, Model]:
         name, slash, rest = path.partition("/")
         if slash:
             found.setdefault(name, {})[rest] = file
-    return {name: _model(name, own) for name, own in found.items()}
+    return {name: model_of(name, own) for name, own in found.items()}
 
 
-def _model(name: str, own: Mapping[str, File]) -> Model:
+def model_of(name: str, own: Mapping[str, File]) -> Model:
+    """Give the model of these files, paths counted from its directory."""
     parsed = parse(own[CONFIG].content()) if CONFIG in own else None
     directories = sorted({path.partition("/")[0] for path in own if "/" in path}, key=str.encode)
     # a config that cannot be read, or whose name is not the directory's, fails at the poll: nothing new is loaded

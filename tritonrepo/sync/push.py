@@ -6,11 +6,13 @@ that no config holds back; a live version is never rewritten.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tritonrepo.sync.gating import CALLS, Model, Released, absent, depths, models, name_gate, needed, serving
+from tritonrepo.sync.gating import CALLS, LATEST, Model, Released, absent, depths, models, name_gate, needed, serving
+from tritonrepo.sync.mixing import mixed, mixture
 from tritonrepo.sync.obstacles import conflicts, warnings
+from tritonrepo.sync.order import turns
 from tritonrepo.sync.plan import CONFIG, Action, Delete, Phase, Plan, Put, in_phase_order
 from tritonrepo.tree import Directory, Entry, File, Tree, of_bytes
 
@@ -23,11 +25,13 @@ class _Change(NamedTuple):
     """A model as it shall be, as it is, and its place among the others; the versions that a broken-off push left.
 
     `depth` is its wave where callees go first, as the tree has them; `fall` where callers do, as they are there.
+    `used`: whether others call it, in the tree or there; `awaited`: which versions those of the tree call.
     """
 
     want: Model
     have: Model
     used: bool
+    awaited: Collection[int]
     depth: int
     fall: int
     ended: Collection[int] = ()
@@ -43,7 +47,8 @@ class _Change(NamedTuple):
 
         A new version of a pipeline that others call is opened before, as other models' are: they call it at the switch.
         """
-        return not self.used or (self.want.is_ensemble and {*self.want.served} <= {*self.old})
+        new = bool(self.awaited) if not self.old else not {*self.awaited} - {LATEST} <= {*self.old}
+        return not self.used or (self.want.is_ensemble and not new)
 
 
 def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released: Released | None = None) -> Plan:
@@ -52,6 +57,7 @@ def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released:
     `have` should know its digests (`release.known`): what it does not know is read. `where` names the repository.
     `released` is model → versions of the last finished push, where a later one was broken off: what that one brought
     and nothing calls yet ends, since a server that refuses one version of a model loads no other new one (24.10).
+    What a pipeline could mix is a conflict that its user may admit (`mixing.admit`): the actions are there even so.
     """
     want, have = uploadable(want), uploadable(have)
     have = {path: _known(path, entry, want.get(path)) for path, entry in have.items()}
@@ -63,8 +69,16 @@ def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released:
     used = {name for model in (*wanted.values(), *had.values()) for name in model.calls()}
     depth, before = depths(wanted), depths(had)
     height = max(before.values(), default=0)
+    awaited = _awaited(wanted)
     changes = [
-        _Change(model, had.get(name) or absent(name), name in used, depth[name], height - before.get(name, 0))
+        _Change(
+            model,
+            had.get(name) or absent(name),
+            name in used,
+            awaited.get(name, ()),
+            depth[name],
+            height - before.get(name, 0),
+        )
         for name, model in wanted.items()
     ]
     if released is not None:
@@ -73,9 +87,28 @@ def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released:
             change._replace(ended={v for v in change.have.served if (change.want.name, v) not in stays})
             for change in changes
         ]
-    actions = sorted((action for change in changes for action in _actions(change)), key=in_phase_order)
+    actions = _in_turn([action for change in changes for action in _actions(change)], had, wanted)
+    faults = tuple(mixture(each, (had, wanted), where) for each in mixed(had, actions))
     notes = tuple(note for c in changes for note in warnings(c.want, c.have, where, used=c.used))
-    return Plan(tuple(actions), (), foreign, notes, resumed, served=any(model.served for model in had.values()))
+    return Plan(tuple(actions), faults, foreign, notes, resumed, served=any(model.served for model in had.values()))
+
+
+def _awaited(wanted: Mapping[str, Model]) -> dict[str, set[int]]:
+    """Give the versions of each model that models of the tree call."""
+    found: dict[str, set[int]] = {}
+    for model in wanted.values():
+        for name, version in model.called():
+            found.setdefault(name, set()).add(version)
+    return found
+
+
+def _in_turn(actions: Sequence[Action], had: Mapping[str, Model], wanted: Mapping[str, Model]) -> list[Action]:
+    """Give the actions in order; what moves at the switch has its turn."""
+    turn = turns({a.path.split("/")[0] for a in actions if a.phase is Phase.SWITCH}, had, wanted)
+    return sorted(
+        (a._replace(wave=turn[a.path.split("/")[0]]) if a.phase is Phase.SWITCH else a for a in actions),
+        key=in_phase_order,
+    )
 
 
 def uploadable(tree: Tree) -> dict[str, Entry]:
@@ -168,10 +201,9 @@ def _open(change: _Change, present: File | None) -> Iterator[Put]:
 def _reason(change: _Change, both: set[int]) -> str:
     if not change.old:
         return "new: opens"
-    now, before = change.want.pins(), change.have.pins()
-    moved = [f"{name} {version}" for name, version in now.items() if before.get(name) != version]
+    moved = [f"{name} {version}" for name, version in change.want.steps() if (name, version) not in change.have.steps()]
     if moved:
-        return f"calls {', '.join(moved)}"
+        return f"calls {', '.join(dict.fromkeys(moved))}"
     return f"serves {_numbers(both)}" if both != set(change.old) else "changed"
 
 

@@ -1,0 +1,53 @@
+"""Pipelines that chain pipelines: a chain that names one has its models in that place.
+
+A server has one config per model, so a pipeline that called another one could not be pushed without mixing two
+releases: what calls models only moves by one write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain, islice
+
+from tritonrepo.spec.stack import Stack
+
+LONGEST = 100
+"""Members of a chain that are told; a few lines of chains can double it again and again."""
+
+
+def flat(stack: Stack) -> Mapping[str, tuple[str, ...]]:
+    """Give each pipeline's chain with the chains of pipelines in their place; none for what chains itself."""
+    inner = {name: tuple(_pipelines(stack, name)) for name in stack.ensembles}
+    found: dict[str, tuple[str, ...]] = {}
+    for name in _inner_first(inner):
+        members = ((found[m] if m in inner[name] else (m,)) for m in stack.ensembles[name].chain)
+        found[name] = tuple(islice(chain.from_iterable(members), LONGEST))
+    return found
+
+
+def circle(stack: Stack, name: str) -> bool:
+    """Whether a pipeline's chain leads back to it."""
+    seen: set[str] = set()
+    todo = [*_pipelines(stack, name)]
+    while todo:
+        member = todo.pop()
+        if member not in seen:
+            seen.add(member)
+            todo += _pipelines(stack, member)
+    return name in seen
+
+
+def _pipelines(stack: Stack, name: str) -> Iterator[str]:
+    return (m for m in stack.ensembles[name].chain if m in stack.ensembles and m not in stack.models)
+
+
+def _inner_first(inner: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """Yield the pipelines after those that they chain, but for circles and what is above them."""
+    sorter = TopologicalSorter(inner)
+    with suppress(CycleError):  # it goes on to where the circle begins
+        sorter.prepare()
+    while ready := sorter.get_ready():
+        yield from ready
+        sorter.done(*ready)

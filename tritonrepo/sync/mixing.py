@@ -1,0 +1,244 @@
+"""Whether one answer of a pipeline could come from two releases while a plan is carried out. Pure.
+
+A server has one config a model, whatever versions of it serve; while it goes from one state of the repository to the
+next, each model by itself is as it was or as it will be. An answer is whole where the state before the push or the one
+after it gives it: the same models in the same versions, through the same pipelines.
+
+An ensemble takes hold of each model that its steps name once a request, when the request begins, and what these call
+when they run (core, src/ensemble_scheduler/ensemble_scheduler.cc, EnsembleContext). A Python model may call the models
+of its calls.json any number of times, each time as they are then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby, islice, pairwise, product
+from typing import NamedTuple, TypeVar
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.pbtxt.convert import to_plain
+from tritonrepo.sync.gating import LATEST, Call, Model, model_of
+from tritonrepo.sync.plan import Action, Plan, Put
+
+RULE = "push-mixed"
+
+State = Mapping[str, Model]
+"""The models of a repository at one moment, by name."""
+
+ENOUGH = 3
+"""Of more different answers than a release before and one after can give, one is mixed; no more are told apart."""
+
+Found = TypeVar("Found")
+
+TWICE = 2
+"""As many calls show what any number of them can."""
+
+
+class Made(NamedTuple):
+    """An answer: what gave it, and the answers that this was made from, as numbers."""
+
+    model: str
+    content: object
+    parts: tuple[int, ...]
+
+
+class Mixed(NamedTuple):
+    """A pipeline that could mix releases; the way to what is new in such an answer, and to what is old."""
+
+    model: str
+    new: tuple[str, ...]
+    old: tuple[str, ...]
+
+
+def mixed(had: State, actions: Iterable[Action]) -> list[Mixed]:
+    """Give the pipelines of which an answer could be mixed while these actions are carried out, by name."""
+    states = list(_states(had, actions))
+    callers = _callers(states)
+    book = _Book()
+    first, last = _Answers(book, states[0]), _Answers(book, states[-1])
+    found: dict[str, Mixed] = {}
+    for before, after in pairwise(states):
+        between = _Answers(book, before, after)
+        for call in _asked(_above(callers, _changed(before, after)) - found.keys(), before, after):
+            old, new = first.whole(call), last.whole(call)
+            wrong = next((answer for answer in between.of(call) if answer not in {old, new}), None)
+            if wrong is not None:
+                found[call[0]] = Mixed(call[0], book.way(wrong, old), book.way(wrong, new))
+    return [found[name] for name in sorted(found)]
+
+
+def mixture(found: Mixed, states: Sequence[State], where: str) -> Diagnostic:
+    """Give the refusal to push what such a pipeline could mix."""
+    new, old = " → ".join(found.new), " → ".join(found.old)
+    message = f'a response of "{found.model}" can mix both releases: {new} is new, {old} is old'
+    hint = "\n".join([*_ways_out(found, states), f"Add `--allow-mixed {found.model}` to accept such responses."])
+    return Diagnostic(RULE, Severity.ERROR, Span(f"{where}/{found.model}"), message, hint, found.model)
+
+
+def admit(made: Plan, names: Collection[str]) -> Plan:
+    """Give the plan without the refusals of these pipelines, of which its user is told all the same."""
+    admitted = [each for each in made.conflicts if each.rule == RULE and each.model in names]
+    notes = [replace(each, severity=Severity.WARNING, hint="") for each in admitted]
+    conflicts = tuple(each for each in made.conflicts if each not in admitted)
+    return replace(made, conflicts=conflicts, notes=(*notes, *made.notes))
+
+
+def _ways_out(found: Mixed, states: Sequence[State]) -> Iterator[str]:
+    """Yield why a response can be mixed, and what to do about it, for each call on the two ways that is the cause."""
+    new, old = (list(pairwise(label.split(" ")[0] for label in way)) for way in (found.new, found.old))
+    for caller, called in dict.fromkeys([*new, *old]):
+        callers = [state[caller] for state in states if caller in state]
+        nested = any(called in state and state[called].is_ensemble for state in states)
+        latest = any((called, LATEST) in model.called() for model in callers)
+        if not all(model.is_ensemble for model in callers) and (caller, called) in {*new} & {*old}:
+            yield f'"{caller}" can call "{called}" several times per request, before and after it changes.'
+        elif nested:
+            yield f'"{called}" has one config for all its versions, so "{caller}" cannot keep calling the old one.'
+        elif latest:
+            yield f'"{caller}" calls "{called}" without a version, so it gets a new one as soon as that serves.'
+        if nested:
+            yield f'Call the models of "{called}" directly in "{caller}", or give the new "{called}" another name.'
+        elif latest:
+            yield f'Pin "{called}" in "{caller}" to the version that serves, push that, and then push this release.'
+
+
+def _states(had: State, actions: Iterable[Action]) -> Iterator[State]:
+    """Give the repository as it is, and after each group of actions, which servers may see in any order."""
+    state = dict(had)
+    yield state
+    for _, group in groupby(actions, key=lambda action: (action.phase, action.wave)):
+        changed: dict[str, dict[str, Action]] = {}
+        for action in group:
+            name, _, path = action.path.partition("/")
+            changed.setdefault(name, {})[path] = action
+        state = dict(state)
+        for name, own in changed.items():
+            kept = {path: file for path, file in state[name].files.items() if path not in own} if name in state else {}
+            state[name] = model_of(name, kept | {path: a.file for path, a in own.items() if isinstance(a, Put)})
+        yield state
+
+
+def _changed(before: State, after: State) -> list[str]:
+    """Give the models that are not what they were: a state keeps the others as they are."""
+    return [name for name, model in after.items() if before.get(name) is not model]
+
+
+def _callers(states: Sequence[State]) -> dict[str, set[str]]:
+    """Give who calls a model in any of these states, by name."""
+    callers: dict[str, set[str]] = {}
+    for before, after in pairwise([{}, *states]):
+        for name in _changed(before, after):
+            for called in after[name].calls():
+                callers.setdefault(called, set()).add(name)
+    return callers
+
+
+def _above(callers: Mapping[str, Collection[str]], names: Iterable[str]) -> set[str]:
+    """Give these models, and all that call them, through whatever others."""
+    found: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += callers.get(name, ())
+    return found
+
+
+def _asked(names: Iterable[str], *states: State) -> Iterator[Call]:
+    """Give what clients may ask pipelines for: no version, or any that serves; models that call nothing are none."""
+    for name in sorted(names):
+        models = [state[name] for state in states if name in state and state[name].calls()]
+        served = {version for model in models for version in model.served}
+        yield from ((name, version) for version in (LATEST, *sorted(served)) if served)
+
+
+class _Book:
+    """Numbers answers: equal ones have one number, however deep they are."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Made, int] = {}
+        self._made: list[Made] = []
+
+    def number(self, made: Made) -> int:
+        if made not in self._numbers:
+            self._numbers[made] = len(self._made)
+            self._made.append(made)
+        return self._numbers[made]
+
+    def way(self, answer: int, other: int | None) -> tuple[str, ...]:
+        """Give the way from an answer's pipeline down to the first place where it is not the other answer."""
+        way: list[str] = []
+        while True:
+            one, two = self._made[answer], None if other is None else self._made[other]
+            alike = two is not None and (one.model, one.content) == (two.model, two.content)
+            if two is None or not alike:
+                return (*way, f"{one.model} {one.content}" if isinstance(one.content, int) else one.model)
+            way.append(one.model)
+            answer, other = next(pair for pair in zip(one.parts, two.parts, strict=True) if pair[0] != pair[1])
+
+
+class _Answers:
+    """All that calls may answer where each model is as one of these states has it."""
+
+    def __init__(self, book: _Book, *states: State) -> None:
+        self._book = book
+        self._states = states
+        self._known: dict[tuple[int, int], tuple[int, ...]] = {}
+
+    def whole(self, call: Call) -> int | None:
+        """Give what a single state answers; a version that it does not serve is the latest one. None: nothing."""
+        return next(iter(self.of(call) or self.of((call[0], LATEST))), None)
+
+    def of(self, call: Call) -> tuple[int, ...]:
+        """Give the different answers of a call, or as many as are enough."""
+        return _enough(answer for loaded in self._loaded(call) for answer in self._by(*loaded))
+
+    def _loaded(self, call: Call) -> list[tuple[Model, int]]:
+        """Give what may take a call: a model as one state has it, in a version."""
+        name, version = call
+        models = {id(state[name]): state[name] for state in self._states if name in state}.values()
+        found = [(model, max(model.served, default=0) if version == LATEST else version) for model in models]
+        return [(model, number) for model, number in found if number in model.served]
+
+    def _by(self, model: Model, number: int) -> tuple[int, ...]:
+        """Give the answers that one loaded version of a model can give."""
+        key = id(model), number
+        if key not in self._known:
+            self._known[key] = (self._book.number(Made(model.name, "itself", ())),)  # what comes round to itself
+            content, calls = (
+                (_wiring(model), self._run(model)) if model.is_ensemble else (number, self._free(model, number))
+            )
+            self._known[key] = _enough(self._book.number(Made(model.name, content, parts)) for parts in calls)
+        return self._known[key]
+
+    def _run(self, ensemble: Model) -> Iterator[tuple[int, ...]]:
+        """Give the answers of an ensemble's steps: those that name the same go to one and the same loaded version."""
+        steps = ensemble.steps()
+        times = Counter(steps)
+        chosen = [
+            _enough(parts for loaded in self._loaded(call) for parts in product(self._by(*loaded), repeat=times[call]))
+            for call in times
+        ]
+        for each in islice(product(*chosen), ENOUGH):
+            parts = {call: iter(own) for call, own in zip(times, each, strict=True)}
+            yield tuple(next(parts[step]) for step in steps)
+
+    def _free(self, model: Model, number: int) -> Iterator[tuple[int, ...]]:
+        """Give the answers of what a version calls by itself, each of them any number of times."""
+        calls = [call for call in sorted(model.called(number)) for _ in range(TWICE)]
+        return islice(product(*map(self.of, calls)), ENOUGH)
+
+
+def _enough(found: Iterable[Found]) -> tuple[Found, ...]:
+    return tuple(islice(dict.fromkeys(found), ENOUGH))
+
+
+def _wiring(model: Model) -> str:
+    """Give what an ensemble does but for the versions that it calls, which its parts tell."""
+    plain = to_plain(model.config)["ensemble_scheduling"] if model.config else {}
+    return repr(
+        [{key: value for key, value in step.items() if key != "model_version"} for step in plain.get("step", ())]
+    )

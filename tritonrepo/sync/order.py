@@ -1,0 +1,46 @@
+"""Which pipelines move one after the other, so that none is seen half in one release and half in the next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+
+from tritonrepo.sync.gating import Model
+
+
+def turns(moving: Iterable[str], had: Mapping[str, Model], wanted: Mapping[str, Model]) -> dict[str, int]:
+    """Give each of the models that move at the switch its turn, counted from 0; most often all have the first.
+
+    A pipeline that will call another waits for it; one that calls another no more goes before it. What calls the other
+    before and after has no turn that helps (`sync.mixing` says whether that does harm).
+    """
+    names = sorted(moving)
+    waits: dict[str, set[str]] = {name: set() for name in names}
+    for name in names:
+        before, after = _below(name, had), _below(name, {**had, **wanted})
+        waits[name] |= (after - before) & waits.keys()
+        for other in (before - after) & waits.keys():
+            waits[other].add(name)
+    sorter = TopologicalSorter(waits)
+    found: dict[str, int] = {}
+    try:
+        sorter.prepare()
+    except CycleError:
+        return dict.fromkeys(names, 0)
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        found |= dict.fromkeys(ready, max(found.values(), default=-1) + 1)
+        sorter.done(*ready)
+    return found
+
+
+def _below(name: str, models: Mapping[str, Model]) -> set[str]:
+    """Give the models that one calls, through whatever others."""
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        model = models.get(todo.pop())
+        new = {called for called, _ in model.called(*model.served)} - found if model and model.served else set()
+        found |= new
+        todo += new
+    return found - {name}
