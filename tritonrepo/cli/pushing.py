@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -57,11 +57,21 @@ def prepare(directory: str, uri: str) -> Prepared:
         hint = f"Push each to a prefix of its own. Is it to take this one over? Delete {releases.record_path(prefix)}."
         raise failure("push-other-stack", uri, message, hint)
     have = releases.known(store.scan(prefix), before)
-    resumed = releases.broken_off(have, before)
-    made = plan(want, have, uri, resumed=resumed, released=releases.versions(before) if before and resumed else None)
+    made = _planned(want, have, before, uri)
     if made.conflicts:
         raise Stop(made.conflicts)
     return Prepared(made, record, want, have, before, store, prefix, uri)
+
+
+def without(prepared: Prepared, dead: Collection[tuple[str, int]]) -> Prepared:
+    """Give the same with a plan that keeps none of these models' versions, which serve nowhere."""
+    return prepared._replace(plan=_planned(prepared.want, prepared.have, prepared.before, prepared.uri, dead))
+
+
+def _planned(want: Tree, have: Tree, before: Release | None, uri: str, dead: Collection[tuple[str, int]] = ()) -> Plan:
+    resumed = releases.broken_off(have, before)
+    released = releases.versions(before) if before and resumed else None
+    return plan(want, have, uri, resumed=resumed, released=released, dead=dead)
 
 
 def _sealed(tree: Tree, directory: str) -> Tree:

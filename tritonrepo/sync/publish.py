@@ -25,10 +25,7 @@ AT_ONCE = 16
 
 
 Watch = Callable[[Sequence[Action]], bool]
-"""Comes back once servers serve what a group of actions wrote; False: nothing that can be asked for changed by it.
-
-It is called with no actions before anything is written.
-"""
+"""Comes back once servers serve what a group of actions wrote; False: nothing that can be asked for changed by it."""
 
 
 class Pace(NamedTuple):
@@ -65,8 +62,6 @@ def publish(plan: Plan, store: Store, prefix: str, pace: Pace, tell: Callable[[s
 
     A Stop in the middle says what is done: the next push goes on from there.
     """
-    if pace.watch and plan:
-        pace.watch(())
     clock, written = _Clock(pace), dict[str, str]()
     groups = [list(group) for _, group in groupby(plan.actions, key=lambda action: (action.phase, action.wave))]
     seen = pace.watch is not None
