@@ -151,5 +151,5 @@ def _broken(one: Present, change: Change) -> Iterator[Diagnostic]:
     """Give what did not serve before the push, with the server's reason."""
     awaited = healing.due(one, change)
     for name, why in sorted(one.broken.items()):
-        hint = "" if name in awaited else "This push does not fix it. Fix it with the next one."
+        hint = "" if name in awaited else "This push leaves it as it is. Fix it with the next one."
         yield Diagnostic("server-broken", Severity.WARNING, Span(one.url), why, hint)
