@@ -47,7 +47,7 @@ def look(servers: Sequence[str], prepared: Prepared, patience: Patience) -> Seen
     if stops := healing.in_the_way(presents, change):
         raise Stop(diagnostic for stop in stops for diagnostic in stop.diagnostics)
     notes += [note for one in presents for note in _broken(one, change)]
-    dead = healing.dead(presents, {name: model.versions for name, model in there.models.items()})
+    dead = healing.dead(presents, change.there)
     return Seen(tuple(clients), tuple(presents), change, dead, tuple(notes))
 
 
@@ -100,7 +100,8 @@ def _compared(prepared: Prepared) -> tuple[There, Change]:
     altered = {name for name in touched & models.keys() & wanted.keys() if _said(models[name]) != _said(wanted[name])}
     altered |= {a.path.split("/")[0] for a in actions if a.path.split("/")[1] not in _parts(want, a.path)}
     left_open = releases.unfinished(have, before) & want.keys() if before else set[str]()
-    return There(models, pins, touched | left_open, altered), Change(want, touched, altered, left_open)
+    named = {name: model.versions for name, model in models.items()}
+    return There(models, pins, touched | left_open, altered), Change(want, touched, altered, left_open, named)
 
 
 def _parts(want: Mapping[str, gating.Model], path: str) -> Collection[str]:
@@ -151,5 +152,5 @@ def _broken(one: Present, change: Change) -> Iterator[Diagnostic]:
     """Give what did not serve before the push, with the server's reason."""
     awaited = healing.due(one, change)
     for name, why in sorted(one.broken.items()):
-        hint = "" if name in awaited else "This push leaves it as it is. Fix it with the next one."
+        hint = "" if name in awaited else "It stays so after this push. Fix it with the next one."
         yield Diagnostic("server-broken", Severity.WARNING, Span(one.url), why, hint)

@@ -14,13 +14,15 @@ from tritonrepo.sync.gating import Model
 class Change(NamedTuple):
     """What a push does: the models as they shall be, those that it writes to, those of which the config changes.
 
-    `open` are those that an earlier push left half-done. A version_policy alone is no change of a config here.
+    `open` are those that an earlier push left half-done, `there` what is named before. A version_policy alone is no
+    change of a config here.
     """
 
     want: Mapping[str, Model]
     touched: Collection[str]
     altered: Collection[str]
     open: Collection[str]
+    there: Mapping[str, Collection[str]]
 
     @property
     def own(self) -> set[str]:
@@ -50,15 +52,18 @@ class Cause(NamedTuple):
 def hopeless(present: Present, change: Change) -> dict[str, Cause]:
     """Give the models that cannot serve at the push's end, whatever it writes, and why.
 
-    They are of a version that the server refused, or call one, and nothing changes of that but who serves beside it.
+    They are of a version that the server refuses, or call one, and nothing changes of that but who serves beside it.
+    What it refused once, and nothing names now, it has not tried since.
     """
     found: dict[str, Cause] = {}
     for name in sorted({*change.own, *present.broken} & change.want.keys()):
-        stuck = sorted(
+        stuck = [
             (model, version)
-            for model, version in _needs(name, change.want)
-            if (model, version) in present.refused and model not in change.altered
-        )
+            for model, version in sorted(_needs(name, change.want), key=lambda one: (one[0] not in change.own, one))
+            if (model, version) in present.refused
+            and model not in change.altered
+            and version in change.there.get(model, ())
+        ]
         if stuck:
             found[name] = Cause(stuck[0][0], refusal(present.url, stuck[0], present.refused[stuck[0]]))
         elif name in present.broken and not below(name, change.want) & {*change.touched}:
@@ -69,17 +74,20 @@ def hopeless(present: Present, change: Change) -> dict[str, Cause]:
 
 
 def in_the_way(presents: Sequence[Present], change: Change) -> list[Stop]:
-    """Give why the push would be in vain, or do harm: what is its own would serve on no server, or end on one.
+    """Give why the push would be in vain, or do harm.
 
-    What cannot serve for another's fault, which was there before, is no reason while it does not serve anyway.
+    What did not serve before on a server, for the fault of a model that is not this push's own, is no reason; nor is
+    what is new and has no chance on some of them.
     """
     causes = [hopeless(one, change) for one in presents]
     found: dict[str, Stop] = {}
     for name in sorted(change.own):
-        vain = all(name in each and each[name].model in change.own for each in causes)
+        vain = all(name in each for each in causes)
         for one, each in zip(presents, causes, strict=True):
-            if name in each and (vain or name in {model for model, _ in one.ready}):
-                found.setdefault(str(each[name].stop), each[name].stop)
+            cause = each.get(name)
+            ends = name in {model for model, _ in one.ready}
+            if cause and (ends or cause.model in change.own or (vain and name not in one.broken)):
+                found.setdefault(str(cause.stop), cause.stop)
     return [*found.values()]
 
 

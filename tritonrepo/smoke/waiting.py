@@ -6,6 +6,7 @@ so its config tells (core, model_lifecycle.cc and model_repository_manager.cc; s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -56,7 +57,7 @@ class Wanted(NamedTuple):
     """What a server shall serve: the models as they are now, and the versions of each that are to stay.
 
     A version that is refused and does not stay is not waited for: another one comes in its place. One that was refused
-    `before` is waited for: it may be loaded again.
+    `before` is waited for until it was tried again: twice, since the first time may have begun before the last write.
     """
 
     now: Mapping[str, Expected]
@@ -66,17 +67,19 @@ class Wanted(NamedTuple):
 
 def until_served(client: Client, wanted: Wanted, patience: Patience) -> None:
     """Come back once the server serves these models; raise Stop when it refuses a version that stays, or time is up."""
-    wait = Wait(client.url, patience)
+    wait, tried, loading = Wait(client.url, patience), Counter[Version](), set[Version]()
     while True:
         refused: dict[Version, str] = {}
         try:
             index = client.index()
-            refused = refusals(index)
+            refused, last = refusals(index), loading
+            loading = {(state.name, state.version) for state in index if state.state == "LOADING"}
+            tried.update(loading - last)
             gone = next(lacking(client, index, _named(wanted, refused)), "")
         except Stop as stop:
             gone = stop.diagnostics[0].message
         bad = [(m, v) for m, v in sorted(refused) if m in wanted.now and v in wanted.stays.get(m, ())]
-        if new := [version for version in bad if version not in wanted.before]:
+        if new := [version for version in bad if version not in wanted.before or tried[version] > 1]:
             raise refusal(client.url, new[0], refused[new[0]])
         if not gone:
             return
