@@ -1,4 +1,4 @@
-"""`push --server`: each phase waits until the real server, polling a directory, serves what it wrote."""
+"""`push --server` and servers that are of no use to it, and the time that it gives where nothing can be seen."""
 
 from __future__ import annotations
 
@@ -52,29 +52,6 @@ def place(tmp_path: Path) -> Path:
     return place
 
 
-def test_a_phase_ends_when_the_server_serves_it_and_a_refused_version_stops_the_push(
-    tmp_path: Path, place: Path, cache: Cache, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with polling(place, cache) as server:
-        to = [str(place), "--server", server.http, "--settle", "0"]
-        assert run(["push", str(repository(tmp_path / "second", 2)), *to]) == 0
-        assert "waiting for http://127.0.0.1:" in capsys.readouterr().err
-        assert (serving(server), pin(server)) == ({"leaf 2", "top 1"}, "2")
-
-        broken = repository(tmp_path / "third", 3)
-        (broken / "leaf" / "3" / "model.py").write_text(REFUSES, "utf-8")
-        assert run(["push", str(broken), *to]) == 1
-        said = capsys.readouterr().err
-        assert "the server refused leaf version 3: Internal: FileNotFoundError: " in said
-        assert "the push broke off in the middle: at least" in said
-        assert (serving(server), pin(server)) == ({"leaf 2", "top 1"}, "2")
-        assert run(["push", str(broken), *to]) == 1
-        assert "the server refused leaf version 3" in capsys.readouterr().err
-
-        assert run(["push", str(repository(tmp_path / "fourth", 4)), *to]) == 0
-        assert (serving(server), pin(server)) == ({"leaf 4", "top 1"}, "4")
-
-
 def test_a_server_that_serves_something_else_is_told(
     tmp_path: Path, place: Path, cache: Cache, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,15 +101,9 @@ def test_a_server_that_is_not_there_or_not_ready_gets_nothing_sent(
 @pytest.mark.parametrize(("seen", "wait_s"), [(True, 5), (False, 30)], ids=["seen", "nothing to be seen"])
 def test_what_no_server_can_be_asked_for_gets_the_whole_time(tmp_path: Path, seen: bool, wait_s: float) -> None:  # noqa: FBT001  a table's column
     shutil.copytree(repository(tmp_path / "1", 1), tmp_path / "r")
-    clock, asked = Clock(tmp_path), []
-
-    def watch(group: object) -> bool:
-        asked.append(group)
-        return seen
-
+    clock = Clock(tmp_path)
     have = clock.scan("r")
     made = plan(clock.scan(repository(tmp_path / "2", 2).name), have, "r", resumed=True)
-    publish(made, have, clock.writer, Pace(30, clock.now, clock.sleep, 5, watch), lambda _: None)
+    publish(made, have, clock.writer, Pace(30, clock.now, clock.sleep, 5, lambda _: seen), lambda _: None)
     times = [time for time, path in clock.done if path == "r/leaf/config.pbtxt"]
     assert times == [GRAIN_S, GRAIN_S + 2 * wait_s]
-    assert asked[0] == ()

@@ -7,10 +7,11 @@ import time
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.pushing import carry_out, prepare
+from tritonrepo.cli.pushing import carry_out, prepare, without
 from tritonrepo.cli.values import PAUSE, WAIT
-from tritonrepo.cli.watching import watch
+from tritonrepo.cli.watching import look, watch
 from tritonrepo.report import plan as report
+from tritonrepo.smoke.waiting import Patience
 from tritonrepo.stores.directory import awake
 from tritonrepo.sync.pace import Pace
 
@@ -92,8 +93,12 @@ def command(
         click.echo(line, err=True)
 
     prepared = prepare(directory, uri, mixable)
+    patience = Patience(timeout, time.monotonic, time.sleep, tell)
+    seen = look(servers, prepared, patience) if servers else None
+    if seen and seen.dead:
+        prepared = without(prepared, seen.dead)
     click.echo(report.phases(prepared.plan, uri))
-    for note in prepared.plan.notes:
+    for note in [*(seen.notes if seen else ()), *prepared.plan.notes]:
         tell(str(note))
     if verbose:
         for name in prepared.plan.foreign:
@@ -101,7 +106,7 @@ def command(
     if prepared.plan:
         tell(f"note: {ADVICE}")
     if not dry_run:
-        look = watch(servers, prepared, uri, timeout, tell) if servers else None
+        watched = watch(seen, prepared, patience) if seen else None
         settle_s, drain_s = (SETTLE_S, DRAIN_S) if settle is None else (settle, settle)
-        carry_out(prepared, Pace(settle_s, awake, time.sleep, drain_s, look), tell, no_lock=no_lock)
+        carry_out(prepared, Pace(settle_s, awake, time.sleep, drain_s, watched), tell, no_lock=no_lock)
     return 0

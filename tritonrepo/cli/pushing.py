@@ -45,6 +45,7 @@ class Prepared(NamedTuple):
     """The record's; None where there is no record."""
 
     place: Place
+    mixable: Collection[str] = ()
 
 
 def prepare(directory: str, uri: str, mixable: Collection[str] = ()) -> Prepared:
@@ -63,12 +64,33 @@ def prepare(directory: str, uri: str, mixable: Collection[str] = ()) -> Prepared
         hint = f"Push each to a prefix of its own. Is it to take this one over? Delete {releases.record_path(prefix)}."
         raise failure("push-other-stack", uri, message, hint)
     have = releases.known(store.scan(prefix), before)
+    made = _planned(want, have, before, uri, mixable=mixable)
+    return Prepared(made, record, want, have, before, tag, Place(store, prefix, uri), mixable)
+
+
+def without(prepared: Prepared, dead: Collection[tuple[str, int]]) -> Prepared:
+    """Give the same with a plan that keeps none of these models' versions, which serve nowhere."""
+    want, have, before, uri = prepared.want, prepared.have, prepared.before, prepared.place.uri
+    return prepared._replace(plan=_planned(want, have, before, uri, mixable=prepared.mixable, dead=dead))
+
+
+def _planned(
+    want: Tree,
+    have: Tree,
+    before: Release | None,
+    uri: str,
+    *,
+    mixable: Collection[str],
+    dead: Collection[tuple[str, int]] = (),
+) -> Plan:
+    """Give the plan; raise Stop where something stands in its way."""
     resumed = releases.broken_off(have, before)
-    made = plan(want, have, uri, resumed=resumed, released=releases.versions(before) if before and resumed else None)
+    released = releases.versions(before) if before and resumed else None
+    made = plan(want, have, uri, resumed=resumed, released=released, dead=dead)
     made = admit(made, _known(mixable, want))
     if made.conflicts:
         raise Stop(made.conflicts)
-    return Prepared(made, record, want, have, before, tag, Place(store, prefix, uri))
+    return made
 
 
 def _sealed(tree: Tree, directory: str) -> Tree:

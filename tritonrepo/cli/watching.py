@@ -2,63 +2,120 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from tritonrepo.cli.pushing import Prepared
-from tritonrepo.diagnostics import Severity, Stop, failure
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
 from tritonrepo.server.client import Client
-from tritonrepo.smoke import expected
+from tritonrepo.smoke import expected, healing
 from tritonrepo.smoke.expected import Expected
-from tritonrepo.smoke.waiting import Patience, Refused, Wanted, until_served
+from tritonrepo.smoke.healing import Change
+from tritonrepo.smoke.present import Present, There, present
+from tritonrepo.smoke.waiting import READY, Patience, Wanted, until_served
+from tritonrepo.sync import gating
+from tritonrepo.sync import release as releases
 from tritonrepo.sync.pace import Watch
-from tritonrepo.sync.plan import Action, Put, is_config
+from tritonrepo.sync.plan import CONFIG, Action, Put, is_config
+from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, Tree
 
 ANSWER_S = 10
 """Longest wait for one answer about health, index or config."""
 
 
-def watch(servers: Sequence[str], prepared: Prepared, uri: str, timeout_s: float, tell: Callable[[str], None]) -> Watch:
-    """Give what comes back when all servers serve what was written; raise Stop where one is not there, or not ready."""
+class Seen(NamedTuple):
+    """What the servers of a repository do before a push, in their order; which versions serve on none; what to tell."""
+
+    clients: tuple[Client, ...]
+    presents: tuple[Present, ...]
+    change: Change
+    dead: Collection[tuple[str, int]]
+    notes: tuple[Diagnostic, ...]
+
+
+def look(servers: Sequence[str], prepared: Prepared, patience: Patience) -> Seen:
+    """Ask all servers what they make of what lies there, and write nothing.
+
+    What is broken is no obstacle. Raise Stop where a server is not there, not ready for another reason, or where the
+    push could not bring its own models to serve.
+    """
     clients = [Client(url, ANSWER_S, ANSWER_S) for url in servers]
-    for client in clients:
-        _check(client)
-    patience = Patience(timeout_s, time.monotonic, time.sleep, tell)
-    stays = {name: model.versions for name, model in expected.read(prepared.want, uri).items()}
-    now: dict[str, Entry] = dict(prepared.have)
-    plan = prepared.plan
-    # what a broken-off push wrote last may still be loading, whatever this one writes
-    first = stays if plan.resumed else {action.path.split("/")[0] for action in plan.actions}
-    served = dict(_served(now, first, uri))  # read before anything is written over it
-    refused: dict[str, frozenset[Refused]] = {}
+    notes = [note for client in clients for note in _unready(client)]
+    there, change = _compared(prepared)
+    presents = [present(client, there, patience) for client in clients]
+    if stops := healing.in_the_way(presents, change):
+        raise Stop(diagnostic for stop in stops for diagnostic in stop.diagnostics)
+    notes += [note for one in presents for note in _broken(one, change)]
+    dead = healing.dead(presents, change.there)
+    return Seen(tuple(clients), tuple(presents), change, dead, tuple(notes))
 
-    def wait(models: Mapping[str, Expected]) -> None:
-        for client in clients:
-            before = refused.get(client.url, frozenset())
-            refused[client.url] = until_served(client, Wanted(models, stays), before, patience)
 
-    def look(group: Sequence[Action]) -> bool:
-        if not group:
-            wait(served)
-            return True
+def watch(seen: Seen, prepared: Prepared, patience: Patience) -> Watch:
+    """Give what comes back when all servers serve what was written."""
+    uri, change = prepared.place.uri, seen.change
+    stays = {name: tuple(map(str, model.served)) for name, model in change.want.items()}
+    now: dict[str, Entry] = uploadable(prepared.have)
+    served = dict(_served(now, change.touched, uri))  # read before anything is written over it
+    left = len(prepared.plan.actions)
+
+    def wait(names: Collection[str]) -> None:
+        models = gating.models(now)
+        for client, one in zip(seen.clients, seen.presents, strict=True):
+            asked = {*names, *(() if left else healing.due(one, change))}
+            out = healing.hopeless(one, change).keys() | healing.held_up(one, models, change.want)
+            wanted = dict(_served(now, asked - out, uri))
+            until_served(client, Wanted(wanted, stays, one.refused.keys()), patience)
+
+    def seen_by_all(group: Sequence[Action]) -> bool:
+        nonlocal left
+        left -= len(group)
         for action in group:
             if isinstance(action, Put):
                 now[action.path] = action.file
             else:
                 now.pop(action.path, None)
-        models = dict(_served(now, {action.path.split("/")[0] for action in group if is_config(action.path)}, uri))
-        wait(models)
-        seen = all(name not in served or _tells(served[name]) != _tells(model) for name, model in models.items())
+        names = {action.path.split("/")[0] for action in group if is_config(action.path)}
+        wait(names)
+        models = dict(_served(now, names, uri))
+        told = all(name not in served or _tells(served[name]) != _tells(model) for name, model in models.items())
         served.update(models)
-        return seen
+        return told
 
-    return look
+    return seen_by_all
+
+
+def _compared(prepared: Prepared) -> tuple[There, Change]:
+    """Give what lies there of the models that shall be, and what the push makes of them."""
+    actions, before = prepared.plan.actions, prepared.before
+    touched = {action.path.split("/")[0] for action in actions}
+    want, have = gating.models(uploadable(prepared.want)), uploadable(prepared.have)
+    shared = want.keys() & {path.split("/")[0] for path in have}
+    # what is not written to is the same on both sides, and need not be fetched
+    tree = {path: entry for path, entry in have.items() if path.split("/")[0] in touched}
+    tree |= {path: entry for path, entry in prepared.want.items() if path.split("/")[0] not in touched}
+    models = dict(_served(tree, shared, prepared.place.uri))
+    pins = {name: dict(model.steps()) for name, model in gating.models(tree).items()}
+    wanted = dict(_served(prepared.want, touched, prepared.place.uri))
+    altered = {name for name in touched & models.keys() & wanted.keys() if _said(models[name]) != _said(wanted[name])}
+    altered |= {a.path.split("/")[0] for a in actions if a.path.split("/")[1] not in _parts(want, a.path)}
+    left_open = releases.unfinished(have, before) & want.keys() if before else set[str]()
+    named = {name: model.versions for name, model in models.items()}
+    return There(models, pins, touched | left_open, altered), Change(want, touched, altered, left_open, named)
+
+
+def _parts(want: Mapping[str, gating.Model], path: str) -> Collection[str]:
+    """Give the names of a model's config and version directories."""
+    return {CONFIG, *want[path.partition("/")[0]].versions.values()}
 
 
 def _tells(model: Expected) -> tuple[object, ...]:
     """Give what a server can be asked for; a policy by itself is not: what stays loaded keeps the old one (24.10)."""
-    return model.versions, {field: value for field, value in model.config.items() if field != "version_policy"}
+    return model.versions, _said(model)
+
+
+def _said(model: Expected) -> dict[str, object]:
+    return {field: value for field, value in model.config.items() if field != "version_policy"}
 
 
 def _served(tree: Tree, names: Collection[str], uri: str) -> Iterator[tuple[str, Expected]]:
@@ -69,12 +126,31 @@ def _served(tree: Tree, names: Collection[str], uri: str) -> Iterator[tuple[str,
             yield name, model
 
 
-def _check(client: Client) -> None:
-    """Raise Stop unless the server is ready: a push would make a server's trouble worse, or be blamed for it."""
+def _unready(client: Client) -> Iterator[Diagnostic]:
+    """Give why a server is not ready where a model explains it; raise Stop where none does.
+
+    A push would make such a server's trouble worse, or be blamed for it.
+    """
     try:
-        ready = client.ready()
+        if client.ready():
+            return
     except Stop as stop:
         raise stop.of(Severity.FATAL) from None
-    if not ready:
+    try:
+        explained = any(state.state != READY for state in client.index())
+    except Stop:
+        explained = False
+    if not explained:
         hint = "Does it run with --strict-readiness=false? Without that one broken model makes it not ready."
         raise failure("server-not-ready", client.url, "the server is not ready, so nothing was sent", hint)
+    message = "the server is not ready: with strict readiness one model that does not serve is enough for that"
+    hint = "Start it with --strict-readiness=false, so that it stays ready while models load."
+    yield Diagnostic("server-not-ready", Severity.WARNING, Span(client.url), message, hint)
+
+
+def _broken(one: Present, change: Change) -> Iterator[Diagnostic]:
+    """Give what did not serve before the push, with the server's reason."""
+    awaited = healing.due(one, change)
+    for name, why in sorted(one.broken.items()):
+        hint = "" if name in awaited else "It stays so after this push. Fix it with the next one."
+        yield Diagnostic("server-broken", Severity.WARNING, Span(one.url), why, hint)

@@ -6,7 +6,8 @@ so its config tells (core, model_lifecycle.cc and model_repository_manager.cc; s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -30,68 +31,96 @@ class Patience(NamedTuple):
     tell: Callable[[str], None]
 
 
-class Refused(NamedTuple):
-    """A version that a server could not load, in the server's words."""
+Version = tuple[str, str]
+"""A model and the number of one of its versions."""
 
-    model: str
-    version: str
-    reason: str
+
+class Wait:
+    """One wait for a server: what it lacks is told whenever that changes, until time is up."""
+
+    def __init__(self, url: str, patience: Patience) -> None:
+        self.url, self.patience = url, patience
+        self.deadline, self.told = patience.now() + patience.timeout_s, ""
+
+    def goes_on(self, lacking: str) -> bool:
+        """Wait a moment; False where time is up."""
+        if self.patience.now() > self.deadline:
+            return False
+        if lacking != self.told:
+            self.patience.tell(f"waiting for {self.url}: {lacking}")
+            self.told = lacking
+        self.patience.sleep(POLL_S)
+        return True
 
 
 class Wanted(NamedTuple):
     """What a server shall serve: the models as they are now, and the versions of each that are to stay.
 
-    A version that is refused and does not stay is not waited for: another one comes in its place.
+    A version that is refused and does not stay is not waited for: another one comes in its place. One that was refused
+    `before` is waited for until it was tried again: twice, since the first time may have begun before the last write.
     """
 
     now: Mapping[str, Expected]
     stays: Mapping[str, Collection[str]]
+    before: Collection[Version]
 
 
-def until_served(client: Client, wanted: Wanted, before: frozenset[Refused], patience: Patience) -> frozenset[Refused]:
-    """Come back once the server serves these models, with all versions that it refuses.
-
-    Raise Stop when it refuses a version that stays, or when time is up. What it refused `before` is waited for: it may
-    be loaded again.
-    """
-    deadline, told = patience.now() + patience.timeout_s, ""
+def until_served(client: Client, wanted: Wanted, patience: Patience) -> None:
+    """Come back once the server serves these models; raise Stop when it refuses a version that stays, or time is up."""
+    wait, tried, loading = Wait(client.url, patience), Counter[Version](), set[Version]()
     while True:
+        refused: dict[Version, str] = {}
         try:
             index = client.index()
-            refused = frozenset(_refused(index))
-            lacking = next(_lacking(client, index, wanted, refused), "")
+            refused, last = refusals(index), loading
+            loading = {(state.name, state.version) for state in index if state.state == "LOADING"}
+            tried.update(loading - last)
+            gone = next(lacking(client, index, _named(wanted, refused)), "")
         except Stop as stop:
-            refused, lacking = before, stop.diagnostics[0].message
-        for model, version, reason in sorted(refused - before):
-            if model in wanted.now and version in wanted.stays.get(model, ()):
-                message = f"the server refused {model} version {version}: {reason}"
-                hint = "It goes on with what it had. Mend that, and give the new content the next number."
-                raise failure("server-refused", client.url, message, hint)
-        if not lacking:
-            return refused
-        if patience.now() > deadline:
-            message = f"after {patience.timeout_s:g} s the server does not serve what lies there: {lacking}"
-            raise failure("server-late", client.url, message, "Does it poll this very URI? Its log says more.")
-        if lacking != told:
-            patience.tell(f"waiting for {client.url}: {lacking}")
-            told = lacking
-        patience.sleep(POLL_S)
+            gone = stop.diagnostics[0].message
+        bad = [(m, v) for m, v in sorted(refused) if m in wanted.now and v in wanted.stays.get(m, ())]
+        if new := [version for version in bad if version not in wanted.before or tried[version] > 1]:
+            raise refusal(client.url, new[0], refused[new[0]])
+        if not gone:
+            return
+        if not wait.goes_on(gone):
+            raise refusal(client.url, bad[0], refused[bad[0]]) if bad else late(client.url, gone, patience)
 
 
-def _refused(index: list[ModelState]) -> Iterator[Refused]:
-    for state in index:
-        if state.state == "UNAVAILABLE" and state.reason not in {"", "unloaded"}:
-            yield Refused(state.name, state.version, state.reason)
+def refusal(url: str, version: Version, reason: str) -> Stop:
+    """Give the Stop for a version that a server could not load, in the server's words."""
+    message = f"the server refused {version[0]} version {version[1]}: {reason}"
+    hint = "It goes on with what it had. Mend that, and give the new content the next number."
+    return failure("server-refused", url, message, hint)
 
 
-def _lacking(client: Client, index: list[ModelState], wanted: Wanted, refused: Collection[Refused]) -> Iterator[str]:
-    """Give what the server does not serve as the repository has it, one line each."""
-    gone = {(one.model, one.version) for one in refused}
+def late(url: str, lacking: str, patience: Patience) -> Stop:
+    """Give the Stop for a server that took too long."""
+    message = f"after {patience.timeout_s:g} s the server does not serve what lies there: {lacking}"
+    return failure("server-late", url, message, "Does it poll this very URI? Its log says more.")
+
+
+def refusals(index: Sequence[ModelState]) -> dict[Version, str]:
+    """Give the versions that a server could not load, with its reason."""
+    return {
+        (state.name, state.version): state.reason
+        for state in index
+        if state.state == "UNAVAILABLE" and state.reason not in {"", "unloaded"}
+    }
+
+
+def _named(wanted: Wanted, refused: Collection[Version]) -> dict[str, Expected]:
+    """Give the models with the versions that are waited for."""
     models: dict[str, Expected] = {}
     for name, model in wanted.now.items():
         stays = wanted.stays.get(name, ())
-        if versions := tuple(v for v in model.versions if v in stays or (name, v) not in gone):
+        if versions := tuple(v for v in model.versions if v in stays or (name, v) not in refused):
             models[name] = replace(model, versions=versions)
+    return models
+
+
+def lacking(client: Client, index: Sequence[ModelState], models: Mapping[str, Expected]) -> Iterator[str]:
+    """Give what the server does not serve as the repository has it, one line each."""
     ready: dict[str, list[str]] = {}
     for state in index:
         if state.state == READY and state.name in models:

@@ -8,10 +8,7 @@ from typing import NamedTuple
 from tritonrepo.sync.plan import Action
 
 Watch = Callable[[Sequence[Action]], bool]
-"""Comes back once servers serve what a group of actions wrote; False: nothing that can be asked for changed by it.
-
-It is called with no actions before anything is written.
-"""
+"""Comes back once servers serve what a group of actions wrote; False: nothing that can be asked for changed by it."""
 
 
 class Pace(NamedTuple):

@@ -45,8 +45,6 @@ def publish(plan: Plan, have: Tree, writer: Writer, pace: Pace, tell: Callable[[
     `have` is what the plan was made from: each write is on what was seen there. A Stop in the middle says what is done:
     the next push goes on from there.
     """
-    if pace.watch and plan:
-        pace.watch(())
     clock, written, before = _Clock(pace), dict[str, str](), files(have)
     groups = [list(group) for _, group in groupby(plan.actions, key=lambda action: (action.phase, action.wave))]
     seen = pace.watch is not None

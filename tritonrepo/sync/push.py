@@ -25,7 +25,8 @@ class _Change(NamedTuple):
     """A model as it shall be, as it is, and its place among the others; the versions that a broken-off push left.
 
     `depth` is its wave where callees go first, as the tree has them; `fall` where callers do, as they are there.
-    `used`: whether others call it, in the tree or there; `awaited`: which versions those of the tree call.
+    `used`: whether others call it, in the tree or there; `awaited`: which versions those of the tree call. `dead` are
+    versions that servers were seen not to serve.
     """
 
     want: Model
@@ -35,11 +36,12 @@ class _Change(NamedTuple):
     depth: int
     fall: int
     ended: Collection[int] = ()
+    dead: Collection[int] = ()
 
     @property
     def old(self) -> tuple[int, ...]:
         """What serves before, but for what has ended."""
-        return tuple(number for number in self.have.served if number not in self.ended)
+        return tuple(number for number in self.have.served if number not in self.ended and number not in self.dead)
 
     @property
     def late(self) -> bool:
@@ -51,12 +53,21 @@ class _Change(NamedTuple):
         return not self.used or (self.want.is_ensemble and not new)
 
 
-def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released: Released | None = None) -> Plan:
+def plan(  # noqa: PLR0913  all that can be known of what is there
+    want: Tree,
+    have: Tree,
+    where: str,
+    *,
+    resumed: bool = False,
+    released: Released | None = None,
+    dead: Collection[tuple[str, int]] = (),
+) -> Plan:
     """Give the way from `have` to `want`; models that `want` lacks are left alone and named.
 
     `have` should know its digests (`release.known`): what it does not know is read. `where` names the repository.
     `released` is model → versions of the last finished push, where a later one was broken off: what that one brought
-    and nothing calls yet ends, since a server that refuses one version of a model loads no other new one (24.10).
+    and nothing calls yet ends, since a server that refuses one version of a model loads no other new one (24.10). So
+    do `dead` ones, model and version: what servers were seen not to serve.
     What a pipeline could mix is a conflict that its user may admit (`mixing.admit`): the actions are there even so.
     """
     want, have = uploadable(want), uploadable(have)
@@ -81,6 +92,7 @@ def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released:
         )
         for name, model in wanted.items()
     ]
+    changes = [c._replace(dead={v for v in c.have.served if (c.want.name, v) in dead}) for c in changes]
     if released is not None:
         stays = needed(had, used, released)
         changes = [
@@ -89,7 +101,7 @@ def plan(want: Tree, have: Tree, where: str, *, resumed: bool = False, released:
         ]
     actions = _in_turn([action for change in changes for action in _actions(change)], had, wanted)
     faults = tuple(mixture(each, (had, wanted), where) for each in mixed(had, actions))
-    notes = tuple(note for c in changes for note in warnings(c.want, c.have, where, used=c.used))
+    notes = tuple(note for c in changes for note in warnings(c.want, c.have, where, used=c.used and bool(c.old)))
     return Plan(tuple(actions), faults, foreign, notes, resumed, served=any(model.served for model in had.values()))
 
 
@@ -180,9 +192,8 @@ def _gate(change: _Change, moved: list[Action]) -> Iterator[Put]:
         held = f"serves {_numbers(change.old)} alone while {_numbers(arriving)} arrives"
         yield Put(Phase.GATE, path, of_bytes(serving(have.text, change.old)), held, PINNED)
     else:
-        yield Put(
-            Phase.GATE, path, of_bytes(name_gate(want.name)), "new: unknown to servers until its files are there", NAMED
-        )
+        told = f"{'' if change.dead else 'new: '}unknown to servers until its files are there"
+        yield Put(Phase.GATE, path, of_bytes(name_gate(want.name)), told, NAMED)
 
 
 def _open(change: _Change, present: File | None) -> Iterator[Put]:
@@ -199,12 +210,14 @@ def _open(change: _Change, present: File | None) -> Iterator[Put]:
 
 
 def _reason(change: _Change, both: set[int]) -> str:
-    if not change.old:
+    if not change.old and not change.dead:
         return "new: opens"
     moved = [f"{name} {version}" for name, version in change.want.steps() if (name, version) not in change.have.steps()]
     if moved:
         return f"calls {', '.join(dict.fromkeys(moved))}"
-    return f"serves {_numbers(both)}" if both != set(change.old) else "changed"
+    if gone := {*change.dead} - both:
+        return f"serves {_numbers(both)} without {_numbers(gone)}, which {'does' if len(gone) == 1 else 'do'} not load"
+    return f"serves {_numbers(both)}" if both != {*change.old, *change.dead} else "changed"
 
 
 def _numbers(numbers: Collection[int]) -> str:

@@ -98,9 +98,15 @@ def _with_digest(entry: Entry, known: Object | None) -> Entry:
 
 def broken_off(have: Tree, release: Release | None) -> bool:
     """Whether configs are not those of the last finished push: servers may still be loading what they name."""
+    return bool(unfinished(have, release))
+
+
+def unfinished(have: Tree, release: Release | None) -> set[str]:
+    """Give the models whose configs are not those of the last finished push."""
     recorded = release.files if release else {}
     configs = {path: file for path, file in files(have).items() if is_config(path)}
-    return any(path not in recorded or recorded[path].tag != tag_of(file) for path, file in configs.items())
+    moved = {path for path, file in configs.items() if path not in recorded or recorded[path].tag != tag_of(file)}
+    return {path.partition("/")[0] for path in moved}
 
 
 def versions(release: Release) -> dict[str, set[int]]:
