@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from tritonrepo.cli.stack import Loaded, reading
 from tritonrepo.diagnostics import closest, fatal
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.indexing import documents, vectors
+from tritonrepo.sources.faults import Faults
 from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering
 from tritonrepo.spec.lock import Index, Lock
 from tritonrepo.spec.stack import Embedder, Retriever
@@ -36,16 +38,19 @@ def make(loaded: Loaded, only: str | None) -> tuple[list[Made], Lock]:
             "index-model", only, "is not a retriever of this stack", closest(only, retrievers) if retrievers else ""
         )
     gathering = Gathering(loaded.stack, loaded.lock, loaded.cache)
-    indexes = dict(loaded.lock.indexes)
-    made, pending = [], []
-    for name, model in retrievers.items():
-        if only in {None, name}:
-            done, indexes[name], files = _make(name, model, gathering)
-            made.append(done)
-            pending.append((done.place, files))
-    for place, files in pending:  # not before each is made: an index and its pin change together
-        _write(place, files)
-    return made, replace(loaded.lock, indexes=indexes, sources=dict(loaded.lock.sources) | gathering.pins)
+    faults = Faults()
+    tried = [
+        faults.tried(partial(_make, name, model, gathering), None)
+        for name, model in retrievers.items()
+        if only in {None, name}
+    ]
+    faults.stop()
+    made = [each for each in tried if each is not None]
+    for done, _, files in made:  # not before each is made: an index and its pin change together
+        _write(done.place, files)
+    indexes = dict(loaded.lock.indexes) | {done.name: index for done, index, _ in made}
+    sources = dict(loaded.lock.sources) | gathering.pins
+    return [done for done, _, _ in made], replace(loaded.lock, indexes=indexes, sources=sources)
 
 
 def missing(loaded: Loaded) -> Iterator[str]:

@@ -14,6 +14,7 @@ from tritonrepo.generate import generate
 from tritonrepo.generate.origins import Origins
 from tritonrepo.repository import Target
 from tritonrepo.rules import Rule, judge
+from tritonrepo.sources.faults import Faults
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
@@ -46,11 +47,16 @@ def is_stack(path: str) -> bool:
 def judge_stack(path: str, aim: Callable[[Stack], Target], shown: Shown) -> Judgement:
     """Judge what `build` would write, for the target that `aim` gives; findings are at the stack file's places."""
     loaded = load([Path(path)])
-    inputs = Gathering(loaded.stack, loaded.lock, loaded.cache).inputs()
+    target = aim(loaded.stack)
+    faults = Faults()
+    inputs = Gathering(loaded.stack, loaded.lock, loaded.cache).gathered(faults)
     tree = generate(loaded.stack, inputs, loaded.lock.models).tree
-    judged = judge(repository.read(tree, aim(loaded.stack)), shown)
+    judged = judge(repository.read(tree, target), shown)
     origins = Origins(loaded.stack)
     moved = sorted((origins.moved(each, tree) for each in judged.diagnostics), key=lambda each: (each.at, each.rule))
+    if faults.found:
+        faults.add(*moved)
+        faults.stop()
     return Judgement(tuple(moved), judged.verdicts, _disk_lines, judged.ignored)
 
 

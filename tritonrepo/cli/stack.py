@@ -13,6 +13,7 @@ import click
 from tritonrepo import spec
 from tritonrepo.diagnostics import fatal
 from tritonrepo.sources.cache import Cache, default_root
+from tritonrepo.sources.faults import Faults, unreadable
 from tritonrepo.spec import lock as locks
 from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.nodes import MAX_BYTES
@@ -37,11 +38,12 @@ def load(paths: Sequence[Path]) -> Loaded:
     """Read stack files, a later one over an earlier one, and the lock beside the first."""
     with reading():
         paths = [path / DEFAULT if path.is_dir() else path for path in paths] or [Path(DEFAULT)]
-        stack = spec.read([(str(path), _content(path)) for path in paths], os.environ)
         lock_path = paths[0].with_suffix(".lock")
-        if lock_path == paths[0]:
-            raise fatal("stack-name", str(lock_path), "is where the lock would be written", "Name it something.yaml.")
-        lock = locks.load(lock_path.read_bytes(), str(lock_path)) if lock_path.exists() else Lock()
+        faults = Faults()
+        lock = faults.tried(lambda: _lock(lock_path, paths[0]), Lock())
+        stack = faults.tried(lambda: spec.read([(str(p), _content(p)) for p in paths], os.environ), None)
+        faults.stop()
+    assert stack is not None  # noqa: S101  nothing was found
     return Loaded(stack, lock, lock_path, cache())
 
 
@@ -51,12 +53,7 @@ def reading() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            raise
-        message = f"cannot be read: {error.strerror or error}"
-        raise fatal(
-            "input-access", str(error.filename), message, "Give this user access to it, or another path."
-        ) from None
+        raise unreadable(error) from None
 
 
 def cache() -> Cache:
@@ -72,6 +69,12 @@ def write_lock(loaded: Loaded, lock: Lock) -> None:
             store.put(name, of_text(locks.dump(lock)))
         finally:
             store.tidy()
+
+
+def _lock(path: Path, stack: Path) -> Lock:
+    if path == stack:
+        raise fatal("stack-name", str(path), "is where the lock would be written", "Name it something.yaml.")
+    return locks.load(path.read_bytes(), str(path)) if path.exists() else Lock()
 
 
 def _content(path: Path) -> bytes:

@@ -145,13 +145,17 @@ def _generator(name: str, model: Generator) -> Iterator[Diagnostic]:
             f'"{name}" loads its weights from the hub',
             "Write source: hf://OWNER/MODEL@REVISION; a local file goes under local.",
         )
-    if model.local is None:
+    if model.tokenizer is None and model.local is None:
         yield _wrong(
             model.places,
             "",
-            f'"{name}" needs "local", the GGUF file that gives its tokenizer',
+            f'"{name}" needs "tokenizer", a GGUF file with the tokenizer and chat template of its model',
             "Tokenizers from the hub are not supported yet.",
         )
+    for key in ("tokenizer", "local"):
+        if isinstance(getattr(model, key), Hub):
+            message = f'"{key}" cannot be on the hub yet'
+            yield _wrong(model.places, key, message, "Download a GGUF file of the model and name its path.")
     for key, message, hint in generating(model):
         yield _wrong(model.places, key, message, hint)
     for key in ("model", "revision"):
