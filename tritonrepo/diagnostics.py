@@ -105,7 +105,16 @@ def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
     return next(iter(difflib.get_close_matches(word[:LONGEST_WORD], list(choices), 1, cutoff)), "")
 
 
+FEW = 12
+"""So many choices are told in a line; of more only the nearest."""
+
+
 def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
-    """Give `Did you mean "x"?`, or the choices where none is near."""
+    """Give `Did you mean "x"?`, or the choices where none is near; of many, those that are the least far."""
     near = nearest(word, choices)
-    return f'Did you mean "{near}"?' if near else f"One of: {', '.join(sorted(choices))}."
+    if near:
+        return f'Did you mean "{near}"?'
+    if len(choices) <= FEW:
+        return f"One of: {', '.join(sorted(choices))}."
+    few = difflib.get_close_matches(word[:LONGEST_WORD], list(choices), FEW // 2, 0)
+    return f"Nearest of {len(choices):,}: {', '.join(few)}."

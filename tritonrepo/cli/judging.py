@@ -63,7 +63,8 @@ def judge_stack(path: str, aim: Callable[[Stack], Target], shown: Shown) -> Judg
 def of_stack(stack: Stack, *, auto_complete: bool = True) -> Target:
     """Give the target that a stack names."""
     target = stack.target
-    return repository.target(target.release, target.images, gpus=target.gpus, auto_complete=auto_complete)
+    found = repository.target(target.release, target.images, gpus=target.gpus, auto_complete=auto_complete)
+    return replace(found, in_stack=True)
 
 
 def judge_directory(path: str, target: Target, shown: Shown) -> Judgement:

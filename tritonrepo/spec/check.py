@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest
-from tritonrepo.releases import RELEASES
+from tritonrepo.releases import RELEASES, instead
 from tritonrepo.spec.generating import generating
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Embedder, Ensemble, Expectation, Generator, Places, Retriever, Stack
@@ -62,13 +62,8 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
     target = stack.target
     release = RELEASES.get(target.release)
     if release is None:
-        newest = max(RELEASES)
-        yield _wrong(
-            target.places,
-            "release",
-            f'Triton release "{target.release}" is not known',
-            f"The newest known is {newest}.",
-        )
+        message = f'Triton release "{target.release}" is not known'
+        yield _wrong(target.places, "release", message, instead(target.release))
         return
     for image in target.images:
         if image not in release.images:
