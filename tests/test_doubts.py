@@ -271,3 +271,64 @@ def test_up_says_all_that_is_wrong_before_it_starts_anything(capsys: pytest.Capt
     for message in ('no file matches "./d/*.jsonl"', 'there is no "p.j2"', "max_modle_len"):
         assert message in said
     assert "has no index" not in said
+
+
+@pytest.mark.usefixtures("own")
+def test_an_index_of_another_embedder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its vectors mean nothing to the new one, and nobody would see it."""
+    assert build(SEARCH) == 0
+    weights(Path("w"), architectures=["RobertaModel"], type_vocab_size=1)
+    before = digests(Path())
+    capsys.readouterr()
+    for text in (SEARCH, SEARCH.replace("source: ./w", "source: ./w, pooling: cls")):
+        assert build(text) == 2
+        assert 'the index of "r" was made with another embedder than "e" is now' in capsys.readouterr().err
+    Path("tritonrepo.yaml").write_text(SEARCH, "utf-8")
+    assert digests(Path()) == before
+    assert run(["index"]) == 0
+    assert build(SEARCH) == 0
+
+
+@pytest.mark.usefixtures("own")
+def test_each_file_and_each_variable_of_a_stack_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    edited("tritonrepo.yaml", "source: ./w", "source: '${WEIGHTS}/${KIND:?which kind}'")
+    edited("tritonrepo.yaml", "index: ./i", "index: '${INDEX}'")
+    assert run(["build"]) == 2
+    said = capsys.readouterr().err
+    for name in ("WEIGHTS", "KIND", "INDEX"):
+        assert said.count(f"the environment variable {name} is not set") == 1
+    Path("one.yaml").write_text("name: s\n\tx: y\n", "utf-8")
+    Path("two.yaml").write_text("name: s\nname: t\n", "utf-8")
+    assert run(["build", "-f", "one.yaml", "-f", "two.yaml", "-f", "three.yaml"]) == 2
+    said = capsys.readouterr().err
+    for message in (
+        "one.yaml:2:1: fatal: a tab",
+        'two.yaml:2:1: fatal: "name" is given',
+        "three.yaml: fatal: there is",
+    ):
+        assert message in said
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_path_that_cannot_be_judged_hides_no_other(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    for name in ("a", "b"):
+        Path(name, "m", "1").mkdir(parents=True)
+        Path(name, "m", "config.pbtxt").write_text("backend: 3", "utf-8")
+    assert run(["validate", "a", "nowhere", "b", "nor-here", "--format", form]) == 2
+    said = capsys.readouterr()
+    assert "a/m/config.pbtxt" in said.out
+    assert "b/m/config.pbtxt" in said.out
+    assert "nowhere: fatal:" in said.err
+    assert "nor-here: fatal:" in said.err
+    assert form == "text" or json.loads(said.out)
+    assert run(["validate", "nowhere", "nor-here", "--format", form]) == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("own")
+def test_a_hint_at_index_names_every_file_of_the_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("more.yaml").write_text("models: {r: {top_k: 1}}\n", "utf-8")
+    no_index()
+    assert run(["build", "-f", "tritonrepo.yaml", "-f", "more.yaml"]) == 2
+    assert "tritonrepo index -f tritonrepo.yaml -f more.yaml\n" in capsys.readouterr().err

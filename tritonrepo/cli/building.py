@@ -11,14 +11,12 @@ from tritonrepo import repository
 from tritonrepo.cli.doubts import by_hand, doubts
 from tritonrepo.cli.judging import of_stack
 from tritonrepo.cli.stack import Loaded, reading, write_lock
-from tritonrepo.diagnostics import Diagnostic, Severity, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, fatal
 from tritonrepo.generate import generate
 from tritonrepo.generate.dockerfile import dockerfile, is_as_written
 from tritonrepo.generate.draft import HEADER
 from tritonrepo.generate.origins import Origins
 from tritonrepo.rules import judge
-from tritonrepo.sources.faults import Faults
-from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Generator, Stack
@@ -77,7 +75,7 @@ def prepare(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Prepared:
     """
     stack, lock = loaded.stack, loaded.lock
     faults = Faults()
-    gathering = Gathering(stack, lock, loaded.cache)
+    gathering = loaded.gathering()
     draft = generate(stack, gathering.gathered(faults), lock.models)
     warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(loaded)], [])
     there = faults.tried(lambda: _there(out), There(*open_store(str(out)), {}, Record()))

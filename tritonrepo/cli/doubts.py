@@ -52,7 +52,7 @@ def _stale(loaded: Loaded, name: str, model: Retriever) -> Iterator[Diagnostic]:
     found = documents.digest(documents.find(model.documents, at))
     if pin is not None and found != pin.documents:
         message = f'the documents of "{name}" have changed since its index was made'
-        yield Diagnostic(STALE, Severity.WARNING, at, message, f"Rebuild it: tritonrepo index -f {at.path}")
+        yield Diagnostic(STALE, Severity.WARNING, at, message, f"Rebuild it: {loaded.remake}")
 
 
 def _stand_in(name: str, model: Generator) -> Iterator[Diagnostic]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -10,11 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.cli.stack import Loaded, reading
-from tritonrepo.diagnostics import closest, fatal
-from tritonrepo.generate.inputs import EncoderFiles
+from tritonrepo.diagnostics import Faults, closest, fatal
 from tritonrepo.indexing import documents, vectors
-from tritonrepo.sources.faults import Faults
-from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering
+from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering, identity
 from tritonrepo.spec.lock import Index, Lock
 from tritonrepo.spec.stack import Embedder, Retriever
 from tritonrepo.stores import open_store
@@ -37,7 +34,7 @@ def make(loaded: Loaded, only: str | None) -> tuple[list[Made], Lock]:
         raise fatal(
             "index-model", only, "is not a retriever of this stack", closest(only, retrievers) if retrievers else ""
         )
-    gathering = Gathering(loaded.stack, loaded.lock, loaded.cache)
+    gathering = loaded.gathering()
     faults = Faults()
     tried = [
         faults.tried(partial(_make, name, model, gathering), None)
@@ -81,7 +78,7 @@ def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Inde
     assert isinstance(embedder, Embedder)  # noqa: S101  spec.check refuses others
     encoder = gathering.encoder(embedder)
     paths = documents.find(model.documents, model.places["documents"])
-    sources = (documents.digest(paths), _identity(encoder))
+    sources = (documents.digest(paths), identity(encoder))
     place = _place(model)
     before = gathering.lock.indexes.get(name)
     if before and (before.documents, before.embedder) == sources and _whole(place, before):
@@ -94,11 +91,6 @@ def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Inde
 
 def _place(model: Retriever) -> Path:
     return Path(model.places["index"].path).parent / model.index
-
-
-def _identity(encoder: EncoderFiles) -> str:
-    """Give the digest of all that decides a vector."""
-    return hashlib.sha256(f"{encoder.onnx.sha256} {encoder.tokenizer.sha256} {encoder.max_tokens}".encode()).hexdigest()
 
 
 def _whole(place: Path, index: Index) -> bool:

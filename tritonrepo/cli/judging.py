@@ -9,13 +9,11 @@ from typing import NamedTuple
 
 from tritonrepo import repository
 from tritonrepo.cli.stack import DEFAULT, load, reading
-from tritonrepo.diagnostics import Diagnostic, Verdict, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Verdict, fatal
 from tritonrepo.generate import generate
 from tritonrepo.generate.origins import Origins
 from tritonrepo.repository import Target
 from tritonrepo.rules import Rule, judge
-from tritonrepo.sources.faults import Faults
-from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.uri import is_remote
@@ -49,7 +47,7 @@ def judge_stack(path: str, aim: Callable[[Stack], Target], shown: Shown) -> Judg
     loaded = load([Path(path)])
     target = aim(loaded.stack)
     faults = Faults()
-    inputs = Gathering(loaded.stack, loaded.lock, loaded.cache).gathered(faults)
+    inputs = loaded.gathering().gathered(faults)
     tree = generate(loaded.stack, inputs, loaded.lock.models).tree
     judged = judge(repository.read(tree, target), shown)
     origins = Origins(loaded.stack)

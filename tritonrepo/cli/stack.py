@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
 from tritonrepo import spec
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import Faults, fatal, unreadable
 from tritonrepo.sources.cache import Cache, default_root
-from tritonrepo.sources.faults import Faults, unreadable
+from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec import lock as locks
 from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.nodes import MAX_BYTES
@@ -26,12 +28,22 @@ STACK_HELP = f"Stack file; several: a later one wins.  [default: {DEFAULT}]"
 
 
 class Loaded(NamedTuple):
-    """A stack with its lock, and where the lock lies."""
+    """A stack with its lock, where the lock lies, and the files that it was read from."""
 
     stack: Stack
     lock: Lock
     lock_path: Path
     cache: Cache
+    paths: tuple[Path, ...]
+
+    @property
+    def remake(self) -> str:
+        """The command that makes the indexes of this stack."""
+        return shlex.join(["tritonrepo", "index", *(word for path in self.paths for word in ("-f", str(path)))])
+
+    def gathering(self) -> Gathering:
+        """Return what resolves the stack's sources."""
+        return Gathering(self.stack, self.lock, self.cache, self.remake)
 
 
 def load(paths: Sequence[Path]) -> Loaded:
@@ -41,10 +53,12 @@ def load(paths: Sequence[Path]) -> Loaded:
         lock_path = paths[0].with_suffix(".lock")
         faults = Faults()
         lock = faults.tried(lambda: _lock(lock_path, paths[0]), Lock())
-        stack = faults.tried(lambda: spec.read([(str(p), _content(p)) for p in paths], os.environ), None)
+        texts = [(str(path), faults.tried(partial(_content, path), None)) for path in paths]
+        there = [(path, text) for path, text in texts if text is not None]
+        stack = faults.tried(lambda: spec.read(there, os.environ), None) if there else None
         faults.stop()
     assert stack is not None  # noqa: S101  nothing was found
-    return Loaded(stack, lock, lock_path, cache())
+    return Loaded(stack, lock, lock_path, cache(), tuple(paths))
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from tritonrepo.cli.indexes import make, missing
 from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, serve, urls, watch
 from tritonrepo.cli.smoking import connected, of_stack, summary
 from tritonrepo.cli.stack import Loaded, load, reading, write_lock
+from tritonrepo.diagnostics import Faults
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome
 from tritonrepo.smoke.run import run
-from tritonrepo.sources.faults import Faults
 from tritonrepo.sources.gather import MISSING
 from tritonrepo.stores import open_store
 

@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import click
 
@@ -13,7 +14,7 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.judging import Judgement, Shown, is_stack, judge_directory, judge_stack
 from tritonrepo.cli.output import colour
 from tritonrepo.cli.targets import Chosen, chosen_target, target_options
-from tritonrepo.diagnostics import Diagnostic, Severity, Verdict
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
 from tritonrepo.rules import Rule
@@ -27,6 +28,8 @@ Examples:
   tritonrepo validate models --format json --ignore version-zero
 
 {EXIT_CODES}"""
+
+NOTHING = Judgement((), (), lambda _: [])
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["validate"])
@@ -69,21 +72,26 @@ def command(
 
     diagnostics: list[Diagnostic] = []
     verdicts: list[Verdict] = []
-    ignored = 0
+    ignored, judged = 0, False
+    faults = Faults()
     colours = colour(sys.stdout)
     for path in paths or ("model_repository",):
         with _uncollected():
-            judgement = _judge(path, given, shown)
+            judgement = faults.tried(partial(_judge, path, given, shown), NOTHING)
+        judged |= judgement is not NOTHING
         diagnostics += judgement.diagnostics
         verdicts += judgement.verdicts
         ignored += judgement.ignored
         if form == "text":
             for text in report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours):
                 click.echo(text, color=colours)
-    if form == "json":
+    if not judged:
+        faults.stop()
+    elif form == "json":
         click.echo(report_json.document(diagnostics, verdicts, ignored))
     else:
         click.echo(report_text.summary(diagnostics, len(verdicts), ignored))
+    faults.stop()
     bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     return 1 if any(diagnostic.severity in bad for diagnostic in diagnostics) else 0
 

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tritonrepo.diagnostics import Span, Stop, fatal
+from tritonrepo.diagnostics import Faults, Span, Stop, fatal
 from tritonrepo.export import bertconfig
 from tritonrepo.export.bertconfig import Settings
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.sources import tokenizer
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.faults import Faults
 from tritonrepo.spec.stack import Embedder
 from tritonrepo.tree import File, digest
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Faults, Span, fatal
 from tritonrepo.generate.inputs import ChatFiles, EncoderFiles, IndexFiles, Inputs
 from tritonrepo.generate.roles.generator import longest_answer, window
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import chat
 from tritonrepo.sources.encoder import encoder
-from tritonrepo.sources.faults import Faults
 from tritonrepo.sources.prompt import checked
 from tritonrepo.sources.resolve import Resolved, resolve
 from tritonrepo.sources.vendored import VERSIONS, vendored
@@ -33,10 +33,11 @@ NO_CHAT = ChatFiles(NOTHING, "", "", "", adds_bos=False, special_tokens=(), cont
 class Gathering:
     """Resolves the sources of one stack against one lock; remembers the pins of what it read."""
 
-    def __init__(self, stack: Stack, lock: Lock, cache: Cache) -> None:
+    def __init__(self, stack: Stack, lock: Lock, cache: Cache, remake: str = "tritonrepo index") -> None:
         self.stack = stack
         self.lock = lock
         self.cache = cache
+        self.remake = remake
         self.pins: dict[str, Pin] = {}
 
     def inputs(self) -> Inputs:
@@ -53,15 +54,21 @@ class Gathering:
         """
         models = self.stack.models
         packages = faults.tried(self.vendored, None)
-        encoders, indexes, chats = {}, {}, {}
-        for name, model in models.items():
-            match model:
-                case Embedder():
-                    encoders[name] = faults.tried(partial(self.encoder, model), NO_ENCODER)
-                case Retriever():
-                    indexes[name] = faults.tried(partial(self.index, name, model), _no_index(model))
-                case Generator():
-                    chats[name] = faults.tried(partial(self.chat, model), NO_CHAT)
+        encoders = {
+            name: faults.tried(partial(self.encoder, model), NO_ENCODER)
+            for name, model in models.items()
+            if isinstance(model, Embedder)
+        }
+        indexes = {
+            name: faults.tried(partial(self.index, name, model, encoders[model.embed_with]), _no_index(model))
+            for name, model in models.items()
+            if isinstance(model, Retriever)
+        }
+        chats = {
+            name: faults.tried(partial(self.chat, model), NO_CHAT)
+            for name, model in models.items()
+            if isinstance(model, Generator)
+        }
         prompts = {
             name: faults.tried(partial(self.prompt, ensemble.prompt, packages), NOTHING)
             for name, ensemble in self.stack.ensembles.items()
@@ -86,21 +93,27 @@ class Gathering:
             raise fatal("source-generator", model.places.get("sampling", model.places.get("args", at)), message, hint)
         return found
 
-    def index(self, name: str, model: Retriever) -> IndexFiles:
-        """Give a retriever's index; raise Stop where it is not there or not the one that the lock pins."""
+    def index(self, name: str, model: Retriever, encoder: EncoderFiles) -> IndexFiles:
+        """Return a retriever's index; raise Stop where it is missing, not the pinned one, or of another encoder.
+
+        Vectors of another encoder mean nothing to this one, and a search over them fails without a word.
+        """
         at = model.places["index"]
         place = Path(at.path).parent / model.index
         embeddings, passages = _file(place / EMBEDDINGS), _file(place / PASSAGES)
         if embeddings is None or passages is None:
-            raise fatal(MISSING, at, f'"{name}" has no index in {place}', f"Make it: tritonrepo index -f {at.path}")
+            raise fatal(MISSING, at, f'"{name}" has no index in {place}', f"Make it: {self.remake}")
         pin = self.lock.indexes.get(name)
         if pin is None or (pin.embeddings, pin.passages) != (embeddings.sha256, passages.sha256):
             raise fatal(
                 "index-changed",
                 at,
                 f'the index of "{name}" in {place} is not the one that the lock pins',
-                f"Make it anew: tritonrepo index -f {at.path}",
+                f"Rebuild it: {self.remake}",
             )
+        if encoder is not NO_ENCODER and pin.embedder != identity(encoder):
+            message = f'the index of "{name}" was made with another embedder than "{model.embed_with}" is now'
+            raise fatal("index-embedder", at, message, f"Rebuild it: {self.remake}")
         rows = sum(chunk.count(b"\n") for chunk in passages.chunks())
         return IndexFiles(embeddings, passages, rows)
 
@@ -128,6 +141,11 @@ class Gathering:
         resolved = resolve(source, self.stack.target.arch, self.cache, self.lock.sources.get(source.text), at)
         self.pins[source.text] = resolved.pin
         return resolved
+
+
+def identity(encoder: EncoderFiles) -> str:
+    """Return the digest of all that decides a vector."""
+    return hashlib.sha256(f"{encoder.onnx.sha256} {encoder.tokenizer.sha256} {encoder.max_tokens}".encode()).hexdigest()
 
 
 def _file(path: Path) -> File | None:
