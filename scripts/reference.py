@@ -33,7 +33,7 @@ which another model may be loaded tomorrow. All other sources are pinned by dige
 hand since is named and kept at each build, unless `--overwrite` is given; `--check` and `--locked` refuse it. It is
 judged together with what the build would write, and where the two do not load together nothing is written. The record
 (`tritonrepo.json`) keeps the digest of what was built. `validate`, `serve`, `up` and `push` take a repository as it
-is, hand edits included.
+is, hand edits included; `push` names them.
 
 **Pipelines** are of two forms: `[EMBEDDER, RETRIEVER]` answers `query` with `ids`, `passages` and `scores`;
 `[EMBEDDER, RETRIEVER, GENERATOR]` answers with a streamed `answer`.

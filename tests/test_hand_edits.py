@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.s3 import S3Server
 from tests.test_build import digests
 from tests.test_own_stacks import ANSWER, SEARCH, edited, weights
 from tritonrepo.cli import run
+from tritonrepo.stores import open_store
 
 CONFIG = "r/s/config.pbtxt"
 TOP = "# Written by tritonrepo build; edit the stack file instead.\n"
@@ -200,3 +202,19 @@ def test_every_generated_text_says_at_its_top_what_made_it(built: Path) -> None:
     assert Path("r/g_prompt/1/prompt.j2").read_text("utf-8").startswith("{# Written by tritonrepo build; ")
     for path in Path("r").rglob("*.json"):
         json.loads(path.read_text("utf-8"))
+
+
+@pytest.mark.usefixtures("built")
+def test_a_push_names_what_was_changed_by_hand_and_sends_it(
+    s3_server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = s3_server.fresh()
+    assert run(["push", "r", uri, "--dry-run"]) == 0
+    assert "by hand" not in capsys.readouterr().err
+    mine = by_hand()
+    assert run(["push", "r", uri, "--settle", "0"]) == 0
+    said = capsys.readouterr().err
+    assert "r/s/config.pbtxt: warning: this file was changed by hand since build wrote it" in said
+    assert said.count("by hand") == 1
+    store, prefix = open_store(uri)
+    assert store.read(f"{prefix}/s/config.pbtxt") == mine.encode()

@@ -84,8 +84,8 @@ def prepare(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Prepared:
     if not faults.found:  # with stand-ins for what is missing, contents and version numbers are not the real ones
         made = plan(draft.tree, there.repository, there.record.written(), str(out), overwrite=overwrite)
         faults.add(*made.conflicts)
-    warnings += [by_hand(f"{out}/{path}") for path in made.kept]
-    warnings += [by_hand(str(_dockerfile_path(out))) for _ in beside.kept]
+    warnings += [by_hand(f"{out}/{path}", "is kept") for path in made.kept]
+    warnings += [by_hand(str(_dockerfile_path(out)), "is kept") for _ in beside.kept]
     judged = judgement(stack, draft.tree, {path: there.tree[path] for path in made.kept}, out)
     if faults.found or any(diagnostic.severity is Severity.ERROR for diagnostic in judged):
         faults.add(*judged, *warnings)

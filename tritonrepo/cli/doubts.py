@@ -39,9 +39,9 @@ def doubts(loaded: Loaded) -> Iterator[Diagnostic]:
             yield from _unpinned(name, model)
 
 
-def by_hand(path: str) -> Diagnostic:
-    """Return the warning for a file of an earlier build that somebody changed."""
-    message = f"this file was {BY_HAND} since build wrote it, so it is kept"
+def by_hand(path: str, becomes: str) -> Diagnostic:
+    """Return the warning for a file of an earlier build that somebody changed, and what becomes of it."""
+    message = f"this file was {BY_HAND} since build wrote it, and {becomes}"
     hint = "Make the change in the stack file. `tritonrepo build --overwrite` discards the one in this file."
     return Diagnostic(EDITED, Severity.WARNING, Span(path), message, hint)
 

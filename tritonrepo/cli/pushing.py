@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
+from tritonrepo.cli.doubts import by_hand
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, failure, fatal
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Target
@@ -61,6 +62,8 @@ def prepare(directory: str, uri: str) -> Prepared:
     made = plan(want, have, uri, resumed=resumed, released=releases.versions(before) if before and resumed else None)
     if made.conflicts:
         raise Stop(made.conflicts)
+    notes = (by_hand(f"{directory.rstrip('/')}/{path}", "is sent as it is") for path in records.edited(want, record))
+    made = replace(made, notes=(*made.notes, *notes))
     return Prepared(made, record, want, have, before, store, prefix, uri)
 
 

@@ -53,6 +53,12 @@ def digests(tree: Tree) -> dict[str, str]:
     return {path: file.sha256 for path, file in files_of(tree).items()}
 
 
+def edited(tree: Tree, record: Record) -> list[str]:
+    """Return the files of a built repository that are no longer what a build wrote."""
+    written = record.written()
+    return [path for path, file in files_of(tree).items() if path in written and file.sha256 not in written[path]]
+
+
 def load(tree: Tree, where: str) -> Record:
     """Give the record of a scanned repository; an empty one where there is none."""
     entry = tree.get(NAME)
