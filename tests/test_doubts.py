@@ -104,7 +104,7 @@ def test_a_hub_model_without_a_commit_is_a_doubt(capsys: pytest.CaptureFixture[s
     assert build(text) == 0
     assert capsys.readouterr().err.count("[source-not-pinned]") == loose
     assert build(text, "--check", "--locked") == 0
-    assert capsys.readouterr().err.count("warning: source of ") == loose
+    assert capsys.readouterr().err.count("warning: the source of ") == loose
 
 
 @pytest.mark.usefixtures("own")

@@ -68,6 +68,6 @@ def _unpinned(name: str, model: Generator) -> Iterator[Diagnostic]:
     source = model.source
     if isinstance(source, Hub) and not COMMIT.fullmatch(source.revision or ""):
         named = f'"{source.revision}" is not a commit' if source.revision else "no commit is named"
-        message = f'source of "{name}" can change on the hub under the same name: {named}'
+        message = f'the source of "{name}" may change on the hub: {named}'
         hint = f"Set source to hf://{source.id}@COMMIT, with the 40 digits of a commit from the model's history."
         yield Diagnostic("source-not-pinned", Severity.WARNING, model.places["source"], message, hint)
