@@ -14,6 +14,7 @@ from tests.test_build import digests
 from tests.test_own_stacks import ANSWER, SEARCH, edited, weights
 from tritonrepo.cli import run
 from tritonrepo.stores import open_store
+from tritonrepo.tree import File
 
 CONFIG = "r/s/config.pbtxt"
 TOP = "# Written by tritonrepo build; edit the stack file instead.\n"
@@ -217,4 +218,6 @@ def test_a_push_names_what_was_changed_by_hand_and_sends_it(
     assert "r/s/config.pbtxt: warning: this file was changed by hand since build wrote it" in said
     assert said.count("by hand") == 1
     store, prefix = open_store(uri)
-    assert store.read(f"{prefix}/s/config.pbtxt") == mine.encode()
+    sent = store.scan(prefix)["s/config.pbtxt"]
+    assert isinstance(sent, File)
+    assert sent.content() == mine.encode()
