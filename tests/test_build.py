@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tritonrepo.cli import run
+from tritonrepo.generate.draft import HEADER
 from tritonrepo.sources.cache import Cache
 from tritonrepo.stores.directory import STAGING
 
@@ -162,14 +163,15 @@ def test_the_plan_names_exactly_what_changed(rag: Path, tmp_path: Path, capsys: 
         "~ embedder/config.pbtxt  changed",
         "~ embedder_model/config.pbtxt  changed",
         "~ retriever/config.pbtxt  changed",
+        "~ tritonrepo.json  changed",
     ]
 
 
-def test_a_hand_edited_file_of_ours_is_written_anew_and_foreign_ones_stay(rag: Path, tmp_path: Path) -> None:
+def test_foreign_files_stay_and_missing_ones_come_back(rag: Path, tmp_path: Path) -> None:
     out = tmp_path / "r"
     assert build(rag, out) == 0
     good = digests(out)
-    (out / "rag" / "config.pbtxt").write_text("edited", "utf-8")
+    (out / "rag" / "config.pbtxt").unlink()
     (out / "NOTES").write_text("mine", "utf-8")
     (out / "own").mkdir()
     assert build(rag, out) == 0
@@ -194,10 +196,14 @@ def test_without_network_a_build_goes_on_from_the_cache(
 
 
 DOCKERFILE = """\
-# Written by tritonrepo build; edit the stack file instead.
 FROM nvcr.io/nvidia/tritonserver:26.07-vllm-python-py3
 COPY --from=nvcr.io/nvidia/tritonserver:26.07-py3 {0} {0}
 """.format("/opt/tritonserver/backends/onnxruntime")
+
+
+def signed(text: str) -> str:
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return f"{HEADER}\n# The lines below have the SHA-256 {sha256}\n{text}"
 
 
 def test_backends_of_two_images_get_a_dockerfile_beside_the_repository(
@@ -206,10 +212,10 @@ def test_backends_of_two_images_get_a_dockerfile_beside_the_repository(
     path = tmp_path / "r.Dockerfile"
     assert build(rag, tmp_path / "r") == 0
     assert "+ ../r.Dockerfile  new\n" in capsys.readouterr().out
-    assert path.read_text("utf-8") == DOCKERFILE
+    assert path.read_text("utf-8") == signed(DOCKERFILE)
     edited(rag, "tritonrepo.yaml", '"26.07"', '"26.08"')
     assert build(rag, tmp_path / "r") == 0
-    assert path.read_text("utf-8") == DOCKERFILE.replace("26.07", "26.08")
+    assert path.read_text("utf-8") == signed(DOCKERFILE.replace("26.07", "26.08"))
     text = (rag / "tritonrepo.yaml").read_text("utf-8")
     head, rest = text.split("  generator:\n")
     ensembles = "ensembles:" + rest.split("ensembles:")[1].split("  rag:")[0]

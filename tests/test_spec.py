@@ -156,7 +156,12 @@ BAD = {
         '"p" has no generator, so no answer',
     ),
     "a generator in two pipelines": (GOOD + "  q: {chain: [e, r, g]}\n", '"g" stands in "p" already'),
-    "a generator without tokenizer": (changed(", local: ./m.gguf", ""), '"g" needs "local"'),
+    "a generator without tokenizer": (changed(", local: ./m.gguf", ""), '"g" needs "tokenizer", a GGUF file'),
+    "a tokenizer from the hub": (
+        changed("local: ./m.gguf", "tokenizer: hf://o/m@abc"),
+        'a.yaml:9:57: fatal: "tokenizer" cannot be on the hub yet',
+    ),
+    "a stand-in from the hub": (changed("./m.gguf", "hf://o/m@abc"), '"local" cannot be on the hub yet'),
     "a generator from disk": (changed("hf://o/m@abc", "./m"), '"g" loads its weights from the hub'),
     "model among the args": (changed("dtype: auto", "model: x"), '"model" in args is written from "source"'),
     "an embedder from the hub": (

@@ -35,8 +35,8 @@ def repositories(draw: st.DrawFn) -> Tree:
     return tree
 
 
-def ours(tree: Tree) -> dict[str, str]:
-    return records.digests(tree)
+def ours(tree: Tree) -> dict[str, tuple[str, ...]]:
+    return Record(files=records.digests(tree)).written()
 
 
 def after(state: Mapping[str, Entry], action: Action) -> dict[str, Entry]:
@@ -97,7 +97,7 @@ def test_a_killed_run_is_finished_by_the_next(first: Tree, second: Tree, killed_
             applying.apply(Plan(made.actions[:limit]), store, "r")
         have = store.scan("r")
         assert contents({path: entry for path, entry in have.items() if path != NAME}) == contents(second)
-        assert records.load(have, "r").files == ours(second)
+        assert records.load(have, "r") == Record("s", {}, records.digests(second))
         assert not whole_plan(second, have)
 
 
@@ -110,11 +110,13 @@ def test_what_a_killed_run_wrote_is_removed_by_a_run_that_wants_something_else(f
         assert set(store.scan("r")) <= {NAME}
 
 
-def whole_plan(want: Tree, have: Tree) -> Plan:
+def whole_plan(want: Tree, have: Tree, *, overwrite: bool = False) -> Plan:
     before = records.load(have, "r")
-    made = plan(want, {path: entry for path, entry in have.items() if path != NAME}, before.files, "r")
+    there = {path: entry for path, entry in have.items() if path != NAME}
+    made = plan(want, there, before.written(), "r", overwrite=overwrite)
     assert not made.conflicts
-    return applying.with_record(made, Record("s", {}, ours(want)), before, have)
+    kept = {path: before.files[path] for path in made.kept}
+    return applying.with_record(made, Record("s", {}, records.digests(want) | kept), before, have)
 
 
 def test_files_of_others_are_left_alone_and_named() -> None:
@@ -141,11 +143,53 @@ def test_what_stands_in_the_way_is_told_before_anything_is_written(want: Tree, h
     assert message in "\n".join(map(str, plan(want, have, {}, "r").conflicts))
 
 
-def test_a_file_of_ours_that_was_edited_is_written_anew() -> None:
-    edited = {"m/a": of_bytes(b"edited")}
-    made = plan({"m/a": of_bytes(b"1")}, edited, {"m/a": of_bytes(b"1").sha256}, "r")
+EDITED = {"m/a": of_bytes(b"edited"), "m/gone": of_bytes(b"edited too"), "m/b": of_bytes(b"2")}
+WROTE = {"m/a": of_bytes(b"0"), "m/gone": of_bytes(b"1"), "m/b": of_bytes(b"2")}
+
+
+def test_files_of_ours_that_were_edited_are_kept_and_named() -> None:
+    made = plan({"m/a": of_bytes(b"1"), "m/b": of_bytes(b"3")}, EDITED, ours(WROTE), "r")
     assert not made.conflicts
-    assert [action.reason for action in made.actions] == ["changed"]
+    assert not made.foreign
+    assert made.kept == ("m/a", "m/gone")
+    assert [(action.path, action.reason) for action in made.actions] == [("m/b", "changed")]
+
+
+def test_files_of_ours_that_were_edited_are_overwritten_where_that_is_asked_for() -> None:
+    made = plan({"m/a": of_bytes(b"1"), "m/b": of_bytes(b"2")}, EDITED, ours(WROTE), "r", overwrite=True)
+    assert not made.kept
+    told = [(type(action), action.path, action.reason) for action in made.actions]
+    assert told == [(Put, "m/a", "changed by hand"), (Delete, "m/gone", "not in the stack")]
+
+
+@given(repositories(), repositories(), repositories(), st.integers(0, 12), st.integers(0, 12))
+def test_no_run_takes_what_killed_ones_left_for_changed_by_hand(
+    first: Tree, second: Tree, third: Tree, killed_after: int, killed_again: int
+) -> None:
+    with TemporaryDirectory() as place:
+        store = DirectoryStore(Path(place))
+        for want, limit in ((first, None), (second, killed_after), (third, killed_again), (second, None)):
+            made = whole_plan(want, store.scan("r"))
+            assert not made.kept
+            applying.apply(Plan(made.actions[:limit]), store, "r")
+        assert contents(store.scan("r")).keys() - {NAME} == contents(second).keys()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@given(first=repositories(), second=repositories(), killed_after=st.integers(0, 12))
+def test_an_edit_is_known_as_one_through_killed_runs(
+    *, first: Tree, second: Tree, killed_after: int, overwrite: bool
+) -> None:
+    with TemporaryDirectory() as place:
+        store = DirectoryStore(Path(place))
+        applying.apply(whole_plan(first, {}), store, "r")
+        for path in files(first):
+            store.put(f"r/{path}", of_bytes(b"by hand"))
+        made = whole_plan(second, store.scan("r"), overwrite=overwrite)
+        assert overwrite or set(made.kept) == set(files(first))
+        applying.apply(Plan(made.actions[:killed_after]), store, "r")
+        left = {path for path, content in contents(store.scan("r")).items() if content == b"by hand"}
+        assert set(whole_plan(second, store.scan("r")).kept) == left
 
 
 def test_an_empty_directory_is_no_conflict() -> None:
@@ -168,7 +212,7 @@ def test_a_wrong_record_is_told(content: bytes) -> None:
 
 
 def test_a_record_survives_its_text() -> None:
-    full = Record("s", {"release": "26.07"}, {"a": "1"}, {"o/m": "./x.gguf"})
+    full = Record("s", {"release": "26.07"}, {"a": "1"}, {"o/m": "./x.gguf"}, {"a": "0"})
     file = records.dump(full)
     assert isinstance(file, File)
     assert records.load({NAME: file}, "r") == full

@@ -85,8 +85,8 @@ PICKED = {
     "ignored": (["--ignore", "dynamic-preferred-above-max"], 0, ""),
     "another selected": (["--select", "version-zero"], 0, ""),
     "selected": (["--select", "dynamic-preferred-above-max"], 1, "preferred_batch_size 16"),
-    "an unknown rule": (["--ignore", "dynamic-preferred-above"], 2, 'Did you mean "dynamic-preferred-above-max"?'),
-    "an unknown release": (["--release", "24.13"], 2, 'there is no release "24.13". Did you mean "24.'),
+    "an unknown rule": (["--ignore", "dynamic-prefered-above-max"], 2, 'Did you mean "dynamic-preferred-above-max"?'),
+    "an unknown release": (["--release", "24.13"], 2, 'Triton release "24.13" is not known. Known releases: 24.01 to'),
     "an unknown image": (["--image", "vllm"], 2, 'release 24.10 has no image "vllm"'),
     "fewer GPUs than none": (["--gpus", "-1"], 2, "--gpus"),
 }
@@ -268,7 +268,7 @@ def test_every_rule_is_explained(rule: str, capsys: pytest.CaptureFixture[str]) 
 
 EXPLAIN = {
     "nothing": ([], 2, "name a rule, or --all"),
-    "an unknown rule": (["dynamic-preferred"], 2, "Did you mean"),
+    "an unknown rule": (["dynamic-prefered-above-max"], 2, "Did you mean"),
     "all": (["--all"], 0, "dynamic-preferred-above-max"),
 }
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 
 class Severity(StrEnum):
@@ -91,6 +91,43 @@ def failure(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
     return Stop([Diagnostic(rule, Severity.ERROR, at if isinstance(at, Span) else Span(at), message, hint)])
 
 
+T = TypeVar("T")
+
+
+class Faults:
+    """The diagnostics of parts that do not depend on one another: each is tried, what failed is told in one run."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
+
+    def tried(self, make: Callable[[], T], otherwise: T) -> T:
+        """Return what `make` does, or the stand-in `otherwise` where it cannot."""
+        try:
+            return make()
+        except Stop as stop:
+            self.add(*stop.diagnostics)
+        except OSError as error:
+            self.add(*unreadable(error).diagnostics)
+        return otherwise
+
+    def add(self, *diagnostics: Diagnostic) -> None:
+        """Remember these diagnostics, each once."""
+        self.found += [diagnostic for diagnostic in dict.fromkeys(diagnostics) if diagnostic not in self.found]
+
+    def stop(self) -> None:
+        """Raise Stop with everything that was found, by place; do nothing where that is nothing."""
+        if self.found:
+            raise Stop(sorted(self.found, key=lambda diagnostic: (diagnostic.at, diagnostic.rule)))
+
+
+def unreadable(error: OSError) -> Stop:
+    """Return the Stop for a file that the system refuses; raise the error again where it names none."""
+    if error.filename is None:
+        raise error
+    message = f"cannot be read: {error.strerror or error}"
+    return fatal("input-access", str(error.filename), message, "Give this user access to it, or another path.")
+
+
 def printable(text: str) -> str:
     """Give the text with control characters escaped, so that a file's name cannot drive a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
@@ -105,7 +142,16 @@ def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
     return next(iter(difflib.get_close_matches(word[:LONGEST_WORD], list(choices), 1, cutoff)), "")
 
 
+FEW = 12
+"""So many choices are told in a line; of more only the nearest."""
+
+
 def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
-    """Give `Did you mean "x"?`, or the choices where none is near."""
+    """Give `Did you mean "x"?`, or the choices where none is near; of many, those that are the least far."""
     near = nearest(word, choices)
-    return f'Did you mean "{near}"?' if near else f"One of: {', '.join(sorted(choices))}."
+    if near:
+        return f'Did you mean "{near}"?'
+    if len(choices) <= FEW:
+        return f"One of: {', '.join(sorted(choices))}."
+    few = difflib.get_close_matches(word[:LONGEST_WORD], list(choices), FEW // 2, 0)
+    return f"Nearest of {len(choices):,}: {', '.join(few)}."

@@ -58,3 +58,12 @@ class _Releases(Mapping[str, Release]):
 
 
 RELEASES: Mapping[str, Release] = _Releases()
+
+
+def instead(text: str) -> str:
+    """Return the next step for what is not a known release: the one that is surely meant, else all that are known."""
+    year, _, month = text.partition(".")
+    meant = [name for name in RELEASES if name in text or name == f"{year}.0{month}"]
+    if len(meant) == 1 and not any(name.startswith(text) for name in RELEASES):
+        return f'Did you mean "{meant[0]}"?'
+    return f"Known releases: {min(RELEASES)} to {max(RELEASES)}."

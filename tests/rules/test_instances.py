@@ -175,7 +175,7 @@ WORDS = {
         "",
         [
             "4:39: error: GPU 0 on a machine without GPU [kind-gpu-bad-id]",
-            "  Drop gpus and write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are.",
+            "  Drop gpus and write KIND_AUTO or KIND_CPU; --gpus says how many there are.",
         ],
     ),
     "a machine with one GPU": (
@@ -196,7 +196,7 @@ WORDS = {
                 "4:24: error: GPU 4 on a machine with GPUs 0 to 3: the group becomes KIND_CPU, which takes no "
                 "gpus [kind-auto-gpus-not-usable]"
             ),
-            ("  Drop gpus: the server then takes all GPUs that there are, or the CPU. --gpus says how many there are."),
+            ("  Drop gpus: the server then takes all GPUs that there are, or the CPU; --gpus says how many there are."),
         ],
     ),
     "the default of a count on a CPU": (

@@ -8,8 +8,9 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.building import carry_out, directory, prepare
+from tritonrepo.cli.doubts import strictly
 from tritonrepo.cli.stack import STACK_HELP, load
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.report import plan as report
 from tritonrepo.spec import lock as locks
 
@@ -41,34 +42,49 @@ Examples:
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 unless there is nothing to do.")
-@click.option("--locked", is_flag=True, help="Refuse to change the lock.")
+@click.option("--locked", is_flag=True, help="Refuse to change the lock, or to build what it does not describe.")
+@click.option("--overwrite", is_flag=True, help="Replace files that were changed by hand since build wrote them.")
 @click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
-def command(files: tuple[Path, ...], out: Path, *, dry_run: bool, check: bool, locked: bool, verbose: bool) -> int:
+def command(
+    files: tuple[Path, ...],
+    out: Path,
+    *,
+    dry_run: bool,
+    check: bool,
+    locked: bool,
+    overwrite: bool,
+    verbose: bool,
+) -> int:
     """Write the model repository that a stack file declares.
 
     What differs from the directory is planned, printed, and written file by file, each whole. A second build of the
-    same stack writes nothing. Files that are not of a build are left alone.
+    same stack writes nothing. Files that are not of a build are left alone. Files of a build that were changed by hand
+    are named and kept: they are judged with the rest, and whatever reads the directory gets them as they are.
+
+    With --check and --locked it is an error that the repository would not be what the stack says: documents that are
+    newer than their index, a tokenizer that only stands in, a file that was changed by hand.
     """
     out = directory(out)
     loaded = load(files)
-    prepared = prepare(loaded, out)
-    for warning in prepared.warnings:
-        click.echo(str(warning), err=True)
+    prepared = prepare(loaded, out, overwrite=overwrite)
     drift = locks.dump(prepared.lock) != locks.dump(loaded.lock)
-    if locked and drift:
-        changes = "sources, versions or digests are not those that it pins"
-        raise fatal(
-            "lock-drift",
-            str(loaded.lock_path),
-            f"would change: {changes}",
-            "Build without --locked and commit the lock.",
-        )
-    click.echo(report.lines(prepared.plan.actions, str(out)))
+    found = strictly(prepared.warnings) if check or locked else list(prepared.warnings)
+    found += [_lock_drift(str(loaded.lock_path))] if locked and drift else []
+    refused = [diagnostic for diagnostic in found if diagnostic.severity is not Severity.WARNING]
+    for diagnostic in found:
+        if diagnostic not in refused:
+            click.echo(str(diagnostic), err=True)
+    click.echo(report.lines(prepared.plan.actions, str(out), prepared.plan.kept))
     if verbose:
         for path in prepared.plan.foreign:
             click.echo(f"left alone: {out}/{path}", err=True)
-    if check:
-        return 1 if prepared.plan or drift else 0
-    if not dry_run:
+    if refused:
+        raise Stop(refused)
+    if not (check or dry_run):
         carry_out(prepared, loaded)
-    return 0
+    return int(check and (bool(prepared.plan) or drift))
+
+
+def _lock_drift(path: str) -> Diagnostic:
+    message = "would change: sources, versions or digests are not those that it pins"
+    return Diagnostic("lock-drift", Severity.FATAL, Span(path), message, "Build without --locked and commit the lock.")

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import repository
+from tritonrepo.cli.doubts import by_hand, doubts
 from tritonrepo.cli.judging import of_stack
 from tritonrepo.cli.stack import Loaded, reading, write_lock
-from tritonrepo.diagnostics import Diagnostic, Severity, Stop, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, fatal
 from tritonrepo.generate import generate
-from tritonrepo.generate.dockerfile import HEADER, dockerfile
+from tritonrepo.generate.dockerfile import dockerfile, is_as_written
+from tritonrepo.generate.draft import HEADER
 from tritonrepo.generate.origins import Origins
-from tritonrepo.indexing import documents
 from tritonrepo.rules import judge
-from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.source import Hub
-from tritonrepo.spec.stack import Generator, Retriever, Stack
+from tritonrepo.spec.stack import Generator, Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Store
 from tritonrepo.sync import apply as applying
 from tritonrepo.sync import record as records
-from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order, plan
+from tritonrepo.sync.plan import BY_HAND, Delete, Phase, Plan, Put, in_phase_order, plan
 from tritonrepo.sync.record import NAME, Record
 from tritonrepo.tree import File, Tree, Unreadable, below, of_text
 
@@ -43,6 +42,20 @@ class Prepared(NamedTuple):
     prefix: str
 
 
+class There(NamedTuple):
+    """What lies in the directory of a build: its store, and what an earlier build says that it wrote."""
+
+    store: Store
+    prefix: str
+    tree: Tree
+    record: Record
+
+    @property
+    def repository(self) -> Tree:
+        """The tree without the record."""
+        return {path: entry for path, entry in self.tree.items() if path != NAME}
+
+
 def directory(out: Path) -> Path:
     """Give the directory of a repository by a path that has a name; raise Stop where it cannot be one."""
     if SCHEME.match(str(out)):
@@ -55,61 +68,96 @@ def directory(out: Path) -> Path:
 
 
 @reading()
-def prepare(loaded: Loaded, out: Path) -> Prepared:
-    """Resolve, generate and compare; raise Stop where an input or the directory is in the way."""
+def prepare(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Prepared:
+    """Resolve, generate and compare; raise Stop with every input that is wrong and all that is in the way.
+
+    What an earlier build wrote and somebody changed since stays as it is, unless it is to be overwritten.
+    """
     stack, lock = loaded.stack, loaded.lock
-    gathering = Gathering(stack, lock, loaded.cache)
-    inputs = gathering.inputs()
-    draft = generate(stack, inputs, lock.models)
-    judged = judgement(stack, draft.tree)
-    errors = [diagnostic for diagnostic in judged if diagnostic.severity is Severity.ERROR]
-    if errors:
-        raise Stop(judged)
+    faults = Faults()
+    gathering = loaded.gathering()
+    draft = generate(stack, gathering.gathered(faults), lock.models)
+    warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(loaded)], [])
+    there = faults.tried(lambda: _there(out), There(*open_store(str(out)), {}, Record()))
+    beside = faults.tried(lambda: _dockerfile(stack, out, overwrite=overwrite), Plan(()))
+    made = Plan(())
+    if not faults.found:  # with stand-ins for what is missing, contents and version numbers are not the real ones
+        made = plan(draft.tree, there.repository, there.record.written(), str(out), overwrite=overwrite)
+        faults.add(*made.conflicts)
+    warnings += [by_hand(f"{out}/{path}", "is kept") for path in made.kept]
+    warnings += [by_hand(str(_dockerfile_path(out)), "is kept") for _ in beside.kept]
+    judged = judgement(stack, draft.tree, {path: there.tree[path] for path in made.kept}, out)
+    if faults.found or any(diagnostic.severity is Severity.ERROR for diagnostic in judged):
+        faults.add(*judged, *warnings)
+        faults.stop()
+    kept = {path: there.record.files[path] for path in made.kept}
+    record = Record(stack.name, _target(stack), records.digests(draft.tree) | kept, _local(stack))
+    made = applying.with_record(made, record, there.record, there.tree)
+    actions = sorted((*made.actions, *beside.actions), key=in_phase_order)
+    made = replace(made, actions=tuple(actions), kept=(*beside.kept, *made.kept))
+    now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
+    return Prepared(made, now, record, (*warnings, *judged), there.store, there.prefix)
+
+
+def _there(out: Path) -> There:
+    """Return what lies in a directory; raise Stop where it cannot be one of a build."""
     store, prefix = open_store(str(out))
     have = store.scan(prefix)
     if not isinstance(entry := have.get(NAME), File) and (entry is not None or below(have, NAME)):
         what = entry if isinstance(entry, Unreadable) else "a directory"
         raise fatal("plan-blocked", f"{out}/{NAME}", f"is {what}; a build keeps its record there", "Move it away.")
-    before = records.load(have, str(out))
-    record = Record(stack.name, _target(stack), records.digests(draft.tree), _local(stack))
-    made = plan(draft.tree, {path: entry for path, entry in have.items() if path != NAME}, before.files, str(out))
-    if made.conflicts:
-        raise Stop(made.conflicts)
-    made = applying.with_record(made, record, before, have)
-    made = replace(made, actions=tuple(sorted((*made.actions, *_dockerfile(stack, out)), key=in_phase_order)))
-    now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
-    return Prepared(made, now, record, (*stale(loaded), *judged), store, prefix)
+    return There(store, prefix, have, records.load(have, str(out)))
 
 
-def judgement(stack: Stack, tree: Tree) -> list[Diagnostic]:
-    """Give what the target's server would say of a generated tree, at the stack file's places; infos are left out."""
+def judgement(stack: Stack, made: Tree, kept: Tree, out: Path) -> list[Diagnostic]:
+    """Return what the target's server would say of a generated tree with what is kept of `out` in it.
+
+    Findings are at the stack file's places, those in kept files at their own; infos are left out.
+    """
     origins = Origins(stack)
+    tree = {**made, **kept}
     found = judge(repository.read(tree, of_stack(stack, auto_complete=False))).diagnostics
     return sorted(
-        (origins.moved(diagnostic, tree) for diagnostic in found if diagnostic.severity is not Severity.INFO),
+        (
+            replace(each, at=each.at._replace(path=f"{out}/{each.at.path}"))
+            if each.at.path in kept or each.at.path.partition("/")[0] not in origins.models
+            else origins.moved(each, tree)
+            for each in found
+            if each.severity is not Severity.INFO
+        ),
         key=lambda diagnostic: diagnostic.at,
     )
 
 
-def _dockerfile(stack: Stack, out: Path) -> list[Action]:
-    """Give the write or deletion of the Dockerfile beside the repository; raise Stop where a stranger's is there."""
+def _dockerfile_path(out: Path) -> Path:
+    return out.with_name(f"{out.name}.Dockerfile")
+
+
+def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
+    """Return the write or deletion of the Dockerfile beside the repository, or that it is kept.
+
+    Raise Stop where a stranger's is there.
+    """
     text = dockerfile(stack)
-    path = out.with_name(f"{out.name}.Dockerfile")
+    path = _dockerfile_path(out)
     place = f"../{path.name}"
     now = path.read_bytes() if path.is_file() else None
     if now is None and (path.exists() or path.is_symlink()):
         now = b""  # a directory, or a link that leads nowhere: somebody else's
     if now is None or now == (text or "").encode():
-        return [Put(Phase.FILES, place, of_text(text), "new")] if text and now is None else []
+        return Plan((Put(Phase.FILES, place, of_text(text), "new"),) if text and now is None else ())
     if not now.startswith(HEADER.encode()):
         if text is None:
-            return []
+            return Plan(())
         raise fatal(
             "plan-foreign-file", str(path), "was not written by tritonrepo, and this build needs its place", "Move it."
         )
+    edited = not is_as_written(now)
+    if edited and not overwrite:
+        return Plan((), kept=(place,))
     if text is None:
-        return [Delete(Phase.PRUNE, place, "not in the stack")]
-    return [Put(Phase.FILES, place, of_text(text), "changed")]
+        return Plan((Delete(Phase.PRUNE, place, "not in the stack"),))
+    return Plan((Put(Phase.FILES, place, of_text(text), BY_HAND if edited else "changed"),))
 
 
 def carry_out(prepared: Prepared, loaded: Loaded) -> None:
@@ -120,18 +168,6 @@ def carry_out(prepared: Prepared, loaded: Loaded) -> None:
         applying.apply(prepared.plan, prepared.store, prepared.prefix)
     finally:
         prepared.store.tidy()
-
-
-def stale(loaded: Loaded) -> Iterator[Diagnostic]:
-    """Give a warning for each index whose documents have changed since."""
-    for name, model in loaded.stack.models.items():
-        if isinstance(model, Retriever) and name in loaded.lock.indexes:
-            at = model.places["documents"]
-            if documents.digest(documents.find(model.documents, at)) != loaded.lock.indexes[name].documents:
-                message = f'the documents of "{name}" have changed since its index was made'
-                yield Diagnostic(
-                    "index-stale", Severity.WARNING, at, message, f"Make it anew: tritonrepo index -f {at.path}"
-                )
 
 
 def _target(stack: Stack) -> dict[str, object]:

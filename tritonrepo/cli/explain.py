@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.diagnostics import closest
 from tritonrepo.report.pages import page, table
 from tritonrepo.rules import RULES
+from tritonrepo.rules.names import matching, unknown
 
 EPILOG = f"""\b
 Examples:
   tritonrepo explain dynamic-preferred-above-max
+  tritonrepo explain scheduling
   tritonrepo explain --all
 
 {EXIT_CODES}"""
@@ -21,13 +22,17 @@ Examples:
 @click.argument("rule", required=False)
 @click.option("--all", "every", is_flag=True, help="List every rule, its severity and its first sentence.")
 def command(rule: str | None, *, every: bool) -> int:
-    """Print why a rule is there, its source in Triton, a bad and a good example, and what is said of the bad one."""
+    """Print why a rule is there, its source in Triton, a bad and a good example, and what is said of the bad one.
+
+    RULE is its name. A family, such as scheduling, or words that names begin with, such as dynamic, list their rules.
+    """
     if every:
         click.echo(table(RULES.values()))
         return 0
     if rule is None:
         raise click.UsageError("name a rule, or --all")
-    if rule not in RULES:
-        raise click.UsageError(f'there is no rule "{rule}". {closest(rule, RULES)}')
-    click.echo(page(RULES[rule]))
+    found = matching(rule)
+    if not found:
+        raise click.UsageError(unknown(rule))
+    click.echo(page(found[0]) if len(found) == 1 else table(found))
     return 0

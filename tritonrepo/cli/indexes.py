@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.cli.stack import Loaded, reading
-from tritonrepo.diagnostics import closest, fatal
-from tritonrepo.generate.inputs import EncoderFiles
+from tritonrepo.diagnostics import Faults, closest, fatal
 from tritonrepo.indexing import documents, vectors
-from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering
+from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering, identity
 from tritonrepo.spec.lock import Index, Lock
 from tritonrepo.spec.stack import Embedder, Retriever
 from tritonrepo.stores import open_store
@@ -35,17 +34,20 @@ def make(loaded: Loaded, only: str | None) -> tuple[list[Made], Lock]:
         raise fatal(
             "index-model", only, "is not a retriever of this stack", closest(only, retrievers) if retrievers else ""
         )
-    gathering = Gathering(loaded.stack, loaded.lock, loaded.cache)
-    indexes = dict(loaded.lock.indexes)
-    made, pending = [], []
-    for name, model in retrievers.items():
-        if only in {None, name}:
-            done, indexes[name], files = _make(name, model, gathering)
-            made.append(done)
-            pending.append((done.place, files))
-    for place, files in pending:  # not before each is made: an index and its pin change together
-        _write(place, files)
-    return made, replace(loaded.lock, indexes=indexes, sources=dict(loaded.lock.sources) | gathering.pins)
+    gathering = loaded.gathering()
+    faults = Faults()
+    tried = [
+        faults.tried(partial(_make, name, model, gathering), None)
+        for name, model in retrievers.items()
+        if only in {None, name}
+    ]
+    faults.stop()
+    made = [each for each in tried if each is not None]
+    for done, _, files in made:  # not before each is made: an index and its pin change together
+        _write(done.place, files)
+    indexes = dict(loaded.lock.indexes) | {done.name: index for done, index, _ in made}
+    sources = dict(loaded.lock.sources) | gathering.pins
+    return [done for done, _, _ in made], replace(loaded.lock, indexes=indexes, sources=sources)
 
 
 def missing(loaded: Loaded) -> Iterator[str]:
@@ -76,7 +78,7 @@ def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Inde
     assert isinstance(embedder, Embedder)  # noqa: S101  spec.check refuses others
     encoder = gathering.encoder(embedder)
     paths = documents.find(model.documents, model.places["documents"])
-    sources = (documents.digest(paths), _identity(encoder))
+    sources = (documents.digest(paths), identity(encoder))
     place = _place(model)
     before = gathering.lock.indexes.get(name)
     if before and (before.documents, before.embedder) == sources and _whole(place, before):
@@ -89,11 +91,6 @@ def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Inde
 
 def _place(model: Retriever) -> Path:
     return Path(model.places["index"].path).parent / model.index
-
-
-def _identity(encoder: EncoderFiles) -> str:
-    """Give the digest of all that decides a vector."""
-    return hashlib.sha256(f"{encoder.onnx.sha256} {encoder.tokenizer.sha256} {encoder.max_tokens}".encode()).hexdigest()
 
 
 def _whole(place: Path, index: Index) -> bool:

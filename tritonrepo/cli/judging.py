@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 from tritonrepo import repository
 from tritonrepo.cli.stack import DEFAULT, load, reading
-from tritonrepo.diagnostics import Diagnostic, Verdict, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Verdict, fatal
 from tritonrepo.generate import generate
 from tritonrepo.generate.origins import Origins
 from tritonrepo.repository import Target
 from tritonrepo.rules import Rule, judge
-from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.uri import is_remote
@@ -46,18 +45,24 @@ def is_stack(path: str) -> bool:
 def judge_stack(path: str, aim: Callable[[Stack], Target], shown: Shown) -> Judgement:
     """Judge what `build` would write, for the target that `aim` gives; findings are at the stack file's places."""
     loaded = load([Path(path)])
-    inputs = Gathering(loaded.stack, loaded.lock, loaded.cache).inputs()
+    target = aim(loaded.stack)
+    faults = Faults()
+    inputs = loaded.gathering().gathered(faults)
     tree = generate(loaded.stack, inputs, loaded.lock.models).tree
-    judged = judge(repository.read(tree, aim(loaded.stack)), shown)
+    judged = judge(repository.read(tree, target), shown)
     origins = Origins(loaded.stack)
     moved = sorted((origins.moved(each, tree) for each in judged.diagnostics), key=lambda each: (each.at, each.rule))
+    if faults.found:
+        faults.add(*moved)
+        faults.stop()
     return Judgement(tuple(moved), judged.verdicts, _disk_lines, judged.ignored)
 
 
 def of_stack(stack: Stack, *, auto_complete: bool = True) -> Target:
     """Give the target that a stack names."""
     target = stack.target
-    return repository.target(target.release, target.images, gpus=target.gpus, auto_complete=auto_complete)
+    found = repository.target(target.release, target.images, gpus=target.gpus, auto_complete=auto_complete)
+    return replace(found, in_stack=True)
 
 
 def judge_directory(path: str, target: Target, shown: Shown) -> Judgement:

@@ -98,7 +98,7 @@ def command(
     if seen and seen.dead:
         prepared = without(prepared, seen.dead)
     click.echo(report.phases(prepared.plan, uri))
-    for note in [*(seen.notes if seen else ()), *prepared.plan.notes]:
+    for note in [*(seen.notes if seen else ()), *prepared.plan.notes, *prepared.edited]:
         tell(str(note))
     if verbose:
         for name in prepared.plan.foreign:

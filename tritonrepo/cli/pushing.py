@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
+from tritonrepo.cli.doubts import by_hand
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, closest, failure, fatal
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Target
@@ -45,7 +46,9 @@ class Prepared(NamedTuple):
     """The record's; None where there is no record."""
 
     place: Place
-    mixable: Collection[str] = ()
+    mixable: Collection[str]
+    edited: tuple[Diagnostic, ...]
+    """Files of the directory that were changed by hand since a build wrote them."""
 
 
 def prepare(directory: str, uri: str, mixable: Collection[str] = ()) -> Prepared:
@@ -65,7 +68,9 @@ def prepare(directory: str, uri: str, mixable: Collection[str] = ()) -> Prepared
         raise failure("push-other-stack", uri, message, hint)
     have = releases.known(store.scan(prefix), before)
     made = _planned(want, have, before, uri, mixable=mixable)
-    return Prepared(made, record, want, have, before, tag, Place(store, prefix, uri), mixable)
+    top = directory.rstrip("/")
+    edited = tuple(by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
+    return Prepared(made, record, want, have, before, tag, Place(store, prefix, uri), mixable, edited)
 
 
 def without(prepared: Prepared, dead: Collection[tuple[str, int]]) -> Prepared:

@@ -18,7 +18,6 @@ from tritonrepo.smoke import expected
 from tritonrepo.smoke.asking import Connection
 from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.smoke.plan import Known
-from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.check import STEPS
 from tritonrepo.spec.stack import Retriever, Stack
 from tritonrepo.stores import open_store
@@ -64,7 +63,7 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
     """Give what a stack says: the repository that a build would write, or that it wrote, and the declared cases."""
     stack = loaded.stack
     if tree is None:
-        inputs = Gathering(stack, loaded.lock, loaded.cache).inputs()
+        inputs = loaded.gathering().inputs()
         tree = generate(stack, inputs, loaded.lock.models).tree
     places = _places(stack)
     models = {

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
 from tritonrepo import spec
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import Faults, fatal, unreadable
 from tritonrepo.sources.cache import Cache, default_root
+from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec import lock as locks
 from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.nodes import MAX_BYTES
@@ -25,24 +28,37 @@ STACK_HELP = f"Stack file; several: a later one wins.  [default: {DEFAULT}]"
 
 
 class Loaded(NamedTuple):
-    """A stack with its lock, and where the lock lies."""
+    """A stack with its lock, where the lock lies, and the files that it was read from."""
 
     stack: Stack
     lock: Lock
     lock_path: Path
     cache: Cache
+    paths: tuple[Path, ...]
+
+    @property
+    def remake(self) -> str:
+        """The command that makes the indexes of this stack."""
+        return shlex.join(["tritonrepo", "index", *(word for path in self.paths for word in ("-f", str(path)))])
+
+    def gathering(self) -> Gathering:
+        """Return what resolves the stack's sources."""
+        return Gathering(self.stack, self.lock, self.cache, self.remake)
 
 
 def load(paths: Sequence[Path]) -> Loaded:
     """Read stack files, a later one over an earlier one, and the lock beside the first."""
     with reading():
         paths = [path / DEFAULT if path.is_dir() else path for path in paths] or [Path(DEFAULT)]
-        stack = spec.read([(str(path), _content(path)) for path in paths], os.environ)
         lock_path = paths[0].with_suffix(".lock")
-        if lock_path == paths[0]:
-            raise fatal("stack-name", str(lock_path), "is where the lock would be written", "Name it something.yaml.")
-        lock = locks.load(lock_path.read_bytes(), str(lock_path)) if lock_path.exists() else Lock()
-    return Loaded(stack, lock, lock_path, cache())
+        faults = Faults()
+        lock = faults.tried(lambda: _lock(lock_path, paths[0]), Lock())
+        texts = [(str(path), faults.tried(partial(_content, path), None)) for path in paths]
+        there = [(path, text) for path, text in texts if text is not None]
+        stack = faults.tried(lambda: spec.read(there, os.environ), None) if there else None
+        faults.stop()
+    assert stack is not None  # noqa: S101  nothing was found
+    return Loaded(stack, lock, lock_path, cache(), tuple(paths))
 
 
 @contextmanager
@@ -51,12 +67,7 @@ def reading() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            raise
-        message = f"cannot be read: {error.strerror or error}"
-        raise fatal(
-            "input-access", str(error.filename), message, "Give this user access to it, or another path."
-        ) from None
+        raise unreadable(error) from None
 
 
 def cache() -> Cache:
@@ -72,6 +83,12 @@ def write_lock(loaded: Loaded, lock: Lock) -> None:
             store.put(name, of_text(locks.dump(lock)))
         finally:
             store.tidy()
+
+
+def _lock(path: Path, stack: Path) -> Lock:
+    if path == stack:
+        raise fatal("stack-name", str(path), "is where the lock would be written", "Name it something.yaml.")
+    return locks.load(path.read_bytes(), str(path)) if path.exists() else Lock()
 
 
 def _content(path: Path) -> bytes:

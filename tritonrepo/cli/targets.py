@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import click
 
 from tritonrepo.diagnostics import closest
-from tritonrepo.releases import RELEASES
+from tritonrepo.releases import RELEASES, instead
 from tritonrepo.repository import Target, target
 from tritonrepo.spec.stack import Target as Declared
 
@@ -46,11 +47,13 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def chosen_target(chosen: Chosen, stack: Declared | None = None) -> Target:
     """Give the target; what no option names is as the stack declares it. A usage error names the closest name."""
     if chosen.release is not None and chosen.release not in RELEASES:
-        raise click.UsageError(f'there is no release "{chosen.release}". {closest(chosen.release, RELEASES)}')
+        raise click.UsageError(f'Triton release "{chosen.release}" is not known. {instead(chosen.release)}')
     release = RELEASES[chosen.release or (stack.release if stack else max(RELEASES))]
     images = chosen.image or (stack.images if stack else ())
     for image in images:
         if image not in release.images:
             raise click.UsageError(f'release {release.name} has no image "{image}". {closest(image, release.images)}')
     gpus = chosen.gpus if chosen.gpus is not None else stack.gpus if stack else 1
-    return target(release.name, images, gpus=gpus, auto_complete=not chosen.no_auto_complete)
+    found = target(release.name, images, gpus=gpus, auto_complete=not chosen.no_auto_complete)
+    said = bool(chosen.release or chosen.image) or chosen.gpus is not None
+    return replace(found, in_stack=stack is not None and not said)

@@ -7,16 +7,18 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.asking import ask, pipelines
-from tritonrepo.cli.building import carry_out, directory, prepare
+from tritonrepo.cli.asking import Pipelines, ask, pipelines
+from tritonrepo.cli.building import Prepared, carry_out, directory, prepare
 from tritonrepo.cli.indexes import make, missing
 from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, serve, urls, watch
 from tritonrepo.cli.smoking import connected, of_stack, summary
 from tritonrepo.cli.stack import Loaded, load, reading, write_lock
+from tritonrepo.diagnostics import Faults
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome
 from tritonrepo.smoke.run import run
+from tritonrepo.sources.gather import MISSING
 from tritonrepo.stores import open_store
 
 SMOKE_S = 60.0
@@ -61,15 +63,12 @@ def command(
     everything ends; the ports are then any free ones.
     """
     out = directory(out)
-    loaded = _indexed(load([stack]))
-    names = pipelines(loaded.stack, needed=question is not None)
-    prepared = prepare(loaded, out)
+    loaded, names, prepared = _prepared(load([stack]), out, asked=question is not None)
     for warning in prepared.warnings:
         click.echo(str(warning), err=True)
     carry_out(prepared, loaded)
-    click.echo(
-        f"{out}: {len(prepared.plan.actions)} files written" if prepared.plan else f"{out}: up to date", err=True
-    )
+    up_to_date = "nothing written" if prepared.plan.kept else "up to date"
+    click.echo(f"{out}: {f'{len(prepared.plan.actions)} files written' if prepared.plan else up_to_date}", err=True)
     usual = Ports(0, 0, 0) if question is not None else USUAL
     ports = ports_or((http_port, grpc_port, metrics_port), usual)
     chosen = Options(ports, runtime, llm_engine, timeout)
@@ -96,6 +95,20 @@ def _proven(server: Server, loaded: Loaded, out: Path) -> bool:
         click.echo(str(diagnostic), err=True)
     click.echo(f"smoke: {summary(results)}", err=True)
     return all(result.outcome is not Outcome.FAILED for result in results)
+
+
+def _prepared(loaded: Loaded, out: Path, *, asked: bool) -> tuple[Loaded, Pipelines, Prepared]:
+    """Return the stack with its indexes, its pipelines and its build; raise Stop with all that is wrong of them."""
+    faults = Faults()
+    names = faults.tried(lambda: pipelines(loaded.stack, needed=asked), Pipelines(None, None))
+    indexed = faults.tried(lambda: _indexed(loaded), None)
+    prepared = faults.tried(lambda: prepare(indexed or loaded, out), None)
+    if indexed is None:  # why it cannot be made is told already
+        faults.found = [each for each in faults.found if each.rule != MISSING]
+    faults.stop()
+    assert indexed is not None  # noqa: S101  nothing was found
+    assert prepared is not None  # noqa: S101
+    return indexed, names, prepared
 
 
 @reading()

@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import click
 
@@ -13,10 +14,11 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.judging import Judgement, Shown, is_stack, judge_directory, judge_stack
 from tritonrepo.cli.output import colour
 from tritonrepo.cli.targets import Chosen, chosen_target, target_options
-from tritonrepo.diagnostics import Diagnostic, Severity, Verdict, closest
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
-from tritonrepo.rules import RULES, Rule
+from tritonrepo.rules import Rule
+from tritonrepo.rules.names import matching, unknown
 
 EPILOG = f"""\b
 Examples:
@@ -27,13 +29,15 @@ Examples:
 
 {EXIT_CODES}"""
 
+NOTHING = Judgement((), (), lambda _: [])
+
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["validate"])
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @target_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How findings are printed.")
-@click.option("--select", multiple=True, metavar="RULE", help="Show this rule's findings only; may be given again.")
-@click.option("--ignore", multiple=True, metavar="RULE", help="Do not show this rule's findings; may be given again.")
+@click.option("--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable.")
+@click.option("--ignore", multiple=True, metavar="RULE", help="Hide findings of this rule or family. Repeatable.")
 @click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what is only good to know, too.")
 def command(
@@ -56,31 +60,38 @@ def command(
 
     A comment in a config.pbtxt hides findings: # tritonrepo: ignore[RULE, RULE] reason. Behind something it is for that
     line, alone on its line for the next one, above the first field for the whole model. The verdict stays.
+
+    RULE is a rule's name, a family such as scheduling, or words that names begin with, such as dynamic.
     """
-    _known([*select, *ignore])
+    selected, ignored_rules = _rules(select), _rules(ignore)
     given = Chosen(release, image, gpus, no_auto_complete)
 
     def shown(rule: Rule) -> bool:
         loud = verbose or rule.severity is not Severity.INFO
-        return loud and (not select or rule.name in select) and rule.name not in ignore
+        return loud and (not select or rule.name in selected) and rule.name not in ignored_rules
 
     diagnostics: list[Diagnostic] = []
     verdicts: list[Verdict] = []
-    ignored = 0
+    ignored, judged = 0, False
+    faults = Faults()
     colours = colour(sys.stdout)
     for path in paths or ("model_repository",):
         with _uncollected():
-            judgement = _judge(path, given, shown)
+            judgement = faults.tried(partial(_judge, path, given, shown), NOTHING)
+        judged |= judgement is not NOTHING
         diagnostics += judgement.diagnostics
         verdicts += judgement.verdicts
         ignored += judgement.ignored
         if form == "text":
             for text in report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours):
                 click.echo(text, color=colours)
-    if form == "json":
+    if not judged:
+        faults.stop()
+    elif form == "json":
         click.echo(report_json.document(diagnostics, verdicts, ignored))
     else:
         click.echo(report_text.summary(diagnostics, len(verdicts), ignored))
+    faults.stop()
     bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     return 1 if any(diagnostic.severity in bad for diagnostic in diagnostics) else 0
 
@@ -103,7 +114,9 @@ def _judge(path: str, given: Chosen, shown: Shown) -> Judgement:
     return judge_stack(path, lambda stack: chosen_target(given, stack.target), shown)
 
 
-def _known(names: Sequence[str]) -> None:
-    for name in names:
-        if name not in RULES:
-            raise click.UsageError(f'there is no rule "{name}". {closest(name, RULES)}')
+def _rules(texts: Sequence[str]) -> frozenset[str]:
+    """Return the names of the rules that an option names; a usage error for a text that names none."""
+    for text in texts:
+        if not matching(text):
+            raise click.UsageError(unknown(text))
+    return frozenset(rule.name for text in texts for rule in matching(text))

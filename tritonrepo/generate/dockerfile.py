@@ -7,17 +7,22 @@ besides, so the image that has them is the one to start from.
 
 from __future__ import annotations
 
+import hashlib
+
+from tritonrepo.generate.draft import HEADER
 from tritonrepo.releases import RELEASES
 from tritonrepo.spec.stack import Embedder, Generator, Stack
 
-HEADER = "# Written by tritonrepo build; edit the stack file instead."
 IMAGE = "nvcr.io/nvidia/tritonserver"
 BACKENDS = "/opt/tritonserver/backends"
 INSTALLED = frozenset({"vllm", "tensorrtllm"})
 
 
 def dockerfile(stack: Stack) -> str | None:
-    """Give the Dockerfile's text; None where one of the target's images has every backend that the stack needs."""
+    """Give the Dockerfile's text; None where one of the target's images has every backend that the stack needs.
+
+    It lies beside the repository, so no record of it has its digest: it carries that itself.
+    """
     release = RELEASES[stack.target.release]
     needed = {"python"}
     needed |= {"onnxruntime"} if any(isinstance(model, Embedder) for model in stack.models.values()) else set()
@@ -32,4 +37,14 @@ def dockerfile(stack: Stack) -> str | None:
     ]
     if not copies:
         return None
-    return "\n".join([HEADER, f"FROM {IMAGE}:{release.name}-{base}", *copies, ""])
+    return _signed("\n".join([f"FROM {IMAGE}:{release.name}-{base}", *copies, ""]))
+
+
+def is_as_written(content: bytes) -> bool:
+    """Whether the content of a Dockerfile is one that this module made, which no one has changed since."""
+    text = content.decode("utf-8", "replace")
+    return text == _signed("".join(text.splitlines(keepends=True)[2:]))
+
+
+def _signed(text: str) -> str:
+    return f"{HEADER}\n# The lines below have the SHA-256 {hashlib.sha256(text.encode()).hexdigest()}\n{text}"

@@ -9,7 +9,11 @@ from importlib import resources
 
 from tritonrepo.pbtxt.printer import Message, to_text
 from tritonrepo.spec.lock import Version
-from tritonrepo.tree import File, digest, of_bytes, of_text
+from tritonrepo.tree import File, digest, of_text
+
+HEADER = "# Written by tritonrepo build; edit the stack file instead."
+"""The first line of every generated file that can have a comment: no time and no version, which would change contents
+and with them the numbers of versions, where nothing else does."""
 
 
 @dataclass(slots=True)
@@ -37,7 +41,7 @@ class Draft:
 
     def configure(self, name: str, config: Message) -> None:
         """Put a model's config.pbtxt in its place."""
-        self.tree[f"{name}/config.pbtxt"] = of_text(to_text(config))
+        self.tree[f"{name}/config.pbtxt"] = of_text(f"{HEADER}\n{to_text(config)}")
 
     def pinned(self, name: str) -> int:
         """Give the version that a caller of this model names."""
@@ -46,7 +50,8 @@ class Draft:
 
 def step(name: str) -> File:
     """Give the source of a Python step as its model.py."""
-    return of_bytes(resources.files("tritonrepo.generate").joinpath("steps", f"{name}.py").read_bytes())
+    source = resources.files("tritonrepo.generate").joinpath("steps", f"{name}.py").read_text("utf-8")
+    return of_text(f"{HEADER}\n{source}")
 
 
 def json_file(data: object) -> File:

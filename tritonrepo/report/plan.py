@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from tritonrepo.diagnostics import printable
-from tritonrepo.sync.plan import Action, Plan, Put
+from tritonrepo.sync.plan import BY_HAND, Action, Plan, Put
 
 VENDORED = re.compile(r"[^/]+/[0-9]+/vendor/[^/]+/")
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def lines(actions: Iterable[Action], where: str) -> str:
-    """Give the text of a plan for the directory `where`; the files of one vendored package are told in one line."""
+def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> str:
+    """Give the text of a plan for the directory `where`; the files of one vendored package are told in one line.
+
+    `kept` are files that somebody changed, which the plan leaves as they are.
+    """
     actions = list(actions)
     text = [_line(place, list(group)) for place, group in groupby(actions, key=_place)]
     puts = [action for action in actions if isinstance(action, Put)]
     size = sum(action.file.size for action in puts)
+    text += [f"! {printable(path)}  {BY_HAND}" for path in kept]
     count = f"{len(puts)} to write ({bytes_text(size)}), {len(actions) - len(puts)} to delete"
-    text.append(f"{where}: {count}" if actions else f"{where}: nothing to do")
+    count = count if actions else "nothing to write" if kept else "nothing to do"
+    text.append(f"{where}: {count}{f', {len(kept)} {BY_HAND} and kept' if kept else ''}")
     return "\n".join(text)
 
 

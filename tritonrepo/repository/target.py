@@ -10,12 +10,21 @@ from tritonrepo.releases import RELEASES, Release
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Release, what its images hold, the machine's GPUs, and whether the server completes configs by itself."""
+    """Release, what its images hold, the machine's GPUs, and whether the server completes configs by itself.
+
+    `in_stack`: a stack file says so, and not the options of a command: hints name what the user can change.
+    """
 
     release: Release
     backends: frozenset[str]
     gpus: int = 1
     auto_complete: bool = True
+    in_stack: bool = False
+
+    @property
+    def counts_gpus(self) -> str:
+        """Where the user says how many GPUs there are."""
+        return "gpus in target" if self.in_stack else "--gpus"
 
     @property
     def version(self) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ def gguf_file(files: dict[str, File], at: Span) -> Path:
     found = [file for path, file in files.items() if path.endswith(".gguf")]
     if len(found) != 1 or found[0].path is None:
         names = ", ".join(sorted(files)[:8])
-        raise fatal(RULE, at, f'"local" names one GGUF file; {len(found)} are there', f"It holds: {names}.")
+        raise fatal(RULE, at, f"one GGUF file is needed here, but {len(found)} are there", f"It holds: {names}.")
     return found[0].path
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tritonrepo.diagnostics import Span, Stop, fatal
+from tritonrepo.diagnostics import Faults, Span, Stop, fatal
 from tritonrepo.export import bertconfig
 from tritonrepo.export.bertconfig import Settings
 from tritonrepo.generate.inputs import EncoderFiles
@@ -33,14 +33,7 @@ def encoder(model: Embedder, files: dict[str, File], cache: Cache) -> EncoderFil
     Raises Stop where the source lacks a file or says something that the export cannot do.
     """
     at = model.places["source"]
-    for name in NEEDED:
-        if name not in files:
-            raise fatal(
-                RULE, at, f'the embedder\'s source has no "{name}"', f"It holds: {', '.join(sorted(files)[:10])}."
-            )
-    config = _mapping(files, "config.json", at)
-    modules = _modules(files, at)
-    pooling = model.pooling or _pooling(files, at)
+    config, own, modules, pooling = _said(model, files)
     normalize = model.normalize if model.normalize is not None else "Normalize" in modules
     key = f"{EXPORTER} {digest({name: files[name] for name in NEEDED})} {pooling} {normalize}"
 
@@ -64,8 +57,29 @@ def encoder(model: Embedder, files: dict[str, File], cache: Cache) -> EncoderFil
         needs = "exporting an embedder needs numpy, onnx, safetensors and tokenizers"
         raise fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[onnx]' ({error})") from None
     facts = tokenizer.Facts(**json.loads(made["tokenizer-facts.json"].content()))
-    limit = _max_tokens(model, settings, _mapping(files, "sentence_bert_config.json", at), facts)
+    limit = _max_tokens(model, settings, own, facts)
     return EncoderFiles(made["model.onnx"], files["tokenizer.json"], settings.hidden, limit)
+
+
+Said = tuple[Mapping[str, Any], Mapping[str, Any], list[str], str]
+
+
+def _said(model: Embedder, files: dict[str, File]) -> Said:
+    """Return config.json, sentence_bert_config.json, modules and pooling; raise Stop with all that is wrong there."""
+    at = model.places["source"]
+    faults = Faults()
+    hint = f"It holds: {', '.join(sorted(files)[:10])}."
+    for name in NEEDED:
+        if name not in files:
+            faults.add(*fatal(RULE, at, f'the embedder\'s source has no "{name}"', hint).diagnostics)
+    said: Said = (
+        faults.tried(lambda: _mapping(files, "config.json", at), {}),
+        faults.tried(lambda: _mapping(files, "sentence_bert_config.json", at), {}),
+        faults.tried(lambda: _modules(files, at), []),
+        model.pooling or faults.tried(lambda: _pooling(files, at), ""),
+    )
+    faults.stop()
+    return said
 
 
 def _placed(stop: Stop, at: Span) -> Stop:

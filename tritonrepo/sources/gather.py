@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Faults, Span, fatal
 from tritonrepo.generate.inputs import ChatFiles, EncoderFiles, IndexFiles, Inputs
 from tritonrepo.generate.roles.generator import longest_answer, window
 from tritonrepo.sources.cache import Cache
@@ -13,36 +15,66 @@ from tritonrepo.sources.chat import chat
 from tritonrepo.sources.encoder import encoder
 from tritonrepo.sources.prompt import checked
 from tritonrepo.sources.resolve import Resolved, resolve
-from tritonrepo.sources.vendored import vendored
+from tritonrepo.sources.vendored import VERSIONS, vendored
 from tritonrepo.spec.lock import Lock, Pin
 from tritonrepo.spec.source import Source
-from tritonrepo.spec.stack import Embedder, Generator, Retriever, Stack
-from tritonrepo.tree import File, on_disk
+from tritonrepo.spec.stack import Embedder, Generator, Prompt, Retriever, Stack
+from tritonrepo.tree import File, of_bytes, on_disk
 
 EMBEDDINGS = "embeddings.npy"
 PASSAGES = "passages.jsonl"
+MISSING = "index-missing"
+
+NOTHING = of_bytes(b"")
+NO_ENCODER = EncoderFiles(NOTHING, NOTHING, dimensions=1, max_tokens=1)
+NO_CHAT = ChatFiles(NOTHING, "", "", "", adds_bos=False, special_tokens=(), context_length=0)
 
 
 class Gathering:
     """Resolves the sources of one stack against one lock; remembers the pins of what it read."""
 
-    def __init__(self, stack: Stack, lock: Lock, cache: Cache) -> None:
+    def __init__(self, stack: Stack, lock: Lock, cache: Cache, remake: str = "tritonrepo index") -> None:
         self.stack = stack
         self.lock = lock
         self.cache = cache
+        self.remake = remake
         self.pins: dict[str, Pin] = {}
 
     def inputs(self) -> Inputs:
-        """Give all inputs; raise Stop for the first that is absent, changed or out of reach."""
+        """Return all inputs; raise Stop with everything that is absent, changed or out of reach."""
+        faults = Faults()
+        found = self.gathered(faults)
+        faults.stop()
+        return found
+
+    def gathered(self, faults: Faults) -> Inputs:
+        """Return all inputs. What is wrong goes to `faults`, and stand-ins take its place.
+
+        Who finds faults may judge what is generated from the rest, and must not write it.
+        """
         models = self.stack.models
-        packages = self.vendored()
-        return Inputs(
-            {name: self.encoder(model) for name, model in models.items() if isinstance(model, Embedder)},
-            {name: self.index(name, model) for name, model in models.items() if isinstance(model, Retriever)},
-            {name: self.chat(model) for name, model in models.items() if isinstance(model, Generator)},
-            self.prompts(packages),
-            packages,
-        )
+        packages = faults.tried(self.vendored, None)
+        encoders = {
+            name: faults.tried(partial(self.encoder, model), NO_ENCODER)
+            for name, model in models.items()
+            if isinstance(model, Embedder)
+        }
+        indexes = {
+            name: faults.tried(partial(self.index, name, model, encoders[model.embed_with]), _no_index(model))
+            for name, model in models.items()
+            if isinstance(model, Retriever)
+        }
+        chats = {
+            name: faults.tried(partial(self.chat, model), NO_CHAT)
+            for name, model in models.items()
+            if isinstance(model, Generator)
+        }
+        prompts = {
+            name: faults.tried(partial(self.prompt, ensemble.prompt, packages), NOTHING)
+            for name, ensemble in self.stack.ensembles.items()
+            if ensemble.prompt.file is not None
+        }
+        return Inputs(encoders, indexes, chats, prompts, packages or {name: {} for name in VERSIONS})
 
     def encoder(self, model: Embedder) -> EncoderFiles:
         """Give an embedder's graph and tokenizer."""
@@ -50,9 +82,10 @@ class Gathering:
 
     def chat(self, model: Generator) -> ChatFiles:
         """Give a generator's tokenizer and template."""
-        assert model.local is not None  # noqa: S101  spec.check refuses it
-        at = model.places["local"]
-        found = chat(self._resolve(model.local, at).files, self.cache, at)
+        source = model.tokenizer or model.local
+        assert source is not None  # noqa: S101  spec.check refuses it
+        at = model.places["tokenizer" if model.tokenizer else "local"]
+        found = chat(self._resolve(source, at).files, self.cache, at)
         reads, answers = window(model, found), longest_answer(model)
         if answers >= reads:
             message = f"an answer may take {answers} tokens, and the model reads {reads} with its prompt"
@@ -60,43 +93,38 @@ class Gathering:
             raise fatal("source-generator", model.places.get("sampling", model.places.get("args", at)), message, hint)
         return found
 
-    def index(self, name: str, model: Retriever) -> IndexFiles:
-        """Give a retriever's index; raise Stop where it is not there or not the one that the lock pins."""
+    def index(self, name: str, model: Retriever, encoder: EncoderFiles) -> IndexFiles:
+        """Return a retriever's index; raise Stop where it is missing, not the pinned one, or of another encoder.
+
+        Vectors of another encoder mean nothing to this one, and a search over them fails without a word.
+        """
         at = model.places["index"]
         place = Path(at.path).parent / model.index
         embeddings, passages = _file(place / EMBEDDINGS), _file(place / PASSAGES)
         if embeddings is None or passages is None:
-            raise fatal(
-                "index-missing", at, f'"{name}" has no index in {place}', f"Make it: tritonrepo index -f {at.path}"
-            )
+            raise fatal(MISSING, at, f'"{name}" has no index in {place}', f"Make it: {self.remake}")
         pin = self.lock.indexes.get(name)
         if pin is None or (pin.embeddings, pin.passages) != (embeddings.sha256, passages.sha256):
             raise fatal(
                 "index-changed",
                 at,
                 f'the index of "{name}" in {place} is not the one that the lock pins',
-                f"Make it anew: tritonrepo index -f {at.path}",
+                f"Rebuild it: {self.remake}",
             )
+        if encoder is not NO_ENCODER and pin.embedder != identity(encoder):
+            message = f'the index of "{name}" was made with another embedder than "{model.embed_with}" is now'
+            raise fatal("index-embedder", at, message, f"Rebuild it: {self.remake}")
         rows = sum(chunk.count(b"\n") for chunk in passages.chunks())
         return IndexFiles(embeddings, passages, rows)
 
-    def prompts(self, packages: Mapping[str, Mapping[str, File]]) -> dict[str, File]:
-        """Give the prompt templates of ensembles that name one, read once by the Jinja that they are served with."""
-        found: dict[str, File] = {}
-        for name, ensemble in self.stack.ensembles.items():
-            if ensemble.prompt.file is not None:
-                at = ensemble.prompt.places["file"]
-                path = Path(at.path).parent / ensemble.prompt.file
-                file = _file(path)
-                if file is None:
-                    raise fatal(
-                        "source-missing",
-                        at,
-                        f'there is no "{ensemble.prompt.file}"',
-                        "Paths count from the stack file.",
-                    )
-                found[name] = checked(file, path, packages, self.cache)
-        return found
+    def prompt(self, prompt: Prompt, packages: Mapping[str, Mapping[str, File]] | None) -> File:
+        """Return an ensemble's prompt template, read once by the Jinja that it is served with, where that is there."""
+        at = prompt.places["file"]
+        path = Path(at.path).parent / str(prompt.file)
+        file = _file(path)
+        if file is None:
+            raise fatal("source-missing", at, f'there is no "{prompt.file}"', "Paths count from the stack file.")
+        return file if packages is None else checked(file, path, packages, self.cache)
 
     def vendored(self) -> dict[str, dict[str, File]]:
         """Give the packages that the steps of this stack carry."""
@@ -115,5 +143,14 @@ class Gathering:
         return resolved
 
 
+def identity(encoder: EncoderFiles) -> str:
+    """Return the digest of all that decides a vector."""
+    return hashlib.sha256(f"{encoder.onnx.sha256} {encoder.tokenizer.sha256} {encoder.max_tokens}".encode()).hexdigest()
+
+
 def _file(path: Path) -> File | None:
     return on_disk(path, path.stat().st_size) if path.is_file() else None
+
+
+def _no_index(model: Retriever) -> IndexFiles:
+    return IndexFiles(NOTHING, NOTHING, model.top_k)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 
+from tritonrepo.diagnostics import Faults, Span
 from tritonrepo.spec.check import check
 from tritonrepo.spec.compose import interpolate, merge
 from tritonrepo.spec.load import load
 from tritonrepo.spec.nesting import flat
-from tritonrepo.spec.nodes import Node, parse
+from tritonrepo.spec.nodes import Keys, Node, parse
 from tritonrepo.spec.stack import Stack
+
+NONE = Keys(Span(""), {})
 
 
 def read(texts: Sequence[tuple[str, bytes]], variables: Mapping[str, str]) -> Stack:
@@ -19,7 +22,9 @@ def read(texts: Sequence[tuple[str, bytes]], variables: Mapping[str, str]) -> St
 
     Raises Stop with every problem and its place.
     """
-    nodes: list[Node] = [parse(content, path) for path, content in texts]
+    faults = Faults()
+    nodes: list[Node] = [faults.tried(partial(parse, content, path), NONE) for path, content in texts]
+    faults.stop()
     stack = load(interpolate(reduce(merge, nodes), variables))
     check(stack)
     chains = flat(stack)

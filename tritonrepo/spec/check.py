@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest
-from tritonrepo.releases import RELEASES
+from tritonrepo.releases import RELEASES, instead
 from tritonrepo.spec.generating import generating
 from tritonrepo.spec.nesting import circle, flat
 from tritonrepo.spec.source import Hub
@@ -63,13 +63,8 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
     target = stack.target
     release = RELEASES.get(target.release)
     if release is None:
-        newest = max(RELEASES)
-        yield _wrong(
-            target.places,
-            "release",
-            f'Triton release "{target.release}" is not known',
-            f"The newest known is {newest}.",
-        )
+        message = f'Triton release "{target.release}" is not known'
+        yield _wrong(target.places, "release", message, instead(target.release))
         return
     for image in target.images:
         if image not in release.images:
@@ -146,13 +141,17 @@ def _generator(name: str, model: Generator) -> Iterator[Diagnostic]:
             f'"{name}" loads its weights from the hub',
             "Write source: hf://OWNER/MODEL@REVISION; a local file goes under local.",
         )
-    if model.local is None:
+    if model.tokenizer is None and model.local is None:
         yield _wrong(
             model.places,
             "",
-            f'"{name}" needs "local", the GGUF file that gives its tokenizer',
+            f'"{name}" needs "tokenizer", a GGUF file with the tokenizer and chat template of its model',
             "Tokenizers from the hub are not supported yet.",
         )
+    for key in ("tokenizer", "local"):
+        if isinstance(getattr(model, key), Hub):
+            message = f'"{key}" cannot be on the hub yet'
+            yield _wrong(model.places, key, message, "Download a GGUF file of the model and name its path.")
     for key, message, hint in generating(model):
         yield _wrong(model.places, key, message, hint)
     for key in ("model", "revision"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import Faults, fatal
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 
 VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*))?\})")
@@ -30,17 +30,25 @@ def merge(earlier: Node, later: Node) -> Node:
 
 
 def interpolate(node: Node, variables: Mapping[str, str]) -> Node:
-    """Give the node with every `${VAR}` in its values replaced; raise Stop for one that is not set."""
+    """Return the node with every `${VAR}` in its values replaced; raise Stop with all that are not set."""
+    faults = Faults()
+    done = _interpolated(node, variables, faults)
+    faults.stop()
+    return done
+
+
+def _interpolated(node: Node, variables: Mapping[str, str], faults: Faults) -> Node:
     match node:
         case Scalar():
-            return _replaced(node, variables) if "$" in node.text else node
+            return _replaced(node, variables, faults) if "$" in node.text else node
         case Items():
-            return Items(node.at, tuple(interpolate(item, variables) for item in node.items), node.append)
+            return Items(node.at, tuple(_interpolated(item, variables, faults) for item in node.items), node.append)
         case Keys():
-            return Keys(node.at, {name: (at, interpolate(value, variables)) for name, (at, value) in node.keys.items()})
+            keys = {name: (at, _interpolated(value, variables, faults)) for name, (at, value) in node.keys.items()}
+            return Keys(node.at, keys)
 
 
-def _replaced(scalar: Scalar, variables: Mapping[str, str]) -> Scalar:
+def _replaced(scalar: Scalar, variables: Mapping[str, str], faults: Faults) -> Scalar:
     def value(match: re.Match[str]) -> str:
         dollar, name, operator, text = match.groups()
         if dollar:
@@ -52,12 +60,10 @@ def _replaced(scalar: Scalar, variables: Mapping[str, str]) -> Scalar:
         if name in variables and operator is None:
             return ""
         why = text or f"${{{name}}} is used here"
-        raise fatal(
-            "stack-variable",
-            scalar.at,
-            f"the environment variable {name} is not set: {why}",
-            f"Set {name}, or write ${{{name}:-default}}.",
-        )
+        message = f"the environment variable {name} is not set: {why}"
+        hint = f"Set {name}, or write ${{{name}:-default}}."
+        faults.add(*fatal("stack-variable", scalar.at, message, hint).diagnostics)
+        return ""
 
     text = VARIABLE.sub(value, scalar.text)
     if text == scalar.text:

@@ -102,8 +102,14 @@ class Generator:
     role: Literal["generator"] = key("what the model does")
     engine: Literal["vllm"] = key("what runs the model", "vllm")
     source: Source = key("the model on the hub")
+    tokenizer: Source | None = key(
+        "GGUF file with the tokenizer and chat template of `source`, pinned in the lock; without it `local` stands in",
+        None,
+    )
     weights: Literal["hub"] = key("hub: the server loads them from the hub by id and revision", "hub")
-    local: Source | None = key("GGUF file of the tokenizer, which `serve` runs on a CPU; needed so far", None)
+    local: Source | None = key(
+        "GGUF file that `serve` and `up` run on a CPU where the server would load `source`", None
+    )
     args: Mapping[str, Any] = key("vLLM engine arguments, written to model.json", {})
     sampling: Mapping[str, Any] = key("vLLM sampling parameters where a request gives none; max_tokens is 256", {})
     places: Places = places()

@@ -8,9 +8,11 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
-from tritonrepo.tree import Directory, File, Tree, files, in_bytes, in_order, is_directory
+from tritonrepo.tree import Directory, Entry, File, Tree, files, in_bytes, in_order, is_directory
 
 CONFIG = "config.pbtxt"
+BY_HAND = "changed by hand"
+"""Why a file of an earlier build is kept, or what is overwritten, as plans say it."""
 
 
 class Phase(IntEnum):
@@ -55,6 +57,7 @@ Action = Put | Delete
 class Plan:
     """Actions sorted by phase, then path; what stands in the way; what is left alone.
 
+    Of a build: `kept` are the files of earlier builds that somebody changed since.
     Of a push: `notes` are what its user should know; `resumed`, whether an earlier one was broken off; `served`,
     whether a server can have loaded anything from there.
     """
@@ -65,31 +68,49 @@ class Plan:
     notes: tuple[Diagnostic, ...] = ()
     resumed: bool = False
     served: bool = False
+    kept: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
         return bool(self.actions)
 
 
-def plan(want: Tree, have: Tree, ours: Mapping[str, str], where: str) -> Plan:
+Written = Mapping[str, tuple[str, ...]]
+"""What earlier builds wrote: path → the SHA-256 that the file has; two where a killed build may not have come to it."""
+
+
+def plan(want: Tree, have: Tree, ours: Written, where: str, *, overwrite: bool = False) -> Plan:
     """Give the way from `have` to `want` for a directory that nobody serves.
 
-    `ours` is what earlier runs wrote, path → SHA-256: of it, files that `want` has no more are deleted; files of others
-    are left alone and named, and one that stands where a file must go is a conflict. `where` names the directory.
+    Of `ours`, files that `want` has no more are deleted, and what is no longer as it was written is kept, unless it is
+    to be overwritten. Files of others are left alone and named, and one that stands where a file must go is a conflict.
+    `where` names the directory.
     """
-    puts = tuple(
-        Put(Phase.CONTRACT if is_config(path) else Phase.FILES, path, file, "changed" if path in have else "new")
-        for path, file in files(want).items()
-        if not _same(file, have.get(path))
-    )
-    gone = tuple(
-        Delete(Phase.PRUNE, path, "not in the stack")
-        for path, entry in in_order(have)
-        if path in ours and path not in want and isinstance(entry, File)
-    )
+    changed = {path: file for path, file in files(want).items() if not _same(file, have.get(path))}
+    gone = [path for path, entry in in_order(have) if path in ours and path not in want and not is_directory(entry)]
+    edited = {path for path in (*changed, *gone) if path in ours and path in have and not _is(have[path], ours[path])}
+    kept = set() if overwrite else edited
+    actions: list[Action] = [
+        Put(Phase.CONTRACT if is_config(path) else Phase.FILES, path, file, _reason(path, have, edited))
+        for path, file in changed.items()
+        if path not in kept
+    ]
+    actions += [Delete(Phase.PRUNE, path, "not in the stack") for path in gone if path not in kept]
     conflicts = (*_occupied(want, have, ours, where), *_blocked(want, have, where))
     foreign = tuple(path for path, _ in in_order(have) if path not in want and path not in ours)
-    return Plan(tuple(sorted((*puts, *gone), key=in_phase_order)), conflicts, foreign)
+    in_order_of_phases = tuple(sorted(actions, key=in_phase_order))
+    return Plan(in_order_of_phases, conflicts, foreign, kept=tuple(sorted(kept, key=in_bytes)))
+
+
+def _reason(path: str, have: Tree, edited: set[str]) -> str:
+    if path not in have:
+        return "new"
+    return BY_HAND if path in edited else "changed"
+
+
+def _is(entry: Entry, digests: tuple[str, ...]) -> bool:
+    """Whether an entry is a file with one of these digests."""
+    return isinstance(entry, File) and entry.sha256 in digests
 
 
 def in_phase_order(action: Action) -> tuple[Phase, int, bytes]:
@@ -106,7 +127,7 @@ def _same(file: File, entry: object) -> bool:
     return isinstance(entry, File) and entry.size == file.size and entry.sha256 == file.sha256
 
 
-def _occupied(want: Tree, have: Tree, ours: Mapping[str, str], where: str) -> list[Diagnostic]:
+def _occupied(want: Tree, have: Tree, ours: Written, where: str) -> list[Diagnostic]:
     """Files of somebody else that a file of ours would overwrite."""
     return [
         Diagnostic(

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.tree import File, Tree, files, of_text
+from tritonrepo.tree import File, Tree, of_text
+from tritonrepo.tree import files as files_of
 
 NAME = "tritonrepo.json"
 SCHEMA = 1
@@ -19,22 +20,43 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a build wrote: the stack's name, the target, `files` path → SHA-256; `local`: hub id → local source."""
+    """What a build wrote: the stack's name, the target, `files` path → SHA-256; `local`: hub id → local source.
+
+    While a build runs, `before` has the SHA-256 of what it is about to replace: one that is killed leaves some files as
+    they were, and no one is to take these for changed by hand.
+    """
 
     name: str = ""
     target: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     local: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
+
+    def written(self) -> dict[str, tuple[str, ...]]:
+        """Return path → every SHA-256 that the file may have by our own doing."""
+        return {
+            path: (digest, self.before[path]) if path in self.before else (digest,)
+            for path, digest in self.files.items()
+        }
 
 
 def dump(record: Record) -> File:
     """Give the record as a file: equal records give equal bytes."""
-    return of_text(json.dumps({"schema": SCHEMA, **asdict(record)}, indent=2, sort_keys=True) + "\n")
+    data = {"schema": SCHEMA, **asdict(record)}
+    if not record.before:
+        del data["before"]
+    return of_text(json.dumps(data, indent=2, sort_keys=True) + "\n")
 
 
 def digests(tree: Tree) -> dict[str, str]:
     """Give path → SHA-256 of every file."""
-    return {path: file.sha256 for path, file in files(tree).items()}
+    return {path: file.sha256 for path, file in files_of(tree).items()}
+
+
+def edited(tree: Tree, record: Record) -> list[str]:
+    """Return the files of a built repository that are no longer what a build wrote."""
+    written = record.written()
+    return [path for path, file in files_of(tree).items() if path in written and file.sha256 not in written[path]]
 
 
 def load(tree: Tree, where: str) -> Record:
@@ -51,7 +73,8 @@ def load(tree: Tree, where: str) -> Record:
                 f"has schema {data['schema']}; this tritonrepo reads {SCHEMA}",
                 "Upgrade tritonrepo.",
             )
-        return Record(str(data["name"]), dict(data["target"]), dict(data["files"]), dict(data["local"]))
+        files, before = dict(data["files"]), dict(data.get("before", {}))
+        return Record(str(data["name"]), dict(data["target"]), files, dict(data["local"]), before)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         hint = "Move the directory away and build again."
         raise fatal("record-syntax", f"{where}/{NAME}", f"is not a build record: {error}", hint) from None

@@ -16,6 +16,7 @@ from tritonrepo.tree import of_text
 from tritonrepo.vllm_contract import contract
 
 DEFAULT_PROMPT = """\
+{# Written by tritonrepo build; edit the stack file instead. #}
 {% for passage in passages %}
 [{{ loop.index }}] {{ passage }}
 {% endfor %}

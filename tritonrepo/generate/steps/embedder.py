@@ -14,7 +14,7 @@ import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
-    """Written by tritonrepo; edit the stack file instead."""
+    """The model of this step."""
 
     def initialize(self, args):
         """Load the tokenizer; its own truncation and padding are for other uses, so they are set anew."""

@@ -16,7 +16,7 @@ import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
-    """Written by tritonrepo; edit the stack file instead."""
+    """The model of this step."""
 
     def initialize(self, args):
         """Load tokenizer and templates; templates run in Jinja's sandbox, as the model's own may come from anywhere."""

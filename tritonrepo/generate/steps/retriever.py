@@ -13,7 +13,7 @@ import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
-    """Written by tritonrepo; edit the stack file instead."""
+    """The model of this step."""
 
     def initialize(self, args):
         """Load vectors and passages."""

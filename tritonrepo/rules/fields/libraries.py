@@ -60,6 +60,20 @@ def _place(model: Model) -> Placed | None:
     return None
 
 
+def _elsewhere(model: Model) -> str:
+    """Return the release nearest before the target that has the backend, else the first, and its image."""
+    having = [
+        (name, image)
+        for name in sorted(RELEASES)
+        for image, backends in RELEASES[name].images.items()
+        if model.backend in backends
+    ]
+    earlier = [each for each in having if each[0] < model.target.release.name]
+    name, image = earlier[-1] if earlier else having[0]
+    place = "last known" if earlier else "first known"
+    return f"Use {name}, the {place} release with it: its image {image} has it."
+
+
 def _no_library(model: Model) -> str:
     return (
         f"unable to find backend library for backend '{model.backend}', "
@@ -110,10 +124,12 @@ def backend_not_available(model: Model) -> Iterator[Finding]:
         message, hint = '"ensemble" is no backend', 'Write platform: "ensemble" instead.'
     elif images:
         message = f'the chosen image of {release.name} lacks the backend "{model.backend}"'
-        hint = f"Serve it with --image {images[0]}."
+        hint = f"Serve it from the image {images[0]}, and add --image {images[0]}."
+        if model.target.in_stack:
+            hint = f'Add "{images[0]}" to images in target.'
     else:
         message = f'no image of {release.name} has the backend "{model.backend}"'
-        hint = f'Did you mean "{meant}"?' if meant != model.backend else "Serve it with another release."
+        hint = f'Did you mean "{meant}"?' if meant != model.backend else _elsewhere(model)
     yield Finding(_place(model), message, hint, _no_library(model))
 
 

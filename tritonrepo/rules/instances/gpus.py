@@ -9,8 +9,10 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import AUTO, CPU, GPU, MODEL, Group, groups, machine, reason, usable
 from tritonrepo.rules.registry import Finding, rule
 
-OTHER_GPU = "Write the number of a GPU that is there; --gpus says how many there are."
-NO_GPU = "Drop gpus and write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are."
+
+def counted(model: Model, cure: str) -> str:
+    """Return a cure, and where the user says how many GPUs there are."""
+    return f"{cure}; {model.target.counts_gpus} says how many there are."
 
 
 def named(group: Group, model: Model) -> Finding:
@@ -107,7 +109,7 @@ def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
         -- embedder/1/weights --
     Says:
         embedder/config.pbtxt:4:26: error: GPU 0 on a machine without GPU: the group becomes KIND_CPU, which takes no gpus [kind-auto-gpus-not-usable]
-          Drop gpus: the server then takes all GPUs that there are, or the CPU. --gpus says how many there are.
+          Drop gpus: the server then takes all GPUs that there are, or the CPU; --gpus says how many there are.
     Server says:
         instance group embedder_0 of model embedder has kind KIND_CPU but specifies one or more GPUs
     Good:
@@ -125,7 +127,7 @@ def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
         yield Finding(
             missing,
             f"GPU {missing.data} on {machine(model)}: the group becomes KIND_CPU, which takes no gpus",
-            "Drop gpus: the server then takes all GPUs that there are, or the CPU. --gpus says how many there are.",
+            counted(model, "Drop gpus: the server then takes all GPUs that there are, or the CPU"),
             reason(group, model, f"has kind {CPU} but specifies one or more GPUs"),
             group.item,
         )
@@ -149,7 +151,7 @@ def no_gpu(model: Model) -> Iterator[Finding]:
         -- embedder/1/weights --
     Says:
         embedder/config.pbtxt:4:24: error: KIND_GPU on a machine without GPU [kind-gpu-no-gpu]
-          Write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are.
+          Write KIND_AUTO or KIND_CPU; --gpus says how many there are.
     Server says:
         instance group embedder_0 of model embedder has kind KIND_GPU but no GPUs are available
     Good:
@@ -165,7 +167,7 @@ def no_gpu(model: Model) -> Iterator[Finding]:
             yield Finding(
                 group.at_kind,
                 "KIND_GPU on a machine without GPU",
-                "Write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are.",
+                counted(model, "Write KIND_AUTO or KIND_CPU"),
                 reason(group, model, f"has kind {GPU} but no GPUs are available"),
                 group.item,
             )
@@ -188,7 +190,7 @@ def bad_id(model: Model) -> Iterator[Finding]:
         -- embedder/1/weights --
     Says:
         embedder/config.pbtxt:4:41: error: GPU 0 on a machine without GPU [kind-gpu-bad-id]
-          Drop gpus and write KIND_AUTO or KIND_CPU, or say with --gpus how many GPUs there are.
+          Drop gpus and write KIND_AUTO or KIND_CPU; --gpus says how many there are.
     Server says:
         instance group embedder_0 of model embedder specifies invalid or unsupported gpu id 0. GPUs with at least the minimum required CUDA compute compatibility of 6.000000 are:
     Good:
@@ -200,7 +202,8 @@ def bad_id(model: Model) -> Iterator[Finding]:
         -- embedder/1/weights --
     """
     have = ", ".join(map(str, range(model.target.gpus)))
-    hint = OTHER_GPU if model.target.gpus else NO_GPU
+    drop = "Drop gpus and write KIND_AUTO or KIND_CPU"
+    hint = counted(model, "Write the number of a GPU that is there" if model.target.gpus else drop)
     for group in groups(model):
         for gpu in group.gpus if group.kind == GPU else ():
             if not usable(gpu, model):

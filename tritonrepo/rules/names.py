@@ -1,0 +1,24 @@
+"""Rules by what a user types: a name, the words that names begin with, or a family."""
+
+from __future__ import annotations
+
+from tritonrepo.diagnostics import closest
+from tritonrepo.rules import FAMILIES, RULES, Rule
+
+NAMES = {family.__name__.rpartition(".")[2]: f"{family.__name__}." for family in FAMILIES}
+"""Family → how the names of its modules begin."""
+
+
+def matching(text: str) -> tuple[Rule, ...]:
+    """Return the rule of this name; else those whose names begin with these words, and those of this family."""
+    if text in RULES:
+        return (RULES[text],)
+    words, home = f"{text.removesuffix('-')}-", NAMES.get(text, "-")
+    return tuple(
+        rule for rule in RULES.values() if rule.name.startswith(words) or f"{rule.check.__module__}.".startswith(home)
+    )
+
+
+def unknown(text: str) -> str:
+    """Return what is wrong with a text that matches no rule, and the next step."""
+    return f'there is no rule "{text}". {closest(text, [*RULES, *NAMES])} `tritonrepo explain --all` lists all.'
