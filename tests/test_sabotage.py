@@ -15,13 +15,22 @@ import numpy as np
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.s3 import S3Server
 from tests.test_smoke import Smoke, Smoked, edit, smoke
+from tritonrepo.cli import run
 from tritonrepo.cli.serving import Options, serve
+from tritonrepo.diagnostics import Span
 from tritonrepo.export import bert
 from tritonrepo.export.weights import safetensors
+from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
+from tritonrepo.smoke import crowd
+from tritonrepo.smoke.asking import Asking, Connection
+from tritonrepo.smoke.case import Case, Crowd, Outcome
+from tritonrepo.smoke.plan import plain
+from tritonrepo.smoke.served import of_config
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sync.record import Record
 
@@ -185,6 +194,8 @@ def test_a_sabotaged_model_is_found(running: Running, minilm_dir: Path, smoke: S
     said = found.said(asked, f"smoke-{sabotage.check}")
     assert sabotage.cause in said
     assert all(part in said for part in ("Sent over ", "Came back: ", "Expected: "))
+    (at_once,) = [row for row in found.document["results"] if row["check"] == "at-once"]
+    assert at_once["outcome"] == ("failed" if sabotage.check == "at-once" else "not checked")
 
 
 def files(found: Smoked) -> dict[str, str]:
@@ -203,6 +214,41 @@ def test_another_llm_is_found_by_what_the_server_reads_and_said_to_be_unchecked_
     assert (alone.code, files(alone)) == (0, {"generator": "not checked"})
     assert (named.code, named.failed()) == (1, {("generator", "files")})
     assert "1/model.json" in named.said("generator", "smoke-files")
+
+
+def test_another_llm_is_found_in_the_bucket_that_the_server_reads(
+    running: Running, s3_server: S3Server, tmp_path: Path, smoke: Smoke
+) -> None:
+    uri = s3_server.fresh()
+    shutil.copytree(running.good / "generator", tmp_path / "m" / "generator")
+    assert run(["push", str(tmp_path / "m"), uri, "--settle", "0"]) == 0
+    asked = (running.good, "--only", "generator", "--repository", uri)
+    assert files(smoke(running.server, *asked)) == {"generator": "passed"}
+    *_, bucket, top, prefix = uri.split("/")
+    body = json.dumps({"model": "HuggingFaceTB/SmolLM2-360M-Instruct"}).encode()
+    s3_server.client().put_object(Bucket=bucket, Key=f"{top}/{prefix}/generator/1/model.json", Body=body)
+    found = smoke(running.server, *asked)
+    assert (found.code, found.failed()) == (1, {("generator", "files")})
+    assert "1/model.json differs" in found.said("generator", "smoke-files")
+
+
+def test_requests_that_never_share_a_batch_prove_nothing_of_batches(running: Running) -> None:
+    client = Client(running.server.http, 30, 30)
+    served = of_config(client.config("generator_prompt"), "1", Span("m"))
+    assert not served.joins
+    asking = Asking(Connection(client, None), {served.name: served.outputs})
+    case = plain(served)
+    assert isinstance(case, Case)
+    (result,) = crowd.run(asking, Crowd((case, case), batched=True))
+    assert (result.outcome, result.diagnostics) == (Outcome.NOT_CHECKED, ())
+    assert result.unchecked == "2 requests were sent at once, 5 times, and none of them shared a batch"
+
+
+def test_what_the_server_reads_needs_what_it_should_serve(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["smoke", running.server.http, "--repository", str(running.place)]) == 2
+    assert "--repository needs the STACK, DIR or URI that should be served" in capsys.readouterr().err
+    assert run(["smoke", running.server.http, str(running.good), "--repository", "nowhere"]) == 2
+    assert "nowhere: fatal: there is no stack file and no model repository" in capsys.readouterr().err
 
 
 def test_the_right_one_passes_whole(running: Running, smoke: Smoke) -> None:

@@ -20,9 +20,9 @@ from tritonrepo.report.junit import Row, junit
 from tritonrepo.report.table import table
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.tensors import Request, Tensor, of_values, packed, unpacked
-from tritonrepo.smoke import drift, expected, links
+from tritonrepo.smoke import drift, expected, files, links
 from tritonrepo.smoke.answers import stream
-from tritonrepo.smoke.case import Case, Check, Crowd, Reply, Result
+from tritonrepo.smoke.case import Case, Check, Crowd, Outcome, Reply, Result
 from tritonrepo.smoke.declared import meets
 from tritonrepo.smoke.index import Index, load
 from tritonrepo.smoke.judge import differences
@@ -33,7 +33,7 @@ from tritonrepo.smoke.search import Search
 from tritonrepo.smoke.search import cases as searches
 from tritonrepo.smoke.served import of_config, survey
 from tritonrepo.spec.stack import Expectation
-from tritonrepo.tree import Tree, Unreadable, of_bytes, of_text
+from tritonrepo.tree import Entry, File, Tree, Unreadable, of_bytes, of_text
 
 CASE = "smoke: [{{model: {model}, inputs: {{text: x}}, expect: {expect}}}]\n"
 SMOKE_FAULTS = {
@@ -398,6 +398,51 @@ def test_of_one_passage_nothing_can_be_swapped() -> None:
     index = stored([[1, 0]], PASSAGE)
     asked = [*searches(of_config(MANY, "1", WHERE), Search(index, "embedding", 1, by_text=False))]
     assert [type(case) for case in asked] == [Case]
+
+
+def model(content: dict[str, Entry]) -> expected.Expected:
+    return expected.read({f"m/{path}": entry for path, entry in content.items()}, "r")["m"]
+
+
+def unreadable(_offset: int, _count: int) -> bytes:
+    raise OSError(5, "Input/output error")
+
+
+RIGHT: dict[str, Entry] = {
+    "config.pbtxt": of_text(""),
+    "1/model.json": of_text('{"model": "a"}'),
+    "labels.txt": of_text("x"),
+}
+READS: dict[str, tuple[dict[str, Entry], Outcome, str]] = {
+    "the same": ({}, Outcome.PASSED, ""),
+    "another config, which is compared as it is served": ({"config.pbtxt": of_text("#")}, Outcome.PASSED, ""),
+    "another version beside it": ({"2/model.json": of_text("x")}, Outcome.PASSED, ""),
+    "another of the same size": (
+        {"1/model.json": of_text('{"model": "b"}')}, Outcome.FAILED, "1/model.json differs: its SHA-256 is 595c0839c559… there",
+    ),
+    "another size": (
+        {"1/model.json": of_text("{}")}, Outcome.FAILED, "1/model.json differs: it has 2 bytes there, and should",
+    ),
+    "a FIFO": ({"1/model.json": Unreadable.FIFO}, Outcome.FAILED, "1/model.json is not a file there: a FIFO"),
+    "what cannot be read": (
+        {"1/model.json": File(14, unreadable)}, Outcome.FAILED, "1/model.json cannot be read: Input/output error",
+    ),
+    "another beside the version": ({"labels.txt": of_text("y")}, Outcome.FAILED, "labels.txt differs"),
+    "one more": ({"1/x.py": of_text("")}, Outcome.WARNING, "1/x.py is there and should not be"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "outcome", "message"), READS.values(), ids=READS)
+def test_the_files_that_a_server_reads_are_compared(change: dict[str, Entry], outcome: Outcome, message: str) -> None:
+    result = files.compared(model(RIGHT), model(RIGHT | change), of_config({"name": "m"}, "1", WHERE), "s3://b/p")
+    assert result.outcome is outcome
+    assert [d.message.startswith(message) for d in result.diagnostics] == [True] * bool(message)
+    assert {d.at.path for d in result.diagnostics} <= {"s3://b/p/m"}
+
+
+def test_a_model_that_is_not_there_lacks_all_its_files() -> None:
+    result = files.compared(model(RIGHT), None, of_config({"name": "m"}, "1", WHERE), "there")
+    assert [d.message for d in result.diagnostics] == ["1/model.json is not there", "labels.txt is not there"]
 
 
 EMBEDS: dict[str, object] = {

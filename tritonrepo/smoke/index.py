@@ -45,7 +45,7 @@ class Index:
         return next((row for row in self.rows.get(id_, ()) if self.texts[row] == text and row not in taken), None)
 
     def best(self, asked: Sequence[int], count: int) -> list[Best]:
-        """Give, for the vector of each asked row, the `count` best of all rows, in one pass; equal ones by row."""
+        """Give, for the vector of each asked row, the `count` best of all rows, in one pass."""
         import numpy as np
 
         queries = np.asarray(self.vectors[list(asked)], np.float32)
@@ -55,8 +55,9 @@ class Index:
             here = queries @ chunk.T
             numbers = np.broadcast_to(np.arange(start, start + len(chunk)), here.shape)
             rows, scores = np.hstack([rows, numbers]), np.hstack([scores, here])
-            order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
-            rows, scores = np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
+            if count < scores.shape[1]:
+                rows, scores = _taken(np.argpartition(-scores, count - 1, axis=1)[:, :count], rows, scores)
+        rows, scores = _taken(np.argsort(-scores, axis=1, kind="stable"), rows, scores)
         return [Best(*pair) for pair in zip(rows, scores, strict=True)]
 
     def _chunks(self) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -67,6 +68,13 @@ class Index:
             if not np.isfinite(chunk).all():
                 raise ValueError(f"{EMBEDDINGS} holds values that are not finite")
             yield start, chunk
+
+
+def _taken(places: NDArray[Any], *arrays: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Give the values at these places of each row."""
+    import numpy as np
+
+    return (np.take_along_axis(array, places, 1) for array in arrays)
 
 
 def load(embeddings: File, passages: File) -> Index:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.index import EMBEDDINGS, PASSAGES
+from tritonrepo.tree import File
 
 INDEX = (EMBEDDINGS, PASSAGES)
 FOUND = {"ids", "passages", "scores"}
@@ -70,18 +71,18 @@ def embedders(models: Mapping[str, Expected], chosen: Mapping[str, str]) -> dict
 
 
 def count(retriever: Expected, version: str) -> int | None:
-    """Give how many passages a retriever finds, if there are so many: by its config, or its settings; None where open.
-
-    ValueError where its settings are none.
-    """
+    """Give how many passages a retriever finds, by its config or its settings; None where neither says it."""
     ids: Mapping[str, Any] = next(
         (tensor for tensor in retriever.config.get("output", []) if tensor.get("name") == "ids"), {}
     )
     dims = [int(dim) for dim in ids.get("dims", [])]
     if dims and dims[0] > 0:
         return dims[0]
-    if "settings.json" not in retriever.contents.get(version, {}):
+    if not isinstance(retriever.contents.get(version, {}).get("settings.json"), File):
         return None
-    settings = json.loads(retriever.file(version, "settings.json").content())
+    try:
+        settings = json.loads(retriever.file(version, "settings.json").content())
+    except (ValueError, RecursionError):
+        return None
     top_k = settings.get("top_k") if isinstance(settings, dict) else None
     return top_k if isinstance(top_k, int) and top_k > 0 else None

@@ -12,6 +12,7 @@ from tritonrepo.smoke.judge import both, joined, text, well_formed
 from tritonrepo.smoke.made import SAMPLING, ask, controls, given
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.rendering import Question, Templates, rendered
+from tritonrepo.tree import File
 
 QUESTIONS = 8
 PASSAGES = 4
@@ -49,11 +50,13 @@ def cases(served: Served, model: Expected) -> Iterator[Case | Crowd | Result]:
 
 def _templates(model: Expected, version: str) -> Templates:
     message, chat = (text_of(model.file(version, name)) for name in ("prompt.j2", "chat_template.jinja"))
-    if "settings.json" not in model.contents[version]:
-        raise ValueError("there is no settings.json beside its templates")
-    settings = json.loads(model.file(version, "settings.json").content())
+    entry = model.contents[version].get("settings.json")
+    try:
+        settings = json.loads(entry.content()) if isinstance(entry, File) else None
+    except (ValueError, RecursionError):
+        settings = None
     if not isinstance(settings, dict):
-        raise ValueError("settings.json is not an object")  # noqa: TRY004  one kind of fault to the caller
+        raise ValueError("there is no settings.json beside its templates, or none that is a JSON object")  # noqa: TRY004
     return Templates(message, chat, settings)
 
 
@@ -91,7 +94,7 @@ def _passage(head: str, size: int) -> str:
     sentences = (
         f" In step {step} of plan {mark}, gauge {step * 7 + 3} shows {step * 13 + 5} bar." for step in range(60)
     )
-    return (head + "".join(sentences))[: size - 1].rstrip() + "."
+    return (head + "".join(sentences))[: size - 1].rstrip().ljust(size, ".")
 
 
 def _case(served: Served, question: Question, judge: Judge, what: str) -> Case:
