@@ -248,7 +248,7 @@ def test_what_the_server_reads_needs_what_it_should_serve(running: Running, caps
     assert run(["smoke", running.server.http, "--repository", str(running.place)]) == 2
     assert "--repository needs the STACK, DIR or URI that should be served" in capsys.readouterr().err
     assert run(["smoke", running.server.http, str(running.good), "--repository", "nowhere"]) == 2
-    assert "nowhere: fatal: there is no stack file and no model repository" in capsys.readouterr().err
+    assert "nowhere: fatal: there is no model repository" in capsys.readouterr().err
 
 
 def test_the_right_one_passes_whole(running: Running, smoke: Smoke) -> None:

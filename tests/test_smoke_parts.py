@@ -273,9 +273,9 @@ FINDS: dict[str, object] = {
     "output": [{"name": n, "data_type": "TYPE_STRING", "dims": [-1]} for n in ("ids", "passages")]
     + [{"name": "scores", "data_type": "TYPE_FP32", "dims": [-1]}],
 }
-LINES = "".join(f'{{"id": "{i}", "text": "{i.upper()}"}}\n' for i in "abcd")
-VECTORS = np.array([[1, 0, 0], [0.8, 0.6, 0], [0.7999, 0.6001, 0], [0, 0, 1]], np.float32)
-"""To the first one the second and the third are as near as half precision cannot tell, and the last one is far."""
+LINES = "".join(f'{{"id": "{i}", "text": "{i.upper()}"}}\n' for i in "abcde")
+VECTORS = np.array([[1, 0, 0], [0.8, 0.6, 0], [0.7999, 0.6001, 0], [0, 0, 1], [0.795, 0, 0.6066]], np.float32)
+"""To the first one the second and the third are as near as half precision cannot tell; the last one is not quite."""
 
 
 def stored(vectors: object = VECTORS, lines: str = LINES) -> Index:
@@ -300,6 +300,7 @@ FOUND: dict[str, tuple[list[str], list[float], str]] = {
     "near ones in each other's place": (["a", "c", "b"], [1, 0.8, 0.7999], ""),
     "scores of half precision": (["a", "b", "c"], [1.0009, 0.7992, 0.7991], ""),
     "the worst for the last": (["a", "b", "d"], [1, 0.8, 0], 'place 3 of 3 is "d", whose score by the'),
+    "one that is little worse": (["a", "b", "e"], [1, 0.8, 0.795], 'place 3 of 3 is "e", whose score by the'),
     "another first": (["b", "a", "c"], [1, 0.8, 0.7], 'place 1 of 3 is "b", whose score by the'),
     "one twice": (["a", "b", "b"], [1, 0.8, 0.8], 'the passage "b" is there twice'),
     "two of three": (["a", "b"], [1, 0.8], "2 passages came, not 3"),
@@ -394,6 +395,30 @@ def test_a_search_is_asked_for_many_passages_in_one_batch(last: str, message: st
     assert (len(crowd.cases), crowd.batched) == (3, True)
 
 
+@pytest.mark.parametrize(
+    ("config", "joins"), [({}, False), ({"dynamic_batching": {}}, True)], ids=["one by one", "joined"]
+)
+def test_a_server_joins_what_has_a_dynamic_batcher_and_room(config: dict[str, object], joins: bool) -> None:  # noqa: FBT001
+    served = {size: of_config(FINDS | config | {"max_batch_size": size}, "1", WHERE).joins for size in (0, 1, 2)}
+    assert served == {0: False, 1: False, 2: joins}
+
+
+SAYS = {
+    "its config": ('output { name: "ids" dims: [ 4 ] }', '{"top_k": 5}', 4),
+    "its settings": ('output { name: "ids" dims: [ -1 ] }', '{"top_k": 5}', 5),
+    "settings of another kind": ("", "[]", None),
+    "settings of another form": ("", "{", None),
+    "no settings": ("", None, None),
+}
+
+
+@pytest.mark.parametrize(("config", "settings", "count"), SAYS.values(), ids=SAYS)
+def test_how_many_passages_a_retriever_finds(config: str, settings: str | None, count: int | None) -> None:
+    tree = {"r/config.pbtxt": of_text(config), "r/1/model.py": of_text("")}
+    tree |= {} if settings is None else {"r/1/settings.json": of_text(settings)}
+    assert links.count(expected.read(tree, "x")["r"], "1") == count
+
+
 def test_of_one_passage_nothing_can_be_swapped() -> None:
     index = stored([[1, 0]], PASSAGE)
     asked = [*searches(of_config(MANY, "1", WHERE), Search(index, "embedding", 1, by_text=False))]
@@ -448,7 +473,7 @@ def test_a_model_that_is_not_there_lacks_all_its_files() -> None:
 EMBEDS: dict[str, object] = {
     "name": "e",
     "input": [{"name": "text", "data_type": "TYPE_STRING", "dims": [1]}],
-    "output": [{"name": "embedding", "data_type": "TYPE_FP32", "dims": [2]}],
+    "output": [{"name": "embedding", "data_type": "TYPE_FP32", "dims": [-1]}],
 }
 EMBEDDED = {
     "the stored one": ([1.0, 0.0], ""),
@@ -463,6 +488,25 @@ def test_an_embedder_is_judged_by_the_stored_vectors(vector: list[float], messag
     assert isinstance(asked, Case)
     said = [f.message for f in asked.judge(Reply(({"embedding": of_values("embedding", "FP32", vector, [2])},)))]
     assert any(message in one for one in said) if message else not said
+
+
+def test_every_row_of_a_batch_is_judged() -> None:
+    _, asked, crowd = reference(
+        of_config(EMBEDS | {"max_batch_size": 4}, "1", WHERE), stored(np.eye(5)[:4], LINES[: 4 * len(LINES) // 5])
+    )
+    assert isinstance(asked, Case)
+    assert isinstance(crowd, Crowd)
+    assert (asked.what, len(crowd.cases), crowd.batched) == ("4 passages", 4, False)
+    right = np.eye(5, dtype=np.float32)[:4]
+    for values, faults in ((right, 0), (np.vstack([right[:3], right[:1]]), 1), (np.full((4, 5), np.inf), 1)):
+        tensor = of_values("embedding", "FP32", values.ravel().tolist(), [4, 5])
+        assert len(list(asked.judge(Reply(({"embedding": tensor},))))) == faults
+
+
+def test_a_version_too_many_is_told() -> None:
+    models = expected.read({"m/1/model.py": of_text(""), "m/config.pbtxt": of_text("")}, "r")
+    (result,) = drift.versions(models, {"m": ["1", "2"]}, Span("r"))
+    assert [d.message for d in result.diagnostics] == ["m: the server serves 1, 2; the repository names 1"]
 
 
 DATATYPES = ["BOOL", "INT8", "UINT64", "FP16", "BF16", "FP64", "BYTES"]

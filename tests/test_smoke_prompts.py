@@ -71,20 +71,20 @@ def test_the_reference_is_what_the_prompt_step_writes(
 
 
 HOSTILE = {
-    "no end of computing": "{{ 9**(9**9) }}{{ query }}",
-    "no end of memory": "{{ ('a' * 2900000000) | length }}{{ query }}",
-    "no template": "{% if %}",
-    "a refusal": "{{ raise_exception('no system message, please') }}",
-    "a way out": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "no end of computing": ("{{ 9**(9**9) }}{{ query }}", "exit code -"),
+    "no end of memory": ("{{ ('a' * 2900000000) | length }}{{ query }}", "MemoryError"),
+    "no template": ("{% if %}", "TemplateSyntaxError"),
+    "a refusal": ("{{ raise_exception('no system message, please') }}", "ValueError: no system message, please"),
+    "a way out": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "SecurityError"),
 }
 
 
-@pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(("message", "end"), HOSTILE.values(), ids=HOSTILE)
 def test_a_template_that_cannot_be_rendered_ends_in_its_own_process(
-    monkeypatch: pytest.MonkeyPatch, message: str
+    monkeypatch: pytest.MonkeyPatch, message: str, end: str
 ) -> None:
     monkeypatch.setattr(rendering, "SECONDS", 1)
-    with pytest.raises(ValueError, match="its templates cannot be rendered: "):
+    with pytest.raises(ValueError, match=f"its templates cannot be rendered: .*{end}"):
         rendered(Templates(message, CHATML, SETTINGS), ASKED)
 
 

@@ -51,15 +51,15 @@ def known(where: str | None) -> Known:
     path = Path(where)
     if not is_remote(where) and (path.is_file() or (path / DEFAULT).is_file()):
         return of_stack(load([path]))
-    return Known(Span(where), _models(where))
+    return Known(Span(where), _models(where, "stack file and no model repository"))
 
 
 def reading_from(about: Known, where: str | None) -> Known:
     """Add what lies in the directory or bucket that the server reads, if one is named."""
-    return about if where is None else replace(about, reads=_models(where), reads_at=where)
+    return about if where is None else replace(about, reads=_models(where, "model repository"), reads_at=where)
 
 
-def _models(where: str) -> dict[str, Expected]:
+def _models(where: str, lacking: str) -> dict[str, Expected]:
     """Give the models of a repository; the digests of what a push brought are known without reading it."""
     store, prefix = open_store(where)
     tree = store.scan(prefix)
@@ -68,8 +68,8 @@ def _models(where: str) -> dict[str, Expected]:
         tree = releases.known(tree, releases.load(store.read(path), f"{where}: {path}"))
     models = expected.read(tree, where)
     if not models:
-        hint = f"Name a directory with models in it, or one with a {DEFAULT}."
-        raise fatal("smoke-repository", where, "there is no stack file and no model repository", hint)
+        hint = "Name a directory with models in it" + (f", or one with a {DEFAULT}." if "stack" in lacking else ".")
+        raise fatal("smoke-repository", where, f"there is no {lacking}", hint)
     return models
 
 
