@@ -92,6 +92,8 @@ def test_every_model_of_a_good_server_is_asked_over_both_protocols(
 ) -> None:
     found = smoke(rag_server, rag_repository if known == "repository" else EXAMPLE)
     assert (found.code, found.document["diagnostics"], found.err) == (0, [], "")
+    unchecked = [row["model"] for row in found.document["results"] if row["outcome"] == "not checked"]
+    assert unchecked == MODELS  # their files: nobody said what the server reads
     asked = {
         model: sorted({row["protocol"] for row in found.document["results"] if row["model"] == model} - {""})
         for model in MODELS
@@ -102,6 +104,7 @@ def test_every_model_of_a_good_server_is_asked_over_both_protocols(
     assert checks >= {("generator_prompt", "prompt"), ("embedder_model", "answer"), ("generator", "stream")}
     assert checks >= {(model, check) for model in MODELS for check in ("loaded", "versions", "config")}
     assert checks >= {(model, "agreement") for model in MODELS if model != "embedder_model"}
+    assert checks >= {(model, "at-once") for model in MODELS if model != "embedder_model"}
     jsonschema.validate(found.document, json.loads(SCHEMA.read_text("utf-8")))
 
 
@@ -117,9 +120,11 @@ def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFix
     assert lines[0].split() == ["model", "version", "check", "protocol", "result", "ms"]
     assert [line.split()[:5] for line in lines[1:3]] == [
         ["search", "1", "loaded", "passed"],
-        ["search", "1", "answer", "http", "passed"],
+        ["search", "1", "files", "not", "checked"],
     ]
-    assert lines[-1] == "1 models, 2 checks: 2 passed"
+    assert lines[3].split()[:5] == ["search", "1", "answer", "http", "passed"]
+    assert lines[5].startswith("not checked: files of search: there is nothing to compare with")
+    assert lines[-1] == "1 models, 3 checks: 2 passed, 1 not checked"
 
 
 def test_a_wrong_pooling_is_found_by_the_stored_vectors(
@@ -152,7 +157,7 @@ def test_swapped_outputs_of_a_pipeline_are_found(
         found = smoke(server, place)
     assert (found.code, found.failed()) == (1, {("search", "search")})
     said = found.said("search", "smoke-search")
-    assert 'ids has "A model repository is a directory' in said
+    assert 'ids has "Model control mode explicit loads' in said
     assert "Are the outputs ids and passages swapped?" in said
 
 
@@ -349,7 +354,8 @@ def test_a_damaged_model_hides_no_other(damage: Damage) -> None:
     assert damage.found.code == 1
     assert {model for model, _ in damage.found.failed()} == set(DAMAGED)
     assert {row["model"] for row in damage.found.document["results"]} == {*DAMAGED, *GOOD}
-    assert {row["outcome"] for row in damage.found.document["results"] if row["model"] in GOOD} == {"passed"}
+    asked = [row for row in damage.found.document["results"] if row["model"] in GOOD and row["check"] != "files"]
+    assert {row["outcome"] for row in asked} == {"passed"}
     assert damage.found.document["summary"]["models"] == len(DAMAGED) + len(GOOD)
 
 
@@ -369,12 +375,16 @@ def test_junit_has_a_suite_a_model_and_a_case_a_check(damage: Damage) -> None:
     assert set(suites) == {*DAMAGED, *GOOD}
     assert [case.get("name") for case in suites["a_nan"]] == [
         "version 1 loaded",
+        "version 1 files",
         "version 1 answer grpc",
         "version 1 answer http",
     ]
-    assert (suites["a_nan"].get("tests"), suites["a_nan"].get("failures")) == ("3", "2")
+    assert [suites["a_nan"].get(count) for count in ("tests", "failures", "skipped")] == ["4", "2", "1"]
+    skipped = suites["a_nan"][1].find("skipped")
+    assert skipped is not None
+    assert "there is nothing to compare with" in str(skipped.get("message"))
     assert suites["good"].get("failures") == "0"
-    failure = suites["a_nan"][1].find("failure")
+    failure = suites["a_nan"][2].find("failure")
     assert failure is not None
     assert failure.get("type") == "smoke-answer"
     assert "OUT is not finite" in str(failure.get("message"))
@@ -462,7 +472,8 @@ def test_up_ends_when_a_model_does_not_answer_as_it_must(
     said = capsys.readouterr()
     assert said.out == ""
     assert 'grpc: ids does not begin with the value "nowhere"' in said.err
-    assert re.search(r"\nsmoke: 7 models, 60 checks: 53 passed, 7 failed\n", said.err)
+    assert re.search(r"\nsmoke: 7 models, 73 checks: \d+ passed, 7 failed", said.err)
+    assert "not checked: files" not in said.err
     assert (inside / "model_repository" / "rag").is_dir()
 
 

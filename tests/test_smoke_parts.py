@@ -20,18 +20,20 @@ from tritonrepo.report.junit import Row, junit
 from tritonrepo.report.table import table
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.tensors import Request, Tensor, of_values, packed, unpacked
-from tritonrepo.smoke import drift, expected, links
-from tritonrepo.smoke.answers import stream, turn
-from tritonrepo.smoke.case import Case, Check, Reply, Result
+from tritonrepo.smoke import drift, expected, files, links
+from tritonrepo.smoke.answers import stream
+from tritonrepo.smoke.case import Case, Check, Crowd, Outcome, Reply, Result
 from tritonrepo.smoke.declared import meets
-from tritonrepo.smoke.index import load
+from tritonrepo.smoke.index import Index, load
 from tritonrepo.smoke.judge import differences
 from tritonrepo.smoke.made import made_up
-from tritonrepo.smoke.meaning import reference, search
+from tritonrepo.smoke.meaning import reference
 from tritonrepo.smoke.plan import Known, cases
+from tritonrepo.smoke.search import Search
+from tritonrepo.smoke.search import cases as searches
 from tritonrepo.smoke.served import of_config, survey
 from tritonrepo.spec.stack import Expectation
-from tritonrepo.tree import Tree, Unreadable, of_bytes, of_text
+from tritonrepo.tree import Entry, File, Tree, Unreadable, of_bytes, of_text
 
 CASE = "smoke: [{{model: {model}, inputs: {{text: x}}, expect: {expect}}}]\n"
 SMOKE_FAULTS = {
@@ -114,29 +116,6 @@ def test_the_pieces_of_a_stream_are_judged_as_one_text() -> None:
     pieces = tuple({"o": of_values("o", "BYTES", [piece], [1])} for piece in ("ver", "sion"))
     assert not list(meets({"o": Expectation(contains="version", equals="version")})(Reply(pieces)))
     assert [f.message for f in meets({"no": Expectation(not_empty=True)})(Reply(pieces))] == ["no did not come"]
-
-
-TEMPLATES = {
-    "ChatML": ("{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}", "<|im_start|>assistant"),
-    "Llama 3": (
-        "{%- if add_generation_prompt %}\n  {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}\n{%- endif %}",
-        "<|start_header_id|>assistant<|end_header_id|>",
-    ),
-    "double quotes": ('{% if add_generation_prompt %}{{ "<a>\\n" }}{{ "b" }}{% endif %}', "<a>\nb"),
-    "the last of two": (
-        "{% if add_generation_prompt %}x{% endif %}{% if add_generation_prompt %}{{'y'}}{% endif %}",
-        "y",
-    ),
-    "what is computed is not known": ("{% if add_generation_prompt %}{{ bos_token + 'a' }}{% endif %}", ""),
-    "plain text is not known": ("{% if add_generation_prompt %}<a>{% endif %}", ""),
-    "a broken escape": (r"{% if add_generation_prompt %}{{ '\x' }}{% endif %}", ""),
-    "no turn": ("[INST] {{ message }} [/INST]", ""),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("template", "end"), TEMPLATES.values(), ids=TEMPLATES)
-def test_what_a_chat_template_ends_with(template: str, end: str) -> None:
-    assert turn(template) == end
 
 
 WHERE = Span("http://x/v2/models/m")
@@ -294,62 +273,207 @@ FINDS: dict[str, object] = {
     "output": [{"name": n, "data_type": "TYPE_STRING", "dims": [-1]} for n in ("ids", "passages")]
     + [{"name": "scores", "data_type": "TYPE_FP32", "dims": [-1]}],
 }
-FOUND: dict[str, tuple[list[str], list[str], list[float], str]] = {
-    "the passage first": (["a", "b"], ["A", "B"], [1, 0], ""),
-    "another first": (["b", "a"], ["B", "A"], [1, 0], 'asked with passage "a", it gives "b" first, not "a"'),
-    "wrong scores": (["a", "b"], ["A", "B"], [2, 0], 'the score of "a" is 2.0000; by the stored vectors it is 1.0000'),
-    "scores that rise": (["a", "b"], ["A", "B"], [0, 1], "scores do not descend: [0.0, 1.0]"),
-    "ids for passages": (["A", "B"], ["a", "b"], [1, 0], 'ids has "A", which is a passage'),
-    "an unknown id": (["z", "b"], ["A", "B"], [1, 0], 'ids has "z", which is no id of the index'),
-    "another's passage": (["a", "b"], ["B", "A"], [1, 0], 'the passage beside id "a" is not the stored one: "B…"'),
-    "one passage fewer": (["a", "b"], ["A"], [1, 0], "there are 2 ids and 1 passages"),
-    "nothing": ([], [], [], "no passage was found"),
+LINES = "".join(f'{{"id": "{i}", "text": "{i.upper()}"}}\n' for i in "abcde")
+VECTORS = np.array([[1, 0, 0], [0.8, 0.6, 0], [0.7999, 0.6001, 0], [0, 0, 1], [0.795, 0, 0.6066]], np.float32)
+"""To the first one the second and the third are as near as half precision cannot tell; the last one is not quite."""
+
+
+def stored(vectors: object = VECTORS, lines: str = LINES) -> Index:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array(vectors, dtype=np.float32))
+    return load(of_bytes(buffer.getvalue()), of_text(lines))
+
+
+def found(rows: list[str], scores: list[float], shape: list[int] | None = None) -> dict[str, Tensor]:
+    """Give the answer of a search: "a" stands for that id with its own passage, "a:B" for it beside another's."""
+    pairs = [row.partition(":") for row in rows]
+    passages = [passage or id_.upper() for id_, _, passage in pairs]
+    return {
+        "ids": of_values("ids", "BYTES", [id_ for id_, *_ in pairs], shape or [len(rows)]),
+        "passages": of_values("passages", "BYTES", passages, shape or [len(rows)]),
+        "scores": of_values("scores", "FP32", scores, shape or [len(scores)]),
+    }
+
+
+FOUND: dict[str, tuple[list[str], list[float], str]] = {
+    "the right three": (["a", "b", "c"], [1, 0.8, 0.7999], ""),
+    "near ones in each other's place": (["a", "c", "b"], [1, 0.8, 0.7999], ""),
+    "scores of half precision": (["a", "b", "c"], [1.0009, 0.7992, 0.7991], ""),
+    "the worst for the last": (["a", "b", "d"], [1, 0.8, 0], 'place 3 of 3 is "d", whose score by the'),
+    "one that is little worse": (["a", "b", "e"], [1, 0.8, 0.795], 'place 3 of 3 is "e", whose score by the'),
+    "another first": (["b", "a", "c"], [1, 0.8, 0.7], 'place 1 of 3 is "b", whose score by the'),
+    "one twice": (["a", "b", "b"], [1, 0.8, 0.8], 'the passage "b" is there twice'),
+    "two of three": (["a", "b"], [1, 0.8], "2 passages came, not 3"),
+    "one more": (["a", "b", "c", "d"], [1, 0.8, 0.8, 0], "4 passages came, not 3"),
+    "nothing": ([], [], "0 passages came, not 3"),
+    "wrong scores": (["a", "b", "c"], [2, 0.8, 0.8], 'the score of "a" is 2.0000; by the stored vectors it is 1.0000'),
+    "scores that rise": (["a", "b", "c"], [1, 0.79, 0.8], "scores do not descend: [1.0, 0.79"),
+    "a score fewer": (["a", "b", "c"], [1, 0.8], "there are 3 passages and 2 scores"),
+    "ids for passages": (["A:a", "B:b", "C:c"], [1, 0.8, 0.8], 'ids has "A", which is a passage'),
+    "an unknown id": (["a", "z", "c"], [1, 0.8, 0.8], 'ids has "z", which is no id of the index'),
+    "another's passage": (["a", "b:C", "c:B"], [1, 0.8, 0.8], 'the passage beside id "b" is not the stored one: "C…"'),
+}  # fmt: skip
+
+
+def judged(config: dict[str, object], search: Search, answer: dict[str, Tensor]) -> list[str]:
+    """Give what is said of an answer to the question for the passage "a"."""
+    asked = [case for case in searches(of_config(config, "1", WHERE), search) if isinstance(case, Case)]
+    about = next(case for case in asked if case.what == '"a"')
+    return [fault.message for fault in about.judge(Reply((answer,)))]
+
+
+@pytest.mark.parametrize(("rows", "scores", "message"), FOUND.values(), ids=FOUND)
+def test_a_search_is_judged_by_the_stored_index(rows: list[str], scores: list[float], message: str) -> None:
+    said = judged(FINDS, Search(stored(), "embedding", 3, by_text=False), found(rows, scores))
+    assert [one.removeprefix('asked with passage "a", ').startswith(message) for one in said] == [True] * bool(message)
+
+
+def test_a_pipeline_may_be_off_by_what_its_embedder_may_be() -> None:
+    answer = found(["a", "b", "c"], [1, 0.81, 0.79])
+    asks = FINDS | {"input": [{"name": "query", "data_type": "TYPE_STRING", "dims": [1]}]}
+    assert not judged(asks, Search(stored(), "query", 3, by_text=True), answer)
+    assert judged(FINDS, Search(stored(), "embedding", 3, by_text=False), answer)
+
+
+COUNTS: dict[str, tuple[int | None, list[str], list[float], str]] = {
+    "more than there are": (9, ["a", "b"], [1, 0.6], ""),
+    "more than there are, filled up": (9, ["a", "b", "", ""], [1, 0.6, 0, 0], ""),
+    "more than there are, filled with what was there": (9, ["a", "b", "b"], [1, 0.6, 0.6], "is there twice"),
+    "fewer than there are": (9, ["a"], [1], "1 passage came, not 2"),
+    "not known": (None, ["a"], [1], ""),
+    "not known, and none": (None, [], [], "0 passages came, not 1"),
 }
 
 
-@pytest.mark.parametrize(("ids", "passages", "scores", "message"), FOUND.values(), ids=FOUND)
-def test_a_search_is_judged_by_the_stored_index(
-    ids: list[str], passages: list[str], scores: list[float], message: str
+@pytest.mark.parametrize(("count", "rows", "scores", "message"), COUNTS.values(), ids=COUNTS)
+def test_a_search_gives_no_more_than_there_is(
+    count: int | None, rows: list[str], scores: list[float], message: str
 ) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, np.eye(2, dtype=np.float32))
-    index = load(of_bytes(buffer.getvalue()), of_text('{"id": "a", "text": "A"}\n{"id": "b", "text": "B"}\n'))
-    asked, _ = search(of_config(FINDS, "1", WHERE), index, "embedding", by_text=False)
-    columns: dict[str, tuple[str, list[str] | list[float]]] = {
-        "ids": ("BYTES", ids),
-        "passages": ("BYTES", passages),
-        "scores": ("FP32", scores),
-    }
-    answer = {n: of_values(n, kind, values, [len(values)]) for n, (kind, values) in columns.items()}
-    said = [fault.message for fault in asked.judge(Reply((answer,)))]
-    assert message in said if message else not said
+    index = stored([[1, 0], [0.6, 0.8]], LINES[: 2 * len('{"id": "a", "text": "A"}\n')])
+    (said,) = judged(FINDS, Search(index, "embedding", count, by_text=False), found(rows, scores)) or [""]
+    assert message in said
+    assert bool(said) == bool(message)
 
 
-MANY = FINDS | {"max_batch_size": 8}
+def test_passages_may_share_an_id() -> None:
+    index = stored([[1, 0], [0.6, 0.8]], '{"id": "a", "text": "A"}\n{"id": "a", "text": "B"}\n')
+    search = Search(index, "embedding", 2, by_text=False)
+    assert not judged(FINDS, search, found(["a", "a:B"], [1, 0.6]))
+    assert judged(FINDS, search, found(["a", "a"], [1, 0.6])) == [
+        'asked with passage "a", the passage "a" is there twice'
+    ]
 
 
-@pytest.mark.parametrize(("last", "message"), [("C", ""), ("B", 'the passage beside id "c" is not the stored one')])
+def test_an_index_of_many_chunks_is_searched_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tritonrepo.smoke.index.CHUNK", 3)
+    vectors = np.random.default_rng(2).normal(size=(10, 4)).astype(np.float32)
+    index = stored(vectors, "".join(f'{{"id": "{n}", "text": "t"}}\n' for n in range(10)))
+    scores = vectors[[1, 7]] @ vectors.T
+    for best, row in zip(index.best([1, 7], 4), scores, strict=True):
+        assert best.rows.tolist() == np.argsort(-row, kind="stable")[:4].tolist()
+        assert np.allclose(best.scores, np.sort(row)[::-1][:4])
+
+
+def test_an_index_with_a_nan_is_no_reference() -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        stored([[1, np.nan]], PASSAGE).best([0], 1)
+
+
+MANY = FINDS | {"max_batch_size": 8, "dynamic_batching": {}}
+
+
+@pytest.mark.parametrize(("last", "message"), [("c", ""), ("c:B", 'the passage beside id "c" is not the stored one')])
 def test_a_search_is_asked_for_many_passages_in_one_batch(last: str, message: str) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, np.eye(3, dtype=np.float32))
-    lines = "".join(f'{{"id": "{i}", "text": "{i.upper()}"}}\n' for i in "abc")
-    *_, asked = search(
-        of_config(MANY, "1", WHERE), load(of_bytes(buffer.getvalue()), of_text(lines)), "embedding", by_text=False
-    )
+    index = stored(np.eye(3), LINES[: 3 * len('{"id": "a", "text": "A"}\n')])
+    *_, asked, crowd = searches(of_config(MANY, "1", WHERE), Search(index, "embedding", 1, by_text=False))
+    assert isinstance(asked, Case)
     assert (asked.what, asked.request.inputs[0].values.shape) == ("3 passages", (3, 3))
-    answer = {
-        "ids": of_values("ids", "BYTES", ["a", "b", "c"], [3, 1]),
-        "passages": of_values("passages", "BYTES", ["A", "B", last], [3, 1]),
-        "scores": of_values("scores", "FP32", [1, 1, 1], [3, 1]),
-    }
+    answer = found(["a", "b", last], [1, 1, 1], [3, 1])
     said = [fault.message for fault in asked.judge(Reply((answer,)))]
     assert any(message in one for one in said) if message else not said
+    assert isinstance(crowd, Crowd)
+    assert (len(crowd.cases), crowd.batched) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("config", "joins"), [({}, False), ({"dynamic_batching": {}}, True)], ids=["one by one", "joined"]
+)
+def test_a_server_joins_what_has_a_dynamic_batcher_and_room(config: dict[str, object], joins: bool) -> None:  # noqa: FBT001
+    served = {size: of_config(FINDS | config | {"max_batch_size": size}, "1", WHERE).joins for size in (0, 1, 2)}
+    assert served == {0: False, 1: False, 2: joins}
+
+
+SAYS = {
+    "its config": ('output { name: "ids" dims: [ 4 ] }', '{"top_k": 5}', 4),
+    "its settings": ('output { name: "ids" dims: [ -1 ] }', '{"top_k": 5}', 5),
+    "settings of another kind": ("", "[]", None),
+    "settings of another form": ("", "{", None),
+    "no settings": ("", None, None),
+}
+
+
+@pytest.mark.parametrize(("config", "settings", "count"), SAYS.values(), ids=SAYS)
+def test_how_many_passages_a_retriever_finds(config: str, settings: str | None, count: int | None) -> None:
+    tree = {"r/config.pbtxt": of_text(config), "r/1/model.py": of_text("")}
+    tree |= {} if settings is None else {"r/1/settings.json": of_text(settings)}
+    assert links.count(expected.read(tree, "x")["r"], "1") == count
+
+
+def test_of_one_passage_nothing_can_be_swapped() -> None:
+    index = stored([[1, 0]], PASSAGE)
+    asked = [*searches(of_config(MANY, "1", WHERE), Search(index, "embedding", 1, by_text=False))]
+    assert [type(case) for case in asked] == [Case]
+
+
+def model(content: dict[str, Entry]) -> expected.Expected:
+    return expected.read({f"m/{path}": entry for path, entry in content.items()}, "r")["m"]
+
+
+def unreadable(_offset: int, _count: int) -> bytes:
+    raise OSError(5, "Input/output error")
+
+
+RIGHT: dict[str, Entry] = {
+    "config.pbtxt": of_text(""),
+    "1/model.json": of_text('{"model": "a"}'),
+    "labels.txt": of_text("x"),
+}
+READS: dict[str, tuple[dict[str, Entry], Outcome, str]] = {
+    "the same": ({}, Outcome.PASSED, ""),
+    "another config, which is compared as it is served": ({"config.pbtxt": of_text("#")}, Outcome.PASSED, ""),
+    "another version beside it": ({"2/model.json": of_text("x")}, Outcome.PASSED, ""),
+    "another of the same size": (
+        {"1/model.json": of_text('{"model": "b"}')}, Outcome.FAILED, "1/model.json differs: its SHA-256 is 595c",
+    ),
+    "another size": (
+        {"1/model.json": of_text("{}")}, Outcome.FAILED, "1/model.json differs: it has 2 bytes there, and should",
+    ),
+    "a FIFO": ({"1/model.json": Unreadable.FIFO}, Outcome.FAILED, "1/model.json is not a file there: a FIFO"),
+    "what cannot be read": (
+        {"1/model.json": File(14, unreadable)}, Outcome.FAILED, "1/model.json cannot be read: Input/output error",
+    ),
+    "another beside the version": ({"labels.txt": of_text("y")}, Outcome.FAILED, "labels.txt differs"),
+    "one more": ({"1/x.py": of_text("")}, Outcome.WARNING, "1/x.py is there and should not be"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "outcome", "message"), READS.values(), ids=READS)
+def test_the_files_that_a_server_reads_are_compared(change: dict[str, Entry], outcome: Outcome, message: str) -> None:
+    result = files.compared(model(RIGHT), model(RIGHT | change), of_config({"name": "m"}, "1", WHERE), "s3://b/p")
+    assert result.outcome is outcome
+    assert [d.message.startswith(message) for d in result.diagnostics] == [True] * bool(message)
+    assert {d.at.path for d in result.diagnostics} <= {"s3://b/p/m"}
+
+
+def test_a_model_that_is_not_there_lacks_all_its_files() -> None:
+    result = files.compared(model(RIGHT), None, of_config({"name": "m"}, "1", WHERE), "there")
+    assert [d.message for d in result.diagnostics] == ["1/model.json is not there", "labels.txt is not there"]
 
 
 EMBEDS: dict[str, object] = {
     "name": "e",
     "input": [{"name": "text", "data_type": "TYPE_STRING", "dims": [1]}],
-    "output": [{"name": "embedding", "data_type": "TYPE_FP32", "dims": [2]}],
+    "output": [{"name": "embedding", "data_type": "TYPE_FP32", "dims": [-1]}],
 }
 EMBEDDED = {
     "the stored one": ([1.0, 0.0], ""),
@@ -360,12 +484,29 @@ EMBEDDED = {
 
 @pytest.mark.parametrize(("vector", "message"), EMBEDDED.values(), ids=EMBEDDED)
 def test_an_embedder_is_judged_by_the_stored_vectors(vector: list[float], message: str) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, np.array([[1, 0]], dtype=np.float32))
-    index = load(of_bytes(buffer.getvalue()), of_text(PASSAGE))
-    (asked,) = reference(of_config(EMBEDS, "1", WHERE), index)
+    (asked,) = reference(of_config(EMBEDS, "1", WHERE), stored([[1, 0]], PASSAGE))
+    assert isinstance(asked, Case)
     said = [f.message for f in asked.judge(Reply(({"embedding": of_values("embedding", "FP32", vector, [2])},)))]
     assert any(message in one for one in said) if message else not said
+
+
+def test_every_row_of_a_batch_is_judged() -> None:
+    _, asked, crowd = reference(
+        of_config(EMBEDS | {"max_batch_size": 4}, "1", WHERE), stored(np.eye(5)[:4], LINES[: 4 * len(LINES) // 5])
+    )
+    assert isinstance(asked, Case)
+    assert isinstance(crowd, Crowd)
+    assert (asked.what, len(crowd.cases), crowd.batched) == ("4 passages", 4, False)
+    right = np.eye(5, dtype=np.float32)[:4]
+    for values, faults in ((right, 0), (np.vstack([right[:3], right[:1]]), 1), (np.full((4, 5), np.inf), 1)):
+        tensor = of_values("embedding", "FP32", values.ravel().tolist(), [4, 5])
+        assert len(list(asked.judge(Reply(({"embedding": tensor},))))) == faults
+
+
+def test_a_version_too_many_is_told() -> None:
+    models = expected.read({"m/1/model.py": of_text(""), "m/config.pbtxt": of_text("")}, "r")
+    (result,) = drift.versions(models, {"m": ["1", "2"]}, Span("r"))
+    assert [d.message for d in result.diagnostics] == ["m: the server serves 1, 2; the repository names 1"]
 
 
 DATATYPES = ["BOOL", "INT8", "UINT64", "FP16", "BF16", "FP64", "BYTES"]

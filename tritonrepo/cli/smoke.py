@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.smoking import HEAD, connected, junit_rows, known, rows, summary, texts
+from tritonrepo.cli.smoking import HEAD, connected, gaps, junit_rows, known, reading_from, rows, summary, texts
 from tritonrepo.cli.values import WAIT
 from tritonrepo.report import results as report
 from tritonrepo.report.junit import junit
@@ -21,6 +21,7 @@ EPILOG = f"""\b
 Examples:
   tritonrepo smoke http://127.0.0.1:8000
   tritonrepo smoke http://127.0.0.1:8000 examples/models/rag --junit smoke.xml
+  tritonrepo smoke http://127.0.0.1:8000 model_repository --repository s3://http://127.0.0.1:9000/models/prod
   tritonrepo smoke https://triton.example.org /srv/models --grpc triton.example.org:8001 --only rag
 
 {EXIT_CODES}"""
@@ -31,6 +32,11 @@ Examples:
 @click.argument("stack", metavar="[STACK|DIR|URI]", required=False)
 @click.option(
     "--grpc", metavar="HOST:PORT", help="The gRPC port; none: ask over HTTP alone.  [default: the port after URL's]"
+)
+@click.option(
+    "--repository",
+    metavar="DIR|URI",
+    help="What the server reads: its files are compared with those of [STACK|DIR|URI].",
 )
 @click.option("--only", multiple=True, metavar="MODEL", help="Ask this model alone; several: each of them.")
 @click.option(
@@ -47,6 +53,7 @@ def command(
     stack: str | None,
     *,
     grpc: str | None,
+    repository: str | None,
     only: tuple[str, ...],
     timeout: float,
     junit_file: Path | None,
@@ -54,11 +61,14 @@ def command(
 ) -> int:
     """Prove that a running Triton answers: every model is asked, over gRPC and HTTP, and its answer is judged.
 
-    URL is the server's HTTP address. With a STACK file (or its directory), a repository's DIR or URI, versions and
-    configs must be those, embeddings are compared with the stored index, searches must find what is asked for, and
-    the cases under `smoke` are asked.
+    URL is the server's HTTP address. STACK (a stack file or its directory) or a repository's DIR or URI says what
+    should be served: versions, configs, embeddings, search results and prompts must be exactly those, requests sent at
+    once must each get their own answer, and the cases under `smoke` are asked. With --repository, the files that the
+    server reads must be those as well. What was not checked is listed.
     """
-    about = known(stack)
+    if repository is not None and stack is None:
+        raise click.UsageError("--repository needs the STACK, DIR or URI that should be served, to compare with")
+    about = reading_from(known(stack), repository)
     with connected(url, grpc, timeout) as connection:
         results = sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)
     found = [diagnostic for result in results for diagnostic in result.diagnostics]
@@ -68,6 +78,8 @@ def command(
         click.echo(table(HEAD, texts(results)))
         for diagnostic in found:
             click.echo(f"\n{diagnostic}")
+        for line in gaps(results):
+            click.echo(f"\n{line}")
         click.echo(f"\n{summary(results)}")
     if junit_file is not None:
         store, name = open_store(str(junit_file))

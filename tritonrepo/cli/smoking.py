@@ -17,12 +17,13 @@ from tritonrepo.server.rpc import Rpc
 from tritonrepo.smoke import expected
 from tritonrepo.smoke.asking import Connection
 from tritonrepo.smoke.case import Outcome, Result
+from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.plan import Known
 from tritonrepo.spec.check import STEPS
 from tritonrepo.spec.stack import Retriever, Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.uri import is_remote
-from tritonrepo.tree import Tree
+from tritonrepo.sync import release as releases
 
 HEAD = ("model", "version", "check", "protocol", "result", "ms")
 HTTP_PORT = 8000
@@ -49,22 +50,33 @@ def known(where: str | None) -> Known:
     path = Path(where)
     if not is_remote(where) and (path.is_file() or (path / DEFAULT).is_file()):
         return of_stack(load([path]))
+    return Known(Span(where), _models(where, "stack file and no model repository"))
+
+
+def reading_from(about: Known, where: str | None) -> Known:
+    """Add what lies in the directory or bucket that the server reads, if one is named."""
+    return about if where is None else replace(about, reads=_models(where, "model repository"), reads_at=where)
+
+
+def _models(where: str, lacking: str) -> dict[str, Expected]:
+    """Give the models of a repository; the digests of what a push brought are known without reading it."""
     store, prefix = open_store(where)
     tree = store.scan(prefix)
+    if is_remote(where) and prefix:
+        tree = releases.known(tree, releases.read(store, prefix, where)[0])
     models = expected.read(tree, where)
     if not models:
-        hint = f"Name a directory with models in it, or one with a {DEFAULT}."
-        raise fatal("smoke-repository", where, "there is no stack file and no model repository", hint)
-    return Known(Span(where), models)
+        hint = "Name a directory with models in it" + (f", or one with a {DEFAULT}." if "stack" in lacking else ".")
+        raise fatal("smoke-repository", where, f"there is no {lacking}", hint)
+    return models
 
 
 @reading()
-def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
-    """Give what a stack says: the repository that a build would write, or that it wrote, and the declared cases."""
+def of_stack(loaded: Loaded) -> Known:
+    """Give what a stack says: the repository that a build would write, and the declared cases."""
     stack = loaded.stack
-    if tree is None:
-        inputs = loaded.gathering().inputs()
-        tree = generate(stack, inputs, loaded.lock.models).tree
+    inputs = loaded.gathering().inputs()
+    tree = generate(stack, inputs, loaded.lock.models).tree
     places = _places(stack)
     models = {
         name: replace(model, at=places.get(name, stack.places[""]), places={})
@@ -106,6 +118,7 @@ def rows(results: Sequence[Result]) -> list[dict[str, str]]:
             "case": r.what,
             "protocol": r.protocol,
             "outcome": str(r.outcome),
+            "reason": r.unchecked,
         }
         for r in results
     ]
@@ -122,6 +135,7 @@ def junit_rows(results: Sequence[Result]) -> list[Row]:
             result.ms / 1000,
             _with(result, Severity.ERROR),
             _with(result, Severity.WARNING),
+            result.unchecked if result.outcome is Outcome.NOT_CHECKED else "",
         )
         for result in results
     ]
@@ -129,6 +143,18 @@ def junit_rows(results: Sequence[Result]) -> list[Row]:
 
 def _with(result: Result, severity: Severity) -> tuple[Diagnostic, ...]:
     return tuple(diagnostic for diagnostic in result.diagnostics if diagnostic.severity is severity)
+
+
+def gaps(results: Sequence[Result]) -> list[str]:
+    """Give a line for each thing that was not checked: what, of which models, and why."""
+    missing: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        if result.outcome is Outcome.NOT_CHECKED:
+            missing.setdefault((str(result.check), result.unchecked), []).append(result.model)
+    return [
+        f"not checked: {check} of {', '.join(sorted(set(models)))}: {reason}"
+        for (check, reason), models in missing.items()
+    ]
 
 
 def summary(results: Sequence[Result]) -> str:

@@ -11,7 +11,7 @@ from tritonrepo.cli.asking import Pipelines, ask, pipelines
 from tritonrepo.cli.building import Prepared, carry_out, directory, prepare
 from tritonrepo.cli.indexes import make, missing
 from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, serve, urls, watch
-from tritonrepo.cli.smoking import connected, of_stack, summary
+from tritonrepo.cli.smoking import connected, gaps, of_stack, reading_from, summary
 from tritonrepo.cli.stack import Loaded, load, reading, write_lock
 from tritonrepo.diagnostics import Faults
 from tritonrepo.server.ports import Ports
@@ -19,7 +19,6 @@ from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome
 from tritonrepo.smoke.run import run
 from tritonrepo.sources.gather import MISSING
-from tritonrepo.stores import open_store
 
 SMOKE_S = 60.0
 """Longest wait for each answer of the smoke test: a model's first one may take longer than its later ones."""
@@ -88,11 +87,13 @@ def command(
 
 def _proven(server: Server, loaded: Loaded, out: Path) -> bool:
     """Ask every model as `smoke` does and tell how that ended; False where one failed."""
-    store, prefix = open_store(str(out))
+    about = reading_from(of_stack(loaded), str(out))
     with connected(server.http, server.grpc, SMOKE_S) as connection:
-        results = list(run(connection, of_stack(loaded, store.scan(prefix)), frozenset()))
+        results = list(run(connection, about, frozenset()))
     for diagnostic in (diagnostic for result in results for diagnostic in result.diagnostics):
         click.echo(str(diagnostic), err=True)
+    for line in gaps(results):
+        click.echo(line, err=True)
     click.echo(f"smoke: {summary(results)}", err=True)
     return all(result.outcome is not Outcome.FAILED for result in results)
 

@@ -15,13 +15,14 @@ from tritonrepo.diagnostics import Diagnostic, printable
 
 
 class Row(NamedTuple):
-    """One case: its suite, its name, how long it took, the failures, and what is only worth saying."""
+    """One case: its suite, its name, how long it took, the failures, what is only worth saying, why it was skipped."""
 
     suite: str
     name: str
     seconds: float
     failures: Sequence[Diagnostic] = ()
     notes: Sequence[Diagnostic] = ()
+    skipped: str = ""
 
 
 def junit(name: str, rows: Iterable[Row]) -> str:
@@ -34,10 +35,15 @@ def junit(name: str, rows: Iterable[Row]) -> str:
 
 
 def _suite(top: ET.Element, suite: str, rows: Sequence[Row]) -> None:
-    failed = str(sum(bool(row.failures) for row in rows))
+    counts = {
+        "tests": len(rows),
+        "failures": sum(bool(row.failures) for row in rows),
+        "errors": 0,
+        "skipped": sum(bool(row.skipped) for row in rows),
+    }
     seconds = f"{sum(row.seconds for row in rows):.3f}"
     element = ET.SubElement(
-        top, "testsuite", name=printable(suite), tests=str(len(rows)), failures=failed, errors="0", time=seconds
+        top, "testsuite", {key: str(count) for key, count in counts.items()}, name=printable(suite), time=seconds
     )
     for row in rows:
         case = ET.SubElement(
@@ -47,5 +53,7 @@ def _suite(top: ET.Element, suite: str, rows: Sequence[Row]) -> None:
             first = row.failures[0]
             failure = ET.SubElement(case, "failure", type=first.rule, message=printable(first.message))
             failure.text = "\n".join(map(str, row.failures))
+        if row.skipped:
+            ET.SubElement(case, "skipped", message=printable(row.skipped))
         if row.notes:
             ET.SubElement(case, "system-out").text = "\n".join(map(str, row.notes))

@@ -15,7 +15,7 @@ SCHEMA = 1
 def document(rows: Sequence[Mapping[str, str]], found: Sequence[Diagnostic]) -> str:
     """Give the document that `schemas/smoke.schema.json` describes; each row has an "outcome"."""
     outcomes = Counter(row["outcome"] for row in rows)
-    summary = {outcome: outcomes[outcome] for outcome in ("passed", "warning", "failed")}
+    summary = {outcome: outcomes[outcome] for outcome in ("passed", "warning", "failed", "not checked")}
     data = {
         "schema": SCHEMA,
         "diagnostics": [as_data(diagnostic) for diagnostic in found],

@@ -86,6 +86,18 @@ class Client:
         """Give the config that a model is served with, completed, as the JSON form of ModelConfig."""
         return dict(self._json("GET", f"{_path(model, version)}/config"))
 
+    def shared(self, model: str, version: str) -> int:
+        """Give by how many the requests that a version has answered are more than its executions, so far.
+
+        Each of them shared an execution with another one. Source: docs/protocol/extension_statistics.md.
+        """
+        path = f"{_path(model, version)}/stats"
+        try:
+            (counted,) = self._json("GET", path)["model_stats"]
+            return int(counted["inference_stats"]["success"]["count"]) - int(counted["execution_count"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise failure("server-answer", self.url, f"{path}: the answer is no statistics: {error!r}") from None
+
     def infer(self, request: Request) -> dict[str, Tensor]:
         """Give a model's one answer; tensors go in binary, so that every data type and every NaN arrives as it is."""
         body, length = packed(request)

@@ -1,65 +1,25 @@
-"""Cases of what answers: the prompt step, a generator, a pipeline that ends in one."""
+"""Cases of what answers with a stream: a generator, or a pipeline that ends in one."""
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import Case, Check, Fault, Judge, Protocol, Reply
+from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Judge, Protocol, Reply
 from tritonrepo.smoke.judge import both, joined, text, well_formed
-from tritonrepo.smoke.made import CONTROLS, ask, controls, given, made_up
+from tritonrepo.smoke.made import CONTROLS, SAMPLING, ask, controls, given, made_up
 from tritonrepo.smoke.served import Served
 
-QUESTION = "Which passage was given?"
-PASSAGE = "A passage that smoke gave."
-TURN = re.compile(r"\{%-?\s*if add_generation_prompt\s*-?%\}(.*?)\{%-?\s*(?:else|elif|endif)\b", re.DOTALL)
-SAID = re.compile(r"\{\{-?\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\s*-?\}\}")
+ECHO = "exclude_input_in_output"
+"""The input by which vLLM's backend puts the prompt before the answer (vllm_backend, src/utils/request.py)."""
+
+TALKS = 4
+"""How many are asked at once: each prompt is read by a language model, which may be slow."""
 
 
-def prompt(served: Served, template: str) -> Case:
-    """Give the case of a prompt step: its text holds query and passage, and ends where the model is to go on."""
-    inputs = [given(served, "query", QUESTION), given(served, "passages", [PASSAGE]), *controls(served)]
-    judge = both(well_formed(served), _prompts(turn(template)))
-    return Case(Check.PROMPT, ask(served, inputs), judge, served.at, compared=Severity.ERROR)
-
-
-def turn(template: str) -> str:
-    """Give what a chat template ends with when it asks for an answer; empty where that is not a plain text.
-
-    Templates say so in `{% if add_generation_prompt %}…{% endif %}` (transformers, docs, chat_templating).
-    """
-    blocks = TURN.findall(template)
-    if not blocks or SAID.sub("", blocks[-1]).strip():
-        return ""
-    try:
-        return "".join(map(_literal, SAID.findall(blocks[-1]))).strip()
-    except UnicodeDecodeError:
-        return ""
-
-
-def _literal(written: str) -> str:
-    """Give the text of a string in Jinja, which may run over lines (jinja2, lexer.py, Lexer.wrap)."""
-    return written[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
-
-
-def _prompts(end: str) -> Judge:
-    def judge(reply: Reply) -> Iterator[Fault]:
-        written = "".join(text(value) for value in joined(reply).get("prompt", []))
-        for what, value in (("query", QUESTION), ("passage", PASSAGE)):
-            if value not in written:
-                yield Fault(f'the prompt does not hold the {what} "{value}"', "Look at prompt.j2.")
-        if not written.rstrip().endswith(end):
-            yield Fault(
-                f"the prompt ends with {written[-40:]!r}; the chat template's answer begins after {end!r}",
-                "Is its chat template the generator's own?",
-            )
-
-    return judge
-
-
-def stream(served: Served, query: str = "", question: str = QUESTION) -> Case:
+def stream(served: Served, query: str = "", question: str = "Which passage was given?") -> Case:
     """Give the case of a decoupled model: responses come, and then an end.
 
     One that takes vLLM's controls is asked for few tokens and must say something, the same over both protocols.
@@ -82,3 +42,42 @@ def stream(served: Served, query: str = "", question: str = QUESTION) -> Case:
 def _speaks(reply: Reply) -> Iterator[Fault]:
     if not any(text(value) for values in joined(reply).values() for value in values.tolist()):
         yield Fault(f"the stream ended after {len(reply.responses)} responses without a word", "Look at its prompt.")
+
+
+def echoes(served: Served, query: str) -> Iterator[Crowd]:
+    """Give the case of prompts that are read at once: each answer must repeat its own, word for word.
+
+    What a language model says hangs on what shares its batch; what it was asked does not. Nothing where a model cannot
+    be told to repeat its prompt.
+    """
+    inputs = {tensor.name for tensor in served.inputs}
+    if served.decoupled and {*CONTROLS, ECHO, query} <= inputs:
+        yield Crowd(
+            tuple(_echo(served, query, f"Which gauge of hall {n} is read first?") for n in range(TALKS)), batched=False
+        )
+
+
+def _echo(served: Served, query: str, question: str) -> Case:
+    request = ask(
+        served,
+        [
+            given(served, query, question),
+            given(served, "sampling_parameters", json.dumps(SAMPLING | {"max_tokens": 1})),
+            given(served, "stream", False),  # noqa: FBT003  the tensor's value
+            given(served, ECHO, False),  # noqa: FBT003
+        ],
+    )
+    judge = both(well_formed(served), _repeats(question))
+    return Case(Check.STREAM, request, judge, served.at, f'"{question}"', streamed=True)
+
+
+def _repeats(question: str) -> Judge:
+    def judge(reply: Reply) -> Iterator[Fault]:
+        said = "".join(text(value) for values in joined(reply).values() for value in values.tolist())
+        if question not in said:
+            message = f"asked to repeat its prompt, it answers without {question!r}"
+            yield Fault(
+                message, "Does every step hand on what belongs to its own request?", f"an answer with {question!r}"
+            )
+
+    return judge

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop
 from tritonrepo.server.client import Client
@@ -37,6 +37,14 @@ class Connection:
             return False
 
 
+class Answered(NamedTuple):
+    """What came of a question over one protocol: the reply, as far as it came, and what is wrong with it."""
+
+    reply: Reply
+    faults: Sequence[Fault]
+    ms: int
+
+
 class Asking:
     """Asks cases in order and remembers whether the server is still there."""
 
@@ -44,23 +52,30 @@ class Asking:
         self.connection = connection
         self.outputs = outputs
         self.lost = ""
+        self.wrong: set[tuple[str, str]] = set()
+        """Model and version whose answer to a single request was wrong."""
 
-    def run(self, cases: Iterable[Case]) -> Iterator[Result]:
-        """Give the results of every case as they come, and those of comparing protocols."""
-        for case in cases:
-            replies = {}
-            protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]
-            if not protocols:
-                yield _skipped(case)
-            for protocol in protocols:
-                result, replies[protocol] = self._one(case, protocol)
-                yield result
-            if case.compared is not None and len(replies) == len(Protocol) and None not in replies.values():
-                yield _compared(case, [reply for reply in replies.values() if reply is not None])
+    def run(self, case: Case) -> Iterator[Result]:
+        """Give the results of a case as they come, and that of comparing protocols."""
+        replies = {}
+        protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]
+        if not protocols:
+            yield _skipped(case)
+        for protocol in protocols:
+            if self.lost:
+                yield self.unasked(case, protocol)
+                continue
+            answered = self.answer(case, protocol)
+            yield of_faults(case, protocol, answered.ms, answered)
+            if answered.faults:
+                self.wrong.add((case.request.model, case.request.version))
+            else:
+                replies[protocol] = answered.reply
+        if case.compared is not None and len(replies) == len(Protocol):
+            yield _compared(case, list(replies.values()))
 
-    def _one(self, case: Case, protocol: Protocol) -> tuple[Result, Reply | None]:
-        if self.lost:
-            return self._unasked(case, protocol), None
+    def answer(self, case: Case, protocol: Protocol) -> Answered:
+        """Ask once, and judge what comes."""
         began = time.monotonic()
         responses: list[Tensors] = []
         faults: list[Fault] = []
@@ -71,10 +86,10 @@ class Asking:
             faults = [self._fault(stop.diagnostics[0], case, len(responses))]
         ms = round((time.monotonic() - began) * 1000)
         reply = Reply(tuple(responses), flat=case.streamed and protocol is Protocol.HTTP)
-        faults = faults or list(case.judge(reply))
-        return _result(case, protocol, ms, faults, reply.responses), None if faults else reply
+        return Answered(reply, faults or list(case.judge(reply)), ms)
 
-    def _unasked(self, case: Case, protocol: Protocol) -> Result:
+    def unasked(self, case: Case, protocol: Protocol) -> Result:
+        """Give the result of a case for which the server is gone."""
         request = case.request
         fault = Fault(f"version {request.version}, {protocol}: was not asked: the server is gone", self.lost)
         diagnostic = found(case.check, Severity.ERROR, case.at, fault, request.model)
@@ -128,14 +143,16 @@ def _of_json(declared: Declared, value: object) -> Tensor:
     return of_values(declared.name, declared.datatype, values, [len(values)])
 
 
-def _result(case: Case, protocol: Protocol, ms: int, faults: list[Fault], came: tuple[Tensors, ...]) -> Result:
-    request = case.request
+def of_faults(case: Case, protocol: Protocol, ms: int, answered: Answered) -> Result:
+    """Give the result of an answer; each fault says what was sent, what came back, and what was expected."""
+    request, came = case.request, answered.reply.responses
     diagnostics = []
-    for fault in faults:
+    for fault in answered.faults:
         sent = f"Sent over {protocol}: {described(request.inputs)}"
         back = f"Came back: {described(came[-1].values()) if came else 'nothing'}"
         message = f"version {request.version}, {protocol}: {fault.message}"
-        hint = "\n".join(filter(None, [fault.hint, sent, back]))
+        expected = f"Expected: {fault.expected}" if fault.expected else ""
+        hint = "\n".join(filter(None, [fault.hint, sent, back, expected]))
         diagnostics.append(found(case.check, Severity.ERROR, case.at, Fault(message, hint), request.model))
     return Result(request.model, request.version, case.check, case.what, str(protocol), ms, tuple(diagnostics))
 

@@ -17,12 +17,14 @@ class Check(StrEnum):
     LOADED = "loaded"
     VERSIONS = "versions"
     CONFIG = "config"
+    FILES = "files"
     ANSWER = "answer"
     REFERENCE = "reference"
     SEARCH = "search"
     PROMPT = "prompt"
     STREAM = "stream"
     AGREEMENT = "agreement"
+    AT_ONCE = "at-once"
     DECLARED = "declared"
 
 
@@ -41,10 +43,11 @@ class Reply(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What is wrong with a reply, in one line, and the next step."""
+    """What is wrong with a reply, in one line, the next step, and what was expected."""
 
     message: str
     hint: str = ""
+    expected: str = ""
 
 
 Judge = Callable[[Reply], Iterable[Fault]]
@@ -67,17 +70,29 @@ class Case:
     compared: Severity | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Questions to one version of a model that are asked all at once: each must get the answer to itself.
+
+    `batched`: the server joins such requests to batches, and some must have shared one for the check to say anything.
+    """
+
+    cases: tuple[Case, ...]
+    batched: bool
+
+
 class Outcome(StrEnum):
     """How a check ended."""
 
     PASSED = "passed"
     WARNING = "warning"
     FAILED = "failed"
+    NOT_CHECKED = "not checked"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row of the report; `ms` is how long it took, in milliseconds."""
+    """One row of the report; `ms` is how long it took, in milliseconds. `unchecked` says why nothing was checked."""
 
     model: str
     version: str
@@ -86,13 +101,14 @@ class Result:
     protocol: str = ""
     ms: int = field(default=0, compare=False)
     diagnostics: tuple[Diagnostic, ...] = ()
+    unchecked: str = ""
 
     @property
     def outcome(self) -> Outcome:
         """The worst that was found."""
         severities = {diagnostic.severity for diagnostic in self.diagnostics}
         if not severities - {Severity.INFO}:
-            return Outcome.PASSED
+            return Outcome.NOT_CHECKED if self.unchecked else Outcome.PASSED
         return Outcome.WARNING if severities <= {Severity.INFO, Severity.WARNING} else Outcome.FAILED
 
 

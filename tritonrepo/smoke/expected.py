@@ -21,7 +21,8 @@ LARGEST = 1 << 24
 class Expected:
     """A model of a repository; `places` are those of the config's top fields, `contents` version → its files.
 
-    `fault` says why the config could not be read; versions are then unknown.
+    `beside`: its files next to config and version directories. `fault` says why the config could not be read; versions
+    are then unknown.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Expected:
     at: Span
     places: Mapping[str, Span]
     contents: Mapping[str, Mapping[str, Entry]]
+    beside: Mapping[str, Entry]
     fault: str = ""
 
     def has(self, *names: str) -> bool:
@@ -59,17 +61,19 @@ def _model(name: str, own: Mapping[str, Entry], where: str) -> Expected:
     at = Span(f"{where}/{name}/{CONFIG}")
     found = versions(_directories(own)).found
     contents = {str(number): below(own, directory) for number, directory in found.items()}
+    versioned = {*found.values(), CONFIG}
+    beside = {path: entry for path, entry in own.items() if path.partition("/")[0] not in versioned}
     entry = own.get(CONFIG, of_bytes(b""))  # without one the server completes it all
     if not isinstance(entry, File) or entry.size > LARGEST:
-        return Expected(name, {}, (), at, {}, contents, "there is no config.pbtxt that can be read")
+        return Expected(name, {}, (), at, {}, contents, beside, "there is no config.pbtxt that can be read")
     parsed = parse(entry.content())
     if parsed.faults:
         fault = parsed.faults[0]
-        return Expected(name, {}, (), Span(at.path, fault.line, fault.column), {}, contents, fault.message)
+        return Expected(name, {}, (), Span(at.path, fault.line, fault.column), {}, contents, beside, fault.message)
     config = to_plain(parsed.root)
     places = {field.name: Span(at.path, field.line, field.column) for field in parsed.root.fields}
     served = selected(found, parsed.root.message("version_policy"))
-    return Expected(name, config, tuple(map(str, served)), at, places, contents)
+    return Expected(name, config, tuple(map(str, served)), at, places, contents, beside)
 
 
 def _directories(own: Mapping[str, Entry]) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.tree import File
 
@@ -14,26 +15,66 @@ if TYPE_CHECKING:
 
 EMBEDDINGS = "embeddings.npy"
 PASSAGES = "passages.jsonl"
+CHUNK = 1 << 14
+"""How many vectors are compared at once: 24 MiB with 384 dimensions."""
+
+
+class Best(NamedTuple):
+    """The rows that a search must find, best first, and their scores: dot products with the query's vector."""
+
+    rows: NDArray[Any]
+    scores: NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`vectors` FP32 [passages, dimensions]; `ids` and `texts`, one a passage; `rows` by id."""
+    """`vectors` FP32 [passages, dimensions]; `ids` and `texts`, one a passage; `rows` by id, which may have several."""
 
     vectors: NDArray[Any]
     ids: tuple[str, ...]
     texts: tuple[str, ...]
-    rows: dict[str, int]
+    rows: dict[str, tuple[int, ...]]
 
     def sample(self, count: int) -> list[int]:
         """Give the rows of at most so many passages, spread evenly over the index."""
         step = max(1, len(self.ids) // max(count, 1))
         return list(range(0, len(self.ids), step))[:count]
 
-    def scores(self, row: int) -> NDArray[Any]:
-        """Give the dot product of a passage's vector with every one."""
-        found: NDArray[Any] = self.vectors @ self.vectors[row]
-        return found
+    def row(self, id_: str, text: str, taken: Sequence[int]) -> int | None:
+        """Give the row with this id and text that is not taken yet; None where there is none."""
+        return next((row for row in self.rows.get(id_, ()) if self.texts[row] == text and row not in taken), None)
+
+    def best(self, asked: Sequence[int], count: int) -> list[Best]:
+        """Give, for the vector of each asked row, the `count` best of all rows, in one pass."""
+        import numpy as np
+
+        queries = np.asarray(self.vectors[list(asked)], np.float32)
+        rows = np.zeros((len(queries), 0), np.int64)
+        scores = np.zeros((len(queries), 0), np.float32)
+        for start, chunk in self._chunks():
+            here = queries @ chunk.T
+            numbers = np.broadcast_to(np.arange(start, start + len(chunk)), here.shape)
+            rows, scores = np.hstack([rows, numbers]), np.hstack([scores, here])
+            if count < scores.shape[1]:
+                rows, scores = _taken(np.argpartition(-scores, count - 1, axis=1)[:, :count], rows, scores)
+        rows, scores = _taken(np.argsort(-scores, axis=1, kind="stable"), rows, scores)
+        return [Best(*pair) for pair in zip(rows, scores, strict=True)]
+
+    def _chunks(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        import numpy as np
+
+        for start in range(0, len(self.ids), CHUNK):
+            chunk = np.asarray(self.vectors[start : start + CHUNK], np.float32)
+            if not np.isfinite(chunk).all():
+                raise ValueError(f"{EMBEDDINGS} holds values that are not finite")
+            yield start, chunk
+
+
+def _taken(places: NDArray[Any], *arrays: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Give the values at these places of each row."""
+    import numpy as np
+
+    return (np.take_along_axis(array, places, 1) for array in arrays)
 
 
 def load(embeddings: File, passages: File) -> Index:
@@ -51,4 +92,7 @@ def load(embeddings: File, passages: File) -> Index:
         raise ValueError(f"{PASSAGES} is not lines of id and text: {error!r}") from None
     if vectors.ndim != 2 or len(vectors) != len(ids) or not ids:  # noqa: PLR2004  rows and dimensions
         raise ValueError(f"{EMBEDDINGS} has shape {list(vectors.shape)}, {PASSAGES} {len(ids)} passages")
-    return Index(vectors, ids, texts, {id_: row for row, id_ in enumerate(ids)})
+    rows: dict[str, list[int]] = {}
+    for row, id_ in enumerate(ids):
+        rows.setdefault(id_, []).append(row)
+    return Index(vectors, ids, texts, {id_: tuple(own) for id_, own in rows.items()})

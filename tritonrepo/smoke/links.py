@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.index import EMBEDDINGS, PASSAGES
+from tritonrepo.tree import File
 
 INDEX = (EMBEDDINGS, PASSAGES)
+FOUND = {"ids", "passages", "scores"}
+"""What a search gives."""
 
 
 class Pipeline(NamedTuple):
-    """An ensemble from a query to a retriever's passages: its input, and the models that its first steps are."""
+    """An ensemble from a query to a retriever's passages: its input, and the models that its first steps are.
+
+    `version` is the retriever's, empty for the latest; `searches`: what the retriever finds is the ensemble's answer.
+    """
 
     query: str
     embedder: str
     retriever: str
+    version: str
+    searches: bool
 
 
 def retrievers(models: Mapping[str, Expected]) -> list[str]:
@@ -44,11 +53,36 @@ def _pipeline(model: Expected, searching: set[str]) -> Pipeline | None:
             source = makers.get(step.get("input_map", {}).get("embedding"), {})
             query = source.get("input_map", {}).get("text")
             if query is not None:
-                return Pipeline(query, source["model_name"], step["model_name"])
+                version = int(step.get("model_version", -1))
+                searches = set(step.get("output_map", {}).values()) & _outputs(model.config) >= FOUND
+                pinned = str(version) if version > 0 else ""
+                return Pipeline(query, source["model_name"], step["model_name"], pinned, searches)
     return None
+
+
+def _outputs(config: Mapping[str, Any]) -> set[str]:
+    return {str(tensor.get("name")) for tensor in config.get("output", [])}
 
 
 def embedders(models: Mapping[str, Expected], chosen: Mapping[str, str]) -> dict[str, str]:
     """Give embedder → retriever; `chosen` is what a stack says, ensembles say the rest."""
     found = {pipeline.embedder: pipeline.retriever for pipeline in pipelines(models).values()}
     return {name: retriever for name, retriever in (found | dict(chosen)).items() if name in models}
+
+
+def count(retriever: Expected, version: str) -> int | None:
+    """Give how many passages a retriever finds, by its config or its settings; None where neither says it."""
+    ids: Mapping[str, Any] = next(
+        (tensor for tensor in retriever.config.get("output", []) if tensor.get("name") == "ids"), {}
+    )
+    dims = [int(dim) for dim in ids.get("dims", [])]
+    if dims and dims[0] > 0:
+        return dims[0]
+    if not isinstance(retriever.contents.get(version, {}).get("settings.json"), File):
+        return None
+    try:
+        settings = json.loads(retriever.file(version, "settings.json").content())
+    except (ValueError, RecursionError):
+        return None
+    top_k = settings.get("top_k") if isinstance(settings, dict) else None
+    return top_k if isinstance(top_k, int) and top_k > 0 else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tritonrepo.diagnostics import Severity, Span
-from tritonrepo.smoke import answers, declared, drift, links, meaning
-from tritonrepo.smoke.case import Case, Check, Fault, Result, found
-from tritonrepo.smoke.expected import Expected, text_of
-from tritonrepo.smoke.index import EMBEDDINGS, PASSAGES, Index, load
+from tritonrepo.smoke import answers, declared, drift, files, links, meaning, prompts, search
+from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Result, found
+from tritonrepo.smoke.expected import Expected
+from tritonrepo.smoke.index import EMBEDDINGS, PASSAGES, load
 from tritonrepo.smoke.judge import well_formed
 from tritonrepo.smoke.made import made_up
 from tritonrepo.smoke.served import Served
@@ -20,20 +20,24 @@ from tritonrepo.spec.stack import Smoke
 class Known:
     """What is known beside the server: the repository's models, who embeds for whom, and declared cases.
 
-    `at` is what a user named; None where nothing was named.
+    `at` is what a user named; None where nothing was named. `reads`: the models that lie where the server reads them,
+    `reads_at`: what a user calls that place, empty where it is not known.
     """
 
     at: Span | None = None
     models: Mapping[str, Expected] = field(default_factory=dict)
     embedders: Mapping[str, str] = field(default_factory=dict)
     declared: Sequence[Smoke] = ()
+    reads: Mapping[str, Expected] = field(default_factory=dict)
+    reads_at: str = ""
 
 
 def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Iterator[Result]:
-    """Give how versions and configs compare with the repository's; nothing where none is known."""
-    if known.at is None:
-        return
+    """Give how versions, configs and files compare with the repository's; what cannot be compared is said."""
     served = list(served)
+    if known.at is None:
+        yield from (files.compared(None, None, one, "") for one in served)
+        return
     ready: dict[str, list[str]] = {}
     for one in served:
         ready.setdefault(one.name, []).append(one.version)
@@ -43,9 +47,14 @@ def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Itera
     for name, one in latest.items():
         if name in wanted and not wanted[name].fault:
             yield drift.config(wanted[name], one)
+    for one in served:
+        if one.name not in wanted or one.version in wanted[one.name].versions:
+            yield files.compared(wanted.get(one.name), known.reads.get(one.name), one, known.reads_at)
 
 
-def cases(known: Known, served: Iterable[Served], only: frozenset[str] = frozenset()) -> Iterator[Case | Result]:
+def cases(
+    known: Known, served: Iterable[Served], only: frozenset[str] = frozenset()
+) -> Iterator[Case | Crowd | Result]:
     """Give the cases of every served version, the models in order; a Result where a case cannot be made.
 
     `only` names the models that are asked, none means all; a declared case has its number in the stack file.
@@ -64,9 +73,9 @@ def cases(known: Known, served: Iterable[Served], only: frozenset[str] = frozens
             yield Result(case.model, "", Check.DECLARED, str(number), diagnostics=(diagnostic,))
 
 
-def _known(known: Known, served: Served) -> Iterator[Case | Result]:
+def _known(known: Known, served: Served) -> Iterator[Case | Crowd | Result]:
     """Give the cases that nobody declared; what a stack says of a model knows better than made-up values do."""
-    own: list[Case] = []
+    own: list[Case | Crowd | Result] = []
     try:
         own = _cases(known, served)
     except ValueError as error:
@@ -77,6 +86,7 @@ def _known(known: Known, served: Served) -> Iterator[Case | Result]:
         return
     try:
         yield plain(served)
+        yield from answers.echoes(served, "text_input")
     except ValueError as error:
         yield _impossible(served, Check.ANSWER, Fault(f"{served.name} cannot be asked: {error}"))
 
@@ -93,28 +103,31 @@ def plain(served: Served) -> Case:
     return Case(Check.ANSWER, made_up(served), well_formed(served), served.at)
 
 
-def _cases(known: Known, served: Served) -> list[Case]:
+def _cases(known: Known, served: Served) -> list[Case | Crowd | Result]:
     """Give the cases by what the repository says that the model is; an empty list where it says nothing."""
     models, name = known.models, served.name
     embedders = links.embedders(models, known.embedders)
     if name in embedders:
-        return list(meaning.reference(served, _index(models, embedders[name])))
+        return list(meaning.reference(served, _search(models, embedders[name], "").index))
     if name in links.retrievers(models):
-        return list(meaning.search(served, _index(models, name), "embedding", by_text=False))
+        return list(search.cases(served, _search(models, name, served.version)))
     if name in links.prompts(models):
-        model = models[name]
-        return [answers.prompt(served, text_of(model.file(model.versions[-1], "chat_template.jinja")))]
+        return list(prompts.cases(served, models[name]))
     pipeline = links.pipelines(models).get(name)
-    return _pipeline(served, pipeline, _index(models, pipeline.retriever)) if pipeline else []
+    return _pipeline(served, pipeline, models) if pipeline else []
 
 
-def _pipeline(served: Served, pipeline: links.Pipeline, index: Index) -> list[Case]:
+def _pipeline(served: Served, pipeline: links.Pipeline, models: Mapping[str, Expected]) -> list[Case | Crowd | Result]:
+    found = _search(models, pipeline.retriever, pipeline.version)
     if served.decoupled:
-        return [answers.stream(served, pipeline.query, index.texts[0])]
-    return list(meaning.search(served, index, pipeline.query, by_text=True))
+        asked = answers.stream(served, pipeline.query, found.index.texts[0])
+        return [asked, *answers.echoes(served, pipeline.query)]
+    return list(search.cases(served, replace(found, query=pipeline.query, by_text=True))) if pipeline.searches else []
 
 
-def _index(models: Mapping[str, Expected], retriever: str) -> Index:
+def _search(models: Mapping[str, Expected], retriever: str, version: str) -> search.Search:
+    """Give what a version of a retriever searches, or its latest one."""
     model = models[retriever]
-    version = model.versions[-1]
-    return load(model.file(version, EMBEDDINGS), model.file(version, PASSAGES))
+    version = version if version in model.versions else model.versions[-1]
+    index = load(model.file(version, EMBEDDINGS), model.file(version, PASSAGES))
+    return search.Search(index, "embedding", links.count(model, version), by_text=False)

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from tritonrepo.diagnostics import Severity, Stop, closest, fatal
 from tritonrepo.server.client import ModelState
+from tritonrepo.smoke import crowd
 from tritonrepo.smoke.asking import Asking, Connection
-from tritonrepo.smoke.case import Result
+from tritonrepo.smoke.case import Case, Crowd, Result
 from tritonrepo.smoke.plan import Known, cases, named
 from tritonrepo.smoke.served import Served, survey
 
@@ -31,10 +32,13 @@ def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[
     yield from named(known, served, only)
     asking = Asking(connection, {one.name: one.outputs for one in served})
     for case in cases(known, served, only):
-        if isinstance(case, Result):
-            yield case
-        else:
-            yield from asking.run([case])
+        match case:
+            case Result():
+                yield case
+            case Crowd():
+                yield from crowd.run(asking, case)
+            case Case():
+                yield from asking.run(case)
 
 
 def _index(connection: Connection) -> list[ModelState]:

@@ -38,6 +38,11 @@ class Served:
         return bool(self.config.get("model_transaction_policy", {}).get("decoupled"))
 
     @property
+    def joins(self) -> bool:
+        """Whether the server joins requests to batches."""
+        return self.max_batch_size > 1 and "dynamic_batching" in self.config
+
+    @property
     def stateful(self) -> bool:
         """Whether a request must belong to a sequence."""
         return "sequence_batching" in self.config

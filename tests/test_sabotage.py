@@ -1,0 +1,257 @@
+"""A running RAG, sabotaged in one way after the other: `smoke` finds each, and nothing once it is right again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.conftest import EXAMPLE
+from tests.s3 import S3Server
+from tests.test_smoke import Smoke, Smoked, edit, smoke
+from tritonrepo.cli import run
+from tritonrepo.cli.serving import Options, serve
+from tritonrepo.diagnostics import Span
+from tritonrepo.export import bert
+from tritonrepo.export.weights import safetensors
+from tritonrepo.server.client import Client
+from tritonrepo.server.launch import Mode
+from tritonrepo.server.ports import Ports
+from tritonrepo.server.process import Server
+from tritonrepo.smoke import crowd
+from tritonrepo.smoke.asking import Asking, Connection
+from tritonrepo.smoke.case import Case, Crowd, Outcome
+from tritonrepo.smoke.plan import plain
+from tritonrepo.smoke.served import of_config
+from tritonrepo.sources.cache import Cache
+from tritonrepo.sync.record import Record
+
+__all__ = ["smoke"]
+
+Damage = Callable[[Path, Path], None]
+"""What is done to a version directory, with the weights of the embedder at hand."""
+
+
+def step(*changes: tuple[str, str]) -> Damage:
+    """Give the damage to a model's code: each text by another."""
+    return lambda version, _: edit(version / "model.py", *((re.escape(old), new) for old, new in changes))
+
+
+def graph(pool: str, *, normalize: bool) -> Damage:
+    """Give the damage of another export of the same weights."""
+
+    def damage(version: Path, weights: Path) -> None:
+        config = json.loads((weights / "config.json").read_text("utf-8"))
+        pooling = bert.Pooling(bert.Pool(pool), normalize=normalize)
+        made = bert.encoder(config, safetensors(weights / "model.safetensors"), pooling)
+        (version / "model.onnx").unlink()
+        (version / "model.onnx").write_bytes(made)
+
+    return damage
+
+
+def other_documents(version: Path, _: Path) -> None:
+    rows = np.random.default_rng(1).normal(size=np.load(version / "embeddings.npy").shape).astype(np.float32)
+    lines = [json.dumps({"id": f"kb-{n}", "text": f"Article {n} of another handbook."}) for n in range(len(rows))]
+    for name in ("embeddings.npy", "passages.jsonl"):
+        (version / name).unlink()
+    np.save(version / "embeddings.npy", rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    (version / "passages.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def other_texts(version: Path, _: Path) -> None:
+    edit(version / "passages.jsonl", ('"text": "', '"text": "Revised. '))
+
+
+FOUND = "scores = np.take_along_axis(scores, best, axis=1)"
+BEST = 'best = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k]'
+RENDERED = "prompt = self.rendered(query, passages[:count])"
+
+
+class Sabotage(NamedTuple):
+    """The model, what is done to its version directory, the check that must fail, and the words that name the cause."""
+
+    model: str
+    damage: Damage
+    check: str
+    cause: str
+
+
+SABOTAGES = {
+    "the worst passages after the best": Sabotage(
+        "retriever",
+        step((BEST, 'best = np.argsort(-scores, axis=1, kind="stable")[:, [0, *range(1 - self.top_k, 0)]]')),
+        "search", 'place 2 of 4 is "',
+    ),
+    "one passage twice": Sabotage(
+        "retriever", step((BEST, f"{BEST}; best[:, 1] = best[:, 0]")), "search", "is there twice",
+    ),
+    "passages in the place of their ids": Sabotage(
+        "retriever",
+        step(("self.passages[best]", "SWAP"), ("self.ids[best]", "self.passages[best]"), ("SWAP", "self.ids[best]")),
+        "search", "Are the outputs ids and passages swapped?",
+    ),
+    "two passages in each other's place, with their ids": Sabotage(
+        "retriever", step((FOUND, f"{FOUND}; best[:, [0, 3]] = best[:, [3, 0]]")), "search", 'place 1 of 4 is "',
+    ),
+    "a passage beside another's id": Sabotage(
+        "retriever", step(("self.ids[best]", "self.ids[best[:, ::-1]]")), "search", "is not the stored one",
+    ),
+    "one passage fewer": Sabotage(
+        "retriever", step((BEST, BEST + "[:, [0, 1, 2, 2]]")), "search", "is there twice",
+    ),
+    "an index of other documents": Sabotage(
+        "retriever", other_documents, "search", 'ids has "kb-',
+    ),
+    "an index of the same ids with other texts": Sabotage(
+        "retriever", other_texts, "search", "is not the stored one",
+    ),
+    "rows of a search swapped between the requests of one batch": Sabotage(
+        "retriever", step(("for q, end in zip(queries, ends)]", "for q, end in zip(queries, ends)][::-1]")),
+        "at-once", "another request's answer",
+    ),
+    "the first passage cut to 30 characters": Sabotage(
+        "generator_prompt",
+        step((RENDERED, f"passages = [p[: None if n else 30] for n, p in enumerate(passages)]; {RENDERED}")),
+        "prompt", "cuts passage 1 after 30 of its 500 characters",
+    ),
+    "passages dropped": Sabotage(
+        "generator_prompt", step((RENDERED, "prompt = self.rendered(query, [])")), "prompt", "lacks passage 1",
+    ),
+    "all passages dropped but the first": Sabotage(
+        "generator_prompt", step((RENDERED, "prompt = self.rendered(query, passages[:1])")),
+        "prompt", "lacks passage 2",
+    ),
+    "the system message dropped": Sabotage(
+        "generator_prompt", step(('system = self.settings["system"]', 'system = ""')),
+        "prompt", "lacks the system message",
+    ),
+    "rows of vectors swapped between the requests of one batch": Sabotage(
+        "embedder", step(("for own, end in zip(texts, ends)]", "for own, end in zip(texts, ends)][::-1]")),
+        "at-once", "another request's answer",
+    ),
+    "special tokens missing": Sabotage(
+        "embedder", step(("encode_batch(texts)", "encode_batch(texts, add_special_tokens=False)")),
+        "reference", "with the stored one",
+    ),
+    "vectors that are not normalised": Sabotage(
+        "embedder_model", graph("mean", normalize=False), "reference", "a vector has length",
+    ),
+    "another pooling": Sabotage(
+        "embedder_model", graph("cls", normalize=True), "reference", "with the stored one",
+    ),
+}  # fmt: skip
+
+
+class Running(NamedTuple):
+    """The example, served from a directory of its own where nothing is loaded but on request."""
+
+    server: Server
+    place: Path
+    good: Path
+
+    def load(self, *models: str) -> None:
+        for model in models:
+            url = f"{self.server.http}/v2/repository/models/{model}/load"
+            with urllib.request.urlopen(urllib.request.Request(url, b"{}"), timeout=60) as response:
+                assert response.status == 200
+
+    def restore(self, model: str) -> None:
+        shutil.rmtree(self.place / model)
+        shutil.copytree(self.good / model, self.place / model, copy_function=os.link)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, rag_repository: Path, cache: Cache) -> Iterator[Running]:
+    place = tmp_path_factory.mktemp("sabotaged") / "model_repository"
+    shutil.copytree(rag_repository, place, copy_function=os.link)
+    chosen = Options(Ports(0, 0, 0), None, "script", 120, Mode.EXPLICIT)
+    with serve(place, Record(), EXAMPLE, cache, chosen) as server:
+        made = Running(server, place, rag_repository)
+        made.load("embedder_model", "rag", "search")
+        yield made
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES.values(), ids=SABOTAGES)
+def test_a_sabotaged_model_is_found(running: Running, minilm_dir: Path, smoke: Smoke, sabotage: Sabotage) -> None:
+    sabotage.damage(running.place / sabotage.model / "1", minilm_dir)
+    running.load(sabotage.model)
+    asked = "embedder" if sabotage.model == "embedder_model" else sabotage.model
+    try:
+        found = smoke(running.server, running.good, "--only", asked)
+    finally:
+        running.restore(sabotage.model)
+        running.load(sabotage.model)
+    assert (found.code, found.failed()) == (1, {(asked, sabotage.check)}), found.document["results"]
+    said = found.said(asked, f"smoke-{sabotage.check}")
+    assert sabotage.cause in said
+    assert all(part in said for part in ("Sent over ", "Came back: ", "Expected: "))
+    (at_once,) = [row for row in found.document["results"] if row["check"] == "at-once"]
+    assert at_once["outcome"] == ("failed" if sabotage.check == "at-once" else "not checked")
+
+
+def files(found: Smoked) -> dict[str, str]:
+    return {row["model"]: row["outcome"] for row in found.document["results"] if row["check"] == "files"}
+
+
+def test_another_llm_is_found_by_what_the_server_reads_and_said_to_be_unchecked_without(
+    running: Running, smoke: Smoke
+) -> None:
+    edit(running.place / "generator" / "1" / "model.json", ("SmolLM2-135M", "SmolLM2-360M"))
+    running.load("generator")
+    alone = smoke(running.server, running.good, "--only", "generator")
+    named = smoke(running.server, running.good, "--only", "generator", "--repository", running.place)
+    running.restore("generator")
+    running.load("generator")
+    assert (alone.code, files(alone)) == (0, {"generator": "not checked"})
+    assert (named.code, named.failed()) == (1, {("generator", "files")})
+    assert "1/model.json" in named.said("generator", "smoke-files")
+
+
+def test_another_llm_is_found_in_the_bucket_that_the_server_reads(
+    running: Running, s3_server: S3Server, tmp_path: Path, smoke: Smoke
+) -> None:
+    uri = s3_server.fresh()
+    shutil.copytree(running.good / "generator", tmp_path / "m" / "generator")
+    assert run(["push", str(tmp_path / "m"), uri, "--settle", "0"]) == 0
+    asked = (running.good, "--only", "generator", "--repository", uri)
+    assert files(smoke(running.server, *asked)) == {"generator": "passed"}
+    *_, bucket, top, prefix = uri.split("/")
+    body = json.dumps({"model": "HuggingFaceTB/SmolLM2-360M-Instruct"}).encode()
+    s3_server.client().put_object(Bucket=bucket, Key=f"{top}/{prefix}/generator/1/model.json", Body=body)
+    found = smoke(running.server, *asked)
+    assert (found.code, found.failed()) == (1, {("generator", "files")})
+    assert "1/model.json differs" in found.said("generator", "smoke-files")
+
+
+def test_requests_that_never_share_a_batch_prove_nothing_of_batches(running: Running) -> None:
+    client = Client(running.server.http, 30, 30)
+    served = of_config(client.config("generator_prompt"), "1", Span("m"))
+    assert not served.joins
+    asking = Asking(Connection(client, None), {served.name: served.outputs})
+    case = plain(served)
+    assert isinstance(case, Case)
+    (result,) = crowd.run(asking, Crowd((case, case), batched=True))
+    assert (result.outcome, result.diagnostics) == (Outcome.NOT_CHECKED, ())
+    assert result.unchecked == "2 requests were sent at once, 5 times, and none of them shared a batch"
+
+
+def test_what_the_server_reads_needs_what_it_should_serve(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["smoke", running.server.http, "--repository", str(running.place)]) == 2
+    assert "--repository needs the STACK, DIR or URI that should be served" in capsys.readouterr().err
+    assert run(["smoke", running.server.http, str(running.good), "--repository", "nowhere"]) == 2
+    assert "nowhere: fatal: there is no model repository" in capsys.readouterr().err
+
+
+def test_the_right_one_passes_whole(running: Running, smoke: Smoke) -> None:
+    found = smoke(running.server, running.good, "--repository", running.place)
+    assert (found.code, found.document["diagnostics"]) == (0, [])
+    assert {row["outcome"] for row in found.document["results"]} == {"passed"}

@@ -1,0 +1,208 @@
+"""The reference of prompts: what a repository's own templates make, and what is said where they make nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tests.test_smoke_parts import WHERE
+from tritonrepo.server.tensors import of_values
+from tritonrepo.smoke import expected, prompts
+from tritonrepo.smoke.case import Case, Crowd, Outcome, Reply, Result
+from tritonrepo.smoke.served import of_config
+from tritonrepo.sources import rendering
+from tritonrepo.sources.rendering import Question, Templates, rendered
+from tritonrepo.tree import of_text
+
+STEP = Path(rendering.__file__).parent.parent / "generate" / "steps" / "prompt.py"
+MESSAGE = "{% for passage in passages %}\n[{{ loop.index }}] {{ passage }}\n{% endfor %}\n\nQuestion: {{ query }}\n"
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+LLAMA = "{{ bos_token }}{% for m in messages %}<{{ m.role }}>\n{{ m.content | trim }}{{ eos_token }}{% endfor %}<model>"
+NO_SYSTEM = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}"
+    "[INST] {{ m.content }} [/INST]{% endfor %}"
+)
+SETTINGS: Mapping[str, Any] = {
+    "system": "Be brief.", "bos_token": "<s>", "eos_token": "</s>", "adds_bos": False, "special_tokens": [],
+    "max_model_len": 4096, "max_context_tokens": None, "sampling": {"max_tokens": 96},
+}  # fmt: skip
+ASKED = [Question("Why?", ["One.", "Two, at length."]), Question("Ümläut & <b>?", [])]
+FORMS = {
+    "ChatML": (CHATML, {}),
+    "a beginning of its own": (LLAMA, {}),
+    "a beginning that the tokenizer adds": (LLAMA, {"adds_bos": True}),
+    "no system message": (CHATML, {"system": ""}),
+    "a template that leaves it out": (NO_SYSTEM, {}),
+}
+
+
+def step(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401  it runs inside Triton, without types
+    """Give the prompt step's class as plain Python."""
+    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", ModuleType("triton_python_backend_utils"))
+    spec = importlib.util.spec_from_file_location("prompt_step", STEP)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.TritonPythonModel()
+
+
+@pytest.mark.parametrize(("chat", "changes"), FORMS.values(), ids=FORMS)
+def test_the_reference_is_what_the_prompt_step_writes(
+    monkeypatch: pytest.MonkeyPatch, chat: str, changes: dict[str, Any]
+) -> None:
+    own = step(monkeypatch)
+    jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    own.settings = dict(SETTINGS) | changes
+    own.message, own.chat = jinja.from_string(MESSAGE), jinja.from_string(chat)
+    written = [own.rendered(question.query, question.passages) for question in ASKED]
+    assert rendered(Templates(MESSAGE, chat, own.settings), ASKED) == written
+
+
+HOSTILE = {
+    "no end of computing": ("{{ 9**(9**9) }}{{ query }}", "exit code -"),
+    "no end of memory": ("{{ ('a' * 2900000000) | length }}{{ query }}", "MemoryError"),
+    "no template": ("{% if %}", "TemplateSyntaxError"),
+    "a refusal": ("{{ raise_exception('no system message, please') }}", "ValueError: no system message, please"),
+    "a way out": ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "SecurityError"),
+}
+
+
+@pytest.mark.parametrize(("message", "end"), HOSTILE.values(), ids=HOSTILE)
+def test_a_template_that_cannot_be_rendered_ends_in_its_own_process(
+    monkeypatch: pytest.MonkeyPatch, message: str, end: str
+) -> None:
+    monkeypatch.setattr(rendering, "SECONDS", 1)
+    with pytest.raises(ValueError, match=f"its templates cannot be rendered: .*{end}"):
+        rendered(Templates(message, CHATML, SETTINGS), ASKED)
+
+
+def test_a_missing_jinja_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        rendering, "SCRIPT", rendering.SCRIPT.replace("import json, sys\n", "import sys\nsys.path = []\n")
+    )
+    with pytest.raises(ValueError, match=r"needs jinja2: pip install 'tritonrepo\[server\]'"):
+        rendered(Templates(MESSAGE, CHATML, SETTINGS), ASKED)
+
+
+CONFIG = {
+    "name": "p",
+    "input": [
+        {"name": "query", "data_type": "TYPE_STRING", "dims": [1]},
+        {"name": "passages", "data_type": "TYPE_STRING", "dims": [-1]},
+    ],
+    "output": [{"name": "prompt", "data_type": "TYPE_STRING", "dims": [1]}],
+}
+
+
+def made(settings: object, message: str = MESSAGE, chat: str = CHATML) -> list[Case | Crowd | Result]:
+    """Give the cases of a prompt step with these files."""
+    content = {"prompt.j2": message, "chat_template.jinja": chat}
+    if settings is not None:
+        content["settings.json"] = json.dumps(settings)
+    tree = {f"p/1/{name}": of_text(text) for name, text in content.items()} | {"p/config.pbtxt": of_text("")}
+    return [*prompts.cases(of_config(CONFIG, "1", WHERE), expected.read(tree, "r")["p"])]
+
+
+def said(case: Case, prompt: str) -> list[str]:
+    answer = {"prompt": of_values("prompt", "BYTES", [prompt], [1])}
+    return [fault.message for fault in case.judge(Reply((answer,)))]
+
+
+def passages(case: Case) -> list[str]:
+    return [passage.decode() for passage in case.request.inputs[1].values.tolist()]
+
+
+def right(case: Case, message: str, chat: str) -> str:
+    """Give the prompt that these templates make of what a case asks."""
+    query = case.request.inputs[0].values.item().decode()
+    (prompt,) = rendered(Templates(message, chat, SETTINGS), [Question(query, passages(case))])
+    return prompt
+
+
+def test_a_prompt_is_asked_with_passages_that_are_long_and_fit() -> None:
+    sizes = {}
+    for window in (16384, 4096, 1024):
+        first, crowd = made(dict(SETTINGS) | {"max_model_len": window})
+        assert isinstance(first, Case)
+        assert isinstance(crowd, Crowd)
+        assert first is crowd.cases[0]
+        sizes[window] = {len(passage) for passage in passages(first)}
+        texts = [text for case in crowd.cases for text in passages(case)]
+        assert len(set(texts)) == len(texts) == prompts.QUESTIONS * prompts.PASSAGES
+    assert sizes == {16384: {2000}, 4096: {700}, 1024: {150}}
+
+
+WRONG: dict[str, tuple[Callable[[str, str], str], str]] = {
+    "as it is": (lambda text, _: text, ""),
+    "a passage cut": (lambda text, own: text.replace(own, own[:99]), "the prompt cuts passage 2 after 99 of its 700"),
+    "a passage gone": (lambda text, own: text.replace(own, ""), "the prompt lacks passage 2"),
+    "a word more": (lambda text, own: text.replace(own, f"{own} x"), "which is not what its templates make"),
+    "no turn": (lambda text, _: text.removesuffix("<|im_start|>assistant\n"), "which is not what its templates make"),
+    "no system message": (lambda text, _: text.replace("Be brief.", ""), "the prompt lacks the system message"),
+    "no query": (lambda text, _: text.replace("Which gauge", "What"), "the prompt lacks the query"),
+    "nothing": (lambda *_: "", "the prompt lacks the system message, lacks the query, lacks passage 1, lacks"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def asked() -> tuple[Case, str]:
+    """A case and its prompt."""
+    case, _ = made(SETTINGS)
+    assert isinstance(case, Case)
+    return case, right(case, MESSAGE, CHATML)
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG.values(), ids=WRONG)
+def test_a_prompt_is_judged_word_for_word(
+    asked: tuple[Case, str], wrong: Callable[[str, str], str], message: str
+) -> None:
+    case, prompt = asked
+    found = said(case, wrong(prompt, passages(case)[1]))
+    assert [message in one for one in found] == [True] * bool(message)
+
+
+def test_what_a_template_leaves_out_is_not_missed() -> None:
+    first = "{% for passage in passages[:1] %}{{ passage }}{% endfor %} {{ query }}"
+    case, _ = made(SETTINGS, first, NO_SYSTEM)
+    assert isinstance(case, Case)
+    assert not said(case, right(case, first, NO_SYSTEM))
+    assert "passage 2" not in said(case, "")[0]
+
+
+UNKNOWN: dict[str, tuple[object, str, str]] = {
+    "no settings": (None, MESSAGE, "no settings.json beside its templates, or none that is a JSON object"),
+    "settings of another kind": ([], MESSAGE, "or none that is a JSON object"),
+    "no limits": ({}, MESSAGE, "does not say how long a prompt may be: KeyError('sampling')"),
+    "a short limit": (
+        dict(SETTINGS) | {"max_model_len": 200},
+        MESSAGE,
+        "no prompt with 4 passages is sure to fit in 104",
+    ),
+    "no template": (SETTINGS, "{% if %}", "its templates cannot be rendered: jinja2.exceptions.TemplateSyntaxError"),
+}
+
+
+@pytest.mark.parametrize(("settings", "message", "reason"), UNKNOWN.values(), ids=UNKNOWN)
+def test_without_a_reference_the_best_passage_is_looked_for_and_the_rest_is_said(
+    settings: object, message: str, reason: str
+) -> None:
+    told, case = made(settings, message)
+    assert isinstance(told, Result)
+    assert reason in told.unchecked
+    assert told.outcome is Outcome.NOT_CHECKED
+    assert isinstance(case, Case)
+    query, own = case.request.inputs[0].values.item().decode(), passages(case)
+    assert not said(case, f"{own[0]} {query}")
+    assert said(case, f"{own[0][:30]} {query}") == ["the prompt cuts passage 1 after 30 of its 100 characters"]

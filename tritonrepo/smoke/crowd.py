@@ -1,0 +1,101 @@
+"""Many requests at the same moment: whether each gets its own answer, though the server joins them to batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Stop
+from tritonrepo.smoke.asking import Answered, Asking, of_faults
+from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Protocol, Result
+
+WAVES = 5
+"""How often the requests are sent until some have shared a batch: a quick model may answer each before the next."""
+
+
+SINGLE = "its answers to single requests are wrong already"
+
+
+class _Wave(NamedTuple):
+    """The answers to one wave, and how many requests shared a batch with another; None where the server counts none."""
+
+    answers: Sequence[Answered]
+    joined: int | None
+
+
+def run(asking: Asking, crowd: Crowd) -> Iterator[Result]:
+    """Give the one result of a crowd: over gRPC, or HTTP where streams or a lack of gRPC leave nothing else.
+
+    What is wrong with a single request already is not said again.
+    """
+    first = crowd.cases[0]
+    request = first.request
+    protocol = Protocol.HTTP if first.streamed or asking.connection.rpc is None else Protocol.GRPC
+    whole = Case(Check.AT_ONCE, request, first.judge, first.at, f"{len(crowd.cases)} {first.check}")
+    if asking.lost:
+        yield asking.unasked(whole, protocol)
+    elif (request.model, request.version) in asking.wrong:
+        yield Result(request.model, request.version, Check.AT_ONCE, whole.what, unchecked=SINGLE)
+    else:
+        yield _asked(asking, crowd, whole, protocol)
+
+
+def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Result:
+    began = time.monotonic()
+    wave = _wave(asking, crowd.cases, protocol)
+    for _ in range(WAVES - 1 if crowd.batched else 0):
+        if wave.joined or any(answered.faults for answered in wave.answers):
+            break
+        wave = _wave(asking, crowd.cases, protocol)
+    ms = round((time.monotonic() - began) * 1000)
+    wrong = _wrong(crowd.cases, wave.answers)
+    if wrong is not None:
+        case, answered = wrong
+        return of_faults(replace(whole, request=case.request), protocol, ms, answered)
+    unchecked = ""
+    if crowd.batched and not wave.joined:
+        why = "none of them shared a batch" if wave.joined == 0 else "the server does not count its batches"
+        unchecked = f"{len(crowd.cases)} requests were sent at once, {WAVES} times, and {why}"
+    request = whole.request
+    return Result(request.model, request.version, Check.AT_ONCE, whole.what, str(protocol), ms, (), unchecked)
+
+
+def _wave(asking: Asking, cases: Sequence[Case], protocol: Protocol) -> _Wave:
+    before = _shared(asking, cases[0])
+    with ThreadPoolExecutor(len(cases)) as pool:
+        answers = list(pool.map(lambda case: asking.answer(case, protocol), cases))
+    after = _shared(asking, cases[0])
+    return _Wave(answers, None if before is None or after is None else after - before)
+
+
+def _shared(asking: Asking, case: Case) -> int | None:
+    """Give by how many the requests of this version are more than its executions so far."""
+    try:
+        return asking.connection.http.shared(case.request.model, case.request.version)
+    except Stop:
+        return None
+
+
+def _wrong(cases: Sequence[Case], answers: Sequence[Answered]) -> tuple[Case, Answered] | None:
+    """Give the first wrong answer; where it is right for another's question, that is what is said of it."""
+    wrong = [number for number, answered in enumerate(answers) if answered.faults]
+    if not wrong:
+        return None
+    first = wrong[0]
+    case, answered = cases[first], answers[first]
+    others = (other for other in cases if other is not case)
+    reply = answered.reply
+    theirs = None if not reply.responses else next((o for o in others if not list(o.judge(reply))), None)
+    count = f"{len(wrong)} of {len(cases)} answers are wrong; the first: "
+    if theirs is None:
+        faults = [fault._replace(message=count + fault.message) for fault in answered.faults]
+    else:
+        message = f"{count}asked about {case.what}, it gets another request's answer, that about {theirs.what}"
+        expected = next(
+            (fault.expected for fault in answered.faults if fault.expected), f"the answer about {case.what}"
+        )
+        faults = [Fault(message, "Does the model give each request of a batch its own rows?", expected)]
+    return case, answered._replace(faults=faults)

@@ -1,0 +1,151 @@
+"""Cases of a prompt step: its text must be the one that the repository's own templates make of query and passages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Judge, Reply, Result
+from tritonrepo.smoke.expected import Expected, text_of
+from tritonrepo.smoke.judge import both, joined, text, well_formed
+from tritonrepo.smoke.made import SAMPLING, ask, controls, given
+from tritonrepo.smoke.served import Served
+from tritonrepo.sources.rendering import Question, Templates, rendered
+from tritonrepo.tree import File
+
+QUESTIONS = 8
+PASSAGES = 4
+SIZES = (2000, 1000, 700, 500, 350, 250, 150, 100)
+"""Characters of a passage: the longest with which a prompt surely fits, a token being a byte at least."""
+
+AROUND = 30
+"""Characters that are shown on either side of a difference."""
+
+TEMPLATES = "Look at prompt.j2, chat_template.jinja and settings.json, and at the model.py that renders them."
+
+
+def cases(served: Served, model: Expected) -> Iterator[Case | Crowd | Result]:
+    """Give the cases: one question by itself, and several at once.
+
+    Where no reference can be made, query and best passage must be there, and the rest is said to be not checked.
+    """
+    version = served.version if served.version in model.contents else model.versions[-1]
+    try:
+        templates = _templates(model, version)
+        asked, prompts = _written(templates)
+    except ValueError as error:
+        reason = f"the whole prompt: {error}"
+        yield Result(served.name, served.version, Check.PROMPT, "by its templates", unchecked=reason)
+        yield _case(served, _question(0, SIZES[-1]), _holds(_question(0, SIZES[-1])), "")
+        return
+    system = str(templates.settings.get("system") or "")
+    alone = [
+        _case(served, question, _is(prompt, question, system), f'"{question.query}"')
+        for question, prompt in zip(asked, prompts, strict=True)
+    ]
+    yield alone[0]
+    yield Crowd(tuple(alone), served.joins)
+
+
+def _templates(model: Expected, version: str) -> Templates:
+    message, chat = (text_of(model.file(version, name)) for name in ("prompt.j2", "chat_template.jinja"))
+    entry = model.contents[version].get("settings.json")
+    try:
+        settings = json.loads(entry.content()) if isinstance(entry, File) else None
+    except (ValueError, RecursionError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise ValueError("there is no settings.json beside its templates, or none that is a JSON object")  # noqa: TRY004
+    return Templates(message, chat, settings)
+
+
+def _written(templates: Templates) -> tuple[list[Question], list[str]]:
+    """Give the questions, of the longest passages that fit, and the prompts that the templates make of them."""
+    budget = _budget(templates)
+    asked = [[_question(number, size) for number in range(QUESTIONS)] for size in SIZES]
+    prompts = rendered(templates, [question for own in asked for question in own])
+    for start, questions in enumerate(asked):
+        own = prompts[start * QUESTIONS : (start + 1) * QUESTIONS]
+        if max(len(prompt.encode()) for prompt in own) <= budget:
+            return questions, own
+    raise ValueError(f"no prompt with {PASSAGES} passages is sure to fit in {budget} tokens")
+
+
+def _budget(templates: Templates) -> int:
+    """Give how many tokens a prompt may have, whatever limit its answer is given; ValueError where nothing says so."""
+    settings = templates.settings
+    try:
+        answer = max(int(settings["sampling"]["max_tokens"]), int(str(SAMPLING["max_tokens"])))
+        left = int(settings["max_model_len"]) - answer
+        return min(left, int(settings.get("max_context_tokens") or left))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"settings.json does not say how long a prompt may be: {error!r}") from None
+
+
+def _question(number: int, size: int) -> Question:
+    """Give a question whose every sentence is its own, so that none can stand for another."""
+    passages = [_passage(f"Note {number}-{place}:", size) for place in range(1, PASSAGES + 1)]
+    return Question(f"Which gauge of hall {number} is read first?", passages)
+
+
+def _passage(head: str, size: int) -> str:
+    mark = head.removeprefix("Note ").removesuffix(":")
+    sentences = (
+        f" In step {step} of plan {mark}, gauge {step * 7 + 3} shows {step * 13 + 5} bar." for step in range(60)
+    )
+    return (head + "".join(sentences))[: size - 1].rstrip().ljust(size, ".")
+
+
+def _case(served: Served, question: Question, judge: Judge, what: str) -> Case:
+    passages = given(served, "passages", list(question.passages))
+    request = ask(served, [given(served, "query", question.query), passages, *controls(served)])
+    whole = both(well_formed(served), judge)
+    return Case(Check.PROMPT, request, whole, served.at, what, compared=Severity.ERROR)
+
+
+def _text(reply: Reply) -> str:
+    return "".join(text(value) for value in joined(reply).get("prompt", []))
+
+
+def _holds(question: Question) -> Judge:
+    def judge(reply: Reply) -> Iterator[Fault]:
+        lacking = _lacking(_text(reply), [("the query", question.query), ("passage 1", question.passages[0])])
+        if lacking:
+            expected = f"a prompt with {question.query!r} and {question.passages[0]!r}"
+            yield Fault(f"the prompt {', '.join(lacking)}", TEMPLATES, expected)
+
+    return judge
+
+
+def _is(prompt: str, question: Question, system: str) -> Judge:
+    """Give the judge that takes this prompt alone, and says which part of it is not there."""
+    numbered = [(f"passage {number}", passage) for number, passage in enumerate(question.passages, 1)]
+    parts = [("the system message", system), ("the query", question.query), *numbered]
+    parts = [(name, part) for name, part in parts if part and part in prompt]  # a template may leave some out
+
+    def judge(reply: Reply) -> Iterator[Fault]:
+        written = _text(reply)
+        if written == prompt:
+            return
+        pairs = enumerate(zip(written, prompt, strict=False))
+        at = next((n for n, (one, other) in pairs if one != other), min(len(written), len(prompt)))
+        start, end = max(0, at - AROUND), at + AROUND
+        lacking = _lacking(written, parts)
+        differs = f"has {written[start:end]!r} at character {start}, which is not what its templates make"
+        expected = f"a prompt of {len(prompt)} characters, with {prompt[start:end]!r} at character {start}"
+        yield Fault(f"the prompt {', '.join(lacking) or differs}", TEMPLATES, expected)
+
+    return judge
+
+
+def _lacking(written: str, parts: Sequence[tuple[str, str]]) -> list[str]:
+    """Say of each part that is not whole there, that it lacks, or how much of its beginning is left."""
+    said = []
+    for name, part in parts:
+        if part in written:
+            continue
+        left = next((n for n in range(len(part), 0, -1) if part[:n] in written), 0)
+        cut = left > len("Note 0-0:") and name.startswith("passage")
+        said.append(f"cuts {name} after {left} of its {len(part)} characters" if cut else f"lacks {name}")
+    return said

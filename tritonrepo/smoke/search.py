@@ -1,0 +1,209 @@
+"""Cases of what searches: asked with what is stored, it must give exactly the passages that the index says, in order.
+
+Two passages may be in each other's place only where their scores are nearer than what computing in floating point
+explains: a passage at some place must score no less than the one that belongs there, less the error of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.server.tensors import Tensors
+from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Judge, Reply
+from tritonrepo.smoke.index import Best, Index
+from tritonrepo.smoke.judge import both, text, well_formed
+from tritonrepo.smoke.made import ask, given
+from tritonrepo.smoke.meaning import AT_ONCE, EMBEDDED
+from tritonrepo.smoke.served import Served
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SEARCHES = 64
+"""How many vectors are searched for in one batch, which costs a server little."""
+
+MOST = 256
+"""How many places are ranked where nothing says how many passages an answer has."""
+
+SINGLE = 2
+"""How many are searched for one by one, over both protocols."""
+
+STORED = 1e-3
+"""Error of a score, by both vectors' lengths, of what searches with a stored vector.
+
+Half precision, and the TF32 of GPUs, round each number to 11 bits: a product of vectors is off by 2 × 2**-11 at most.
+"""
+
+OTHER = "Does it search another index, or by another embedder's vectors?"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A stored passage that is searched for: its row, what must be found, and how far scores may be off."""
+
+    row: int
+    best: Best
+    slack: float
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What searches: by the input `query`, for `count` passages, as far as a repository says how many."""
+
+    index: Index
+    query: str
+    count: int | None
+    by_text: bool
+
+
+def cases(served: Served, search: Search) -> Iterator[Case | Crowd]:
+    """Give the cases: a few one by one, many in one batch, and many at once."""
+    asked = _questions(search)
+    for question in _clearest(asked)[:SINGLE]:
+        yield _case(served, search, [question], f'"{search.index.ids[question.row]}"')
+    many = asked[: min(SEARCHES, served.max_batch_size)]
+    if not search.by_text and len(many) > 1:
+        yield _case(served, search, many, f"{len(many)} passages")
+    if len(asked) > 1:
+        alone = [_case(served, search, [q], f'"{search.index.ids[q.row]}"') for q in asked[:AT_ONCE]]
+        yield Crowd(tuple(alone), served.joins)
+
+
+def _questions(search: Search) -> list[Question]:
+    """Give what can be asked, with one place more than an answer has: it says how clear the last one is."""
+    rows = search.index.sample(SEARCHES)
+    most = (search.count or MOST) + 1
+    found = search.index.best(rows, min(most, len(search.index.ids)))
+    return [Question(row, best, EMBEDDED if search.by_text else STORED) for row, best in zip(rows, found, strict=True)]
+
+
+def _clearest(asked: list[Question]) -> list[Question]:
+    """Give the questions whose answers are the least alike in score first: there, every place can be told."""
+    import numpy as np
+
+    return sorted(asked, key=lambda q: float(np.diff(q.best.scores).max(initial=-np.inf)))
+
+
+def _case(served: Served, search: Search, asked: list[Question], what: str) -> Case:
+    index = search.index
+    values = [index.texts[q.row] if search.by_text else index.vectors[q.row].tolist() for q in asked]
+    request = ask(served, [given(served, search.query, *values)])
+    judge = both(well_formed(served, len(asked)), _each(search, asked))
+    # near ties may fall either way, on one protocol as on the other
+    return Case(Check.SEARCH, request, judge, served.at, what, compared=Severity.WARNING)
+
+
+def _each(search: Search, asked: list[Question]) -> Judge:
+    def judge(reply: Reply) -> Iterator[Fault]:
+        answer = reply.responses[0]
+        lacking = [name for name in ("ids", "passages", "scores") if name not in answer]
+        if lacking:
+            yield Fault(f"the answer has no {', '.join(lacking)}, which a search gives")
+            return
+        for number, question in enumerate(asked):
+            own = answer if len(asked) == 1 else _row(answer, number)
+            faults = list(_judged(search, question, own))
+            if faults:
+                yield from faults[:1]
+                return
+
+    return judge
+
+
+def _row(answer: Tensors, number: int) -> Tensors:
+    return {name: tensor._replace(values=tensor.values[number : number + 1]) for name, tensor in answer.items()}
+
+
+def _judged(search: Search, question: Question, answer: Tensors) -> Iterator[Fault]:
+    """Give what is wrong with the answer to one question."""
+    index = search.index
+    ids, passages = ([text(v) for v in answer[name].values.ravel().tolist()] for name in ("ids", "passages"))
+    scores = answer["scores"].values.ravel()
+    if len(index.ids) < len(ids):  # there are not so many passages: what fills the places must be empty
+        last = max((n for n, id_ in enumerate(ids, 1) if id_), default=0)
+        ids, passages, scores = ids[:last], passages[:last], scores[:last]
+    count = min(search.count or max(len(ids), 1), len(index.ids))
+    expected = _expected(index, question, count)
+    asked = f'asked with passage "{index.ids[question.row]}", '
+    rows: list[int] = []
+    fault = _stored(index, ids, passages, rows)
+    if fault is None and len(ids) != count:
+        fault = Fault(f"{len(ids)} passage{'' if len(ids) == 1 else 's'} came, not {count}", OTHER)
+    fault = fault or _ranked(index, question, rows) or _scored(index, question, rows, scores)
+    if fault is not None:
+        yield Fault(asked + fault.message, fault.hint, expected)
+
+
+def _expected(index: Index, question: Question, count: int) -> str:
+    best = [
+        f'"{index.ids[row]}" {score:.4f}'
+        for row, score in zip(question.best.rows[:count].tolist(), question.best.scores.tolist(), strict=False)
+    ]
+    return f"ids and scores {', '.join(best)}"
+
+
+def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) -> Fault | None:
+    """Give what is wrong with the pairs of id and passage; their rows are added."""
+    if len(ids) != len(passages):
+        return Fault(f"there are {len(ids)} ids and {len(passages)} passages")
+    for id_, passage in zip(ids, passages, strict=True):
+        row = index.row(id_, passage, rows)
+        if row is not None:
+            rows.append(row)
+        elif id_ not in index.rows:
+            swapped = id_ in index.texts
+            hint = "Are the outputs ids and passages swapped?" if swapped else OTHER
+            return Fault(f'ids has "{id_[:60]}", which is {"a passage" if swapped else "no id of the index"}', hint)
+        elif index.row(id_, passage, ()) is not None:
+            return Fault(f'the passage "{id_}" is there twice', "Every passage belongs there once.")
+        else:
+            return Fault(f'the passage beside id "{id_}" is not the stored one: "{passage[:60]}…"', OTHER)
+    return None
+
+
+def _ranked(index: Index, question: Question, rows: list[int]) -> Fault | None:
+    """Give the first place whose passage is worse than what belongs there."""
+    right, best = _scores(index, question, rows), question.best
+    near, theirs = (_near(index, question, which) for which in (rows, best.rows.tolist()))
+    for place, (row, wanted) in enumerate(zip(rows, best.scores, strict=False)):
+        if right[place] < wanted - near[place] - theirs[: place + 1].max():
+            return Fault(
+                f'place {place + 1} of {len(rows)} is "{index.ids[row]}", whose score by the stored vectors is '
+                f'{right[place]:.4f}, not "{index.ids[int(best.rows[place])]}" with {wanted:.4f}',
+                OTHER,
+            )
+    return None
+
+
+def _scored(index: Index, question: Question, rows: list[int], scores: NDArray[Any]) -> Fault | None:
+    """Give what is wrong with the scores beside the right passages."""
+    import numpy as np
+
+    if len(scores) != len(rows):
+        return Fault(f"there are {len(rows)} passages and {len(scores)} scores")
+    if (np.diff(scores) > 0).any():
+        return Fault(f"scores do not descend: {scores.tolist()}")
+    right, near = _scores(index, question, rows), _near(index, question, rows)
+    off = np.abs(scores - right) > near
+    if not off.any():
+        return None
+    first = int(off.argmax())
+    score = f'the score of "{index.ids[rows[first]]}" is {scores[first]:.4f}'
+    return Fault(f"{score}; by the stored vectors it is {right[first]:.4f}", OTHER)
+
+
+def _scores(index: Index, question: Question, rows: list[int]) -> NDArray[Any]:
+    found: NDArray[Any] = index.vectors[rows] @ index.vectors[question.row]
+    return found
+
+
+def _near(index: Index, question: Question, rows: list[int]) -> NDArray[Any]:
+    """Give how far the score of each row may be off."""
+    import numpy as np
+
+    length = float(np.linalg.norm(index.vectors[question.row]))
+    near: NDArray[Any] = question.slack * length * np.linalg.norm(index.vectors[rows], axis=1)
+    return near
