@@ -14,8 +14,8 @@ from tritonrepo.smoke.served import Served
 
 QUESTION = "Which passage was given?"
 PASSAGE = "A passage that smoke gave."
-TURN = re.compile(r"\{%-?\s*if add_generation_prompt\s*-?%\}(.*?)\{%-?\s*(?:else|elif|endif)\b", re.DOTALL)
-SAID = re.compile(r"\{\{-?\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\s*-?\}\}")
+TURN = re.compile(r"\{%-?\s*+(?:(?P<opens>if add_generation_prompt\s*+-?%\})|(?:else|elif|endif)\b)")
+SAID = re.compile(r"\{\{-?\s*+('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\s*-?\}\}")
 
 
 def prompt(served: Served, template: str) -> Case:
@@ -30,13 +30,24 @@ def turn(template: str) -> str:
 
     Templates say so in `{% if add_generation_prompt %}…{% endif %}` (transformers, docs, chat_templating).
     """
-    blocks = TURN.findall(template)
-    if not blocks or SAID.sub("", blocks[-1]).strip():
+    block = _turn(template)
+    if SAID.sub("", block).strip():
         return ""
     try:
-        return "".join(map(_literal, SAID.findall(blocks[-1]))).strip()
+        return "".join(map(_literal, SAID.findall(block))).strip()
     except UnicodeDecodeError:
         return ""
+
+
+def _turn(template: str) -> str:
+    """Give the last block of a template that stands between `if add_generation_prompt` and what ends it."""
+    block, begin = "", None
+    for tag in TURN.finditer(template):
+        if tag["opens"]:
+            begin = tag.end() if begin is None else begin
+        elif begin is not None:
+            block, begin = template[begin : tag.start()], None
+    return block
 
 
 def _literal(written: str) -> str:

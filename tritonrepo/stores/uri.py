@@ -16,7 +16,8 @@ WHOLE = re.compile(r"s3://(http://|https://|)([0-9a-zA-Z\-.]+):([0-9]+)/([0-9a-z
 """The one form with an endpoint; a URI that is not it as a whole is read as bucket and key on AWS."""
 
 ENDPOINT = re.compile(
-    r"(?P<scheme>https?://|)(?P<host>[^/]*?)(?::(?P<port>[0-9]*))?(?:/(?P<bucket>[^/]*)(?P<path>.*))?"
+    r"(?P<scheme>https?://|)(?P<host>[^/]*?)(?::(?P<port>[0-9]*))?(?:/(?P<bucket>[^/]*)(?P<path>(?:/.*)?))?",
+    re.DOTALL,
 )
 SAFE = re.compile(r"[0-9a-zA-Z.\-_]+")
 AWS_BUCKET = re.compile(r"[0-9a-zA-Z.\-_]{3,255}|arn:.*")
