@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-
 import pytest
 
-from tests.pumped import Used, texts, used
+from tests.pumped import Used, ended, texts, used
 from tritonrepo.diagnostics import Span
 from tritonrepo.smoke.answers import turn
 from tritonrepo.spec.compose import interpolate
@@ -19,28 +14,7 @@ from tritonrepo.stores.s3 import PLAIN_KEY
 COUNT = 100_000
 """How often a part stands there: a pattern that is linear has read that in milliseconds, another one takes minutes."""
 
-STUCK_S = 3.0
 PATTERNS = used()
-
-
-class Stuck(Exception):  # noqa: N818  as the package names what ends a thing
-    """Raised into a match that goes on and on."""
-
-
-def _stuck(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
-    raise Stuck
-
-
-@contextmanager
-def ended() -> Iterator[None]:
-    """End what uses the processor without end, so that a failure is one and not a hang."""
-    before = signal.signal(signal.SIGVTALRM, _stuck)
-    signal.setitimer(signal.ITIMER_VIRTUAL, STUCK_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
 
 
 @pytest.mark.parametrize("used", PATTERNS.values(), ids=PATTERNS)

@@ -13,6 +13,7 @@ from tritonrepo.sources.chat import chat
 from tritonrepo.sources.encoder import encoder
 from tritonrepo.sources.prompt import checked
 from tritonrepo.sources.resolve import Resolved, resolve
+from tritonrepo.sources.template import Jinja, chat_tried
 from tritonrepo.sources.vendored import vendored
 from tritonrepo.spec.lock import Lock, Pin
 from tritonrepo.spec.source import Source
@@ -39,7 +40,7 @@ class Gathering:
         return Inputs(
             {name: self.encoder(model) for name, model in models.items() if isinstance(model, Embedder)},
             {name: self.index(name, model) for name, model in models.items() if isinstance(model, Retriever)},
-            {name: self.chat(model) for name, model in models.items() if isinstance(model, Generator)},
+            {name: self.chatting(name, packages) for name, model in models.items() if isinstance(model, Generator)},
             self.prompts(packages),
             packages,
         )
@@ -58,6 +59,15 @@ class Gathering:
             message = f"an answer may take {answers} tokens, and the model reads {reads} with its prompt"
             hint = "Write sampling: {max_tokens: …}, well below that, or raise max_model_len."
             raise fatal("source-generator", model.places.get("sampling", model.places.get("args", at)), message, hint)
+        return found
+
+    def chatting(self, name: str, packages: Mapping[str, Mapping[str, File]]) -> ChatFiles:
+        """Return a generator's tokenizer and template, the latter tried as its prompt step will use it."""
+        model = self.stack.models[name]
+        assert isinstance(model, Generator)  # noqa: S101  the caller's match
+        found = self.chat(model)
+        systems = (each.prompt.system for each in self.stack.ensembles.values() if name in each.chain)
+        chat_tried(found, next(systems, None), Jinja(packages, self.cache), model.places["local"])
         return found
 
     def index(self, name: str, model: Retriever) -> IndexFiles:
@@ -81,7 +91,7 @@ class Gathering:
         return IndexFiles(embeddings, passages, rows)
 
     def prompts(self, packages: Mapping[str, Mapping[str, File]]) -> dict[str, File]:
-        """Give the prompt templates of ensembles that name one, read once by the Jinja that they are served with."""
+        """Give the prompt templates of ensembles that name one, tried by the Jinja that they are served with."""
         found: dict[str, File] = {}
         for name, ensemble in self.stack.ensembles.items():
             if ensemble.prompt.file is not None:
@@ -95,7 +105,7 @@ class Gathering:
                         f'there is no "{ensemble.prompt.file}"',
                         "Paths count from the stack file.",
                     )
-                found[name] = checked(file, path, packages, self.cache)
+                found[name] = checked(file, path, Jinja(packages, self.cache))
         return found
 
     def vendored(self) -> dict[str, dict[str, File]]:
