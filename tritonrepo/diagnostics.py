@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from tritonrepo.plain import printable
+
 
 class Severity(StrEnum):
     """How bad it is, mildest first; `fatal` ends a command with exit code 2, `error` with 1."""
@@ -45,8 +47,13 @@ class Diagnostic:
 
     def __str__(self) -> str:
         """Give the message as users see it; control characters in names are escaped."""
+        return "\n".join(self.lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message's line, then those of the hint, indented."""
         head = printable(f"{self.at}: {self.severity}: {self.message} [{self.rule}]")
-        return "\n".join([head, *(f"  {printable(line)}" for line in self.hint.splitlines())])
+        return head, *(f"  {printable(line)}" for line in self.hint.split("\n") if line)
 
 
 class State(StrEnum):
@@ -91,11 +98,6 @@ def failure(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
     return Stop([Diagnostic(rule, Severity.ERROR, at if isinstance(at, Span) else Span(at), message, hint)])
 
 
-def printable(text: str) -> str:
-    """Give the text with control characters escaped, so that a file's name cannot drive a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
-
-
 LONGEST_WORD = 99
 """Characters of a misspelt word that are compared: the time grows with their square."""
 
@@ -108,4 +110,4 @@ def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
 def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
     """Give `Did you mean "x"?`, or the choices where none is near."""
     near = nearest(word, choices)
-    return f'Did you mean "{near}"?' if near else f"One of: {', '.join(sorted(choices))}."
+    return printable(f'Did you mean "{near}"?' if near else f"One of: {', '.join(sorted(choices))}.")

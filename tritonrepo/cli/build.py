@@ -8,6 +8,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.building import carry_out, directory, prepare
+from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import STACK_HELP, load
 from tritonrepo.diagnostics import fatal
 from tritonrepo.report import plan as report
@@ -53,7 +54,7 @@ def command(files: tuple[Path, ...], out: Path, *, dry_run: bool, check: bool, l
     loaded = load(files)
     prepared = prepare(loaded, out)
     for warning in prepared.warnings:
-        click.echo(str(warning), err=True)
+        say(*warning.lines, err=True)
     drift = locks.dump(prepared.lock) != locks.dump(loaded.lock)
     if locked and drift:
         changes = "sources, versions or digests are not those that it pins"
@@ -63,10 +64,10 @@ def command(files: tuple[Path, ...], out: Path, *, dry_run: bool, check: bool, l
             f"would change: {changes}",
             "Build without --locked and commit the lock.",
         )
-    click.echo(report.lines(prepared.plan.actions, str(out)))
+    say(*report.lines(prepared.plan.actions, str(out)).split("\n"))
     if verbose:
         for path in prepared.plan.foreign:
-            click.echo(f"left alone: {out}/{path}", err=True)
+            say(f"left alone: {out}/{path}", err=True)
     if check:
         return 1 if prepared.plan or drift else 0
     if not dry_run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.output import say
 from tritonrepo.diagnostics import closest
 from tritonrepo.report.pages import page, table
 from tritonrepo.rules import RULES
@@ -23,11 +24,11 @@ Examples:
 def command(rule: str | None, *, every: bool) -> int:
     """Print why a rule is there, its source in Triton, a bad and a good example, and what is said of the bad one."""
     if every:
-        click.echo(table(RULES.values()))
+        say(*table(RULES.values()).split("\n"))
         return 0
     if rule is None:
         raise click.UsageError("name a rule, or --all")
     if rule not in RULES:
         raise click.UsageError(f'there is no rule "{rule}". {closest(rule, RULES)}')
-    click.echo(page(RULES[rule]))
+    say(*page(RULES[rule]).split("\n"))
     return 0

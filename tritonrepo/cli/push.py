@@ -7,6 +7,7 @@ import time
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.output import say
 from tritonrepo.cli.pushing import carry_out, prepare
 from tritonrepo.cli.values import PAUSE, WAIT
 from tritonrepo.cli.watching import watch
@@ -74,12 +75,12 @@ def command(
     """
 
     def tell(line: str) -> None:
-        click.echo(line, err=True)
+        say(line, err=True)
 
     prepared = prepare(directory, uri)
-    click.echo(report.phases(prepared.plan, uri))
+    say(*report.phases(prepared.plan, uri).split("\n"))
     for note in prepared.plan.notes:
-        tell(str(note))
+        say(*note.lines, err=True)
     if verbose:
         for name in prepared.plan.foreign:
             tell(f"left alone: {uri}/{name}")

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import click
-
 from tritonrepo import spec
+from tritonrepo.cli.output import say
 from tritonrepo.diagnostics import fatal
 from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.spec import lock as locks
@@ -61,7 +60,7 @@ def reading() -> Iterator[None]:
 
 def cache() -> Cache:
     """Give the user's cache, which tells on stderr what takes a while."""
-    return Cache(default_root(os.environ), lambda what: click.echo(f"{what} …", err=True))
+    return Cache(default_root(os.environ), lambda what: say(f"{what} …", err=True))
 
 
 def write_lock(loaded: Loaded, lock: Lock) -> None:

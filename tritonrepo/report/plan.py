@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
-from tritonrepo.diagnostics import printable
+from tritonrepo.plain import printable
 from tritonrepo.sync.plan import Action, Plan, Put
 
 VENDORED = re.compile(r"[^/]+/[0-9]+/vendor/[^/]+/")
@@ -15,7 +15,7 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 def lines(actions: Iterable[Action], where: str) -> str:
     """Give the text of a plan for the directory `where`; the files of one vendored package are told in one line."""
-    actions = list(actions)
+    actions, where = list(actions), printable(where)
     text = [_line(place, list(group)) for place, group in groupby(actions, key=_place)]
     puts = [action for action in actions if isinstance(action, Put)]
     size = sum(action.file.size for action in puts)
