@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,10 @@ def test_functions_are_short(module: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             statements = sum(isinstance(child, ast.stmt) for child in ast.walk(node)) - 1
             assert statements <= 30, f"{node.name} has {statements} statements"
+
+
+def test_one_module_writes_to_the_streams() -> None:
+    """What it does not print could be made to drive a terminal: see plain."""
+    writing = re.compile(r"click\.(echo|secho)|sys\.(stdout|stderr)\.write|^ *print\(", re.MULTILINE)
+    found = {path.name for path in (PACKAGE / "cli").glob("*.py") if writing.search(path.read_text("utf-8"))}
+    assert found == {"output.py"}

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
+from tritonrepo.plain import printable
+
 
 class Severity(StrEnum):
     """How bad it is, mildest first; `fatal` ends a command with exit code 2, `error` with 1."""
@@ -45,8 +47,13 @@ class Diagnostic:
 
     def __str__(self) -> str:
         """Give the message as users see it; control characters in names are escaped."""
+        return "\n".join(self.lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message's line, then those of the hint, indented."""
         head = printable(f"{self.at}: {self.severity}: {self.message} [{self.rule}]")
-        return "\n".join([head, *(f"  {printable(line)}" for line in self.hint.splitlines())])
+        return head, *(f"  {printable(line)}" for line in self.hint.split("\n") if line)
 
 
 class State(StrEnum):
@@ -128,11 +135,6 @@ def unreadable(error: OSError) -> Stop:
     return fatal("input-access", str(error.filename), message, "Give this user access to it, or another path.")
 
 
-def printable(text: str) -> str:
-    """Give the text with control characters escaped, so that a file's name cannot drive a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
-
-
 LONGEST_WORD = 99
 """Characters of a misspelt word that are compared: the time grows with their square."""
 
@@ -150,8 +152,8 @@ def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
     """Give `Did you mean "x"?`, or the choices where none is near; of many, those that are the least far."""
     near = nearest(word, choices)
     if near:
-        return f'Did you mean "{near}"?'
+        return printable(f'Did you mean "{near}"?')
     if len(choices) <= FEW:
-        return f"One of: {', '.join(sorted(choices))}."
+        return printable(f"One of: {', '.join(sorted(choices))}.")
     few = difflib.get_close_matches(word[:LONGEST_WORD], list(choices), FEW // 2, 0)
-    return f"Nearest of {len(choices):,}: {', '.join(few)}."
+    return printable(f"Nearest of {len(choices):,}: {', '.join(few)}.")

@@ -11,7 +11,8 @@ from typing import Any, TextIO, cast
 import click
 
 from tritonrepo import __version__
-from tritonrepo.cli.output import Patient
+from tritonrepo.cli.output import Guarded, say
+from tritonrepo.plain import printable
 
 COMMANDS = {
     "build": "Write the model repository of a stack file.",
@@ -94,7 +95,7 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     for signum in ENDING:
         signal.signal(signum, _terminate)
-    sys.stdout, sys.stderr = cast("TextIO", Patient(sys.stdout)), cast("TextIO", Patient(sys.stderr))
+    sys.stdout, sys.stderr = cast("TextIO", Guarded(sys.stdout)), cast("TextIO", Guarded(sys.stderr))
     sys.exit(run(sys.argv[1:]))
 
 
@@ -103,10 +104,11 @@ def run(arguments: list[str]) -> int:
     try:
         code = root.main(arguments, prog_name="tritonrepo", standalone_mode=False)
     except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]  # it is what `show` prints
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
+        say("stopped", err=True)
         code = 130
     except Exception as error:  # noqa: BLE001  the boundary
         code = _told(error)
@@ -119,10 +121,10 @@ def _told(error: Exception) -> int:
 
     if isinstance(error, Stop):
         for diagnostic in error.diagnostics:
-            click.echo(str(diagnostic), err=True)
+            say(*diagnostic.lines, err=True)
         return 2 if any(diagnostic.severity is Severity.FATAL for diagnostic in error.diagnostics) else 1
     import traceback
 
-    traceback.print_exception(error)
-    click.echo(f"This is a bug of tritonrepo {__version__}. Please report it with the lines above.", err=True)
+    say(*"".join(traceback.format_exception(error)).rstrip().split("\n"), err=True)
+    say(f"This is a bug of tritonrepo {__version__}. Please report it with the lines above.", err=True)
     return 3

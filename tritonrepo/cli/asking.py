@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import click
-
-from tritonrepo.diagnostics import failure, fatal, printable
+from tritonrepo.cli.output import piece, say
+from tritonrepo.diagnostics import failure, fatal
 from tritonrepo.server.client import Client
 from tritonrepo.spec.stack import Generator, Stack
 
@@ -40,14 +39,14 @@ def ask(url: str, names: Pipelines, question: str) -> int:
     if names.search:
         found = client.generate(names.search, {"query": question})
         for number, (id_, score, text) in enumerate(_rows(found), 1):
-            click.echo(f"[{number}] {printable(id_)}  {score:.3f}  {printable(text[:EXCERPT])}…", err=True)
+            say(f"[{number}] {id_}  {score:.3f}  {text[:EXCERPT]}…", err=True)
     assert names.answer is not None  # noqa: S101  pipelines sees to it
     length = 0
     for event in client.stream(names.answer, {"query": question, "stream": True}):
-        piece = str(event.get("answer", ""))
-        length += len(piece)
-        click.echo(piece, nl=False)
-    click.echo()
+        said = str(event.get("answer", ""))
+        length += len(said)
+        piece(said)
+    piece("\n")
     if not length:
         raise failure(
             "ask-empty", url, f'"{names.answer}" ended without an answer', "Ask again, or look at its prompt."

@@ -9,6 +9,7 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.building import carry_out, directory, prepare
 from tritonrepo.cli.doubts import strictly
+from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import STACK_HELP, load
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.report import plan as report
@@ -73,11 +74,11 @@ def command(
     refused = [diagnostic for diagnostic in found if diagnostic.severity is not Severity.WARNING]
     for diagnostic in found:
         if diagnostic not in refused:
-            click.echo(str(diagnostic), err=True)
-    click.echo(report.lines(prepared.plan.actions, str(out), prepared.plan.kept))
+            say(*diagnostic.lines, err=True)
+    say(*report.lines(prepared.plan.actions, str(out), prepared.plan.kept).split("\n"))
     if verbose:
         for path in prepared.plan.foreign:
-            click.echo(f"left alone: {out}/{path}", err=True)
+            say(f"left alone: {out}/{path}", err=True)
     if refused:
         raise Stop(refused)
     if not (check or dry_run):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.output import say
 from tritonrepo.report.pages import page, table
 from tritonrepo.rules import RULES
 from tritonrepo.rules.names import matching, unknown
@@ -27,12 +28,12 @@ def command(rule: str | None, *, every: bool) -> int:
     RULE is its name. A family, such as scheduling, or words that names begin with, such as dynamic, list their rules.
     """
     if every:
-        click.echo(table(RULES.values()))
+        say(*table(RULES.values()).split("\n"))
         return 0
     if rule is None:
         raise click.UsageError("name a rule, or --all")
     found = matching(rule)
     if not found:
         raise click.UsageError(unknown(rule))
-    click.echo(page(found[0]) if len(found) == 1 else table(found))
+    say(*(page(found[0]) if len(found) == 1 else table(found)).split("\n"))
     return 0

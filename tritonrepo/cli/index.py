@@ -8,6 +8,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.indexes import make
+from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import STACK_HELP, load, write_lock
 
 EPILOG = f"""\b
@@ -38,9 +39,7 @@ def command(files: tuple[Path, ...], *, only: str | None) -> int:
     made, lock = make(loaded, only)
     write_lock(loaded, lock)
     for index in made:
-        click.echo(
-            f"{index.name}: {index.place} {f'holds {index.passages} passages' if index.passages else 'is current'}"
-        )
+        say(f"{index.name}: {index.place} {f'holds {index.passages} passages' if index.passages else 'is current'}")
     if not made:
-        click.echo("the stack has no retriever", err=True)
+        say("the stack has no retriever", err=True)
     return 0

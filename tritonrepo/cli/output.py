@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Any, TextIO
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO, cast
+
+import click
+
+from tritonrepo.plain import escaped, printable
+
+OTHER = re.compile(r"[^\0-\x7f]")
 
 
 def colour(stream: TextIO) -> bool:
@@ -11,6 +21,29 @@ def colour(stream: TextIO) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines, each as one: whatever foreign text is in it begins no other line and drives no terminal."""
+    click.echo("\n".join(map(printable, lines)), err=err)
+
+
+def piece(text: str) -> None:
+    """Print a part of what a model says, with its lines; all else in it that drives a terminal is written out."""
+    click.echo(escaped(text.replace("\r\n", "\n")), nl=False)
+
+
+def document(text: str) -> None:
+    """Print a JSON document of `report`; a stream that is not UTF-8 gets it in ASCII."""
+    plain = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    click.echo(text if plain else OTHER.sub(lambda found: json.dumps(found[0])[1:-1], text))
+
+
+def painted(lines: Iterable[str], *, colours: bool) -> None:
+    """Print lines of `report` that are printable already, with its own colours."""
+    stream = cast("TextIO", sys.stdout.patient) if isinstance(sys.stdout, Guarded) else sys.stdout
+    for line in lines:
+        click.echo(line, file=stream, color=colours)
 
 
 class Patient:
@@ -44,3 +77,15 @@ class Patient:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
+
+
+class Guarded(Patient):
+    """A stream on which nobody drives a terminal: not a library's warning, not the text of a bug."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.patient = Patient(stream)
+
+    def write(self, text: str) -> int:
+        """Write as the stream does, with what drives a terminal written out."""
+        return super().write(escaped(text))

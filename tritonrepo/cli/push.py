@@ -7,6 +7,7 @@ import time
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.output import say
 from tritonrepo.cli.pushing import carry_out, prepare, without
 from tritonrepo.cli.values import PAUSE, WAIT
 from tritonrepo.cli.watching import look, watch
@@ -90,16 +91,16 @@ def command(
     """
 
     def tell(line: str) -> None:
-        click.echo(line, err=True)
+        say(line, err=True)
 
     prepared = prepare(directory, uri, mixable)
     patience = Patience(timeout, time.monotonic, time.sleep, tell)
     seen = look(servers, prepared, patience) if servers else None
     if seen and seen.dead:
         prepared = without(prepared, seen.dead)
-    click.echo(report.phases(prepared.plan, uri))
+    say(*report.phases(prepared.plan, uri).split("\n"))
     for note in [*(seen.notes if seen else ()), *prepared.plan.notes, *prepared.edited]:
-        tell(str(note))
+        say(*note.lines, err=True)
     if verbose:
         for name in prepared.plan.foreign:
             tell(f"left alone: {uri}/{name}")

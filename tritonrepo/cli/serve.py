@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.output import say
 from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, read_record, serve, urls, watch
 from tritonrepo.cli.stack import cache
 from tritonrepo.server.launch import Mode
@@ -54,9 +55,8 @@ def command(
     chosen = Options(ports, runtime, llm_engine, timeout, mode, poll or 5)
     where = repository if is_remote(repository) else Path(repository)
     with serve(where, record, Path.cwd(), cache(), chosen) as server:
-        for line in banner(server, record, llm_engine):
-            click.echo(line, err=True)
+        say(*banner(server, record, llm_engine), err=True)
         for fault in server.unavailable:
-            click.echo(str(fault), err=True)
-        click.echo("\n".join(urls(server)))
+            say(*fault.lines, err=True)
+        say(*urls(server))
         return watch(server)

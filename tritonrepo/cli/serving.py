@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from tritonrepo.cli.output import say
 from tritonrepo.cli.values import PORT, WAIT
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.releases import RELEASES
@@ -175,7 +176,6 @@ def watch(server: Server) -> int:
     """Wait until the server ends by itself, which is a fault; Ctrl-C and SIGTERM leave by exception."""
     while server.alive():
         time.sleep(GLANCE_S)
-    click.echo(
-        f"the server ended by itself with code {server.exit_code()}; its log ends:\n{server.log_tail(12)}", err=True
-    )
+    tail = (f"  {line}" for line in server.log_tail(12).split("\n"))
+    say(f"the server ended by itself with code {server.exit_code()}; its log ends:", *tail, err=True)
     return 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.output import document, say
 from tritonrepo.cli.smoking import HEAD, connected, gaps, junit_rows, known, reading_from, rows, summary, texts
 from tritonrepo.cli.values import WAIT
 from tritonrepo.report import results as report
@@ -73,14 +74,14 @@ def command(
         results = sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)
     found = [diagnostic for result in results for diagnostic in result.diagnostics]
     if form == "json":
-        click.echo(report.document(rows(results), found))
+        document(report.document(rows(results), found))
     else:
-        click.echo(table(HEAD, texts(results)))
+        say(*table(HEAD, texts(results)).split("\n"))
         for diagnostic in found:
-            click.echo(f"\n{diagnostic}")
+            say("", *diagnostic.lines)
         for line in gaps(results):
-            click.echo(f"\n{line}")
-        click.echo(f"\n{summary(results)}")
+            say("", line)
+        say("", summary(results))
     if junit_file is not None:
         store, name = open_store(str(junit_file))
         store.put(name, of_text(junit(url, junit_rows(results))))

@@ -24,6 +24,7 @@ from tritonrepo.spec.stack import Retriever, Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.uri import is_remote
 from tritonrepo.sync import release as releases
+from tritonrepo.tree import Tree
 
 HEAD = ("model", "version", "check", "protocol", "result", "ms")
 HTTP_PORT = 8000
@@ -72,11 +73,11 @@ def _models(where: str, lacking: str) -> dict[str, Expected]:
 
 
 @reading()
-def of_stack(loaded: Loaded) -> Known:
-    """Give what a stack says: the repository that a build would write, and the declared cases."""
+def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
+    """Give what a stack says: the repository that a build would write, or that it wrote, and the declared cases."""
     stack = loaded.stack
-    inputs = loaded.gathering().inputs()
-    tree = generate(stack, inputs, loaded.lock.models).tree
+    if tree is None:
+        tree = generate(stack, loaded.gathering().inputs(), loaded.lock.models).tree
     places = _places(stack)
     models = {
         name: replace(model, at=places.get(name, stack.places[""]), places={})

@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import click
-
 from tritonrepo import spec
+from tritonrepo.cli.output import say
 from tritonrepo.diagnostics import Faults, fatal, unreadable
 from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.sources.gather import Gathering
@@ -72,7 +71,7 @@ def reading() -> Iterator[None]:
 
 def cache() -> Cache:
     """Give the user's cache, which tells on stderr what takes a while."""
-    return Cache(default_root(os.environ), lambda what: click.echo(f"{what} …", err=True))
+    return Cache(default_root(os.environ), lambda what: say(f"{what} …", err=True))
 
 
 def write_lock(loaded: Loaded, lock: Lock) -> None:

@@ -10,6 +10,7 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import Pipelines, ask, pipelines
 from tritonrepo.cli.building import Prepared, carry_out, directory, prepare
 from tritonrepo.cli.indexes import make, missing
+from tritonrepo.cli.output import say
 from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, serve, urls, watch
 from tritonrepo.cli.smoking import connected, gaps, of_stack, reading_from, summary
 from tritonrepo.cli.stack import Loaded, load, reading, write_lock
@@ -19,6 +20,7 @@ from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome
 from tritonrepo.smoke.run import run
 from tritonrepo.sources.gather import MISSING
+from tritonrepo.stores import open_store
 
 SMOKE_S = 60.0
 """Longest wait for each answer of the smoke test: a model's first one may take longer than its later ones."""
@@ -64,37 +66,37 @@ def command(
     out = directory(out)
     loaded, names, prepared = _prepared(load([stack]), out, asked=question is not None)
     for warning in prepared.warnings:
-        click.echo(str(warning), err=True)
+        say(*warning.lines, err=True)
     carry_out(prepared, loaded)
     up_to_date = "nothing written" if prepared.plan.kept else "up to date"
-    click.echo(f"{out}: {f'{len(prepared.plan.actions)} files written' if prepared.plan else up_to_date}", err=True)
+    say(f"{out}: {f'{len(prepared.plan.actions)} files written' if prepared.plan else up_to_date}", err=True)
     usual = Ports(0, 0, 0) if question is not None else USUAL
     ports = ports_or((http_port, grpc_port, metrics_port), usual)
     chosen = Options(ports, runtime, llm_engine, timeout)
     with serve(out, prepared.record, loaded.lock_path.parent, loaded.cache, chosen) as server:
-        for line in banner(server, prepared.record, llm_engine):
-            click.echo(line, err=True)
+        say(*banner(server, prepared.record, llm_engine), err=True)
         if question is not None:
             return ask(server.http, names, question)
         if not _proven(server, loaded, out):
             return 1
-        click.echo("\n".join(urls(server)))
+        say(*urls(server))
         if names.answer:
             body = '{"query": "…", "stream": true}'
-            click.echo(f"ask it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
+            say(f"ask it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
         return watch(server)
 
 
 def _proven(server: Server, loaded: Loaded, out: Path) -> bool:
     """Ask every model as `smoke` does and tell how that ended; False where one failed."""
-    about = reading_from(of_stack(loaded), str(out))
+    store, prefix = open_store(str(out))
+    about = reading_from(of_stack(loaded, store.scan(prefix)), str(out))
     with connected(server.http, server.grpc, SMOKE_S) as connection:
         results = list(run(connection, about, frozenset()))
     for diagnostic in (diagnostic for result in results for diagnostic in result.diagnostics):
-        click.echo(str(diagnostic), err=True)
+        say(*diagnostic.lines, err=True)
     for line in gaps(results):
-        click.echo(line, err=True)
-    click.echo(f"smoke: {summary(results)}", err=True)
+        say(line, err=True)
+    say(f"smoke: {summary(results)}", err=True)
     return all(result.outcome is not Outcome.FAILED for result in results)
 
 
@@ -120,5 +122,5 @@ def _indexed(loaded: Loaded) -> Loaded:
     made, lock = make(loaded, None)
     write_lock(loaded, lock)
     for index in made:
-        click.echo(f"{index.name}: {index.place} holds {index.passages} passages", err=True)
+        say(f"{index.name}: {index.place} holds {index.passages} passages", err=True)
     return loaded._replace(lock=lock)

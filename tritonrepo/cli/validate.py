@@ -12,7 +12,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.judging import Judgement, Shown, is_stack, judge_directory, judge_stack
-from tritonrepo.cli.output import colour
+from tritonrepo.cli.output import colour, document, painted, say
 from tritonrepo.cli.targets import Chosen, chosen_target, target_options
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
 from tritonrepo.report import json as report_json
@@ -83,14 +83,13 @@ def command(
         verdicts += judgement.verdicts
         ignored += judgement.ignored
         if form == "text":
-            for text in report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours):
-                click.echo(text, color=colours)
+            painted(report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours), colours=colours)
     if not judged:
         faults.stop()
     elif form == "json":
-        click.echo(report_json.document(diagnostics, verdicts, ignored))
+        document(report_json.document(diagnostics, verdicts, ignored))
     else:
-        click.echo(report_text.summary(diagnostics, len(verdicts), ignored))
+        say(report_text.summary(diagnostics, len(verdicts), ignored))
     faults.stop()
     bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     return 1 if any(diagnostic.severity in bad for diagnostic in diagnostics) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -48,7 +49,7 @@ def vocabulary(container: Container) -> Vocabulary:
     if not isinstance(types, list) or len(types) != len(tokens):
         raise _unfit(container, f"tokenizer.ggml.token_type has to name the type of each of {len(tokens)} tokens")
     if len(set(tokens)) != len(tokens):
-        twice = next(token for at, token in enumerate(tokens) if token in tokens[:at])
+        twice = next(token for token, count in Counter(tokens).items() if count > 1)
         raise _unfit(container, f"token {twice!r} is in the vocabulary twice")
     special = tuple(at for at, kind in enumerate(types) if kind in {Kind.UNKNOWN, Kind.CONTROL})
     return Vocabulary(tokens, special, tuple(at for at, kind in enumerate(types) if kind == Kind.USER_DEFINED))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Verdict
+from tritonrepo.plain import DRIVING, hidden
 
 SCHEMA = 1
 
@@ -29,7 +31,29 @@ def document(found: Sequence[Diagnostic], verdicts: Iterable[Verdict], ignored: 
             "verdicts": {str(state): count for state, count in sorted(states.items())},
         },
     }
-    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False)
+    return dumps(data)
+
+
+def dumps(data: object) -> str:
+    """Return data as a document that is valid wherever it is read: UTF-8 without halves of surrogate pairs.
+
+    What a file's name has that is not UTF-8 is written out, as in the other formats; what could drive a terminal is
+    escaped as JSON does.
+    """
+    return DRIVING.sub(_escape, json.dumps(_without_secrets(data), indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def _without_secrets(data: object) -> object:
+    if isinstance(data, str):
+        return hidden(data)
+    if isinstance(data, dict):
+        return {key: _without_secrets(value) for key, value in data.items()}
+    return [_without_secrets(item) for item in data] if isinstance(data, list | tuple) else data
+
+
+def _escape(found: re.Match[str]) -> str:
+    character = json.dumps(found[0])[1:-1]
+    return f"\\{character}" if "\ud800" <= found[0] <= "\udfff" else character
 
 
 def as_data(diagnostic: Diagnostic) -> dict[str, Any]:

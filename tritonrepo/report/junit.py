@@ -11,7 +11,8 @@ from itertools import groupby
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-from tritonrepo.diagnostics import Diagnostic, printable
+from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.plain import printable
 
 
 class Row(NamedTuple):

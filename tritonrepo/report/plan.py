@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from tritonrepo.diagnostics import printable
+from tritonrepo.plain import printable
 from tritonrepo.sync.plan import BY_HAND, Action, Plan, Put
 
 VENDORED = re.compile(r"[^/]+/[0-9]+/vendor/[^/]+/")
@@ -18,7 +18,7 @@ def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> st
 
     `kept` are files that somebody changed, which the plan leaves as they are.
     """
-    actions = list(actions)
+    actions, where = list(actions), printable(where)
     text = [_line(place, list(group)) for place, group in groupby(actions, key=_place)]
     puts = [action for action in actions if isinstance(action, Put)]
     size = sum(action.file.size for action in puts)

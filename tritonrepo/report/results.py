@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.report.json import as_data
+from tritonrepo.report.json import as_data, dumps
 
 SCHEMA = 1
 
@@ -22,4 +21,4 @@ def document(rows: Sequence[Mapping[str, str]], found: Sequence[Diagnostic]) -> 
         "results": list(rows),
         "summary": summary | {"models": len({row["model"] for row in rows})},
     }
-    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False)
+    return dumps(data)

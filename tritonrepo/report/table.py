@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tritonrepo.diagnostics import printable
+from tritonrepo.plain import printable
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
-from tritonrepo.diagnostics import Diagnostic, Severity, printable
+from tritonrepo.diagnostics import Diagnostic, Severity
+from tritonrepo.plain import inline, printable
 
 WIDTH = 100
 """Longer source lines are cut around the place."""
@@ -47,8 +48,7 @@ def _text(diagnostic: Diagnostic, lines: Lines, *, colour: bool) -> Iterator[str
     place = styled(printable(str(diagnostic.at)), Style.BOLD, colour=colour)
     yield f"{place}: {severity}: {printable(diagnostic.message)} [{diagnostic.rule}]"
     yield from _excerpt(diagnostic, lines)
-    for line in diagnostic.hint.splitlines():
-        yield f"  {printable(line)}"
+    yield from diagnostic.lines[1:]
 
 
 def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
@@ -58,12 +58,13 @@ def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
     source = lines(path)
     if line > len(source):
         return
-    text = printable(source[line - 1].replace("\t", " "))
-    start = max(0, column - 1 - WIDTH // 2) if len(text) > WIDTH else 0
+    raw = source[line - 1].replace("\t", " ")
+    text, before = inline(raw), len(inline(raw[: max(0, column - 1)]))
+    start = max(0, before - WIDTH // 2) if len(text) > WIDTH else 0
     number = str(line)
     yield f"  {number} | {text[start : start + WIDTH]}"
     if column:
-        yield f"  {' ' * len(number)} | {' ' * (column - 1 - start)}^"
+        yield f"  {' ' * len(number)} | {' ' * (before - start)}^"
 
 
 def summary(found: Iterable[Diagnostic], models: int, ignored: int) -> str:

@@ -23,7 +23,7 @@ SILENT = frozenset({"identity", "square", "repeat"})
 NEVER = SILENT | {"pytorch"}
 """Backends that complete nothing; pytorch hands back what it got."""
 
-PLAIN_CLASS = re.compile(rb"^class TritonPythonModel[ \t]*(\([ \t]*(object)?[ \t]*\))?[ \t]*:", re.MULTILINE)
+PLAIN_CLASS = re.compile(rb"^class TritonPythonModel[ \t]*+(?:\([ \t]*+(?:object[ \t]*+)?\)[ \t]*+)?:", re.MULTILINE)
 LARGEST = 1 << 20
 INVALID = "TYPE_INVALID"
 

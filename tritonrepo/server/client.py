@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from tritonrepo.diagnostics import Stop, failure, fatal
+from tritonrepo.plain import hidden
 from tritonrepo.server.tensors import Request, Tensor, packed, unpacked
 
 JSON = {"Content-Type": "application/json"}
@@ -54,13 +55,16 @@ class Client:
         self.url = url if "://" in url else f"http://{url}"
         self.timeout_s = timeout_s
         self.whole_s = whole_s
-        parts = urlsplit(self.url)
         try:
+            parts = urlsplit(self.url)
             port = parts.port
-        except ValueError:
-            port = -1
+        except ValueError:  # a port that is no number, brackets that hold no address
+            parts, port = urlsplit(""), -1
+        if hidden(self.url) != self.url:
+            hint = "Name the server without them: they would not be sent"
+            raise fatal("server-url", self.url, "user and password in the URL of a server are not supported", hint)
         if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1:
-            raise fatal("server-url", url, "this is not the URL of a server", "Write it as http://HOST:PORT")
+            raise fatal("server-url", self.url, "this is not the URL of a server", "Write it as http://HOST:PORT")
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._place = (parts.hostname, port)
         self._path = parts.path.rstrip("/")
@@ -149,7 +153,7 @@ class Client:
     def _parsed(self, text: bytes) -> Any:  # noqa: ANN401  JSON
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             shown = text[:200].decode("utf-8", "replace") or "an empty answer"
             hint = "Is this a Triton server's HTTP port? 8000 is its usual one"
             raise failure("server-answer", self.url, f"the answer is not JSON: {shown}", hint) from None

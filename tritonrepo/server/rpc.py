@@ -34,6 +34,9 @@ class Rpc:
             import tritonclient.grpc as client
         except (ImportError, RuntimeError) as error:  # the latter where tritonclient is there without its part for gRPC
             raise missing_extra(error) from None
+        if "@" in address:
+            hint = "Write it as HOST:PORT"
+            raise fatal("server-url", f"grpc://{address}", "user and password of a gRPC server are not supported", hint)
         self.address = address
         self.timeout_s = timeout_s
         self._types = client

@@ -16,6 +16,9 @@ RULE = "source-generator"
 READER = "chat 1"
 EXPORTER = "decoder 1"
 
+SHORTEST = 2
+"""Characters of a special token without the blanks around it: the prompt step breaks it up by a blank inside."""
+
 
 def gguf_file(files: dict[str, File], at: Span) -> Path:
     """Give the one GGUF file of a source, where it lies on this machine."""
@@ -39,6 +42,10 @@ def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
 
     made = _tree(cache, f"{READER} {_sha256(files)}", f"reading the tokenizer of {name}", make)
     said = json.loads(made["chat.json"].content())
+    if unbreakable := [token for token in said["special_tokens"] if token and len(token.strip()) < SHORTEST]:
+        message = f"{name} has the special token {unbreakable[0]!r}, which a prompt cannot keep out of its texts"
+        hint = "Name another GGUF file, or one in which this token is an ordinary one."
+        raise fatal(RULE, at, message, hint)
     return ChatFiles(
         made["tokenizer.json"],
         said["chat_template"],

@@ -15,6 +15,7 @@ from tritonrepo.sources.chat import chat
 from tritonrepo.sources.encoder import encoder
 from tritonrepo.sources.prompt import checked
 from tritonrepo.sources.resolve import Resolved, resolve
+from tritonrepo.sources.template import Jinja, chat_tried
 from tritonrepo.sources.vendored import VERSIONS, vendored
 from tritonrepo.spec.lock import Lock, Pin
 from tritonrepo.spec.source import Source
@@ -65,7 +66,7 @@ class Gathering:
             if isinstance(model, Retriever)
         }
         chats = {
-            name: faults.tried(partial(self.chat, model), NO_CHAT)
+            name: faults.tried(partial(self.chatting, name, packages), NO_CHAT)
             for name, model in models.items()
             if isinstance(model, Generator)
         }
@@ -91,6 +92,21 @@ class Gathering:
             message = f"an answer may take {answers} tokens, and the model reads {reads} with its prompt"
             hint = "Write sampling: {max_tokens: …}, well below that, or raise max_model_len."
             raise fatal("source-generator", model.places.get("sampling", model.places.get("args", at)), message, hint)
+        return found
+
+    def chatting(self, name: str, packages: Mapping[str, Mapping[str, File]] | None) -> ChatFiles:
+        """Return a generator's tokenizer and template, the latter tried as its prompt step will use it."""
+        model = self.stack.models[name]
+        assert isinstance(model, Generator)  # noqa: S101  the caller's match
+        found = self.chat(model)
+        if packages is not None:
+            systems = (each.prompt.system for each in self.stack.ensembles.values() if name in each.chain)
+            chat_tried(
+                found,
+                next(systems, None),
+                Jinja(packages, self.cache),
+                model.places["tokenizer" if model.tokenizer else "local"],
+            )
         return found
 
     def index(self, name: str, model: Retriever, encoder: EncoderFiles) -> IndexFiles:
@@ -124,7 +140,7 @@ class Gathering:
         file = _file(path)
         if file is None:
             raise fatal("source-missing", at, f'there is no "{prompt.file}"', "Paths count from the stack file.")
-        return file if packages is None else checked(file, path, packages, self.cache)
+        return file if packages is None else checked(file, path, Jinja(packages, self.cache))
 
     def vendored(self) -> dict[str, dict[str, File]]:
         """Give the packages that the steps of this stack carry."""

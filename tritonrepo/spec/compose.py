@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from tritonrepo.diagnostics import Faults, fatal
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 
-VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*))?\})")
+VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*+))?(\}|\Z))")
+"""One that nobody closes is taken up to the text's end: else each would be tried so far."""
+
 PLAIN = re.compile(r"true|false|[-+]?[0-9]+")
 """What an interpolated value is read as something else than text for: a flag or a whole number."""
 
@@ -50,9 +52,9 @@ def _interpolated(node: Node, variables: Mapping[str, str], faults: Faults) -> N
 
 def _replaced(scalar: Scalar, variables: Mapping[str, str], faults: Faults) -> Scalar:
     def value(match: re.Match[str]) -> str:
-        dollar, name, operator, text = match.groups()
-        if dollar:
-            return "$"
+        dollar, name, operator, text, end = match.groups()
+        if dollar or not end:
+            return match[0].replace("$$", "$")
         if variables.get(name):
             return variables[name]
         if operator == ":-":

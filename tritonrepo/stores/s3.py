@@ -25,8 +25,8 @@ from tritonrepo.tree import Directory, Entry, File, Tree, in_order
 if TYPE_CHECKING:
     import obstore.store
 
-PLAIN_KEY = re.compile(r"[0-9A-Za-z_\-][0-9A-Za-z._\-]*(/[0-9A-Za-z_\-.]*[0-9A-Za-z_\-][0-9A-Za-z._\-]*)*")
-"""Keys that obstore writes as they are; it escapes others, so those go by boto3."""
+PLAIN_KEY = re.compile(r"[0-9A-Za-z_\-][0-9A-Za-z._\-]*(/\.*[0-9A-Za-z_\-][0-9A-Za-z._\-]*)*")
+"""Keys that obstore writes as they are; it escapes others, so those go by boto3. No step of them is dots alone."""
 
 CONNECT_S, ANSWER_S = 1.4, 20
 """How long the first request may take: nobody listening at the endpoint is told at once. Two addresses are tried."""

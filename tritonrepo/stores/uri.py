@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Stop, fatal
+from tritonrepo.plain import hidden
 
 SCHEME = "s3://"
 WHOLE = re.compile(r"s3://(http://|https://|)([0-9a-zA-Z\-.]+):([0-9]+)/([0-9a-z.\-]+)(((/[0-9a-zA-Z.\-_]+)*)?)")
 """The one form with an endpoint; a URI that is not it as a whole is read as bucket and key on AWS."""
 
 ENDPOINT = re.compile(
-    r"(?P<scheme>https?://|)(?P<host>[^/]*?)(?::(?P<port>[0-9]*))?(?:/(?P<bucket>[^/]*)(?P<path>.*))?"
+    r"(?P<scheme>https?://|)(?P<host>[^/]*?)(?::(?P<port>[0-9]*))?(?:/(?P<bucket>[^/]*)(?P<path>(?:/.*)?))?",
+    re.DOTALL,
 )
 SAFE = re.compile(r"[0-9a-zA-Z.\-_]+")
 AWS_BUCKET = re.compile(r"[0-9a-zA-Z.\-_]{3,255}|arn:.*")
@@ -65,6 +67,9 @@ def _clean(uri: str) -> str:
 
 def parse(uri: str, environment: Mapping[str, str]) -> Address:
     """Give the address of a URI; raise Stop where Triton would go elsewhere than it says."""
+    if hidden(uri) != uri:
+        hint = "Give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE."
+        raise fatal("store-uri", uri, "Triton reads no user and no password in a URI", hint)
     if not uri.startswith(SCHEME):
         raise _other_scheme(uri)
     address = as_triton(uri)

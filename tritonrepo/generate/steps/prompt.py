@@ -30,7 +30,7 @@ class TritonPythonModel:
                 return f.read()
 
         self.settings = json.loads(read("settings.json"))
-        self.special = sorted(filter(None, self.settings["special_tokens"]), key=len, reverse=True)
+        self.special = breakable(self.settings["special_tokens"])
         self.tokenizer = Tokenizer.from_file(os.path.join(here, "tokenizer.json"))
         self.tokenizer.no_truncation()
         # trimmed blocks and loop controls: what chat templates are written for (transformers, chat_template_utils.py)
@@ -80,19 +80,33 @@ class TritonPythonModel:
         return sampling
 
     def prompt(self, query, passages, max_tokens):
-        """Give the prompt with as many passages, best first, as the token budget holds; the last may be cut."""
+        """Give the prompt with as many passages, best first, as the token budget holds; the only one may be cut.
+
+        How many is found by halving: a request may bring thousands.
+        """
         budget = self.settings["max_model_len"] - max_tokens
         budget = min(budget, self.settings["max_context_tokens"] or budget)
-        for count in range(len(passages), -1, -1):
+        kept, many, best = 0, len(passages) + 1, ""
+        count = len(passages)
+        while kept < many - 1 and count:
             prompt = self.rendered(query, passages[:count])
-            over = self.tokens(prompt) - budget
-            if over <= 0:
+            if self.tokens(prompt) <= budget:
+                kept, best = count, prompt
+            else:
+                many = count
+            count = (kept + many) // 2
+        if kept:
+            return best
+        if passages:
+            over = self.tokens(self.rendered(query, passages[:1])) - budget
+            prompt = self.rendered(query, [self.cut(passages[0], over)])
+            if self.tokens(prompt) <= budget:
                 return prompt
-            if count == 1:
-                prompt = self.rendered(query, [self.cut(passages[0], over)])
-                if self.tokens(prompt) <= budget:
-                    return prompt
-        raise ValueError(f"the query needs {over + budget} tokens with its prompt, but only {budget} are left for it")
+        prompt = self.rendered(query, [])
+        needed = self.tokens(prompt)
+        if needed <= budget:
+            return prompt
+        raise ValueError(f"the query needs {needed} tokens with its prompt, but only {budget} are left for it")
 
     def cut(self, passage, over):
         """Give the beginning of a passage, at least `over` tokens shorter; a few more, since joints may differ."""
@@ -124,10 +138,19 @@ class TritonPythonModel:
         """Give the text with a space inside whatever the tokenizer would read as a special token."""
         found = True
         while found:
-            found = [token for token in self.special if token in text and len(token) > 1]
+            found = [token for token in self.special if token in text]
             for token in found:
                 text = text.replace(token, token[0] + " " + token[1:])
         return text
+
+
+def breakable(tokens):
+    """Give the tokens that a space inside breaks up, longest first, without the white space around them.
+
+    A space behind the first letter would leave " x" and "x " what they are, and the text would grow for ever.
+    """
+    found = {token.strip() for token in tokens}
+    return sorted((token for token in found if len(token) > 1), key=lambda token: (-len(token), token))
 
 
 def inputs(request, name):

@@ -1,0 +1,54 @@
+"""Texts made to keep a regular expression busy: each of the package is done with them in one go."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pumped import Used, ended, texts, used
+from tritonrepo.diagnostics import Span
+from tritonrepo.spec.compose import interpolate
+from tritonrepo.spec.nodes import Scalar
+from tritonrepo.stores.s3 import PLAIN_KEY
+
+COUNT = 100_000
+"""How often a part stands there: a pattern that is linear has read that in milliseconds, another one takes minutes."""
+
+PATTERNS = used()
+
+
+@pytest.mark.parametrize("used", PATTERNS.values(), ids=PATTERNS)
+def test_every_pattern_reads_a_text_once(used: Used) -> None:
+    for text in texts(used.pattern, COUNT):
+        subject = text.encode("latin-1") if isinstance(used.pattern.pattern, bytes) else text
+        with ended():
+            for call in used.calls:
+                if call in {"match", "fullmatch"}:
+                    getattr(used.pattern, call)(subject)
+                else:
+                    for _ in used.pattern.finditer(subject):
+                        pass
+
+
+def test_variables_that_nobody_closes_are_read_once() -> None:
+    text = "${a:-" * COUNT
+    with ended():
+        assert interpolate(Scalar(Span("f"), text, "str"), {}) == Scalar(Span("f"), text, "str")
+        assert interpolate(Scalar(Span("f"), f"{text}$$", "str"), {}) == Scalar(Span("f"), f"{text}$", "str")
+
+
+@pytest.mark.parametrize(
+    ("key", "plain"),
+    [
+        ("m/1/" + "/".join(["a" * 200] * 4) + "/...", False),
+        ("m/1/" + "/".join(["a" * 200] * 4) + "/..a", True),
+        ("m/./config.pbtxt", False),
+        ("m/1/.config", True),
+        ("m/1/a..b", True),
+        (".m/1", False),
+        ("m//1", False),
+        ("m/1 ", False),
+    ],
+)
+def test_which_keys_are_plain(key: str, plain: bool) -> None:  # noqa: FBT001  a row of the table
+    with ended():
+        assert bool(PLAIN_KEY.fullmatch(key)) is plain

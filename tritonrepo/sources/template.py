@@ -1,0 +1,130 @@
+"""Jinja templates judged before a server runs them: each is read and rendered once, by the Jinja that its step carries.
+
+A template can compute without end or take all memory, already where it is read: Jinja folds constants, and hides a
+MemoryError there. So that happens in a process of its own (`trial`), which the system limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.generate.inputs import ChatFiles
+from tritonrepo.sources import trial
+from tritonrepo.sources.cache import Cache
+from tritonrepo.tree import File, digest
+
+JUDGE = "template 1"
+"""Counts up where what is asked of a template changes."""
+
+CPU_S = 3
+"""Processor time of the whole trial; an ordinary one takes 0.2 s, the start of Python with it."""
+
+WALL_S = 60
+MEMORY = 256 << 20
+LONGEST = 1_000_000
+"""Characters that a template may write: no model reads more."""
+
+LARGEST = 1 << 20
+"""Bytes of a template."""
+
+CONTENT = "What stands in the passage?"
+"""The user's message of a trial."""
+
+CHAT_RULE = "source-chat-template"
+
+
+class Said(NamedTuple):
+    """What a trial says: names and other templates that are asked for, whether it could be read, what it wrote."""
+
+    names: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    read: bool = False
+    written: str = ""
+    error: str = ""
+    line: int = 0
+    memory: bool = False
+
+
+class Jinja(NamedTuple):
+    """The packages that steps carry, and where they are laid out to be imported."""
+
+    packages: Mapping[str, Mapping[str, File]]
+    cache: Cache
+
+    def files(self) -> dict[str, File]:
+        """Return Jinja and what it needs."""
+        return {path: file for name in ("jinja2", "markupsafe") for path, file in self.packages[name].items()}
+
+    def tried(self, text: str, given: Mapping[str, Any], what: str, judge: Callable[[Said], None]) -> None:
+        """Try the template; `judge` raises a Stop where it does not like what is said.
+
+        A good end is remembered under the template, what it is rendered with, and all that judged it.
+        """
+        order = json.dumps({"text": text, "given": given}, sort_keys=True)
+        limits = [str(value) for value in (CPU_S, MEMORY, LONGEST)]
+        judges = [JUDGE, *limits, str(WALL_S), sys.version, digest(self.files()), _sha256(_script())]
+        key = " ".join([*judges, _sha256(order.encode())])
+
+        def make(place: Path) -> None:
+            home = str(self.cache.directory("jinja2", self.files()))
+            judge(_said([sys.executable, "-I", "-S", trial.__file__, *limits, home], order))
+            (place / "tried").touch()
+
+        self.cache.tree(key, what, make)
+
+
+def _script() -> bytes:
+    return Path(trial.__file__).read_bytes()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _said(command: list[str], order: str) -> Said:
+    """Run the trial; what it does not live to say is said for it."""
+    try:
+        done = subprocess.run(command, input=order.encode(), capture_output=True, check=False, timeout=WALL_S)
+    except subprocess.TimeoutExpired:
+        return Said(read=True, error=f"it did not end within {WALL_S} s")
+    if done.returncode in {-signal.SIGXCPU, -signal.SIGKILL}:
+        return Said(read=True, error=f"it takes more than {CPU_S} s of processor time")
+    if done.returncode:
+        words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        return Said(error=" ".join(words) or f"the reader ended with code {done.returncode}")
+    said = Said(**json.loads(done.stdout))
+    return said._replace(read=True, error=f"it needs more than {MEMORY >> 20} MiB of memory") if said.memory else said
+
+
+def chat_tried(chat: ChatFiles, system: str | None, jinja: Jinja, at: Span) -> None:
+    """Raise Stop where a model's chat template cannot be read, makes no prompt of a message, or takes too much."""
+    hint = "Name another model file, or mend the template in this one."
+    if len(chat.template.encode()) > LARGEST:
+        raise fatal(CHAT_RULE, at, f"the model's chat template has more than {LARGEST:,} bytes", hint)
+
+    def judge(said: Said) -> None:
+        if said.error:
+            verb = "rendered" if said.read else "read"
+            line = f" (line {said.line})" if said.line else ""
+            raise fatal(CHAT_RULE, at, f"the model's chat template cannot be {verb}: {said.error}{line}", hint)
+        if said.others:
+            raise fatal(CHAT_RULE, at, f"the model's chat template takes from {said.others[0]}", hint)
+        if CONTENT not in said.written:
+            raise fatal(CHAT_RULE, at, "the model's chat template does not write the user's message", hint)
+
+    messages = [{"role": "system", "content": system}] if system else []
+    given = {
+        "messages": [*messages, {"role": "user", "content": CONTENT}],
+        "add_generation_prompt": True,
+        "bos_token": chat.bos_token,
+        "eos_token": chat.eos_token,
+    }
+    jinja.tried(chat.template, given, "checking the chat template", judge)
