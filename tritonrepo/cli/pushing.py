@@ -60,7 +60,7 @@ def prepare(directory: str, uri: str, mixable: Collection[str] = ()) -> Prepared
     have = releases.known(store.scan(prefix), before)
     resumed = releases.broken_off(have, before)
     made = plan(want, have, uri, resumed=resumed, released=releases.versions(before) if before and resumed else None)
-    made = admit(made, _known(mixable, want))
+    made = admit(made, _known(mixable, {**have, **want}))
     if made.conflicts:
         raise Stop(made.conflicts)
     return Prepared(made, record, want, have, before, store, prefix, uri)
@@ -76,9 +76,9 @@ def _sealed(tree: Tree, directory: str) -> Tree:
         ) from None
 
 
-def _known(names: Collection[str], want: Tree) -> Collection[str]:
+def _known(names: Collection[str], tree: Tree) -> Collection[str]:
     """Give these names; raise Stop where one is no model of the tree."""
-    there = sorted({path.split("/")[0] for path in want if "/" in path})
+    there = sorted({path.split("/")[0] for path in tree if "/" in path})
     for name in names:
         if name not in there:
             raise fatal("push-allow-mixed", name, f'"{name}" of --allow-mixed is unknown', closest(name, there))
