@@ -340,6 +340,23 @@ def test_a_refusal_says_where_why_and_what_to_do(case: tuple[Release, Release, s
     assert str(refusal) == text
 
 
+def test_a_nest_of_any_depth_is_judged() -> None:
+    def nest(version: int) -> Tree:
+        names = [f"p{number:04}" for number in range(600)]
+        steps = [*((name, 1) for name in names[1:]), ("a", version)]
+        text = 'name: "{}"\nensemble_scheduling {{ {} }}\nversion_policy {{ specific {{ versions: [ 1 ] }} }}\n'
+        configs = {
+            f"{name}/config.pbtxt": text.format(name, STEP.format(name=called, version=number)).encode()
+            for name, (called, number) in zip(names, steps, strict=True)
+        }
+        deep = {path: of_bytes(content) for path, content in configs.items()}
+        return {**tree(release(version)), **deep, **{f"{name}/1/.keep": of_bytes(b"") for name in names}}
+
+    made = plan(nest(2), nest(1), "r")
+    assert [a.path for a in made.actions if a.phase is Phase.SWITCH] == ["p0599/config.pbtxt"]
+    assert not made.conflicts
+
+
 def test_what_is_admitted_is_planned_and_told() -> None:
     before, now, *_ = CASES["both, and two pipelines above"]
     made = plan(tree(now), tree(before), "r")

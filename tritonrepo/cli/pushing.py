@@ -92,7 +92,7 @@ def _planned(
     resumed = releases.broken_off(have, before)
     released = releases.versions(before) if before and resumed else None
     made = plan(want, have, uri, resumed=resumed, released=released, dead=dead)
-    made = admit(made, _known(mixable, want))
+    made = admit(made, _known(mixable, {**have, **want}))
     if made.conflicts:
         raise Stop(made.conflicts)
     return made
@@ -108,9 +108,9 @@ def _sealed(tree: Tree, directory: str) -> Tree:
         ) from None
 
 
-def _known(names: Collection[str], want: Tree) -> Collection[str]:
+def _known(names: Collection[str], tree: Tree) -> Collection[str]:
     """Give these names; raise Stop where one is no model of the tree."""
-    there = sorted({path.split("/")[0] for path in want if "/" in path})
+    there = sorted({path.split("/")[0] for path in tree if "/" in path})
     for name in names:
         if name not in there:
             raise fatal("push-allow-mixed", name, f'"{name}" of --allow-mixed is unknown', closest(name, there))

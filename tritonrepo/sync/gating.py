@@ -156,14 +156,16 @@ def serving(text: bytes, numbers: Collection[int]) -> bytes:
 
 def depths(found: Mapping[str, Model]) -> dict[str, int]:
     """Give how many calls deep a model stands above those that call nothing; a cycle counts no further."""
+    calls = {name: (model.calls() & found.keys()) - {name} for name, model in found.items()}
     known: dict[str, int] = {}
-
-    def depth(name: str, trail: frozenset[str]) -> int:
-        if name not in known:
-            below = [depth(other, trail | {name}) for other in found[name].calls() & found.keys() - trail - {name}]
-            known[name] = 1 + max(below, default=-1)
-        return known[name]
-
-    for name in found:
-        depth(name, frozenset())
+    begun: set[str] = set()
+    todo = sorted(found, reverse=True)
+    while todo:
+        name = todo[-1]
+        below = [] if name in begun else sorted(calls[name] - known.keys())
+        begun.add(name)
+        if not below:
+            known.setdefault(name, 1 + max((known[other] for other in calls[name] if other in known), default=-1))
+            todo.pop()
+        todo += below
     return known

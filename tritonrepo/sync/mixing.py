@@ -27,6 +27,9 @@ RULE = "push-mixed"
 State = Mapping[str, Model]
 """The models of a repository at one moment, by name."""
 
+Loaded = tuple[Model, int]
+"""A model as one state has it, in one of its versions."""
+
 ENOUGH = 3
 """Of more different answers than a release before and one after can give, one is mixed; no more are told apart."""
 
@@ -196,8 +199,8 @@ class _Answers:
         """Give the different answers of a call, or as many as are enough."""
         return _enough(answer for loaded in self._loaded(call) for answer in self._by(*loaded))
 
-    def _loaded(self, call: Call) -> list[tuple[Model, int]]:
-        """Give what may take a call: a model as one state has it, in a version."""
+    def _loaded(self, call: Call) -> list[Loaded]:
+        """Give what may take a call."""
         name, version = call
         models = {id(state[name]): state[name] for state in self._states if name in state}.values()
         found = [(model, max(model.served, default=0) if version == LATEST else version) for model in models]
@@ -205,21 +208,41 @@ class _Answers:
 
     def _by(self, model: Model, number: int) -> tuple[int, ...]:
         """Give the answers that one loaded version of a model can give."""
-        key = id(model), number
-        if key not in self._known:
-            self._known[key] = (self._book.number(Made(model.name, "itself", ())),)  # what comes round to itself
-            content, calls = (
-                (_wiring(model), self._run(model)) if model.is_ensemble else (number, self._free(model, number))
-            )
-            self._known[key] = _enough(self._book.number(Made(model.name, content, parts)) for parts in calls)
-        return self._known[key]
+        todo, begun = [(model, number)], set[tuple[int, int]]()
+        while todo:
+            loaded = todo[-1]
+            below = [] if _key(loaded) in begun else self._unknown(loaded)
+            begun.add(_key(loaded))
+            if not below:
+                self._known.setdefault(_key(loaded), self._made(*loaded))
+                todo.pop()
+            todo += below
+        return self._known[_key((model, number))]
+
+    def _unknown(self, loaded: Loaded) -> list[Loaded]:
+        """Give what may take the calls of a loaded version, and of which it is not known yet what it answers."""
+        model, number = loaded
+        below = (other for call in model.called(number) for other in self._loaded(call))
+        return [other for other in below if _key(other) not in self._known]
+
+    def _made(self, model: Model, number: int) -> tuple[int, ...]:
+        """Give the answers of a loaded version, made from those of what it calls."""
+        content: object = _wiring(model) if model.is_ensemble else number
+        calls = self._run(model) if model.is_ensemble else self._free(model, number)
+        return _enough(self._book.number(Made(model.name, content, parts)) for parts in calls)
+
+    def _found(self, loaded: Loaded) -> tuple[int, ...]:
+        """Give the answers that are known, or where a call comes round to itself, one that no release gives."""
+        return self._known.get(_key(loaded), (self._book.number(Made(loaded[0].name, "itself", ())),))
 
     def _run(self, ensemble: Model) -> Iterator[tuple[int, ...]]:
         """Give the answers of an ensemble's steps: those that name the same go to one and the same loaded version."""
         steps = ensemble.steps()
         times = Counter(steps)
         chosen = [
-            _enough(parts for loaded in self._loaded(call) for parts in product(self._by(*loaded), repeat=times[call]))
+            _enough(
+                parts for loaded in self._loaded(call) for parts in product(self._found(loaded), repeat=times[call])
+            )
             for call in times
         ]
         for each in islice(product(*chosen), ENOUGH):
@@ -229,7 +252,13 @@ class _Answers:
     def _free(self, model: Model, number: int) -> Iterator[tuple[int, ...]]:
         """Give the answers of what a version calls by itself, each of them any number of times."""
         calls = [call for call in sorted(model.called(number)) for _ in range(TWICE)]
-        return islice(product(*map(self.of, calls)), ENOUGH)
+        found = (_enough(each for loaded in self._loaded(call) for each in self._found(loaded)) for call in calls)
+        return islice(product(*found), ENOUGH)
+
+
+def _key(loaded: Loaded) -> tuple[int, int]:
+    """Give what tells loaded versions apart: states share the models that are the same in them."""
+    return id(loaded[0]), loaded[1]
 
 
 def _enough(found: Iterable[Found]) -> tuple[Found, ...]:

@@ -14,10 +14,10 @@ def turns(moving: Iterable[str], had: Mapping[str, Model], wanted: Mapping[str, 
     A pipeline that will call another waits for it; one that calls another no more goes before it. What calls the other
     before and after has no turn that helps (`sync.mixing` says whether that does harm).
     """
-    names = sorted(moving)
+    names, then = sorted(moving), {**had, **wanted}
     waits: dict[str, set[str]] = {name: set() for name in names}
     for name in names:
-        before, after = _below(name, had), _below(name, {**had, **wanted})
+        before, after = _below(name, had), _below(name, then)
         waits[name] |= (after - before) & waits.keys()
         for other in (before - after) & waits.keys():
             waits[other].add(name)
