@@ -145,20 +145,21 @@ def steps(made: Plan, state: Mapping[str, Entry]) -> Iterator[tuple[Action, Byte
     st.lists(st.tuples(repositories(), st.integers(0, 30)), min_size=1, max_size=4),
     repositories(),
     st.sampled_from([None, {}]),
+    st.sets(st.tuples(st.sampled_from(LEAVES), st.integers(1, 4))) | st.just(set[tuple[str, int]]()),
     st.randoms(use_true_random=False),
 )
 def test_the_laws_hold_in_every_prefix_whatever_was_killed_before(
-    killed: list[tuple[Tree, int]], last: Tree, released: Released | None, random: Random
+    killed: list[tuple[Tree, int]], last: Tree, released: Released | None, dead: set[tuple[str, int]], random: Random
 ) -> None:
     state: dict[str, Entry] = {}
     for want, count in [*killed, (last, 1000)]:
-        made = plan(want, state, "r", released=released)
+        made = plan(want, state, "r", released=released, dead=dead)
         for action, before, now in steps(Plan(tuple(at_once(made.actions, random)[:count])), state):
             name, _, rest = action.path.partition("/")
             live = seen(before)[name].served if name in seen(before) else set()
             assert rest.split("/")[0] not in map(str, live), f"{action} rewrites a live version"
             assert not unfinished(contents(now)), action
-            assert not dangling(contents(now)), action
+            assert dead or not dangling(contents(now)), action
             state = now
     if not plan(last, state, "r").conflicts:
         assert not plan(last, state, "r")
@@ -239,6 +240,21 @@ def test_what_a_broken_off_push_left_and_no_pipeline_calls_ends_with_the_next() 
     switched = dict(expanded(1, 2)) | {"search/config.pbtxt": repository(2, 2)["search/config.pbtxt"]}
     made = plan(repository(3, 3), switched, "r", resumed=True, released=released)
     assert "EXPAND 0 graph/config.pbtxt: serves 1 and 2 and 3" in told(made)
+
+
+def test_a_version_that_no_server_loads_is_not_kept_beside_the_new_one() -> None:
+    dead = {("retriever", 1), ("search", 1)}
+    assert told(plan(repository(1, 2), repository(1, 1), "r", dead=dead))[1:] == [
+        "EXPAND 0 retriever/config.pbtxt: serves 2 without 1, which does not load",
+        "SWITCH 0 search/config.pbtxt: calls retriever 2",
+    ]
+    assert told(plan(repository(1, 2, "none"), repository(1, 1, "none"), "r", dead=dead)) == [
+        "GATE 1 retriever/config.pbtxt: unknown to servers until its files are there",
+        "FILES 0 retriever/2/index.npy: new",
+        "EXPAND 0 retriever/config.pbtxt: serves 2 without 1, which does not load",
+        "SWITCH 0 search/config.pbtxt: calls retriever 2",
+    ]
+    assert told(plan(repository(1, 2), repository(1, 2), "r", dead={("retriever", 2)})) == []
 
 
 def test_a_pipeline_that_calls_the_newest_version_does_not_keep_what_a_broken_off_push_brought() -> None:

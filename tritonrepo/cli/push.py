@@ -36,13 +36,14 @@ DRAIN_S = 5.0
 @click.command(epilog=EPILOG, short_help=COMMANDS["push"])
 @click.argument("directory")
 @click.argument("uri")
-@click.option("--dry-run", is_flag=True, help="Print the plan and send nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and send nothing; with --server, ask what serves.")
 @click.option(
     "--server",
     "servers",
     multiple=True,
     metavar="URL",
-    help="A server of that repository: each phase waits until it serves what was written; several: name each.",
+    help="A server of that repository: each phase waits until it serves what was written; several: name each. What does"
+    " not load before the push is named, and not kept.",
 )
 @click.option(
     "--settle",
