@@ -9,6 +9,7 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.building import carry_out, directory, prepare
 from tritonrepo.cli.stack import STACK_HELP, load
+from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import fatal
 from tritonrepo.report import plan as report
 from tritonrepo.spec import lock as locks
@@ -42,15 +43,25 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 unless there is nothing to do.")
 @click.option("--locked", is_flag=True, help="Refuse to change the lock.")
+@allow_links
 @click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
-def command(files: tuple[Path, ...], out: Path, *, dry_run: bool, check: bool, locked: bool, verbose: bool) -> int:
+def command(
+    files: tuple[Path, ...],
+    out: Path,
+    *,
+    dry_run: bool,
+    check: bool,
+    locked: bool,
+    links: tuple[Path, ...],
+    verbose: bool,
+) -> int:
     """Write the model repository that a stack file declares.
 
     What differs from the directory is planned, printed, and written file by file, each whole. A second build of the
     same stack writes nothing. Files that are not of a build are left alone.
     """
     out = directory(out)
-    loaded = load(files)
+    loaded = load(files, links)
     prepared = prepare(loaded, out)
     for warning in prepared.warnings:
         click.echo(str(warning), err=True)

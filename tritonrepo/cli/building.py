@@ -27,7 +27,7 @@ from tritonrepo.sync import apply as applying
 from tritonrepo.sync import record as records
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order, plan
 from tritonrepo.sync.record import NAME, Record
-from tritonrepo.tree import File, Tree, Unreadable, below, of_text
+from tritonrepo.tree import File, Link, Tree, Unreadable, below, of_text
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -58,17 +58,18 @@ def directory(out: Path) -> Path:
 def prepare(loaded: Loaded, out: Path) -> Prepared:
     """Resolve, generate and compare; raise Stop where an input or the directory is in the way."""
     stack, lock = loaded.stack, loaded.lock
-    gathering = Gathering(stack, lock, loaded.cache)
+    gathering = Gathering(stack, lock, loaded.cache, loaded.links)
     inputs = gathering.inputs()
     draft = generate(stack, inputs, lock.models)
     judged = judgement(stack, draft.tree)
     errors = [diagnostic for diagnostic in judged if diagnostic.severity is Severity.ERROR]
     if errors:
         raise Stop(judged)
-    store, prefix = open_store(str(out))
+    store, prefix = open_store(str(out), loaded.links)
     have = store.scan(prefix)
     if not isinstance(entry := have.get(NAME), File) and (entry is not None or below(have, NAME)):
-        what = entry if isinstance(entry, Unreadable) else "a directory"
+        odd = entry if isinstance(entry, Unreadable) else "a directory"
+        what = f"a link to {entry.target}" if isinstance(entry, Link) else odd
         raise fatal("plan-blocked", f"{out}/{NAME}", f"is {what}; a build keeps its record there", "Move it away.")
     before = records.load(have, str(out))
     record = Record(stack.name, _target(stack), records.digests(draft.tree), _local(stack))
@@ -96,9 +97,9 @@ def _dockerfile(stack: Stack, out: Path) -> list[Action]:
     text = dockerfile(stack)
     path = out.with_name(f"{out.name}.Dockerfile")
     place = f"../{path.name}"
-    now = path.read_bytes() if path.is_file() else None
+    now = path.read_bytes() if path.is_file() and not path.is_symlink() else None
     if now is None and (path.exists() or path.is_symlink()):
-        now = b""  # a directory, or a link that leads nowhere: somebody else's
+        now = b""  # a directory or a link: somebody else's
     if now is None or now == (text or "").encode():
         return [Put(Phase.FILES, place, of_text(text), "new")] if text and now is None else []
     if not now.startswith(HEADER.encode()):
@@ -127,7 +128,10 @@ def stale(loaded: Loaded) -> Iterator[Diagnostic]:
     for name, model in loaded.stack.models.items():
         if isinstance(model, Retriever) and name in loaded.lock.indexes:
             at = model.places["documents"]
-            if documents.digest(documents.find(model.documents, at)) != loaded.lock.indexes[name].documents:
+            if (
+                documents.digest(documents.find(model.documents, at, loaded.links))
+                != loaded.lock.indexes[name].documents
+            ):
                 message = f'the documents of "{name}" have changed since its index was made'
                 yield Diagnostic(
                     "index-stale", Severity.WARNING, at, message, f"Make it anew: tritonrepo index -f {at.path}"

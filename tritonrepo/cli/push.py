@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.pushing import carry_out, prepare
-from tritonrepo.cli.values import PAUSE, WAIT
+from tritonrepo.cli.values import PAUSE, WAIT, allow_links
 from tritonrepo.cli.watching import watch
 from tritonrepo.report import plan as report
 from tritonrepo.sync.publish import Pace
@@ -55,6 +56,7 @@ DRAIN_S = 5.0
     metavar="SECONDS",
     help="Longest wait for a server of --server to load what a phase wrote.",
 )
+@allow_links
 @click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
 def command(
     directory: str,
@@ -64,6 +66,7 @@ def command(
     servers: tuple[str, ...],
     settle: float | None,
     timeout: float,
+    links: tuple[Path, ...],
     verbose: bool,
 ) -> int:
     """Bring a model repository into a bucket from which servers serve, so that no request fails and none sees a mix.
@@ -76,7 +79,7 @@ def command(
     def tell(line: str) -> None:
         click.echo(line, err=True)
 
-    prepared = prepare(directory, uri)
+    prepared = prepare(directory, uri, links)
     click.echo(report.phases(prepared.plan, uri))
     for note in prepared.plan.notes:
         tell(str(note))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
@@ -41,14 +42,14 @@ class Prepared(NamedTuple):
     uri: str
 
 
-def prepare(directory: str, uri: str) -> Prepared:
+def prepare(directory: str, uri: str, links: Sequence[Path] = ()) -> Prepared:
     """Judge what is to be pushed and compare it with what is there; raise Stop where it may not be pushed."""
     store, prefix = open_store(uri)
     if not prefix:
         hint = f"Push to a prefix: {uri.rstrip('/')}/NAME"
         raise fatal("push-root", uri, "at a bucket's root the release record would have no place beside it", hint)
     before = releases.load(store.read(releases.record_path(prefix)), f"{uri}: {releases.record_path(prefix)}")
-    source, top = open_store(directory)
+    source, top = open_store(directory, links)
     want = _sealed(source.scan(top), directory)
     record = records.load(want, directory)
     _checked(want, record, directory)

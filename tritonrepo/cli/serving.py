@@ -64,6 +64,7 @@ class Options(NamedTuple):
     deadline_s: float
     mode: Mode = Mode.ONCE
     poll_s: int = 5
+    links: tuple[Path, ...] = ()
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,9 +93,9 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def read_record(repository: str) -> Record:
+def read_record(repository: str, links: tuple[Path, ...] = ()) -> Record:
     """Give what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
-    store, prefix = open_store(repository)
+    store, prefix = open_store(repository, links)
     tree = store.scan(prefix)
     if not tree:
         raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
@@ -115,7 +116,7 @@ def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chos
     environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository))
     if chosen.engine == "ort":
         environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
-            _local_models(record, (base, Path(repository).parent), cache)
+            _local_models(record, (base, Path(repository).parent), cache, chosen.links)
         )
     launch = Launch(
         repository,
@@ -126,6 +127,7 @@ def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chos
         backends={name: here / name for name in STAND_INS},
         environment=environment,
         deadline_s=chosen.deadline_s,
+        links=chosen.links,
     )
     return start(launch)
 
@@ -138,7 +140,7 @@ def _credentials(repository: str) -> dict[str, str]:
     return store.environment()
 
 
-def _local_models(record: Record, bases: tuple[Path, ...], cache: Cache) -> dict[str, str]:
+def _local_models(record: Record, bases: tuple[Path, ...], cache: Cache, links: tuple[Path, ...]) -> dict[str, str]:
     """Give hub id → directory of the graph that stands in for it, made where it is not in the cache."""
     arch = str(record.target.get("arch", "x86_64"))
     found = {}
@@ -150,7 +152,7 @@ def _local_models(record: Record, bases: tuple[Path, ...], cache: Cache) -> dict
             hint = "Its path counts from the stack file's directory: start there, or with tritonrepo up STACK."
             raise fatal("source-missing", text, f"is not there, the local file for {model}", hint)
         at = Span(str(base / records.NAME))
-        found[model] = str(decoder(resolve(source, arch, cache, None, at).files, cache, at))
+        found[model] = str(decoder(resolve(source, arch, cache, None, at, links=links).files, cache, at))
     return found
 
 

@@ -8,7 +8,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.smoking import HEAD, connected, junit_rows, known, rows, summary, texts
-from tritonrepo.cli.values import WAIT
+from tritonrepo.cli.values import WAIT, allow_links
 from tritonrepo.report import results as report
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
@@ -40,6 +40,7 @@ Examples:
     metavar="SECONDS",
     help="Longest wait for each answer, a stream's end included.",
 )
+@allow_links
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML here.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="What stdout gets.")
 def command(
@@ -49,6 +50,7 @@ def command(
     grpc: str | None,
     only: tuple[str, ...],
     timeout: float,
+    links: tuple[Path, ...],
     junit_file: Path | None,
     form: str,
 ) -> int:
@@ -58,7 +60,7 @@ def command(
     configs must be those, embeddings are compared with the stored index, searches must find what is asked for, and
     the cases under `smoke` are asked.
     """
-    about = known(stack)
+    about = known(stack, links)
     with connected(url, grpc, timeout) as connection:
         results = sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)
     found = [diagnostic for result in results for diagnostic in result.diagnostics]

@@ -22,6 +22,7 @@ from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.check import STEPS
 from tritonrepo.spec.stack import Retriever, Stack
 from tritonrepo.stores import open_store
+from tritonrepo.stores.links import kept
 from tritonrepo.stores.uri import is_remote
 from tritonrepo.tree import Tree
 
@@ -43,15 +44,15 @@ def connected(url: str, grpc: str | None, timeout_s: float) -> Iterator[Connecti
         yield Connection(http, rpc)
 
 
-def known(where: str | None) -> Known:
+def known(where: str | None, links: tuple[Path, ...] = ()) -> Known:
     """Give what a stack file, its directory, or a repository's directory or URI says; nothing where none is named."""
     if where is None:
         return Known()
     path = Path(where)
     if not is_remote(where) and (path.is_file() or (path / DEFAULT).is_file()):
-        return of_stack(load([path]))
-    store, prefix = open_store(where)
-    tree = store.scan(prefix)
+        return of_stack(load([path], links))
+    store, prefix = open_store(where, links)
+    tree = kept(store.scan(prefix), where)
     models = expected.read(tree, where)
     if not models:
         hint = f"Name a directory with models in it, or one with a {DEFAULT}."
@@ -64,7 +65,7 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
     """Give what a stack says: the repository that a build would write, or that it wrote, and the declared cases."""
     stack = loaded.stack
     if tree is None:
-        inputs = Gathering(stack, loaded.lock, loaded.cache).inputs()
+        inputs = Gathering(stack, loaded.lock, loaded.cache, loaded.links).inputs()
         tree = generate(stack, inputs, loaded.lock.models).tree
     places = _places(stack)
     models = {

@@ -18,6 +18,7 @@ from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.nodes import MAX_BYTES
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
+from tritonrepo.stores.links import inside
 from tritonrepo.tree import of_text
 
 DEFAULT = "tritonrepo.yaml"
@@ -25,24 +26,26 @@ STACK_HELP = f"Stack file; several: a later one wins.  [default: {DEFAULT}]"
 
 
 class Loaded(NamedTuple):
-    """A stack with its lock, and where the lock lies."""
+    """A stack with its lock, where the lock lies, and the directories that links may lead into."""
 
     stack: Stack
     lock: Lock
     lock_path: Path
     cache: Cache
+    links: tuple[Path, ...] = ()
 
 
-def load(paths: Sequence[Path]) -> Loaded:
+def load(paths: Sequence[Path], links: tuple[Path, ...] = ()) -> Loaded:
     """Read stack files, a later one over an earlier one, and the lock beside the first."""
     with reading():
         paths = [path / DEFAULT if path.is_dir() else path for path in paths] or [Path(DEFAULT)]
-        stack = spec.read([(str(path), _content(path)) for path in paths], os.environ)
+        stack = spec.read([(str(path), _content(path, links)) for path in paths], os.environ)
         lock_path = paths[0].with_suffix(".lock")
         if lock_path == paths[0]:
             raise fatal("stack-name", str(lock_path), "is where the lock would be written", "Name it something.yaml.")
-        lock = locks.load(lock_path.read_bytes(), str(lock_path)) if lock_path.exists() else Lock()
-    return Loaded(stack, lock, lock_path, cache())
+        there = inside(lock_path, lock_path.parent, links).exists()
+        lock = locks.load(lock_path.read_bytes(), str(lock_path)) if there else Lock()
+    return Loaded(stack, lock, lock_path, cache(), links)
 
 
 @contextmanager
@@ -74,10 +77,10 @@ def write_lock(loaded: Loaded, lock: Lock) -> None:
             store.tidy()
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, links: Sequence[Path]) -> bytes:
     if not path.exists():
         raise fatal("stack-missing", str(path), "there is no such stack file", "Name a stack file or its directory.")
     if not path.is_file():
         raise fatal("stack-missing", str(path), "is not a file")
-    with path.open("rb") as stream:
+    with inside(path, path.parent, links).open("rb") as stream:
         return stream.read(MAX_BYTES + 1)

@@ -13,6 +13,7 @@ from tritonrepo.cli.indexes import make, missing
 from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, serve, urls, watch
 from tritonrepo.cli.smoking import connected, of_stack, summary
 from tritonrepo.cli.stack import Loaded, load, reading, write_lock
+from tritonrepo.cli.values import allow_links
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome
@@ -42,12 +43,14 @@ Examples:
     default=Path("model_repository"),
     help="Directory of the model repository.",
 )
+@allow_links
 @options
 def command(
     stack: Path,
     *,
     question: str | None,
     out: Path,
+    links: tuple[Path, ...],
     http_port: int | None,
     grpc_port: int | None,
     metrics_port: int | None,
@@ -61,7 +64,7 @@ def command(
     everything ends; the ports are then any free ones.
     """
     out = directory(out)
-    loaded = _indexed(load([stack]))
+    loaded = _indexed(load([stack], links))
     names = pipelines(loaded.stack, needed=question is not None)
     prepared = prepare(loaded, out)
     for warning in prepared.warnings:
@@ -72,7 +75,7 @@ def command(
     )
     usual = Ports(0, 0, 0) if question is not None else USUAL
     ports = ports_or((http_port, grpc_port, metrics_port), usual)
-    chosen = Options(ports, runtime, llm_engine, timeout)
+    chosen = Options(ports, runtime, llm_engine, timeout, links=links)
     with serve(out, prepared.record, loaded.lock_path.parent, loaded.cache, chosen) as server:
         for line in banner(server, prepared.record, llm_engine):
             click.echo(line, err=True)
@@ -89,7 +92,7 @@ def command(
 
 def _proven(server: Server, loaded: Loaded, out: Path) -> bool:
     """Ask every model as `smoke` does and tell how that ended; False where one failed."""
-    store, prefix = open_store(str(out))
+    store, prefix = open_store(str(out), loaded.links)
     with connected(server.http, server.grpc, SMOKE_S) as connection:
         results = list(run(connection, of_stack(loaded, store.scan(prefix)), frozenset()))
     for diagnostic in (diagnostic for result in results for diagnostic in result.diagnostics):

@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -13,6 +14,7 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.judging import Judgement, Shown, is_stack, judge_directory, judge_stack
 from tritonrepo.cli.output import colour
 from tritonrepo.cli.targets import Chosen, chosen_target, target_options
+from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Diagnostic, Severity, Verdict, closest
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
@@ -34,6 +36,7 @@ Examples:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How findings are printed.")
 @click.option("--select", multiple=True, metavar="RULE", help="Show this rule's findings only; may be given again.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Do not show this rule's findings; may be given again.")
+@allow_links
 @click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what is only good to know, too.")
 def command(
@@ -42,6 +45,7 @@ def command(
     form: str,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
+    links: tuple[Path, ...],
     strict: bool,
     verbose: bool,
     release: str | None,
@@ -70,7 +74,7 @@ def command(
     colours = colour(sys.stdout)
     for path in paths or ("model_repository",):
         with _uncollected():
-            judgement = _judge(path, given, shown)
+            judgement = _judge(path, given, links, shown)
         diagnostics += judgement.diagnostics
         verdicts += judgement.verdicts
         ignored += judgement.ignored
@@ -97,10 +101,10 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _judge(path: str, given: Chosen, shown: Shown) -> Judgement:
+def _judge(path: str, given: Chosen, links: tuple[Path, ...], shown: Shown) -> Judgement:
     if not is_stack(path):
-        return judge_directory(path, chosen_target(given), shown)
-    return judge_stack(path, lambda stack: chosen_target(given, stack.target), shown)
+        return judge_directory(path, chosen_target(given), links, shown)
+    return judge_stack(path, lambda stack: chosen_target(given, stack.target), links, shown)
 
 
 def _known(names: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tritonrepo.diagnostics import Span, fatal
@@ -17,6 +17,7 @@ from tritonrepo.sources.vendored import vendored
 from tritonrepo.spec.lock import Lock, Pin
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Embedder, Generator, Retriever, Stack
+from tritonrepo.stores.links import inside
 from tritonrepo.tree import File, on_disk
 
 EMBEDDINGS = "embeddings.npy"
@@ -24,12 +25,16 @@ PASSAGES = "passages.jsonl"
 
 
 class Gathering:
-    """Resolves the sources of one stack against one lock; remembers the pins of what it read."""
+    """Resolves the sources of one stack against one lock; remembers the pins of what it read.
 
-    def __init__(self, stack: Stack, lock: Lock, cache: Cache) -> None:
+    `links` are directories into which links may lead out of the stack's own and out of its sources.
+    """
+
+    def __init__(self, stack: Stack, lock: Lock, cache: Cache, links: Sequence[Path] = ()) -> None:
         self.stack = stack
         self.lock = lock
         self.cache = cache
+        self.links = links
         self.pins: dict[str, Pin] = {}
 
     def inputs(self) -> Inputs:
@@ -64,7 +69,7 @@ class Gathering:
         """Give a retriever's index; raise Stop where it is not there or not the one that the lock pins."""
         at = model.places["index"]
         place = Path(at.path).parent / model.index
-        embeddings, passages = _file(place / EMBEDDINGS), _file(place / PASSAGES)
+        embeddings, passages = self._file(place / EMBEDDINGS, at), self._file(place / PASSAGES, at)
         if embeddings is None or passages is None:
             raise fatal(
                 "index-missing", at, f'"{name}" has no index in {place}', f"Make it: tritonrepo index -f {at.path}"
@@ -87,7 +92,7 @@ class Gathering:
             if ensemble.prompt.file is not None:
                 at = ensemble.prompt.places["file"]
                 path = Path(at.path).parent / ensemble.prompt.file
-                file = _file(path)
+                file = self._file(path, at)
                 if file is None:
                     raise fatal(
                         "source-missing",
@@ -110,10 +115,12 @@ class Gathering:
         return packages
 
     def _resolve(self, source: Source, at: Span) -> Resolved:
-        resolved = resolve(source, self.stack.target.arch, self.cache, self.lock.sources.get(source.text), at)
+        resolved = resolve(
+            source, self.stack.target.arch, self.cache, self.lock.sources.get(source.text), at, links=self.links
+        )
         self.pins[source.text] = resolved.pin
         return resolved
 
-
-def _file(path: Path) -> File | None:
-    return on_disk(path, path.stat().st_size) if path.is_file() else None
+    def _file(self, path: Path, at: Span) -> File | None:
+        path = inside(path, Path(at.path).parent, self.links, at)
+        return on_disk(path, path.stat().st_size) if path.is_file() else None

@@ -121,7 +121,7 @@ class S3Store:
     def _bulk(self, path: str, file: File) -> str:
         import obstore
 
-        body = file.content() if file.size <= WHOLE_BYTES else file.path or file.chunks()
+        body = file.content() if file.size <= WHOLE_BYTES else file.chunks()
         return str(obstore.put(self._objects, path, body)["e_tag"]).strip('"')
 
     def delete(self, path: str) -> None:
