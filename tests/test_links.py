@@ -28,6 +28,7 @@ from tritonrepo.server.ports import Ports
 from tritonrepo.sources.cache import Cache
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import STAGING, DirectoryStore
+from tritonrepo.sync.record import Record, dump
 from tritonrepo.tree import Entry, File, files, of_text
 
 SECRET = "AKIA-this-is-nobodys-business"
@@ -486,3 +487,43 @@ def test_a_dockerfile_that_is_a_link_is_somebody_elses(
     with unopened(outside):
         run(["build", "-f", str(stack), "-o", str(tmp_path / "out"), "--dry-run"])
     assert SECRET not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "local", ["{home}", "{home}/credentials", "../home/credentials", "s3://b/x", "link/credentials"]
+)
+def test_a_record_does_not_make_serve_read_what_lies_elsewhere(
+    models: Path,
+    outside: Path,
+    inside: Path,
+    capsys: pytest.CaptureFixture[str],
+    local: str,
+) -> None:
+    (inside / "link").symlink_to(outside)
+    local = local.format(home=outside)
+    record = Record("x", {"release": "24.10", "images": ["py3"]}, {}, {"o/m": local})
+    (models / "tritonrepo.json").write_bytes(dump(record).content())
+    deep = models.rename(inside / "models")
+    with unopened(outside):
+        assert run(["serve", str(deep), "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]) == 2
+    assert local in capsys.readouterr().err
+
+
+def test_a_record_does_not_make_build_delete_what_lies_elsewhere(rag: Path, outside: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    names = ["../home/credentials", "../../home/credentials", str(outside / "credentials"), "m/../../home/credentials"]
+    out.mkdir()
+    digest = of_text(SECRET).sha256
+    (out / "tritonrepo.json").write_bytes(dump(Record("x", {}, dict.fromkeys(names, digest), {})).content())
+    with unopened(outside):
+        assert run(["build", "-f", str(rag / "tritonrepo.yaml"), "-o", str(out), "--locked"]) == 0
+    assert (outside / "credentials").read_text("utf-8") == SECRET
+
+
+def test_a_directory_that_python_alone_wrote_into_is_there(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (models / "e" / "1" / "note").unlink()
+    (models / "e" / "1" / "__pycache__").mkdir()
+    assert validated(capsys, str(models))[1]["summary"]["verdicts"] == {"ready": 2}
+    staging.copy(models, models.parent / "copy")
+    assert [path.name for path in (models.parent / "copy" / "e" / "1").parent.iterdir() if path.is_dir()] == ["1"]
+    assert not list((models.parent / "copy" / "e" / "1").iterdir())

@@ -27,6 +27,7 @@ from tritonrepo.spec.source import Local, parse_source
 from tritonrepo.stores import open_store
 from tritonrepo.stores.s3 import S3Store
 from tritonrepo.stores.uri import is_remote
+from tritonrepo.stores.walk import is_in
 from tritonrepo.sync import record as records
 from tritonrepo.sync import release as releases
 from tritonrepo.sync.record import Record
@@ -100,10 +101,31 @@ def read_record(repository: str, links: tuple[Path, ...] = ()) -> Record:
     if not tree:
         raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
     if not is_remote(repository):
-        return records.load(tree, repository)
+        _local_only(record := records.load(tree, repository), repository, (Path(repository).parent, *links))
+        return record
     path = releases.record_path(prefix)
     release = releases.load(store.read(path) if prefix else None, f"{repository}: {path}")
-    return Record(release.name, release.target, {}, release.local) if release else Record()
+    record = Record(release.name, release.target, {}, release.local) if release else Record()
+    _local_only(record, repository, links)
+    return record
+
+
+def _local_only(record: Record, repository: str, places: tuple[Path, ...]) -> None:
+    """Raise Stop for a record that names local files elsewhere than below this directory and `places`.
+
+    Whoever made the repository wrote it, and all that it names would be read.
+    """
+    for text in record.local.values():
+        try:
+            source = parse_source(text)
+        except (ValueError, TypeError):
+            hint = "Build it again, or remove its record."
+            raise fatal("record-syntax", repository, f'its record has no source, but "{text}"', hint) from None
+        if isinstance(source, Local):
+            roots = [os.path.realpath(place) for place in (Path.cwd(), *places)]
+            if not any(is_in(os.path.realpath(Path(root, source.path)), other) for root in roots for other in roots):
+                message = f"the repository's record names the local file {text}, which is elsewhere; it was not read"
+                raise fatal("store-link", repository, message, "To allow it, name its directory: --allow-links DIR")
 
 
 def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chosen: Options) -> Server:

@@ -16,6 +16,7 @@ FOLLOWED = 10_000
 """How many entries are seen through links before further ones are left as links: links can multiply without end."""
 
 READABLE = 0o444
+WRITTEN_BY_PYTHON = "__pycache__"
 
 
 class _Ahead(NamedTuple):
@@ -58,7 +59,7 @@ class Walk:
         try:
             with os.scandir(descriptor) as scan:
                 items = list(scan)
-            if not items and here.path:
+            if here.path and all(item.name == WRITTEN_BY_PYTHON for item in items):
                 self.found[here.path] = Directory()
             items = items if len(items) == 1 else sorted(items, key=_name_in_bytes)
             return [each for item in items if (each := self._item(item, here, descriptor)) is not None]
@@ -75,7 +76,7 @@ class Walk:
             return self._link(item, path, here, descriptor)
         spot = here.spot.child(name)
         if item.is_dir(follow_symlinks=False):
-            return _Ahead(path, spot, here.trail) if name != "__pycache__" else None
+            return _Ahead(path, spot, here.trail) if name != WRITTEN_BY_PYTHON else None
         self.found[path] = self._leaf(item, path, spot, descriptor)
         return None
 
