@@ -176,6 +176,23 @@ def test_a_link_to_a_file_outside_at_the_top_is_an_error_and_no_models(
     assert [(verdict["verdict"], verdict["rule"]) for verdict in document["verdicts"]] == [("ready", "")] * 2
 
 
+def test_a_link_out_from_deeper_than_a_path_can_say_is_told(
+    models: Path, outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below = os.open(models / "m" / "1", os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=below)
+        above, below = below, os.open("d" * 200, os.O_RDONLY, dir_fd=below)
+        os.close(above)
+    os.symlink(outside / "credentials", "link", dir_fd=below)
+    os.close(below)
+    with unopened(outside):
+        _, document = validated(capsys, str(models))
+    (error,) = [d for d in document["diagnostics"] if d["severity"] == "error"]
+    assert error["path"].endswith("d/link")
+    assert document["summary"]["verdicts"] == {"not judged": 2}
+
+
 def test_links_that_stay_inside_are_as_the_files_themselves(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (models / "shared").mkdir()
     (models / "m" / "config.pbtxt").rename(models / "m" / "real")

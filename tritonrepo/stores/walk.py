@@ -82,7 +82,7 @@ class Walk:
 
     def _link(self, item: os.DirEntry[str], path: str, here: _Ahead, descriptor: int) -> _Ahead | None:
         above = str(here.spot)
-        there = os.path.realpath(f"{above}/{item.name}")
+        there = _resolved(str(here.spot.child(item.name)))
         root = next((root for root in self._roots if is_in(there, root)), None)
         spot = Spot(root, there[len(root) :].strip("/")) if root is not None else here.spot
         entry = self._leaf(item, path, spot, descriptor)
@@ -114,6 +114,14 @@ class Walk:
 def _readable(item: os.DirEntry[str], descriptor: int) -> bool:
     effective = os.access in os.supports_effective_ids
     return os.access(item.name, os.R_OK, dir_fd=descriptor, effective_ids=effective)
+
+
+def _resolved(path: str) -> str:
+    """Give where a link leads; "" where that cannot be found out, such as for a path that is too long."""
+    try:
+        return os.path.realpath(path, strict=True)
+    except OSError:
+        return ""
 
 
 def _target(item: os.DirEntry[str], descriptor: int) -> str:
