@@ -234,6 +234,20 @@ def test_push_sends_nothing_of_a_repository_with_a_link_out(
     assert not store.scan(prefix)
 
 
+def test_a_comment_that_hides_the_error_lets_nothing_be_sent(
+    models: Path, outside: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The repository's author wrote the comment, too."""
+    link("m/1/weights", "{home}/credentials")(models)
+    text = f"# tritonrepo: ignore[link-leaves-repository] it is fine\n{CONFIG}"
+    (models / "m" / "config.pbtxt").write_text(text, "utf-8")
+    with unopened(outside):
+        _, document = validated(capsys, str(models))
+        assert document["summary"]["verdicts"] == {"not judged": 2}
+        assert run(["push", str(models), s3_server.fresh(), "--settle", "0"]) == 1
+    assert "is a link that leads out of the repository" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("mode", [[], ["--poll", "1"], ["--explicit"]], ids=["once", "polling", "explicit"])
 def test_serve_starts_no_server_on_a_repository_with_a_link_out(
     models: Path, outside: Path, capsys: pytest.CaptureFixture[str], mode: list[str]
