@@ -12,7 +12,7 @@ from tritonrepo import repository
 from tritonrepo.report import pages as report_pages
 from tritonrepo.repository import Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
-from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes
+from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable, of_bytes
 
 STATUS = re.compile(
     r"^(Invalid argument|Internal|Not found|Unavailable|Unsupported|Already exists|Unknown|Cancelled): "
@@ -31,7 +31,8 @@ def files(archive: str) -> dict[str, Entry]:
     """Give the files of an archive: `-- path --` then the content; `-- path/ --` is an empty directory.
 
     `-- path = name --` takes the content of tests/data/name; `-- path: a FIFO --` is one, see `Unreadable`, and
-    `-- path: a link to /data --` a link to a directory out of the tree.
+    `-- path: a link to .. --` a link to a directory that is not looked into, `-- path: a link out to /data --` one out
+    of the tree, `-- path: a link out to the file /data --` one to a file there.
     """
     parts = re.split(r"^-- (.+?) --\n?", archive, flags=re.MULTILINE)[1:]
     found: dict[str, Entry] = {}
@@ -39,12 +40,18 @@ def files(archive: str) -> dict[str, Entry]:
         path, _, name = head.partition(" = ")
         path, odd, what = path.partition(": ")
         if odd:
-            found[path] = Unreadable(what) if what in list(Unreadable) else Link(what.removeprefix("a link to "))
+            found[path] = Unreadable(what) if what in list(Unreadable) else _link(what)
         elif path.endswith("/"):
             found[path.rstrip("/")] = Directory()
         else:
             found[path] = of_bytes((DATA / name).read_bytes() if name else body.encode())
     return found
+
+
+def _link(what: str) -> Link:
+    if target := re.fullmatch("a link out to (the file )?(.+)", what):
+        return Outside(target[2], directory=target[1] is None)
+    return Link(what.removeprefix("a link to "))
 
 
 def server(options: str) -> Target:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tritonrepo.sync.gating import Released, serving
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
 from tritonrepo.sync.push import plan
-from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, files, of_bytes, of_text
+from tritonrepo.tree import Directory, Entry, File, Link, Outside, Tree, Unreadable, files, of_bytes, of_text
 
 LEAVES, PIPELINES = ("a", "b", "c"), ("p", "q")
 POLICIES = {
@@ -415,7 +415,8 @@ REFUSED: dict[str, tuple[dict[str, Entry], str]] = {
     "a file added to a live version": ({"retriever/1/more": of_text("x")}, "version 1 serves, and its 1/more would"),
     "a name that Triton misreads": ({"lone/1/a b": of_text("x")}, "r/lone/1/a b: error: has other characters"),
     "no config": ({"naked/1/model.py": of_text("x")}, "r/naked: error: has no config.pbtxt"),
-    "a link": ({"lone/link": Link("/etc")}, "is a link that leads out of the repository"),
+    "a link out": ({"lone/link": Outside("/etc")}, "is a link that leads out of the repository"),
+    "a link round": ({"lone/link": Link("..")}, "is a link to a directory that it is in itself"),
     "a FIFO": ({"lone/fifo": Unreadable.FIFO}, "is a FIFO; a bucket holds files only"),
     "a policy that would serve what only the bucket has": (
         {"lone/config.pbtxt": of_bytes(config("lone", 1, "latest", ""))},

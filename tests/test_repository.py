@@ -12,7 +12,7 @@ from tritonrepo.repository import Model, read, target
 from tritonrepo.repository.versions import selected, versions
 from tritonrepo.rules import judge
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.tree import Directory, Link, Tree, Unreadable, of_text
+from tritonrepo.tree import Directory, Link, Outside, Tree, Unreadable, of_text
 
 CONFIG = 'backend: "identity"'
 
@@ -78,7 +78,7 @@ def test_what_is_closed_to_us_is_still_a_directory(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "r" / "m" / "pipe")
     found = model(tmp_path)
     assert (found.served, found.directories) == ((3,), ("3",))
-    assert dict(found.odd) == {"3": Link("/"), "pipe": Unreadable.FIFO}
+    assert dict(found.odd) == {"3": Outside("/"), "pipe": Unreadable.FIFO}
     assert not found.unknown
 
 

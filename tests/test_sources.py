@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import stat
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -255,11 +257,22 @@ def test_another_wheel_than_the_pinned_one_is_refused(own: Cache, shelf: Path) -
         package.unpacked("x==1", "x86_64", own, Pin("0" * 64, "old.whl"), AT)
 
 
-def test_a_wheel_that_leads_out_of_itself_is_refused(own: Cache, shelf: Path, tmp_path: Path) -> None:
-    wheel(shelf, "../../evil")
-    with pytest.raises(Stop, match=r"holds the path \.\./\.\./evil, which leads out of it"):
+@pytest.mark.parametrize("member", ["../../evil", "/tmp/evil", "x/../../../evil"])
+def test_a_wheel_that_leads_out_of_itself_is_refused(own: Cache, shelf: Path, tmp_path: Path, member: str) -> None:
+    wheel(shelf, member)
+    with pytest.raises(Stop, match=re.escape(f"holds the path {member}, which leads out of it")):
         package.unpacked("x==1", "x86_64", own, None, AT)
     assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_link_in_a_wheel_becomes_a_plain_file(own: Cache, shelf: Path) -> None:
+    link = zipfile.ZipInfo("x/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(wheel(shelf, "x/a"), "a") as archive:
+        archive.writestr(link, "/etc/hostname")
+        archive.writestr("x/link2/below", "content")
+    found, _ = package.unpacked("x==1", "x86_64", own, None, AT)
+    assert found["x/link"].content() == b"/etc/hostname"
 
 
 @pytest.mark.usefixtures("shelf")

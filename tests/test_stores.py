@@ -18,10 +18,11 @@ import pytest
 from tests.s3 import S3Server
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store
-from tritonrepo.stores.directory import FOLLOWED, STAGING, DirectoryStore
+from tritonrepo.stores.directory import STAGING, DirectoryStore
 from tritonrepo.stores.store import Conflict, Store, Stored, Unconditional
+from tritonrepo.stores.walk import FOLLOWED
 from tritonrepo.sync.release import tag_of
-from tritonrepo.tree import Directory, File, Link, Unreadable, of_bytes, of_text, on_disk
+from tritonrepo.tree import Directory, File, Link, Outside, Unreadable, of_bytes, of_text, on_disk
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_entries_of_every_kind_are_told_apart(directory: DirectoryStore, tmp_pat
     assert found == {
         "empty": Directory(),
         "loop": Unreadable.DANGLING,
-        "out": Link("/"),
+        "out": Outside("/"),
         "gone": Unreadable.DANGLING,
         "fifo": Unreadable.FIFO,
         "sock": Unreadable.SOCKET,

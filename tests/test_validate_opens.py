@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-WEIGHTS = 300 << 20
-"""Bytes of all weights together; they are holes, which take no room on the disk."""
-
-CHILD = """
-import sys
-
-opened = []
-sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "open" else None)
+from tests.opens import watched
 from tritonrepo.cli import run
 
-code = run(["validate", sys.argv[1], "--release", "24.10", "--gpus", "1", *sys.argv[2:]])
-names = [name for name in map(str, opened) if name.startswith(sys.argv[1])]
-print(code, *names, sep="\\n", file=sys.stderr)
-"""
-"""Says on stderr which of the repository's files were opened, in whatever way: Python itself reports each."""
+WEIGHTS = 300 << 20
+"""Bytes of all weights together; they are holes, which take no room on the disk."""
 
 IO = """\
 max_batch_size: 8
@@ -78,11 +66,8 @@ def models(tmp_path: Path) -> Path:
     ids=["plain", "without auto-complete", "as json", "all that is good to know"],
 )
 def test_weights_are_not_opened(models: Path, arguments: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(models), *arguments], capture_output=True, text=True, check=True
-    )
-    code, *opened = done.stderr.splitlines()
-    names = {str(Path(name).relative_to(models)) for name in opened}
-    assert code == "1", done.stdout
+    with watched(models) as opened:
+        assert run(["validate", str(models), "--release", "24.10", "--gpus", "1", *arguments]) == 1
+        names = opened()
     assert names >= {f"{name}/config.pbtxt" for name in CONFIGS if CONFIGS[name]}
     assert not names & set(LARGE)

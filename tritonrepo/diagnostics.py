@@ -57,12 +57,16 @@ class Diagnostic:
 
 
 class State(StrEnum):
-    """What becomes of a model on the server; a crash takes every model down, a hang keeps all waiting for ever."""
+    """What becomes of a model on the server; a crash takes every model down, a hang keeps all waiting for ever.
+
+    It is not judged where the server would follow a link out of the repository, which is not done here.
+    """
 
     READY = "ready"
     REFUSED = "refused"
     CRASH = "crash"
     HANG = "hang"
+    NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,20 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A symbolic link to a directory out of the tree, or to one that it lies in itself, and where it points."""
+    """A symbolic link to a directory that is not looked into, since it lies in that itself, and where it points."""
 
     target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outside(Link):
+    """A symbolic link out of the tree, to whatever is there: a server follows it, and nothing of ours does."""
+
+    directory: bool = True
+
+
+HOW_TO_ALLOW = "Put the file itself there. If what the link leads to may be read, name its directory: --allow-links DIR"
+"""The next step where a link leads out."""
 
 
 class Unreadable(StrEnum):
@@ -80,6 +91,8 @@ Tree = Mapping[str, Entry]
 
 def is_directory(entry: Entry | None) -> bool:
     """Tell whether an entry is a directory to one who follows links; None is a directory with something in it."""
+    if isinstance(entry, Outside):
+        return entry.directory
     return entry is None or isinstance(entry, Directory | Link) or entry is Unreadable.LOCKED
 
 

@@ -28,7 +28,7 @@ from tritonrepo.diagnostics import Severity, State, Verdict
 from tritonrepo.repository import Target
 from tritonrepo.rules import RULES, Rule, judge
 from tritonrepo.rules.registry import Scope
-from tritonrepo.tree import Directory, Entry, File, Link, Unreadable, of_bytes
+from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, of_bytes
 
 RELEASE = "24.10"
 ROOT = "$REPO"
@@ -113,6 +113,7 @@ class Half:
             "needs a GPU": self.target.gpus > 0,
             "needs another user": Unreadable.FORBIDDEN in self.tree.values(),
             f"needs the {lacking} backend": bool(lacking),
+            "a link out": any(isinstance(entry, Outside) for entry in self.tree.values()),
             STAND_IN.get(self.rule.name, ""): self.rule.name in STAND_IN and self.which == "Bad",
         }
         return next((why for why, holds in reasons.items() if holds), "")

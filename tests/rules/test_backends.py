@@ -65,7 +65,7 @@ FILES = {
         "Python model file not found in",
         frozenset({HANG, "version-negative"}),
     ),
-    "a link that leads out": Case(PY, {"1/model.py": Link("/elsewhere/model.py")}),
+    "a link that is not followed": Case(PY, {"1/model.py": Link("/elsewhere/model.py")}),
     "another name": Case(PY + 'default_model_filename: "main.py"\n', {"1/main.py": PYTHON}),
     "another name in a directory": Case(PY + 'default_model_filename: "a/main.py"\n', {"1/a/main.py": PYTHON}),
     "an absolute name is below the version": Case(

@@ -11,7 +11,7 @@ from tests.pages import judged
 from tritonrepo.diagnostics import State
 from tritonrepo.repository import read, target
 from tritonrepo.rules import RULES, judge
-from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_text
+from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable, of_text
 
 IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] } output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
 CONFIG = 'backend: "identity"\n' + IO
@@ -80,7 +80,7 @@ VERSIONS = [
     Case("reserved names alone", CONFIG, ["warmup/x"], ["no-version-available m"], NO_VERSION),
     Case("a file", CONFIG, ["1"], ["no-version-available m"], NO_VERSION),
     Case("nothing", CONFIG, [], ["no-version-available m"], NO_VERSION),
-    Case("a link out", CONFIG, [], odd=[("1", Link("/srv"))]),
+    Case("a link that is not followed", CONFIG, [], odd=[("1", Link("/srv"))]),
     Case("one that we may not list", CONFIG, [], ["unreadable-file-or-directory m/1"], odd=[("1", LOCKED)]),
     Case(
         "a link to nothing beside a fault of the text",
@@ -212,7 +212,7 @@ LABELS = [
     Case("in a directory", LABEL + '"./a/../a/labels.txt" }', ["1/x", "a/labels.txt"]),
     Case("missing", LABEL + '"labels.txt" }', ["1/x"], ["label-file-missing 2:125"], MISSING),
     Case("in the version directory", LABEL + '"labels.txt" }', ["1/labels.txt"], ["label-file-missing 2:125"], MISSING),
-    Case("behind a link out", LABEL + '"a/labels.txt" }', odd=[("a", Link("/srv"))]),
+    Case("behind a link that is not followed", LABEL + '"a/labels.txt" }', odd=[("a", Link("/srv"))]),
     Case("empty is none", LABEL + '"" }'),
     Case(
         "the model itself ends the server",
@@ -1025,7 +1025,7 @@ WORDS = [
         [("e", DANGLING)],
     ),
     Case(
-        "an environment behind a link out",
+        "an environment behind a link that is not followed",
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/a/e"'),
         ["1/model.py"],
         ['m/a: info: "a" leads to /srv, which is not looked into [config-symbolic-link]'],
@@ -1144,12 +1144,37 @@ def test_a_model_that_is_named_as_a_repository_is_told_so(name: str) -> None:
     assert error.hint == "Is the repository a model itself? Then name its parent directory."
 
 
-@pytest.mark.parametrize("entry", [Link("/srv"), LOCKED], ids=["a link out", "one that we may not list"])
+@pytest.mark.parametrize(
+    "entry", [Link("/srv"), LOCKED], ids=["a link that is not followed", "one that we may not list"]
+)
 def test_a_model_that_cannot_be_looked_into_is_not_refused(entry: Entry) -> None:
     found = judged({"m": entry})
     assert found.verdicts[0].verdict is State.READY
     assert {d.rule for d in found.diagnostics} <= {"config-symbolic-link", "unreadable-file-or-directory"}
     assert found.diagnostics
+
+
+OUT = [("m", Outside("/srv")), ("m/config.pbtxt", Outside("/srv/c", directory=False)), ("m/1", Outside("/srv/1"))]
+
+
+@pytest.mark.parametrize(("path", "entry"), OUT, ids=[path for path, _ in OUT])
+def test_a_model_with_a_link_out_is_not_judged_whatever_else_is_wrong(path: str, entry: Entry) -> None:
+    found = judged({"m/config.pbtxt": of_text("max_batch_size: x"), path: entry})
+    assert (found.verdicts[0].verdict, found.verdicts[0].rule) == (State.NOT_JUDGED, "link-leaves-repository")
+    assert "link-leaves-repository" in {d.rule for d in found.diagnostics}
+
+
+@pytest.mark.parametrize(
+    ("step", "state"), [('model_name: "m"', State.NOT_JUDGED), ('model_name: "nowhere"', State.REFUSED)]
+)
+def test_an_ensemble_is_refused_for_its_own_faults_alone(step: str, state: State) -> None:
+    io = 'input { name: "I" data_type: TYPE_FP32 dims: [ 1 ] } output { name: "O" data_type: TYPE_FP32 dims: [ 1 ] }'
+    maps = 'input_map { key: "A" value: "I" } output_map { key: "B" value: "O" }'
+    text = f'platform: "ensemble" {io} ensemble_scheduling {{ step {{ {step} model_version: 7 {maps} }} }}'
+    found = judged(
+        {"e/config.pbtxt": of_text(text), "e/1": Directory(), "m/config.pbtxt": Outside("/c", directory=False)}
+    )
+    assert {verdict.model: verdict.verdict for verdict in found.verdicts} == {"e": state, "m": State.NOT_JUDGED}
 
 
 def test_a_config_that_cannot_be_read_is_not_judged() -> None:

@@ -218,7 +218,7 @@ READ = {
     "a file too large to be parsed": Case(source("x = 1\n" * 20_000)),
     "the largest that is parsed": Case(source(f"{'#' * ((1 << 16) - 1)}\n"), "python-no-class", "python-no-class"),
     "one byte more": Case(source(f"{'#' * (1 << 16)}\n")),
-    "a link that leads out": Case({"config.pbtxt": config(), "1/model.py": Link("/elsewhere/model.py")}),
+    "a link that is not followed": Case({"config.pbtxt": config(), "1/model.py": Link("/elsewhere/model.py")}),
     "a version that is not served": Case(source(CLASS) | {"1/model.py": "x = 1", "2/model.py": CLASS}),
     "of two versions one": Case(
         source(CLASS, more="version_policy { all { } }") | {"2/model.py": "x = 1"},

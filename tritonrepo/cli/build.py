@@ -11,6 +11,7 @@ from tritonrepo.cli.building import carry_out, directory, prepare
 from tritonrepo.cli.doubts import strictly
 from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import STACK_HELP, load
+from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.report import plan as report
 from tritonrepo.spec import lock as locks
@@ -45,6 +46,7 @@ Examples:
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 unless there is nothing to do.")
 @click.option("--locked", is_flag=True, help="Refuse to change the lock, or to build what it does not describe.")
 @click.option("--overwrite", is_flag=True, help="Replace files that were changed by hand since build wrote them.")
+@allow_links
 @click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
 def command(
     files: tuple[Path, ...],
@@ -54,6 +56,7 @@ def command(
     check: bool,
     locked: bool,
     overwrite: bool,
+    links: tuple[Path, ...],
     verbose: bool,
 ) -> int:
     """Write the model repository that a stack file declares.
@@ -66,7 +69,7 @@ def command(
     newer than their index, a tokenizer that only stands in, a file that was changed by hand.
     """
     out = directory(out)
-    loaded = load(files)
+    loaded = load(files, links)
     prepared = prepare(loaded, out, overwrite=overwrite)
     drift = locks.dump(prepared.lock) != locks.dump(loaded.lock)
     found = strictly(prepared.warnings) if check or locked else list(prepared.warnings)

@@ -26,7 +26,7 @@ from tritonrepo.sync import apply as applying
 from tritonrepo.sync import record as records
 from tritonrepo.sync.plan import BY_HAND, Delete, Phase, Plan, Put, in_phase_order, plan
 from tritonrepo.sync.record import NAME, Record
-from tritonrepo.tree import File, Tree, Unreadable, below, of_text
+from tritonrepo.tree import File, Link, Tree, Unreadable, below, of_text
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -78,7 +78,7 @@ def prepare(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Prepared:
     gathering = loaded.gathering()
     draft = generate(stack, gathering.gathered(faults), lock.models)
     warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(loaded)], [])
-    there = faults.tried(lambda: _there(out), There(*open_store(str(out)), {}, Record()))
+    there = faults.tried(lambda: _there(out, loaded.links), There(*open_store(str(out), loaded.links), {}, Record()))
     beside = faults.tried(lambda: _dockerfile(stack, out, overwrite=overwrite), Plan(()))
     made = Plan(())
     if not faults.found:  # with stand-ins for what is missing, contents and version numbers are not the real ones
@@ -99,12 +99,13 @@ def prepare(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Prepared:
     return Prepared(made, now, record, (*warnings, *judged), there.store, there.prefix)
 
 
-def _there(out: Path) -> There:
+def _there(out: Path, links: tuple[Path, ...]) -> There:
     """Return what lies in a directory; raise Stop where it cannot be one of a build."""
-    store, prefix = open_store(str(out))
+    store, prefix = open_store(str(out), links)
     have = store.scan(prefix)
     if not isinstance(entry := have.get(NAME), File) and (entry is not None or below(have, NAME)):
-        what = entry if isinstance(entry, Unreadable) else "a directory"
+        odd = entry if isinstance(entry, Unreadable) else "a directory"
+        what = f"a link to {entry.target}" if isinstance(entry, Link) else odd
         raise fatal("plan-blocked", f"{out}/{NAME}", f"is {what}; a build keeps its record there", "Move it away.")
     return There(store, prefix, have, records.load(have, str(out)))
 
@@ -141,9 +142,9 @@ def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
     text = dockerfile(stack)
     path = _dockerfile_path(out)
     place = f"../{path.name}"
-    now = path.read_bytes() if path.is_file() else None
+    now = path.read_bytes() if path.is_file() and not path.is_symlink() else None
     if now is None and (path.exists() or path.is_symlink()):
-        now = b""  # a directory, or a link that leads nowhere: somebody else's
+        now = b""  # a directory or a link: somebody else's
     if now is None or now == (text or "").encode():
         return Plan((Put(Phase.FILES, place, of_text(text), "new"),) if text and now is None else ())
     if not now.startswith(HEADER.encode()):

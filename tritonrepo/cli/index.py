@@ -10,6 +10,7 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.indexes import make
 from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import STACK_HELP, load, write_lock
+from tritonrepo.cli.values import allow_links
 
 EPILOG = f"""\b
 Examples:
@@ -29,13 +30,14 @@ Examples:
     help=STACK_HELP,
 )
 @click.option("--model", "only", metavar="NAME", help="Make the index of this retriever only.")
-def command(files: tuple[Path, ...], *, only: str | None) -> int:
+@allow_links
+def command(files: tuple[Path, ...], *, only: str | None, links: tuple[Path, ...]) -> int:
     """Turn the documents of each retriever into vectors, with the graph that is deployed.
 
     The index lies beside the stack file and is pinned in the lock: commit both. An index that is current stays
     as it is.
     """
-    loaded = load(files)
+    loaded = load(files, links)
     made, lock = make(loaded, only)
     write_lock(loaded, lock)
     for index in made:

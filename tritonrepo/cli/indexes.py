@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering, identity
 from tritonrepo.spec.lock import Index, Lock
 from tritonrepo.spec.stack import Embedder, Retriever
 from tritonrepo.stores import open_store
+from tritonrepo.stores.links import inside
 from tritonrepo.tree import File, on_disk
 
 
@@ -54,7 +55,7 @@ def missing(loaded: Loaded) -> Iterator[str]:
     """Give the retrievers that have no index the lock knows."""
     for name, model in loaded.stack.models.items():
         if isinstance(model, Retriever):
-            place = _place(model)
+            place = _place(model, loaded.links)
             if (
                 name not in loaded.lock.indexes
                 or not (place / EMBEDDINGS).is_file()
@@ -77,9 +78,9 @@ def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Inde
     embedder = gathering.stack.models[model.embed_with]
     assert isinstance(embedder, Embedder)  # noqa: S101  spec.check refuses others
     encoder = gathering.encoder(embedder)
-    paths = documents.find(model.documents, model.places["documents"])
+    paths = documents.find(model.documents, model.places["documents"], gathering.links)
     sources = (documents.digest(paths), identity(encoder))
-    place = _place(model)
+    place = _place(model, gathering.links)
     before = gathering.lock.indexes.get(name)
     if before and (before.documents, before.embedder) == sources and _whole(place, before):
         return Made(name, place, 0), before, {}
@@ -89,8 +90,13 @@ def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Inde
     return Made(name, place, rows), Index(*sources, embeddings.sha256, passages.sha256), made
 
 
-def _place(model: Retriever) -> Path:
-    return Path(model.places["index"].path).parent / model.index
+def _place(model: Retriever, links: Sequence[Path]) -> Path:
+    """Give the directory of an index; raise Stop where it, or what is in it, is a link out of the stack's directory."""
+    at = model.places["index"]
+    base = Path(at.path).parent
+    for name in (EMBEDDINGS, PASSAGES):
+        inside(base / model.index / name, base, links, at)
+    return base / model.index
 
 
 def _whole(place: Path, index: Index) -> bool:

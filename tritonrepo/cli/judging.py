@@ -42,9 +42,9 @@ def is_stack(path: str) -> bool:
 
 
 @reading()
-def judge_stack(path: str, aim: Callable[[Stack], Target], shown: Shown) -> Judgement:
+def judge_stack(path: str, aim: Callable[[Stack], Target], links: tuple[Path, ...], shown: Shown) -> Judgement:
     """Judge what `build` would write, for the target that `aim` gives; findings are at the stack file's places."""
-    loaded = load([Path(path)])
+    loaded = load([Path(path)], links)
     target = aim(loaded.stack)
     faults = Faults()
     inputs = loaded.gathering().gathered(faults)
@@ -55,7 +55,7 @@ def judge_stack(path: str, aim: Callable[[Stack], Target], shown: Shown) -> Judg
     if faults.found:
         faults.add(*moved)
         faults.stop()
-    return Judgement(tuple(moved), judged.verdicts, _disk_lines, judged.ignored)
+    return Judgement(tuple(moved), judged.verdicts, _lines_of(loaded.stack), judged.ignored)
 
 
 def of_stack(stack: Stack, *, auto_complete: bool = True) -> Target:
@@ -65,9 +65,10 @@ def of_stack(stack: Stack, *, auto_complete: bool = True) -> Target:
     return replace(found, in_stack=True)
 
 
-def judge_directory(path: str, target: Target, shown: Shown) -> Judgement:
+@reading()
+def judge_directory(path: str, target: Target, links: tuple[Path, ...], shown: Shown) -> Judgement:
     """Judge a repository on the disk or in a bucket; raise Stop where there is none, or one that cannot be read."""
-    store, prefix = open_store(path)
+    store, prefix = open_store(path, links)
     tree = store.scan(prefix)
     if not tree and (is_remote(path) or not Path(path).is_dir()):
         raise fatal(
@@ -99,6 +100,7 @@ def _tree_lines(tree: Tree, name: str) -> list[str]:
     return entry.content().decode("utf-8", "replace").split("\n")
 
 
-def _disk_lines(name: str) -> list[str]:
-    path = Path(name)
-    return path.read_text("utf-8", "replace").split("\n") if path.is_file() else []
+def _lines_of(stack: Stack) -> Callable[[str], list[str]]:
+    """Give the way to the lines of the stack file, which has been read; no other file is."""
+    own = stack.places[""].path
+    return lambda name: Path(own).read_text("utf-8", "replace").split("\n") if name == own else []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
 from tritonrepo.cli.pushing import carry_out, prepare, without
-from tritonrepo.cli.values import PAUSE, WAIT
+from tritonrepo.cli.values import PAUSE, WAIT, allow_links
 from tritonrepo.cli.watching import look, watch
 from tritonrepo.report import plan as report
 from tritonrepo.smoke.waiting import Patience
@@ -71,6 +72,7 @@ DRAIN_S = 5.0
     is_flag=True,
     help="Push without a lock, to a store that ignores conditional writes: see to it that nobody else pushes there.",
 )
+@allow_links
 @click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
 def command(
     directory: str,
@@ -82,6 +84,7 @@ def command(
     timeout: float,
     mixable: tuple[str, ...],
     no_lock: bool,
+    links: tuple[Path, ...],
     verbose: bool,
 ) -> int:
     """Bring a model repository into a bucket from which servers serve, so that no request fails and none sees a mix.
@@ -94,7 +97,7 @@ def command(
     def tell(line: str) -> None:
         say(line, err=True)
 
-    prepared = prepare(directory, uri, mixable)
+    prepared = prepare(directory, uri, mixable, links)
     patience = Patience(timeout, time.monotonic, time.sleep, tell)
     seen = look(servers, prepared, patience) if servers else None
     if seen and seen.dead:

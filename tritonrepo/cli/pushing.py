@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
@@ -51,14 +52,14 @@ class Prepared(NamedTuple):
     """Files of the directory that were changed by hand since a build wrote them."""
 
 
-def prepare(directory: str, uri: str, mixable: Collection[str] = ()) -> Prepared:
+def prepare(directory: str, uri: str, mixable: Collection[str] = (), links: Sequence[Path] = ()) -> Prepared:
     """Judge what is to be pushed and compare it with what is there; raise Stop where it may not be pushed."""
     store, prefix = open_store(uri)
     if not prefix:
         hint = f"Push to a prefix: {uri.rstrip('/')}/NAME"
         raise fatal("push-root", uri, "at a bucket's root the release record would have no place beside it", hint)
     before, tag = releases.read(store, prefix, uri)
-    source, top = open_store(directory)
+    source, top = open_store(directory, links)
     want = _sealed(source.scan(top), directory)
     record = records.load(want, directory)
     _checked(want, record, directory)

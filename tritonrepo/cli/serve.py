@@ -10,6 +10,7 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
 from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, read_record, serve, urls, watch
 from tritonrepo.cli.stack import cache
+from tritonrepo.cli.values import allow_links
 from tritonrepo.server.launch import Mode
 from tritonrepo.stores.uri import is_remote
 
@@ -27,12 +28,14 @@ Examples:
 @click.argument("repository")
 @click.option("--poll", type=click.IntRange(1), metavar="SECONDS", help="Look for changes again and again.")
 @click.option("--explicit", is_flag=True, help="Load models only when a client asks for it.")
+@allow_links
 @options
 def command(
     repository: str,
     *,
     poll: int | None,
     explicit: bool,
+    links: tuple[Path, ...],
     http_port: int | None,
     grpc_port: int | None,
     metrics_port: int | None,
@@ -51,8 +54,8 @@ def command(
         raise click.UsageError("--poll and --explicit exclude each other: Triton has one model control mode")
     mode = Mode.POLL if poll else Mode.EXPLICIT if explicit else Mode.ONCE
     ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
-    record = read_record(repository)
-    chosen = Options(ports, runtime, llm_engine, timeout, mode, poll or 5)
+    record = read_record(repository, links)
+    chosen = Options(ports, runtime, llm_engine, timeout, mode, poll or 5, links)
     where = repository if is_remote(repository) else Path(repository)
     with serve(where, record, Path.cwd(), cache(), chosen) as server:
         say(*banner(server, record, llm_engine), err=True)

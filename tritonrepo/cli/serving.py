@@ -28,6 +28,7 @@ from tritonrepo.spec.source import Local, parse_source
 from tritonrepo.stores import open_store
 from tritonrepo.stores.s3 import S3Store
 from tritonrepo.stores.uri import is_remote
+from tritonrepo.stores.walk import is_in
 from tritonrepo.sync import record as records
 from tritonrepo.sync import release as releases
 from tritonrepo.sync.record import Record
@@ -65,6 +66,7 @@ class Options(NamedTuple):
     deadline_s: float
     mode: Mode = Mode.ONCE
     poll_s: int = 5
+    links: tuple[Path, ...] = ()
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,16 +95,37 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def read_record(repository: str) -> Record:
+def read_record(repository: str, links: tuple[Path, ...] = ()) -> Record:
     """Give what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
-    store, prefix = open_store(repository)
+    store, prefix = open_store(repository, links)
     tree = store.scan(prefix)
     if not tree:
         raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
     if not is_remote(repository):
-        return records.load(tree, repository)
+        _local_only(record := records.load(tree, repository), repository, (Path(repository).parent, *links))
+        return record
     release = releases.read(store, prefix, repository)[0] if prefix else None
-    return Record(release.name, release.target, {}, release.local) if release else Record()
+    record = Record(release.name, release.target, {}, release.local) if release else Record()
+    _local_only(record, repository, links)
+    return record
+
+
+def _local_only(record: Record, repository: str, places: tuple[Path, ...]) -> None:
+    """Raise Stop for a record that names local files elsewhere than below this directory and `places`.
+
+    Whoever made the repository wrote it, and all that it names would be read.
+    """
+    for text in record.local.values():
+        try:
+            source = parse_source(text)
+        except (ValueError, TypeError):
+            hint = "Build it again, or remove its record."
+            raise fatal("record-syntax", repository, f'its record has no source, but "{text}"', hint) from None
+        if isinstance(source, Local):
+            roots = [os.path.realpath(place) for place in (Path.cwd(), *places)]
+            if not any(is_in(os.path.realpath(Path(root, source.path)), other) for root in roots for other in roots):
+                message = f"the repository's record names the local file {text}, which is elsewhere; it was not read"
+                raise fatal("store-link", repository, message, "To allow it, name its directory: --allow-links DIR")
 
 
 def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chosen: Options) -> Server:
@@ -115,7 +138,7 @@ def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chos
     environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository))
     if chosen.engine == "ort":
         environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
-            _local_models(record, (base, Path(repository).parent), cache)
+            _local_models(record, (base, Path(repository).parent), cache, chosen.links)
         )
     launch = Launch(
         repository,
@@ -126,6 +149,7 @@ def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chos
         backends={name: here / name for name in STAND_INS},
         environment=environment,
         deadline_s=chosen.deadline_s,
+        links=chosen.links,
     )
     return start(launch)
 
@@ -138,7 +162,7 @@ def _credentials(repository: str) -> dict[str, str]:
     return store.environment()
 
 
-def _local_models(record: Record, bases: tuple[Path, ...], cache: Cache) -> dict[str, str]:
+def _local_models(record: Record, bases: tuple[Path, ...], cache: Cache, links: tuple[Path, ...]) -> dict[str, str]:
     """Give hub id → directory of the graph that stands in for it, made where it is not in the cache."""
     arch = str(record.target.get("arch", "x86_64"))
     found = {}
@@ -150,7 +174,7 @@ def _local_models(record: Record, bases: tuple[Path, ...], cache: Cache) -> dict
             hint = "Its path counts from the stack file's directory: start there, or with tritonrepo up STACK."
             raise fatal("source-missing", text, f"is not there, the local file for {model}", hint)
         at = Span(str(base / records.NAME))
-        found[model] = str(decoder(resolve(source, arch, cache, None, at).files, cache, at))
+        found[model] = str(decoder(resolve(source, arch, cache, None, at, links=links).files, cache, at))
     return found
 
 

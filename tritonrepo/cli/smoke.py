@@ -9,7 +9,7 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import document, say
 from tritonrepo.cli.smoking import HEAD, connected, gaps, junit_rows, known, reading_from, rows, summary, texts
-from tritonrepo.cli.values import WAIT
+from tritonrepo.cli.values import WAIT, allow_links
 from tritonrepo.report import results as report
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
@@ -47,6 +47,7 @@ Examples:
     metavar="SECONDS",
     help="Longest wait for each answer, a stream's end included.",
 )
+@allow_links
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML here.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="What stdout gets.")
 def command(
@@ -57,6 +58,7 @@ def command(
     repository: str | None,
     only: tuple[str, ...],
     timeout: float,
+    links: tuple[Path, ...],
     junit_file: Path | None,
     form: str,
 ) -> int:
@@ -69,7 +71,7 @@ def command(
     """
     if repository is not None and stack is None:
         raise click.UsageError("--repository needs the STACK, DIR or URI that should be served, to compare with")
-    about = reading_from(known(stack), repository)
+    about = reading_from(known(stack, links), repository, links)
     with connected(url, grpc, timeout) as connection:
         results = sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)
     found = [diagnostic for result in results for diagnostic in result.diagnostics]

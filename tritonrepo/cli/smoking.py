@@ -22,6 +22,7 @@ from tritonrepo.smoke.plan import Known
 from tritonrepo.spec.check import STEPS
 from tritonrepo.spec.stack import Retriever, Stack
 from tritonrepo.stores import open_store
+from tritonrepo.stores.links import kept
 from tritonrepo.stores.uri import is_remote
 from tritonrepo.sync import release as releases
 from tritonrepo.tree import Tree
@@ -44,25 +45,25 @@ def connected(url: str, grpc: str | None, timeout_s: float) -> Iterator[Connecti
         yield Connection(http, rpc)
 
 
-def known(where: str | None) -> Known:
+def known(where: str | None, links: tuple[Path, ...] = ()) -> Known:
     """Give what a stack file, its directory, or a repository's directory or URI says; nothing where none is named."""
     if where is None:
         return Known()
     path = Path(where)
     if not is_remote(where) and (path.is_file() or (path / DEFAULT).is_file()):
-        return of_stack(load([path]))
-    return Known(Span(where), _models(where, "stack file and no model repository"))
+        return of_stack(load([path], links))
+    return Known(Span(where), _models(where, "stack file and no model repository", links))
 
 
-def reading_from(about: Known, where: str | None) -> Known:
+def reading_from(about: Known, where: str | None, links: tuple[Path, ...] = ()) -> Known:
     """Add what lies in the directory or bucket that the server reads, if one is named."""
-    return about if where is None else replace(about, reads=_models(where, "model repository"), reads_at=where)
+    return about if where is None else replace(about, reads=_models(where, "model repository", links), reads_at=where)
 
 
-def _models(where: str, lacking: str) -> dict[str, Expected]:
+def _models(where: str, lacking: str, links: tuple[Path, ...]) -> dict[str, Expected]:
     """Give the models of a repository; the digests of what a push brought are known without reading it."""
-    store, prefix = open_store(where)
-    tree = store.scan(prefix)
+    store, prefix = open_store(where, links)
+    tree = kept(store.scan(prefix), where)
     if is_remote(where) and prefix:
         tree = releases.known(tree, releases.read(store, prefix, where)[0])
     models = expected.read(tree, where)

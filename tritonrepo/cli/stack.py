@@ -20,6 +20,7 @@ from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.nodes import MAX_BYTES
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
+from tritonrepo.stores.links import inside
 from tritonrepo.tree import of_text
 
 DEFAULT = "tritonrepo.yaml"
@@ -27,13 +28,14 @@ STACK_HELP = f"Stack file; several: a later one wins.  [default: {DEFAULT}]"
 
 
 class Loaded(NamedTuple):
-    """A stack with its lock, where the lock lies, and the files that it was read from."""
+    """A stack with its lock and where that lies, the files that it was read from, and where links may lead."""
 
     stack: Stack
     lock: Lock
     lock_path: Path
     cache: Cache
     paths: tuple[Path, ...]
+    links: tuple[Path, ...] = ()
 
     @property
     def remake(self) -> str:
@@ -42,22 +44,22 @@ class Loaded(NamedTuple):
 
     def gathering(self) -> Gathering:
         """Return what resolves the stack's sources."""
-        return Gathering(self.stack, self.lock, self.cache, self.remake)
+        return Gathering(self.stack, self.lock, self.cache, self.remake, self.links)
 
 
-def load(paths: Sequence[Path]) -> Loaded:
+def load(paths: Sequence[Path], links: tuple[Path, ...] = ()) -> Loaded:
     """Read stack files, a later one over an earlier one, and the lock beside the first."""
     with reading():
         paths = [path / DEFAULT if path.is_dir() else path for path in paths] or [Path(DEFAULT)]
         lock_path = paths[0].with_suffix(".lock")
         faults = Faults()
-        lock = faults.tried(lambda: _lock(lock_path, paths[0]), Lock())
-        texts = [(str(path), faults.tried(partial(_content, path), None)) for path in paths]
+        lock = faults.tried(lambda: _lock(lock_path, paths[0], links), Lock())
+        texts = [(str(path), faults.tried(partial(_content, path, links), None)) for path in paths]
         there = [(path, text) for path, text in texts if text is not None]
         stack = faults.tried(lambda: spec.read(there, os.environ), None) if there else None
         faults.stop()
     assert stack is not None  # noqa: S101  nothing was found
-    return Loaded(stack, lock, lock_path, cache(), tuple(paths))
+    return Loaded(stack, lock, lock_path, cache(), tuple(paths), links)
 
 
 @contextmanager
@@ -84,16 +86,16 @@ def write_lock(loaded: Loaded, lock: Lock) -> None:
             store.tidy()
 
 
-def _lock(path: Path, stack: Path) -> Lock:
+def _lock(path: Path, stack: Path, links: Sequence[Path]) -> Lock:
     if path == stack:
         raise fatal("stack-name", str(path), "is where the lock would be written", "Name it something.yaml.")
-    return locks.load(path.read_bytes(), str(path)) if path.exists() else Lock()
+    return locks.load(path.read_bytes(), str(path)) if inside(path, path.parent, links).exists() else Lock()
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, links: Sequence[Path]) -> bytes:
     if not path.exists():
         raise fatal("stack-missing", str(path), "there is no such stack file", "Name a stack file or its directory.")
     if not path.is_file():
         raise fatal("stack-missing", str(path), "is not a file")
-    with path.open("rb") as stream:
+    with inside(path, path.parent, links).open("rb") as stream:
         return stream.read(MAX_BYTES + 1)

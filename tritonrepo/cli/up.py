@@ -14,6 +14,7 @@ from tritonrepo.cli.output import say
 from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, serve, urls, watch
 from tritonrepo.cli.smoking import connected, gaps, of_stack, reading_from, summary
 from tritonrepo.cli.stack import Loaded, load, reading, write_lock
+from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Faults
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
@@ -45,12 +46,14 @@ Examples:
     default=Path("model_repository"),
     help="Directory of the model repository.",
 )
+@allow_links
 @options
 def command(
     stack: Path,
     *,
     question: str | None,
     out: Path,
+    links: tuple[Path, ...],
     http_port: int | None,
     grpc_port: int | None,
     metrics_port: int | None,
@@ -64,7 +67,7 @@ def command(
     everything ends; the ports are then any free ones.
     """
     out = directory(out)
-    loaded, names, prepared = _prepared(load([stack]), out, asked=question is not None)
+    loaded, names, prepared = _prepared(load([stack], links), out, asked=question is not None)
     for warning in prepared.warnings:
         say(*warning.lines, err=True)
     carry_out(prepared, loaded)
@@ -72,7 +75,7 @@ def command(
     say(f"{out}: {f'{len(prepared.plan.actions)} files written' if prepared.plan else up_to_date}", err=True)
     usual = Ports(0, 0, 0) if question is not None else USUAL
     ports = ports_or((http_port, grpc_port, metrics_port), usual)
-    chosen = Options(ports, runtime, llm_engine, timeout)
+    chosen = Options(ports, runtime, llm_engine, timeout, links=links)
     with serve(out, prepared.record, loaded.lock_path.parent, loaded.cache, chosen) as server:
         say(*banner(server, prepared.record, llm_engine), err=True)
         if question is not None:
@@ -88,8 +91,8 @@ def command(
 
 def _proven(server: Server, loaded: Loaded, out: Path) -> bool:
     """Ask every model as `smoke` does and tell how that ended; False where one failed."""
-    store, prefix = open_store(str(out))
-    about = reading_from(of_stack(loaded, store.scan(prefix)), str(out))
+    store, prefix = open_store(str(out), loaded.links)
+    about = reading_from(of_stack(loaded, store.scan(prefix)), str(out), loaded.links)
     with connected(server.http, server.grpc, SMOKE_S) as connection:
         results = list(run(connection, about, frozenset()))
     for diagnostic in (diagnostic for result in results for diagnostic in result.diagnostics):

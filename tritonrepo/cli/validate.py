@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -14,6 +15,7 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.judging import Judgement, Shown, is_stack, judge_directory, judge_stack
 from tritonrepo.cli.output import colour, document, painted, say
 from tritonrepo.cli.targets import Chosen, chosen_target, target_options
+from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
@@ -38,6 +40,7 @@ NOTHING = Judgement((), (), lambda _: [])
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How findings are printed.")
 @click.option("--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Hide findings of this rule or family. Repeatable.")
+@allow_links
 @click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what is only good to know, too.")
 def command(
@@ -46,6 +49,7 @@ def command(
     form: str,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
+    links: tuple[Path, ...],
     strict: bool,
     verbose: bool,
     release: str | None,
@@ -77,7 +81,7 @@ def command(
     colours = colour(sys.stdout)
     for path in paths or ("model_repository",):
         with _uncollected():
-            judgement = faults.tried(partial(_judge, path, given, shown), NOTHING)
+            judgement = faults.tried(partial(_judge, path, given, links, shown), NOTHING)
         judged |= judgement is not NOTHING
         diagnostics += judgement.diagnostics
         verdicts += judgement.verdicts
@@ -107,10 +111,10 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _judge(path: str, given: Chosen, shown: Shown) -> Judgement:
+def _judge(path: str, given: Chosen, links: tuple[Path, ...], shown: Shown) -> Judgement:
     if not is_stack(path):
-        return judge_directory(path, chosen_target(given), shown)
-    return judge_stack(path, lambda stack: chosen_target(given, stack.target), shown)
+        return judge_directory(path, chosen_target(given), links, shown)
+    return judge_stack(path, lambda stack: chosen_target(given, stack.target), links, shown)
 
 
 def _rules(texts: Sequence[str]) -> frozenset[str]:

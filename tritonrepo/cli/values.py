@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 PORT = click.IntRange(0, 65535)
+
+
+def allow_links(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that says where links may lead."""
+    return click.option(
+        "--allow-links",
+        "links",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Directory that links may lead into, such as a hub's cache. Repeatable.",
+    )(command)
 
 
 class Seconds(click.FloatRange):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
+from tritonrepo.stores.links import inside
 
 RULE = "index-documents"
 MOST = 20
@@ -23,19 +24,30 @@ class Document(NamedTuple):
     text: str
 
 
-def find(pattern: str, at: Span) -> list[Path]:
-    """Give the files that a pattern matches, sorted; the pattern counts from the stack file's directory."""
+def find(pattern: str, at: Span, links: Sequence[Path] = ()) -> list[Path]:
+    """Give the files that a pattern matches, sorted; the pattern counts from the stack file's directory.
+
+    Raise Stop where one is a link out of the directory that the pattern names, but into none of `links`.
+    """
     base = Path(at.path).parent
     anchor = Path(pattern).anchor
     try:
         found = sorted((Path(anchor) if anchor else base).glob(str(Path(pattern).relative_to(anchor))))
     except (ValueError, IndexError):  # what Path.glob raises of "**x" and of "."
         raise fatal(RULE, at, f'"{pattern}" is no pattern of files', "Write one such as ./docs/*.jsonl.") from None
-    files = [path for path in found if path.is_file()]
+    named = inside(base / _unmistakable(pattern), base, links, at)
+    files = [path for path in found if inside(path, named, links, at).is_file()]
     if not files:
         hint = f"It was looked for in {base}." if not anchor else "Is it the path of files, not of their directory?"
         raise fatal(RULE, at, f'no file matches "{pattern}"', hint)
     return files
+
+
+def _unmistakable(pattern: str) -> Path:
+    """Give the directory that a pattern names before the first part that stands for several."""
+    parts = Path(pattern).parts
+    varies = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
+    return Path(*parts[:varies])
 
 
 def digest(paths: list[Path]) -> str:

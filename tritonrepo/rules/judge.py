@@ -46,7 +46,8 @@ def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True
     for name in _callees_first(repository):
         model = repository.models[name]
         found[name] += _graph(model, repository)
-        repository.verdicts[name] = _verdict(model, [*whole, *found[name]])
+        verdict = _verdict(model, [*(each for each in whole if each.rule.state is not State.READY), *found[name]])
+        repository.verdicts[name] = _unjudged(verdict, model, repository)
     _take_down(repository)
     verdicts = tuple(repository.verdicts[name] for name in sorted(repository.models))
     comments = [comment for model in repository.models.values() for comment in ignores(model)]
@@ -98,6 +99,16 @@ def _unpolled(model: Model, found: list[Found]) -> bool:
     """Tell whether the server refuses the model as it reads its config; with auto-complete off I/O is checked then."""
     verdict = _verdict(model, found)
     return verdict.stage in POLLING or (verdict.stage == "io" and not model.target.auto_complete)
+
+
+def _unjudged(verdict: Verdict, model: Model, repository: Repository) -> Verdict:
+    """Give the verdict of an ensemble in which nothing is wrong, but a step of which is not judged: nor is it then."""
+    if verdict.verdict is State.READY and model.is_ensemble:
+        for name in calls(model):
+            step = repository.verdicts.get(name)
+            if step is not None and step.verdict is State.NOT_JUDGED:
+                return replace(step, model=model.name)
+    return verdict
 
 
 def _take_down(repository: Repository) -> None:

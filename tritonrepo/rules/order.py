@@ -15,6 +15,9 @@ from functools import cache
 
 from tritonrepo.rules.backend_order import BACKEND, COMPLETION, IMPORT, INSTANCE, Step
 
+UNJUDGED: tuple[Step, ...] = ("link-leaves-repository",)
+"""Before all that the server checks: what it finds behind such a link is not known."""
+
 START: tuple[Step, ...] = (
     "repository-path-missing",
     "repository-path-not-directory",
@@ -217,7 +220,7 @@ WARMUP: tuple[Step, ...] = (
     ),
 )
 
-RUNTIME: tuple[Step, ...] = ("state-input-name-missing",)
+RUNTIME: tuple[Step, ...] = ("state-input-name-missing", "file-link-leaves-repository")
 
 WHILE_COMPLETING = (
     ("load", LOAD),
@@ -237,6 +240,7 @@ AT_GRAPH = (
     ("ensemble", ENSEMBLE),
 )
 AT_POLL = (
+    ("", UNJUDGED),
     ("start", START),
     ("parse", PARSE),
     ("poll", POLL),

@@ -39,6 +39,7 @@ class Launch:
     deadline_s: float = 120
     exit_timeout_s: int = 15
     extra_args: Sequence[str] = ()
+    links: Sequence[Path] = ()
 
     @property
     def remote(self) -> bool:

@@ -105,7 +105,7 @@ def start(launch: Launch) -> Server:
     A model that did not load stops it only when models are loaded once; see `Server.unavailable`.
     """
     if not launch.remote:
-        staging.check(Path(launch.repository))
+        staging.check(Path(launch.repository), launch.links)
     try:
         return attempt(launch)
     except Unlucky as unlucky:
@@ -136,7 +136,7 @@ def attempt(launch: Launch) -> Server:
         leash = Leash()
         undo.callback(leash.release)
         if launch.copied:
-            staging.copy(Path(launch.repository), copy_path(leash.home))
+            staging.copy(Path(launch.repository), copy_path(leash.home), launch.links)
         staging.backends(launch.runtime, launch.backends, backends_path(leash.home))
         argv, env = arguments(launch, ports, leash.home), environment(launch, leash.home)
         pid = leash.start(argv, env, log=log_path(leash.home), grace_s=launch.exit_timeout_s + GRACE_S)

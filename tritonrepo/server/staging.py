@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 from tritonrepo.server.runtime import Runtime
+from tritonrepo.stores import open_store
+from tritonrepo.stores.beneath import Found
+from tritonrepo.stores.links import kept
+from tritonrepo.tree import Directory, Entry, Link, Tree, Unreadable
 
 WRITTEN_BY_PYTHON = "__pycache__"
 
 
-class Item(NamedTuple):
-    """Something of a directory by its relative path: a directory, a file with where it really lies, or a problem."""
+def check(repository: Path, links: Sequence[Path] = ()) -> Tree:
+    """Give what a server may be shown; raise Stop for what is no directory, cannot be listed, or has links out of it.
 
-    at: str
-    file: Path | None = None
-    problem: str = ""
-
-
-def check(repository: Path) -> None:
-    """Raise a fatal Stop unless this is a directory that can be listed."""
+    `links` are directories into which links may lead.
+    """
     at = str(repository)
     if not repository.exists():
         raise fatal("server-repository", at, "there is no such directory", "Build it first: tritonrepo build")
@@ -36,63 +35,55 @@ def check(repository: Path) -> None:
         )
     if not os.access(repository, os.R_OK | os.X_OK):
         raise fatal("server-repository", at, "this directory may not be listed by this user", f"chmod u+rx {at}")
+    store, prefix = open_store(at, links)
+    return kept(store.scan(prefix), at)
 
 
-def copy(repository: Path, target: Path) -> None:
-    """Make `target` a copy: links within the repository resolved, others refused by a fatal Stop, FIFOs left out."""
-    root = repository.resolve()
-    items = [*walk(root, root, (root,), "")]
-    if found := [problem(repository, item) for item in items if item.problem]:
+def copy(repository: Path, target: Path, links: Sequence[Path] = ()) -> None:
+    """Make `target` a copy: links within the repository resolved, what a server could not open refused, FIFOs left out.
+
+    Every file is taken from the place where the look at the repository found it, and no link is followed on the way.
+    """
+    tree = check(repository, links)
+    if found := [problem(repository, path, entry) for path, entry in tree.items() if odd(entry)]:
         raise Stop(found)
     target.mkdir()
     try:
-        for item in items:
-            if item.file is None:
-                (target / item.at).mkdir()
-            else:
-                place(item.file, target / item.at)
+        for path, entry in tree.items():
+            if isinstance(entry, Directory):
+                (target / path).mkdir(parents=True)
+            elif isinstance(entry, Found):
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                taken(entry, target / path)
     except OSError as error:
         hint = "Set TMPDIR to a directory on the repository's own file system, where the copy takes no space"
         raise fatal("server-copy", str(repository), f"copying it to {target} failed: {error}", hint) from error
 
 
-def walk(root: Path, directory: Path, within: tuple[Path, ...], prefix: str) -> Iterator[Item]:
-    """Give what lies below a directory, each directory before what is in it, sorted by name."""
+def odd(entry: Entry) -> bool:
+    """Tell whether an entry would be missing from the copy, though the server would see something there."""
+    return isinstance(entry, Link) or entry in {Unreadable.LOCKED, Unreadable.FORBIDDEN}
+
+
+def problem(repository: Path, path: str, entry: Entry) -> Diagnostic:
+    """Give the fatal diagnostic for an odd entry."""
+    said = f"is {entry}"
+    hint = "Make it readable."
+    if isinstance(entry, Link):
+        said = f"links to {entry.target}, a directory that it is in itself"
+        hint = "Remove the link; a bucket cannot hold links."
+    return Diagnostic("server-link", Severity.FATAL, Span(str(repository / path)), f"this {said}", hint)
+
+
+def taken(file: Found, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system or the kernel's rules for links do not let us."""
     try:
-        entries = sorted(directory.iterdir())
-    except OSError as error:
-        yield Item(prefix or ".", problem=f"cannot be listed: {error.strerror}")
-        return
-    for entry in entries:
-        at = prefix + entry.name
-        real = resolved(entry)
-        if real is None or entry.name == WRITTEN_BY_PYTHON:
-            continue
-        if not real.is_relative_to(root):
-            yield Item(at, problem=f"links to {real}, outside the repository")
-        elif real in within:
-            yield Item(at, problem="links to a directory that it is in itself")
-        elif real.is_dir():
-            yield Item(at)
-            yield from walk(root, real, (*within, real), at + "/")
-        elif real.is_file():
-            yield Item(at, real)
-
-
-def resolved(entry: Path) -> Path | None:
-    """Give where an entry really lies; nothing for a link that leads nowhere, or round and round."""
-    if not entry.is_symlink():
-        return entry
-    try:
-        return entry.resolve(strict=True)
-    except (OSError, RuntimeError):
-        return None
-
-
-def problem(repository: Path, item: Item) -> Diagnostic:
-    """Give the fatal diagnostic for an item."""
-    hint = "Put what is meant into the repository itself; a bucket cannot hold links"
-    return Diagnostic("server-link", Severity.FATAL, Span(str(repository / item.at)), f"this {item.problem}", hint)
+        file.spot.link(target)
+    except OSError:
+        descriptor = file.spot.open()
+        with os.fdopen(descriptor, "rb") as source, target.open("xb") as copied:
+            shutil.copyfileobj(source, copied)
+            os.fchmod(copied.fileno(), stat.S_IMODE(os.fstat(descriptor).st_mode))
 
 
 def place(source: Path, target: Path) -> None:

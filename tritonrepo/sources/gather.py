@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tritonrepo.sources.vendored import VERSIONS, vendored
 from tritonrepo.spec.lock import Lock, Pin
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Embedder, Generator, Prompt, Retriever, Stack
+from tritonrepo.stores.links import inside
 from tritonrepo.tree import File, of_bytes, on_disk
 
 EMBEDDINGS = "embeddings.npy"
@@ -32,13 +33,19 @@ NO_CHAT = ChatFiles(NOTHING, "", "", "", adds_bos=False, special_tokens=(), cont
 
 
 class Gathering:
-    """Resolves the sources of one stack against one lock; remembers the pins of what it read."""
+    """Resolves the sources of one stack against one lock; remembers the pins of what it read.
 
-    def __init__(self, stack: Stack, lock: Lock, cache: Cache, remake: str = "tritonrepo index") -> None:
+    `links` are directories into which links may lead out of the stack's own and out of its sources.
+    """
+
+    def __init__(
+        self, stack: Stack, lock: Lock, cache: Cache, remake: str = "tritonrepo index", links: Sequence[Path] = ()
+    ) -> None:
         self.stack = stack
         self.lock = lock
         self.cache = cache
         self.remake = remake
+        self.links = links
         self.pins: dict[str, Pin] = {}
 
     def inputs(self) -> Inputs:
@@ -116,7 +123,7 @@ class Gathering:
         """
         at = model.places["index"]
         place = Path(at.path).parent / model.index
-        embeddings, passages = _file(place / EMBEDDINGS), _file(place / PASSAGES)
+        embeddings, passages = self._file(place / EMBEDDINGS, at), self._file(place / PASSAGES, at)
         if embeddings is None or passages is None:
             raise fatal(MISSING, at, f'"{name}" has no index in {place}', f"Make it: {self.remake}")
         pin = self.lock.indexes.get(name)
@@ -137,7 +144,7 @@ class Gathering:
         """Return an ensemble's prompt template, read once by the Jinja that it is served with, where that is there."""
         at = prompt.places["file"]
         path = Path(at.path).parent / str(prompt.file)
-        file = _file(path)
+        file = self._file(path, at)
         if file is None:
             raise fatal("source-missing", at, f'there is no "{prompt.file}"', "Paths count from the stack file.")
         return file if packages is None else checked(file, path, Jinja(packages, self.cache))
@@ -154,18 +161,20 @@ class Gathering:
         return packages
 
     def _resolve(self, source: Source, at: Span) -> Resolved:
-        resolved = resolve(source, self.stack.target.arch, self.cache, self.lock.sources.get(source.text), at)
+        resolved = resolve(
+            source, self.stack.target.arch, self.cache, self.lock.sources.get(source.text), at, links=self.links
+        )
         self.pins[source.text] = resolved.pin
         return resolved
+
+    def _file(self, path: Path, at: Span) -> File | None:
+        path = inside(path, Path(at.path).parent, self.links, at)
+        return on_disk(path, path.stat().st_size) if path.is_file() else None
 
 
 def identity(encoder: EncoderFiles) -> str:
     """Return the digest of all that decides a vector."""
     return hashlib.sha256(f"{encoder.onnx.sha256} {encoder.tokenizer.sha256} {encoder.max_tokens}".encode()).hexdigest()
-
-
-def _file(path: Path) -> File | None:
-    return on_disk(path, path.stat().st_size) if path.is_file() else None
 
 
 def _no_index(model: Retriever) -> IndexFiles:

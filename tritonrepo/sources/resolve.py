@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from tritonrepo.sources.package import unpacked
 from tritonrepo.spec.lock import Pin
 from tritonrepo.spec.source import Hub, Local, Package, Source
 from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.stores.links import inside, kept
 from tritonrepo.tree import File, below, digest, files, on_disk
 
 
@@ -21,9 +23,12 @@ class Resolved(NamedTuple):
     pin: Pin
 
 
-def resolve(source: Source, arch: str, cache: Cache, pin: Pin | None, at: Span) -> Resolved:
+def resolve(  # noqa: PLR0913  what is wanted, what is had, and where it is named
+    source: Source, arch: str, cache: Cache, pin: Pin | None, at: Span, *, links: Sequence[Path] = ()
+) -> Resolved:
     """Give the files of a source; `at` is where the stack file names it, and relative paths count from there.
 
+    `links` are directories into which links may lead out of the stack's directory, or out of the source's own.
     Raises Stop where the source is absent, out of reach, or not what the lock pins.
     """
     match source:
@@ -31,19 +36,21 @@ def resolve(source: Source, arch: str, cache: Cache, pin: Pin | None, at: Span) 
             wheel, got = unpacked(source.requirement, arch, cache, pin, at)
             return Resolved(_part(wheel, source.path, source.text, at), got)
         case Local():
-            return _local(source, at)
+            return _local(source, at, links)
         case Hub():
             raise fatal(
                 "source-hub", at, "files from the hub are not supported yet", "Download them and name the directory."
             )
 
 
-def _local(source: Local, at: Span) -> Resolved:
-    path = Path(at.path).parent / source.path
+def _local(source: Local, at: Span, links: Sequence[Path]) -> Resolved:
+    base = Path(at.path).parent
+    path = inside(base / source.path, base, links, at)
     if path.is_file():
         found = {path.name: on_disk(path, path.stat().st_size)}
     elif path.is_dir():
-        found = files(DirectoryStore(path.absolute().parent).scan(path.absolute().name))
+        named = path.absolute()
+        found = files(kept(DirectoryStore(named.parent, links).scan(named.name), str(path)))
     else:
         raise fatal("source-missing", at, f'there is no "{source.path}"', f"It was looked for as {path}.")
     return Resolved(found, Pin(digest(found)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tritonrepo.diagnostics import fatal
@@ -12,11 +13,12 @@ from tritonrepo.stores.store import Store
 from tritonrepo.stores.uri import is_remote, parse
 
 
-def open_store(uri: str) -> tuple[Store, str]:
+def open_store(uri: str, links: Sequence[Path] = ()) -> tuple[Store, str]:
     """Give the Store and the prefix in it that a path or URI names.
 
     The Store of a path is its parent directory, that of a URI its bucket: what belongs to a repository and must not lie
-    in it has its place beside it. Nothing is asked before the first `scan` or `read`.
+    in it has its place beside it. Nothing is asked before the first `scan` or `read`. `links` are directories into
+    which links may lead out of one that is scanned.
     """
     if is_remote(uri):
         address = parse(uri, os.environ)
@@ -26,4 +28,4 @@ def open_store(uri: str) -> tuple[Store, str]:
         raise fatal("store-uri", '""', "an empty text names no directory and no bucket", hint)
     path = Path(uri).absolute()
     path = path.resolve() if path.name == ".." else path
-    return DirectoryStore(path.parent), path.name
+    return DirectoryStore(path.parent, links), path.name

@@ -7,21 +7,19 @@ import fcntl
 import os
 import secrets
 import shutil
-import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.stores.beneath import Found, Spot
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Write
-from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, in_order, of_bytes, on_disk
+from tritonrepo.stores.walk import Walk
+from tritonrepo.tree import File, Tree, in_order, of_bytes
 
 STAGING = ".tritonrepo-staging"
 """Where half-written files lie: beside the repository, never in it, so that no server sees one."""
-
-FOLLOWED = 10_000
-"""How many entries are seen through links before further ones are left as links: links can multiply without end."""
 
 
 ALONE_S = 10.0
@@ -29,10 +27,11 @@ ALONE_S = 10.0
 
 
 class DirectoryStore:
-    """The Store of a directory."""
+    """The Store of a directory; `links` are directories into which links may lead out of what is scanned."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, links: Sequence[Path] = ()) -> None:
         self.root = root
+        self.links = tuple(links)
         self._own = root / STAGING / f"{os.getpid()}-{secrets.token_hex(4)}"
 
     @property
@@ -48,13 +47,13 @@ class DirectoryStore:
                 return {}
             if not top.is_dir():
                 raise fatal("store-access", str(top), "is not a directory", "Name the directory of a model repository.")
-            return dict(in_order(_Walk(top).found))
+            return dict(in_order(Walk(top, self.links).found))
 
     def fetch(self, path: str) -> Fetched | None:
         """Give the content of a file and its SHA-256; None where there is none."""
         with _explained(self.root / path, "read"):
             try:
-                content = (self.root / path).read_bytes()
+                content = self._spot(path).content()
             except FileNotFoundError:
                 return None
         return Fetched(content, of_bytes(content).sha256)
@@ -91,7 +90,7 @@ class DirectoryStore:
             yield
             return
         with _alone(self.root):
-            there = _tag(self.root / write.path)
+            there = self._tag(write.path)
             if end is not None and awake() > end:
                 raise Late(write.path)
             if (write.if_absent and there is not None) or write.if_match not in {None, there}:
@@ -109,6 +108,9 @@ class DirectoryStore:
     @contextmanager
     def _staged(self, file: File) -> Iterator[Path]:
         """Give a path on the same file system that holds the content, and leave nothing behind."""
+        if (self.root / STAGING).is_symlink():
+            hint = "Remove it: tritonrepo makes a directory of this name for files that are half written."
+            raise fatal("store-link", str(self.root / STAGING), "this is a link, and is not followed", hint)
         self._own.mkdir(parents=True, exist_ok=True)
         staged = self._own / secrets.token_hex(8)
         try:
@@ -121,17 +123,27 @@ class DirectoryStore:
 
     def tidy(self) -> None:
         """Remove what killed runs left half-written, and nothing of those that go on beside this one."""
-        staging = self.root / STAGING
-        for run in staging.iterdir() if staging.is_dir() else ():
-            if run == self._own or not runs(run.name.partition("-")[0]):
-                shutil.rmtree(run, ignore_errors=True)
-        with suppress(OSError):  # not empty, or not there
-            staging.rmdir()
+        with suppress(OSError):  # not there, or not empty in the end
+            staging = self._spot(STAGING).directory()
+            try:
+                for run in os.listdir(staging):  # noqa: PTH208  it is a descriptor
+                    if run == self._own.name or not runs(run.partition("-")[0]):
+                        shutil.rmtree(run, ignore_errors=True, dir_fd=staging)
+            finally:
+                os.close(staging)
+            (self.root / STAGING).rmdir()
+
+    def _spot(self, path: str) -> Spot:
+        return Spot(os.path.realpath(self.root), path)
+
+    def _tag(self, path: str) -> str | None:
+        found = self.fetch(path)
+        return found and found.tag
 
 
 def _linked(file: File, staged: Path) -> bool:
     """Hard-link a file that nobody may write to (the cache's), so that weights lie on the disk once."""
-    if file.path is None or file.path.stat().st_mode & 0o222:
+    if isinstance(file, Found) or file.path is None or file.path.stat().st_mode & 0o222:
         return False
     try:
         os.link(file.path, staged)
@@ -178,78 +190,6 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _tag(path: Path) -> str | None:
-    return on_disk(path, path.stat().st_size).sha256 if path.exists() else None
-
-
-class _Walk:
-    """One look at everything below a directory; links to directories in it are followed, as the server does.
-
-    `found` is what lies there, by path. Paths are made as text: a Path for each would cost as much as the look itself.
-    """
-
-    def __init__(self, top: Path) -> None:
-        self.found: dict[str, Entry] = {}
-        self._real = os.path.realpath(top)
-        self._left = FOLLOWED
-        self._look(str(top), "", ())
-
-    def _look(self, directory: str, prefix: str, trail: tuple[str, ...]) -> None:
-        """Look into a directory; `trail` has the real places of the links that led there."""
-        try:
-            with os.scandir(directory) as scan:
-                items = list(scan)
-        except PermissionError:
-            if not prefix:
-                raise
-            self.found[prefix[:-1]] = Unreadable.LOCKED
-            return
-        if not items and prefix:
-            self.found[prefix[:-1]] = Directory()
-        for item in items if len(items) == 1 else sorted(items, key=_name_in_bytes):
-            self._item(item, prefix + item.name, trail)
-
-    def _item(self, item: os.DirEntry[str], path: str, trail: tuple[str, ...]) -> None:
-        if trail:
-            self._left -= 1
-        if item.is_dir(follow_symlinks=False):
-            if item.name != "__pycache__":
-                self._look(item.path, path + "/", trail)
-            return
-        entry = _leaf(item)
-        if isinstance(entry, Link) and self._left > 0:
-            here = (*trail, os.path.realpath(os.path.dirname(item.path)))  # noqa: PTH120  see the class
-            there = os.path.realpath(item.path)
-            if _is_in(there, self._real) and not any(_is_in(place, there) for place in here):
-                self._look(item.path, path + "/", here)
-                return
-        self.found[path] = entry
-
-
-def _name_in_bytes(item: os.DirEntry[str]) -> bytes:
-    return os.fsencode(item.name)
-
-
-def _is_in(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(directory.rstrip("/") + "/")
-
-
-def _leaf(item: os.DirEntry[str]) -> Entry:
-    try:
-        status = item.stat()
-    except OSError as error:
-        lost = isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP
-        return Unreadable.DANGLING if lost else Unreadable.FORBIDDEN
-    if stat.S_ISREG(status.st_mode):
-        readable = os.access(item.path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
-        return on_disk(Path(item.path), status.st_size) if readable else Unreadable.FORBIDDEN
-    if stat.S_ISDIR(status.st_mode):
-        return Link(str(Path(item.path).readlink()))
-    return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(
-        stat.S_IFMT(status.st_mode), Unreadable.DEVICE
-    )
 
 
 @contextmanager

@@ -146,7 +146,7 @@ class S3Store:
         import obstore
         from obstore.exceptions import AlreadyExistsError, GenericError
 
-        body = file.content() if file.size <= WHOLE_BYTES else file.path or file.chunks()
+        body = file.content() if file.size <= WHOLE_BYTES else file.chunks()
         try:
             done = obstore.put(self._objects, path, body, mode="create" if if_absent else "overwrite")
         except AlreadyExistsError:

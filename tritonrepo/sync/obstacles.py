@@ -10,7 +10,7 @@ from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository.versions import selected
 from tritonrepo.sync.gating import Model
 from tritonrepo.sync.plan import CONFIG
-from tritonrepo.tree import File, Tree, in_order
+from tritonrepo.tree import File, Outside, Tree, in_order
 
 SAFE = re.compile(r"[0-9A-Za-z._\-/]+")
 INTERFACE = ("max_batch_size", "input", "output")
@@ -37,7 +37,8 @@ def _refusal(rule: str, at: str, message: str, hint: str) -> Diagnostic:
 def _unfit(want: Tree, where: str) -> Iterator[Diagnostic]:
     for path, entry in in_order(want):
         if not isinstance(entry, File):
-            kind = f"is {entry}" if isinstance(entry, str) else "is a link that leads out of the repository"
+            kind = f"is {entry}" if isinstance(entry, str) else "is a link to a directory that it is in itself"
+            kind = "is a link that leads out of the repository" if isinstance(entry, Outside) else kind
             yield _refusal("push-entry", path, f"{kind}; a bucket holds files only", "Put the file itself there.")
         elif not SAFE.fullmatch(path):
             reason = 'has other characters than letters, digits, ".", "-" and "_", with which Triton misreads its URI'

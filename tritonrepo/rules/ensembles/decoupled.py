@@ -200,7 +200,7 @@ class _Flow:
 
     def _is_decoupled(self, step: Step) -> bool | None:
         callee = self.repository.models.get(step.model)
-        if callee is None or not self.repository.polled(step.model):
+        if callee is None or callee.hidden or not self.repository.polled(step.model):
             return None
         return self.repository.decoupled.get(step.model) if callee.is_ensemble else completed(callee).decoupled
 

@@ -243,6 +243,8 @@ def version_not_loaded(model: Model, repository: Repository) -> Iterator[Finding
         callee, verdict = repository.models.get(step.model), repository.verdicts.get(step.model)
         if callee is None or verdict is None or verdict.verdict is not State.READY or step.version == -1:
             continue
+        if callee.hidden:
+            continue  # its version_policy is not known
         if step.version not in callee.served:
             written = step.node.has("model_version")
             asked = f"asks for version {step.version}" if written else "has no model_version, which means version 0"
@@ -280,5 +282,6 @@ def _refused(model: Model, repository: Repository) -> Iterator[tuple[Step, Verdi
     """Give the steps whose model the server knows and does not load."""
     for step in _distinct(model):
         verdict = repository.verdicts.get(step.model)
-        if verdict is not None and verdict.verdict is not State.READY and repository.polled(step.model):
+        fails = verdict is not None and verdict.verdict not in {State.READY, State.NOT_JUDGED}
+        if verdict is not None and fails and repository.polled(step.model):
             yield step, verdict

@@ -42,9 +42,9 @@ def problems(model: Model, repository: Repository) -> Sequence[Problem]:
 
 
 def _readable(callee: Model, repository: Repository) -> bool:
-    """Tell whether a model's config can be compared: faults of its own I/O are said there."""
+    """Tell whether a model's config can be compared: faults of its own I/O are said there, and a hidden one is unknown."""
     verdict = repository.verdicts.get(callee.name)
-    return repository.polled(callee.name) and verdict is not None and verdict.stage != "io"
+    return not callee.hidden and repository.polled(callee.name) and verdict is not None and verdict.stage != "io"
 
 
 def _reshaped(port: Port) -> Port:

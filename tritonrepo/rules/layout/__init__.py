@@ -12,6 +12,7 @@ from tritonrepo.rules.layout import (
     environments,
     inferring,
     labels,
+    links,
     numbers,
     policies,
     tops,
@@ -20,6 +21,7 @@ from tritonrepo.rules.layout import (
 MODULES: tuple[ModuleType, ...] = (
     tops,
     entries,
+    links,
     configs,
     inferring,
     numbers,

@@ -1,4 +1,4 @@
-"""Entries that cannot be read: links that lead nowhere or out of the repository, and what this user may not open."""
+"""Entries that cannot be read: links that lead nowhere, and what this user may not open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tritonrepo.repository.inference import GRAPHDEF, KINDS, LIBTORCH, SAVEDMODE
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.registry import Finding, rule
-from tritonrepo.tree import Link, Unreadable
+from tritonrepo.tree import Unreadable
 
 ORDER = (SAVEDMODEL, GRAPHDEF, *KINDS)
 """The model files that tell the backend, as the core looks for them; of most it asks whether they are directories."""
@@ -100,31 +100,3 @@ def unreadable(model: Model) -> Iterator[Finding]:
 
 def _is_device(entry: object) -> bool:
     return entry in {Unreadable.SOCKET, Unreadable.DEVICE}
-
-
-@rule("config-symbolic-link", Severity.INFO, after_faults=True)
-def leads_out(model: Model) -> Iterator[Finding]:
-    """A link to a directory outside the repository is followed by the server, and not looked into here.
-
-    Why:
-        The server follows it; what lies behind is not judged, and does not go along when the repository is copied.
-    Source:
-        core, src/filesystem/implementations/local.h, IsDirectory
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1: a link to /srv --
-    Says:
-        ranker/1: info: "1" leads to /srv, which is not looked into [config-symbolic-link]
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
-    for path, entry in model.odd:
-        if isinstance(entry, Link):
-            yield Finding(path, f'"{path or model.name}" leads to {entry.target}, which is not looked into', "")

@@ -1,0 +1,116 @@
+"""Files below a directory, opened from its real path down without following a link, whoever writes there meanwhile.
+
+A scan finds out where links lead and gives each file by its real place. What is opened later is looked for there, step
+by step: where a directory or the file has become a link, or a FIFO, since, nothing is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Stop, fatal
+from tritonrepo.tree import File
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Without waiting, since a FIFO may have taken the file's place."""
+
+REPLACED = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}
+"""What the system says of a link, of a file or link instead of a directory, and of a socket."""
+
+
+class Spot(NamedTuple):
+    """A place by the real path of a directory and the way from there, which has no link and no `..`; "" is itself."""
+
+    root: str
+    path: str
+
+    def child(self, name: str) -> Spot:
+        """Give the place of a name in this directory."""
+        return Spot(self.root, f"{self.path}/{name}" if self.path else name)
+
+    def __str__(self) -> str:
+        """Give the path as a whole."""
+        return os.path.join(self.root, self.path) if self.path else self.root  # noqa: PTH118  thousands of them
+
+    def directory(self, above: int | None = None) -> int:
+        """Give a descriptor of the directory here, which the caller closes; `above` is one of the root that is open."""
+        here = -1
+        try:
+            here = os.open(self.root, DIRECTORY) if above is None else os.open(".", DIRECTORY, dir_fd=above)
+            for name in self.path.split("/") if self.path else ():
+                here, last = os.open(name, DIRECTORY, dir_fd=here), here
+                os.close(last)
+        except OSError as error:
+            if here >= 0:
+                os.close(here)
+            raise self._told(error) from None
+        return here
+
+    def open(self) -> int:
+        """Give a descriptor of the regular file here, which the caller closes."""
+        above, _, name = self.path.rpartition("/")
+        directory = Spot(self.root, above).directory()
+        try:
+            descriptor = os.open(name, FILE, dir_fd=directory)
+        except OSError as error:
+            raise self._told(error) from None
+        finally:
+            os.close(directory)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        raise self._told(OSError(errno.ELOOP, ""))
+
+    def read(self, offset: int, n: int) -> bytes:
+        """Read as `tree.Read` does."""
+        descriptor = self.open()
+        try:
+            content = os.pread(descriptor, n, offset)
+            while len(content) < n and (more := os.pread(descriptor, n - len(content), offset + len(content))):
+                content += more
+        finally:
+            os.close(descriptor)
+        return content
+
+    def content(self) -> bytes:
+        """Read the file here as a whole."""
+        with os.fdopen(self.open(), "rb") as stream:
+            return stream.read()
+
+    def link(self, target: Path) -> None:
+        """Give the file here a second name."""
+        above, _, name = self.path.rpartition("/")
+        directory = Spot(self.root, above).directory()
+        try:
+            os.link(name, target, src_dir_fd=directory, follow_symlinks=False)
+        except OSError as error:
+            raise self._told(error) from None
+        finally:
+            os.close(directory)
+        if not stat.S_ISREG(target.lstat().st_mode):
+            target.unlink()
+            raise self._told(OSError(errno.ELOOP, ""))
+
+    def _told(self, error: OSError) -> OSError | Stop:
+        """Give the error with the whole path; a Stop where another thing is there than a scan can have seen."""
+        if error.errno in REPLACED:
+            message = "this path leads through a link, or to something that is not a file; it was not read"
+            hint = "If something else writes there, run the command again when it is done."
+            return fatal("store-link", str(self), message, hint)
+        return OSError(error.errno, error.strerror, str(self))
+
+
+HERE = Spot(".", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Found(File):
+    """A file that a scan has found, and where it really lies."""
+
+    spot: Spot = HERE

@@ -1,0 +1,137 @@
+"""One look at everything below a directory, through links that stay in it or lead to where links may lead."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo.stores.beneath import DIRECTORY, Found, Spot
+from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable
+
+FOLLOWED = 10_000
+"""How many entries are seen through links before further ones are left as links: links can multiply without end."""
+
+READABLE = 0o444
+WRITTEN_BY_PYTHON = "__pycache__"
+
+
+class _Ahead(NamedTuple):
+    """A directory to be looked into: its path in the tree, its real place, those of the links that led there."""
+
+    path: str
+    spot: Spot
+    trail: tuple[str, ...] = ()
+
+
+class Walk:
+    """A look at a directory; `found` is what lies there, by path.
+
+    Links are followed as the server does, but not out of the directory; `allowed` are others that they may lead into.
+    Paths are made as text: a Path for each would cost as much as the look itself.
+    """
+
+    def __init__(self, top: Path, allowed: Sequence[Path] = ()) -> None:
+        self.found: dict[str, Entry] = {}
+        self._top = str(top)
+        self._roots = [os.path.realpath(each) for each in (top, *allowed)]
+        self._left = FOLLOWED
+        above = os.open(self._roots[0], DIRECTORY)
+        try:
+            ahead = [_Ahead("", Spot(self._roots[0], ""))]
+            while ahead:
+                ahead += reversed(self._look(ahead.pop(), above))
+        finally:
+            os.close(above)
+
+    def _look(self, here: _Ahead, above: int) -> list[_Ahead]:
+        """Look into a directory; give those that lie in it, or that its links lead to."""
+        try:
+            descriptor = here.spot.directory(above if here.spot.root == self._roots[0] else None)
+        except PermissionError:
+            if not here.path:
+                raise
+            self.found[here.path] = Unreadable.LOCKED
+            return []
+        try:
+            with os.scandir(descriptor) as scan:
+                items = list(scan)
+            if here.path and all(item.name == WRITTEN_BY_PYTHON for item in items):
+                self.found[here.path] = Directory()
+            items = items if len(items) == 1 else sorted(items, key=_name_in_bytes)
+            return [each for item in items if (each := self._item(item, here, descriptor)) is not None]
+        finally:
+            os.close(descriptor)
+
+    def _item(self, item: os.DirEntry[str], here: _Ahead, descriptor: int) -> _Ahead | None:
+        """Note what an entry is, or give the directory that it is or leads to."""
+        name = item.name
+        path = f"{here.path}/{name}" if here.path else name
+        if here.trail:
+            self._left -= 1
+        if item.is_symlink():
+            return self._link(item, path, here, descriptor)
+        spot = here.spot.child(name)
+        if item.is_dir(follow_symlinks=False):
+            return _Ahead(path, spot, here.trail) if name != WRITTEN_BY_PYTHON else None
+        self.found[path] = self._leaf(item, path, spot, descriptor)
+        return None
+
+    def _link(self, item: os.DirEntry[str], path: str, here: _Ahead, descriptor: int) -> _Ahead | None:
+        above = str(here.spot)
+        there = _resolved(str(here.spot.child(item.name)))
+        root = next((root for root in self._roots if is_in(there, root)), None)
+        spot = Spot(root, there[len(root) :].strip("/")) if root is not None else here.spot
+        entry = self._leaf(item, path, spot, descriptor)
+        trail = (*here.trail, above)
+        if root is None and entry is not Unreadable.DANGLING:
+            entry = Outside(_target(item, descriptor), isinstance(entry, Link))
+        elif isinstance(entry, Link) and self._left > 0 and not any(is_in(place, there) for place in trail):
+            return _Ahead(path, spot, trail)
+        self.found[path] = entry
+        return None
+
+    def _leaf(self, item: os.DirEntry[str], path: str, spot: Spot, descriptor: int) -> Entry:
+        """Give what an entry is to one who follows links, a directory as the link that leads there."""
+        try:
+            status = item.stat()
+        except OSError as error:
+            lost = isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP
+            return Unreadable.DANGLING if lost else Unreadable.FORBIDDEN
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFREG:
+            readable = status.st_mode & READABLE == READABLE or _readable(item, descriptor)
+            size, shown = status.st_size, Path(f"{self._top}/{path}")
+            return Found(size, spot.read, shown, None, spot) if readable else Unreadable.FORBIDDEN
+        if kind == stat.S_IFDIR:
+            return Link(_target(item, descriptor))
+        return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(kind, Unreadable.DEVICE)
+
+
+def _readable(item: os.DirEntry[str], descriptor: int) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(item.name, os.R_OK, dir_fd=descriptor, effective_ids=effective)
+
+
+def _resolved(path: str) -> str:
+    """Give where a link leads; "" where that cannot be found out, such as for a path that is too long."""
+    try:
+        return os.path.realpath(path, strict=True)
+    except OSError:
+        return ""
+
+
+def _target(item: os.DirEntry[str], descriptor: int) -> str:
+    return os.readlink(item.name, dir_fd=descriptor)
+
+
+def _name_in_bytes(item: os.DirEntry[str]) -> bytes:
+    return os.fsencode(item.name)
+
+
+def is_in(path: str, directory: str) -> bool:
+    """Tell whether a real path is that of a directory or of what lies below."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
