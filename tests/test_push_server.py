@@ -19,7 +19,8 @@ from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sync.publish import GRAIN_S, Pace, publish
+from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.publish import GRAIN_S, publish
 from tritonrepo.sync.push import plan
 
 REFUSES = CODE + "\n    def initialize(self, args):\n        open('weights-that-are-only-there')\n"
@@ -101,7 +102,8 @@ def test_a_server_that_is_not_there_or_not_ready_gets_nothing_sent(
 def test_what_no_server_can_be_asked_for_gets_the_whole_time(tmp_path: Path, seen: bool, wait_s: float) -> None:  # noqa: FBT001  a table's column
     shutil.copytree(repository(tmp_path / "1", 1), tmp_path / "r")
     clock = Clock(tmp_path)
-    made = plan(clock.scan(repository(tmp_path / "2", 2).name), clock.scan("r"), "r", resumed=True)
-    publish(made, clock, "r", Pace(30, clock.now, clock.sleep, 5, lambda _: seen), lambda _: None)
+    have = clock.scan("r")
+    made = plan(clock.scan(repository(tmp_path / "2", 2).name), have, "r", resumed=True)
+    publish(made, have, clock.writer, Pace(30, clock.now, clock.sleep, 5, lambda _: seen), lambda _: None)
     times = [time for time, path in clock.done if path == "r/leaf/config.pbtxt"]
     assert times == [GRAIN_S, GRAIN_S + 2 * wait_s]

@@ -15,8 +15,8 @@ from tritonrepo.smoke.present import Present, There, present
 from tritonrepo.smoke.waiting import READY, Patience, Wanted, until_served
 from tritonrepo.sync import gating
 from tritonrepo.sync import release as releases
+from tritonrepo.sync.pace import Watch
 from tritonrepo.sync.plan import CONFIG, Action, Put, is_config
-from tritonrepo.sync.publish import Watch
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, Tree
 
@@ -53,7 +53,7 @@ def look(servers: Sequence[str], prepared: Prepared, patience: Patience) -> Seen
 
 def watch(seen: Seen, prepared: Prepared, patience: Patience) -> Watch:
     """Give what comes back when all servers serve what was written."""
-    uri, change = prepared.uri, seen.change
+    uri, change = prepared.place.uri, seen.change
     stays = {name: tuple(map(str, model.served)) for name, model in change.want.items()}
     now: dict[str, Entry] = uploadable(prepared.have)
     served = dict(_served(now, change.touched, uri))  # read before anything is written over it
@@ -94,9 +94,9 @@ def _compared(prepared: Prepared) -> tuple[There, Change]:
     # what is not written to is the same on both sides, and need not be fetched
     tree = {path: entry for path, entry in have.items() if path.split("/")[0] in touched}
     tree |= {path: entry for path, entry in prepared.want.items() if path.split("/")[0] not in touched}
-    models = dict(_served(tree, shared, prepared.uri))
+    models = dict(_served(tree, shared, prepared.place.uri))
     pins = {name: model.pins() for name, model in gating.models(tree).items()}
-    wanted = dict(_served(prepared.want, touched, prepared.uri))
+    wanted = dict(_served(prepared.want, touched, prepared.place.uri))
     altered = {name for name in touched & models.keys() & wanted.keys() if _said(models[name]) != _said(wanted[name])}
     altered |= {a.path.split("/")[0] for a in actions if a.path.split("/")[1] not in _parts(want, a.path)}
     left_open = releases.unfinished(have, before) & want.keys() if before else set[str]()
