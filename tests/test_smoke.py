@@ -158,7 +158,7 @@ def test_swapped_outputs_of_a_pipeline_are_found(
     assert (found.code, found.failed()) == (1, {("search", "search")})
     said = found.said("search", "smoke-search")
     assert 'ids has "Model control mode explicit loads' in said
-    assert "Are the outputs ids and passages swapped?" in said
+    assert "Check whether the outputs ids and passages are swapped." in said
 
 
 def test_swapped_outputs_of_a_retriever_are_found(
@@ -178,7 +178,7 @@ def test_swapped_outputs_of_a_retriever_are_found(
     with launched(tmp_path / "one", cache) as server:
         found = smoke(server, tmp_path / "one")
     assert (found.code, found.failed()) == (1, {(name, "search") for name in changes})
-    assert "Are the outputs ids and passages swapped?" in found.said("ids", "smoke-search")
+    assert "Check whether the outputs ids and passages are swapped." in found.said("ids", "smoke-search")
     assert "scores do not descend: [0." in found.said("order", "smoke-search")
     said = found.said("beside", "smoke-search")
     assert 'the passage beside id "model-repository-layout" is not the stored one' in said

@@ -453,7 +453,7 @@ READS: dict[str, tuple[dict[str, Entry], Outcome, str]] = {
         {"1/model.json": File(14, unreadable)}, Outcome.FAILED, "1/model.json cannot be read: Input/output error",
     ),
     "another beside the version": ({"labels.txt": of_text("y")}, Outcome.FAILED, "labels.txt differs"),
-    "one more": ({"1/x.py": of_text("")}, Outcome.WARNING, "1/x.py is there and should not be"),
+    "one more": ({"1/x.py": of_text("")}, Outcome.WARNING, "1/x.py should not be there"),
 }  # fmt: skip
 
 
@@ -467,7 +467,7 @@ def test_the_files_that_a_server_reads_are_compared(change: dict[str, Entry], ou
 
 def test_a_model_that_is_not_there_lacks_all_its_files() -> None:
     result = files.compared(model(RIGHT), None, of_config({"name": "m"}, "1", WHERE), "there")
-    assert [d.message for d in result.diagnostics] == ["1/model.json is not there", "labels.txt is not there"]
+    assert [d.message for d in result.diagnostics] == ["1/model.json is missing", "labels.txt is missing"]
 
 
 EMBEDS: dict[str, object] = {

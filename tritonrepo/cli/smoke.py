@@ -37,7 +37,7 @@ Examples:
 @click.option(
     "--repository",
     metavar="DIR|URI",
-    help="What the server reads: its files are compared with those of [STACK|DIR|URI].",
+    help="Directory or URI that the server reads: its files must be those of [STACK|DIR|URI].",
 )
 @click.option("--only", multiple=True, metavar="MODEL", help="Ask this model alone; several: each of them.")
 @click.option(

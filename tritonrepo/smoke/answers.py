@@ -77,7 +77,9 @@ def _repeats(question: str) -> Judge:
         if question not in said:
             message = f"asked to repeat its prompt, it answers without {question!r}"
             yield Fault(
-                message, "Does every step hand on what belongs to its own request?", f"an answer with {question!r}"
+                message,
+                "Check that every step passes on what belongs to its own request.",
+                f"an answer with {question!r}",
             )
 
     return judge

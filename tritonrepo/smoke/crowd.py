@@ -97,5 +97,5 @@ def _wrong(cases: Sequence[Case], answers: Sequence[Answered]) -> tuple[Case, An
         expected = next(
             (fault.expected for fault in answered.faults if fault.expected), f"the answer about {case.what}"
         )
-        faults = [Fault(message, "Does the model give each request of a batch its own rows?", expected)]
+        faults = [Fault(message, "Check that the model gives each request of a batch its own rows.", expected)]
     return case, answered._replace(faults=faults)

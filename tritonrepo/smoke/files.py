@@ -15,7 +15,7 @@ NOT_KNOWN = (
     "there is nothing to compare with, and answers were judged by their form alone:"
     " name the stack, directory or URI that should be served"
 )
-HINT = "Bring the right files there, and load the model again."
+HINT = "Upload the right files, and load the model again."
 
 
 def compared(expected: Expected | None, there: Expected | None, served: Served, where: str) -> Result:
@@ -35,7 +35,7 @@ def compared(expected: Expected | None, there: Expected | None, served: Served, 
     at = Span(f"{where}/{served.name}")
     diagnostics = [found(Check.FILES, Severity.ERROR, at, fault, served.name) for fault in faults]
     diagnostics += [
-        found(Check.FILES, Severity.WARNING, at, Fault(f"{version}/{path} is there and should not be"), served.name)
+        found(Check.FILES, Severity.WARNING, at, Fault(f"{version}/{path} should not be there"), served.name)
         for path in extra
     ]
     return Result(served.name, version, Check.FILES, diagnostics=tuple(diagnostics))
@@ -49,7 +49,7 @@ def _different(version: str, ours: Mapping[str, Entry], theirs: Mapping[str, Ent
         name = f"{version}/{path}" if version else path
         other = theirs.get(path)
         if other is None:
-            yield Fault(f"{name} is not there", HINT)
+            yield Fault(f"{name} is missing", HINT)
         elif not isinstance(other, File):
             yield Fault(f"{name} is not a file there: {other}", HINT)
         else:

@@ -37,7 +37,7 @@ STORED = 1e-3
 Half precision, and the TF32 of GPUs, round each number to 11 bits: a product of vectors is off by 2 × 2**-11 at most.
 """
 
-OTHER = "Does it search another index, or by another embedder's vectors?"
+OTHER = "Check that it searches this very index, with vectors of the embedder that made it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +155,10 @@ def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) 
             rows.append(row)
         elif id_ not in index.rows:
             swapped = id_ in index.texts
-            hint = "Are the outputs ids and passages swapped?" if swapped else OTHER
+            hint = "Check whether the outputs ids and passages are swapped." if swapped else OTHER
             return Fault(f'ids has "{id_[:60]}", which is {"a passage" if swapped else "no id of the index"}', hint)
         elif index.row(id_, passage, ()) is not None:
-            return Fault(f'the passage "{id_}" is there twice', "Every passage belongs there once.")
+            return Fault(f'the passage "{id_}" is there twice', "Check that each passage is returned only once.")
         else:
             return Fault(f'the passage beside id "{id_}" is not the stored one: "{passage[:60]}…"', OTHER)
     return None
