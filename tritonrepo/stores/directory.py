@@ -56,7 +56,7 @@ class DirectoryStore:
         """Write beside, then rename; the tag is the content's SHA-256."""
         target = self.root / path
         with _explained(target, "write"):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make(str(target.parent))
             with self._staged(file) as staged:
                 if if_absent:
                     try:
@@ -103,6 +103,16 @@ class DirectoryStore:
             staging.rmdir()
 
 
+def _make(directory: str) -> None:
+    """Make a directory and what it lies in; those of the library call themselves once a level."""
+    missing = []
+    while directory and not os.path.isdir(directory):  # noqa: PTH112  as text, see _Walk
+        missing.append(directory)
+        directory = os.path.dirname(directory)  # noqa: PTH120
+    for each in reversed(missing):
+        Path(each).mkdir(exist_ok=True)
+
+
 def _linked(file: File, staged: Path) -> bool:
     """Hard-link a file that nobody may write to (the cache's), so that weights lie on the disk once."""
     if file.path is None or file.path.stat().st_mode & 0o222:
@@ -129,6 +139,10 @@ def _tag(path: Path) -> str | None:
     return on_disk(path, path.stat().st_size).sha256 if path.exists() else None
 
 
+Look = Iterator["Look"]
+"""A look into a directory, which goes on behind each of the looks that it yields."""
+
+
 class _Walk:
     """One look at everything below a directory; links to directories in it are followed, as the server does.
 
@@ -139,10 +153,16 @@ class _Walk:
         self.found: dict[str, Entry] = {}
         self._real = os.path.realpath(top)
         self._left = FOLLOWED
-        self._look(str(top), "", ())
+        looks = [self._look(str(top), "", ())]
+        while looks:  # not by recursion: directories may lie deeper in each other than Python's calls
+            deeper = next(looks[-1], None)
+            if deeper is None:
+                looks.pop()
+            else:
+                looks.append(deeper)
 
-    def _look(self, directory: str, prefix: str, trail: tuple[str, ...]) -> None:
-        """Look into a directory; `trail` has the real places of the links that led there."""
+    def _look(self, directory: str, prefix: str, trail: tuple[str, ...]) -> Iterator[Look]:
+        """Look into a directory and yield the looks into those in it; `trail`: the real places of links on the way."""
         try:
             with os.scandir(directory) as scan:
                 items = list(scan)
@@ -154,23 +174,22 @@ class _Walk:
         if not items and prefix:
             self.found[prefix[:-1]] = Directory()
         for item in items if len(items) == 1 else sorted(items, key=_name_in_bytes):
-            self._item(item, prefix + item.name, trail)
+            if (deeper := self._item(item, prefix + item.name, trail)) is not None:
+                yield deeper
 
-    def _item(self, item: os.DirEntry[str], path: str, trail: tuple[str, ...]) -> None:
+    def _item(self, item: os.DirEntry[str], path: str, trail: tuple[str, ...]) -> Look | None:
         if trail:
             self._left -= 1
         if item.is_dir(follow_symlinks=False):
-            if item.name != "__pycache__":
-                self._look(item.path, path + "/", trail)
-            return
+            return self._look(item.path, path + "/", trail) if item.name != "__pycache__" else None
         entry = _leaf(item)
         if isinstance(entry, Link) and self._left > 0:
             here = (*trail, os.path.realpath(os.path.dirname(item.path)))  # noqa: PTH120  see the class
             there = os.path.realpath(item.path)
             if _is_in(there, self._real) and not any(_is_in(place, there) for place in here):
-                self._look(item.path, path + "/", here)
-                return
+                return self._look(item.path, path + "/", here)
         self.found[path] = entry
+        return None
 
 
 def _name_in_bytes(item: os.DirEntry[str]) -> bytes:

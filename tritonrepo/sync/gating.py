@@ -85,7 +85,7 @@ def _named(file: File) -> set[tuple[str, int]]:
     try:
         data = json.loads(file.content())
         return {(str(name), int(version)) for name, version in data.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return set()
 
 
