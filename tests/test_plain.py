@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.s3 import S3Server
 from tests.test_cli import raising
 from tritonrepo.cli import output, root, run
 from tritonrepo.cli.asking import Pipelines, ask
@@ -82,6 +83,19 @@ def test_json_is_valid_in_every_stream(evil: Path, environment: dict[str, str]) 
     assert {r"byte\udcff\udc9b", "::error::boo"} <= models
     if "LC_ALL" not in environment:  # there names are bytes
         assert {"nbsp\u00a0\u200d", EVIL} <= models
+
+
+def test_keys_of_a_bucket_are_harmless(s3_server: S3Server, tmp_path: Path) -> None:
+    uri = s3_server.fresh()
+    bucket, prefix = uri.removeprefix(f"s3://{s3_server.endpoint}/").split("/", 1)
+    for name in (EVIL, "::error::boo", "a\n::error::boo"):
+        s3_server.client().put_object(Bucket=bucket, Key=f"{prefix}/{name}/config.pbtxt", Body=b'backend: "x"\n')
+    done = process("validate", uri, cwd=tmp_path)
+    said = done.stdout.decode()
+    assert done.returncode == 1, done.stderr
+    assert harmless(said + done.stderr.decode())
+    assert "boo" in said
+    assert not [line for line in said.splitlines() if line.strip().startswith(("boo", "\\x3a:error::boo"))]
 
 
 def test_a_plan_and_a_build_name_files_harmlessly(evil: Path) -> None:

@@ -179,4 +179,5 @@ def _diagnostic(each: Found, model: Model | None) -> Diagnostic:
         assert model is not None  # noqa: S101  a rule of the repository gives a Span
         at = model.at(at)
     name = model.name if model is not None else ""
-    return Diagnostic(rule.name, rule.severity, at, finding.message, finding.hint, name, finding.reason)
+    hint = finding.hint.replace("\n", r"\n")  # it is one line: a line break in it is a name's
+    return Diagnostic(rule.name, rule.severity, at, finding.message, hint, name, finding.reason)

@@ -80,15 +80,17 @@ class Client:
     def index(self) -> list[ModelState]:
         """Give every model of the server's repositories, one entry a version, in the server's order."""
         models = self._json("POST", "/v2/repository/index", {})
+        if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
+            raise self._odd(models)
         return [ModelState(*(str(model.get(field, "")) for field in ModelState._fields)) for model in models]
 
     def metadata(self, model: str) -> dict[str, Any]:
         """Give a model's metadata: name, versions, platform, inputs, outputs."""
-        return dict(self._json("GET", _path(model, "")))
+        return self._mapping(self._json("GET", _path(model, "")))
 
     def config(self, model: str, version: str = "") -> dict[str, Any]:
         """Give the config that a model is served with, completed, as the JSON form of ModelConfig."""
-        return dict(self._json("GET", f"{_path(model, version)}/config"))
+        return self._mapping(self._json("GET", f"{_path(model, version)}/config"))
 
     def shared(self, model: str, version: str) -> int:
         """Give by how many the requests that a version has answered are more than its executions, so far.
@@ -120,14 +122,14 @@ class Client:
 
     def generate(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Give a model's one answer to inputs given by name."""
-        return dict(self._json("POST", f"{_path(model, '')}/generate", inputs))
+        return self._mapping(self._json("POST", f"{_path(model, '')}/generate", inputs))
 
     def stream(self, model: str, inputs: Mapping[str, Any], version: str = "") -> Generator[dict[str, Any]]:
         """Give a model's answers as they come; closing the iterator closes the connection."""
         path = f"{_path(model, version)}/generate_stream"
         with self._asked("POST", path, json.dumps(inputs).encode()) as exchange:
             for event in events(exchange.response, exchange.patience):
-                answer = self._parsed(event)
+                answer = self._mapping(self._parsed(event))
                 if "error" in answer:
                     raise failure("server-refused", self.url, f"{model}: {answer['error']}")
                 yield answer
@@ -157,6 +159,15 @@ class Client:
             shown = text[:200].decode("utf-8", "replace") or "an empty answer"
             hint = "Is this a Triton server's HTTP port? 8000 is its usual one"
             raise failure("server-answer", self.url, f"the answer is not JSON: {shown}", hint) from None
+
+    def _mapping(self, answer: object) -> dict[str, Any]:
+        if not isinstance(answer, dict):
+            raise self._odd(answer)
+        return answer
+
+    def _odd(self, answer: object) -> Stop:
+        message = f"the answer is not of Triton's form: {json.dumps(answer)[:60]}"
+        return failure("server-answer", self.url, message, "Is this a Triton server's HTTP port?")
 
     @contextmanager
     def _asked(

@@ -88,7 +88,7 @@ def load(embeddings: File, passages: File) -> Index:
     try:
         lines = [json.loads(line) for line in passages.content().splitlines()]
         ids, texts = tuple(str(line["id"]) for line in lines), tuple(str(line["text"]) for line in lines)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{PASSAGES} is not lines of id and text: {error!r}") from None
     if vectors.ndim != 2 or len(vectors) != len(ids) or not ids:  # noqa: PLR2004  rows and dimensions
         raise ValueError(f"{EMBEDDINGS} has shape {list(vectors.shape)}, {PASSAGES} {len(ids)} passages")

@@ -78,7 +78,7 @@ class DirectoryStore:
                 with self._judged(write, end):
                     self._remove(target)
                 return ""
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make(str(target.parent))
             with self._staged(write.file) as staged, self._judged(write, end):
                 staged.replace(target)
         return write.file.sha256
@@ -139,6 +139,16 @@ class DirectoryStore:
     def _tag(self, path: str) -> str | None:
         found = self.fetch(path)
         return found and found.tag
+
+
+def _make(directory: str) -> None:
+    """Make a directory and what it lies in; those of the library call themselves once a level."""
+    missing = []
+    while directory and not os.path.isdir(directory):  # noqa: PTH112  as text, as the walk has them
+        missing.append(directory)
+        directory = os.path.dirname(directory)  # noqa: PTH120
+    for each in reversed(missing):
+        Path(each).mkdir(exist_ok=True)
 
 
 def _linked(file: File, staged: Path) -> bool:

@@ -88,7 +88,7 @@ def _named(file: File) -> set[Call]:
     try:
         data = json.loads(file.content())
         return {(str(name), int(version)) for name, version in data.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return set()
 
 

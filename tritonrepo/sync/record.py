@@ -59,6 +59,15 @@ def edited(tree: Tree, record: Record) -> list[str]:
     return [path for path, file in files_of(tree).items() if path in written and file.sha256 not in written[path]]
 
 
+def _flat(target: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a target whose values are single ones or lists of these, as a build writes them; else TypeError."""
+    for value in target.values():
+        for each in value if isinstance(value, list) else [value]:
+            if not isinstance(each, str | int | None):
+                raise TypeError(f"a target holds no {type(each).__name__}")
+    return dict(target)
+
+
 def load(tree: Tree, where: str) -> Record:
     """Give the record of a scanned repository; an empty one where there is none."""
     entry = tree.get(NAME)
@@ -74,7 +83,7 @@ def load(tree: Tree, where: str) -> Record:
                 "Upgrade tritonrepo.",
             )
         files, before = dict(data["files"]), dict(data.get("before", {}))
-        return Record(str(data["name"]), dict(data["target"]), files, dict(data["local"]), before)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return Record(str(data["name"]), _flat(data["target"]), files, dict(data["local"]), before)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Move the directory away and build again."
         raise fatal("record-syntax", f"{where}/{NAME}", f"is not a build record: {error}", hint) from None
