@@ -94,9 +94,9 @@ from tritonrepo.cli import asking, building, serving, up
 from tritonrepo.server import process, staging
 from tritonrepo.server.client import Client
 real_load = up.load
-def load(paths):
+def load(*given):
     hit("import")
-    return real_load(paths)
+    return real_load(*given)
 up.load = load
 after(building.records, "load", "record")
 after(up, "carry_out", "built")
