@@ -85,7 +85,7 @@ def chance(random: Random) -> list[Job]:
     for number in range(count):
         faults = [fault(random, number, count) for _ in range(random.choice([0, 1, 1, 2]))]
         release = random.choice([number + 1] * 4 + [random.randrange(4)])
-        apart, watched = luck(random, 0.6), luck(random, 0.8)
+        apart, watched = luck(random, 0.6), luck(random, 0.85)
         jobs.append(Job(release, start(random, number), apart, watched, tuple(faults)))
     return jobs
 
@@ -100,7 +100,7 @@ def overtaken(random: Random) -> list[Job]:
     jobs.append(_apart(random, release, Start("fault", 0, random.uniform(0, 1)), *faults))
     if luck(random, 0.5):
         event = random.choice([Start("fault", 1, 0), Start("ended", 0, 0), Start("ended", 1, 0)])
-        apart, watched = luck(random, 0.6), luck(random, 0.8)
+        apart, watched = luck(random, 0.6), luck(random, 0.85)
         jobs.append(Job(random.randrange(4), event, apart, watched, ()))
     return jobs
 
@@ -115,7 +115,7 @@ def returning(random: Random) -> list[Job]:
 
 
 def _apart(random: Random, release: int, begins: Start, *faults: Fault) -> Job:
-    return Job(release, begins, apart=True, watched=luck(random, 0.8), faults=faults)
+    return Job(release, begins, apart=True, watched=luck(random, 0.85), faults=faults)
 
 
 def luck(random: Random, share: float) -> bool:
