@@ -86,8 +86,8 @@ def faults(seen: Seen) -> Iterator[str]:
             yield f"unsafe: at {moment.at - seen.pushes[0].began:.2f} {wrong}"
             break
     yield from _meanwhile(seen)
+    yield from _answers(seen, final)
     if final:
-        yield from _answers(seen, final)
         yield from _strays(seen, final, there)
 
 
@@ -141,14 +141,14 @@ def late_server(seen: Seen) -> bool:
 
 
 def _strays(seen: Seen, final: Release, there: State) -> Iterator[str]:
-    """What was there when a push took the lock is its to delete; what came later without the lock, nobody can know."""
-    late = {sent.path for sent, _ in without_lock(seen.sent)}
+    """What was there when a push took the lock is its to delete; what arrives later, nobody can know."""
+    late = {sent.path for sent in without_lock(seen.sent)}
     for path in strays(there, final):
         if path not in late:
             yield f"stray: {path} is there, and is not of release {final.number}"
 
 
-def _answers(seen: Seen, final: Release) -> Iterator[str]:
+def _answers(seen: Seen, final: Release | None) -> Iterator[str]:
     """After the last push no request fails, and soon all answers are the one release's."""
     end = max(push.ended for push in seen.pushes)
     after = sorted(answer for answer in seen.answers if answer.asked > end)
@@ -158,6 +158,8 @@ def _answers(seen: Seen, final: Release) -> Iterator[str]:
     known = {release.answer for release in seen.releases}
     if mixed := [answer for answer in after if not answer.fault and answer.tokens not in known]:
         yield f"mixed: {len(mixed)} of {len(after)} answers after the last push: {sorted(mixed[0].tokens)}"
+    if final is None:
+        return
     first = next((answer.at for answer in after if answer.tokens == final.answer), None)
     late = [answer for answer in after if first is None or answer.asked > first]
     if others := [answer for answer in late if not answer.fault and answer.tokens != final.answer]:
@@ -186,15 +188,15 @@ def holder(sent: Sequence[Sent]) -> int | None:
     return last[0].push if last and last[0].method == "PUT" else None
 
 
-def without_lock(sent: Sequence[Sent]) -> list[tuple[Sent, int]]:
-    """Give the writes that landed while another push held the lock, and which one that was."""
+def without_lock(sent: Sequence[Sent]) -> list[Sent]:
+    """Give the writes that landed while their push did not hold the lock."""
     held: int | None = None
     found = []
     for one in sorted(sent):
         if one.written and one.path == LOCK:
             held = one.push if one.method == "PUT" else None
-        elif one.written and held not in {None, one.push}:
-            found.append((one, held or 0))
+        elif one.written and held != one.push:
+            found.append(one)
     return found
 
 

@@ -166,7 +166,7 @@ def unsafe(state: State, contents: Mapping[str, bytes], known: Sequence[Release]
 
 
 def _is(state: State, name: str, version: int, release: Release) -> bool:
-    """Whether a version lies there as a release has it, all of it and nothing else."""
+    """Whether a version lies there as a release has it, all of it."""
     top = f"{name}/{version}/"
-    there = {path: tag for path, tag in state.items() if path.startswith(top)}
-    return bool(there) and there == {path: tag for path, tag in release.state.items() if path.startswith(top)}
+    wanted = {path: tag for path, tag in release.state.items() if path.startswith(top)}
+    return bool(wanted) and wanted.items() <= state.items()
