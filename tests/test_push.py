@@ -22,11 +22,14 @@ from tritonrepo.cli.pushing import carry_out, prepare
 from tritonrepo.diagnostics import Stop
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.store import Stored
+from tritonrepo.stores.store import Fetched, Send, Stored, Write
 from tritonrepo.sync import release as releases
-from tritonrepo.sync.publish import GRAIN_S, Pace, publish
+from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.place import Place
+from tritonrepo.sync.publish import GRAIN_S, publish
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.release import Object, Release
+from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import File, Tree, of_bytes, of_text
 
 LEAF = """name: "leaf"
@@ -136,9 +139,9 @@ def test_an_object_that_the_record_does_not_know_is_read_again(tmp_path: Path, u
     store.put(f"{prefix}/leaf/1/part-1", of_text("1 1"))
     store.delete(releases.record_path(prefix))
     assert push(made, uri, "--dry-run") == 0
-    assert store.read(releases.record_path(prefix)) is None
+    assert store.fetch(releases.record_path(prefix)) is None
     assert push(made, uri) == 0
-    assert store.read(releases.record_path(prefix)) is not None
+    assert store.fetch(releases.record_path(prefix)) is not None
 
 
 KILL = """
@@ -176,7 +179,7 @@ def test_a_push_killed_at_ten_random_moments_is_each_time_finished_by_the_next(t
         kept = tuple(f"leaf/{old}/" for old in range(1, version))
         assert {path: content for path, content in stored(uri).items() if not path.startswith(kept)} == own_files(made)
         store, prefix = open_store(uri)
-        release = releases.load(store.read(releases.record_path(prefix)), uri)
+        release = releases.read(store, prefix, uri)[0]
         assert release is not None
         assert {path: known.sha256 for path, known in release.files.items()} == {
             path: of_bytes(content).sha256 for path, content in own_files(made).items()
@@ -349,7 +352,7 @@ def test_a_user_who_has_no_name_can_push(tmp_path: Path, uri: str, monkeypatch: 
     monkeypatch.setattr("pwd.getpwuid", unknown)
     assert push(repository(tmp_path / "m", 1), uri) == 0
     store, prefix = open_store(uri)
-    release = releases.load(store.read(releases.record_path(prefix)), uri)
+    release = releases.read(store, prefix, uri)[0]
     assert release is not None
     assert release.made["by"] == f"user {os.getuid()}"
 
@@ -385,6 +388,10 @@ class Clock:
         self.store = DirectoryStore(root)
         self.caps = self.store.caps
 
+    @property
+    def writer(self) -> Writer:
+        return Writer(Place(self, "r", "r"), None)
+
     def sleep(self, seconds: float) -> None:
         self.time += seconds
 
@@ -398,8 +405,15 @@ class Clock:
     def scan(self, prefix: str) -> Tree:
         return self.store.scan(prefix)
 
-    def read(self, path: str) -> bytes | None:
-        return self.store.read(path)
+    def fetch(self, path: str) -> Fetched | None:
+        return self.store.fetch(path)
+
+    def ticket(self, write: Write, seconds: int) -> Send:
+        def send() -> str:
+            self.done.append((self.time, write.path))
+            return self.store.ticket(write, seconds)()
+
+        return send
 
     def delete(self, path: str) -> None:
         self.store.delete(path)
@@ -413,8 +427,9 @@ def timed(tmp_path: Path, settle_s: float, *, resumed: bool = False) -> dict[str
     first, second = (repository(tmp_path / str(version), version) for version in (1, 2))
     clock = Clock(tmp_path)
     shutil.copytree(first, tmp_path / "r")
-    made = plan(clock.scan(second.name), clock.scan("r"), "r", resumed=resumed)
-    publish(made, clock, "r", Pace(settle_s, clock.now, clock.sleep), lambda _: None)
+    have = clock.scan("r")
+    made = plan(clock.scan(second.name), have, "r", resumed=resumed)
+    publish(made, have, clock.writer, Pace(settle_s, clock.now, clock.sleep), lambda _: None)
     times: dict[str, list[float]] = {}
     for moment, path in clock.done:
         times.setdefault(path, []).append(moment)
@@ -440,7 +455,7 @@ def test_after_a_broken_off_push_servers_get_time_for_what_it_wrote(tmp_path: Pa
 def test_where_nothing_serves_nobody_is_waited_for(tmp_path: Path) -> None:
     clock = Clock(tmp_path)
     made = plan(clock.scan(repository(tmp_path / "m", 1).name), {}, "r")
-    publish(made, clock, "r", Pace(30, clock.now, clock.sleep), lambda _: None)
+    publish(made, {}, clock.writer, Pace(30, clock.now, clock.sleep), lambda _: None)
     assert clock.time < 10
 
 
@@ -457,23 +472,23 @@ class Overwritten(Clock):
 class Full(Clock):
     """A store that has no room for configs."""
 
-    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
-        if path.endswith("top/config.pbtxt") and self.done[2:]:
-            (self.store.root / path).unlink()
-            (self.store.root / path).mkdir()
-        return super().put(path, file, if_absent=if_absent, if_match=if_match)
+    def ticket(self, write: Write, seconds: int) -> Send:
+        if write.path.endswith("top/config.pbtxt") and self.done[2:]:
+            (self.store.root / write.path).unlink()
+            (self.store.root / write.path).mkdir()
+        return super().ticket(write, seconds)
 
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [(Overwritten, "is not what this push just wrote"), (Full, "cannot write")],
+    [(Overwritten, "is not what this push saw or wrote"), (Full, "cannot write")],
     ids=["somebody else writes", "the store refuses"],
 )
 def test_what_breaks_a_push_off_is_told_with_how_far_it_came(tmp_path: Path, kind: type[Clock], message: str) -> None:
     clock = kind(tmp_path)
     made = plan(clock.scan(repository(tmp_path / "m", 1).name), {}, "r")
     with pytest.raises(Stop, match=message) as stop:
-        publish(made, clock, "r", Pace(0, clock.now, clock.sleep), lambda _: None)
+        publish(made, {}, clock.writer, Pace(0, clock.now, clock.sleep), lambda _: None)
     assert "the push broke off in the middle: at least" in str(stop.value)
     assert all(told.severity == "error" for told in stop.value.diagnostics)
 

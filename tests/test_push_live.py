@@ -21,8 +21,10 @@ from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.sources.cache import Cache
+from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.plan import Phase, Plan, in_phase_order
-from tritonrepo.sync.publish import Pace, publish
+from tritonrepo.sync.publish import publish
+from tritonrepo.sync.writing import Writer
 
 SETTLE = "2"
 """Seconds for requests that began before the servers had a phase, on a machine that is busy with their clients."""
@@ -133,7 +135,7 @@ def leaves_first(made: Revision, uri: str) -> None:
     at = {Phase.CONTRACT: Phase.EXPAND, Phase.SWITCH: Phase.SWITCH}
     actions = [a._replace(phase=at[a.phase], wave=0) for a in prepared.plan.actions if a.phase in at]
     plan = Plan(tuple(sorted(actions, key=in_phase_order)), served=True)
-    publish(plan, prepared.store, prepared.prefix, Pace(LONG_S, time.monotonic, time.sleep), lambda _: None)
+    publish(plan, prepared.have, Writer(prepared.place, None), Pace(LONG_S, time.monotonic, time.sleep), lambda _: None)
 
 
 def test_a_push_that_is_killed_again_and_again_fails_no_request(

@@ -13,12 +13,13 @@ import pytest
 
 from tritonrepo.diagnostics import Stop
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.store import Unconditional
 from tritonrepo.sync import lock
-from tritonrepo.sync.lock import SILENT_S, Place, held
-from tritonrepo.sync.publish import Pace
+from tritonrepo.sync.lock import SILENT_S, find, held
+from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.place import Place
 from tritonrepo.tree import File, of_text
 
+PATH = "r.tritonrepo/lock.json"
 WHO = {"by": "me", "at": "2026-01-01T00:00:00Z"}
 
 
@@ -47,7 +48,7 @@ def place(tmp_path: Path) -> Place:
 def taken(place: Place, moments: Moments) -> dict[str, str]:
     """Take the lock, and give what others then read in it."""
     with held(place, WHO, moments.pace, moments.told.append):
-        found = place.find()
+        found = find(place)
         assert found is not None
         return found[0]
 
@@ -55,13 +56,13 @@ def taken(place: Place, moments: Moments) -> dict[str, str]:
 def left_there(place: Place, **changes: str) -> None:
     """Leave a lock like one of this process, but for some fields."""
     holder = taken(place, Moments()) | changes
-    place.store.put(place.path, of_text(json.dumps(holder)))
+    place.store.put(PATH, of_text(json.dumps(holder)))
 
 
 def test_a_lock_lies_beside_the_repository_as_long_as_it_is_held(place: Place, tmp_path: Path) -> None:
     assert taken(place, Moments())["by"] == "me"
-    assert place.path == "r.tritonrepo/lock.json"
-    assert place.find() is None
+    assert PATH == "r.tritonrepo/lock.json"
+    assert find(place) is None
     assert not (tmp_path / "r").exists()
 
 
@@ -74,7 +75,7 @@ def test_a_second_push_of_this_machine_is_refused_at_once(place: Place) -> None:
     ):
         pass
     assert moments.time == 0
-    assert place.find() is None
+    assert find(place) is None
 
 
 def test_the_lock_of_a_process_that_was_killed_is_taken_at_once(place: Place) -> None:
@@ -98,7 +99,7 @@ def test_the_lock_of_a_process_whose_number_is_anothers_now_is_taken_at_once(pla
 
 @pytest.mark.parametrize("content", ["{}", "[]", "no JSON", ""], ids=["empty", "a list", "no JSON", "nothing"])
 def test_a_lock_that_says_nothing_is_watched_too(place: Place, content: str) -> None:
-    place.store.put(place.path, of_text(content))
+    place.store.put(PATH, of_text(content))
     moments = Moments()
     taken(place, moments)
     assert moments.time == SILENT_S
@@ -122,15 +123,15 @@ def test_another_machines_lock_that_beats_refuses_a_push(place: Place) -> None:
 
 
 def beats(place: Place, beat: int) -> None:
-    found = place.find()
+    found = find(place)
     assert found is not None
-    place.store.put(place.path, of_text(json.dumps({**found[0], "beat": beat})))
+    place.store.put(PATH, of_text(json.dumps({**found[0], "beat": beat})))
 
 
 def test_a_lock_that_is_given_back_while_it_is_watched_is_taken(place: Place) -> None:
     left_there(place, machine="other")
     moments = Moments()
-    moments.events = iter([partial(place.store.delete, place.path)])
+    moments.events = iter([partial(place.store.delete, PATH)])
     assert taken(place, moments)["by"] == "me"
     assert moments.time < SILENT_S
 
@@ -140,35 +141,18 @@ def test_a_lock_beats_as_long_as_it_is_held_and_tells_when_it_was_lost(
 ) -> None:
     monkeypatch.setattr(lock, "BEAT_S", 0.01)
     moments = Moments()
-    with held(place, WHO, moments.pace, moments.told.append) as check:
-        while (found := place.find()) is None or found[0]["beat"] == "0":
-            check()
+    with held(place, WHO, moments.pace, moments.told.append) as hold:
+        while (found := find(place)) is None or found[0]["beat"] == "0":
+            hold.confirm()
         theirs = of_text("theirs")
-        place.store.put(place.path, theirs)
+        place.store.put(PATH, theirs)
         with pytest.raises(Stop, match="another push took this one for dead"):
-            overwritten(place, theirs, check)
-    assert place.store.read(place.path) == b"theirs"
+            overwritten(place, theirs, hold.confirm)
+    assert place.store.fetch(PATH) == (b"theirs", theirs.sha256)
 
 
 def overwritten(place: Place, content: File, check: Callable[[], None]) -> None:
     """Write until `check` tells; a beat that was under way may have written over the first one."""
     while True:
         check()
-        place.store.put(place.path, content)
-
-
-class Careless(DirectoryStore):
-    """A store that knows no conditions."""
-
-    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
-        if if_absent or if_match:
-            raise Unconditional(path)
-        return super().put(path, file)
-
-
-def test_a_store_without_conditions_is_pushed_to_without_a_lock(tmp_path: Path) -> None:
-    place, moments = Place(Careless(tmp_path), "r", "s3://models/r"), Moments()
-    with held(place, WHO, moments.pace, moments.told.append) as check:
-        check()
-        assert place.find() is None
-    assert moments.told == ["note: this store knows no conditional writes, so nothing keeps two pushes at once apart"]
+        place.store.put(PATH, content)

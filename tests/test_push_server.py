@@ -19,7 +19,8 @@ from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sync.publish import GRAIN_S, Pace, publish
+from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.publish import GRAIN_S, publish
 from tritonrepo.sync.push import plan
 
 REFUSES = CODE + "\n    def initialize(self, args):\n        open('weights-that-are-only-there')\n"
@@ -129,8 +130,9 @@ def test_what_no_server_can_be_asked_for_gets_the_whole_time(tmp_path: Path, see
         asked.append(group)
         return seen
 
-    made = plan(clock.scan(repository(tmp_path / "2", 2).name), clock.scan("r"), "r", resumed=True)
-    publish(made, clock, "r", Pace(30, clock.now, clock.sleep, 5, watch), lambda _: None)
+    have = clock.scan("r")
+    made = plan(clock.scan(repository(tmp_path / "2", 2).name), have, "r", resumed=True)
+    publish(made, have, clock.writer, Pace(30, clock.now, clock.sleep, 5, watch), lambda _: None)
     times = [time for time, path in clock.done if path == "r/leaf/config.pbtxt"]
     assert times == [GRAIN_S, GRAIN_S + 2 * wait_s]
     assert asked[0] == ()

@@ -11,7 +11,8 @@ from tritonrepo.cli.pushing import carry_out, prepare
 from tritonrepo.cli.values import PAUSE, WAIT
 from tritonrepo.cli.watching import watch
 from tritonrepo.report import plan as report
-from tritonrepo.sync.publish import Pace
+from tritonrepo.stores.directory import awake
+from tritonrepo.sync.pace import Pace
 
 EPILOG = f"""\b
 Examples:
@@ -55,6 +56,11 @@ DRAIN_S = 5.0
     metavar="SECONDS",
     help="Longest wait for a server of --server to load what a phase wrote.",
 )
+@click.option(
+    "--no-lock",
+    is_flag=True,
+    help="Push without a lock, to a store that ignores conditional writes: see to it that nobody else pushes there.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
 def command(
     directory: str,
@@ -64,6 +70,7 @@ def command(
     servers: tuple[str, ...],
     settle: float | None,
     timeout: float,
+    no_lock: bool,
     verbose: bool,
 ) -> int:
     """Bring a model repository into a bucket from which servers serve, so that no request fails and none sees a mix.
@@ -88,5 +95,5 @@ def command(
     if not dry_run:
         look = watch(servers, prepared, uri, timeout, tell) if servers else None
         settle_s, drain_s = (SETTLE_S, DRAIN_S) if settle is None else (settle, settle)
-        carry_out(prepared, Pace(settle_s, time.monotonic, time.sleep, drain_s, look), tell)
+        carry_out(prepared, Pace(settle_s, awake, time.sleep, drain_s, look), tell, no_lock=no_lock)
     return 0

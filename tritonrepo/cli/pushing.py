@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -15,16 +16,19 @@ from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Target
 from tritonrepo.rules import judge
 from tritonrepo.stores import open_store
-from tritonrepo.stores.store import Store, Stored
+from tritonrepo.stores.store import Stored, Write
 from tritonrepo.sync import record as records
 from tritonrepo.sync import release as releases
-from tritonrepo.sync.lock import Place, held
+from tritonrepo.sync.lock import held
+from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.place import Place, keeps_conditions
 from tritonrepo.sync.plan import Plan
-from tritonrepo.sync.publish import Pace, publish
+from tritonrepo.sync.publish import publish
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.record import Record
-from tritonrepo.sync.release import Release
+from tritonrepo.sync.release import Object, Release
 from tritonrepo.sync.sealed import seal
+from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import Tree, files
 
 
@@ -36,9 +40,10 @@ class Prepared(NamedTuple):
     want: Tree
     have: Tree
     before: Release | None
-    store: Store
-    prefix: str
-    uri: str
+    tag: str | None
+    """The record's; None where there is no record."""
+
+    place: Place
 
 
 def prepare(directory: str, uri: str) -> Prepared:
@@ -47,7 +52,7 @@ def prepare(directory: str, uri: str) -> Prepared:
     if not prefix:
         hint = f"Push to a prefix: {uri.rstrip('/')}/NAME"
         raise fatal("push-root", uri, "at a bucket's root the release record would have no place beside it", hint)
-    before = releases.load(store.read(releases.record_path(prefix)), f"{uri}: {releases.record_path(prefix)}")
+    before, tag = releases.read(store, prefix, uri)
     source, top = open_store(directory)
     want = _sealed(source.scan(top), directory)
     record = records.load(want, directory)
@@ -61,7 +66,7 @@ def prepare(directory: str, uri: str) -> Prepared:
     made = plan(want, have, uri, resumed=resumed, released=releases.versions(before) if before and resumed else None)
     if made.conflicts:
         raise Stop(made.conflicts)
-    return Prepared(made, record, want, have, before, store, prefix, uri)
+    return Prepared(made, record, want, have, before, tag, Place(store, prefix, uri))
 
 
 def _sealed(tree: Tree, directory: str) -> Tree:
@@ -111,7 +116,7 @@ def _under(directory: str, each: Diagnostic) -> Diagnostic:
     return replace(each, at=each.at._replace(path=f"{directory.rstrip('/')}/{each.at.path}"))
 
 
-def carry_out(prepared: Prepared, pace: Pace, tell: Callable[[str], None]) -> None:
+def carry_out(prepared: Prepared, pace: Pace, tell: Callable[[str], None], *, no_lock: bool = False) -> None:
     """Do what is planned and record the release; what is there already is not written again, and needs no lock."""
     made = {
         "by": _user(),
@@ -120,35 +125,44 @@ def carry_out(prepared: Prepared, pace: Pace, tell: Callable[[str], None]) -> No
     }
     record = prepared.record
     release = Release(record.name, record.target, record.local, {}, made)
-    if not prepared.plan:
-        _record(prepared, release, {})
+    if not prepared.plan and _finished(prepared, {}) == (prepared.before.files if prepared.before else None):
         return
-    with held(Place(prepared.store, prepared.prefix, prepared.uri), made, pace, tell) as check:
+    conditions = keeps_conditions(prepared.place)
+    if not conditions and not no_lock:
+        message = "this store ignores the conditions of a write, so nothing keeps two pushes at once apart"
+        hint = "See to it that nobody else pushes there, and add --no-lock."
+        raise failure("push-unconditional", prepared.place.uri, message, hint)
+    with nullcontext() if no_lock else held(prepared.place, made, pace, tell) as hold:
         _current(prepared)
-        _published(prepared, release, pace._replace(check=check), tell)
+        _published(prepared, release, Writer(prepared.place, hold, conditions), pace, tell)
 
 
 def _current(prepared: Prepared) -> None:
     """Raise Stop where another push changed what the plan was made from, before this one held the lock."""
-    if _tags(prepared.store.scan(prepared.prefix)) != _tags(prepared.have):
+    store, prefix, uri = prepared.place
+    record = store.fetch(releases.record_path(prefix))
+    if _tags(store.scan(prefix)) != _tags(prepared.have) or (record.tag if record else None) != prepared.tag:
         message = "somebody changed it while the plan was made, so nothing was sent"
-        raise failure("push-overtaken", prepared.uri, message, "Push again.")
+        raise failure("push-overtaken", uri, message, "Push again.")
 
 
 def _tags(tree: Tree) -> dict[str, object]:
     return {path: (file.size, file.tag if isinstance(file, Stored) else "") for path, file in files(tree).items()}
 
 
-def _published(prepared: Prepared, release: Release, pace: Pace, tell: Callable[[str], None]) -> None:
-    store, prefix, plan = prepared.store, prepared.prefix, prepared.plan
-    if prepared.before is None and not plan.served:
+def _published(prepared: Prepared, release: Release, writer: Writer, pace: Pace, tell: Callable[[str], None]) -> None:
+    tag = prepared.tag
+    if prepared.plan and prepared.before is None and not prepared.plan.served:
         # said before it is written: what a push leaves that breaks off is no release
-        store.put(releases.record_path(prefix), releases.dump(release))
-    _record(prepared, release, publish(plan, store, prefix, pace, tell))
+        tag = _recorded(writer, release, tag)
+    written = publish(prepared.plan, prepared.have, writer, pace, tell)
+    _recorded(writer, replace(release, files=_finished(prepared, written)), tag)
 
 
-def _record(prepared: Prepared, release: Release, written: Mapping[str, str]) -> None:
-    objects = releases.objects(prepared.want, prepared.have, written)
-    if not prepared.before or prepared.before.files != objects:
-        at = releases.record_path(prepared.prefix)
-        prepared.store.put(at, releases.dump(replace(release, files=objects)))
+def _finished(prepared: Prepared, written: Mapping[str, str]) -> Mapping[str, Object]:
+    return releases.objects(prepared.want, prepared.have, written)
+
+
+def _recorded(writer: Writer, release: Release, tag: str | None) -> str:
+    path = releases.record_path(writer.place.prefix)
+    return writer.write([Write(path, releases.dump(release), if_absent=tag is None, if_match=tag)])[0]

@@ -100,8 +100,7 @@ def read_record(repository: str) -> Record:
         raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
     if not is_remote(repository):
         return records.load(tree, repository)
-    path = releases.record_path(prefix)
-    release = releases.load(store.read(path) if prefix else None, f"{repository}: {path}")
+    release = releases.read(store, prefix, repository)[0] if prefix else None
     return Record(release.name, release.target, {}, release.local) if release else Record()
 
 

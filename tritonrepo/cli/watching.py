@@ -11,8 +11,8 @@ from tritonrepo.server.client import Client
 from tritonrepo.smoke import expected
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.waiting import Patience, Refused, Wanted, until_served
+from tritonrepo.sync.pace import Watch
 from tritonrepo.sync.plan import Action, Put, is_config
-from tritonrepo.sync.publish import Watch
 from tritonrepo.tree import Entry, Tree
 
 ANSWER_S = 10

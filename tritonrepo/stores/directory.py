@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.stores.store import Capabilities, Conflict
-from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, in_order, on_disk
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Write
+from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, in_order, of_bytes, on_disk
 
 STAGING = ".tritonrepo-staging"
 """Where half-written files lie: beside the repository, never in it, so that no server sees one."""
 
 FOLLOWED = 10_000
 """How many entries are seen through links before further ones are left as links: links can multiply without end."""
+
+
+ALONE_S = 10.0
+"""Longest wait for another process's conditional write, which takes milliseconds."""
 
 
 class DirectoryStore:
@@ -44,41 +50,61 @@ class DirectoryStore:
                 raise fatal("store-access", str(top), "is not a directory", "Name the directory of a model repository.")
             return dict(in_order(_Walk(top).found))
 
-    def read(self, path: str) -> bytes | None:
-        """Give the content of a file; None where there is none."""
+    def fetch(self, path: str) -> Fetched | None:
+        """Give the content of a file and its SHA-256; None where there is none."""
         with _explained(self.root / path, "read"):
             try:
-                return (self.root / path).read_bytes()
+                content = (self.root / path).read_bytes()
             except FileNotFoundError:
                 return None
+        return Fetched(content, of_bytes(content).sha256)
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
         """Write beside, then rename; the tag is the content's SHA-256."""
-        target = self.root / path
-        with _explained(target, "write"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with self._staged(file) as staged:
-                if if_absent:
-                    try:
-                        os.link(staged, target)
-                    except FileExistsError:
-                        raise Conflict(path) from None
-                elif if_match is not None and _tag(target) != if_match:
-                    raise Conflict(path)
-                else:
-                    staged.replace(target)
-        return file.sha256
+        return self._done(Write(path, file, if_absent, if_match), None)
 
     def delete(self, path: str) -> None:
         """Remove a file and the directories that it leaves empty."""
-        target = self.root / path
-        with _explained(target, "delete"):
-            target.unlink(missing_ok=True)
-            for parent in target.parents:
-                if parent == self.root or (parent.exists() and any(parent.iterdir())):
-                    break
-                if parent.exists():
-                    parent.rmdir()
+        self._done(Write(path, None), None)
+
+    def ticket(self, write: Write, seconds: int) -> Send:
+        """Prepare a write; its time, its condition and its rename are one under a lock of the operating system."""
+        end = awake() + seconds
+        return lambda: self._done(write, end)
+
+    def _done(self, write: Write, end: float | None) -> str:
+        target = self.root / write.path
+        with _explained(target, "delete" if write.file is None else "write"):
+            if write.file is None:
+                with self._judged(write, end):
+                    self._remove(target)
+                return ""
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self._staged(write.file) as staged, self._judged(write, end):
+                staged.replace(target)
+        return write.file.sha256
+
+    @contextmanager
+    def _judged(self, write: Write, end: float | None) -> Iterator[None]:
+        """Let a write happen if its condition holds and its time is not over, which stays so until it has happened."""
+        if end is None and not write.if_absent and write.if_match is None:
+            yield
+            return
+        with _alone(self.root):
+            there = _tag(self.root / write.path)
+            if end is not None and awake() > end:
+                raise Late(write.path)
+            if (write.if_absent and there is not None) or write.if_match not in {None, there}:
+                raise Conflict(write.path)
+            yield
+
+    def _remove(self, target: Path) -> None:
+        target.unlink(missing_ok=True)
+        for parent in target.parents:
+            if parent == self.root or (parent.exists() and any(parent.iterdir())):
+                break
+            if parent.exists():
+                parent.rmdir()
 
     @contextmanager
     def _staged(self, file: File) -> Iterator[Path]:
@@ -121,6 +147,35 @@ def runs(pid: str) -> bool:
     except PermissionError:
         return True  # another user's
     except (ValueError, OverflowError, OSError):
+        return False
+    return True
+
+
+def awake() -> float:
+    """Give seconds that go on while this process, or the whole machine, sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep every other conditional write to a directory out; one that is stopped in the middle of its own is told."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        end = awake() + ALONE_S
+        while not _locked(descriptor):
+            if awake() > end:
+                message = f"another process has been in the middle of a write there for {ALONE_S:g} s"
+                raise fatal("store-busy", str(directory), message, "Is it stopped? Let it go on, or end it.")
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
     return True
 

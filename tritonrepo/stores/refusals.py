@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tritonrepo.diagnostics import Stop, fatal
+from tritonrepo.stores.store import Conflict, Unconditional
 
 KEYS = "Give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE."
 GRANTS = "Grant it s3:ListBucket, s3:GetObject and, to push, s3:PutObject and s3:DeleteObject."
@@ -22,6 +23,9 @@ CODES = {
     "RequestTimeTooSkewed": ("this machine's clock differs too much from the store's", "Set the clock."),
     "SlowDown": ("the store asks for fewer requests, again and again", "Run it again later; it goes on from there."),
 }
+FAILED = 500
+UNKNOWN = {"NotImplemented", "501"}
+REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409"}
 ABSENT = {"404": "NoSuchBucket", "403": "AccessDenied", "Forbidden": "AccessDenied", "NotFound": "NoSuchBucket"}
 
 
@@ -59,6 +63,11 @@ def explained(at: str, verb: str) -> Iterator[None]:
         ) from error
 
 
+def lacking(at: str, verb: str, what: str) -> Stop:
+    """Give the Stop for a reply that says less than a store must say."""
+    return fatal("store-reply", at, f"cannot {verb}: the store's reply has no {what}", API)
+
+
 def _refused(at: str, verb: str, said: dict[str, str]) -> Stop:
     code = said.get("Code", "")
     code = ABSENT.get(code, code)
@@ -84,3 +93,36 @@ def _unsent(error: Exception) -> tuple[str, str]:
         (known.TokenRetrievalError, text, "Log in again: aws sso login"),
     ]
     return next(((message, hint) for kind, message, hint in kinds if isinstance(error, kind)), (text, ""))
+
+
+class Busy(Exception):  # noqa: N818  an answer of the store, not an error
+    """The store answered that it cannot at this moment."""
+
+
+@contextmanager
+def busy() -> Iterator[None]:
+    """Raise Busy where a store answers that it cannot."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) < FAILED:
+            raise
+        raise Busy from error
+
+
+@contextmanager
+def conditions(path: str) -> Iterator[None]:
+    """Tell what a store says of a condition from what it refuses."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code")
+        if code in REFUSED:
+            raise Conflict(path) from None
+        if code in UNKNOWN:
+            raise Unconditional(path) from None
+        raise

@@ -7,13 +7,18 @@ obstore writes many objects several times faster; boto3 has exact keys, conditio
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tritonrepo.stores.refusals import explained, missing_extra
-from tritonrepo.stores.store import Capabilities, Conflict, Stored, Unconditional
+from tritonrepo.stores import presigned
+from tritonrepo.stores.refusals import Busy, busy, conditions, explained, lacking, missing_extra
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Unconditional, Write
 from tritonrepo.stores.uri import Address
 from tritonrepo.tree import Directory, Entry, File, Tree, in_order
 
@@ -27,8 +32,8 @@ CONNECT_S, ANSWER_S = 1.4, 20
 """How long the first request may take: nobody listening at the endpoint is told at once. Two addresses are tried."""
 
 WHOLE_BYTES = 8 << 20
-UNKNOWN = {"NotImplemented", "501"}
-REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409"}
+PARTS_AT_ONCE, MOST_PARTS = 4, 10_000
+READS = 4
 
 
 class S3Store:
@@ -37,6 +42,7 @@ class S3Store:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._met = False
+        self._skew_s = 0.0
         with missing_extra(address.uri):
             import boto3
             import obstore  # noqa: F401  both are needed, so both are missed at once
@@ -71,58 +77,114 @@ class S3Store:
             yield from page.get("Contents", ())
             if not page.get("IsTruncated"):
                 return
-            parameters["ContinuationToken"] = page["NextContinuationToken"]
+            token = page.get("NextContinuationToken")
+            if not token or token == parameters.get("ContinuationToken"):
+                raise lacking(self.address.uri, "list", "a continuation token")
+            parameters["ContinuationToken"] = token
 
     def _stored(self, item: dict[str, Any]) -> Stored:
+        if missing := next((name for name in ("ETag", "Size") if item.get(name) is None), ""):
+            raise lacking(f"{self.address.uri}: {item['Key']}", "list", missing)
         key, tag = str(item["Key"]), str(item["ETag"])
 
         def read(offset: int, n: int) -> bytes:
             if offset >= int(item["Size"]):
                 return b""
             with explained(f"{self.address.uri}: {key}", "read"):
-                part = f"bytes={offset}-{offset + n - 1}"
-                answer = self._ask("get_object", Key=key, Range=part, IfMatch=tag)
-                return bytes(answer["Body"].read())
+                return self._got(key, Range=f"bytes={offset}-{offset + n - 1}", IfMatch=tag).content
 
         return Stored(int(item["Size"]), read, tag=tag.strip('"'))
 
-    def read(self, path: str) -> bytes | None:
-        """Give the content of an object; None where there is none."""
-        with explained(self.address.uri, f"read {path}"):
+    def fetch(self, path: str) -> Fetched | None:
+        """Give the content of an object and its ETag; None where there is none."""
+        with explained(f"{self.address.uri}: {path}", "read"):
             try:
-                return bytes(self._ask("get_object", Key=path)["Body"].read())
+                return self._got(path)
             except self._client().exceptions.NoSuchKey:
                 return None
 
+    def _got(self, key: str, **parameters: str) -> Fetched:
+        """Read an object or a part of it; a body that is cut off is asked for again, which boto3 does not do."""
+        from botocore import exceptions as known
+
+        cut = (
+            known.IncompleteReadError,
+            known.ResponseStreamingError,
+            known.ReadTimeoutError,
+            known.ConnectionClosedError,
+        )
+        for left in reversed(range(READS)):
+            answer = self._ask("get_object", Key=key, **parameters)
+            try:
+                return Fetched(bytes(answer["Body"].read()), self._tag(answer, key))
+            except cut:
+                if not left:
+                    raise
+        raise AssertionError  # the last round returns or raises
+
+    def _tag(self, answer: dict[str, Any], path: str) -> str:
+        if not answer.get("ETag"):
+            raise lacking(f"{self.address.uri}: {path}", "go on", "an ETag")
+        return str(answer["ETag"]).strip('"')
+
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
         """Write an object by one PUT or one completed multipart upload; the tag is its ETag."""
-        with explained(f"{self.address.uri}: {path}", "write"):
-            if if_absent:
-                return self._conditional(path, file, IfNoneMatch="*")
-            if if_match is not None:
-                return self._conditional(path, file, IfMatch=f'"{if_match}"')
-            if PLAIN_KEY.fullmatch(path):
-                return self._bulk(path, file)
-            return str(self._ask("put_object", Key=path, Body=file.content())["ETag"]).strip('"')
+        condition = {"IfNoneMatch": "*"} if if_absent else {} if if_match is None else {"IfMatch": f'"{if_match}"'}
+        with explained(f"{self.address.uri}: {path}", "write"), conditions(path):
+            if if_absent and file.size > WHOLE_BYTES:
+                return self._in_parts(path, file)
+            if if_match is None and PLAIN_KEY.fullmatch(path):
+                return self._bulk(path, file, if_absent=if_absent)
+            return self._tag(self._ask("put_object", Key=path, Body=file.content(), **condition), path)
 
-    def _conditional(self, path: str, file: File, **condition: str) -> str:
-        from botocore.exceptions import ClientError
-
-        try:
-            return str(self._ask("put_object", Key=path, Body=file.content(), **condition)["ETag"]).strip('"')
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code")
-            if code in REFUSED:
-                raise Conflict(path) from None
-            if code in UNKNOWN:
-                raise Unconditional(path) from None
-            raise
-
-    def _bulk(self, path: str, file: File) -> str:
+    def _bulk(self, path: str, file: File, *, if_absent: bool) -> str:
         import obstore
+        from obstore.exceptions import AlreadyExistsError, GenericError
 
         body = file.content() if file.size <= WHOLE_BYTES else file.path or file.chunks()
-        return str(obstore.put(self._objects, path, body)["e_tag"]).strip('"')
+        try:
+            done = obstore.put(self._objects, path, body, mode="create" if if_absent else "overwrite")
+        except AlreadyExistsError:
+            raise Conflict(path) from None
+        except GenericError as error:
+            if "501 Not Implemented" in str(error):
+                raise Unconditional(path) from None
+            raise
+        return self._tag({"ETag": done["e_tag"]}, path)
+
+    def _in_parts(self, path: str, file: File) -> str:
+        """Write a large object where none is; obstore knows this condition for objects of one part alone."""
+        call = {"Key": path, "UploadId": self._ask("create_multipart_upload", Key=path)["UploadId"]}
+        step = max(WHOLE_BYTES, -(-file.size // MOST_PARTS))
+
+        def send(number: int) -> dict[str, Any]:
+            body = file.read((number - 1) * step, step)
+            tag = self._tag(self._ask("upload_part", Body=body, PartNumber=number, **call), path)
+            return {"PartNumber": number, "ETag": tag}
+
+        try:
+            with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+                parts = list(pool.map(send, range(1, -(-file.size // step) + 1)))
+            done = self._ask("complete_multipart_upload", MultipartUpload={"Parts": parts}, IfNoneMatch="*", **call)
+        except BaseException:
+            with suppress(Exception):  # what is not completed is seen by nobody; the first fault is told
+                self._ask("abort_multipart_upload", **call)
+            raise
+        return self._tag(done, path)
+
+    def ticket(self, write: Write, seconds: int) -> Send:
+        """Sign a write now; the store refuses it once its time is over, by its own clock."""
+        at = f"{self.address.uri}: {write.path}"
+        verb = "delete" if write.file is None else "write"
+        with explained(at, verb):
+            send = presigned.prepare(self._client(), self.address.bucket, write, seconds, self._skew_s)
+
+        def sent() -> str:
+            with explained(at, verb), conditions(write.path):
+                tag = send()
+            return tag if tag == "" else self._tag({"ETag": tag}, write.path)
+
+        return sent
 
     def delete(self, path: str) -> None:
         """Remove an object."""
@@ -151,21 +213,22 @@ class S3Store:
         return str(self.session.region_name or "us-east-1")
 
     def _ask(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401  boto3's answers
-        """Do one request. The first one is impatient; a store that then answers "not now" is asked with patience."""
-        from botocore.exceptions import ClientError
+        """Do one request. The first one is impatient where nobody listens; who answers otherwise is asked again."""
+        from botocore import exceptions as known
 
         call = {"Bucket": self.address.bucket, **parameters}
         if not self._met:
-            try:
-                answer = getattr(self._client(patient=False), operation)(**call)
-            except ClientError as error:
-                if int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) < 500:  # noqa: PLR2004
-                    raise
-            else:
-                self._met = True
-                return answer
+            with suppress(known.ConnectionClosedError, known.ReadTimeoutError, Busy), busy():
+                return self._dated(getattr(self._client(patient=False), operation)(**call))
+        return self._dated(getattr(self._client(), operation)(**call))
+
+    def _dated(self, answer: Any) -> Any:  # noqa: ANN401  boto3's answers
+        """Remember by the answer's date how far the store's clock is ahead of this machine's, in seconds."""
         self._met = True
-        return getattr(self._client(), operation)(**call)
+        with suppress(KeyError, TypeError, ValueError):
+            date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            self._skew_s = date.timestamp() - time.time()
+        return answer
 
     def _client(self, *, patient: bool = True) -> Any:  # noqa: ANN401  made by boto3 at run time
         return self._patient if patient else self._made(connect_timeout=CONNECT_S, read_timeout=ANSWER_S, tries=1)
@@ -184,6 +247,7 @@ class S3Store:
             retries={"total_max_attempts": tries, "mode": "standard"},
             s3={"addressing_style": "path" if self.address.endpoint else "auto"},
             ignore_configured_endpoint_urls=True,
+            signature_version="s3v4",  # for URLs too, which are signed the old way by default
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             max_pool_connections=32,

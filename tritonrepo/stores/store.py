@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tritonrepo.tree import File, Tree
 
@@ -38,6 +38,26 @@ class Stored(File):
             offset += len(piece)
 
 
+class Fetched(NamedTuple):
+    """The content of a small file, and its tag at that moment."""
+
+    content: bytes
+    tag: str
+
+
+class Write(NamedTuple):
+    """A file to be written, or, where it is None, removed, and the condition on which that may happen."""
+
+    path: str
+    file: File | None
+    if_absent: bool = False
+    if_match: str | None = None
+
+
+Send = Callable[[], str]
+"""Do a write that was prepared and give its tag, "" for a removal; raise Conflict or Late where nothing was done."""
+
+
 class Store(Protocol):
     """A bucket, or the directory that holds a repository. Paths are relative to it, with `/`."""
 
@@ -48,14 +68,20 @@ class Store(Protocol):
     def scan(self, prefix: str) -> Tree:
         """Give everything under the prefix, paths counted from it; `__pycache__` is left out. Absent is empty."""
 
-    def read(self, path: str) -> bytes | None:
-        """Give the content of a small file; None where there is none."""
+    def fetch(self, path: str) -> Fetched | None:
+        """Give a small file; None where there is none."""
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
         """Write a file whole or not at all and give its tag; raise Conflict where a condition does not hold."""
 
     def delete(self, path: str) -> None:
         """Remove a file; an absent one is no fault."""
+
+    def ticket(self, write: Write, seconds: int) -> Send:
+        """Prepare a write that the store itself refuses, with Late, once this time is over, whenever it is sent.
+
+        What prepares it may sleep before it sends: the time runs by a clock that does not stop with it.
+        """
 
     def tidy(self) -> None:
         """Remove what killed runs left half-written, where a store shows such things at all."""
@@ -67,3 +93,7 @@ class Unconditional(Exception):  # noqa: N818  an answer of the store, not an er
 
 class Conflict(Exception):  # noqa: N818  an answer of the store, not an error
     """The condition of a `put` did not hold: somebody else wrote."""
+
+
+class Late(Exception):  # noqa: N818  an answer of the store, not an error
+    """A prepared write came after its time; nothing was written."""

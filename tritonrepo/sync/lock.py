@@ -2,6 +2,22 @@
 
 A killed push leaves it there. On its own machine the next one sees that the process is gone; from elsewhere it sees
 that the object changes no more. No clocks are compared.
+
+What keeps a push that slept, was cut off or is slow from writing once another one holds the lock:
+
+- Each content of the lock is unique, so a write of it on the tag of an earlier content is refused by the store.
+- Every write that a server or a later push may see is prepared first (`Store.ticket`), then the lock is written once
+  more (`confirm`), then the write is sent. The store refuses it `VALID_S` after it was prepared; another push takes the
+  lock only when it saw it unchanged for `SILENT_S`, which is longer. So if the lock is lost before the confirmation,
+  that one fails, and if it is lost after it, the write comes too late, however long this process slept between any two
+  of its instructions. It does not matter that a config may be again what the plan saw: the time is over all the same.
+- Files of new versions are many and large, so they are written without a ticket, but only where nothing is (`add`).
+  One that comes after the lock was lost changes nothing that is there. It can add a file to a version that no config
+  named when its own push planned it; that the other push brings the same number with other content, without that file,
+  and ends between the last look at the clock and the arrival, is what remains.
+- What the store has begun to carry out cannot be called back. That one write takes a store longer than
+  `SILENT_S - VALID_S` is the other thing that remains; and that a process of this machine is killed with a write on its
+  way, since its lock is taken at once: then the next push's own writes, each on the tag that its plan saw, are refused.
 """
 
 from __future__ import annotations
@@ -9,104 +25,114 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.directory import runs
-from tritonrepo.stores.store import Conflict, Unconditional
-from tritonrepo.sync.publish import Pace
-from tritonrepo.sync.release import tag_of
+from tritonrepo.stores.store import Conflict, Late, Write
 from tritonrepo.tree import File, of_text
 
 if TYPE_CHECKING:
-    from tritonrepo.stores.store import Store
+    from tritonrepo.sync.pace import Pace
+    from tritonrepo.sync.place import Place
 
 BEAT_S = 10.0
 SILENT_S = 60.0
 """A lock that does not change for so long is a killed push's; six beats are missed then."""
 
+VALID_S = 30
+"""How long a prepared write may be sent."""
+
 LOOK_S = 2.0
 TRIES = 5
+NAME = "lock.json"
 
 
-class Place(NamedTuple):
-    """The lock's store and path; what it belongs to, for messages."""
-
-    store: Store
-    prefix: str
-    uri: str
-
-    @property
-    def path(self) -> str:
-        """Where the lock lies."""
-        return f"{self.prefix}.tritonrepo/lock.json"
-
-    def find(self) -> tuple[dict[str, str], str] | None:
-        """Give who holds the lock, and its tag; None where nobody does."""
-        entry = self.store.scan(f"{self.prefix}.tritonrepo").get("lock.json")
-        if not isinstance(entry, File):
-            return None
-        with suppress(ValueError):
-            data = json.loads(self.store.read(self.path) or b"")
-            if isinstance(data, dict):
-                return {key: str(value) for key, value in data.items()}, tag_of(entry)
-        return {}, tag_of(entry)
+def find(place: Place) -> tuple[dict[str, str], str] | None:
+    """Give who holds the lock, and its tag; None where nobody does."""
+    found = place.store.fetch(place.beside(NAME))
+    if found is None:
+        return None
+    with suppress(ValueError, RecursionError):
+        data = json.loads(found.content)
+        if isinstance(data, dict):
+            return {key: str(value) for key, value in data.items()}, found.tag
+    return {}, found.tag
 
 
 @contextmanager
-def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> Iterator[Callable[[], None]]:
-    """Hold the lock; give what raises a Stop once it is lost. Raise Stop where another push holds it."""
-    me = {**who, "host": platform.node(), "machine": _machine(), "pid": str(os.getpid())}
+def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> Iterator[Hold]:
+    """Hold the lock. Raise Stop where another push holds it."""
+    me = {**who, "host": platform.node(), "machine": _machine(), "pid": str(os.getpid()), "push": secrets.token_hex(16)}
     me["born"] = _born(me["pid"])
+    hold = Hold(place, me, _taken(place, me, pace, tell), pace.now)
     try:
-        tag = _taken(place, me, pace, tell)
-    except Unconditional:
-        tell("note: this store knows no conditional writes, so nothing keeps two pushes at once apart")
-        yield lambda: None
-        return
-    beats = _Beats(place, me, tag)
-    try:
-        yield beats.check
+        yield hold
     finally:
-        beats.end()
+        hold.end()
 
 
-class _Beats:
-    """Writes the lock anew, so that others see that its push goes on."""
+class Hold:
+    """The lock as its holder has it; a thread writes it anew, so that others see that the push goes on."""
 
-    def __init__(self, place: Place, me: Mapping[str, str], tag: str) -> None:
-        self._place, self._me, self._tag = place, me, tag
-        self._over, self._lost = threading.Event(), threading.Event()
+    def __init__(self, place: Place, me: Mapping[str, str], tag: str, now: Callable[[], float]) -> None:
+        self._place, self._me, self._tag, self._now = place, me, tag, now
+        self._count, self._sure, self._lost = 0, now(), False
+        self._mine, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
 
     def _beat(self) -> None:
-        count = 0
         while not self._over.wait(BEAT_S):
-            count += 1
-            try:
-                self._tag = self._place.store.put(self._place.path, _lock(self._me, count), if_match=self._tag)
-            except Conflict:
-                self._lost.set()
-                return
-            except Stop:  # the store may answer again; if not, the push itself will tell
-                continue
+            with suppress(
+                Stop
+            ):  # the store may answer again; if not, or if the lock is lost, the push itself will tell
+                self.confirm()
 
-    def check(self) -> None:
-        if self._lost.is_set():
-            message = "another push took this one for dead and goes on in its place"
-            raise failure("push-locked", self._place.uri, message, "Was this machine asleep? Push again when it ends.")
+    def confirm(self) -> None:
+        """Write the lock once more; raise a Stop where it is another's by now."""
+        with self._mine:
+            for _ in range(TRIES):
+                if self._lost:
+                    break
+                if self._written():
+                    return
+        message = "another push took this one for dead and goes on in its place"
+        raise failure("push-locked", self._place.uri, message, "Was this machine asleep? Push again when it ends.")
+
+    def recent(self) -> None:
+        """Confirm unless that was done a moment ago."""
+        if self._now() - self._sure > 2 * BEAT_S:
+            self.confirm()
+
+    def _written(self) -> bool:
+        began, self._count = self._now(), self._count + 1
+        path = self._place.beside(NAME)
+        try:
+            self._tag = self._place.store.put(path, _lock(self._me, self._count), if_match=self._tag)
+        except Conflict:
+            # a reply that was lost looks like a rival: what is there may be one's own
+            found = find(self._place)
+            self._lost = found is None or found[0].get("push") != self._me["push"]
+            self._tag = found[1] if found else ""
+            return False
+        self._sure = began
+        return True
 
     def end(self) -> None:
+        """Give the lock back if it is still one's own; one that stays is seen to be silent."""
         self._over.set()
         self._thread.join()
-        if not self._lost.is_set():
-            with suppress(Stop):  # what was to be told has been; a lock that stays is seen to be silent
-                self._place.store.delete(self._place.path)
+        with suppress(Stop, Conflict, Late):  # what was to be told has been
+            remove = self._place.store.ticket(Write(self._place.beside(NAME), None), VALID_S)
+            self.confirm()
+            remove()
 
 
 def _lock(me: Mapping[str, str], beat: int) -> File:
@@ -114,13 +140,16 @@ def _lock(me: Mapping[str, str], beat: int) -> File:
 
 
 def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> str:
+    path = place.beside(NAME)
     for _ in range(TRIES):
         with suppress(Conflict):
-            return place.store.put(place.path, _lock(me, 0), if_absent=True)
-        found = place.find()
+            return place.store.put(path, _lock(me, 0), if_absent=True)
+        found = find(place)
+        if found and found[0].get("push") == me["push"]:
+            return found[1]
         if found and (_ended(found[0], place) or _silent(place, found, pace, tell)):
             with suppress(Conflict):
-                return place.store.put(place.path, _lock(me, 0), if_match=found[1])
+                return place.store.put(path, _lock(me, 0), if_match=found[1])
     raise _busy(place, {})
 
 
@@ -137,7 +166,7 @@ def _silent(place: Place, found: tuple[dict[str, str], str], pace: Pace, tell: C
     end = pace.now() + SILENT_S
     while pace.now() < end:
         pace.sleep(LOOK_S)
-        now = place.find()
+        now = find(place)
         if now is None:
             return False
         if now[1] != tag:
@@ -149,7 +178,8 @@ def _ended(holder: Mapping[str, str], place: Place) -> bool:
     """Whether the holder is a process of this machine that runs no more. Raise Stop where it runs."""
     if holder.get("machine") != _machine():
         return False
-    if holder.get("born") == _born(holder.get("pid", "")):
+    born = _born(holder.get("pid", ""))
+    if born and born == holder.get("born"):
         raise _busy(place, holder)
     return True
 
@@ -164,6 +194,8 @@ def _machine() -> str:
 
 def _born(pid: str) -> str:
     """Give when a process began, in ticks since the machine did; "" where it runs no more, or ended as a zombie."""
+    if not re.fullmatch("[0-9]+", pid):  # a lock is foreign text
+        return ""
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:

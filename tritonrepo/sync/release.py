@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.repository.versions import versions as counted
@@ -17,6 +17,9 @@ from tritonrepo.stores.store import Stored
 from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, File, Tree, files, of_text
+
+if TYPE_CHECKING:
+    from tritonrepo.stores.store import Store
 
 SCHEMA = 1
 
@@ -50,20 +53,34 @@ def dump(release: Release) -> File:
     return of_text(json.dumps({"schema": SCHEMA, **asdict(release)}, indent=1, sort_keys=True) + "\n")
 
 
-def load(content: bytes | None, where: str) -> Release | None:
-    """Give the record of this content; None where there is none, a Stop where it is not one."""
-    if content is None:
-        return None
+def read(store: Store, prefix: str, where: str) -> tuple[Release | None, str | None]:
+    """Give the record of the repository at a prefix and its tag; None twice where there is none."""
+    found = store.fetch(record_path(prefix))
+    if found is None:
+        return None, None
+    return load(found.content, f"{where}: {record_path(prefix)}"), found.tag
+
+
+def load(content: bytes, where: str) -> Release:
+    """Give the record of this content; raise Stop where it is not one."""
     try:
         data = json.loads(content)
         if data["schema"] != SCHEMA:
             message = f"has schema {data['schema']}; this tritonrepo reads {SCHEMA}"
             raise fatal("record-schema", where, message, "Upgrade tritonrepo.")
-        objects = {path: Object(*entry) for path, entry in data["files"].items()}
-        return Release(data["name"], data["target"], data["local"], objects, data["made"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        objects = {path: _object(entry) for path, entry in data["files"].items()}
+        return Release(str(data["name"]), {**data["target"]}, {**data["local"]}, objects, {**data["made"]})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Delete it: the next push reads the objects themselves."
         raise fatal("record-syntax", where, f"is not a release record: {error!r}", hint) from None
+
+
+def _object(entry: list[Any]) -> Object:
+    match entry:
+        case [str(sha256), int(size), str(tag)]:
+            return Object(sha256, size, tag)
+        case _:
+            raise TypeError(entry)
 
 
 def known(tree: Tree, release: Release | None) -> Tree:

@@ -1,0 +1,241 @@
+"""Two pushes at once, in every order: one stops at any moment, the other goes as far as it likes, then both go on.
+
+The pushes are the real ones; the store is a small exact one, whose tags are made of the content, as S3's are, so that
+what was written and written back looks untouched. Waiting takes no time here, so that thousands of orders run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.test_push import CODE, LEAF, TOP
+from tritonrepo.cli import pushing
+from tritonrepo.diagnostics import Stop
+from tritonrepo.stores import open_store
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Stored, Write
+from tritonrepo.sync import lock, writing
+from tritonrepo.sync.gating import models
+from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.release import load, record_path
+from tritonrepo.tree import File, Tree, in_order, of_bytes
+
+PREFIX = "prod"
+LOCK = f"{PREFIX}.tritonrepo/lock.json"
+LOOK_S = 31.0
+"""So that a silent lock is looked at twice, not thirty times."""
+
+
+STORES: dict[str, Push] = {}
+"""Where a push finds its own view of the store."""
+
+
+class Shelf:
+    """What lies in the store, the time, and whose writes came, in order."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        self.objects, self.time = dict(objects), 0.0
+        self.landed: list[tuple[str, str]] = []
+
+    def served(self) -> dict[str, tuple[int, ...]]:
+        """Give what a server would serve; fail where a config names what is not whole, or nobody serves."""
+        there = {
+            p.removeprefix(f"{PREFIX}/"): of_bytes(b) for p, b in self.objects.items() if p.startswith(f"{PREFIX}/")
+        }
+        found = models(there)
+        for model in found.values():
+            for version in model.served:
+                assert model.name == "top" or set(model.within(version)) == {f"{version}/model.py", f"{version}/part"}
+            for name, version in model.called(*model.served):
+                assert version in found[name].served, f"{model.name} calls {name} {version}, which does not serve"
+        return {name: model.served for name, model in found.items()}
+
+
+class Push:
+    """A push in a thread that does one thing with the store, or waits once, each time that it is let."""
+
+    def __init__(self, shelf: Shelf, source: Path, by: str) -> None:
+        self.shelf, self.source, self.by = shelf, source, by
+        STORES[by] = self
+        self.failed: Stop | None = None
+        self.bug: BaseException | None = None
+        self.over = False
+        self.caps = Capabilities(conditions=True, directories=False, tags=True)
+        self._let, self._came = threading.Semaphore(0), threading.Semaphore(0)
+        threading.Thread(target=self._run, name=by, daemon=True).start()
+        self._came.acquire()
+
+    def _run(self) -> None:
+        try:
+            prepared = pushing.prepare(str(self.source), self.by)
+            pushing.carry_out(prepared, Pace(1, lambda: self.shelf.time, self.sleep), lambda _: None)
+        except Stop as stop:
+            self.failed = stop
+        except BaseException as error:  # noqa: BLE001  raised where the test waits for it
+            self.bug = error
+        self.over = True
+        self._came.release()
+
+    def steps(self, most: int | None = None) -> None:
+        """Let it do so many things, or all that it has to."""
+        for number in count():
+            if self.over or number == most:
+                break
+            self._let.release()
+            self._came.acquire()
+        if self.bug:
+            raise self.bug
+
+    def _turn(self) -> None:
+        self._came.release()
+        self._let.acquire()
+
+    def sleep(self, seconds: float) -> None:
+        self._turn()
+        self.shelf.time += seconds
+
+    def scan(self, prefix: str) -> Tree:
+        self._turn()
+        head = f"{prefix}/"
+        found = {path.removeprefix(head): body for path, body in self.shelf.objects.items() if path.startswith(head)}
+        return dict(in_order({path: Stored(len(b), of_bytes(b).read, tag=tag_of(b)) for path, b in found.items()}))
+
+    def fetch(self, path: str) -> Fetched | None:
+        self._turn()
+        body = self.shelf.objects.get(path)
+        return None if body is None else Fetched(body, tag_of(body))
+
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+        self._turn()
+        return self._land(Write(path, file, if_absent, if_match))
+
+    def delete(self, path: str) -> None:
+        self._turn()
+        self._land(Write(path, None))
+
+    def ticket(self, write: Write, seconds: int) -> Send:
+        self._turn()
+        end = self.shelf.time + seconds
+
+        def send() -> str:
+            self._turn()
+            if self.shelf.time > end:
+                raise Late(write.path)
+            return self._land(write)
+
+        return send
+
+    def tidy(self) -> None:
+        """Nothing is half-written here."""
+
+    def _land(self, write: Write) -> str:
+        there = self.shelf.objects.get(write.path)
+        if (write.if_absent and there is not None) or write.if_match not in {None, there and tag_of(there)}:
+            raise Conflict(write.path)
+        self.shelf.landed.append((self.by, write.path))
+        if write.file is None:
+            self.shelf.objects.pop(write.path, None)
+            return ""
+        self.shelf.objects[write.path] = write.file.content()
+        self.shelf.served()
+        return tag_of(self.shelf.objects[write.path])
+
+
+def tag_of(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:16]
+
+
+def release(place: Path, version: int) -> Path:
+    """Write a pipeline and the leaf that it pins, in this version."""
+    for name, text in (("leaf", LEAF), ("top", TOP)):
+        (place / name).mkdir(parents=True)
+        (place / name / "config.pbtxt").write_text(text.format(version=version), "utf-8")
+    (place / "leaf" / str(version)).mkdir()
+    (place / "leaf" / str(version) / "model.py").write_text(CODE, "utf-8")
+    (place / "leaf" / str(version) / "part").write_text(str(version), "utf-8")
+    (place / "top" / "1").mkdir()
+    return place
+
+
+def opened(uri: str) -> tuple[Store, str]:
+    return (STORES[uri], PREFIX) if uri in STORES else open_store(uri)
+
+
+def whole(shelf: Shelf, source: Path) -> bool:
+    """Whether this release serves, alone and whole, and the record says so."""
+    own = {f"{PREFIX}/{p.relative_to(source)}": p.read_bytes() for p in source.rglob("*") if p.is_file()}
+    own |= {f"{PREFIX}/top/1/.keep": b""}
+    recorded = load(shelf.objects[record_path(PREFIX)], "record").files
+    tags = {path: tag_of(content) for path, content in own.items()}
+    return (
+        {path: shelf.objects.get(path) for path in own} == own
+        and {f"{PREFIX}/{path}": entry.tag for path, entry in recorded.items()} == tags
+        and shelf.served() == {"leaf": (int(source.name),), "top": (1,)}
+    )
+
+
+def pushed(shelf: Shelf, source: Path, by: str) -> None:
+    push = Push(shelf, source, by)
+    push.steps()
+    assert push.failed is None, push.failed
+    assert whole(shelf, source)
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
+    monkeypatch.setattr(writing, "AT_ONCE", 1)
+    monkeypatch.setattr(lock, "LOOK_S", LOOK_S)
+    monkeypatch.setattr(lock, "_machine", lambda: threading.current_thread().name)
+    monkeypatch.setattr(pushing, "open_store", opened)
+    return {number: release(tmp_path / str(number), number) for number in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("other", [3, 1], ids=["another release", "the release that served before"])
+def test_no_write_lands_once_another_push_holds_the_lock(sources: dict[int, Path], other: int) -> None:
+    before = Shelf({})
+    pushed(before, sources[1], "before")
+    orders = overtaken = 0
+    for stop_at in count():
+        for as_far_as in count():
+            shelf = Shelf(before.objects)
+            one = Push(shelf, sources[2], "one")
+            while ("one", LOCK) not in shelf.landed:
+                one.steps(1)
+            one.steps(stop_at)
+            if one.over:
+                assert orders > 600
+                assert overtaken > 200
+                return
+            two = Push(shelf, sources[other], "two")
+            two.steps(as_far_as)
+            at_the_end = two.over
+            one.steps()
+            two.steps()
+            orders += 1
+            overtaken += judged(shelf, one, two, sources[other])
+            if two.failed:
+                shelf.time += 2 * lock.SILENT_S
+                pushed(shelf, sources[3], "third")
+            if at_the_end:
+                break
+
+
+def judged(shelf: Shelf, one: Push, two: Push, source: Path) -> bool:
+    """Look at what two pushes made together; whether the second one took the lock over."""
+    shelf.served()
+    if ("two", LOCK) not in shelf.landed:
+        assert two.failed or source.name == "1"  # which was there still, so that there was nothing to do
+        assert one.failed is None
+        assert whole(shelf, one.source)
+        return False
+    late = shelf.landed[shelf.landed.index(("two", LOCK)) :]
+    assert not [path for by, path in late if by == "one" and "/leaf/2/" not in path]
+    if two.failed is None:
+        assert whole(shelf, source)
+    else:
+        assert "somebody" in str(two.failed)
+    return one.failed is not None

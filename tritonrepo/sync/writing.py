@@ -1,0 +1,102 @@
+"""The writes of a push: each on the tag that was seen, none once another push holds the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from tritonrepo.diagnostics import Stop, failure
+from tritonrepo.stores.store import Conflict, Late, Send, Write
+from tritonrepo.sync.lock import VALID_S
+from tritonrepo.sync.release import tag_of
+from tritonrepo.tree import File
+
+if TYPE_CHECKING:
+    from tritonrepo.sync.lock import Hold
+    from tritonrepo.sync.place import Place
+
+AT_ONCE = 16
+BATCH = 256
+"""How many writes are prepared together: they are sent long before their time is over."""
+
+TRIES = 3
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Writer(NamedTuple):
+    """Who writes at a place.
+
+    Without a `hold` somebody else sees to it that this push is alone; without `conditions` the store knows none.
+    """
+
+    place: Place
+    hold: Hold | None
+    conditions: bool = True
+
+    def write(self, writes: Sequence[Write]) -> list[str]:
+        """Do writes that servers or other pushes see, each on its condition, and give their tags.
+
+        Raise Stop where a condition does not hold, unless one's own content is there, or where the lock is lost.
+        """
+        batches = [writes[start : start + BATCH] for start in range(0, len(writes), BATCH)]
+        return [tag for batch in batches for tag in self._batch(batch)]
+
+    def _batch(self, writes: Sequence[Write]) -> list[str]:
+        tags: dict[Write, str] = {}
+        for _ in range(TRIES):
+            left = [write for write in writes if write not in tags]
+            sends = [(write, self._ticket(write)) for write in left]
+            if self.hold:
+                self.hold.confirm()
+            done = each(lambda item: self._sent(*item), sends)
+            tags |= {write: tag for write, tag in zip(left, done, strict=True) if tag is not None}
+            if len(tags) == len(writes):
+                return [tags[write] for write in writes]
+        message = f"the store needs more than {VALID_S} s for a small object"
+        raise failure("push-late", self.place.uri, message, "Push again when it is faster.")
+
+    def _ticket(self, write: Write) -> Send:
+        plain = write if self.conditions else Write(write.path, write.file)
+        return self.place.store.ticket(plain, VALID_S)
+
+    def _sent(self, write: Write, send: Send) -> str | None:
+        try:
+            return send()
+        except Late:
+            return None
+        except Conflict:
+            found = self.place.store.fetch(write.path)
+            if found and write.file and found.content == write.file.content():
+                return found.tag  # the reply to it was lost
+            raise self._overtaken(write.path) from None
+
+    def add(self, path: str, file: File) -> str:
+        """Write a file of any size where none is, and give its tag; one that is there must have its content."""
+        if self.hold:
+            self.hold.recent()
+        try:
+            return self.place.store.put(path, file, if_absent=self.conditions)
+        except Conflict:
+            folder, _, name = path.rpartition("/")
+            found = self.place.store.scan(folder).get(name)
+            if isinstance(found, File) and found.size == file.size and found.sha256 == file.sha256:
+                return tag_of(found)
+            raise self._overtaken(path) from None
+
+    def _overtaken(self, path: str) -> Stop:
+        message = "somebody else wrote it since this push was planned"
+        return failure("push-overtaken", f"{self.place.uri}: {path}", message, "Find out who, then push again.")
+
+
+def each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Do the same with many at once and give the results in order; after a fault nothing further is begun."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(do, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
