@@ -11,7 +11,10 @@ LONGEST_S = 25.0
 """After so long a push that was stopped or cut off goes on, whatever it waited for: clients wait 60 s for an answer."""
 
 STEPS = 12
-"""Most writes of a push; what befalls it at a step that it does not reach does not befall it."""
+"""Most writes of a push; what befalls it at a step that it does not reach does not befall it.
+
+Below 0: what it writes beside the repository, its lock above all; 0: at a time.
+"""
 
 HOLDING = ("stop before", "stop after", "cut off", "cut off after")
 KILLING = ("kill before", "kill after", "kill late")
@@ -30,7 +33,7 @@ class Until(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What befalls a push: at its write of this number before or after it, or, where step is 0, at a time.
+    """What befalls a push: at its write of this number before or after it, or at a time.
 
     stop: SIGSTOP, then SIGCONT. cut off: nothing that it sends arrives before the end, nor, after, any answer.
     kill: SIGKILL; late: what it had just sent arrives at the end. delay: what it sends next arrives at the end.
@@ -132,7 +135,7 @@ def start(random: Random, number: int) -> Start:
 
 def fault(random: Random, number: int, count: int) -> Fault:
     """Give anything that may befall a push."""
-    step = random.randrange(1, STEPS) if luck(random, 0.7) else 0
+    step = random.choice([0, -random.randrange(1, STEPS), *(random.randrange(1, STEPS) for _ in range(3))])
     until = Until(random.choice([0.3, 1, 2, 5, 8]))
     others = [other for other in range(count) if other != number]
     if luck(random, 0.5):

@@ -9,7 +9,19 @@ from typing import NamedTuple
 
 from benchmarks.soak.push_histories import HARMLESS, Job
 from benchmarks.soak.push_load import Answer
-from benchmarks.soak.push_releases import CONFIG, LOCK, RECORD, Release, State, md5, recorded, strays, unsafe, whole
+from benchmarks.soak.push_releases import (
+    BESIDE,
+    CONFIG,
+    LOCK,
+    RECORD,
+    Release,
+    State,
+    md5,
+    recorded,
+    strays,
+    unsafe,
+    whole,
+)
 from benchmarks.soak.push_wire import Sent
 
 REFUSED = 412
@@ -48,11 +60,11 @@ class Moment(NamedTuple):
 
 def moments(seen: Seen) -> list[Moment]:
     """Give the bucket before, and after each write to repository or record."""
-    state = {path: md5(content) for path, content in seen.before.items() if not path.startswith(".tritonrepo/")}
+    state = {path: md5(content) for path, content in seen.before.items() if not path.startswith(BESIDE)}
     found = [Moment(0, dict(state), seen.before.get(RECORD, b""))]
     record = found[0].record
     for sent in sorted(seen.sent):
-        if not sent.written or (sent.path.startswith(".tritonrepo/") and sent.path != RECORD):
+        if not sent.written or not _counts(sent.path):
             continue
         if sent.path == RECORD:
             record = sent.body
@@ -73,7 +85,7 @@ def faults(seen: Seen) -> Iterator[str]:
         yield f"bucket: it is no whole release: {differ}"
     yield from _left(seen)
     history = moments(seen)
-    there = {path: md5(content) for path, content in seen.after.items() if not path.startswith(".tritonrepo/")}
+    there = {path: md5(content) for path, content in seen.after.items() if not path.startswith(BESIDE)}
     if history[-1].state != there:
         odd = {*history[-1].state.items()} ^ {*there.items()}
         yield f"soak: what was sent does not give what is there: {sorted(odd)}"
@@ -98,25 +110,25 @@ def _codes(seen: Seen) -> Iterator[str]:
             yield f"exit: push {number} ended with {push.code}"
 
         alone = all(other is push or other.ended < push.began or other.began > push.ended for other in seen.pushes)
+        alone = alone and not any(one.push != number and push.began < one.at < push.ended for one in seen.sent)
         harmless = all(fault.kind in HARMLESS for fault in push.job.faults)
         if push.code == 1 and alone and harmless and not any(rule in push.said for rule in MAY):
             yield f"refused: push {number} was alone and ended with 1: {push.said.strip().splitlines()[-2:]}"
 
 
 def _left(seen: Seen) -> Iterator[str]:
-    """No lock is left, unless by a push that was killed where those after it had nothing to write."""
-    kept = sorted(path for path in seen.after if path.startswith(".tritonrepo/") and path != RECORD)
-    if kept == [LOCK]:
-        last = [one for one in sorted(seen.sent) if one.path == LOCK and one.written][-1]
-        if seen.pushes[last.push].code is None and not any(one.at > last.at and one.written for one in seen.sent):
-            return
-    if kept:
-        yield f"lock: there is {kept} at the end"
+    """Only the record is left beside, and a killed push's; its lock only where later ones wrote nothing."""
+    kept = sorted(path for path in seen.after if path.startswith(BESIDE) and path != RECORD)
+    for path in kept:
+        last = [one for one in sorted(seen.sent) if one.path == path and one.written][-1]
+        later = any(one.at > last.at and one.written and one.push != last.push for one in seen.sent)
+        if seen.pushes[last.push].code is not None or (path == LOCK and later):
+            yield f"lock: {path} of push {last.push} is there at the end"
 
 
 def _unlike(after: Mapping[str, bytes], release: Release) -> str:
     """Say why a bucket is not this release with its record."""
-    state = {path: md5(content) for path, content in after.items() if not path.startswith(".tritonrepo/")}
+    state = {path: md5(content) for path, content in after.items() if not path.startswith(BESIDE)}
     return whole(state, release) or recorded(after.get(RECORD, b""), state, release)
 
 
@@ -188,6 +200,11 @@ def holder(sent: Sequence[Sent]) -> int | None:
     return last[0].push if last and last[0].method == "PUT" else None
 
 
+def _counts(path: str) -> bool:
+    """Whether servers or later pushes look there."""
+    return path == RECORD or not path.startswith(BESIDE)
+
+
 def without_lock(sent: Sequence[Sent]) -> list[Sent]:
     """Give the writes that landed while their push did not hold the lock."""
     held: int | None = None
@@ -195,7 +212,7 @@ def without_lock(sent: Sequence[Sent]) -> list[Sent]:
     for one in sorted(sent):
         if one.written and one.path == LOCK:
             held = one.push if one.method == "PUT" else None
-        elif one.written and held != one.push:
+        elif one.written and held != one.push and _counts(one.path):
             found.append(one)
     return found
 
@@ -210,7 +227,7 @@ def half(seen_sent: Sequence[Sent], pushes: Sequence[Ended]) -> bool:
     """Whether a user must push again: a push was killed, or the last one that wrote anything says that it broke off."""
     if any(push.code is None for push in pushes):
         return True
-    writers = [one.push for one in sorted(seen_sent) if one.written and not one.path.startswith(".tritonrepo/lock")]
+    writers = [one.push for one in sorted(seen_sent) if one.written and not one.path.startswith(BESIDE)]
     return bool(writers) and pushes[writers[-1]].code != 0
 
 

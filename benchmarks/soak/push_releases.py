@@ -41,7 +41,8 @@ ensemble_scheduling {{
 }}
 """
 OUTPUT = '{{ name: "{name}" data_type: TYPE_STRING dims: [ 1 ] }}'
-CONFIG, KEEP, RECORD, LOCK = "config.pbtxt", ".keep", ".tritonrepo/release.json", ".tritonrepo/lock.json"
+CONFIG, KEEP = "config.pbtxt", ".keep"
+BESIDE, RECORD, LOCK = ".tritonrepo/", ".tritonrepo/release.json", ".tritonrepo/lock.json"
 NAME, SERVED, STEPS = (
     re.compile(r'^name\s*:\s*"([^"]*)"', re.MULTILINE),
     re.compile(r"versions\s*:\s*\[([^\]]*)\]"),

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from benchmarks.soak.push_releases import LOCK
+from benchmarks.soak.push_releases import BESIDE, RECORD
 
 WRITES = ("PUT", "DELETE")
 DONE = {200, 204}
@@ -37,8 +37,7 @@ class Sent(NamedTuple):
 
 class Wire:
     """A port of this machine that stands for the store. `before` and `after` are called with the number of each write
-    (0: no write of the repository's or record's) before it is passed on and once it is answered; False loses it, or the
-    answer.
+    (see `counted`; 0: a read) before it is passed on and once it is answered; False loses it, or the answer.
     """
 
     def __init__(self, store: str, prefix: str, push: int, log: list[Sent]) -> None:
@@ -46,7 +45,7 @@ class Wire:
         self.there, self.back = threading.Event(), threading.Event()
         self.before: Callable[[int], bool] = lambda _: True
         self.after: Callable[[int], bool] = lambda _: True
-        self.steps = 0
+        self.steps = self._beside = 0
         self._counting = threading.Lock()
         self.open()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"wire": self}))
@@ -65,10 +64,13 @@ class Wire:
         self._server.server_close()
 
     def counted(self, method: str, path: str) -> int:
-        """Give the number of a write; the lock's are not counted, since it beats."""
-        if method not in WRITES or path == LOCK:
+        """Give the number of a write; what lies beside, the lock and its like, counts by itself, as -1, -2, …."""
+        if method not in WRITES:
             return 0
         with self._counting:
+            if path.startswith(BESIDE) and path != RECORD:
+                self._beside += 1
+                return -self._beside
             self.steps += 1
             return self.steps
 

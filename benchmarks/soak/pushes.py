@@ -28,7 +28,7 @@ from typing import NamedTuple
 from benchmarks.soak import push_judge as judge
 from benchmarks.soak.push_histories import history
 from benchmarks.soak.push_judge import Seen
-from benchmarks.soak.push_releases import CONFIG, LOCK, RECORD
+from benchmarks.soak.push_releases import BESIDE, CONFIG, RECORD
 from benchmarks.soak.push_stage import ServerLost, Stage
 from tests.s3 import CREDENTIALS, S3Server, seaweed
 
@@ -77,12 +77,16 @@ def counted(seen: Seen) -> Counter[str]:
     for push in seen.pushes:
         found["pushes"] += 1
         found[f"pushes that ended with {'a kill' if push.code is None else push.code}"] += 1
+    found["probes and locks that killed pushes left"] = sum(
+        path.startswith(BESIDE) and path != RECORD for path in seen.after
+    )
     found["writes"] = sum(one.written for one in seen.sent)
     found["writes refused"] = sum(one.status == judge.REFUSED for one in seen.sent)
     late = judge.without_lock(seen.sent)
     for one in seen.sent:
         kind = "a config" if one.path.endswith(CONFIG) else "the record" if one.path == RECORD else "a file"
-        found[f"writes of {kind} without a condition"] += one.written and not one.condition and one.path != LOCK
+        bare = one.written and not one.condition and (one.path == RECORD or not one.path.startswith(BESIDE))
+        found[f"writes of {kind} without a condition"] += bare
         found[f"writes of {kind} by a push without the lock"] += one in late
     found["locks taken over"] = judge.taken_over(seen.sent)
     return found
