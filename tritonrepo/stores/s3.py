@@ -34,6 +34,8 @@ CONNECT_S, ANSWER_S = 1.4, 20
 WHOLE_BYTES = 8 << 20
 PARTS_AT_ONCE, MOST_PARTS = 4, 10_000
 READS = 4
+NO_CODE = "404"
+"""What stands for the code of a refusal whose text was cut off."""
 
 
 class S3Store:
@@ -79,7 +81,7 @@ class S3Store:
                 return
             token = page.get("NextContinuationToken")
             if not token or token == parameters.get("ContinuationToken"):
-                raise lacking(self.address.uri, "list", "a continuation token")
+                raise lacking(self.address.uri, "list", "continuation token")
             parameters["ContinuationToken"] = token
 
     def _stored(self, item: dict[str, Any]) -> Stored:
@@ -114,17 +116,20 @@ class S3Store:
             known.ConnectionClosedError,
         )
         for left in reversed(range(READS)):
-            answer = self._ask("get_object", Key=key, **parameters)
             try:
+                answer = self._ask("get_object", Key=key, **parameters)
                 return Fetched(bytes(answer["Body"].read()), self._tag(answer, key))
             except cut:
                 if not left:
+                    raise
+            except known.ClientError as error:
+                if not left or error.response.get("Error", {}).get("Code") != NO_CODE:
                     raise
         raise AssertionError  # the last round returns or raises
 
     def _tag(self, answer: dict[str, Any], path: str) -> str:
         if not answer.get("ETag"):
-            raise lacking(f"{self.address.uri}: {path}", "go on", "an ETag")
+            raise lacking(f"{self.address.uri}: {path}", "go on", "ETag")
         return str(answer["ETag"]).strip('"')
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:

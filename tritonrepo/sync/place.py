@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo.stores.store import Conflict, Unconditional, Write
@@ -38,9 +39,10 @@ def keeps_conditions(place: Place) -> bool:
     """
     path = place.beside(f"probe-{secrets.token_hex(8)}")
     store, file = place.store, of_text("Whether this store honours conditions.\n")
+    other = "0" * 32
     try:
-        tag = store.put(path, file, if_absent=True)
-        other = "0" * len(tag)
+        with suppress(Conflict):  # nobody else knows this name: the reply to a first try was lost
+            store.put(path, file, if_absent=True)
         tried: list[Send] = [
             lambda: store.put(path, file, if_absent=True),
             lambda: store.put(path, file, if_match=other),

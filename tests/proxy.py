@@ -1,0 +1,81 @@
+"""A proxy before a real store, for what networks and lesser stores do to requests and replies."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+
+class Request(NamedTuple):
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def key(self) -> str:
+        return urlsplit(self.path).path
+
+    @property
+    def is_conditional(self) -> bool:
+        return self.method == "PUT" and bool({"if-match", "if-none-match"} & {name.lower() for name in self.headers})
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent: int | None = None
+    """How many bytes of the body arrive before the connection ends; None: all."""
+
+
+Forward = Callable[[Request], Reply]
+Tamper = Callable[[Request, Forward], Reply | None]
+"""What becomes of a request; None: the connection is closed without a reply."""
+
+
+@contextmanager
+def proxy(endpoint: str, tamper: Tamper) -> Iterator[str]:
+    """Give the endpoint of a proxy before this one; signatures hold, since the host is handed on as it was called."""
+    target = urlsplit(endpoint)
+    assert target.hostname
+
+    def forward(request: Request) -> Reply:
+        connection = http.client.HTTPConnection(target.hostname or "", target.port)
+        connection.request(request.method, request.path, request.body, dict(request.headers))
+        answer = connection.getresponse()
+        reply = Reply(answer.status, dict(answer.getheaders()), answer.read())
+        connection.close()
+        return reply
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            reply = tamper(Request(self.command, self.path, dict(self.headers), body), forward)
+            self.close_connection = True
+            if reply is None:
+                return
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                if name.lower() not in {"content-length", "connection", "transfer-encoding", "date", "server"}:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(reply.body[: reply.sent])
+
+        do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815  the names that the server looks for
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()

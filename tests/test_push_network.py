@@ -1,0 +1,209 @@
+"""`tritonrepo push` over a bad network and to lesser stores: the real store behind a proxy that spoils what passes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.proxy import Forward, Reply, Request, Tamper, proxy
+from tests.s3 import S3Server
+from tests.test_push import own_files, push, repository, stored
+from tritonrepo.stores import open_store
+from tritonrepo.sync import lock
+from tritonrepo.sync.release import record_path
+
+DENIED = Reply(403, {}, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+
+
+def once(wanted: Callable[[Request], bool], spoil: Callable[[Request, Forward], Reply | None]) -> Tamper:
+    """Spoil the first request of each path that is wanted."""
+    seen: set[str] = set()
+
+    def tamper(request: Request, forward: Forward) -> Reply | None:
+        if wanted(request) and request.key not in seen:
+            seen.add(request.key)
+            return spoil(request, forward)
+        return forward(request)
+
+    return tamper
+
+
+def lost(request: Request, forward: Forward) -> None:
+    """The store does it, and nobody hears of it."""
+    forward(request)
+
+
+def reset(_: Request, __: Forward) -> None:
+    """The store never sees it."""
+
+
+def cut(request: Request, forward: Forward) -> Reply:
+    reply = forward(request)
+    return reply._replace(sent=len(reply.body) // 2)
+
+
+def is_body(request: Request) -> bool:
+    return request.method == "GET" and "list-type" not in request.path
+
+
+HARMLESS: dict[str, Tamper] = {
+    "the reply to a first write of each object is lost": once(lambda request: request.method == "PUT", lost),
+    "the reply to each conditional write is lost once": once(lambda request: request.is_conditional, lost),
+    "the first request of each path is reset": once(lambda _: True, reset),
+    "each body is cut off once": once(is_body, cut),
+}
+
+
+@pytest.mark.parametrize("tamper", HARMLESS.values(), ids=HARMLESS)
+def test_what_a_network_loses_is_sent_again(tmp_path: Path, s3_server: S3Server, tamper: Tamper) -> None:
+    direct = s3_server.fresh()
+    with proxy(s3_server.endpoint, tamper) as endpoint:
+        uri = direct.replace(s3_server.endpoint, endpoint)
+        assert push(repository(tmp_path / "m", 1), uri) == 0
+        assert push(repository(tmp_path / "n", 2), uri) == 0
+    assert beside(direct) == ["release.json"]
+    assert stored(direct).items() >= {p: c for p, c in own_files(tmp_path / "n").items() if p != "README.md"}.items()
+
+
+def beside(uri: str) -> list[str]:
+    """Give what lies beside the repository."""
+    store, prefix = open_store(uri)
+    return list(store.scan(f"{prefix}.tritonrepo"))
+
+
+def careless(server: S3Server) -> Tamper:
+    """A store that reads no conditions: what the real one refused is written all the same."""
+
+    def tamper(request: Request, forward: Forward) -> Reply:
+        reply = forward(request)
+        if reply.status != 412:
+            return reply
+        bucket, _, key = request.key.strip("/").partition("/")
+        done = server.client().put_object(Bucket=bucket, Key=key, Body=request.body)
+        return Reply(200, {"ETag": done["ETag"]}, b"")
+
+    return tamper
+
+
+def test_a_store_that_ignores_conditions_is_refused_unless_told_otherwise(
+    tmp_path: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    direct, made = s3_server.fresh(), repository(tmp_path / "m", 1)
+    with proxy(s3_server.endpoint, careless(s3_server)) as endpoint:
+        uri = direct.replace(s3_server.endpoint, endpoint)
+        assert push(made, uri) == 1
+        said = capsys.readouterr().err
+        assert f"{uri}: error: this store ignores the conditions of a write" in said
+        assert "add --no-lock" in said
+        assert stored(direct) == {}
+        assert beside(direct) == []
+        assert push(made, uri, "--no-lock") == 0
+    assert beside(direct) == ["release.json"]
+    assert push(made, direct) == 0
+
+
+def test_a_store_that_knows_no_conditions_is_refused_unless_told_otherwise(
+    tmp_path: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tamper(request: Request, forward: Forward) -> Reply:
+        unknown = Reply(501, {}, b"<Error><Code>NotImplemented</Code><Message>no</Message></Error>")
+        return unknown if request.is_conditional else forward(request)
+
+    direct, made = s3_server.fresh(), repository(tmp_path / "m", 1)
+    with proxy(s3_server.endpoint, tamper) as endpoint:
+        uri = direct.replace(s3_server.endpoint, endpoint)
+        assert push(made, uri) == 1
+        assert "[push-unconditional]" in capsys.readouterr().err
+        assert push(made, uri, "--no-lock") == 0
+    assert beside(direct) == ["release.json"]
+
+
+def test_a_refusal_in_the_middle_is_exit_1_and_leaves_no_lock(
+    tmp_path: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    direct, made = s3_server.fresh(), repository(tmp_path / "m", 1)
+    refused = re.compile("/leaf/1/")
+
+    def tamper(request: Request, forward: Forward) -> Reply:
+        return DENIED if request.method == "PUT" and refused.search(request.key) else forward(request)
+
+    with proxy(s3_server.endpoint, tamper) as endpoint:
+        assert push(made, direct.replace(s3_server.endpoint, endpoint)) == 1
+    said = capsys.readouterr().err
+    assert "cannot write: " in said
+    assert "[push-broken-off]" in said
+    assert "Traceback" not in said
+    assert "lock.json" not in beside(direct)
+    assert push(made, direct) == 0
+
+
+def without(pattern: bytes, header: str = "") -> Tamper:
+    """Strip something from every reply."""
+
+    def tamper(request: Request, forward: Forward) -> Reply:
+        reply = forward(request)
+        headers = {name: value for name, value in reply.headers.items() if name.lower() != header}
+        return reply._replace(headers=headers, body=re.sub(pattern, b"", reply.body))
+
+    return tamper
+
+
+def endless(request: Request, forward: Forward) -> Reply:
+    reply = forward(request)
+    return reply._replace(body=reply.body.replace(b"<IsTruncated>false", b"<IsTruncated>true"))
+
+
+LACKING: dict[str, tuple[Tamper, str]] = {
+    "no ETag in headers": (without(b"(?!)", "etag"), "the store's reply has no ETag"),
+    "no ETag in listings": (without(b"<ETag>.*?</ETag>"), "the store's reply has no ETag"),
+    "no size in listings": (without(b"<Size>.*?</Size>"), "the store's reply has no Size"),
+    "no continuation token": (endless, "the store's reply has no continuation token"),
+    "listings cut off": (without(b"</ListBucketResult>"), "cannot list: "),
+}
+
+
+@pytest.mark.parametrize(("tamper", "message"), LACKING.values(), ids=LACKING)
+def test_a_reply_that_lacks_something_is_one_message(
+    tmp_path: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str], tamper: Tamper, message: str
+) -> None:
+    direct, made = s3_server.fresh(), repository(tmp_path / "m", 1)
+    assert push(made, direct) == 0
+    with proxy(s3_server.endpoint, tamper) as endpoint:
+        assert push(repository(tmp_path / "n", 2), direct.replace(s3_server.endpoint, endpoint)) in {1, 2}
+    assert message in capsys.readouterr().err
+
+
+DEEP = b"[" * 10_000 + b"]" * 10_000
+FOREIGN = {
+    "nested deep": DEEP,
+    "nested deep inside": b'{"by": ' + DEEP + b"}",
+    "a NUL": b'{"machine": "MACHINE", "pid": "1\\u0000", "born": ""}',
+    "a raw NUL": b"\0",
+    "a path for a process": b'{"machine": "MACHINE", "pid": "../../etc", "born": "x"}',
+    "no text": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_lock_or_a_record_of_any_content_is_no_bug(
+    tmp_path: Path,
+    s3_server: S3Server,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+) -> None:
+    monkeypatch.setattr(lock, "SILENT_S", 0)
+    uri, made = s3_server.fresh(), repository(tmp_path / "m", 1)
+    machine = json.dumps(lock._machine()).encode()[1:-1]  # noqa: SLF001  a lock of this machine
+    bucket, _, prefix = urlsplit(uri.removeprefix("s3://")).path.strip("/").partition("/")
+    put = s3_server.client().put_object
+    put(Bucket=bucket, Key=f"{prefix}.tritonrepo/lock.json", Body=content.replace(b"MACHINE", machine))
+    assert push(made, uri) == 0
+    put(Bucket=bucket, Key=record_path(prefix), Body=content)
+    assert push(made, uri) == 2
+    assert "is not a release record" in capsys.readouterr().err
