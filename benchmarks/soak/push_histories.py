@@ -97,10 +97,13 @@ def overtaken(random: Random) -> list[Job]:
     """The first push is held or dies, the next begins meanwhile, and the first goes on while it pushes or after."""
     kind = random.choice([*HOLDING, "kill late"])
     first = Fault(kind, random.randrange(1, STEPS), 0, Until(LONGEST_S, 1, random.choice([0, 0, 0, 1, 3, 5, 7])))
-    jobs = [_apart(random, 1, Start("after", 0, 0), first)]
+    apart = not kind.startswith("kill") or luck(
+        random, 0.5
+    )  # a lock of a killed push of the same machine is taken at once
+    jobs = [_job(random, 1, Start("after", 0, 0), first, apart=apart)]
     faults = [fault(random, 1, 3)] if luck(random, 0.3) else []
     release = random.choice([2, 2, 2, 1, 0])
-    jobs.append(_apart(random, release, Start("fault", 0, random.uniform(0, 1)), *faults))
+    jobs.append(_job(random, release, Start("fault", 0, random.uniform(0, 1)), *faults, apart=apart))
     if luck(random, 0.5):
         event = random.choice([Start("fault", 1, 0), Start("ended", 0, 0), Start("ended", 1, 0)])
         apart, watched = luck(random, 0.6), luck(random, 0.85)
@@ -112,13 +115,14 @@ def returning(random: Random) -> list[Job]:
     """The first push is held before a write; meanwhile others bring the bucket to where that write would fit again."""
     kind = random.choice(["stop before", "cut off", "kill late"])
     first = Fault(kind, random.randrange(3, STEPS), 0, Until(LONGEST_S, 2, random.randrange(7)))
-    second = _apart(random, random.choice([1, 1, 2]), Start("fault", 0, 0))
-    third = _apart(random, random.choice([0, 0, 1]), Start("ended", 1, 0))
-    return [_apart(random, 1, Start("after", 0, 0), first), second, third]
+    apart = not kind.startswith("kill") or luck(random, 0.5)
+    second = _job(random, random.choice([1, 1, 2]), Start("fault", 0, 0), apart=apart)
+    third = _job(random, random.choice([0, 0, 1]), Start("ended", 1, 0), apart=apart)
+    return [_job(random, 1, Start("after", 0, 0), first, apart=apart), second, third]
 
 
-def _apart(random: Random, release: int, begins: Start, *faults: Fault) -> Job:
-    return Job(release, begins, apart=True, watched=luck(random, 0.85), faults=faults)
+def _job(random: Random, release: int, begins: Start, *faults: Fault, apart: bool = True) -> Job:
+    return Job(release, begins, apart=apart, watched=luck(random, 0.85), faults=faults)
 
 
 def luck(random: Random, share: float) -> bool:

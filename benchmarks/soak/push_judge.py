@@ -106,8 +106,9 @@ def faults(seen: Seen) -> Iterator[str]:
 def _codes(seen: Seen) -> Iterator[str]:
     for number, push in enumerate(seen.pushes):
         cut = any(fault.kind.startswith(("cut", "delay")) for fault in push.job.faults)
-        if push.code not in {0, 1, None, *([2] if cut else [])} or "Traceback" in push.said:
-            yield f"exit: push {number} ended with {push.code}"
+        allowed = {0, 1, None, *([2] if cut and "PreconditionFailed" not in push.said else [])}
+        if push.code not in allowed or "Traceback" in push.said:
+            yield f"exit: push {number} ended with {push.code}: {push.said.strip().splitlines()[-2:]}"
 
         alone = all(other is push or other.ended < push.began or other.began > push.ended for other in seen.pushes)
         alone = alone and not any(one.push != number and push.began < one.at < push.ended for one in seen.sent)
