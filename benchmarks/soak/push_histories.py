@@ -72,12 +72,17 @@ class History(NamedTuple):
     releases: tuple[Release, ...]
     jobs: tuple[Job, ...]
 
+    @property
+    def near(self) -> bool:
+        """Whether all of it is one machine's, where nobody waits until a lock is silent."""
+        return not any(job.apart for job in self.jobs)
+
 
 def history(seed: int, number: int) -> History:
     """Give the history of a number."""
     random = Random(f"{seed} {number}")
     made = tuple(releases(random, 4))
-    plot = random.choices((chance, overtaken, returning), (5, 4, 2))[0]
+    plot = random.choices((chance, overtaken, returning, beside), (5, 4, 2, 2))[0]
     return History(f"{seed}:{number}", plot.__name__, made, tuple(plot(random)))
 
 
@@ -103,7 +108,7 @@ def overtaken(random: Random) -> list[Job]:
     jobs = [_job(random, 1, Start("after", 0, 0), first, apart=apart)]
     faults = [fault(random, 1, 3)] if luck(random, 0.3) else []
     release = random.choice([2, 2, 2, 1, 0])
-    jobs.append(_job(random, release, Start("fault", 0, random.uniform(0, 1)), *faults, apart=apart))
+    jobs.append(_job(random, release, Start("fault", 0, random.uniform(0, 1)), *faults))
     if luck(random, 0.5):
         event = random.choice([Start("fault", 1, 0), Start("ended", 0, 0), Start("ended", 1, 0)])
         apart, watched = luck(random, 0.6), luck(random, 0.85)
@@ -115,10 +120,16 @@ def returning(random: Random) -> list[Job]:
     """The first push is held before a write; meanwhile others bring the bucket to where that write would fit again."""
     kind = random.choice(["stop before", "cut off", "kill late"])
     first = Fault(kind, random.randrange(3, STEPS), 0, Until(LONGEST_S, 2, random.randrange(7)))
-    apart = not kind.startswith("kill") or luck(random, 0.5)
-    second = _job(random, random.choice([1, 1, 2]), Start("fault", 0, 0), apart=apart)
-    third = _job(random, random.choice([0, 0, 1]), Start("ended", 1, 0), apart=apart)
-    return [_job(random, 1, Start("after", 0, 0), first, apart=apart), second, third]
+    second = _job(random, random.choice([1, 1, 2]), Start("fault", 0, 0))
+    third = _job(random, random.choice([0, 0, 1]), Start("ended", 1, 0))
+    return [_job(random, 1, Start("after", 0, 0), first), second, third]
+
+
+def beside(random: Random) -> list[Job]:
+    """The first push is killed with a write on its way; the next is of the same machine and need not wait to know."""
+    first = Fault("kill late", random.randrange(3, STEPS), 0, Until(LONGEST_S, 1, random.randrange(6)))
+    jobs = [_job(random, 1, Start("after", 0, 0), first, apart=False)]
+    return [*jobs, _job(random, random.choice([0, 0, 0, 1, 2]), Start("fault", 0, 0), apart=False)]
 
 
 def _job(random: Random, release: int, begins: Start, *faults: Fault, apart: bool = True) -> Job:

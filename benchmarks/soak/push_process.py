@@ -8,20 +8,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.soak.push_histories import HOLDING, KILLING, Fault, Job
 from benchmarks.soak.push_wire import Wire
 
-TIMES = {"BEAT_S": 1.0, "SILENT_S": 6.0, "VALID_S": 3, "LOOK_S": 0.25}
-"""The lock's times, in this soak; a lock that has other names for them is not what is meant to be tried."""
+FAR = {"BEAT_S": 1.0, "SILENT_S": 6.0, "VALID_S": 3, "LOOK_S": 0.25}
+NEAR = {"BEAT_S": 7.0, "SILENT_S": 40.0, "VALID_S": 20, "LOOK_S": 0.25}
+"""The lock's times in this soak, short where another machine waits for them; their order is that of the real ones."""
 
-DRIVER = f"""
+DRIVER = """
 import sys
 import tritonrepo.sync.lock as lock
-for name, value in {TIMES}.items():
+for name, value in {times}.items():
     assert hasattr(lock, name) or name == "VALID_S", name
     setattr(lock, name, value)
 from tritonrepo.cli import main
@@ -45,12 +46,22 @@ class Push:
         self._process: subprocess.Popen[bytes] | None = None
         wire.before, wire.after = self._before, self._after
 
-    def start(self, folder: Path, *arguments: str) -> None:
+    def start(self, folder: Path, times: Mapping[str, float], *arguments: str) -> None:
         apart = [*APART, "--kill-child"] if self.job.apart else []
         self._said = folder / f"said-{self.number}"
         with self._said.open("wb") as stream:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *apart, sys.executable, "-c", DRIVER, "push", *arguments],
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "KILL",
+                    *apart,
+                    sys.executable,
+                    "-c",
+                    DRIVER.format(times=dict(times)),
+                    "push",
+                    *arguments,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,

@@ -11,7 +11,7 @@ from benchmarks.soak import push_judge as judge
 from benchmarks.soak.push_histories import History, Job, Start
 from benchmarks.soak.push_judge import Ended, Seen
 from benchmarks.soak.push_load import Answer, Load, runs
-from benchmarks.soak.push_process import Push
+from benchmarks.soak.push_process import FAR, NEAR, Push
 from benchmarks.soak.push_releases import md5, whole
 from benchmarks.soak.push_wire import Sent, Wire
 from tests.s3 import CREDENTIALS, SHARED, S3Server
@@ -89,7 +89,9 @@ class Stage:
 
     def _begin(self, push: Push, *options: str) -> None:
         uri = self.uri.replace(self.s3.endpoint, f"http://127.0.0.1:{push.wire.port}")
-        push.start(self.folder, str(self.repositories[push.job.release]), uri, *options)
+        push.start(
+            self.folder, NEAR if self.made.near else FAR, str(self.repositories[push.job.release]), uri, *options
+        )
 
     def _finish(self, push: Push, *options: str) -> None:
         self._begin(push, *options)
@@ -134,7 +136,7 @@ class Stage:
         last = sorted(self.pushes, key=lambda push: -push.began)
         for release in dict.fromkeys([*(push.job.release for push in last), 0]):
             for watched in (True, False):
-                push = self._push(Job(release, NOW, apart=True, watched=watched, faults=()))
+                push = self._push(Job(release, NOW, apart=not self.made.near, watched=watched, faults=()))
                 self._finish(push, *self._options(CLOSING_S, watched=watched))
                 if push.code == 0:
                     if not watched:
