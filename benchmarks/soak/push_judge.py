@@ -134,18 +134,21 @@ def _unlike(after: Mapping[str, bytes], release: Release) -> str:
 
 
 def _truthful(seen: Seen, history: Sequence[Moment]) -> Iterator[str]:
-    """An exit code 0 says that the bucket was the whole release, recorded as such, while that push ran."""
+    """An exit code 0 says that the bucket was that release, whole and recorded, once the push had written its last."""
     for number, push in enumerate(seen.pushes):
         if push.code != 0:
             continue
         release = seen.releases[push.job.release]
-        before = [moment for moment in history if moment.at < push.began][-1:]
-        during = [moment for moment in history if push.began <= moment.at <= push.ended]
+        wrote = max(
+            (one.at for one in seen.sent if one.push == number and one.written and _counts(one.path)), default=0.0
+        )
+        during = [moment for moment in history if max(wrote, push.began) <= moment.at <= push.ended]
+        before = [] if wrote else [moment for moment in history if moment.at < push.began][-1:]
         found = [
             whole(moment.state, release) or recorded(moment.record, moment.state, release) for moment in before + during
         ]
         if all(found):
-            yield f"untrue: push {number} said 0, and release {release.number} was never whole: {found[-1]}"
+            yield f"untrue: push {number} said 0, and release {release.number} was not whole then: {found[-1]}"
 
 
 def late_server(seen: Seen) -> bool:
