@@ -1,0 +1,161 @@
+"""Histories of pushes: who begins when, and what befalls whom at which moment. A seed and a number give one. Pure."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import NamedTuple
+
+from benchmarks.soak.push_releases import Release, releases
+
+LONGEST_S = 25.0
+"""After so long a push that was stopped or cut off goes on, whatever it waited for: clients wait 60 s for an answer."""
+
+STEPS = 12
+"""Most writes of a push; what befalls it at a step that it does not reach does not befall it.
+
+Below 0: what it writes beside the repository, its lock above all; 0: at a time.
+"""
+
+HOLDING = ("stop before", "stop after", "cut off", "cut off after")
+KILLING = ("kill before", "kill after", "kill late")
+HARMLESS = ("delay", "lose answer")
+"""What a push must get over, and end with 0."""
+
+KINDS = (*HOLDING, *HOLDING, *KILLING, *HARMLESS, *HARMLESS)
+
+
+class Until(NamedTuple):
+    """How long it lasts: until a push has made so many writes (0: has ended), or so many seconds at most."""
+
+    seconds: float
+    push: int = -1
+    step: int = 0
+
+
+class Fault(NamedTuple):
+    """What befalls a push: at its write of this number before or after it, or at a time.
+
+    stop: SIGSTOP, then SIGCONT. cut off: nothing that it sends arrives before the end, nor, after, any answer.
+    kill: SIGKILL; late: what it had just sent arrives at the end. delay: what it sends next arrives at the end.
+    lose answer: what it sends next arrives, and its connection ends without an answer.
+    """
+
+    kind: str
+    step: int
+    after_s: float
+    until: Until
+
+
+class Start(NamedTuple):
+    """When a push begins: seconds after the history began, a push ended, or something befell it."""
+
+    event: str
+    push: int
+    seconds: float
+
+
+class Job(NamedTuple):
+    """A push: of which release, when, as from another machine or not, told of the server or not, and its faults."""
+
+    release: int
+    start: Start
+    apart: bool
+    watched: bool
+    faults: tuple[Fault, ...]
+
+
+class History(NamedTuple):
+    """Releases, the first of which serves before; pushes."""
+
+    name: str
+    plot: str
+    releases: tuple[Release, ...]
+    jobs: tuple[Job, ...]
+
+    @property
+    def near(self) -> bool:
+        """Whether all of it is one machine's, where nobody waits until a lock is silent."""
+        return not any(job.apart for job in self.jobs)
+
+
+def history(seed: int, number: int) -> History:
+    """Give the history of a number."""
+    random = Random(f"{seed} {number}")
+    made = tuple(releases(random, 4))
+    plot = random.choices((chance, overtaken, returning, beside), (5, 4, 2, 2))[0]
+    return History(f"{seed}:{number}", plot.__name__, made, tuple(plot(random)))
+
+
+def chance(random: Random) -> list[Job]:
+    """Two or three pushes, and anything befalls any of them."""
+    count = random.choice([2, 3, 3])
+    jobs = []
+    for number in range(count):
+        faults = [fault(random, number, count) for _ in range(random.choice([0, 1, 1, 2]))]
+        release = random.choice([number + 1] * 4 + [random.randrange(4)])
+        apart, watched = luck(random, 0.6), luck(random, 0.85)
+        jobs.append(Job(release, start(random, number), apart, watched, tuple(faults)))
+    return jobs
+
+
+def overtaken(random: Random) -> list[Job]:
+    """The first push is held or dies, the next begins meanwhile, and the first goes on while it pushes or after."""
+    kind = random.choice([*HOLDING, "kill late"])
+    first = Fault(kind, random.randrange(1, STEPS), 0, Until(LONGEST_S, 1, random.choice([0, 0, 0, 1, 3, 5, 7])))
+    apart = not kind.startswith("kill") or luck(
+        random, 0.5
+    )  # a lock of a killed push of the same machine is taken at once
+    jobs = [_job(random, 1, Start("after", 0, 0), first, apart=apart)]
+    faults = [fault(random, 1, 3)] if luck(random, 0.3) else []
+    release = random.choice([2, 2, 2, 1, 0])
+    jobs.append(_job(random, release, Start("fault", 0, random.uniform(0, 1)), *faults))
+    if luck(random, 0.5):
+        event = random.choice([Start("fault", 1, 0), Start("ended", 0, 0), Start("ended", 1, 0)])
+        apart, watched = luck(random, 0.6), luck(random, 0.85)
+        jobs.append(Job(random.randrange(4), event, apart, watched, ()))
+    return jobs
+
+
+def returning(random: Random) -> list[Job]:
+    """The first push is held before a write; meanwhile others bring the bucket to where that write would fit again."""
+    kind = random.choice(["stop before", "cut off", "kill late"])
+    first = Fault(kind, random.randrange(3, STEPS), 0, Until(LONGEST_S, 2, random.randrange(7)))
+    second = _job(random, random.choice([1, 1, 2]), Start("fault", 0, 0))
+    third = _job(random, random.choice([0, 0, 1]), Start("ended", 1, 0))
+    return [_job(random, 1, Start("after", 0, 0), first), second, third]
+
+
+def beside(random: Random) -> list[Job]:
+    """The first push is killed with a write on its way; the next is of the same machine and need not wait to know."""
+    first = Fault("kill late", random.randrange(3, STEPS), 0, Until(LONGEST_S, 1, random.randrange(6)))
+    jobs = [_job(random, 1, Start("after", 0, 0), first, apart=False)]
+    return [*jobs, _job(random, random.choice([0, 0, 0, 1, 2]), Start("fault", 0, 0), apart=False)]
+
+
+def _job(random: Random, release: int, begins: Start, *faults: Fault, apart: bool = True) -> Job:
+    return Job(release, begins, apart=apart, watched=luck(random, 0.85), faults=faults)
+
+
+def luck(random: Random, share: float) -> bool:
+    """Give whether something happens that happens in this share of cases."""
+    return random.random() < share
+
+
+def start(random: Random, number: int) -> Start:
+    """Give when a push begins: at any time, or in the wake of the one before."""
+    if number == 0 or luck(random, 0.4):
+        return Start("after", 0, random.uniform(0, 2 + 4 * number))
+    return Start(random.choice(["fault", "fault", "ended"]), number - 1, random.uniform(0, 2))
+
+
+def fault(random: Random, number: int, count: int) -> Fault:
+    """Give anything that may befall a push."""
+    step = random.choice([0, -random.randrange(1, STEPS), *(random.randrange(1, STEPS) for _ in range(3))])
+    until = Until(random.choice([0.3, 1, 2, 5, 8]))
+    others = [other for other in range(count) if other != number]
+    if luck(random, 0.5):
+        until = Until(LONGEST_S, random.choice(others), random.choice([0, 0, 1, 3, 5]))
+    kind = random.choice(KINDS)
+    if kind == "delay":
+        until = Until(random.choice([0.2, 0.5, 1, 3]))
+    return Fault(kind, step, random.uniform(0.2, 7), until)

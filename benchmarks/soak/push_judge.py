@@ -1,0 +1,247 @@
+"""What must be so after a history of pushes, and what is not. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from benchmarks.soak.push_histories import HARMLESS, Job
+from benchmarks.soak.push_load import Answer
+from benchmarks.soak.push_releases import (
+    BESIDE,
+    CONFIG,
+    LOCK,
+    RECORD,
+    Release,
+    State,
+    md5,
+    recorded,
+    strays,
+    unsafe,
+    whole,
+)
+from benchmarks.soak.push_wire import Sent
+
+REFUSED = 412
+MAY = ("push-live-version", "push-version-shadowed", "server-late")
+"""Why a push that nobody disturbs may end with 1: another release has that number, or this machine is busy."""
+
+
+class Ended(NamedTuple):
+    """A push that is over: what it was, from when to when, its exit code (None: killed), its last words."""
+
+    job: Job
+    began: float
+    ended: float
+    code: int | None
+    said: str
+
+
+class Seen(NamedTuple):
+    """Everything that a history left: the bucket before it, what was sent, the bucket after it, pushes, answers."""
+
+    releases: Sequence[Release]
+    before: Mapping[str, bytes]
+    sent: Sequence[Sent]
+    after: Mapping[str, bytes]
+    pushes: Sequence[Ended]
+    answers: Sequence[Answer]
+
+
+class Moment(NamedTuple):
+    """The bucket from a moment on: the repository's objects, and the record's content."""
+
+    at: float
+    state: State
+    record: bytes
+
+
+def moments(seen: Seen) -> list[Moment]:
+    """Give the bucket before, and after each write to repository or record."""
+    state = {path: md5(content) for path, content in seen.before.items() if not path.startswith(BESIDE)}
+    found = [Moment(0, dict(state), seen.before.get(RECORD, b""))]
+    record = found[0].record
+    for sent in sorted(seen.sent):
+        if not sent.written or not _counts(sent.path):
+            continue
+        if sent.path == RECORD:
+            record = sent.body
+        elif sent.method == "DELETE":
+            state.pop(sent.path, None)
+        else:
+            state[sent.path] = sent.tag
+        found.append(Moment(sent.at, dict(state), record))
+    return found
+
+
+def faults(seen: Seen) -> Iterator[str]:
+    """Give everything that is not as it must be."""
+    yield from _codes(seen)
+    final = next((release for release in seen.releases if not _unlike(seen.after, release)), None)
+    if final is None:
+        differ = {release.number: _unlike(seen.after, release) for release in seen.releases}
+        yield f"bucket: it is no whole release: {differ}"
+    yield from _left(seen)
+    history = moments(seen)
+    there = {path: md5(content) for path, content in seen.after.items() if not path.startswith(BESIDE)}
+    if history[-1].state != there:
+        odd = {*history[-1].state.items()} ^ {*there.items()}
+        yield f"soak: what was sent does not give what is there: {sorted(odd)}"
+    contents = {md5(content): content for content in seen.before.values()} | {
+        sent.tag: sent.body for sent in seen.sent if sent.method == "PUT"
+    }
+    yield from _truthful(seen, history)
+    for moment in history:
+        if wrong := unsafe(moment.state, contents, seen.releases):
+            yield f"unsafe: at {moment.at - seen.pushes[0].began:.2f} {wrong}"
+            break
+    yield from _meanwhile(seen)
+    yield from _answers(seen, final)
+    if final:
+        yield from _strays(seen, final, there)
+
+
+def _codes(seen: Seen) -> Iterator[str]:
+    for number, push in enumerate(seen.pushes):
+        cut = any(fault.kind.startswith(("cut", "delay")) for fault in push.job.faults)
+        allowed = {0, 1, None, *([2] if cut and "PreconditionFailed" not in push.said else [])}
+        if push.code not in allowed or "Traceback" in push.said:
+            yield f"exit: push {number} ended with {push.code}: {push.said.strip().splitlines()[-2:]}"
+
+        alone = all(other is push or other.ended < push.began or other.began > push.ended for other in seen.pushes)
+        alone = alone and not any(one.push != number and push.began < one.at < push.ended for one in seen.sent)
+        harmless = all(fault.kind in HARMLESS for fault in push.job.faults)
+        if push.code == 1 and alone and harmless and not any(rule in push.said for rule in MAY):
+            yield f"refused: push {number} was alone and ended with 1: {push.said.strip().splitlines()[-2:]}"
+
+
+def _left(seen: Seen) -> Iterator[str]:
+    """Only the record is left beside, and a killed push's; its lock only where later ones wrote nothing."""
+    kept = sorted(path for path in seen.after if path.startswith(BESIDE) and path != RECORD)
+    for path in kept:
+        last = [one for one in sorted(seen.sent) if one.path == path and one.written][-1]
+        later = any(one.at > last.at and one.written and one.push != last.push for one in seen.sent)
+        if seen.pushes[last.push].code is not None or (path == LOCK and later):
+            yield f"lock: {path} of push {last.push} is there at the end"
+
+
+def _unlike(after: Mapping[str, bytes], release: Release) -> str:
+    """Say why a bucket is not this release with its record."""
+    state = {path: md5(content) for path, content in after.items() if not path.startswith(BESIDE)}
+    return whole(state, release) or recorded(after.get(RECORD, b""), state, release)
+
+
+def _truthful(seen: Seen, history: Sequence[Moment]) -> Iterator[str]:
+    """An exit code 0 says that the bucket was that release, whole and recorded, once the push had written its last."""
+    for number, push in enumerate(seen.pushes):
+        if push.code != 0:
+            continue
+        release = seen.releases[push.job.release]
+        wrote = max(
+            (one.at for one in seen.sent if one.push == number and one.written and _counts(one.path)), default=0.0
+        )
+        during = [moment for moment in history if max(wrote, push.began) <= moment.at <= push.ended]
+        before = [] if wrote else [moment for moment in history if moment.at < push.began][-1:]
+        found = [
+            whole(moment.state, release) or recorded(moment.record, moment.state, release) for moment in before + during
+        ]
+        if all(found):
+            yield f"untrue: push {number} said 0, and release {release.number} was not whole then: {found[-1]}"
+
+
+def late_server(seen: Seen) -> bool:
+    """Whether requests may fail for a time: a push that is told of no server hopes that --settle is long enough."""
+    return not all(push.job.watched for push in seen.pushes)
+
+
+def _strays(seen: Seen, final: Release, there: State) -> Iterator[str]:
+    """What was there when a push took the lock is its to delete; what arrives later, nobody can know."""
+    late = {sent.path for sent in without_lock(seen.sent)}
+    for path in strays(there, final):
+        if path not in late:
+            yield f"stray: {path} is there, and is not of release {final.number}"
+
+
+def _answers(seen: Seen, final: Release | None) -> Iterator[str]:
+    """After the last push no request fails, and soon all answers are the one release's."""
+    end = max(push.ended for push in seen.pushes)
+    after = sorted(answer for answer in seen.answers if answer.asked > end)
+    failed = [answer for answer in after if answer.fault]
+    if failed and (after[-1].fault or not late_server(seen)):
+        yield f"failed: {len(failed)} of {len(after)} requests after the last push: {failed[0].fault}"
+    known = {release.answer for release in seen.releases}
+    if mixed := [answer for answer in after if not answer.fault and answer.tokens not in known]:
+        yield f"mixed: {len(mixed)} of {len(after)} answers after the last push: {sorted(mixed[0].tokens)}"
+    if final is None:
+        return
+    first = next((answer.at for answer in after if answer.tokens == final.answer), None)
+    late = [answer for answer in after if first is None or answer.asked > first]
+    if others := [answer for answer in late if not answer.fault and answer.tokens != final.answer]:
+        yield f"other: {len(others)} answers of {sorted(others[0].tokens)}, and release {final.number} is there"
+
+
+def _meanwhile(seen: Seen) -> Iterator[str]:
+    """Where each push waited for the server to serve what it wrote, no request fails at all."""
+    asked, failed, mixed = meanwhile(seen)
+    if (failed or mixed) and not late_server(seen):
+        yield f"meanwhile: of {asked} requests {failed} failed and {mixed} were mixed"
+
+
+def meanwhile(seen: Seen) -> tuple[int, int, int]:
+    """Give how many requests there were before the last push ended, how many of them failed, and were mixed."""
+    end = max(push.ended for push in seen.pushes)
+    before = [answer for answer in seen.answers if answer.asked <= end]
+    known = {release.answer for release in seen.releases}
+    mixed = [answer for answer in before if not answer.fault and answer.tokens not in known]
+    return len(before), sum(bool(answer.fault) for answer in before), len(mixed)
+
+
+def holder(sent: Sequence[Sent]) -> int | None:
+    """Give the push whose lock lies there; None where none does."""
+    last = [one for one in sorted(sent) if one.path == LOCK and one.written][-1:]
+    return last[0].push if last and last[0].method == "PUT" else None
+
+
+def _counts(path: str) -> bool:
+    """Whether servers or later pushes look there."""
+    return path == RECORD or not path.startswith(BESIDE)
+
+
+def without_lock(sent: Sequence[Sent]) -> list[Sent]:
+    """Give the writes that landed while their push did not hold the lock."""
+    held: int | None = None
+    found = []
+    for one in sorted(sent):
+        if one.written and one.path == LOCK:
+            held = one.push if one.method == "PUT" else None
+        elif one.written and held != one.push and _counts(one.path):
+            found.append(one)
+    return found
+
+
+def taken_over(sent: Sequence[Sent]) -> int:
+    """Count the locks that were another push's."""
+    locks = [one for one in sorted(sent) if one.path == LOCK and one.written]
+    return sum(a.push != b.push and a.method == b.method == "PUT" for a, b in pairwise(locks))
+
+
+def half(seen_sent: Sequence[Sent], pushes: Sequence[Ended]) -> bool:
+    """Whether a user must push again: a push was killed, or the last one that wrote anything says that it broke off."""
+    if any(push.code is None for push in pushes):
+        return True
+    writers = [one.push for one in sorted(seen_sent) if one.written and not one.path.startswith(BESIDE)]
+    return bool(writers) and pushes[writers[-1]].code != 0
+
+
+def told(one: Sent) -> str:
+    """Give a write as a line; a lock's beats are all alike."""
+    what = f"{one.method} {one.path} → {one.status}" + (f" if {one.condition[:14]}" if one.condition else "")
+    if one.path == LOCK and one.method == "PUT":
+        holds = json.loads(one.body or b"{}")
+        return f"{what} beat" if str(holds.get("beat")) not in {"0", "None"} else what
+    if one.path.endswith(CONFIG):
+        numbers = one.body.decode("utf-8", "replace").partition("versions: [")[2].partition("]")[0].strip()
+        return f"{what}: {numbers or 'held back'}"
+    return what
