@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +18,13 @@ from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Target
 from tritonrepo.rules import judge
 from tritonrepo.stores import open_store
-from tritonrepo.stores.store import Stored, Write
+from tritonrepo.stores.store import Stored, Unconditional, Write
 from tritonrepo.sync import record as records
 from tritonrepo.sync import release as releases
-from tritonrepo.sync.lock import held
+from tritonrepo.sync.lock import Hold, held
 from tritonrepo.sync.mixing import admit
 from tritonrepo.sync.pace import Pace
-from tritonrepo.sync.place import Place, keeps_conditions
+from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.publish import publish
 from tritonrepo.sync.push import plan
@@ -166,14 +166,24 @@ def carry_out(prepared: Prepared, pace: Pace, tell: Callable[[str], None], *, no
     release = Release(record.name, record.target, record.local, {}, made)
     if not prepared.plan and _finished(prepared, {}) == (prepared.before.files if prepared.before else None):
         return
-    conditions = keeps_conditions(prepared.place)
-    if not conditions and not no_lock:
-        message = "this store ignores the conditions of a write, so nothing keeps two pushes at once apart"
-        hint = "See to it that nobody else pushes there, and add --no-lock."
-        raise failure("push-unconditional", prepared.place.uri, message, hint)
-    with nullcontext() if no_lock else held(prepared.place, made, pace, tell) as hold:
+    with nullcontext() if no_lock else _held(prepared.place, made, pace, tell) as hold:
         _current(prepared)
-        _published(prepared, release, Writer(prepared.place, hold, conditions), pace, tell)
+        _published(prepared, release, Writer(prepared.place, hold, conditions=not no_lock), pace, tell)
+
+
+@contextmanager
+def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> Iterator[Hold]:
+    """Hold the lock; raise Stop where the store does not keep it."""
+    message = "this store ignores the conditions of a write, so nothing keeps two pushes at once apart"
+    hint = "See to it that nobody else pushes there, and add --no-lock."
+    refusal = failure("push-unconditional", place.uri, message, hint)
+    try:
+        with held(place, who, pace, tell) as hold:
+            if not hold.proven():
+                raise refusal
+            yield hold
+    except Unconditional:
+        raise refusal from None
 
 
 def _current(prepared: Prepared) -> None:

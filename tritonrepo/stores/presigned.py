@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from botocore.awsrequest import AWSResponse
 
 TRIES = 4
+GRACE_S = 1.0
+"""What a store that counts whole seconds may add to a request's time."""
+
 PAUSE_S = 0.5
 FORBIDDEN, BUSY, FAILED = 403, 429, 500
 
@@ -53,6 +56,8 @@ def _send(client: Any, url: str, headers: Mapping[str, str], write: Write, end: 
             reply = session.send(AWSRequest(method, url, data=body, headers=dict(headers)).prepare())
         except HTTPClientError:
             if not left:
+                # it may still be on its way, and who hears of a failure lets others write
+                time.sleep(max(0.0, end + GRACE_S - awake()))
                 raise
         else:
             if reply.status_code < 300:  # noqa: PLR2004

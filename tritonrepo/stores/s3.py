@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tritonrepo.diagnostics import failure
 from tritonrepo.stores import presigned
 from tritonrepo.stores.refusals import Busy, busy, conditions, explained, lacking, missing_extra
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Unconditional, Write
@@ -92,8 +93,13 @@ class S3Store:
         def read(offset: int, n: int) -> bytes:
             if offset >= int(item["Size"]):
                 return b""
-            with explained(f"{self.address.uri}: {key}", "read"):
-                return self._got(key, Range=f"bytes={offset}-{offset + n - 1}", IfMatch=tag).content
+            at = f"{self.address.uri}: {key}"
+            try:
+                with explained(at, "read"), conditions(key):
+                    return self._got(key, Range=f"bytes={offset}-{offset + n - 1}", IfMatch=tag).content
+            except Conflict:
+                message = "it was overwritten or removed while it was read"
+                raise failure("store-changed", at, message, "Is somebody pushing there? Try again.") from None
 
         return Stored(int(item["Size"]), read, tag=tag.strip('"'))
 

@@ -1,7 +1,7 @@
 """One push at a time: an object beside the repository, taken by a conditional write and written anew all the while.
 
-A killed push leaves it there. On its own machine the next one sees that the process is gone; from elsewhere it sees
-that the object changes no more. No clocks are compared.
+A killed push leaves it there. On its own machine the next one sees that the process is gone, and gives what it sent
+the time to arrive; from elsewhere it sees that the object changes no more. No clocks are compared.
 
 What keeps a push that slept, was cut off or is slow from writing once another one holds the lock:
 
@@ -15,9 +15,8 @@ What keeps a push that slept, was cut off or is slow from writing once another o
   One that comes after the lock was lost changes nothing that is there. It can add a file to a version that no config
   named when its own push planned it; that the other push brings the same number with other content, without that file,
   and ends between the last look at the clock and the arrival, is what remains.
-- What the store has begun to carry out cannot be called back. That one write takes a store longer than
-  `SILENT_S - VALID_S` is the other thing that remains; and that a process of this machine is killed with a write on its
-  way, since its lock is taken at once: then the next push's own writes, each on the tag that its plan saw, are refused.
+- What the store has begun to carry out cannot be called back: that it takes longer over one write than `GRACE_S` after
+  a kill on the same machine, or else `SILENT_S - VALID_S`, is the other thing that remains.
 """
 
 from __future__ import annotations
@@ -30,12 +29,13 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.directory import runs
-from tritonrepo.stores.store import Conflict, Late, Write
+from tritonrepo.stores.store import Conflict, Late, Send, Unconditional, Write
 from tritonrepo.tree import File, of_text
 
 if TYPE_CHECKING:
@@ -46,8 +46,11 @@ BEAT_S = 10.0
 SILENT_S = 60.0
 """A lock that does not change for so long is a killed push's; six beats are missed then."""
 
-VALID_S = 30
+VALID_S = 10
 """How long a prepared write may be sent."""
+
+GRACE_S = 2.0
+"""What stores and clocks that count whole seconds may add to that."""
 
 LOOK_S = 2.0
 TRIES = 5
@@ -106,6 +109,30 @@ class Hold:
         message = "another push took this one for dead and goes on in its place"
         raise failure("push-locked", self._place.uri, message, "Was this machine asleep? Push again when it ends.")
 
+    def proven(self) -> bool:
+        """Whether the store refuses writes whose condition does not hold, in each way by which a push writes.
+
+        Some know no conditions and say so, others answer 200 and write. It is tried on the lock itself, with its text.
+        """
+        store, path, file = self._place.store, self._place.beside(NAME), _lock(self._me, 0)
+        for wrong in (Write(path, file, if_absent=True), Write(path, file, if_match="0" * 32)):
+            send = partial(store.put, path, file, if_absent=wrong.if_absent, if_match=wrong.if_match)
+            for make in (partial(store.ticket, wrong, VALID_S), lambda send=send: send):
+                # once may be right: the lock was gone, since another push took it over and ended, and is here again
+                if not self._refused(make()) and not self._refused(make()):
+                    return False
+        return True
+
+    def _refused(self, send: Send) -> bool:
+        with self._mine:
+            try:
+                self._tag = send()
+            except Conflict:
+                return True
+            except Unconditional:
+                return False
+            return False
+
     def recent(self) -> None:
         """Confirm unless that was done a moment ago."""
         if self._now() - self._sure > 2 * BEAT_S:
@@ -140,16 +167,14 @@ def _lock(me: Mapping[str, str], beat: int) -> File:
 
 
 def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> str:
-    path = place.beside(NAME)
     for _ in range(TRIES):
-        with suppress(Conflict):
-            return place.store.put(path, _lock(me, 0), if_absent=True)
         found = find(place)
         if found and found[0].get("push") == me["push"]:
-            return found[1]
-        if found and (_ended(found[0], place) or _silent(place, found, pace, tell)):
-            with suppress(Conflict):
-                return place.store.put(path, _lock(me, 0), if_match=found[1])
+            return found[1]  # the reply to the write of it was lost
+        if found and not (_ended(found[0], place, pace, tell) or _silent(place, found, pace, tell)):
+            continue
+        with suppress(Conflict):
+            return place.store.put(place.beside(NAME), _lock(me, 0), if_absent=not found, if_match=found and found[1])
     raise _busy(place, {})
 
 
@@ -174,13 +199,15 @@ def _silent(place: Place, found: tuple[dict[str, str], str], pace: Pace, tell: C
     return True
 
 
-def _ended(holder: Mapping[str, str], place: Place) -> bool:
-    """Whether the holder is a process of this machine that runs no more. Raise Stop where it runs."""
+def _ended(holder: Mapping[str, str], place: Place, pace: Pace, tell: Callable[[str], None]) -> bool:
+    """Whether the holder was a process of this machine, and what it sent has come. Raise Stop where it runs."""
     if holder.get("machine") != _machine():
         return False
     born = _born(holder.get("pid", ""))
     if born and born == holder.get("born"):
         raise _busy(place, holder)
+    tell(f"waiting {VALID_S + GRACE_S:g} s for what a killed push may have sent")
+    pace.sleep(VALID_S + GRACE_S)
     return True
 
 

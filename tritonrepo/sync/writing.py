@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.store import Conflict, Late, Send, Write
-from tritonrepo.sync.lock import VALID_S
+from tritonrepo.sync import lock
 from tritonrepo.sync.release import tag_of
 from tritonrepo.tree import File
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tritonrepo.sync.place import Place
 
 AT_ONCE = 16
-BATCH = 256
+BATCH = 64
 """How many writes are prepared together: they are sent long before their time is over."""
 
 TRIES = 3
@@ -55,12 +55,12 @@ class Writer(NamedTuple):
             tags |= {write: tag for write, tag in zip(left, done, strict=True) if tag is not None}
             if len(tags) == len(writes):
                 return [tags[write] for write in writes]
-        message = f"the store needs more than {VALID_S} s for a small object"
+        message = f"the store needs more than {lock.VALID_S} s for a small object"
         raise failure("push-late", self.place.uri, message, "Push again when it is faster.")
 
     def _ticket(self, write: Write) -> Send:
         plain = write if self.conditions else Write(write.path, write.file)
-        return self.place.store.ticket(plain, VALID_S)
+        return self.place.store.ticket(plain, lock.VALID_S)
 
     def _sent(self, write: Write, send: Send) -> str | None:
         try:
