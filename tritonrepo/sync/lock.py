@@ -127,7 +127,7 @@ class Hold:
         with self._mine:
             try:
                 self._tag = send()
-            except Conflict:
+            except (Conflict, Late):
                 return True
             except Unconditional:
                 return False
