@@ -57,3 +57,14 @@ def test_the_readme_shows_the_example_as_it_is() -> None:
 def test_what_is_made_from_the_code_is_current() -> None:
     for path, content in pages().items():
         assert path.read_text("utf-8") == content, f"{path.name}: run python -m scripts.docs"
+
+
+def test_every_guard_in_the_table_of_texts_names_tests_that_are_there() -> None:
+    tests = Path(__file__).parent
+    table = (tests.parent / "docs" / "untrusted-texts.md").read_text("utf-8")
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row)
+        assert named, row
+        for path, test in named:
+            assert f"def {test}(" in (tests / path).read_text("utf-8"), row

@@ -301,6 +301,11 @@ def test_variables(text: str, variables: dict[str, str], value: str) -> None:
     assert read(changed("name: s", f"name: {text}"), **variables).name == value
 
 
+def test_a_variable_whose_bytes_no_file_can_be_given_is_told() -> None:
+    with pytest.raises(Stop, match=r"holds the character U\+DCFF, which no file can be given"):
+        read(changed("name: s", "name: ${V}"), V="a\udcff")
+
+
 def test_a_variable_can_be_a_number() -> None:
     assert read(changed("gpus: 0", 'gpus: "${G}"'), G="3").target.gpus == 3
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from tritonrepo.diagnostics import Faults, fatal
-from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
+from tritonrepo.spec.nodes import Items, Keys, Node, Scalar, refuse_unwritable
 
 VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*+))?(\}|\Z))")
 """One that nobody closes is taken up to the text's end: else each would be tried so far."""
@@ -70,5 +70,6 @@ def _replaced(scalar: Scalar, variables: Mapping[str, str], faults: Faults) -> S
     text = VARIABLE.sub(value, scalar.text)
     if text == scalar.text:
         return scalar
+    refuse_unwritable(text, scalar.at)  # a variable may hold any bytes
     kind = {True: "bool", False: "int"}[text in {"true", "false"}] if PLAIN.fullmatch(text) else "str"
     return Scalar(scalar.at, text, kind)

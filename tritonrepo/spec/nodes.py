@@ -106,7 +106,7 @@ def _syntax(error: yaml.MarkedYAMLError, path: str) -> Stop:
     return fatal(RULE, at, " ".join(filter(None, (error.context, problem))))
 
 
-def _refuse_unwritable(text: str, at: Span) -> None:
+def refuse_unwritable(text: str, at: Span) -> None:
     """Raise Stop for what an escape can name and no path or UTF-8 can hold: NUL, and halves of surrogate pairs."""
     wrong = next((c for c in text if c == "\0" or "\ud800" <= c <= "\udfff"), None)
     if wrong is not None:
@@ -128,7 +128,7 @@ class _Converter:
         if depth > MAX_DEPTH:
             raise fatal(RULE, at, f"nests deeper than {MAX_DEPTH} levels", "Does an alias contain itself?")
         if isinstance(node, yaml.ScalarNode):
-            _refuse_unwritable(node.value, at)
+            refuse_unwritable(node.value, at)
             return Scalar(at, node.value, self.kind(node))
         if isinstance(node, yaml.SequenceNode):
             items = tuple(self.convert(item, depth + 1) for item in node.value)
@@ -142,7 +142,7 @@ class _Converter:
             at = self.span(key)
             if not isinstance(key, yaml.ScalarNode):
                 raise fatal(RULE, at, "a key is a plain name")
-            _refuse_unwritable(key.value, at)
+            refuse_unwritable(key.value, at)
             if key.value in seen:
                 raise fatal(
                     RULE,
