@@ -20,12 +20,17 @@ Read = Callable[[int, int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file's size in bytes and the way to its content; `path` where it lies on this machine's disk."""
+    """A file's size in bytes and the way to its content; `place` is where it lies on this machine's disk."""
 
     size: int
     read: Read
-    path: Path | None = None
+    place: str | None = None
     known_sha256: str | None = field(default=None, compare=False)
+
+    @property
+    def path(self) -> Path | None:
+        """Where it lies on this machine's disk; made when it is asked for, since thousands never are."""
+        return None if self.place is None else Path(self.place)
 
     @property
     def sha256(self) -> str:
@@ -116,7 +121,7 @@ def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
                 stream.seek(offset)
             return stream.read(n)
 
-    return File(size, read, path, sha256)
+    return File(size, read, str(path), sha256)
 
 
 def in_bytes(path: str) -> bytes:

@@ -113,8 +113,8 @@ class Walk:
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFREG:
             readable = status.st_mode & READABLE == READABLE or _readable(item, descriptor)
-            size, shown = status.st_size, Path(f"{self._top}/{path}")
-            return Found(size, spot.read, shown, None, spot) if readable else Unreadable.FORBIDDEN
+            place = f"{self._top}/{path}"
+            return Found(status.st_size, spot.read, place, None, spot) if readable else Unreadable.FORBIDDEN
         if kind == stat.S_IFDIR:
             return Link(_target(item, descriptor))
         return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(kind, Unreadable.DEVICE)
