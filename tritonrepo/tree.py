@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from pathlib import Path
 
 CHUNK = 1 << 20
@@ -19,12 +20,17 @@ Read = Callable[[int, int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file's size in bytes and the way to its content; `path` where it lies on this machine's disk."""
+    """A file's size in bytes and the way to its content; `place` is where it lies on this machine's disk."""
 
     size: int
     read: Read
-    path: Path | None = None
+    place: str | None = None
     known_sha256: str | None = field(default=None, compare=False)
+
+    @property
+    def path(self) -> Path | None:
+        """Where it lies on this machine's disk; made when it is asked for, since thousands never are."""
+        return None if self.place is None else Path(self.place)
 
     @property
     def sha256(self) -> str:
@@ -115,7 +121,7 @@ def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
                 stream.seek(offset)
             return stream.read(n)
 
-    return File(size, read, path, sha256)
+    return File(size, read, str(path), sha256)
 
 
 def in_bytes(path: str) -> bytes:
@@ -125,6 +131,8 @@ def in_bytes(path: str) -> bytes:
 
 def in_order(tree: Tree) -> list[tuple[str, Entry]]:
     """Give the entries sorted by the bytes of their paths."""
+    if all(map(str.isascii, tree)):  # as nearly always: such characters sort as their bytes
+        return sorted(tree.items(), key=itemgetter(0))
     return sorted(tree.items(), key=lambda item: in_bytes(item[0]))
 
 

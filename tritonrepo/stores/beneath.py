@@ -38,19 +38,26 @@ class Spot(NamedTuple):
         """Give the path as a whole."""
         return os.path.join(self.root, self.path) if self.path else self.root  # noqa: PTH118  thousands of them
 
-    def directory(self, above: int | None = None) -> int:
-        """Give a descriptor of the directory here, which the caller closes; `above` is one of the root that is open."""
+    def directory(self) -> int:
+        """Give a descriptor of the directory here, which the caller closes."""
         here = -1
         try:
-            here = os.open(self.root, DIRECTORY) if above is None else os.open(".", DIRECTORY, dir_fd=above)
+            here = os.open(self.root, DIRECTORY)
             for name in self.path.split("/") if self.path else ():
                 here, last = os.open(name, DIRECTORY, dir_fd=here), here
                 os.close(last)
         except OSError as error:
             if here >= 0:
                 os.close(here)
-            raise self._told(error) from None
+            raise self.told(error) from None
         return here
+
+    def directory_in(self, above: int) -> int:
+        """Give a descriptor of the directory here by one of the directory that it lies in."""
+        try:
+            return os.open(self.path.rpartition("/")[2], DIRECTORY, dir_fd=above)
+        except OSError as error:
+            raise self.told(error) from None
 
     def open(self) -> int:
         """Give a descriptor of the regular file here, which the caller closes."""
@@ -59,13 +66,13 @@ class Spot(NamedTuple):
         try:
             descriptor = os.open(name, FILE, dir_fd=directory)
         except OSError as error:
-            raise self._told(error) from None
+            raise self.told(error) from None
         finally:
             os.close(directory)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
         os.close(descriptor)
-        raise self._told(OSError(errno.ELOOP, ""))
+        raise self.told(OSError(errno.ELOOP, ""))
 
     def read(self, offset: int, n: int) -> bytes:
         """Read as `tree.Read` does."""
@@ -90,14 +97,14 @@ class Spot(NamedTuple):
         try:
             os.link(name, target, src_dir_fd=directory, follow_symlinks=False)
         except OSError as error:
-            raise self._told(error) from None
+            raise self.told(error) from None
         finally:
             os.close(directory)
         if not stat.S_ISREG(target.lstat().st_mode):
             target.unlink()
-            raise self._told(OSError(errno.ELOOP, ""))
+            raise self.told(OSError(errno.ELOOP, ""))
 
-    def _told(self, error: OSError) -> OSError | Stop:
+    def told(self, error: OSError) -> OSError | Stop:
         """Give the error with the whole path; a Stop where another thing is there than a scan can have seen."""
         if error.errno in REPLACED:
             message = "this path leads through a link, or to something that is not a file; it was not read"

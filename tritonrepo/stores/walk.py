@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonrepo.stores.beneath import DIRECTORY, Found, Spot
+from tritonrepo.stores.beneath import Found, Spot
 from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable
 
 FOLLOWED = 10_000
@@ -39,32 +39,41 @@ class Walk:
         self._top = str(top)
         self._roots = [os.path.realpath(each) for each in (top, *allowed)]
         self._left = FOLLOWED
-        above = os.open(self._roots[0], DIRECTORY)
+        self._open: dict[Spot, int] = {}  # the top and the directory before: most others lie in one of these
         try:
             ahead = [_Ahead("", Spot(self._roots[0], ""))]
             while ahead:
-                ahead += reversed(self._look(ahead.pop(), above))
+                ahead += reversed(self._look(ahead.pop()))
         finally:
-            os.close(above)
+            for descriptor in self._open.values():
+                os.close(descriptor)
 
-    def _look(self, here: _Ahead, above: int) -> list[_Ahead]:
+    def _look(self, here: _Ahead) -> list[_Ahead]:
         """Look into a directory; give those that lie in it, or that its links lead to."""
         try:
-            descriptor = here.spot.directory(above if here.spot.root == self._roots[0] else None)
+            descriptor = self._opened(here.spot)
         except PermissionError:
             if not here.path:
                 raise
             self.found[here.path] = Unreadable.LOCKED
             return []
-        try:
-            with os.scandir(descriptor) as scan:
-                items = list(scan)
-            if here.path and all(item.name == WRITTEN_BY_PYTHON for item in items):
-                self.found[here.path] = Directory()
-            items = items if len(items) == 1 else sorted(items, key=_name_in_bytes)
-            return [each for item in items if (each := self._item(item, here, descriptor)) is not None]
-        finally:
-            os.close(descriptor)
+        with os.scandir(descriptor) as scan:
+            items = list(scan)
+        if here.path and all(item.name == WRITTEN_BY_PYTHON for item in items):
+            self.found[here.path] = Directory()
+        items = items if len(items) == 1 else sorted(items, key=_name_in_bytes)
+        return [each for item in items if (each := self._item(item, here, descriptor)) is not None]
+
+    def _opened(self, spot: Spot) -> int:
+        """Open a directory, by the one that it lies in where that is open, and close the one before."""
+        if spot in self._open:
+            return self._open[spot]
+        above = self._open.get(Spot(spot.root, spot.path.rpartition("/")[0])) if spot.path else None
+        descriptor = spot.directory() if above is None else spot.directory_in(above)
+        if len(self._open) > 1:
+            os.close(self._open.popitem()[1])
+        self._open[spot] = descriptor
+        return descriptor
 
     def _item(self, item: os.DirEntry[str], here: _Ahead, descriptor: int) -> _Ahead | None:
         """Note what an entry is, or give the directory that it is or leads to."""
@@ -74,7 +83,7 @@ class Walk:
             self._left -= 1
         if item.is_symlink():
             return self._link(item, path, here, descriptor)
-        spot = here.spot.child(name)
+        spot = Spot(here.spot.root, path) if here.spot.path == here.path else here.spot.child(name)
         if item.is_dir(follow_symlinks=False):
             return _Ahead(path, spot, here.trail) if name != WRITTEN_BY_PYTHON else None
         self.found[path] = self._leaf(item, path, spot, descriptor)
@@ -104,8 +113,8 @@ class Walk:
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFREG:
             readable = status.st_mode & READABLE == READABLE or _readable(item, descriptor)
-            size, shown = status.st_size, Path(f"{self._top}/{path}")
-            return Found(size, spot.read, shown, None, spot) if readable else Unreadable.FORBIDDEN
+            place = f"{self._top}/{path}"
+            return Found(status.st_size, spot.read, place, None, spot) if readable else Unreadable.FORBIDDEN
         if kind == stat.S_IFDIR:
             return Link(_target(item, descriptor))
         return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(kind, Unreadable.DEVICE)
