@@ -163,7 +163,7 @@ def test_what_judged_it_is_part_of_what_is_known(jinja: Jinja, monkeypatch: pyte
     assert judged(jinja, text, a=1)
     assert judged(jinja, text, a=2)
     name, file = next(iter(jinja.packages["jinja2"].items()))
-    other = dict(jinja.packages["jinja2"]) | {name: File(file.size, file.read, file.path, "0" * 64)}
+    other = dict(jinja.packages["jinja2"]) | {name: File(file.size, file.read, file.place, "0" * 64)}
     assert judged(jinja._replace(packages={**jinja.packages, "jinja2": other}), text, a=1)
     for limit in ("CPU_S", "MEMORY", "LONGEST", "WALL_S"):
         with monkeypatch.context() as changed:
