@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -328,10 +328,12 @@ def answering(answer: bytes, *, then_wait: bool = False) -> Iterator[tuple[str, 
         with connection:
             connection.recv(1 << 16)
             connection.sendall(answer)
-            if then_wait:
+            if not then_wait:  # what is closed with a request half read is reset, and its answer may be lost
+                connection.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionResetError):
                 while connection.recv(1 << 16):
                     pass
-                closed.set()
+            closed.set()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
