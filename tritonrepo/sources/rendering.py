@@ -11,42 +11,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from tritonrepo.sources import trial
+
 SECONDS = 5
 """Of computing; a prompt takes a thousandth of one."""
 
 BYTES = 1 << 30
 """Of memory, the interpreter's own included."""
 
-SCRIPT = """\
-import json, sys
-try:
-    import resource
-    for kind, most in zip((resource.RLIMIT_CPU, resource.RLIMIT_AS), map(int, sys.argv[1:])):
-        resource.setrlimit(kind, (most, most))
-except (ImportError, ValueError, OSError):
-    pass
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
-def refuse(message):
-    raise ValueError(message)
-jinja.globals["raise_exception"] = refuse
-given = json.load(sys.stdin)
-settings = given["settings"]
-message, chat = jinja.from_string(given["message"]), jinja.from_string(given["chat"])
-system, bos = settings.get("system"), settings.get("bos_token", "")
-def rendered(query, passages):
-    content = message.render(query=query, passages=passages).strip()
-    messages = [{"role": "system", "content": system}] if system else []
-    text = chat.render(
-        messages=[*messages, {"role": "user", "content": content}], add_generation_prompt=True,
-        bos_token=bos, eos_token=settings.get("eos_token", ""),
-    )
-    while settings.get("adds_bos") and bos and text.startswith(bos):
-        text = text[len(bos):]
-    return text
-json.dump([rendered(*each) for each in given["questions"]], sys.stdout)
-"""
-
+OPTIONS = ["-P"]
+"""Of Python: nothing is imported from beside the script, and an installed Jinja is found."""
 
 WAIT_S = 60
 """Of waiting, on a machine that is busy with other things."""
@@ -75,7 +49,7 @@ def rendered(templates: Templates, questions: Sequence[Question]) -> list[str]:
     given = json.dumps({**templates._asdict(), "questions": questions})
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", SCRIPT, str(SECONDS), str(BYTES)],
+            [sys.executable, *OPTIONS, trial.__file__, trial.PROMPTS, str(SECONDS), str(BYTES), "0", ""],
             input=given.encode(),
             capture_output=True,
             check=False,

@@ -75,7 +75,7 @@ class Jinja(NamedTuple):
 
         def make(place: Path) -> None:
             home = str(self.cache.directory("jinja2", self.files()))
-            judge(_said([sys.executable, "-I", "-S", trial.__file__, *limits, home], order))
+            judge(_said([sys.executable, "-I", "-S", trial.__file__, trial.JUDGED, *limits, home], order))
             (place / "tried").touch()
 
         self.cache.tree(key, what, make)

@@ -1,16 +1,22 @@
-"""A script that reads and renders a Jinja template within limits of time and memory, and says how that went.
+"""A script that reads and renders Jinja templates within limits of time and memory, and says how that went.
 
-It is run by path (`template`), and never imported for its work: arguments are the limits and the directory of Jinja,
-the order comes on stdin as JSON: the template and what it is rendered with.
+It is run by path (`template`, `rendering`), and never imported for its work: arguments are what is asked, the limits,
+and the directory of Jinja, "" for an installed one; the order comes on stdin as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+JUDGED, PROMPTS = "judged", "prompts"
+"""What may be asked."""
 
 
 def limit(cpu_s: int, memory: int) -> None:
@@ -43,13 +49,20 @@ def written(pieces: Iterable[str], longest: int) -> str:
     return "".join(kept)
 
 
-def judged(text: str, given: Mapping[str, Any], longest: int) -> dict[str, Any]:
-    """Return what the template asks for, and what it writes or why it does not."""
-    from jinja2 import TemplateError, meta
+def environment() -> ImmutableSandboxedEnvironment:
+    """Return Jinja as the prompt step has it."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
     jinja.globals["raise_exception"] = refuse
+    return jinja
+
+
+def judged(text: str, given: Mapping[str, Any], longest: int) -> dict[str, Any]:
+    """Return what the template asks for, and what it writes or why it does not."""
+    from jinja2 import TemplateError, meta
+
+    jinja = environment()
     said: dict[str, Any] = {}
     try:
         parsed = jinja.parse(text)
@@ -67,10 +80,33 @@ def judged(text: str, given: Mapping[str, Any], longest: int) -> dict[str, Any]:
     return said
 
 
+def prompts(message: str, chat: str, settings: Mapping[str, Any], questions: Sequence[Sequence[Any]]) -> list[str]:
+    """Return the prompt of each question, as the prompt step makes it; whatever the templates raise is raised."""
+    jinja = environment()
+    own, model = jinja.from_string(message), jinja.from_string(chat)
+    system, bos = settings.get("system"), settings.get("bos_token", "")
+    found = []
+    for query, passages in questions:
+        content = own.render(query=query, passages=passages).strip()
+        messages = [{"role": "system", "content": system}] if system else []
+        text = model.render(
+            messages=[*messages, {"role": "user", "content": content}],
+            add_generation_prompt=True,
+            bos_token=bos,
+            eos_token=settings.get("eos_token", ""),
+        )
+        while settings.get("adds_bos") and bos and text.startswith(bos):
+            text = text[len(bos) :]
+        found.append(text)
+    return found
+
+
 if __name__ == "__main__":
-    cpu_s, memory, longest = map(int, sys.argv[1:4])
+    what, home = sys.argv[1], sys.argv[5]
+    cpu_s, memory, longest = map(int, sys.argv[2:5])
     limit(cpu_s, memory)
     sys.dont_write_bytecode = True
-    sys.path.insert(0, sys.argv[4])
+    if home:
+        sys.path.insert(0, home)
     order = json.load(sys.stdin)
-    print(json.dumps(judged(order["text"], order["given"], longest)))  # noqa: T201  a script's answer
+    print(json.dumps(prompts(**order) if what == PROMPTS else judged(**order, longest=longest)))  # noqa: T201  a script's answer
