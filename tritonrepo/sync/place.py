@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from tritonrepo.stores.store import Store
 
 
+def beside(prefix: str, name: str) -> str:
+    """Give the path of what belongs to a repository and must not lie in it: any directory there is a model."""
+    return f"{prefix}.tritonrepo/{name}"
+
+
 class Place(NamedTuple):
     """The store and the repository's prefix in it; its URI, for messages."""
 
@@ -16,8 +21,8 @@ class Place(NamedTuple):
     uri: str
 
     def beside(self, name: str) -> str:
-        """Give the path of what belongs to the repository and must not lie in it: any directory there is a model."""
-        return f"{self.prefix}.tritonrepo/{name}"
+        """Give the path of what lies beside the repository."""
+        return beside(self.prefix, name)
 
     def path(self, path: str) -> str:
         """Give the path in the store of a path in the repository."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tritonrepo.diagnostics import fatal
 from tritonrepo.repository.versions import versions as counted
 from tritonrepo.stores.store import Stored
+from tritonrepo.sync.place import beside
 from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, File, Tree, files, of_text
@@ -45,7 +46,7 @@ class Release:
 
 def record_path(prefix: str) -> str:
     """Give where the record of the repository at a prefix lies."""
-    return f"{prefix}.tritonrepo/release.json"
+    return beside(prefix, "release.json")
 
 
 def dump(release: Release) -> File:
