@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import SMOLLM2
 from tests.test_build import digests
-from tests.test_own_stacks import ANSWER, SEARCH, edited, weights
+from tests.test_own_stacks import ANSWER, SEARCH, edited, entered, weights
 from tritonrepo.cli import run
 
 COMMIT = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
@@ -26,13 +26,7 @@ def named(text: str, source: str = SMOLLM2) -> str:
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """A small stack with an index, which may answer, in the directory where one stands."""
-    stack = tmp_path / "own"
-    weights(stack / "w")
-    (stack / "d").mkdir()
-    (stack / "d" / "a.jsonl").write_text('{"id": "x", "text": "a b"}\n{"id": "y", "text": "c"}\n', "utf-8")
-    (stack / "p.j2").write_text("{{ passages }} {{ query }}", "utf-8")
-    (stack / "tritonrepo.yaml").write_text(SEARCH, "utf-8")
-    monkeypatch.chdir(stack)
+    stack = entered(tmp_path / "own", monkeypatch)
     assert run(["index"]) == 0
     capsys.readouterr()
     return stack

@@ -11,7 +11,7 @@ import pytest
 
 from tests.s3 import S3Server
 from tests.test_build import digests
-from tests.test_own_stacks import ANSWER, SEARCH, edited, weights
+from tests.test_own_stacks import ANSWER, SEARCH, edited, entered
 from tritonrepo.cli import run
 from tritonrepo.stores import open_store
 from tritonrepo.tree import File
@@ -23,13 +23,7 @@ TOP = "# Written by tritonrepo build; edit the stack file instead.\n"
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """A small search stack, indexed and built into `r`, where one stands."""
-    stack = tmp_path / "own"
-    weights(stack / "w")
-    (stack / "d").mkdir()
-    (stack / "d" / "a.jsonl").write_text('{"id": "x", "text": "a b"}\n{"id": "y", "text": "c"}\n', "utf-8")
-    (stack / "p.j2").write_text("{{ passages }} {{ query }}", "utf-8")
-    (stack / "tritonrepo.yaml").write_text(SEARCH, "utf-8")
-    monkeypatch.chdir(stack)
+    stack = entered(tmp_path / "own", monkeypatch)
     assert run(["index"]) == 0
     assert run(["build", "-o", "r"]) == 0
     capsys.readouterr()

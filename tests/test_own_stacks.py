@@ -58,10 +58,8 @@ def weights(place: Path, words: list[str] = WORDS, *, lower: bool = True, **chan
     (place / "modules.json").write_text(modules(*MODULES), "utf-8")
 
 
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stack of one's own, with documents and without an index, in the directory where one stands."""
-    stack = tmp_path / "own"
+def entered(stack: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a small stack with documents and without an index, and go where it is."""
     weights(stack / "w")
     (stack / "d").mkdir()
     (stack / "d" / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"id": "x", "text": "a b"}\r\n\r\n{"id": "y", "text": "c"}')
@@ -69,6 +67,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (stack / "tritonrepo.yaml").write_text(SEARCH, "utf-8")
     monkeypatch.chdir(stack)
     return stack
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stack of one's own, with documents and without an index, in the directory where one stands."""
+    return entered(tmp_path / "own", monkeypatch)
 
 
 def edited(name: str, old: str, new: str) -> None:

@@ -14,7 +14,6 @@ import pytest
 from tests.test_push import CODE, Clock, repository
 from tritonrepo.cli import run
 from tritonrepo.cli.serving import Options, read_record, serve
-from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
@@ -32,15 +31,6 @@ def polling(place: Path, cache: Cache) -> Iterator[Server]:
         str(place), read_record(str(place)), place, cache, Options(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
     ) as server:
         yield server
-
-
-def serving(server: Server) -> set[str]:
-    return {f"{state.name} {state.version}" for state in Client(server.http).index() if state.state == "READY"}
-
-
-def pin(server: Server) -> str:
-    step = Client(server.http).config("top")["ensemble_scheduling"]["step"][0]
-    return str(step["model_version"])
 
 
 @pytest.fixture
