@@ -19,12 +19,11 @@ JUDGED, PROMPTS = "judged", "prompts"
 """What may be asked."""
 
 
-def limit(cpu_s: int, memory: int) -> None:
+def limit(**most: int) -> None:
     """Let the system end or refuse what takes more; where it knows no such limit, the one on time outside is left."""
     import resource
 
-    limits = (("RLIMIT_CPU", cpu_s), ("RLIMIT_AS", memory), ("RLIMIT_CORE", 0), ("RLIMIT_FSIZE", 0))
-    for name, value in limits:
+    for name, value in most.items():
         with suppress(AttributeError, ValueError, OSError):
             resource.setrlimit(getattr(resource, name), (value, value))
 
@@ -104,7 +103,9 @@ def prompts(message: str, chat: str, settings: Mapping[str, Any], questions: Seq
 if __name__ == "__main__":
     what, home = sys.argv[1], sys.argv[5]
     cpu_s, memory, longest = map(int, sys.argv[2:5])
-    limit(cpu_s, memory)
+    limit(RLIMIT_CPU=cpu_s, RLIMIT_AS=memory)
+    if what == JUDGED:  # the other has all of the user's Python, which may write at its end what it measured
+        limit(RLIMIT_CORE=0, RLIMIT_FSIZE=0)
     sys.dont_write_bytecode = True
     if home:
         sys.path.insert(0, home)
