@@ -118,11 +118,15 @@ def _codes(seen: Seen) -> Iterator[str]:
 
 
 def _left(seen: Seen) -> Iterator[str]:
-    """Only the record is left beside, and a killed push's; its lock only where later ones wrote nothing."""
+    """Only the record is left beside, and a killed push's; its lock only where later ones wrote nothing.
+
+    What a push sent that had ended by then is no later one's, however late it comes.
+    """
     kept = sorted(path for path in seen.after if path.startswith(BESIDE) and path != RECORD)
     for path in kept:
         last = [one for one in sorted(seen.sent) if one.path == path and one.written][-1]
-        later = any(one.at > last.at and one.written and one.push != last.push for one in seen.sent)
+        others = [one for one in seen.sent if one.push != last.push and seen.pushes[one.push].ended > last.at]
+        later = any(one.at > last.at and one.written for one in others)
         if seen.pushes[last.push].code is not None or (path == LOCK and later):
             yield f"lock: {path} of push {last.push} is there at the end"
 
