@@ -12,6 +12,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Mapping
 from http.client import HTTPException
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -20,6 +21,8 @@ from tests.conftest import EXAMPLE
 from tritonrepo.cli import run
 
 QUESTIONS = ("How do I roll a model back?", "How do I stop a half-uploaded version from being served?")
+PAUSE_S = 0.02
+"""Between a client's requests, so that a server that starts meanwhile has processor time on a small machine."""
 MARK = re.compile(r"(system|handbook)-revision-([0-9]+)")
 
 
@@ -84,7 +87,7 @@ def post(http: str, model: str, body: Mapping[str, object]) -> dict[str, Any]:
 
 
 class Load:
-    """Asks `rag` and `search`, each question by a client of its own, and readiness, until it is left."""
+    """Asks `rag` and `search`, each by a client of its own, and readiness, until it is left."""
 
     def __init__(self, http: str) -> None:
         self.http = http
@@ -92,14 +95,13 @@ class Load:
         self.readiness: Counter[int] = Counter()
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._watch)] + [
-            threading.Thread(target=self._ask, args=(model, query))
-            for model in ("rag", "search")
-            for query in QUESTIONS
+            threading.Thread(target=self._ask, args=(model,)) for model in ("rag", "search")
         ]
 
-    def _ask(self, model: str, query: str) -> None:
-        while not self._over.is_set():
-            self.answers.append(ask(self.http, model, query))
+    def _ask(self, model: str) -> None:
+        questions = cycle(QUESTIONS)
+        while not self._over.wait(PAUSE_S):
+            self.answers.append(ask(self.http, model, next(questions)))
 
     def _watch(self) -> None:
         while not self._over.wait(0.02):

@@ -54,6 +54,8 @@ def proxy(endpoint: str, tamper: Tamper) -> Iterator[str]:
         return reply
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # boto3 waits a second for leave to send a body, which 1.0 does not give
+
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             reply = tamper(Request(self.command, self.path, dict(self.headers), body), forward)
@@ -65,6 +67,7 @@ def proxy(endpoint: str, tamper: Tamper) -> Iterator[str]:
                 if name.lower() not in {"content-length", "connection", "transfer-encoding", "date", "server"}:
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(reply.body)))
+            self.send_header("Connection", "close")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(reply.body[: reply.sent])

@@ -124,7 +124,9 @@ def test_a_server_that_says_nothing_of_what_it_refused_or_is_not_ready_for_it_is
     monkeypatch.setattr("tritonrepo.smoke.present.SIGHT_S", 2)
     wrong = 'parameters { key: "wrong" value { string_value: "yes" } }\n'
     assert push(with_lone(written(tmp_path / "first", 1, PARAMETER), IMPORTS), place) == 0
-    strict = Launch(place, find(None, needs=()), mode=Mode.POLL, poll_s=1, extra_args=["--strict-readiness=true"])
+    strict = Launch(
+        place, find(None, needs=()), mode=Mode.POLL, poll_s=1, exit_timeout_s=1, extra_args=["--strict-readiness=true"]
+    )
     with start(strict) as server:
         assert not Client(server.http).ready()
         assert push(with_lone(written(tmp_path / "second", 1, PARAMETER, wrong), IMPORTS), place) == 0

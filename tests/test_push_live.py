@@ -29,10 +29,11 @@ from tritonrepo.sync.writing import Writer
 SETTLE = "2"
 """Seconds for requests that began before the servers had a phase, on a machine that is busy with their clients."""
 
-LONG_S = 10
+LONG_S = 6
 """Seconds in which a server surely sees one phase before the next is written."""
 
-KILLS = 10
+KILLS = 3
+"""Other moments, and many more, are for `benchmarks.soak.pushes`."""
 
 PUSH = """
 from tritonrepo.cli import main

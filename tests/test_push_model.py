@@ -35,6 +35,9 @@ LOOK_S = 31.0
 STORES: dict[str, Push] = {}
 """Where a push finds its own view of the store."""
 
+SERVED: dict[frozenset[tuple[str, bytes]], dict[str, tuple[int, ...]]] = {}
+"""What a server would serve of some content, so that each is judged once."""
+
 
 class Shelf:
     """What lies in the store, the time, and whose writes came, in order."""
@@ -45,9 +48,13 @@ class Shelf:
 
     def served(self) -> dict[str, tuple[int, ...]]:
         """Give what a server would serve; fail where a config names what is not whole, or nobody serves."""
-        there = {
-            p.removeprefix(f"{PREFIX}/"): of_bytes(b) for p, b in self.objects.items() if p.startswith(f"{PREFIX}/")
-        }
+        head = f"{PREFIX}/"
+        there = frozenset((p.removeprefix(head), b) for p, b in self.objects.items() if p.startswith(head))
+        if there not in SERVED:
+            SERVED[there] = self._served({path: of_bytes(body) for path, body in there})
+        return SERVED[there]
+
+    def _served(self, there: Tree) -> dict[str, tuple[int, ...]]:
         found = models(there)
         for model in found.values():
             for version in model.served:
@@ -195,6 +202,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
     monkeypatch.setattr(lock, "LOOK_S", LOOK_S)
     monkeypatch.setattr(lock, "_machine", lambda: threading.current_thread().name)
     monkeypatch.setattr(lock.Hold, "proven", lambda _: True)  # that this store keeps conditions is known
+    monkeypatch.setattr("tritonrepo.sync.push.mixed", lambda *_: [])  # nothing is nested here
     monkeypatch.setattr(pushing, "open_store", opened)
     return {number: release(tmp_path / str(number), number) for number in (1, 2, 3)}
 

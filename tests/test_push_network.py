@@ -59,6 +59,12 @@ HARMLESS: dict[str, Tamper] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let boto3 ask again without a pause."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+
+
 @pytest.mark.parametrize("tamper", HARMLESS.values(), ids=HARMLESS)
 def test_what_a_network_loses_is_sent_again(tmp_path: Path, s3_server: S3Server, tamper: Tamper) -> None:
     direct = s3_server.fresh()
@@ -198,6 +204,7 @@ def test_a_lock_or_a_record_of_any_content_is_no_bug(
     content: bytes,
 ) -> None:
     monkeypatch.setattr(lock, "SILENT_S", 0)
+    monkeypatch.setattr(lock, "GRACE_S", -lock.VALID_S)
     uri, made = s3_server.fresh(), repository(tmp_path / "m", 1)
     machine = json.dumps(lock._machine()).encode()[1:-1]  # noqa: SLF001  a lock of this machine
     bucket, _, prefix = urlsplit(uri.removeprefix("s3://")).path.strip("/").partition("/")
