@@ -12,6 +12,7 @@ import pytest
 from tests.s3 import S3Server
 from tests.test_build import digests
 from tests.test_own_stacks import ANSWER, SEARCH, edited, entered
+from tests.test_push import push
 from tritonrepo.cli import run
 from tritonrepo.stores import open_store
 from tritonrepo.tree import File
@@ -207,7 +208,7 @@ def test_a_push_names_what_was_changed_by_hand_and_sends_it(
     assert run(["push", "r", uri, "--dry-run"]) == 0
     assert "by hand" not in capsys.readouterr().err
     mine = by_hand()
-    assert run(["push", "r", uri, "--settle", "0"]) == 0
+    assert push("r", uri) == 0
     said = capsys.readouterr().err
     assert "r/s/config.pbtxt: warning: this file was changed by hand since build wrote it" in said
     assert said.count("by hand") == 1

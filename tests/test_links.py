@@ -19,6 +19,7 @@ import pytest
 from tests.conftest import EXAMPLE
 from tests.opens import unopened
 from tests.s3 import S3Server
+from tests.test_push import push
 from tritonrepo.cli import run
 from tritonrepo.cli.serving import Options, read_record, serve
 from tritonrepo.diagnostics import Stop
@@ -226,7 +227,7 @@ def test_push_sends_nothing_of_a_repository_with_a_link_out(
     uri = s3_server.fresh()
     name = OUT[kind](models)
     with unopened(outside):
-        assert run(["push", str(models), uri, "--settle", "0"]) == 1
+        assert push(models, uri) == 1
     said = capsys.readouterr()
     assert f"{models}/{name}: error: " in said.err
     assert SECRET not in said.out + said.err
@@ -244,7 +245,7 @@ def test_a_comment_that_hides_the_error_lets_nothing_be_sent(
     with unopened(outside):
         _, document = validated(capsys, str(models))
         assert document["summary"]["verdicts"] == {"not judged": 2}
-        assert run(["push", str(models), s3_server.fresh(), "--settle", "0"]) == 1
+        assert push(models, s3_server.fresh()) == 1
     assert "is a link that leads out of the repository" in capsys.readouterr().err
 
 
@@ -287,7 +288,7 @@ def test_links_into_a_named_directory_are_followed(
     monkeypatch.setenv("TRITONREPO_VALIDATE_ALLOW_LINKS", f"/usr/share{os.pathsep}{blobs}")
     assert validated(capsys, str(snapshot))[1]["summary"]["verdicts"] == {"ready": 2}
     (tmp_path / "by-link").symlink_to(blobs)
-    assert run(["push", str(snapshot), uri, "--settle", "0", "--allow-links", str(tmp_path / "by-link")]) == 0
+    assert push(snapshot, uri, "--allow-links", tmp_path / "by-link") == 0
     store, prefix = open_store(uri)
     sent = {path: file.content() for path, file in files(store.scan(prefix)).items()}
     assert sent["m/1/model.py"] == CODE.encode()

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.test_push import push
 from tests.test_push_nest import NESTED, repository
 from tests.test_push_plan import STEP, after, at_once, contents
-from tritonrepo.cli import run
 from tritonrepo.sync.mixing import admit
 from tritonrepo.sync.plan import Phase, Plan
 from tritonrepo.sync.push import plan
@@ -370,17 +370,17 @@ def test_what_is_admitted_is_planned_and_told() -> None:
 def test_nothing_is_written_until_the_pipeline_is_admitted_by_its_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    to = [str(tmp_path / "served" / "prod"), "--settle", "0"]
-    assert run(["push", str(repository(tmp_path / "1", 1, NESTED)), *to]) == 0
-    second, there = str(repository(tmp_path / "2", 2, NESTED)), sorted(tmp_path.rglob("*"))
+    place = tmp_path / "served" / "prod"
+    assert push(repository(tmp_path / "1", 1, NESTED), place) == 0
+    second, there = repository(tmp_path / "2", 2, NESTED), sorted(tmp_path.rglob("*"))
     capsys.readouterr()
-    assert run(["push", second, *to]) == 1
-    assert capsys.readouterr().err.startswith(f'{to[0]}/outer: error: a response of "outer" can mix both releases: ')
-    assert run(["push", second, *to, "--allow-mixed", "pipe"]) == 1
-    assert run(["push", second, *to, "--allow-mixed", "outr"]) == 2
+    assert push(second, place) == 1
+    assert capsys.readouterr().err.startswith(f'{place}/outer: error: a response of "outer" can mix both releases: ')
+    assert push(second, place, "--allow-mixed", "pipe") == 1
+    assert push(second, place, "--allow-mixed", "outr") == 2
     assert capsys.readouterr().err.endswith(
         '"outr" of --allow-mixed is unknown [push-allow-mixed]\n  Did you mean "outer"?\n'
     )
     assert sorted(tmp_path.rglob("*")) == there
-    assert run(["push", second, *to, "--allow-mixed", "outer"]) == 0
-    assert f"{to[0]}/outer: warning: a response of" in capsys.readouterr().err
+    assert push(second, place, "--allow-mixed", "outer") == 0
+    assert f"{place}/outer: warning: a response of" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_push import CODE, Clock, repository
+from tests.test_push import CODE, Clock, push, repository
 from tritonrepo.cli import run
 from tritonrepo.cli.serving import Options, read_record, serve
 from tritonrepo.server.launch import Mode
@@ -38,7 +38,7 @@ def place(tmp_path: Path) -> Path:
     """A pushed first version, as a server would be started with it."""
     place = tmp_path / "served" / "prod"
     place.parent.mkdir()
-    assert run(["push", str(repository(tmp_path / "first", 1)), str(place), "--settle", "0"]) == 0
+    assert push(repository(tmp_path / "first", 1), place) == 0
     return place
 
 
