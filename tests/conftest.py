@@ -14,8 +14,8 @@ from hypothesis import settings
 
 from tests.s3 import CREDENTIALS, S3Server, seaweed
 from tritonrepo.cli import run
-from tritonrepo.cli.serving import Options, read_record, serve
 from tritonrepo.diagnostics import Span
+from tritonrepo.flows.serve import Options, read_record, serve
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.sources.cache import Cache, default_root

@@ -21,8 +21,8 @@ from tests.opens import unopened
 from tests.s3 import S3Server
 from tests.test_push import push
 from tritonrepo.cli import run
-from tritonrepo.cli.serving import Options, read_record, serve
 from tritonrepo.diagnostics import Stop
+from tritonrepo.flows.serve import Options, read_record, serve
 from tritonrepo.server import staging
 from tritonrepo.server.client import Client
 from tritonrepo.server.ports import Ports

@@ -18,8 +18,8 @@ import pytest
 
 from tests.s3 import S3Server
 from tritonrepo.cli import run
-from tritonrepo.cli.pushing import carry_out, prepare
 from tritonrepo.diagnostics import Stop, fatal
+from tritonrepo.flows.push import carry_out, prepare
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Fetched, Send, Stored, Write

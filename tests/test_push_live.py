@@ -15,8 +15,8 @@ from tests.conftest import EXAMPLE
 from tests.load import QUESTIONS, Answer, Load, Revision, ask, first_stack, revision
 from tests.s3 import S3Server
 from tritonrepo.cli import run
-from tritonrepo.cli.pushing import prepare
-from tritonrepo.cli.serving import Options, read_record, serve
+from tritonrepo.flows.push import prepare
+from tritonrepo.flows.serve import Options, read_record, serve
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server

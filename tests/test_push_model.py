@@ -17,8 +17,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.test_push import CODE, LEAF, TOP
-from tritonrepo.cli import pushing
 from tritonrepo.diagnostics import Stop
+from tritonrepo.flows import push as pushing
 from tritonrepo.pbtxt import parse
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Stored, Write

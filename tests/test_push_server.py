@@ -13,7 +13,7 @@ import pytest
 
 from tests.test_push import CODE, Clock, push, repository
 from tritonrepo.cli import run
-from tritonrepo.cli.serving import Options, read_record, serve
+from tritonrepo.flows.serve import Options, read_record, serve
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server

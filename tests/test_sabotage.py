@@ -18,10 +18,10 @@ from tests.conftest import EXAMPLE
 from tests.s3 import S3Server
 from tests.test_smoke import Smoke, Smoked, edit, smoke
 from tritonrepo.cli import run
-from tritonrepo.cli.serving import Options, serve
 from tritonrepo.diagnostics import Span
 from tritonrepo.export import bert
 from tritonrepo.export.weights import safetensors
+from tritonrepo.flows.serve import Options, serve
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports

@@ -20,9 +20,9 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tritonrepo.cli import run
-from tritonrepo.cli.serving import Options, serve
 from tritonrepo.export import bert
 from tritonrepo.export.weights import safetensors
+from tritonrepo.flows.serve import Options, serve
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.sources.cache import Cache

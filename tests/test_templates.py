@@ -13,11 +13,11 @@ from tests.pumped import ended
 from tests.test_export import llama_metadata, write_gguf
 from tests.test_own_stacks import ANSWER, own
 from tritonrepo.cli import run
-from tritonrepo.cli.stack import load
 from tritonrepo.diagnostics import Stop
+from tritonrepo.flows.stack import load
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.sources import template
-from tritonrepo.sources.cache import Cache, default_root
-from tritonrepo.sources.gather import Gathering
+from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.template import Jinja, Said
 from tritonrepo.tree import File
 
@@ -141,8 +141,8 @@ def test_a_special_token_that_no_prompt_can_keep_out_is_refused(
 @pytest.fixture
 def jinja(tmp_path: Path) -> Jinja:
     """The Jinja that steps carry, with a cache that knows no template yet."""
-    loaded = load([EXAMPLE])
-    packages = Gathering(loaded.stack, loaded.lock, Cache(default_root(os.environ))).vendored()
+    loaded = load([EXAMPLE], Workspace(os.environ))
+    packages = loaded.gathering().vendored()
     return Jinja(packages, Cache(tmp_path / "cache"))
 
 

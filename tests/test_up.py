@@ -90,7 +90,8 @@ def after(owner, name, here, before=False):
         return result
     setattr(owner, name, wrapped)
 from tritonrepo import cli
-from tritonrepo.cli import asking, building, serving, up
+from tritonrepo.cli import asking, up
+from tritonrepo.flows import build
 from tritonrepo.server import process, staging
 from tritonrepo.server.client import Client
 real_load = up.load
@@ -98,7 +99,7 @@ def load(*given):
     hit("import")
     return real_load(*given)
 up.load = load
-after(building.records, "load", "record")
+after(build.records, "load", "record")
 after(up, "carry_out", "built")
 after(staging, "copy", "copied")
 after(staging, "backends", "backends")

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.building import carry_out, directory, prepare
-from tritonrepo.cli.doubts import strictly
 from tritonrepo.cli.output import say
-from tritonrepo.cli.stack import STACK_HELP, load
+from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.flows.build import carry_out, directory, prepare
+from tritonrepo.flows.doubts import strictly
+from tritonrepo.flows.stack import load
 from tritonrepo.report import plan as report
 from tritonrepo.spec import lock as locks
 
@@ -26,14 +27,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["build"])
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help=STACK_HELP,
-)
+@stack_files
 @click.option(
     "-o",
     "--output",
@@ -69,7 +63,7 @@ def command(
     newer than their index, a tokenizer that only stands in, a file that was changed by hand.
     """
     out = directory(out)
-    loaded = load(files, links)
+    loaded = load(files, workspace(links))
     prepared = prepare(loaded, out, overwrite=overwrite)
     drift = locks.dump(prepared.lock) != locks.dump(loaded.lock)
     found = strictly(prepared.warnings) if check or locked else list(prepared.warnings)

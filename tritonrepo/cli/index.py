@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.indexes import make
 from tritonrepo.cli.output import say
-from tritonrepo.cli.stack import STACK_HELP, load, write_lock
+from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.values import allow_links
+from tritonrepo.flows.index import make
+from tritonrepo.flows.stack import load, write_lock
 
 EPILOG = f"""\b
 Examples:
@@ -21,14 +22,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["index"])
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help=STACK_HELP,
-)
+@stack_files
 @click.option("--model", "only", metavar="NAME", help="Make the index of this retriever only.")
 @allow_links
 def command(files: tuple[Path, ...], *, only: str | None, links: tuple[Path, ...]) -> int:
@@ -37,7 +31,7 @@ def command(files: tuple[Path, ...], *, only: str | None, links: tuple[Path, ...
     The index lies beside the stack file and is pinned in the lock: commit both. An index that is current stays
     as it is.
     """
-    loaded = load(files, links)
+    loaded = load(files, workspace(links))
     made, lock = make(loaded, only)
     write_lock(loaded, lock)
     for index in made:

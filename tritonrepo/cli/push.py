@@ -9,9 +9,9 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
-from tritonrepo.cli.pushing import carry_out, prepare, without
 from tritonrepo.cli.values import PAUSE, WAIT, allow_links
-from tritonrepo.cli.watching import look, watch
+from tritonrepo.flows.push import carry_out, prepare, without
+from tritonrepo.flows.watching import look, watch
 from tritonrepo.report import plan as report
 from tritonrepo.smoke.waiting import Patience
 from tritonrepo.stores.directory import awake

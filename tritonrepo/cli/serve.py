@@ -8,9 +8,10 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
-from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, read_record, serve, urls, watch
-from tritonrepo.cli.stack import cache
+from tritonrepo.cli.serving import USUAL, options, ports_or, watch
+from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links
+from tritonrepo.flows.serve import Options, banner, read_record, serve, urls
 from tritonrepo.server.launch import Mode
 from tritonrepo.stores.uri import is_remote
 
@@ -57,7 +58,7 @@ def command(
     record = read_record(repository, links)
     chosen = Options(ports, runtime, llm_engine, timeout, mode, poll or 5, links)
     where = repository if is_remote(repository) else Path(repository)
-    with serve(where, record, Path.cwd(), cache(), chosen) as server:
+    with serve(where, record, Path.cwd(), workspace(links).cache, chosen) as server:
         say(*banner(server, record, llm_engine), err=True)
         for fault in server.unavailable:
             say(*fault.lines, err=True)

@@ -1,52 +1,21 @@
-"""Starting the real Triton core on this machine's CPU, for `serve` and `up`."""
+"""What `serve` and `up` share: the options of the server, and watching over it while it runs."""
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from tritonrepo.cli.output import say
 from tritonrepo.cli.values import PORT, WAIT
-from tritonrepo.diagnostics import Span, fatal
-from tritonrepo.releases import RELEASES
-from tritonrepo.server.client import Client
-from tritonrepo.server.launch import Launch, Mode
+from tritonrepo.flows.serve import ENGINES
 from tritonrepo.server.ports import Ports
-from tritonrepo.server.process import Server, start
-from tritonrepo.server.runtime import find
-from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.chat import decoder
-from tritonrepo.sources.resolve import resolve
-from tritonrepo.spec.source import Local, parse_source
-from tritonrepo.stores import open_store
-from tritonrepo.stores.s3 import S3Store
-from tritonrepo.stores.uri import is_remote
-from tritonrepo.stores.walk import is_in
-from tritonrepo.sync import record as records
-from tritonrepo.sync import release as releases
-from tritonrepo.sync.record import Record
-
-SERVER_RELEASE = "24.10"
-"""The release of the server in the nvidia-pytriton 0.7.0 wheel: it says server version 2.51.0."""
+from tritonrepo.server.process import Server
 
 GLANCE_S = 0.2
-
-STAND_INS = {
-    "onnxruntime": "the onnxruntime package instead of Triton's onnxruntime backend",
-    "vllm": "ONNX Runtime with 8-bit weights instead of vLLM: real answers, no continuous batching",
-}
-ENGINES = {
-    "ort": STAND_INS["vllm"],
-    "script": "an echo of the prompt instead of vLLM: no model at all",
-}
-
 
 USUAL = Ports(8000, 8001, 8002)
 """Triton's own default ports."""
@@ -55,18 +24,6 @@ USUAL = Ports(8000, 8001, 8002)
 def ports_or(given: tuple[int | None, int | None, int | None], usual: Ports) -> Ports:
     """Give the ports that the options name, and the usual one for each that they do not."""
     return Ports(*(default if port is None else port for port, default in zip(given, usual, strict=True)))
-
-
-class Options(NamedTuple):
-    """What `serve` and `up` can be told about the server."""
-
-    ports: Ports
-    runtime: Path | None
-    engine: str
-    deadline_s: float
-    mode: Mode = Mode.ONCE
-    poll_s: int = 5
-    links: tuple[Path, ...] = ()
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,107 +50,6 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
-
-
-def read_record(repository: str, links: tuple[Path, ...] = ()) -> Record:
-    """Give what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
-    store, prefix = open_store(repository, links)
-    tree = store.scan(prefix)
-    if not tree:
-        raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
-    if not is_remote(repository):
-        _local_only(record := records.load(tree, repository), repository, (Path(repository).parent, *links))
-        return record
-    release = releases.read(store, prefix, repository)[0] if prefix else None
-    record = Record(release.name, release.target, {}, release.local) if release else Record()
-    _local_only(record, repository, links)
-    return record
-
-
-def _local_only(record: Record, repository: str, places: tuple[Path, ...]) -> None:
-    """Raise Stop for a record that names local files elsewhere than below this directory and `places`.
-
-    Whoever made the repository wrote it, and all that it names would be read.
-    """
-    for text in record.local.values():
-        try:
-            source = parse_source(text)
-        except (ValueError, TypeError):
-            hint = "Build it again, or remove its record."
-            raise fatal("record-syntax", repository, f'its record has no source, but "{text}"', hint) from None
-        if isinstance(source, Local):
-            roots = [os.path.realpath(place) for place in (Path.cwd(), *places)]
-            if not any(is_in(os.path.realpath(Path(root, source.path)), other) for root in roots for other in roots):
-                message = f"the repository's record names the local file {text}, which is elsewhere; it was not read"
-                raise fatal("store-link", repository, message, "To allow it, name its directory: --allow-links DIR")
-
-
-def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chosen: Options) -> Server:
-    """Start the server and give it when every model is loaded; local sources of the record count from `base`.
-
-    The repository is a path, or the URI of a bucket, which the server is given as it is.
-    """
-    runtime = find(chosen.runtime, needs=("onnxruntime", "tokenizers"))
-    here = Path(str(resources.files("tritonrepo.server"))) / "backends"
-    environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository))
-    if chosen.engine == "ort":
-        environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
-            _local_models(record, (base, Path(repository).parent), cache, chosen.links)
-        )
-    launch = Launch(
-        repository,
-        runtime,
-        chosen.ports,
-        chosen.mode,
-        chosen.poll_s,
-        backends={name: here / name for name in STAND_INS},
-        environment=environment,
-        deadline_s=chosen.deadline_s,
-        links=chosen.links,
-    )
-    return start(launch)
-
-
-def _credentials(repository: str) -> dict[str, str]:
-    """Give a bucket's credentials as the server reads them; nothing where it has a file of its own for that."""
-    store = open_store(repository)[0] if is_remote(repository) else None
-    if not isinstance(store, S3Store) or "TRITON_CLOUD_CREDENTIAL_PATH" in os.environ:
-        return {}
-    return store.environment()
-
-
-def _local_models(record: Record, bases: tuple[Path, ...], cache: Cache, links: tuple[Path, ...]) -> dict[str, str]:
-    """Give hub id → directory of the graph that stands in for it, made where it is not in the cache."""
-    arch = str(record.target.get("arch", "x86_64"))
-    found = {}
-    for model, text in record.local.items():
-        source = parse_source(text)
-        near = (base for base in bases if not isinstance(source, Local) or (base / source.path).exists())
-        base = next(near, None)
-        if base is None:
-            hint = "Its path counts from the stack file's directory: start there, or with tritonrepo up STACK."
-            raise fatal("source-missing", text, f"is not there, the local file for {model}", hint)
-        at = Span(str(base / records.NAME))
-        found[model] = str(decoder(resolve(source, arch, cache, None, at, links=links).files, cache, at))
-    return found
-
-
-def banner(server: Server, record: Record, engine: str) -> list[str]:
-    """Give the lines that say what runs here, and what only stands in for what runs elsewhere."""
-    client = Client(server.http)
-    served = {state.name for state in client.index() if state.state == "READY"}
-    used = sorted({str(client.config(name)["backend"]) for name in served} & set(STAND_INS))
-    release = RELEASES[SERVER_RELEASE]
-    lines = [f"Triton {release.server_version} ({release.name}) on the CPU"]
-    if record.target and record.target["release"] != release.name:
-        lines[0] += f"; the target of this repository is {record.target['release']}"
-    said = STAND_INS | {"vllm": ENGINES[engine]}
-    return lines + [f"stand-in: {said[name]}" for name in used]
-
-
-def urls(server: Server) -> list[str]:
-    """Give the lines that say where the server is."""
-    return [f"http     {server.http}", f"grpc     {server.grpc}", f"metrics  {server.metrics}"]
 
 
 def watch(server: Server) -> int:

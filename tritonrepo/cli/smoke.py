@@ -8,8 +8,9 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import document, say
-from tritonrepo.cli.smoking import HEAD, connected, gaps, junit_rows, known, reading_from, rows, summary, texts
+from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import WAIT, allow_links
+from tritonrepo.flows.smoke import HEAD, connected, gaps, junit_rows, known, reading_from, rows, summary, texts
 from tritonrepo.report import results as report
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
@@ -71,7 +72,7 @@ def command(
     """
     if repository is not None and stack is None:
         raise click.UsageError("--repository needs the STACK, DIR or URI that should be served, to compare with")
-    about = reading_from(known(stack, links), repository, links)
+    about = reading_from(known(stack, workspace(links)), repository, links)
     with connected(url, grpc, timeout) as connection:
         results = sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)
     found = [diagnostic for result in results for diagnostic in result.diagnostics]

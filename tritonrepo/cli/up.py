@@ -8,14 +8,16 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.asking import Pipelines, ask, pipelines
-from tritonrepo.cli.building import Prepared, carry_out, directory, prepare
-from tritonrepo.cli.indexes import make, missing
 from tritonrepo.cli.output import say
-from tritonrepo.cli.serving import USUAL, Options, banner, options, ports_or, serve, urls, watch
-from tritonrepo.cli.smoking import connected, gaps, of_stack, reading_from, summary
-from tritonrepo.cli.stack import Loaded, load, reading, write_lock
+from tritonrepo.cli.serving import USUAL, options, ports_or, watch
+from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Faults
+from tritonrepo.flows.build import Prepared, carry_out, directory, prepare
+from tritonrepo.flows.index import make, missing
+from tritonrepo.flows.serve import Options, banner, serve, urls
+from tritonrepo.flows.smoke import connected, gaps, of_stack, reading_from, summary
+from tritonrepo.flows.stack import Loaded, load, reading, write_lock
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome
@@ -67,7 +69,7 @@ def command(
     everything ends; the ports are then any free ones.
     """
     out = directory(out)
-    loaded, names, prepared = _prepared(load([stack], links), out, asked=question is not None)
+    loaded, names, prepared = _prepared(load([stack], workspace(links)), out, asked=question is not None)
     for warning in prepared.warnings:
         say(*warning.lines, err=True)
     carry_out(prepared, loaded)
@@ -76,7 +78,7 @@ def command(
     usual = Ports(0, 0, 0) if question is not None else USUAL
     ports = ports_or((http_port, grpc_port, metrics_port), usual)
     chosen = Options(ports, runtime, llm_engine, timeout, links=links)
-    with serve(out, prepared.record, loaded.lock_path.parent, loaded.cache, chosen) as server:
+    with serve(out, prepared.record, loaded.lock_path.parent, loaded.work.cache, chosen) as server:
         say(*banner(server, prepared.record, llm_engine), err=True)
         if question is not None:
             return ask(server.http, names, question)
@@ -91,8 +93,8 @@ def command(
 
 def _proven(server: Server, loaded: Loaded, out: Path) -> bool:
     """Ask every model as `smoke` does and tell how that ended; False where one failed."""
-    store, prefix = open_store(str(out), loaded.links)
-    about = reading_from(of_stack(loaded, store.scan(prefix)), str(out), loaded.links)
+    store, prefix = open_store(str(out), loaded.work.links)
+    about = reading_from(of_stack(loaded, store.scan(prefix)), str(out), loaded.work.links)
     with connected(server.http, server.grpc, SMOKE_S) as connection:
         results = list(run(connection, about, frozenset()))
     for diagnostic in (diagnostic for result in results for diagnostic in result.diagnostics):

@@ -12,11 +12,13 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.judging import Judgement, Shown, is_stack, judge_directory, judge_stack
 from tritonrepo.cli.output import colour, document, painted, say
+from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import Chosen, chosen_target, target_options
 from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
+from tritonrepo.flows.validate import Judgement, Shown, is_stack, judge_directory, judge_stack
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
 from tritonrepo.rules import Rule
@@ -81,7 +83,7 @@ def command(
     colours = colour(sys.stdout)
     for path in paths or ("model_repository",):
         with _uncollected():
-            judgement = faults.tried(partial(_judge, path, given, links, shown), NOTHING)
+            judgement = faults.tried(partial(_judge, path, given, workspace(links), shown), NOTHING)
         judged |= judgement is not NOTHING
         diagnostics += judgement.diagnostics
         verdicts += judgement.verdicts
@@ -111,10 +113,10 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _judge(path: str, given: Chosen, links: tuple[Path, ...], shown: Shown) -> Judgement:
+def _judge(path: str, given: Chosen, work: Workspace, shown: Shown) -> Judgement:
     if not is_stack(path):
-        return judge_directory(path, chosen_target(given), links, shown)
-    return judge_stack(path, lambda stack: chosen_target(given, stack.target), links, shown)
+        return judge_directory(path, chosen_target(given), work.links, shown)
+    return judge_stack(path, lambda stack: chosen_target(given, stack.target), work, shown)
 
 
 def _rules(texts: Sequence[str]) -> frozenset[str]:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tritonrepo.cli.stack import DEFAULT, Loaded, load, reading
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
+from tritonrepo.flows.stack import DEFAULT, Loaded, load, reading
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
 from tritonrepo.report.junit import Row
 from tritonrepo.server.client import Client
@@ -45,14 +46,14 @@ def connected(url: str, grpc: str | None, timeout_s: float) -> Iterator[Connecti
         yield Connection(http, rpc)
 
 
-def known(where: str | None, links: tuple[Path, ...] = ()) -> Known:
+def known(where: str | None, work: Workspace) -> Known:
     """Give what a stack file, its directory, or a repository's directory or URI says; nothing where none is named."""
     if where is None:
         return Known()
     path = Path(where)
     if not is_remote(where) and (path.is_file() or (path / DEFAULT).is_file()):
-        return of_stack(load([path], links))
-    return Known(Span(where), _models(where, "stack file and no model repository", links))
+        return of_stack(load([path], work))
+    return Known(Span(where), _models(where, "stack file and no model repository", work.links))
 
 
 def reading_from(about: Known, where: str | None, links: tuple[Path, ...] = ()) -> Known:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import repository
-from tritonrepo.cli.stack import DEFAULT, load, reading
 from tritonrepo.diagnostics import Diagnostic, Faults, Verdict, fatal
+from tritonrepo.flows.stack import DEFAULT, load, reading
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
 from tritonrepo.generate.origins import Origins
 from tritonrepo.repository import Target
@@ -42,9 +43,9 @@ def is_stack(path: str) -> bool:
 
 
 @reading()
-def judge_stack(path: str, aim: Callable[[Stack], Target], links: tuple[Path, ...], shown: Shown) -> Judgement:
+def judge_stack(path: str, aim: Callable[[Stack], Target], work: Workspace, shown: Shown) -> Judgement:
     """Judge what `build` would write, for the target that `aim` gives; findings are at the stack file's places."""
-    loaded = load([Path(path)], links)
+    loaded = load([Path(path)], work)
     target = aim(loaded.stack)
     faults = Faults()
     inputs = loaded.gathering().gathered(faults)

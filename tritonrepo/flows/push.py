@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
-from tritonrepo.cli.doubts import by_hand
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, closest, failure, fatal
+from tritonrepo.flows.doubts import by_hand
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Target
 from tritonrepo.rules import judge
@@ -68,35 +68,26 @@ def prepare(directory: str, uri: str, mixable: Collection[str] = (), links: Sequ
         hint = f"Push each to a prefix of its own. Is it to take this one over? Delete {releases.record_path(prefix)}."
         raise failure("push-other-stack", uri, message, hint)
     have = releases.known(store.scan(prefix), before)
-    made = _planned(want, have, before, uri, mixable=mixable)
+    place = Place(store, prefix, uri)
+    prepared = without(Prepared(Plan(()), record, want, have, before, tag, place, mixable, ()), ())
     top = directory.rstrip("/")
     edited = tuple(by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
-    return Prepared(made, record, want, have, before, tag, Place(store, prefix, uri), mixable, edited)
+    return prepared._replace(edited=edited)
 
 
 def without(prepared: Prepared, dead: Collection[tuple[str, int]]) -> Prepared:
-    """Give the same with a plan that keeps none of these models' versions, which serve nowhere."""
+    """Give the same with a plan that keeps none of these models' versions, which serve nowhere.
+
+    Raise Stop where something stands in its way.
+    """
     want, have, before, uri = prepared.want, prepared.have, prepared.before, prepared.place.uri
-    return prepared._replace(plan=_planned(want, have, before, uri, mixable=prepared.mixable, dead=dead))
-
-
-def _planned(
-    want: Tree,
-    have: Tree,
-    before: Release | None,
-    uri: str,
-    *,
-    mixable: Collection[str],
-    dead: Collection[tuple[str, int]] = (),
-) -> Plan:
-    """Give the plan; raise Stop where something stands in its way."""
     resumed = releases.broken_off(have, before)
     released = releases.versions(before) if before and resumed else None
     made = plan(want, have, uri, resumed=resumed, released=released, dead=dead)
-    made = admit(made, _known(mixable, {**have, **want}))
+    made = admit(made, _known(prepared.mixable, {**have, **want}))
     if made.conflicts:
         raise Stop(made.conflicts)
-    return made
+    return prepared._replace(plan=made)
 
 
 def _sealed(tree: Tree, directory: str) -> Tree:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import repository
-from tritonrepo.cli.doubts import by_hand, doubts
-from tritonrepo.cli.judging import of_stack
-from tritonrepo.cli.stack import Loaded, reading, write_lock
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, fatal
+from tritonrepo.flows.doubts import by_hand, doubts
+from tritonrepo.flows.stack import Loaded, reading, write_lock
+from tritonrepo.flows.validate import of_stack
 from tritonrepo.generate import generate
 from tritonrepo.generate.dockerfile import dockerfile, is_as_written
 from tritonrepo.generate.draft import HEADER
@@ -78,7 +78,8 @@ def prepare(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Prepared:
     gathering = loaded.gathering()
     draft = generate(stack, gathering.gathered(faults), lock.models)
     warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(loaded)], [])
-    there = faults.tried(lambda: _there(out, loaded.links), There(*open_store(str(out), loaded.links), {}, Record()))
+    links = loaded.work.links
+    there = faults.tried(lambda: _there(out, links), There(*open_store(str(out), links), {}, Record()))
     beside = faults.tried(lambda: _dockerfile(stack, out, overwrite=overwrite), Plan(()))
     made = Plan(())
     if not faults.found:  # with stand-ins for what is missing, contents and version numbers are not the real ones

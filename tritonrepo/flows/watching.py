@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tritonrepo.cli.pushing import Prepared
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
+from tritonrepo.flows.push import Prepared
 from tritonrepo.server.client import Client
 from tritonrepo.smoke import expected, healing
 from tritonrepo.smoke.expected import Expected

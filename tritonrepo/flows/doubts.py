@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tritonrepo.cli.stack import Loaded
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.flows.stack import Loaded
 from tritonrepo.indexing import documents
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Generator, Retriever
@@ -49,7 +49,7 @@ def by_hand(path: str, becomes: str) -> Diagnostic:
 def _stale(loaded: Loaded, name: str, model: Retriever) -> Iterator[Diagnostic]:
     at = model.places["documents"]
     pin = loaded.lock.indexes.get(name)
-    found = documents.digest(documents.find(model.documents, at, loaded.links))
+    found = documents.digest(documents.find(model.documents, at, loaded.work.links))
     if pin is not None and found != pin.documents:
         message = f'the documents of "{name}" have changed since its index was made'
         yield Diagnostic(STALE, Severity.WARNING, at, message, f"Rebuild it: {loaded.remake}")

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonrepo.cli.stack import Loaded, reading
 from tritonrepo.diagnostics import Faults, closest, fatal
+from tritonrepo.flows.stack import Loaded, reading
 from tritonrepo.indexing import documents, vectors
 from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering, identity
 from tritonrepo.spec.lock import Index, Lock
@@ -55,7 +55,7 @@ def missing(loaded: Loaded) -> Iterator[str]:
     """Give the retrievers that have no index the lock knows."""
     for name, model in loaded.stack.models.items():
         if isinstance(model, Retriever):
-            place = _place(model, loaded.links)
+            place = _place(model, loaded.work.links)
             if (
                 name not in loaded.lock.indexes
                 or not (place / EMBEDDINGS).is_file()

@@ -1,0 +1,92 @@
+"""What several commands begin with: stack files and their lock, read; the lock, written."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo import spec
+from tritonrepo.diagnostics import Faults, fatal, unreadable
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec import lock as locks
+from tritonrepo.spec.lock import Lock
+from tritonrepo.spec.nodes import MAX_BYTES
+from tritonrepo.spec.stack import Stack
+from tritonrepo.stores import open_store
+from tritonrepo.stores.links import inside
+from tritonrepo.tree import of_text
+
+DEFAULT = "tritonrepo.yaml"
+
+
+class Loaded(NamedTuple):
+    """A stack with its lock and where that lies, the files that it was read from, and where it is worked on."""
+
+    stack: Stack
+    lock: Lock
+    lock_path: Path
+    paths: tuple[Path, ...]
+    work: Workspace
+
+    @property
+    def remake(self) -> str:
+        """The command that makes the indexes of this stack."""
+        return shlex.join(["tritonrepo", "index", *(word for path in self.paths for word in ("-f", str(path)))])
+
+    def gathering(self) -> Gathering:
+        """Return what resolves the stack's sources."""
+        return Gathering(self.stack, self.lock, self.work.cache, self.remake, self.work.links)
+
+
+def load(paths: Sequence[Path], work: Workspace) -> Loaded:
+    """Read stack files, a later one over an earlier one, and the lock beside the first."""
+    with reading():
+        paths = [path / DEFAULT if path.is_dir() else path for path in paths] or [Path(DEFAULT)]
+        lock_path = paths[0].with_suffix(".lock")
+        faults = Faults()
+        lock = faults.tried(lambda: _lock(lock_path, paths[0], work.links), Lock())
+        texts = [(str(path), faults.tried(partial(_content, path, work.links), None)) for path in paths]
+        there = [(path, text) for path, text in texts if text is not None]
+        stack = faults.tried(lambda: spec.read(there, work.environ), None) if there else None
+        faults.stop()
+    assert stack is not None  # noqa: S101  nothing was found
+    return Loaded(stack, lock, lock_path, tuple(paths), work)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Make a Stop of what the system refuses: many files of a stack are read only where their content is needed."""
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(error) from None
+
+
+def write_lock(loaded: Loaded, lock: Lock) -> None:
+    """Write the lock where it changed, whole or not at all."""
+    if locks.dump(lock) != locks.dump(loaded.lock) or not loaded.lock_path.exists():
+        store, name = open_store(str(loaded.lock_path))
+        try:
+            store.put(name, of_text(locks.dump(lock)))
+        finally:
+            store.tidy()
+
+
+def _lock(path: Path, stack: Path, links: Sequence[Path]) -> Lock:
+    if path == stack:
+        raise fatal("stack-name", str(path), "is where the lock would be written", "Name it something.yaml.")
+    return locks.load(path.read_bytes(), str(path)) if inside(path, path.parent, links).exists() else Lock()
+
+
+def _content(path: Path, links: Sequence[Path]) -> bytes:
+    if not path.exists():
+        raise fatal("stack-missing", str(path), "there is no such stack file", "Name a stack file or its directory.")
+    if not path.is_file():
+        raise fatal("stack-missing", str(path), "is not a file")
+    with inside(path, path.parent, links).open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
