@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scripts import reference
 from tritonrepo.report.pages import markdown, table
+from tritonrepo.report.registry import REGISTRY
 from tritonrepo.rules import FAMILIES, RULES
 from tritonrepo.spec.schema import schema
 
@@ -31,7 +32,7 @@ def pages() -> dict[Path, str]:
     ]
     for family in FAMILIES:
         name = family.__name__.rsplit(".", 1)[-1]
-        rules = [rule for rule in RULES.values() if rule.check.__module__.startswith(family.__name__)]
+        rules = [REGISTRY[name] for name, rule in RULES.items() if rule.check.__module__.startswith(family.__name__)]
         title = (family.__doc__ or "").strip().rstrip(".")
         if rules:
             found[ROOT / "docs" / "rules" / f"{name}.md"] = markdown(rules, title)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tritonrepo.diagnostics import closest
 from tritonrepo.rules import FAMILIES, RULES, Rule
 
@@ -19,6 +21,6 @@ def matching(text: str) -> tuple[Rule, ...]:
     )
 
 
-def unknown(text: str) -> str:
-    """Return what is wrong with a text that matches no rule, and the next step."""
-    return f'there is no rule "{text}". {closest(text, [*RULES, *NAMES])} `tritonrepo explain --all` lists all.'
+def unknown(text: str, names: Iterable[str] = RULES) -> str:
+    """Return what is wrong with a text that matches none of these names, and the next step."""
+    return f'there is no rule "{text}". {closest(text, [*names, *NAMES])} `tritonrepo explain --all` lists all.'

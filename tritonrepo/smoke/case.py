@@ -12,7 +12,7 @@ from tritonrepo.server.tensors import Request, Tensors
 
 
 class Check(StrEnum):
-    """What a result is about; a failed one has the rule `smoke-CHECK`."""
+    """What a result is about."""
 
     LOADED = "loaded"
     VERSIONS = "versions"
@@ -26,6 +26,23 @@ class Check(StrEnum):
     AGREEMENT = "agreement"
     AT_ONCE = "at-once"
     DECLARED = "declared"
+
+
+RULES = {
+    Check.LOADED: "smoke-loaded",
+    Check.VERSIONS: "smoke-versions",
+    Check.CONFIG: "smoke-config",
+    Check.FILES: "smoke-files",
+    Check.ANSWER: "smoke-answer",
+    Check.REFERENCE: "smoke-reference",
+    Check.SEARCH: "smoke-search",
+    Check.PROMPT: "smoke-prompt",
+    Check.STREAM: "smoke-stream",
+    Check.AGREEMENT: "smoke-agreement",
+    Check.AT_ONCE: "smoke-at-once",
+    Check.DECLARED: "smoke-declared",
+}
+"""The name under which a failed check is reported."""
 
 
 class Protocol(StrEnum):
@@ -114,4 +131,4 @@ class Result:
 
 def found(check: Check, severity: Severity, at: Span, fault: Fault, model: str) -> Diagnostic:
     """Give the diagnostic of a fault."""
-    return Diagnostic(f"smoke-{check}", severity, at, fault.message, fault.hint, model=model)
+    return Diagnostic(RULES[check], severity, at, fault.message, fault.hint, model=model)
