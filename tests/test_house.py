@@ -29,6 +29,12 @@ def test_functions_are_short(module: Path) -> None:
             assert statements <= 30, f"{node.name} has {statements} statements"
 
 
+def test_no_cache_of_inputs_outlives_a_run() -> None:
+    """Facts that are packaged with us may be kept for good; what a user gave is kept by the run: see rules.judging."""
+    keeping = {path.name for path in MODULES if "lru_cache" in path.read_text("utf-8")}
+    assert not keeping
+
+
 def test_one_module_writes_to_the_streams() -> None:
     """What it does not print could be made to drive a terminal: see plain."""
     writing = re.compile(r"click\.(echo|secho)|sys\.(stdout|stderr)\.write|^ *print\(", re.MULTILINE)

@@ -10,10 +10,10 @@ vllm_backend, src/model.py, auto_complete_config.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo.repository.model import Model
+from tritonrepo.repository.once import once
 from tritonrepo.repository.tensors import Tensor
 from tritonrepo.vllm_contract import contract
 
@@ -52,7 +52,7 @@ class Completed(NamedTuple):
     exact: bool
 
 
-@lru_cache(maxsize=256)
+@once
 def completed(model: Model) -> Completed:
     """Give a model's completed config; an ensemble is never completed, but `decoupled` comes from its steps: None."""
     inputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "input")

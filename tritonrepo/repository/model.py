@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from tritonrepo.diagnostics import Span, Verdict
+from tritonrepo.diagnostics import Span
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.pbtxt.parser import Parsed
 from tritonrepo.repository.calls import PINS, Call, calls
 from tritonrepo.repository.inference import Inferred
+from tritonrepo.repository.once import Memo
 from tritonrepo.repository.target import Target
 from tritonrepo.repository.tensors import Tensor, tensors
 from tritonrepo.repository.versions import Versions
@@ -41,7 +42,8 @@ class Model:
 
     `fields` are the names of the fields at the config's top; `traits`, by which rules are called, these, `*.NAME` for
     fields at whatever depth, `backend=NAME`, and BROKEN. `config_name` is the name that the server's texts use: the
-    written one, else the directory's. `max_batch_size` is 0 where none is written.
+    written one, else the directory's. `max_batch_size` is 0 where none is written. `memo` has what is worked out of the
+    model once, see `once`.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Model:
     traits: frozenset[str] = field(init=False)
     config_name: str = field(init=False)
     max_batch_size: int = field(init=False)
+    memo: Memo = field(init=False, default_factory=dict)
     _tensors: tuple[Tensor, ...] | None = field(init=False, default=None)
     _calls: tuple[Call, ...] | None = field(init=False, default=None)
 
@@ -136,20 +139,9 @@ class Model:
 
 @dataclass(slots=True, eq=False)
 class Repository:
-    """A whole repository: models in byte order, what else lies at its top, and, while it is judged, the verdicts.
-
-    `unpolled` are the models whose config the server refuses as it reads it: to all others they are not there.
-    `decoupled` has those of the ensembles of which it is known whether they answer more than once.
-    """
+    """A whole repository: models in byte order, and what else lies at its top."""
 
     models: Mapping[str, Model]
     strays: Mapping[str, Entry]
     target: Target
     root: str = ""
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    unpolled: set[str] = field(default_factory=set)
-    decoupled: dict[str, bool] = field(default_factory=dict)
-
-    def polled(self, name: str) -> bool:
-        """Tell whether the server has a model of this name once it has read all configs."""
-        return name in self.models and name not in self.unpolled

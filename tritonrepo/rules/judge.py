@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
 from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.rules.ignores import sift
+from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.order import places
 from tritonrepo.rules.registry import RULES, Finding, Rule, Scope
 
@@ -38,32 +38,27 @@ def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True
     A model is judged after those that its steps and calls name, since a refused step refuses its ensembles. What an
     ignore comment hides is not among the diagnostics, and counts for the verdict all the same.
     """
-    whole = [
-        Found(rule, finding) for rule in _rules(Scope.REPOSITORY, frozenset()) for finding in rule.check(repository)
-    ]
-    found = {name: list(_model(model)) for name, model in repository.models.items()}
-    repository.unpolled |= {name for name, each in found.items() if each and _unpolled(repository.models[name], each)}
-    for name in _callees_first(repository):
-        model = repository.models[name]
-        found[name] += _graph(model, repository)
-        verdict = _verdict(model, [*(each for each in whole if each.rule.state is not State.READY), *found[name]])
-        repository.verdicts[name] = _unjudged(verdict, model, repository)
-    _take_down(repository)
-    verdicts = tuple(repository.verdicts[name] for name in sorted(repository.models))
-    comments = [comment for model in repository.models.values() for comment in ignores(model)]
+    judging = Judging(repository)
+    every = _Dispatch(Scope.REPOSITORY)[frozenset(), False]
+    whole = [Found(rule, finding) for rule in every for finding in rule.check(judging.repository)]
+    found = _models(judging)
+    _graph(judging, whole, found)
+    _take_down(judging.verdicts)
+    verdicts = tuple(judging.verdicts[name] for name in sorted(judging.models))
+    comments = [comment for model in judging.models.values() for comment in ignores(model)]
     if not comments:
-        return Judged(_in_order(_diagnostics(repository, whole, found, shown)), verdicts)
-    sifted = sift(list(_diagnostics(repository, whole, found, lambda _: True)), comments)
+        return Judged(_in_order(_diagnostics(judging, whole, found, shown)), verdicts)
+    sifted = sift(list(_diagnostics(judging, whole, found, lambda _: True)), comments)
     left = (each for each in sifted.left if shown(RULES[each.rule]))
     return Judged(_in_order(left), verdicts, sum(shown(RULES[each.rule]) for each in sifted.hidden))
 
 
 def _diagnostics(
-    repository: Repository, whole: Iterable[Found], found: Mapping[str, Iterable[Found]], shown: Callable[[Rule], bool]
+    judging: Judging, whole: Iterable[Found], found: Mapping[str, Iterable[Found]], shown: Callable[[Rule], bool]
 ) -> Iterator[Diagnostic]:
     yield from (_diagnostic(each, None) for each in whole if shown(each.rule))
     for name, each in found.items():
-        model = repository.models[name]
+        model = judging.models[name]
         yield from (_diagnostic(one, model) for one in each if not one.finding.quiet and shown(one.rule))
 
 
@@ -71,28 +66,42 @@ def _in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(diagnostics, key=lambda d: (d.at, d.rule, d.message)))
 
 
-@lru_cache(maxsize=1024)
-def _rules(scope: Scope, traits: frozenset[str], *, unknown: bool = False) -> tuple[Rule, ...]:
-    """Give the rules for a model of these traits; where its config is not known only those that do not need it.
+class _Dispatch(dict[tuple[frozenset[str], bool], tuple[Rule, ...]]):
+    """The rules of a scope by a model's traits, and whether its config is unknown: then those that do not need it.
 
-    Kept, since most models of a repository have their traits in common with many others.
+    Most models of a repository have their traits in common with many others.
     """
-    rules = (rule for rule in RULES.values() if rule.scope is scope and (rule.after_faults or not unknown))
-    return tuple(rule for rule in rules if not rule.when or rule.when & traits)
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self.rules = [rule for rule in RULES.values() if rule.scope is scope]
+
+    def __missing__(self, key: tuple[frozenset[str], bool]) -> tuple[Rule, ...]:
+        traits, unknown = key
+        rules = (rule for rule in self.rules if rule.after_faults or not unknown)
+        self[key] = found = tuple(rule for rule in rules if not rule.when or rule.when & traits)
+        return found
 
 
-def _model(model: Model) -> Iterator[Found]:
-    """Run the rules of one model."""
-    for rule in _rules(Scope.MODEL, model.traits, unknown=model.unknown):
-        for finding in rule.check(model):
-            yield Found(rule, finding)
+def _models(judging: Judging) -> dict[str, list[Found]]:
+    """Run the rules of one model on each, and note which of them the server does not poll."""
+    rules, found = _Dispatch(Scope.MODEL), dict[str, list[Found]]()
+    for name, model in judging.models.items():
+        called = rules[model.traits, model.unknown]
+        found[name] = [Found(rule, finding) for rule in called for finding in rule.check(model)]
+        model.memo.clear()  # a source's syntax tree is large
+    judging.unpolled |= {name for name, each in found.items() if each and _unpolled(judging.models[name], each)}
+    return found
 
 
-def _graph(model: Model, repository: Repository) -> Iterator[Found]:
-    """Run the rules of a model among the others; they all need its config."""
-    for rule in _rules(Scope.GRAPH, model.traits, unknown=model.unknown):
-        for finding in rule.check(model, repository):
-            yield Found(rule, finding)
+def _graph(judging: Judging, whole: Iterable[Found], found: Mapping[str, list[Found]]) -> None:
+    """Run the rules of a model among the others, those that it calls first, and give each its verdict."""
+    rules, of_all = _Dispatch(Scope.GRAPH), [each for each in whole if each.rule.state is not State.READY]
+    for name in _callees_first(judging.models):
+        model = judging.models[name]
+        called = rules[model.traits, model.unknown]
+        found[name].extend(Found(rule, finding) for rule in called for finding in rule.check(model, judging))
+        judging.verdicts[name] = _unjudged(_verdict(model, [*of_all, *found[name]]), model, judging)
 
 
 def _unpolled(model: Model, found: list[Found]) -> bool:
@@ -101,42 +110,39 @@ def _unpolled(model: Model, found: list[Found]) -> bool:
     return verdict.stage in POLLING or (verdict.stage == "io" and not model.target.auto_complete)
 
 
-def _unjudged(verdict: Verdict, model: Model, repository: Repository) -> Verdict:
+def _unjudged(verdict: Verdict, model: Model, judging: Judging) -> Verdict:
     """Give the verdict of an ensemble in which nothing is wrong, but a step of which is not judged: nor is it then."""
     if verdict.verdict is State.READY and model.is_ensemble:
         for name in calls(model):
-            step = repository.verdicts.get(name)
+            step = judging.verdicts.get(name)
             if step is not None and step.verdict is State.NOT_JUDGED:
                 return replace(step, model=model.name)
     return verdict
 
 
-def _take_down(repository: Repository) -> None:
+def _take_down(verdicts: dict[str, Verdict]) -> None:
     """Give the verdict of a model that ends or blocks the server to all that would be ready: they are not served either.
 
     While a model hangs as the server starts, no port is opened; where one ends the server, nobody waits for the others.
     Where that is as it joins the ensembles, it has not said yet which of them it refuses.
     """
     found = [
-        verdict
-        for state in (State.CRASH, State.HANG)
-        for verdict in repository.verdicts.values()
-        if verdict.verdict is state
+        verdict for state in (State.CRASH, State.HANG) for verdict in verdicts.values() if verdict.verdict is state
     ]
-    for name, verdict in repository.verdicts.items() if found else ():
+    for name, verdict in verdicts.items() if found else ():
         if verdict.verdict is State.READY or verdict.stage == found[0].stage == "graph":
-            repository.verdicts[name] = replace(found[0], model=name)
+            verdicts[name] = replace(found[0], model=name)
 
 
-def _callees_first(repository: Repository) -> Iterator[str]:
+def _callees_first(models: Mapping[str, Model]) -> Iterator[str]:
     """Give the models so that each comes after those it calls; members of a cycle come in byte order."""
     done: set[str] = set()
-    for name in repository.models:
-        stack = [(name, iter(calls(repository.models[name])))]
+    for name in models:
+        stack = [(name, iter(calls(models[name])))]
         seen = {name}
         while stack and name not in done:
             current, rest = stack[-1]
-            callee = next((c for c in rest if c in repository.models and c not in done and c not in seen), None)
+            callee = next((c for c in rest if c in models and c not in done and c not in seen), None)
             if callee is None:
                 stack.pop()
                 if current not in done:
@@ -144,7 +150,7 @@ def _callees_first(repository: Repository) -> Iterator[str]:
                     yield current
             else:
                 seen.add(callee)
-                stack.append((callee, iter(calls(repository.models[callee]))))
+                stack.append((callee, iter(calls(models[callee]))))
 
 
 def calls(model: Model) -> Collection[str]:

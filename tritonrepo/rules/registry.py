@@ -12,6 +12,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, State
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository.ignores import Ignore
 from tritonrepo.repository.model import Model, Repository
+from tritonrepo.rules.judging import Judging
 
 
 class Finding(NamedTuple):
@@ -43,7 +44,7 @@ class Scope(StrEnum):
 
 
 ModelCheck = Callable[[Model], Iterator[Finding]]
-GraphCheck = Callable[[Model, Repository], Iterator[Finding]]
+GraphCheck = Callable[[Model, Judging], Iterator[Finding]]
 RepositoryCheck = Callable[[Repository], Iterator[Finding]]
 CommentCheck = Callable[[Ignore, Mapping[str, Sequence[Diagnostic]]], Iterator[Finding]]
 
@@ -93,7 +94,7 @@ def rule(
 def graph_rule(
     name: str, severity: Severity, *when: str, state: State = State.REFUSED
 ) -> Callable[[GraphCheck], GraphCheck]:
-    """Register a check of a model among the others, which are judged before it; see `Repository.verdicts`."""
+    """Register a check of a model among the others, of which those that it needs are judged before it; see `Judging`."""
 
     def register(check: GraphCheck) -> GraphCheck:
         _add(Rule(name, severity, Scope.GRAPH, check, frozenset(when), state, after_faults=False))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from tritonrepo.diagnostics import Span
 from tritonrepo.releases import Release
 from tritonrepo.repository import Model
 from tritonrepo.repository.json_text import place
+from tritonrepo.repository.once import once
 from tritonrepo.tree import Directory, File
 
 NAME = "model.json"
@@ -55,7 +56,7 @@ class Arguments(NamedTuple):
         return Span(f"{model.name}/{self.path}", *place(self.text or "", key))
 
 
-@lru_cache(maxsize=1)
+@once
 def arguments(model: Model) -> Sequence[Arguments]:
     """Read the model.json of each version that is served; kept for the rules that come next. Huge ones are left out."""
     return list(_read(model)) if model.backend == "vllm" else ()

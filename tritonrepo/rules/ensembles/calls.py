@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, Span
-from tritonrepo.repository import Model, Repository
+from tritonrepo.repository import Model
 from tritonrepo.repository.calls import Call
 from tritonrepo.rules.ensembles.steps import nearest, steps
+from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
 
 
 @graph_rule("calls-model-missing", Severity.WARNING, "backend=python")
-def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
+def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     """A Python step calls models of its repository.
 
     Why:
@@ -56,8 +57,8 @@ def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
         -- embedder_model/1/ --
     """
     for call in model.calls:
-        if call.model not in repository.models:
-            meant = nearest(call.model, [name for name in repository.models if name != model.name])
+        if call.model not in judging.models:
+            meant = nearest(call.model, [name for name in judging.models if name != model.name])
             yield Finding(
                 _at(model, call),
                 f'there is no model "{call.model}" in the repository to call',
@@ -66,7 +67,7 @@ def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
 
 
 @graph_rule("calls-version-missing", Severity.WARNING, "backend=python")
-def version_missing(model: Model, repository: Repository) -> Iterator[Finding]:
+def version_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     """A Python step calls versions that are loaded.
 
     Why:
@@ -113,7 +114,7 @@ def version_missing(model: Model, repository: Repository) -> Iterator[Finding]:
         -- embedder_model/2/ --
     """
     for call in model.calls:
-        callee = repository.models.get(call.model)
+        callee = judging.models.get(call.model)
         if callee is None or call.version == -1 or call.version in callee.served or not callee.served:
             continue
         there = call.version in callee.versions.found
@@ -126,7 +127,7 @@ def version_missing(model: Model, repository: Repository) -> Iterator[Finding]:
 
 
 @graph_rule("calls-cycle", Severity.WARNING, "backend=python")
-def cycle(model: Model, repository: Repository) -> Iterator[Finding]:
+def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
     """No Python step calls, directly or through others, itself.
 
     Why:
@@ -166,8 +167,8 @@ def cycle(model: Model, repository: Repository) -> Iterator[Finding]:
         -- embedder_model/1/ --
     """
     for call in model.calls:
-        way = _way_back(model.name, call.model, repository)
-        if way and model.name == min(name for name in way if repository.models[name].calls):
+        way = _way_back(model.name, call.model, judging)
+        if way and model.name == min(name for name in way if judging.models[name].calls):
             yield Finding(
                 _at(model, call),
                 f"calls lead in a circle: {' → '.join([*way, model.name])}",
@@ -180,14 +181,14 @@ def _at(model: Model, call: Call) -> Span:
     return Span(f"{model.name}/{call.path}", call.line, call.column)
 
 
-def _callees(name: str, repository: Repository) -> Iterator[str]:
-    model = repository.models.get(name)
+def _callees(name: str, judging: Judging) -> Iterator[str]:
+    model = judging.models.get(name)
     if model is not None:
         yield from (call.model for call in model.calls)
         yield from (step.model for step in steps(model))
 
 
-def _way_back(start: str, first: str, repository: Repository) -> list[str]:
+def _way_back(start: str, first: str, judging: Judging) -> list[str]:
     """Give the models on a way from one back to itself, without the return; empty where there is none."""
     way, seen = [(start, iter([first]))], {start}
     while way:
@@ -198,5 +199,5 @@ def _way_back(start: str, first: str, repository: Repository) -> list[str]:
             way.pop()
         else:
             seen.add(callee)
-            way.append((callee, _callees(callee, repository)))
+            way.append((callee, _callees(callee, judging)))
     return [name for name, _ in way]

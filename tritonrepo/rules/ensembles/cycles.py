@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, State
-from tritonrepo.repository import Model, Repository
+from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.rules.ensembles.steps import Step, steps, walked
+from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
 
 Graph = Mapping[str, list[str]]
@@ -27,7 +28,7 @@ class Cycles(NamedTuple):
 
 
 @graph_rule("ensemble-cycle", Severity.ERROR, "ensemble_scheduling")
-def cycle(model: Model, repository: Repository) -> Iterator[Finding]:
+def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
     """No ensemble uses itself, directly or through other ensembles.
 
     Why:
@@ -63,7 +64,7 @@ def cycle(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    found = _cycles(model, repository)
+    found = _cycles(model, judging)
     if found is not None and model.name in found.reasons:
         step = _towards(model, found.leading)
         yield Finding(
@@ -75,7 +76,7 @@ def cycle(model: Model, repository: Repository) -> Iterator[Finding]:
 
 
 @graph_rule("ensemble-cycle-crash", Severity.ERROR, "ensemble_scheduling", state=State.CRASH)
-def cycle_crash(model: Model, repository: Repository) -> Iterator[Finding]:
+def cycle_crash(model: Model, judging: Judging) -> Iterator[Finding]:
     """No ensemble uses another that leads back to itself.
 
     Why:
@@ -120,7 +121,7 @@ def cycle_crash(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    found = _cycles(model, repository)
+    found = _cycles(model, judging)
     if found is not None and model.name in found.endless:
         step = _towards(model, found.leading)
         yield Finding(
@@ -137,24 +138,24 @@ def _towards(model: Model, names: Collection[str]) -> Step:
     return next(step for step in steps(model) if step.model in names)
 
 
-def _cycles(model: Model, repository: Repository) -> Cycles | None:
+def _cycles(model: Model, judging: Judging) -> Cycles | None:
     """Give the repository's cycles if this model may have to do with one: one of its steps' ensembles is suspect."""
-    suspects = (repository.verdicts.get(step.model) for step in steps(model) if step.model in repository.models)
+    suspects = (judging.verdicts.get(step.model) for step in steps(model) if step.model in judging.models)
     if model.is_ensemble and any(verdict is None or verdict.stage == "graph" for verdict in suspects):
-        return cycles(repository)
+        return cycles(judging)
     return None
 
 
-@lru_cache(maxsize=1)
-def cycles(repository: Repository) -> Cycles:
+@once
+def cycles(judging: Judging) -> Cycles:
     """Find all cycles of ensembles, as far as the server reads them."""
-    graph = _graph(repository)
+    graph = _graph(judging)
     groups = [set(group) for group in components(graph) if len(group) > 1 or group[0] in graph[group[0]]]
     inside = set().union(*groups)
     reasons: dict[str, str] = {}
     endless: set[str] = set()
     for group in groups:
-        searched, lost = _searches(graph, [n for n in group if _complete(repository.models[n], repository)])
+        searched, lost = _searches(graph, [n for n in group if _complete(judging.models[n], judging)])
         endless |= lost
         reasons |= _unsearched(graph, group - lost) | searched
     callers: dict[str, list[str]] = {}
@@ -166,22 +167,22 @@ def cycles(repository: Repository) -> Cycles:
         new = [caller for caller in callers.get(queue.pop(), ()) if caller not in reached]
         reached.update(new)
         queue += new
-    endless |= {name for name in reached - inside if _complete(repository.models[name], repository)}
+    endless |= {name for name in reached - inside if _complete(judging.models[name], judging)}
     return Cycles(reasons, frozenset(endless), frozenset(reached))
 
 
-def _complete(model: Model, repository: Repository) -> bool:
+def _complete(model: Model, judging: Judging) -> bool:
     """Tell whether the server looks for a circle from here: not where a step's model is missing."""
-    return all(repository.polled(step.model) for step in steps(model))
+    return all(judging.polled(step.model) for step in steps(model))
 
 
-def _graph(repository: Repository) -> Graph:
+def _graph(judging: Judging) -> Graph:
     """Give the ensembles that each uses, as the server goes through them: the last new name first (`steps.walked`)."""
-    ensembles = {name: model for name, model in repository.models.items() if model.is_ensemble}
+    ensembles = {name: model for name, model in judging.models.items() if model.is_ensemble}
     return {
-        name: [each for each in walked(model) if each in ensembles and repository.polled(each)]
+        name: [each for each in walked(model) if each in ensembles and judging.polled(each)]
         for name, model in ensembles.items()
-        if repository.polled(name)
+        if judging.polled(name)
     }
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.repository.tensors import Tensor
 from tritonrepo.rules.ensembles.steps import Mapped, Step, nearest, steps
 
@@ -48,7 +48,7 @@ class Dataflow:
         return [name for name in names if name not in self.readers and name not in self.writers]
 
 
-@lru_cache(maxsize=1)
+@once
 def dataflow(model: Model) -> Dataflow | None:
     """Give the flow of an ensemble, None where a step's maps are broken: what follows from that is not to be said."""
     found = steps(model) if model.is_ensemble else ()

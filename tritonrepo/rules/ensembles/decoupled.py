@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.nodes import Placed
-from tritonrepo.repository import Model, Repository
+from tritonrepo.repository import Model
 from tritonrepo.repository.completion import completed
 from tritonrepo.rules.ensembles.steps import Step, steps
+from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
 
 
 @graph_rule("mixed-decoupled-sources", Severity.ERROR, "ensemble_scheduling")
-def mixed_sources(model: Model, repository: Repository) -> Iterator[Finding]:
+def mixed_sources(model: Model, judging: Judging) -> Iterator[Finding]:
     """What a step reads, and what an ensemble gives out, follows one decoupled model at most.
 
     Why:
@@ -72,11 +73,11 @@ def mixed_sources(model: Model, repository: Repository) -> Iterator[Finding]:
         model_transaction_policy { decoupled: true }
         -- llm/1/ --
     """
-    flow = _Flow(model, repository) if model.is_ensemble else None
+    flow = _Flow(model, judging) if model.is_ensemble else None
     if flow is None or not flow.known:
         return
     mixed = flow.run()
-    repository.decoupled[model.name] = flow.label > 0
+    judging.decoupled[model.name] = flow.label > 0
     if mixed is not None:
         yield Finding(
             mixed.at,
@@ -88,7 +89,7 @@ def mixed_sources(model: Model, repository: Repository) -> Iterator[Finding]:
 
 
 @graph_rule("ensemble-response-cache-with-decoupled", Severity.ERROR, "response_cache")
-def cache_over_decoupled(model: Model, repository: Repository) -> Iterator[Finding]:
+def cache_over_decoupled(model: Model, judging: Judging) -> Iterator[Finding]:
     """An ensemble over a decoupled model has no response cache.
 
     Why:
@@ -137,7 +138,7 @@ def cache_over_decoupled(model: Model, repository: Repository) -> Iterator[Findi
     cache, policy = model.config.message("response_cache"), model.config.message("model_transaction_policy")
     if cache is None or not cache.flag("enable") or (policy is not None and policy.flag("decoupled")):
         return
-    if model.is_ensemble and repository.decoupled.get(model.name):
+    if model.is_ensemble and judging.decoupled.get(model.name):
         yield Finding(
             cache.scalars("enable")[-1],
             "an ensemble over a decoupled model has no response cache",
@@ -162,7 +163,7 @@ class _Flow:
     """The server's walk: every tensor gets the number of the decoupled step that it follows, 0 for none."""
 
     model: Model
-    repository: Repository
+    judging: Judging
     label: int = 0
     labels: dict[str, int] = field(default_factory=dict)
     _decoupled: dict[int, bool | None] = field(init=False)
@@ -199,10 +200,10 @@ class _Flow:
         return self._mixed_outputs()
 
     def _is_decoupled(self, step: Step) -> bool | None:
-        callee = self.repository.models.get(step.model)
-        if callee is None or callee.hidden or not self.repository.polled(step.model):
+        callee = self.judging.models.get(step.model)
+        if callee is None or callee.hidden or not self.judging.polled(step.model):
             return None
-        return self.repository.decoupled.get(step.model) if callee.is_ensemble else completed(callee).decoupled
+        return self.judging.decoupled.get(step.model) if callee.is_ensemble else completed(callee).decoupled
 
     def _label(self, step: Step, new: list[str]) -> None:
         label = next(self.labels[mapped.tensor] for mapped in step.inputs.values())

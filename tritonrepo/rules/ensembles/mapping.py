@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.repository import Model, Repository
+from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.walk import of_rule, problems
+from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
 
 
 @graph_rule("step-input-unknown", Severity.ERROR, "ensemble_scheduling")
-def input_unknown(model: Model, repository: Repository) -> Iterator[Finding]:
+def input_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
     """The keys of an input_map are inputs of the step's model.
 
     Why:
@@ -52,11 +53,11 @@ def input_unknown(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    return of_rule(problems(model, repository), "step-input-unknown")
+    return of_rule(problems(model, judging), "step-input-unknown")
 
 
 @graph_rule("step-input-unmapped", Severity.ERROR, "ensemble_scheduling")
-def input_unmapped(model: Model, repository: Repository) -> Iterator[Finding]:
+def input_unmapped(model: Model, judging: Judging) -> Iterator[Finding]:
     """A step gives its model every input that is not optional.
 
     Why:
@@ -99,11 +100,11 @@ def input_unmapped(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    return of_rule(problems(model, repository), "step-input-unmapped")
+    return of_rule(problems(model, judging), "step-input-unmapped")
 
 
 @graph_rule("step-output-unknown", Severity.ERROR, "ensemble_scheduling")
-def output_unknown(model: Model, repository: Repository) -> Iterator[Finding]:
+def output_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
     """The keys of an output_map are outputs of the step's model.
 
     Why:
@@ -144,11 +145,11 @@ def output_unknown(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    return of_rule(problems(model, repository), "step-output-unknown")
+    return of_rule(problems(model, judging), "step-output-unknown")
 
 
 @graph_rule("multiple-outputs-to-one-tensor", Severity.ERROR, "ensemble_scheduling")
-def several_outputs(model: Model, repository: Repository) -> Iterator[Finding]:
+def several_outputs(model: Model, judging: Judging) -> Iterator[Finding]:
     """A mapped output of a step's model has its name for itself.
 
     Why:
@@ -192,11 +193,11 @@ def several_outputs(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    return of_rule(problems(model, repository), "multiple-outputs-to-one-tensor")
+    return of_rule(problems(model, judging), "multiple-outputs-to-one-tensor")
 
 
 @graph_rule("ensemble-batch-above-step", Severity.ERROR, "ensemble_scheduling")
-def batch_above_step(model: Model, repository: Repository) -> Iterator[Finding]:
+def batch_above_step(model: Model, judging: Judging) -> Iterator[Finding]:
     """An ensemble's max_batch_size is at most that of each model that batches.
 
     Why:
@@ -241,4 +242,4 @@ def batch_above_step(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    return of_rule(problems(model, repository), "ensemble-batch-above-step")
+    return of_rule(problems(model, judging), "ensemble-batch-above-step")

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State, Verdict
-from tritonrepo.repository import Model, Repository
+from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps, walked
+from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
 
 GRAPH_STAGES = frozenset({"graph", "graph-load", "ensemble"})
 
 
 @graph_rule("step-model-missing", Severity.ERROR, "ensemble_scheduling")
-def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
+def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     """Every step names a model of the repository whose config the server can read.
 
     Why:
@@ -55,14 +56,14 @@ def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    missing = [step for step in _distinct(model) if not repository.polled(step.model)]
+    missing = [step for step in _distinct(model) if not judging.polled(step.model)]
     for step in missing:
-        if step.model in repository.models:
+        if step.model in judging.models:
             message = f'the config of model "{step.model}" is refused, and so is this ensemble'
             hint = f'Mend model "{step.model}" first.'
         else:
             message = f'there is no model "{step.model}" in the repository'
-            others = [name for name in repository.models if name != model.name]
+            others = [name for name in judging.models if name != model.name]
             meant = nearest(step.model, others)
             hint = f'Did you mean "{meant}"?' if meant else "Add it, or name a model that is there."
         reason = f"ensemble {model.name} contains models that are not available or ambiguous: {missing[0].model}"
@@ -70,7 +71,7 @@ def model_missing(model: Model, repository: Repository) -> Iterator[Finding]:
 
 
 @graph_rule("step-model-failed", Severity.ERROR, "ensemble_scheduling")
-def model_failed(model: Model, repository: Repository) -> Iterator[Finding]:
+def model_failed(model: Model, judging: Judging) -> Iterator[Finding]:
     """An ensemble loads only where the models of all its steps do.
 
     Why:
@@ -114,7 +115,7 @@ def model_failed(model: Model, repository: Repository) -> Iterator[Finding]:
         -- llm/1/model.json --
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
     """
-    for step, verdict in _refused(model, repository):
+    for step, verdict in _refused(model, judging):
         if verdict.stage not in GRAPH_STAGES:
             yield Finding(
                 step.at("model_name"),
@@ -126,7 +127,7 @@ def model_failed(model: Model, repository: Repository) -> Iterator[Finding]:
 
 
 @graph_rule("step-ensemble-invalid", Severity.ERROR, "ensemble_scheduling")
-def ensemble_invalid(model: Model, repository: Repository) -> Iterator[Finding]:
+def ensemble_invalid(model: Model, judging: Judging) -> Iterator[Finding]:
     """An ensemble within an ensemble is valid itself.
 
     Why:
@@ -185,7 +186,7 @@ def ensemble_invalid(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    for step, verdict in _refused(model, repository):
+    for step, verdict in _refused(model, judging):
         if verdict.stage in GRAPH_STAGES and verdict.rule != "ensemble-cycle":
             yield Finding(
                 step.at("model_name"),
@@ -198,7 +199,7 @@ def ensemble_invalid(model: Model, repository: Repository) -> Iterator[Finding]:
 
 
 @graph_rule("step-version-not-loaded", Severity.ERROR, "ensemble_scheduling")
-def version_not_loaded(model: Model, repository: Repository) -> Iterator[Finding]:
+def version_not_loaded(model: Model, judging: Judging) -> Iterator[Finding]:
     """A step asks for version -1, the newest, or for one that its model's version_policy loads.
 
     Why:
@@ -240,7 +241,7 @@ def version_not_loaded(model: Model, repository: Repository) -> Iterator[Finding
         -- llm/1/ --
     """
     for step in steps(model) if model.is_ensemble else ():
-        callee, verdict = repository.models.get(step.model), repository.verdicts.get(step.model)
+        callee, verdict = judging.models.get(step.model), judging.verdicts.get(step.model)
         if callee is None or verdict is None or verdict.verdict is not State.READY or step.version == -1:
             continue
         if callee.hidden:
@@ -278,10 +279,10 @@ def _place(model: Model, name: str) -> int:
     return walked(model).index(name)
 
 
-def _refused(model: Model, repository: Repository) -> Iterator[tuple[Step, Verdict]]:
+def _refused(model: Model, judging: Judging) -> Iterator[tuple[Step, Verdict]]:
     """Give the steps whose model the server knows and does not load."""
     for step in _distinct(model):
-        verdict = repository.verdicts.get(step.model)
+        verdict = judging.verdicts.get(step.model)
         fails = verdict is not None and verdict.verdict not in {State.READY, State.NOT_JUDGED}
-        if verdict is not None and fails and repository.polled(step.model):
+        if verdict is not None and fails and judging.polled(step.model):
             yield step, verdict

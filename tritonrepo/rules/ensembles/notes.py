@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.repository import Model, Repository
+from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.walk import of_rule, problems
+from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
 
 
 @graph_rule("ensemble-nonbatching-over-batching", Severity.INFO, "ensemble_scheduling")
-def nonbatching_over_batching(model: Model, repository: Repository) -> Iterator[Finding]:
+def nonbatching_over_batching(model: Model, judging: Judging) -> Iterator[Finding]:
     """An ensemble without batching may use models that batch.
 
     Why:
@@ -53,11 +54,11 @@ def nonbatching_over_batching(model: Model, repository: Repository) -> Iterator[
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- embed/1/ --
     """
-    return of_rule(problems(model, repository), "ensemble-nonbatching-over-batching")
+    return of_rule(problems(model, judging), "ensemble-nonbatching-over-batching")
 
 
 @graph_rule("step-batching-shape-vs-wildcard", Severity.INFO, "ensemble_scheduling")
-def shape_by_request(model: Model, repository: Repository) -> Iterator[Finding]:
+def shape_by_request(model: Model, judging: Judging) -> Iterator[Finding]:
     """A variable dim that meets a fixed one is checked for each request.
 
     Why:
@@ -95,11 +96,11 @@ def shape_by_request(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- embed/1/ --
     """
-    return of_rule(problems(model, repository), "step-batching-shape-vs-wildcard")
+    return of_rule(problems(model, judging), "step-batching-shape-vs-wildcard")
 
 
 @graph_rule("step-unmapped-output", Severity.INFO, "ensemble_scheduling")
-def unmapped_output(model: Model, repository: Repository) -> Iterator[Finding]:
+def unmapped_output(model: Model, judging: Judging) -> Iterator[Finding]:
     """An output of a step's model need not be mapped.
 
     Why:
@@ -138,4 +139,4 @@ def unmapped_output(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
         -- llm/1/ --
     """
-    return of_rule(problems(model, repository), "step-unmapped-output")
+    return of_rule(problems(model, judging), "step-unmapped-output")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.repository import Model, Repository
+from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.walk import of_rule, problems
+from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
 
 
 @graph_rule("tensor-type-differs", Severity.ERROR, "ensemble_scheduling")
-def type_differs(model: Model, repository: Repository) -> Iterator[Finding]:
+def type_differs(model: Model, judging: Judging) -> Iterator[Finding]:
     """All models that share a tensor of an ensemble agree on its data type.
 
     Why:
@@ -53,11 +54,11 @@ def type_differs(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- embed/1/ --
     """
-    return of_rule(problems(model, repository), "tensor-type-differs")
+    return of_rule(problems(model, judging), "tensor-type-differs")
 
 
 @graph_rule("tensor-shape-differs", Severity.ERROR, "ensemble_scheduling")
-def shape_differs(model: Model, repository: Repository) -> Iterator[Finding]:
+def shape_differs(model: Model, judging: Judging) -> Iterator[Finding]:
     """All models that share a tensor of an ensemble agree on its shape.
 
     Why:
@@ -99,11 +100,11 @@ def shape_differs(model: Model, repository: Repository) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 768 ] }
         -- embed/1/ --
     """
-    return of_rule(problems(model, repository), "tensor-shape-differs")
+    return of_rule(problems(model, judging), "tensor-shape-differs")
 
 
 @graph_rule("ensemble-batching-over-fixed", Severity.WARNING, "ensemble_scheduling")
-def batching_over_fixed(model: Model, repository: Repository) -> Iterator[Finding]:
+def batching_over_fixed(model: Model, judging: Judging) -> Iterator[Finding]:
     """A batching ensemble does not meet a fixed batch in a model without batching.
 
     Why:
@@ -147,11 +148,11 @@ def batching_over_fixed(model: Model, repository: Repository) -> Iterator[Findin
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- embed/1/ --
     """
-    return of_rule(problems(model, repository), "ensemble-batching-over-fixed")
+    return of_rule(problems(model, judging), "ensemble-batching-over-fixed")
 
 
 @graph_rule("ensemble-optional-to-required", Severity.WARNING, "ensemble_scheduling")
-def optional_to_required(model: Model, repository: Repository) -> Iterator[Finding]:
+def optional_to_required(model: Model, judging: Judging) -> Iterator[Finding]:
     """An optional input of an ensemble feeds optional inputs alone.
 
     Why:
@@ -190,4 +191,4 @@ def optional_to_required(model: Model, repository: Repository) -> Iterator[Findi
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- embed/1/ --
     """
-    return of_rule(problems(model, repository), "ensemble-optional-to-required")
+    return of_rule(problems(model, judging), "ensemble-optional-to-required")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo import diagnostics
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 
 
 class Mapped(NamedTuple):
@@ -37,7 +37,7 @@ class Step:
         return next(reversed(self.node.scalars(field)), self.node)
 
 
-@lru_cache(maxsize=1)
+@once
 def steps(model: Model) -> Sequence[Step]:
     """Give the steps of an ensemble; kept for the rules that come next, which ask for the same ones."""
     scheduling = model.config.message("ensemble_scheduling")

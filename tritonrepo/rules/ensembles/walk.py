@@ -6,20 +6,21 @@ Source: core, src/ensemble_scheduler/ensemble_utils.cc, ValidateEnsembleConfig a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from functools import lru_cache
 
 from tritonrepo.pbtxt.nodes import Placed
-from tritonrepo.repository import Model, Repository
+from tritonrepo.repository import Model
 from tritonrepo.repository.completion import Port, completed
+from tritonrepo.repository.once import once
 from tritonrepo.rules.ensembles.agreement import UNKNOWN, Definition
 from tritonrepo.rules.ensembles.comparison import Problem, Visit, Walk, agree, optional
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps
+from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding
 from tritonrepo.vllm_contract import BY_NAME
 
 
-@lru_cache(maxsize=1)
-def problems(model: Model, repository: Repository) -> Sequence[Problem]:
+@once
+def problems(model: Model, judging: Judging) -> Sequence[Problem]:
     """Give all that the walk finds; kept for the rules that come next, which ask for the same."""
     if not model.is_ensemble:
         return ()
@@ -30,8 +31,8 @@ def problems(model: Model, repository: Repository) -> Sequence[Problem]:
         tensors.setdefault(port.name, Definition(model.name, _reshaped(port), batching))
     walk = Walk(model, tensors)
     for step in steps(model):
-        callee = repository.models.get(step.model)
-        if callee is not None and _readable(callee, repository):
+        callee = judging.models.get(step.model)
+        if callee is not None and _readable(callee, judging):
             visit = Visit(step, callee, completed(callee))
             _batch_size(walk, visit)
             _inputs(walk, visit)
@@ -41,10 +42,10 @@ def problems(model: Model, repository: Repository) -> Sequence[Problem]:
     return walk.found
 
 
-def _readable(callee: Model, repository: Repository) -> bool:
+def _readable(callee: Model, judging: Judging) -> bool:
     """Tell whether a model's config can be compared: faults of its own I/O are said there, and a hidden one is unknown."""
-    verdict = repository.verdicts.get(callee.name)
-    return not callee.hidden and repository.polled(callee.name) and verdict is not None and verdict.stage != "io"
+    verdict = judging.verdicts.get(callee.name)
+    return not callee.hidden and judging.polled(callee.name) and verdict is not None and verdict.stage != "io"
 
 
 def _reshaped(port: Port) -> Port:

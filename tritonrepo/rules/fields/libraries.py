@@ -12,6 +12,7 @@ from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.rules.fields.runtimes import exists
 from tritonrepo.rules.registry import Finding, rule
 
@@ -27,9 +28,10 @@ def _known() -> frozenset[str]:
     return frozenset(name for release in RELEASES.values() for names in release.images.values() for name in names)
 
 
-@cache
-def _meant(written: str) -> str:
-    """Give the backend that a name surely stands for; "" for one that may well be somebody's own."""
+@once
+def _meant(model: Model) -> str:
+    """Give the backend that a model's surely stands for; "" for one that may well be somebody's own."""
+    written = model.backend
     lower = written.lower()[:99]
     for name in (written, lower, lower.partition("_")[0]):
         if name in _known() or name in SHORT:
@@ -116,7 +118,7 @@ def backend_not_available(model: Model) -> Iterator[Finding]:
     """
     if not _lacks(model) or _is_tensorflow_gone(model):
         return
-    meant, release = _meant(model.backend), model.target.release
+    meant, release = _meant(model), model.target.release
     if not meant:
         return
     images = [image for image, backends in release.images.items() if model.backend in backends]
@@ -160,7 +162,7 @@ def library_not_found(model: Model) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- ranker/1/weights --
     """
-    if _lacks(model) and not _meant(model.backend):
+    if _lacks(model) and not _meant(model):
         yield Finding(
             _place(model),
             f'no image of Triton has a backend "{model.backend}"',

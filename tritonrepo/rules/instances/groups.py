@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo.pbtxt import Message, Scalar
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 
 AUTO, CPU, GPU, MODEL = "KIND_AUTO", "KIND_CPU", "KIND_GPU", "KIND_MODEL"
 
@@ -29,7 +29,7 @@ class Group(NamedTuple):
         return next(reversed(self.node.scalars("kind")), self.node)
 
 
-@lru_cache(maxsize=1)
+@once
 def groups(model: Model) -> Sequence[Group]:
     """Give the written groups in order; an ensemble has none to the server. Kept for the rules that come next.
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
-from tritonrepo.rules.python.facts import CLASS, Facts, Told, facts, has_all, is_certain, needs
-from tritonrepo.rules.python.script import Fault, Script, not_installed, parse, python_of, scripts
+from tritonrepo.rules.python.facts import CLASS, Told, class_facts, has_all, is_certain, needs
+from tritonrepo.rules.python.script import Script, SyntaxFault, not_installed, scripts
 from tritonrepo.rules.registry import Finding, rule
 
 
@@ -45,8 +45,8 @@ def syntax(model: Model) -> Iterator[Finding]:
                 return [None for _ in requests]
     """
     for script in scripts(model):
-        fault = parse(script, python_of(model))
-        if isinstance(fault, Fault):
+        fault = script.tree
+        if isinstance(fault, SyntaxFault):
             at = Span(f"{model.name}/{script.path}", fault.line, fault.column)
             hint = "Mend the line; nothing behind it was looked at."
             yield Finding(at, f"Python cannot read it: {fault.message}", hint, fault.reason)
@@ -84,7 +84,7 @@ def no_class(model: Model) -> Iterator[Finding]:
             def execute(self, requests):
                 return [None for _ in requests]
     """
-    for script, found in _facts(model):
+    for script, found in class_facts(model):
         if found.classless:
             module = ".".join(script.path.removesuffix(".py").split("/")[-2:])
             lacking = not_installed(model, script)  # Python comes to the import first
@@ -124,7 +124,7 @@ def no_execute(model: Model) -> Iterator[Finding]:
             def execute(self, requests):
                 return [None for _ in requests]
     """
-    for script, found in _facts(model):
+    for script, found in class_facts(model):
         told = found.executes_not
         if told is not None:
             what = f"{CLASS}.{told.words}" if told.words else f"{CLASS} has no method execute"
@@ -168,7 +168,7 @@ def initialize_signature(model: Model) -> Iterator[Finding]:
             def execute(self, requests):
                 return [None for _ in requests]
     """
-    for script, found in _facts(model):
+    for script, found in class_facts(model):
         for name, told in found.signatures:
             if name != "auto_complete_config":
                 hint = f"Write def {name}({'self' if name == '__init__' else 'self, args'}):"
@@ -211,7 +211,7 @@ def initialize_raises(model: Model) -> Iterator[Finding]:
             def execute(self, requests):
                 return [None for _ in requests]
     """
-    for script, found in _facts(model):
+    for script, found in class_facts(model):
         wrong = {name for name, _ in found.signatures}
         for name, told in found.raising:
             if name != "auto_complete_config" and not wrong & {name, "__init__"}:
@@ -269,19 +269,13 @@ def not_in_config(model: Model) -> Iterator[Finding]:
     for script in scripts(model):
         names = {kind: [each.name for each in model.tensors if each.kind == kind] for kind in ("input", "output")}
         said: set[tuple[str, str]] = set()
-        python = python_of(model)
-        for kind, name, line, column in () if has_all(script, names) else needs(script, python):
-            if name not in names[kind] and (kind, name) not in said and is_certain(script, python):
+        for kind, name, line, column in () if has_all(script, names) else needs(script):
+            if name not in names[kind] and (kind, name) not in said and is_certain(script):
                 said.add((kind, name))
                 message = f'initialize needs the {kind} "{name}", which the config does not have'
                 hint = f"It has: {', '.join(names[kind])}." if names[kind] else f"It lists no {kind}s."
                 reason = "TypeError: 'NoneType' object is not subscriptable"
                 yield Finding(Span(f"{model.name}/{script.path}", line, column), message, hint, reason)
-
-
-def _facts(model: Model) -> Iterator[tuple[Script, Facts]]:
-    for script in scripts(model):
-        yield script, facts(script, python_of(model))
 
 
 def _at(model: Model, script: Script, told: Told) -> Span:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.repository import Model
-from tritonrepo.rules.python.facts import Told, facts
-from tritonrepo.rules.python.script import Script, python_of, scripts
-from tritonrepo.rules.python.steps import Step, returns_nothing, steps
+from tritonrepo.repository.once import once
+from tritonrepo.rules.python.facts import ClassFacts, Told, class_facts
+from tritonrepo.rules.python.script import Script
+from tritonrepo.rules.python.settings import Setting, returns_nothing, settings
 from tritonrepo.rules.registry import Finding
 
 VALID = {"input": ("name", "data_type", "dims", "optional"), "output": ("name", "data_type", "dims")}
@@ -37,7 +37,7 @@ class Refusal(NamedTuple):
 
 
 class Lost(Exception):  # noqa: N818  control flow: what comes after cannot be known
-    """A step whose outcome is not certain."""
+    """A setting whose outcome is not certain."""
 
 
 @dataclass(slots=True)
@@ -51,14 +51,14 @@ class State:
     decoupled: bool | None
 
 
-@lru_cache(maxsize=4)
+@once
 def refusals(model: Model) -> tuple[tuple[str, Refusal], ...]:
     """Give what is refused in the files of a model, by path; nothing where the server does not complete configs."""
-    found = [(script.path, facts(script, python_of(model)).completes) for script in _asked(model)]
     return tuple(
-        (path, refusal)
-        for path, method in found
-        if method is not None and (refusal := _refusal(_state(model), list(steps(method)))) is not None
+        (script.path, refusal)
+        for script, found in _asked(model)
+        if found.completes is not None
+        and (refusal := _refusal(_state(model), list(settings(found.completes)))) is not None
     )
 
 
@@ -73,22 +73,22 @@ def refused(model: Model, name: str) -> Iterator[Finding]:
 def nothing_returned(model: Model) -> Iterator[tuple[str, int, int]]:
     """Give the files, with the function's place, where all goes well but the config is not given back."""
     refused = {path for path, _ in refusals(model)}
-    for script in _asked(model):
-        method = facts(script, python_of(model)).completes
+    for script, found in _asked(model):
+        method = found.completes
         if method is not None and script.path not in refused and returns_nothing(method):
             yield script.path, method.lineno, method.col_offset + 1
 
 
 def unfit_signatures(model: Model) -> Iterator[tuple[str, Told]]:
     """Give the files whose auto_complete_config cannot be called, and what Python says of it."""
-    for script in _asked(model):
-        found = dict(facts(script, python_of(model)).signatures)
-        if "auto_complete_config" in found:
-            yield script.path, found["auto_complete_config"]
+    for script, found in _asked(model):
+        signatures = dict(found.signatures)
+        if "auto_complete_config" in signatures:
+            yield script.path, signatures["auto_complete_config"]
 
 
-def _asked(model: Model) -> tuple[Script, ...]:
-    return scripts(model) if model.target.auto_complete else ()
+def _asked(model: Model) -> tuple[tuple[Script, ClassFacts], ...]:
+    return class_facts(model) if model.target.auto_complete else ()
 
 
 def _state(model: Model) -> State:
@@ -102,26 +102,26 @@ def _state(model: Model) -> State:
     return State(model.config_name, tensors, model.max_batch_size, chosen.name if chosen else "", decoupled)
 
 
-def _refusal(state: State, done: list[Step]) -> Refusal | None:
+def _refusal(state: State, done: list[Setting]) -> Refusal | None:
     try:
-        return next((found for step in done if (found := CHECKS[step.method](state, step)) is not None), None)
+        return next((found for setting in done if (found := CHECKS[setting.method](state, setting)) is not None), None)
     except Lost:
         return None
 
 
-def _input(state: State, step: Step) -> Refusal | None:
-    return _add(state, step, "input")
+def _input(state: State, setting: Setting) -> Refusal | None:
+    return _add(state, setting, "input")
 
 
-def _output(state: State, step: Step) -> Refusal | None:
-    return _add(state, step, "output")
+def _output(state: State, setting: Setting) -> Refusal | None:
+    return _add(state, setting, "output")
 
 
-def _add(state: State, step: Step, kind: str) -> Refusal | None:
-    tensor = step.argument
+def _add(state: State, setting: Setting, kind: str) -> Refusal | None:
+    tensor = setting.argument
     if not isinstance(tensor, dict):
         raise Lost
-    found = _properties(state, step, kind)
+    found = _properties(state, setting, kind)
     if found is not None:
         return found
     if not isinstance(tensor["name"], str) or not isinstance(tensor["data_type"], str):
@@ -130,15 +130,15 @@ def _add(state: State, step: Step, kind: str) -> Refusal | None:
     if current is None:
         state.tensors[kind].append(tensor)
         return None
-    found = _differs(state, step, kind, current)
+    found = _differs(state, setting, kind, current)
     if found is None:
         current.update(tensor)
     return found
 
 
-def _properties(state: State, step: Step, kind: str) -> Refusal | None:
+def _properties(state: State, setting: Setting, kind: str) -> Refusal | None:
     """Give what is wrong with the keys of a tensor."""
-    tensor, valid = step.argument, VALID[kind]
+    tensor, valid = setting.argument, VALID[kind]
     rule, call = "python-autocomplete-property", f"add_{kind}"
     named = f"{kind} '{tensor.get('name')}' in auto-complete-config function for model '{state.model}'"
     odd = next((key for key in tensor if key not in valid), None)
@@ -146,18 +146,18 @@ def _properties(state: State, step: Step, kind: str) -> Refusal | None:
         quoted = [f"'{each}'" for each in valid]
         words = f"ValueError: {named} contains property other than {', '.join(quoted[:-1])} and {quoted[-1]}."
         words = words if "name" in tensor else "KeyError: 'name'"
-        return Refusal(rule, *_place(step), f'{call} takes no "{odd}"', f"It takes {', '.join(valid)}.", words)
+        return Refusal(rule, *_place(setting), f'{call} takes no "{odd}"', f"It takes {', '.join(valid)}.", words)
     lacking = next((key for key in NEEDED if key not in tensor), None)
     if lacking is None:
         return None
     head = named if lacking != "name" else f"{kind} in auto-complete-config function for model '{state.model}'"
     words = f"ValueError: {head} is missing '{lacking}' property."
-    return Refusal(rule, *_place(step), f'{call} needs "{lacking}"', "Write it.", words)
+    return Refusal(rule, *_place(setting), f'{call} needs "{lacking}"', "Write it.", words)
 
 
-def _differs(state: State, step: Step, kind: str, current: dict[str, Any]) -> Refusal | None:
+def _differs(state: State, setting: Setting, kind: str, current: dict[str, Any]) -> Refusal | None:
     """Give the first property of a tensor that is written otherwise."""
-    tensor, name = step.argument, step.argument["name"]
+    tensor, name = setting.argument, setting.argument["name"]
     tail = f'but the config has {{}} for {kind} "{name}"'
     model, called = f"model '{state.model}', tensor '{name}': the model expects", f"add_{kind}"
     hint = "Write the same in both, or in one of them."
@@ -165,22 +165,22 @@ def _differs(state: State, step: Step, kind: str, current: dict[str, Any]) -> Re
         types = f"datatype {current['data_type']} for {kind} '{name}', model provides {tensor['data_type']}"
         words = f"ValueError: unable to load model '{state.model}', configuration expects {types}"
         message = f"{called} says {tensor['data_type']}, {tail.format(current['data_type'])}"
-        return Refusal("python-autocomplete-dtype", *_place(step), message, hint, words)
+        return Refusal("python-autocomplete-dtype", *_place(setting), message, hint, words)
     if current["dims"] and current["dims"] != tensor["dims"]:
         written = current["dims"]
         words = f"ValueError: {model} dims {tensor['dims']} but the model configuration specifies dims {written}"
         message = f"{called} says dims {tensor['dims']}, {tail.format(written)}"
-        return Refusal("python-autocomplete-dims", *_place(step), message, hint, words)
+        return Refusal("python-autocomplete-dims", *_place(setting), message, hint, words)
     if "optional" in current and current["optional"] != tensor.get("optional", current["optional"]):
         said, written = tensor["optional"], current["optional"]
         words = f"ValueError: {model} optional {said} but the model configuration specifies optional {written}"
         message = f"{called} says optional {said}, {tail.format(f'optional {written}')}"
-        return Refusal("python-autocomplete-optional", *_place(step), message, "Write it in the config, too.", words)
+        return Refusal("python-autocomplete-optional", *_place(setting), message, "Write it in the config, too.", words)
     return None
 
 
-def _batch(state: State, step: Step) -> Refusal | None:
-    size = step.argument
+def _batch(state: State, setting: Setting) -> Refusal | None:
+    size = setting.argument
     if not isinstance(size, int):
         raise Lost
     if state.max_batch_size <= size:
@@ -190,22 +190,22 @@ def _batch(state: State, step: Step) -> Refusal | None:
     words += f" function for model '{state.model}' specified max_batch_size {size}"
     message = f"set_max_batch_size says {size}, the config has {state.max_batch_size}"
     hint = f"Write {size}{' or less' if size > 0 else ''} in the config."
-    return Refusal("python-autocomplete-max-batch", *_place(step), message, hint, words)
+    return Refusal("python-autocomplete-max-batch", *_place(setting), message, hint, words)
 
 
-def _dynamic(state: State, step: Step) -> Refusal | None:
-    if step.argument is not None:
+def _dynamic(state: State, setting: Setting) -> Refusal | None:
+    if setting.argument is not None:
         raise Lost
     if state.scheduler not in OTHER_SCHEDULERS:
         return None
     words = f"ValueError: Configuration specified scheduling_choice as '{state.scheduler}', but auto-complete-config"
     words += f" function for model '{state.model}' tries to set scheduling_choice as 'dynamic_batching'"
     message = f"set_dynamic_batching, but the config has {state.scheduler}"
-    return Refusal("python-autocomplete-scheduler", *_place(step), message, "Drop one of the two.", words)
+    return Refusal("python-autocomplete-scheduler", *_place(setting), message, "Drop one of the two.", words)
 
 
-def _policy(state: State, step: Step) -> Refusal | None:
-    policy = step.argument
+def _policy(state: State, setting: Setting) -> Refusal | None:
+    policy = setting.argument
     if not isinstance(policy, dict):
         raise Lost
     odd = next((key for key in policy if key != "decoupled"), None)
@@ -213,7 +213,7 @@ def _policy(state: State, step: Step) -> Refusal | None:
         words = f"ValueError: model transaction property in auto-complete-config function for model '{state.model}'"
         words += " contains property other than 'decoupled'."
         message = f'set_model_transaction_policy takes no "{odd}"'
-        return Refusal("python-autocomplete-property", *_place(step), message, "It takes decoupled alone.", words)
+        return Refusal("python-autocomplete-property", *_place(setting), message, "It takes decoupled alone.", words)
     wanted = policy.get("decoupled", state.decoupled)
     if state.decoupled is None or state.decoupled == wanted:
         state.decoupled = wanted
@@ -221,17 +221,19 @@ def _policy(state: State, step: Step) -> Refusal | None:
     words = f"ValueError: trying to change decoupled property in auto-complete-config for model '{state.model}', which"
     words += f" is already set to '{state.decoupled}'."
     message = f"set_model_transaction_policy says decoupled {wanted}, the config has {state.decoupled}"
-    return Refusal("python-autocomplete-decoupled", *_place(step), message, "Write the same in both.", words)
+    return Refusal("python-autocomplete-decoupled", *_place(setting), message, "Write the same in both.", words)
 
 
-def _raise(_state: State, step: Step) -> Refusal | None:
-    kind = step.argument.partition(":")[0]
+def _raise(_state: State, setting: Setting) -> Refusal | None:
+    kind = setting.argument.partition(":")[0]
     message = f"auto_complete_config always raises {kind}"
-    return Refusal("python-autocomplete-raises", *_place(step), message, "Return the config instead.", step.argument)
+    return Refusal(
+        "python-autocomplete-raises", *_place(setting), message, "Return the config instead.", setting.argument
+    )
 
 
-def _place(step: Step) -> tuple[int, int]:
-    return step.line, step.column
+def _place(setting: Setting) -> tuple[int, int]:
+    return setting.line, setting.column
 
 
 CHECKS = {

@@ -12,11 +12,12 @@ import ast
 import builtins
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
+from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.rules.python.lookups import Lookup, lookups
-from tritonrepo.rules.python.script import Fault, Script, nodes, parse
+from tritonrepo.rules.python.script import Script, SyntaxFault, nodes, scripts
 
 CLASS = "TritonPythonModel"
 BINDING = frozenset({"*", "exec", "eval", "globals", "vars", "locals", "setattr", "modules"})
@@ -35,7 +36,7 @@ class Told(NamedTuple):
     words: str
 
 
-class Facts(NamedTuple):
+class ClassFacts(NamedTuple):
     """What is certain; False and None: nothing is.
 
     `executes_not` is the place of a class that answers no request. `signatures` has the methods that cannot take what
@@ -49,22 +50,26 @@ class Facts(NamedTuple):
     completes: ast.FunctionDef | None = None
 
 
-NOTHING = Facts()
+NOTHING = ClassFacts()
 LOOKING = b"put_config_by_name"
 LOOKED_UP = re.compile(rb"get_(in|out)put_config_by_name\s*\([^()\"']*,\s*[\"']([^\"'\\]*)[\"']\s*\)")
 
 
-@lru_cache(maxsize=256)
-def facts(script: Script, python: tuple[int, int] | None) -> Facts:
+@once
+def class_facts(model: Model) -> tuple[tuple[Script, ClassFacts], ...]:
+    """Give what is certain of each source of a model."""
+    return tuple((script, _facts(script.tree)) for script in scripts(model))
+
+
+def _facts(tree: ast.Module | SyntaxFault | None) -> ClassFacts:
     """Give what is certain of a source; nothing of one that cannot be read."""
-    tree = parse(script, python)
-    if tree is None or isinstance(tree, Fault):
+    if not isinstance(tree, ast.Module):
         return NOTHING
     cls = _class(tree)
     if cls is None:
-        return Facts(classless=not (DYNAMIC | {CLASS}) & words(tree))
+        return ClassFacts(classless=not (DYNAMIC | {CLASS}) & words(tree))
     methods = _methods(cls)
-    found = Facts(
+    found = ClassFacts(
         executes_not=_executes_not(cls, methods.get("execute")),
         signatures=tuple(_signatures(methods)),
         raising=tuple((name, told) for name in METHODS if name in methods and (told := _raises(methods[name]))),
@@ -88,12 +93,12 @@ def has_all(script: Script, names: Mapping[str, Collection[str]]) -> bool:
     return there and len(found) == script.text.count(LOOKING)
 
 
-def needs(script: Script, python: tuple[int, int] | None) -> Iterator[Lookup]:
+def needs(script: Script) -> Iterator[Lookup]:
     """Give the tensors that the config as it is written must have; none where the model may complete it.
 
     They are certain only if the class `is_certain`, which costs more: most configs have what is needed.
     """
-    tree = parse(script, python)
+    tree = script.tree
     cls = _class(tree) if isinstance(tree, ast.Module) else None
     methods = _methods(cls) if cls is not None else {}
     method = methods.get("initialize")
@@ -103,9 +108,9 @@ def needs(script: Script, python: tuple[int, int] | None) -> Iterator[Lookup]:
         yield from lookups(tree, method)
 
 
-def is_certain(script: Script, python: tuple[int, int] | None) -> bool:
+def is_certain(script: Script) -> bool:
     """Tell whether the class is what is called, and its methods are those that are seen in it."""
-    tree = parse(script, python)
+    tree = script.tree
     cls = _class(tree) if isinstance(tree, ast.Module) else None
     return isinstance(tree, ast.Module) and cls is not None and _is_certain(tree, cls, _methods(cls))
 

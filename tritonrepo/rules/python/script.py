@@ -11,10 +11,10 @@ import posixpath
 import re
 import sys
 import warnings
-from functools import lru_cache
 from typing import NamedTuple
 
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.rules.layout.environments import PARAMETER
 
 LARGEST = 1 << 16
@@ -65,14 +65,7 @@ INSTALLED = sys.stdlib_module_names | {"triton_python_backend_utils", "c_python_
 """Modules that a model finds in every image."""
 
 
-class Script(NamedTuple):
-    """A file that a served version imports: its path below the model, its content."""
-
-    path: str
-    text: bytes
-
-
-class Fault(NamedTuple):
+class SyntaxFault(NamedTuple):
     """Why Python cannot read a source: line and column from 1, or 0; our words, and the server's."""
 
     line: int
@@ -81,7 +74,18 @@ class Fault(NamedTuple):
     reason: str
 
 
-@lru_cache(maxsize=4)
+class Script(NamedTuple):
+    """A file that a served version imports: its path below the model, its content.
+
+    `tree` is what Python reads, why it cannot, or None where that is not certain.
+    """
+
+    path: str
+    text: bytes
+    tree: ast.Module | SyntaxFault | None
+
+
+@once
 def scripts(model: Model) -> tuple[Script, ...]:
     """Give the sources that are imported for certain, and small enough to be parsed; none for another backend."""
     if model.backend != "python":
@@ -89,7 +93,9 @@ def scripts(model: Model) -> tuple[Script, ...]:
     name = model.inferred.filename or FILENAME
     paths = (posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}") for version in model.served)
     files = ((path, model.file(path)) for path in paths if _is_imported(model, name, path))
-    return tuple(Script(path, file.content()) for path, file in files if file is not None and file.size <= LARGEST)
+    small = ((path, file.content()) for path, file in files if file is not None and file.size <= LARGEST)
+    python = _python_of(model)
+    return tuple(Script(path, text, _parse(path, text, python)) for path, text in small)
 
 
 def _is_imported(model: Model, name: str, path: str) -> bool:
@@ -126,8 +132,7 @@ def refused_module(name: str) -> str:
     return "." if len(parts) > 1 and parts[-2] in {".", ".."} else ""
 
 
-@lru_cache(maxsize=4)
-def python_of(model: Model) -> tuple[int, int] | None:
+def _python_of(model: Model) -> tuple[int, int] | None:
     """Give the version of the Python that runs a model; None where the model brings its own."""
     if STUB in model.children or PARAMETER in model.config.mapping("parameters"):
         return None
@@ -135,23 +140,22 @@ def python_of(model: Model) -> tuple[int, int] | None:
     return int(major), int(minor)
 
 
-@lru_cache(maxsize=32)
-def parse(script: Script, python: tuple[int, int] | None) -> ast.Module | Fault | None:
+def _parse(path: str, text: bytes, python: tuple[int, int] | None) -> ast.Module | SyntaxFault | None:
     """Give a source's tree, why it has none, or None where that is not certain."""
-    if b"\0" in script.text:
-        line = script.text.count(b"\n", 0, script.text.index(b"\0")) + 1
+    if b"\0" in text:
+        line = text.count(b"\n", 0, text.index(b"\0")) + 1
         words = "source code string cannot contain null bytes"
-        return Fault(line, 0, "it has a null byte", words)
+        return SyntaxFault(line, 0, "it has a null byte", words)
     version = python if python is not None and python < OURS else None
-    name = script.path.rpartition("/")[2]
+    name = path.rpartition("/")[2]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            tree = ast.parse(script.text, name, feature_version=version)
-            if _may_not_compile(script.text, tree):
+            tree = ast.parse(text, name, feature_version=version)
+            if _may_not_compile(text, tree):
                 compile(tree, name, "exec", dont_inherit=True)
         except SyntaxError as error:
-            return None if _may_be_newer(error, script, python) else _fault(error)
+            return None if _may_be_newer(error, text, python) else _fault(error)
         except (ValueError, LookupError, RecursionError, MemoryError, OverflowError):
             return None
     return tree
@@ -183,8 +187,7 @@ def _twice(arguments: ast.arguments) -> bool:
 
 def not_installed(model: Model, script: Script) -> str:
     """Give the first module that a source imports at its top and that no image has, as far as is known; else ""."""
-    tree = parse(script, python_of(model))
-    for node in tree.body if isinstance(tree, ast.Module) else ():
+    for node in script.tree.body if isinstance(script.tree, ast.Module) else ():
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level:
             names = [node.module or ""]
@@ -202,17 +205,17 @@ def _is_beside(model: Model, script: Script, module: str) -> bool:
     return any(path.startswith(heads) for path in model.entries)
 
 
-def _may_be_newer(error: SyntaxError, script: Script, python: tuple[int, int] | None) -> bool:
+def _may_be_newer(error: SyntaxError, text: bytes, python: tuple[int, int] | None) -> bool:
     """Tell whether a newer Python than ours, which may be the server's, may read what ours cannot."""
     if python is not None and python <= OURS:
         return False
     line = (error.text or "").strip()
-    return bool(NEWER.search(line) or NEWER_BLOCK.search(script.text) or not line)
+    return bool(NEWER.search(line) or NEWER_BLOCK.search(text) or not line)
 
 
-def _fault(error: SyntaxError) -> Fault:
+def _fault(error: SyntaxError) -> SyntaxFault:
     """Give the fault; where our Python only tells that the server's is too old for it, the server's words are cut."""
     lacking = "only supported in Python" in error.msg
     kind = type(error).__name__
     reason = f"{kind}: " if lacking else f"{kind}: {error}"
-    return Fault(error.lineno or 0, max(error.offset or 0, 0), error.msg, reason)
+    return SyntaxFault(error.lineno or 0, max(error.offset or 0, 0), error.msg, reason)

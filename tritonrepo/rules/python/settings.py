@@ -14,7 +14,7 @@ CHANGING = frozenset(
 UNKNOWN = object()
 
 
-class Step(NamedTuple):
+class Setting(NamedTuple):
     """A call of the config's method with plain values; or an exception that is raised, as its text."""
 
     method: str
@@ -38,8 +38,8 @@ def _returns(body: list[ast.stmt]) -> Iterator[ast.Return]:
             waiting += ast.iter_child_nodes(node)
 
 
-def steps(method: ast.FunctionDef) -> Iterator[Step]:
-    """Give the steps up to the first statement that may do anything else."""
+def settings(method: ast.FunctionDef) -> Iterator[Setting]:
+    """Give the settings up to the first statement that may do anything else."""
     config = (*method.args.posonlyargs, *method.args.args)[-1].arg if _has_parameter(method) else ""
     known: dict[str, Any] = {}
     for statement in method.body:
@@ -56,9 +56,9 @@ def steps(method: ast.FunctionDef) -> Iterator[Step]:
                 argument = _argument(call, known)
                 if argument is UNKNOWN:
                     return
-                yield Step(called, argument, statement.lineno, statement.col_offset + 1)
+                yield Setting(called, argument, statement.lineno, statement.col_offset + 1)
             case ast.Raise() if words := raised(statement):
-                yield Step("raise", words, statement.lineno, statement.col_offset + 1)
+                yield Setting("raise", words, statement.lineno, statement.col_offset + 1)
                 return
             case _:
                 return

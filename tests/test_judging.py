@@ -1,0 +1,101 @@
+"""A run owns what it finds out: judging again, or twice at once, gives the same, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.pages import DATA, files, sections, server
+from tritonrepo import repository
+from tritonrepo.repository import Model, Repository, target
+from tritonrepo.rules import RULES, judge
+from tritonrepo.tree import Entry, of_text
+
+AT_ONCE = 4
+EVERY = 10
+
+
+def ensemble(step: str) -> str:
+    return (
+        'platform: "ensemble"\ninput { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }\n'
+        'output { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }\n'
+        f'ensemble_scheduling {{ step {{ model_name: "{step}" model_version: -1 '
+        'input_map { key: "IN" value: "IN" } output_map { key: "OUT" value: "OUT" } } }\n'
+    )
+
+
+def of_configs(configs: Mapping[str, str]) -> Repository:
+    tree: dict[str, Entry] = {f"{name}/1/weights": of_text("") for name in configs}
+    tree |= {f"{name}/config.pbtxt": of_text(text) for name, text in configs.items()}
+    return repository.read(tree, server(""))
+
+
+def repositories() -> list[Repository]:
+    """Give a cycle, the repositories of the rules' pages, bad and good, and some that a real server has judged."""
+    found = [cycle()]
+    for page in (sections(rule.page) for rule in RULES.values()):
+        found += [repository.read(files(page[kind]), server(page.get("Run with", ""))) for kind in ("Bad", "Good")]
+    for line in (DATA / "verdicts.jsonl").read_text("utf-8").splitlines()[::EVERY]:
+        case = json.loads(line)
+        tree = {path: of_text(text) for path, text in case["files"].items()}
+        found.append(repository.read(tree, target("24.10", auto_complete=case["auto_complete"])))
+    return found
+
+
+def cycle() -> Repository:
+    return of_configs({"a": ensemble("b"), "b": ensemble("c"), "c": ensemble("b"), "d": ensemble("a")})
+
+
+def said(of: Repository) -> str:
+    return repr(judge(of))
+
+
+def test_judging_a_cycle_again_gives_the_same() -> None:
+    read = cycle()
+    first = judge(read)
+    assert len(first.diagnostics) == 5
+    assert judge(read) == first
+
+
+def test_judging_again_and_many_at_once_gives_the_same() -> None:
+    read = repositories()
+    first = [said(each) for each in read]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        again = [list(threads.map(said, read)), list(threads.map(said, reversed(read)))]
+        same = [list(threads.map(said, [each] * AT_ONCE)) for each in read]
+    assert again == [first, first[::-1]]
+    assert same == [[each] * AT_ONCE for each in first]
+
+
+def test_judging_changes_nothing_that_was_read() -> None:
+    for each in repositories():
+        before = fields(each)
+        judge(each)
+        assert fields(each) == before
+
+
+def fields(read: Repository) -> list[object]:
+    """Give all that a repository and its models hold; what is not a mapping is the same object, or a plain value."""
+    values = [getattr(read, field.name) for field in dataclasses.fields(read)]
+    values += [getattr(model, field.name) for model in read.models.values() for field in dataclasses.fields(model)]
+    return [dict(value) if isinstance(value, Mapping) else value for value in values]
+
+
+def test_no_model_outlives_its_repository() -> None:
+    before = alive()
+    read = repositories()
+    models = sum(len(each.models) for each in read)
+    for each in read:
+        judge(each)
+    assert alive() == before + models
+    del read, each
+    assert alive() == before
+
+
+def alive() -> int:
+    """Count the models in memory, of whatever run."""
+    gc.collect()
+    return sum(isinstance(each, Model) for each in gc.get_objects())
