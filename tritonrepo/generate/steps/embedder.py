@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 
 class TritonPythonModel:
     """The model of this step."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Load the tokenizer; its own truncation and padding are for other uses, so they are set anew."""
         here = os.path.join(args["model_repository"], args["model_version"])
         sys.path.insert(0, os.path.join(here, "vendor"))
@@ -31,31 +33,27 @@ class TritonPythonModel:
         self.tokenizer.enable_truncation(limit)
         self.tokenizer.enable_padding(pad_id=padding.get("pad_id", 0), pad_token=padding.get("pad_token", "[PAD]"))
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Answer all requests with one call; where that fails, each by itself, so that a bad one fails alone."""
-        texts = [
-            [
-                text.decode("utf-8", "replace")
-                for text in pb_utils.get_input_tensor_by_name(r, "text").as_numpy().ravel()
-            ]
-            for r in requests
-        ]
         try:
-            rows = self.embed([text for own in texts for text in own])
+            return self.answers(requests)
         except Exception as error:
-            return [self.alone(own) for own in texts] if len(texts) > 1 else [failed(error)]
+            if len(requests) > 1:
+                return [self.execute([request])[0] for request in requests]
+            return [pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))]
+
+    def answers(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        """Embed all texts of all requests."""
+        texts = [pb_utils.get_input_tensor_by_name(r, "text").as_numpy().ravel() for r in requests]
+        rows = self.embed([text.decode("utf-8", "replace") for own in texts for text in own])
         ends = np.cumsum([len(own) for own in texts])
-        return [answer(rows[end - len(own) : end]) for own, end in zip(texts, ends)]
+        return [
+            pb_utils.InferenceResponse([pb_utils.Tensor("embedding", rows[end - len(own) : end])])
+            for own, end in zip(texts, ends)
+        ]
 
-    def alone(self, texts):
-        """Answer one request."""
-        try:
-            return answer(self.embed(texts))
-        except Exception as error:
-            return failed(error)
-
-    def embed(self, texts):
-        """Give the vectors of these texts, [len(texts), D] FP32."""
+    def embed(self, texts: list[str]) -> NDArray[Any]:
+        """Return the vectors of these texts, [len(texts), D] FP32."""
         encodings = self.tokenizer.encode_batch(texts)
         request = pb_utils.InferenceRequest(
             model_name=self.model,
@@ -71,13 +69,3 @@ class TritonPythonModel:
         if response.has_error():
             raise RuntimeError(response.error().message())
         return pb_utils.get_output_tensor_by_name(response, "embedding").as_numpy()
-
-
-def answer(rows):
-    """Give the response with these vectors."""
-    return pb_utils.InferenceResponse([pb_utils.Tensor("embedding", rows)])
-
-
-def failed(error):
-    """Give the response of a request that failed."""
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))

@@ -10,22 +10,24 @@ from __future__ import annotations
 import json
 import os
 import sys
+from typing import Any, NoReturn
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 
 class TritonPythonModel:
     """The model of this step."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Load tokenizer and templates; templates run in Jinja's sandbox, as the model's own may come from anywhere."""
         here = os.path.join(args["model_repository"], args["model_version"])
         sys.path.insert(0, os.path.join(here, "vendor"))
         from jinja2.sandbox import ImmutableSandboxedEnvironment
         from tokenizers import Tokenizer
 
-        def read(name):
+        def read(name: str) -> str:
             with open(os.path.join(here, name), encoding="utf-8") as f:
                 return f.read()
 
@@ -41,12 +43,12 @@ class TritonPythonModel:
         self.message = jinja.from_string(read("prompt.j2"))
         self.chat = jinja.from_string(read("chat_template.jinja"))
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Answer each request by itself."""
         return [self.answer(request) for request in requests]
 
-    def answer(self, request):
-        """Give the response of one request."""
+    def answer(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
+        """Return the response of one request."""
         try:
             query = inputs(request, "query")[0].decode("utf-8", "replace")
             passages = [passage.decode("utf-8", "replace") for passage in inputs(request, "passages")]
@@ -65,8 +67,8 @@ class TritonPythonModel:
             ]
         )
 
-    def sampling(self, given):
-        """Give the request's sampling parameters over the defaults."""
+    def sampling(self, given: NDArray[Any]) -> dict[str, Any]:
+        """Return the request's sampling parameters over the defaults."""
         try:
             own = json.loads(given[0]) if given.size and given[0] else {}
         except ValueError as error:
@@ -79,8 +81,8 @@ class TritonPythonModel:
             raise ValueError(f"max_tokens is {limit!r}; it is a whole number from 1 to {window - 1}")
         return sampling
 
-    def prompt(self, query, passages, max_tokens):
-        """Give the prompt with as many passages, best first, as the token budget holds; the only one may be cut.
+    def prompt(self, query: str, passages: list[str], max_tokens: int) -> str:
+        """Return the prompt with as many passages, best first, as the token budget holds; the only one may be cut.
 
         How many is found by halving: a request may bring thousands.
         """
@@ -108,14 +110,14 @@ class TritonPythonModel:
             return prompt
         raise ValueError(f"the query needs {needed} tokens with its prompt, but only {budget} are left for it")
 
-    def cut(self, passage, over):
-        """Give the beginning of a passage, at least `over` tokens shorter; a few more, since joints may differ."""
+    def cut(self, passage: str, over: int) -> str:
+        """Return the beginning of a passage, at least `over` tokens shorter; a few more, since joints may differ."""
         encoding = self.tokenizer.encode(passage, add_special_tokens=False)
         keep = len(encoding.ids) - over - 4
         return passage[: encoding.offsets[keep - 1][1]] if keep > 0 else ""
 
-    def rendered(self, query, passages):
-        """Give the whole prompt; once the model's tokenizer has read it, it has one beginning-of-sequence token."""
+    def rendered(self, query: str, passages: list[str]) -> str:
+        """Return the whole prompt; once the model's tokenizer has read it, it has one beginning-of-sequence token."""
         content = self.message.render(query=query, passages=passages).strip()
         system = self.settings["system"]
         messages = [{"role": "system", "content": system}] if system else []
@@ -130,22 +132,20 @@ class TritonPythonModel:
             text = text[len(bos) :]
         return text
 
-    def tokens(self, text):
-        """Give the number of tokens that the model will read."""
+    def tokens(self, text: str) -> int:
+        """Return the number of tokens that the model will read."""
         return len(self.tokenizer.encode(text, add_special_tokens=False).ids) + bool(self.settings["adds_bos"])
 
-    def harmless(self, text):
-        """Give the text with a space inside whatever the tokenizer would read as a special token."""
-        found = True
-        while found:
-            found = [token for token in self.special if token in text]
+    def harmless(self, text: str) -> str:
+        """Return the text with a space inside whatever the tokenizer would read as a special token."""
+        while found := [token for token in self.special if token in text]:
             for token in found:
                 text = text.replace(token, token[0] + " " + token[1:])
         return text
 
 
-def breakable(tokens):
-    """Give the tokens that a space inside breaks up, longest first, without the white space around them.
+def breakable(tokens: list[str]) -> list[str]:
+    """Return the tokens that a space inside breaks up, longest first, without the white space around them.
 
     A space behind the first letter would leave " x" and "x " what they are, and the text would grow for ever.
     """
@@ -153,12 +153,12 @@ def breakable(tokens):
     return sorted((token for token in found if len(token) > 1), key=lambda token: (-len(token), token))
 
 
-def inputs(request, name):
-    """Give the values of an input, none where it was not sent."""
+def inputs(request: pb_utils.InferenceRequest, name: str) -> NDArray[Any]:
+    """Return the values of an input, none where it was not sent."""
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     return np.array([]) if tensor is None else tensor.as_numpy().ravel()
 
 
-def refuse(message):
-    """Stand for `raise_exception` of chat templates."""
+def refuse(message: str) -> NoReturn:
+    """Raise what `raise_exception` of a chat template says."""
     raise ValueError(message)

@@ -10,12 +10,13 @@ import os
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 
 class TritonPythonModel:
     """The model of this step."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Load vectors and passages."""
         here = os.path.join(args["model_repository"], args["model_version"])
         with open(os.path.join(here, "settings.json"), encoding="utf-8") as f:
@@ -26,17 +27,26 @@ class TritonPythonModel:
         self.passages = np.array([line["text"].encode() for line in lines], dtype=object)
         self.ids = np.array([line["id"].encode() for line in lines], dtype=object)
 
-    def execute(self, requests):
-        """Search for all rows of all requests at once."""
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        """Answer all requests with one search; where that fails, each by itself, so that a bad one fails alone."""
+        try:
+            return self.answers(requests)
+        except Exception as error:
+            if len(requests) > 1:
+                return [self.execute([request])[0] for request in requests]
+            return [pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))]
+
+    def answers(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        """Search for all rows of all requests."""
         queries = [pb_utils.get_input_tensor_by_name(r, "embedding").as_numpy() for r in requests]
         scores = np.concatenate(queries) @ self.index.T
-        best = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k]
+        best = np.array([highest(row, self.top_k) for row in scores])
         scores = np.take_along_axis(scores, best, axis=1)
         ends = np.cumsum([len(query) for query in queries])
         return [self.answer(best[end - len(q) : end], scores[end - len(q) : end]) for q, end in zip(queries, ends)]
 
-    def answer(self, best, scores):
-        """Give the response with these rows."""
+    def answer(self, best: NDArray[np.intp], scores: NDArray[np.float32]) -> pb_utils.InferenceResponse:
+        """Return the response with these rows."""
         return pb_utils.InferenceResponse(
             [
                 pb_utils.Tensor("passages", self.passages[best]),
@@ -44,3 +54,13 @@ class TritonPythonModel:
                 pb_utils.Tensor("scores", scores),
             ]
         )
+
+
+def highest(scores: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Return the places of the highest scores, best first, equal ones in the index's order; only these are sorted."""
+    keys = -scores
+    count = min(count, len(keys))
+    worst = np.partition(keys, count - 1)[count - 1]
+    places = np.flatnonzero(~(keys > worst))  # with all that tie with the last one, and NaN, which sorts behind them
+    best: NDArray[np.intp] = places[np.argsort(keys[places], kind="stable")[:count]]
+    return best

@@ -1,0 +1,183 @@
+"""What Triton's Python backend gives the models that it runs: the types, and as much behaviour as tests need.
+
+The real module is made by the server's stub process and exists in the server alone, so this one stands for it: mypy
+holds what runs inside Triton against it, and tests run that as plain Python. A test on the real server asks whether
+all of this is there. Ours alone are `models`, `model_dir`, `lines` and what a test reads from a request.
+
+Source: python_backend, src/pb_stub.cc, PYBIND11_EMBEDDED_MODULE(c_python_backend_utils), and
+src/resources/triton_python_backend_utils.py; what 24.10 has, the oldest release that is built for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+Config: TypeAlias = dict[str, Any]
+"""Of a model or a tensor, as Triton's JSON."""
+
+MaybeNone: TypeAlias = Any
+"""None where nothing has the name; of an input that the config requires this is never so."""
+
+
+class MemoryType(Enum):
+    """Where the tensors of a response are wanted."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+
+
+TRITONSERVER_MEMORY_GPU, TRITONSERVER_MEMORY_CPU = MemoryType.GPU, MemoryType.CPU
+TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
+
+
+class TritonError:
+    """The numbers of the codes: core, include/triton/core/tritonserver.h, TRITONSERVER_Error_Code."""
+
+    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG, UNAVAILABLE, UNSUPPORTED, ALREADY_EXISTS, CANCELLED = range(8)
+
+    def __init__(self, message: str, code: int = INTERNAL) -> None:
+        self._message, self._code = message, code
+
+    def message(self) -> str:
+        return self._message
+
+    def code(self) -> int:
+        return self._code
+
+
+class Tensor:
+    def __init__(self, name: str, numpy_array: NDArray[Any], /) -> None:
+        self._name, self._array = name, numpy_array
+
+    def name(self) -> str:
+        return self._name
+
+    def as_numpy(self) -> NDArray[Any]:
+        return self._array
+
+
+class PreferredMemory:
+    def __init__(self, preferred_memory_type: MemoryType, preferred_device_id: int = 0) -> None:
+        pass
+
+
+class InferenceResponse:
+    def __init__(self, output_tensors: Sequence[Tensor] = (), error: TritonError | None = None) -> None:
+        self._tensors, self._error = list(output_tensors), error
+
+    def output_tensors(self) -> list[Tensor]:
+        return self._tensors
+
+    def has_error(self) -> bool:
+        return self._error is not None
+
+    def error(self) -> TritonError | MaybeNone:
+        return self._error
+
+
+class InferenceResponseSender:
+    def __init__(self) -> None:
+        self.sent: list[tuple[InferenceResponse, int]] = []
+        self.cancelled = False
+
+    def send(self, response: InferenceResponse, flags: int = 0) -> None:
+        self.sent.append((response, flags))
+
+    def is_cancelled(self) -> bool:
+        return self.cancelled
+
+
+models: dict[str, Callable[[InferenceRequest], InferenceResponse]] = {}
+
+
+class InferenceRequest:
+    def __init__(
+        self,
+        *,
+        inputs: Sequence[Tensor],
+        requested_output_names: Sequence[str] = (),
+        model_name: str = "",
+        model_version: int = -1,
+        preferred_memory: PreferredMemory | None = None,  # noqa: ARG002  where answers lie is the server's affair
+        parameters: Mapping[str, object] | None = None,
+    ) -> None:
+        self._inputs, self._names, self._parameters = list(inputs), set(requested_output_names), parameters or {}
+        self.model_name, self.model_version = model_name, model_version
+        self.sender = InferenceResponseSender()
+
+    def inputs(self) -> list[Tensor]:
+        return self._inputs
+
+    def requested_output_names(self) -> set[str]:
+        return self._names
+
+    def parameters(self) -> str:
+        return json.dumps(self._parameters)
+
+    def get_response_sender(self) -> InferenceResponseSender:
+        return self.sender
+
+    def exec(self) -> InferenceResponse:
+        return models[self.model_name](self)
+
+
+lines: list[str] = []
+
+
+class Logger:
+    @staticmethod
+    def log_info(message: str) -> None:
+        lines.append(message)
+
+    log_warn = log_error = log_verbose = log_info
+
+
+class ModelConfig:
+    def __init__(self, model_config: str) -> None:
+        self._config: Config = json.loads(model_config)
+
+    def as_dict(self) -> Config:
+        return self._config
+
+    def set_max_batch_size(self, max_batch_size: int) -> None:
+        self._config["max_batch_size"] = max_batch_size
+
+    def set_dynamic_batching(self) -> None:
+        self._config.setdefault("dynamic_batching", {})
+
+    def add_input(self, tensor: Config) -> None:
+        self._config["input"].append(tensor)
+
+    def add_output(self, tensor: Config) -> None:
+        self._config["output"].append(tensor)
+
+    def set_model_transaction_policy(self, policy: Config) -> None:
+        self._config.setdefault("model_transaction_policy", {}).update(policy)
+
+
+model_dir = ""
+
+
+def get_model_dir() -> str:
+    return model_dir
+
+
+def get_input_tensor_by_name(request: InferenceRequest, name: str) -> Tensor | MaybeNone:
+    return next((tensor for tensor in request.inputs() if tensor.name() == name), None)
+
+
+def get_output_tensor_by_name(response: InferenceResponse, name: str) -> Tensor | MaybeNone:
+    return next((tensor for tensor in response.output_tensors() if tensor.name() == name), None)
+
+
+def get_output_config_by_name(model_config: Config, name: str) -> Config | MaybeNone:
+    return next((tensor for tensor in model_config.get("output", []) if tensor["name"] == name), None)
+
+
+def using_decoupled_model_transaction_policy(model_config: Config) -> bool:
+    return bool(model_config.get("model_transaction_policy", {}).get("decoupled"))

@@ -1,0 +1,113 @@
+"""The embedder's step as plain Python; the model that it calls is a function here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import triton_python_backend_utils as pb_utils
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from tests.tensors import Broken, outputs, refusal, request, written
+from tritonrepo.generate.steps.embedder import TritonPythonModel
+
+WORDS = {"[PAD]": 0, "?": 1, "one": 2, "two": 3, "three": 4, "bad": 5, "caf\ufffd": 6, "<pad>": 7}
+
+
+class Graph:
+    """Stands for NAME_model: the sum of the tokens' numbers and their count; it knows no number 5."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+
+    def __call__(self, asked: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
+        arrays = {tensor.name(): tensor.as_numpy() for tensor in asked.inputs()}
+        self.calls.append({name: array.tolist() for name, array in arrays.items()})
+        assert (asked.model_name, asked.model_version) == ("graph", 7)
+        assert asked.requested_output_names() == {"embedding"}
+        assert all(array.dtype == np.int64 for array in arrays.values())
+        if 5 in arrays["input_ids"]:
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError("index 5 is out of bounds"))
+        mask = arrays["attention_mask"]
+        rows = np.stack([(arrays["input_ids"] * mask).sum(1), mask.sum(1)], axis=1)
+        return pb_utils.InferenceResponse([pb_utils.Tensor("embedding", rows.astype(np.float32))])
+
+
+@pytest.fixture
+def graph(monkeypatch: pytest.MonkeyPatch) -> Graph:
+    found = Graph()
+    monkeypatch.setitem(pb_utils.models, "graph", found)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    return found
+
+
+def step(place: Path, pad: str | None = None) -> TritonPythonModel:
+    tokenizer = Tokenizer(models.WordLevel(WORDS, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.enable_truncation(1)
+    if pad:
+        tokenizer.enable_padding(pad_id=WORDS[pad], pad_token=pad, length=9)
+    files = {"tokenizer.json": tokenizer.to_str(), "calls.json": {"graph": 7}, "settings.json": {"max_tokens": 3}}
+    model = TritonPythonModel()
+    model.initialize(written(place, files))
+    return model
+
+
+def texts(*given: bytes) -> pb_utils.InferenceRequest:
+    return request(text=np.array([[text] for text in given], dtype=np.object_))
+
+
+def vectors(response: pb_utils.InferenceResponse) -> list[list[float]]:
+    found: list[list[float]] = outputs(response)["embedding"]
+    return found
+
+
+def test_all_texts_of_a_batch_are_one_call_and_each_request_gets_its_rows(tmp_path: Path, graph: Graph) -> None:
+    first, second = step(tmp_path).execute([texts(b"one"), texts(b"two three", b"three")])
+    assert vectors(first) == [[2, 1]]
+    assert vectors(second) == [[7, 2], [4, 1]]
+    assert graph.calls == [
+        {"input_ids": [[2, 0], [3, 4], [4, 0]], "attention_mask": [[1, 0], [1, 1], [1, 0]]},
+    ]
+
+
+def test_texts_are_cut_at_max_tokens_whatever_the_tokenizer_was_made_for(tmp_path: Path, graph: Graph) -> None:
+    step(tmp_path).execute([texts(b"one two three one two")])
+    assert graph.calls[0]["input_ids"] == [[2, 3, 4]]
+
+
+def test_the_tokenizers_own_padding_token_is_kept_and_its_length_is_not(tmp_path: Path, graph: Graph) -> None:
+    step(tmp_path, pad="<pad>").execute([texts(b"one two", b"one")])
+    assert graph.calls[0] == {"input_ids": [[2, 3], [2, 7]], "attention_mask": [[1, 1], [1, 0]]}
+
+
+def test_bytes_that_are_no_utf8_are_replaced(tmp_path: Path, graph: Graph) -> None:
+    step(tmp_path).execute([texts(b"caf\xe9")])
+    assert graph.calls[0]["input_ids"] == [[6]]
+
+
+def test_a_text_that_the_graph_refuses_fails_alone(tmp_path: Path, graph: Graph) -> None:
+    first, second, third = step(tmp_path).execute([texts(b"one"), texts(b"two", b"bad"), texts(b"three")])
+    assert vectors(first) == [[2, 1]]
+    assert refusal(second) == "index 5 is out of bounds"
+    assert vectors(third) == [[4, 1]]
+    assert len(graph.calls) == 4
+
+
+def test_a_request_that_cannot_be_read_fails_alone(tmp_path: Path, graph: Graph) -> None:
+    broken = pb_utils.InferenceRequest(
+        inputs=[Broken("text", np.array([b""]))], requested_output_names=[], model_name=""
+    )
+    first, second = step(tmp_path).execute([broken, texts(b"one")])
+    assert refusal(first) == "no memory is left"
+    assert vectors(second) == [[2, 1]]
+    assert len(graph.calls) == 1
+
+
+def test_a_lone_failure_is_not_tried_twice(tmp_path: Path, graph: Graph) -> None:
+    (response,) = step(tmp_path).execute([texts(b"bad")])
+    assert refusal(response) == "index 5 is out of bounds"
+    assert len(graph.calls) == 1

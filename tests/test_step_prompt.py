@@ -1,0 +1,247 @@
+"""The prompt step as plain Python: the file that Triton runs, with what it is given there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import triton_python_backend_utils as pb_utils
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from tests.pumped import ended
+from tests.tensors import Broken, outputs, refusal, request, written
+from tritonrepo.generate.steps.prompt import TritonPythonModel, breakable
+
+CHAT = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|a|>{% endif %}"
+)
+MESSAGE = "{% for p in passages %}{{ p }} {% endfor %}? {{ query }}"
+SETTINGS: dict[str, Any] = {
+    "max_model_len": 60,
+    "max_context_tokens": None,
+    "system": None,
+    "sampling": {"max_tokens": 10},
+    "bos_token": "",
+    "eos_token": "",
+    "adds_bos": False,
+    "special_tokens": [],
+}
+
+
+Make = Callable[..., TritonPythonModel]
+"""Makes a prompt step, which differs from SETTINGS, or in its chat template, in what it is given."""
+
+
+@pytest.fixture
+def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    tokenizer = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+
+    def made(chat: str = CHAT, **changes: object) -> TritonPythonModel:
+        files = {"tokenizer.json": tokenizer.to_str(), "chat_template.jinja": chat, "prompt.j2": MESSAGE}
+        model = TritonPythonModel()
+        model.initialize(written(tmp_path, {**files, "settings.json": SETTINGS | changes}))
+        return model
+
+    return made
+
+
+BLANKS = {
+    "two blanks": ["  "],
+    "a blank before": [" x"],
+    "a blank behind": ["x "],
+    "a tab and a blank": ["\t "],
+    "one blank": [" "],
+    "nothing": [""],
+    "several": ["x ", " x", "  ", "<|x|>", " <|x|>\n"],
+}
+
+
+@pytest.mark.parametrize("special", BLANKS.values(), ids=BLANKS)
+def test_a_special_token_of_white_space_hangs_nobody(step: Make, special: list[str]) -> None:
+    text = " x  x\t <|x|>\n x "
+    model = step(special_tokens=special)
+    with ended():
+        harmless = model.harmless(text)
+    assert harmless.replace(" ", "") == text.replace(" ", "")
+    assert "<|x|>" not in harmless or "<|x|>" not in special
+
+
+SPECIAL = st.lists(st.text("<|x >\t", max_size=4), max_size=4)
+
+
+@given(text=st.text("<|x >\t", max_size=30), special=SPECIAL)
+def test_no_special_token_is_left_in_any_text(text: str, special: list[str]) -> None:
+    model = TritonPythonModel()
+    model.special = breakable(special)
+    with ended():
+        harmless = model.harmless(text)
+    assert harmless.replace(" ", "") == text.replace(" ", "")
+    assert not [token for token in special if len(token.strip()) > 1 and token in harmless]
+
+
+def words(count: int) -> list[str]:
+    return [f"w{number}" for number in range(count)]
+
+
+def test_thousands_of_passages_are_counted_by_halving(step: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = step()
+    rendered, calls = model.rendered, []
+
+    def counted(query: str, passages: list[str]) -> str:
+        calls.append(len(passages))
+        return rendered(query, passages)
+
+    monkeypatch.setattr(model, "rendered", counted)
+    with ended():
+        prompt = model.prompt("q", words(20_000), 10)
+    kept = [word for word in words(20_000) if f"{word} " in prompt]
+    assert kept == words(len(kept))
+    assert len(kept) > 10
+    assert len(calls) <= 17
+    assert model.tokens(rendered("q", words(len(kept)))) <= 50 < model.tokens(rendered("q", words(len(kept) + 1)))
+
+
+@pytest.mark.parametrize("count", range(6))
+@pytest.mark.parametrize("budget", [12, 13, 14, 16, 60])
+def test_as_many_passages_as_fit_and_the_beginning_of_the_only_one(step: Make, count: int, budget: int) -> None:
+    """Held against the plain way: one passage less each time."""
+    model = step(max_context_tokens=budget)
+    passages = [f"w{number} v v" for number in range(count)]
+    fitting = [n for n in range(count + 1) if model.tokens(model.rendered("q", passages[:n])) <= min(budget, 50)]
+    prompt = model.prompt("q", passages, 10)
+    if fitting[-1]:
+        assert prompt == model.rendered("q", passages[: fitting[-1]])
+    else:
+        assert model.tokens(prompt) <= budget
+
+
+def test_a_question_that_leaves_no_room_is_refused(step: Make) -> None:
+    with pytest.raises(ValueError, match="the query needs 5006 tokens with its prompt, but only 50 are left for it"):
+        step().prompt(" ".join(["q"] * 5000), ["p"], 10)
+
+
+def plainly(model: TritonPythonModel, passages: list[str], budget: int) -> str | None:
+    """The plain way: one passage less each time, the only one cut, then none; nothing where the query has no room."""
+    for count in range(len(passages), -1, -1):
+        prompt = model.rendered("q", passages[:count])
+        over = model.tokens(prompt) - budget
+        if over <= 0:
+            return prompt
+        if count == 1:
+            prompt = model.rendered("q", [model.cut(passages[0], over)])
+            if model.tokens(prompt) <= budget:
+                return prompt
+    return None
+
+
+PASSAGES = st.lists(st.integers(0, 9).map(lambda count: " ".join(["w"] * count)), max_size=12)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(passages=PASSAGES, budget=st.integers(1, 60))
+@example(passages=["w w w w w w w w w"], budget=12)
+@example(passages=["w"], budget=3)
+def test_the_passages_are_those_of_the_plain_way(step: Make, passages: list[str], budget: int) -> None:
+    model = step(max_context_tokens=budget)
+    expected = plainly(model, passages, min(budget, 50))
+    if expected is None:
+        with pytest.raises(ValueError, match="the query needs"):
+            model.prompt("q", passages, 10)
+    else:
+        assert model.prompt("q", passages, 10) == expected
+
+
+def test_the_answer_has_the_prompt_and_all_controls(step: Make) -> None:
+    model = step(system="Be brief.", sampling={"max_tokens": 10, "temperature": 0.5})
+    given = request(query="why", passages=[b"one", b"two"], sampling_parameters='{"max_tokens": 5, "seed": 1}')
+    (response,) = model.execute([given])
+    assert outputs(response) == {
+        "prompt": [b"<|system|>Be brief.<|user|>one two ? why<|a|>"],
+        "sampling_parameters": [b'{"max_tokens": 5, "temperature": 0.5, "seed": 1}'],
+        "stream": [False],
+        "exclude_input_in_output": [True],
+    }
+
+
+def test_the_requests_own_controls_win(step: Make) -> None:
+    (response,) = step().execute([request(query="q", passages=[], stream=True, exclude_input_in_output=False)])
+    found = outputs(response)
+    assert (found["stream"], found["exclude_input_in_output"]) == ([True], [False])
+    assert found["sampling_parameters"] == [b'{"max_tokens": 10}']
+
+
+def test_bytes_that_are_no_utf8_are_replaced(step: Make) -> None:
+    (response,) = step().execute([request(query=b"caf\xe9", passages=[b"\xff!"])])
+    assert outputs(response)["prompt"] == ["<|user|>\ufffd! ? caf\ufffd<|a|>".encode()]
+
+
+BAD = {
+    "no JSON": (request(query="q", passages=[], sampling_parameters="{"), "sampling_parameters is not JSON: "),
+    "no object": (request(query="q", passages=[], sampling_parameters="[1]"), "sampling_parameters is a JSON object"),
+    "a limit of no number": (
+        request(query="q", passages=[], sampling_parameters='{"max_tokens": true}'),
+        "max_tokens is True; it is a whole number from 1 to 59",
+    ),
+    "a limit of the whole window": (
+        request(query="q", passages=[], sampling_parameters='{"max_tokens": 60}'),
+        "max_tokens is 60; it is a whole number from 1 to 59",
+    ),
+    "a query too long": (request(query="q " * 90, passages=[]), "the query needs "),
+}
+
+
+@pytest.mark.parametrize(("bad", "message"), BAD.values(), ids=BAD)
+def test_a_bad_request_fails_alone_and_is_its_callers_fault(
+    step: Make, bad: pb_utils.InferenceRequest, message: str
+) -> None:
+    good = request(query="q", passages=[b"p"])
+    first, second, third = step().execute([good, bad, good])
+    assert outputs(first) == outputs(third)
+    assert message in refusal(second)
+    assert second.error().code() == pb_utils.TritonError.INVALID_ARG
+
+
+def test_what_is_not_the_callers_fault_fails_alone_as_well(step: Make) -> None:
+    broken = pb_utils.InferenceRequest(
+        inputs=[Broken("query", np.array([b"q"]))], requested_output_names=[], model_name=""
+    )
+    first, second = step().execute([broken, request(query="q", passages=[])])
+    assert refusal(first) == "no memory is left"
+    assert first.error().code() == pb_utils.TritonError.INTERNAL
+    assert outputs(second)["prompt"] == [b"<|user|>? q<|a|>"]
+
+
+def test_a_chat_template_may_refuse(step: Make) -> None:
+    chat = "{{ raise_exception('no ' ~ messages[0].role ~ ' here') }}"
+    (response,) = step(chat).execute([request(query="q", passages=[])])
+    assert refusal(response) == "no user here"
+
+
+@pytest.mark.parametrize("chat", [CHAT, "{{ bos_token }}" + CHAT, "{{ bos_token }}{{ bos_token }}" + CHAT])
+def test_a_tokenizer_that_adds_the_beginning_is_given_none(step: Make, chat: str) -> None:
+    model = step(chat, adds_bos=True, bos_token="<s>")
+    text = model.rendered("q", [])
+    assert text == "<|user|>? q<|a|>"
+    assert model.tokens(text) == 1 + step(chat, bos_token="<s>").tokens(text)
+
+
+def test_a_tokenizer_that_adds_none_gets_that_of_the_template(step: Make) -> None:
+    assert step("{{ bos_token }}" + CHAT, bos_token="<s>").rendered("q", []) == "<s><|user|>? q<|a|>"
+
+
+def test_special_tokens_in_query_and_passages_are_broken_up(step: Make) -> None:
+    (response,) = step(special_tokens=["<|a|>", "|>"]).execute([request(query="x<|a|>y", passages=[b"p|>"])])
+    assert outputs(response)["prompt"] == [b"<|user|>p| > ? x< |a| >y<|a|>"]
+
+
+def test_query_and_passages_are_never_templates(step: Make) -> None:
+    (response,) = step().execute([request(query="{{ 7 * 7 }}", passages=[b"{% if x %}"])])
+    assert outputs(response)["prompt"] == [b"<|user|>{% if x %} ? {{ 7 * 7 }}<|a|>"]
