@@ -1,6 +1,7 @@
-"""What each Triton release holds: server version, backends of each container image, Python, vLLM, ONNX Runtime.
+"""What each Triton release holds, and what it does that others do not: server version, backends, Python, vLLM.
 
-The facts are data/releases.json, each release with its sources; names of releases are text, so 24.10 is not 24.1.
+The facts are data/releases.json, each with its sources, written by scripts/update_releases.py. Names of releases are
+text, so 24.10 is not 24.1.
 """
 
 from __future__ import annotations
@@ -10,38 +11,68 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release of the Triton containers."""
+    """One release of the Triton containers; `server_wheel` is the wheel with its server, "" where there is none."""
 
     name: str
     server_version: str
     images: Mapping[str, tuple[str, ...]]
     python: str
     vllm: str | None
-    onnxruntime: str | None
+    vllm_builds: tuple[str, ...]
+    server_wheel: str = ""
 
     def backends(self, images: tuple[str, ...]) -> frozenset[str]:
         """Give the backends that a server mixed from these images has."""
         return frozenset(backend for image in images for backend in self.images.get(image, ()))
 
+    def has(self, fact: str) -> bool:
+        """Whether a difference of the data file holds for this release; one that is not in the file is a KeyError."""
+        return _differences()[fact].holds(self.name)
+
+
+class _Difference(NamedTuple):
+    """The first and the last release of which something is so; "" where there is no such bound."""
+
+    since: str
+    until: str
+
+    def holds(self, release: str) -> bool:
+        return self.since <= release and (not self.until or release <= self.until)
+
+
+@cache
+def _data() -> dict[str, Any]:
+    text = resources.files("tritonrepo").joinpath("data/releases.json").read_text("utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+@cache
+def _differences() -> dict[str, _Difference]:
+    found = _data()["differences"].items()
+    return {name: _Difference(facts.get("since", ""), facts.get("until", "")) for name, facts in found}
+
 
 @cache
 def _load() -> dict[str, Release]:
-    text = resources.files("tritonrepo").joinpath("data/releases.json").read_text("utf-8")
-    return {
-        entry["release"]: Release(
-            entry["release"],
-            entry["server_version"],
-            {image: tuple(backends) for image, backends in entry["backends"].items() if backends},
-            entry["python"],
-            entry["vllm"],
-            entry["onnxruntime"],
-        )
-        for entry in json.loads(text)["releases"]
-    }
+    return {entry["release"]: _release(entry) for entry in _data()["releases"]}
+
+
+def _release(entry: Mapping[str, Any]) -> Release:
+    return Release(
+        entry["release"],
+        entry["server_version"],
+        {image: tuple(backends) for image, backends in entry["backends"].items() if backends},
+        entry["python"],
+        entry["vllm"],
+        tuple(entry.get("vllm_builds") or ([entry["vllm"]] if entry["vllm"] else [])),
+        entry.get("server_wheel", ""),
+    )
 
 
 class _Releases(Mapping[str, Release]):
@@ -58,6 +89,16 @@ class _Releases(Mapping[str, Release]):
 
 
 RELEASES: Mapping[str, Release] = _Releases()
+
+
+def newest() -> Release:
+    """Return the release that is meant where nobody names one."""
+    return RELEASES[max(RELEASES)]
+
+
+def runnable() -> Release:
+    """Return the release whose server runs on this machine, from its wheel: the newest that has one."""
+    return max((release for release in RELEASES.values() if release.server_wheel), key=lambda release: release.name)
 
 
 def instead(text: str) -> str:

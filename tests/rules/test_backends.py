@@ -10,7 +10,6 @@ import pytest
 
 from tests.pages import judged, loud
 from tritonrepo.diagnostics import State
-from tritonrepo.rules.backends.arguments import keys
 from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes, of_text
 
 PYTHON = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
@@ -294,12 +293,6 @@ def test_two_gpus_of_an_instance_that_has_one() -> None:
     case = Case('backend: "vllm"\n', {"1/model.json": '{"model": "m", "tensor_parallel_size": 2}'})
     assert judged(tree(case), "--gpus 2").verdicts[0].rule == "vllm-kind-gpu-multi-gpu"
     assert not judged(tree(case), "--gpus 0").verdicts[0].rule
-
-
-def test_the_vllm_of_every_release_is_known() -> None:
-    from tritonrepo.releases import RELEASES
-
-    assert all(keys().of(release) for release in RELEASES.values() if release.vllm)
 
 
 MULTI, WHOLE = "vllm-kind-gpu-multi-gpu", "vllm-parallel-size-not-int"

@@ -546,7 +546,22 @@ BYTES = {
     "a string for less than none": refused(
         strings(ONE, "-2"), "warmup-strings-differ", f"unexpected number of string elements 1 {SEVERAL}, expecting -2"
     ),
-    "one string of two, in 24.08": strings(ONE, options="--release 24.08"),
+    "one string of two, in 24.05": strings(ONE, options="--release 24.05"),
+    "one string of two, in 24.06": refused(
+        strings(ONE, options="--release 24.06"),
+        "warmup-strings-differ",
+        "expected 2 string elements for inference input 'IN', got 1",
+    ),
+    "five strings of two, in 24.08, all counted": refused(
+        strings(5 * ONE, options="--release 24.08"),
+        "warmup-strings-differ",
+        "expected 2 string elements for inference input 'IN', got 5",
+    ),
+    "strings without lengths, in 24.08": refused(
+        strings(f"{ONE}abc", options="--release 24.08"),
+        "warmup-strings-differ",
+        "element byte size indicator exceeds the end of the buffer.",
+    ),
     "a negative dim": refused(
         zeros("-2"),
         "warmup-dim-negative",
@@ -564,6 +579,10 @@ BYTES = {
         "input byte size mismatch for input 'IN' for model 'm'. Expected -4, got 18446744073709551612",
     ),
     "a negative dim of strings": refused(zeros("-2", "STRING"), "warmup-strings-dim-negative"),
+    "a negative dim of strings, in 24.06": refused(
+        zeros("-2", "STRING", options="--release 24.06"), "warmup-strings-dim-negative"
+    ),
+    "a negative dim of strings, in 24.05": zeros("-2", "STRING", options="--release 24.05"),
     "a negative dim and a file": Case(
         warm(given('data_type: TYPE_FP32 dims: [ -2 ] input_data_file: "in"'), inputs=ANY),
         "warmup-file-too-short",

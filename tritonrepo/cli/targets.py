@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from tritonrepo.diagnostics import closest
-from tritonrepo.releases import RELEASES, instead
+from tritonrepo.releases import RELEASES, instead, newest
 from tritonrepo.repository import Target, target
 from tritonrepo.spec.stack import Target as Declared
 
@@ -48,7 +48,7 @@ def chosen_target(chosen: Chosen, stack: Declared | None = None) -> Target:
     """Give the target; what no option names is as the stack declares it. A usage error names the closest name."""
     if chosen.release is not None and chosen.release not in RELEASES:
         raise click.UsageError(f'Triton release "{chosen.release}" is not known. {instead(chosen.release)}')
-    release = RELEASES[chosen.release or (stack.release if stack else max(RELEASES))]
+    release = RELEASES[chosen.release or (stack.release if stack else newest().name)]
     images = chosen.image or (stack.images if stack else ())
     for image in images:
         if image not in release.images:

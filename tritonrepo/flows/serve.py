@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span, fatal
-from tritonrepo.releases import RELEASES
+from tritonrepo.releases import runnable
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
@@ -26,9 +26,6 @@ from tritonrepo.stores.walk import is_in
 from tritonrepo.sync import record as records
 from tritonrepo.sync import release as releases
 from tritonrepo.sync.record import Record
-
-SERVER_RELEASE = "24.10"
-"""The release of the server in the nvidia-pytriton 0.7.0 wheel: it says server version 2.51.0."""
 
 STAND_INS = {
     "onnxruntime": "the onnxruntime package instead of Triton's onnxruntime backend",
@@ -140,7 +137,7 @@ def banner(server: Server, record: Record, engine: str) -> list[str]:
     client = Client(server.http)
     served = {state.name for state in client.index() if state.state == "READY"}
     used = sorted({str(client.config(name)["backend"]) for name in served} & set(STAND_INS))
-    release = RELEASES[SERVER_RELEASE]
+    release = runnable()
     lines = [f"Triton {release.server_version} ({release.name}) on the CPU"]
     if record.target and record.target["release"] != release.name:
         lines[0] += f"; the target of this repository is {record.target['release']}"

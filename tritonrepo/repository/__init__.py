@@ -9,7 +9,7 @@ from tritonrepo.pbtxt.parser import Parsed
 from tritonrepo.repository.inference import infer
 from tritonrepo.repository.model import CONFIG, Model, Repository
 from tritonrepo.repository.target import Target, target
-from tritonrepo.repository.versions import CONFIG_NAMES, selected, versions
+from tritonrepo.repository.versions import selected, versions
 from tritonrepo.tree import Directory, Entry, File, Tree, Unreadable, in_bytes, in_order, is_directory
 
 __all__ = ["Model", "Repository", "Target", "read", "target"]
@@ -56,7 +56,7 @@ def _model(name: str, entries: Mapping[str, Entry], server: Target, root: str, c
     config = parsed.root if parsed is not None else _empty(server)
     directories = tuple(sorted((child for child, entry in children.items() if is_directory(entry)), key=in_bytes))
     first = _children(entries, f"{directories[0]}/") if directories else {}
-    found = versions(directories, config_names=server.version >= CONFIG_NAMES)
+    found = versions(directories, config_names=server.release.has("configs-by-name"))
     odd = [(path, entry) for path, entry in entries.items() if not isinstance(entry, File | Directory)]
     unreadable = parsed is None and children.get(CONFIG, Unreadable.DANGLING) is not Unreadable.DANGLING
     return Model(

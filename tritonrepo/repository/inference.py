@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tritonrepo.pbtxt import Message
+from tritonrepo.releases import Release
 from tritonrepo.repository.target import Target
 from tritonrepo.tree import Entry, is_directory
 
 Files = Mapping[str, Entry | None]
 """What the first subdirectory has; a directory with something in it is None."""
-
-AOTI = (2, 67)
-LIBTORCH_ALIAS = (2, 68)
 
 
 class Inferred(NamedTuple):
@@ -29,25 +27,32 @@ class Inferred(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A model file that names its backend: the platform that goes with it, whether it may be a directory."""
+    """A model file that names its backend: the platform that goes with it, whether it may be a directory.
+
+    `only_with` is the fact without which a release does not know it.
+    """
 
     filename: str
     backend: str
     platform: str = ""
     directory: bool = False
-    since: tuple[int, ...] = ()
+    only_with: str = ""
+
+    def known(self, release: Release) -> bool:
+        """Whether this release knows it."""
+        return not self.only_with or release.has(self.only_with)
 
 
 GRAPHDEF = Kind("model.graphdef", "tensorflow", "tensorflow_graphdef")
 SAVEDMODEL = Kind("model.savedmodel", "tensorflow", "tensorflow_savedmodel")
 LIBTORCH = Kind("model.pt", "pytorch", "pytorch_libtorch")
-TORCH_AOTI = Kind("model.pt2", "pytorch", "torch_aoti", since=AOTI)
+TORCH_AOTI = Kind("model.pt2", "pytorch", "torch_aoti", only_with="torch-aoti")
 KINDS = (
     Kind("model.plan", "tensorrt", "tensorrt_plan"),
     Kind("model.onnx", "onnxruntime", "onnxruntime_onnx", directory=True),
     Kind("model.xml", "openvino", directory=True),
     LIBTORCH,
-    LIBTORCH._replace(platform="libtorch", since=LIBTORCH_ALIAS),
+    LIBTORCH._replace(platform="libtorch", only_with="libtorch-platform"),
     TORCH_AOTI,
     Kind("model.py", "python", directory=True),
 )
@@ -66,13 +71,13 @@ def infer(name: str, config: Message, first: Files, server: Target, *, bare: boo
     for kind in (GRAPHDEF, SAVEDMODEL):
         if found.platform == kind.platform:
             return Inferred(found.backend or kind.backend, found.platform, found.filename or kind.filename)
-    found = _kind(found, first, server.version)
+    found = _kind(found, first, server.release)
     if found.backend:
         platform = found.platform or FILLED.get(found.backend, "")
         filename = found.filename or FILENAMES.get(found.backend, "")
         if found.backend == "pytorch" and config.text("runtime") != "model.py":
-            file = TORCH_AOTI if platform == TORCH_AOTI.platform and server.version >= LIBTORCH_ALIAS else LIBTORCH
-            filename = filename or file.filename
+            own = platform == TORCH_AOTI.platform and server.release.has("libtorch-platform")
+            filename = filename or (TORCH_AOTI if own else LIBTORCH).filename
         return Inferred(found.backend, platform, filename)
     return found if any(found) else _dotted(name)
 
@@ -89,19 +94,19 @@ def _tensorflow(written: Inferred, first: Files) -> Inferred:
     return written
 
 
-def _kind(found: Inferred, first: Files, version: tuple[int, ...]) -> Inferred:
+def _kind(found: Inferred, first: Files, release: Release) -> Inferred:
     """Find the backend that a platform, a filename or else a file in the first subdirectory names, in this order."""
     if found.backend:
         return found
     for kind in KINDS:
-        if version < kind.since:
+        if not kind.known(release):
             continue
         named = (kind.platform and found.platform == kind.platform) or found.filename == kind.filename
         if named:
             return found._replace(backend=kind.backend)
         seen = kind.filename in first and (kind.directory or not is_directory(first[kind.filename]))
         if seen and not found.platform and not found.filename:
-            aoti = kind is TORCH_AOTI and version >= LIBTORCH_ALIAS
+            aoti = kind is TORCH_AOTI and release.has("libtorch-platform")
             return found._replace(backend=kind.backend, platform=kind.platform if aoti else "")
     return found
 

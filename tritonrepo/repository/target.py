@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
-from tritonrepo.releases import RELEASES, Release
+from tritonrepo.releases import RELEASES, Release, newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +25,10 @@ class Target:
         """Where the user says how many GPUs there are."""
         return "gpus in target" if self.in_stack else "--gpus"
 
-    @property
-    def version(self) -> tuple[int, ...]:
-        """The server's version as numbers: (2, 51, 0)."""
-        return _numbers(self.release.server_version)
-
-
-@cache
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
-
 
 def target(
     release: str | None = None, images: tuple[str, ...] = (), *, gpus: int = 1, auto_complete: bool = True
 ) -> Target:
     """Give a target; without a release the newest, without images the union of the release's."""
-    found = RELEASES[release or max(RELEASES)]
+    found = RELEASES[release] if release else newest()
     return Target(found, found.backends(images or tuple(found.images)), gpus, auto_complete)

@@ -12,9 +12,6 @@ from typing import NamedTuple
 
 from tritonrepo.pbtxt import Message
 
-CONFIG_NAMES = (2, 46)
-"""From this server version on the directory `configs` holds configs by name, and is no version."""
-
 RESERVED = frozenset({"configs", "warmup", "initial_state"})
 NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 LIMITS = (-(1 << 63), (1 << 63) - 1)
@@ -34,7 +31,7 @@ class Versions(NamedTuple):
 
 
 def versions(directories: Iterable[str], *, config_names: bool = True) -> Versions:
-    """Read the names of a model's subdirectories, in byte order; `config_names`: see `CONFIG_NAMES`."""
+    """Read the names of a model's subdirectories, in byte order; `config_names`: whether `configs` is none."""
     found: dict[int, str] = {}
     collisions: dict[str, int] = {}
     leading_zero, no_number, overflow = [], [], []

@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal, NewType
 
 from tritonrepo.diagnostics import Span
+from tritonrepo.releases import newest
 from tritonrepo.spec.source import Source
 
 Microseconds = NewType("Microseconds", int)
@@ -36,7 +37,7 @@ def places() -> Any:
 class Target:
     """The server that the repository is built for."""
 
-    release: str = key("Triton container release, year.month", "26.07", example="26.07")
+    release: str = key("Triton container release, year.month", newest().name, example=newest().name)
     images: tuple[str, ...] = key(
         "container images whose backends the server has; several mean an image that mixes them",
         ("py3", "vllm-python-py3"),

@@ -126,13 +126,11 @@ class Keys(NamedTuple):
     """The keys of all vLLM versions, and those versions, oldest first."""
 
     versions: Sequence[str]
-    builds: Mapping[str, Sequence[str]]
     known: Mapping[str, Known]
 
     def of(self, release: Release) -> list[int]:
         """Give the positions of the vLLM versions that a release may have; none where it has no vLLM, or a new one."""
-        names = self.builds.get(release.name) or ([release.vllm] if release.vllm else [])
-        return [self.versions.index(name) for name in names if name in self.versions]
+        return [self.versions.index(name) for name in release.vllm_builds if name in self.versions]
 
 
 @cache
@@ -150,4 +148,4 @@ def keys() -> Keys:
         )
         for key, facts in data["arguments"].items()
     }
-    return Keys(versions, data["builds"], known)
+    return Keys(versions, known)

@@ -10,9 +10,6 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.registry import Finding, rule
 
-NOTICES_DEAD_STUB = "25.09"
-"""Since when the Python backend gives up on a stub that does not answer: python_backend#408."""
-
 
 @rule("python-model-file-missing-hang", Severity.ERROR, "backend=python", state=State.HANG)
 def python_file_missing_hang(model: Model) -> Iterator[Finding]:
@@ -47,7 +44,7 @@ def python_file_missing_hang(model: Model) -> Iterator[Finding]:
             def execute(self, requests):
                 return []
     """
-    if model.target.release.name < NOTICES_DEAD_STUB:
+    if not model.target.release.has("dead-stub-notice"):
         for path in _missing(model, "model.py"):
             yield Finding(
                 path,
@@ -89,7 +86,7 @@ def python_file_missing(model: Model) -> Iterator[Finding]:
             def execute(self, requests):
                 return []
     """
-    if model.target.release.name >= NOTICES_DEAD_STUB:
+    if model.target.release.has("dead-stub-notice"):
         for path in _missing(model, "model.py"):
             yield Finding(
                 path, "the Python model file is not there", _hint(model, path, ".py"), "Python model file not found in"

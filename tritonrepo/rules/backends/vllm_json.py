@@ -12,8 +12,12 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import NAME, arguments, objects
 from tritonrepo.rules.registry import Finding, rule
 
-CHECKS_DEVICE = "24.06"
-PARALLEL = {"tensor_parallel_size": CHECKS_DEVICE, "pipeline_parallel_size": "26.01"}
+PARALLEL = {
+    "tensor_parallel_size": "vllm-device-check",
+    "pipeline_parallel_size": "vllm-pipeline-parallel-check",
+}
+"""Keys whose numbers multiply to an engine's GPUs, with the fact without which a release does not read them."""
+
 """Which keys the backend itself reads, and since when."""
 
 LONGEST = 40
@@ -121,14 +125,13 @@ def json_not_object(model: Model) -> Iterator[Finding]:
     for each in arguments(model):
         if each.text is not None and not each.fault and not isinstance(each.value, dict):
             kind = type(each.value).__name__
-            old = model.target.release.name < CHECKS_DEVICE
             yield Finding(
                 each.path,
                 f"model.json holds a {SPOKEN.get(kind, kind)}, not an object",
                 'Write { "model": "…" }.',
-                f"argument after ** must be a mapping, not {kind}"
-                if old
-                else f"AttributeError: '{kind}' object has no attribute 'get'",
+                f"AttributeError: '{kind}' object has no attribute 'get'"
+                if model.target.release.has("vllm-device-check")
+                else f"argument after ** must be a mapping, not {kind}",
             )
 
 
@@ -159,8 +162,8 @@ def parallel_size(model: Model) -> Iterator[Finding]:
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": 2}
     """
     for each, value in objects(model):
-        for key, since in PARALLEL.items():
-            fault = _int_fault(value[key]) if key in value and model.target.release.name >= since else None
+        for key, fact in PARALLEL.items():
+            fault = _int_fault(value[key]) if key in value and model.target.release.has(fact) else None
             if fault is not None:
                 said = json.dumps(value[key], ensure_ascii=False)
                 said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
@@ -199,8 +202,8 @@ def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
     if not model.target.gpus or not _kind_gpu(model):
         return
     for each, value in objects(model):
-        release = model.target.release.name
-        sizes = {key: _size(value.get(key, 1)) for key, since in PARALLEL.items() if release >= since}
+        release = model.target.release
+        sizes = {key: _size(value.get(key, 1)) for key, fact in PARALLEL.items() if release.has(fact)}
         if math.prod(sizes.values()) > 1:
             key = max(sizes, key=lambda key: sizes[key])
             yield Finding(

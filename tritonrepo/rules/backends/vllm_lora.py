@@ -9,9 +9,6 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import Arguments, adapters, objects
 from tritonrepo.rules.registry import Finding, rule
 
-SINCE = "24.05"
-READS_BOOLEANS = "24.08"
-
 
 @rule("vllm-lora-file-missing", Severity.ERROR, "backend=vllm")
 def lora_file_missing(model: Model) -> Iterator[Finding]:
@@ -119,13 +116,14 @@ def enable_lora_type(model: Model) -> Iterator[Finding]:
         -- llm/1/multi_lora.json --
         {"support": "/models/lora/support"}
     """
-    release = model.target.release.name
-    for each, value in objects(model) if SINCE <= release < READS_BOOLEANS else ():
+    release = model.target.release
+    as_text = release.has("vllm-lora") and not release.has("vllm-lora-as-boolean")
+    for each, value in objects(model) if as_text else ():
         wanted = value.get("enable_lora")
         if isinstance(wanted, bool):
             yield Finding(
                 each.at(model, "enable_lora"),
-                f"enable_lora is a JSON boolean, which the backend of {release} cannot take",
+                f"enable_lora is a JSON boolean, which the backend of {release.name} cannot take",
                 f'Write "enable_lora": "{str(wanted).lower()}".',
                 "AttributeError: 'bool' object has no attribute 'lower'",
             )
@@ -133,6 +131,6 @@ def enable_lora_type(model: Model) -> Iterator[Finding]:
 
 def _adapters(model: Model) -> Iterator[tuple[Arguments, Arguments | None]]:
     """Give the model.json of each version that asks for adapters, with the file that lists them; None where it is huge."""
-    for each, value in objects(model) if model.target.release.name >= SINCE else ():
+    for each, value in objects(model) if model.target.release.has("vllm-lora") else ():
         if str(value.get("enable_lora")).lower() == "true":
             yield each, adapters(model, each)

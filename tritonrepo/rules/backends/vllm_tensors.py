@@ -8,7 +8,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.tensors import Tensor
 from tritonrepo.rules.registry import Finding, rule
-from tritonrepo.vllm_contract import BY_NAME, Contract
+from tritonrepo.vllm_contract import Contract, by_name
 
 
 @rule("vllm-contract-too-new", Severity.WARNING, "backend=vllm")
@@ -145,7 +145,7 @@ def io_extra(model: Model) -> Iterator[Finding]:
         {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
     """
     for tensor in model.tensors:
-        if tensor.name and (tensor.kind, tensor.name) not in BY_NAME:
+        if tensor.name and (tensor.kind, tensor.name) not in by_name():
             yield Finding(
                 tensor.fields["name"].value,
                 f'{tensor.kind} "{tensor.name}" is none of the vLLM backend\'s',
@@ -155,6 +155,6 @@ def io_extra(model: Model) -> Iterator[Finding]:
 
 def _listed(model: Model) -> Iterator[tuple[Tensor, Contract]]:
     for tensor in model.tensors:
-        known = BY_NAME.get((tensor.kind, tensor.name))
+        known = by_name().get((tensor.kind, tensor.name))
         if known is not None:
             yield tensor, known

@@ -16,7 +16,7 @@ from tritonrepo.rules.ensembles.comparison import Problem, Visit, Walk, agree, o
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding
-from tritonrepo.vllm_contract import BY_NAME
+from tritonrepo.vllm_contract import by_name
 
 
 @once
@@ -156,7 +156,7 @@ def _meant(key: str, free: list[str]) -> str | None:
 
 
 def _hint(meant: str | None, visit: Visit, kind: str, key: str, names: Collection[str]) -> str:
-    later = BY_NAME.get((kind, key)) if visit.callee.backend == "vllm" else None
+    later = by_name().get((kind, key)) if visit.callee.backend == "vllm" else None
     if later is not None:
         return f"The vLLM backend has it since {later.since}."
     if meant is not None:

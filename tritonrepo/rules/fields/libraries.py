@@ -16,7 +16,7 @@ from tritonrepo.repository.once import once
 from tritonrepo.rules.fields.runtimes import exists
 from tritonrepo.rules.registry import Finding, rule
 
-TENSORFLOW_ENDS = (2, 56)
+TENSORFLOW = "tensorflow-backend"
 SHORT = {"onnx": "onnxruntime", "ort": "onnxruntime", "trt": "tensorrt", "tf": "tensorflow", "torch": "pytorch"}
 SHORT |= {"libtorch": "pytorch", "torchscript": "pytorch", "py": "python", "ensemble": "ensemble"}
 SIMILAR = 0.75
@@ -172,7 +172,7 @@ def library_not_found(model: Model) -> Iterator[Finding]:
 
 
 def _is_tensorflow_gone(model: Model) -> bool:
-    return model.backend == "tensorflow" and model.target.version >= TENSORFLOW_ENDS
+    return model.backend == "tensorflow" and not model.target.release.has(TENSORFLOW)
 
 
 @rule("tensorflow-gone", Severity.ERROR)
@@ -204,9 +204,10 @@ def tensorflow_gone(model: Model) -> Iterator[Finding]:
         -- classifier/1/model.onnx --
     """
     if _is_tensorflow_gone(model) and _lacks(model):
+        last = max(name for name, release in RELEASES.items() if release.has(TENSORFLOW))
         yield Finding(
             _place(model),
-            f"no image of {model.target.release.name} has the TensorFlow backend, 25.02 was the last",
-            "Serve it with 25.02, or convert the model to ONNX.",
+            f"no image of {model.target.release.name} has the TensorFlow backend, {last} was the last",
+            f"Serve it with {last}, or convert the model to ONNX.",
             _no_library(model),
         )

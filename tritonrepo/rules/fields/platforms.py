@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
-from tritonrepo.repository.inference import AOTI
 from tritonrepo.rules.fields.libraries import SHORT
 from tritonrepo.rules.registry import Finding, rule
 
@@ -27,7 +26,7 @@ ALIASES = frozenset({"torch_aoti", "libtorch", "pytorch", "torchscript", "torch"
 
 def platforms(model: Model, backend: str) -> tuple[str, ...]:
     """Give the platforms that a backend may have in the target's release; none are given where any will do."""
-    aoti = backend == "pytorch" and model.target.version >= AOTI
+    aoti = backend == "pytorch" and model.target.release.has("torch-aoti")
     return (*PLATFORMS.get(backend, ()), *(["torch_aoti"] if aoti else []))
 
 

@@ -12,7 +12,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
 from tritonrepo.repository.tensors import Tensor
-from tritonrepo.rules.fields.tensors import CHECKED_COUNTS, called, overflows, reason
+from tritonrepo.rules.fields.tensors import called, overflows, reason
 from tritonrepo.rules.registry import Finding, rule
 
 
@@ -70,7 +70,7 @@ def _reshaped(model: Model, sought: Differs) -> Iterator[tuple[Tensor, list[int]
         shape = reshape.numbers("shape")
         if any(dim < 1 and dim != -1 for dim in (*tensor.dims, *shape)) or not (shape or model.max_batch_size):
             continue
-        if model.target.version >= CHECKED_COUNTS and (overflows(tensor.dims) or overflows(shape)):
+        if model.target.release.has("bounded-element-counts") and (overflows(tensor.dims) or overflows(shape)):
             continue
         if differs(tensor.dims, shape) is sought:
             yield tensor, shape

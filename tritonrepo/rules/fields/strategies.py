@@ -14,7 +14,6 @@ from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.tree import File
 
 STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
-CONFINED = (2, 70)
 ELF = b"\x7fELF"
 NOWHERE = ("/nonexistent/", "$$TRITON_MODEL_DIRECTORY")
 """Beginnings of paths at which no server finds anything."""
@@ -105,7 +104,8 @@ def library_missing(model: Model) -> Iterator[Finding]:
         return
     value = entry.message("value")
     path = value.text("string_value") if value is not None else ""
-    outside = model.target.version >= CONFINED and path.startswith("/") and model.name not in path.split("/")
+    confined = model.target.release.has("confined-batch-strategies")
+    outside = confined and path.startswith("/") and model.name not in path.split("/")
     if not path or path.startswith(NOWHERE) or outside:
         written = value.scalars("string_value") if value is not None else []
         yield Finding(

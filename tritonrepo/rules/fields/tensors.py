@@ -15,7 +15,6 @@ from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.vllm_contract import contract
 
 INT64_MAX = (1 << 63) - 1
-CHECKED_COUNTS = (2, 67)
 """Since when the server looks for element counts that no int64 holds."""
 
 
@@ -225,7 +224,7 @@ def dims_overflow(model: Model) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- scorer/1/weights --
     """
-    if model.target.version < CHECKED_COUNTS:
+    if not model.target.release.has("bounded-element-counts"):
         return
     for tensor in model.tensors:
         reshape = tensor.reshape

@@ -13,19 +13,13 @@ from tritonrepo.diagnostics import Severity, State
 from tritonrepo.pbtxt import Scalar
 from tritonrepo.repository import Model
 from tritonrepo.repository.tensors import element_bytes
-from tritonrepo.rules.fields.tensors import CHECKED_COUNTS
 from tritonrepo.rules.fields.warmup_data import UNSIGNED, Named, named, signed
 from tritonrepo.rules.fields.warmup_requests import fits, matched
 from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, Sample
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.tree import File
 
-CHECKED_BYTES = (2, 47)
-"""The server version of 24.06: before it a request's bytes were not counted."""
-
-CHECKED_STRINGS = (2, 50)
-"""The server version of 24.09: before it strings were not counted one by one."""
-
+BOUNDED = "bounded-element-counts"
 ADVICE = "Write as many strings as dims say, each as 4 bytes of length, little-endian, and then its bytes."
 LARGEST = 1 << 24
 """Bytes of a file whose strings are counted; a larger one is not read."""
@@ -39,7 +33,7 @@ def _below_nothing(model: Model) -> Iterator[tuple[Sample, Given, Scalar]]:
 
     Two negative dims make a count that older servers take for a good one; a dim too large makes a negative one.
     """
-    counted = model.target.version >= CHECKED_COUNTS
+    counted = model.target.release.has(BOUNDED)
     for sample, given, tensor in matched(model):
         if given.value is None or not given.source or -1 in given.dims or not fits(given.dims, tensor.dims):
             continue
@@ -57,7 +51,8 @@ def _bytes(given: Given) -> int:
 def _is_fatal(model: Model, given: Given) -> bool:
     """Tell whether the server reads strings where it has none."""
     made = given.data_type == "TYPE_STRING" and given.source != "input_data_file"
-    return made and CHECKED_STRINGS <= model.target.version < CHECKED_COUNTS
+    release = model.target.release
+    return made and release.has("counted-request-strings") and not release.has(BOUNDED)
 
 
 @rule("warmup-dim-negative", Severity.ERROR, "model_warmup")
@@ -100,11 +95,11 @@ def dim_negative(model: Model) -> Iterator[Finding]:
 def _dim_reason(model: Model, given: Given) -> str:
     """Give the server's words; "" for the releases that accept it, and where the file's rules say it."""
     strings = given.data_type == "TYPE_STRING"
-    if model.target.version >= CHECKED_COUNTS:
+    if model.target.release.has(BOUNDED):
         shape = f"[{','.join(map(str, given.dims))}]"
         return f"tensor '{given.name}' contains an invalid dimension {'in shape ' if strings else ''}{shape}"
     size = signed(_bytes(given))
-    if strings or model.target.version < CHECKED_BYTES or given.source == "input_data_file":
+    if strings or not model.target.release.has("counted-request-bytes") or given.source == "input_data_file":
         return ""
     return (
         f"{REQUEST}input byte size mismatch for input '{given.name}' for model '{model.config_name}'. "
@@ -180,10 +175,10 @@ def strings_differ(model: Model) -> Iterator[Finding]:
         model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ 1 ] zero_data: true } } }
         -- scorer/1/weights --
     """
-    if model.target.version < CHECKED_STRINGS:
+    if not model.target.release.has("counted-request-strings"):
         return
     sure = {(sample.item, given.name): fits(given.dims, tensor.dims) for sample, given, tensor in matched(model)}
-    counted = model.target.version >= CHECKED_COUNTS
+    counted = model.target.release.has(BOUNDED)
     for one in named(model):
         dims = one.given.dims
         strings = one.given.data_type == "TYPE_STRING" and -1 not in dims and not (counted and min(dims, default=0) < 0)
@@ -195,18 +190,20 @@ def strings_differ(model: Model) -> Iterator[Finding]:
 
 def _strings(model: Model, one: Named, content: bytes) -> Iterator[Finding]:
     """Walk over a file's strings as the server does; a last one that is cut short counts."""
+    early = model.target.release.has("early-end-of-strings")
     wanted = signed(prod(one.given.dims))
-    place = f"for inference input '{one.given.name}' for model '{model.config_name}'"
+    place = f"for inference input '{one.given.name}'" + (f" for model '{model.config_name}'" if early else "")
     at = count = 0
-    while at < len(content) and (count <= wanted or not count):
+    while at < len(content) and (not early or count <= wanted or not count):
         left = len(content) - at
         if left < LENGTH:
             yield Finding(
                 one.written,
                 f"{model.name}/{one.path} ends with {left} bytes, too few for the length of a string",
                 ADVICE,
-                f"{REQUEST}incomplete string length indicator {place}, expecting 4 bytes but only {left} bytes "
-                "available. Please make sure the string length indicator is in one buffer.",
+                _cut_reason(place, left)
+                if early
+                else f"{REQUEST}element byte size indicator exceeds the end of the buffer.",
                 one.item,
             )
             return
@@ -220,7 +217,14 @@ def _strings(model: Model, one: Named, content: bytes) -> Iterator[Finding]:
             f"dims {one.given.dims} take {wanted} string{'' if wanted == 1 else 's'}, {model.name}/{one.path} has {has}",
             ADVICE,
             f"{REQUEST}unexpected number of string elements {count} {place}, expecting {wanted}"
-            if more
+            if more and early
             else f"{REQUEST}expected {wanted} string elements {place}, got {count}",
             one.item,
         )
+
+
+def _cut_reason(place: str, left: int) -> str:
+    return (
+        f"{REQUEST}incomplete string length indicator {place}, expecting 4 bytes but only {left} bytes available. "
+        "Please make sure the string length indicator is in one buffer."
+    )

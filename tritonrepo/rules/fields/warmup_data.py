@@ -14,7 +14,6 @@ from tritonrepo.pbtxt import Scalar
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
 from tritonrepo.repository.tensors import element_bytes
-from tritonrepo.rules.fields.tensors import CHECKED_COUNTS
 from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, samples
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.tree import Directory, Entry, File
@@ -259,7 +258,7 @@ def file_too_short(model: Model) -> Iterator[Finding]:
     for item, given, written, path, entry in named(model):
         if not isinstance(entry, File) or given.data_type == "TYPE_STRING" or -1 in given.dims:
             continue
-        counted = model.target.version >= CHECKED_COUNTS
+        counted = model.target.release.has("bounded-element-counts")
         whole = element_bytes(given.data_type) * prod(given.dims) if given.dims else 0
         expected = whole % UNSIGNED
         if entry.size < expected and not (counted and whole != expected):

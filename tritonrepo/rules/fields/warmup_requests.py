@@ -11,7 +11,6 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
 from tritonrepo.repository.tensors import Tensor
-from tritonrepo.rules.fields.tensors import CHECKED_COUNTS
 from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, Sample, samples
 from tritonrepo.rules.registry import Finding, rule
 
@@ -158,7 +157,7 @@ def data_type_differs(model: Model) -> Iterator[Finding]:
 
 
 def _type_reason(model: Model, given: Given, tensor: Tensor) -> str:
-    if model.target.version >= CHECKED_COUNTS and given.data_type in {"", "TYPE_INVALID"}:
+    if model.target.release.has("bounded-element-counts") and given.data_type in {"", "TYPE_INVALID"}:
         return f"warmup setting expects all variable-size dimensions are specified for input '{given.name}'"
     return (
         f"{REQUEST}inference input '{given.name}' data-type is '{_protocol(given.data_type)}', but model"

@@ -58,7 +58,7 @@ def dangling_link(model: Model) -> Iterator[Finding]:
 def _is_looked_at(model: Model, path: str) -> bool:
     """Tell whether the core asks what a model file is, to find the backend: only while it has found none."""
     directory, _, name = path.partition("/")
-    kinds = [kind for kind in ORDER if kind.since <= model.target.version]
+    kinds = [kind for kind in ORDER if kind.known(model.target.release)]
     asked = any(kind.filename == name and (kind is SAVEDMODEL or not kind.directory) for kind in kinds)
     if not asked or directory != model.directories[0]:
         return False

@@ -237,7 +237,8 @@ def wrong_type(model: Model) -> Iterator[Finding]:
     if not model.inferred.filename or not model.directories or _names_backend(model):
         return
     first = _within(model, model.directories[0])
-    known = {kind.filename: kind for kind in (SAVEDMODEL, GRAPHDEF, *KINDS) if kind.since <= model.target.version}
+    release = model.target.release
+    known = {kind.filename: kind for kind in (SAVEDMODEL, GRAPHDEF, *KINDS) if kind.known(release)}
     for kind in known.values():
         directory = kind is SAVEDMODEL
         if kind.filename in first and not kind.directory and is_directory(first[kind.filename]) is not directory:

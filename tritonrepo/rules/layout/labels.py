@@ -17,9 +17,6 @@ from tritonrepo.repository.paths import follow
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.tree import Directory
 
-CONFINED = (2, 66)
-"""From this server version on a label file must lie in the model's directory."""
-
 
 class Kind(StrEnum):
     """What a label file is."""
@@ -51,7 +48,7 @@ def _labels(model: Model) -> Iterator[Label]:
 
 def _kind(model: Model, name: str) -> tuple[Kind, str]:
     short = posixpath.normpath(f"./{name}")
-    if model.target.version >= CONFINED and (short == ".." or short.startswith("../")):
+    if model.target.release.has("confined-label-files") and (short == ".." or short.startswith("../")):
         return Kind.OUTSIDE, ""
     found = follow(model, name)
     if isinstance(found, str):
