@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tritonrepo import repository
 from tritonrepo.report import pages as report_pages
-from tritonrepo.repository import Target, target
+from tritonrepo.repository import Said, Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
 from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable, of_bytes
 
@@ -61,10 +61,12 @@ def server(options: str) -> Target:
     given = dict(pairs)
     images = tuple(word for flag, word in pairs if flag == "--image")
     return target(
-        given.get("--release", "24.10"),
-        images,
-        gpus=int(given.get("--gpus", "0")),
-        auto_complete="--no-auto-complete" not in words,
+        Said(
+            given.get("--release", "24.10"),
+            images or None,
+            int(given.get("--gpus", "0")),
+            auto_complete="--no-auto-complete" not in words,
+        )
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.pages import judged
 from tritonrepo import repository
 from tritonrepo.diagnostics import State
-from tritonrepo.repository import target
+from tritonrepo.repository import Said, target
 from tritonrepo.rules import judge
 from tritonrepo.tree import Directory, Entry, Unreadable, of_text
 
@@ -91,7 +91,7 @@ FIRST = {
 
 @pytest.mark.parametrize(("config", "rule", "complete"), FIRST.values(), ids=FIRST)
 def test_the_first_error_is_the_servers(config: str, rule: str, complete: bool) -> None:  # noqa: FBT001  a table's column
-    tree = repository.read(models(m=config), target("24.10", auto_complete=complete))
+    tree = repository.read(models(m=config), target(Said("24.10", auto_complete=complete)))
     (verdict,) = judge(tree).verdicts
     assert (verdict.verdict, verdict.rule) == (State.REFUSED, rule)
 
@@ -110,7 +110,7 @@ def test_a_model_is_judged_after_those_that_it_needs_whatever_their_names() -> N
 def test_a_model_without_io_is_not_polled_where_nothing_completes_it() -> None:
     tree = models(a=over("b"), b=READY.replace("[ 4 ]", "[ 0 ]", 1))
     rules = {
-        complete: judge(repository.read(tree, target("24.10", auto_complete=complete))).verdicts[0].rule
+        complete: judge(repository.read(tree, target(Said("24.10", auto_complete=complete)))).verdicts[0].rule
         for complete in (True, False)
     }
     assert rules == {True: "step-model-failed", False: "step-model-missing"}
@@ -118,7 +118,7 @@ def test_a_model_without_io_is_not_polled_where_nothing_completes_it() -> None:
 
 def test_findings_come_by_place_then_rule_and_verdicts_do_not_need_them() -> None:
     tree = models(b=f"{REFUSED}instance_group {{ kind: 9 count: 0 }}\n", a=f'name: "n"\n{REFUSED}')
-    found = judge(repository.read(tree, target("24.10")), lambda rule: rule.severity != "info")
+    found = judge(repository.read(tree, target(Said("24.10"))), lambda rule: rule.severity != "info")
     assert [f"{each.at} {each.rule}" for each in found.diagnostics] == [
         "a/config.pbtxt:1:7 name-differs-from-directory",
         "a/config.pbtxt:2:17 max-batch-size-negative",
@@ -126,6 +126,6 @@ def test_findings_come_by_place_then_rule_and_verdicts_do_not_need_them() -> Non
         "b/config.pbtxt:5:24 kind-unknown",
         "b/config.pbtxt:5:33 instance-count-not-positive",
     ]
-    none = judge(repository.read(tree, target("24.10")), lambda _: False)
+    none = judge(repository.read(tree, target(Said("24.10"))), lambda _: False)
     assert (none.diagnostics, none.ignored) == ((), 0)
     assert none.verdicts == found.verdicts

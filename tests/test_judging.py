@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.pages import DATA, files, sections, server
 from tritonrepo import repository
-from tritonrepo.repository import Model, Repository, target
+from tritonrepo.repository import Model, Repository, Said, target
 from tritonrepo.rules import RULES, judge
 from tritonrepo.tree import Entry, of_text
 
@@ -41,7 +41,7 @@ def repositories() -> list[Repository]:
     for line in (DATA / "verdicts.jsonl").read_text("utf-8").splitlines()[::EVERY]:
         case = json.loads(line)
         tree = {path: of_text(text) for path, text in case["files"].items()}
-        found.append(repository.read(tree, target("24.10", auto_complete=case["auto_complete"])))
+        found.append(repository.read(tree, target(Said("24.10", auto_complete=case["auto_complete"]))))
     return found
 
 

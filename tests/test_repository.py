@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tritonrepo.pbtxt import parse
-from tritonrepo.repository import Model, read, target
+from tritonrepo.repository import Model, Said, read, target
 from tritonrepo.repository.versions import selected, versions
 from tritonrepo.rules import judge
 from tritonrepo.stores.directory import DirectoryStore
@@ -18,7 +18,7 @@ CONFIG = 'backend: "identity"'
 
 
 def model(path: Path) -> Model:
-    return read(DirectoryStore(path).scan("r"), target("24.10"), "r").models["m"]
+    return read(DirectoryStore(path).scan("r"), target(Said("24.10")), "r").models["m"]
 
 
 def test_version_names_are_read_as_the_server_reads_them() -> None:
@@ -33,8 +33,8 @@ def test_version_names_are_read_as_the_server_reads_them() -> None:
 def test_configs_was_no_reserved_name_before_24_05() -> None:
     assert versions(["configs"], config_names=False).no_number == ("configs",)
     tree: Tree = {"m/config.pbtxt": of_text(CONFIG), "m/configs": Directory()}
-    assert read(tree, target("24.04")).models["m"].versions.no_number == ("configs",)
-    assert read(tree, target("24.05")).models["m"].versions.no_number == ()
+    assert read(tree, target(Said("24.04"))).models["m"].versions.no_number == ("configs",)
+    assert read(tree, target(Said("24.05"))).models["m"].versions.no_number == ()
 
 
 def test_the_plainly_named_directory_has_the_version_wherever_it_comes() -> None:
@@ -84,18 +84,18 @@ def test_what_is_closed_to_us_is_still_a_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [Unreadable.FIFO, Unreadable.FORBIDDEN, Directory(), Link("/")], ids=str)
 def test_a_config_that_cannot_be_read_is_unknown(kind: Unreadable | Directory | Link) -> None:
-    found = read({"m/config.pbtxt": kind}, target("24.10")).models["m"]
+    found = read({"m/config.pbtxt": kind}, target(Said("24.10"))).models["m"]
     assert found.unknown
     assert found.parsed is None
 
 
 def test_a_dangling_config_is_none_to_the_server() -> None:
-    assert not read({"m/config.pbtxt": Unreadable.DANGLING}, target("24.10")).models["m"].unknown
+    assert not read({"m/config.pbtxt": Unreadable.DANGLING}, target(Said("24.10"))).models["m"].unknown
 
 
 def test_hidden_and_stray_directories_are_models_and_files_are_not() -> None:
     tree: Tree = {".git/HEAD": of_text(""), "docs": Directory(), "README.md": of_text(""), "pipe": Unreadable.FIFO}
-    found = read(tree, target("24.10"))
+    found = read(tree, target(Said("24.10")))
     assert list(found.models) == [".git", "docs"]
     assert list(found.strays) == ["README.md", "pipe"]
     assert len(judge(found).verdicts) == 2
@@ -112,4 +112,4 @@ PATHS = {
 
 @pytest.mark.parametrize(("root", "path", "joined"), PATHS.values(), ids=PATHS)
 def test_the_servers_texts_join_paths(root: str, path: str, joined: str) -> None:
-    assert read({"m": Directory()}, target("24.10"), root).models["m"].on_server(path) == joined
+    assert read({"m": Directory()}, target(Said("24.10")), root).models["m"].on_server(path) == joined

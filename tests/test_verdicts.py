@@ -13,7 +13,7 @@ import pytest
 from tests.pages import DATA, normal
 from tritonrepo import repository
 from tritonrepo.diagnostics import State
-from tritonrepo.repository import target
+from tritonrepo.repository import Said, target
 from tritonrepo.rules import judge
 from tritonrepo.tree import of_text
 
@@ -23,7 +23,7 @@ CASES = [json.loads(line) for line in (DATA / "verdicts.jsonl").read_text("utf-8
 @pytest.mark.parametrize("case", CASES, ids=map(str, range(len(CASES))))
 def test_verdict_and_reason_are_the_servers(case: dict[str, Any]) -> None:
     tree = {path: of_text(text) for path, text in case["files"].items()}
-    server = target("24.10", gpus=0, auto_complete=case["auto_complete"])
+    server = target(Said("24.10", gpus=0, auto_complete=case["auto_complete"]))
     verdicts = judge(repository.read(tree, server, "$REPO")).verdicts
     assert {verdict.model for verdict in verdicts} == case["models"].keys()
     for verdict in verdicts:

@@ -70,7 +70,7 @@ class Judged(NamedTuple):
 
 def wanted(*, auto_complete: bool) -> Target:
     """Give the target that the server is."""
-    return target(mutants.RELEASE, gpus=0, auto_complete=auto_complete)
+    return target(repository.Said(mutants.RELEASE, gpus=0, auto_complete=auto_complete))
 
 
 class Ours(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.pages import judged
 from tritonrepo.diagnostics import State
-from tritonrepo.repository import read, target
+from tritonrepo.repository import Said, read, target
 from tritonrepo.rules import RULES, judge
 from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable, of_text
 
@@ -1194,14 +1194,14 @@ def test_a_config_that_is_no_file_ends_or_blocks_the_server(entry: Entry, state:
 
 def test_a_dangling_link_at_the_top_refuses_every_model() -> None:
     repository = read(
-        {"m/config.pbtxt": of_text(CONFIG), "m/1/x": of_text("x"), "old": DANGLING}, target("24.10"), "/r/"
+        {"m/config.pbtxt": of_text(CONFIG), "m/1/x": of_text("x"), "old": DANGLING}, target(Said("24.10")), "/r/"
     )
     (verdict,) = judge(repository).verdicts
     assert (verdict.verdict, verdict.server_reason) == (State.REFUSED, "failed to stat file /r/old")
 
 
 def test_what_the_server_says_has_the_repositorys_path() -> None:
-    repository = read({"m/1/model.py": of_text("x")}, target("24.10", auto_complete=False), "/r/")
+    repository = read({"m/1/model.py": of_text("x")}, target(Said("24.10", auto_complete=False)), "/r/")
     reason = judge(repository).verdicts[0].server_reason
     assert reason == "failed to open text file for read /r/m/config.pbtxt: No such file or directory"
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from tritonrepo.diagnostics import closest
-from tritonrepo.releases import RELEASES, instead, newest
-from tritonrepo.repository import Target, target
-from tritonrepo.spec.stack import Target as Declared
-
-
-class Chosen(NamedTuple):
-    """What the options said; None and nothing where they did not."""
-
-    release: str | None = None
-    image: tuple[str, ...] = ()
-    gpus: int | None = None
-    no_auto_complete: bool = False
+from tritonrepo.flows.validate import Aim
+from tritonrepo.releases import RELEASES, instead
+from tritonrepo.repository import Said, Target, target
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,16 +34,18 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def chosen_target(chosen: Chosen, stack: Declared | None = None) -> Target:
-    """Give the target; what no option names is as the stack declares it. A usage error names the closest name."""
-    if chosen.release is not None and chosen.release not in RELEASES:
-        raise click.UsageError(f'Triton release "{chosen.release}" is not known. {instead(chosen.release)}')
-    release = RELEASES[chosen.release or (stack.release if stack else newest().name)]
-    images = chosen.image or (stack.images if stack else ())
-    for image in images:
-        if image not in release.images:
-            raise click.UsageError(f'release {release.name} has no image "{image}". {closest(image, release.images)}')
-    gpus = chosen.gpus if chosen.gpus is not None else stack.gpus if stack else 1
-    found = target(release.name, images, gpus=gpus, auto_complete=not chosen.no_auto_complete)
-    said = bool(chosen.release or chosen.image) or chosen.gpus is not None
-    return replace(found, in_stack=stack is not None and not said)
+def aim(release: str | None, image: tuple[str, ...], gpus: int | None, *, no_auto_complete: bool) -> Aim:
+    """Return what gives the target by these options; a usage error names the closest name."""
+    if release is not None and release not in RELEASES:
+        raise click.UsageError(f'Triton release "{release}" is not known. {instead(release)}')
+    options = Said(release, image or None, gpus, False if no_auto_complete else None)
+
+    def aimed(record: Said, stack: Said) -> Target:
+        found = target(options, record=record, stack=stack)
+        for name in found.images:
+            if name not in found.release.images:
+                hint = closest(name, found.release.images)
+                raise click.UsageError(f'release {found.release.name} has no image "{name}". {hint}')
+        return found
+
+    return aimed

@@ -14,10 +14,10 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import colour, document, painted, say
 from tritonrepo.cli.stack import workspace
-from tritonrepo.cli.targets import Chosen, chosen_target, target_options
+from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
-from tritonrepo.flows.validate import Judgement, Shown, is_stack, judge_directory, judge_stack
+from tritonrepo.flows.validate import Aim, Judgement, Shown, is_stack, judge_directory, judge_stack
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
@@ -70,7 +70,7 @@ def command(
     RULE is a rule's name, a family such as scheduling, or words that names begin with, such as dynamic.
     """
     selected, ignored_rules = _rules(select), _rules(ignore)
-    given = Chosen(release, image, gpus, no_auto_complete)
+    given = aim(release, image, gpus, no_auto_complete=no_auto_complete)
 
     def shown(rule: Rule) -> bool:
         loud = verbose or rule.severity is not Severity.INFO
@@ -113,10 +113,10 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _judge(path: str, given: Chosen, work: Workspace, shown: Shown) -> Judgement:
+def _judge(path: str, given: Aim, work: Workspace, shown: Shown) -> Judgement:
     if not is_stack(path):
-        return judge_directory(path, chosen_target(given), work.links, shown)
-    return judge_stack(path, lambda stack: chosen_target(given, stack.target), work, shown)
+        return judge_directory(path, given, work.links, shown)
+    return judge_stack(path, given, work, shown)
 
 
 def _rules(texts: Sequence[str]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, fatal
 from tritonrepo.flows.doubts import by_hand, doubts
 from tritonrepo.flows.stack import Loaded, reading, write_lock
-from tritonrepo.flows.validate import of_stack
+from tritonrepo.flows.target import of_stack
 from tritonrepo.generate import generate
 from tritonrepo.generate.dockerfile import dockerfile, is_as_written
 from tritonrepo.generate.draft import HEADER
@@ -118,7 +118,7 @@ def judgement(stack: Stack, made: Tree, kept: Tree, out: Path) -> list[Diagnosti
     """
     origins = Origins(stack)
     tree = {**made, **kept}
-    found = judge(repository.read(tree, of_stack(stack, auto_complete=False))).diagnostics
+    found = judge(repository.read(tree, repository.target(stack=of_stack(stack)))).diagnostics
     return sorted(
         (
             replace(each, at=each.at._replace(path=f"{out}/{each.at.path}"))

@@ -14,8 +14,7 @@ from typing import NamedTuple
 from tritonrepo import __version__, repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, closest, failure, fatal
 from tritonrepo.flows.doubts import by_hand
-from tritonrepo.releases import RELEASES
-from tritonrepo.repository import Target
+from tritonrepo.flows.target import of_record
 from tritonrepo.rules import judge
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Stored, Unconditional, Write
@@ -117,21 +116,11 @@ def _checked(want: Tree, record: Record, directory: str) -> None:
     """Raise Stop where the target's server would refuse a model: what is broken must never reach a bucket."""
     if not want:
         raise fatal("push-source", directory, "there is no model repository", "Write one: tritonrepo build")
-    found = judge(repository.read(want, _target(record, directory))).diagnostics
+    target = repository.target(record=of_record(record, directory))
+    found = judge(repository.read(want, target)).diagnostics
     errors = [_under(directory, each) for each in found if each.severity is Severity.ERROR]
     if errors:
         raise Stop(errors)
-
-
-def _target(record: Record, directory: str) -> Target:
-    asked = record.target
-    if not asked:
-        return repository.target(None, (), gpus=1, auto_complete=True)
-    release = asked.get("release")
-    if release not in RELEASES:
-        message = f'was built for release "{release}", which this tritonrepo does not know'
-        raise fatal("push-target", f"{directory}/{records.NAME}", message, "Upgrade tritonrepo, or build again.")
-    return repository.target(release, asked.get("images", ()), gpus=asked.get("gpus", 1), auto_complete=True)
 
 
 def _user() -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.flows.target import of_record, record_of
 from tritonrepo.releases import runnable
+from tritonrepo.repository import target
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
@@ -24,7 +26,6 @@ from tritonrepo.stores.s3 import S3Store
 from tritonrepo.stores.uri import is_remote
 from tritonrepo.stores.walk import is_in
 from tritonrepo.sync import record as records
-from tritonrepo.sync import release as releases
 from tritonrepo.sync.record import Record
 
 STAND_INS = {
@@ -55,12 +56,8 @@ def read_record(repository: str, links: tuple[Path, ...] = ()) -> Record:
     tree = store.scan(prefix)
     if not tree:
         raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
-    if not is_remote(repository):
-        _local_only(record := records.load(tree, repository), repository, (Path(repository).parent, *links))
-        return record
-    release = releases.read(store, prefix, repository)[0] if prefix else None
-    record = Record(release.name, release.target, {}, release.local) if release else Record()
-    _local_only(record, repository, links)
+    record = record_of(store, prefix, tree, repository)
+    _local_only(record, repository, links if is_remote(repository) else (Path(repository).parent, *links))
     return record
 
 
@@ -87,12 +84,13 @@ def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chos
 
     The repository is a path, or the URI of a bucket, which the server is given as it is.
     """
+    arch = target(record=of_record(record, str(repository))).arch
     runtime = find(chosen.runtime, needs=("onnxruntime", "tokenizers"))
     here = Path(str(resources.files("tritonrepo.server"))) / "backends"
     environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository))
     if chosen.engine == "ort":
         environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
-            _local_models(record, (base, Path(repository).parent), cache, chosen.links)
+            _local_models(record, arch, (base, Path(repository).parent), cache, chosen.links)
         )
     launch = Launch(
         repository,
@@ -116,9 +114,10 @@ def _credentials(repository: str) -> dict[str, str]:
     return store.environment()
 
 
-def _local_models(record: Record, bases: tuple[Path, ...], cache: Cache, links: tuple[Path, ...]) -> dict[str, str]:
+def _local_models(
+    record: Record, arch: str, bases: tuple[Path, ...], cache: Cache, links: tuple[Path, ...]
+) -> dict[str, str]:
     """Give hub id → directory of the graph that stands in for it, made where it is not in the cache."""
-    arch = str(record.target.get("arch", "x86_64"))
     found = {}
     for model, text in record.local.items():
         source = parse_source(text)
@@ -139,8 +138,9 @@ def banner(server: Server, record: Record, engine: str) -> list[str]:
     used = sorted({str(client.config(name)["backend"]) for name in served} & set(STAND_INS))
     release = runnable()
     lines = [f"Triton {release.server_version} ({release.name}) on the CPU"]
-    if record.target and record.target["release"] != release.name:
-        lines[0] += f"; the target of this repository is {record.target['release']}"
+    aimed = target(record=of_record(record, "")).release.name
+    if record.target and aimed != release.name:
+        lines[0] += f"; the target of this repository is {aimed}"
     said = STAND_INS | {"vllm": ENGINES[engine]}
     return lines + [f"stand-in: {said[name]}" for name in used]
 

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Verdict, fatal
 from tritonrepo.flows.stack import DEFAULT, load, reading
+from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
 from tritonrepo.generate.origins import Origins
-from tritonrepo.repository import Target
+from tritonrepo.repository import NOTHING, Said, Target
 from tritonrepo.rules import Rule, judge
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
@@ -26,6 +27,8 @@ CONFIG_BYTES = 64 << 20
 """A config larger than this is no config; protobuf's own limit is 2 GiB."""
 
 Shown = Callable[[Rule], bool]
+Aim = Callable[[Said, Said], Target]
+"""What gives the target, by what a record and what a stack say."""
 
 
 class Judgement(NamedTuple):
@@ -43,10 +46,10 @@ def is_stack(path: str) -> bool:
 
 
 @reading()
-def judge_stack(path: str, aim: Callable[[Stack], Target], work: Workspace, shown: Shown) -> Judgement:
+def judge_stack(path: str, aim: Aim, work: Workspace, shown: Shown) -> Judgement:
     """Judge what `build` would write, for the target that `aim` gives; findings are at the stack file's places."""
     loaded = load([Path(path)], work)
-    target = aim(loaded.stack)
+    target = aim(NOTHING, of_stack(loaded.stack))
     faults = Faults()
     inputs = loaded.gathering().gathered(faults)
     tree = generate(loaded.stack, inputs, loaded.lock.models).tree
@@ -59,16 +62,12 @@ def judge_stack(path: str, aim: Callable[[Stack], Target], work: Workspace, show
     return Judgement(tuple(moved), judged.verdicts, _lines_of(loaded.stack), judged.ignored)
 
 
-def of_stack(stack: Stack, *, auto_complete: bool = True) -> Target:
-    """Give the target that a stack names."""
-    target = stack.target
-    found = repository.target(target.release, target.images, gpus=target.gpus, auto_complete=auto_complete)
-    return replace(found, in_stack=True)
-
-
 @reading()
-def judge_directory(path: str, target: Target, links: tuple[Path, ...], shown: Shown) -> Judgement:
-    """Judge a repository on the disk or in a bucket; raise Stop where there is none, or one that cannot be read."""
+def judge_directory(path: str, aim: Aim, links: tuple[Path, ...], shown: Shown) -> Judgement:
+    """Judge a repository on the disk or in a bucket, for the target of its record.
+
+    Raise Stop where there is none, or one that cannot be read.
+    """
     store, prefix = open_store(path, links)
     tree = store.scan(prefix)
     if not tree and (is_remote(path) or not Path(path).is_dir()):
@@ -79,6 +78,7 @@ def judge_directory(path: str, target: Target, links: tuple[Path, ...], shown: S
         if isinstance(entry, File) and entry.size > CONFIG_BYTES and is_config(name):
             size = f"has {entry.size:,} bytes; a config has at most {CONFIG_BYTES:,}"
             raise fatal("config-too-large", f"{path}/{name}", size, "Is it the right file?")
+    target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
     judged = judge(repository.read(tree, target, path), shown)
     placed = tuple(_under(path, each) for each in judged.diagnostics)
     names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}

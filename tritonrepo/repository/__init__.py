@@ -8,11 +8,11 @@ from tritonrepo.pbtxt import Message, parse
 from tritonrepo.pbtxt.parser import Parsed
 from tritonrepo.repository.inference import infer
 from tritonrepo.repository.model import CONFIG, Model, Repository
-from tritonrepo.repository.target import Target, target
+from tritonrepo.repository.target import NOTHING, Said, Target, target
 from tritonrepo.repository.versions import selected, versions
 from tritonrepo.tree import Directory, Entry, File, Tree, Unreadable, in_bytes, in_order, is_directory
 
-__all__ = ["Model", "Repository", "Target", "read", "target"]
+__all__ = ["NOTHING", "Model", "Repository", "Said", "Target", "read", "target"]
 
 
 def read(tree: Tree, server: Target, root: str = "") -> Repository:

@@ -1,23 +1,30 @@
-"""The server that a repository is judged for."""
+"""The server that a repository is judged for, and the one way to it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
 
+from tritonrepo.diagnostics import fatal
 from tritonrepo.releases import RELEASES, Release, newest
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Release, what its images hold, the machine's GPUs, and whether the server completes configs by itself.
+    """Release, images and what they hold, processor and GPUs, and whether the server completes configs by itself.
 
     `in_stack`: a stack file says so, and not the options of a command: hints name what the user can change.
     """
 
     release: Release
+    images: tuple[str, ...]
     backends: frozenset[str]
     gpus: int = 1
     auto_complete: bool = True
+    arch: str = "x86_64"
     in_stack: bool = False
 
     @property
@@ -26,9 +33,71 @@ class Target:
         return "gpus in target" if self.in_stack else "--gpus"
 
 
+class Said(NamedTuple):
+    """What one place says of the server: options, a record, a stack file, settings; None where it says nothing.
+
+    `where` is that place, for a release that is not known.
+    """
+
+    release: str | None = None
+    images: tuple[str, ...] | None = None
+    gpus: int | None = None
+    auto_complete: bool | None = None
+    arch: str | None = None
+    where: str = ""
+
+
+NOTHING = Said()
+
+
 def target(
-    release: str | None = None, images: tuple[str, ...] = (), *, gpus: int = 1, auto_complete: bool = True
+    options: Said = NOTHING, *, record: Said = NOTHING, stack: Said = NOTHING, settings: Said = NOTHING
 ) -> Target:
-    """Give a target; without a release the newest, without images the union of the release's."""
-    found = RELEASES[release] if release else newest()
-    return Target(found, found.backends(images or tuple(found.images)), gpus, auto_complete)
+    """Return the target: options over the record of a built repository, over the stack, over a project's settings.
+
+    Where nobody says it: the newest release, all its images together, one GPU, and a server that completes configs.
+    Raise Stop for a release that is not known.
+    """
+    said = (options, record, stack, settings)
+    named = next((each for each in said if each.release is not None), None)
+    release = _release(named) if named else newest()
+    images = _first([each.images for each in said], tuple(release.images))
+    by_option = options.release is not None or options.images is not None or options.gpus is not None
+    return Target(
+        release,
+        images,
+        release.backends(images),
+        _first([each.gpus for each in said], 1),
+        _first([each.auto_complete for each in said], default=True),
+        _first([each.arch for each in said], "x86_64"),
+        in_stack=stack is not NOTHING and not by_option,
+    )
+
+
+def recorded(target: Mapping[str, Any], where: str) -> Said:
+    """Return what a record says, that of a build or of a push; one without a target is of a hand-written repository.
+
+    What a build writes is complete, and was judged for a server that completes nothing.
+    """
+    if not target:
+        return NOTHING
+    images, gpus, arch = target.get("images"), target.get("gpus"), target.get("arch")
+    return Said(
+        str(target.get("release")),
+        tuple(map(str, images)) if isinstance(images, list) else None,
+        gpus if type(gpus) is int else None,
+        auto_complete=False,
+        arch=arch if isinstance(arch, str) else None,
+        where=where,
+    )
+
+
+def _release(said: Said) -> Release:
+    if (known := RELEASES.get(said.release or "")) is not None:
+        return known
+    message = f'was built for release "{said.release}", which this tritonrepo does not know'
+    raise fatal("push-target", said.where, message, "Upgrade tritonrepo, or build again.")
+
+
+def _first(said: list[T | None], default: T) -> T:
+    return next((each for each in said if each is not None), default)

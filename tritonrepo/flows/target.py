@@ -1,0 +1,31 @@
+"""What a stack and what a record say of the target, for the one function that joins them: `repository.target`."""
+
+from __future__ import annotations
+
+from tritonrepo.repository.target import Said, recorded
+from tritonrepo.spec.stack import Stack
+from tritonrepo.stores.store import Store
+from tritonrepo.stores.uri import is_remote
+from tritonrepo.sync import record as records
+from tritonrepo.sync import release as releases
+from tritonrepo.sync.record import Record
+from tritonrepo.tree import Tree
+
+
+def of_stack(stack: Stack) -> Said:
+    """Return what a stack says; what is built of it is complete, so it is for a server that completes nothing."""
+    said = stack.target
+    return Said(said.release, said.images, said.gpus, auto_complete=False, arch=said.arch)
+
+
+def record_of(store: Store, prefix: str, tree: Tree, where: str) -> Record:
+    """Return what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
+    if not is_remote(where):
+        return records.load(tree, where)
+    release = releases.read(store, prefix, where)[0] if prefix else None
+    return Record(release.name, release.target, {}, release.local) if release else Record()
+
+
+def of_record(record: Record, where: str) -> Said:
+    """Return what the record of this repository says."""
+    return recorded(record.target, f"{where.rstrip('/')}/{records.NAME}")
