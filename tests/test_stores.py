@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -164,18 +165,19 @@ def test_links_that_multiply_without_end_are_left_as_links(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not read")
-def test_what_this_user_cannot_list_or_read_is_an_entry(tmp_path: Path) -> None:
-    top = tmp_path / "r"
-    (top / "locked").mkdir(parents=True)
-    (top / "file").touch(0o600)
-    (top / "locked").chmod(0o700)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
-    os.seteuid(65534)
-    try:
-        found = dict(DirectoryStore(tmp_path).scan("r"))
-    finally:
-        os.seteuid(0)
+def test_what_this_user_cannot_list_or_read_is_an_entry() -> None:
+    with tempfile.TemporaryDirectory() as given:  # pytest's own directories are closed to other users
+        place = Path(given)
+        place.chmod(0o755)
+        top = place / "r"
+        (top / "locked").mkdir(parents=True)
+        (top / "file").touch(0o600)
+        (top / "locked").chmod(0o700)
+        os.seteuid(65534)
+        try:
+            found = dict(DirectoryStore(place).scan("r"))
+        finally:
+            os.seteuid(0)
     assert found == {"locked": Unreadable.LOCKED, "file": Unreadable.FORBIDDEN}
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import urllib.request
 import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -35,14 +33,10 @@ def start(mark: str, *arguments: str, stdout: IO[bytes] | int = subprocess.PIPE)
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, env=environment)
 
 
-def traces(tmp: Path) -> list[str]:
-    """Give what servers of ours left in a temporary directory, and in shared memory that no living process has."""
-    mapped = set()
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        with suppress(OSError):
-            mapped |= set(re.findall(r"/dev/shm/tritonrepo-\S+", maps.read_text("utf-8", "replace")))
-    regions = {str(path) for path in Path("/dev/shm").glob("tritonrepo-*")} - mapped
-    return sorted(regions) + [str(path) for path in tmp.glob("tritonrepo-*") if path.suffix != ".log"]
+def traces(tmp: Path, homes: list[str]) -> list[str]:
+    """Give what is left in a temporary directory, and in shared memory of the servers that had these directories."""
+    regions = [path for home in homes for path in Path("/dev/shm").glob(f"{home}-*")]
+    return sorted(str(path) for path in (*regions, *tmp.glob("tritonrepo-*")) if path.suffix != ".log")
 
 
 def test_up_ask_prints_sources_streams_an_answer_and_ends(inside: Path, mark: str) -> None:
@@ -73,9 +67,11 @@ MOMENTS = [
 ]
 """Where a run is interrupted: at the import of a module, after a step of the build, of the start, of the answer."""
 
+BEFORE_A_SERVER = {"import", "record", "built"}
+
 SCRIPT = """
 import os, signal, sys
-moment, number = sys.argv.pop(1), int(sys.argv.pop(1))
+moment, number, note = sys.argv.pop(1), int(sys.argv.pop(1)), sys.argv.pop(1)
 def hit(here):
     global moment
     if here == moment:
@@ -94,6 +90,11 @@ from tritonrepo.cli import asking, up
 from tritonrepo.flows import build
 from tritonrepo.server import process, staging
 from tritonrepo.server.client import Client
+real_init = process.Leash.__init__
+def init(self):
+    real_init(self)
+    with open(note, "a") as homes: homes.write(self.home.name + "\\n")
+process.Leash.__init__ = init
 real_load = up.load
 def load(*given):
     hit("import")
@@ -127,28 +128,19 @@ cli.main()
 def test_interrupted_at_any_moment_nothing_is_left(
     inside: Path, tmp_path: Path, mark: str, moment: str, number: signal.Signals
 ) -> None:
-    place = tmp_path / "tmp"
+    place, note = tmp_path / "tmp", tmp_path / "homes"
     place.mkdir()
-    before = traces(place)
-    command = [
-        sys.executable,
-        "-c",
-        SCRIPT,
-        moment,
-        str(int(number)),
-        "up",
-        str(EXAMPLE),
-        "--ask",
-        GATE,
-        "--llm-engine",
-        "script",
-    ]
+    note.touch()
+    command = [sys.executable, "-c", SCRIPT, moment, str(int(number)), str(note)]
+    command += ["up", str(EXAMPLE), "--ask", GATE, "--llm-engine", "script"]
     environment = os.environ | {MARK: mark, "TMPDIR": str(place)}
     done = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=120)
     assert done.returncode == 130, done.stderr.decode()
     assert b"Traceback" not in done.stderr
     assert left(mark, within_s=2) == []
-    assert sorted(set(traces(place)) - set(before)) == []
+    homes = note.read_text("utf-8").split()
+    assert bool(homes) == (moment not in BEFORE_A_SERVER)
+    assert traces(place, homes) == []
     assert not any(inside.glob(".tritonrepo-*"))
 
 
