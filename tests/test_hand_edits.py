@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tests.test_build import digests
 from tests.test_own_stacks import ANSWER, SEARCH, edited, entered
 from tests.test_push import push

@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.opens import unopened
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tests.test_push import push
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop

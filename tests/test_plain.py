@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tests.test_cli import raising
 from tritonrepo.cli import output, root, run
 from tritonrepo.cli.asking import Pipelines, ask

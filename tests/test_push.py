@@ -16,7 +16,7 @@ from random import Random
 import botocore.client
 import pytest
 
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.flows.push import carry_out, prepare

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tests.test_push import own_files, repository, stored
 from tests.test_push_network import beside
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.load import QUESTIONS, Answer, Load, Revision, ask, first_stack, revision
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
 from tritonrepo.flows.push import prepare
 from tritonrepo.flows.serve import Options, read_record, serve

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tests.test_push import stored
 from tests.test_push_live import polling, told
 from tritonrepo.cli import run

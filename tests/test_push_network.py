@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.proxy import Forward, Reply, Request, Tamper, proxy
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tests.test_push import own_files, push, repository, stored
 from tritonrepo.stores import open_store
 from tritonrepo.sync import lock

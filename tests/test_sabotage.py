@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import EXAMPLE
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tests.test_smoke import Smoke, Smoked, edit, smoke
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span

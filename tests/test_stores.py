@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.s3 import S3Server
+from tests.servers.s3 import S3Server
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import STAGING, DirectoryStore

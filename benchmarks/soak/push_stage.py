@@ -14,7 +14,7 @@ from benchmarks.soak.push_load import Answer, Load, runs
 from benchmarks.soak.push_process import FAR, NEAR, Push
 from benchmarks.soak.push_releases import md5, whole
 from benchmarks.soak.push_wire import Sent, Wire
-from tests.s3 import CREDENTIALS, SHARED, S3Server
+from tests.servers.s3 import CREDENTIALS, SHARED, S3Server
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import find

@@ -34,7 +34,7 @@ from benchmarks.soak.push_histories import history
 from benchmarks.soak.push_judge import Seen
 from benchmarks.soak.push_releases import BESIDE, CONFIG, RECORD
 from benchmarks.soak.push_stage import ServerLost, Stage
-from tests.s3 import CREDENTIALS, S3Server, seaweed
+from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 
 CRASH = "boost::interprocess::lock_exception"
 """What the Python backend of 24.10 ends the server with now and then, as of server issues 5949 and 8882."""

