@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import queue
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import tritonrepo
+from tests.graphs import GRAPHS, add_graph
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.process import start
 from tritonrepo.server.runtime import find
 
 if TYPE_CHECKING:
-    from onnx import NodeProto, ValueInfoProto
     from tritonclient.grpc import InferInput, InferResult
     from tritonclient.utils import InferenceServerException
 
@@ -55,119 +53,6 @@ def triton(repository: Path, env: Mapping[str, str], *, auto_complete: bool) -> 
 
 
 # ------------------------------------------------------------------------------------------------ models
-
-
-class Value(NamedTuple):
-    """A tensor of a test graph: its onnx type by name, and its dims."""
-
-    name: str
-    kind: str
-    dims: Sequence[str | int]
-
-
-def onnx_file(
-    path: Path,
-    inputs: Sequence[Value],
-    outputs: Sequence[Value],
-    node: NodeProto,
-    table: Mapping[str, Any] | None = None,
-) -> None:
-    """A graph of one node; `table` names its constants."""
-    import onnx
-    from onnx import helper, numpy_helper
-
-    def info(value: Value) -> ValueInfoProto:
-        return helper.make_tensor_value_info(value.name, getattr(onnx.TensorProto, value.kind), value.dims)
-
-    constants = [numpy_helper.from_array(array, name) for name, array in (table or {}).items()]
-    graph = helper.make_graph([node], "test", list(map(info, inputs)), list(map(info, outputs)), constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
-
-
-def node(kind: str, inputs: Sequence[str], outputs: Sequence[str]) -> NodeProto:
-    from onnx import helper
-
-    return helper.make_node(kind, inputs, outputs)
-
-
-def add_graph(path: Path) -> None:
-    """y = x + 1 over [batch, 2] FP32."""
-    dims: list[str | int] = ["batch", 2]
-    one = {"one": np.ones(1, np.float32)}
-    onnx_file(path, [Value("x", "FLOAT", dims)], [Value("y", "FLOAT", dims)], node("Add", ["x", "one"], ["y"]), one)
-
-
-def fixed_graph(path: Path) -> None:
-    """y = x + 1 over [1, 2] FP32: not batchable."""
-    one = {"one": np.ones(1, np.float32)}
-    onnx_file(path, [Value("x", "FLOAT", [1, 2])], [Value("y", "FLOAT", [1, 2])], node("Add", ["x", "one"], ["y"]), one)
-
-
-def lookup_graph(path: Path) -> None:
-    """y = table[x] over [batch, tokens] INT64, a table of 4 rows: a larger id is an error at run time."""
-    table = {"table": np.arange(8, dtype=np.float32).reshape(4, 2)}
-    values = [Value("x", "INT64", ["batch", "tokens"])], [Value("y", "FLOAT", ["batch", "tokens", 2])]
-    onnx_file(path, *values, node("Gather", ["table", "x"], ["y"]), table)
-
-
-def text_graph(path: Path) -> None:
-    """y = x over [batch, 1] STRING."""
-    dims: list[str | int] = ["batch", 1]
-    onnx_file(path, [Value("x", "STRING", dims)], [Value("y", "STRING", dims)], node("Identity", ["x"], ["y"]))
-
-
-def scalar_graph(path: Path) -> None:
-    """y = x + 1 over a scalar."""
-    one = {"one": np.ones((), np.float32)}
-    onnx_file(path, [Value("x", "FLOAT", [])], [Value("y", "FLOAT", [])], node("Add", ["x", "one"], ["y"]), one)
-
-
-def rank_one_graph(path: Path) -> None:
-    """y = x + 1 over [batch] FP32: without the batch dimension nothing is left."""
-    one = {"one": np.ones(1, np.float32)}
-    values = [Value("x", "FLOAT", ["batch"])], [Value("y", "FLOAT", ["batch"])]
-    onnx_file(path, *values, node("Add", ["x", "one"], ["y"]), one)
-
-
-def initializer_graph(path: Path) -> None:
-    """y = x + bias over [2] FP32, where a request may leave `bias` out: it is 1 then."""
-    inputs = [Value("x", "FLOAT", [2]), Value("bias", "FLOAT", [1])]
-    bias = {"bias": np.ones(1, np.float32)}
-    onnx_file(path, inputs, [Value("y", "FLOAT", [2])], node("Add", ["x", "bias"], ["y"]), bias)
-
-
-def control_graph(path: Path) -> None:
-    """y = x + START over [batch, 1] FP32: START is what the sequence batcher says."""
-    dims: list[str | int] = ["batch", 1]
-    inputs = [Value("x", "FLOAT", dims), Value("START", "FLOAT", dims)]
-    onnx_file(path, inputs, [Value("y", "FLOAT", dims)], node("Add", ["x", "START"], ["y"]))
-
-
-def sequence_graph(path: Path) -> None:
-    """An output that is a sequence, which Triton cannot hold."""
-    import onnx
-    from onnx import helper
-
-    x = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
-    y = helper.make_tensor_sequence_value_info("y", onnx.TensorProto.FLOAT, [1])
-    graph = helper.make_graph([node("SequenceConstruct", ["x"], ["y"])], "test", [x], [y])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-
-
-GRAPHS = {
-    "add": add_graph,
-    "fixed": fixed_graph,
-    "lookup": lookup_graph,
-    "text": text_graph,
-    "scalar": scalar_graph,
-    "rank_one": rank_one_graph,
-    "initializer": initializer_graph,
-    "control": control_graph,
-    "sequence": sequence_graph,
-}
 
 
 def tensor(name: str, kind: str, dims: Sequence[int], extra: str = "") -> str:
@@ -888,63 +773,3 @@ def test_real_logprobs_name_the_likeliest_tokens(llm: Server) -> None:
 
 def test_more_length_than_the_graph_has_is_refused(llm: Server) -> None:
     assert "is greater than the derived max_model_len" in llm.models["llm_too_long"]
-
-
-# ------------------------------------------------------------------------------------------------ vllm, the parts
-
-
-@pytest.fixture
-def parts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """Imports modules of the vLLM backend as the stub does: from beside model.py."""
-    monkeypatch.syspath_prepend(str(BACKENDS / "vllm"))
-    return importlib.import_module
-
-
-@pytest.mark.parametrize(
-    ("stop", "pieces"),
-    [
-        pytest.param([], ["a", "", "", "☕", "b", "☕"], id="no stop string"),
-        pytest.param(["☕b☕!"], ["", "", "", "", "", "a☕b☕"], id="a stop string that only began"),
-    ],
-)
-def test_pieces_never_split_a_character(parts: Callable[[str], ModuleType], stop: list[str], pieces: list[str]) -> None:
-    tokens = [b"a", b"\xe2", b"\x98", b"\x95", b"b", "☕".encode()]
-    transcript = parts("vllm_text").Transcript(
-        lambda ids: b"".join(tokens[i] for i in ids).decode(errors="replace"), stop, include_stop=False
-    )
-    found = []
-    for token in range(len(tokens)):
-        transcript.add(token)
-        found.append(transcript.take(finished=token == len(tokens) - 1))
-    assert found == pieces
-
-
-@pytest.mark.parametrize(
-    ("sampling", "allowed"),
-    [
-        pytest.param({}, {0, 1, 2, 3}, id="everything"),
-        pytest.param({"temperature": 0.0}, {3}, id="greedy"),
-        pytest.param({"top_k": 2}, {2, 3}, id="top_k"),
-        pytest.param({"top_p": 0.6}, {2, 3}, id="top_p"),
-        pytest.param({"top_p": 0.39}, {3}, id="top_p of the first"),
-        pytest.param({"min_p": 0.7}, {2, 3}, id="min_p"),
-        pytest.param({"min_p": 0.7, "top_k": 1}, {3}, id="min_p and top_k"),
-        pytest.param({"min_tokens": 500, "max_tokens": 500}, {0, 1, 2}, id="min_tokens forbids stopping tokens"),
-        pytest.param({"temperature": 0.0, "repetition_penalty": 9.0}, {2}, id="repetition of the prompt"),
-    ],
-)
-def test_tokens_are_drawn_from_what_the_parameters_leave(
-    parts: Callable[[str], ModuleType], sampling: dict[str, Any], allowed: set[int]
-) -> None:
-    given = parts("vllm_sampling").SamplingParameters(**sampling)
-    prompt = [3] if "repetition_penalty" in sampling else []
-    sampler = parts("vllm_sampler").Sampler(given, prompt, {3}, seed=0)
-    logits = np.log(np.array([0.1, 0.2, 0.3, 0.4], np.float32)) + 3
-    assert {sampler.choose(logits).token for _ in range(300 if not prompt else 1)} == allowed
-
-
-def test_penalties_wear_a_token_out(parts: Callable[[str], ModuleType]) -> None:
-    given = parts("vllm_sampling").SamplingParameters(temperature=0.0, frequency_penalty=1.0)
-    sampler = parts("vllm_sampler").Sampler(given, [], set(), seed=0)
-    logits = np.array([2.5, 0, 1], np.float32)
-    assert [sampler.choose(logits).token for _ in range(5)] == [0, 0, 2, 0, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,9 @@ def test_one_module_writes_to_the_streams() -> None:
     writing = re.compile(r"click\.(echo|secho)|sys\.(stdout|stderr)\.write|^ *print\(", re.MULTILINE)
     found = {path.name for path in (PACKAGE / "cli").glob("*.py") if writing.search(path.read_text("utf-8"))}
     assert found == {"output.py"}
+
+
+def test_mypy_judges_every_module_of_a_backend() -> None:
+    """They are found by name, as what their model.py imports, and one that is not listed would be passed over."""
+    listed = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]["modules"]
+    assert {path.stem for path in PACKAGE.glob("server/backends/*/*.py")} - {"model"} <= set(listed)

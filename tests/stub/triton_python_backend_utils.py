@@ -11,6 +11,7 @@ src/resources/triton_python_backend_utils.py; what 24.10 has, the oldest release
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeAlias
@@ -81,12 +82,17 @@ class InferenceResponse:
 
 
 class InferenceResponseSender:
+    """What a request gives; the real module has no such name, so that no code can use it but by its objects."""
+
     def __init__(self) -> None:
         self.sent: list[tuple[InferenceResponse, int]] = []
         self.cancelled = False
+        self.ended = threading.Event()
 
     def send(self, response: InferenceResponse, flags: int = 0) -> None:
         self.sent.append((response, flags))
+        if flags & TRITONSERVER_RESPONSE_COMPLETE_FINAL:
+            self.ended.set()
 
     def is_cancelled(self) -> bool:
         return self.cancelled

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import onnx_contract
 import onnx_session
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 
 class TritonPythonModel:
@@ -75,8 +77,8 @@ class TritonPythonModel:
             message = onnx_session.runtime_words(error)
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG))
 
-    def feed(self, request: pb_utils.InferenceRequest) -> dict[str, np.ndarray]:
-        """Give the request's tensors as onnxruntime takes them: text as str, rank 0 for a graph's scalar."""
+    def feed(self, request: pb_utils.InferenceRequest) -> dict[str, NDArray[Any]]:
+        """Return the request's tensors as onnxruntime takes them: text as str, rank 0 for a graph's scalar."""
         arrays = {}
         for name in self.input_names:
             tensor = pb_utils.get_input_tensor_by_name(request, name)
@@ -91,21 +93,21 @@ class TritonPythonModel:
             arrays[name] = array if wanted.dims else array.reshape(())
         return arrays
 
-    def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Give the named outputs; text comes back as bytes, a graph's scalar with the configured dims."""
+    def run(self, names: list[str], feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return the named outputs; text comes back as bytes, a graph's scalar with the configured dims."""
         arrays = self.session.run(names, feed, self.run_options) if names else []
         return [self.outgoing(name, np.asarray(array)) for name, array in zip(names, arrays, strict=True)]
 
-    def outgoing(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Give one output as Triton takes it."""
+    def outgoing(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Return one output as Triton takes it."""
         if array.dtype.kind in "OU":
             texts = [text.encode("utf-8") for text in array.ravel()]
             array = np.array(texts, dtype=np.object_).reshape(array.shape)
         return array if self.graph.outputs[name].dims else array.reshape(self.output_dims[name])
 
     @staticmethod
-    def response(names: list[str], arrays: Iterable[np.ndarray]) -> pb_utils.InferenceResponse:
-        """Give the response with these outputs."""
+    def response(names: list[str], arrays: Iterable[NDArray[Any]]) -> pb_utils.InferenceResponse:
+        """Return the response with these outputs."""
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in zip(names, arrays, strict=True)]
         )

@@ -7,7 +7,7 @@ and ModelInstanceState::ValidateInputs and ValidateOutputs; src/onnxruntime_util
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import onnxruntime
 import triton_python_backend_utils as pb_utils
@@ -33,7 +33,7 @@ CONTROL_TYPES = {"int32_false_true": "TYPE_INT32", "fp32_false_true": "TYPE_FP32
 NOT_TENSORS = {"seq": "SEQUENCE", "map": "MAP", "optional": "OPTIONAL", "sparse_tensor": "SPARSETENSOR"}
 
 
-class Tensor(NamedTuple):
+class ValueInfo(NamedTuple):
     """A tensor of the graph: Triton's data type (TYPE_INVALID where it has none) and its dims, -1 where dynamic."""
 
     data_type: str
@@ -43,20 +43,20 @@ class Tensor(NamedTuple):
 class Graph(NamedTuple):
     """The tensors of a session by name; `initializers` are the inputs that a request may leave out."""
 
-    inputs: dict[str, Tensor]
-    outputs: dict[str, Tensor]
-    initializers: dict[str, Tensor]
+    inputs: dict[str, ValueInfo]
+    outputs: dict[str, ValueInfo]
+    initializers: dict[str, ValueInfo]
 
 
 def read_graph(session: onnxruntime.InferenceSession) -> Graph:
-    """Give the session's tensors; ValueError when one of them is a sequence, a map or the like."""
+    """Return the session's tensors; ValueError when one of them is a sequence, a map or the like."""
     return Graph(
         tensors(session.get_inputs()), tensors(session.get_outputs()), tensors(session.get_overridable_initializers())
     )
 
 
-def tensors(arguments: Iterable[onnxruntime.NodeArg]) -> dict[str, Tensor]:
-    """Give name → Tensor in alphabetical order."""
+def tensors(arguments: Iterable[onnxruntime.NodeArg]) -> dict[str, ValueInfo]:
+    """Return name → ValueInfo in alphabetical order."""
     found = {}
     for argument in sorted(arguments, key=lambda argument: argument.name):
         kind = argument.type.split("(")[0]
@@ -66,12 +66,12 @@ def tensors(arguments: Iterable[onnxruntime.NodeArg]) -> dict[str, Tensor]:
                 "expected 'ONNX_TYPE_TENSOR'."
             )
         dims = [size if isinstance(size, int) and size >= 0 else -1 for size in argument.shape]
-        found[argument.name] = Tensor(TYPES.get(argument.type, "TYPE_INVALID"), dims)
+        found[argument.name] = ValueInfo(TYPES.get(argument.type, "TYPE_INVALID"), dims)
     return found
 
 
-def is_complete(config: dict) -> bool:
-    """Say whether inputs and outputs are both listed: then nothing is completed, not even max_batch_size."""
+def is_complete(config: dict[str, Any]) -> bool:
+    """Return whether inputs and outputs are both listed: then nothing is completed, not even max_batch_size."""
     return bool((config["input"] or config.get("batch_input")) and config["output"])
 
 
@@ -108,14 +108,14 @@ def complete_max_batch(model_config: pb_utils.ModelConfig, graph: Graph, warn: C
         model_config.set_dynamic_batching()
 
 
-def entry(name: str, tensor: Tensor, *, batching: bool) -> dict:
-    """Give the configuration of one graph tensor, without the batch dimension when batching."""
+def entry(name: str, tensor: ValueInfo, *, batching: bool) -> dict[str, Any]:
+    """Return the configuration of one graph tensor, without the batch dimension when batching."""
     dims = tensor.dims[1:] if batching else tensor.dims
     given = {"name": name, "data_type": tensor.data_type, "dims": dims or [1]}
     return {**given, "reshape": {"shape": []}} if batching and not dims else given
 
 
-def validate(config: dict, graph: Graph) -> None:
+def validate(config: dict[str, Any], graph: Graph) -> None:
     """Refuse, in the real backend's order, the first thing of the configuration that the graph does not fit."""
     refuse_not_done(config)
     controls = list(sequence_controls(config))
@@ -133,7 +133,7 @@ def validate(config: dict, graph: Graph) -> None:
         validate_dims(config, given, named(config, given, graph.outputs, "output"), exact=True)
 
 
-def refuse_not_done(config: dict) -> None:
+def refuse_not_done(config: dict[str, Any]) -> None:
     """Refuse the features of the real backend that Triton does not hand on to a Python-based one."""
     states = (config.get("sequence_batching") or {}).get("state")
     for feature, used in (
@@ -145,23 +145,23 @@ def refuse_not_done(config: dict) -> None:
             raise ValueError(not_done(config, feature))
 
 
-def not_done(config: dict, feature: str) -> str:
-    """Give the words for a feature that only the real backend has."""
+def not_done(config: dict[str, Any], feature: str) -> str:
+    """Return the words for a feature that only the real backend has."""
     return (
         f"unable to load model '{config['name']}', {feature} needs the real onnxruntime backend: "
         "this CPU stand-in does not have it"
     )
 
 
-def sequence_controls(config: dict) -> Iterator[tuple[str, str]]:
-    """Give name and data type of each sequence control that names a tensor."""
+def sequence_controls(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return name and data type of each sequence control that names a tensor."""
     for given in (config.get("sequence_batching") or {}).get("control_input") or []:
         for control in given.get("control") or []:
             types = [data_type for key, data_type in CONTROL_TYPES.items() if control.get(key)]
             yield given["name"], types[0] if types else control["data_type"]
 
 
-def validate_control(config: dict, control: tuple[str, str], inputs: dict[str, Tensor]) -> None:
+def validate_control(config: dict[str, Any], control: tuple[str, str], inputs: dict[str, ValueInfo]) -> None:
     """Check one sequence control against the graph's inputs: it is there, has dims [1] and the same type."""
     name, data_type = control
     if name not in inputs:
@@ -177,7 +177,7 @@ def validate_control(config: dict, control: tuple[str, str], inputs: dict[str, T
         )
 
 
-def validate_input(config: dict, given: dict, found: dict[str, Tensor]) -> None:
+def validate_input(config: dict[str, Any], given: dict[str, Any], found: dict[str, ValueInfo]) -> None:
     """Check one listed input; `optional` and batching exclude each other."""
     if given.get("optional") and config["max_batch_size"]:
         raise ValueError(
@@ -190,7 +190,7 @@ def validate_input(config: dict, given: dict, found: dict[str, Tensor]) -> None:
     validate_dims(config, given, tensor, exact=False)
 
 
-def refuse_ragged(config: dict, given: dict, tensor: Tensor) -> None:
+def refuse_ragged(config: dict[str, Any], given: dict[str, Any], tensor: ValueInfo) -> None:
     """Refuse a ragged input: first for the reasons the real backend would have, then because the stand-in has none."""
     start = (
         f"unable to load model '{config['name']}', configuration expects model provides input with shape [-1] "
@@ -203,8 +203,8 @@ def refuse_ragged(config: dict, given: dict, tensor: Tensor) -> None:
     raise ValueError(not_done(config, "allow_ragged_batch"))
 
 
-def named(config: dict, given: dict, found: dict[str, Tensor], kind: str) -> Tensor:
-    """Give the graph's tensor for a listed input or output; its name and data type must be the graph's."""
+def named(config: dict[str, Any], given: dict[str, Any], found: dict[str, ValueInfo], kind: str) -> ValueInfo:
+    """Return the graph's tensor for a listed input or output; its name and data type must be the graph's."""
     name, data_type = given["name"], given["data_type"]
     if name not in found:
         allowed = ", ".join(sorted(found))
@@ -221,7 +221,7 @@ def named(config: dict, given: dict, found: dict[str, Tensor], kind: str) -> Ten
     return tensor
 
 
-def validate_dims(config: dict, given: dict, tensor: Tensor, *, exact: bool) -> None:
+def validate_dims(config: dict[str, Any], given: dict[str, Any], tensor: ValueInfo, *, exact: bool) -> None:
     """Hold the configured dims against the graph's; those of a scalar must be 1."""
     dims = configured_dims(given)
     if tensor.dims:
@@ -234,12 +234,12 @@ def validate_dims(config: dict, given: dict, tensor: Tensor, *, exact: bool) -> 
         )
 
 
-def configured_dims(given: dict) -> list[int]:
-    """Give the dims that the graph is held against: `reshape` where there is one."""
+def configured_dims(given: dict[str, Any]) -> list[int]:
+    """Return the dims that the graph is held against: `reshape` where there is one."""
     return list((given.get("reshape") or {"shape": given["dims"]}).get("shape") or [])
 
 
-def compare_dims(config: dict, name: str, expected: list[int], dims: list[int], *, exact: bool) -> None:
+def compare_dims(config: dict[str, Any], name: str, expected: list[int], dims: list[int], *, exact: bool) -> None:
     """Compare a graph's dims with the configured ones; a graph's -1 takes anything, unless `exact`."""
     batching = config["max_batch_size"] > 0
     start = f"model '{config['name']}', tensor '{name}': "
@@ -264,5 +264,5 @@ def compare_dims(config: dict, name: str, expected: list[int], dims: list[int], 
 
 
 def shape_text(dims: list[int]) -> str:
-    """Give a shape as the server prints it: `[-1,384]`."""
+    """Return a shape as the server prints it: `[-1,384]`."""
     return f"[{','.join(map(str, dims))}]"

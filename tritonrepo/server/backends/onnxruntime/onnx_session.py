@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
@@ -27,8 +28,8 @@ CPU_PARAMETERS = {
 GRAPH_LEVELS = {-1: "ORT_ENABLE_BASIC", 1: "ORT_ENABLE_EXTENDED", 2: "ORT_DISABLE_ALL"}
 
 
-def open_session(config: dict, directory: str) -> onnxruntime.InferenceSession:
-    """Give the session of the model whose version directory is `directory`; ValueError in the real backend's words."""
+def open_session(config: dict[str, Any], directory: str) -> onnxruntime.InferenceSession:
+    """Return the session of the model in this version directory; ValueError in the real backend's words."""
     options = session_options(config)
     path = model_path(config, directory)
     refuse_accelerators(config)
@@ -38,8 +39,8 @@ def open_session(config: dict, directory: str) -> onnxruntime.InferenceSession:
         raise ValueError(runtime_words(error)) from error
 
 
-def run_options(config: dict) -> onnxruntime.RunOptions:
-    """Give the options of one run: `memory.enable_memory_arena_shrinkage` is the only one the backend reads."""
+def run_options(config: dict[str, Any]) -> onnxruntime.RunOptions:
+    """Return the options of one run: `memory.enable_memory_arena_shrinkage` is the only one the backend reads."""
     options = onnxruntime.RunOptions()
     shrinkage = parameters(config).get("memory.enable_memory_arena_shrinkage")
     if shrinkage is not None:
@@ -48,12 +49,12 @@ def run_options(config: dict) -> onnxruntime.RunOptions:
 
 
 def runtime_words(error: Exception) -> str:
-    """Give onnxruntime's message as the C++ backend words it: `onnx runtime error 7: …`."""
+    """Return onnxruntime's message as the C++ backend words it: `onnx runtime error 7: …`."""
     return re.sub(r"^\[ONNXRuntimeError\] : (\d+) : \w+ : ", r"onnx runtime error \1: ", str(error))
 
 
-def ignored(config: dict) -> Iterator[str]:
-    """Give one line on each part of the configuration that has no effect on this server."""
+def ignored(config: dict[str, Any]) -> Iterator[str]:
+    """Return one line on each part of the configuration that has no effect on this server."""
     for name in sorted(set(parameters(config)) - CPU_PARAMETERS):
         why = "has no meaning on a CPU" if name in GPU_PARAMETERS else "is not read by the onnxruntime backend"
         yield f"parameter '{name}' {why}"
@@ -61,18 +62,18 @@ def ignored(config: dict) -> Iterator[str]:
         yield f"gpu_execution_accelerator '{accelerator}' has no meaning on a CPU"
 
 
-def parameters(config: dict) -> dict[str, str]:
-    """Give `parameters` of config.pbtxt as name → text."""
+def parameters(config: dict[str, Any]) -> dict[str, str]:
+    """Return `parameters` of config.pbtxt as name → text."""
     return {name: value.get("string_value", "") for name, value in (config.get("parameters") or {}).items()}
 
 
-def accelerators(config: dict, device: str) -> list[str]:
-    """Give the names under optimization.execution_accelerators.<device>_execution_accelerator."""
+def accelerators(config: dict[str, Any], device: str) -> list[str]:
+    """Return the names under optimization.execution_accelerators.<device>_execution_accelerator."""
     listed = (config.get("optimization") or {}).get("execution_accelerators") or {}
     return [accelerator.get("name", "") for accelerator in listed.get(f"{device}_execution_accelerator") or []]
 
 
-def refuse_accelerators(config: dict) -> None:
+def refuse_accelerators(config: dict[str, Any]) -> None:
     """Refuse any CPU accelerator: OpenVINO is the only one that the real backend has, and it is not built in here."""
     for name in accelerators(config, "cpu"):
         if name != "openvino":
@@ -83,8 +84,8 @@ def refuse_accelerators(config: dict) -> None:
         )
 
 
-def model_path(config: dict, directory: str) -> Path:
-    """Give the path of the ONNX file; a directory of that name holds it as model.onnx."""
+def model_path(config: dict[str, Any], directory: str) -> Path:
+    """Return the path of the ONNX file; a directory of that name holds it as model.onnx."""
     path = Path(directory, config.get("default_model_filename") or "model.onnx")
     if path.is_dir():
         path /= "model.onnx"
@@ -93,8 +94,8 @@ def model_path(config: dict, directory: str) -> Path:
     return path
 
 
-def session_options(config: dict) -> onnxruntime.SessionOptions:
-    """Give the session options for `parameters` and `optimization.graph`."""
+def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
+    """Return the session options for `parameters` and `optimization.graph`."""
     values, options = parameters(config), onnxruntime.SessionOptions()
     options.graph_optimization_level = graph_level(config)
     options.execution_mode = execution_mode(values)
@@ -113,14 +114,14 @@ def session_options(config: dict) -> onnxruntime.SessionOptions:
     return options
 
 
-def graph_level(config: dict) -> onnxruntime.GraphOptimizationLevel:
-    """Give the optimisation level: Triton's numbers are its own, and any other number enables everything."""
+def graph_level(config: dict[str, Any]) -> onnxruntime.GraphOptimizationLevel:
+    """Return the optimisation level: Triton's numbers are its own, and any other number enables everything."""
     level = int(((config.get("optimization") or {}).get("graph") or {}).get("level", 0))
     return getattr(onnxruntime.GraphOptimizationLevel, GRAPH_LEVELS.get(level, "ORT_ENABLE_ALL"))
 
 
 def execution_mode(values: dict[str, str]) -> onnxruntime.ExecutionMode:
-    """Give sequential (0) or parallel (1) execution."""
+    """Return sequential (0) or parallel (1) execution."""
     mode = integer(values.get("execution_mode", "0"))
     if mode not in (0, 1):
         raise ValueError(
@@ -131,12 +132,12 @@ def execution_mode(values: dict[str, str]) -> onnxruntime.ExecutionMode:
 
 
 def thread_count(values: dict[str, str], name: str) -> int:
-    """Give the number of threads that a parameter sets; 0 when it is absent or not positive."""
+    """Return the number of threads that a parameter sets; 0 when it is absent or not positive."""
     return max(0, integer(values.get(name, "0")))
 
 
-def fair_share(config: dict) -> int:
-    """Give each of the model's instances its part of the cores, at least one thread."""
+def fair_share(config: dict[str, Any]) -> int:
+    """Return each of the model's instances its part of the cores, at least one thread."""
     instances = sum(int(group.get("count") or 1) for group in config.get("instance_group") or [])
     return max(1, len(os.sched_getaffinity(0)) // max(1, instances))
 

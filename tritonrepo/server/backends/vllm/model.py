@@ -59,7 +59,7 @@ class TritonPythonModel:
 
 
 def start_engine(arguments: EngineArguments) -> Engine:
-    """Give the engine that TRITONREPO_LLM_ENGINE names."""
+    """Return the engine that TRITONREPO_LLM_ENGINE names."""
     kind = os.environ.get("TRITONREPO_LLM_ENGINE") or "ort"
     if kind == "script":
         return ScriptEngine(arguments.max_model_len)

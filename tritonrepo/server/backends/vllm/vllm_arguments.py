@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+Default = TypeVar("Default", bound=int | None)
 
 # vLLM's own default is 256 and more; every sequence here has its own key-value cache in the server's memory.
 DEFAULT_MAX_NUM_SEQS = 16
@@ -69,6 +71,7 @@ REFUSED = {
     "tokens_only": "prompts without a tokenizer",
     "stream_interval": "responses of several tokens",
 }
+ASK_FOR_NOTHING: tuple[object, ...]
 ASK_FOR_NOTHING = (None, False, "", "false", "False", "auto", "none", "generate", "raw_logprobs", 1, {}, [])
 
 
@@ -84,7 +87,7 @@ class EngineArguments(NamedTuple):
 
 
 def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
-    """Give the engine arguments of the version directory; ValueError or TypeError names what is wrong."""
+    """Return the engine arguments of the version directory; ValueError or TypeError names what is wrong."""
     path = Path(directory, "model.json")
     if not path.is_file():
         raise ValueError(f"'model.json' containing vllm engine args must be provided in '{directory}'")
@@ -108,8 +111,8 @@ def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
     )
 
 
-def is_honoured(name: str, given: dict) -> bool:
-    """Say whether an argument is honoured (True) or without meaning here (False); ValueError if it is neither."""
+def is_honoured(name: str, given: dict[str, Any]) -> bool:
+    """Return whether an argument is honoured (True) or without meaning here (False); ValueError if it is neither."""
     if name in ("model", "max_model_len", "max_num_seqs", "max_logprobs", "seed"):
         return True
     if name == "tokenizer":
@@ -129,7 +132,7 @@ def is_honoured(name: str, given: dict) -> bool:
     )
 
 
-def check_device(given: dict, instance_kind: str) -> None:
+def check_device(given: dict[str, Any], instance_kind: str) -> None:
     """Refuse several GPUs on a KIND_GPU instance, and sizes that are no integers, as the real backend does."""
     sizes = [int(given.get(name, 1)) for name in ("tensor_parallel_size", "pipeline_parallel_size")]
     if sizes[0] * sizes[1] > 1 and instance_kind == "GPU":
@@ -139,7 +142,7 @@ def check_device(given: dict, instance_kind: str) -> None:
         )
 
 
-def check_lora(given: dict, path: Path) -> None:
+def check_lora(given: dict[str, Any], path: Path) -> None:
     """Refuse LoRA: first for the reason the real backend would have, then because the stand-in has none."""
     if str(given.get("enable_lora")).lower() != "true":
         return
@@ -148,8 +151,8 @@ def check_lora(given: dict, path: Path) -> None:
     raise ValueError(f"{path.name} needs the real vLLM backend: this CPU stand-in for vLLM has no LoRA adapters")
 
 
-def whole_number(given: dict, name: str, default: int | None, least: int = 1) -> int | None:
-    """Give an integer argument, or `default` where it is absent or null."""
+def whole_number(given: dict[str, Any], name: str, default: Default, least: int = 1) -> int | Default:
+    """Return an integer argument, or `default` where it is absent or null."""
     value = given.get(name)
     if value is None:
         return default

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from vllm_request import Answer
 from vllm_sampler import Choice, Sampler
 from vllm_sampling import SamplingParameters
@@ -20,23 +21,23 @@ class Engine(Protocol):
     prefill_tokens: int
     token_s: float
 
-    def begin(self, prompt: str) -> tuple[list[int], object]:
-        """Give the prompt's tokens and an empty state."""
+    def begin(self, prompt: str) -> tuple[list[int], dict[str, Any]]:
+        """Return the prompt's tokens and an empty state."""
 
-    def feed(self, state: object, ids: list[int]) -> np.ndarray:
-        """Add tokens to the state; give the [vocabulary] logits of the last one."""
+    def feed(self, state: dict[str, Any], ids: list[int]) -> NDArray[Any]:
+        """Add tokens to the state; return the [vocabulary] logits of the last one."""
 
-    def decode(self, state: object, ids: list[int], *, skip_special: bool) -> str:
-        """Give the text of tokens."""
+    def decode(self, state: dict[str, Any], ids: list[int], *, skip_special: bool) -> str:
+        """Return the text of tokens."""
 
 
-class Step(NamedTuple):
+class Delta(NamedTuple):
     """What one token adds to the answer; `reason` is stop or length when it is the last."""
 
     text: str
     reason: str | None
     logprob: float | None
-    likeliest: dict[int, dict] | None
+    likeliest: dict[int, dict[str, Any]] | None
 
 
 class Generation:
@@ -52,7 +53,7 @@ class Generation:
         self.transcript = Transcript(self.decode, given.stop, include_stop=given.include_stop_str_in_output)
 
     def decode(self, ids: list[int]) -> str:
-        """Give the text of tokens of this sequence."""
+        """Return the text of tokens of this sequence."""
         return self.engine.decode(self.state, ids, skip_special=self.given.skip_special_tokens)
 
     def advance(self) -> bool:
@@ -66,17 +67,17 @@ class Generation:
         self.due = time.monotonic() + self.engine.token_s
         return more
 
-    def make_token(self, logits: np.ndarray) -> bool:
+    def make_token(self, logits: NDArray[Any]) -> bool:
         """Choose a token and hand its text to the answer; say whether another one follows."""
         choice = self.sampler.choose(logits)
         self.total, self.pending = self.total + 1, [choice.token]
         reason = self.reason_to_end(choice.token)
         piece = self.transcript.take(finished=reason is not None)
-        self.answer.add(Step(piece, reason, choice.logprob, self.described(choice)))
+        self.answer.add(Delta(piece, reason, choice.logprob, self.described(choice)))
         return reason is None
 
     def reason_to_end(self, token: int) -> str | None:
-        """Add the token's text; give why the sequence ends with it, if it does."""
+        """Add the token's text; return why the sequence ends with it, if it does."""
         if token in self.stopping:
             if self.given.include_stop_str_in_output:
                 self.transcript.add(token)
@@ -87,8 +88,8 @@ class Generation:
             return "stop"
         return "length" if count == self.given.max_tokens or self.total >= self.engine.context_length else None
 
-    def described(self, choice: Choice) -> dict[int, dict] | None:
-        """Give the log probabilities with the tokens' text, as the backend's `logprobs` output shows them."""
+    def described(self, choice: Choice) -> dict[int, dict[str, Any]] | None:
+        """Return the log probabilities with the tokens' text, as the backend's `logprobs` output shows them."""
         if choice.likeliest is None:
             return None
         return {

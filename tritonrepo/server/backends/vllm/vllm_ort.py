@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import tokenizers
+from numpy.typing import NDArray
 
 FILES = ("model.onnx", "tokenizer.json", "generation.json")
 
@@ -44,13 +46,13 @@ class OrtEngine:
             if tensor.name.startswith("past_key_values.")
         }
 
-    def begin(self, prompt: str) -> tuple[list[int], dict]:
-        """Give the prompt's tokens and an empty key-value cache."""
+    def begin(self, prompt: str) -> tuple[list[int], dict[str, Any]]:
+        """Return the prompt's tokens and an empty key-value cache."""
         ids = self.begins_with + self.tokenizer.encode(prompt, add_special_tokens=False).ids
         caches = {name: as_value(np.zeros(shape, np.float32)) for name, shape in self.caches.items()}
         return ids, {"total": 0, "caches": caches}
 
-    def feed(self, state: dict, ids: list[int]) -> np.ndarray:
+    def feed(self, state: dict[str, Any], ids: list[int]) -> NDArray[Any]:
         """Run the graph over `ids` behind the state's tokens; the cache stays onnxruntime's and is never copied out."""
         state["total"] += len(ids)
         inputs = {
@@ -61,15 +63,16 @@ class OrtEngine:
         }
         results = dict(zip(self.outputs, self.session.run_with_ort_values(self.outputs, inputs), strict=True))
         state["caches"] = {name: results[name.replace("past_key_values", "present")] for name in self.caches}
-        return results["logits"].numpy()[0]
+        logits: NDArray[np.float32] = results["logits"].numpy()[0]
+        return logits
 
-    def decode(self, state: dict, ids: list[int], *, skip_special: bool) -> str:  # noqa: ARG002  one vocabulary for all
-        """Give the text of tokens."""
+    def decode(self, state: dict[str, Any], ids: list[int], *, skip_special: bool) -> str:  # noqa: ARG002  one vocabulary for all
+        """Return the text of tokens."""
         return self.tokenizer.decode(ids, skip_special_tokens=skip_special)
 
 
 def find_weights(model: str) -> Path:
-    """Give the directory with the local weights of a model as model.json names it; ValueError says what is missing."""
+    """Return the directory of the local weights of a model that model.json names; ValueError says what is missing."""
     listed = os.environ.get("TRITONREPO_LOCAL_MODELS") or "{}"
     try:
         named = json.loads(listed).get(model)
@@ -88,7 +91,7 @@ def find_weights(model: str) -> Path:
 
 
 def checked_length(asked: int | None, own: int) -> int:
-    """Give the maximum model length; too long a one is refused in vLLM's words (config, _get_and_verify_max_len)."""
+    """Return the maximum model length; too long a one is refused in vLLM's words (config, _get_and_verify_max_len)."""
     if asked is not None and asked > own:
         raise ValueError(
             f"User-specified max_model_len ({asked}) is greater than the derived max_model_len "
@@ -97,6 +100,6 @@ def checked_length(asked: int | None, own: int) -> int:
     return asked or own
 
 
-def as_value(array: np.ndarray) -> onnxruntime.OrtValue:
-    """Give an array as onnxruntime's own value."""
+def as_value(array: NDArray[Any]) -> onnxruntime.OrtValue:
+    """Return an array as onnxruntime's own value."""
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)

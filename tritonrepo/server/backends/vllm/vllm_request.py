@@ -7,13 +7,14 @@ GenerateRequest.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from vllm_generation import Step
+    from vllm_generation import Delta
 
 FLAGS = (
     "exclude_input_in_output",
@@ -23,7 +24,7 @@ FLAGS = (
     "return_num_input_tokens",
     "return_num_output_tokens",
 )
-INPUTS = (
+INPUTS: tuple[dict[str, Any], ...] = (
     {"name": "text_input", "data_type": "TYPE_STRING", "dims": [1]},
     {"name": "image", "data_type": "TYPE_STRING", "dims": [-1], "optional": True},
     {"name": "stream", "data_type": "TYPE_BOOL", "dims": [1], "optional": True},
@@ -31,7 +32,7 @@ INPUTS = (
     *({"name": name, "data_type": "TYPE_BOOL", "dims": [1], "optional": True} for name in FLAGS),
     {"name": "embedding_request", "data_type": "TYPE_STRING", "dims": [1], "optional": True},
 )
-OUTPUTS = (
+OUTPUTS: tuple[dict[str, Any], ...] = (
     {"name": "text_output", "data_type": "TYPE_STRING", "dims": [-1]},
     {"name": "finish_reason", "data_type": "TYPE_STRING", "dims": [-1]},
     {"name": "cumulative_logprob", "data_type": "TYPE_FP32", "dims": [-1]},
@@ -55,8 +56,8 @@ def complete(model_config: pb_utils.ModelConfig) -> None:
     model_config.set_max_batch_size(0)
 
 
-def value(request: pb_utils.InferenceRequest, name: str) -> object:
-    """Give the first element of an input, text decoded; None when the request lacks the input."""
+def value(request: pb_utils.InferenceRequest, name: str) -> Any:  # noqa: ANN401  what the client sent
+    """Return the first element of an input, text decoded; None when the request lacks the input."""
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     if tensor is None:
         return None
@@ -72,15 +73,15 @@ class Answer:
         self.num_input_tokens = 0
         self.request, self.model_name = request, model_name
         self.pieces: list[str] = []
-        self.logprobs: list[dict] | None = None
+        self.logprobs: list[dict[int, dict[str, Any]]] | None = None
         self.count, self.cumulative = 0, float("nan")
 
     def read(self) -> str:
-        """Read the tensors; give the sampling parameters' JSON text. ValueError in the real backend's words."""
+        """Read the tensors; return the sampling parameters' JSON text. ValueError in the real backend's words."""
         request = self.request
         if value(request, "embedding_request") is not None:
             raise ValueError(f"Model {self.model_name} does not support 'embed' request")
-        self.prompt = value(request, "text_input")
+        self.prompt: str = value(request, "text_input")
         image = pb_utils.get_input_tensor_by_name(request, "image")
         if image is not None and image.as_numpy().size:
             raise ValueError("input 'image' was given: this CPU stand-in for vLLM reads text alone")
@@ -91,22 +92,22 @@ class Answer:
             raise ValueError("When streaming, `exclude_input_in_output` = False is not allowed.")
         self.wanted = {name for name in FLAGS if name.startswith("return_") and value(request, name)}
         # The tensor wins: BLS and ensembles have no other way to hand parameters on.
-        given = value(request, "sampling_parameters")
+        given: str | None = value(request, "sampling_parameters")
         return request.parameters() if given is None else given
 
     def is_cancelled(self) -> bool:
-        """Say whether the client has gone."""
+        """Return whether the client has gone."""
         return self.sender.is_cancelled()
 
-    def add(self, step: Step) -> None:
-        """Take one token's step: send it when streaming, send the whole when it is the last."""
-        self.pieces.append(step.text)
+    def add(self, delta: Delta) -> None:
+        """Take what one token adds: send it when streaming, send the whole when it is the last."""
+        self.pieces.append(delta.text)
         self.count += 1
-        if step.logprob is not None:
-            self.cumulative = step.logprob + (0 if self.logprobs is None and self.count == 1 else self.cumulative)
-            self.logprobs = [*(self.logprobs or []), step.likeliest]
-        if self.stream or step.reason:
-            self.send(step.reason)
+        if delta.logprob is not None and delta.likeliest is not None:
+            self.cumulative = delta.logprob + (0 if self.logprobs is None and self.count == 1 else self.cumulative)
+            self.logprobs = [*(self.logprobs or []), delta.likeliest]
+        if self.stream or delta.reason:
+            self.send(delta.reason)
 
     def send(self, reason: str | None) -> None:
         """Send what has gathered since the last response; a reason to end makes it the final one."""
@@ -118,7 +119,7 @@ class Answer:
         self.count, self.logprobs = 0, None if self.logprobs is None else []
 
     def extras(self, reason: str | None) -> list[pb_utils.Tensor]:
-        """Give the outputs beside the text that the request asked for; counts are those since the last response."""
+        """Return the outputs beside the text that the request asked for; counts are those since the last response."""
         logprobs = json.dumps(self.logprobs) if self.logprobs is not None else "null"
         arrays = {
             "finish_reason": texts(str(reason)),
@@ -142,6 +143,6 @@ class Answer:
         self.sender.send(response, pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
-def texts(text: str) -> np.ndarray:
-    """Give one text as a tensor of one element."""
+def texts(text: str) -> NDArray[Any]:
+    """Return one text as a tensor of one element."""
     return np.array([text.encode("utf-8")], dtype=np.object_)

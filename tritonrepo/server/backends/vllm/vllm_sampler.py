@@ -6,9 +6,10 @@ Source of the order (minimum length, penalties, temperature, min_p, top_k, top_p
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from vllm_sampling import SamplingParameters
 
 
@@ -28,8 +29,8 @@ class Sampler:
         self.output: list[int] = []
         self.random = np.random.default_rng(seed if given.seed is None else given.seed)
 
-    def choose(self, raw: np.ndarray) -> Choice:
-        """Give the next token for `raw` [vocabulary] FP32 logits, and remember it."""
+    def choose(self, raw: NDArray[Any]) -> Choice:
+        """Return the next token for `raw` [vocabulary] FP32 logits, and remember it."""
         logits = raw.astype(np.float64)
         if len(self.output) < self.given.min_tokens:
             logits[self.stopping] = -np.inf
@@ -38,7 +39,7 @@ class Sampler:
         self.output.append(token)
         return self.described(token, raw)
 
-    def penalise(self, logits: np.ndarray) -> None:
+    def penalise(self, logits: NDArray[Any]) -> None:
         """Lower the logits of tokens that were seen: in prompt and output for repetition, else in the output."""
         given = self.given
         if given.repetition_penalty != 1:
@@ -49,7 +50,7 @@ class Sampler:
             tokens, counts = np.unique(np.array(self.output, dtype=np.int64), return_counts=True)
             logits[tokens] -= given.frequency_penalty * counts + given.presence_penalty
 
-    def draw(self, logits: np.ndarray) -> int:
+    def draw(self, logits: NDArray[Any]) -> int:
         """Draw a token from the distribution that temperature, min_p, top_k and top_p leave."""
         given = self.given
         # vLLM raises temperatures between 0 and 0.01 to 0.01.
@@ -65,7 +66,7 @@ class Sampler:
         # Drawn below the sum itself, which rounding leaves beside 1: the index is always one with weight.
         return int(np.searchsorted(total, self.random.random() * total[-1], side="right"))
 
-    def described(self, token: int, raw: np.ndarray) -> Choice:
+    def described(self, token: int, raw: NDArray[Any]) -> Choice:
         """Add the log probabilities when the request asked for them; 0 asks for the chosen token's alone."""
         count = self.given.logprobs
         if count is None:
@@ -78,8 +79,8 @@ class Sampler:
         return Choice(token, chosen[0], {token: chosen, **{key: likeliest[key] for key in likeliest if key != token}})
 
 
-def nucleus(probabilities: np.ndarray, top_p: float) -> np.ndarray:
-    """Give the probabilities with all but the likeliest tokens, whose sum first reaches `top_p`, set to zero."""
+def nucleus(probabilities: NDArray[Any], top_p: float) -> NDArray[Any]:
+    """Return the probabilities with all but the likeliest tokens, whose sum first reaches `top_p`, set to zero."""
     # All tokens below this bound together weigh less than 1 - top_p, so sorting the others is enough.
     candidates = np.flatnonzero(probabilities >= (1 - top_p) / len(probabilities))
     order = candidates[np.argsort(-probabilities[candidates], kind="stable")]

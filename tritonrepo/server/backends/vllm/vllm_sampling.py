@@ -7,10 +7,12 @@ conversions: vllm_backend, src/utils/vllm_backend_utils.py, TritonSamplingParams
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 # Fields of SamplingParams that this stand-in does not have, with the values that ask for nothing.
-REFUSED = {
+REFUSED: dict[str, tuple[object, ...]] = {
     "n": (1,),
     "best_of": (None, 1),
     "prompt_logprobs": (None,),
@@ -36,7 +38,7 @@ REFUSED = {
 }
 GREEDY_BELOW = 1e-5
 PENALTY = 2
-CONVERSIONS = {"int": int, "float": float, "bool": bool, "int | None": int}
+CONVERSIONS: dict[str, Callable[[Any], Any]] = {"int": int, "float": float, "bool": bool, "int | None": int}
 
 
 class LoraNotEnabled(ValueError):  # noqa: N818  reads as the answer it becomes
@@ -66,28 +68,29 @@ class SamplingParameters:
 
     @property
     def is_greedy(self) -> bool:
-        """Say whether the likeliest token is always taken, as vLLM does for the lowest temperatures."""
+        """Return whether the likeliest token is always taken, as vLLM does for the lowest temperatures."""
         return self.temperature < GREEDY_BELOW
 
 
 def read_sampling(text: str, max_logprobs: int) -> SamplingParameters:
-    """Give the parameters of one request from their JSON text; ValueError names the field at fault."""
+    """Return the parameters of one request from their JSON text; ValueError names the field at fault."""
     given = json.loads(text) if text else {}
     if not isinstance(given, dict):
         raise TypeError(f"sampling parameters must be a JSON object, not a {type(given).__name__}")
     if given.pop("lora_name", None) is not None:
         raise LoraNotEnabled("LoRA feature is not enabled.")
     try:
-        parameters = SamplingParameters(**dict(converted(given)))
+        parameters = SamplingParameters(**converted(given))
         check(parameters, max_logprobs)
     except (TypeError, ValueError) as error:
         raise ValueError(f"Was trying to create `TritonSamplingParams`, but got exception: {error}") from error
     return parameters
 
 
-def converted(given: dict) -> list[tuple[str, object]]:
-    """Give the honoured fields with values of the right type; ValueError for a refused or unknown name."""
-    types, found = {item.name: item.type for item in fields(SamplingParameters)}, []
+def converted(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the honoured fields with values of the right type; ValueError for a refused or unknown name."""
+    types = {item.name: str(item.type) for item in fields(SamplingParameters)}
+    found: dict[str, Any] = {}
     for name, value in given.items():
         if name in REFUSED:
             if not any(value == nothing for nothing in REFUSED[name]):
@@ -95,16 +98,16 @@ def converted(given: dict) -> list[tuple[str, object]]:
         elif name not in types:
             raise ValueError(f"Unexpected keyword argument '{name}'")
         elif name in ("stop", "stop_token_ids"):
-            found.append((name, listed(name, value)))
+            found[name] = listed(name, value)
         elif value is None and types[name] == "int | None":
-            found.append((name, None))
+            found[name] = None
         else:
-            found.append((name, number(name, value, CONVERSIONS[types[name]])))
+            found[name] = number(name, value, CONVERSIONS[types[name]])
     return found
 
 
-def listed(name: str, value: object) -> list:
-    """Give `stop` or `stop_token_ids` as a list; a single stop string stands for a list of one."""
+def listed(name: str, value: object) -> list[Any]:
+    """Return `stop` or `stop_token_ids` as a list; a single stop string stands for a list of one."""
     value = [] if value is None else [value] if name == "stop" and isinstance(value, str) else value
     kind, words = (str, "strings") if name == "stop" else (int, "integers")
     if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
@@ -112,8 +115,8 @@ def listed(name: str, value: object) -> list:
     return value
 
 
-def number(name: str, value: object, kind: type) -> object:
-    """Give a value as the backend converts it, so that "0.5" of a gRPC parameter is a number."""
+def number(name: str, value: object, kind: Callable[[Any], Any]) -> object:
+    """Return a value as the backend converts it, so that "0.5" of a gRPC parameter is a number."""
     try:
         return kind(value)
     except (TypeError, ValueError) as error:

@@ -57,7 +57,7 @@ class Scheduler:
         heapq.heappush(self.running, (generation.due, next(self.serial), generation))
 
     def next_due(self) -> Generation | None:
-        """Give the sequence whose turn it is, waiting for it; None when closed."""
+        """Return the sequence whose turn it is, waiting for it; None when closed."""
         with self.changed:
             while not self.closing:
                 while self.waiting and len(self.running) < self.limit:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class ScriptEngine:
@@ -21,18 +23,18 @@ class ScriptEngine:
         except ValueError as error:
             raise ValueError(f"TRITONREPO_SCRIPT_TOKEN_MS is '{given}': a number of milliseconds is needed") from error
 
-    def begin(self, prompt: str) -> tuple[list[int], dict]:
-        """Give one token a word; the state knows the words and how many were echoed."""
+    def begin(self, prompt: str) -> tuple[list[int], dict[str, Any]]:
+        """Return one token a word; the state knows the words and how many were echoed."""
         words = prompt.split()
         return list(range(len(words))), {"words": words, "echoed": 0}
 
-    def feed(self, state: dict, ids: list[int]) -> np.ndarray:  # noqa: ARG002  what comes next hangs on no token
-        """Give logits that leave one choice: the next word."""
+    def feed(self, state: dict[str, Any], ids: list[int]) -> NDArray[Any]:  # noqa: ARG002  what comes next hangs on no token
+        """Return logits that leave one choice: the next word."""
         logits = np.full(len(state["words"]), -np.inf, np.float32)
         logits[state["echoed"] % len(logits)] = 0
         state["echoed"] += 1
         return logits
 
-    def decode(self, state: dict, ids: list[int], *, skip_special: bool) -> str:  # noqa: ARG002  it has no special tokens
-        """Give the words, a blank after each."""
+    def decode(self, state: dict[str, Any], ids: list[int], *, skip_special: bool) -> str:  # noqa: ARG002  it has no special tokens
+        """Return the words, a blank after each."""
         return "".join(f"{state['words'][index]} " for index in ids)

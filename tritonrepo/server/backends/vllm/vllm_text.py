@@ -31,7 +31,7 @@ class Transcript:
             self.window, self.read = self.read, len(self.ids)
 
     def meets_stop(self, *, may_end: bool) -> bool:
-        """Say whether a stop string has come; the text then ends before it, or with it if it is to be included.
+        """Return whether a stop string has come; the text then ends before it, or with it if it is to be included.
 
         Before the minimum length (`may_end` false) a stop string is part of the text, for good.
         """
@@ -44,7 +44,7 @@ class Transcript:
         return False
 
     def take(self, *, finished: bool) -> str:
-        """Give the text that is new since the last call and certain to belong to the answer."""
+        """Return the text that is new since the last call and certain to belong to the answer."""
         end = len(self.text) if finished else max(self.given, len(self.text) - self.held)
         piece, self.given = self.text[self.given : end], end
         return piece

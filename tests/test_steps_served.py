@@ -1,0 +1,206 @@
+"""The generated steps on the real server, over a graph that fails where it is told to; and what Triton gives them."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, models, pre_tokenizers
+from tritonclient.utils import InferenceServerException
+
+from tritonrepo.server.launch import Launch
+from tritonrepo.server.process import Server, start
+from tritonrepo.server.runtime import find
+
+STUB = Path(__file__).parent / "stub" / "triton_python_backend_utils.py"
+OURS = {"Config", "MaybeNone", "MemoryType", "models", "model_dir", "lines", "sent", "sender", "cancelled", "ended"}
+OURS |= {"model_name", "model_version"}
+"""What a test reads from the stub; nothing in the real module."""
+
+VOCABULARY = {"[PAD]": 0, "east": 1, "north": 2, "?": 3, "bad": 9}
+TABLE = np.array([[0, 0], [1, 0], [0, 1], [0.5, 0.5]], np.float32)
+GRAPH = """
+<ir_version: 9, opset_import: ["" : 17]>
+summed (int64[batch, tokens] input_ids, int64[batch, tokens] attention_mask) => (float[batch, 2] embedding)
+<float[4, 2] table = {0, 0, 1, 0, 0, 1, 0.5, 0.5}, int64[1] one = {1}, int64[1] two = {2}>
+{
+    rows = Gather(table, input_ids)
+    mask = Cast<to = 1>(attention_mask)
+    column = Unsqueeze(mask, two)
+    kept = Mul(rows, column)
+    embedding = ReduceSum<keepdims = 0>(kept, one)
+}
+"""
+INDEX = np.random.default_rng(7).integers(-9, 9, (500, 2)).astype(np.float32)
+TOP_K = 5
+
+
+def tensor(name: str, kind: str, dims: int) -> str:
+    return f'{{ name: "{name}" data_type: TYPE_{kind} dims: [ {dims} ] }}'
+
+
+VECTOR = tensor("embedding", "FP32", 2)
+FOUND = ", ".join(
+    [tensor("passages", "STRING", TOP_K), tensor("ids", "STRING", TOP_K), tensor("scores", "FP32", TOP_K)]
+)
+TOKENS = f"{tensor('input_ids', 'INT64', -1)}, {tensor('attention_mask', 'INT64', -1)}"
+ON_CPU = "instance_group [ { kind: KIND_CPU count: 1 } ]"
+JOINED = f"dynamic_batching {{ max_queue_delay_microseconds: 200000 }} max_batch_size: 64 {ON_CPU}"
+SEARCH = """
+platform: "ensemble" max_batch_size: 64
+input [ { name: "query" data_type: TYPE_STRING dims: [ 1 ] } ]
+output [ { name: "ids" data_type: TYPE_STRING dims: [ 5 ] } ]
+ensemble_scheduling { step [
+    { model_name: "embedder" model_version: 1
+      input_map { key: "text" value: "query" } output_map { key: "embedding" value: "vector" } },
+    { model_name: "retriever" model_version: 1
+      input_map { key: "embedding" value: "vector" } output_map { key: "ids" value: "ids" } }
+] }
+"""
+NAMES = """
+import json
+import c_python_backend_utils
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        names = {name: dir(getattr(pb_utils, name)) for name in dir(pb_utils)}
+        names["InferenceResponseSender"] = dir(c_python_backend_utils.InferenceResponseSender)
+        array = np.array([json.dumps(names).encode()], dtype=object)
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("names", array)]) for _ in requests]
+"""
+
+
+def step(name: str) -> str:
+    return resources.files("tritonrepo.generate").joinpath("steps", f"{name}.py").read_text("utf-8")
+
+
+def model(repository: Path, name: str, config: str, **files: str) -> Path:
+    version = repository / name / "1"
+    version.mkdir(parents=True)
+    (repository / name / "config.pbtxt").write_text(config, "utf-8")
+    for stem, content in files.items():
+        (version / stem.replace("__", ".")).write_text(content, "utf-8")
+    return version
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    import onnx
+
+    place = tmp_path_factory.mktemp("models")
+    tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    text = f"input [ {tensor('text', 'STRING', 1)} ] output [ {VECTOR} ]"
+    model(
+        place,
+        "embedder",
+        f'backend: "python" {JOINED} {text}',
+        model__py=step("embedder"),
+        calls__json='{"graph": 1}',
+        settings__json='{"max_tokens": 9}',
+        tokenizer__json=tokenizer.to_str(),
+    )
+    graph = f'backend: "onnxruntime" max_batch_size: 64 input [ {TOKENS} ] output [ {VECTOR} ] {ON_CPU}'
+    onnx.save(onnx.parser.parse_model(GRAPH), model(place, "graph", graph) / "model.onnx")
+    index = model(
+        place,
+        "retriever",
+        f'backend: "python" {JOINED} input [ {VECTOR} ] output [ {FOUND} ]',
+        model__py=step("retriever"),
+        settings__json=json.dumps({"top_k": TOP_K}),
+        passages__jsonl="\n".join(json.dumps({"id": str(row), "text": f"passage {row}"}) for row in range(len(INDEX))),
+    )
+    np.save(index / "embeddings.npy", INDEX)
+    model(place, "search", SEARCH)
+    asked, said = tensor("any", "STRING", 1), tensor("names", "STRING", 1)
+    model(place, "names", f'backend: "python" {ON_CPU} input [ {asked} ] output [ {said} ]', model__py=NAMES)
+    backends = {"onnxruntime": Path(str(resources.files("tritonrepo"))) / "server" / "backends" / "onnxruntime"}
+    with start(Launch(place, find(), backends=backends)) as running:
+        yield running
+
+
+def infer(server: Server, model: str, name: str, array: NDArray[Any]) -> triton.InferResult:
+    given = triton.InferInput(name, array.shape, "FP32" if array.dtype == np.float32 else "BYTES")
+    given.set_data_from_numpy(array)
+    with triton.InferenceServerClient(server.grpc) as client:
+        return client.infer(model, [given])
+
+
+def text(value: str) -> NDArray[Any]:
+    return np.array([[value.encode()]], dtype=np.object_)
+
+
+def executions(server: Server, model: str) -> int:
+    with triton.InferenceServerClient(server.grpc) as client:
+        return int(client.get_inference_statistics(model, as_json=True)["model_stats"][0].get("execution_count", 0))
+
+
+def test_concurrent_searches_find_what_a_plain_sort_finds_equal_scores_in_the_indexs_order(server: Server) -> None:
+    queries = np.random.default_rng(1).integers(-9, 9, (48, 2)).astype(np.float32)
+    before = executions(server, "retriever")
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda query: infer(server, "retriever", "embedding", query[None]), queries))
+    for query, result in zip(queries, found, strict=True):
+        scores = (query @ INDEX.T).tolist()
+        rows = sorted(range(len(INDEX)), key=lambda row, scores=scores: (-scores[row], row))[:TOP_K]  # type: ignore[misc]
+        assert result.as_numpy("ids").tolist() == [[str(row).encode() for row in rows]]
+        assert result.as_numpy("passages").tolist() == [[f"passage {row}".encode() for row in rows]]
+        assert result.as_numpy("scores").tolist() == [[scores[row] for row in rows]]
+    assert executions(server, "retriever") - before < len(queries)
+
+
+def told(server: Server, model: str, name: str, value: str) -> str:
+    """Return the error of a request, nothing where it was answered."""
+    try:
+        infer(server, model, name, text(value))
+    except InferenceServerException as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(("model", "name"), [("embedder", "text"), ("search", "query")])
+def test_a_text_that_cannot_be_embedded_fails_alone_in_its_batch(server: Server, model: str, name: str) -> None:
+    before = executions(server, "embedder")
+    texts = ["bad" if number == 5 else "east north " * number for number in range(1, 17)]
+    with ThreadPoolExecutor(16) as pool:
+        errors = list(pool.map(lambda value: told(server, model, name, value), texts))
+    assert [bool(error) for error in errors] == [value == "bad" for value in texts]
+    assert "out of data bounds" in errors[4]
+    assert executions(server, "embedder") - before < len(texts)
+
+
+def test_vectors_are_those_of_each_text_whatever_shares_its_batch(server: Server) -> None:
+    texts = ["east", "north north east", "?", "east " * 20]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda value: infer(server, "embedder", "text", text(value)), texts))
+    assert [result.as_numpy("embedding").tolist() for result in found] == [[[1, 0]], [[1, 2]], [[0.5, 0.5]], [[9, 0]]]
+
+
+def test_all_of_the_stub_is_there_on_the_server(server: Server) -> None:
+    there = json.loads(infer(server, "names", "any", text("")[0]).as_numpy("names")[0])
+    for node in ast.parse(STUB.read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name not in OURS:
+            assert node.name in there
+            assert {name for item in node.body for name in names(item)} - OURS <= set(there[node.name])
+        else:
+            assert set(names(node)) - OURS <= set(there)
+
+
+def names(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement binds."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            yield from (item.id for item in ast.walk(target) if isinstance(item, ast.Name))
