@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from tritonrepo.rules import backends, ensembles, fields, ignores, instances, layout, python, scheduling
 from tritonrepo.rules.judge import Judged, judge
+from tritonrepo.rules.order import turns
 from tritonrepo.rules.registry import RULES, Rule
 
 FAMILIES = (layout, fields, scheduling, instances, ensembles, backends, python, ignores)
 """Importing a family registers its rules."""
 
 __all__ = ["FAMILIES", "RULES", "Judged", "Rule", "judge"]
+
+turns(auto_complete=True)  # a rule without its place in the server's order is a message here, not in a run

@@ -11,7 +11,7 @@ from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.rules.ignores import sift
 from tritonrepo.rules.judging import Judging
-from tritonrepo.rules.order import places
+from tritonrepo.rules.order import turns
 from tritonrepo.rules.registry import RULES, Finding, Rule, Scope
 
 POLLING = frozenset({"parse", "poll"})
@@ -163,18 +163,17 @@ def calls(model: Model) -> Collection[str]:
 
 def _verdict(model: Model, found: list[Found]) -> Verdict:
     """Give the verdict of the first error in the server's own order."""
-    order = places(auto_complete=model.target.auto_complete)
+    order = turns(auto_complete=model.target.auto_complete)
     errors = [each for each in found if each.rule.severity is Severity.ERROR]
     if not errors:
         return Verdict(model.name, State.READY)
 
     def key(each: Found) -> tuple[int, int, int, int]:
-        _, step, within = order[each.rule.name]
-        at = each.finding.at
-        return step, each.finding.item, within, getattr(at, "start", 0)
+        turn = order[each.rule.name]
+        return turn.step, each.finding.item, turn.within, getattr(each.finding.at, "start", 0)
 
     first = min(errors, key=key)
-    stage = order[first.rule.name][0]
+    stage = order[first.rule.name].stage.said
     return Verdict(model.name, first.rule.state, first.rule.name, stage, first.finding.reason)
 
 

@@ -13,6 +13,7 @@ from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository.ignores import Ignore
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.rules.judging import Judging
+from tritonrepo.rules.stages import Place
 
 
 class Finding(NamedTuple):
@@ -57,14 +58,19 @@ class Rule:
     severity: Severity
     scope: Scope
     check: Callable[..., Iterator[Finding]]
-    when: frozenset[str]
-    state: State
-    after_faults: bool
+    when: frozenset[str] = frozenset()
+    place: Place | None = None
+    state: State = State.REFUSED
+    after_faults: bool = False
 
     @property
     def page(self) -> str:
         """The docstring: one sentence, then Why, Source, Bad, Says, Good."""
         return inspect.getdoc(self.check) or ""
+
+
+class Misplaced(Exception):  # noqa: N818  what is wrong is said, as in "refused"
+    """A rule's place in the server's order is missing, or contradicts that of another rule."""
 
 
 RULES: dict[str, Rule] = {}
@@ -74,10 +80,11 @@ def rule(
     name: str,
     severity: Severity,
     *when: str,
+    at: Place | None = None,
     state: State = State.REFUSED,
     after_faults: bool = False,
 ) -> Callable[[ModelCheck], ModelCheck]:
-    """Register a check of one model.
+    """Register a check of one model; an error says `at` which place of the server's order it is: see `Stage`.
 
     It is called only for a model with one of the traits `when` (see `Model.traits`: a field at the config's top by its
     name, `*.NAME` for one at any depth, `backend=NAME`), or always without any. With `after_faults` it is called also
@@ -85,31 +92,31 @@ def rule(
     """
 
     def register(check: ModelCheck) -> ModelCheck:
-        _add(Rule(name, severity, Scope.MODEL, check, frozenset(when), state, after_faults))
+        _add(Rule(name, severity, Scope.MODEL, check, frozenset(when), at, state, after_faults))
         return check
 
     return register
 
 
 def graph_rule(
-    name: str, severity: Severity, *when: str, state: State = State.REFUSED
+    name: str, severity: Severity, *when: str, at: Place | None = None, state: State = State.REFUSED
 ) -> Callable[[GraphCheck], GraphCheck]:
     """Register a check of a model among the others, of which those that it needs are judged before it; see `Judging`."""
 
     def register(check: GraphCheck) -> GraphCheck:
-        _add(Rule(name, severity, Scope.GRAPH, check, frozenset(when), state, after_faults=False))
+        _add(Rule(name, severity, Scope.GRAPH, check, frozenset(when), at, state))
         return check
 
     return register
 
 
 def repository_rule(
-    name: str, severity: Severity, *, state: State = State.REFUSED
+    name: str, severity: Severity, *, at: Place | None = None, state: State = State.REFUSED
 ) -> Callable[[RepositoryCheck], RepositoryCheck]:
     """Register a check of the repository as a whole; an error of it is every model's."""
 
     def register(check: RepositoryCheck) -> RepositoryCheck:
-        _add(Rule(name, severity, Scope.REPOSITORY, check, frozenset(), state, after_faults=True))
+        _add(Rule(name, severity, Scope.REPOSITORY, check, place=at, state=state, after_faults=True))
         return check
 
     return register
@@ -119,7 +126,7 @@ def comment_rule(name: str, severity: Severity) -> Callable[[CommentCheck], Comm
     """Register a check of an ignore comment and all findings on its model, by rule; verdicts know nothing of it."""
 
     def register(check: CommentCheck) -> CommentCheck:
-        _add(Rule(name, severity, Scope.COMMENT, check, frozenset(), State.READY, after_faults=True))
+        _add(Rule(name, severity, Scope.COMMENT, check, state=State.READY, after_faults=True))
         return check
 
     return register
@@ -127,4 +134,8 @@ def comment_rule(name: str, severity: Severity) -> Callable[[CommentCheck], Comm
 
 def _add(new: Rule) -> None:
     assert new.name not in RULES, new.name  # noqa: S101  two rules of one name are our bug
+    if new.severity is Severity.ERROR and new.place is None:
+        raise Misplaced(f'the rule "{new.name}" is an error: say when the server finds it, at=Stage.….after("…")')
+    if new.severity is not Severity.ERROR and new.place is not None:
+        raise Misplaced(f'the rule "{new.name}" is no error, so it has no place in the server\'s order: drop at=')
     RULES[new.name] = new

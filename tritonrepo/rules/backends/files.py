@@ -9,9 +9,16 @@ from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("python-model-file-missing-hang", Severity.ERROR, "backend=python", state=State.HANG)
+@rule(
+    "python-model-file-missing-hang",
+    Severity.ERROR,
+    "backend=python",
+    at=Stage.IMPORT.after("execution-env-not-activated"),
+    state=State.HANG,
+)
 def python_file_missing_hang(model: Model) -> Iterator[Finding]:
     """A Python model has its model.py in every version that is served.
 
@@ -54,7 +61,12 @@ def python_file_missing_hang(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("python-model-file-missing", Severity.ERROR, "backend=python")
+@rule(
+    "python-model-file-missing",
+    Severity.ERROR,
+    "backend=python",
+    at=Stage.IMPORT.same_walk("python-model-file-missing-hang"),
+)
 def python_file_missing(model: Model) -> Iterator[Finding]:
     """A Python model has its model.py in every version that is served.
 
@@ -93,7 +105,9 @@ def python_file_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("onnx-model-file-missing", Severity.ERROR, "backend=onnxruntime")
+@rule(
+    "onnx-model-file-missing", Severity.ERROR, "backend=onnxruntime", at=Stage.BACKEND.after("python-force-cpu-value")
+)
 def onnx_file_missing(model: Model) -> Iterator[Finding]:
     """An ONNX model has its model.onnx in every version that is served.
 

@@ -9,9 +9,10 @@ from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm")
+@rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("onnx-model-file-missing"))
 def decoupled_false(model: Model) -> Iterator[Finding]:
     """A vLLM model does not say decoupled: false.
 
@@ -51,7 +52,7 @@ def decoupled_false(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("vllm-not-decoupled", Severity.ERROR, "backend=vllm")
+@rule("vllm-not-decoupled", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-text-output-missing"))
 def not_decoupled(model: Model) -> Iterator[Finding]:
     """Without auto-complete a vLLM model says decoupled: true.
 
@@ -95,7 +96,7 @@ def not_decoupled(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-max-batch-size", Severity.ERROR, "backend=vllm")
+@rule("vllm-max-batch-size", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("vllm-decoupled-false"))
 def max_batch_size(model: Model) -> Iterator[Finding]:
     """A vLLM model has no max_batch_size, or 0.
 
@@ -174,7 +175,9 @@ def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("vllm-text-output-missing", Severity.ERROR, "backend=vllm")
+@rule(
+    "vllm-text-output-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("python-tensor-not-in-config")
+)
 def text_output_missing(model: Model) -> Iterator[Finding]:
     """Without auto-complete a vLLM model lists text_output.
 

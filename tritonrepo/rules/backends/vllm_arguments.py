@@ -8,12 +8,13 @@ from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import Arguments, Known, keys, objects
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 FIRST_DEFAULT = "0.5.5"
 """The first vLLM in an image that loads a model of its own where none is named."""
 
 
-@rule("vllm-unknown-engine-arg", Severity.ERROR, "backend=vllm")
+@rule("vllm-unknown-engine-arg", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-lora-file-shape"))
 def unknown_argument(model: Model) -> Iterator[Finding]:
     """The keys of model.json are arguments of vLLM's engine.
 
@@ -51,7 +52,7 @@ def unknown_argument(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-removed-engine-arg", Severity.ERROR, "backend=vllm")
+@rule("vllm-removed-engine-arg", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.same_walk("vllm-unknown-engine-arg"))
 def removed_argument(model: Model) -> Iterator[Finding]:
     """The keys of model.json are arguments that the release's vLLM still has.
 
@@ -90,7 +91,7 @@ def removed_argument(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-engine-arg-too-new", Severity.ERROR, "backend=vllm")
+@rule("vllm-engine-arg-too-new", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.same_walk("vllm-removed-engine-arg"))
 def argument_too_new(model: Model) -> Iterator[Finding]:
     """The keys of model.json are arguments that the release's vLLM has already.
 
@@ -127,7 +128,7 @@ def argument_too_new(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-model-key-missing", Severity.ERROR, "backend=vllm")
+@rule("vllm-model-key-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-engine-arg-too-new"))
 def model_missing(model: Model) -> Iterator[Finding]:
     """model.json names the model to load.
 

@@ -11,6 +11,7 @@ from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import NAME, arguments, objects
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 PARALLEL = {
     "tensor_parallel_size": "vllm-device-check",
@@ -26,7 +27,7 @@ LONGEST = 40
 SPOKEN = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "NoneType": "null"}
 
 
-@rule("vllm-model-json-missing", Severity.ERROR, "backend=vllm")
+@rule("vllm-model-json-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-not-decoupled"))
 def json_missing(model: Model) -> Iterator[Finding]:
     """A vLLM model has a model.json in every version that is served.
 
@@ -63,7 +64,7 @@ def json_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-model-json-syntax", Severity.ERROR, "backend=vllm")
+@rule("vllm-model-json-syntax", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-missing"))
 def json_syntax(model: Model) -> Iterator[Finding]:
     """model.json is strict JSON.
 
@@ -96,7 +97,7 @@ def json_syntax(model: Model) -> Iterator[Finding]:
             yield Finding(at, f"model.json cannot be read: {each.said}", each.cure, each.fault)
 
 
-@rule("vllm-model-json-not-object", Severity.ERROR, "backend=vllm")
+@rule("vllm-model-json-not-object", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-syntax"))
 def json_not_object(model: Model) -> Iterator[Finding]:
     """model.json holds one object.
 
@@ -135,7 +136,9 @@ def json_not_object(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("vllm-parallel-size-not-int", Severity.ERROR, "backend=vllm")
+@rule(
+    "vllm-parallel-size-not-int", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-not-object")
+)
 def parallel_size(model: Model) -> Iterator[Finding]:
     """tensor_parallel_size and pipeline_parallel_size are whole numbers.
 
@@ -170,7 +173,7 @@ def parallel_size(model: Model) -> Iterator[Finding]:
                 yield Finding(each.at(model, key), f"{key} is {said}, no whole number", "Write how many GPUs.", fault)
 
 
-@rule("vllm-kind-gpu-multi-gpu", Severity.ERROR, "backend=vllm")
+@rule("vllm-kind-gpu-multi-gpu", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-parallel-size-not-int"))
 def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
     """An engine over several GPUs runs as KIND_MODEL.
 

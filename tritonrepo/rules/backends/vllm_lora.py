@@ -8,9 +8,10 @@ from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import Arguments, adapters, objects
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("vllm-lora-file-missing", Severity.ERROR, "backend=vllm")
+@rule("vllm-lora-file-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-enable-lora-type"))
 def lora_file_missing(model: Model) -> Iterator[Finding]:
     """A vLLM model with enable_lora has a multi_lora.json beside its model.json.
 
@@ -45,7 +46,7 @@ def lora_file_missing(model: Model) -> Iterator[Finding]:
             yield Finding(each.at(model, "enable_lora"), message, hint, "Triton backend cannot find")
 
 
-@rule("vllm-lora-file-shape", Severity.ERROR, "backend=vllm")
+@rule("vllm-lora-file-shape", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-lora-file-missing"))
 def lora_file_shape(model: Model) -> Iterator[Finding]:
     """multi_lora.json is one JSON object, from an adapter's name to its path.
 
@@ -84,7 +85,7 @@ def lora_file_shape(model: Model) -> Iterator[Finding]:
         yield Finding(at, said, beside.cure or 'Write {"NAME": "/path/of/the/adapter"}.', reason)
 
 
-@rule("vllm-enable-lora-type", Severity.ERROR, "backend=vllm")
+@rule("vllm-enable-lora-type", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-kind-gpu-multi-gpu"))
 def enable_lora_type(model: Model) -> Iterator[Finding]:
     """Before 24.08, enable_lora is the text "true" or "false".
 

@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("ensemble-scheduling-wrong-platform", Severity.ERROR, "ensemble_scheduling")
+@rule(
+    "ensemble-scheduling-wrong-platform",
+    Severity.ERROR,
+    "ensemble_scheduling",
+    at=Stage.POLL.after("direct-slot-utilization"),
+)
 def wrong_platform(model: Model) -> Iterator[Finding]:
     """Only a model of platform "ensemble" has ensemble_scheduling.
 
@@ -62,7 +68,7 @@ def wrong_platform(model: Model) -> Iterator[Finding]:
     )
 
 
-@rule("ensemble-scheduling-missing", Severity.ERROR, "platform")
+@rule("ensemble-scheduling-missing", Severity.ERROR, "platform", at=Stage.POLL.after("tensor-never-read"))
 def scheduling_missing(model: Model) -> Iterator[Finding]:
     """An ensemble has ensemble_scheduling.
 
@@ -106,7 +112,12 @@ def scheduling_missing(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("ensemble-instance-group", Severity.ERROR, "instance_group")
+@rule(
+    "ensemble-instance-group",
+    Severity.ERROR,
+    "instance_group",
+    at=Stage.POLL.after("ensemble-scheduling-wrong-platform"),
+)
 def instance_group(model: Model) -> Iterator[Finding]:
     """An ensemble has no instance_group.
 
@@ -159,7 +170,7 @@ def instance_group(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("ensemble-optimization", Severity.ERROR, "optimization")
+@rule("ensemble-optimization", Severity.ERROR, "optimization", at=Stage.POLL.after("ensemble-instance-group"))
 def optimization(model: Model) -> Iterator[Finding]:
     """An ensemble has no optimization.
 
@@ -211,7 +222,7 @@ def optimization(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("ensemble-warmup", Severity.ERROR, "model_warmup")
+@rule("ensemble-warmup", Severity.ERROR, "model_warmup", at=Stage.POLL.after("ensemble-optimization"))
 def warmup(model: Model) -> Iterator[Finding]:
     """An ensemble has no model_warmup.
 

@@ -8,9 +8,10 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.dataflow import Dataflow, dataflow, last_missing, name_of, named_unused, waiting
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("output-not-written", Severity.ERROR, "ensemble_scheduling")
+@rule("output-not-written", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.same_walk("ensemble-output-unused"))
 def output_not_written(model: Model) -> Iterator[Finding]:
     """Every output of an ensemble can be reached from its inputs, step by step.
 
@@ -67,7 +68,7 @@ def output_not_written(model: Model) -> Iterator[Finding]:
         yield Finding(at, f"{_absent(flow, last)}{effect}", _source(flow, last), reason, flow.outputs[output].item)
 
 
-@rule("tensor-not-ready", Severity.ERROR, "ensemble_scheduling")
+@rule("tensor-not-ready", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("output-not-written"))
 def tensor_not_ready(model: Model) -> Iterator[Finding]:
     """Every tensor that a step reads comes from an ensemble input or from another step.
 
@@ -123,7 +124,7 @@ def tensor_not_ready(model: Model) -> Iterator[Finding]:
         yield Finding(flow.readers[name][1].at, _absent(flow, name), _source(flow, name), reason)
 
 
-@rule("tensor-never-read", Severity.ERROR, "ensemble_scheduling")
+@rule("tensor-never-read", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.same_walk("tensor-not-ready"))
 def tensor_never_read(model: Model) -> Iterator[Finding]:
     """Every tensor that a step writes is read by another step, or is an output of the ensemble.
 

@@ -13,6 +13,7 @@ from tritonrepo.repository.once import once
 from tritonrepo.rules.ensembles.steps import Step, steps, walked
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
+from tritonrepo.rules.stages import Stage
 
 Graph = Mapping[str, list[str]]
 MOST = 100
@@ -27,7 +28,7 @@ class Cycles(NamedTuple):
     leading: frozenset[str]
 
 
-@graph_rule("ensemble-cycle", Severity.ERROR, "ensemble_scheduling")
+@graph_rule("ensemble-cycle", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH.after("step-model-missing"))
 def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
     """No ensemble uses itself, directly or through other ensembles.
 
@@ -75,7 +76,13 @@ def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
         )
 
 
-@graph_rule("ensemble-cycle-crash", Severity.ERROR, "ensemble_scheduling", state=State.CRASH)
+@graph_rule(
+    "ensemble-cycle-crash",
+    Severity.ERROR,
+    "ensemble_scheduling",
+    at=Stage.GRAPH.after("ensemble-cycle"),
+    state=State.CRASH,
+)
 def cycle_crash(model: Model, judging: Judging) -> Iterator[Finding]:
     """No ensemble uses another that leads back to itself.
 

@@ -13,9 +13,15 @@ from tritonrepo.repository.completion import completed
 from tritonrepo.rules.ensembles.steps import Step, steps
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
+from tritonrepo.rules.stages import Stage
 
 
-@graph_rule("mixed-decoupled-sources", Severity.ERROR, "ensemble_scheduling")
+@graph_rule(
+    "mixed-decoupled-sources",
+    Severity.ERROR,
+    "ensemble_scheduling",
+    at=Stage.ENSEMBLE.after("multiple-outputs-to-one-tensor"),
+)
 def mixed_sources(model: Model, judging: Judging) -> Iterator[Finding]:
     """What a step reads, and what an ensemble gives out, follows one decoupled model at most.
 
@@ -88,7 +94,12 @@ def mixed_sources(model: Model, judging: Judging) -> Iterator[Finding]:
         )
 
 
-@graph_rule("ensemble-response-cache-with-decoupled", Severity.ERROR, "response_cache")
+@graph_rule(
+    "ensemble-response-cache-with-decoupled",
+    Severity.ERROR,
+    "response_cache",
+    at=Stage.LOAD.after("profile-out-of-range"),
+)
 def cache_over_decoupled(model: Model, judging: Judging) -> Iterator[Finding]:
     """An ensemble over a decoupled model has no response cache.
 

@@ -8,9 +8,10 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.dataflow import dataflow, name_of
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("ensemble-input-unused", Severity.ERROR, "ensemble_scheduling")
+@rule("ensemble-input-unused", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("tensor-written-twice"))
 def input_unused(model: Model) -> Iterator[Finding]:
     """Every input of an ensemble is read by a step.
 
@@ -71,7 +72,7 @@ def input_unused(model: Model) -> Iterator[Finding]:
             yield Finding(flow.readers[meant][1].at, message, f'Did you mean "{name}"?', reason, item)
 
 
-@rule("ensemble-output-unused", Severity.ERROR, "ensemble_scheduling")
+@rule("ensemble-output-unused", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("ensemble-input-unused"))
 def output_unused(model: Model) -> Iterator[Finding]:
     """Every output of an ensemble is in a step's map.
 

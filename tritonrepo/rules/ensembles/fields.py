@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("ensemble-no-version-directory", Severity.ERROR, "ensemble_scheduling")
+@rule(
+    "ensemble-no-version-directory",
+    Severity.ERROR,
+    "ensemble_scheduling",
+    at=Stage.LOAD.after("policy-specific-none-present"),
+)
 def no_version_directory(model: Model) -> Iterator[Finding]:
     """An ensemble has a version directory, which may be empty.
 

@@ -9,9 +9,15 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.walk import of_rule, problems
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
+from tritonrepo.rules.stages import Stage
 
 
-@graph_rule("step-input-unknown", Severity.ERROR, "ensemble_scheduling")
+@graph_rule(
+    "step-input-unknown",
+    Severity.ERROR,
+    "ensemble_scheduling",
+    at=Stage.ENSEMBLE.same_walk("ensemble-batch-above-step"),
+)
 def input_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
     """The keys of an input_map are inputs of the step's model.
 
@@ -56,7 +62,9 @@ def input_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
     return of_rule(problems(model, judging), "step-input-unknown")
 
 
-@graph_rule("step-input-unmapped", Severity.ERROR, "ensemble_scheduling")
+@graph_rule(
+    "step-input-unmapped", Severity.ERROR, "ensemble_scheduling", at=Stage.ENSEMBLE.same_walk("tensor-shape-differs")
+)
 def input_unmapped(model: Model, judging: Judging) -> Iterator[Finding]:
     """A step gives its model every input that is not optional.
 
@@ -103,7 +111,9 @@ def input_unmapped(model: Model, judging: Judging) -> Iterator[Finding]:
     return of_rule(problems(model, judging), "step-input-unmapped")
 
 
-@graph_rule("step-output-unknown", Severity.ERROR, "ensemble_scheduling")
+@graph_rule(
+    "step-output-unknown", Severity.ERROR, "ensemble_scheduling", at=Stage.ENSEMBLE.same_walk("step-input-unmapped")
+)
 def output_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
     """The keys of an output_map are outputs of the step's model.
 
@@ -148,7 +158,12 @@ def output_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
     return of_rule(problems(model, judging), "step-output-unknown")
 
 
-@graph_rule("multiple-outputs-to-one-tensor", Severity.ERROR, "ensemble_scheduling")
+@graph_rule(
+    "multiple-outputs-to-one-tensor",
+    Severity.ERROR,
+    "ensemble_scheduling",
+    at=Stage.ENSEMBLE.same_walk("step-output-unknown"),
+)
 def several_outputs(model: Model, judging: Judging) -> Iterator[Finding]:
     """A mapped output of a step's model has its name for itself.
 
@@ -196,7 +211,7 @@ def several_outputs(model: Model, judging: Judging) -> Iterator[Finding]:
     return of_rule(problems(model, judging), "multiple-outputs-to-one-tensor")
 
 
-@graph_rule("ensemble-batch-above-step", Severity.ERROR, "ensemble_scheduling")
+@graph_rule("ensemble-batch-above-step", Severity.ERROR, "ensemble_scheduling", at=Stage.ENSEMBLE.first)
 def batch_above_step(model: Model, judging: Judging) -> Iterator[Finding]:
     """An ensemble's max_batch_size is at most that of each model that batches.
 

@@ -9,9 +9,10 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.dataflow import written_twice
 from tritonrepo.rules.ensembles.steps import steps
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("ensemble-no-step", Severity.ERROR, "ensemble_scheduling")
+@rule("ensemble-no-step", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("ensemble-warmup"))
 def no_step(model: Model) -> Iterator[Finding]:
     """An ensemble has at least one step.
 
@@ -55,7 +56,7 @@ def no_step(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("step-model-name", Severity.ERROR, "ensemble_scheduling")
+@rule("step-model-name", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("ensemble-no-step"))
 def model_name(model: Model) -> Iterator[Finding]:
     """Every step names its model.
 
@@ -103,7 +104,7 @@ def model_name(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("step-input-map", Severity.ERROR, "ensemble_scheduling")
+@rule("step-input-map", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.same_walk("step-model-name"))
 def input_map(model: Model) -> Iterator[Finding]:
     """Every step has an input_map.
 
@@ -156,7 +157,7 @@ def input_map(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("step-output-map", Severity.ERROR, "ensemble_scheduling")
+@rule("step-output-map", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.same_walk("step-input-map"))
 def output_map(model: Model) -> Iterator[Finding]:
     """Every step has an output_map.
 
@@ -209,7 +210,7 @@ def output_map(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("tensor-written-twice", Severity.ERROR, "ensemble_scheduling")
+@rule("tensor-written-twice", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.same_walk("step-output-map"))
 def tensor_written_twice(model: Model) -> Iterator[Finding]:
     """A tensor of an ensemble is written by one output_map entry alone.
 

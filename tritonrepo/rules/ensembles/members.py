@@ -9,11 +9,12 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps, walked
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
+from tritonrepo.rules.stages import Stage
 
 GRAPH_STAGES = frozenset({"graph", "graph-load", "ensemble"})
 
 
-@graph_rule("step-model-missing", Severity.ERROR, "ensemble_scheduling")
+@graph_rule("step-model-missing", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH.first)
 def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     """Every step names a model of the repository whose config the server can read.
 
@@ -70,7 +71,9 @@ def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
         yield Finding(step.at("model_name"), message, hint, reason, step.number)
 
 
-@graph_rule("step-model-failed", Severity.ERROR, "ensemble_scheduling")
+@graph_rule(
+    "step-model-failed", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH_LOAD.same_walk("step-ensemble-invalid")
+)
 def model_failed(model: Model, judging: Judging) -> Iterator[Finding]:
     """An ensemble loads only where the models of all its steps do.
 
@@ -126,7 +129,7 @@ def model_failed(model: Model, judging: Judging) -> Iterator[Finding]:
             )
 
 
-@graph_rule("step-ensemble-invalid", Severity.ERROR, "ensemble_scheduling")
+@graph_rule("step-ensemble-invalid", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH_LOAD.first)
 def ensemble_invalid(model: Model, judging: Judging) -> Iterator[Finding]:
     """An ensemble within an ensemble is valid itself.
 
@@ -198,7 +201,9 @@ def ensemble_invalid(model: Model, judging: Judging) -> Iterator[Finding]:
             )
 
 
-@graph_rule("step-version-not-loaded", Severity.ERROR, "ensemble_scheduling")
+@graph_rule(
+    "step-version-not-loaded", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH_LOAD.same_walk("step-model-failed")
+)
 def version_not_loaded(model: Model, judging: Judging) -> Iterator[Finding]:
     """A step asks for version -1, the newest, or for one that its model's version_policy loads.
 

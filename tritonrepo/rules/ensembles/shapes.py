@@ -9,9 +9,12 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.walk import of_rule, problems
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
+from tritonrepo.rules.stages import Stage
 
 
-@graph_rule("tensor-type-differs", Severity.ERROR, "ensemble_scheduling")
+@graph_rule(
+    "tensor-type-differs", Severity.ERROR, "ensemble_scheduling", at=Stage.ENSEMBLE.same_walk("step-input-unknown")
+)
 def type_differs(model: Model, judging: Judging) -> Iterator[Finding]:
     """All models that share a tensor of an ensemble agree on its data type.
 
@@ -57,7 +60,9 @@ def type_differs(model: Model, judging: Judging) -> Iterator[Finding]:
     return of_rule(problems(model, judging), "tensor-type-differs")
 
 
-@graph_rule("tensor-shape-differs", Severity.ERROR, "ensemble_scheduling")
+@graph_rule(
+    "tensor-shape-differs", Severity.ERROR, "ensemble_scheduling", at=Stage.ENSEMBLE.same_walk("tensor-type-differs")
+)
 def shape_differs(model: Model, judging: Judging) -> Iterator[Finding]:
     """All models that share a tensor of an ensemble agree on its shape.
 

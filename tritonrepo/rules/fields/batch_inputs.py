@@ -11,11 +11,12 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.fields.batch_tensors import source_counts, unknown_kinds, unknown_sources
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 TYPES = frozenset({"TYPE_INT32", "TYPE_FP32"})
 
 
-@rule("batch-input-kind-unknown", Severity.ERROR, "batch_input")
+@rule("batch-input-kind-unknown", Severity.ERROR, "batch_input", at=Stage.IO.same_walk("batch-input-source-count"))
 def input_kind_unknown(model: Model) -> Iterator[Finding]:
     """A batch_input's kind is one of those that Triton can make.
 
@@ -52,7 +53,7 @@ def input_kind_unknown(model: Model) -> Iterator[Finding]:
     yield from unknown_kinds(model, "batch_input")
 
 
-@rule("batch-input-source-count", Severity.ERROR, "batch_input")
+@rule("batch-input-source-count", Severity.ERROR, "batch_input", at=Stage.IO.after("non-linear-format-needs-3-dims"))
 def input_source_count(model: Model) -> Iterator[Finding]:
     """A batch_input is made of exactly one input.
 
@@ -87,7 +88,7 @@ def input_source_count(model: Model) -> Iterator[Finding]:
     yield from source_counts(model, "batch_input")
 
 
-@rule("batch-input-data-type", Severity.ERROR, "batch_input")
+@rule("batch-input-data-type", Severity.ERROR, "batch_input", at=Stage.IO.same_walk("batch-input-kind-unknown"))
 def input_data_type(model: Model) -> Iterator[Finding]:
     """A batch_input is of TYPE_INT32 or TYPE_FP32.
 
@@ -133,7 +134,7 @@ def input_data_type(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("batch-input-source-unknown", Severity.ERROR, "batch_input")
+@rule("batch-input-source-unknown", Severity.ERROR, "batch_input", at=Stage.IO.same_walk("batch-input-data-type"))
 def input_source_unknown(model: Model) -> Iterator[Finding]:
     """A batch_input is made of an input of the model.
 

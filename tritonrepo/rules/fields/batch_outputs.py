@@ -11,9 +11,10 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.fields.batch_tensors import listed, names, source_counts, unknown_kinds, unknown_sources
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("batch-output-kind-unknown", Severity.ERROR, "batch_output")
+@rule("batch-output-kind-unknown", Severity.ERROR, "batch_output", at=Stage.IO.same_walk("batch-output-source-count"))
 def kind_unknown(model: Model) -> Iterator[Finding]:
     """A batch_output's kind is BATCH_SCATTER_WITH_INPUT_SHAPE.
 
@@ -50,7 +51,7 @@ def kind_unknown(model: Model) -> Iterator[Finding]:
     yield from unknown_kinds(model, "batch_output")
 
 
-@rule("batch-output-source-count", Severity.ERROR, "batch_output")
+@rule("batch-output-source-count", Severity.ERROR, "batch_output", at=Stage.IO.after("batch-input-source-unknown"))
 def source_count(model: Model) -> Iterator[Finding]:
     """A batch_output is dealt out by the shape of exactly one input.
 
@@ -85,7 +86,7 @@ def source_count(model: Model) -> Iterator[Finding]:
     yield from source_counts(model, "batch_output")
 
 
-@rule("batch-output-source-unknown", Severity.ERROR, "batch_output")
+@rule("batch-output-source-unknown", Severity.ERROR, "batch_output", at=Stage.IO.same_walk("batch-output-kind-unknown"))
 def source_unknown(model: Model) -> Iterator[Finding]:
     """A batch_output is dealt out by the shape of an input of the model.
 
@@ -120,7 +121,9 @@ def source_unknown(model: Model) -> Iterator[Finding]:
     yield from unknown_sources(model, "batch_output")
 
 
-@rule("batch-output-target-unknown", Severity.ERROR, "batch_output")
+@rule(
+    "batch-output-target-unknown", Severity.ERROR, "batch_output", at=Stage.IO.same_walk("batch-output-source-unknown")
+)
 def target_unknown(model: Model) -> Iterator[Finding]:
     """A batch_output is an output of the model.
 
@@ -167,7 +170,7 @@ def target_unknown(model: Model) -> Iterator[Finding]:
                 )
 
 
-@rule("batch-output-target-twice", Severity.ERROR, "batch_output")
+@rule("batch-output-target-twice", Severity.ERROR, "batch_output", at=Stage.IO.same_walk("batch-output-target-unknown"))
 def target_twice(model: Model) -> Iterator[Finding]:
     """A batch_output names an output once.
 

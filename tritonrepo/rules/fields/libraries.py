@@ -15,6 +15,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.rules.fields.runtimes import exists
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 TENSORFLOW = "tensorflow-backend"
 SHORT = {"onnx": "onnxruntime", "ort": "onnxruntime", "trt": "tensorrt", "tf": "tensorflow", "torch": "pytorch"}
@@ -83,7 +84,7 @@ def _no_library(model: Model) -> str:
     )
 
 
-@rule("backend-not-available", Severity.ERROR)
+@rule("backend-not-available", Severity.ERROR, at=Stage.LOAD.after("runtime-python-without-backend"))
 def backend_not_available(model: Model) -> Iterator[Finding]:
     """The target's images have the model's backend.
 
@@ -135,7 +136,8 @@ def backend_not_available(model: Model) -> Iterator[Finding]:
     yield Finding(_place(model), message, hint, _no_library(model))
 
 
-@rule("backend-library-not-found", Severity.ERROR)
+# A name that no image has may be an image's own, so that this comes behind all that the core says.
+@rule("backend-library-not-found", Severity.ERROR, at=Stage.BACKEND.first)
 def library_not_found(model: Model) -> Iterator[Finding]:
     """A backend of one's own lies in the model's directory, or in an image of one's own.
 
@@ -175,7 +177,7 @@ def _is_tensorflow_gone(model: Model) -> bool:
     return model.backend == "tensorflow" and not model.target.release.has(TENSORFLOW)
 
 
-@rule("tensorflow-gone", Severity.ERROR)
+@rule("tensorflow-gone", Severity.ERROR, at=Stage.LOAD.after("backend-not-available"))
 def tensorflow_gone(model: Model) -> Iterator[Finding]:
     """TensorFlow models need an image up to 25.02.
 

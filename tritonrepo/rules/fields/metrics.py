@@ -11,6 +11,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 CUSTOMIZABLE = frozenset({"nv_inference_first_response_histogram_ms"})
 
@@ -20,7 +21,9 @@ def _controls(model: Model) -> list[tuple[int, Message]]:
     return list(enumerate(metrics.messages("metric_control"))) if metrics is not None else []
 
 
-@rule("model-metrics-no-identifier", Severity.ERROR, "model_metrics")
+@rule(
+    "model-metrics-no-identifier", Severity.ERROR, "model_metrics", at=Stage.POLL.after("response-cache-with-decoupled")
+)
 def no_identifier(model: Model) -> Iterator[Finding]:
     """A metric_control names its metric.
 
@@ -66,7 +69,9 @@ def no_identifier(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("model-metrics-no-family", Severity.ERROR, "model_metrics")
+@rule(
+    "model-metrics-no-family", Severity.ERROR, "model_metrics", at=Stage.POLL.same_walk("model-metrics-no-identifier")
+)
 def no_family(model: Model) -> Iterator[Finding]:
     """A metric_identifier has a family.
 
@@ -107,7 +112,7 @@ def no_family(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("model-metrics-no-options", Severity.ERROR, "model_metrics")
+@rule("model-metrics-no-options", Severity.ERROR, "model_metrics", at=Stage.POLL.same_walk("model-metrics-no-family"))
 def no_options(model: Model) -> Iterator[Finding]:
     """A metric_control has histogram_options.
 
@@ -149,7 +154,7 @@ def no_options(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("model-metrics-no-buckets", Severity.ERROR, "model_metrics")
+@rule("model-metrics-no-buckets", Severity.ERROR, "model_metrics", at=Stage.POLL.same_walk("model-metrics-no-options"))
 def no_buckets(model: Model) -> Iterator[Finding]:
     """histogram_options have buckets.
 

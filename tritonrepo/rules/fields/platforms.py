@@ -12,6 +12,7 @@ from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.rules.fields.libraries import SHORT
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 PLATFORMS = {
     "tensorflow": ("tensorflow_savedmodel", "tensorflow_graphdef"),
@@ -61,7 +62,7 @@ def _place(model: Model, *names: str) -> Placed | None:
     return None
 
 
-@rule("platform-unknown", Severity.ERROR)
+@rule("platform-unknown", Severity.ERROR, at=Stage.POLL.after("backend-not-inferable"))
 def platform_unknown(model: Model) -> Iterator[Finding]:
     """A platform without a backend is one of those that Triton knows.
 
@@ -120,7 +121,7 @@ def _instead(model: Model) -> str:
     return f'Did you mean "{near}"?' if near else "Write backend: with the backend that reads the model instead."
 
 
-@rule("pytorch-platform-alias", Severity.ERROR, "platform")
+@rule("pytorch-platform-alias", Severity.ERROR, "platform", at=Stage.POLL.after("ensemble-with-backend"))
 def pytorch_platform(model: Model) -> Iterator[Finding]:
     """PyTorch's platform is called pytorch_libtorch, and from 26.03 on also torch_aoti.
 
@@ -160,7 +161,7 @@ def pytorch_platform(model: Model) -> Iterator[Finding]:
         yield Finding(_place(model, "platform"), message, hint, text)
 
 
-@rule("ensemble-with-backend", Severity.ERROR, "platform")
+@rule("ensemble-with-backend", Severity.ERROR, "platform", at=Stage.POLL.after("platform-unknown"))
 def ensemble_with_backend(model: Model) -> Iterator[Finding]:
     """An ensemble has no backend.
 
@@ -224,7 +225,7 @@ def ensemble_with_backend(model: Model) -> Iterator[Finding]:
         yield Finding(_place(model, "backend", "default_model_filename"), message, hint, text)
 
 
-@rule("platform-backend-mismatch", Severity.ERROR)
+@rule("platform-backend-mismatch", Severity.ERROR, at=Stage.POLL.after("pytorch-platform-alias"))
 def platform_backend_mismatch(model: Model) -> Iterator[Finding]:
     """A backend of TensorFlow, TensorRT, ONNX Runtime or PyTorch has its own platform.
 

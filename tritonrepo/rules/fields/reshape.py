@@ -14,6 +14,7 @@ from tritonrepo.repository.completion import may_complete
 from tritonrepo.repository.tensors import Tensor
 from tritonrepo.rules.fields.tensors import called, overflows, reason
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
 class Differs(StrEnum):
@@ -82,7 +83,7 @@ def _at(tensor: Tensor) -> Finding:
     return Finding(reshape.get("shape") or reshape, "")
 
 
-@rule("reshape-empty-nonbatching", Severity.ERROR, "*.reshape")
+@rule("reshape-empty-nonbatching", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("io-dims-missing"))
 def empty_nonbatching(model: Model) -> Iterator[Finding]:
     """A reshape to no dimensions needs a model that batches.
 
@@ -126,7 +127,7 @@ def empty_nonbatching(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("reshape-dim-invalid", Severity.ERROR, "*.reshape")
+@rule("reshape-dim-invalid", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("io-dim-invalid"))
 def dim_invalid(model: Model) -> Iterator[Finding]:
     """A dimension of a reshape is at least 1, or -1 for any size.
 
@@ -166,7 +167,7 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
                 )
 
 
-@rule("reshape-size-differs", Severity.ERROR, "*.reshape")
+@rule("reshape-size-differs", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("dims-overflow"))
 def size_differs(model: Model) -> Iterator[Finding]:
     """A reshape holds as many elements as dims.
 
@@ -204,7 +205,7 @@ def size_differs(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("reshape-variable-count-differs", Severity.ERROR, "*.reshape")
+@rule("reshape-variable-count-differs", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("reshape-size-differs"))
 def variable_count_differs(model: Model) -> Iterator[Finding]:
     """A reshape has as many variable dimensions as dims.
 
@@ -239,7 +240,7 @@ def variable_count_differs(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("reshape-segment-differs", Severity.ERROR, "*.reshape")
+@rule("reshape-segment-differs", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("reshape-variable-count-differs"))
 def segment_differs(model: Model) -> Iterator[Finding]:
     """Between its variable dimensions a reshape holds as many elements as dims.
 

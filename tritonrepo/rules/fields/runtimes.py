@@ -13,6 +13,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import OUT_OF_SIGHT, follow
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import File, Link
 
 PYTHON = "model.py"
@@ -86,7 +87,9 @@ def _searched(model: Model) -> set[Search]:
     return {_search(model, version) for version in model.served}
 
 
-@rule("runtime-library-not-found", Severity.ERROR, "runtime")
+@rule(
+    "runtime-library-not-found", Severity.ERROR, "runtime", at=Stage.LOAD.after("model-files-not-in-version-directory")
+)
 def runtime_not_found(model: Model) -> Iterator[Finding]:
     """The library that runtime names lies where Triton looks for it.
 
@@ -123,7 +126,7 @@ def runtime_not_found(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("runtime-escapes-backend-directory", Severity.ERROR, "runtime")
+@rule("runtime-escapes-backend-directory", Severity.ERROR, "runtime", at=Stage.LOAD.after("runtime-library-not-found"))
 def runtime_escapes(model: Model) -> Iterator[Finding]:
     """The library that runtime names stays in the directory in which it is looked for.
 
@@ -162,7 +165,12 @@ def runtime_escapes(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("runtime-python-without-backend", Severity.ERROR, "runtime")
+@rule(
+    "runtime-python-without-backend",
+    Severity.ERROR,
+    "runtime",
+    at=Stage.LOAD.after("runtime-escapes-backend-directory"),
+)
 def runtime_python(model: Model) -> Iterator[Finding]:
     """runtime: "model.py" is for backends that are written in Python.
 

@@ -11,6 +11,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import File
 
 STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
@@ -25,7 +26,12 @@ def _strategy(model: Model) -> Message | None:
     return entries[-1] if entries else None
 
 
-@rule("batch-strategy-with-sequence", Severity.ERROR, "sequence_batching")
+@rule(
+    "batch-strategy-with-sequence",
+    Severity.ERROR,
+    "sequence_batching",
+    at=Stage.COMPLETED.after("duplicate-output-label"),
+)
 def with_sequence(model: Model) -> Iterator[Finding]:
     """A batching strategy of one's own goes with dynamic batching alone.
 
@@ -66,7 +72,12 @@ def with_sequence(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("batch-strategy-library-missing", Severity.ERROR, "parameters")
+@rule(
+    "batch-strategy-library-missing",
+    Severity.ERROR,
+    "parameters",
+    at=Stage.COMPLETED.after("batch-strategy-with-sequence"),
+)
 def library_missing(model: Model) -> Iterator[Finding]:
     """The library of a batching strategy is where TRITON_BATCH_STRATEGY_PATH says.
 
@@ -118,7 +129,7 @@ def library_missing(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("batch-strategy-library-bad", Severity.ERROR)
+@rule("batch-strategy-library-bad", Severity.ERROR, at=Stage.COMPLETED.after("batch-strategy-library-missing"))
 def library_bad(model: Model) -> Iterator[Finding]:
     """A batchstrategy.so in the model is a shared library.
 

@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 OPTIMIZES = frozenset(
     {"tensorrt", "onnxruntime", "tensorflow", "pytorch", "openvino", "vllm", "tensorrtllm", "dali", "fil"}
@@ -15,7 +16,7 @@ OPTIMIZES = frozenset(
 """Backends that may read the optimization block."""
 
 
-@rule("max-batch-size-negative", Severity.ERROR, "max_batch_size")
+@rule("max-batch-size-negative", Severity.ERROR, "max_batch_size", at=Stage.POLL.after("platform-backend-mismatch"))
 def negative(model: Model) -> Iterator[Finding]:
     """max_batch_size is 0 or more.
 
@@ -85,7 +86,12 @@ def absent(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("response-cache-with-decoupled", Severity.ERROR, "response_cache")
+@rule(
+    "response-cache-with-decoupled",
+    Severity.ERROR,
+    "response_cache",
+    at=Stage.POLL.after("ensemble-scheduling-missing"),
+)
 def cache_with_decoupled(model: Model) -> Iterator[Finding]:
     """A model with decoupled responses has no response cache.
 

@@ -9,6 +9,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.completion import SILENT, may_complete
 from tritonrepo.repository.tensors import Tensor
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 OWN_RULES = frozenset({"python", "pytorch", "onnxruntime", "vllm"})
 """Backends of which rules of their own say what they do without inputs and outputs."""
@@ -172,7 +173,7 @@ def no_tensors(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("config-not-provided", Severity.ERROR)
+@rule("config-not-provided", Severity.ERROR, at=Stage.COMPLETED.first)
 def not_provided(model: Model) -> Iterator[Finding]:
     """A model whose backend makes no config needs a config.pbtxt.
 

@@ -8,12 +8,13 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.fields.tensors import called
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 PLAN = "tensorrt_plan"
 IMAGE_RANK = 3
 
 
-@rule("format-needs-3-dims", Severity.ERROR, "*.format")
+@rule("format-needs-3-dims", Severity.ERROR, "*.format", at=Stage.IO.same_walk("reshape-segment-differs"))
 def format_needs_3_dims(model: Model) -> Iterator[Finding]:
     """An input of an image format has three dims: height, width and channels.
 
@@ -53,7 +54,7 @@ def format_needs_3_dims(model: Model) -> Iterator[Finding]:
                 )
 
 
-@rule("shape-tensor-not-tensorrt", Severity.ERROR, "*.is_shape_tensor")
+@rule("shape-tensor-not-tensorrt", Severity.ERROR, "*.is_shape_tensor", at=Stage.IO.same_walk("format-needs-3-dims"))
 def shape_tensor(model: Model) -> Iterator[Finding]:
     """Only a TensorRT plan has shape tensors.
 
@@ -90,7 +91,12 @@ def shape_tensor(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("non-linear-format-not-tensorrt", Severity.ERROR, "*.is_non_linear_format_io")
+@rule(
+    "non-linear-format-not-tensorrt",
+    Severity.ERROR,
+    "*.is_non_linear_format_io",
+    at=Stage.IO.same_walk("shape-tensor-not-tensorrt"),
+)
 def non_linear(model: Model) -> Iterator[Finding]:
     """Only a TensorRT plan has tensors of a non-linear format.
 
@@ -127,7 +133,12 @@ def non_linear(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("non-linear-format-needs-3-dims", Severity.ERROR, "*.is_non_linear_format_io")
+@rule(
+    "non-linear-format-needs-3-dims",
+    Severity.ERROR,
+    "*.is_non_linear_format_io",
+    at=Stage.IO.same_walk("non-linear-format-not-tensorrt"),
+)
 def non_linear_needs_3_dims(model: Model) -> Iterator[Finding]:
     """A tensor of a non-linear format has three dims.
 

@@ -12,6 +12,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete_tensors
 from tritonrepo.repository.tensors import Tensor
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import contract
 
 INT64_MAX = (1 << 63) - 1
@@ -28,7 +29,7 @@ def reason(tensor: Tensor, model: Model, text: str) -> str:
     return f"model {tensor.kind} '{tensor.name}' {text} for {model.config_name}"
 
 
-@rule("io-name-missing", Severity.ERROR, "input", "output")
+@rule("io-name-missing", Severity.ERROR, "input", "output", at=Stage.IO.first)
 def name_missing(model: Model) -> Iterator[Finding]:
     """Every input and output has a name.
 
@@ -65,7 +66,7 @@ def name_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("io-data-type-missing", Severity.ERROR, "input", "output")
+@rule("io-data-type-missing", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("io-name-missing"))
 def data_type_missing(model: Model) -> Iterator[Finding]:
     """Every input and output has a data_type.
 
@@ -114,7 +115,7 @@ def _type_hint(tensor: Tensor, model: Model) -> str:
     return f"Write data_type: {same[0].data_type}{added}."
 
 
-@rule("io-dims-missing", Severity.ERROR, "input", "output")
+@rule("io-dims-missing", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("io-data-type-missing"))
 def dims_missing(model: Model) -> Iterator[Finding]:
     """Every input and output has dims.
 
@@ -154,7 +155,7 @@ def dims_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("io-dim-invalid", Severity.ERROR, "input", "output")
+@rule("io-dim-invalid", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("reshape-empty-nonbatching"))
 def dim_invalid(model: Model) -> Iterator[Finding]:
     """A dimension is at least 1, or -1 for any size.
 
@@ -195,7 +196,7 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
                     )
 
 
-@rule("dims-overflow", Severity.ERROR, "input", "output")
+@rule("dims-overflow", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("reshape-dim-invalid"))
 def dims_overflow(model: Model) -> Iterator[Finding]:
     """The number of a tensor's elements fits a signed 64-bit integer.
 

@@ -14,9 +14,10 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.model import BROKEN
 from tritonrepo.rules.fields.texts import of_text
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("config-unparsable", Severity.ERROR, BROKEN, after_faults=True)
+@rule("config-unparsable", Severity.ERROR, BROKEN, at=Stage.PARSE.after("config-missing-strict"), after_faults=True)
 def unparsable(model: Model) -> Iterator[Finding]:
     """config.pbtxt is protobuf text.
 
@@ -46,7 +47,9 @@ def unparsable(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "config-unparsable")
 
 
-@rule("missing-colon", Severity.ERROR, BROKEN, after_faults=True)
+@rule(
+    "missing-colon", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("parameter-value-not-message"), after_faults=True
+)
 def missing_colon(model: Model) -> Iterator[Finding]:
     """A colon follows the name of a field that is no message.
 
@@ -75,7 +78,7 @@ def missing_colon(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "missing-colon")
 
 
-@rule("trailing-comma-in-list", Severity.ERROR, BROKEN, after_faults=True)
+@rule("trailing-comma-in-list", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("missing-colon"), after_faults=True)
 def trailing_comma(model: Model) -> Iterator[Finding]:
     """A list does not end with a comma.
 
@@ -105,7 +108,9 @@ def trailing_comma(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "trailing-comma-in-list")
 
 
-@rule("wrong-comment-style", Severity.ERROR, BROKEN, after_faults=True)
+@rule(
+    "wrong-comment-style", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("trailing-comma-in-list"), after_faults=True
+)
 def comment_style(model: Model) -> Iterator[Finding]:
     """Comments begin with #.
 
@@ -136,7 +141,7 @@ def comment_style(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "wrong-comment-style")
 
 
-@rule("byte-order-mark", Severity.ERROR, BROKEN, after_faults=True)
+@rule("byte-order-mark", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("wrong-comment-style"), after_faults=True)
 def byte_order_mark(model: Model) -> Iterator[Finding]:
     """The file is plain text without a byte order mark.
 
@@ -165,7 +170,7 @@ def byte_order_mark(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "byte-order-mark")
 
 
-@rule("json-config", Severity.ERROR, BROKEN, after_faults=True)
+@rule("json-config", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("byte-order-mark"), after_faults=True)
 def json_config(model: Model) -> Iterator[Finding]:
     """config.pbtxt is protobuf text, not JSON.
 
@@ -196,7 +201,7 @@ def json_config(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "json-config")
 
 
-@rule("unbalanced-brackets", Severity.ERROR, BROKEN, after_faults=True)
+@rule("unbalanced-brackets", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("json-config"), after_faults=True)
 def unbalanced(model: Model) -> Iterator[Finding]:
     """Every bracket is closed, by its own kind.
 
@@ -225,7 +230,7 @@ def unbalanced(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "unbalanced-brackets")
 
 
-@rule("unknown-extension", Severity.ERROR, BROKEN, after_faults=True)
+@rule("unknown-extension", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("unbalanced-brackets"), after_faults=True)
 def extension(model: Model) -> Iterator[Finding]:
     """A name in brackets is no field.
 

@@ -14,9 +14,10 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.model import BROKEN
 from tritonrepo.rules.fields.texts import of_text
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("unknown-field", Severity.ERROR, BROKEN, after_faults=True)
+@rule("unknown-field", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("config-unparsable"), after_faults=True)
 def unknown_field(model: Model) -> Iterator[Finding]:
     """Every field is one that the server's config has, where it stands.
 
@@ -47,7 +48,7 @@ def unknown_field(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "unknown-field")
 
 
-@rule("field-newer-than-server", Severity.ERROR, BROKEN, after_faults=True)
+@rule("field-newer-than-server", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("unknown-field"), after_faults=True)
 def newer_field(model: Model) -> Iterator[Finding]:
     """Every field and enum value is known to the release that serves.
 
@@ -79,7 +80,7 @@ def newer_field(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "field-newer-than-server")
 
 
-@rule("scalar-field-twice", Severity.ERROR, BROKEN, after_faults=True)
+@rule("scalar-field-twice", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("enum-quoted"), after_faults=True)
 def scalar_twice(model: Model) -> Iterator[Finding]:
     """A field that is no list is written once.
 
@@ -111,7 +112,7 @@ def scalar_twice(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "scalar-field-twice")
 
 
-@rule("message-field-twice", Severity.ERROR, BROKEN, after_faults=True)
+@rule("message-field-twice", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("two-schedulers"), after_faults=True)
 def message_twice(model: Model) -> Iterator[Finding]:
     """A message that is no list is written once.
 
@@ -148,7 +149,7 @@ def message_twice(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "message-field-twice")
 
 
-@rule("two-schedulers", Severity.ERROR, BROKEN, after_faults=True)
+@rule("two-schedulers", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("scalar-field-twice"), after_faults=True)
 def two_schedulers(model: Model) -> Iterator[Finding]:
     """Of fields that exclude each other only one is written.
 

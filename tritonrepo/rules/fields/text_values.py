@@ -14,9 +14,12 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.model import BROKEN
 from tritonrepo.rules.fields.texts import of_text
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("unknown-enum-value", Severity.ERROR, BROKEN, after_faults=True)
+@rule(
+    "unknown-enum-value", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("field-newer-than-server"), after_faults=True
+)
 def unknown_enum(model: Model) -> Iterator[Finding]:
     """An enum's value is one of its names, in capitals.
 
@@ -46,7 +49,7 @@ def unknown_enum(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "unknown-enum-value")
 
 
-@rule("enum-quoted", Severity.ERROR, BROKEN, after_faults=True)
+@rule("enum-quoted", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("unknown-enum-value"), after_faults=True)
 def enum_quoted(model: Model) -> Iterator[Finding]:
     """An enum's value stands without quotes.
 
@@ -75,7 +78,9 @@ def enum_quoted(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "enum-quoted")
 
 
-@rule("integer-out-of-range", Severity.ERROR, BROKEN, after_faults=True)
+@rule(
+    "integer-out-of-range", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("message-field-twice"), after_faults=True
+)
 def out_of_range(model: Model) -> Iterator[Finding]:
     """A whole number fits its field.
 
@@ -106,7 +111,7 @@ def out_of_range(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "integer-out-of-range")
 
 
-@rule("wrong-literal-type", Severity.ERROR, BROKEN, after_faults=True)
+@rule("wrong-literal-type", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("integer-out-of-range"), after_faults=True)
 def wrong_literal(model: Model) -> Iterator[Finding]:
     """A value is of its field's kind.
 
@@ -137,7 +142,7 @@ def wrong_literal(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "wrong-literal-type")
 
 
-@rule("bool-literal", Severity.ERROR, BROKEN, after_faults=True)
+@rule("bool-literal", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("wrong-literal-type"), after_faults=True)
 def bool_literal(model: Model) -> Iterator[Finding]:
     """A bool is true or false.
 
@@ -168,7 +173,9 @@ def bool_literal(model: Model) -> Iterator[Finding]:
     yield from of_text(model, "bool-literal")
 
 
-@rule("parameter-value-not-message", Severity.ERROR, BROKEN, after_faults=True)
+@rule(
+    "parameter-value-not-message", Severity.ERROR, BROKEN, at=Stage.PARSE.same_walk("bool-literal"), after_faults=True
+)
 def value_not_message(model: Model) -> Iterator[Finding]:
     """The value of a parameter is { string_value: "..." }.
 

@@ -9,6 +9,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
 from tritonrepo.rules.fields.warmup_samples import REQUEST, samples
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 BATCH_CHECKED = frozenset({"python", "vllm", "onnxruntime"})
 """Backends whose sources were seen to refuse a batch above max_batch_size."""
@@ -16,7 +17,7 @@ BATCH_CHECKED = frozenset({"python", "vllm", "onnxruntime"})
 PYTHON_BASED = frozenset({"python", "vllm"})
 
 
-@rule("warmup-batch-too-large", Severity.ERROR, "model_warmup")
+@rule("warmup-batch-too-large", Severity.ERROR, "model_warmup", at=Stage.WARMUP.after("warmup-strings-differ"))
 def batch_too_large(model: Model) -> Iterator[Finding]:
     """A warmup sample's batch_size is at most max_batch_size.
 
@@ -68,7 +69,7 @@ def batch_too_large(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("warmup-run-fails", Severity.ERROR, "model_warmup")
+@rule("warmup-run-fails", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-batch-too-large"))
 def run_fails(model: Model) -> Iterator[Finding]:
     """A warmup sample has an input, where a Python model batches.
 

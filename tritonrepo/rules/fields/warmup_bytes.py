@@ -17,6 +17,7 @@ from tritonrepo.rules.fields.warmup_data import UNSIGNED, Named, named, signed
 from tritonrepo.rules.fields.warmup_requests import fits, matched
 from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, Sample
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import File
 
 BOUNDED = "bounded-element-counts"
@@ -55,7 +56,7 @@ def _is_fatal(model: Model, given: Given) -> bool:
     return made and release.has("counted-request-strings") and not release.has(BOUNDED)
 
 
-@rule("warmup-dim-negative", Severity.ERROR, "model_warmup")
+@rule("warmup-dim-negative", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-shape-differs"))
 def dim_negative(model: Model) -> Iterator[Finding]:
     """A warmup input has no negative dims.
 
@@ -107,7 +108,13 @@ def _dim_reason(model: Model, given: Given) -> str:
     )
 
 
-@rule("warmup-strings-dim-negative", Severity.ERROR, "model_warmup", state=State.CRASH)
+@rule(
+    "warmup-strings-dim-negative",
+    Severity.ERROR,
+    "model_warmup",
+    at=Stage.WARMUP.same_walk("warmup-dim-negative"),
+    state=State.CRASH,
+)
 def strings_dim_negative(model: Model) -> Iterator[Finding]:
     """A warmup input of strings, made by the server, has no negative dims.
 
@@ -143,7 +150,7 @@ def strings_dim_negative(model: Model) -> Iterator[Finding]:
             yield Finding(dim, message, "Write the size of this sample.", "server ended: signal 11", sample.item)
 
 
-@rule("warmup-strings-differ", Severity.ERROR, "model_warmup")
+@rule("warmup-strings-differ", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-strings-dim-negative"))
 def strings_differ(model: Model) -> Iterator[Finding]:
     """The file of a warmup input of strings has as many strings as its dims say.
 

@@ -16,6 +16,7 @@ from tritonrepo.repository.paths import follow
 from tritonrepo.repository.tensors import element_bytes
 from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, samples
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory, Entry, File
 
 FOLDER = "warmup"
@@ -49,7 +50,7 @@ def named(model: Model) -> Iterator[Named]:
             yield Named(sample.item, given, written, path, follow(model, path))
 
 
-@rule("warmup-variable-dim", Severity.ERROR, "model_warmup")
+@rule("warmup-variable-dim", Severity.ERROR, "model_warmup", at=Stage.WARMUP.first)
 def variable_dim(model: Model) -> Iterator[Finding]:
     """A warmup input has fixed dims.
 
@@ -91,7 +92,7 @@ def variable_dim(model: Model) -> Iterator[Finding]:
                 )
 
 
-@rule("warmup-no-data", Severity.ERROR, "model_warmup")
+@rule("warmup-no-data", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-variable-dim"))
 def no_data(model: Model) -> Iterator[Finding]:
     """A warmup input says what its data is.
 
@@ -133,7 +134,7 @@ def no_data(model: Model) -> Iterator[Finding]:
                 )
 
 
-@rule("warmup-file-missing", Severity.ERROR, "model_warmup")
+@rule("warmup-file-missing", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-file-is-directory"))
 def file_missing(model: Model) -> Iterator[Finding]:
     """The file of a warmup input lies in the model's warmup directory.
 
@@ -176,7 +177,13 @@ def file_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("warmup-file-is-directory", Severity.ERROR, "model_warmup", state=State.CRASH)
+@rule(
+    "warmup-file-is-directory",
+    Severity.ERROR,
+    "model_warmup",
+    at=Stage.WARMUP.same_walk("warmup-no-data"),
+    state=State.CRASH,
+)
 def file_is_directory(model: Model) -> Iterator[Finding]:
     """The file of a warmup input is a file.
 
@@ -221,7 +228,7 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("warmup-file-too-short", Severity.ERROR, "model_warmup")
+@rule("warmup-file-too-short", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-file-missing"))
 def file_too_short(model: Model) -> Iterator[Finding]:
     """The file of a warmup input has the bytes of its dims.
 

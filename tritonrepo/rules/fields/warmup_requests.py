@@ -13,6 +13,7 @@ from tritonrepo.repository.completion import may_complete
 from tritonrepo.repository.tensors import Tensor
 from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, Sample, samples
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 NOTE = (
     "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each "
@@ -35,7 +36,7 @@ def matched(model: Model) -> Iterator[tuple[Sample, Given, Tensor]]:
                 yield sample, given, known[name]
 
 
-@rule("warmup-input-missing", Severity.ERROR, "model_warmup")
+@rule("warmup-input-missing", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-file-too-short"))
 def input_missing(model: Model) -> Iterator[Finding]:
     """A warmup sample has every input that the model needs.
 
@@ -114,7 +115,7 @@ def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], m
     )
 
 
-@rule("warmup-data-type-differs", Severity.ERROR, "model_warmup")
+@rule("warmup-data-type-differs", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-input-missing"))
 def data_type_differs(model: Model) -> Iterator[Finding]:
     """A warmup input has the type of the model's input.
 
@@ -173,7 +174,7 @@ def _protocol(data_type: str) -> str:
     return data_type.removeprefix("TYPE_") if known else "<invalid>"
 
 
-@rule("warmup-shape-differs", Severity.ERROR, "model_warmup")
+@rule("warmup-shape-differs", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-data-type-differs"))
 def shape_differs(model: Model) -> Iterator[Finding]:
     """A warmup input has dims that fit those of the model's input.
 

@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import AUTO, CPU, GPU, MODEL, Group, groups, machine, reason, usable
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
 def counted(model: Model, cure: str) -> str:
@@ -25,7 +26,7 @@ def named(group: Group, model: Model) -> Finding:
     return Finding(group.gpus[0], f"gpus [ {listed} ] in a group of {group.written}", drop, words, group.item)
 
 
-@rule("kind-model-with-gpus", Severity.ERROR, "*.gpus")
+@rule("kind-model-with-gpus", Severity.ERROR, "*.gpus", at=Stage.LOAD.after("tensorflow-gone"))
 def model_with_gpus(model: Model) -> Iterator[Finding]:
     """A group of KIND_MODEL names no GPUs.
 
@@ -58,7 +59,7 @@ def model_with_gpus(model: Model) -> Iterator[Finding]:
             yield named(group, model)
 
 
-@rule("kind-cpu-with-gpus", Severity.ERROR, "*.gpus")
+@rule("kind-cpu-with-gpus", Severity.ERROR, "*.gpus", at=Stage.LOAD.same_walk("kind-model-with-gpus"))
 def cpu_with_gpus(model: Model) -> Iterator[Finding]:
     """A group of KIND_CPU names no GPUs.
 
@@ -91,7 +92,7 @@ def cpu_with_gpus(model: Model) -> Iterator[Finding]:
             yield named(group, model)
 
 
-@rule("kind-auto-gpus-not-usable", Severity.ERROR, "*.gpus")
+@rule("kind-auto-gpus-not-usable", Severity.ERROR, "*.gpus", at=Stage.LOAD.same_walk("kind-cpu-with-gpus"))
 def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
     """A group without kind, or of KIND_AUTO, names only GPUs that the machine has.
 
@@ -133,7 +134,7 @@ def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("kind-gpu-no-gpu", Severity.ERROR, "instance_group")
+@rule("kind-gpu-no-gpu", Severity.ERROR, "instance_group", at=Stage.LOAD.same_walk("kind-auto-gpus-not-usable"))
 def no_gpu(model: Model) -> Iterator[Finding]:
     """A group of KIND_GPU needs a machine with a GPU.
 
@@ -173,7 +174,7 @@ def no_gpu(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("kind-gpu-bad-id", Severity.ERROR, "*.gpus")
+@rule("kind-gpu-bad-id", Severity.ERROR, "*.gpus", at=Stage.LOAD.same_walk("kind-gpu-no-gpu"))
 def bad_id(model: Model) -> Iterator[Finding]:
     """A group of KIND_GPU names GPUs that the machine has.
 

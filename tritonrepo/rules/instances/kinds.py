@@ -8,11 +8,12 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import AUTO, CPU, GPU, MODEL, groups, reason
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 TWO_ON_CPU = ("onnxruntime", "tensorflow")
 
 
-@rule("kind-unknown", Severity.ERROR, "instance_group")
+@rule("kind-unknown", Severity.ERROR, "instance_group", at=Stage.LOAD.same_walk("kind-gpu-bad-id"))
 def unknown(model: Model) -> Iterator[Finding]:
     """A kind that is written as a number is one of the enum's.
 

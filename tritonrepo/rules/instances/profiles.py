@@ -10,6 +10,7 @@ from tritonrepo.pbtxt import Scalar
 from tritonrepo.repository import Model
 from tritonrepo.rules.instances.groups import Group, groups, reason
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 TENSORRT = "tensorrt_plan"
 NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
@@ -34,7 +35,7 @@ def profiles(model: Model) -> Iterator[tuple[Group, Scalar, int, int | None]]:
             yield group, profile, group.item + number, int(short) if match else None
 
 
-@rule("profile-not-tensorrt", Severity.ERROR, "*.profile")
+@rule("profile-not-tensorrt", Severity.ERROR, "*.profile", at=Stage.LOAD.same_walk("kind-unknown"))
 def not_tensorrt(model: Model) -> Iterator[Finding]:
     """Only TensorRT models have profiles.
 
@@ -73,7 +74,7 @@ def not_tensorrt(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("profile-not-number", Severity.ERROR, "*.profile")
+@rule("profile-not-number", Severity.ERROR, "*.profile", at=Stage.LOAD.same_walk("profile-not-tensorrt"))
 def not_number(model: Model) -> Iterator[Finding]:
     """A profile is the number of one, as a text.
 
@@ -116,7 +117,13 @@ def not_number(model: Model) -> Iterator[Finding]:
             yield Finding(profile, message, hint, reason(group, model, f"{below} {words}"), item)
 
 
-@rule("profile-out-of-range", Severity.ERROR, "*.profile", state=State.CRASH)
+@rule(
+    "profile-out-of-range",
+    Severity.ERROR,
+    "*.profile",
+    at=Stage.LOAD.same_walk("profile-not-number"),
+    state=State.CRASH,
+)
 def out_of_range(model: Model) -> Iterator[Finding]:
     """A profile's number fits into 32 bits.
 

@@ -9,10 +9,11 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.layout.numbers import VERSIONISH
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory, is_directory
 
 
-@rule("no-version-available", Severity.ERROR)
+@rule("no-version-available", Severity.ERROR, at=Stage.LOAD.after("ensemble-no-version-directory"))
 def no_version(model: Model) -> Iterator[Finding]:
     """A model has a version directory: one whose name is a number.
 
@@ -55,7 +56,7 @@ def _advice(model: Model) -> str:
     return "Make a directory 1, and put the model's files into it."
 
 
-@rule("model-files-not-in-version-directory", Severity.ERROR)
+@rule("model-files-not-in-version-directory", Severity.ERROR, at=Stage.LOAD.after("no-version-available"))
 def not_in_version_directory(model: Model) -> Iterator[Finding]:
     """A model's files lie in a version directory.
 

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 INSTALLED = frozenset({"checksum"})
 """The agents that NVIDIA's containers have."""
 
 
-@rule("repository-agents-empty", Severity.ERROR, "model_repository_agents", state=State.CRASH)
+@rule("repository-agents-empty", Severity.ERROR, "model_repository_agents", at=Stage.POLL.first, state=State.CRASH)
 def empty(model: Model) -> Iterator[Finding]:
     """Where there is model_repository_agents, it names an agent.
 
@@ -47,7 +48,12 @@ def empty(model: Model) -> Iterator[Finding]:
         yield Finding(agents, message, "Drop it.", "server ended: -11")
 
 
-@rule("repository-agent-missing", Severity.ERROR, "model_repository_agents")
+@rule(
+    "repository-agent-missing",
+    Severity.ERROR,
+    "model_repository_agents",
+    at=Stage.POLL.after("repository-agents-empty"),
+)
 def missing(model: Model) -> Iterator[Finding]:
     """The server has the agents that a model names.
 

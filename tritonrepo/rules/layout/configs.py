@@ -9,10 +9,11 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable, is_directory
 
 
-@rule("config-missing-strict", Severity.ERROR)
+@rule("config-missing-strict", Severity.ERROR, at=Stage.PARSE.after("config-is-fifo"))
 def missing_strict(model: Model) -> Iterator[Finding]:
     """A server that completes no configs needs config.pbtxt from every model.
 
@@ -125,7 +126,13 @@ def in_version_directory(model: Model) -> Iterator[Finding]:
         yield Finding(other, f"{other} is not read", f"Move it to {model.name}/{CONFIG}.")
 
 
-@rule("config-is-directory", Severity.ERROR, state=State.CRASH, after_faults=True)
+@rule(
+    "config-is-directory",
+    Severity.ERROR,
+    at=Stage.PARSE.after("repository-listing-fails"),
+    state=State.CRASH,
+    after_faults=True,
+)
 def is_a_directory(model: Model) -> Iterator[Finding]:
     """config.pbtxt is a file.
 
@@ -154,7 +161,9 @@ def is_a_directory(model: Model) -> Iterator[Finding]:
         yield Finding(CONFIG, message, "Make it a file.", "server ended: basic_string::_M_replace_aux")
 
 
-@rule("config-is-fifo", Severity.ERROR, state=State.HANG, after_faults=True)
+@rule(
+    "config-is-fifo", Severity.ERROR, at=Stage.PARSE.after("config-is-directory"), state=State.HANG, after_faults=True
+)
 def is_a_fifo(model: Model) -> Iterator[Finding]:
     """config.pbtxt is a file, not a FIFO.
 

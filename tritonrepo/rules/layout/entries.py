@@ -10,13 +10,19 @@ from tritonrepo.repository.inference import GRAPHDEF, KINDS, LIBTORCH, SAVEDMODE
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable
 
 ORDER = (SAVEDMODEL, GRAPHDEF, *KINDS)
 """The model files that tell the backend, as the core looks for them; of most it asks whether they are directories."""
 
 
-@rule("dangling-link-in-model-directory", Severity.ERROR, after_faults=True)
+@rule(
+    "dangling-link-in-model-directory",
+    Severity.ERROR,
+    at=Stage.POLL.after("repository-agent-missing"),
+    after_faults=True,
+)
 def dangling_link(model: Model) -> Iterator[Finding]:
     """No link in a model's directory leads to nothing.
 

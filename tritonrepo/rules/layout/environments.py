@@ -11,6 +11,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory, Unreadable
 
 HERE = "$$TRITON_MODEL_DIRECTORY"
@@ -18,7 +19,7 @@ PARAMETER = "EXECUTION_ENV_PATH"
 IN_PYTHON = frozenset({"python", "vllm"})
 
 
-@rule("execution-env-missing", Severity.ERROR, "parameters")
+@rule("execution-env-missing", Severity.ERROR, "parameters", at=Stage.IMPORT.first)
 def environment_missing(model: Model) -> Iterator[Finding]:
     """The Python environment that EXECUTION_ENV_PATH names beside the config is there.
 
@@ -66,7 +67,7 @@ def environment_missing(model: Model) -> Iterator[Finding]:
         yield Finding(at, f'there is no "{path}" in {model.name}/', "Put the packed environment there.", reason)
 
 
-@rule("execution-env-not-activated", Severity.ERROR, "parameters")
+@rule("execution-env-not-activated", Severity.ERROR, "parameters", at=Stage.IMPORT.after("execution-env-missing"))
 def environment_not_activated(model: Model) -> Iterator[Finding]:
     """A Python environment that is a directory has its bin/activate.
 

@@ -12,6 +12,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.inference import GRAPHDEF, KINDS, SAVEDMODEL, Inferred, infer
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Entry, is_directory
 
 BY_FILE = {signs.VLLM: "vllm", "model.dali": "dali", "xgboost.json": "fil", "checkpoint.tl": "fil"}
@@ -49,7 +50,7 @@ def _is_version(model: Model, directory: str) -> bool:
     return directory in model.versions.found.values() or directory in model.versions.collisions
 
 
-@rule("backend-not-inferable", Severity.ERROR)
+@rule("backend-not-inferable", Severity.ERROR, at=Stage.POLL.after("stray-directory-at-repository-root"))
 def not_inferable(model: Model) -> Iterator[Finding]:
     """A config names its backend, or the first version directory has a file that tells it.
 
@@ -112,7 +113,7 @@ def _advice(model: Model) -> str:
     return 'Write backend: "…".'
 
 
-@rule("extra-directory-hides-model-file", Severity.ERROR)
+@rule("extra-directory-hides-model-file", Severity.ERROR, at=Stage.POLL.after("dangling-link-in-model-directory"))
 def extra_directory(model: Model) -> Iterator[Finding]:
     """No other directory comes before the versions where the config names no backend.
 

@@ -15,6 +15,7 @@ from tritonrepo.pbtxt import Scalar
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory
 
 
@@ -56,7 +57,9 @@ def _kind(model: Model, name: str) -> tuple[Kind, str]:
     return Kind.DIRECTORY if isinstance(found, Directory) else Kind.THERE, ""
 
 
-@rule("label-file-missing", Severity.ERROR, "*.label_filename")
+@rule(
+    "label-file-missing", Severity.ERROR, "*.label_filename", at=Stage.COMPLETED.same_walk("label-file-outside-model")
+)
 def missing(model: Model) -> Iterator[Finding]:
     """A label file lies beside config.pbtxt, where label_filename says.
 
@@ -99,7 +102,7 @@ def _advice(model: Model, name: str) -> str:
     return f'Move {found} beside config.pbtxt, or write "{found}".' if found else "Put it beside config.pbtxt."
 
 
-@rule("label-file-outside-model", Severity.ERROR, "*.label_filename")
+@rule("label-file-outside-model", Severity.ERROR, "*.label_filename", at=Stage.COMPLETED.after("config-not-provided"))
 def outside(model: Model) -> Iterator[Finding]:
     """A label file lies in its model's directory.
 
@@ -141,7 +144,13 @@ def outside(model: Model) -> Iterator[Finding]:
             yield Finding(written, message, "Put the file beside config.pbtxt.", reason, item)
 
 
-@rule("label-file-is-directory", Severity.ERROR, "*.label_filename", state=State.CRASH)
+@rule(
+    "label-file-is-directory",
+    Severity.ERROR,
+    "*.label_filename",
+    at=Stage.COMPLETED.same_walk("label-file-missing"),
+    state=State.CRASH,
+)
 def is_a_directory(model: Model) -> Iterator[Finding]:
     """A label file is a file.
 
@@ -177,7 +186,12 @@ def is_a_directory(model: Model) -> Iterator[Finding]:
             yield Finding(written, message, "Name a file.", "server ended: basic_string::_M_replace_aux", item)
 
 
-@rule("duplicate-output-label", Severity.ERROR, "*.label_filename")
+@rule(
+    "duplicate-output-label",
+    Severity.ERROR,
+    "*.label_filename",
+    at=Stage.COMPLETED.same_walk("label-file-is-directory"),
+)
 def twice(model: Model) -> Iterator[Finding]:
     """An output has one label file.
 

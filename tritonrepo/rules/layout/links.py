@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, Span, State
 from tritonrepo.repository import Model, Repository
 from tritonrepo.rules.registry import Finding, repository_rule, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import HOW_TO_ALLOW, Link, Outside
 
 
-@rule("link-leaves-repository", Severity.ERROR, state=State.NOT_JUDGED, after_faults=True)
+@rule("link-leaves-repository", Severity.ERROR, at=Stage.UNJUDGED.first, state=State.NOT_JUDGED, after_faults=True)
 def leaves(model: Model) -> Iterator[Finding]:
     """A link in a repository must not lead out of it, except into a directory that --allow-links names.
 
@@ -41,7 +42,9 @@ def leaves(model: Model) -> Iterator[Finding]:
             yield Finding(path, f"{message}: it is not followed, and the model is not judged", HOW_TO_ALLOW)
 
 
-@repository_rule("file-link-leaves-repository", Severity.ERROR, state=State.READY)
+@repository_rule(
+    "file-link-leaves-repository", Severity.ERROR, at=Stage.RUNTIME.after("state-input-name-missing"), state=State.READY
+)
 def file_leaves(repository: Repository) -> Iterator[Finding]:
     """A link at the top of a repository must not lead to a file outside, except where --allow-links names its directory.
 

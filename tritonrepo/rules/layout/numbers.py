@@ -9,6 +9,7 @@ from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
 from tritonrepo.repository.versions import RESERVED
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 VERSIONISH = re.compile(
     r"(v|ver|version|rev|revision|r|release)[-_. ]?[0-9]+([-_.][0-9]+)*|latest|stable|current", re.IGNORECASE
@@ -206,7 +207,7 @@ def zero(model: Model) -> Iterator[Finding]:
         yield Finding("0", "0 is served as version 0", "Name it from 1 on.")
 
 
-@rule("version-overflow", Severity.ERROR, state=State.CRASH, after_faults=True)
+@rule("version-overflow", Severity.ERROR, at=Stage.LOAD.first, state=State.CRASH, after_faults=True)
 def overflow(model: Model) -> Iterator[Finding]:
     """A version fits into 64 bits.
 

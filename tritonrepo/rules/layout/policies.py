@@ -10,6 +10,7 @@ from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
 def _choice(model: Model, name: str) -> Message | None:
@@ -18,7 +19,7 @@ def _choice(model: Model, name: str) -> Message | None:
     return policy.message(name) if policy is not None and chosen is not None and chosen.name == name else None
 
 
-@rule("policy-latest-zero", Severity.ERROR, "version_policy")
+@rule("policy-latest-zero", Severity.ERROR, "version_policy", at=Stage.LOAD.after("version-overflow"))
 def latest_zero(model: Model) -> Iterator[Finding]:
     """The policy latest says how many versions it serves.
 
@@ -57,7 +58,7 @@ def latest_zero(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("policy-specific-empty", Severity.ERROR, "version_policy")
+@rule("policy-specific-empty", Severity.ERROR, "version_policy", at=Stage.LOAD.after("policy-latest-zero"))
 def specific_empty(model: Model) -> Iterator[Finding]:
     """The policy specific names the versions that it serves.
 
@@ -91,7 +92,7 @@ def specific_empty(model: Model) -> Iterator[Finding]:
         yield Finding(specific, "specific names no version", hint, signs.NO_VERSION.format(model.name))
 
 
-@rule("policy-specific-none-present", Severity.ERROR, "version_policy")
+@rule("policy-specific-none-present", Severity.ERROR, "version_policy", at=Stage.LOAD.after("policy-specific-empty"))
 def specific_none_present(model: Model) -> Iterator[Finding]:
     """One of the versions that specific names is there.
 

@@ -10,12 +10,13 @@ from tritonrepo.repository import Model, Repository
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.registry import Finding, repository_rule, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable
 
 PLAIN = re.compile(r"[A-Za-z0-9_+@~,=-][A-Za-z0-9_.+@~,=-]*")
 
 
-@repository_rule("repository-listing-fails", Severity.ERROR)
+@repository_rule("repository-listing-fails", Severity.ERROR, at=Stage.PARSE.first)
 def listing_fails(repository: Repository) -> Iterator[Finding]:
     """No link at the top of a repository leads to nothing.
 
@@ -109,7 +110,7 @@ def file_at_root(repository: Repository) -> Iterator[Finding]:
             yield Finding(Span(name), f"{name} belongs to no model", hint)
 
 
-@rule("stray-directory-at-repository-root", Severity.ERROR)
+@rule("stray-directory-at-repository-root", Severity.ERROR, at=Stage.POLL.after("extra-directory-hides-model-file"))
 def stray_directory(model: Model) -> Iterator[Finding]:
     """Every directory at the top of a repository is a model.
 
@@ -190,7 +191,7 @@ def unusual_name(model: Model) -> Iterator[Finding]:
         yield Finding("", f'the name "{model.name}" is awkward in URLs and on command lines', hint)
 
 
-@rule("name-differs-from-directory", Severity.ERROR, "name")
+@rule("name-differs-from-directory", Severity.ERROR, "name", at=Stage.NAME.first)
 def name_differs(model: Model) -> Iterator[Finding]:
     """A config's name is that of its directory, or is left out.
 

@@ -8,9 +8,15 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.python.completion import refused
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("python-autocomplete-property", Severity.ERROR, "backend=python")
+@rule(
+    "python-autocomplete-property",
+    Severity.ERROR,
+    "backend=python",
+    at=Stage.COMPLETION.same_walk("python-autocomplete-raises"),
+)
 def properties(model: Model) -> Iterator[Finding]:
     """auto_complete_config gives a tensor its name, data_type and dims, and nothing unknown.
 
@@ -54,7 +60,12 @@ def properties(model: Model) -> Iterator[Finding]:
     yield from refused(model, "python-autocomplete-property")
 
 
-@rule("python-autocomplete-dtype", Severity.ERROR, "backend=python")
+@rule(
+    "python-autocomplete-dtype",
+    Severity.ERROR,
+    "backend=python",
+    at=Stage.COMPLETION.same_walk("python-autocomplete-property"),
+)
 def dtype(model: Model) -> Iterator[Finding]:
     """auto_complete_config has the data types of the config.
 
@@ -97,7 +108,12 @@ def dtype(model: Model) -> Iterator[Finding]:
     yield from refused(model, "python-autocomplete-dtype")
 
 
-@rule("python-autocomplete-dims", Severity.ERROR, "backend=python")
+@rule(
+    "python-autocomplete-dims",
+    Severity.ERROR,
+    "backend=python",
+    at=Stage.COMPLETION.same_walk("python-autocomplete-dtype"),
+)
 def dims(model: Model) -> Iterator[Finding]:
     """auto_complete_config has the dims of the config.
 
@@ -140,7 +156,12 @@ def dims(model: Model) -> Iterator[Finding]:
     yield from refused(model, "python-autocomplete-dims")
 
 
-@rule("python-autocomplete-optional", Severity.ERROR, "backend=python")
+@rule(
+    "python-autocomplete-optional",
+    Severity.ERROR,
+    "backend=python",
+    at=Stage.COMPLETION.same_walk("python-autocomplete-dims"),
+)
 def optional(model: Model) -> Iterator[Finding]:
     """auto_complete_config says optional where the config does.
 

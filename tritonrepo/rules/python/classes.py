@@ -9,9 +9,10 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.python.facts import CLASS, Told, class_facts, has_all, is_certain, needs
 from tritonrepo.rules.python.script import Script, SyntaxFault, not_installed, scripts
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("python-syntax-error", Severity.ERROR, "backend=python")
+@rule("python-syntax-error", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-model-file-is-directory"))
 def syntax(model: Model) -> Iterator[Finding]:
     """A Python model's file can be read by the Python of its image.
 
@@ -52,7 +53,7 @@ def syntax(model: Model) -> Iterator[Finding]:
             yield Finding(at, f"Python cannot read it: {fault.message}", hint, fault.reason)
 
 
-@rule("python-no-class", Severity.ERROR, "backend=python")
+@rule("python-no-class", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-syntax-error"))
 def no_class(model: Model) -> Iterator[Finding]:
     """A Python model's file has a class TritonPythonModel.
 
@@ -132,7 +133,7 @@ def no_execute(model: Model) -> Iterator[Finding]:
             yield Finding(_at(model, script, told), f"{what}: it loads, and every request fails", hint)
 
 
-@rule("python-initialize-signature", Severity.ERROR, "backend=python")
+@rule("python-initialize-signature", Severity.ERROR, "backend=python", at=Stage.INSTANCE.first)
 def initialize_signature(model: Model) -> Iterator[Finding]:
     """A Python model's class is made without arguments, and its initialize takes one.
 
@@ -177,7 +178,9 @@ def initialize_signature(model: Model) -> Iterator[Finding]:
                 break
 
 
-@rule("python-initialize-raises", Severity.ERROR, "backend=python")
+@rule(
+    "python-initialize-raises", Severity.ERROR, "backend=python", at=Stage.INSTANCE.after("python-initialize-signature")
+)
 def initialize_raises(model: Model) -> Iterator[Finding]:
     """A Python model's initialize does more than raise.
 
@@ -221,7 +224,9 @@ def initialize_raises(model: Model) -> Iterator[Finding]:
                 break
 
 
-@rule("python-tensor-not-in-config", Severity.ERROR, "backend=python")
+@rule(
+    "python-tensor-not-in-config", Severity.ERROR, "backend=python", at=Stage.INSTANCE.after("python-initialize-raises")
+)
 def not_in_config(model: Model) -> Iterator[Finding]:
     """A Python model's initialize finds the inputs and outputs in the config that it looks up.
 

@@ -12,6 +12,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.python.script import refused_module
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory
 
 FORCE_CPU = "FORCE_CPU_ONLY_INPUT_TENSORS"
@@ -20,7 +21,7 @@ IN_PYTHON = frozenset({"python", "vllm"})
 """Backends that the Python backend runs."""
 
 
-@rule("python-force-cpu-value", Severity.ERROR, "parameters")
+@rule("python-force-cpu-value", Severity.ERROR, "parameters", at=Stage.BACKEND.after("backend-library-not-found"))
 def force_cpu(model: Model) -> Iterator[Finding]:
     """FORCE_CPU_ONLY_INPUT_TENSORS is yes or no.
 
@@ -68,7 +69,12 @@ def force_cpu(model: Model) -> Iterator[Finding]:
         yield Finding(at, message, 'Write "yes" or "no".', f"Incorrect value for {FORCE_CPU}: {written}'")
 
 
-@rule("python-filename-extension", Severity.ERROR, "default_model_filename")
+@rule(
+    "python-filename-extension",
+    Severity.ERROR,
+    "default_model_filename",
+    at=Stage.IMPORT.after("python-model-file-missing"),
+)
 def extension(model: Model) -> Iterator[Finding]:
     """The file of a Python model ends with .py.
 
@@ -108,7 +114,12 @@ def extension(model: Model) -> Iterator[Finding]:
         yield Finding(_filename(model), "the file of a Python model must end with .py", hint, reason)
 
 
-@rule("python-filename-import", Severity.ERROR, "default_model_filename")
+@rule(
+    "python-filename-import",
+    Severity.ERROR,
+    "default_model_filename",
+    at=Stage.IMPORT.after("python-filename-extension"),
+)
 def importable(model: Model) -> Iterator[Finding]:
     """The file of a Python model has a name that Python can import.
 
@@ -157,7 +168,9 @@ def importable(model: Model) -> Iterator[Finding]:
             return
 
 
-@rule("python-model-file-is-directory", Severity.ERROR, "backend=python")
+@rule(
+    "python-model-file-is-directory", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-filename-import")
+)
 def file_is_directory(model: Model) -> Iterator[Finding]:
     """A Python model's model.py is a file.
 

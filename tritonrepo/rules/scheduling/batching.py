@@ -9,6 +9,7 @@ from tritonrepo.pbtxt import Message, Scalar
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 QUEUE = ("preserve_ordering", "priority_levels", "default_queue_policy", "priority_queue_policy")
 """What a scheduler is written for, too, where no batches are formed."""
@@ -30,7 +31,12 @@ def above(size: Scalar, model: Model, server: str, item: int) -> Finding:
     return Finding(size, message, hint, f"{server} must be <= max batch size for {model.config_name}", item)
 
 
-@rule("dynamic-preferred-above-max", Severity.ERROR, "*.preferred_batch_size")
+@rule(
+    "dynamic-preferred-above-max",
+    Severity.ERROR,
+    "*.preferred_batch_size",
+    at=Stage.POLL.same_walk("dynamic-preferred-not-positive"),
+)
 def preferred_above_max(model: Model) -> Iterator[Finding]:
     """A preferred batch size is at most max_batch_size.
 
@@ -67,7 +73,12 @@ def preferred_above_max(model: Model) -> Iterator[Finding]:
             yield above(size, model, "dynamic batching preferred size", item)
 
 
-@rule("dynamic-preferred-not-positive", Severity.ERROR, "*.preferred_batch_size")
+@rule(
+    "dynamic-preferred-not-positive",
+    Severity.ERROR,
+    "*.preferred_batch_size",
+    at=Stage.POLL.after("max-batch-size-negative"),
+)
 def preferred_not_positive(model: Model) -> Iterator[Finding]:
     """A preferred batch size is at least 1.
 

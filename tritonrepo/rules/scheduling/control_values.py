@@ -9,6 +9,7 @@ from tritonrepo.pbtxt import Field, Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.scheduling.controls import CORRID, Visit, visits
+from tritonrepo.rules.stages import Stage
 
 PAIRS = ("int32_false_true", "fp32_false_true", "bool_false_true")
 IDS = ("TYPE_UINT64", "TYPE_INT64", "TYPE_UINT32", "TYPE_INT32", "TYPE_STRING")
@@ -28,7 +29,7 @@ def flags(model: Model) -> Iterator[tuple[Visit, dict[str, Field]]]:
             yield visit, pairs(visit.control)
 
 
-@rule("control-values-missing", Severity.ERROR, "sequence_batching")
+@rule("control-values-missing", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-kind-twice"))
 def values_missing(model: Model) -> Iterator[Finding]:
     """A START, END or READY control says what stands for false and true.
 
@@ -72,7 +73,7 @@ def values_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("control-values-several", Severity.ERROR, "sequence_batching")
+@rule("control-values-several", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-values-missing"))
 def values_several(model: Model) -> Iterator[Finding]:
     """A START, END or READY control has one list of values.
 
@@ -121,7 +122,7 @@ def values_several(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("control-values-count", Severity.ERROR, "sequence_batching")
+@rule("control-values-count", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-values-several"))
 def values_count(model: Model) -> Iterator[Finding]:
     """A control's list of values has two: what stands for false, then what stands for true.
 
@@ -169,7 +170,7 @@ def values_count(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("corrid-with-values", Severity.ERROR, "sequence_batching")
+@rule("corrid-with-values", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-values-count"))
 def corrid_with_values(model: Model) -> Iterator[Finding]:
     """A CORRID control has a data_type and no values.
 
@@ -214,7 +215,7 @@ def corrid_with_values(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("corrid-data-type", Severity.ERROR, "sequence_batching")
+@rule("corrid-data-type", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("corrid-with-values"))
 def corrid_data_type(model: Model) -> Iterator[Finding]:
     """A CORRID control has the data_type of an id.
 

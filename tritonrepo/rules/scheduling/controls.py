@@ -10,6 +10,7 @@ from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 START = "CONTROL_SEQUENCE_START"
 CORRID = "CONTROL_SEQUENCE_CORRID"
@@ -56,7 +57,7 @@ def name_of(tensor: Message) -> Placed:
     return next(reversed(tensor.scalars("name")), tensor)
 
 
-@rule("control-without-name", Severity.ERROR, "sequence_batching")
+@rule("control-without-name", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("sequence-response-cache"))
 def without_name(model: Model) -> Iterator[Finding]:
     """Every control_input has a name.
 
@@ -101,7 +102,7 @@ def without_name(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("control-name-twice", Severity.ERROR, "sequence_batching")
+@rule("control-name-twice", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-without-name"))
 def name_twice(model: Model) -> Iterator[Finding]:
     """No two control_input entries have one name.
 
@@ -152,7 +153,7 @@ def name_twice(model: Model) -> Iterator[Finding]:
         seen.add(name)
 
 
-@rule("control-kind-twice", Severity.ERROR, "sequence_batching")
+@rule("control-kind-twice", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-name-twice"))
 def kind_twice(model: Model) -> Iterator[Finding]:
     """Each kind of control is given to one tensor.
 

@@ -12,6 +12,7 @@ from tritonrepo.repository.tensors import element_bytes
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.scheduling.initial_states import DATA, Initial, initials
 from tritonrepo.rules.scheduling.states import data_type
+from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Directory, File
 
 FOLDER = "initial_state"
@@ -31,7 +32,13 @@ def size_of(each: Initial) -> int:
     return elements * element_bytes(data_type(each.initial)) % (1 << 64)
 
 
-@rule("initial-state-file-is-directory", Severity.ERROR, "sequence_batching", state=State.CRASH)
+@rule(
+    "initial-state-file-is-directory",
+    Severity.ERROR,
+    "sequence_batching",
+    at=Stage.WARMUP.same_walk("initial-state-too-large"),
+    state=State.CRASH,
+)
 def file_is_directory(model: Model) -> Iterator[Finding]:
     """The data_file of an initial_state is no directory.
 
@@ -88,7 +95,12 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("initial-state-file-missing", Severity.ERROR, "sequence_batching")
+@rule(
+    "initial-state-file-missing",
+    Severity.ERROR,
+    "sequence_batching",
+    at=Stage.WARMUP.same_walk("initial-state-file-is-directory"),
+)
 def file_missing(model: Model) -> Iterator[Finding]:
     """The data_file of an initial_state is in the model's directory initial_state.
 
@@ -144,7 +156,12 @@ def file_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("initial-state-file-too-short", Severity.ERROR, "sequence_batching")
+@rule(
+    "initial-state-file-too-short",
+    Severity.ERROR,
+    "sequence_batching",
+    at=Stage.WARMUP.same_walk("initial-state-file-missing"),
+)
 def file_too_short(model: Model) -> Iterator[Finding]:
     """The data_file of an initial_state has as many bytes as its dims and type need.
 
@@ -211,7 +228,12 @@ def dims_differ(each: Initial) -> bool:
     return wrong or len(dims) != len(needed) or data_type(each.initial) != data_type(each.state)
 
 
-@rule("initial-state-no-data", Severity.ERROR, "sequence_batching")
+@rule(
+    "initial-state-no-data",
+    Severity.ERROR,
+    "sequence_batching",
+    at=Stage.WARMUP.same_walk("initial-state-file-too-short"),
+)
 def no_data(model: Model) -> Iterator[Finding]:
     """An initial_state has zero_data or a data_file.
 

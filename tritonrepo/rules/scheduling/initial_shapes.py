@@ -9,12 +9,13 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.scheduling.initial_data import dims_differ, size_of
 from tritonrepo.rules.scheduling.initial_states import DATA, initials
+from tritonrepo.rules.stages import Stage
 
 ADDRESSES = 1 << 47
 """Bytes that no process of these machines can have."""
 
 
-@rule("initial-state-rank", Severity.ERROR, "sequence_batching")
+@rule("initial-state-rank", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-input-twice"))
 def rank(model: Model) -> Iterator[Finding]:
     """An initial_state has as many dims as its state.
 
@@ -70,7 +71,7 @@ def rank(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("initial-state-variable", Severity.ERROR, "sequence_batching")
+@rule("initial-state-variable", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-rank"))
 def variable(model: Model) -> Iterator[Finding]:
     """An initial_state has no dim of -1.
 
@@ -120,7 +121,7 @@ def variable(model: Model) -> Iterator[Finding]:
                 yield Finding(dim, "an initial_state of unknown size", "Write the dim.", words, each.item + number)
 
 
-@rule("initial-state-dim", Severity.ERROR, "sequence_batching")
+@rule("initial-state-dim", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-variable"))
 def dim_differs(model: Model) -> Iterator[Finding]:
     """A dim of an initial_state is the state's, where that is not -1.
 
@@ -176,7 +177,13 @@ def dim_differs(model: Model) -> Iterator[Finding]:
                 )
 
 
-@rule("initial-state-too-large", Severity.ERROR, "sequence_batching", state=State.CRASH)
+@rule(
+    "initial-state-too-large",
+    Severity.ERROR,
+    "sequence_batching",
+    at=Stage.WARMUP.same_walk("initial-state-dim"),
+    state=State.CRASH,
+)
 def too_large(model: Model) -> Iterator[Finding]:
     """An initial_state of zeros fits into memory.
 

@@ -10,6 +10,7 @@ from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.scheduling.states import data_type, states
+from tritonrepo.rules.stages import Stage
 
 DATA = (1 << 32) - 1
 
@@ -38,7 +39,7 @@ def initials(model: Model) -> Iterator[Initial]:
             yield Initial(state, found[0], number << 32)
 
 
-@rule("initial-state-several", Severity.ERROR, "sequence_batching")
+@rule("initial-state-several", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.after("warmup-run-fails"))
 def several(model: Model) -> Iterator[Finding]:
     """A state has one initial_state at most.
 
@@ -93,7 +94,9 @@ def several(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("initial-state-data-type", Severity.ERROR, "sequence_batching")
+@rule(
+    "initial-state-data-type", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-several")
+)
 def type_differs(model: Model) -> Iterator[Finding]:
     """An initial_state has the data_type of its state.
 
@@ -146,7 +149,7 @@ def type_differs(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("initial-state-name", Severity.ERROR, "sequence_batching")
+@rule("initial-state-name", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-data-type"))
 def without_name(model: Model) -> Iterator[Finding]:
     """An initial_state has a name.
 
@@ -197,7 +200,7 @@ def without_name(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("initial-state-input-twice", Severity.ERROR, "sequence_batching")
+@rule("initial-state-input-twice", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-name"))
 def input_twice(model: Model) -> Iterator[Finding]:
     """No two states with an initial_state have one input_name.
 

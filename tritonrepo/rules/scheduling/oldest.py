@@ -9,6 +9,7 @@ from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.scheduling.batching import above
+from tritonrepo.rules.stages import Stage
 
 
 def oldest(model: Model) -> Message | None:
@@ -17,7 +18,7 @@ def oldest(model: Model) -> Message | None:
     return sequences.message("oldest") if sequences is not None else None
 
 
-@rule("oldest-preferred-not-positive", Severity.ERROR, "sequence_batching")
+@rule("oldest-preferred-not-positive", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("corrid-data-type"))
 def preferred_not_positive(model: Model) -> Iterator[Finding]:
     """A preferred batch size of the strategy oldest is at least 1.
 
@@ -59,7 +60,12 @@ def preferred_not_positive(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("oldest-preferred-above-max", Severity.ERROR, "sequence_batching")
+@rule(
+    "oldest-preferred-above-max",
+    Severity.ERROR,
+    "sequence_batching",
+    at=Stage.POLL.same_walk("oldest-preferred-not-positive"),
+)
 def preferred_above_max(model: Model) -> Iterator[Finding]:
     """A preferred batch size of the strategy oldest is at most max_batch_size.
 

@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("default-priority-out-of-range", Severity.ERROR, "*.priority_levels")
+@rule(
+    "default-priority-out-of-range",
+    Severity.ERROR,
+    "*.priority_levels",
+    at=Stage.POLL.after("dynamic-preferred-above-max"),
+)
 def default_out_of_range(model: Model) -> Iterator[Finding]:
     """With priority_levels there is a default_priority_level, and it is one of them.
 
@@ -55,7 +61,12 @@ def default_out_of_range(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("priority-policy-key-out-of-range", Severity.ERROR, "*.priority_levels")
+@rule(
+    "priority-policy-key-out-of-range",
+    Severity.ERROR,
+    "*.priority_levels",
+    at=Stage.POLL.after("default-priority-out-of-range"),
+)
 def policy_key_out_of_range(model: Model) -> Iterator[Finding]:
     """A key of priority_queue_policy is one of the priority_levels.
 

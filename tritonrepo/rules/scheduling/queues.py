@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 DELAY_MAX = ((1 << 64) - 1) // 1000
 """The most microseconds whose nanoseconds are a uint64."""
@@ -30,7 +31,12 @@ def delayed(policy: Message, model: Model) -> Finding | None:
     return Finding(action, message, hint, f"{words} {model.config_name}")
 
 
-@rule("preserve-ordering-with-priorities", Severity.ERROR, "*.preserve_ordering")
+@rule(
+    "preserve-ordering-with-priorities",
+    Severity.ERROR,
+    "*.preserve_ordering",
+    at=Stage.POLL.after("priority-policy-key-out-of-range"),
+)
 def ordering_with_priorities(model: Model) -> Iterator[Finding]:
     """With preserve_ordering there is one priority level at most.
 
@@ -70,7 +76,12 @@ def ordering_with_priorities(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("preserve-ordering-with-delay", Severity.ERROR, "*.preserve_ordering")
+@rule(
+    "preserve-ordering-with-delay",
+    Severity.ERROR,
+    "*.preserve_ordering",
+    at=Stage.POLL.after("preserve-ordering-with-priorities"),
+)
 def ordering_with_delay(model: Model) -> Iterator[Finding]:
     """With preserve_ordering the default queue policy does not delay requests.
 
@@ -113,7 +124,12 @@ def ordering_with_delay(model: Model) -> Iterator[Finding]:
         yield finding
 
 
-@rule("preserve-ordering-with-priority-delay", Severity.ERROR, "*.preserve_ordering")
+@rule(
+    "preserve-ordering-with-priority-delay",
+    Severity.ERROR,
+    "*.preserve_ordering",
+    at=Stage.POLL.after("preserve-ordering-with-delay"),
+)
 def ordering_with_priority_delay(model: Model) -> Iterator[Finding]:
     """With preserve_ordering no level's queue policy delays requests.
 

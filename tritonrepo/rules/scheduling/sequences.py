@@ -8,9 +8,15 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
-@rule("sequence-response-cache", Severity.ERROR, "sequence_batching")
+@rule(
+    "sequence-response-cache",
+    Severity.ERROR,
+    "sequence_batching",
+    at=Stage.POLL.after("preserve-ordering-with-priority-delay"),
+)
 def response_cache(model: Model) -> Iterator[Finding]:
     """A model with sequence batching has no response cache.
 
@@ -52,7 +58,7 @@ def response_cache(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("direct-slot-utilization", Severity.ERROR, "sequence_batching")
+@rule("direct-slot-utilization", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("oldest-preferred-above-max"))
 def slot_utilization(model: Model) -> Iterator[Finding]:
     """minimum_slot_utilization is from 0 to 1.
 

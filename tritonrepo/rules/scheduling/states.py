@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Severity, State
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
 
 
 def states(model: Model) -> list[Message]:
@@ -21,7 +22,7 @@ def data_type(message: Message) -> str:
     return message.enum("data_type", "TYPE_INVALID")
 
 
-@rule("state-input-name-missing", Severity.ERROR, "sequence_batching", state=State.READY)
+@rule("state-input-name-missing", Severity.ERROR, "sequence_batching", at=Stage.RUNTIME.first, state=State.READY)
 def input_name_missing(model: Model) -> Iterator[Finding]:
     """Every state of a sequence has an input_name.
 

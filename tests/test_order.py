@@ -1,0 +1,81 @@
+"""The server's order, from the places at the rules; a place that cannot be is said in words that name the rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.repository import Model
+from tritonrepo.rules import RULES
+from tritonrepo.rules.order import in_turn, turns
+from tritonrepo.rules.registry import Finding, Misplaced, Rule, Scope, rule
+from tritonrepo.rules.stages import Place, Stage
+
+
+def check(_model: Model) -> Iterator[Finding]:
+    return iter(())
+
+
+def rules(places: dict[str, Place]) -> list[Rule]:
+    return [Rule(name, Severity.ERROR, Scope.MODEL, check, place=place) for name, place in places.items()]
+
+
+STAGES = (Stage.POLL, Stage.IO)
+CHAIN = {
+    "e": Stage.IO.first,
+    "d": Stage.POLL.after("c"),
+    "c": Stage.POLL.same_walk("b"),
+    "b": Stage.POLL.after("a"),
+    "a": Stage.POLL.first,
+}
+
+
+def test_rules_are_in_the_order_of_stages_and_places_whatever_comes_first_in_the_code() -> None:
+    found = in_turn(rules(CHAIN), STAGES)
+    assert [(name, turn.step, turn.within) for name, turn in found.items()] == [
+        ("a", 0, 0),
+        ("b", 1, 0),
+        ("c", 1, 1),
+        ("d", 2, 0),
+        ("e", 3, 0),
+    ]
+    assert [*in_turn(rules(CHAIN), STAGES[::-1])] == ["e", "a", "b", "c", "d"]
+
+
+def test_a_stage_to_which_the_server_does_not_come_has_no_turns() -> None:
+    assert [*in_turn(rules(CHAIN), [Stage.IO])] == ["e"]
+
+
+CONTRADICTIONS = {
+    "two behind one": (Stage.POLL.after("a"), 'the rules "b" and "new" both come right behind "a": place one of them'),
+    "two first": (Stage.POLL.first, 'the rules "a" and "new" both are the first of POLL: place one of them behind'),
+    "behind no rule": (Stage.POLL.after("aa"), 'the rule "new" comes behind "aa", which has no place in POLL'),
+    "behind another stage": (Stage.IO.after("d"), 'the rule "new" comes behind "d", which has no place in IO'),
+    "behind itself": (Stage.POLL.after("new"), "the rules new come one behind the other in a circle"),
+}
+
+
+@pytest.mark.parametrize(("place", "words"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_contradiction_names_the_rules(place: Place, words: str) -> None:
+    with pytest.raises(Misplaced, match=re.escape(words)):
+        in_turn(rules({**dict(reversed(CHAIN.items())), "new": place}), STAGES)
+
+
+def test_an_error_says_its_place_when_it_is_registered_and_nothing_else_does() -> None:
+    with pytest.raises(Misplaced, match='the rule "new" is an error: say when the server finds it, at='):
+        rule("new", Severity.ERROR)(check)
+    with pytest.raises(Misplaced, match='the rule "new" is no error, so it has no place'):
+        rule("new", Severity.WARNING, at=Stage.IO.first)(check)
+    assert "new" not in RULES
+
+
+def test_io_is_checked_as_configs_are_read_where_nobody_completes_them() -> None:
+    complete, bare = turns(auto_complete=True), turns(auto_complete=False)
+    walk = {name for name, turn in complete.items() if turn.step == complete["io-name-missing"].step}
+    assert len(walk) > 1
+    assert complete["io-name-missing"].step > complete["name-differs-from-directory"].step
+    assert bare["io-name-missing"].step < bare["name-differs-from-directory"].step
+    assert {name for name, turn in bare.items() if turn.step == bare["io-name-missing"].step} == walk
