@@ -73,6 +73,7 @@ def test_json_says_findings_and_verdicts(models: Path, capsys: pytest.CaptureFix
     ]
     assert document["summary"] == {
         "models": 2,
+        "fatal": 0,
         "error": 1,
         "warning": 0,
         "info": 0,

@@ -6,12 +6,16 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
-from typing import Any, TextIO, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
 from tritonrepo.plain import escaped, printable
+
+if TYPE_CHECKING:
+    from tritonrepo.diagnostics import Diagnostic
 
 OTHER = re.compile(r"[^\0-\x7f]")
 
@@ -37,6 +41,24 @@ def document(text: str) -> None:
     """Print a JSON document of `report`; a stream that is not UTF-8 gets it in ASCII."""
     plain = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
     click.echo(text if plain else OTHER.sub(lambda found: json.dumps(found[0])[1:-1], text))
+
+
+@contextmanager
+def concluded(form: str, make: Callable[[Sequence[Diagnostic]], str]) -> Iterator[None]:
+    """Print the one document of a command whose `--format` is json; the diagnostics of a Stop that ends it are in it.
+
+    `main` tells those on stderr as well.
+    """
+    from tritonrepo.diagnostics import Stop  # only here: `--help` need not pay for it
+
+    try:
+        yield
+    except Stop as stop:
+        if form == "json":
+            document(make(stop.diagnostics))
+        raise
+    if form == "json":
+        document(make(()))
 
 
 def painted(lines: Iterable[str], *, colours: bool) -> None:

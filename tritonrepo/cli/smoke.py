@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import document, say
+from tritonrepo.cli.output import concluded, say
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import WAIT, allow_links
+from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.flows.smoke import HEAD, connected, gaps, junit_rows, known, reading_from, rows, summary, texts
 from tritonrepo.report import results as report
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
-from tritonrepo.smoke.case import Outcome
+from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.smoke.run import run
 from tritonrepo.stores import open_store
 from tritonrepo.tree import of_text
@@ -72,21 +74,28 @@ def command(
     """
     if repository is not None and stack is None:
         raise click.UsageError("--repository needs the STACK, DIR or URI that should be served, to compare with")
-    about = reading_from(known(stack, workspace(links)), repository, links)
-    with connected(url, grpc, timeout) as connection:
-        results = sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)
-    found = [diagnostic for result in results for diagnostic in result.diagnostics]
-    if form == "json":
-        document(report.document(rows(results), found))
-    else:
-        say(*table(HEAD, texts(results)).split("\n"))
-        for diagnostic in found:
-            say("", *diagnostic.lines)
-        for line in gaps(results):
-            say("", line)
-        say("", summary(results))
-    if junit_file is not None:
-        store, name = open_store(str(junit_file))
-        store.put(name, of_text(junit(url, junit_rows(results))))
-        store.tidy()
+    results: list[Result] = []
+    with concluded(form, lambda ends: report.document(rows(results), [*_found(results), *ends])):
+        about = reading_from(known(stack, workspace(links)), repository, links)
+        with connected(url, grpc, timeout) as connection:
+            results += sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)
+        if form == "text":
+            _tell(results)
+        if junit_file is not None:
+            store, name = open_store(str(junit_file))
+            store.put(name, of_text(junit(url, junit_rows(results))))
+            store.tidy()
     return 1 if any(result.outcome is Outcome.FAILED for result in results) else 0
+
+
+def _found(results: Sequence[Result]) -> list[Diagnostic]:
+    return [diagnostic for result in results for diagnostic in result.diagnostics]
+
+
+def _tell(results: Sequence[Result]) -> None:
+    say(*table(HEAD, texts(results)).split("\n"))
+    for diagnostic in _found(results):
+        say("", *diagnostic.lines)
+    for line in gaps(results):
+        say("", line)
+    say("", summary(results))

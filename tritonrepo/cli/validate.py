@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import colour, document, painted, say
+from tritonrepo.cli.output import colour, concluded, painted, say
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.values import allow_links
@@ -81,22 +81,21 @@ def command(
     ignored, judged = 0, False
     faults = Faults()
     colours = colour(sys.stdout)
-    for path in paths or ("model_repository",):
-        with _uncollected():
-            judgement = faults.tried(partial(_judge, path, given, workspace(links), shown), NOTHING)
-        judged |= judgement is not NOTHING
-        diagnostics += judgement.diagnostics
-        verdicts += judgement.verdicts
-        ignored += judgement.ignored
-        if form == "text":
-            painted(report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours), colours=colours)
-    if not judged:
+    with concluded(form, lambda ends: report_json.document([*diagnostics, *ends], verdicts, ignored)):
+        for path in paths or ("model_repository",):
+            with _uncollected():
+                judgement = faults.tried(partial(_judge, path, given, workspace(links), shown), NOTHING)
+            judged |= judgement is not NOTHING
+            diagnostics += judgement.diagnostics
+            verdicts += judgement.verdicts
+            ignored += judgement.ignored
+            if form == "text":
+                painted(
+                    report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours), colours=colours
+                )
+        if form == "text" and judged:
+            say(report_text.summary(diagnostics, len(verdicts), ignored))
         faults.stop()
-    elif form == "json":
-        document(report_json.document(diagnostics, verdicts, ignored))
-    else:
-        say(report_text.summary(diagnostics, len(verdicts), ignored))
-    faults.stop()
     bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     return 1 if any(diagnostic.severity in bad for diagnostic in diagnostics) else 0
 

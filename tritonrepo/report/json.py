@@ -26,7 +26,7 @@ def document(found: Sequence[Diagnostic], verdicts: Iterable[Verdict], ignored: 
         "verdicts": [asdict(verdict) for verdict in verdicts],
         "summary": {
             "models": len(verdicts),
-            **{str(severity): severities[severity] for severity in (Severity.ERROR, Severity.WARNING, Severity.INFO)},
+            **{str(severity): severities[severity] for severity in reversed(Severity)},
             "ignored": ignored,
             "verdicts": {str(state): count for state, count in sorted(states.items())},
         },
