@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import EXAMPLE
 from tritonrepo import spec
-from tritonrepo.diagnostics import Stop
+from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.spec import lock
 from tritonrepo.spec.lock import Index, Lock, Pin, Version
 from tritonrepo.spec.schema import schema
@@ -77,7 +77,7 @@ def test_a_whole_stack_is_read_with_types_defaults_and_places() -> None:
     assert embedder.batching.max_batch_size == 32
     assert generator.source == Hub("hf://o/m@abc", "o/m", "abc")
     assert generator.args == {"max_model_len": 512, "dtype": "auto"}
-    assert retriever.places["embed_with"] == ("a.yaml", 8, 72)
+    assert retriever.places["embed_with"] == Span("a.yaml", 8, 72)
 
 
 def changed(old: str, new: str) -> str:

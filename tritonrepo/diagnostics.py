@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from tritonrepo.plain import printable
 
@@ -20,12 +20,18 @@ class Severity(StrEnum):
     FATAL = "fatal"
 
 
-class Span(NamedTuple):
-    """A place in a file: path as the user gave it, line and column from 1; 0 is the file as a whole."""
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A place in a file: path as the user gave it, line and column from 1; 0 is the file as a whole.
+
+    Its end is the column after the last character, 0 where it is not known; no two places are told apart by it.
+    """
 
     path: str
     line: int = 0
     column: int = 0
+    end_line: int = field(default=0, compare=False)
+    end_column: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         """Give `path`, `path:line` or `path:line:column`."""

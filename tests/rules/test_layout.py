@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.pages import judged
-from tritonrepo.diagnostics import State
+from tritonrepo.diagnostics import Span, State
 from tritonrepo.repository import Said, read, target
 from tritonrepo.rules import RULES, judge
 from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable, of_text
@@ -1097,16 +1097,16 @@ WORDS = [
 ]
 
 
-def place(path: str, line: int, column: int) -> str:
+def place(at: Span) -> str:
     """Give a place as the tables write it: line and column in the config, or a path."""
-    return f"{line}:{column}" if line else path
+    return f"{at.line}:{at.column}" if at.line else at.path
 
 
 @pytest.mark.parametrize("case", [*VERSIONS, *POLICIES, *BACKENDS, *LABELS], ids=lambda case: case.name)
 def test_a_model(case: Case) -> None:
     found = judged(tree(case), case.options)
     loud = [d for d in found.diagnostics if d.rule in FAMILY and RULES[d.rule].severity != "info"]
-    assert sorted(f"{d.rule} {place(*d.at)}" for d in loud) == sorted(case.said)
+    assert sorted(f"{d.rule} {place(d.at)}" for d in loud) == sorted(case.said)
     (verdict,) = found.verdicts
     if case.reason:
         assert verdict.server_reason.startswith(case.reason)

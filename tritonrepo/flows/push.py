@@ -132,7 +132,7 @@ def _user() -> str:
 
 
 def _under(directory: str, each: Diagnostic) -> Diagnostic:
-    return replace(each, at=each.at._replace(path=f"{directory.rstrip('/')}/{each.at.path}"))
+    return replace(each, at=replace(each.at, path=f"{directory.rstrip('/')}/{each.at.path}"))
 
 
 def carry_out(prepared: Prepared, pace: Pace, tell: Callable[[str], None], *, no_lock: bool = False) -> None:

@@ -86,7 +86,7 @@ def judge_directory(path: str, aim: Aim, links: tuple[Path, ...], shown: Shown) 
 
 
 def _under(path: str, diagnostic: Diagnostic) -> Diagnostic:
-    return replace(diagnostic, at=diagnostic.at._replace(path=_place(path, diagnostic.at.path)))
+    return replace(diagnostic, at=replace(diagnostic.at, path=_place(path, diagnostic.at.path)))
 
 
 def _place(path: str, name: str) -> str:

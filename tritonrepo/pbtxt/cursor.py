@@ -69,7 +69,8 @@ class Cursor:
         server = "" if self.stopped else self._say(self.starts[self.at], words)
         self.stopped = True
         if not lexical and not self.ended:
-            self._add(own, self.starts[self.at if own.token is None else own.token], server)
+            token = self.at if own.token is None else own.token
+            self._add(own, self.starts[token], server, self.source.place(self.ends[token]))
 
     def _stop_short(self) -> NoReturn:
         """Leave a text whose tokens were not all taken in: what is at the window's end says nothing of the text."""
@@ -97,10 +98,10 @@ class Cursor:
         self.log.append(f"{line}:{column}: {words}")
         return self.log[-1]
 
-    def _add(self, own: Own, offset: int, server: str) -> None:
+    def _add(self, own: Own, offset: int, server: str, end: tuple[int, int] = (0, 0)) -> None:
         line, column = self.source.place(offset)
         first = server if len(self.log) == 1 else ""
-        self.faults.append(Fault(own.rule, offset, line, column, own.message, own.hint, first))
+        self.faults.append(Fault(own.rule, offset, line, column, own.message, own.hint, first, *end))
         self.ended = self.ended or len(self.faults) >= MOST
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tritonrepo.diagnostics import Span
+
 UNPARSABLE = "config-unparsable"
 UNKNOWN_FIELD = "unknown-field"
 NEWER_FIELD = "field-newer-than-server"
@@ -31,6 +33,8 @@ EXTENSION = "unknown-extension"
 class Fault:
     """One fault of a text. Line and column count from 1, in characters, and are those of what is to be edited.
 
+    Its end is the column after the last character; 0 where the fault is none of a token.
+
     `server` is the server's line about it, "LINE:COLUMN: words", by its own way of counting; it is there for the first
     fault alone, since the server stops there.
     """
@@ -42,6 +46,12 @@ class Fault:
     message: str
     hint: str = ""
     server: str = ""
+    end_line: int = 0
+    end_column: int = 0
+
+    def span(self, path: str) -> Span:
+        """Return the place in the file of this path."""
+        return Span(path, self.line, self.column, self.end_line, self.end_column)
 
 
 class Own(NamedTuple):

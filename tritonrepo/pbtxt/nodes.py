@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tritonrepo.diagnostics import Span
 from tritonrepo.pbtxt import tokens
 from tritonrepo.pbtxt.schema import FieldType, MessageType
 
@@ -59,11 +60,12 @@ class Source:
 
 
 class Placed:
-    """What has a place in a text: `start` is the offset of the token that a user would edit."""
+    """What has a place in a text: `start` is the offset of the token that a user would edit, `end` where it ends."""
 
     __slots__ = ()
     source: Source
     start: int
+    end: int
 
     @property
     def line(self) -> int:
@@ -74,6 +76,10 @@ class Placed:
     def column(self) -> int:
         """The column from 1, in characters."""
         return self.source.place(self.start)[1]
+
+    def span(self, path: str) -> Span:
+        """Return the place with its end in the file of this path; counted only now, since few places are reported."""
+        return Span(path, *self.source.place(self.start), *self.source.place(self.end))
 
 
 @dataclass(slots=True, eq=False)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Verdict
 from tritonrepo.plain import DRIVING, hidden
+from tritonrepo.report.fingerprints import fingerprints
 
 SCHEMA = 1
 
@@ -22,7 +23,7 @@ def document(found: Sequence[Diagnostic], verdicts: Iterable[Verdict], ignored: 
     states = Counter(verdict.verdict for verdict in verdicts)
     data = {
         "schema": SCHEMA,
-        "diagnostics": [as_data(diagnostic) for diagnostic in found],
+        "diagnostics": listed(found),
         "verdicts": [asdict(verdict) for verdict in verdicts],
         "summary": {
             "models": len(verdicts),
@@ -56,9 +57,11 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\{character}" if "\ud800" <= found[0] <= "\udfff" else character
 
 
-def as_data(diagnostic: Diagnostic) -> dict[str, Any]:
-    """Give a diagnostic as JSON data; a line or column of 0 is null."""
+def listed(found: Sequence[Diagnostic]) -> list[dict[str, Any]]:
+    """Return diagnostics as JSON data; a number of a line or column that is not known is null."""
+    return [_data(each) | {"fingerprint": text} for each, text in zip(found, fingerprints(found), strict=True)]
+
+
+def _data(diagnostic: Diagnostic) -> dict[str, Any]:
     said = asdict(diagnostic)
-    del said["at"]
-    path, line, column = diagnostic.at
-    return said | {"path": path, "line": line or None, "column": column or None}
+    return said | {key: value or None if key != "path" else value for key, value in said.pop("at").items()}

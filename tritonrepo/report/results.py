@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.report.json import as_data, dumps
+from tritonrepo.report.json import dumps, listed
 
 SCHEMA = 1
 
@@ -17,7 +17,7 @@ def document(rows: Sequence[Mapping[str, str]], found: Sequence[Diagnostic]) -> 
     summary = {outcome: outcomes[outcome] for outcome in ("passed", "warning", "failed", "not checked")}
     data = {
         "schema": SCHEMA,
-        "diagnostics": [as_data(diagnostic) for diagnostic in found],
+        "diagnostics": listed(found),
         "results": list(rows),
         "summary": summary | {"models": len({row["model"] for row in rows})},
     }

@@ -52,10 +52,10 @@ def _text(diagnostic: Diagnostic, lines: Lines, *, colour: bool) -> Iterator[str
 
 
 def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
-    path, line, column = diagnostic.at
+    line, column = diagnostic.at.line, diagnostic.at.column
     if not line:
         return
-    source = lines(path)
+    source = lines(diagnostic.at.path)
     if line > len(source):
         return
     raw = source[line - 1].replace("\t", " ")

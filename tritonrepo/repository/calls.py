@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from tritonrepo.diagnostics import Span
 from tritonrepo.repository.json_text import place
 from tritonrepo.tree import File
 
@@ -16,11 +17,9 @@ LARGEST = 1 << 16
 
 
 class Call(NamedTuple):
-    """A pinned call: the file that says so, with the line and column of the model's name."""
+    """A pinned call, and the place of the model's name, whose path is below the step's own directory."""
 
-    path: str
-    line: int
-    column: int
+    at: Span
     model: str
     version: int
 
@@ -36,4 +35,4 @@ def calls(path: str, file: File) -> tuple[Call, ...]:
         return ()
     if not isinstance(pins, dict) or not all(type(version) is int for version in pins.values()):
         return ()
-    return tuple(Call(path, *place(text, model), model, version) for model, version in pins.items())
+    return tuple(Call(place(path, text, model), model, version) for model, version in pins.items())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Span
@@ -74,7 +75,7 @@ def _ignore(model: Model, text: str, start: int, line: int) -> Ignore:
     if found is None:
         return Ignore(model.name, at, (), "", line)
     names = [
-        Name(name[0].rstrip(), at._replace(column=at.column + name.start()))
+        Name(name[0].rstrip(), replace(at, column=at.column + name.start()))
         for name in _NAME.finditer(text, found.start(1), found.end(1))
     ]
     return Ignore(model.name, at, tuple(names[:MOST]), found[2].strip(), line)

@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import re
 
+from tritonrepo.diagnostics import Span
 
-def place(text: str, key: str) -> tuple[int, int]:
-    """Give line and column, from 1, of the first key of this name; of the text's start where it has escapes."""
-    match = re.search(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)
-    before = text[: match.start() if match else 0]
-    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+def place(path: str, text: str, key: str) -> Span:
+    """Return the place of the first key of this name; the text's start where it is written with escapes."""
+    match = re.search(f"({re.escape(json.dumps(key, ensure_ascii=False))})\\s*:", text)
+    return Span(path, *_counted(text, match.start()), *_counted(text, match.end(1))) if match else Span(path, 1, 1)
+
+
+def _counted(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column, from 1, of an offset."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)

@@ -111,7 +111,7 @@ class Model:
     def at(self, place: Placed | str | None = None) -> Span:
         """Give the place of a node in the config; of a path below the model; without one, of the config as a whole."""
         if isinstance(place, Placed):
-            return Span(f"{self.name}/{CONFIG}", place.line, place.column)
+            return place.span(f"{self.name}/{CONFIG}")
         if isinstance(place, str):
             return Span(f"{self.name}/{place}" if place else self.name)
         return Span(f"{self.name}/{CONFIG}" if self.parsed is not None else self.name)

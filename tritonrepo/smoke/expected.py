@@ -69,9 +69,9 @@ def _model(name: str, own: Mapping[str, Entry], where: str) -> Expected:
     parsed = parse(entry.content())
     if parsed.faults:
         fault = parsed.faults[0]
-        return Expected(name, {}, (), Span(at.path, fault.line, fault.column), {}, contents, beside, fault.message)
+        return Expected(name, {}, (), fault.span(at.path), {}, contents, beside, fault.message)
     config = to_plain(parsed.root)
-    places = {field.name: Span(at.path, field.line, field.column) for field in parsed.root.fields}
+    places = {field.name: field.span(at.path) for field in parsed.root.fields}
     served = selected(found, parsed.root.message("version_policy"))
     return Expected(name, config, tuple(map(str, served)), at, places, contents, beside)
 

@@ -170,4 +170,20 @@ class _Converter:
         return tag
 
     def span(self, node: Any) -> Span:
-        return Span(self.path, node.start_mark.line + 1, node.start_mark.column + 1)
+        start, end = node.start_mark, _end(node)
+        known = (end.line + 1, end.column + 1) if end.index > start.index else (0, 0)
+        return Span(self.path, start.line + 1, start.column + 1, *known)
+
+
+def _end(node: Any) -> Any:
+    """Return where a node ends; PyYAML's own mark of a block stands before what follows it, lines below.
+
+    An alias stands where its anchor is, so the end of what ends in one is not known: it is before the start, or short.
+    """
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        inner = last[1] if isinstance(last, tuple) else last
+        if inner.start_mark.index <= node.start_mark.index:
+            return inner.start_mark
+        node = inner
+    return node.end_mark

@@ -53,7 +53,7 @@ class Arguments(NamedTuple):
 
     def at(self, model: Model, key: str) -> Span:
         """Give the place of a key."""
-        return Span(f"{model.name}/{self.path}", *place(self.text or "", key))
+        return place(f"{model.name}/{self.path}", self.text or "", key)
 
 
 @once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
@@ -178,7 +179,7 @@ def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
 
 
 def _at(model: Model, call: Call) -> Span:
-    return Span(f"{model.name}/{call.path}", call.line, call.column)
+    return replace(call.at, path=f"{model.name}/{call.at.path}")
 
 
 def _callees(name: str, judging: Judging) -> Iterator[str]:

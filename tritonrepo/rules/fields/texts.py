@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Span
 from tritonrepo.repository import Model
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.rules.registry import Finding
@@ -16,5 +15,5 @@ def of_text(model: Model, rule: str) -> Iterator[Finding]:
         return
     for number, fault in enumerate(model.parsed.faults, start=1):
         if fault.rule == rule:
-            at = Span(f"{model.name}/{CONFIG}", fault.line, fault.column)
+            at = fault.span(f"{model.name}/{CONFIG}")
             yield Finding(at, fault.message, fault.hint, fault.server, 0 if fault.server else number)

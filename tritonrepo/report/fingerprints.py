@@ -1,0 +1,34 @@
+"""What tells a diagnostic from all others in later runs too: not its line, which moves with every edit above it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.plain import hidden
+
+LENGTH = 32
+"""Hexadecimal digits: 128 bits of SHA-256."""
+
+PLACE = re.compile(r"(:|\b(?:line|column|char) )[0-9]+")
+"""Numbers of lines and columns in a message, as in "in the generated m/config.pbtxt:3:1"."""
+
+
+def fingerprints(found: Sequence[Diagnostic]) -> list[str]:
+    """Return the fingerprint of each: of rule, path, model and message, without numbers of lines.
+
+    Diagnostics of one file that are equal in all of these are counted in the order of their places.
+    """
+    counts: Counter[str] = Counter()
+    made = [""] * len(found)
+    for index in sorted(range(len(found)), key=lambda index: found[index].at):
+        each = found[index]
+        message = " ".join(PLACE.sub(r"\1", hidden(each.message)).split())
+        same = json.dumps([each.rule, hidden(each.at.path), each.model, message])
+        made[index] = hashlib.sha256(f"{same}{counts[same] or ''}".encode()).hexdigest()[:LENGTH]
+        counts[same] += 1
+    return made
