@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tritonrepo.plain import printable
 
@@ -39,9 +39,24 @@ class Span:
         return ":".join([self.path, *numbers])
 
 
+class Replacement(NamedTuple):
+    """Text that comes in place of what stands from a place to its end; where both are one, it is put in there."""
+
+    at: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """What mends a fault, in one file or several: all replacements or none; a safe one needs nobody to look at it."""
+
+    replacements: tuple[Replacement, ...]
+    safe: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One fault: its place, what is wrong in one line, the next step, and what the server says of it."""
+    """One fault: its place, what is wrong in one line, the next step, what the server says of it, and what mends it."""
 
     rule: str
     severity: Severity
@@ -50,6 +65,15 @@ class Diagnostic:
     hint: str = ""
     model: str = ""
     server_reason: str = ""
+    fix: Fix | None = None
+
+    def renamed(self, name: Callable[[str], str]) -> Diagnostic:
+        """Return the same with every path as `name` gives it: where a user finds the file."""
+        at, fix = replace(self.at, path=name(self.at.path)), self.fix
+        if fix is not None:
+            moved = (Replacement(replace(each.at, path=name(each.at.path)), each.text) for each in fix.replacements)
+            fix = replace(fix, replacements=tuple(moved))
+        return replace(self, at=at, fix=fix)
 
     def __str__(self) -> str:
         """Give the message as users see it; control characters in names are escaped."""

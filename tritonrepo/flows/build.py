@@ -121,7 +121,7 @@ def judgement(stack: Stack, made: Tree, kept: Tree, out: Path) -> list[Diagnosti
     found = judge(repository.read(tree, repository.target(stack=of_stack(stack)))).diagnostics
     return sorted(
         (
-            replace(each, at=replace(each.at, path=f"{out}/{each.at.path}"))
+            each.renamed(lambda path: f"{out}/{path}")
             if each.at.path in kept or each.at.path.partition("/")[0] not in origins.models
             else origins.moved(each, tree)
             for each in found

@@ -132,7 +132,7 @@ def _user() -> str:
 
 
 def _under(directory: str, each: Diagnostic) -> Diagnostic:
-    return replace(each, at=replace(each.at, path=f"{directory.rstrip('/')}/{each.at.path}"))
+    return each.renamed(lambda path: f"{directory.rstrip('/')}/{path}")
 
 
 def carry_out(prepared: Prepared, pace: Pace, tell: Callable[[str], None], *, no_lock: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,13 +80,9 @@ def judge_directory(path: str, aim: Aim, links: tuple[Path, ...], shown: Shown) 
             raise fatal("config-too-large", f"{path}/{name}", size, "Is it the right file?")
     target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
     judged = judge(repository.read(tree, target, path), shown)
-    placed = tuple(_under(path, each) for each in judged.diagnostics)
+    placed = tuple(each.renamed(partial(_place, path)) for each in judged.diagnostics)
     names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}
     return Judgement(placed, judged.verdicts, lambda place: _tree_lines(tree, names.get(place, "")), judged.ignored)
-
-
-def _under(path: str, diagnostic: Diagnostic) -> Diagnostic:
-    return replace(diagnostic, at=replace(diagnostic.at, path=_place(path, diagnostic.at.path)))
 
 
 def _place(path: str, name: str) -> str:

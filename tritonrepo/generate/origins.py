@@ -45,7 +45,9 @@ class Origins:
             return diagnostic
         field = _field(diagnostic, tree) if path == CONFIG else path.rsplit("/", 1)[-1]
         at = self.fields.get((name, field), self.models[name])
-        return replace(diagnostic, at=at, message=f"{diagnostic.message}, in the generated {diagnostic.at}")
+        message = f"{diagnostic.message}, in the generated {diagnostic.at}"
+        # Its fix would mend the generated file, which the next build writes again.
+        return replace(diagnostic, at=at, message=message, fix=None)
 
 
 def _batching(model: Embedder, backend: str) -> dict[str, Span | None]:

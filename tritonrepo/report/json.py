@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Verdict
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Verdict
 from tritonrepo.plain import DRIVING, hidden
 from tritonrepo.report.fingerprints import fingerprints
 
@@ -64,4 +64,13 @@ def listed(found: Sequence[Diagnostic]) -> list[dict[str, Any]]:
 
 def _data(diagnostic: Diagnostic) -> dict[str, Any]:
     said = asdict(diagnostic)
-    return said | {key: value or None if key != "path" else value for key, value in said.pop("at").items()}
+    del said["at"], said["fix"]
+    if diagnostic.fix is not None:
+        replacements = [{**_place(each.at), "text": each.text} for each in diagnostic.fix.replacements]
+        said["fix"] = {"safe": diagnostic.fix.safe, "replacements": replacements}
+    return said | _place(diagnostic.at)
+
+
+def _place(at: Span) -> dict[str, str | int | None]:
+    numbers = {name: number or None for name, number in asdict(at).items() if name != "path"}
+    return {"path": at.path, **numbers}

@@ -185,4 +185,4 @@ def _diagnostic(each: Found, model: Model | None) -> Diagnostic:
         at = model.at(at)
     name = model.name if model is not None else ""
     hint = finding.hint.replace("\n", r"\n")  # it is one line: a line break in it is a name's
-    return Diagnostic(rule.name, rule.severity, at, finding.message, hint, name, finding.reason)
+    return Diagnostic(rule.name, rule.severity, at, finding.message, hint, name, finding.reason, finding.fix)

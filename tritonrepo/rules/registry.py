@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, State
+from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, State
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository.ignores import Ignore
 from tritonrepo.repository.model import Model, Repository
@@ -21,7 +21,8 @@ class Finding(NamedTuple):
 
     `reason` is the server's own text. `item` is the position in a list that the server walks once for several checks:
     where two rules share a walk, the earlier item's reason comes first. A `quiet` finding counts for the verdict alone:
-    the fault is said by another rule, but the server's first words about it are these.
+    the fault is said by another rule, but the server's first words about it are these. `fix` is what mends it; its paths
+    are the repository's.
     """
 
     at: Placed | Span | str | None
@@ -30,6 +31,7 @@ class Finding(NamedTuple):
     reason: str = ""
     item: int = 0
     quiet: bool = False
+    fix: Fix | None = None
 
 
 class Scope(StrEnum):
