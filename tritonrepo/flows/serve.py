@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +17,12 @@ from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server, start
-from tritonrepo.server.runtime import find
+from tritonrepo.server.runtime import MACHINE, find
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import decoder
+from tritonrepo.sources.package import Tag
 from tritonrepo.sources.resolve import resolve
+from tritonrepo.sources.vendored import differing, vendored
 from tritonrepo.spec.source import Local, parse_source
 from tritonrepo.stores import open_store
 from tritonrepo.stores.s3 import S3Store
@@ -27,6 +30,7 @@ from tritonrepo.stores.uri import is_remote
 from tritonrepo.stores.walk import is_in
 from tritonrepo.sync import record as records
 from tritonrepo.sync.record import Record
+from tritonrepo.tree import File
 
 STAND_INS = {
     "onnxruntime": "the onnxruntime package instead of Triton's onnxruntime backend",
@@ -36,6 +40,9 @@ ENGINES = {
     "ort": STAND_INS["vllm"],
     "script": "an echo of the prompt instead of vLLM: no model at all",
 }
+
+VENDORED = re.compile(r"(?!\.\.?/)([^/]+/[0-9]+/vendor/)([^/]+)/")
+"""A vendored package's file in a version directory, wherever a record from elsewhere says that files are."""
 
 
 class Options(NamedTuple):
@@ -84,13 +91,13 @@ def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chos
 
     The repository is a path, or the URI of a bucket, which the server is given as it is.
     """
-    arch = target(record=of_record(record, str(repository))).arch
+    built_for = target(record=of_record(record, str(repository)))
     runtime = find(chosen.runtime, needs=("onnxruntime", "tokenizers"))
     here = Path(str(resources.files("tritonrepo.server"))) / "backends"
     environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository))
     if chosen.engine == "ort":
         environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
-            _local_models(record, arch, (base, Path(repository).parent), cache, chosen.links)
+            _local_models(record, built_for.arch, (base, Path(repository).parent), cache, chosen.links)
         )
     launch = Launch(
         repository,
@@ -102,8 +109,23 @@ def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chos
         environment=environment,
         deadline_s=chosen.deadline_s,
         links=chosen.links,
+        replaced=own_wheels(record, Tag(built_for.arch, built_for.release.python), Tag(MACHINE, runtime.minor), cache),
     )
     return start(launch)
+
+
+def own_wheels(record: Record, built_for: Tag, here: Tag, cache: Cache) -> dict[str, File]:
+    """Return, by path, what takes the place of vendored files that another processor or Python needs than this one."""
+    homes: dict[str, set[str]] = {}
+    for home, name in (found.groups() for found in map(VENDORED.match, record.files) if found):
+        homes.setdefault(name, set()).add(home)
+    packages, _ = vendored(differing(homes, built_for, here), here, cache, {}, Span(records.NAME))
+    return {
+        home + path: file
+        for name, files in packages.items()
+        for home in sorted(homes[name])
+        for path, file in files.items()
+    }
 
 
 def _credentials(repository: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tritonrepo.server.ports import HOST, Ports
 from tritonrepo.server.runtime import Runtime
+from tritonrepo.tree import File
 
 REMOTE = re.compile(r"(s3|gs|as)://")
 ANY_PORTS = Ports()
@@ -26,7 +27,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is to be started, and how."""
+    """What is to be started, and how; `replaced` are files that a private copy has in place of the repository's."""
 
     repository: Path | str
     runtime: Runtime
@@ -40,6 +41,7 @@ class Launch:
     exit_timeout_s: int = 15
     extra_args: Sequence[str] = ()
     links: Sequence[Path] = ()
+    replaced: Mapping[str, File] = field(default_factory=dict)
 
     @property
     def remote(self) -> bool:

@@ -137,6 +137,7 @@ def attempt(launch: Launch) -> Server:
         undo.callback(leash.release)
         if launch.copied:
             staging.copy(Path(launch.repository), copy_path(leash.home), launch.links)
+            staging.replace(copy_path(leash.home), launch.replaced)
         staging.backends(launch.runtime, launch.backends, backends_path(leash.home))
         argv, env = arguments(launch, ports, leash.home), environment(launch, leash.home)
         pid = leash.start(argv, env, log=log_path(leash.home), grace_s=launch.exit_timeout_s + GRACE_S)

@@ -18,6 +18,9 @@ from typing import Any, Self
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 from tritonrepo.server import probe
 
+MACHINE = "x86_64"
+"""The processor of the wheel's server."""
+
 GLIBC = (2, 35)
 """What the wheel is tagged for: manylinux_2_35_x86_64."""
 
@@ -40,6 +43,11 @@ class Runtime:
     stub: Path
     library_path: tuple[Path, ...]
     site_packages: Path
+
+    @property
+    def minor(self) -> str:
+        """The version's first two numbers."""
+        return "{}.{}".format(*numbers(self.version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,7 @@ def problems(facts: Facts) -> Iterator[Diagnostic]:
 
 def host_problems(facts: Facts) -> Iterator[Diagnostic]:
     """Give what is wrong with the machine."""
-    if (facts.system, facts.machine) != ("Linux", "x86_64"):
+    if (facts.system, facts.machine) != ("Linux", MACHINE):
         seen = f"{facts.system} on {facts.machine}"
         yield problem(
             facts, "runtime-host", f"the server runs on Linux x86_64 alone, this is {seen}", "Serve on such a machine"

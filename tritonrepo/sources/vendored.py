@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.package import unpacked
+from tritonrepo.sources.package import Tag, unpacked
 from tritonrepo.spec.lock import Pin
 from tritonrepo.tree import File
 
 VERSIONS = {"tokenizers": "0.23.3", "jinja2": "3.1.6", "markupsafe": "3.0.4"}
-"""tokenizers is one abi3 library for every Python from 3.10; of the others only the Python files are taken."""
-
 NATIVE = frozenset({"tokenizers"})
+"""Those with a shared library; of the others only the Python files are taken."""
+
+EVERY_PYTHON = frozenset({"tokenizers", "jinja2", "markupsafe"})
+"""Those whose files are the same for every Python; the library of tokenizers is an abi3 one."""
 
 
 def vendored(
-    names: frozenset[str], arch: str, cache: Cache, pins: Mapping[str, Pin], at: Span
+    names: Collection[str], tag: Tag, cache: Cache, pins: Mapping[str, Pin], at: Span
 ) -> tuple[dict[str, dict[str, File]], dict[str, Pin]]:
-    """Give package → files under its top directory, and the pins of what was read; the licences come along."""
+    """Return package → files under its top directory, and the pins of what was read; the licences come along.
+
+    `tag` is the server's: the target's in what is built, and its own where this machine serves.
+    """
     packages: dict[str, dict[str, File]] = {}
     got: dict[str, Pin] = {}
     for name in sorted(names):
         requirement = f"{name}=={VERSIONS[name]}"
         source = f"package:{requirement}"
-        wheel, got[source] = unpacked(requirement, arch, cache, pins.get(source), at)
+        wheel, got[source] = unpacked(requirement, wheel_tag(name, tag), cache, pins.get(source), at)
         packages[name] = {_place(path): file for path, file in wheel.items() if _wanted(name, path)}
     return packages, got
+
+
+def wheel_tag(name: str, tag: Tag) -> Tag:
+    """Return what the wheel of this package is for, on a server of this tag."""
+    return Tag(tag.arch) if name in EVERY_PYTHON else tag
+
+
+def differing(names: Collection[str], one: Tag, other: Tag) -> set[str]:
+    """Return the packages of which these two servers need different files."""
+    return {name for name in NATIVE.intersection(names) if wheel_tag(name, one) != wheel_tag(name, other)}
 
 
 def _wanted(name: str, path: str) -> bool:

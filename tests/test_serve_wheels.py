@@ -1,0 +1,65 @@
+"""Serving on this machine what was built for another processor: vendored packages are this server's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tritonrepo.cli import run
+from tritonrepo.flows.serve import Options, own_wheels, read_record, serve
+from tritonrepo.server.client import Client
+from tritonrepo.server.ports import Ports
+from tritonrepo.server.staging import replace
+from tritonrepo.sources.cache import Cache
+from tritonrepo.sources.package import Tag
+from tritonrepo.sync.record import Record
+from tritonrepo.tree import of_bytes
+
+ELF_MACHINE = {0x3E: "x86_64", 0xB7: "aarch64"}
+"""e_machine of an ELF header, bytes 18 and 19: System V ABI, gabi, ELF Header."""
+
+
+def machine(library: Path) -> str:
+    header = library.read_bytes()[:20]
+    assert header[:4] == b"\x7fELF"
+    return ELF_MACHINE[int.from_bytes(header[18:20], "little")]
+
+
+def test_a_repository_for_another_processor_is_served_with_this_ones_libraries(rag: Path, cache: Cache) -> None:
+    stack, lock = rag / "tritonrepo.yaml", rag / "tritonrepo.lock"
+    stack.write_text(stack.read_text("utf-8").replace("gpus: 1,", "gpus: 1, arch: aarch64,", 1), "utf-8")
+    pinned = json.loads(lock.read_text("utf-8"))
+    for name in ("package:tokenizers==0.23.3", "package:markupsafe==3.0.4"):
+        del pinned["sources"][name]
+    lock.write_text(json.dumps(pinned), "utf-8")
+    out = rag / "model_repository"
+    assert run(["build", "-f", str(stack), "-o", str(out)]) == 0
+    libraries = sorted(out.rglob("*.so"))
+    assert libraries
+    assert {machine(library) for library in libraries} == {"aarch64"}
+    chosen = Options(Ports(0, 0, 0), None, "script", 120)
+    with serve(out, read_record(str(out)), rag, cache, chosen) as server:
+        states = {model.name: model.state for model in Client(server.http).index()}
+    assert set(states.values()) == {"READY"}
+    assert {machine(library) for library in libraries} == {"aarch64"}
+
+
+def test_a_record_names_no_place_out_of_the_repository(cache: Cache) -> None:
+    outside = ["../1/vendor/tokenizers/a.py", "./1/vendor/tokenizers/a.py", "m/../vendor/tokenizers/a.py"]
+    record = Record(files=dict.fromkeys([*outside, "/1/vendor/tokenizers/a.py", "m/7/vendor/tokenizers/a.py"], ""))
+    found = own_wheels(record, Tag("aarch64", "3.12"), Tag("x86_64", "3.11"), cache)
+    assert {path.rsplit("/", 2)[0] for path in found if path.endswith("tokenizers.abi3.so")} == {"m/7/vendor"}
+    assert all(path.startswith("m/7/vendor/tokenizers/") for path in found)
+
+
+def test_a_replaced_file_of_the_copy_leaves_its_second_name_alone(tmp_path: Path) -> None:
+    original, copied = tmp_path / "original", tmp_path / "copy"
+    original.write_bytes(b"old")
+    copied.mkdir()
+    (copied / "a").hardlink_to(original)
+    replace(copied, {"a": of_bytes(b"new"), "b/c": of_bytes(b"other")})
+    assert (original.read_bytes(), (copied / "a").read_bytes(), (copied / "b" / "c").read_bytes()) == (
+        b"old",
+        b"new",
+        b"other",
+    )
