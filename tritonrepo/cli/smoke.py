@@ -13,7 +13,7 @@ from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import WAIT, allow_links
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.flows.smoke import HEAD, connected, gaps, junit_rows, known, reading_from, rows, summary, texts
-from tritonrepo.report import results as report
+from tritonrepo.report import json as report_json
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
 from tritonrepo.smoke.case import Outcome, Result
@@ -75,7 +75,7 @@ def command(
     if repository is not None and stack is None:
         raise click.UsageError("--repository needs the STACK, DIR or URI that should be served, to compare with")
     results: list[Result] = []
-    with concluded(form, lambda ends: report.document(rows(results), [*_found(results), *ends])):
+    with concluded(form, lambda ends: report_json.checked(rows(results), [*_found(results), *ends])):
         about = reading_from(known(stack, workspace(links)), repository, links)
         with connected(url, grpc, timeout) as connection:
             results += sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)

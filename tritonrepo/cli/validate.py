@@ -81,7 +81,7 @@ def command(
     ignored, judged = 0, False
     faults = Faults()
     colours = colour(sys.stdout)
-    with concluded(form, lambda ends: report_json.document([*diagnostics, *ends], verdicts, ignored)):
+    with concluded(form, lambda ends: report_json.judged([*diagnostics, *ends], verdicts, ignored)):
         for path in paths or ("model_repository",):
             with _uncollected():
                 judgement = faults.tried(partial(_judge, path, given, workspace(links), shown), NOTHING)

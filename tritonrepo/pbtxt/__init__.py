@@ -7,7 +7,7 @@ form), `editor` (changes in a hand-written text), `convert` (plain data, protobu
 
     parsed = parse(text: bytes, release="24.10")     never raises, whatever the bytes; None is the newest release
     parsed.root      Message: what was understood, also of a text with faults
-    parsed.faults    tuple[Fault, ...]: the one the server stops at, then the others in order; empty: it reads the file
+    parsed.faults    tuple[TextFault, ...]: the one the server stops at, then the others; empty: it reads the file
     parsed.log       tuple[str, ...]: the server's own lines, "2:17: Expected integer, got: 8.0"
 
     fault.rule, fault.message, fault.hint, fault.line, fault.column     ours; the place is the token to edit
@@ -34,9 +34,9 @@ form), `editor` (changes in a hand-written text), `convert` (plain data, protobu
 
 from __future__ import annotations
 
-from tritonrepo.pbtxt.faults import Fault
+from tritonrepo.pbtxt.faults import TextFault
 from tritonrepo.pbtxt.nodes import Field, Message, Scalar
 from tritonrepo.pbtxt.parser import Parsed, parse
 from tritonrepo.pbtxt.schema import Enum
 
-__all__ = ["Enum", "Fault", "Field", "Message", "Parsed", "Scalar", "parse"]
+__all__ = ["Enum", "Field", "Message", "Parsed", "Scalar", "TextFault", "parse"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from tritonrepo.pbtxt import spelling
-from tritonrepo.pbtxt.faults import Fault, Own
+from tritonrepo.pbtxt.faults import Own, TextFault
 from tritonrepo.pbtxt.lexical import UNCLOSED, LexicalFault
 from tritonrepo.pbtxt.nodes import Source
 from tritonrepo.pbtxt.tokens import END, Tokens
@@ -40,7 +40,7 @@ class Cursor:
         self.texts, self.kinds, self.starts, self.ends, self.pending, self.whole = tokens
         self.at = 0
         self.opened: list[int] = []
-        self.faults: list[Fault] = []
+        self.faults: list[TextFault] = []
         self.log: list[str] = []
         self.stopped = False
         self.unnamed = False
@@ -101,7 +101,7 @@ class Cursor:
     def _add(self, own: Own, offset: int, server: str, end: tuple[int, int] = (0, 0)) -> None:
         line, column = self.source.place(offset)
         first = server if len(self.log) == 1 else ""
-        self.faults.append(Fault(own.rule, offset, line, column, own.message, own.hint, first, *end))
+        self.faults.append(TextFault(own.rule, offset, line, column, own.message, own.hint, first, *end))
         self.ended = self.ended or len(self.faults) >= MOST
 
 

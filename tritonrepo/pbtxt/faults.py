@@ -30,7 +30,7 @@ EXTENSION = "unknown-extension"
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TextFault:
     """One fault of a text. Line and column count from 1, in characters, and are those of what is to be edited.
 
     Its end is the column after the last character; 0 where the fault is none of a token.

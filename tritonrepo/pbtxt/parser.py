@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tritonrepo.pbtxt import complaints, faults, recovery
 from tritonrepo.pbtxt.cursor import Cursor, Lost, More
-from tritonrepo.pbtxt.faults import Fault
+from tritonrepo.pbtxt.faults import TextFault
 from tritonrepo.pbtxt.nodes import Field, Message, Scalar, Source, Value
 from tritonrepo.pbtxt.scalars import READ
 from tritonrepo.pbtxt.schema import FieldType, MessageType, model_config
@@ -44,7 +44,7 @@ class Parsed(NamedTuple):
     """
 
     root: Message
-    faults: tuple[Fault, ...]
+    faults: tuple[TextFault, ...]
     log: tuple[str, ...]
     names: frozenset[str] = frozenset()
     unnamed: bool = False
@@ -67,7 +67,7 @@ def parse(text: bytes, release: str | None = None) -> Parsed:
 
 def _too_long(source: Source, kind: MessageType) -> Parsed:
     message = f"the text has more than {MOST_TOKENS:,} names, values and signs"
-    fault = Fault(faults.UNPARSABLE, 0, 1, 1, message, "A server may read it; tritonrepo reads no further.")
+    fault = TextFault(faults.UNPARSABLE, 0, 1, 1, message, "A server may read it; tritonrepo reads no further.")
     return Parsed(Message(source, 0, len(source.text), kind, ()), (fault,), ())
 
 

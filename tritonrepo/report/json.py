@@ -1,11 +1,11 @@
-"""Diagnostics and verdicts as JSON: one document, keys sorted, nothing that differs between two runs."""
+"""Diagnostics, verdicts and rows as JSON: one document, keys sorted, nothing that differs between two runs."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,25 +14,32 @@ from tritonrepo.plain import DRIVING, hidden
 from tritonrepo.report.fingerprints import fingerprints
 
 SCHEMA = 1
+"""Raised by a change that breaks who reads it; keys are added, never renamed."""
 
 
-def document(found: Sequence[Diagnostic], verdicts: Iterable[Verdict], ignored: int) -> str:
-    """Give the document that `schemas/validate.schema.json` describes; `ignored` findings are hidden by comments."""
-    verdicts = list(verdicts)
+def judged(found: Sequence[Diagnostic], verdicts: Sequence[Verdict], ignored: int) -> str:
+    """Return the document that `schemas/validate.schema.json` describes; `ignored` findings are hidden by comments."""
     severities = Counter(diagnostic.severity for diagnostic in found)
     states = Counter(verdict.verdict for verdict in verdicts)
-    data = {
-        "schema": SCHEMA,
-        "diagnostics": listed(found),
-        "verdicts": [asdict(verdict) for verdict in verdicts],
-        "summary": {
-            "models": len(verdicts),
-            **{str(severity): severities[severity] for severity in reversed(Severity)},
-            "ignored": ignored,
-            "verdicts": {str(state): count for state, count in sorted(states.items())},
-        },
+    summary = {
+        "models": len(verdicts),
+        **{str(severity): severities[severity] for severity in Severity},
+        "ignored": ignored,
+        "verdicts": {str(state): count for state, count in states.items()},
     }
-    return dumps(data)
+    return _document(found, {"verdicts": [asdict(verdict) for verdict in verdicts], "summary": summary})
+
+
+def checked(rows: Sequence[Mapping[str, str]], found: Sequence[Diagnostic]) -> str:
+    """Return the document that `schemas/smoke.schema.json` describes; each row has an "outcome"."""
+    outcomes = Counter(row["outcome"] for row in rows)
+    summary = {outcome: outcomes[outcome] for outcome in ("passed", "warning", "failed", "not checked")}
+    models = len({row["model"] for row in rows})
+    return _document(found, {"results": list(rows), "summary": {**summary, "models": models}})
+
+
+def _document(found: Sequence[Diagnostic], rest: Mapping[str, object]) -> str:
+    return dumps({"schema": SCHEMA, "diagnostics": listed(found), **rest})
 
 
 def dumps(data: object) -> str:
