@@ -72,8 +72,8 @@ def _name(path: Path) -> str:
 
 def _values(path: Path) -> Iterator[tuple[str, re.Pattern[Any]]]:
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    if parts[1:3] in {("generate", "steps"), ("server", "backends")} or parts[-1] == "__main__":
-        return  # these run inside Triton; what they write where they use it is found there
+    if parts[-1] == "__main__":
+        return
     module = importlib.import_module(".".join(part for part in parts if part != "__init__"))
     for name, value in vars(module).items():
         yield from ((name, pattern) for pattern in _within(value, 5))
