@@ -52,6 +52,11 @@ def asked(*names: str, **arrays: NDArray[Any]) -> pb_utils.InferenceRequest:
     return pb_utils.InferenceRequest(inputs=inputs, requested_output_names=names or ["y"], model_name="")
 
 
+def controlled(name: str, values: str = "fp32_false_true") -> dict[str, Any]:
+    control = {"name": name, "control": [{"kind": "CONTROL_SEQUENCE_START", values: [0, 1]}]}
+    return {"sequence_batching": {"control_input": [control]}}
+
+
 def floats(*rows: list[float]) -> NDArray[np.float32]:
     return np.array(rows, np.float32)
 
@@ -145,6 +150,42 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "scalar tensor 'x', should only provide 1",
     ),
     "a sequence": ("sequence", config(X, Y), "Unsupported ONNX Type 'ONNX_TYPE_SEQUENCE' for I/O 'y'"),
+    "an optional input in batches": (
+        "initializer",
+        {**config(X, Y), "input": [tensor("bias", "FP32", [1], optional=True), X]},
+        "optional input 'bias' is not supported for models that support batching",
+    ),
+    "ragged dims": (
+        "add",
+        config({**X, "allow_ragged_batch": True}, Y),
+        "with shape [-1] for ragged input 'x', model provides [-1,2]",
+    ),
+    "ragged": (
+        "rank_one",
+        config(tensor("x", "FP32", [1], allow_ragged_batch=True), tensor("y", "FP32", [1])),
+        "allow_ragged_batch needs the real onnxruntime backend",
+    ),
+    "a control of two": ("add", {**config(X, Y), **controlled("x")}, "control 'x' in model has dims [2] but dims [1]"),
+    "a control of another type": (
+        "control",
+        {**config(tensor("x", "FP32", [1]), tensor("y", "FP32", [1])), **controlled("START", "int32_false_true")},
+        "the model expects data-type TYPE_FP32 but the model configuration specifies data-type TYPE_INT32",
+    ),
+    "OpenVINO": (
+        "add",
+        config(X, Y, optimization={"execution_accelerators": {"cpu_execution_accelerator": [{"name": "openvino"}]}}),
+        "'openvino' needs the real onnxruntime backend",
+    ),
+    "no number": (
+        "add",
+        config(X, Y, parameters={"intra_op_thread_count": {"string_value": "many"}}),
+        "failed to convert 'many' to integral number",
+    ),
+    "no flag": (
+        "add",
+        config(X, Y, parameters={"enable_mem_pattern": {"string_value": "maybe"}}),
+        "failed to convert 'maybe' to boolean",
+    ),
     "batch_output": ("add", config(X, Y, batch_output=[{}]), "batch_output needs the real onnxruntime backend"),
     "an unknown accelerator": (
         "add",
@@ -211,14 +252,13 @@ def test_a_batch_that_the_graph_cannot_have_is_not_completed(place: Path) -> Non
         completed(place, "fixed", {**EMPTY, "max_batch_size": 2})
 
 
-START = {"name": "START", "control": [{"kind": "CONTROL_SEQUENCE_START", "fp32_false_true": [0, 1]}]}
-CONTROL = config(tensor("x", "FP32", [1]), tensor("y", "FP32", [1]), sequence_batching={"control_input": [START]})
+CONTROL = {**config(tensor("x", "FP32", [1]), tensor("y", "FP32", [1])), **controlled("START")}
 
 
 def test_a_sequences_controls_are_held_against_the_graph(place: Path) -> None:
     assert loaded(place, "control", CONTROL).graph.inputs["START"] == onnx_contract.ValueInfo("TYPE_FP32", [-1, 1])
     with pytest.raises(ValueError, match="specified sequence control 'START', but model does not provide that input"):
-        loaded(place, "add", {**config(X, Y), "sequence_batching": {"control_input": [START]}})
+        loaded(place, "add", {**config(X, Y), **controlled("START")})
 
 
 def test_options_are_read_as_the_backend_reads_them() -> None:
@@ -242,3 +282,17 @@ def test_instances_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert onnx_session.fair_share({"instance_group": [{"count": 3}, {"count": 0}]}) == 2
     assert onnx_session.fair_share({"instance_group": [{"count": 9}]}) == 1
     assert onnx_session.fair_share({}) == 8
+
+
+def test_a_model_file_may_have_another_name_or_be_a_directory(place: Path) -> None:
+    GRAPHS["add"](place / "weights" / "model.onnx")
+    model = TritonPythonModel()
+    model.initialize({"model_config": json.dumps(config(X, Y, default_model_filename="weights"))})
+    (response,) = model.execute([asked(x=floats([1, 2]))])
+    assert outputs(response) == {"y": [[2, 3]]}
+
+
+def test_what_has_no_effect_is_logged(place: Path) -> None:
+    accelerator = {"execution_accelerators": {"gpu_execution_accelerator": [{"name": "tensorrt"}]}}
+    loaded(place, "add", config(X, Y, optimization=accelerator))
+    assert "model 'm': gpu_execution_accelerator 'tensorrt' has no meaning on a CPU, ignored" in pb_utils.lines

@@ -279,6 +279,31 @@ def test_the_tensor_wins_over_the_requests_parameters() -> None:
     assert finished(alone) == [({"text_output": [b"aa a a "]}, FINAL)]
 
 
+ENDS: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
+    "a stopping token": ({"stop_token_ids": [1]}, b"a ", b"stop"),
+    "a stopping token that is kept": ({"stop_token_ids": [1], "include_stop_str_in_output": True}, b"a b ", b"stop"),
+    "a stop string": ({"stop": ["b"]}, b"a ", b"stop"),
+    "a stop string that is kept": ({"stop": ["b"], "include_stop_str_in_output": True}, b"a b", b"stop"),
+    "a stop before the minimum": ({"stop": ["b"], "min_tokens": 3}, b"a b c a ", b"stop"),
+    "the limit": ({"max_tokens": 2}, b"a b ", b"length"),
+}
+
+
+@pytest.mark.parametrize(("sampling", "text", "reason"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_an_answer_ends(sampling: dict[str, Any], text: bytes, reason: bytes, *, stream: bool) -> None:
+    asked = request(
+        text_input="a b c",
+        stream=stream,
+        exclude_input_in_output=True,
+        return_finish_reason=True,
+        sampling_parameters=json.dumps({"max_tokens": 9} | sampling),
+    )
+    answers = [answer for answer, _ in finished(asked) if isinstance(answer, dict)]
+    assert b"".join(piece for answer in answers for piece in answer["text_output"]) == text
+    assert answers[-1]["finish_reason"] == [reason]
+
+
 BAD_REQUESTS = {
     "an embedding": (request(text_input="x", embedding_request="{}"), "Model llm does not support 'embed' request"),
     "an image": (request(text_input="x", image="png"), "input 'image' was given"),
