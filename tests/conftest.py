@@ -15,7 +15,8 @@ from hypothesis import settings
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
-from tritonrepo.flows.serve import Options, read_record, serve
+from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.sources.cache import Cache, default_root
@@ -108,19 +109,19 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def _served(rag_repository: Path, cache: Cache, engine: str) -> Iterator[Server]:
+def _served(rag_repository: Path, engine: str) -> Iterator[Server]:
     chosen = Options(Ports(0, 0, 0), None, engine, 120)
-    with serve(rag_repository, read_record(str(rag_repository)), EXAMPLE, cache, chosen) as server:
+    with serve(rag_repository, chosen, Workspace(os.environ), None, EXAMPLE) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def rag_server(rag_repository: Path, cache: Cache) -> Iterator[Server]:
+def rag_server(rag_repository: Path) -> Iterator[Server]:
     """The real server with the example; the echo of the prompt stands in for the generator."""
-    yield from _served(rag_repository, cache, "script")
+    yield from _served(rag_repository, "script")
 
 
 @pytest.fixture(scope="session")
-def rag_server_answering(rag_repository: Path, cache: Cache) -> Iterator[Server]:
+def rag_server_answering(rag_repository: Path) -> Iterator[Server]:
     """The real server with the example; the real SmolLM2 answers."""
-    yield from _served(rag_repository, cache, "ort")
+    yield from _served(rag_repository, "ort")

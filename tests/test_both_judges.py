@@ -19,6 +19,7 @@ import tritonrepo
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.process import start
 from tritonrepo.server.runtime import find
@@ -163,7 +164,7 @@ def refused_by_the_server(case: Case) -> set[str]:
     models = {path.name for path in repository.iterdir() if path.is_dir()}
     try:
         with start(launch) as server:
-            return models - {state.name for state in Client(server.http).index() if state.state == "READY"}
+            return models - {state.name for state in Client(Endpoint(server.http)).index() if state.state == "READY"}
     except Stop:
         return models
 

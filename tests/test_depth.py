@@ -17,6 +17,7 @@ from tests.test_own_stacks import ANSWER, own
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke import index
 from tritonrepo.stores import open_store
 from tritonrepo.tree import File, files, of_bytes, of_text
@@ -182,7 +183,7 @@ def test_deep_answers_of_a_server_are_told(depth: int) -> None:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        client = Client(f"http://127.0.0.1:{server.server_port}", 10)
+        client = Client(Endpoint(f"http://127.0.0.1:{server.server_port}", 10))
         asked: list[Any] = [
             client.index,
             lambda: client.metadata("m"),

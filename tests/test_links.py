@@ -22,11 +22,12 @@ from tests.servers.s3 import S3Server
 from tests.test_push import push
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
-from tritonrepo.flows.serve import Options, read_record, serve
+from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server import staging
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.ports import Ports
-from tritonrepo.sources.cache import Cache
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import STAGING, DirectoryStore
 from tritonrepo.sync.record import Record, dump
@@ -295,11 +296,14 @@ def test_links_into_a_named_directory_are_followed(
     assert sorted(sent) == ["e/1/note", "e/config.pbtxt", "m/1/model.py", "m/config.pbtxt"]
 
 
-def test_a_tree_of_a_hubs_cache_is_served_where_its_blobs_are_named(tmp_path: Path, cache: Cache) -> None:
+def test_a_tree_of_a_hubs_cache_is_served_where_its_blobs_are_named(tmp_path: Path) -> None:
     blobs, snapshot = hub(tmp_path / "hub"), tmp_path / "hub" / "snapshots" / "abc"
-    chosen = Options(Ports(0, 0, 0), None, "script", 120, links=(blobs,))
-    with serve(snapshot, read_record(str(snapshot)), tmp_path, cache, chosen) as server:
-        assert {(model.name, model.state) for model in Client(server.http).index()} == {("m", "READY"), ("e", "READY")}
+    chosen = Options(Ports(0, 0, 0), None, "script", 120)
+    with serve(snapshot, chosen, Workspace(os.environ, (blobs,)), None, tmp_path) as server:
+        assert {(model.name, model.state) for model in Client(Endpoint(server.http)).index()} == {
+            ("m", "READY"),
+            ("e", "READY"),
+        }
 
 
 def test_another_directory_than_the_named_one_stays_closed(

@@ -21,8 +21,9 @@ import pytest
 from tests.servers.s3 import S3Server
 from tests.test_cli import raising
 from tritonrepo.cli import output, root, run
-from tritonrepo.cli.asking import Pipelines, ask
+from tritonrepo.cli.asking import ask
 from tritonrepo.diagnostics import fatal
+from tritonrepo.flows.asking import Pipelines
 from tritonrepo.report import json as report_json
 from tritonrepo.sync import lock
 

@@ -19,7 +19,9 @@ import pytest
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop, fatal
-from tritonrepo.flows.push import carry_out, prepare
+from tritonrepo.flows.events import Event, Line
+from tritonrepo.flows.push import apply_push, plan_push
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Fetched, Send, Stored, Write
@@ -295,15 +297,15 @@ def test_what_is_written_into_the_directory_during_a_push_is_not_sent(
 ) -> None:
     made = repository(tmp_path / "m", 1)
     assert push(made, uri) == 0
-    prepared = prepare(str(repository(made, 2)), uri)
-    config = (made / "top" / "config.pbtxt").read_bytes()
-    (made / "top" / "config.pbtxt").write_bytes(config.replace(b"model_version: 2", b"model_version: 3"))
 
-    def tell(line: str) -> None:
-        if line.startswith("expand"):
+    def tell(event: Event) -> None:
+        if isinstance(event, Line) and event.text.startswith("expand"):
             shutil.rmtree(made)
 
-    carry_out(prepared, Pace(0, time.monotonic, time.sleep), tell)
+    planned = plan_push(str(repository(made, 2)), uri, Workspace(tell=tell))
+    config = (made / "top" / "config.pbtxt").read_bytes()
+    (made / "top" / "config.pbtxt").write_bytes(config.replace(b"model_version: 2", b"model_version: 3"))
+    apply_push(planned, Pace(0, time.monotonic, time.sleep))
     assert stored(uri)["top/config.pbtxt"] == config
     assert push(repository(made, 2), uri) == 0
     assert capsys.readouterr().out.endswith(f"{uri}: nothing to do\n")
@@ -317,10 +319,10 @@ def test_a_file_that_changes_before_it_is_sent_breaks_the_push_off(
 ) -> None:
     made = repository(tmp_path / "m", 1)
     assert push(made, uri) == 0
-    prepared = prepare(str(repository(made, 2)), uri)
+    planned = plan_push(str(repository(made, 2)), uri, Workspace())
     change(made / "leaf" / "2" / "model.py")
     with pytest.raises(Stop, match=r"leaf/2/model.py: error: changed while it was pushed"):
-        carry_out(prepared, Pace(0, time.monotonic, time.sleep), lambda _: None)
+        apply_push(planned, Pace(0, time.monotonic, time.sleep))
     assert b"versions: [ 1 ]" in stored(uri)["leaf/config.pbtxt"]
     (made / "leaf" / "2" / "model.py").write_text(CODE, "utf-8")
     assert push(made, uri) == 0
@@ -329,11 +331,11 @@ def test_a_file_that_changes_before_it_is_sent_breaks_the_push_off(
 
 def test_a_plan_is_not_carried_out_on_what_another_push_changed(tmp_path: Path, uri: str) -> None:
     made = repository(tmp_path / "m", 1)
-    prepared = prepare(str(made), uri)
+    planned = plan_push(str(made), uri, Workspace())
     assert push(made, uri) == 0
     before = stored(uri)
     with pytest.raises(Stop, match="somebody changed it while the plan was made, so nothing was sent"):
-        carry_out(prepared, Pace(0, time.monotonic, time.sleep), lambda _: None)
+        apply_push(planned, Pace(0, time.monotonic, time.sleep))
     assert stored(uri) == before
 
 
@@ -341,11 +343,11 @@ def test_a_push_beside_another_one_is_refused(tmp_path: Path, uri: str, capsys: 
     first, second = repository(tmp_path / "m", 1), repository(tmp_path / "n", 2)
     said: list[int] = []
 
-    def tell(line: str) -> None:
-        if line.startswith("files"):
+    def tell(event: Event) -> None:
+        if isinstance(event, Line) and event.text.startswith("files"):
             said.append(push(second, uri))
 
-    carry_out(prepare(str(first), uri), Pace(0, time.monotonic, time.sleep), tell)
+    apply_push(plan_push(str(first), uri, Workspace(tell=tell)), Pace(0, time.monotonic, time.sleep))
     assert said == [1]
     assert "so nothing was sent [push-locked]" in capsys.readouterr().err
     assert stored(uri) == {path: content for path, content in own_files(first).items() if path != "README.md"}

@@ -10,10 +10,10 @@ from tests.test_push import CODE, LEAF, repository
 from tests.test_push_server import polling
 from tritonrepo.cli import run
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import find
-from tritonrepo.sources.cache import Cache
 
 IMPORTS = "import nowhere_installed\n" + CODE
 INITIALIZE = CODE + "\n    def initialize(self, args):\n        "
@@ -47,11 +47,13 @@ def push(made: Path, place: Path, *servers: Server, options: tuple[str, ...] = (
 
 
 def serving(server: Server) -> set[str]:
-    return {f"{state.name} {state.version}" for state in Client(server.http).index() if state.state == "READY"}
+    return {
+        f"{state.name} {state.version}" for state in Client(Endpoint(server.http)).index() if state.state == "READY"
+    }
 
 
 def pin(server: Server) -> str:
-    step = Client(server.http).config("top")["ensemble_scheduling"]["step"][0]
+    step = Client(Endpoint(server.http)).config("top")["ensemble_scheduling"]["step"][0]
     return str(step["model_version"])
 
 
@@ -64,10 +66,10 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_what_does_not_load_is_named_and_mended_and_a_refused_version_stops_the_push(
-    tmp_path: Path, place: Path, cache: Cache, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert push(with_lone(written(tmp_path / "first", 1, IMPORTS), NO_FILE), place) == 0
-    with polling(place, cache) as server:
+    with polling(place) as server:
         second = with_lone(written(tmp_path / "second", 2), NO_FILE)
         capsys.readouterr()
         assert push(second, place, server, options=("--dry-run",)) == 0
@@ -100,13 +102,13 @@ def test_what_does_not_load_is_named_and_mended_and_a_refused_version_stops_the_
 
 
 def test_a_replica_that_is_broken_for_its_own_reasons_keeps_nothing_from_the_others(
-    tmp_path: Path, place: Path, cache: Cache, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOT_ON_EVERY_MACHINE", "here")
     assert push(written(tmp_path / "first", 1, VARIABLE), place) == 0
-    with polling(place, cache) as whole:
+    with polling(place) as whole:
         monkeypatch.delenv("NOT_ON_EVERY_MACHINE")
-        with polling(place, cache) as broken:
+        with polling(place) as broken:
             assert (serving(whole), serving(broken)) == ({"leaf 1", "top 1"}, set())
             capsys.readouterr()
             assert push(written(tmp_path / "second", 2), place, whole, broken) == 0
@@ -128,7 +130,7 @@ def test_a_server_that_says_nothing_of_what_it_refused_or_is_not_ready_for_it_is
         place, find(None, needs=()), mode=Mode.POLL, poll_s=1, exit_timeout_s=1, extra_args=["--strict-readiness=true"]
     )
     with start(strict) as server:
-        assert not Client(server.http).ready()
+        assert not Client(Endpoint(server.http)).ready()
         assert push(with_lone(written(tmp_path / "second", 1, PARAMETER, wrong), IMPORTS), place) == 0
         capsys.readouterr()
         assert push(with_lone(written(tmp_path / "third", 2), IMPORTS), place, server) == 0

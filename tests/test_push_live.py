@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,12 +16,12 @@ from tests.conftest import EXAMPLE
 from tests.load import QUESTIONS, Answer, Load, Revision, ask, first_stack, revision
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
-from tritonrepo.flows.push import prepare
-from tritonrepo.flows.serve import Options, read_record, serve
+from tritonrepo.flows.push import plan_push
+from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
-from tritonrepo.sources.cache import Cache
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.plan import Phase, Plan, in_phase_order
 from tritonrepo.sync.publish import publish
@@ -51,12 +52,12 @@ def revisions(tmp_path_factory: pytest.TempPathFactory) -> list[Revision]:
 
 
 @contextmanager
-def polling(uri: str, cache: Cache) -> Iterator[Server]:
+def polling(uri: str) -> Iterator[Server]:
     """Run the real server on a bucket, as `serve --poll 1 --llm-engine script` does."""
     chosen = Options(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
-        with serve(uri, read_record(uri), EXAMPLE, cache, chosen) as server:
+        with serve(uri, chosen, Workspace(os.environ), None, EXAMPLE) as server:
             yield server
 
 
@@ -95,14 +96,14 @@ def told(capsys: pytest.CaptureFixture[str], text: str) -> None:
 
 
 def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
-    uri: str, revisions: list[Revision], cache: Cache, capsys: pytest.CaptureFixture[str]
+    uri: str, revisions: list[Revision], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with polling(uri, cache) as server:
+    with polling(uri) as server:
         assert not server.unavailable
         assert run(["smoke", server.http, "--grpc", server.grpc, uri]) == 0
         known = {1: scores(server, 1)}
         with Load(server.http) as load, push(revisions[1], uri, server) as pushing:
-            replica, out = answers_of_a_replica(pushing, uri, cache)
+            replica, out = answers_of_a_replica(pushing, uri)
             until_serving(server, 2)
         known[2] = scores(server, 2)
         told(capsys, f"push: {load.figures()}, {len(load.mixed(known))} mixed; a replica: {replica}")
@@ -121,14 +122,14 @@ def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
         assert load.failed
 
 
-def answers_of_a_replica(pushing: subprocess.Popen[str], uri: str, cache: Cache) -> tuple[list[Answer], str]:
+def answers_of_a_replica(pushing: subprocess.Popen[str], uri: str) -> tuple[list[Answer], str]:
     """Start another server when old and new are about to stand side by side; ask it once the push is done.
 
     The push gives it no time, since it was not named: what it must do is come up, and end with what was pushed.
     """
     assert pushing.stderr
     next(line for line in pushing.stderr if line.startswith("expand"))
-    with polling(uri, cache) as server:
+    with polling(uri) as server:
         assert not server.unavailable
         out, said = pushing.communicate(timeout=240)
         assert pushing.returncode == 0, said
@@ -138,20 +139,20 @@ def answers_of_a_replica(pushing: subprocess.Popen[str], uri: str, cache: Cache)
 
 def leaves_first(made: Revision, uri: str) -> None:
     """Publish in the order that a plain sync has: models, then the pipelines that pin them."""
-    prepared = prepare(str(made.repository), uri)
-    assert not prepared.plan.conflicts
+    planned = plan_push(str(made.repository), uri, Workspace())
+    assert not planned.plan.conflicts
     at = {Phase.CONTRACT: Phase.EXPAND, Phase.SWITCH: Phase.SWITCH}
-    actions = [a._replace(phase=at[a.phase], wave=0) for a in prepared.plan.actions if a.phase in at]
+    actions = [a._replace(phase=at[a.phase], wave=0) for a in planned.plan.actions if a.phase in at]
     plan = Plan(tuple(sorted(actions, key=in_phase_order)), served=True)
-    publish(plan, prepared.have, Writer(prepared.place, None), Pace(LONG_S, time.monotonic, time.sleep), lambda _: None)
+    publish(plan, planned.have, Writer(planned.place, None), Pace(LONG_S, time.monotonic, time.sleep), lambda _: None)
 
 
 def test_a_push_that_is_killed_again_and_again_fails_no_request(
-    uri: str, revisions: list[Revision], cache: Cache, capsys: pytest.CaptureFixture[str]
+    uri: str, revisions: list[Revision], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each killed push is followed by another one, perhaps killed too; a finished one by the way back."""
     moments = Random(7)
-    with polling(uri, cache) as server, Load(server.http) as load:
+    with polling(uri) as server, Load(server.http) as load:
         goal, kills = 2, 0
         while kills < KILLS:
             with push(revisions[goal - 1], uri, server) as pushing:

@@ -19,6 +19,7 @@ import pytest
 from tests.test_push import CODE, LEAF, TOP
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import push as pushing
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.pbtxt import parse
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Stored, Write
@@ -82,8 +83,8 @@ class Push:
 
     def _run(self) -> None:
         try:
-            prepared = pushing.prepare(str(self.source), self.by)
-            pushing.carry_out(prepared, Pace(1, lambda: self.shelf.time, self.sleep), lambda _: None)
+            planned = pushing.plan_push(str(self.source), self.by, Workspace())
+            pushing.apply_push(planned, Pace(1, lambda: self.shelf.time, self.sleep))
         except Stop as stop:
             self.failed = stop
         except BaseException as error:  # noqa: BLE001  raised where the test waits for it

@@ -21,7 +21,6 @@ from tests.test_push import stored
 from tests.test_push_live import polling, told
 from tritonrepo.cli import run
 from tritonrepo.server.process import Server
-from tritonrepo.sources.cache import Cache
 
 ENOUGH = 5_000
 CLIENTS = ("outer", "outer", "outer", "pipe")
@@ -104,12 +103,12 @@ def push(made: Path, uri: str, server: Server, *more: str) -> subprocess.Complet
 
 
 def test_no_answer_mixes_releases_whether_a_pipeline_calls_another_or_ceases_to(
-    tmp_path: Path, s3_server: S3Server, cache: Cache, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = s3_server.fresh()
     assert run(["push", str(repository(tmp_path / "1", 1, NESTED)), uri, "--settle", "0"]) == 0
     before = stored(uri)
-    with polling(uri, cache) as server, Load(server) as load:
+    with polling(uri) as server, Load(server) as load:
         refused = push(repository(tmp_path / "nested", 2, NESTED), uri, server)
         assert (refused.returncode, stored(uri)) == (1, before), (load.answers, refused)
         assert f"{uri}/outer: error: " in refused.stderr

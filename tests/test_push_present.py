@@ -13,6 +13,7 @@ import pytest
 from tests.test_push import LEAF, TOP
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke import expected, healing
 from tritonrepo.smoke.healing import Change
 from tritonrepo.smoke.present import Present, There, present
@@ -56,7 +57,7 @@ def saying(states: States) -> Iterator[Client]:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
         try:
-            yield Client(f"http://127.0.0.1:{listening.server_port}")
+            yield Client(Endpoint(f"http://127.0.0.1:{listening.server_port}"))
         finally:
             listening.shutdown()
             thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,11 @@ import pytest
 
 from tests.test_push import CODE, Clock, push, repository
 from tritonrepo.cli import run
-from tritonrepo.flows.serve import Options, read_record, serve
+from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
-from tritonrepo.sources.cache import Cache
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.publish import GRAIN_S, publish
 from tritonrepo.sync.push import plan
@@ -26,10 +27,9 @@ REFUSES = CODE + "\n    def initialize(self, args):\n        open('weights-that-
 
 
 @contextmanager
-def polling(place: Path, cache: Cache) -> Iterator[Server]:
-    with serve(
-        str(place), read_record(str(place)), place, cache, Options(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
-    ) as server:
+def polling(place: Path) -> Iterator[Server]:
+    chosen = Options(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
+    with serve(str(place), chosen, Workspace(os.environ), None, place) as server:
         yield server
 
 
@@ -43,12 +43,12 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_a_server_that_serves_something_else_is_told(
-    tmp_path: Path, place: Path, cache: Cache, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = shutil.copytree(place, tmp_path / "other")
     shutil.rmtree(other / "top")
     before = sorted(place.rglob("*"))
-    with polling(other, cache) as server:
+    with polling(other) as server:
         to = ["--server", server.http, "--settle", "0", "--timeout", "0.5"]
         assert run(["push", str(repository(tmp_path / "second", 2)), str(place), *to]) == 1
     said = capsys.readouterr().err

@@ -22,7 +22,9 @@ from tritonrepo.diagnostics import Span
 from tritonrepo.export import bert
 from tritonrepo.export.weights import safetensors
 from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
@@ -31,7 +33,6 @@ from tritonrepo.smoke.asking import Asking, Connection
 from tritonrepo.smoke.case import Case, Crowd, Outcome
 from tritonrepo.smoke.plan import plain
 from tritonrepo.smoke.served import of_config
-from tritonrepo.sources.cache import Cache
 from tritonrepo.sync.record import Record
 
 __all__ = ["smoke"]
@@ -170,11 +171,11 @@ class Running(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, rag_repository: Path, cache: Cache) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory, rag_repository: Path) -> Iterator[Running]:
     place = tmp_path_factory.mktemp("sabotaged") / "model_repository"
     shutil.copytree(rag_repository, place, copy_function=os.link)
     chosen = Options(Ports(0, 0, 0), None, "script", 120, Mode.EXPLICIT)
-    with serve(place, Record(), EXAMPLE, cache, chosen) as server:
+    with serve(place, chosen, Workspace(os.environ), Record(), EXAMPLE) as server:
         made = Running(server, place, rag_repository)
         made.load("embedder_model", "rag", "search")
         yield made
@@ -233,7 +234,7 @@ def test_another_llm_is_found_in_the_bucket_that_the_server_reads(
 
 
 def test_requests_that_never_share_a_batch_prove_nothing_of_batches(running: Running) -> None:
-    client = Client(running.server.http, 30, 30)
+    client = Client(Endpoint(running.server.http, 30, 30))
     served = of_config(client.config("generator_prompt"), "1", Span("m"))
     assert not served.joins
     asking = Asking(Connection(client, None), {served.name: served.outputs})

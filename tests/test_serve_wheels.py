@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from tritonrepo.cli import run
-from tritonrepo.flows.serve import Options, own_wheels, read_record, serve
+from tritonrepo.flows.serve import Options, own_wheels, serve
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.staging import replace
 from tritonrepo.sources.cache import Cache
@@ -25,7 +28,7 @@ def machine(library: Path) -> str:
     return ELF_MACHINE[int.from_bytes(header[18:20], "little")]
 
 
-def test_a_repository_for_another_processor_is_served_with_this_ones_libraries(rag: Path, cache: Cache) -> None:
+def test_a_repository_for_another_processor_is_served_with_this_ones_libraries(rag: Path) -> None:
     stack, lock = rag / "tritonrepo.yaml", rag / "tritonrepo.lock"
     stack.write_text(stack.read_text("utf-8").replace("gpus: 1,", "gpus: 1, arch: aarch64,", 1), "utf-8")
     pinned = json.loads(lock.read_text("utf-8"))
@@ -38,8 +41,8 @@ def test_a_repository_for_another_processor_is_served_with_this_ones_libraries(r
     assert libraries
     assert {machine(library) for library in libraries} == {"aarch64"}
     chosen = Options(Ports(0, 0, 0), None, "script", 120)
-    with serve(out, read_record(str(out)), rag, cache, chosen) as server:
-        states = {model.name: model.state for model in Client(server.http).index()}
+    with serve(out, chosen, Workspace(os.environ), None, rag) as server:
+        states = {model.name: model.state for model in Client(Endpoint(server.http)).index()}
     assert set(states.values()) == {"READY"}
     assert {machine(library) for library in libraries} == {"aarch64"}
 

@@ -21,6 +21,7 @@ import pytest
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server import runtime
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server, start
@@ -205,7 +206,7 @@ def refused(launch: Launch) -> Stop:
 
 
 def test_a_model_answers(served: Server) -> None:
-    client = Client(served.http)
+    client = Client(Endpoint(served.http))
     assert served.alive()
     assert client.ready()
     assert {(state.name, state.state) for state in client.index()} == {(n, "READY") for n in ("echo", "own", "stream")}
@@ -231,8 +232,8 @@ def test_two_servers_side_by_side(served: Server, found: runtime.Runtime, tmp_pa
     model(tmp_path / "models", "other")
     with start(Launch(tmp_path / "models", found)) as second:
         assert not set(second.ports) & set(served.ports)
-        assert Client(second.http).generate("other", {"IN": "b"})["OUT"] == "b"
-        assert Client(served.http).generate("echo", {"IN": "a"})["OUT"] == "a"
+        assert Client(Endpoint(second.http)).generate("other", {"IN": "b"})["OUT"] == "b"
+        assert Client(Endpoint(served.http)).generate("echo", {"IN": "a"})["OUT"] == "a"
         assert len(session_of(second.session)) == 3  # the keeper, the server, one stub
         assert shared_memory(second.home)
     assert nothing_of(second)
@@ -242,14 +243,14 @@ def test_two_servers_side_by_side(served: Server, found: runtime.Runtime, tmp_pa
 
 def test_a_stream_comes_as_it_is_made(served: Server, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    answers = Client(served.http, timeout_s=BOUND_S).stream("stream", {"IN": str(gate)})
+    answers = Client(Endpoint(served.http, timeout_s=BOUND_S)).stream("stream", {"IN": str(gate)})
     assert next(answers)["OUT"] == "first"
     gate.touch()  # the second is made only now
     assert [answer["OUT"] for answer in answers] == ["second"]
 
 
 def test_an_error_inside_a_stream(served: Server) -> None:
-    answers = Client(served.http).stream("stream", {"IN": ""})
+    answers = Client(Endpoint(served.http)).stream("stream", {"IN": ""})
     assert next(answers)["OUT"] == "first"
     with pytest.raises(Stop, match="stream: no gate was named"):
         next(answers)
@@ -266,7 +267,7 @@ def test_an_error_inside_a_stream(served: Server) -> None:
 )
 def test_the_servers_own_words(served: Server, ask: Callable[[Client], object], words: str) -> None:
     with pytest.raises(Stop, match=words) as stop:
-        ask(Client(served.http))
+        ask(Client(Endpoint(served.http)))
     assert [d.severity for d in stop.value.diagnostics] == ["error"]
 
 
@@ -344,7 +345,7 @@ def test_a_crash_of_the_python_backend_itself_is_tried_again_once(
     launch = Launch(tmp_path / "models", found)
     if times == 1:
         with start(launch) as server:
-            assert Client(server.http).ready()
+            assert Client(Endpoint(server.http)).ready()
     else:
         (diagnostic,) = refused(launch).diagnostics
         assert "with signal 6" in diagnostic.message
@@ -367,7 +368,7 @@ def test_polling_serves_the_directory_itself(found: runtime.Runtime, tmp_path: P
     broken = model(models, "broken", 'raise ValueError("not yet")')
     launch = Launch(models, found, mode=Mode.POLL, poll_s=1, exit_timeout_s=0)
     with start(launch) as server:
-        client = Client(server.http)
+        client = Client(Endpoint(server.http))
         assert [d.message for d in server.unavailable] == [
             "the server did not load broken version 1: ValueError: not yet"
         ]

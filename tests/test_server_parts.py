@@ -18,6 +18,7 @@ import pytest
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server import loading, logs, ports, probe, runtime, staging
 from tritonrepo.server.client import Client, ModelState
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.runtime import Facts
 
 BOUND_S = 60
@@ -348,7 +349,7 @@ EVENT = b'13\r\ndata: {"OUT":"a"}\n\n\r\n'
 
 def test_closing_a_stream_closes_the_connection() -> None:
     with answering(HEAD + EVENT, then_wait=True) as (url, closed):
-        answers = Client(url, timeout_s=BOUND_S).stream("m", {})
+        answers = Client(Endpoint(url, timeout_s=BOUND_S)).stream("m", {})
         assert next(answers) == {"OUT": "a"}
         assert not closed.is_set()
         answers.close()
@@ -391,13 +392,13 @@ def test_closing_a_stream_closes_the_connection() -> None:
 )
 def test_answers_that_are_none(answer: bytes, ask: Callable[[Client], object], rule: str, words: str) -> None:
     with answering(answer) as (url, _), pytest.raises(Stop, match=words) as stop:
-        ask(Client(url, timeout_s=BOUND_S))
+        ask(Client(Endpoint(url, timeout_s=BOUND_S)))
     assert [(d.rule, d.severity) for d in stop.value.diagnostics] == [(rule, "error")]
 
 
 def test_a_server_that_is_silent() -> None:
     with answering(HEAD + EVENT, then_wait=True) as (url, _):
-        answers = Client(url, timeout_s=1).stream("m", {})
+        answers = Client(Endpoint(url, timeout_s=1)).stream("m", {})
         next(answers)
         with pytest.raises(Stop, match="silent for 1 s") as stop:
             next(answers)
@@ -408,11 +409,11 @@ def test_a_server_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(Stop, match="cannot be reached: Connection refused") as stop:
-        Client(url).ready()
+        Client(Endpoint(url)).ready()
     assert [(d.severity, d.at.path) for d in stop.value.diagnostics] == [("fatal", url)]
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "http://", "http://host:port", "http://host:99999"])
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(Stop, match="not the URL of a server"):
-        Client(url)
+        Client(Endpoint(url))

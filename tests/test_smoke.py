@@ -23,9 +23,9 @@ from tritonrepo.cli import run
 from tritonrepo.export import bert
 from tritonrepo.export.weights import safetensors
 from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
-from tritonrepo.sources.cache import Cache
 from tritonrepo.sync.record import Record
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "smoke.schema.json"
@@ -65,8 +65,8 @@ def smoke(capsys: pytest.CaptureFixture[str]) -> Smoke:
     return ask
 
 
-def launched(repository: Path, cache: Cache) -> Server:
-    return serve(repository, Record(), EXAMPLE, cache, Options(Ports(0, 0, 0), None, "script", 120))
+def launched(repository: Path) -> Server:
+    return serve(repository, Options(Ports(0, 0, 0), None, "script", 120), Workspace(os.environ), Record(), EXAMPLE)
 
 
 def excerpt(repository: Path, place: Path, *models: str, links: bool = True) -> Path:
@@ -128,7 +128,7 @@ def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFix
 
 
 def test_a_wrong_pooling_is_found_by_the_stored_vectors(
-    tmp_path: Path, rag_repository: Path, minilm_dir: Path, cache: Cache, smoke: Smoke
+    tmp_path: Path, rag_repository: Path, minilm_dir: Path, smoke: Smoke
 ) -> None:
     place = excerpt(rag_repository, tmp_path / "m", "embedder", "embedder_model")
     graph = place / "embedder_model" / "1" / "model.onnx"
@@ -136,7 +136,7 @@ def test_a_wrong_pooling_is_found_by_the_stored_vectors(
     config = json.loads((minilm_dir / "config.json").read_text("utf-8"))
     weights = safetensors(minilm_dir / "model.safetensors")
     graph.write_bytes(bert.encoder(config, weights, bert.Pooling(bert.Pool("cls"), normalize=True)))
-    with launched(place, cache) as server:
+    with launched(place) as server:
         found = smoke(server, rag_repository, "--only", "embedder", "--only", "embedder_model")
     assert (found.code, found.failed()) == (1, {("embedder", "reference")})
     said = found.said("embedder", "smoke-reference")
@@ -147,13 +147,11 @@ def test_a_wrong_pooling_is_found_by_the_stored_vectors(
     assert "Came back: embedding FP32[1, 384] [" in said
 
 
-def test_swapped_outputs_of_a_pipeline_are_found(
-    tmp_path: Path, rag_repository: Path, cache: Cache, smoke: Smoke
-) -> None:
+def test_swapped_outputs_of_a_pipeline_are_found(tmp_path: Path, rag_repository: Path, smoke: Smoke) -> None:
     place = excerpt(rag_repository, tmp_path / "m", "embedder", "embedder_model", "retriever", "search")
     swaps = [('value: "passages"', "SWAP"), ('value: "ids"', 'value: "passages"'), ("SWAP", 'value: "ids"')]
     edit(place / "search" / "config.pbtxt", *swaps)
-    with launched(place, cache) as server:
+    with launched(place) as server:
         found = smoke(server, place)
     assert (found.code, found.failed()) == (1, {("search", "search")})
     said = found.said("search", "smoke-search")
@@ -161,9 +159,7 @@ def test_swapped_outputs_of_a_pipeline_are_found(
     assert "Check whether the outputs ids and passages are swapped." in said
 
 
-def test_swapped_outputs_of_a_retriever_are_found(
-    tmp_path: Path, rag_repository: Path, cache: Cache, smoke: Smoke
-) -> None:
+def test_swapped_outputs_of_a_retriever_are_found(tmp_path: Path, rag_repository: Path, smoke: Smoke) -> None:
     changes = {
         "ids": [(r"self\.passages\[b", "SWAP"), (r"self\.ids\[b", "self.passages[b"), ("SWAP", "self.ids[b")],
         "order": [(r'\("scores", scores\)', '("scores", scores[:, ::-1])')],
@@ -175,7 +171,7 @@ def test_swapped_outputs_of_a_retriever_are_found(
         edit(tmp_path / name / "config.pbtxt", ('"retriever"', f'"{name}"'))
         edit(tmp_path / name / "1" / "model.py", *swaps)
         (tmp_path / name).rename(tmp_path / "one" / name)
-    with launched(tmp_path / "one", cache) as server:
+    with launched(tmp_path / "one") as server:
         found = smoke(server, tmp_path / "one")
     assert (found.code, found.failed()) == (1, {(name, "search") for name in changes})
     assert "Check whether the outputs ids and passages are swapped." in found.said("ids", "smoke-search")
@@ -327,11 +323,11 @@ class Damage(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def damage(tmp_path_factory: pytest.TempPathFactory, cache: Cache) -> Iterator[Damage]:
+def damage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Damage]:
     place = tmp_path_factory.mktemp("damaged")
     for name, (source, config, *_) in (GOOD | DAMAGED).items():
         write(place / "m", name, source, config)
-    with launched(place / "m", cache) as server:
+    with launched(place / "m") as server:
         os.kill(stub(server, "killed"), signal.SIGKILL)
         junit = place / "smoke.xml"
         asked = ["smoke", server.http, "--grpc", server.grpc, "--timeout", "2", "--junit", str(junit)]
@@ -393,12 +389,12 @@ def test_junit_has_a_suite_a_model_and_a_case_a_check(damage: Damage) -> None:
 
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGSTOP"], ids=["dies", "freezes"])
 def test_when_the_server_is_gone_it_is_told_and_the_rest_fails_at_once(
-    tmp_path: Path, cache: Cache, smoke: Smoke, number: str
+    tmp_path: Path, smoke: Smoke, number: str
 ) -> None:
     ends = method(f"def answer(self, rows):\n    os.kill(os.getppid(), signal.{number})\n    return []")
     for name, code in (("aa", CODE), ("dies", ends), ("last", CODE)):
         write(tmp_path / "m", name, code, "")
-    with launched(tmp_path / "m", cache) as server:
+    with launched(tmp_path / "m") as server:
         found = smoke(server, "--timeout", "2")
         with suppress(ProcessLookupError):
             os.kill(server.pid, signal.SIGKILL)  # a frozen one would not end by itself

@@ -19,6 +19,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.report.junit import Row, junit
 from tritonrepo.report.table import table
 from tritonrepo.server.client import Client, ModelState
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.tensors import Request, Tensor, of_values, packed, unpacked
 from tritonrepo.smoke import drift, expected, files, links
 from tritonrepo.smoke.answers import stream
@@ -198,7 +199,7 @@ STATES = {
 
 @pytest.mark.parametrize(("state", "said"), STATES.values(), ids=STATES)
 def test_a_version_is_at_fault_only_where_it_should_serve(state: ModelState, said: list[str]) -> None:
-    results = [*survey(Client("http://127.0.0.1:1"), [state], frozenset())]
+    results = [*survey(Client(Endpoint("http://127.0.0.1:1")), [state], frozenset())]
     messages = [d.message for result in results if isinstance(result, Result) for d in result.diagnostics]
     assert [message.rpartition("it is ")[2] for message in messages] == said
 
@@ -606,7 +607,7 @@ def test_a_served_model_that_is_not_the_repositorys_is_told_and_still_asked() ->
 
 def test_an_answer_that_only_drips_ends_at_its_deadline(dripping: str) -> None:
     with pytest.raises(Stop, match=r"the answer did not end within 0\.5 s"):
-        list(Client(dripping, 5, 0.5).stream("m", {}))
+        list(Client(Endpoint(dripping, 5, 0.5)).stream("m", {}))
 
 
 def test_a_table_is_aligned_and_harmless() -> None:

@@ -87,7 +87,7 @@ def after(owner, name, here, before=False):
     setattr(owner, name, wrapped)
 from tritonrepo import cli
 from tritonrepo.cli import asking, up
-from tritonrepo.flows import build
+from tritonrepo.flows import build, up as flow
 from tritonrepo.server import process, staging
 from tritonrepo.server.client import Client
 real_init = process.Leash.__init__
@@ -101,7 +101,7 @@ def load(*given):
     return real_load(*given)
 up.load = load
 after(build.records, "load", "record")
-after(up, "carry_out", "built")
+after(flow, "apply_build", "built")
 after(staging, "copy", "copied")
 after(staging, "backends", "backends")
 after(process.Leash, "start", "spawned")

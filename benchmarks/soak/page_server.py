@@ -18,6 +18,7 @@ from tests.pages import normal
 from tritonrepo.diagnostics import State, Stop
 from tritonrepo.server import logs
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import find
@@ -106,7 +107,7 @@ def serve(tree: Mapping[str, Entry], place: Place, deadline_s: float, asked: Seq
         launch = replace(launch, deadline_s=deadline_s, environment=ENGINE, extra_args=["--load-model=*"])
         try:
             with start(launch) as running:
-                index = Client(running.http).index()
+                index = Client(Endpoint(running.http)).index()
                 state = State.CRASH if any(ends(running, model) for model in asked) else State.READY
                 log = running.log()
         except Stop as stop:
@@ -120,7 +121,7 @@ def serve(tree: Mapping[str, Entry], place: Place, deadline_s: float, asked: Seq
 
 def ends(running: Server, model: str) -> bool:
     """Whether the first request of a sequence ends the server."""
-    client = Client(running.http, timeout_s=ANSWER_S)
+    client = Client(Endpoint(running.http, timeout_s=ANSWER_S))
     inputs = tuple(zeros(one) for one in client.metadata(model)["inputs"])
     with suppress(Stop):
         client.infer(Request(model, "", inputs, sequence=7))

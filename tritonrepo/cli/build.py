@@ -10,12 +10,11 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.values import allow_links
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
-from tritonrepo.flows.build import carry_out, directory, prepare
-from tritonrepo.flows.doubts import strictly
+from tritonrepo.diagnostics import Severity, Stop
+from tritonrepo.flows.build import apply_build, directory, plan_build
+from tritonrepo.flows.doubts import lock_drift, strictly
 from tritonrepo.flows.stack import load
 from tritonrepo.report import plan as report
-from tritonrepo.spec import lock as locks
 
 EPILOG = f"""\b
 Examples:
@@ -64,25 +63,19 @@ def command(
     """
     out = directory(out)
     loaded = load(files, workspace(links))
-    prepared = prepare(loaded, out, overwrite=overwrite)
-    drift = locks.dump(prepared.lock) != locks.dump(loaded.lock)
-    found = strictly(prepared.warnings) if check or locked else list(prepared.warnings)
-    found += [_lock_drift(str(loaded.lock_path))] if locked and drift else []
+    build = plan_build(loaded, out, overwrite=overwrite)
+    found = strictly(build.warnings) if check or locked else list(build.warnings)
+    found += [lock_drift(build)] if locked and build.drifted else []
     refused = [diagnostic for diagnostic in found if diagnostic.severity is not Severity.WARNING]
     for diagnostic in found:
         if diagnostic not in refused:
             say(*diagnostic.lines, err=True)
-    say(*report.lines(prepared.plan.actions, str(out), prepared.plan.kept).split("\n"))
+    say(*report.lines(build.plan.actions, str(out), build.plan.kept).split("\n"))
     if verbose:
-        for path in prepared.plan.foreign:
+        for path in build.plan.foreign:
             say(f"left alone: {out}/{path}", err=True)
     if refused:
         raise Stop(refused)
     if not (check or dry_run):
-        carry_out(prepared, loaded)
-    return int(check and (bool(prepared.plan) or drift))
-
-
-def _lock_drift(path: str) -> Diagnostic:
-    message = "would change: sources, versions or digests are not those that it pins"
-    return Diagnostic("lock-drift", Severity.FATAL, Span(path), message, "Build without --locked and commit the lock.")
+        apply_build(build)
+    return int(check and (bool(build.plan) or build.drifted))

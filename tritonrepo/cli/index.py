@@ -10,8 +10,8 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.values import allow_links
-from tritonrepo.flows.index import make
-from tritonrepo.flows.stack import load, write_lock
+from tritonrepo.flows.index import index
+from tritonrepo.flows.stack import load
 
 EPILOG = f"""\b
 Examples:
@@ -31,11 +31,9 @@ def command(files: tuple[Path, ...], *, only: str | None, links: tuple[Path, ...
     The index lies beside the stack file and is pinned in the lock: commit both. An index that is current stays
     as it is.
     """
-    loaded = load(files, workspace(links))
-    made, lock = make(loaded, only)
-    write_lock(loaded, lock)
-    for index in made:
-        say(f"{index.name}: {index.place} {f'holds {index.passages} passages' if index.passages else 'is current'}")
+    made, _ = index(load(files, workspace(links)), only)
+    for name, place, passages in made:
+        say(f"{name}: {place} {f'holds {passages} passages' if passages else 'is current'}")
     if not made:
         say("the stack has no retriever", err=True)
     return 0

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
+from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import PAUSE, WAIT, allow_links
-from tritonrepo.flows.push import carry_out, prepare, without
-from tritonrepo.flows.watching import look, watch
+from tritonrepo.flows.push import DRAIN_S, SETTLE_S, Servers, apply_push, paced, plan_push
 from tritonrepo.report import plan as report
-from tritonrepo.smoke.waiting import Patience
-from tritonrepo.stores.directory import awake
-from tritonrepo.sync.pace import Pace
+from tritonrepo.server.endpoint import Endpoint
 
 EPILOG = f"""\b
 Examples:
@@ -30,8 +27,9 @@ ADVICE = (
     "servers must run with --strict-readiness=false --exit-on-error=false, as tritonrepo serve does: with Triton's"
     " defaults they are not ready while a version loads; a polling server unloads all when one listing fails"
 )
-SETTLE_S = 30.0
-DRAIN_S = 5.0
+
+ANSWER_S = 10
+"""Longest wait for one answer about health, index or config."""
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["push"])
@@ -93,25 +91,16 @@ def command(
     out: files of new versions first, which nothing names yet; then old and new versions side by side; then each
     pipeline by one write; then the old versions end. A second push sends nothing; a killed one is finished by the next.
     """
-
-    def tell(line: str) -> None:
-        say(line, err=True)
-
-    prepared = prepare(directory, uri, mixable, links)
-    patience = Patience(timeout, time.monotonic, time.sleep, tell)
-    seen = look(servers, prepared, patience) if servers else None
-    if seen and seen.dead:
-        prepared = without(prepared, seen.dead)
-    say(*report.phases(prepared.plan, uri).split("\n"))
-    for note in [*(seen.notes if seen else ()), *prepared.plan.notes, *prepared.edited]:
+    endpoints = [Endpoint(url, ANSWER_S, ANSWER_S) for url in servers]
+    push = plan_push(directory, uri, workspace(links), Servers(endpoints, timeout), mixable)
+    say(*report.phases(push.plan, uri).split("\n"))
+    for note in push.warnings:
         say(*note.lines, err=True)
     if verbose:
-        for name in prepared.plan.foreign:
-            tell(f"left alone: {uri}/{name}")
-    if prepared.plan:
-        tell(f"note: {ADVICE}")
+        for name in push.plan.foreign:
+            say(f"left alone: {uri}/{name}", err=True)
+    if push.plan:
+        say(f"note: {ADVICE}", err=True)
     if not dry_run:
-        watched = watch(seen, prepared, patience) if seen else None
-        settle_s, drain_s = (SETTLE_S, DRAIN_S) if settle is None else (settle, settle)
-        carry_out(prepared, Pace(settle_s, awake, time.sleep, drain_s, watched), tell, no_lock=no_lock)
+        apply_push(push, paced(settle), no_lock=no_lock)
     return 0

@@ -8,10 +8,10 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
-from tritonrepo.cli.serving import USUAL, options, ports_or, watch
+from tritonrepo.cli.serving import USUAL, options, ports_or, urls, watch
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links
-from tritonrepo.flows.serve import Options, banner, read_record, serve, urls
+from tritonrepo.flows.serve import Options, banner, read_record, serve
 from tritonrepo.server.launch import Mode
 from tritonrepo.stores.uri import is_remote
 
@@ -55,10 +55,11 @@ def command(
         raise click.UsageError("--poll and --explicit exclude each other: Triton has one model control mode")
     mode = Mode.POLL if poll else Mode.EXPLICIT if explicit else Mode.ONCE
     ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
-    record = read_record(repository, links)
-    chosen = Options(ports, runtime, llm_engine, timeout, mode, poll or 5, links)
+    work = workspace(links)
+    record = read_record(repository, work)
+    chosen = Options(ports, runtime, llm_engine, timeout, mode, poll or 5)
     where = repository if is_remote(repository) else Path(repository)
-    with serve(where, record, Path.cwd(), workspace(links).cache, chosen) as server:
+    with serve(where, chosen, work, record) as server:
         say(*banner(server, record, llm_engine), err=True)
         for fault in server.unavailable:
             say(*fault.lines, err=True)

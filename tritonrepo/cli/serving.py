@@ -52,6 +52,11 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def urls(server: Server) -> list[str]:
+    """Give the lines that say where the server is."""
+    return [f"http     {server.http}", f"grpc     {server.grpc}", f"metrics  {server.metrics}"]
+
+
 def watch(server: Server) -> int:
     """Wait until the server ends by itself, which is a fault; Ctrl-C and SIGTERM leave by exception."""
     while server.alive():

@@ -9,15 +9,16 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import concluded, say
+from tritonrepo.cli.results import HEAD, gaps, junit_rows, rows, summary, texts
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import WAIT, allow_links
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.flows.smoke import HEAD, connected, gaps, junit_rows, known, reading_from, rows, summary, texts
+from tritonrepo.flows.smoke import known, reading_from, smoke
 from tritonrepo.report import json as report_json
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke.case import Outcome, Result
-from tritonrepo.smoke.run import run
 from tritonrepo.stores import open_store
 from tritonrepo.tree import of_text
 
@@ -77,8 +78,8 @@ def command(
     results: list[Result] = []
     with concluded(form, lambda ends: report_json.checked(rows(results), [*_found(results), *ends])):
         about = reading_from(known(stack, workspace(links)), repository, links)
-        with connected(url, grpc, timeout) as connection:
-            results += sorted(run(connection, about, frozenset(only)), key=lambda result: result.model)
+        server = Endpoint(url, timeout, timeout, grpc)
+        results += sorted(smoke(server, about, only), key=lambda result: result.model)
         if form == "text":
             _tell(results)
         if junit_file is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tritonrepo.cli.output import say
+from tritonrepo.cli.progress import show
 from tritonrepo.flows.stack import DEFAULT
 from tritonrepo.flows.workspace import Workspace
 
@@ -27,5 +27,5 @@ def stack_files(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def workspace(links: tuple[Path, ...]) -> Workspace:
-    """Return the workspace of this process, which tells on stderr what takes a while."""
-    return Workspace(os.environ, links, lambda what: say(f"{what} …", err=True))
+    """Return the workspace of this process, which tells its progress on stderr."""
+    return Workspace(os.environ, links, show)

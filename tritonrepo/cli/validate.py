@@ -17,8 +17,7 @@ from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
-from tritonrepo.flows.validate import Aim, Judgement, Shown, is_stack, judge_directory, judge_stack
-from tritonrepo.flows.workspace import Workspace
+from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
 from tritonrepo.rules import Rule
@@ -70,7 +69,7 @@ def command(
     RULE is a rule's name, a family such as scheduling, or words that names begin with, such as dynamic.
     """
     selected, ignored_rules = _rules(select), _rules(ignore)
-    given = aim(release, image, gpus, no_auto_complete=no_auto_complete)
+    given, work = aim(release, image, gpus, no_auto_complete=no_auto_complete), workspace(links)
 
     def shown(rule: Rule) -> bool:
         loud = verbose or rule.severity is not Severity.INFO
@@ -84,7 +83,7 @@ def command(
     with concluded(form, lambda ends: report_json.judged([*diagnostics, *ends], verdicts, ignored)):
         for path in paths or ("model_repository",):
             with _uncollected():
-                judgement = faults.tried(partial(_judge, path, given, workspace(links), shown), NOTHING)
+                judgement = faults.tried(partial(validate, path, work, given, shown), NOTHING)
             judged |= judgement is not NOTHING
             diagnostics += judgement.diagnostics
             verdicts += judgement.verdicts
@@ -110,12 +109,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _judge(path: str, given: Aim, work: Workspace, shown: Shown) -> Judgement:
-    if not is_stack(path):
-        return judge_directory(path, given, work.links, shown)
-    return judge_stack(path, given, work, shown)
 
 
 def _rules(texts: Sequence[str]) -> frozenset[str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, fatal
 from tritonrepo.flows.doubts import by_hand, doubts
+from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import Loaded, reading, write_lock
 from tritonrepo.flows.target import of_stack
 from tritonrepo.generate import generate
@@ -17,7 +18,6 @@ from tritonrepo.generate.dockerfile import dockerfile, is_as_written
 from tritonrepo.generate.draft import HEADER
 from tritonrepo.generate.origins import Origins
 from tritonrepo.rules import judge
-from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Generator, Stack
 from tritonrepo.stores import open_store
@@ -29,17 +29,6 @@ from tritonrepo.sync.record import NAME, Record
 from tritonrepo.tree import File, Link, Tree, Unreadable, below, of_text
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-
-
-class Prepared(NamedTuple):
-    """Everything known before the first byte is written."""
-
-    plan: Plan
-    lock: Lock
-    record: Record
-    warnings: tuple[Diagnostic, ...]
-    store: Store
-    prefix: str
 
 
 class There(NamedTuple):
@@ -68,12 +57,14 @@ def directory(out: Path) -> Path:
 
 
 @reading()
-def prepare(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Prepared:
-    """Resolve, generate and compare; raise Stop with every input that is wrong and all that is in the way.
+def plan_build(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Build:
+    """Resolve, generate and compare, and write nothing.
+
+    Raise Stop with every input that is wrong and all that is in the way.
 
     What an earlier build wrote and somebody changed since stays as it is, unless it is to be overwritten.
     """
-    stack, lock = loaded.stack, loaded.lock
+    out, stack, lock = directory(out), loaded.stack, loaded.lock
     faults = Faults()
     gathering = loaded.gathering()
     draft = generate(stack, gathering.gathered(faults), lock.models)
@@ -97,7 +88,7 @@ def prepare(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Prepared:
     actions = sorted((*made.actions, *beside.actions), key=in_phase_order)
     made = replace(made, actions=tuple(actions), kept=(*beside.kept, *made.kept))
     now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
-    return Prepared(made, now, record, (*warnings, *judged), there.store, there.prefix)
+    return Build(loaded, out, made, now, record, (*warnings, *judged), there.store, there.prefix)
 
 
 def _there(out: Path, links: tuple[Path, ...]) -> There:
@@ -162,14 +153,14 @@ def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
     return Plan((Put(Phase.FILES, place, of_text(text), BY_HAND if edited else "changed"),))
 
 
-def carry_out(prepared: Prepared, loaded: Loaded) -> None:
+def apply_build(build: Build) -> None:
     """Write the lock, then the files; what a killed run left half-written is swept away."""
-    write_lock(loaded, prepared.lock)
-    prepared.store.tidy()
+    write_lock(build.loaded, build.lock)
+    build.store.tidy()
     try:
-        applying.apply(prepared.plan, prepared.store, prepared.prefix)
+        applying.apply(build.plan, build.store, build.prefix)
     finally:
-        prepared.store.tidy()
+        build.store.tidy()
 
 
 def _target(stack: Stack) -> dict[str, object]:

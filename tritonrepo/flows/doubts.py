@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import Loaded
 from tritonrepo.indexing import documents
 from tritonrepo.spec.source import Hub
@@ -27,6 +28,13 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 def strictly(found: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Return the diagnostics with everything an error that means that the stack says something else."""
     return [replace(each, severity=Severity.ERROR) if each.rule in NOT_WHAT_THE_STACK_SAYS else each for each in found]
+
+
+def lock_drift(build: Build) -> Diagnostic:
+    """Return what `--locked` says of a build that would change the lock."""
+    message = "would change: sources, versions or digests are not those that it pins"
+    hint = "Build without --locked and commit the lock."
+    return Diagnostic("lock-drift", Severity.FATAL, Span(str(build.loaded.lock_path)), message, hint)
 
 
 def doubts(loaded: Loaded) -> Iterator[Diagnostic]:

@@ -6,30 +6,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from tritonrepo.diagnostics import Faults, closest, fatal
-from tritonrepo.flows.stack import Loaded, reading
+from tritonrepo.flows.events import Indexed
+from tritonrepo.flows.stack import Loaded, reading, write_lock
 from tritonrepo.indexing import documents, vectors
 from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering, identity
-from tritonrepo.spec.lock import Index, Lock
+from tritonrepo.spec.lock import Index
 from tritonrepo.spec.stack import Embedder, Retriever
 from tritonrepo.stores import open_store
 from tritonrepo.stores.links import inside
 from tritonrepo.tree import File, on_disk
 
 
-class Made(NamedTuple):
-    """One index: the retriever's name, its directory, and how many passages it has; 0 where it was current."""
-
-    name: str
-    place: Path
-    passages: int
-
-
 @reading()
-def make(loaded: Loaded, only: str | None) -> tuple[list[Made], Lock]:
-    """Make every index that is not current and give the lock that pins them."""
+def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loaded]:
+    """Make every index that is not current, or that of `only`; give them, and the stack with the lock that pins them.
+
+    Indexes and lock are written. Raise Stop with all that is in the way.
+    """
     retrievers = {name: model for name, model in loaded.stack.models.items() if isinstance(model, Retriever)}
     if only is not None and only not in retrievers:
         raise fatal(
@@ -46,9 +41,11 @@ def make(loaded: Loaded, only: str | None) -> tuple[list[Made], Lock]:
     made = [each for each in tried if each is not None]
     for done, _, files in made:  # not before each is made: an index and its pin change together
         _write(done.place, files)
-    indexes = dict(loaded.lock.indexes) | {done.name: index for done, index, _ in made}
+    indexes = dict(loaded.lock.indexes) | {done.name: pin for done, pin, _ in made}
     sources = dict(loaded.lock.sources) | gathering.pins
-    return [done for done, _, _ in made], replace(loaded.lock, indexes=indexes, sources=sources)
+    lock = replace(loaded.lock, indexes=indexes, sources=sources)
+    write_lock(loaded, lock)
+    return [done for done, _, _ in made], loaded._replace(lock=lock)
 
 
 def missing(loaded: Loaded) -> Iterator[str]:
@@ -73,7 +70,7 @@ def _write(place: Path, files: dict[str, File]) -> None:
         store.tidy()
 
 
-def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Index, dict[str, File]]:
+def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Indexed, Index, dict[str, File]]:
     """Give the index, its pin, and the files that are to be written."""
     embedder = gathering.stack.models[model.embed_with]
     assert isinstance(embedder, Embedder)  # noqa: S101  spec.check refuses others
@@ -83,11 +80,11 @@ def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Made, Inde
     place = _place(model, gathering.links)
     before = gathering.lock.indexes.get(name)
     if before and (before.documents, before.embedder) == sources and _whole(place, before):
-        return Made(name, place, 0), before, {}
+        return Indexed(name, place, 0), before, {}
     embeddings, passages = vectors.make(encoder, documents.read(paths))
     rows = passages.content().count(b"\n")
     made = {EMBEDDINGS: embeddings, PASSAGES: passages}
-    return Made(name, place, rows), Index(*sources, embeddings.sha256, passages.sha256), made
+    return Indexed(name, place, rows), Index(*sources, embeddings.sha256, passages.sha256), made
 
 
 def _place(model: Retriever, links: Sequence[Path]) -> Path:
@@ -99,8 +96,8 @@ def _place(model: Retriever, links: Sequence[Path]) -> Path:
     return base / model.index
 
 
-def _whole(place: Path, index: Index) -> bool:
-    return _sha256(place / EMBEDDINGS) == index.embeddings and _sha256(place / PASSAGES) == index.passages
+def _whole(place: Path, pin: Index) -> bool:
+    return _sha256(place / EMBEDDINGS) == pin.embeddings and _sha256(place / PASSAGES) == pin.passages
 
 
 def _sha256(path: Path) -> str:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop, closest, failure, fatal
 from tritonrepo.flows.doubts import by_hand
+from tritonrepo.flows.prepared import Push
 from tritonrepo.flows.target import of_record
+from tritonrepo.flows.watching import look, watch
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.rules import judge
+from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.smoke.waiting import Patience
 from tritonrepo.stores import open_store
+from tritonrepo.stores.directory import awake
 from tritonrepo.stores.store import Stored, Unconditional, Write
 from tritonrepo.sync import record as records
 from tritonrepo.sync import release as releases
@@ -33,32 +39,44 @@ from tritonrepo.sync.sealed import seal
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import Tree, files
 
-
-class Prepared(NamedTuple):
-    """Everything known before the first byte is sent."""
-
-    plan: Plan
-    record: Record
-    want: Tree
-    have: Tree
-    before: Release | None
-    tag: str | None
-    """The record's; None where there is no record."""
-
-    place: Place
-    mixable: Collection[str]
-    edited: tuple[Diagnostic, ...]
-    """Files of the directory that were changed by hand since a build wrote them."""
+SETTLE_S = 30.0
+DRAIN_S = 5.0
 
 
-def prepare(directory: str, uri: str, mixable: Collection[str] = (), links: Sequence[Path] = ()) -> Prepared:
-    """Judge what is to be pushed and compare it with what is there; raise Stop where it may not be pushed."""
+class Servers(NamedTuple):
+    """The servers that read what is pushed, and how long each may take to load what a phase wrote."""
+
+    endpoints: Sequence[Endpoint] = ()
+    timeout_s: float = 600.0
+
+
+NO_SERVERS = Servers()
+
+
+def plan_push(
+    directory: str, uri: str, work: Workspace, servers: Servers = NO_SERVERS, mixable: Collection[str] = ()
+) -> Push:
+    """Judge what is to be pushed, compare it with what is there, ask the servers, and write nothing.
+
+    Responses of the pipelines in `mixable` may mix both releases for a while. What serves on no server is not kept.
+    Raise Stop where it may not be pushed.
+    """
+    push = _compared(directory, uri, work, mixable)
+    if not servers.endpoints:
+        return push
+    patience = Patience(servers.timeout_s, time.monotonic, time.sleep, work.line)
+    seen = look(servers.endpoints, push, patience)
+    push = push._replace(seen=seen)
+    return _planned(push) if seen.dead else push
+
+
+def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str]) -> Push:
     store, prefix = open_store(uri)
     if not prefix:
         hint = f"Push to a prefix: {uri.rstrip('/')}/NAME"
         raise fatal("push-root", uri, "at a bucket's root the release record would have no place beside it", hint)
     before, tag = releases.read(store, prefix, uri)
-    source, top = open_store(directory, links)
+    source, top = open_store(directory, work.links)
     want = _sealed(source.scan(top), directory)
     record = records.load(want, directory)
     _checked(want, record, directory)
@@ -68,25 +86,26 @@ def prepare(directory: str, uri: str, mixable: Collection[str] = (), links: Sequ
         raise failure("push-other-stack", uri, message, hint)
     have = releases.known(store.scan(prefix), before)
     place = Place(store, prefix, uri)
-    prepared = without(Prepared(Plan(()), record, want, have, before, tag, place, mixable, ()), ())
+    push = _planned(Push(Plan(()), record, want, have, before, tag, place, mixable, work))
     top = directory.rstrip("/")
     edited = tuple(by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
-    return prepared._replace(edited=edited)
+    return push._replace(edited=edited)
 
 
-def without(prepared: Prepared, dead: Collection[tuple[str, int]]) -> Prepared:
-    """Give the same with a plan that keeps none of these models' versions, which serve nowhere.
+def _planned(push: Push) -> Push:
+    """Give the same with its plan, which keeps no version that serves nowhere.
 
     Raise Stop where something stands in its way.
     """
-    want, have, before, uri = prepared.want, prepared.have, prepared.before, prepared.place.uri
+    want, have, before, uri = push.want, push.have, push.before, push.place.uri
     resumed = releases.broken_off(have, before)
     released = releases.versions(before) if before and resumed else None
+    dead = push.seen.dead if push.seen else ()
     made = plan(want, have, uri, resumed=resumed, released=released, dead=dead)
-    made = admit(made, _known(prepared.mixable, {**have, **want}))
+    made = admit(made, _known(push.mixable, {**have, **want}))
     if made.conflicts:
         raise Stop(made.conflicts)
-    return prepared._replace(plan=made)
+    return push._replace(plan=made)
 
 
 def _sealed(tree: Tree, directory: str) -> Tree:
@@ -135,20 +154,31 @@ def _under(directory: str, each: Diagnostic) -> Diagnostic:
     return each.renamed(lambda path: f"{directory.rstrip('/')}/{path}")
 
 
-def carry_out(prepared: Prepared, pace: Pace, tell: Callable[[str], None], *, no_lock: bool = False) -> None:
-    """Do what is planned and record the release; what is there already is not written again, and needs no lock."""
+def paced(settle_s: float | None = None) -> Pace:
+    """Give the usual pace, or one that settles for so long between phases, and after a server serves one."""
+    settle_s, drain_s = (SETTLE_S, DRAIN_S) if settle_s is None else (settle_s, settle_s)
+    return Pace(settle_s, awake, time.sleep, drain_s)
+
+
+def apply_push(push: Push, pace: Pace, *, no_lock: bool = False) -> None:
+    """Do what is planned and record the release; what is there already is not written again, and needs no lock.
+
+    Each phase waits until the servers serve it.
+    """
     made = {
         "by": _user(),
         "tool": f"tritonrepo {__version__}",
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
-    record = prepared.record
+    record, tell = push.record, push.work.line
     release = Release(record.name, record.target, record.local, {}, made)
-    if not prepared.plan and _finished(prepared, {}) == (prepared.before.files if prepared.before else None):
+    if not push.plan and _finished(push, {}) == (push.before.files if push.before else None):
         return
-    with nullcontext() if no_lock else _held(prepared.place, made, pace, tell) as hold:
-        _current(prepared)
-        _published(prepared, release, Writer(prepared.place, hold, conditions=not no_lock), pace, tell)
+    if push.seen:
+        pace = pace._replace(watch=watch(push.seen, push))
+    with nullcontext() if no_lock else _held(push.place, made, pace, tell) as hold:
+        _current(push)
+        _published(push, release, Writer(push.place, hold, conditions=not no_lock), pace, tell)
 
 
 @contextmanager
@@ -166,11 +196,11 @@ def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str]
         raise refusal from None
 
 
-def _current(prepared: Prepared) -> None:
+def _current(push: Push) -> None:
     """Raise Stop where another push changed what the plan was made from, before this one held the lock."""
-    store, prefix, uri = prepared.place
+    store, prefix, uri = push.place
     record = store.fetch(releases.record_path(prefix))
-    if _tags(store.scan(prefix)) != _tags(prepared.have) or (record.tag if record else None) != prepared.tag:
+    if _tags(store.scan(prefix)) != _tags(push.have) or (record.tag if record else None) != push.tag:
         message = "somebody changed it while the plan was made, so nothing was sent"
         raise failure("push-overtaken", uri, message, "Push again.")
 
@@ -179,17 +209,17 @@ def _tags(tree: Tree) -> dict[str, object]:
     return {path: (file.size, file.tag if isinstance(file, Stored) else "") for path, file in files(tree).items()}
 
 
-def _published(prepared: Prepared, release: Release, writer: Writer, pace: Pace, tell: Callable[[str], None]) -> None:
-    tag = prepared.tag
-    if prepared.plan and prepared.before is None and not prepared.plan.served:
+def _published(push: Push, release: Release, writer: Writer, pace: Pace, tell: Callable[[str], None]) -> None:
+    tag = push.tag
+    if push.plan and push.before is None and not push.plan.served:
         # said before it is written: what a push leaves that breaks off is no release
         tag = _recorded(writer, release, tag)
-    written = publish(prepared.plan, prepared.have, writer, pace, tell)
-    _recorded(writer, replace(release, files=_finished(prepared, written)), tag)
+    written = publish(push.plan, push.have, writer, pace, tell)
+    _recorded(writer, replace(release, files=_finished(push, written)), tag)
 
 
-def _finished(prepared: Prepared, written: Mapping[str, str]) -> Mapping[str, Object]:
-    return releases.objects(prepared.want, prepared.have, written)
+def _finished(push: Push, written: Mapping[str, str]) -> Mapping[str, Object]:
+    return releases.objects(push.want, push.have, written)
 
 
 def _recorded(writer: Writer, release: Release, tag: str | None) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.flows.target import of_record, record_of
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import runnable
 from tritonrepo.repository import target
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server, start
@@ -48,23 +51,22 @@ VENDORED = re.compile(r"(?!\.\.?/)([^/]+/[0-9]+/vendor/)([^/]+)/")
 class Options(NamedTuple):
     """What `serve` and `up` can be told about the server."""
 
-    ports: Ports
-    runtime: Path | None
-    engine: str
-    deadline_s: float
+    ports: Ports = Ports()
+    runtime: Path | None = None
+    engine: str = "ort"
+    deadline_s: float = 120
     mode: Mode = Mode.ONCE
     poll_s: int = 5
-    links: tuple[Path, ...] = ()
 
 
-def read_record(repository: str, links: tuple[Path, ...] = ()) -> Record:
+def read_record(repository: str, work: Workspace) -> Record:
     """Give what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
-    store, prefix = open_store(repository, links)
+    store, prefix = open_store(repository, work.links)
     tree = store.scan(prefix)
     if not tree:
         raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
     record = record_of(store, prefix, tree, repository)
-    _local_only(record, repository, links if is_remote(repository) else (Path(repository).parent, *links))
+    _local_only(record, repository, work.links if is_remote(repository) else (Path(repository).parent, *work.links))
     return record
 
 
@@ -86,18 +88,26 @@ def _local_only(record: Record, repository: str, places: tuple[Path, ...]) -> No
                 raise fatal("store-link", repository, message, "To allow it, name its directory: --allow-links DIR")
 
 
-def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chosen: Options) -> Server:
-    """Start the server and give it when every model is loaded; local sources of the record count from `base`.
+def serve(
+    repository: Path | str,
+    chosen: Options,
+    work: Workspace,
+    record: Record | None = None,
+    base: Path | None = None,
+) -> Server:
+    """Start the server and give it when every model is loaded; as a context manager it ends with the context.
 
-    The repository is a path, or the URI of a bucket, which the server is given as it is.
+    The repository is a path, or the URI of a bucket, which the server is given as it is. Its record is read unless
+    given; the record's local sources count from `base`, or from the working directory.
     """
+    record = read_record(str(repository), work) if record is None else record
     built_for = target(record=of_record(record, str(repository)))
     runtime = find(chosen.runtime, needs=("onnxruntime", "tokenizers"))
     here = Path(str(resources.files("tritonrepo.server"))) / "backends"
-    environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository))
+    environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository), work.environ)
     if chosen.engine == "ort":
         environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
-            _local_models(record, built_for.arch, (base, Path(repository).parent), cache, chosen.links)
+            _local_models(record, built_for.arch, (base or Path.cwd(), Path(repository).parent), work)
         )
     launch = Launch(
         repository,
@@ -108,8 +118,10 @@ def serve(repository: Path | str, record: Record, base: Path, cache: Cache, chos
         backends={name: here / name for name in STAND_INS},
         environment=environment,
         deadline_s=chosen.deadline_s,
-        links=chosen.links,
-        replaced=own_wheels(record, Tag(built_for.arch, built_for.release.python), Tag(MACHINE, runtime.minor), cache),
+        links=work.links,
+        replaced=own_wheels(
+            record, Tag(built_for.arch, built_for.release.python), Tag(MACHINE, runtime.minor), work.cache
+        ),
     )
     return start(launch)
 
@@ -128,17 +140,15 @@ def own_wheels(record: Record, built_for: Tag, here: Tag, cache: Cache) -> dict[
     }
 
 
-def _credentials(repository: str) -> dict[str, str]:
+def _credentials(repository: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Give a bucket's credentials as the server reads them; nothing where it has a file of its own for that."""
     store = open_store(repository)[0] if is_remote(repository) else None
-    if not isinstance(store, S3Store) or "TRITON_CLOUD_CREDENTIAL_PATH" in os.environ:
+    if not isinstance(store, S3Store) or "TRITON_CLOUD_CREDENTIAL_PATH" in environ:
         return {}
     return store.environment()
 
 
-def _local_models(
-    record: Record, arch: str, bases: tuple[Path, ...], cache: Cache, links: tuple[Path, ...]
-) -> dict[str, str]:
+def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Workspace) -> dict[str, str]:
     """Give hub id → directory of the graph that stands in for it, made where it is not in the cache."""
     found = {}
     for model, text in record.local.items():
@@ -149,13 +159,14 @@ def _local_models(
             hint = "Its path counts from the stack file's directory: start there, or with tritonrepo up STACK."
             raise fatal("source-missing", text, f"is not there, the local file for {model}", hint)
         at = Span(str(base / records.NAME))
-        found[model] = str(decoder(resolve(source, arch, cache, None, at, links=links).files, cache, at))
+        weights = resolve(source, arch, work.cache, None, at, links=work.links).files
+        found[model] = str(decoder(weights, work.cache, at))
     return found
 
 
 def banner(server: Server, record: Record, engine: str) -> list[str]:
     """Give the lines that say what runs here, and what only stands in for what runs elsewhere."""
-    client = Client(server.http)
+    client = Client(Endpoint(server.http))
     served = {state.name for state in client.index() if state.state == "READY"}
     used = sorted({str(client.config(name)["backend"]) for name in served} & set(STAND_INS))
     release = runnable()
@@ -165,8 +176,3 @@ def banner(server: Server, record: Record, engine: str) -> list[str]:
         lines[0] += f"; the target of this repository is {aimed}"
     said = STAND_INS | {"vllm": ENGINES[engine]}
     return lines + [f"stand-in: {said[name]}" for name in used]
-
-
-def urls(server: Server) -> list[str]:
-    """Give the lines that say where the server is."""
-    return [f"http     {server.http}", f"grpc     {server.grpc}", f"metrics  {server.metrics}"]

@@ -1,25 +1,25 @@
-"""What `smoke` and `up` share: a server's connections, what is known of it, and its results as rows."""
+"""The pipeline of `smoke`: what is known of a server's models, and what came of asking them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
+from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.flows.stack import DEFAULT, Loaded, load, reading
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
-from tritonrepo.report.junit import Row
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import NO_GRPC, Endpoint
 from tritonrepo.server.rpc import Rpc
 from tritonrepo.smoke import expected
 from tritonrepo.smoke.asking import Connection
-from tritonrepo.smoke.case import Outcome, Result
+from tritonrepo.smoke.case import Result
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.plan import Known
+from tritonrepo.smoke.run import run
 from tritonrepo.spec.check import STEPS
 from tritonrepo.spec.stack import Retriever, Stack
 from tritonrepo.stores import open_store
@@ -28,22 +28,17 @@ from tritonrepo.stores.uri import is_remote
 from tritonrepo.sync import release as releases
 from tritonrepo.tree import Tree
 
-HEAD = ("model", "version", "check", "protocol", "result", "ms")
-HTTP_PORT = 8000
+NOTHING = Known()
 
 
-@contextmanager
-def connected(url: str, grpc: str | None, timeout_s: float) -> Iterator[Connection]:
-    """Give the connections to a server; `grpc` is HOST:PORT, "none", or None for the port after HTTP's."""
-    http = Client(url, timeout_s, timeout_s)
-    if grpc == "none":
-        yield Connection(http, None)
-        return
-    parts = urlsplit(http.url)
-    grpc = grpc and grpc.rpartition("://")[2].rstrip("/")
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
-    with Rpc(grpc or f"{host}:{(parts.port or HTTP_PORT) + 1}", timeout_s, secure=parts.scheme == "https") as rpc:
-        yield Connection(http, rpc)
+def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = ()) -> Iterator[Result]:
+    """Ask every model of a server, or these, and yield each result as it comes.
+
+    Raise Stop where the server cannot be reached at all, or has no model that `only` names.
+    """
+    http = Client(server)
+    with nullcontext() if server.grpc == NO_GRPC else Rpc(server) as rpc:
+        yield from run(Connection(http, rpc), about, frozenset(only))
 
 
 def known(where: str | None, work: Workspace) -> Known:
@@ -97,71 +92,3 @@ def _places(stack: Stack) -> dict[str, Span]:
         for ending in ("", *STEPS.get(type(model), ()))
     }
     return roles | {name: ensemble.places[""] for name, ensemble in stack.ensembles.items()}
-
-
-def title(result: Result) -> str:
-    """Give the check's name with what tells it from others of its kind."""
-    return f"{result.check} {result.what}".strip()
-
-
-def texts(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """Give the rows of the table under HEAD."""
-    return [
-        (r.model, r.version, title(r), r.protocol, str(r.outcome), str(r.ms) if r.protocol else "") for r in results
-    ]
-
-
-def rows(results: Sequence[Result]) -> list[dict[str, str]]:
-    """Give the results as plain values, without times."""
-    return [
-        {
-            "model": r.model,
-            "version": r.version,
-            "check": str(r.check),
-            "case": r.what,
-            "protocol": r.protocol,
-            "outcome": str(r.outcome),
-            "reason": r.unchecked,
-        }
-        for r in results
-    ]
-
-
-def junit_rows(results: Sequence[Result]) -> list[Row]:
-    """Give the results as cases of suites."""
-    return [
-        Row(
-            result.model,
-            " ".join(
-                filter(None, [f"version {result.version}" if result.version else "", title(result), result.protocol])
-            ),
-            result.ms / 1000,
-            _with(result, Severity.ERROR),
-            _with(result, Severity.WARNING),
-            result.unchecked if result.outcome is Outcome.NOT_CHECKED else "",
-        )
-        for result in results
-    ]
-
-
-def _with(result: Result, severity: Severity) -> tuple[Diagnostic, ...]:
-    return tuple(diagnostic for diagnostic in result.diagnostics if diagnostic.severity is severity)
-
-
-def gaps(results: Sequence[Result]) -> list[str]:
-    """Give a line for each thing that was not checked: what, of which models, and why."""
-    missing: dict[tuple[str, str], list[str]] = {}
-    for result in results:
-        if result.outcome is Outcome.NOT_CHECKED:
-            missing.setdefault((str(result.check), result.unchecked), []).append(result.model)
-    return [
-        f"not checked: {check} of {', '.join(sorted(set(models)))}: {reason}"
-        for (check, reason), models in missing.items()
-    ]
-
-
-def summary(results: Sequence[Result]) -> str:
-    """Give the closing line: how many models and checks, and how they ended."""
-    count = {outcome: sum(r.outcome is outcome for r in results) for outcome in Outcome}
-    told = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome] or outcome is Outcome.PASSED]
-    return f"{len({r.model for r in results})} models, {len(results)} checks: {', '.join(told)}"

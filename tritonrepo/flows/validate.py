@@ -40,14 +40,32 @@ class Judgement(NamedTuple):
     ignored: int = 0
 
 
+def declared(record: Said, stack: Said) -> Target:
+    """Give the target that a record or a stack names; without them the usual one."""
+    return repository.target(record=record, stack=stack)
+
+
+def everything(rule: Rule) -> bool:  # noqa: ARG001  the signature of Shown
+    """Whether to show a rule's findings: of each."""
+    return True
+
+
+def validate(path: str, work: Workspace, aim: Aim = declared, shown: Shown = everything) -> Judgement:
+    """Judge the repository of a directory or URI, or what `build` would write of a stack file or its directory.
+
+    Raise Stop where there is none, or one that cannot be read.
+    """
+    return (_stack if is_stack(path) else _repository)(path, work, aim, shown)
+
+
 def is_stack(path: str) -> bool:
     """Whether a path names a stack file, or a directory that holds one."""
     return Path(path).is_file() or (Path(path) / DEFAULT).is_file()
 
 
 @reading()
-def judge_stack(path: str, aim: Aim, work: Workspace, shown: Shown) -> Judgement:
-    """Judge what `build` would write, for the target that `aim` gives; findings are at the stack file's places."""
+def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
+    """Judge what `build` would write; findings are at the stack file's places."""
     loaded = load([Path(path)], work)
     target = aim(NOTHING, of_stack(loaded.stack))
     faults = Faults()
@@ -63,12 +81,9 @@ def judge_stack(path: str, aim: Aim, work: Workspace, shown: Shown) -> Judgement
 
 
 @reading()
-def judge_directory(path: str, aim: Aim, links: tuple[Path, ...], shown: Shown) -> Judgement:
-    """Judge a repository on the disk or in a bucket, for the target of its record.
-
-    Raise Stop where there is none, or one that cannot be read.
-    """
-    store, prefix = open_store(path, links)
+def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
+    """Judge a repository on the disk or in a bucket, for the target of its record."""
+    store, prefix = open_store(path, work.links)
     tree = store.scan(prefix)
     if not tree and (is_remote(path) or not Path(path).is_dir()):
         raise fatal(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
-from tritonrepo.flows.push import Prepared
+from tritonrepo.flows.prepared import Push, Seen
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke import expected, healing
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.healing import Change
@@ -20,44 +20,31 @@ from tritonrepo.sync.plan import CONFIG, Action, Put, is_config
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, Tree
 
-ANSWER_S = 10
-"""Longest wait for one answer about health, index or config."""
 
-
-class Seen(NamedTuple):
-    """What the servers of a repository do before a push, in their order; which versions serve on none; what to tell."""
-
-    clients: tuple[Client, ...]
-    presents: tuple[Present, ...]
-    change: Change
-    dead: Collection[tuple[str, int]]
-    notes: tuple[Diagnostic, ...]
-
-
-def look(servers: Sequence[str], prepared: Prepared, patience: Patience) -> Seen:
+def look(servers: Sequence[Endpoint], push: Push, patience: Patience) -> Seen:
     """Ask all servers what they make of what lies there, and write nothing.
 
     What is broken is no obstacle. Raise Stop where a server is not there, not ready for another reason, or where the
     push could not bring its own models to serve.
     """
-    clients = [Client(url, ANSWER_S, ANSWER_S) for url in servers]
+    clients = [Client(server) for server in servers]
     notes = [note for client in clients for note in _unready(client)]
-    there, change = _compared(prepared)
+    there, change = _compared(push)
     presents = [present(client, there, patience) for client in clients]
     if stops := healing.in_the_way(presents, change):
         raise Stop(diagnostic for stop in stops for diagnostic in stop.diagnostics)
     notes += [note for one in presents for note in _broken(one, change)]
     dead = healing.dead(presents, change.there)
-    return Seen(tuple(clients), tuple(presents), change, dead, tuple(notes))
+    return Seen(tuple(clients), tuple(presents), change, dead, tuple(notes), patience)
 
 
-def watch(seen: Seen, prepared: Prepared, patience: Patience) -> Watch:
+def watch(seen: Seen, push: Push) -> Watch:
     """Give what comes back when all servers serve what was written."""
-    uri, change = prepared.place.uri, seen.change
+    uri, change = push.place.uri, seen.change
     stays = {name: tuple(map(str, model.served)) for name, model in change.want.items()}
-    now: dict[str, Entry] = uploadable(prepared.have)
+    now: dict[str, Entry] = uploadable(push.have)
     served = dict(_served(now, change.touched, uri))  # read before anything is written over it
-    left = len(prepared.plan.actions)
+    left = len(push.plan.actions)
 
     def wait(names: Collection[str]) -> None:
         models = gating.models(now)
@@ -65,7 +52,7 @@ def watch(seen: Seen, prepared: Prepared, patience: Patience) -> Watch:
             asked = {*names, *(() if left else healing.due(one, change))}
             out = healing.hopeless(one, change).keys() | healing.held_up(one, models, change.want)
             wanted = dict(_served(now, asked - out, uri))
-            until_served(client, Wanted(wanted, stays, one.refused.keys()), patience)
+            until_served(client, Wanted(wanted, stays, one.refused.keys()), seen.patience)
 
     def seen_by_all(group: Sequence[Action]) -> bool:
         nonlocal left
@@ -85,18 +72,18 @@ def watch(seen: Seen, prepared: Prepared, patience: Patience) -> Watch:
     return seen_by_all
 
 
-def _compared(prepared: Prepared) -> tuple[There, Change]:
+def _compared(push: Push) -> tuple[There, Change]:
     """Give what lies there of the models that shall be, and what the push makes of them."""
-    actions, before = prepared.plan.actions, prepared.before
+    actions, before = push.plan.actions, push.before
     touched = {action.path.split("/")[0] for action in actions}
-    want, have = gating.models(uploadable(prepared.want)), uploadable(prepared.have)
+    want, have = gating.models(uploadable(push.want)), uploadable(push.have)
     shared = want.keys() & {path.split("/")[0] for path in have}
     # what is not written to is the same on both sides, and need not be fetched
     tree = {path: entry for path, entry in have.items() if path.split("/")[0] in touched}
-    tree |= {path: entry for path, entry in prepared.want.items() if path.split("/")[0] not in touched}
-    models = dict(_served(tree, shared, prepared.place.uri))
+    tree |= {path: entry for path, entry in push.want.items() if path.split("/")[0] not in touched}
+    models = dict(_served(tree, shared, push.place.uri))
     pins = {name: dict(model.steps()) for name, model in gating.models(tree).items()}
-    wanted = dict(_served(prepared.want, touched, prepared.place.uri))
+    wanted = dict(_served(push.want, touched, push.place.uri))
     altered = {name for name in touched & models.keys() & wanted.keys() if _said(models[name]) != _said(wanted[name])}
     altered |= {a.path.split("/")[0] for a in actions if a.path.split("/")[1] not in _parts(want, a.path)}
     left_open = releases.unfinished(have, before) & want.keys() if before else set[str]()

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
+from tritonrepo.flows.events import Busy, Line, Tell
 from tritonrepo.sources.cache import Cache, default_root
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Workspace(NamedTuple):
-    """The environment that a flow reads, the directories that links may lead into, and who is told what takes a while.
+    """The environment that flows read, the directories that links may lead into, and who is told of progress.
 
-    The environment says where the cache lies and gives stack files their ${VARIABLES}; none is read unless given.
+    The environment says where the cache lies, and gives stack files their ${VARIABLES}; by itself no flow reads one.
     """
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = NOTHING
     links: tuple[Path, ...] = ()
-    tell: Callable[[str], None] = lambda _: None
+    tell: Tell = lambda _: None
 
     @property
     def cache(self) -> Cache:
         """The user's cache."""
-        return Cache(default_root(self.environ), self.tell)
+        return Cache(default_root(self.environ), lambda what: self.tell(Busy(what)))
+
+    def line(self, text: str) -> None:
+        """Tell a line."""
+        self.tell(Line(text))

@@ -20,10 +20,10 @@ from http.client import (
 )
 from ssl import SSLError
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from tritonrepo.diagnostics import Stop, failure, fatal
-from tritonrepo.plain import hidden
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.tensors import Request, Tensor, packed, unpacked
 
 JSON = {"Content-Type": "application/json"}
@@ -46,28 +46,12 @@ class _Exchange(NamedTuple):
 
 
 class Client:
-    """Talks to one server. `timeout_s` is the longest silence: of a connect, an answer, a gap between tokens.
+    """Talks to one server over HTTP; raise Stop where its URL is none."""
 
-    `whole_s` is the longest that a whole answer may take, a stream up to its end; without it a stream may go on.
-    """
-
-    def __init__(self, url: str, timeout_s: float = 60, whole_s: float | None = None) -> None:
-        self.url = url if "://" in url else f"http://{url}"
-        self.timeout_s = timeout_s
-        self.whole_s = whole_s
-        try:
-            parts = urlsplit(self.url)
-            port = parts.port
-        except ValueError:  # a port that is no number, brackets that hold no address
-            parts, port = urlsplit(""), -1
-        if hidden(self.url) != self.url:
-            hint = "Name the server without them: they would not be sent"
-            raise fatal("server-url", self.url, "user and password in the URL of a server are not supported", hint)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1:
-            raise fatal("server-url", self.url, "this is not the URL of a server", "Write it as http://HOST:PORT")
-        self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._place = (parts.hostname, port)
-        self._path = parts.path.rstrip("/")
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.url = endpoint.whole_url
+        self._address = endpoint.address()
 
     def live(self) -> bool:
         """Tell whether the server has started; 24.10 says no when it could not read its repository at all."""
@@ -173,18 +157,19 @@ class Client:
     def _asked(
         self, method: str, path: str, body: bytes | None = None, head: Mapping[str, str] = JSON
     ) -> Iterator[_Exchange]:
-        deadline = None if self.whole_s is None else time.monotonic() + self.whole_s
-        connection = self._kind(*self._place, timeout=self.timeout_s)
+        timeout_s, whole_s = self.endpoint.timeout_s, self.endpoint.whole_s
+        deadline = None if whole_s is None else time.monotonic() + whole_s
+        connection = self._connection()
         connected = False
 
         def patience() -> None:
             if deadline is not None:
-                wire.settimeout(min(self.timeout_s, max(0.001, deadline - time.monotonic())))
+                wire.settimeout(min(timeout_s, max(0.001, deadline - time.monotonic())))
 
         try:
             connection.connect()
             connected, wire = True, connection.sock
-            connection.request(method, self._path + path, body, head)
+            connection.request(method, self._address.path + path, body, {**head, **self.endpoint.headers})
             patience()
             with connection.getresponse() as response:
                 yield _Exchange(response, patience)
@@ -193,12 +178,19 @@ class Client:
         finally:
             connection.close()
 
+    def _connection(self) -> HTTPConnection:
+        host, port, _, secure = self._address
+        if not secure:
+            return HTTPConnection(host, port, timeout=self.endpoint.timeout_s)
+        return HTTPSConnection(host, port, timeout=self.endpoint.timeout_s, context=self.endpoint.tls.context())
+
     def _broken(self, error: OSError | HTTPException, *, connected: bool) -> Stop:
-        if isinstance(error, TimeoutError) and self.whole_s is not None:
-            return failure("server-late", self.url, f"the answer did not end within {self.whole_s:g} s")
+        timeout_s, whole_s = self.endpoint.timeout_s, self.endpoint.whole_s
+        if isinstance(error, TimeoutError) and whole_s is not None:
+            return failure("server-late", self.url, f"the answer did not end within {whole_s:g} s")
         if isinstance(error, TimeoutError):
             hint = "Is it loading, or overloaded? Its log says more"
-            return fatal("server-unreachable", self.url, f"the server was silent for {self.timeout_s:g} s", hint)
+            return fatal("server-unreachable", self.url, f"the server was silent for {timeout_s:g} s", hint)
         if not connected:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             secure = isinstance(error, SSLError)

@@ -18,6 +18,7 @@ from typing import Self
 from tritonrepo.diagnostics import Diagnostic, Span, Stop, failure
 from tritonrepo.server import loading, logs, staging
 from tritonrepo.server.client import Client, ModelState
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Launch, Mode, arguments, backends_path, copy_path, environment, log_path
 from tritonrepo.server.leash import Leash
 from tritonrepo.server.ports import HOST, Ports, choose, listens
@@ -165,7 +166,7 @@ def await_up(server: Server) -> None:
                 server, "server-deadline", message, hint or "Does a model take longer? Allow it more time: --timeout"
             )
         time.sleep(GLANCE_S)
-    if not Client(server.http).live():
+    if not Client(Endpoint(server.http)).live():
         raise trouble(
             server, "server-repository", "the server could not read its model repository", "See its words below"
         )
@@ -197,7 +198,7 @@ def settled(server: Server) -> list[ModelState]:
 
     A polling server loads Python models again as soon as it is up: their `__pycache__` is new to it.
     """
-    client = Client(server.http)
+    client = Client(Endpoint(server.http))
     deadline = time.monotonic() + server.launch.deadline_s
     index = client.index()
     while any(state.state == "LOADING" for state in index) and time.monotonic() < deadline:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from tritonrepo.diagnostics import Stop, failure, fatal
+from tritonrepo.server.endpoint import Endpoint, Tls
 from tritonrepo.server.tensors import Request, Tensor, for_client, from_client, missing_extra
 
 LATE = "DEADLINE_EXCEEDED"
@@ -27,24 +28,22 @@ class _Came(NamedTuple):
 
 
 class Rpc:
-    """Talks to one server's gRPC port, HOST:PORT; `timeout_s` is the longest that a whole answer may take."""
+    """Talks to one server over gRPC; raise Stop where its address is none."""
 
-    def __init__(self, address: str, timeout_s: float = 60, *, secure: bool = False) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         try:
             import tritonclient.grpc as client
         except (ImportError, RuntimeError) as error:  # the latter where tritonclient is there without its part for gRPC
             raise missing_extra(error) from None
-        if "@" in address:
-            hint = "Write it as HOST:PORT"
-            raise fatal("server-url", f"grpc://{address}", "user and password of a gRPC server are not supported", hint)
-        self.address = address
-        self.timeout_s = timeout_s
-        self._types = client
+        self.address = endpoint.grpc_address()
+        self.whole_s = endpoint.timeout_s if endpoint.whole_s is None else endpoint.whole_s
+        self._types, self._headers = client, dict(endpoint.headers)
+        secure = endpoint.address().secure
         try:
-            self._client = client.InferenceServerClient(address, ssl=secure)
+            self._client = client.InferenceServerClient(self.address, ssl=secure, **_files(endpoint.tls))
         except Exception as error:  # noqa: BLE001  grpc says in many ways that an address is none
             message = f"this is not the address of a gRPC server: {error}"
-            raise fatal("server-url", address, message, "Write it as HOST:PORT") from None
+            raise fatal("server-url", self.address, message, "Write it as HOST:PORT") from None
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +56,7 @@ class Rpc:
     def check(self) -> None:
         """Raise Stop unless a server answers here."""
         try:
-            self._client.is_server_live(client_timeout=self.timeout_s)
+            self._client.is_server_live(self._headers, client_timeout=self.whole_s)
         except self._types.InferenceServerException as error:
             why = str(error.message()).split("\n")[0]
             hint = "8001 is its usual gRPC port: name it with --grpc HOST:PORT, or ask over HTTP alone with --grpc none"
@@ -70,7 +69,8 @@ class Rpc:
                 request.model,
                 self._inputs(request),
                 request.version,
-                client_timeout=self.timeout_s,
+                headers=self._headers,
+                client_timeout=self.whole_s,
                 **_sequence(request),
             )
         except self._types.InferenceServerException as error:
@@ -80,8 +80,8 @@ class Rpc:
     def stream(self, request: Request) -> Iterator[dict[str, Tensor]]:
         """Give a decoupled model's answers as they come, up to its final flag; raise Stop when none comes in time."""
         came: queue.Queue[_Came] = queue.Queue()
-        deadline = time.monotonic() + self.timeout_s
-        self._client.start_stream(lambda result, error: came.put(_Came(result, error)))
+        deadline = time.monotonic() + self.whole_s
+        self._client.start_stream(lambda result, error: came.put(_Came(result, error)), headers=self._headers)
         try:
             self._client.async_stream_infer(
                 request.model,
@@ -125,7 +125,13 @@ class Rpc:
         return failure("server-refused", self.address, f"{status}: {message}" if status else message)
 
     def _late(self, what: str) -> Stop:
-        return failure("server-late", self.address, f"{what} within {self.timeout_s:g} s")
+        return failure("server-late", self.address, f"{what} within {self.whole_s:g} s")
+
+
+def _files(tls: Tls) -> dict[str, str]:
+    """Give the files of TLS by the names that tritonclient has for them."""
+    named = {"root_certificates": tls.ca, "certificate_chain": tls.certificate, "private_key": tls.key}
+    return {name: str(path) for name, path in named.items() if path}
 
 
 def _sequence(request: Request) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Stop
@@ -32,7 +32,8 @@ class Connection:
     def lives(self) -> bool:
         """Tell whether the server answers at all."""
         try:
-            return Client(self.http.url, min(GLANCE_S, self.http.timeout_s)).live()
+            timeout_s = min(GLANCE_S, self.http.endpoint.timeout_s)
+            return Client(replace(self.http.endpoint, timeout_s=timeout_s, whole_s=None)).live()
         except Stop:
             return False
 

@@ -1,0 +1,27 @@
+"""What flows tell of their progress, as lines on stderr."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from tritonrepo.cli.output import say
+from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.flows.events import Built, Busy, Event, Indexed, Line
+
+
+def show(event: Event) -> None:
+    """Print an event."""
+    match event:
+        case Busy(what):
+            say(f"{what} …", err=True)
+        case Line(text):
+            say(text, err=True)
+        case Indexed(name, place, passages):
+            say(f"{name}: {place} holds {passages} passages", err=True)
+        case Built(out, plan):
+            up_to_date = "nothing written" if plan.kept else "up to date"
+            say(f"{out}: {f'{len(plan.actions)} files written' if plan else up_to_date}", err=True)
+        case Diagnostic():
+            say(*event.lines, err=True)
+        case _:
+            assert_never(event)

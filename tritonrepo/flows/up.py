@@ -1,0 +1,82 @@
+"""The pipeline of `up`: from a stack to a server that answers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import Faults
+from tritonrepo.flows.asking import Pipelines, pipelines
+from tritonrepo.flows.build import apply_build, plan_build
+from tritonrepo.flows.events import Built
+from tritonrepo.flows.index import index, missing
+from tritonrepo.flows.prepared import Build
+from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.smoke import of_stack, reading_from, smoke
+from tritonrepo.flows.stack import Loaded, reading
+from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.server.process import Server
+from tritonrepo.smoke.case import Result
+from tritonrepo.sources.gather import MISSING
+from tritonrepo.stores import open_store
+
+SMOKE_S = 60.0
+"""Longest wait for each answer of the smoke test: a model's first one may take longer than its later ones."""
+
+
+class Up(NamedTuple):
+    """A stack that is served: by which server, from which build, and which pipelines a question goes to."""
+
+    server: Server
+    build: Build
+    pipelines: Pipelines
+
+
+@contextmanager
+def up(loaded: Loaded, out: Path, chosen: Options, *, asked: bool = False) -> Iterator[Up]:
+    """Make the indexes that are missing, build, and serve what was built as long as the context lasts.
+
+    Raise Stop with all that is wrong of the stack; one that is to be `asked` needs a pipeline that answers.
+    """
+    names, build = _prepared(loaded, out, asked=asked)
+    tell = loaded.work.tell
+    for warning in build.warnings:
+        tell(warning)
+    apply_build(build)
+    tell(Built(build.out, build.plan))
+    with serve(build.out, chosen, loaded.work, build.record, loaded.lock_path.parent) as server:
+        yield Up(server, build, names)
+
+
+def prove(running: Up) -> list[Result]:
+    """Ask every model as `smoke` does."""
+    build, server = running.build, running.server
+    store, prefix = open_store(str(build.out), build.loaded.work.links)
+    about = reading_from(of_stack(build.loaded, store.scan(prefix)), str(build.out), build.loaded.work.links)
+    return list(smoke(Endpoint(server.http, SMOKE_S, SMOKE_S, server.grpc), about))
+
+
+def _prepared(loaded: Loaded, out: Path, *, asked: bool) -> tuple[Pipelines, Build]:
+    """Return the pipelines of a stack and its build; raise Stop with all that is wrong of them."""
+    faults = Faults()
+    names = faults.tried(lambda: pipelines(loaded.stack, needed=asked), Pipelines(None, None))
+    indexed = faults.tried(lambda: _indexed(loaded), None)
+    build = faults.tried(lambda: plan_build(indexed or loaded, out), None)
+    if indexed is None:  # why it cannot be made is told already
+        faults.found = [each for each in faults.found if each.rule != MISSING]
+    faults.stop()
+    assert build is not None  # noqa: S101  nothing was found
+    return names, build
+
+
+@reading()
+def _indexed(loaded: Loaded) -> Loaded:
+    """Make the indexes that are missing."""
+    if not list(missing(loaded)):
+        return loaded
+    made, loaded = index(loaded)
+    for each in made:
+        loaded.work.tell(each)
+    return loaded
