@@ -15,7 +15,7 @@ from hypothesis import settings
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
-from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
@@ -110,7 +110,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _served(rag_repository: Path, engine: str) -> Iterator[Server]:
-    chosen = Options(Ports(0, 0, 0), None, engine, 120)
+    chosen = ServeOptions(Ports(0, 0, 0), None, engine, 120)
     with serve(rag_repository, chosen, Workspace(os.environ), None, EXAMPLE) as server:
         yield server
 

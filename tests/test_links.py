@@ -22,7 +22,7 @@ from tests.servers.s3 import S3Server
 from tests.test_push import push
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
-from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server import staging
 from tritonrepo.server.client import Client
@@ -298,7 +298,7 @@ def test_links_into_a_named_directory_are_followed(
 
 def test_a_tree_of_a_hubs_cache_is_served_where_its_blobs_are_named(tmp_path: Path) -> None:
     blobs, snapshot = hub(tmp_path / "hub"), tmp_path / "hub" / "snapshots" / "abc"
-    chosen = Options(Ports(0, 0, 0), None, "script", 120)
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120)
     with serve(snapshot, chosen, Workspace(os.environ, (blobs,)), None, tmp_path) as server:
         assert {(model.name, model.state) for model in Client(Endpoint(server.http)).index()} == {
             ("m", "READY"),

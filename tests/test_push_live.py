@@ -17,7 +17,7 @@ from tests.load import QUESTIONS, Answer, Load, Revision, ask, first_stack, revi
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
 from tritonrepo.flows.push import plan_push
-from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
@@ -54,7 +54,7 @@ def revisions(tmp_path_factory: pytest.TempPathFactory) -> list[Revision]:
 @contextmanager
 def polling(uri: str) -> Iterator[Server]:
     """Run the real server on a bucket, as `serve --poll 1 --llm-engine script` does."""
-    chosen = Options(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
         with serve(uri, chosen, Workspace(os.environ), None, EXAMPLE) as server:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.test_push import CODE, Clock, push, repository
 from tritonrepo.cli import run
-from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
@@ -28,7 +28,7 @@ REFUSES = CODE + "\n    def initialize(self, args):\n        open('weights-that-
 
 @contextmanager
 def polling(place: Path) -> Iterator[Server]:
-    chosen = Options(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
     with serve(str(place), chosen, Workspace(os.environ), None, place) as server:
         yield server
 

@@ -21,7 +21,7 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
 from tritonrepo.export import bert
 from tritonrepo.export.weights import safetensors
-from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
@@ -174,7 +174,7 @@ class Running(NamedTuple):
 def running(tmp_path_factory: pytest.TempPathFactory, rag_repository: Path) -> Iterator[Running]:
     place = tmp_path_factory.mktemp("sabotaged") / "model_repository"
     shutil.copytree(rag_repository, place, copy_function=os.link)
-    chosen = Options(Ports(0, 0, 0), None, "script", 120, Mode.EXPLICIT)
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.EXPLICIT)
     with serve(place, chosen, Workspace(os.environ), Record(), EXAMPLE) as server:
         made = Running(server, place, rag_repository)
         made.load("embedder_model", "rag", "search")

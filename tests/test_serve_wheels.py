@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from tritonrepo.cli import run
-from tritonrepo.flows.serve import Options, own_wheels, serve
+from tritonrepo.flows.serve import ServeOptions, own_wheels, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
@@ -40,7 +40,7 @@ def test_a_repository_for_another_processor_is_served_with_this_ones_libraries(r
     libraries = sorted(out.rglob("*.so"))
     assert libraries
     assert {machine(library) for library in libraries} == {"aarch64"}
-    chosen = Options(Ports(0, 0, 0), None, "script", 120)
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120)
     with serve(out, chosen, Workspace(os.environ), None, rag) as server:
         states = {model.name: model.state for model in Client(Endpoint(server.http)).index()}
     assert set(states.values()) == {"READY"}

@@ -22,7 +22,7 @@ from tests.conftest import EXAMPLE
 from tritonrepo.cli import run
 from tritonrepo.export import bert
 from tritonrepo.export.weights import safetensors
-from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
@@ -66,7 +66,9 @@ def smoke(capsys: pytest.CaptureFixture[str]) -> Smoke:
 
 
 def launched(repository: Path) -> Server:
-    return serve(repository, Options(Ports(0, 0, 0), None, "script", 120), Workspace(os.environ), Record(), EXAMPLE)
+    return serve(
+        repository, ServeOptions(Ports(0, 0, 0), None, "script", 120), Workspace(os.environ), Record(), EXAMPLE
+    )
 
 
 def excerpt(repository: Path, place: Path, *models: str, links: bool = True) -> Path:

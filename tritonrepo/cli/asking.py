@@ -5,7 +5,6 @@ from __future__ import annotations
 from tritonrepo.cli.output import piece, say
 from tritonrepo.diagnostics import failure
 from tritonrepo.flows.asking import Pipelines, answer, passages
-from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 
 EXCERPT = 100
@@ -13,13 +12,13 @@ EXCERPT = 100
 
 def ask(url: str, names: Pipelines, question: str) -> int:
     """Print sources to stderr and the answer to stdout as it comes; raise Stop where no answer came."""
-    client = Client(Endpoint(url))
+    server = Endpoint(url)
     if names.search:
-        for number, found in enumerate(passages(client, names.search, question), 1):
+        for number, found in enumerate(passages(server, names.search, question), 1):
             say(f"[{number}] {found.id}  {found.score:.3f}  {found.text[:EXCERPT]}…", err=True)
     assert names.answer is not None  # noqa: S101  pipelines sees to it
     length = 0
-    for said in answer(client, names.answer, question):
+    for said in answer(server, names.answer, question):
         length += len(said)
         piece(said)
     piece("\n")

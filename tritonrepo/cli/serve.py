@@ -11,7 +11,7 @@ from tritonrepo.cli.output import say
 from tritonrepo.cli.serving import USUAL, options, ports_or, urls, watch
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links
-from tritonrepo.flows.serve import Options, banner, read_record, serve
+from tritonrepo.flows.serve import ServeOptions, banner, read_record, serve
 from tritonrepo.server.launch import Mode
 from tritonrepo.stores.uri import is_remote
 
@@ -57,7 +57,7 @@ def command(
     ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
     work = workspace(links)
     record = read_record(repository, work)
-    chosen = Options(ports, runtime, llm_engine, timeout, mode, poll or 5)
+    chosen = ServeOptions(ports, runtime, llm_engine, timeout, mode, poll or 5)
     where = repository if is_remote(repository) else Path(repository)
     with serve(where, chosen, work, record) as server:
         say(*banner(server, record, llm_engine), err=True)

@@ -15,7 +15,7 @@ from tritonrepo.cli.serving import USUAL, options, ports_or, urls, watch
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.build import directory
-from tritonrepo.flows.serve import Options, banner
+from tritonrepo.flows.serve import ServeOptions, banner
 from tritonrepo.flows.stack import load
 from tritonrepo.flows.up import prove, up
 from tritonrepo.server.ports import Ports
@@ -64,7 +64,7 @@ def command(
     out = directory(out)
     loaded = load([stack], workspace(links))
     usual = Ports(0, 0, 0) if question is not None else USUAL
-    chosen = Options(ports_or((http_port, grpc_port, metrics_port), usual), runtime, llm_engine, timeout)
+    chosen = ServeOptions(ports_or((http_port, grpc_port, metrics_port), usual), runtime, llm_engine, timeout)
     with up(loaded, out, chosen, asked=question is not None) as running:
         server, names = running.server, running.pipelines
         say(*banner(server, running.build.record, llm_engine), err=True)

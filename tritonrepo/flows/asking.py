@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.server.client import Client
+from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.spec.stack import Generator, Stack
 
 
@@ -39,16 +40,16 @@ def pipelines(stack: Stack, *, needed: bool) -> Pipelines:
     return Pipelines(next(iter(answering), None), next(iter(finding), None))
 
 
-def passages(client: Client, pipeline: str, question: str) -> list[Passage]:
+def passages(server: Endpoint, pipeline: str, question: str) -> list[Passage]:
     """Give what a pipeline finds; a single passage comes without a list."""
-    found = client.generate(pipeline, {"query": question})
+    found = Client(server).generate(pipeline, {"query": question})
     columns = [
         value if isinstance(value, list) else [value] for value in (found.get(k) for k in ("ids", "scores", "passages"))
     ]
     return [Passage(str(id_), float(score), str(text)) for id_, score, text in zip(*columns, strict=True)]
 
 
-def answer(client: Client, pipeline: str, question: str) -> Iterator[str]:
+def answer(server: Endpoint, pipeline: str, question: str) -> Iterator[str]:
     """Yield the pieces of a pipeline's answer as they come."""
-    for event in client.stream(pipeline, {"query": question, "stream": True}):
+    for event in Client(server).stream(pipeline, {"query": question, "stream": True}):
         yield str(event.get("answer", ""))

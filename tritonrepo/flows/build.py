@@ -45,11 +45,12 @@ class There(NamedTuple):
         return {path: entry for path, entry in self.tree.items() if path != NAME}
 
 
-def directory(out: Path) -> Path:
+def directory(out: Path | str) -> Path:
     """Give the directory of a repository by a path that has a name; raise Stop where it cannot be one."""
     if SCHEME.match(str(out)):
         hint = "Build into a directory, and bring it there: tritonrepo push DIR URI"
         raise fatal("build-directory", str(out), "is a URI, and a build goes into a directory", hint)
+    out = Path(out)
     named = out.resolve() if out.name in {"", ".."} else out
     if not named.name:
         raise fatal("build-directory", str(out), "is the root of the file system", "Name a directory in it with -o.")
@@ -57,7 +58,7 @@ def directory(out: Path) -> Path:
 
 
 @reading()
-def plan_build(loaded: Loaded, out: Path, *, overwrite: bool = False) -> Build:
+def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> Build:
     """Resolve, generate and compare, and write nothing.
 
     Raise Stop with every input that is wrong and all that is in the way.

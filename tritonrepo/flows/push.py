@@ -160,7 +160,10 @@ def paced(settle_s: float | None = None) -> Pace:
     return Pace(settle_s, awake, time.sleep, drain_s)
 
 
-def apply_push(push: Push, pace: Pace, *, no_lock: bool = False) -> None:
+USUAL = paced()
+
+
+def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> None:
     """Do what is planned and record the release; what is there already is not written again, and needs no lock.
 
     Each phase waits until the servers serve it.

@@ -16,7 +16,6 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import runnable
 from tritonrepo.repository import target
 from tritonrepo.server.client import Client
-from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server, start
@@ -48,7 +47,7 @@ VENDORED = re.compile(r"(?!\.\.?/)([^/]+/[0-9]+/vendor/)([^/]+)/")
 """A vendored package's file in a version directory, wherever a record from elsewhere says that files are."""
 
 
-class Options(NamedTuple):
+class ServeOptions(NamedTuple):
     """What `serve` and `up` can be told about the server."""
 
     ports: Ports = Ports()
@@ -90,7 +89,7 @@ def _local_only(record: Record, repository: str, places: tuple[Path, ...]) -> No
 
 def serve(
     repository: Path | str,
-    chosen: Options,
+    chosen: ServeOptions,
     work: Workspace,
     record: Record | None = None,
     base: Path | None = None,
@@ -166,7 +165,7 @@ def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Work
 
 def banner(server: Server, record: Record, engine: str) -> list[str]:
     """Give the lines that say what runs here, and what only stands in for what runs elsewhere."""
-    client = Client(Endpoint(server.http))
+    client = Client(server.endpoint)
     served = {state.name for state in client.index() if state.state == "READY"}
     used = sorted({str(client.config(name)["backend"]) for name in served} & set(STAND_INS))
     release = runnable()

@@ -43,19 +43,19 @@ class Loaded(NamedTuple):
         return Gathering(self.stack, self.lock, self.work.cache, self.remake, self.work.links)
 
 
-def load(paths: Sequence[Path], work: Workspace) -> Loaded:
+def load(paths: Sequence[Path | str], work: Workspace) -> Loaded:
     """Read stack files, a later one over an earlier one, and the lock beside the first."""
     with reading():
-        paths = [path / DEFAULT if path.is_dir() else path for path in paths] or [Path(DEFAULT)]
-        lock_path = paths[0].with_suffix(".lock")
+        named = [path / DEFAULT if path.is_dir() else path for path in map(Path, paths)] or [Path(DEFAULT)]
+        lock_path = named[0].with_suffix(".lock")
         faults = Faults()
-        lock = faults.tried(lambda: _lock(lock_path, paths[0], work.links), Lock())
-        texts = [(str(path), faults.tried(partial(_content, path, work.links), None)) for path in paths]
+        lock = faults.tried(lambda: _lock(lock_path, named[0], work.links), Lock())
+        texts = [(str(path), faults.tried(partial(_content, path, work.links), None)) for path in named]
         there = [(path, text) for path, text in texts if text is not None]
         stack = faults.tried(lambda: spec.read(there, work.environ), None) if there else None
         faults.stop()
     assert stack is not None  # noqa: S101  nothing was found
-    return Loaded(stack, lock, lock_path, tuple(paths), work)
+    return Loaded(stack, lock, lock_path, tuple(named), work)
 
 
 @contextmanager

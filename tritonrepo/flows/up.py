@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +14,9 @@ from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.events import Built
 from tritonrepo.flows.index import index, missing
 from tritonrepo.flows.prepared import Build
-from tritonrepo.flows.serve import Options, serve
+from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.smoke import of_stack, reading_from, smoke
 from tritonrepo.flows.stack import Loaded, reading
-from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Result
 from tritonrepo.sources.gather import MISSING
@@ -35,7 +35,7 @@ class Up(NamedTuple):
 
 
 @contextmanager
-def up(loaded: Loaded, out: Path, chosen: Options, *, asked: bool = False) -> Iterator[Up]:
+def up(loaded: Loaded, out: Path | str, chosen: ServeOptions, *, asked: bool = False) -> Iterator[Up]:
     """Make the indexes that are missing, build, and serve what was built as long as the context lasts.
 
     Raise Stop with all that is wrong of the stack; one that is to be `asked` needs a pipeline that answers.
@@ -55,10 +55,10 @@ def prove(running: Up) -> list[Result]:
     build, server = running.build, running.server
     store, prefix = open_store(str(build.out), build.loaded.work.links)
     about = reading_from(of_stack(build.loaded, store.scan(prefix)), str(build.out), build.loaded.work.links)
-    return list(smoke(Endpoint(server.http, SMOKE_S, SMOKE_S, server.grpc), about))
+    return list(smoke(replace(server.endpoint, timeout_s=SMOKE_S, whole_s=SMOKE_S), about))
 
 
-def _prepared(loaded: Loaded, out: Path, *, asked: bool) -> tuple[Pipelines, Build]:
+def _prepared(loaded: Loaded, out: Path | str, *, asked: bool) -> tuple[Pipelines, Build]:
     """Return the pipelines of a stack and its build; raise Stop with all that is wrong of them."""
     faults = Faults()
     names = faults.tried(lambda: pipelines(loaded.stack, needed=asked), Pipelines(None, None))

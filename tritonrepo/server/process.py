@@ -50,6 +50,11 @@ class Server:
         return f"{HOST}:{self.ports.grpc}"
 
     @property
+    def endpoint(self) -> Endpoint:
+        """The server as its clients are told of it."""
+        return Endpoint(self.http, grpc=self.grpc)
+
+    @property
     def metrics(self) -> str:
         """The URL of the metrics."""
         return f"http://{HOST}:{self.ports.metrics}/metrics"
@@ -166,7 +171,7 @@ def await_up(server: Server) -> None:
                 server, "server-deadline", message, hint or "Does a model take longer? Allow it more time: --timeout"
             )
         time.sleep(GLANCE_S)
-    if not Client(Endpoint(server.http)).live():
+    if not Client(server.endpoint).live():
         raise trouble(
             server, "server-repository", "the server could not read its model repository", "See its words below"
         )
@@ -198,7 +203,7 @@ def settled(server: Server) -> list[ModelState]:
 
     A polling server loads Python models again as soon as it is up: their `__pycache__` is new to it.
     """
-    client = Client(Endpoint(server.http))
+    client = Client(server.endpoint)
     deadline = time.monotonic() + server.launch.deadline_s
     index = client.index()
     while any(state.state == "LOADING" for state in index) and time.monotonic() < deadline:

@@ -1,0 +1,77 @@
+"""The Python API: one function a command, the values that go in and come out, and `Stop`, which callers catch.
+
+Importing it costs no library but those of the standard; what a function needs beyond that it imports when it is called.
+"""
+
+from __future__ import annotations
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verdict
+from tritonrepo.flows.asking import Passage, Pipelines, answer, passages, pipelines
+from tritonrepo.flows.build import apply_build, plan_build
+from tritonrepo.flows.events import Built, Busy, Event, Indexed, Line
+from tritonrepo.flows.index import index
+from tritonrepo.flows.prepared import Build, Push
+from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
+from tritonrepo.flows.serve import ServeOptions, serve
+from tritonrepo.flows.smoke import known, reading_from, smoke
+from tritonrepo.flows.stack import Loaded, load
+from tritonrepo.flows.up import Up, prove, up
+from tritonrepo.flows.validate import Judgement, validate
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.repository import Said, Target, target
+from tritonrepo.server.endpoint import Endpoint, Tls
+from tritonrepo.server.launch import Mode
+from tritonrepo.server.ports import Ports
+from tritonrepo.server.process import Server
+from tritonrepo.smoke.case import Outcome, Result
+
+__all__ = [
+    "Build",
+    "Built",
+    "Busy",
+    "Diagnostic",
+    "Endpoint",
+    "Event",
+    "Indexed",
+    "Judgement",
+    "Line",
+    "Loaded",
+    "Mode",
+    "Outcome",
+    "Passage",
+    "Pipelines",
+    "Ports",
+    "Push",
+    "Result",
+    "Said",
+    "ServeOptions",
+    "Server",
+    "Servers",
+    "Severity",
+    "Span",
+    "State",
+    "Stop",
+    "Target",
+    "Tls",
+    "Up",
+    "Verdict",
+    "Workspace",
+    "answer",
+    "apply_build",
+    "apply_push",
+    "index",
+    "known",
+    "load",
+    "paced",
+    "passages",
+    "pipelines",
+    "plan_build",
+    "plan_push",
+    "prove",
+    "reading_from",
+    "serve",
+    "smoke",
+    "target",
+    "up",
+    "validate",
+]
