@@ -24,10 +24,15 @@ class Tls(NamedTuple):
     key: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Give the settings as the standard library has them."""
-        context = ssl.create_default_context(cafile=self.ca)
-        if self.certificate:
-            context.load_cert_chain(self.certificate, self.key)
+        """Give the settings as the standard library has them; raise Stop where a file cannot be used."""
+        file = self.ca
+        try:
+            context = ssl.create_default_context(cafile=file)
+            if file := self.certificate:
+                context.load_cert_chain(file, self.key)
+        except OSError as error:
+            hint = "Name PEM files that this user may read, a key with its own certificate."
+            raise fatal("server-tls", str(file), f"cannot be used for TLS: {error.strerror or error}", hint) from None
         return context
 
 

@@ -39,6 +39,8 @@ class Rpc:
         self.whole_s = endpoint.timeout_s if endpoint.whole_s is None else endpoint.whole_s
         self._types, self._headers = client, dict(endpoint.headers)
         secure = endpoint.address().secure
+        if secure:
+            endpoint.tls.context()  # says what is wrong of a file; gRPC fails at the first request
         try:
             self._client = client.InferenceServerClient(self.address, ssl=secure, **_files(endpoint.tls))
         except Exception as error:  # noqa: BLE001  grpc says in many ways that an address is none
