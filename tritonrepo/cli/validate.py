@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import colour, concluded, painted, say
+from tritonrepo.cli.selecting import selected
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.values import allow_links
@@ -20,8 +21,6 @@ from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
 from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
-from tritonrepo.rules import Rule
-from tritonrepo.rules.names import matching, unknown
 
 EPILOG = f"""\b
 Examples:
@@ -68,12 +67,8 @@ def command(
 
     RULE is a rule's name, a family such as scheduling, or words that names begin with, such as dynamic.
     """
-    selected, ignored_rules = _rules(select), _rules(ignore)
+    shown = selected(select, ignore, verbose=verbose)
     given, work = aim(release, image, gpus, no_auto_complete=no_auto_complete), workspace(links)
-
-    def shown(rule: Rule) -> bool:
-        loud = verbose or rule.severity is not Severity.INFO
-        return loud and (not select or rule.name in selected) and rule.name not in ignored_rules
 
     diagnostics: list[Diagnostic] = []
     verdicts: list[Verdict] = []
@@ -109,11 +104,3 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _rules(texts: Sequence[str]) -> frozenset[str]:
-    """Return the names of the rules that an option names; a usage error for a text that names none."""
-    for text in texts:
-        if not matching(text):
-            raise click.UsageError(unknown(text))
-    return frozenset(rule.name for text in texts for rule in matching(text))
