@@ -13,7 +13,7 @@ from tritonrepo.flows.index import index
 from tritonrepo.flows.prepared import Build, Push
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
 from tritonrepo.flows.serve import ServeOptions, serve
-from tritonrepo.flows.smoke import known, reading_from, smoke
+from tritonrepo.flows.smoke import known, smoke
 from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.up import Up, prove, up
 from tritonrepo.flows.validate import Judgement, validate
@@ -68,7 +68,6 @@ __all__ = [
     "plan_build",
     "plan_push",
     "prove",
-    "reading_from",
     "serve",
     "smoke",
     "target",

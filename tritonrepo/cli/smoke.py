@@ -13,7 +13,7 @@ from tritonrepo.cli.results import HEAD, gaps, junit_rows, rows, summary, texts
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import WAIT, allow_links
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.flows.smoke import known, reading_from, smoke
+from tritonrepo.flows.smoke import NOTHING, known, smoke
 from tritonrepo.report import json as report_json
 from tritonrepo.report.junit import junit
 from tritonrepo.report.table import table
@@ -77,7 +77,7 @@ def command(
         raise click.UsageError("--repository needs the STACK, DIR or URI that should be served, to compare with")
     results: list[Result] = []
     with concluded(form, lambda ends: report_json.checked(rows(results), [*_found(results), *ends])):
-        about = reading_from(known(stack, workspace(links)), repository, links)
+        about = NOTHING if stack is None else known(stack, workspace(links), repository)
         server = Endpoint(url, timeout, timeout, grpc)
         results += sorted(smoke(server, about, only), key=lambda result: result.model)
         if form == "text":

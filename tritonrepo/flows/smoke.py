@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 from tritonrepo.diagnostics import Span, fatal
-from tritonrepo.flows.stack import DEFAULT, Loaded, load, reading
+from tritonrepo.flows.stack import DEFAULT, Loaded, is_stack, load, reading
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
 from tritonrepo.server.client import Client
@@ -41,24 +40,26 @@ def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = ()) 
         yield from run(Connection(http, rpc), about, frozenset(only))
 
 
-def known(where: str | None, work: Workspace) -> Known:
-    """Give what a stack file, its directory, or a repository's directory or URI says; nothing where none is named."""
-    if where is None:
-        return Known()
-    path = Path(where)
-    if not is_remote(where) and (path.is_file() or (path / DEFAULT).is_file()):
-        return of_stack(load([path], work))
-    return Known(Span(where), _models(where, "stack file and no model repository", work.links))
+def known(where: str, work: Workspace, reads: str | None = None) -> Known:
+    """Give what a stack file, its directory, or a repository's directory or URI says.
+
+    `reads` names the directory or URI that the server reads, where its files are to be compared as well.
+    """
+    if is_stack(where):
+        about = of_stack(load([where], work))
+    else:
+        about = Known(Span(where), _models(where, "stack file and no model repository", work))
+    return about if reads is None else reading_from(about, reads, work)
 
 
-def reading_from(about: Known, where: str | None, links: tuple[Path, ...] = ()) -> Known:
-    """Add what lies in the directory or bucket that the server reads, if one is named."""
-    return about if where is None else replace(about, reads=_models(where, "model repository", links), reads_at=where)
+def reading_from(about: Known, where: str, work: Workspace) -> Known:
+    """Add what lies in the directory or bucket that the server reads."""
+    return replace(about, reads=_models(where, "model repository", work), reads_at=where)
 
 
-def _models(where: str, lacking: str, links: tuple[Path, ...]) -> dict[str, Expected]:
+def _models(where: str, lacking: str, work: Workspace) -> dict[str, Expected]:
     """Give the models of a repository; the digests of what a push brought are known without reading it."""
-    store, prefix = open_store(where, links)
+    store, prefix = open_store(where, work.links)
     tree = kept(store.scan(prefix), where)
     if is_remote(where) and prefix:
         tree = releases.known(tree, releases.read(store, prefix, where)[0])

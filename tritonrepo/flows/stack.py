@@ -24,6 +24,11 @@ from tritonrepo.tree import of_text
 DEFAULT = "tritonrepo.yaml"
 
 
+def is_stack(path: str) -> bool:
+    """Whether a path names a stack file, or a directory that holds one."""
+    return Path(path).is_file() or (Path(path) / DEFAULT).is_file()
+
+
 class Loaded(NamedTuple):
     """A stack with its lock and where that lies, the files that it was read from, and where it is worked on."""
 

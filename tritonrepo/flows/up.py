@@ -54,7 +54,7 @@ def prove(running: Up) -> list[Result]:
     """Ask every model as `smoke` does."""
     build, server = running.build, running.server
     store, prefix = open_store(str(build.out), build.loaded.work.links)
-    about = reading_from(of_stack(build.loaded, store.scan(prefix)), str(build.out), build.loaded.work.links)
+    about = reading_from(of_stack(build.loaded, store.scan(prefix)), str(build.out), build.loaded.work)
     return list(smoke(replace(server.endpoint, timeout_s=SMOKE_S, whole_s=SMOKE_S), about))
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Verdict, fatal
-from tritonrepo.flows.stack import DEFAULT, load, reading
+from tritonrepo.flows.stack import is_stack, load, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
@@ -56,11 +56,6 @@ def validate(path: str, work: Workspace, aim: Aim = declared, shown: Shown = eve
     Raise Stop where there is none, or one that cannot be read.
     """
     return (_stack if is_stack(path) else _repository)(path, work, aim, shown)
-
-
-def is_stack(path: str) -> bool:
-    """Whether a path names a stack file, or a directory that holds one."""
-    return Path(path).is_file() or (Path(path) / DEFAULT).is_file()
 
 
 @reading()
