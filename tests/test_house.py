@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tritonrepo.cli import COMMANDS
+
 PACKAGE = Path(__file__).parent.parent / "tritonrepo"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 VAGUE = {"utils", "helpers", "common", "manager", "base"}
@@ -34,6 +36,12 @@ def test_no_cache_of_inputs_outlives_a_run() -> None:
     """Facts that are packaged with us may be kept for good; what a user gave is kept by the run: see rules.judging."""
     keeping = {path.name for path in MODULES if "lru_cache" in path.read_text("utf-8")}
     assert not keeping
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_short(command: str) -> None:
+    """Its work is a flow's: what a terminal has, any caller can have."""
+    assert len((PACKAGE / "cli" / f"{command}.py").read_text("utf-8").splitlines()) < 120
 
 
 def test_one_module_writes_to_the_streams() -> None:
