@@ -92,8 +92,19 @@ def written(module: Module, node: ast.expr) -> set[str]:
             return written(found[0], found[0].constants[found[1]])
 
 
-def reported() -> Iterator[tuple[str, str]]:
-    """Yield each name that the package outside `rules` reports something under, and where."""
+SEVERITIES = {"fatal": "fatal", "failure": "error"}
+
+
+def severity(call: ast.Call, taker: str) -> str:
+    """Return how bad a call says that it is; "" where it hands on what it was given."""
+    said = [
+        each.attr for each in call.args if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "Severity"
+    ]
+    return SEVERITIES.get(taker) or "".join(said).lower()
+
+
+def reported() -> Iterator[tuple[str, str, str]]:
+    """Yield each name that the package outside `rules` reports something under, how bad it is, and where."""
     for module in MODULES.values():
         for call in ast.walk(module.tree):
             if not isinstance(call, ast.Call) or module.name.startswith("tritonrepo.rules"):
@@ -103,19 +114,26 @@ def reported() -> Iterator[tuple[str, str]]:
             given = [*(keyword.value for keyword in call.keywords if keyword.arg == "rule"), *call.args[place:][:1]]
             if place is not None and given:
                 for name in written(module, given[0]):
-                    yield name, f"{module.path.relative_to(PACKAGE)}:{call.lineno}"
+                    yield name, severity(call, taker), f"{module.path.relative_to(PACKAGE)}:{call.lineno}"
 
 
-USED = dict(reported())
+USED = [*reported()]
+NAMES = {name for name, _, _ in USED}
 
 
 def test_everything_that_is_reported_is_registered() -> None:
-    assert {name: place for name, place in USED.items() if name not in REGISTRY} == {}
+    assert [(name, place) for name, _, place in USED if name not in REGISTRY] == []
 
 
 def test_everything_that_is_registered_is_reported() -> None:
     assert len(OTHERS) > 100
-    assert set(OTHERS) - USED.keys() == set()
+    assert set(OTHERS) - NAMES == set()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_severity_is_one_that_is_used(name: str) -> None:
+    used = {severity for each, severity, _ in USED if each == name} - {""}
+    assert not used or REGISTRY[name].severity in used
 
 
 @pytest.mark.parametrize("name", OTHERS)
