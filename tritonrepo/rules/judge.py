@@ -63,7 +63,7 @@ def _diagnostics(
 
 
 def _in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    return tuple(sorted(diagnostics, key=lambda d: (d.at, d.rule, d.message)))
+    return tuple(sorted(diagnostics, key=lambda d: (d.at.path, d.at.line, d.at.column, d.rule, d.message)))
 
 
 class _Dispatch(dict[tuple[frozenset[str], bool], tuple[Rule, ...]]):
