@@ -21,6 +21,7 @@ from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import push as pushing
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.pbtxt import parse
+from tritonrepo.repository import target
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Stored, Write
 from tritonrepo.sync import lock, writing
@@ -58,7 +59,7 @@ class Shelf:
         return SERVED[there]
 
     def _served(self, there: Tree) -> dict[str, tuple[int, ...]]:
-        found = models(there)
+        found = models(there, target())
         for model in found.values():
             for version in model.served:
                 assert model.name == "top" or set(model.within(version)) == {f"{version}/model.py", f"{version}/part"}
@@ -203,7 +204,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
     monkeypatch.setattr(lock, "LOOK_S", LOOK_S)
     monkeypatch.setattr(lock, "_machine", lambda: threading.current_thread().name)
     # the same few texts and trees are read in every order: what comes of them is known, and nothing is nested
-    monkeypatch.setattr("tritonrepo.sync.gating.parse", cache(parse))
+    monkeypatch.setattr("tritonrepo.repository.parse", cache(parse))
     monkeypatch.setattr("tritonrepo.sync.push.mixed", lambda *_: [])
     monkeypatch.setattr(pushing, "_checked", lambda *_: None)
     monkeypatch.setattr(pushing, "open_store", opened)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.test_push import LEAF, TOP
 from tritonrepo.diagnostics import Stop
+from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke import expected, healing
@@ -48,7 +49,7 @@ def saying(states: States) -> Iterator[Client]:
             self.end_headers()
             name = self.path.split("/")[3]
             older = {"max_batch_size": 4} if name == "top" else {}
-            self.wfile.write(json.dumps({**expected.read(tree("1"), "r")[name].config, **older}).encode())
+            self.wfile.write(json.dumps({**expected.of(read(tree("1"), target()), "r")[name].config, **older}).encode())
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the parent's name
             """Keep quiet."""
@@ -132,7 +133,7 @@ def test_what_is_under_way_still_when_time_is_up_ends_the_push(states: States, m
 
 def there(awaited: set[str]) -> There:
     lies = tree("1")
-    return There(expected.read(lies, "r"), {"leaf": {}, "top": {"leaf": 1}}, awaited, {"top"})
+    return There(expected.of(read(lies, target()), "r"), {"leaf": {}, "top": {"leaf": 1}}, awaited, {"top"})
 
 
 def server(url: str, ready: str, refused: str = "", **broken: str) -> Present:
@@ -145,8 +146,8 @@ def server(url: str, ready: str, refused: str = "", **broken: str) -> Present:
 
 
 def change(want: Tree, have: Tree, touched: set[str], more: Mapping[str, set[str]]) -> Change:
-    before = {name: model.versions for name, model in expected.read(have, "r").items()}
-    return Change(gating.models(want), touched, more.get("altered", set()), more.get("open", set()), before)
+    before = {name: model.versions for name, model in expected.of(read(have, target()), "r").items()}
+    return Change(gating.models(want, target()), touched, more.get("altered", set()), more.get("open", set()), before)
 
 
 DEAD = server("http://a", "", "leaf/1", leaf="leaf ...", top="top ...")
@@ -214,10 +215,10 @@ def test_a_version_is_dead_where_no_server_serves_it_and_the_others_are_held_up_
     named = {"leaf": ["1"], "top": ["1"]}
     assert healing.dead([DEAD], named) == {("leaf", 1), ("top", 1)}
     assert healing.dead([DEAD, WELL], named) == set()
-    side_by_side = gating.models(tree("1, 2", "2"))
+    side_by_side = gating.models(tree("1, 2", "2"), target())
     assert healing.held_up(DEAD, side_by_side, made.want) == {"leaf", "top"}
     assert healing.held_up(WELL, side_by_side, made.want) == set()
-    assert healing.held_up(DEAD, gating.models(MOVED), made.want) == set()
+    assert healing.held_up(DEAD, gating.models(MOVED, target()), made.want) == set()
 
 
 def test_a_pipeline_that_a_push_may_bring_back_is_waited_for_at_its_end() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from tritonrepo.pbtxt import parse
-from tritonrepo.repository import Model, Said, read, target
+from tritonrepo.repository import CONFIG_BYTES, Model, Said, read, target
 from tritonrepo.repository.versions import selected, versions
 from tritonrepo.rules import judge
+from tritonrepo.smoke import expected
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.tree import Directory, Link, Outside, Tree, Unreadable, of_text
+from tritonrepo.sync import gating
+from tritonrepo.tree import Directory, File, Link, Outside, Tree, Unreadable, of_text
 
+PACKAGE = Path(__file__).parent.parent / "tritonrepo"
 CONFIG = 'backend: "identity"'
 
 
@@ -113,3 +117,43 @@ PATHS = {
 @pytest.mark.parametrize(("root", "path", "joined"), PATHS.values(), ids=PATHS)
 def test_the_servers_texts_join_paths(root: str, path: str, joined: str) -> None:
     assert read({"m": Directory()}, target(Said("24.10")), root).models["m"].on_server(path) == joined
+
+
+@pytest.mark.parametrize(("release", "taken"), [("24.10", False), ("24.11", True)])
+def test_push_and_smoke_read_a_config_as_the_target_does(release: str, taken: bool) -> None:  # noqa: FBT001
+    """The field model_metrics came with 24.11: a server before refuses the config as it reads it."""
+    server = target(Said(release))
+    tree = {"m/config.pbtxt": of_text("model_metrics { }"), "m/1/x": of_text("x")}
+    (pushed,), (smoked,) = gating.models(tree, server).values(), expected.of(read(tree, server), "r").values()
+    assert (not pushed.gated, not smoked.fault) == (taken, taken)
+    assert (pushed.served, smoked.versions) == (((1,), ("1",)) if taken else ((), ()))
+
+
+def test_a_config_that_is_too_large_is_not_read() -> None:
+    """A server would read up to 2 GiB of it, and nobody has a config of this size."""
+
+    def unread(_: int, __: int) -> bytes:
+        raise AssertionError
+
+    tree = {"m/config.pbtxt": File(CONFIG_BYTES + 1, unread), "m/1/x": of_text("x")}
+    assert read(tree, target()).models["m"].hidden
+    assert expected.of(read(tree, target()), "r")["m"].fault == "there is no config.pbtxt that can be read"
+
+
+def test_the_repository_has_one_reader() -> None:
+    """Beside it `parse` serves those that edit a config, or look for a place in one that they wrote."""
+    users = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"^from tritonrepo\.pbtxt(\.parser)? import .*\bparse\b", path.read_text("utf-8"), re.MULTILINE)
+    }
+    users = {path for path in users if not path.startswith(("pbtxt/", "rules/"))}
+    assert users == {"repository/__init__.py", "sync/gating.py", "generate/origins.py"}
+
+
+CALLS = {"a": ["b", "c"], "b": ["c"], "c": ["a"], "d": ["d"]}
+
+
+@pytest.mark.parametrize(("start", "found"), [("a", "abc"), ("c", "abc"), ("d", "d"), ("", "")])
+def test_what_is_reached_by_calls_ends_on_cycles(start: str, found: str) -> None:
+    assert gating.reached(start, lambda name: CALLS[name]) == {*found}

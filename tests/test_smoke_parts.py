@@ -18,6 +18,7 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.report.junit import Row, junit
 from tritonrepo.report.table import table
+from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.tensors import Request, Tensor, of_values, packed, unpacked
@@ -160,7 +161,7 @@ DRIFTS: dict[str, tuple[dict[str, object], str]] = {
 
 @pytest.mark.parametrize(("change", "message"), DRIFTS.values(), ids=DRIFTS)
 def test_drift_is_what_the_core_did_not_fill_in(change: dict[str, object], message: str) -> None:
-    model = expected.read({"m/config.pbtxt": of_text(REPOSITORY), "m/1/model.py": of_text("")}, "r")["m"]
+    model = expected.of(read({"m/config.pbtxt": of_text(REPOSITORY), "m/1/model.py": of_text("")}, target()), "r")["m"]
     result = drift.config(model, of_config(SERVED | change, "1", WHERE))
     assert [d.message.startswith(f"m: {message}") for d in result.diagnostics] == ([True] if message else [])
 
@@ -177,13 +178,13 @@ POLICIES = {
 @pytest.mark.parametrize(("policy", "versions"), POLICIES.values(), ids=POLICIES)
 def test_the_versions_that_a_repository_names(policy: str, versions: tuple[str, ...]) -> None:
     tree = {"m/config.pbtxt": of_text(policy)} | {f"m/{n}/model.py": of_text("") for n in ("1", "2", "10", "old")}
-    assert expected.read(tree, "r")["m"].versions == versions
+    assert expected.of(read(tree, target()), "r")["m"].versions == versions
 
 
 def test_names_of_directories_are_versions_as_the_server_counts_them() -> None:
     tree = {"m/config.pbtxt": of_text("version_policy { all { } }")}
     tree |= {f"m/{name}/model.py": of_text("") for name in ("007", "+3", "1", "\u00b2", "configs")}
-    model = expected.read(tree, "r")["m"]
+    model = expected.of(read(tree, target()), "r")["m"]
     assert model.versions == ("1", "3")
     assert "model.py" in model.contents["3"]
 
@@ -205,7 +206,7 @@ def test_a_version_is_at_fault_only_where_it_should_serve(state: ModelState, sai
 
 
 def test_a_model_without_a_config_is_completed_by_the_server() -> None:
-    models = expected.read({"n/1/model.py": of_text(""), "n/2/model.py": of_text("")}, "r")
+    models = expected.of(read({"n/1/model.py": of_text(""), "n/2/model.py": of_text("")}, target()), "r")
     (result,) = drift.versions(models, {"n": ["2"]}, Span("r"))
     assert not result.diagnostics
     assert not drift.config(models["n"], of_config({"name": "n", "backend": "python"}, "2", WHERE)).diagnostics
@@ -213,7 +214,7 @@ def test_a_model_without_a_config_is_completed_by_the_server() -> None:
 
 def test_a_config_that_cannot_be_read_is_told() -> None:
     tree: Tree = {"m/config.pbtxt": of_text("max_batch_size: x"), "n/config.pbtxt": Unreadable.FIFO}
-    models = expected.read(tree, "r")
+    models = expected.of(read(tree, target()), "r")
     results = {result.model: result for result in drift.versions(models, {"m": ["1"], "n": ["1"]}, Span("r"))}
     assert results["m"].diagnostics[0].at == Span("r/m/config.pbtxt", 1, 17)
     assert "its config cannot be read: " in results["m"].diagnostics[0].message
@@ -222,7 +223,7 @@ def test_a_config_that_cannot_be_read_is_told() -> None:
 
 def test_a_hand_written_ensemble_is_no_search() -> None:
     text = 'platform: "ensemble" ensemble_scheduling { step { model_name: "a" } }'
-    assert links.pipelines(expected.read({"e/config.pbtxt": of_text(text)}, "r")) == {}
+    assert links.pipelines(expected.of(read({"e/config.pbtxt": of_text(text)}, target()), "r")) == {}
 
 
 def saved(shape: tuple[int, ...]) -> bytes:
@@ -417,7 +418,7 @@ SAYS = {
 def test_how_many_passages_a_retriever_finds(config: str, settings: str | None, count: int | None) -> None:
     tree = {"r/config.pbtxt": of_text(config), "r/1/model.py": of_text("")}
     tree |= {} if settings is None else {"r/1/settings.json": of_text(settings)}
-    assert links.count(expected.read(tree, "x")["r"], "1") == count
+    assert links.count(expected.of(read(tree, target()), "x")["r"], "1") == count
 
 
 def test_of_one_passage_nothing_can_be_swapped() -> None:
@@ -427,7 +428,7 @@ def test_of_one_passage_nothing_can_be_swapped() -> None:
 
 
 def model(content: dict[str, Entry]) -> expected.Expected:
-    return expected.read({f"m/{path}": entry for path, entry in content.items()}, "r")["m"]
+    return expected.of(read({f"m/{path}": entry for path, entry in content.items()}, target()), "r")["m"]
 
 
 def unreadable(_offset: int, _count: int) -> bytes:
@@ -505,7 +506,7 @@ def test_every_row_of_a_batch_is_judged() -> None:
 
 
 def test_a_version_too_many_is_told() -> None:
-    models = expected.read({"m/1/model.py": of_text(""), "m/config.pbtxt": of_text("")}, "r")
+    models = expected.of(read({"m/1/model.py": of_text(""), "m/config.pbtxt": of_text("")}, target()), "r")
     (result,) = drift.versions(models, {"m": ["1", "2"]}, Span("r"))
     assert [d.message for d in result.diagnostics] == ["m: the server serves 1, 2; the repository names 1"]
 
@@ -598,7 +599,7 @@ def test_a_served_model_that_is_not_the_repositorys_is_told_and_still_asked() ->
     index = {"r/1/embeddings.npy": of_bytes(saved((1, 2))), "r/1/passages.jsonl": of_text(PASSAGE)}
     tree = {"r/config.pbtxt": of_text(""), "e/config.pbtxt": of_text(""), "p/config.pbtxt": of_text(ensemble), **index}
     served = of_config({"name": "e", "input": [OUT | {"name": "other"}]}, "1", WHERE)
-    told, asked = cases(Known(Span("r"), expected.read(tree, "r")), [served])
+    told, asked = cases(Known(Span("r"), expected.of(read(tree, target()), "r")), [served])
     assert isinstance(told, Result)
     assert told.diagnostics[0].message == 'e cannot be compared: it has no input "text"; it has other'
     assert isinstance(asked, Case)

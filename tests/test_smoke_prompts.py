@@ -14,6 +14,7 @@ import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tests.test_smoke_parts import WHERE
+from tritonrepo.repository import read, target
 from tritonrepo.server.tensors import of_values
 from tritonrepo.smoke import expected, prompts
 from tritonrepo.smoke.case import Case, Crowd, Outcome, Reply, Result
@@ -110,7 +111,7 @@ def made(settings: object, message: str = MESSAGE, chat: str = CHATML) -> list[C
     if settings is not None:
         content["settings.json"] = json.dumps(settings)
     tree = {f"p/1/{name}": of_text(text) for name, text in content.items()} | {"p/config.pbtxt": of_text("")}
-    return [*prompts.cases(of_config(CONFIG, "1", WHERE), expected.read(tree, "r")["p"])]
+    return [*prompts.cases(of_config(CONFIG, "1", WHERE), expected.of(read(tree, target()), "r")["p"])]
 
 
 def said(case: Case, prompt: str) -> list[str]:

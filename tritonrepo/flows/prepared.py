@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.flows.stack import Loaded
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.repository import Target
 from tritonrepo.server.client import Client
 from tritonrepo.smoke.healing import Change
 from tritonrepo.smoke.present import Present
@@ -57,6 +58,9 @@ class Push(NamedTuple):
 
     plan: Plan
     record: Record
+    server: Target
+    """The one that the repository is for."""
+
     want: Tree
     have: Tree
     before: Release | None

@@ -18,6 +18,7 @@ from tritonrepo.flows.prepared import Push
 from tritonrepo.flows.target import of_record
 from tritonrepo.flows.watching import look, watch
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.repository import Target
 from tritonrepo.rules import judge
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke.waiting import Patience
@@ -33,7 +34,6 @@ from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.publish import publish
 from tritonrepo.sync.push import plan
-from tritonrepo.sync.record import Record
 from tritonrepo.sync.release import Object, Release
 from tritonrepo.sync.sealed import seal
 from tritonrepo.sync.writing import Writer
@@ -79,14 +79,15 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
     source, top = open_store(directory, work.links)
     want = _sealed(source.scan(top), directory)
     record = records.load(want, directory)
-    _checked(want, record, directory)
+    server = repository.target(record=of_record(record, directory))
+    _checked(want, server, directory)
     if before and before.name != record.name:
         message = f"holds {_called(before.name)}, this is {_called(record.name)}"
         hint = f"Push each to a prefix of its own. Is it to take this one over? Delete {releases.record_path(prefix)}."
         raise failure("push-other-stack", uri, message, hint)
     have = releases.known(store.scan(prefix), before)
     place = Place(store, prefix, uri)
-    push = _planned(Push(Plan(()), record, want, have, before, tag, place, mixable, work))
+    push = _planned(Push(Plan(()), record, server, want, have, before, tag, place, mixable, work))
     top = directory.rstrip("/")
     edited = tuple(by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
     return push._replace(edited=edited)
@@ -101,7 +102,7 @@ def _planned(push: Push) -> Push:
     resumed = releases.broken_off(have, before)
     released = releases.versions(before) if before and resumed else None
     dead = push.seen.dead if push.seen else ()
-    made = plan(want, have, uri, resumed=resumed, released=released, dead=dead)
+    made = plan(want, have, uri, resumed=resumed, released=released, dead=dead, server=push.server)
     made = admit(made, _known(push.mixable, {**have, **want}))
     if made.conflicts:
         raise Stop(made.conflicts)
@@ -131,12 +132,11 @@ def _called(name: str) -> str:
     return f'the stack "{name}"' if name else "a repository without a stack"
 
 
-def _checked(want: Tree, record: Record, directory: str) -> None:
+def _checked(want: Tree, server: Target, directory: str) -> None:
     """Raise Stop where the target's server would refuse a model: what is broken must never reach a bucket."""
     if not want:
         raise fatal("push-source", directory, "there is no model repository", "Write one: tritonrepo build")
-    target = repository.target(record=of_record(record, directory))
-    found = judge(repository.read(want, target)).diagnostics
+    found = judge(repository.read(want, server)).diagnostics
     errors = [_under(directory, each) for each in found if each.severity is Severity.ERROR]
     if errors:
         raise Stop(errors)

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 
+from tritonrepo import repository
 from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.flows import target as targets
 from tritonrepo.flows.stack import DEFAULT, Loaded, is_stack, load, reading
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
@@ -63,7 +65,8 @@ def _models(where: str, lacking: str, work: Workspace) -> dict[str, Expected]:
     tree = kept(store.scan(prefix), where)
     if is_remote(where) and prefix:
         tree = releases.known(tree, releases.read(store, prefix, where)[0])
-    models = expected.read(tree, where)
+    said = targets.of_record(targets.record_of(store, prefix, tree, where), where)
+    models = expected.of(repository.read(tree, repository.target(record=said)), where)
     if not models:
         hint = "Name a directory with models in it" + (f", or one with a {DEFAULT}." if "stack" in lacking else ".")
         raise fatal("smoke-repository", where, f"there is no {lacking}", hint)
@@ -77,9 +80,10 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
     if tree is None:
         tree = generate(stack, loaded.gathering().inputs(), loaded.lock.models).tree
     places = _places(stack)
+    found = repository.read(tree, repository.target(stack=targets.of_stack(stack)))
     models = {
         name: replace(model, at=places.get(name, stack.places[""]), places={})
-        for name, model in expected.read(tree, stack.name).items()
+        for name, model in expected.of(found, stack.name).items()
     }
     embedders = {m.embed_with: name for name, m in stack.models.items() if isinstance(m, Retriever)}
     return Known(stack.places[""], models, embedders, stack.smoke)

@@ -14,7 +14,7 @@ from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
 from tritonrepo.generate.origins import Origins
-from tritonrepo.repository import NOTHING, Said, Target
+from tritonrepo.repository import CONFIG_BYTES, NOTHING, Said, Target
 from tritonrepo.rules import Rule, judge
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
@@ -23,8 +23,6 @@ from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import File, Tree
 
 EXCERPT_BYTES = 1 << 20
-CONFIG_BYTES = 64 << 20
-"""A config larger than this is no config; protobuf's own limit is 2 GiB."""
 
 Shown = Callable[[Rule], bool]
 Aim = Callable[[Said, Said], Target]

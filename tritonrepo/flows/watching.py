@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
 from tritonrepo.flows.prepared import Push, Seen
+from tritonrepo.repository.model import CONFIG
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke import expected, healing
@@ -16,7 +18,7 @@ from tritonrepo.smoke.waiting import READY, Patience, Wanted, until_served
 from tritonrepo.sync import gating
 from tritonrepo.sync import release as releases
 from tritonrepo.sync.pace import Watch
-from tritonrepo.sync.plan import CONFIG, Action, Put, is_config
+from tritonrepo.sync.plan import Action, Put, is_config
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, Tree
 
@@ -40,18 +42,18 @@ def look(servers: Sequence[Endpoint], push: Push, patience: Patience) -> Seen:
 
 def watch(seen: Seen, push: Push) -> Watch:
     """Give what comes back when all servers serve what was written."""
-    uri, change = push.place.uri, seen.change
+    change = seen.change
     stays = {name: tuple(map(str, model.served)) for name, model in change.want.items()}
     now: dict[str, Entry] = uploadable(push.have)
-    served = dict(_served(now, change.touched, uri))  # read before anything is written over it
+    served = dict(_served(now, change.touched, push))  # read before anything is written over it
     left = len(push.plan.actions)
 
     def wait(names: Collection[str]) -> None:
-        models = gating.models(now)
+        models = gating.models(now, push.server)
         for client, one in zip(seen.clients, seen.presents, strict=True):
             asked = {*names, *(() if left else healing.due(one, change))}
             out = healing.hopeless(one, change).keys() | healing.held_up(one, models, change.want)
-            wanted = dict(_served(now, asked - out, uri))
+            wanted = dict(_served(now, asked - out, push))
             until_served(client, Wanted(wanted, stays, one.refused.keys()), seen.patience)
 
     def seen_by_all(group: Sequence[Action]) -> bool:
@@ -64,7 +66,7 @@ def watch(seen: Seen, push: Push) -> Watch:
                 now.pop(action.path, None)
         names = {action.path.split("/")[0] for action in group if is_config(action.path)}
         wait(names)
-        models = dict(_served(now, names, uri))
+        models = dict(_served(now, names, push))
         told = all(name not in served or _tells(served[name]) != _tells(model) for name, model in models.items())
         served.update(models)
         return told
@@ -76,14 +78,14 @@ def _compared(push: Push) -> tuple[There, Change]:
     """Give what lies there of the models that shall be, and what the push makes of them."""
     actions, before = push.plan.actions, push.before
     touched = {action.path.split("/")[0] for action in actions}
-    want, have = gating.models(uploadable(push.want)), uploadable(push.have)
+    want, have = gating.models(uploadable(push.want), push.server), uploadable(push.have)
     shared = want.keys() & {path.split("/")[0] for path in have}
     # what is not written to is the same on both sides, and need not be fetched
     tree = {path: entry for path, entry in have.items() if path.split("/")[0] in touched}
     tree |= {path: entry for path, entry in push.want.items() if path.split("/")[0] not in touched}
-    models = dict(_served(tree, shared, push.place.uri))
-    pins = {name: dict(model.steps()) for name, model in gating.models(tree).items()}
-    wanted = dict(_served(push.want, touched, push.place.uri))
+    models = dict(_served(tree, shared, push))
+    pins = {name: dict(model.steps()) for name, model in gating.models(tree, push.server).items()}
+    wanted = dict(_served(push.want, touched, push))
     altered = {name for name in touched & models.keys() & wanted.keys() if _said(models[name]) != _said(wanted[name])}
     altered |= {a.path.split("/")[0] for a in actions if a.path.split("/")[1] not in _parts(want, a.path)}
     left_open = releases.unfinished(have, before) & want.keys() if before else set[str]()
@@ -105,10 +107,11 @@ def _said(model: Expected) -> dict[str, object]:
     return {field: value for field, value in model.config.items() if field != "version_policy"}
 
 
-def _served(tree: Tree, names: Collection[str], uri: str) -> Iterator[tuple[str, Expected]]:
+def _served(tree: Tree, names: Collection[str], push: Push) -> Iterator[tuple[str, Expected]]:
     """Give the models of these names that a server should serve: not what is held back by a config of another name."""
     own = {path: entry for path, entry in tree.items() if path.split("/")[0] in names}
-    for name, model in expected.read(own, uri).items():
+    found = repository.read(own, push.server)
+    for name, model in expected.of(found, push.place.uri).items():
         if not model.fault and model.versions and model.config.get("name", name) == name:
             yield name, model
 

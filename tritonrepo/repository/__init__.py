@@ -12,7 +12,10 @@ from tritonrepo.repository.target import NOTHING, Said, Target, target
 from tritonrepo.repository.versions import selected, versions
 from tritonrepo.tree import Directory, Entry, File, Tree, Unreadable, in_bytes, in_order, is_directory
 
-__all__ = ["NOTHING", "Model", "Repository", "Said", "Target", "read", "target"]
+__all__ = ["CONFIG_BYTES", "NOTHING", "Model", "Repository", "Said", "Target", "model", "read", "target"]
+
+CONFIG_BYTES = 64 << 20
+"""A larger file is no config: it is not read. Protobuf's own limit is 2 GiB."""
 
 
 def read(tree: Tree, server: Target, root: str = "") -> Repository:
@@ -33,9 +36,9 @@ def read(tree: Tree, server: Target, root: str = "") -> Repository:
                 closed[top] = entry
         else:
             strays[path] = entry
-    made = {name: _model(name, models[name], server, root, closed.get(name)) for name in sorted(models, key=in_bytes)}
-    for model in made.values():
-        model.beside = tree
+    made = {name: model(name, models[name], server, root, closed.get(name)) for name in sorted(models, key=in_bytes)}
+    for each in made.values():
+        each.beside = tree
     return Repository(made, strays, server, root)
 
 
@@ -49,8 +52,13 @@ def _children(entries: Mapping[str, Entry], below: str = "") -> dict[str, Entry 
     return children
 
 
-def _model(name: str, entries: Mapping[str, Entry], server: Target, root: str, closed: Entry | None) -> Model:
-    """Read a model; `closed` is what its directory is where it cannot be looked into."""
+def model(
+    name: str, entries: Mapping[str, Entry], server: Target, root: str = "", closed: Entry | None = None
+) -> Model:
+    """Return the model of these entries, paths counted from its directory.
+
+    `closed` is what the directory is where it cannot be looked into.
+    """
     children = _children(entries)
     parsed = _config(children.get(CONFIG), server)
     config = parsed.root if parsed is not None else _empty(server)
@@ -77,7 +85,9 @@ def _model(name: str, entries: Mapping[str, Entry], server: Target, root: str, c
 
 
 def _config(entry: Entry | None, server: Target) -> Parsed | None:
-    return parse(entry.content(), server.release.name) if isinstance(entry, File) else None
+    if not isinstance(entry, File) or entry.size > CONFIG_BYTES:
+        return None
+    return parse(entry.content(), server.release.name)
 
 
 def _empty(server: Target) -> Message:

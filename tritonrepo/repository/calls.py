@@ -13,7 +13,8 @@ from tritonrepo.repository.json_text import place
 from tritonrepo.tree import File
 
 PINS = "calls.json"
-LARGEST = 1 << 16
+PINS_BYTES = 1 << 16
+"""A larger calls.json is none of ours: it is not read."""
 
 
 class Call(NamedTuple):
@@ -26,7 +27,7 @@ class Call(NamedTuple):
 
 def calls(path: str, file: File) -> tuple[Call, ...]:
     """Read a calls.json; nothing comes of one that is not of our form."""
-    if file.size > LARGEST:
+    if file.size > PINS_BYTES:
         return ()
     try:
         text = file.content().decode()

@@ -24,7 +24,9 @@ NEVER = SILENT | {"pytorch"}
 """Backends that complete nothing; pytorch hands back what it got."""
 
 PLAIN_CLASS = re.compile(rb"^class TritonPythonModel[ \t]*+(?:\([ \t]*+(?:object[ \t]*+)?\)[ \t]*+)?:", re.MULTILINE)
-LARGEST = 1 << 20
+SCRIPT_BYTES = 1 << 20
+"""A larger model.py is not read: it may complete its config."""
+
 INVALID = "TYPE_INVALID"
 
 
@@ -111,7 +113,7 @@ def _python_completes(model: Model) -> bool:
         file = model.file(f"{model.directory_of(version)}/{name}")
         if file is None:
             continue
-        if file.size > LARGEST:
+        if file.size > SCRIPT_BYTES:
             return True
         text = file.content()
         imports = b"TritonPythonModel" in text or b"import" in text

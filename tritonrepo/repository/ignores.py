@@ -18,7 +18,7 @@ from tritonrepo.pbtxt.nodes import Source
 from tritonrepo.repository.model import Model
 
 MARK = b"tritonrepo:"
-LARGEST = 4 << 20
+SEARCHED_BYTES = 4 << 20
 """A text of more bytes is not searched for comments, for the memory's sake."""
 
 MOST = 50
@@ -57,7 +57,7 @@ class Ignore(NamedTuple):
 def ignores(model: Model) -> Iterator[Ignore]:
     """Give the ignore comments of a model's config, in order."""
     source = model.config.source
-    if MARK not in source.text or len(source.text) > LARGEST:
+    if MARK not in source.text or len(source.text) > SEARCHED_BYTES:
         return
     head = _end_of_gap(source.text, 0)
     names = 0

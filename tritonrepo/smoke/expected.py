@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tritonrepo.diagnostics import Span
-from tritonrepo.pbtxt import parse
 from tritonrepo.pbtxt.convert import to_plain
-from tritonrepo.repository.versions import selected, versions
-from tritonrepo.tree import Entry, File, Tree, below, in_bytes, in_order, is_directory, of_bytes
-
-CONFIG = "config.pbtxt"
-LARGEST = 1 << 24
-"""Bytes of the largest config that is read; larger ones are no config."""
+from tritonrepo.repository import Model, Repository
+from tritonrepo.repository.model import CONFIG
+from tritonrepo.tree import Entry, File, below
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +43,26 @@ class Expected:
         return entry
 
 
-def read(tree: Tree, where: str) -> dict[str, Expected]:
-    """Give the models of a repository's tree by name; `where` is what a user calls it."""
-    own: dict[str, dict[str, Entry]] = {}
-    for path, entry in in_order(tree):
-        name, slash, rest = path.partition("/")
-        if slash:
-            own.setdefault(name, {})[rest] = entry
-    return {name: _model(name, own[name], where) for name in sorted(own)}
+def of(found: Repository, where: str) -> dict[str, Expected]:
+    """Return the models of a repository by name; `where` is what a user calls it."""
+    return {name: _expected(model, where) for name, model in found.models.items() if model.entries}
 
 
-def _model(name: str, own: Mapping[str, Entry], where: str) -> Expected:
+def _expected(model: Model, where: str) -> Expected:
+    """Return what a model says; one without a config says nothing, and the server completes it all."""
+    name, own, found = model.name, model.entries, model.versions.found
     at = Span(f"{where}/{name}/{CONFIG}")
-    found = versions(_directories(own)).found
     contents = {str(number): below(own, directory) for number, directory in found.items()}
     versioned = {*found.values(), CONFIG}
     beside = {path: entry for path, entry in own.items() if path.partition("/")[0] not in versioned}
-    entry = own.get(CONFIG, of_bytes(b""))  # without one the server completes it all
-    if not isinstance(entry, File) or entry.size > LARGEST:
+    if model.parsed is None and CONFIG in own:
         return Expected(name, {}, (), at, {}, contents, beside, "there is no config.pbtxt that can be read")
-    parsed = parse(entry.content())
-    if parsed.faults:
-        fault = parsed.faults[0]
+    if model.parsed is not None and model.parsed.faults:
+        fault = model.parsed.faults[0]
         return Expected(name, {}, (), fault.span(at.path), {}, contents, beside, fault.message)
-    config = to_plain(parsed.root)
-    places = {field.name: field.span(at.path) for field in parsed.root.fields}
-    served = selected(found, parsed.root.message("version_policy"))
-    return Expected(name, config, tuple(map(str, served)), at, places, contents, beside)
-
-
-def _directories(own: Mapping[str, Entry]) -> list[str]:
-    """Give the names of a model's subdirectories, in byte order."""
-    names = {path.partition("/")[0] for path, entry in own.items() if "/" in path or is_directory(entry)}
-    return sorted(names, key=in_bytes)
+    places = {field.name: field.span(at.path) for field in model.config.fields}
+    served = tuple(map(str, model.served))
+    return Expected(name, to_plain(model.config), served, at, places, contents, beside)
 
 
 def text_of(entry: File) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.smoke.present import Present
 from tritonrepo.smoke.waiting import Version, refusal
-from tritonrepo.sync.gating import Model
+from tritonrepo.sync.gating import Model, reached
 
 
 class Change(NamedTuple):
@@ -111,15 +111,16 @@ def below(name: str, models: Mapping[str, Model]) -> set[str]:
 
 
 def _needs(name: str, models: Mapping[str, Model]) -> set[Version]:
-    """Give model and version of all that must serve for a model to serve: its own versions, and what steps call."""
-    found: set[Version] = set()
-    todo = [(name, str(version)) for version in models[name].served]
-    while todo:
-        model, version = todo.pop()
-        if (model, version) in found:
-            continue
-        found.add((model, version))
-        for called, number in models[model].steps() if model in models else ():
-            latest = max(models[called].served, default=0) if called in models else 0
-            todo.append((called, str(number if number > 0 else latest)))
-    return found
+    """Return model and version of all that must serve for a model to serve: its own versions, and what steps call.
+
+    What a calls.json names need not: a Python model loads without it.
+    """
+
+    def calls(one: Version) -> list[Version]:
+        steps = models[one[0]].steps() if one[0] in models else ()
+        return [(called, str(number if number > 0 else latest(called))) for called, number in steps]
+
+    def latest(called: str) -> int:
+        return max(models[called].served, default=0) if called in models else 0
+
+    return reached([(name, str(version)) for version in models[name].served], calls)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
+from tritonrepo import repository
 from tritonrepo.pbtxt import Message, editor, parse
-from tritonrepo.repository.versions import selected, versions
-from tritonrepo.sync.plan import CONFIG
+from tritonrepo.repository import Target
+from tritonrepo.repository.calls import PINS, calls
+from tritonrepo.repository.model import CONFIG
 from tritonrepo.tree import File, Tree, files
 
-CALLS = "calls.json"
+T = TypeVar("T")
+
 LATEST = -1
 """The version of a call that names none."""
 
@@ -24,25 +27,23 @@ Released = Mapping[str, Collection[int]]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model's files, paths counted from its directory; its config as far as a server accepts it; its versions."""
+    """A model's files, paths counted from its directory; its config as far as a server accepts it; its versions.
+
+    `gated`: its config is none that a server takes, or is under another name: nothing new of it is loaded. `served` are
+    the versions that a server takes from these files, ascending.
+    """
 
     name: str
     files: Mapping[str, File]
     config: Message | None
     gated: bool
     versions: Mapping[int, str]
+    served: tuple[int, ...]
 
     @property
     def text(self) -> bytes:
         """The config's text; empty where there is none."""
         return self.files[CONFIG].content() if CONFIG in self.files else b""
-
-    @property
-    def served(self) -> tuple[int, ...]:
-        """The versions that a server takes from these files, ascending."""
-        if self.gated:
-            return ()
-        return selected(self.versions, self.config.message("version_policy") if self.config else None)
 
     def admits(self, version: int) -> bool:
         """Whether a server that finds this version's directory, finished or not, may load it."""
@@ -69,74 +70,78 @@ class Model:
         return [(step.text("model_name"), step.integer("model_version")) for step in found]
 
     def called(self, *versions: int) -> set[Call]:
-        """Give model and version of all that it calls: by its steps, and by calls.json, of these versions or of all."""
+        """Return model and version of all that it calls: by its steps, and by calls.json, of these versions or of all.
+
+        Whatever its backend is: a push holds back too much rather than too little.
+        """
         tops = {self.versions[version] for version in versions if version in self.versions}
         found = set(self.steps())
         for path, file in self.files.items():
             top, _, rest = path.partition("/")
-            if rest == CALLS and (top in tops or not versions):
-                found |= _named(file)
+            if rest == PINS and (top in tops or not versions):
+                found |= {(call.model, call.version) for call in calls(path, file)}
         return found
 
     def calls(self) -> set[str]:
-        """Give the names of the models that it calls."""
+        """Return the names of the models that it calls."""
         return {name for name, _ in self.called()}
 
 
-def _named(file: File) -> set[Call]:
-    """Read a calls.json, model → version; what is none calls nothing, and validate says so."""
-    try:
-        data = json.loads(file.content())
-        return {(str(name), int(version)) for name, version in data.items()}
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return set()
+def models(tree: Tree, server: Target) -> dict[str, Model]:
+    """Return the models that a server sees in the files of a tree, in order; files at its top belong to none."""
+    return {name: _of(model) for name, model in repository.read(files(tree), server).models.items()}
 
 
-def absent(name: str) -> Model:
-    """Give a model of which nothing is there."""
-    return model_of(name, {})
+def model_of(name: str, own: Mapping[str, File], server: Target) -> Model:
+    """Return the model of these files, paths counted from its directory."""
+    return _of(repository.model(name, own, server))
 
 
-def models(tree: Tree) -> dict[str, Model]:
-    """Give the models of a tree in order; files at its top belong to none."""
-    found: dict[str, dict[str, File]] = {}
-    for path, file in files(tree).items():
-        name, slash, rest = path.partition("/")
-        if slash:
-            found.setdefault(name, {})[rest] = file
-    return {name: model_of(name, own) for name, own in found.items()}
+def _of(model: repository.Model) -> Model:
+    gated = model.unknown or model.config_name != model.name
+    own = {path: entry for path, entry in model.entries.items() if isinstance(entry, File)}
+    config = None if gated or model.parsed is None else model.config
+    return Model(model.name, own, config, gated, model.versions.found, () if gated else model.served)
 
 
-def model_of(name: str, own: Mapping[str, File]) -> Model:
-    """Give the model of these files, paths counted from its directory."""
-    parsed = parse(own[CONFIG].content()) if CONFIG in own else None
-    directories = sorted({path.partition("/")[0] for path in own if "/" in path}, key=str.encode)
-    # a config that cannot be read, or whose name is not the directory's, fails at the poll: nothing new is loaded
-    gated = parsed is not None and (bool(parsed.faults) or parsed.root.text("name") not in {"", name})
-    return Model(name, own, parsed.root if parsed and not gated else None, gated, versions(directories).found)
+def reached(start: Iterable[T], calls: Callable[[T], Iterable[T]]) -> set[T]:
+    """Return the start, and all that is reached from it by calls, through whatever others.
+
+    What counts as a call is the caller's to say: that of any version, of one that serves, or of a step alone.
+    """
+    found: set[T] = set()
+    todo = list(start)
+    while todo:
+        one = todo.pop()
+        if one not in found:
+            found.add(one)
+            todo += calls(one)
+    return found
 
 
-def needed(had: Mapping[str, Model], used: Collection[str], released: Released) -> set[tuple[str, int]]:
-    """Give model and version of what must go on: the last finished push's, what nobody is known to call, and callees.
+def needed(had: Mapping[str, Model], used: Collection[str], released: Released) -> set[Call]:
+    """Return model and version of what must go on: the last finished push's, what nobody is known to call, and callees.
 
     A call that names no version (`LATEST`) needs what the last finished push serves, or else all that is served.
     """
-    found: set[tuple[str, int]] = set()
-    todo = [
+
+    def calls(one: Call) -> list[Call]:
+        name, version = one
+        called = had[name].called(version) if name in had else ()
+        return [(model, number) for model, asked in called for number in numbers(model, asked)]
+
+    def numbers(name: str, asked: int) -> Collection[int]:
+        served = had[name].served if name in had else ()
+        settled = [number for number in served if number in released.get(name, ())] or served
+        return settled if asked == LATEST else (asked,)
+
+    start = [
         (name, version)
         for name, model in had.items()
         for version in model.served
         if name not in used or model.is_ensemble or version in released.get(name, ())
     ]
-    while todo:
-        name, version = todo.pop()
-        served = had[name].served if name in had else ()
-        settled = [number for number in served if number in released.get(name, ())] or served
-        numbers = settled if version == LATEST else (version,)
-        new = {(name, number) for number in numbers} - found
-        found |= new
-        todo += [call for _, number in new if name in had for call in had[name].called(number)]
-    return found
+    return reached(start, calls)
 
 
 def name_gate(name: str) -> bytes:

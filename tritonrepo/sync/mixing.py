@@ -19,7 +19,8 @@ from typing import NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.pbtxt.convert import to_plain
-from tritonrepo.sync.gating import LATEST, Call, Model, model_of
+from tritonrepo.repository import Target
+from tritonrepo.sync.gating import LATEST, Call, Model, model_of, reached
 from tritonrepo.sync.plan import Action, Plan, Put
 
 RULE = "push-mixed"
@@ -55,16 +56,20 @@ class Mixed(NamedTuple):
     old: tuple[str, ...]
 
 
-def mixed(had: State, actions: Iterable[Action]) -> list[Mixed]:
+def mixed(had: State, actions: Iterable[Action], server: Target) -> list[Mixed]:
     """Give the pipelines of which an answer could be mixed while these actions are carried out, by name."""
-    states = list(_states(had, actions))
+    states = list(_states(had, actions, server))
     callers = _callers(states)
     book = _Book()
     first, last = _Answers(book, states[0]), _Answers(book, states[-1])
     found: dict[str, Mixed] = {}
+
+    def above(names: Iterable[str]) -> set[str]:
+        return reached(names, lambda name: callers.get(name, ()))
+
     for before, after in pairwise(states):
         between = _Answers(book, before, after)
-        for call in _asked(_above(callers, _changed(before, after)) - found.keys(), before, after):
+        for call in _asked(above(_changed(before, after)) - found.keys(), before, after):
             old, new = first.whole(call), last.whole(call)
             wrong = next((answer for answer in between.of(call) if answer not in {old, new}), None)
             if wrong is not None:
@@ -107,7 +112,7 @@ def _ways_out(found: Mixed, states: Sequence[State]) -> Iterator[str]:
             yield f'Pin "{called}" in "{caller}" to the version that serves, push that, and then push this release.'
 
 
-def _states(had: State, actions: Iterable[Action]) -> Iterator[State]:
+def _states(had: State, actions: Iterable[Action], server: Target) -> Iterator[State]:
     """Give the repository as it is, and after each group of actions, which servers may see in any order."""
     state = dict(had)
     yield state
@@ -119,7 +124,8 @@ def _states(had: State, actions: Iterable[Action]) -> Iterator[State]:
         state = dict(state)
         for name, own in changed.items():
             kept = {path: file for path, file in state[name].files.items() if path not in own} if name in state else {}
-            state[name] = model_of(name, kept | {path: a.file for path, a in own.items() if isinstance(a, Put)})
+            now = kept | {path: a.file for path, a in own.items() if isinstance(a, Put)}
+            state[name] = model_of(name, now, server)
         yield state
 
 
@@ -136,18 +142,6 @@ def _callers(states: Sequence[State]) -> dict[str, set[str]]:
             for called in after[name].calls():
                 callers.setdefault(called, set()).add(name)
     return callers
-
-
-def _above(callers: Mapping[str, Collection[str]], names: Iterable[str]) -> set[str]:
-    """Give these models, and all that call them, through whatever others."""
-    found: set[str] = set()
-    todo = list(names)
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo += callers.get(name, ())
-    return found
 
 
 def _asked(names: Iterable[str], *states: State) -> Iterator[Call]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.pbtxt.convert import to_plain
+from tritonrepo.repository.model import CONFIG
 from tritonrepo.repository.versions import selected
 from tritonrepo.sync.gating import Model
-from tritonrepo.sync.plan import CONFIG
 from tritonrepo.tree import File, Outside, Tree, in_order
 
 SAFE = re.compile(r"[0-9A-Za-z._\-/]+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from tritonrepo.sync.gating import Model
+from tritonrepo.sync.gating import Model, reached
 
 
 def turns(moving: Iterable[str], had: Mapping[str, Model], wanted: Mapping[str, Model]) -> dict[str, int]:
@@ -35,12 +35,10 @@ def turns(moving: Iterable[str], had: Mapping[str, Model], wanted: Mapping[str, 
 
 
 def _below(name: str, models: Mapping[str, Model]) -> set[str]:
-    """Give the models that one calls, through whatever others."""
-    found: set[str] = set()
-    todo = [name]
-    while todo:
-        model = models.get(todo.pop())
-        new = {called for called, _ in model.called(*model.served)} - found if model and model.served else set()
-        found |= new
-        todo += new
-    return found - {name}
+    """Return the models that the served versions of one call, and theirs; what calls itself is not among them."""
+
+    def calls(caller: str) -> set[str]:
+        model = models.get(caller)
+        return {called for called, _ in model.called(*model.served)} if model and model.served else set()
+
+    return reached([name], calls) - {name}

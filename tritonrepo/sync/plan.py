@@ -8,9 +8,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.repository.model import CONFIG
 from tritonrepo.tree import Directory, Entry, File, Tree, files, in_bytes, in_order, is_directory
 
-CONFIG = "config.pbtxt"
 BY_HAND = "changed by hand"
 """Why a file of an earlier build is kept, or what is overwritten, as plans say it."""
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tritonrepo.sync.gating import CALLS, LATEST, Model, Released, absent, depths, models, name_gate, needed, serving
+from tritonrepo.repository import Target, target
+from tritonrepo.repository.calls import PINS
+from tritonrepo.repository.model import CONFIG
+from tritonrepo.sync.gating import LATEST, Model, Released, depths, model_of, models, name_gate, needed, serving
 from tritonrepo.sync.mixing import mixed, mixture
 from tritonrepo.sync.obstacles import conflicts, warnings
 from tritonrepo.sync.order import turns
-from tritonrepo.sync.plan import CONFIG, Action, Delete, Phase, Plan, Put, in_phase_order
+from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order
 from tritonrepo.tree import Directory, Entry, File, Tree, of_bytes
 
 KEEP = ".keep"
@@ -61,8 +64,11 @@ def plan(  # noqa: PLR0913  all that can be known of what is there
     resumed: bool = False,
     released: Released | None = None,
     dead: Collection[tuple[str, int]] = (),
+    server: Target | None = None,
 ) -> Plan:
     """Give the way from `have` to `want`; models that `want` lacks are left alone and named.
+
+    `server` is what reads both; where nobody says it, one of the newest release.
 
     `have` should know its digests (`release.known`): what it does not know is read. `where` names the repository.
     `released` is model → versions of the last finished push, where a later one was broken off: what that one brought
@@ -72,7 +78,8 @@ def plan(  # noqa: PLR0913  all that can be known of what is there
     """
     want, have = uploadable(want), uploadable(have)
     have = {path: _known(path, entry, want.get(path)) for path, entry in have.items()}
-    wanted, had = models(want), models(have)
+    server = server or target()
+    wanted, had = models(want, server), models(have, server)
     faults = conflicts(want, wanted, had, where)
     foreign = tuple(sorted(had.keys() - wanted.keys()))
     if faults:
@@ -84,7 +91,7 @@ def plan(  # noqa: PLR0913  all that can be known of what is there
     changes = [
         _Change(
             model,
-            had.get(name) or absent(name),
+            had.get(name) or model_of(name, {}, server),
             name in used,
             awaited.get(name, ()),
             depth[name],
@@ -100,7 +107,7 @@ def plan(  # noqa: PLR0913  all that can be known of what is there
             for change in changes
         ]
     actions = _in_turn([action for change in changes for action in _actions(change)], had, wanted)
-    faults = tuple(mixture(each, (had, wanted), where) for each in mixed(had, actions))
+    faults = tuple(mixture(each, (had, wanted), where) for each in mixed(had, actions, server))
     notes = tuple(note for c in changes for note in warnings(c.want, c.have, where, used=c.used and bool(c.old)))
     return Plan(tuple(actions), faults, foreign, notes, resumed, served=any(model.served for model in had.values()))
 
@@ -139,7 +146,7 @@ def uploadable(tree: Tree) -> dict[str, Entry]:
 
 def _known(path: str, entry: Entry, wanted: Entry | None) -> Entry:
     """Give what is known already instead of what must be fetched, for the files that a plan reads."""
-    read = path.endswith((f"/{CONFIG}", f"/{CALLS}"))
+    read = path.endswith((f"/{CONFIG}", f"/{PINS}"))
     return wanted if read and wanted is not None and _same(wanted, entry) else entry
 
 

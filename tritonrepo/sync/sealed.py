@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tritonrepo.sync.gating import CALLS
+from tritonrepo.repository.calls import PINS
 from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import Entry, File, Tree, of_bytes
 
@@ -31,7 +31,7 @@ def seal(tree: Tree) -> dict[str, Entry]:
 def _sealed(path: str, entry: Entry) -> Entry:
     if not isinstance(entry, File):
         return entry
-    if is_config(path) or path.endswith(f"/{CALLS}"):
+    if is_config(path) or path.endswith(f"/{PINS}"):
         return of_bytes(entry.content())
     if entry.path is None:
         return entry
