@@ -12,7 +12,7 @@ from tritonrepo.diagnostics import closest
 
 __all__ = ["own"]
 IO = 'input { name: "I" data_type: TYPE_FP32 dims: [ 1 ] }\noutput { name: "O" data_type: TYPE_FP32 dims: [ 1 ] }\n'
-RELEASES = "Known releases: 24.01 to 26.08."
+RELEASES = "Known releases: 24.01 to 26.11."
 
 
 @pytest.fixture

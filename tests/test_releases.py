@@ -13,8 +13,13 @@ import pytest
 import yaml
 
 from scripts.update_releases import DATA, SOURCE, data
-from tritonrepo.releases import RELEASES, runnable
+from tests.pages import files, judged, sections
+from tritonrepo.cli import run
+from tritonrepo.diagnostics import Span
+from tritonrepo.releases import RELEASES, newest, runnable
+from tritonrepo.rules import RULES
 from tritonrepo.rules.backends.arguments import keys
+from tritonrepo.tree import Tree
 
 PACKAGE = Path(__file__).parent.parent / "tritonrepo"
 RELEASE = re.compile(r"2[2-9]\.(0[1-9]|1[0-2])")
@@ -100,3 +105,64 @@ def test_the_arguments_of_every_vllm_are_known() -> None:
     builds = {name: None for release in RELEASES.values() for name in release.vllm_builds}
     assert list(builds) == json.loads((DATA / "vllm_arguments.json").read_text("utf-8"))["versions"]
     assert all(keys().of(release) for release in RELEASES.values() if release.vllm)
+
+
+NEW = ("26.09", "26.10", "26.11")
+
+
+def test_the_newest_release_is_the_last_one_of_which_all_is_known() -> None:
+    assert newest().name == "26.08"
+    assert tuple(name for name, release in RELEASES.items() if release.unknown) == NEW
+    assert {RELEASES[name].server_version for name in NEW} == {"2.73.0", "2.74.0", "2.75.0"}
+    assert all((RELEASES[name].python, RELEASES[name].vllm, RELEASES[name].images) == (None, None, {}) for name in NEW)
+
+
+UNKNOWN = "image backends, Python version, vLLM version, ONNX Runtime version"
+SAID = f"info: some facts about Triton 26.11 are unknown: {UNKNOWN} [release-incomplete]"
+
+
+@pytest.mark.parametrize("options", [[], ["--image", "py3"]], ids=["all images", "an image"])
+def test_validate_says_what_is_unknown_of_a_release_and_checks_the_rest(
+    tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, backend in (("m", "Python"), ("n", "identity")):
+        (tmp_path / name / "1").mkdir(parents=True)
+        config = f'backend: "{backend}"\ninput {{ name: "IN" dims: [ 1 ] }}\n'
+        (tmp_path / name / "config.pbtxt").write_text(config, "utf-8")
+    assert run(["validate", str(tmp_path), "--release", "26.11", *options]) == 1
+    said = capsys.readouterr().out
+    assert f"{tmp_path}: {SAID}\n  Checks that depend on them are skipped. Use release 26.08 for all checks.\n" in said
+    assert "backend-not-available" not in said
+    assert "io-data-type-missing" in said
+    assert run(["validate", str(tmp_path), "--release", "26.08"]) == 1
+    said = capsys.readouterr().out
+    assert "release-incomplete" not in said
+    assert "backend-not-available" in said
+
+
+def test_of_a_release_that_is_not_known_in_full_nothing_is_invented() -> None:
+    """What is found for it on any rule's page is found for the newest release that is known, too."""
+    for rule in RULES.values():
+        page = sections(rule.page)
+        for kind in ("Bad", "Good"):
+            tree = files(page[kind])
+            found, known = (found_in(tree, f"--gpus 1 --release {name}") for name in ("26.11", "26.08"))
+            assert found <= known, rule.name
+
+
+def found_in(tree: Tree, options: str) -> set[tuple[str, Span]]:
+    return {(each.rule, each.at) for each in judged(tree, options).diagnostics}
+
+
+def test_a_stack_is_built_and_pushed_for_a_release_that_is_not_known_in_full(
+    rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = rag / "tritonrepo.yaml", tmp_path / "out"
+    path.write_text(path.read_text("utf-8").replace('"26.07"', '"26.11"'), "utf-8")
+    assert run(["build", "-f", str(path), "-o", str(out)]) == 0
+    assert f"{path}:4:19: {SAID}" in capsys.readouterr().err
+    assert not out.with_name("out.Dockerfile").exists()
+    assert json.loads((out / "tritonrepo.json").read_text("utf-8"))["target"]["release"] == "26.11"
+    assert run(["validate", str(path)]) == 0
+    assert run(["push", str(out), str(tmp_path / "bucket" / "r"), "--dry-run"]) == 0
+    assert f"{out}: {SAID}" in capsys.readouterr().err

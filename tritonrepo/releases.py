@@ -13,17 +13,30 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
+COMPLETE = {
+    "backends": "image backends",
+    "python": "Python version",
+    "vllm": "vLLM version",
+    "onnxruntime": "ONNX Runtime version",
+}
+"""What must be known of a release that is judged where nobody names one, in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release of the Triton containers; `server_wheel` is the wheel with its server, "" where there is none."""
+    """One release of the Triton containers.
+
+    `unknown` names what is not known of it: its images are then none, or a version None. `server_wheel` is the wheel
+    with its server, "" where there is none.
+    """
 
     name: str
     server_version: str
     images: Mapping[str, tuple[str, ...]]
-    python: str
+    python: str | None
     vllm: str | None
     vllm_builds: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
     server_wheel: str = ""
 
     def backends(self, images: tuple[str, ...]) -> frozenset[str]:
@@ -67,10 +80,11 @@ def _release(entry: Mapping[str, Any]) -> Release:
     return Release(
         entry["release"],
         entry["server_version"],
-        {image: tuple(backends) for image, backends in entry["backends"].items() if backends},
+        {image: tuple(backends) for image, backends in (entry["backends"] or {}).items() if backends},
         entry["python"],
         entry["vllm"],
         tuple(entry.get("vllm_builds") or ([entry["vllm"]] if entry["vllm"] else [])),
+        tuple(words for key, words in COMPLETE.items() if entry[key] is None),
         entry.get("server_wheel", ""),
     )
 
@@ -92,8 +106,8 @@ RELEASES: Mapping[str, Release] = _Releases()
 
 
 def newest() -> Release:
-    """Return the release that is meant where nobody names one."""
-    return RELEASES[max(RELEASES)]
+    """Return the release that is meant where nobody names one: the newest of which all is known."""
+    return RELEASES[max(name for name, release in RELEASES.items() if not release.unknown)]
 
 
 def runnable() -> Release:

@@ -66,7 +66,7 @@ def command(
     build = plan_build(loaded, out, overwrite=overwrite)
     found = strictly(build.warnings) if check or locked else list(build.warnings)
     found += [lock_drift(build)] if locked and build.drifted else []
-    refused = [diagnostic for diagnostic in found if diagnostic.severity is not Severity.WARNING]
+    refused = [diagnostic for diagnostic in found if diagnostic.severity in {Severity.ERROR, Severity.FATAL}]
     for diagnostic in found:
         if diagnostic not in refused:
             say(*diagnostic.lines, err=True)

@@ -27,7 +27,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Container image, as vllm-python-py3; several: mixed.  [default: the stack's; else all together]",
         ),
         click.option(
-            "--release", metavar="YY.MM", help="Triton release.  [default: the stack's; else the newest known]"
+            "--release", metavar="YY.MM", help="Triton release.  [default: the stack's; else the newest known in full]"
         ),
     ):
         command = option(command)
@@ -43,7 +43,7 @@ def aim(release: str | None, image: tuple[str, ...], gpus: int | None, *, no_aut
     def aimed(record: Said, stack: Said) -> Target:
         found = target(options, record=record, stack=stack)
         for name in found.images:
-            if name not in found.release.images:
+            if found.release.images and name not in found.release.images:
                 hint = closest(name, found.release.images)
                 raise click.UsageError(f'release {found.release.name} has no image "{name}". {hint}')
         return found

@@ -12,7 +12,9 @@ from dataclasses import replace
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import Loaded
+from tritonrepo.flows.target import of_stack
 from tritonrepo.indexing import documents
+from tritonrepo.repository.target import target, unknown
 from tritonrepo.spec.source import Hub
 from tritonrepo.spec.stack import Generator, Retriever
 from tritonrepo.sync.plan import BY_HAND
@@ -38,7 +40,9 @@ def lock_drift(build: Build) -> Diagnostic:
 
 
 def doubts(loaded: Loaded) -> Iterator[Diagnostic]:
-    """Yield what is doubtful of a stack's models; raise Stop where a retriever's documents cannot be read."""
+    """Yield what is doubtful of a stack's target and models; raise Stop where documents cannot be read."""
+    places = loaded.stack.target.places
+    yield from unknown(target(stack=of_stack(loaded.stack)), places.get("release", loaded.stack.places[""]))
     for name, model in loaded.stack.models.items():
         if isinstance(model, Retriever):
             yield from _stale(loaded, name, model)

@@ -70,8 +70,8 @@ class Push(NamedTuple):
     place: Place
     mixable: Collection[str]
     work: Workspace
-    edited: tuple[Diagnostic, ...] = ()
-    """Files of the directory that were changed by hand since a build wrote them."""
+    notes: tuple[Diagnostic, ...] = ()
+    """What is unknown of the target, and the files that were changed by hand since a build wrote them."""
 
     seen: Seen | None = None
     """What its servers do; None where none is named."""
@@ -79,4 +79,4 @@ class Push(NamedTuple):
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """What is doubtful of the servers, the plan, and the directory."""
-        return (*(self.seen.notes if self.seen else ()), *self.plan.notes, *self.edited)
+        return (*(self.seen.notes if self.seen else ()), *self.plan.notes, *self.notes)

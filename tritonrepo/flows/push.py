@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
-from tritonrepo.diagnostics import Diagnostic, Severity, Stop, closest, failure, fatal
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, failure, fatal
 from tritonrepo.flows.doubts import by_hand
 from tritonrepo.flows.prepared import Push
 from tritonrepo.flows.target import of_record
 from tritonrepo.flows.watching import look, watch
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import Target
+from tritonrepo.repository.target import unknown
 from tritonrepo.rules import judge
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke.waiting import Patience
@@ -89,8 +90,8 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
     place = Place(store, prefix, uri)
     push = _planned(Push(Plan(()), record, server, want, have, before, tag, place, mixable, work))
     top = directory.rstrip("/")
-    edited = tuple(by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
-    return push._replace(edited=edited)
+    edited = (by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
+    return push._replace(notes=(*unknown(server, Span(directory)), *edited))
 
 
 def _planned(push: Push) -> Push:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import repository
-from tritonrepo.diagnostics import Diagnostic, Faults, Verdict, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Span, Verdict, fatal
 from tritonrepo.flows.stack import is_stack, load, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
 from tritonrepo.generate.origins import Origins
 from tritonrepo.repository import CONFIG_BYTES, NOTHING, Said, Target
+from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
@@ -70,7 +71,8 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
     if faults.found:
         faults.add(*moved)
         faults.stop()
-    return Judgement(tuple(moved), judged.verdicts, _lines_of(loaded.stack), judged.ignored)
+    notes = unknown(target, Span(path))
+    return Judgement((*notes, *moved), judged.verdicts, _lines_of(loaded.stack), judged.ignored)
 
 
 @reading()
@@ -88,7 +90,7 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement
             raise fatal("config-too-large", f"{path}/{name}", size, "Is it the right file?")
     target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
     judged = judge(repository.read(tree, target, path), shown)
-    placed = tuple(each.renamed(partial(_place, path)) for each in judged.diagnostics)
+    placed = (*unknown(target, Span(path)), *(each.renamed(partial(_place, path)) for each in judged.diagnostics))
     names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}
     return Judgement(placed, judged.verdicts, lambda place: _tree_lines(tree, names.get(place, "")), judged.ignored)
 

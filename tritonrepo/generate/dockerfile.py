@@ -21,9 +21,13 @@ INSTALLED = frozenset({"vllm", "tensorrtllm"})
 def dockerfile(stack: Stack) -> str | None:
     """Give the Dockerfile's text; None where one of the target's images has every backend that the stack needs.
 
+    None, too, where it is not known what the images of this release have.
+
     It lies beside the repository, so no record of it has its digest: it carries that itself.
     """
     release = RELEASES[stack.target.release]
+    if not release.images:
+        return None
     needed = {"python"}
     needed |= {"onnxruntime"} if any(isinstance(model, Embedder) for model in stack.models.values()) else set()
     needed |= {"vllm"} if any(isinstance(model, Generator) for model in stack.models.values()) else set()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
 from tritonrepo.releases import RELEASES, Release, newest
 
 T = TypeVar("T")
@@ -90,6 +90,14 @@ def recorded(target: Mapping[str, Any], where: str) -> Said:
         arch=arch if isinstance(arch, str) else None,
         where=where,
     )
+
+
+def unknown(server: Target, at: Span) -> Iterator[Diagnostic]:
+    """Yield what is not known of the target's release, and so is not checked."""
+    if gaps := server.release.unknown:
+        message = f"some facts about Triton {server.release.name} are unknown: {', '.join(gaps)}"
+        hint = f"Checks that depend on them are skipped. Use release {newest().name} for all checks."
+        yield Diagnostic("release-incomplete", Severity.INFO, at, message, hint)
 
 
 def _release(said: Said) -> Release:

@@ -67,7 +67,7 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
         yield _wrong(target.places, "release", message, instead(target.release))
         return
     for image in target.images:
-        if image not in release.images:
+        if release.images and image not in release.images:
             yield _wrong(
                 target.places,
                 "images",

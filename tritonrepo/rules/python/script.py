@@ -133,11 +133,11 @@ def refused_module(name: str) -> str:
 
 
 def _python_of(model: Model) -> tuple[int, int] | None:
-    """Give the version of the Python that runs a model; None where the model brings its own."""
+    """Give the version of the Python that runs a model; None where the model brings its own, or it is not known."""
     if STUB in model.children or PARAMETER in model.config.mapping("parameters"):
         return None
-    major, minor = model.target.release.python.split(".")
-    return int(major), int(minor)
+    major, _, minor = (model.target.release.python or "").partition(".")
+    return (int(major), int(minor)) if minor else None
 
 
 def _parse(path: str, text: bytes, python: tuple[int, int] | None) -> ast.Module | SyntaxFault | None:
