@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tritonrepo.repository.model import Model
 from tritonrepo.repository.once import once
-from tritonrepo.repository.tensors import Tensor
+from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.vllm_contract import contract
 
 SILENT = frozenset({"identity", "square", "repeat"})
@@ -37,7 +37,7 @@ class Port(NamedTuple):
     data_type: str
     dims: tuple[int, ...]
     optional: bool
-    listed: Tensor | None = None
+    listed: ListedTensor | None = None
 
 
 class Completed(NamedTuple):
@@ -82,7 +82,7 @@ def may_complete(model: Model) -> bool:
     return may_complete_tensors(model)
 
 
-def _port(tensor: Tensor) -> Port:
+def _port(tensor: ListedTensor) -> Port:
     return Port(tensor.name, tensor.data_type or INVALID, tuple(tensor.dims), tensor.flag("optional"), tensor)
 
 

@@ -14,7 +14,7 @@ from tritonrepo.repository.calls import PINS, Call, calls
 from tritonrepo.repository.inference import Inferred
 from tritonrepo.repository.once import Memo
 from tritonrepo.repository.target import Target
-from tritonrepo.repository.tensors import Tensor, tensors
+from tritonrepo.repository.tensors import ListedTensor, tensors
 from tritonrepo.repository.versions import Versions
 from tritonrepo.tree import Entry, File
 
@@ -65,7 +65,7 @@ class Model:
     config_name: str = field(init=False)
     max_batch_size: int = field(init=False)
     memo: Memo = field(init=False, default_factory=dict)
-    _tensors: tuple[Tensor, ...] | None = field(init=False, default=None)
+    _tensors: tuple[ListedTensor, ...] | None = field(init=False, default=None)
     _calls: tuple[Call, ...] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Model:
         return self.hidden or (self.parsed is not None and bool(self.parsed.faults))
 
     @property
-    def tensors(self) -> tuple[Tensor, ...]:
+    def tensors(self) -> tuple[ListedTensor, ...]:
         """The inputs, then the outputs, as the config lists them."""
         if self._tensors is None:
             self._tensors = tensors(self.config)

@@ -33,7 +33,7 @@ def element_bytes(data_type: str) -> int:
 
 
 @dataclass(slots=True, eq=False)
-class Tensor:
+class ListedTensor:
     """One entry of `input` or `output`; `item` is its position among all, inputs first.
 
     `name` is "" where there is none, and so is `data_type`, else it is as written, "99" for an unknown number. `fields`
@@ -59,16 +59,16 @@ class Tensor:
         return name in self.fields and self.node.flag(name)
 
 
-def tensors(config: Message) -> tuple[Tensor, ...]:
+def tensors(config: Message) -> tuple[ListedTensor, ...]:
     """Give the config's inputs, then its outputs."""
     nodes = [(kind, node) for kind in ("input", "output") for node in config.messages(kind)]
     return tuple(_tensor(kind, item, node) for item, (kind, node) in enumerate(nodes))
 
 
-def _tensor(kind: str, item: int, node: Message) -> Tensor:
+def _tensor(kind: str, item: int, node: Message) -> ListedTensor:
     fields = {field.spec.name: field for field in node.fields if field.values}
     dims = node.numbers("dims") if "dims" in fields else ()
-    return Tensor(kind, item, node, _text(fields, "name"), _text(fields, "data_type"), fields, dims)
+    return ListedTensor(kind, item, node, _text(fields, "name"), _text(fields, "data_type"), fields, dims)
 
 
 def _text(fields: Mapping[str, Field], name: str) -> str:

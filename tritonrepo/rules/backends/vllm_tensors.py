@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
-from tritonrepo.repository.tensors import Tensor
+from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.vllm_contract import Contract, by_name
 
@@ -153,7 +153,7 @@ def io_extra(model: Model) -> Iterator[Finding]:
             )
 
 
-def _listed(model: Model) -> Iterator[tuple[Tensor, Contract]]:
+def _listed(model: Model) -> Iterator[tuple[ListedTensor, Contract]]:
     for tensor in model.tensors:
         known = by_name().get((tensor.kind, tensor.name))
         if known is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
-from tritonrepo.repository.tensors import Tensor
+from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.ensembles.steps import Mapped, Step, nearest, steps
 
 
@@ -26,8 +26,8 @@ class Dataflow:
     """
 
     steps: Sequence[Step]
-    inputs: Mapping[str, Tensor]
-    outputs: Mapping[str, Tensor]
+    inputs: Mapping[str, ListedTensor]
+    outputs: Mapping[str, ListedTensor]
     writers: Mapping[str, tuple[Step, Mapped]]
     readers: Mapping[str, tuple[Step, Mapped]]
     ready: frozenset[str]
@@ -150,7 +150,7 @@ def waiting(flow: Dataflow) -> Iterator[str]:
     return (name for name in flow.writers if name not in flow.ready)
 
 
-def name_of(tensor: Tensor) -> Placed:
+def name_of(tensor: ListedTensor) -> Placed:
     """Give where an input or output of the ensemble says its name."""
     field = tensor.fields.get("name")
     return field.value if field is not None else tensor.node

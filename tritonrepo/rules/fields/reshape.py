@@ -11,7 +11,7 @@ from enum import StrEnum
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
-from tritonrepo.repository.tensors import Tensor
+from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.fields.tensors import called, overflows, reason
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -62,7 +62,7 @@ def _segments(dims: Sequence[int]) -> list[int]:
     return counts
 
 
-def _reshaped(model: Model, sought: Differs) -> Iterator[tuple[Tensor, list[int]]]:
+def _reshaped(model: Model, sought: Differs) -> Iterator[tuple[ListedTensor, list[int]]]:
     """Give the tensors whose dims and reshape, both valid, differ in this."""
     for tensor in model.tensors:
         reshape = tensor.reshape
@@ -77,7 +77,7 @@ def _reshaped(model: Model, sought: Differs) -> Iterator[tuple[Tensor, list[int]
             yield tensor, shape
 
 
-def _at(tensor: Tensor) -> Finding:
+def _at(tensor: ListedTensor) -> Finding:
     reshape = tensor.reshape
     assert reshape is not None  # noqa: S101  by the callers
     return Finding(reshape.get("shape") or reshape, "")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import SILENT, may_complete
-from tritonrepo.repository.tensors import Tensor
+from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -17,7 +17,7 @@ OWN_RULES = frozenset({"python", "pytorch", "onnxruntime", "vllm"})
 SCHEDULERS = frozenset({"dynamic_batching", "sequence_batching", "ensemble_scheduling"})
 
 
-def _repeated(model: Model, kind: str) -> Iterator[Tensor]:
+def _repeated(model: Model, kind: str) -> Iterator[ListedTensor]:
     """Give the tensors of a kind whose name an earlier one has."""
     seen = set()
     for tensor in model.tensors:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete_tensors
-from tritonrepo.repository.tensors import Tensor
+from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import contract
@@ -19,12 +19,12 @@ INT64_MAX = (1 << 63) - 1
 """Since when the server looks for element counts that no int64 holds."""
 
 
-def called(tensor: Tensor) -> str:
+def called(tensor: ListedTensor) -> str:
     """Give how messages call a tensor."""
     return f'{tensor.kind} "{tensor.name}"' if tensor.name else f"an {tensor.kind} without name"
 
 
-def reason(tensor: Tensor, model: Model, text: str) -> str:
+def reason(tensor: ListedTensor, model: Model, text: str) -> str:
     """Give the server's sentence on a tensor."""
     return f"model {tensor.kind} '{tensor.name}' {text} for {model.config_name}"
 
@@ -105,7 +105,7 @@ def data_type_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-def _type_hint(tensor: Tensor, model: Model) -> str:
+def _type_hint(tensor: ListedTensor, model: Model) -> str:
     """Give the next step; what vLLM's backend has is known, and auto-complete adds it where it is not listed."""
     known = contract(model.target.release.name) if model.backend == "vllm" else ()
     same = [each for each in known if (each.kind, each.name) == (tensor.kind, tensor.name)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
-from tritonrepo.repository.tensors import Tensor
+from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, Sample, samples
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -22,12 +22,12 @@ NOTE = (
 )
 
 
-def _inputs(model: Model) -> Mapping[str, Tensor]:
+def _inputs(model: Model) -> Mapping[str, ListedTensor]:
     """Give the model's inputs by name; of two with one name the first counts."""
     return {tensor.name: tensor for tensor in reversed(model.tensors) if tensor.kind == "input"}
 
 
-def matched(model: Model) -> Iterator[tuple[Sample, Given, Tensor]]:
+def matched(model: Model) -> Iterator[tuple[Sample, Given, ListedTensor]]:
     """Give the inputs of samples with the model's inputs, where these are sure."""
     known = _inputs(model)
     for sample in samples(model):
@@ -92,7 +92,7 @@ def input_missing(model: Model) -> Iterator[Finding]:
         )
 
 
-def _quoted(tensors: Sequence[Tensor]) -> str:
+def _quoted(tensors: Sequence[ListedTensor]) -> str:
     return ", ".join(f'"{tensor.name}"' for tensor in tensors[:9])
 
 
@@ -101,7 +101,7 @@ def _shown(dims: Sequence[int]) -> str:
     return f"[ {', '.join(str(max(dim, 1)) for dim in dims)} ]"
 
 
-def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], missing: Sequence[Tensor]) -> str:
+def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], missing: Sequence[ListedTensor]) -> str:
     """Give the server's sentence; the order of several given inputs is the server's own, so it ends before them."""
     total, required = counts
     wanted = f"{total} inputs" if total == required else f"number of inputs between {required} and {total}"
@@ -157,7 +157,7 @@ def data_type_differs(model: Model) -> Iterator[Finding]:
             )
 
 
-def _type_reason(model: Model, given: Given, tensor: Tensor) -> str:
+def _type_reason(model: Model, given: Given, tensor: ListedTensor) -> str:
     if model.target.release.has("bounded-element-counts") and given.data_type in {"", "TYPE_INVALID"}:
         return f"warmup setting expects all variable-size dimensions are specified for input '{given.name}'"
     return (
