@@ -33,6 +33,7 @@ ENDED = {
     "a bucket of another scheme": (["validate", "gs://bucket/models"], ["store-uri"]),
     "a server that is not there": (["smoke", NOWHERE], ["server-unreachable"]),
     "a password in the URL": (["smoke", "http://u:p@127.0.0.1:1"], ["server-url"]),
+    "no URL": (["smoke", "a b"], ["server-url"]),
     "nothing to compare with": (["smoke", NOWHERE, "nowhere"], ["smoke-repository"]),
     "a stack file in smoke": (["smoke", NOWHERE, "broken.yaml"], ["stack-syntax"]),
 }

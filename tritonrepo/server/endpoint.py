@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from tritonrepo.diagnostics import fatal
 from tritonrepo.plain import hidden
 
 HTTP_PORT = 8000
+UNSENDABLE = re.compile(r"[\0- \x7f]")
+"""What http.client refuses to put into a request."""
+
 NO_GRPC = "none"
 
 
@@ -80,7 +84,7 @@ class Endpoint:
         if hidden(url) != url:
             hint = "Name the server without them: they would not be sent"
             raise fatal("server-url", url, "user and password in the URL of a server are not supported", hint)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1 or UNSENDABLE.search(url):
             raise fatal("server-url", url, "this is not the URL of a server", "Write it as http://HOST:PORT")
         return Address(parts.hostname, port, parts.path.rstrip("/"), parts.scheme == "https")
 
