@@ -73,7 +73,7 @@ def other_texts(version: Path, _: Path) -> None:
 
 
 FOUND = "scores = np.take_along_axis(scores, best, axis=1)"
-BEST = 'best = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k]'
+BEST = "best = np.array([highest(row, self.top_k) for row in scores])"
 RENDERED = "prompt = self.rendered(query, passages[:count])"
 
 
@@ -136,7 +136,7 @@ SABOTAGES = {
         "prompt", "lacks the system message",
     ),
     "rows of vectors swapped between the requests of one batch": Sabotage(
-        "embedder", step(("for own, end in zip(texts, ends)]", "for own, end in zip(texts, ends)][::-1]")),
+        "embedder", step(("for own, end in zip(texts, ends)", "for own, end in [*zip(texts, ends)][::-1]")),
         "at-once", "another request's answer",
     ),
     "special tokens missing": Sabotage(
