@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from scripts import reference
+from tritonrepo.parts import PARTS
 from tritonrepo.report.pages import markdown, table
 from tritonrepo.report.registry import REGISTRY
 from tritonrepo.rules import FAMILIES, RULES
@@ -21,8 +22,8 @@ ROOT = Path(__file__).parent.parent
 def pages() -> dict[Path, str]:
     """Give path → content of everything that is generated."""
     found = {
-        ROOT / "schemas" / "stack.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
-        ROOT / "docs" / "stack.md": reference.page(),
+        ROOT / "schemas" / "stack.schema.json": json.dumps(schema(PARTS), indent=2, ensure_ascii=False) + "\n",
+        ROOT / "docs" / "stack.md": reference.page(PARTS),
     }
     index = [
         "# Rules",

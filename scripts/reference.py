@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from tritonrepo.spec import stack
 from tritonrepo.spec.load import hints
+from tritonrepo.spec.part import Model, Parts
 from tritonrepo.spec.source import Source
 
 HEAD = """\
@@ -56,10 +57,10 @@ WORDS: Mapping[Any, str] = {
 AROUND: Mapping[Any, str] = {tuple: "list of ", Mapping: "name to "}
 
 
-def page() -> str:
-    """Give the page in Markdown."""
+def page(parts: Parts) -> str:
+    """Give the page in Markdown, with the keys of these parts."""
     found = [HEAD]
-    for record in _records(stack.Stack):
+    for record in _records(stack.Stack, parts):
         found += [
             f"## {record.__name__}",
             "",
@@ -68,7 +69,7 @@ def page() -> str:
             "| key | value | default | |",
             "|---|---|---|---|",
         ]
-        found += [_row(record, f) for f in fields(record) if f.name != "places"]
+        found += [_row(record, f, parts) for f in stack.keys(record)]
         found.append("")
     missing = [f"`{name}: {value}`" for name, value in stack.NOT_YET] + [
         f"`{name}`" for name in sorted(stack.NOT_YET_KEYS)
@@ -76,40 +77,41 @@ def page() -> str:
     return "\n".join([*found, f"Known and refused as not supported yet: {', '.join(missing)}.", ""])
 
 
-def _records(record: type) -> Iterator[type]:
+def _records(record: type, parts: Parts) -> Iterator[type]:
     """Give a record, then those of its keys, in order."""
     yield record
-    for f in fields(record):
-        if f.name != "places":
-            for inner in _inner(hints(record)[f.name]):
-                yield from _records(inner)
+    for f in stack.keys(record):
+        for inner in _inner(hints(record)[f.name], parts):
+            yield from _records(inner, parts)
 
 
-def _inner(hint: object) -> list[type]:
+def _inner(hint: object, parts: Parts) -> list[type]:
     """Give the records in a type."""
     if hint == Source:
         return []
+    if hint is Model:
+        return [part.keys for part in parts.values()]
     if is_dataclass(hint) and isinstance(hint, type):
         return [hint]
-    return [found for each in get_args(hint) for found in _inner(each)]
+    return [found for each in get_args(hint) for found in _inner(each, parts)]
 
 
-def _row(record: type, f: Field[Any]) -> str:
+def _row(record: type, f: Field[Any], parts: Parts) -> str:
     hint = hints(record)[f.name]
-    value = _value(hint) + ("" if f.metadata["minimum"] is None else f" from {f.metadata['minimum']}")
+    value = _value(hint, parts) + ("" if f.metadata["minimum"] is None else f" from {f.metadata['minimum']}")
     return f"| `{f.name}` | {value} | {_default(f)} | {f.metadata['doc'].replace('|', '&#124;')} |"
 
 
-def _value(hint: object) -> str:
+def _value(hint: object, parts: Parts) -> str:
     if hint in WORDS:
         return WORDS[hint]
-    parts = get_args(hint)
+    inner = get_args(hint)
     kind = get_origin(hint)
     if kind is Literal:
-        return " or ".join(f"`{choice}`" for choice in parts)
+        return " or ".join(f"`{choice}`" for choice in inner)
     if kind in AROUND:
-        return AROUND[kind] + _value(parts[-1] if kind is Mapping else parts[0])
-    return " or ".join(f"[{each.__name__}](#{each.__name__.lower()})" for each in _inner(hint))
+        return AROUND[kind] + _value(inner[-1] if kind is Mapping else inner[0], parts)
+    return " or ".join(f"[{each.__name__}](#{each.__name__.lower()})" for each in _inner(hint, parts))
 
 
 def _default(f: Field[Any]) -> str:

@@ -16,6 +16,7 @@ from tests.test_spec import GOOD
 from tritonrepo import spec
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.parts import PARTS
 from tritonrepo.report.junit import Row, junit
 from tritonrepo.report.table import table
 from tritonrepo.repository import read, target
@@ -72,14 +73,14 @@ SMOKE_FAULTS = {
 @pytest.mark.parametrize(("text", "message"), SMOKE_FAULTS.values(), ids=SMOKE_FAULTS)
 def test_a_wrong_case_is_told_with_its_place(text: str, message: str) -> None:
     with pytest.raises(Stop) as stop:
-        spec.read([("a.yaml", (GOOD + text).encode())], {})
+        spec.read([("a.yaml", (GOOD + text).encode())], {}, PARTS)
     assert all(d.severity is Severity.FATAL and d.at.line >= 12 for d in stop.value.diagnostics)
     assert message in str(stop.value)
 
 
 def test_a_case_is_read_with_its_values() -> None:
     text = CASE.format(model="e_model", expect="{embedding: {close: [1, 0.5], within: 0.1}}")
-    (case,) = spec.read([("a.yaml", (GOOD + text).encode())], {}).smoke
+    (case,) = spec.read([("a.yaml", (GOOD + text).encode())], {}, PARTS).smoke
     assert (case.model, case.inputs) == ("e_model", {"text": "x"})
     assert (case.expect["embedding"].close, case.expect["embedding"].within) == ([1, 0.5], 0.1)
     assert case.places[""] == Span("a.yaml", 12, 9)
@@ -584,7 +585,9 @@ def test_a_server_that_is_silent_from_the_start_is_exit_2(capsys: pytest.Capture
 
 
 def test_a_case_for_a_model_that_is_not_served_fails_at_its_place() -> None:
-    declared = spec.read([("a.yaml", (GOOD + CASE.format(model="e", expect="{o: {first: x}}")).encode())], {}).smoke
+    declared = spec.read(
+        [("a.yaml", (GOOD + CASE.format(model="e", expect="{o: {first: x}}")).encode())], {}, PARTS
+    ).smoke
     (result,) = cases(Known(declared=declared), [])
     assert isinstance(result, Result)
     assert [(d.at, d.message) for d in result.diagnostics] == [

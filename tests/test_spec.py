@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 from tests.conftest import EXAMPLE
 from tritonrepo import spec
 from tritonrepo.diagnostics import Span, Stop
+from tritonrepo.parts import PARTS
+from tritonrepo.parts.embedder import Embedder
+from tritonrepo.parts.generator import Generator
+from tritonrepo.parts.retriever import Retriever
 from tritonrepo.spec import lock
 from tritonrepo.spec.lock import Index, Lock, Pin, Version
 from tritonrepo.spec.schema import schema
 from tritonrepo.spec.source import Hub, Local, Package, parse_source
-from tritonrepo.spec.stack import Embedder, Generator, Retriever, Stack
+from tritonrepo.spec.stack import Stack
 
 GOOD = """\
 name: s
@@ -37,13 +41,15 @@ ensembles:
 
 
 def read(*texts: str, **variables: str) -> Stack:
-    return spec.read([(f"{name}.yaml", text.encode()) for name, text in zip("abc", texts, strict=False)], variables)
+    return spec.read(
+        [(f"{name}.yaml", text.encode()) for name, text in zip("abc", texts, strict=False)], variables, PARTS
+    )
 
 
 def said(*texts: str | bytes, **variables: str) -> str:
     contents = [text if isinstance(text, bytes) else text.encode() for text in texts]
     with pytest.raises(Stop) as stop:
-        spec.read([(f"{name}.yaml", content) for name, content in zip("abc", contents, strict=False)], variables)
+        spec.read([(f"{name}.yaml", content) for name, content in zip("abc", contents, strict=False)], variables, PARTS)
     return str(stop.value)
 
 
@@ -238,7 +244,7 @@ def test_what_newer_engines_may_know_is_let_through() -> None:
 @given(st.binary(max_size=300))
 def test_no_bytes_raise_anything_but_a_diagnostic(content: bytes) -> None:
     try:
-        spec.read([("a.yaml", content)], {})
+        spec.read([("a.yaml", content)], {}, PARTS)
     except Stop as stop:
         assert stop.diagnostics
 
@@ -326,12 +332,12 @@ def test_sources(text: str, source: object) -> None:
 
 def test_the_schema_is_current() -> None:
     committed = Path(__file__).parent.parent / "schemas" / "stack.schema.json"
-    assert json.loads(committed.read_text("utf-8")) == schema()
+    assert json.loads(committed.read_text("utf-8")) == schema(PARTS)
 
 
 def test_the_schema_takes_what_the_loader_takes() -> None:
     for text in (GOOD, (EXAMPLE / "tritonrepo.yaml").read_text("utf-8")):
-        jsonschema.validate(yaml.safe_load(text), schema())
+        jsonschema.validate(yaml.safe_load(text), schema(PARTS))
 
 
 REFUSED = [
@@ -347,7 +353,7 @@ REFUSED = [
 @pytest.mark.parametrize("case", REFUSED)
 def test_the_schema_refuses_what_the_loader_refuses(case: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load(str(BAD[case][0])), schema())
+        jsonschema.validate(yaml.safe_load(str(BAD[case][0])), schema(PARTS))
 
 
 def test_a_lock_survives_its_text() -> None:

@@ -64,7 +64,7 @@ def command(
     out = directory(out)
     loaded = load(files, workspace(links))
     build = plan_build(loaded, out, overwrite=overwrite)
-    found = strictly(build.warnings) if check or locked else list(build.warnings)
+    found = strictly(build.warnings, loaded.stack) if check or locked else list(build.warnings)
     found += [lock_drift(build)] if locked and build.drifted else []
     refused = [diagnostic for diagnostic in found if diagnostic.severity in {Severity.ERROR, Severity.FATAL}]
     for diagnostic in found:

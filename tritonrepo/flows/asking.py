@@ -8,7 +8,10 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import fatal
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
-from tritonrepo.spec.stack import Generator, Stack
+from tritonrepo.spec.stack import Stack
+
+ANSWER = "answer"
+"""What a pipeline that is asked a question gives."""
 
 
 class Pipelines(NamedTuple):
@@ -28,7 +31,7 @@ class Passage(NamedTuple):
 
 def pipelines(stack: Stack, *, needed: bool) -> Pipelines:
     """Give the pipelines that a question goes to; raise Stop where one is needed and the stack has none."""
-    answering = [name for name, e in stack.ensembles.items() if isinstance(stack.models[e.chain[-1]], Generator)]
+    answering = [name for name, e in stack.ensembles.items() if stack.part(e.chain[-1]).answers(ANSWER)]
     finding = [name for name in stack.ensembles if name not in answering]
     if needed and not answering:
         raise fatal(
@@ -52,4 +55,4 @@ def passages(server: Endpoint, pipeline: str, question: str) -> list[Passage]:
 def answer(server: Endpoint, pipeline: str, question: str) -> Iterator[str]:
     """Yield the pieces of a pipeline's answer as they come."""
     for event in Client(server).stream(pipeline, {"query": question, "stream": True}):
-        yield str(event.get("answer", ""))
+        yield str(event.get(ANSWER, ""))

@@ -15,11 +15,10 @@ from tritonrepo.flows.stack import Loaded, reading, write_lock
 from tritonrepo.flows.target import of_stack
 from tritonrepo.generate import generate
 from tritonrepo.generate.dockerfile import dockerfile, is_as_written
-from tritonrepo.generate.draft import HEADER
-from tritonrepo.generate.origins import Origins
+from tritonrepo.generate.draft import HEADER, Draft
+from tritonrepo.generate.origins import moved
 from tritonrepo.rules import judge
-from tritonrepo.spec.source import Hub
-from tritonrepo.spec.stack import Generator, Stack
+from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Store
 from tritonrepo.sync import apply as applying
@@ -68,8 +67,8 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     out, stack, lock = directory(out), loaded.stack, loaded.lock
     faults = Faults()
     gathering = loaded.gathering()
-    draft = generate(stack, gathering.gathered(faults), lock.models)
-    warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(loaded)], [])
+    draft = generate(gathering.gathered(faults), lock.models)
+    warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(stack, gathering)], [])
     links = loaded.work.links
     there = faults.tried(lambda: _there(out, links), There(*open_store(str(out), links), {}, Record()))
     beside = faults.tried(lambda: _dockerfile(stack, out, overwrite=overwrite), Plan(()))
@@ -79,7 +78,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
         faults.add(*made.conflicts)
     warnings += [by_hand(f"{out}/{path}", "is kept") for path in made.kept]
     warnings += [by_hand(str(_dockerfile_path(out)), "is kept") for _ in beside.kept]
-    judged = judgement(stack, draft.tree, {path: there.tree[path] for path in made.kept}, out)
+    judged = judgement(stack, draft, {path: there.tree[path] for path in made.kept}, out)
     if faults.found or any(diagnostic.severity is Severity.ERROR for diagnostic in judged):
         faults.add(*judged, *warnings)
         faults.stop()
@@ -103,19 +102,18 @@ def _there(out: Path, links: tuple[Path, ...]) -> There:
     return There(store, prefix, have, records.load(have, str(out)))
 
 
-def judgement(stack: Stack, made: Tree, kept: Tree, out: Path) -> list[Diagnostic]:
+def judgement(stack: Stack, draft: Draft, kept: Tree, out: Path) -> list[Diagnostic]:
     """Return what the target's server would say of a generated tree with what is kept of `out` in it.
 
     Findings are at the stack file's places, those in kept files at their own; infos are left out.
     """
-    origins = Origins(stack)
-    tree = {**made, **kept}
+    tree = {**draft.tree, **kept}
     found = judge(repository.read(tree, repository.target(stack=of_stack(stack)))).diagnostics
     return sorted(
         (
             each.renamed(lambda path: f"{out}/{path}")
-            if each.at.path in kept or each.at.path.partition("/")[0] not in origins.models
-            else origins.moved(each, tree)
+            if each.at.path in kept or each.at.path.partition("/")[0] not in draft.origins
+            else moved(each, draft.origins, tree)
             for each in found
             if each.severity is not Severity.INFO
         ),
@@ -172,8 +170,4 @@ def _target(stack: Stack) -> dict[str, object]:
 
 def _local(stack: Stack) -> dict[str, str]:
     """Give hub id → local source: what `serve` runs where the hub is out of reach."""
-    return {
-        model.source.id: model.local.text
-        for model in stack.models.values()
-        if isinstance(model, Generator) and isinstance(model.source, Hub) and model.local is not None
-    }
+    return {id_: text for name, model in stack.models.items() for id_, text in stack.part(name).local(model).items()}

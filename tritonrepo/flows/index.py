@@ -7,13 +7,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tritonrepo.diagnostics import Faults, closest, fatal
+from tritonrepo.diagnostics import Faults, Span, closest, fatal
 from tritonrepo.flows.events import Indexed
 from tritonrepo.flows.stack import Loaded, reading, write_lock
 from tritonrepo.indexing import documents, vectors
-from tritonrepo.sources.gather import EMBEDDINGS, PASSAGES, Gathering, identity
+from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
+from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.lock import Index
-from tritonrepo.spec.stack import Embedder, Retriever
+from tritonrepo.spec.part import Recipe
+from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.links import inside
 from tritonrepo.tree import File, on_disk
@@ -25,16 +27,15 @@ def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loade
 
     Indexes and lock are written. Raise Stop with all that is in the way.
     """
-    retrievers = {name: model for name, model in loaded.stack.models.items() if isinstance(model, Retriever)}
-    if only is not None and only not in retrievers:
-        raise fatal(
-            "index-model", only, "is not a retriever of this stack", closest(only, retrievers) if retrievers else ""
-        )
+    recipes = _recipes(loaded.stack)
+    if only is not None and only not in recipes:
+        hint = closest(only, recipes) if recipes else ""
+        raise fatal("index-model", only, "is not a retriever of this stack", hint)
     gathering = loaded.gathering()
     faults = Faults()
     tried = [
-        faults.tried(partial(_make, name, model, gathering), None)
-        for name, model in retrievers.items()
+        faults.tried(partial(_make, name, recipe, gathering), None)
+        for name, recipe in recipes.items()
         if only in {None, name}
     ]
     faults.stop()
@@ -49,16 +50,17 @@ def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loade
 
 
 def missing(loaded: Loaded) -> Iterator[str]:
-    """Give the retrievers that have no index the lock knows."""
-    for name, model in loaded.stack.models.items():
-        if isinstance(model, Retriever):
-            place = _place(model, loaded.work.links)
-            if (
-                name not in loaded.lock.indexes
-                or not (place / EMBEDDINGS).is_file()
-                or not (place / PASSAGES).is_file()
-            ):
-                yield name
+    """Give the models that search and have no index the lock knows."""
+    for name, recipe in _recipes(loaded.stack).items():
+        place = _place(recipe, loaded.stack.models[name].places["index"], loaded.work.links)
+        if name not in loaded.lock.indexes or not (place / EMBEDDINGS).is_file() or not (place / PASSAGES).is_file():
+            yield name
+
+
+def _recipes(stack: Stack) -> dict[str, Recipe]:
+    """Give what the index of each model that has one is made of."""
+    found = ((name, model, stack.part(name).index) for name, model in stack.models.items())
+    return {name: index(model) for name, model, index in found if index is not None}
 
 
 def _write(place: Path, files: dict[str, File]) -> None:
@@ -70,30 +72,27 @@ def _write(place: Path, files: dict[str, File]) -> None:
         store.tidy()
 
 
-def _make(name: str, model: Retriever, gathering: Gathering) -> tuple[Indexed, Index, dict[str, File]]:
+def _make(name: str, recipe: Recipe, gathering: Gathering) -> tuple[Indexed, Index, dict[str, File]]:
     """Give the index, its pin, and the files that are to be written."""
-    embedder = gathering.stack.models[model.embed_with]
-    assert isinstance(embedder, Embedder)  # noqa: S101  spec.check refuses others
-    encoder = gathering.encoder(embedder)
-    paths = documents.find(model.documents, model.places["documents"], gathering.links)
-    sources = (documents.digest(paths), identity(encoder))
-    place = _place(model, gathering.links)
+    embeds = gathering.embeds(recipe.embed_with)
+    places = gathering.stack.models[name].places
+    paths = documents.find(recipe.documents, places["documents"], gathering.links)
+    sources = (documents.digest(paths), embeds.identity)
+    place = _place(recipe, places["index"], gathering.links)
     before = gathering.lock.indexes.get(name)
     if before and (before.documents, before.embedder) == sources and _whole(place, before):
         return Indexed(name, place, 0), before, {}
-    embeddings, passages = vectors.make(encoder, documents.read(paths))
-    rows = passages.content().count(b"\n")
-    made = {EMBEDDINGS: embeddings, PASSAGES: passages}
-    return Indexed(name, place, rows), Index(*sources, embeddings.sha256, passages.sha256), made
+    made = vectors.make(embeds.load(), documents.read(paths))
+    rows = made[PASSAGES].content().count(b"\n")
+    return Indexed(name, place, rows), Index(*sources, made[EMBEDDINGS].sha256, made[PASSAGES].sha256), made
 
 
-def _place(model: Retriever, links: Sequence[Path]) -> Path:
+def _place(recipe: Recipe, at: Span, links: Sequence[Path]) -> Path:
     """Give the directory of an index; raise Stop where it, or what is in it, is a link out of the stack's directory."""
-    at = model.places["index"]
     base = Path(at.path).parent
     for name in (EMBEDDINGS, PASSAGES):
-        inside(base / model.index / name, base, links, at)
-    return base / model.index
+        inside(base / recipe.directory / name, base, links, at)
+    return base / recipe.directory
 
 
 def _whole(place: Path, pin: Index) -> bool:

@@ -21,8 +21,7 @@ from tritonrepo.smoke.case import Result
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.run import run
-from tritonrepo.spec.check import STEPS
-from tritonrepo.spec.stack import Retriever, Stack
+from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.links import kept
 from tritonrepo.stores.uri import is_remote
@@ -78,22 +77,19 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
     """Give what a stack says: the repository that a build would write, or that it wrote, and the declared cases."""
     stack = loaded.stack
     if tree is None:
-        tree = generate(stack, loaded.gathering().inputs(), loaded.lock.models).tree
+        tree = generate(loaded.gathering().inputs(), loaded.lock.models).tree
     places = _places(stack)
     found = repository.read(tree, repository.target(stack=targets.of_stack(stack)))
     models = {
         name: replace(model, at=places.get(name, stack.places[""]), places={})
         for name, model in expected.of(found, stack.name).items()
     }
-    embedders = {m.embed_with: name for name, m in stack.models.items() if isinstance(m, Retriever)}
+    indexed = ((name, model, stack.part(name).index) for name, model in stack.models.items())
+    embedders = {index(model).embed_with: name for name, model, index in indexed if index is not None}
     return Known(stack.places[""], models, embedders, stack.smoke)
 
 
 def _places(stack: Stack) -> dict[str, Span]:
     """Give where each model that a stack builds is declared."""
-    roles = {
-        name + ending: model.places[""]
-        for name, model in stack.models.items()
-        for ending in ("", *STEPS.get(type(model), ()))
-    }
-    return roles | {name: ensemble.places[""] for name, ensemble in stack.ensembles.items()}
+    models = {full: stack.models[name].places[""] for full, name in stack.built().items()}
+    return models | {name: ensemble.places[""] for name, ensemble in stack.ensembles.items()}

@@ -57,7 +57,7 @@ def load(paths: Sequence[Path | str], work: Workspace) -> Loaded:
         lock = faults.tried(lambda: _lock(lock_path, named[0], work.links), Lock())
         texts = [(str(path), faults.tried(partial(_content, path, work.links), None)) for path in named]
         there = [(path, text) for path, text in texts if text is not None]
-        stack = faults.tried(lambda: spec.read(there, work.environ), None) if there else None
+        stack = faults.tried(lambda: spec.read(there, work.environ, work.parts), None) if there else None
         faults.stop()
     assert stack is not None  # noqa: S101  nothing was found
     return Loaded(stack, lock, lock_path, tuple(named), work)

@@ -17,9 +17,9 @@ from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.smoke import of_stack, reading_from, smoke
 from tritonrepo.flows.stack import Loaded, reading
+from tritonrepo.indexing.vectors import MISSING
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Result
-from tritonrepo.sources.gather import MISSING
 from tritonrepo.stores import open_store
 
 SMOKE_S = 60.0

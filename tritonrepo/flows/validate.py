@@ -13,7 +13,7 @@ from tritonrepo.flows.stack import is_stack, load, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
-from tritonrepo.generate.origins import Origins
+from tritonrepo.generate.origins import moved
 from tritonrepo.repository import CONFIG_BYTES, NOTHING, Said, Target
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
@@ -64,15 +64,15 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
     target = aim(NOTHING, of_stack(loaded.stack))
     faults = Faults()
     inputs = loaded.gathering().gathered(faults)
-    tree = generate(loaded.stack, inputs, loaded.lock.models).tree
-    judged = judge(repository.read(tree, target), shown)
-    origins = Origins(loaded.stack)
-    moved = sorted((origins.moved(each, tree) for each in judged.diagnostics), key=lambda each: (each.at, each.rule))
+    draft = generate(inputs, loaded.lock.models)
+    judged = judge(repository.read(draft.tree, target), shown)
+    placed = (moved(each, draft.origins, draft.tree) for each in judged.diagnostics)
+    found = sorted(placed, key=lambda each: (each.at, each.rule))
     if faults.found:
-        faults.add(*moved)
+        faults.add(*found)
         faults.stop()
     notes = unknown(target, Span(path))
-    return Judgement((*notes, *moved), judged.verdicts, _lines_of(loaded.stack), judged.ignored)
+    return Judgement((*notes, *found), judged.verdicts, _lines_of(loaded.stack), judged.ignored)
 
 
 @reading()

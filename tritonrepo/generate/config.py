@@ -9,45 +9,37 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tritonrepo.pbtxt.printer import Enum, Message, Value
+from tritonrepo.spec.part import Port
 from tritonrepo.spec.stack import Batching, Instances
 
 
-class Tensor(NamedTuple):
-    """An input or output: name, data type without TYPE_, dims without the batch dimension."""
-
-    name: str
-    data_type: str
-    dims: tuple[int, ...]
-    optional: bool = False
-
-
-def config(name: str, backend: str, version: int, max_batch_size: int, tensors: Tensors, **more: Value) -> Message:
+def config(name: str, backend: str, version: int, max_batch_size: int, ports: Ports, **more: Value) -> Message:
     """Give a model's config in the order of the proto; `more` are the fields after output, in their order."""
     head: dict[str, Value] = {"name": name}
     head["platform" if backend == "ensemble" else "backend"] = backend
     head["version_policy"] = {"specific": {"versions": [version]}}
     head["max_batch_size"] = max_batch_size
-    return head | {"input": _tensors(tensors.inputs), "output": _tensors(tensors.outputs)} | more
+    return head | {"input": _ports(ports.inputs), "output": _ports(ports.outputs)} | more
 
 
-class Tensors(NamedTuple):
+class Ports(NamedTuple):
     """A model's interface."""
 
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
 
 
-def _tensors(tensors: Iterable[Tensor]) -> list[Message]:
-    return [_tensor(tensor) for tensor in tensors]
+def _ports(ports: Iterable[Port]) -> list[Message]:
+    return [_port(port) for port in ports]
 
 
-def _tensor(tensor: Tensor) -> Message:
+def _port(port: Port) -> Message:
     message: dict[str, Value] = {
-        "name": tensor.name,
-        "data_type": Enum(f"TYPE_{tensor.data_type}"),
-        "dims": list(tensor.dims),
+        "name": port.name,
+        "data_type": Enum(f"TYPE_{port.data_type}"),
+        "dims": list(port.dims),
     }
-    return message | ({"optional": True} if tensor.optional else {})
+    return message | ({"optional": True} if port.optional else {})
 
 
 def dynamic_batching(batching: Batching) -> Message:

@@ -11,7 +11,7 @@ import hashlib
 
 from tritonrepo.generate.draft import HEADER
 from tritonrepo.releases import RELEASES
-from tritonrepo.spec.stack import Embedder, Generator, Stack
+from tritonrepo.spec.stack import Stack
 
 IMAGE = "nvcr.io/nvidia/tritonserver"
 BACKENDS = "/opt/tritonserver/backends"
@@ -28,9 +28,7 @@ def dockerfile(stack: Stack) -> str | None:
     release = RELEASES[stack.target.release]
     if not release.images:
         return None
-    needed = {"python"}
-    needed |= {"onnxruntime"} if any(isinstance(model, Embedder) for model in stack.models.values()) else set()
-    needed |= {"vllm"} if any(isinstance(model, Generator) for model in stack.models.values()) else set()
+    needed = frozenset({"python"}).union(*(stack.part(name).backends for name in stack.models))
     has = {image: set(release.images[image]) for image in stack.target.images}
     base = max(has, key=lambda image: (len(has[image] & needed & INSTALLED), len(has[image] & needed)))
     copies = [

@@ -9,6 +9,7 @@ from importlib import resources
 
 from tritonrepo.pbtxt.printer import Message, to_text
 from tritonrepo.spec.lock import Version
+from tritonrepo.spec.part import Places
 from tritonrepo.tree import File, digest, of_text
 
 HEADER = "# Written by tritonrepo build; edit the stack file instead."
@@ -20,12 +21,15 @@ and with them the numbers of versions, where nothing else does."""
 class Draft:
     """Collects the tree; `numbers` are the lock's version numbers before, `versions` those of this build.
 
+    `origins`: where in the stack file each model comes from, and each field of its config and of other files.
+
     Models are added callees first, since what calls a model names its version.
     """
 
     numbers: Mapping[str, Version]
     tree: dict[str, File] = field(default_factory=dict)
     versions: dict[str, Version] = field(default_factory=dict)
+    origins: dict[str, Places] = field(default_factory=dict)
 
     def number(self, name: str, content: Mapping[str, File]) -> int:
         """Give the version number of a model's content and put the content in its place.
@@ -39,9 +43,15 @@ class Draft:
         self.tree |= {f"{name}/{version}/{path}": file for path, file in content.items()}
         return version
 
-    def configure(self, name: str, config: Message) -> None:
-        """Put a model's config.pbtxt in its place."""
+    def configure(self, name: str, config: Message, origin: Places) -> None:
+        """Put a model's config.pbtxt in its place; `origin` says where its fields, and else the model, come from."""
         self.tree[f"{name}/config.pbtxt"] = of_text(f"{HEADER}\n{to_text(config)}")
+        self.origins[name] = {"": origin[""]}
+        self.origins[f"{name}/config.pbtxt"] = origin
+
+    def explain(self, name: str, path: str, origin: Places) -> None:
+        """Say where the fields of a JSON file in the model's version directory come from."""
+        self.origins[f"{name}/{self.pinned(name)}/{path}"] = origin
 
     def pinned(self, name: str) -> int:
         """Give the version that a caller of this model names."""

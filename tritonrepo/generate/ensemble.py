@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tritonrepo.generate import config
-from tritonrepo.generate.config import Tensor, Tensors
+from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft
-from tritonrepo.generate.roles.generator import CONTROLS
 from tritonrepo.pbtxt.printer import Message
-from tritonrepo.spec.stack import Ensemble
+from tritonrepo.spec.part import origin
+from tritonrepo.spec.stack import Stack
+from tritonrepo.spec.wiring import Member, wired
 from tritonrepo.tree import of_bytes
 
-FOUND = ("passages", "ids", "scores")
 
+def add(draft: Draft, name: str, stack: Stack) -> None:
+    """Add the ensemble. Its version directory holds `.keep`: object stores have no empty directories.
 
-def add(draft: Draft, name: str, ensemble: Ensemble) -> None:
-    """Add the ensemble. Its version directory holds `.keep`: object stores have no empty directories."""
-    embedder, retriever, *generator = ensemble.chain
-    steps = [
-        _step(draft, embedder, {"text": "query"}, {"embedding": "query_embedding"}),
-        _step(
-            draft,
-            retriever,
-            {"embedding": "query_embedding"},
-            {tensor: tensor for tensor in FOUND if not generator or tensor == "passages"},
-        ),
-    ]
-    steps += _answer(draft, generator[0]) if generator else []
-    outputs = (
-        (Tensor("answer", "STRING", (-1,)),)
-        if generator
-        else (Tensor("ids", "STRING", (-1,)), Tensor("passages", "STRING", (-1,)), Tensor("scores", "FP32", (-1,)))
-    )
-    tensors = Tensors((Tensor("query", "STRING", (1,)), *(CONTROLS if generator else ())), outputs)
+    It has no batch dimension, and so every list of values that comes out is as long as it happens to be.
+    """
+    ensemble = stack.ensembles[name]
+    pipeline = wired([(member, stack.part(member)) for member in ensemble.chain])
+    assert pipeline is not None  # noqa: S101  spec.check refuses others
+    chain = ensemble.places.get("chain")
+    steps = [step for member in pipeline.members for step in _steps(draft, member)]
     version = draft.number(name, {".keep": of_bytes(b"")})
-    draft.configure(name, config.config(name, "ensemble", version, 0, tensors, ensemble_scheduling={"step": steps}))
-
-
-def _answer(draft: Draft, generator: str) -> list[Message]:
-    """Give the two steps from passages to an answer; controls pass through the prompt step, which has the defaults."""
-    controls = [tensor.name for tensor in CONTROLS]
-    chosen = {control: f"chosen_{control}" for control in controls}
-    return [
-        _step(
-            draft,
-            f"{generator}_prompt",
-            {"query": "query", "passages": "passages"} | {control: control for control in controls},
-            {"prompt": "prompt"} | chosen,
+    draft.configure(
+        name,
+        config.config(
+            name,
+            "ensemble",
+            version,
+            0,
+            Ports(pipeline.inputs, pipeline.outputs),
+            ensemble_scheduling={"step": steps},
         ),
-        _step(draft, generator, {"text_input": "prompt"} | chosen, {"text_output": "answer"}),
-    ]
+        origin(ensemble.places, ensemble_scheduling=chain, input=chain, output=chain),
+    )
 
 
-def _step(draft: Draft, model: str, inputs: dict[str, str], outputs: dict[str, str]) -> Message:
-    return config.ensemble_step(model, draft.pinned(model), inputs, outputs)
+def _steps(draft: Draft, member: Member) -> Iterator[Message]:
+    """Yield the steps of a member; of what it gives, they map only what somebody takes."""
+    ports = {port.name for port in (*member.part.takes, *member.part.gives)}
+    for step in member.part.steps:
+        model = f"{member.name}{step.ending}"
+        inputs = {tensor: member.takes.get(port, port) for tensor, port in step.inputs.items()}
+        outputs = {
+            tensor: member.gives.get(port, port)
+            for tensor, port in step.outputs.items()
+            if port in member.gives or port not in ports
+        }
+        yield config.ensemble_step(model, draft.pinned(model), inputs, outputs)

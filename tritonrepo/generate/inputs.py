@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from tritonrepo.spec.stack import Stack
 from tritonrepo.tree import File
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderFiles:
-    """An embedder's graph: `input_ids`, `attention_mask` INT64 [batch, tokens] → `embedding` FP32 [batch, dimensions].
+    """A graph: `input_ids`, `attention_mask` INT64 [batch, tokens] → `embedding` FP32 [batch, dimensions].
 
     `max_tokens` is where longer texts are cut.
     """
@@ -19,15 +21,6 @@ class EncoderFiles:
     tokenizer: File
     dimensions: int
     max_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class IndexFiles:
-    """A search index: `embeddings` FP32 [rows, dimensions] as .npy, `passages` as JSON Lines with id and text."""
-
-    embeddings: File
-    passages: File
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +38,8 @@ class ChatFiles:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All files of a stack by model name; `prompts` by ensemble; `vendored`: package → its files."""
+    """The stack; by model name what its part gathered; and `vendored`: package → its files."""
 
-    encoders: Mapping[str, EncoderFiles]
-    indexes: Mapping[str, IndexFiles]
-    chats: Mapping[str, ChatFiles]
-    prompts: Mapping[str, File]
+    stack: Stack
+    files: Mapping[str, Any]
     vendored: Mapping[str, Mapping[str, File]]

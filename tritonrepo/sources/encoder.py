@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Faults, Span, Stop, fatal
 from tritonrepo.export import bertconfig
@@ -14,7 +14,7 @@ from tritonrepo.export.bertconfig import Settings
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.sources import tokenizer
 from tritonrepo.sources.cache import Cache
-from tritonrepo.spec.stack import Embedder
+from tritonrepo.spec.part import Places
 from tritonrepo.tree import File, digest
 
 RULE = "source-encoder"
@@ -27,7 +27,17 @@ MODULES = frozenset({"Transformer", "Pooling", "Normalize", "Dropout"})
 """The modules of sentence-transformers that the graph computes; Dropout does nothing once a model is trained."""
 
 
-def encoder(model: Embedder, files: dict[str, File], cache: Cache) -> EncoderFiles:
+class Wish(NamedTuple):
+    """What a stack file says of an encoder: the text of its source, what overrides its own files, and where."""
+
+    source: str
+    pooling: str | None
+    normalize: bool | None
+    max_tokens: int | None
+    places: Places
+
+
+def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
     """Give the graph with pooling and normalisation in it, and the tokenizer.
 
     Raises Stop where the source lacks a file or says something that the export cannot do.
@@ -42,7 +52,7 @@ def encoder(model: Embedder, files: dict[str, File], cache: Cache) -> EncoderFil
 
         path = files[WEIGHTS].path
         assert path is not None  # noqa: S101  sources give files of this machine
-        said = tokenizer.facts(files["tokenizer.json"], settings.vocabulary, at)
+        said = tokenizer.traits(files["tokenizer.json"], settings.vocabulary, at)
         (place / "tokenizer-facts.json").write_text(json.dumps(said._asdict()), "utf-8")
         (place / "model.onnx").write_bytes(
             bert.encoder(config, weights.safetensors(path), bert.Pooling(bert.Pool(pooling), normalize))
@@ -50,21 +60,21 @@ def encoder(model: Embedder, files: dict[str, File], cache: Cache) -> EncoderFil
 
     try:
         settings = bertconfig.parsed(config, "config.json")
-        made = cache.tree(key, f"exporting {model.source.text} to ONNX", make)
+        made = cache.tree(key, f"exporting {model.source} to ONNX", make)
     except Stop as stop:
         raise _placed(stop, at) from None
     except ImportError as error:
         needs = "exporting an embedder needs numpy, onnx, safetensors and tokenizers"
         raise fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[onnx]' ({error})") from None
-    facts = tokenizer.Facts(**json.loads(made["tokenizer-facts.json"].content()))
-    limit = _max_tokens(model, settings, own, facts)
+    traits = tokenizer.Traits(**json.loads(made["tokenizer-facts.json"].content()))
+    limit = _max_tokens(model, settings, own, traits)
     return EncoderFiles(made["model.onnx"], files["tokenizer.json"], settings.hidden, limit)
 
 
 Said = tuple[Mapping[str, Any], Mapping[str, Any], list[str], str]
 
 
-def _said(model: Embedder, files: dict[str, File]) -> Said:
+def _said(model: Wish, files: dict[str, File]) -> Said:
     """Return config.json, sentence_bert_config.json, modules and pooling; raise Stop with all that is wrong there."""
     at = model.places["source"]
     faults = Faults()
@@ -132,14 +142,14 @@ def _pooling(files: dict[str, File], at: Span) -> str:
     return chosen[0]
 
 
-def _max_tokens(model: Embedder, settings: Settings, own: Mapping[str, Any], facts: tokenizer.Facts) -> int:
+def _max_tokens(model: Wish, settings: Settings, own: Mapping[str, Any], traits: tokenizer.Traits) -> int:
     """Give the limit: the stack's, else the model's own, and never more than it has positions for."""
     at = model.places["source"]
     positions = settings.positions - (0 if settings.padding is None else settings.padding + 1)
     said = own.get("max_seq_length") or positions
     if not isinstance(said, int) or said < 1:
         raise fatal(RULE, at, f"max_seq_length of the embedder's own files is {said!r}", "Mend the file.")
-    if own.get("do_lower_case") and not facts.lowers:
+    if own.get("do_lower_case") and not traits.lowers:
         message = "the embedder's own files ask for lower case, which its tokenizer.json does not make"
         raise fatal(RULE, at, message, "Choose a model whose tokenizer has all that it does to a text.")
     if model.max_tokens and model.max_tokens > positions:
@@ -150,9 +160,9 @@ def _max_tokens(model: Embedder, settings: Settings, own: Mapping[str, Any], fac
             f"Write at most {positions}.",
         )
     limit = min(model.max_tokens or said, positions)
-    if limit <= facts.special:
-        message = f"max_tokens is {limit}, and the tokenizer adds {facts.special} tokens of its own to every text"
+    if limit <= traits.special:
+        message = f"max_tokens is {limit}, and the tokenizer adds {traits.special} tokens of its own to every text"
         raise fatal(
-            RULE, model.places.get("max_tokens", at), message, f"Write max_tokens: {facts.special + 1} or more."
+            RULE, model.places.get("max_tokens", at), message, f"Write max_tokens: {traits.special + 1} or more."
         )
     return limit

@@ -10,14 +10,14 @@ from tritonrepo.tree import File
 RULE = "source-tokenizer"
 
 
-class Facts(NamedTuple):
+class Traits(NamedTuple):
     """How many tokens it adds to every text, and whether upper case means nothing to it."""
 
     special: int
     lowers: bool
 
 
-def facts(file: File, vocabulary: int, at: Span) -> Facts:
+def traits(file: File, vocabulary: int, at: Span) -> Traits:
     """Read a tokenizer.json; raise Stop where it is none, or gives ids that the weights have no vector for."""
     from tokenizers import Tokenizer
 
@@ -32,4 +32,4 @@ def facts(file: File, vocabulary: int, at: Span) -> Facts:
         raise fatal(RULE, at, message, "Use tokenizer.json and weights of one model.")
     tokenizer.no_truncation()
     upper, lower = (tokenizer.encode(text).ids for text in ("A Model", "a model"))
-    return Facts(tokenizer.num_special_tokens_to_add(is_pair=False), upper == lower)
+    return Traits(tokenizer.num_special_tokens_to_add(is_pair=False), upper == lower)

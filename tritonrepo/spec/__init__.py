@@ -12,20 +12,23 @@ from tritonrepo.spec.compose import interpolate, merge
 from tritonrepo.spec.load import load
 from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.nodes import Keys, Node, parse
+from tritonrepo.spec.part import Parts
 from tritonrepo.spec.stack import Stack
 
 NONE = Keys(Span(""), {})
 
 
-def read(texts: Sequence[tuple[str, bytes]], variables: Mapping[str, str]) -> Stack:
+def read(texts: Sequence[tuple[str, bytes]], variables: Mapping[str, str], parts: Parts) -> Stack:
     """Give the Stack of one or more stack files, as (path, content), a later one over an earlier one; its chains flat.
+
+    `parts` are the roles that its models may have.
 
     Raises Stop with every problem and its place.
     """
     faults = Faults()
     nodes: list[Node] = [faults.tried(partial(parse, content, path), NONE) for path, content in texts]
     faults.stop()
-    stack = load(interpolate(reduce(merge, nodes), variables))
+    stack = load(interpolate(reduce(merge, nodes), variables), parts)
     check(stack)
     chains = flat(stack)
     return replace(stack, ensembles={name: replace(e, chain=chains[name]) for name, e in stack.ensembles.items()})

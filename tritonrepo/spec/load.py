@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 import re
 import types
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest
 from tritonrepo.spec import source, stack
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
+from tritonrepo.spec.part import Model, Parts
 
 RULE = "stack-schema"
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)")
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)")
 MAX_DIGITS = 100
 """No number of a stack file comes near, and Python itself reads no text of more than 4,300 digits as one."""
+
+FREE = (Any, Mapping[str, Any])
+"""Types of keys whose values are the user's own mappings and lists."""
 
 MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 BYTES = {"B": 1} | {f"{letter}iB": 1 << 10 * (i + 1) for i, letter in enumerate("KMGT")}
@@ -31,14 +35,14 @@ class _Wrong(Exception):  # noqa: N818  carries one finding to where the value i
         super().__init__(message)
 
 
-def load(node: Node) -> stack.Stack:
-    """Give the Stack; raise Stop with everything that does not fit, in the order of the file."""
-    loader = _Loader()
+def load(node: Node, parts: Parts) -> stack.Stack:
+    """Give the Stack of these parts; raise Stop with everything that does not fit, in the order of the file."""
+    loader = _Loader(parts)
     value = loader.value(stack.Stack, node, "")
     if loader.wrong:
         raise Stop(sorted(loader.wrong, key=lambda d: d.at))
     assert isinstance(value, stack.Stack)  # noqa: S101  nothing was wrong
-    return value
+    return replace(value, parts=parts)
 
 
 def strip_optional(hint: Any) -> Any:
@@ -59,7 +63,8 @@ def hints(cls: type) -> dict[str, Any]:
 class _Loader:
     """Walks types and nodes together and remembers what did not fit."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
         self.wrong: list[Diagnostic] = []
 
     def value(self, hint: Any, node: Node, name: str, minimum: int | None = None) -> Any:
@@ -72,9 +77,9 @@ class _Loader:
 
     def _convert(self, hint: Any, node: Node, name: str, minimum: int | None) -> Any:
         origin = get_origin(hint)
-        if hint is stack.Model or is_dataclass(hint):
+        if hint is Model or is_dataclass(hint):
             keys = _keys(node, name)
-            return self._model(keys) if hint is stack.Model else self._record(hint, keys)
+            return self._model(keys) if hint is Model else self._record(hint, keys)
         if origin is tuple:
             return self._list(get_args(hint)[0], node, name)
         if origin is Mapping:
@@ -82,7 +87,7 @@ class _Loader:
         return plain(node) if hint is Any else _scalar(hint, node, name, minimum)
 
     def _model(self, node: Keys) -> Any:
-        roles = {get_args(hints(cls)["role"])[0]: cls for cls in get_args(stack.Model)}
+        roles = self.parts
         if "role" not in node.keys:
             unknown = next((key for key in ("backend", "platform") if key in node.keys), None)
             if unknown:
@@ -93,10 +98,10 @@ class _Loader:
         if text not in roles:
             _refuse_not_yet("role", text, role.at)
             raise _Wrong(role.at, f'there is no role "{text}"', closest(text, roles))
-        return self._record(roles[text], node)
+        return self._record(roles[text].keys, node)
 
     def _record(self, cls: Any, node: Keys) -> Any:
-        known = {f.name: f for f in fields(cls) if f.name != "places"}
+        known = {f.name: f for f in stack.keys(cls)}
         values: dict[str, Any] = {}
         for name, (at, child) in node.keys.items():
             if name not in known:
@@ -112,7 +117,9 @@ class _Loader:
                 )
         if self.wrong:
             return None  # a half-filled record would only lead to second errors
-        return cls(**values, places={"": node.at} | {name: child.at for name, (_, child) in node.keys.items()})
+        free = [name for name in node.keys if hints(cls)[name] in FREE]
+        inner = {path: at for name in free for path, at in _places(node.keys[name][1], name)}
+        return cls(**values, places={"": node.at} | {name: child.at for name, (_, child) in node.keys.items()} | inner)
 
     def _unknown(self, name: str, at: Span, known: list[str]) -> None:
         if name in stack.NOT_YET_KEYS:
@@ -128,6 +135,15 @@ class _Loader:
 
     def _mapping(self, hint: Any, node: Keys) -> dict[str, Any]:
         return {name: self.value(hint, child, name) for name, (_, child) in node.keys.items()}
+
+
+def _places(node: Node, path: str) -> Iterator[tuple[str, Span]]:
+    """Yield the place of every node below this one."""
+    keys = ((name, child) for name, (_, child) in node.keys.items()) if isinstance(node, Keys) else ()
+    items = ((str(number), child) for number, child in enumerate(node.items)) if isinstance(node, Items) else ()
+    for name, child in (*keys, *items):
+        yield f"{path}.{name}", child.at
+        yield from _places(child, f"{path}.{name}")
 
 
 def _roles(roles: Mapping[str, object]) -> str:

@@ -6,11 +6,12 @@ Only keywords that draft-07 and 2020-12 share, so that editors' language servers
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from tritonrepo.spec import source, stack
 from tritonrepo.spec.load import hints
+from tritonrepo.spec.part import Model, Parts
 
 TITLE = "tritonrepo stack file"
 VARIABLE = {"type": "string", "pattern": r"\$\{"}
@@ -24,26 +25,26 @@ TEXTS: Mapping[Any, dict[str, Any]] = {
 }
 
 
-def schema() -> dict[str, Any]:
-    """Give the schema of a whole stack file as JSON data."""
+def schema(parts: Parts) -> dict[str, Any]:
+    """Give the schema of a whole stack file of these parts as JSON data."""
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": TITLE}
-    return head | _record(stack.Stack)
+    return head | _record(stack.Stack, parts)
 
 
-def _record(cls: Any) -> dict[str, Any]:
-    keys = [f for f in fields(cls) if f.name != "places"]
+def _record(cls: Any, parts: Parts) -> dict[str, Any]:
+    keys = stack.keys(cls)
     required = [f.name for f in keys if f.default is MISSING and f.default_factory is MISSING]
     record: dict[str, Any] = {
         "type": "object",
         "description": (cls.__doc__ or "").strip(),
-        "properties": {f.name: _key(cls, f) for f in keys},
+        "properties": {f.name: _key(cls, f, parts) for f in keys},
         "additionalProperties": False,
     }
     return record | ({"required": required} if required else {})
 
 
-def _key(cls: Any, f: Any) -> dict[str, Any]:
-    value = _type(hints(cls)[f.name], f.metadata["minimum"])
+def _key(cls: Any, f: Any, parts: Parts) -> dict[str, Any]:
+    value = _type(hints(cls)[f.name], parts, f.metadata["minimum"])
     value["description"] = f.metadata["doc"]
     if isinstance(f.default, (str, int, bool)) and not (
         isinstance(f.default, int) and "string" in str(value.get("type"))
@@ -54,15 +55,16 @@ def _key(cls: Any, f: Any) -> dict[str, Any]:
     return value
 
 
-def _type(hint: Any, minimum: int | None = None) -> dict[str, Any]:
-    if hint is stack.Model:
-        return {"type": "object", "required": ["role"], "anyOf": [_record(cls) for cls in get_args(stack.Model)]}
+def _type(hint: Any, parts: Parts, minimum: int | None = None) -> dict[str, Any]:
+    if hint is Model:
+        roles = [_record(part.keys, parts) for part in parts.values()]
+        return {"type": "object", "required": ["role"], "anyOf": roles}
     if is_dataclass(hint):
-        return _record(hint)
+        return _record(hint, parts)
     inner = get_args(hint)
     containers: dict[Any, Callable[[], dict[str, Any]]] = {
-        tuple: lambda: {"type": "array", "items": _type(inner[0])},
-        Mapping: lambda: {"type": "object", "additionalProperties": _type(inner[1])},
+        tuple: lambda: {"type": "array", "items": _type(inner[0], parts)},
+        Mapping: lambda: {"type": "object", "additionalProperties": _type(inner[1], parts)},
         Literal: lambda: {"enum": list(inner)},
     }
     if get_origin(hint) in containers:

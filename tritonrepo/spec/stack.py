@@ -1,23 +1,20 @@
 """The stack file as frozen data. The dataclasses are the one place where a key, its type, default and meaning are said.
 
-The loader (`spec.load`), the JSON Schema (`spec.schema`) and `docs/stack.md` are made from them.
+The keys of a model are its part's (`spec.part`). The loader (`spec.load`), the JSON Schema (`spec.schema`) and
+`docs/stack.md` are made from them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, NewType
 
-from tritonrepo.diagnostics import Span
 from tritonrepo.releases import newest
-from tritonrepo.spec.source import Source
+from tritonrepo.spec.part import Model, Part, Parts, Places
 
 Microseconds = NewType("Microseconds", int)
 Bytes = NewType("Bytes", int)
-
-Places = Mapping[str, Span]
-"""Where each key of a value stands; the key "" is the value itself."""
 
 
 def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example: str = "") -> Any:
@@ -66,57 +63,6 @@ class Instances:
     kind: Literal["auto", "cpu", "gpu"] = key("auto: on GPUs where the server has them, else on the CPU", "auto")
     gpus: tuple[int, ...] = key("numbers of the GPUs; none means all", ())
     places: Places = places()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embedder:
-    """A sentence encoder: `text` STRING[1] to `embedding` FP32[dimensions]."""
-
-    role: Literal["embedder"] = key("what the model does")
-    source: Source = key("directory with the model's config.json, tokenizer.json and model.safetensors")
-    pooling: Literal["mean", "cls", "last"] | None = key(
-        "how token vectors become one; default: the model's own files", None
-    )
-    normalize: bool | None = key("scale vectors to length 1; default: the model's own files", None)
-    max_tokens: int | None = key("longer texts are cut; default: the model's own limit", None, minimum=2)
-    batching: Batching = key("how requests are joined to batches", Batching())
-    instances: Instances = key("copies of the ONNX model", Instances())
-    places: Places = places()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retriever:
-    """An exact search: `embedding` FP32[dimensions] to `passages`, `ids` and `scores`, best first."""
-
-    role: Literal["retriever"] = key("what the model does")
-    index: str = key("directory of the search index, made by `tritonrepo index`", example="./index")
-    documents: str = key('JSON Lines files with "id" and "text", a pattern', example="./docs/*.jsonl")
-    embed_with: str = key("name of the embedder")
-    top_k: int = key("number of passages found", 4, minimum=1)
-    places: Places = places()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generator:
-    """A language model that answers: the vLLM backend, and the step that writes its prompt."""
-
-    role: Literal["generator"] = key("what the model does")
-    engine: Literal["vllm"] = key("what runs the model", "vllm")
-    source: Source = key("the model on the hub")
-    tokenizer: Source | None = key(
-        "GGUF file with the tokenizer and chat template of `source`, pinned in the lock; without it `local` stands in",
-        None,
-    )
-    weights: Literal["hub"] = key("hub: the server loads them from the hub by id and revision", "hub")
-    local: Source | None = key(
-        "GGUF file that `serve` and `up` run on a CPU where the server would load `source`", None
-    )
-    args: Mapping[str, Any] = key("vLLM engine arguments, written to model.json", {})
-    sampling: Mapping[str, Any] = key("vLLM sampling parameters where a request gives none; max_tokens is 256", {})
-    places: Places = places()
-
-
-Model = Embedder | Retriever | Generator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +123,20 @@ class Stack:
     ensembles: Mapping[str, Ensemble] = key("pipeline name to pipeline", {})
     smoke: tuple[Smoke, ...] = key("questions that a running server must answer as expected", ())
     places: Places = places()
+    parts: Parts = field(default_factory=dict, compare=False, repr=False)
+
+    def part(self, name: str) -> Part[Any]:
+        """Return the part of a model."""
+        return self.parts[self.models[name].role]
+
+    def built(self) -> dict[str, str]:
+        """Return the models that are built, pipelines aside: each with the name that the stack file has for it."""
+        return {name + ending: name for name in self.models for ending in ("", *self.part(name).endings)}
+
+
+def keys(cls: Any) -> tuple[Any, ...]:
+    """Return the fields of a dataclass that are keys of the stack file."""
+    return tuple(f for f in fields(cls) if f.metadata)
 
 
 NOT_YET: dict[tuple[str, str], str] = {

@@ -1,12 +1,11 @@
-"""What a stack file says of a generator that no engine, prompt step or request could work with."""
+"""What `args` and `sampling` of a stack file say that no engine, prompt step or request could work with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonrepo.diagnostics import nearest
-from tritonrepo.spec.stack import Generator
 
 SAMPLING = frozenset(
     [
@@ -44,19 +43,19 @@ SAMPLING = frozenset(
 src/utils/vllm_backend_utils.py). A name beside these may be newer than this list: only a misspelt one is refused."""
 
 
-def generating(model: Generator) -> Iterator[tuple[str, str, str]]:
+def generating(args: Mapping[str, Any], sampling: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Give key, message and hint of what cannot be: lengths that are no numbers of tokens, misspelt parameters."""
-    length = model.args.get("max_model_len", 1)
+    length = args.get("max_model_len", 1)
     if not _whole(length) or (length < 1 and length != -1):
         yield (
             "args",
             f"max_model_len is {length!r}",
             "It is a whole number of tokens; leave it out for the model's own.",
         )
-    limit = model.sampling.get("max_tokens", 1)
+    limit = sampling.get("max_tokens", 1)
     if not _whole(limit) or limit < 1:
         yield "sampling", f"max_tokens is {limit!r}", "It is a whole number of tokens from 1."
-    for name in model.sampling:
+    for name in sampling:
         near = nearest(name, SAMPLING, 0.8)
         if name not in SAMPLING and near:
             yield "sampling", f'vLLM has no sampling parameter "{name}"', f'Did you mean "{near}"?'

@@ -1,0 +1,86 @@
+"""Parts: roles as values, chains joined by their ports, generated fields that know where they are from."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tritonrepo.cli import run
+from tritonrepo.parts import PARTS
+from tritonrepo.spec.part import Port
+from tritonrepo.spec.wiring import possible, wired
+
+
+def test_the_shape_of_a_part_imports_no_layer_above() -> None:
+    script = "import sys, tritonrepo.spec; print(*{name for name in sys.modules if name.startswith('tritonrepo.')})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    layers = {name.split(".")[1] for name in done.stdout.split()}
+    assert layers == {"spec", "diagnostics", "plain", "releases"}
+
+
+JOINED = {
+    "a search": (["embedder", "retriever"], True),
+    "an answer": (["embedder", "retriever", "generator"], True),
+    "one alone": (["embedder"], False),
+    "none": ([], False),
+    "nobody gives passages": (["embedder", "generator"], False),
+    "nobody gives a vector": (["retriever", "generator"], False),
+    "one whose passages nobody reads": (["embedder", "retriever", "retriever"], False),
+    "one after the answer": (["embedder", "retriever", "generator", "embedder"], False),
+}
+
+
+@pytest.mark.parametrize(("chain", "joined"), JOINED.values(), ids=JOINED)
+def test_a_chain_is_joined_by_the_names_of_ports(chain: Sequence[str], joined: bool) -> None:  # noqa: FBT001
+    assert (wired([(role, PARTS[role]) for role in chain]) is not None) == joined
+
+
+TYPES = {
+    "the same": (Port("passages", "STRING", (-1,)), True),
+    "a length that may fit": (Port("passages", "STRING", (4,)), True),
+    "another data type": (Port("passages", "FP32", (-1,)), False),
+    "another rank": (Port("passages", "STRING", (-1, 2)), False),
+    "another length": (Port("query", "STRING", (2,)), False),
+    "an optional one that is not there": (Port("filter", "STRING", (1,), optional=True), False),
+}
+
+
+@pytest.mark.parametrize(("port", "joined"), TYPES.values(), ids=TYPES)
+def test_a_chain_is_joined_by_the_types_of_ports(port: Port, joined: bool) -> None:  # noqa: FBT001
+    last = replace(PARTS["generator"], takes=(port,))
+    chain = [(role, PARTS[role]) for role in ("embedder", "retriever")]
+    assert (wired([*chain, ("last", last)]) is not None) == joined
+
+
+def test_of_two_that_give_the_same_the_later_one_feeds_what_follows() -> None:
+    """As a reranker between the two would: the ensemble's tensors keep their names apart."""
+    again = replace(PARTS["retriever"], takes=(Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,))))
+    pipeline = wired([("e", PARTS["embedder"]), ("r", PARTS["retriever"]), ("k", again), ("g", PARTS["generator"])])
+    assert pipeline is not None
+    _, first, second, last = pipeline.members
+    assert first.gives == {"passages": "r_passages"}
+    assert second.takes == {"query": "query", "passages": "r_passages"}
+    assert second.gives == {"passages": "passages"}
+    assert last.takes["passages"] == "passages"
+    assert last.makers == {"passages": "k"}
+
+
+def test_the_chains_that_are_offered_are_those_that_can_be_joined() -> None:
+    assert possible(PARTS) == ["embedder → retriever", "embedder → retriever → generator"]
+
+
+def test_a_finding_on_an_engine_argument_is_at_its_own_line(rag: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rag / "tritonrepo.yaml"
+    inline = "args: {max_model_len: 4096, gpu_memory_utilization: 0.5, max_num_seqs: 64}"
+    own = "args:\n      max_model_len: 4096\n      gpu_memory_utilisation: 0.5"
+    path.write_text(path.read_text().replace(inline, own))
+    line = path.read_text()[: path.read_text().index("gpu_memory_utilisation")].count("\n") + 1
+    assert run(["validate", str(rag)]) == 1
+    said = capsys.readouterr().out
+    assert f"{path}:{line}:31: error: no vLLM engine has an argument" in said
+    assert "in the generated generator/2/model.json:2:3 [vllm-unknown-engine-arg]" in said

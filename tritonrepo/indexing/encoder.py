@@ -1,0 +1,54 @@
+"""An encoder as the server will run it: same graph, same tokenizer, same limit, on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tritonrepo.diagnostics import fatal
+from tritonrepo.generate.inputs import EncoderFiles
+from tritonrepo.spec.part import Encoding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BATCH = 32
+
+
+def load(files: EncoderFiles) -> Encoding:
+    """Return the functions of an encoder; raise Stop where what runs it is not installed."""
+    try:
+        import onnxruntime
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        needs = "making a search index needs onnxruntime and tokenizers"
+        raise fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[onnx]' ({error})") from None
+    tokenizer = Tokenizer.from_str(files.tokenizer.content().decode())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    special = tokenizer.num_special_tokens_to_add(is_pair=False)
+    session = onnxruntime.InferenceSession(str(files.onnx.path), providers=["CPUExecutionProvider"])
+
+    def pieces(text: str) -> Iterator[str]:
+        offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+        size = files.max_tokens - special
+        starts = [0, *(offsets[i][0] for i in range(size, len(offsets), size))]
+        for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+            yield text[start:end].strip()
+
+    def embed(texts: Sequence[str]) -> NDArray[Any]:
+        import numpy as np
+
+        tokenizer.enable_truncation(files.max_tokens)
+        tokenizer.enable_padding()
+        parts = []
+        for start in range(0, len(texts), BATCH):
+            encodings = tokenizer.encode_batch(texts[start : start + BATCH])
+            feed = {
+                "input_ids": np.array([e.ids for e in encodings], np.int64),
+                "attention_mask": np.array([e.attention_mask for e in encodings], np.int64),
+            }
+            parts.append(session.run(["embedding"], feed)[0])
+        return np.concatenate(parts)
+
+    return Encoding(pieces, embed)

@@ -1,0 +1,137 @@
+"""An embedder: NAME (python; batches texts, tokenizes, calls) and NAME_model (onnxruntime; pools in the graph)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.generate import config
+from tritonrepo.generate.config import Ports
+from tritonrepo.generate.draft import Draft, json_file, step, vendor
+from tritonrepo.generate.inputs import EncoderFiles, Inputs
+from tritonrepo.indexing.encoder import load
+from tritonrepo.sources.encoder import Wish, encoder
+from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin, wrong
+from tritonrepo.spec.source import Hub, Source
+from tritonrepo.spec.stack import Batching, Instances, Stack, key, places
+from tritonrepo.tree import of_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedder:
+    """A sentence encoder: `text` STRING[1] to `embedding` FP32[dimensions]."""
+
+    role: Literal["embedder"] = key("what the model does")
+    source: Source = key("directory with the model's config.json, tokenizer.json and model.safetensors")
+    pooling: Literal["mean", "cls", "last"] | None = key(
+        "how token vectors become one; default: the model's own files", None
+    )
+    normalize: bool | None = key("scale vectors to length 1; default: the model's own files", None)
+    max_tokens: int | None = key("longer texts are cut; default: the model's own limit", None, minimum=2)
+    batching: Batching = key("how requests are joined to batches", Batching())
+    instances: Instances = key("copies of the ONNX model", Instances())
+    places: Places = places()
+
+
+def _check(_: str, model: Embedder, __: Stack) -> Iterator[Diagnostic]:
+    if isinstance(model.source, Hub):
+        yield wrong(
+            model.places,
+            "source",
+            "an embedder's weights from the hub are not supported yet",
+            "Download them and write source: ./directory.",
+        )
+
+
+def _gather(_: str, model: Embedder, gathering: Gathering) -> EncoderFiles:
+    wish = Wish(model.source.text, model.pooling, model.normalize, model.max_tokens, model.places)
+    return encoder(wish, gathering.resolve(model.source, model.places["source"]), gathering.cache)
+
+
+def _stand_in(_: Embedder) -> EncoderFiles:
+    return EncoderFiles(of_bytes(b""), of_bytes(b""), dimensions=1, max_tokens=1)
+
+
+def _embeds(files: EncoderFiles) -> Embeds:
+    """Return the vectors' maker; the digest is over all that decides a vector."""
+    decides = f"{files.onnx.sha256} {files.tokenizer.sha256} {files.max_tokens}"
+    return Embeds(hashlib.sha256(decides.encode()).hexdigest(), files.dimensions, lambda: load(files))
+
+
+def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
+    """Add both models.
+
+    Texts are batched before they are tokenized, since Triton joins only requests of equal shape: two token tensors of
+    different length never share a batch, two texts always do.
+    """
+    files: EncoderFiles = inputs.files[name]
+    graph = f"{name}_model"
+    batching, source, at = model.batching, model.places.get("source"), model.instances.places
+    kinds = at.get("gpus", at.get("kind", at.get("")))
+    output = (Port("embedding", "FP32", (files.dimensions,)),)
+    tokens = (Port("input_ids", "INT64", (-1,)), Port("attention_mask", "INT64", (-1,)))
+    version = draft.number(graph, {"model.onnx": files.onnx})
+    draft.configure(
+        graph,
+        config.config(
+            graph,
+            "onnxruntime",
+            version,
+            batching.max_batch_size,
+            Ports(tokens, output),
+            dynamic_batching={},
+            instance_group=config.instance_group(model.instances),
+        ),
+        {**_origin(model), **origin(model.places, instance_group=kinds, input=source, output=source)},
+    )
+    content = {
+        "model.py": step("embedder"),
+        "calls.json": json_file({graph: version}),
+        "settings.json": json_file({"max_tokens": files.max_tokens}),
+        "tokenizer.json": files.tokenizer,
+        **vendor(inputs.vendored, "tokenizers"),
+    }
+    draft.configure(
+        name,
+        config.config(
+            name,
+            "python",
+            draft.number(name, content),
+            batching.max_batch_size,
+            Ports((Port("text", "STRING", (1,)),), output),
+            dynamic_batching=config.dynamic_batching(batching),
+            instance_group=config.on_cpu(2),  # one tokenizes while the other waits for the graph
+        ),
+        _origin(model),
+    )
+
+
+def _origin(model: Embedder) -> Places:
+    """Return where the fields come from that both models have."""
+    at = model.batching.places
+    whole = at.get("")
+    return origin(
+        model.places,
+        max_batch_size=at.get("max_batch_size", whole),
+        dynamic_batching=at.get("preferred", whole),
+    )
+
+
+PART = Part(
+    keys=Embedder,
+    takes=(Port("query", "STRING", (1,)),),
+    gives=(Port("query_embedding", "FP32", (-1,)),),
+    steps=(Step("", {"text": "query"}, {"embedding": "query_embedding"}),),
+    endings=("_model",),
+    backends=frozenset({"python", "onnxruntime"}),
+    vendored=frozenset({"tokenizers"}),
+    check=_check,
+    gather=_gather,
+    stand_in=_stand_in,
+    embeds=_embeds,
+    make=_make,
+)

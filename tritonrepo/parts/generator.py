@@ -1,0 +1,282 @@
+"""A generator: NAME (vllm; engine arguments in model.json) and NAME_prompt (python; query and passages to a prompt)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, fatal
+from tritonrepo.generate import config
+from tritonrepo.generate.config import Ports
+from tritonrepo.generate.draft import Draft, json_file, step, vendor
+from tritonrepo.generate.inputs import ChatFiles, Inputs
+from tritonrepo.parts.sampling import generating
+from tritonrepo.pbtxt.printer import Enum
+from tritonrepo.sources.chat import chat
+from tritonrepo.sources.gather import Gathering
+from tritonrepo.sources.prompt import checked
+from tritonrepo.sources.template import chat_tried
+from tritonrepo.spec.nesting import flat
+from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
+from tritonrepo.spec.source import Hub, Source
+from tritonrepo.spec.stack import Prompt, Stack, key, places
+from tritonrepo.tree import File, of_bytes, of_text
+from tritonrepo.vllm_contract import contract
+
+DEFAULT_PROMPT = """\
+{# Written by tritonrepo build; edit the stack file instead. #}
+{% for passage in passages %}
+[{{ loop.index }}] {{ passage }}
+{% endfor %}
+
+Question: {{ query }}
+"""
+
+MAX_TOKENS = 256
+"""The limit of an answer where nobody says one: a cancelled ensemble does not stop its generator (Triton 24.10)."""
+
+CONTROLS = (
+    Port("sampling_parameters", "STRING", (1,), optional=True),
+    Port("stream", "BOOL", (1,), optional=True),
+    Port("exclude_input_in_output", "BOOL", (1,), optional=True),
+)
+"""What a request may say to a pipeline with a generator, besides its query."""
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+"""A revision of the hub that no push to it moves: Git's name of a commit. Branches and tags can be moved."""
+
+STAND_IN = "tokenizer-stand-in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generator:
+    """A language model that answers: the vLLM backend, and the step that writes its prompt."""
+
+    role: Literal["generator"] = key("what the model does")
+    engine: Literal["vllm"] = key("what runs the model", "vllm")
+    source: Source = key("the model on the hub")
+    tokenizer: Source | None = key(
+        "GGUF file with the tokenizer and chat template of `source`, pinned in the lock; without it `local` stands in",
+        None,
+    )
+    weights: Literal["hub"] = key("hub: the server loads them from the hub by id and revision", "hub")
+    local: Source | None = key(
+        "GGUF file that `serve` and `up` run on a CPU where the server would load `source`", None
+    )
+    args: Mapping[str, Any] = key("vLLM engine arguments, written to model.json", {})
+    sampling: Mapping[str, Any] = key("vLLM sampling parameters where a request gives none; max_tokens is 256", {})
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The tokenizer with its chat template, and the stack's own template of a message, where it has one."""
+
+    chat: ChatFiles
+    prompt: File | None
+
+
+def _sources(name: str, model: Generator) -> Iterator[Diagnostic]:
+    """Yield what is wrong with where the weights and the tokenizer come from."""
+    if not isinstance(model.source, Hub):
+        yield wrong(
+            model.places,
+            "source",
+            f'"{name}" loads its weights from the hub',
+            "Write source: hf://OWNER/MODEL@REVISION; a local file goes under local.",
+        )
+    if model.tokenizer is None and model.local is None:
+        yield wrong(
+            model.places,
+            "",
+            f'"{name}" needs "tokenizer", a GGUF file with the tokenizer and chat template of its model',
+            "Tokenizers from the hub are not supported yet.",
+        )
+    for each in ("tokenizer", "local"):
+        if isinstance(getattr(model, each), Hub):
+            message = f'"{each}" cannot be on the hub yet'
+            yield wrong(model.places, each, message, "Download a GGUF file of the model and name its path.")
+
+
+def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
+    yield from _sources(name, model)
+    for each, message, hint in generating(model.args, model.sampling):
+        yield wrong(model.places, each, message, hint)
+    for each in ("model", "revision"):
+        if each in model.args:
+            yield wrong(model.places, "args", f'"{each}" in args is written from "source"', f"Remove {each} from args.")
+    first, *others = [pipeline for pipeline, chain in flat(stack).items() if name in chain] or [""]
+    for other in others:
+        hint = "Its prompt step has one template: declare a second generator."
+        yield wrong(stack.ensembles[other].places, "chain", f'"{name}" stands in "{first}" already', hint)
+
+
+def _window(model: Generator, files: ChatFiles) -> int:
+    """Give how many tokens the model reads with its answer: max_model_len, or the model's own where it is left open."""
+    length = model.args.get("max_model_len")
+    return length if isinstance(length, int) and length > 0 else files.context_length
+
+
+def _prompt(name: str, stack: Stack) -> Prompt:
+    """Give the prompt of the one pipeline that the generator stands in."""
+    return next((pipeline.prompt for pipeline in stack.ensembles.values() if name in pipeline.chain), Prompt())
+
+
+def _gather(name: str, model: Generator, gathering: Gathering) -> _Files:
+    prompt, faults = _prompt(name, gathering.stack), Faults()
+    found = faults.tried(lambda: _chat(model, prompt, gathering), None)
+    template = faults.tried(lambda: _template(prompt, gathering), None) if prompt.file is not None else None
+    faults.stop()
+    assert found is not None  # noqa: S101  nothing was wrong
+    return _Files(found, template)
+
+
+def _chat(model: Generator, prompt: Prompt, gathering: Gathering) -> ChatFiles:
+    """Return tokenizer and chat template, the latter tried as the prompt step will use it."""
+    source = model.tokenizer or model.local
+    assert source is not None  # noqa: S101  _check refuses it
+    at = model.places["tokenizer" if model.tokenizer else "local"]
+    found = chat(gathering.resolve(source, at), gathering.cache, at)
+    reads, answers = _window(model, found), int(model.sampling.get("max_tokens", MAX_TOKENS))
+    if answers >= reads:
+        message = f"an answer may take {answers} tokens, and the model reads {reads} with its prompt"
+        hint = "Write sampling: {max_tokens: …}, well below that, or raise max_model_len."
+        raise fatal("source-generator", model.places.get("sampling", model.places.get("args", at)), message, hint)
+    if gathering.jinja is not None:
+        chat_tried(found, prompt.system, gathering.jinja, at)
+    return found
+
+
+def _template(prompt: Prompt, gathering: Gathering) -> File:
+    """Return the template of a message, read once by the Jinja that it is served with, where that is there."""
+    at = prompt.places["file"]
+    path = Path(at.path).parent / str(prompt.file)
+    file = gathering.file(path, at)
+    if file is None:
+        raise fatal("source-missing", at, f'there is no "{prompt.file}"', "Paths count from the stack file.")
+    return file if gathering.jinja is None else checked(file, path, gathering.jinja)
+
+
+def _stand_in(_: Generator) -> _Files:
+    return _Files(ChatFiles(of_bytes(b""), "", "", "", adds_bos=False, special_tokens=(), context_length=0), None)
+
+
+def _doubts(name: str, model: Generator, _: Gathering) -> Iterator[Diagnostic]:
+    source = model.source
+    if model.tokenizer is None:
+        message = f'"{name}" has the tokenizer and chat template of its "local" file, which may be another model\'s'
+        hint = f"Set tokenizer to a GGUF file of {source.text}. Until then --check and --locked refuse this stack."
+        yield Diagnostic(STAND_IN, Severity.WARNING, model.places["local"], message, hint)
+    if isinstance(source, Hub) and not COMMIT.fullmatch(source.revision or ""):
+        named = f'"{source.revision}" is not a commit' if source.revision else "no commit is named"
+        message = f'the source of "{name}" may change on the hub: {named}'
+        hint = f"Set source to hf://{source.id}@COMMIT, with the 40 digits of a commit from the model's history."
+        yield Diagnostic("source-not-pinned", Severity.WARNING, model.places["source"], message, hint)
+
+
+def _local(model: Generator) -> Mapping[str, str]:
+    """Return what `serve` runs where the hub is out of reach."""
+    return {model.source.id: model.local.text} if isinstance(model.source, Hub) and model.local is not None else {}
+
+
+def _make(name: str, model: Generator, draft: Draft, inputs: Inputs) -> None:
+    """Add the vLLM model, with the tensors that the backend of this release has, and its prompt step.
+
+    decoupled and max_batch_size 0: vllm_backend, src/model.py, auto_complete_config.
+    """
+    assert isinstance(model.source, Hub)  # noqa: S101  _check refuses others
+    at = model.places.get("source")
+    revision = {"revision": model.source.revision} if model.source.revision else {}
+    version = draft.number(name, {"model.json": json_file({"model": model.source.id} | revision | dict(model.args))})
+    tensors = [
+        (t.kind, Port(t.name, t.data_type.removeprefix("TYPE_"), t.dims, t.optional))
+        for t in contract(inputs.stack.target.release)
+    ]
+    takes = tuple(port for kind, port in tensors if kind == "input")
+    gives = tuple(port for kind, port in tensors if kind == "output")
+    draft.configure(
+        name,
+        config.config(
+            name,
+            "vllm",
+            version,
+            0,
+            Ports(takes, gives),
+            instance_group=[{"count": 1, "kind": Enum("KIND_MODEL")}],
+            model_transaction_policy={"decoupled": True},
+        ),
+        origin(model.places),
+    )
+    arguments = below(model.places, "args")
+    draft.explain(name, "model.json", {**arguments, **origin(arguments, model=at, revision=at)})
+    _make_prompt(name, model, draft, inputs)
+
+
+def _make_prompt(name: str, model: Generator, draft: Draft, inputs: Inputs) -> None:
+    """Add the prompt step: query and passages to the text that the model reads, in its own chat template."""
+    files: _Files = inputs.files[name]
+    prompt, chat_files = _prompt(name, inputs.stack), files.chat
+    settings: Mapping[str, Any] = {
+        "max_model_len": _window(model, chat_files),
+        "max_context_tokens": prompt.max_context_tokens,
+        "system": prompt.system,
+        "sampling": {"max_tokens": MAX_TOKENS} | dict(model.sampling),
+        "bos_token": chat_files.bos_token,
+        "eos_token": chat_files.eos_token,
+        "adds_bos": chat_files.adds_bos,
+        "special_tokens": list(chat_files.special_tokens),
+    }
+    content = {
+        "model.py": step("prompt"),
+        "settings.json": json_file(settings),
+        "tokenizer.json": chat_files.tokenizer,
+        "chat_template.jinja": of_text(chat_files.template),
+        "prompt.j2": files.prompt or of_text(DEFAULT_PROMPT),
+        **vendor(inputs.vendored, *sorted(PART.vendored)),
+    }
+    full = f"{name}_prompt"
+    chosen = tuple(port._replace(optional=False) for port in CONTROLS)
+    draft.configure(
+        full,
+        config.config(
+            full,
+            "python",
+            draft.number(full, content),
+            0,
+            Ports(PART.takes, (Port("prompt", "STRING", (1,)), *chosen)),
+            instance_group=config.on_cpu(),
+        ),
+        origin(model.places),
+    )
+
+
+CHOSEN = {port.name: f"chosen_{port.name}" for port in CONTROLS}
+"""Controls pass through the prompt step, which has the defaults."""
+
+PART = Part(
+    keys=Generator,
+    takes=(Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,)), *CONTROLS),
+    gives=(Port("answer", "STRING", (-1,)),),
+    steps=(
+        Step(
+            "_prompt",
+            {port: port for port in ("query", "passages", *CHOSEN)},
+            {"prompt": "prompt"} | CHOSEN,
+        ),
+        Step("", {"text_input": "prompt"} | CHOSEN, {"text_output": "answer"}),
+    ),
+    endings=("_prompt",),
+    backends=frozenset({"python", "vllm"}),
+    vendored=frozenset({"tokenizers", "jinja2", "markupsafe"}),
+    pipeline_keys=("prompt",),
+    check=_check,
+    gather=_gather,
+    stand_in=_stand_in,
+    doubts=_doubts,
+    untrue=frozenset({STAND_IN}),
+    local=_local,
+    make=_make,
+)

@@ -1,0 +1,156 @@
+"""A retriever: NAME (python), exact search with NumPy over the vectors in its version directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tritonrepo.diagnostics import Diagnostic, Severity, closest, fatal
+from tritonrepo.generate import config
+from tritonrepo.generate.config import Ports
+from tritonrepo.generate.draft import Draft, json_file, step
+from tritonrepo.generate.inputs import Inputs
+from tritonrepo.indexing import documents
+from tritonrepo.indexing.vectors import EMBEDDINGS, MISSING, PASSAGES
+from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.part import Part, Places, Port, Recipe, Step, origin, wrong
+from tritonrepo.spec.stack import Batching, Stack, key, places
+from tritonrepo.tree import File, of_bytes
+
+STALE = "index-stale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retriever:
+    """An exact search: `embedding` FP32[dimensions] to `passages`, `ids` and `scores`, best first."""
+
+    role: Literal["retriever"] = key("what the model does")
+    index: str = key("directory of the search index, made by `tritonrepo index`", example="./index")
+    documents: str = key('JSON Lines files with "id" and "text", a pattern', example="./docs/*.jsonl")
+    embed_with: str = key("name of the embedder")
+    top_k: int = key("number of passages found", 4, minimum=1)
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFiles:
+    """A search index: `embeddings` FP32 [rows, dimensions] as .npy, `passages` as JSON Lines with id and text."""
+
+    embeddings: File
+    passages: File
+    rows: int
+    dimensions: int
+
+
+def _check(name: str, model: Retriever, stack: Stack) -> Iterator[Diagnostic]:
+    embedding = [other for other in stack.models if stack.part(other).embeds is not None]
+    if model.embed_with not in embedding:
+        hint = closest(model.embed_with, embedding) if embedding else "Declare a model with role: embedder."
+        yield wrong(model.places, "embed_with", f'"{model.embed_with}" is not an embedder of this stack', hint)
+    other, owner = next((o, m) for o, m in stack.models.items() if isinstance(m, Retriever) and _same(m, model))
+    if (owner.documents, owner.embed_with) != (model.documents, model.embed_with):
+        message = f'"{name}" and "{other}" have one directory for two indexes'
+        yield wrong(model.places, "index", message, "Give each its own.")
+
+
+def _same(one: Retriever, other: Retriever) -> bool:
+    """Whether two write the same directory, each over the other's index."""
+    first, second = (os.path.normpath(Path(m.places["index"].path).parent / m.index) for m in (one, other))
+    return first == second
+
+
+def _fed(name: str, model: Retriever, makers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    maker = makers["query_embedding"]
+    if maker != model.embed_with:
+        message = f'"{maker}" cannot feed "{name}", whose index is made by "{model.embed_with}"'
+        yield message, f"Chain {model.embed_with} first."
+
+
+def _gather(name: str, model: Retriever, gathering: Gathering) -> IndexFiles:
+    """Return the index; raise Stop where it is missing, not the pinned one, or of another embedder.
+
+    Vectors of another embedder mean nothing to this one, and a search over them fails without a word.
+    """
+    at = model.places["index"]
+    place = Path(at.path).parent / model.index
+    embeddings, passages = gathering.file(place / EMBEDDINGS, at), gathering.file(place / PASSAGES, at)
+    hint = f"Rebuild it: {gathering.remake}"
+    if embeddings is None or passages is None:
+        raise fatal(MISSING, at, f'"{name}" has no index in {place}', f"Make it: {gathering.remake}")
+    pin = gathering.lock.indexes.get(name)
+    if pin is None or (pin.embeddings, pin.passages) != (embeddings.sha256, passages.sha256):
+        message = f'the index of "{name}" in {place} is not the one that the lock pins'
+        raise fatal("index-changed", at, message, hint)
+    embeds = gathering.embeds(model.embed_with)
+    if pin.embedder != embeds.identity:
+        message = f'the index of "{name}" was made with another embedder than "{model.embed_with}" is now'
+        raise fatal("index-embedder", at, message, hint)
+    rows = sum(chunk.count(b"\n") for chunk in passages.chunks())
+    return IndexFiles(embeddings, passages, rows, embeds.dimensions)
+
+
+def _stand_in(model: Retriever) -> IndexFiles:
+    return IndexFiles(of_bytes(b""), of_bytes(b""), model.top_k, dimensions=1)
+
+
+def _doubts(name: str, model: Retriever, gathering: Gathering) -> Iterator[Diagnostic]:
+    at = model.places["documents"]
+    pin = gathering.lock.indexes.get(name)
+    found = documents.digest(documents.find(model.documents, at, gathering.links))
+    if pin is not None and found != pin.documents:
+        message = f'the documents of "{name}" have changed since its index was made'
+        yield Diagnostic(STALE, Severity.WARNING, at, message, f"Rebuild it: {gathering.remake}")
+
+
+def _index(model: Retriever) -> Recipe:
+    return Recipe(model.index, model.documents, model.embed_with)
+
+
+def _make(name: str, model: Retriever, draft: Draft, inputs: Inputs) -> None:
+    """Add the model; k is top_k, or the number of passages where there are fewer."""
+    files: IndexFiles = inputs.files[name]
+    count = min(model.top_k, files.rows)
+    batching: Batching = getattr(inputs.stack.models[model.embed_with], "batching", Batching())
+    content = {
+        "model.py": step("retriever"),
+        "settings.json": json_file({"top_k": count}),
+        EMBEDDINGS: files.embeddings,
+        PASSAGES: files.passages,
+    }
+    outputs = (
+        Port("passages", "STRING", (count,)),
+        Port("ids", "STRING", (count,)),
+        Port("scores", "FP32", (count,)),
+    )
+    draft.configure(
+        name,
+        config.config(
+            name,
+            "python",
+            draft.number(name, content),
+            batching.max_batch_size,
+            Ports((Port("embedding", "FP32", (files.dimensions,)),), outputs),
+            dynamic_batching={},
+            instance_group=config.on_cpu(),
+        ),
+        origin(model.places, input=model.places.get("embed_with"), output=model.places.get("top_k")),
+    )
+
+
+PART = Part(
+    keys=Retriever,
+    takes=(Port("query_embedding", "FP32", (-1,)),),
+    gives=(Port("passages", "STRING", (-1,)), Port("ids", "STRING", (-1,)), Port("scores", "FP32", (-1,))),
+    steps=(Step("", {"embedding": "query_embedding"}, {"passages": "passages", "ids": "ids", "scores": "scores"}),),
+    check=_check,
+    fed=_fed,
+    gather=_gather,
+    stand_in=_stand_in,
+    doubts=_doubts,
+    untrue=frozenset({STALE}),
+    index=_index,
+    make=_make,
+)
