@@ -602,7 +602,7 @@ def test_a_served_model_that_is_not_the_repositorys_is_told_and_still_asked() ->
     index = {"r/1/embeddings.npy": of_bytes(saved((1, 2))), "r/1/passages.jsonl": of_text(PASSAGE)}
     tree = {"r/config.pbtxt": of_text(""), "e/config.pbtxt": of_text(""), "p/config.pbtxt": of_text(ensemble), **index}
     served = of_config({"name": "e", "input": [OUT | {"name": "other"}]}, "1", WHERE)
-    told, asked = cases(Known(Span("r"), expected.of(read(tree, target()), "r")), [served])
+    told, asked = cases(Known(Span("r"), expected.of(read(tree, target()), "r"), parts=PARTS), [served])
     assert isinstance(told, Result)
     assert told.diagnostics[0].message == 'e cannot be compared: it has no input "text"; it has other'
     assert isinstance(asked, Case)

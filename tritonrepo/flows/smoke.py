@@ -49,7 +49,8 @@ def known(where: str, work: Workspace, reads: str | None = None) -> Known:
     if is_stack(where):
         about = of_stack(load([where], work))
     else:
-        about = Known(Span(where), _models(where, "stack file and no model repository", work))
+        models = _models(where, "stack file and no model repository", work)
+        about = Known(Span(where), models, parts=work.parts)
     return about if reads is None else reading_from(about, reads, work)
 
 
@@ -85,8 +86,8 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
         for name, model in expected.of(found, stack.name).items()
     }
     indexed = ((name, model, stack.part(name).index) for name, model in stack.models.items())
-    embedders = {index(model).embed_with: name for name, model, index in indexed if index is not None}
-    return Known(stack.places[""], models, embedders, stack.smoke)
+    embedding = {index(model).embed_with: name for name, model, index in indexed if index is not None}
+    return Known(stack.places[""], models, embedding, stack.smoke, parts=stack.parts)
 
 
 def _places(stack: Stack) -> dict[str, Span]:

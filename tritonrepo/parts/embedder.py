@@ -13,6 +13,10 @@ from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step, vendor
 from tritonrepo.generate.inputs import EncoderFiles, Inputs
 from tritonrepo.indexing.encoder import load
+from tritonrepo.smoke import links, meaning, search
+from tritonrepo.smoke.case import Case, Crowd
+from tritonrepo.smoke.plan import Known
+from tritonrepo.smoke.served import Served
 from tritonrepo.sources.encoder import Wish, encoder
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin, wrong
@@ -110,6 +114,12 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
     )
 
 
+def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
+    searches = links.embedding(known.models, known.embedding).get(served.name)
+    if searches is not None:
+        yield from meaning.reference(served, search.stored(known.models, searches, "").index)
+
+
 def _origin(model: Embedder) -> Places:
     """Return where the fields come from that both models have."""
     at = model.batching.places
@@ -132,6 +142,7 @@ PART = Part(
     check=_check,
     gather=_gather,
     stand_in=_stand_in,
+    cases=_cases,
     embeds=_embeds,
     make=_make,
 )

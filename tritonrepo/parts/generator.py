@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,10 @@ from tritonrepo.generate.draft import Draft, json_file, step, vendor
 from tritonrepo.generate.inputs import ChatFiles, Inputs
 from tritonrepo.parts.sampling import generating
 from tritonrepo.pbtxt.printer import Enum
+from tritonrepo.smoke import links, prompts
+from tritonrepo.smoke.case import Case, Crowd, Result
+from tritonrepo.smoke.plan import Known
+from tritonrepo.smoke.served import Served
 from tritonrepo.sources.chat import chat
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.sources.prompt import checked
@@ -177,6 +181,10 @@ def _doubts(name: str, model: Generator, _: Gathering) -> Iterator[Diagnostic]:
         yield Diagnostic("source-not-pinned", Severity.WARNING, model.places["source"], message, hint)
 
 
+def _cases(served: Served, known: Known) -> Iterable[Case | Crowd | Result]:
+    return prompts.cases(served, known.models[served.name]) if served.name in links.prompting(known.models) else ()
+
+
 def _local(model: Generator) -> Mapping[str, str]:
     """Return what `serve` runs where the hub is out of reach."""
     return {model.source.id: model.local.text} if isinstance(model.source, Hub) and model.local is not None else {}
@@ -277,6 +285,7 @@ PART = Part(
     stand_in=_stand_in,
     doubts=_doubts,
     untrue=frozenset({STAND_IN}),
+    cases=_cases,
     local=_local,
     make=_make,
 )

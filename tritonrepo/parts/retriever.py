@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,10 @@ from tritonrepo.generate.draft import Draft, json_file, step
 from tritonrepo.generate.inputs import Inputs
 from tritonrepo.indexing import documents
 from tritonrepo.indexing.vectors import EMBEDDINGS, MISSING, PASSAGES
+from tritonrepo.smoke import answers, links, search
+from tritonrepo.smoke.case import Case, Crowd
+from tritonrepo.smoke.plan import Known
+from tritonrepo.smoke.served import Served
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.part import Part, Places, Port, Recipe, Step, origin, wrong
 from tritonrepo.spec.stack import Batching, Stack, key, places
@@ -105,6 +109,22 @@ def _doubts(name: str, model: Retriever, gathering: Gathering) -> Iterator[Diagn
         yield Diagnostic(STALE, Severity.WARNING, at, message, f"Rebuild it: {gathering.remake}")
 
 
+def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
+    """Yield the cases of a search, and of a pipeline that begins with one: a question that a passage answers."""
+    models = known.models
+    if served.name in links.searching(models):
+        yield from search.cases(served, search.stored(models, served.name, served.version))
+    pipeline = links.pipelines(models).get(served.name)
+    if pipeline is None:
+        return
+    found = search.stored(models, pipeline.searches, pipeline.version)
+    if served.decoupled:
+        yield answers.stream(served, pipeline.query, found.index.texts[0])
+        yield from answers.echoes(served, pipeline.query)
+    elif pipeline.whole:
+        yield from search.cases(served, replace(found, query=pipeline.query, by_text=True))
+
+
 def _index(model: Retriever) -> Recipe:
     return Recipe(model.index, model.documents, model.embed_with)
 
@@ -151,6 +171,7 @@ PART = Part(
     stand_in=_stand_in,
     doubts=_doubts,
     untrue=frozenset({STALE}),
+    cases=_cases,
     index=_index,
     make=_make,
 )

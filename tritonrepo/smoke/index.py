@@ -1,4 +1,4 @@
-"""A stored search index, the reference of embedders and searches: a vector a passage, and the passage's id and text."""
+"""A stored search index, the reference of vectors and searches: a vector a passage, and the passage's id and text."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.tree import File
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EMBEDDINGS = "embeddings.npy"
-PASSAGES = "passages.jsonl"
 CHUNK = 1 << 14
 """How many vectors are compared at once: 24 MiB with 384 dimensions."""
 

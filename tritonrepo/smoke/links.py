@@ -1,4 +1,4 @@
-"""Who feeds whom in a repository: which index belongs to an embedder, and what a pipeline does with its query."""
+"""Who feeds whom in a repository: which index holds whose vectors, and what a pipeline does with its query."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.smoke.expected import Expected
-from tritonrepo.smoke.index import EMBEDDINGS, PASSAGES
 from tritonrepo.tree import File
 
 INDEX = (EMBEDDINGS, PASSAGES)
@@ -16,47 +16,47 @@ FOUND = {"ids", "passages", "scores"}
 
 
 class Pipeline(NamedTuple):
-    """An ensemble from a query to a retriever's passages: its input, and the models that its first steps are.
+    """An ensemble from a query to the passages of an index: its input, what makes its vectors, and what searches.
 
-    `version` is the retriever's, empty for the latest; `searches`: what the retriever finds is the ensemble's answer.
+    `version` is the one of what searches, empty for the latest; `whole`: what that finds is the ensemble's answer.
     """
 
     query: str
-    embedder: str
-    retriever: str
+    embeds: str
+    searches: str
     version: str
-    searches: bool
+    whole: bool
 
 
-def retrievers(models: Mapping[str, Expected]) -> list[str]:
+def searching(models: Mapping[str, Expected]) -> list[str]:
     """Give the models that hold a search index."""
     return [name for name, model in models.items() if model.has(*INDEX)]
 
 
-def prompts(models: Mapping[str, Expected]) -> list[str]:
+def prompting(models: Mapping[str, Expected]) -> list[str]:
     """Give the models that write prompts in a chat template."""
     return [name for name, model in models.items() if model.has("prompt.j2", "chat_template.jinja")]
 
 
 def pipelines(models: Mapping[str, Expected]) -> dict[str, Pipeline]:
     """Give the ensembles that search, by name."""
-    searching = set(retrievers(models))
-    found = {name: _pipeline(model, searching) for name, model in models.items()}
+    holders = set(searching(models))
+    found = {name: _pipeline(model, holders) for name, model in models.items()}
     return {name: pipeline for name, pipeline in found.items() if pipeline is not None}
 
 
-def _pipeline(model: Expected, searching: set[str]) -> Pipeline | None:
+def _pipeline(model: Expected, holders: set[str]) -> Pipeline | None:
     steps = model.config.get("ensemble_scheduling", {}).get("step", [])
     makers = {tensor: step for step in steps for tensor in step.get("output_map", {}).values()}
     for step in steps:
-        if step.get("model_name") in searching:
+        if step.get("model_name") in holders:
             source = makers.get(step.get("input_map", {}).get("embedding"), {})
             query = source.get("input_map", {}).get("text")
             if query is not None:
                 version = int(step.get("model_version", -1))
-                searches = set(step.get("output_map", {}).values()) & _outputs(model.config) >= FOUND
+                whole = set(step.get("output_map", {}).values()) & _outputs(model.config) >= FOUND
                 pinned = str(version) if version > 0 else ""
-                return Pipeline(query, source["model_name"], step["model_name"], pinned, searches)
+                return Pipeline(query, source["model_name"], step["model_name"], pinned, whole)
     return None
 
 
@@ -64,24 +64,24 @@ def _outputs(config: Mapping[str, Any]) -> set[str]:
     return {str(tensor.get("name")) for tensor in config.get("output", [])}
 
 
-def embedders(models: Mapping[str, Expected], chosen: Mapping[str, str]) -> dict[str, str]:
-    """Give embedder → retriever; `chosen` is what a stack says, ensembles say the rest."""
-    found = {pipeline.embedder: pipeline.retriever for pipeline in pipelines(models).values()}
-    return {name: retriever for name, retriever in (found | dict(chosen)).items() if name in models}
+def embedding(models: Mapping[str, Expected], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Give what embeds → what searches its vectors; `chosen` is what a stack says, ensembles say the rest."""
+    found = {pipeline.embeds: pipeline.searches for pipeline in pipelines(models).values()}
+    return {name: searches for name, searches in (found | dict(chosen)).items() if name in models}
 
 
-def count(retriever: Expected, version: str) -> int | None:
-    """Give how many passages a retriever finds, by its config or its settings; None where neither says it."""
+def count(model: Expected, version: str) -> int | None:
+    """Give how many passages a search finds, by its config or its settings; None where neither says it."""
     ids: Mapping[str, Any] = next(
-        (tensor for tensor in retriever.config.get("output", []) if tensor.get("name") == "ids"), {}
+        (tensor for tensor in model.config.get("output", []) if tensor.get("name") == "ids"), {}
     )
     dims = [int(dim) for dim in ids.get("dims", [])]
     if dims and dims[0] > 0:
         return dims[0]
-    if not isinstance(retriever.contents.get(version, {}).get("settings.json"), File):
+    if not isinstance(model.contents.get(version, {}).get("settings.json"), File):
         return None
     try:
-        settings = json.loads(retriever.file(version, "settings.json").content())
+        settings = json.loads(model.file(version, "settings.json").content())
     except (ValueError, RecursionError):
         return None
     top_k = settings.get("top_k") if isinstance(settings, dict) else None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tritonrepo.diagnostics import Severity, Span
-from tritonrepo.smoke import answers, declared, drift, files, links, meaning, prompts, search
+from tritonrepo.smoke import answers, declared, drift, files
 from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Result, found
 from tritonrepo.smoke.expected import Expected
-from tritonrepo.smoke.index import EMBEDDINGS, PASSAGES, load
 from tritonrepo.smoke.judge import well_formed
 from tritonrepo.smoke.made import made_up
 from tritonrepo.smoke.served import Served
+from tritonrepo.spec.part import Parts
 from tritonrepo.spec.stack import Smoke
 
 
@@ -20,16 +20,18 @@ from tritonrepo.spec.stack import Smoke
 class Known:
     """What is known beside the server: the repository's models, who embeds for whom, and declared cases.
 
+    `parts` are the roles whose own cases are asked; `embedding`: the model that embeds → the one whose index it made.
     `at` is what a user named; None where nothing was named. `reads`: the models that lie where the server reads them,
     `reads_at`: what a user calls that place, empty where it is not known.
     """
 
     at: Span | None = None
     models: Mapping[str, Expected] = field(default_factory=dict)
-    embedders: Mapping[str, str] = field(default_factory=dict)
+    embedding: Mapping[str, str] = field(default_factory=dict)
     declared: Sequence[Smoke] = ()
     reads: Mapping[str, Expected] = field(default_factory=dict)
     reads_at: str = ""
+    parts: Parts = field(default_factory=dict)
 
 
 def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Iterator[Result]:
@@ -104,30 +106,5 @@ def plain(served: Served) -> Case:
 
 
 def _cases(known: Known, served: Served) -> list[Case | Crowd | Result]:
-    """Give the cases by what the repository says that the model is; an empty list where it says nothing."""
-    models, name = known.models, served.name
-    embedders = links.embedders(models, known.embedders)
-    if name in embedders:
-        return list(meaning.reference(served, _search(models, embedders[name], "").index))
-    if name in links.retrievers(models):
-        return list(search.cases(served, _search(models, name, served.version)))
-    if name in links.prompts(models):
-        return list(prompts.cases(served, models[name]))
-    pipeline = links.pipelines(models).get(name)
-    return _pipeline(served, pipeline, models) if pipeline else []
-
-
-def _pipeline(served: Served, pipeline: links.Pipeline, models: Mapping[str, Expected]) -> list[Case | Crowd | Result]:
-    found = _search(models, pipeline.retriever, pipeline.version)
-    if served.decoupled:
-        asked = answers.stream(served, pipeline.query, found.index.texts[0])
-        return [asked, *answers.echoes(served, pipeline.query)]
-    return list(search.cases(served, replace(found, query=pipeline.query, by_text=True))) if pipeline.searches else []
-
-
-def _search(models: Mapping[str, Expected], retriever: str, version: str) -> search.Search:
-    """Give what a version of a retriever searches, or its latest one."""
-    model = models[retriever]
-    version = version if version in model.versions else model.versions[-1]
-    index = load(model.file(version, EMBEDDINGS), model.file(version, PASSAGES))
-    return search.Search(index, "embedding", links.count(model, version), by_text=False)
+    """Give the cases of the first part whose model it is; an empty list where it is none's."""
+    return next(filter(None, ([*part.cases(served, known)] for part in known.parts.values())), [])

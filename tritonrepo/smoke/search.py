@@ -6,14 +6,17 @@ explains: a passage at some place must score no less than the one that belongs t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.diagnostics import Severity
+from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.server.tensors import Tensors
+from tritonrepo.smoke import links
 from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Judge, Reply
-from tritonrepo.smoke.index import Best, Index
+from tritonrepo.smoke.expected import Expected
+from tritonrepo.smoke.index import Best, Index, load
 from tritonrepo.smoke.judge import both, text, well_formed
 from tritonrepo.smoke.made import ask, given
 from tritonrepo.smoke.meaning import AT_ONCE, EMBEDDED
@@ -57,6 +60,14 @@ class Search:
     query: str
     count: int | None
     by_text: bool
+
+
+def stored(models: Mapping[str, Expected], name: str, version: str) -> Search:
+    """Give what a version of a model searches, or its latest one; ValueError where its index is broken."""
+    model = models[name]
+    version = version if version in model.versions else model.versions[-1]
+    index = load(model.file(version, EMBEDDINGS), model.file(version, PASSAGES))
+    return Search(index, "embedding", links.count(model, version), by_text=False)
 
 
 def cases(served: Served, search: Search) -> Iterator[Case | Crowd]:

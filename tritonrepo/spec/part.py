@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from tritonrepo.generate.draft import Draft
     from tritonrepo.generate.inputs import Inputs
+    from tritonrepo.smoke.case import Case, Crowd, Result
+    from tritonrepo.smoke.plan import Known
+    from tritonrepo.smoke.served import Served
     from tritonrepo.sources.gather import Gathering
     from tritonrepo.spec.stack import Stack
 
@@ -128,6 +131,8 @@ class Part(Generic[K]):
     """Yield what the model cannot mean, its neighbours in the stack considered."""
     doubts: Callable[[str, K, Gathering], Iterable[Diagnostic]] = nothing
     """Yield what a build warns of although it can build; raise Stop where that cannot be known."""
+    cases: Callable[[Served, Known], Iterable[Case | Crowd | Result]] = nothing
+    """Yield what `tritonrepo smoke` asks a served model, where a repository says that it is one of this part's."""
     embeds: Callable[[Any], Embeds] | None = None
     """Return what makes vectors of texts, of the files that were gathered, where the part does so."""
     index: Callable[[K], Recipe] | None = None
