@@ -11,7 +11,7 @@ from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, vendor
 from tritonrepo.generate.inputs import Inputs
-from tritonrepo.smoke.case import Case, Check, Fault, Reply
+from tritonrepo.smoke.case import Case, Check, Flaw, Reply
 from tritonrepo.smoke.judge import both, text, well_formed
 from tritonrepo.smoke.made import ask, given
 from tritonrepo.smoke.plan import Known
@@ -104,10 +104,10 @@ def _cases(served: Served, known: Known) -> Iterator[Case]:
         return
     word, means = model.file(served.version, "words.txt").content().decode().splitlines()[0].split(": ")
 
-    def explains(reply: Reply) -> Iterator[Fault]:
+    def explains(reply: Reply) -> Iterator[Flaw]:
         said = [text(value) for value in reply.responses[0]["lines"].values.ravel().tolist()]
         if f"{word}: {means}" not in said:
-            yield Fault(f'it does not explain "{word}"')
+            yield Flaw(f'it does not explain "{word}"')
 
     request = ask(served, [given(served, "query", f"What is a {word}?"), given(served, "passages", "None.")])
     yield Case(Check.REFERENCE, request, both(well_formed(served), explains), served.at, f'"{word}"')

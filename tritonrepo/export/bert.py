@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.export.bertconfig import Settings, checked, parsed
-from tritonrepo.export.graph import Graph, Tensor
+from tritonrepo.export.graph import Graph, ValueInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,8 +57,8 @@ def encoder(
     pooled = model.pooled(model.tokens(), pooling.pool)
     model.graph.add_named("Identity", [model.normalized(pooled) if pooling.normalize else pooled], [EMBEDDING])
     return model.graph.serialized(
-        [Tensor(name, "INT64", ["batch", "sequence"]) for name in (IDS, MASK)],
-        [Tensor(EMBEDDING, "FLOAT", ["batch", settings.hidden])],
+        [ValueInfo(name, "INT64", ["batch", "sequence"]) for name in (IDS, MASK)],
+        [ValueInfo(EMBEDDING, "FLOAT", ["batch", settings.hidden])],
         at,
     )
 

@@ -22,7 +22,7 @@ LARGEST_BYTES = 2**31 - 1
 """Protobuf writes no message of 2 GiB or more, and one file is what an object store replaces at once."""
 
 
-class Tensor(NamedTuple):
+class ValueInfo(NamedTuple):
     """An input or output of a graph: ONNX element type's name, and dims, where a name stands for any size."""
 
     name: str
@@ -71,11 +71,11 @@ class Graph:
 
         self.nodes.append(helper.make_node(operator, inputs, outputs, f"{operator}_{len(self.nodes)}", **attributes))
 
-    def serialized(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], at: str) -> bytes:
+    def serialized(self, inputs: Sequence[ValueInfo], outputs: Sequence[ValueInfo], at: str) -> bytes:
         """Give the bytes of the model; `at` is the place of the diagnostic when they are too many for one file."""
         from onnx import TensorProto, helper
 
-        def declared(tensors: Sequence[Tensor]) -> list[Any]:
+        def declared(tensors: Sequence[ValueInfo]) -> list[Any]:
             return [helper.make_tensor_value_info(t.name, getattr(TensorProto, t.element), t.dims) for t in tensors]
 
         if self.nbytes > LARGEST_BYTES:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tritonrepo.diagnostics import fatal
 from tritonrepo.export.container import Container, read
 from tritonrepo.export.gguf import adds_bos, bos_token_id, eos_token_ids, of_container
-from tritonrepo.export.graph import CONTRIB, Graph, Tensor
+from tritonrepo.export.graph import CONTRIB, Graph, ValueInfo
 from tritonrepo.export.llamaconfig import BLOCK, EMBEDDING, OUTPUT, Sizes, sizes_of
 
 if TYPE_CHECKING:
@@ -75,17 +75,17 @@ def graph(container: Container, sizes: Sizes) -> bytes:
     model.logits()
     steps = [(n, part) for n in range(sizes.layers) for part in ("key", "value")]
 
-    def states(name: str, length: str) -> list[Tensor]:
+    def states(name: str, length: str) -> list[ValueInfo]:
         dims: list[str | int] = ["batch", sizes.shared, length, sizes.head]
-        return [Tensor(f"{name}.{n}.{part}", "FLOAT", dims) for n, part in steps]
+        return [ValueInfo(f"{name}.{n}.{part}", "FLOAT", dims) for n, part in steps]
 
     inputs = [
-        Tensor("input_ids", "INT64", ["batch", "new"]),
-        Tensor("seqlens_k", "INT32", ["batch"]),
-        Tensor("total_sequence_length", "INT32", []),
+        ValueInfo("input_ids", "INT64", ["batch", "new"]),
+        ValueInfo("seqlens_k", "INT32", ["batch"]),
+        ValueInfo("total_sequence_length", "INT32", []),
         *states("past_key_values", "past"),
     ]
-    outputs = [Tensor("logits", "FLOAT", ["batch", sizes.vocabulary]), *states("present", "total")]
+    outputs = [ValueInfo("logits", "FLOAT", ["batch", sizes.vocabulary]), *states("present", "total")]
     return model.graph.serialized(inputs, outputs, str(container.path))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Judge, Protocol, Reply
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Judge, Protocol, Reply
 from tritonrepo.smoke.judge import both, joined, text, well_formed
 from tritonrepo.smoke.made import CONTROLS, SAMPLING, ask, controls, given, made_up
 from tritonrepo.smoke.served import Served
@@ -39,9 +39,9 @@ def stream(served: Served, query: str = "", question: str = "Which passage was g
     )
 
 
-def _speaks(reply: Reply) -> Iterator[Fault]:
+def _speaks(reply: Reply) -> Iterator[Flaw]:
     if not any(text(value) for values in joined(reply).values() for value in values.tolist()):
-        yield Fault(f"the stream ended after {len(reply.responses)} responses without a word", "Look at its prompt.")
+        yield Flaw(f"the stream ended after {len(reply.responses)} responses without a word", "Look at its prompt.")
 
 
 def echoes(served: Served, query: str) -> Iterator[Crowd]:
@@ -72,11 +72,11 @@ def _echo(served: Served, query: str, question: str) -> Case:
 
 
 def _repeats(question: str) -> Judge:
-    def judge(reply: Reply) -> Iterator[Fault]:
+    def judge(reply: Reply) -> Iterator[Flaw]:
         said = "".join(text(value) for values in joined(reply).values() for value in values.tolist())
         if question not in said:
             message = f"asked to repeat its prompt, it answers without {question!r}"
-            yield Fault(
+            yield Flaw(
                 message,
                 "Check that every step passes on what belongs to its own request.",
                 f"an answer with {question!r}",

@@ -11,7 +11,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Stop
 from tritonrepo.server.client import Client
 from tritonrepo.server.rpc import Rpc
 from tritonrepo.server.tensors import Request, Tensor, Tensors, of_values
-from tritonrepo.smoke.case import Case, Check, Fault, Protocol, Reply, Result, found
+from tritonrepo.smoke.case import Case, Check, Flaw, Protocol, Reply, Result, found
 from tritonrepo.smoke.judge import described, differences
 from tritonrepo.smoke.served import Declared
 
@@ -42,7 +42,7 @@ class Answered(NamedTuple):
     """What came of a question over one protocol: the reply, as far as it came, and what is wrong with it."""
 
     reply: Reply
-    faults: Sequence[Fault]
+    flaws: Sequence[Flaw]
     ms: int
 
 
@@ -67,8 +67,8 @@ class Asking:
                 yield self.unasked(case, protocol)
                 continue
             answered = self.answer(case, protocol)
-            yield of_faults(case, protocol, answered.ms, answered)
-            if answered.faults:
+            yield of_flaws(case, protocol, answered.ms, answered)
+            if answered.flaws:
                 self.wrong.add((case.request.model, case.request.version))
             else:
                 replies[protocol] = answered.reply
@@ -79,35 +79,33 @@ class Asking:
         """Ask once, and judge what comes."""
         began = time.monotonic()
         responses: list[Tensors] = []
-        faults: list[Fault] = []
+        flaws: list[Flaw] = []
         try:
             for response in self._responses(case, protocol):
-                responses.append(response)  # noqa: PERF402  what came before a fault is kept
+                responses.append(response)  # noqa: PERF402  what came before a flaw is kept
         except Stop as stop:
-            faults = [self._fault(stop.diagnostics[0], case, len(responses))]
+            flaws = [self._flaw(stop.diagnostics[0], case, len(responses))]
         ms = round((time.monotonic() - began) * 1000)
         reply = Reply(tuple(responses), flat=case.streamed and protocol is Protocol.HTTP)
-        return Answered(reply, faults or list(case.judge(reply)), ms)
+        return Answered(reply, flaws or list(case.judge(reply)), ms)
 
     def unasked(self, case: Case, protocol: Protocol) -> Result:
         """Give the result of a case for which the server is gone."""
         request = case.request
-        fault = Fault(f"version {request.version}, {protocol}: was not asked: the server is gone", self.lost)
-        diagnostic = found(case.check, Severity.ERROR, case.at, fault, request.model)
+        flaw = Flaw(f"version {request.version}, {protocol}: was not asked: the server is gone", self.lost)
+        diagnostic = found(case.check, Severity.ERROR, case.at, flaw, request.model)
         return Result(request.model, request.version, case.check, case.what, str(protocol), diagnostics=(diagnostic,))
 
-    def _fault(self, diagnostic: Diagnostic, case: Case, count: int) -> Fault:
-        """Give the fault of a reply that did not come whole, and note it where the server itself is gone."""
+    def _flaw(self, diagnostic: Diagnostic, case: Case, count: int) -> Flaw:
+        """Give the flaw of a reply that did not come whole, and note it where the server itself is gone."""
         message = diagnostic.message
         if case.streamed:
             message = f"after {count} response{'' if count == 1 else 's'}: {message}"
         if diagnostic.rule in BROKEN and not self.connection.lives():
             name = f"{case.request.model} version {case.request.version}"
             self.lost = f"It went away while {name} was asked ({case.check})."
-            return Fault(f"the server went away: {message}", "Look into its log, and start it again.")
-        return Fault(
-            message, "" if diagnostic.rule != "server-late" else "Does it hang? --timeout allows it more time."
-        )
+            return Flaw(f"the server went away: {message}", "Look into its log, and start it again.")
+        return Flaw(message, "" if diagnostic.rule != "server-late" else "Does it hang? --timeout allows it more time.")
 
     def _responses(self, case: Case, protocol: Protocol) -> Iterable[Tensors]:
         connection, request = self.connection, case.request
@@ -144,29 +142,29 @@ def _of_json(declared: Declared, value: object) -> Tensor:
     return of_values(declared.name, declared.datatype, values, [len(values)])
 
 
-def of_faults(case: Case, protocol: Protocol, ms: int, answered: Answered) -> Result:
-    """Give the result of an answer; each fault says what was sent, what came back, and what was expected."""
+def of_flaws(case: Case, protocol: Protocol, ms: int, answered: Answered) -> Result:
+    """Give the result of an answer; each flaw says what was sent, what came back, and what was expected."""
     request, came = case.request, answered.reply.responses
     diagnostics = []
-    for fault in answered.faults:
+    for flaw in answered.flaws:
         sent = f"Sent over {protocol}: {described(request.inputs)}"
         back = f"Came back: {described(came[-1].values()) if came else 'nothing'}"
-        message = f"version {request.version}, {protocol}: {fault.message}"
-        expected = f"Expected: {fault.expected}" if fault.expected else ""
-        hint = "\n".join(filter(None, [fault.hint, sent, back, expected]))
-        diagnostics.append(found(case.check, Severity.ERROR, case.at, Fault(message, hint), request.model))
+        message = f"version {request.version}, {protocol}: {flaw.message}"
+        expected = f"Expected: {flaw.expected}" if flaw.expected else ""
+        hint = "\n".join(filter(None, [flaw.hint, sent, back, expected]))
+        diagnostics.append(found(case.check, Severity.ERROR, case.at, Flaw(message, hint), request.model))
     return Result(request.model, request.version, case.check, case.what, str(protocol), ms, tuple(diagnostics))
 
 
 def _skipped(case: Case) -> Result:
     request = case.request
-    fault = Fault(f"version {request.version} was not asked: its inputs go over gRPC alone", "Leave out --grpc none.")
-    diagnostic = found(case.check, Severity.WARNING, case.at, fault, request.model)
+    flaw = Flaw(f"version {request.version} was not asked: its inputs go over gRPC alone", "Leave out --grpc none.")
+    diagnostic = found(case.check, Severity.WARNING, case.at, flaw, request.model)
     return Result(request.model, request.version, case.check, case.what, diagnostics=(diagnostic,))
 
 
 def _compared(case: Case, replies: list[Reply]) -> Result:
     assert case.compared is not None  # noqa: S101  the caller asks
-    faults = [Fault(f"version {case.request.version}: {f.message}", f.hint) for f in differences(*replies)]
-    diagnostics = tuple(found(Check.AGREEMENT, case.compared, case.at, fault, case.request.model) for fault in faults)
+    flaws = [Flaw(f"version {case.request.version}: {f.message}", f.hint) for f in differences(*replies)]
+    diagnostics = tuple(found(Check.AGREEMENT, case.compared, case.at, flaw, case.request.model) for flaw in flaws)
     return Result(case.request.model, case.request.version, Check.AGREEMENT, case.what, diagnostics=diagnostics)

@@ -1,4 +1,4 @@
-"""What smoke asks and what comes of it: cases, replies, faults and results as values."""
+"""What smoke asks and what comes of it: cases, replies, flaws and results as values."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Reply(NamedTuple):
     flat: bool = False
 
 
-class Fault(NamedTuple):
+class Flaw(NamedTuple):
     """What is wrong with a reply, in one line, the next step, and what was expected."""
 
     message: str
@@ -67,7 +67,7 @@ class Fault(NamedTuple):
     expected: str = ""
 
 
-Judge = Callable[[Reply], Iterable[Fault]]
+Judge = Callable[[Reply], Iterable[Flaw]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,6 @@ class Result:
         return Outcome.WARNING if severities <= {Severity.INFO, Severity.WARNING} else Outcome.FAILED
 
 
-def found(check: Check, severity: Severity, at: Span, fault: Fault, model: str) -> Diagnostic:
-    """Give the diagnostic of a fault."""
-    return Diagnostic(RULES[check], severity, at, fault.message, fault.hint, model=model)
+def found(check: Check, severity: Severity, at: Span, flaw: Flaw, model: str) -> Diagnostic:
+    """Give the diagnostic of a flaw."""
+    return Diagnostic(RULES[check], severity, at, flaw.message, flaw.hint, model=model)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Stop
-from tritonrepo.smoke.asking import Answered, Asking, of_faults
-from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Protocol, Result
+from tritonrepo.smoke.asking import Answered, Asking, of_flaws
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Protocol, Result
 
 WAVES = 5
 """How often the requests are sent until some have shared a batch: a quick model may answer each before the next."""
@@ -47,14 +47,14 @@ def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Res
     began = time.monotonic()
     wave = _wave(asking, crowd.cases, protocol)
     for _ in range(WAVES - 1 if crowd.batched else 0):
-        if wave.joined or any(answered.faults for answered in wave.answers):
+        if wave.joined or any(answered.flaws for answered in wave.answers):
             break
         wave = _wave(asking, crowd.cases, protocol)
     ms = round((time.monotonic() - began) * 1000)
     wrong = _wrong(crowd.cases, wave.answers)
     if wrong is not None:
         case, answered = wrong
-        return of_faults(replace(whole, request=case.request), protocol, ms, answered)
+        return of_flaws(replace(whole, request=case.request), protocol, ms, answered)
     unchecked = ""
     if crowd.batched and not wave.joined:
         why = "none of them shared a batch" if wave.joined == 0 else "the server does not count its batches"
@@ -81,7 +81,7 @@ def _shared(asking: Asking, case: Case) -> int | None:
 
 def _wrong(cases: Sequence[Case], answers: Sequence[Answered]) -> tuple[Case, Answered] | None:
     """Give the first wrong answer; where it is right for another's question, that is what is said of it."""
-    wrong = [number for number, answered in enumerate(answers) if answered.faults]
+    wrong = [number for number, answered in enumerate(answers) if answered.flaws]
     if not wrong:
         return None
     first = wrong[0]
@@ -91,11 +91,9 @@ def _wrong(cases: Sequence[Case], answers: Sequence[Answered]) -> tuple[Case, An
     theirs = None if not reply.responses else next((o for o in others if not list(o.judge(reply))), None)
     count = f"{len(wrong)} of {len(cases)} answers are wrong; the first: "
     if theirs is None:
-        faults = [fault._replace(message=count + fault.message) for fault in answered.faults]
+        flaws = [flaw._replace(message=count + flaw.message) for flaw in answered.flaws]
     else:
         message = f"{count}asked about {case.what}, it gets another request's answer, that about {theirs.what}"
-        expected = next(
-            (fault.expected for fault in answered.faults if fault.expected), f"the answer about {case.what}"
-        )
-        faults = [Fault(message, "Check that the model gives each request of a batch its own rows.", expected)]
-    return case, answered._replace(faults=faults)
+        expected = next((flaw.expected for flaw in answered.flaws if flaw.expected), f"the answer about {case.what}")
+        flaws = [Flaw(message, "Check that the model gives each request of a batch its own rows.", expected)]
+    return case, answered._replace(flaws=flaws)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tritonrepo.diagnostics import Severity, closest
 from tritonrepo.server.tensors import Tensor, of_values
 from tritonrepo.smoke.asking import streams_over_http
-from tritonrepo.smoke.case import Case, Check, Fault, Judge, Protocol, Reply, Result, found
+from tritonrepo.smoke.case import Case, Check, Flaw, Judge, Protocol, Reply, Result, found
 from tritonrepo.smoke.judge import both, excerpt, joined, text, well_formed
 from tritonrepo.smoke.made import ask
 from tritonrepo.smoke.served import Served
@@ -26,9 +26,9 @@ def case(served: Served, declared: Smoke, number: int) -> Case | Result:
             _known(name, outputs, "output")
         inputs = [_input(served, name, value) for name, value in declared.inputs.items()]
     except ValueError as error:
-        fault = Fault(f"{served.name}: {error}", "Mend the case in the stack file.")
+        flaw = Flaw(f"{served.name}: {error}", "Mend the case in the stack file.")
         at = declared.places.get("", served.at)
-        diagnostic = found(Check.DECLARED, Severity.ERROR, at, fault, served.name)
+        diagnostic = found(Check.DECLARED, Severity.ERROR, at, flaw, served.name)
         return Result(served.name, served.version, Check.DECLARED, f"{number}", diagnostics=(diagnostic,))
     request = ask(served, inputs)
     rows = inputs[0].values.shape[0] if inputs and served.max_batch_size else 1
@@ -76,14 +76,14 @@ def _flat(value: object) -> list[object]:
 def meets(expect: Mapping[str, Expectation]) -> Judge:
     """Give the judge of expectations; a stream is judged as a whole."""
 
-    def judge(reply: Reply) -> Iterator[Fault]:
+    def judge(reply: Reply) -> Iterator[Flaw]:
         values = joined(reply)
         for name, expectation in expect.items():
             if name not in values:
-                yield Fault(f"{name} did not come")
+                yield Flaw(f"{name} did not come")
                 continue
             for message in _unmet(values[name], expectation):
-                yield Fault(f"{name} {message}; it is {excerpt(values[name])}")
+                yield Flaw(f"{name} {message}; it is {excerpt(values[name])}")
 
     return judge
 

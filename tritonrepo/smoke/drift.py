@@ -12,7 +12,7 @@ from typing import Any
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.pbtxt.schema import messages
-from tritonrepo.smoke.case import Check, Fault, Result, found
+from tritonrepo.smoke.case import Check, Flaw, Result, found
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.served import Served
 
@@ -46,10 +46,10 @@ def versions(expected: Mapping[str, Expected], served: Mapping[str, list[str]], 
         else:
             yield Result(name, _listed(ready), Check.VERSIONS)
             continue
-        diagnostic = found(Check.VERSIONS, Severity.ERROR, model.at, Fault(f"{name}: {message}", hint), name)
+        diagnostic = found(Check.VERSIONS, Severity.ERROR, model.at, Flaw(f"{name}: {message}", hint), name)
         yield Result(name, _listed(ready or ()), Check.VERSIONS, diagnostics=(diagnostic,))
     for name in sorted(served.keys() - expected.keys()):
-        fault = Fault(f"the server serves {name}, which the repository does not have", "Is it another stack's?")
+        fault = Flaw(f"the server serves {name}, which the repository does not have", "Is it another stack's?")
         diagnostic = found(Check.VERSIONS, Severity.WARNING, missing, fault, name)
         yield Result(name, _listed(served[name]), Check.VERSIONS, diagnostics=(diagnostic,))
 
@@ -62,7 +62,7 @@ def config(expected: Expected, served: Served) -> Result:
     """Give whether the config that is served says what the repository's says."""
     faults = [*_top(expected, served)]
     diagnostics = tuple(
-        found(Check.CONFIG, Severity.ERROR, expected.places.get(field, expected.at), Fault(message, AGAIN), served.name)
+        found(Check.CONFIG, Severity.ERROR, expected.places.get(field, expected.at), Flaw(message, AGAIN), served.name)
         for field, message in faults
     )
     return Result(served.name, served.version, Check.CONFIG, diagnostics=diagnostics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tritonrepo.diagnostics import Severity, Span, Stop
-from tritonrepo.smoke.case import Check, Fault, Result, found
+from tritonrepo.smoke.case import Check, Flaw, Result, found
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.served import Served
 from tritonrepo.tree import Entry, File
@@ -27,21 +27,19 @@ def compared(expected: Expected | None, there: Expected | None, served: Served, 
     if expected is None or not where:
         reason = NOT_NAMED if expected is not None else NOT_KNOWN
         return Result(served.name, version, Check.FILES, unchecked=reason)
-    faults = [
-        *_different(version, expected.contents.get(version, {}), there.contents.get(version, {}) if there else {})
-    ]
-    faults += [*_different("", expected.beside, there.beside if there else {})]
+    flaws = [*_different(version, expected.contents.get(version, {}), there.contents.get(version, {}) if there else {})]
+    flaws += [*_different("", expected.beside, there.beside if there else {})]
     extra = sorted(there.contents.get(version, {}).keys() - expected.contents.get(version, {}).keys()) if there else []
     at = Span(f"{where}/{served.name}")
-    diagnostics = [found(Check.FILES, Severity.ERROR, at, fault, served.name) for fault in faults]
+    diagnostics = [found(Check.FILES, Severity.ERROR, at, flaw, served.name) for flaw in flaws]
     diagnostics += [
-        found(Check.FILES, Severity.WARNING, at, Fault(f"{version}/{path} should not be there"), served.name)
+        found(Check.FILES, Severity.WARNING, at, Flaw(f"{version}/{path} should not be there"), served.name)
         for path in extra
     ]
     return Result(served.name, version, Check.FILES, diagnostics=tuple(diagnostics))
 
 
-def _different(version: str, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Iterator[Fault]:
+def _different(version: str, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Iterator[Flaw]:
     """Give every file of ours that is not the same there; what is unreadable is no reason to go on without a word."""
     for path, entry in ours.items():
         if not isinstance(entry, File):
@@ -49,23 +47,23 @@ def _different(version: str, ours: Mapping[str, Entry], theirs: Mapping[str, Ent
         name = f"{version}/{path}" if version else path
         other = theirs.get(path)
         if other is None:
-            yield Fault(f"{name} is missing", HINT)
+            yield Flaw(f"{name} is missing", HINT)
         elif not isinstance(other, File):
-            yield Fault(f"{name} is not a file there: {other}", HINT)
+            yield Flaw(f"{name} is not a file there: {other}", HINT)
         else:
             yield from _unlike(name, entry, other)
 
 
-def _unlike(name: str, ours: File, theirs: File) -> Iterator[Fault]:
+def _unlike(name: str, ours: File, theirs: File) -> Iterator[Flaw]:
     if ours.size != theirs.size:
-        yield Fault(f"{name} differs: it has {theirs.size} bytes there, and should have {ours.size}", HINT)
+        yield Flaw(f"{name} differs: it has {theirs.size} bytes there, and should have {ours.size}", HINT)
         return
     try:
         here, there = ours.sha256, theirs.sha256
     except OSError as error:
-        yield Fault(f"{name} cannot be read: {error.strerror or error}")
+        yield Flaw(f"{name} cannot be read: {error.strerror or error}")
     except Stop as stop:
-        yield Fault(f"{name} cannot be read: {stop.diagnostics[0].message}", stop.diagnostics[0].hint)
+        yield Flaw(f"{name} cannot be read: {stop.diagnostics[0].message}", stop.diagnostics[0].hint)
     else:
         if here != there:
-            yield Fault(f"{name} differs: its SHA-256 is {there[:12]}… there, and should be {here[:12]}…", HINT)
+            yield Flaw(f"{name} differs: its SHA-256 is {there[:12]}… there, and should be {here[:12]}…", HINT)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.server.tensors import Tensor, Tensors
-from tritonrepo.smoke.case import Fault, Judge, Reply
+from tritonrepo.smoke.case import Flaw, Judge, Reply
 from tritonrepo.smoke.served import Declared, Served
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ def well_formed(served: Served, rows: int = 1) -> Judge:
     """Give the judge of what a config promises, for a request of so many rows."""
     batch = (rows,) if served.max_batch_size else ()
 
-    def judge(reply: Reply) -> Iterator[Fault]:
+    def judge(reply: Reply) -> Iterator[Flaw]:
         if not served.decoupled:
             for response in reply.responses:
                 yield from _complete(served, response)
         elif not reply.responses:
-            yield Fault("the stream ended without a response", "Does the model send a response before its final flag?")
+            yield Flaw("the stream ended without a response", "Does the model send a response before its final flag?")
         for response in reply.responses:
             yield from _fitting(served, response, batch, flat=reply.flat)
 
@@ -35,43 +35,43 @@ def well_formed(served: Served, rows: int = 1) -> Judge:
 def both(*judges: Judge) -> Judge:
     """Give the judge that asks the next one only where the ones before found nothing."""
 
-    def judge(reply: Reply) -> Iterable[Fault]:
+    def judge(reply: Reply) -> Iterable[Flaw]:
         return next(filter(None, (list(one(reply)) for one in judges)), [])
 
     return judge
 
 
-def _complete(served: Served, response: Tensors) -> Iterator[Fault]:
+def _complete(served: Served, response: Tensors) -> Iterator[Flaw]:
     lacking = [tensor.name for tensor in served.outputs if tensor.name not in response]
     if lacking:
         got = ", ".join(response) or "none"
-        yield Fault(
+        yield Flaw(
             f"the answer lacks the output {', '.join(lacking)}, which the config declares; it has {got}",
             "Make the model set it in every response, or take it out of its config.",
         )
 
 
-def _fitting(served: Served, response: Tensors, batch: tuple[int, ...], *, flat: bool) -> Iterator[Fault]:
+def _fitting(served: Served, response: Tensors, batch: tuple[int, ...], *, flat: bool) -> Iterator[Flaw]:
     declared = {tensor.name: tensor for tensor in served.outputs}
     for name, tensor in response.items():
         if name not in declared:
-            yield Fault(f"the answer has an output {name}, which the config does not declare")
+            yield Flaw(f"the answer has an output {name}, which the config does not declare")
             continue
         yield from _fits(declared[name], tensor, batch, flat=flat)
 
 
-def _fits(declared: Declared, tensor: Tensor, batch: tuple[int, ...], *, flat: bool) -> Iterator[Fault]:
+def _fits(declared: Declared, tensor: Tensor, batch: tuple[int, ...], *, flat: bool) -> Iterator[Flaw]:
     if tensor.datatype != declared.datatype:
-        yield Fault(f"{declared.name} is {tensor.datatype}; the config says {declared.datatype}")
+        yield Flaw(f"{declared.name} is {tensor.datatype}; the config says {declared.datatype}")
     expected, shape = (*batch, *declared.dims), tensor.values.shape
     if not flat and (
         len(shape) != len(expected) or any(e not in {-1, n} for e, n in zip(expected, shape, strict=True))
     ):
-        yield Fault(f"{declared.name} has shape {list(shape)}; the config allows {list(expected)}")
+        yield Flaw(f"{declared.name} has shape {list(shape)}; the config allows {list(expected)}")
     yield from _finite(tensor)
 
 
-def _finite(tensor: Tensor) -> Iterator[Fault]:
+def _finite(tensor: Tensor) -> Iterator[Flaw]:
     import numpy as np
 
     if tensor.values.dtype.kind == "f":
@@ -80,17 +80,17 @@ def _finite(tensor: Tensor) -> Iterator[Fault]:
             first = int(bad.argmax())
             value = tensor.values.ravel()[first]
             message = f"{tensor.name} is not finite: {int(bad.sum())} of {bad.size} values, value {first} is {value}"
-            yield Fault(message, "Look for a division by zero, an overflow in half precision, or a mask of zeros.")
+            yield Flaw(message, "Look for a division by zero, an overflow in half precision, or a mask of zeros.")
 
 
-def differences(one: Reply, other: Reply) -> Iterator[Fault]:
+def differences(one: Reply, other: Reply) -> Iterator[Flaw]:
     """Give what differs between the same question's replies over two protocols; numbers may by a thousandth."""
     first, second = joined(one), joined(other)
     for name in sorted(first.keys() | second.keys()):
         if name not in first or name not in second:
-            yield Fault(f"{name} comes over one protocol alone")
+            yield Flaw(f"{name} comes over one protocol alone")
         elif not _alike(first[name], second[name]):
-            yield Fault(
+            yield Flaw(
                 f"{name} differs between the protocols: {excerpt(first[name])} over gRPC, "
                 f"{excerpt(second[name])} over HTTP",
                 "Do both ports belong to the same server?",

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Judge, Reply
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Judge, Reply
 from tritonrepo.smoke.index import Index
 from tritonrepo.smoke.judge import both, excerpt, well_formed
 from tritonrepo.smoke.made import ask, given
@@ -52,23 +52,23 @@ def _case(served: Served, index: Index, rows: list[int], what: str) -> Case:
 
 
 def _like(index: Index, rows: list[int]) -> Judge:
-    def judge(reply: Reply) -> Iterator[Fault]:
+    def judge(reply: Reply) -> Iterator[Flaw]:
         import numpy as np
 
         if "embedding" not in reply.responses[0]:
-            yield Fault('the answer has no output "embedding"')
+            yield Flaw('the answer has no output "embedding"')
             return
         vectors = reply.responses[0]["embedding"].values.reshape(len(rows), -1)
         stored = np.asarray(index.vectors[rows])
         if vectors.shape != stored.shape:
-            yield Fault(f"embedding has {vectors.shape[1]} dimensions, the stored index {stored.shape[1]}", ANEW)
+            yield Flaw(f"embedding has {vectors.shape[1]} dimensions, the stored index {stored.shape[1]}", ANEW)
             return
         expected = f"embedding {excerpt(stored)}, the stored vectors, within a cosine of {LEAST_COSINE}"
         found = _cosines(vectors, stored)
         worst = int(found.argmin())
         if found[worst] < LEAST_COSINE:
             below = int((found < LEAST_COSINE).sum())
-            yield Fault(
+            yield Flaw(
                 f'the vector of passage "{index.ids[rows[worst]]}" has cosine {found[worst]:.4f} with the stored one, '
                 f"{LEAST_COSINE} is needed; {below} of {len(rows)} differ",
                 ANEW,
@@ -80,7 +80,7 @@ def _like(index: Index, rows: list[int]) -> Judge:
     return judge
 
 
-def _long(vectors: NDArray[Any], stored: NDArray[Any]) -> Iterator[Fault]:
+def _long(vectors: NDArray[Any], stored: NDArray[Any]) -> Iterator[Flaw]:
     """Give what is wrong with the vectors' lengths, which a cosine does not see and every score does."""
     import numpy as np
 
@@ -89,7 +89,7 @@ def _long(vectors: NDArray[Any], stored: NDArray[Any]) -> Iterator[Fault]:
     if off.any():
         first = int(off.argmax())
         message = f"a vector has length {lengths[first]:.4f}; the stored one has {right[first]:.4f}"
-        yield Fault(message, ANEW, f"embedding {excerpt(stored[first])}")
+        yield Flaw(message, ANEW, f"embedding {excerpt(stored[first])}")
 
 
 ANEW = (

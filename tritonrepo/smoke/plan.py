@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.smoke import answers, declared, drift, files
-from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Result, found
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Result, found
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.judge import well_formed
 from tritonrepo.smoke.made import made_up
@@ -70,8 +70,8 @@ def cases(
     for number, case in enumerate(known.declared, 1):
         if case.model not in {one.name for one in served} and (not only or case.model in only):
             at = case.places.get("model", known.at or Span(case.model))
-            fault = Fault(f"the server does not serve {case.model}, which case {number} asks")
-            diagnostic = found(Check.DECLARED, Severity.ERROR, at, fault, case.model)
+            flaw = Flaw(f"the server does not serve {case.model}, which case {number} asks")
+            diagnostic = found(Check.DECLARED, Severity.ERROR, at, flaw, case.model)
             yield Result(case.model, "", Check.DECLARED, str(number), diagnostics=(diagnostic,))
 
 
@@ -82,7 +82,7 @@ def _known(known: Known, served: Served) -> Iterator[Case | Crowd | Result]:
         own = _cases(known, served)
     except ValueError as error:
         hint = "Is the model that is served the repository's? Is the repository whole?"
-        yield _impossible(served, Check.REFERENCE, Fault(f"{served.name} cannot be compared: {error}", hint))
+        yield _impossible(served, Check.REFERENCE, Flaw(f"{served.name} cannot be compared: {error}", hint))
     if own or any(case.model == served.name for case in known.declared):
         yield from own
         return
@@ -90,11 +90,11 @@ def _known(known: Known, served: Served) -> Iterator[Case | Crowd | Result]:
         yield plain(served)
         yield from answers.echoes(served, "text_input")
     except ValueError as error:
-        yield _impossible(served, Check.ANSWER, Fault(f"{served.name} cannot be asked: {error}"))
+        yield _impossible(served, Check.ANSWER, Flaw(f"{served.name} cannot be asked: {error}"))
 
 
-def _impossible(served: Served, check: Check, fault: Fault) -> Result:
-    diagnostic = found(check, Severity.ERROR, served.at, fault, served.name)
+def _impossible(served: Served, check: Check, flaw: Flaw) -> Result:
+    diagnostic = found(check, Severity.ERROR, served.at, flaw, served.name)
     return Result(served.name, served.version, check, diagnostics=(diagnostic,))
 
 

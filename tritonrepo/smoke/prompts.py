@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Judge, Reply, Result
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Judge, Reply, Result
 from tritonrepo.smoke.expected import Expected, text_of
 from tritonrepo.smoke.judge import both, joined, text, well_formed
 from tritonrepo.smoke.made import SAMPLING, ask, controls, given
@@ -109,11 +109,11 @@ def _text(reply: Reply) -> str:
 
 
 def _holds(question: Question) -> Judge:
-    def judge(reply: Reply) -> Iterator[Fault]:
+    def judge(reply: Reply) -> Iterator[Flaw]:
         lacking = _lacking(_text(reply), [("the query", question.query), ("passage 1", question.passages[0])])
         if lacking:
             expected = f"a prompt with {question.query!r} and {question.passages[0]!r}"
-            yield Fault(f"the prompt {', '.join(lacking)}", TEMPLATES, expected)
+            yield Flaw(f"the prompt {', '.join(lacking)}", TEMPLATES, expected)
 
     return judge
 
@@ -124,7 +124,7 @@ def _is(prompt: str, question: Question, system: str) -> Judge:
     parts = [("the system message", system), ("the query", question.query), *numbered]
     parts = [(name, part) for name, part in parts if part and part in prompt]  # a template may leave some out
 
-    def judge(reply: Reply) -> Iterator[Fault]:
+    def judge(reply: Reply) -> Iterator[Flaw]:
         written = _text(reply)
         if written == prompt:
             return
@@ -134,7 +134,7 @@ def _is(prompt: str, question: Question, system: str) -> Judge:
         lacking = _lacking(written, parts)
         differs = f"has {written[start:end]!r} at character {start}, which is not what its templates make"
         expected = f"a prompt of {len(prompt)} characters, with {prompt[start:end]!r} at character {start}"
-        yield Fault(f"the prompt {', '.join(lacking) or differs}", TEMPLATES, expected)
+        yield Flaw(f"the prompt {', '.join(lacking) or differs}", TEMPLATES, expected)
 
     return judge
 

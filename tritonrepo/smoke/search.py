@@ -14,7 +14,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.server.tensors import Tensors
 from tritonrepo.smoke import links
-from tritonrepo.smoke.case import Case, Check, Crowd, Fault, Judge, Reply
+from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Judge, Reply
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.index import Best, Index, load
 from tritonrepo.smoke.judge import both, text, well_formed
@@ -108,17 +108,17 @@ def _case(served: Served, search: Search, asked: list[Question], what: str) -> C
 
 
 def _each(search: Search, asked: list[Question]) -> Judge:
-    def judge(reply: Reply) -> Iterator[Fault]:
+    def judge(reply: Reply) -> Iterator[Flaw]:
         answer = reply.responses[0]
         lacking = [name for name in ("ids", "passages", "scores") if name not in answer]
         if lacking:
-            yield Fault(f"the answer has no {', '.join(lacking)}, which a search gives")
+            yield Flaw(f"the answer has no {', '.join(lacking)}, which a search gives")
             return
         for number, question in enumerate(asked):
             own = answer if len(asked) == 1 else _row(answer, number)
-            faults = list(_judged(search, question, own))
-            if faults:
-                yield from faults[:1]
+            flaws = list(_judged(search, question, own))
+            if flaws:
+                yield from flaws[:1]
                 return
 
     return judge
@@ -128,7 +128,7 @@ def _row(answer: Tensors, number: int) -> Tensors:
     return {name: tensor._replace(values=tensor.values[number : number + 1]) for name, tensor in answer.items()}
 
 
-def _judged(search: Search, question: Question, answer: Tensors) -> Iterator[Fault]:
+def _judged(search: Search, question: Question, answer: Tensors) -> Iterator[Flaw]:
     """Give what is wrong with the answer to one question."""
     index = search.index
     ids, passages = ([text(v) for v in answer[name].values.ravel().tolist()] for name in ("ids", "passages"))
@@ -140,12 +140,12 @@ def _judged(search: Search, question: Question, answer: Tensors) -> Iterator[Fau
     expected = _expected(index, question, count)
     asked = f'asked with passage "{index.ids[question.row]}", '
     rows: list[int] = []
-    fault = _stored(index, ids, passages, rows)
-    if fault is None and len(ids) != count:
-        fault = Fault(f"{len(ids)} passage{'' if len(ids) == 1 else 's'} came, not {count}", OTHER)
-    fault = fault or _ranked(index, question, rows) or _scored(index, question, rows, scores)
-    if fault is not None:
-        yield Fault(asked + fault.message, fault.hint, expected)
+    flaw = _stored(index, ids, passages, rows)
+    if flaw is None and len(ids) != count:
+        flaw = Flaw(f"{len(ids)} passage{'' if len(ids) == 1 else 's'} came, not {count}", OTHER)
+    flaw = flaw or _ranked(index, question, rows) or _scored(index, question, rows, scores)
+    if flaw is not None:
+        yield Flaw(asked + flaw.message, flaw.hint, expected)
 
 
 def _expected(index: Index, question: Question, count: int) -> str:
@@ -156,10 +156,10 @@ def _expected(index: Index, question: Question, count: int) -> str:
     return f"ids and scores {', '.join(best)}"
 
 
-def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) -> Fault | None:
+def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) -> Flaw | None:
     """Give what is wrong with the pairs of id and passage; their rows are added."""
     if len(ids) != len(passages):
-        return Fault(f"there are {len(ids)} ids and {len(passages)} passages")
+        return Flaw(f"there are {len(ids)} ids and {len(passages)} passages")
     for id_, passage in zip(ids, passages, strict=True):
         row = index.row(id_, passage, rows)
         if row is not None:
@@ -167,21 +167,21 @@ def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) 
         elif id_ not in index.rows:
             swapped = id_ in index.texts
             hint = "Check whether the outputs ids and passages are swapped." if swapped else OTHER
-            return Fault(f'ids has "{id_[:60]}", which is {"a passage" if swapped else "no id of the index"}', hint)
+            return Flaw(f'ids has "{id_[:60]}", which is {"a passage" if swapped else "no id of the index"}', hint)
         elif index.row(id_, passage, ()) is not None:
-            return Fault(f'the passage "{id_}" is there twice', "Check that each passage is returned only once.")
+            return Flaw(f'the passage "{id_}" is there twice', "Check that each passage is returned only once.")
         else:
-            return Fault(f'the passage beside id "{id_}" is not the stored one: "{passage[:60]}…"', OTHER)
+            return Flaw(f'the passage beside id "{id_}" is not the stored one: "{passage[:60]}…"', OTHER)
     return None
 
 
-def _ranked(index: Index, question: Question, rows: list[int]) -> Fault | None:
+def _ranked(index: Index, question: Question, rows: list[int]) -> Flaw | None:
     """Give the first place whose passage is worse than what belongs there."""
     right, best = _scores(index, question, rows), question.best
     near, theirs = (_near(index, question, which) for which in (rows, best.rows.tolist()))
     for place, (row, wanted) in enumerate(zip(rows, best.scores, strict=False)):
         if right[place] < wanted - near[place] - theirs[: place + 1].max():
-            return Fault(
+            return Flaw(
                 f'place {place + 1} of {len(rows)} is "{index.ids[row]}", whose score by the stored vectors is '
                 f'{right[place]:.4f}, not "{index.ids[int(best.rows[place])]}" with {wanted:.4f}',
                 OTHER,
@@ -189,21 +189,21 @@ def _ranked(index: Index, question: Question, rows: list[int]) -> Fault | None:
     return None
 
 
-def _scored(index: Index, question: Question, rows: list[int], scores: NDArray[Any]) -> Fault | None:
+def _scored(index: Index, question: Question, rows: list[int], scores: NDArray[Any]) -> Flaw | None:
     """Give what is wrong with the scores beside the right passages."""
     import numpy as np
 
     if len(scores) != len(rows):
-        return Fault(f"there are {len(rows)} passages and {len(scores)} scores")
+        return Flaw(f"there are {len(rows)} passages and {len(scores)} scores")
     if (np.diff(scores) > 0).any():
-        return Fault(f"scores do not descend: {scores.tolist()}")
+        return Flaw(f"scores do not descend: {scores.tolist()}")
     right, near = _scores(index, question, rows), _near(index, question, rows)
     off = np.abs(scores - right) > near
     if not off.any():
         return None
     first = int(off.argmax())
     score = f'the score of "{index.ids[rows[first]]}" is {scores[first]:.4f}'
-    return Fault(f"{score}; by the stored vectors it is {right[first]:.4f}", OTHER)
+    return Flaw(f"{score}; by the stored vectors it is {right[first]:.4f}", OTHER)
 
 
 def _scores(index: Index, question: Question, rows: list[int]) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Severity, Span, Stop
 from tritonrepo.server.client import Client, ModelState
-from tritonrepo.smoke.case import Check, Fault, Result, found
+from tritonrepo.smoke.case import Check, Flaw, Result, found
 
 
 class Declared(NamedTuple):
@@ -77,18 +77,18 @@ def survey(client: Client, index: list[ModelState], only: frozenset[str]) -> Ite
         at = place(client, state.name)
         if state.state != "READY":
             reason = f": {state.reason}" if state.reason else ""
-            fault = Fault(f"version {state.version} is not loaded, it is {state.state}{reason}", "Look into its log.")
-            yield _loaded(state, at, fault)
+            flaw = Flaw(f"version {state.version} is not loaded, it is {state.state}{reason}", "Look into its log.")
+            yield _loaded(state, at, flaw)
             continue
         try:
             served = of_config(client.config(state.name, state.version), state.version, at)
         except Stop as stop:
-            yield _loaded(state, at, Fault(f"its config cannot be had: {stop.diagnostics[0].message}"))
+            yield _loaded(state, at, Flaw(f"its config cannot be had: {stop.diagnostics[0].message}"))
         else:
             yield Result(state.name, state.version, Check.LOADED)
             yield served
 
 
-def _loaded(state: ModelState, at: Span, fault: Fault) -> Result:
-    diagnostic = found(Check.LOADED, Severity.ERROR, at, fault, state.name)
+def _loaded(state: ModelState, at: Span, flaw: Flaw) -> Result:
+    diagnostic = found(Check.LOADED, Severity.ERROR, at, flaw, state.name)
     return Result(state.name, state.version, Check.LOADED, diagnostics=(diagnostic,))

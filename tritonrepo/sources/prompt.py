@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tritonrepo.diagnostics import Span, fatal, nearest
-from tritonrepo.sources.template import LARGEST, Jinja, Said
+from tritonrepo.sources.template import TEMPLATE_BYTES, Jinja, Said
 from tritonrepo.tree import File
 
 RULE = "source-prompt"
@@ -17,8 +17,8 @@ TRIAL = {"query": "Which passage was given?", "passages": [f"Passage {n}. " + "I
 
 def checked(file: File, path: Path, jinja: Jinja) -> File:
     """Give the template back; raise Stop where it is no template, asks for what it is not given, or never for query."""
-    if file.size > LARGEST:
-        raise fatal(RULE, str(path), f"has {file.size:,} bytes; a prompt template has at most {LARGEST:,}")
+    if file.size > TEMPLATE_BYTES:
+        raise fatal(RULE, str(path), f"has {file.size:,} bytes; a prompt template has at most {TEMPLATE_BYTES:,}")
     text = file.content()
     try:
         template = text.decode("utf-8")

@@ -32,7 +32,7 @@ MEMORY = 256 << 20
 LONGEST = 1_000_000
 """Characters that a template may write: no model reads more."""
 
-LARGEST = 1 << 20
+TEMPLATE_BYTES = 1 << 20
 """Bytes of a template."""
 
 CONTENT = "What stands in the passage?"
@@ -107,8 +107,8 @@ def _said(command: list[str], order: str) -> Said:
 def chat_tried(chat: ChatFiles, system: str | None, jinja: Jinja, at: Span) -> None:
     """Raise Stop where a model's chat template cannot be read, makes no prompt of a message, or takes too much."""
     hint = "Name another model file, or mend the template in this one."
-    if len(chat.template.encode()) > LARGEST:
-        raise fatal(CHAT_RULE, at, f"the model's chat template has more than {LARGEST:,} bytes", hint)
+    if len(chat.template.encode()) > TEMPLATE_BYTES:
+        raise fatal(CHAT_RULE, at, f"the model's chat template has more than {TEMPLATE_BYTES:,} bytes", hint)
 
     def judge(said: Said) -> None:
         if said.error:
