@@ -70,6 +70,30 @@ def test_of_two_that_give_the_same_the_later_one_feeds_what_follows() -> None:
     assert last.makers == {"passages": "k"}
 
 
+def test_one_that_rewrites_the_query_feeds_what_follows_under_a_name_of_its_own() -> None:
+    query = Port("query", "STRING", (1,))
+    rewriter = replace(PARTS["embedder"], takes=(query,), gives=(query,))
+    chain = [("w", rewriter), ("e", PARTS["embedder"]), ("r", PARTS["retriever"])]
+    pipeline = wired(chain)
+    assert pipeline is not None
+    first, second, _ = pipeline.members
+    assert (first.takes, first.gives, second.takes) == (
+        {"query": "query"},
+        {"query": "w_query"},
+        {"query": "w_query"},
+    )
+    assert pipeline.inputs == (query,)
+    last = replace(rewriter, takes=(Port("passages", "STRING", (-1,)),))
+    assert wired([*chain, ("l", last)]) is None  # an ensemble's output cannot be its input
+
+
+def test_an_option_has_one_type_for_all_who_take_it() -> None:
+    last = PARTS["generator"]
+    other = Port("stream", "STRING", (1,), optional=True)
+    search = replace(PARTS["retriever"], takes=(*PARTS["retriever"].takes, other))
+    assert wired([("e", PARTS["embedder"]), ("r", search), ("g", last)]) is None
+
+
 def test_the_chains_that_are_offered_are_those_that_can_be_joined() -> None:
     assert possible(PARTS) == ["embedder → retriever", "embedder → retriever → generator"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tritonrepo.spec.part import Part, Parts, Port
@@ -35,8 +35,12 @@ class Pipeline(NamedTuple):
     outputs: tuple[Port, ...]
 
 
+ASKED, ALLOWED = -1, -2
+"""Who makes a tensor that no member makes: the query that each request has, and what it may have besides."""
+
+
 class _Made(NamedTuple):
-    """A port that an earlier member gives, and which one; the query is nobody's."""
+    """A port that is there to be read, and the number of the member that gives it, or ASKED or ALLOWED."""
 
     port: Port
     by: int
@@ -46,51 +50,51 @@ def wired(chain: Sequence[tuple[str, Part[Any]]]) -> Pipeline | None:
     """Return the chain of names and parts as a pipeline; None where its ports cannot be joined.
 
     A port is fed by the last member before it that gives one of its name; an optional one may be left to the request.
-    Each member but the last must feed a later one.
+    The query and each member but the last must feed a later one, and no answer may have an input's name.
     """
-    made = {QUERY.name: _Made(QUERY, -1)}
+    made = {QUERY.name: _Made(QUERY, ASKED)}
     feeds: list[dict[str, int]] = []
-    inputs = {QUERY.name: QUERY}
     for number, (_, part) in enumerate(chain):
-        if any(not _fits(port, made.get(port.name)) for port in part.takes):
+        made = {port.name: _Made(port, ALLOWED) for port in part.takes if port.optional} | made
+        if not all(port.name in made and _fits(port, made[port.name].port) for port in part.takes):
             return None
-        feeds.append({port.name: made[port.name].by for port in part.takes if port.name in made})
-        inputs |= {port.name: port for port in part.takes if port.name not in made}
+        feeds.append({port.name: made[port.name].by for port in part.takes})
         made |= {port.name: _Made(port, number) for port in part.gives}
     needed = {by for own in feeds for by in own.values()}
-    if len(chain) < SHORTEST or needed < set(range(-1, len(chain) - 1)):
+    if len(chain) < SHORTEST or not needed.issuperset(range(ASKED, len(chain) - 1)):
         return None
+    ports = {port.name: port for _, part in chain for port in part.takes if port.optional} | {QUERY.name: QUERY}
+    inputs = dict.fromkeys(port for own in feeds for port, by in own.items() if by < 0)
     outputs = sorted(chain[-1][1].gives)
-    return Pipeline(tuple(_members(chain, feeds)), tuple(inputs.values()), tuple(outputs))
+    if any(port.name in inputs for port in outputs):
+        return None
+    return Pipeline(tuple(_members(chain, feeds, inputs)), tuple(ports[name] for name in inputs), tuple(outputs))
 
 
-def _fits(port: Port, made: _Made | None) -> bool:
-    """Whether a port can take what is made, or do without."""
-    if made is None:
-        return port.optional
-    dims = zip(port.dims, made.port.dims, strict=False)
-    same = port.data_type == made.port.data_type and len(port.dims) == len(made.port.dims)
+def _fits(port: Port, made: Port) -> bool:
+    """Whether a port can take what is made."""
+    dims = zip(port.dims, made.dims, strict=False)
+    same = port.data_type == made.data_type and len(port.dims) == len(made.dims)
     return same and all(-1 in {one, other} or one == other for one, other in dims)
 
 
-def _members(chain: Sequence[tuple[str, Part[Any]]], feeds: Sequence[Mapping[str, int]]) -> Iterator[Member]:
-    """Yield the members; of two that give a port of one name, the earlier one's tensor has its model's name too."""
+def _members(
+    chain: Sequence[tuple[str, Part[Any]]], feeds: Sequence[Mapping[str, int]], inputs: Collection[str]
+) -> Iterator[Member]:
+    """Yield the members; a tensor has its model's name too where an input or a later one has that of its port."""
     last = {port.name: number for number, (_, part) in enumerate(chain) for port in part.gives}
 
     def tensor(port: str, by: int) -> str:
-        return port if by < 0 or last[port] == by else f"{chain[by][0]}_{port}"
+        own = by < 0 or (last[port] == by and port not in inputs)
+        return port if own else f"{chain[by][0]}_{port}"
 
     for number, (name, part) in enumerate(chain):
-        taken = {port: tensor(port, by) for port, by in feeds[number].items()}
+        takes = {port: tensor(port, by) for port, by in feeds[number].items()}
         wanted = {port for own in feeds for port, by in own.items() if by == number}
-        given = {
-            port.name: tensor(port.name, number)
-            for port in part.gives
-            if port.name in wanted or number == len(chain) - 1
-        }
-        open_ = {port.name: port.name for port in part.takes if port.name not in taken}
+        wanted |= {port.name for port in part.gives if number == len(chain) - 1}
+        gives = {port.name: tensor(port.name, number) for port in part.gives if port.name in wanted}
         makers = {port: chain[by][0] for port, by in feeds[number].items() if by >= 0}
-        yield Member(name, part, makers, open_ | taken, given)
+        yield Member(name, part, makers, takes, gives)
 
 
 def possible(parts: Parts) -> list[str]:
