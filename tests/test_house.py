@@ -49,6 +49,13 @@ def test_the_longest_test_files_are_there() -> None:
     assert [name for name in LONGEST if not (PACKAGE.parent / "tests" / f"test_{name}.py").is_file()] == []
 
 
+def test_a_finding_gives_by_name_what_follows_place_and_message() -> None:
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+                assert len(node.args) <= 2, f"{module}:{node.lineno}"
+
+
 def test_one_module_writes_to_the_streams() -> None:
     """What it does not print could be made to drive a terminal: see plain."""
     writing = re.compile(r"click\.(echo|secho)|sys\.(stdout|stderr)\.write|^ *print\(", re.MULTILINE)

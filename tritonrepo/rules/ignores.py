@@ -76,7 +76,7 @@ def not_readable(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
     """
     if not comment.names:
         message = "this comment is addressed to tritonrepo, but names no rule"
-        yield Finding(comment.at, message, "Write: # tritonrepo: ignore[rule-name] reason")
+        yield Finding(comment.at, message, hint="Write: # tritonrepo: ignore[rule-name] reason")
 
 
 @comment_rule("ignore-without-reason", Severity.WARNING)
@@ -110,7 +110,7 @@ def without_reason(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
     """
     if comment.names and not comment.reason:
         hint = "Write it behind the bracket: why is the finding right to leave?"
-        yield Finding(comment.at, "this comment gives no reason", hint)
+        yield Finding(comment.at, "this comment gives no reason", hint=hint)
 
 
 @comment_rule("ignore-unknown-rule", Severity.WARNING)
@@ -149,7 +149,7 @@ def unknown_rule(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
         if name.text not in RULES:
             near = nearest(name.text, RULES)
             hint = f'Did you mean "{near}"?' if near else "tritonrepo explain --all lists the rules."
-            yield Finding(name.at, f'there is no rule "{name.text}"', hint)
+            yield Finding(name.at, f'there is no rule "{name.text}"', hint=hint)
 
 
 @comment_rule("ignore-unused", Severity.WARNING)
@@ -187,7 +187,7 @@ def unused(comment: Ignore, heard: Heard) -> Iterator[Finding]:
     for name in comment.names:
         found = heard.get(name.text, ())
         if name.text in RULES and not any(comment.covers(each) for each in found):
-            yield Finding(name.at, f'{where} has no finding of "{name.text}" to hide', _where(comment, found))
+            yield Finding(name.at, f'{where} has no finding of "{name.text}" to hide', hint=_where(comment, found))
 
 
 def _where(comment: Ignore, found: Sequence[Diagnostic]) -> str:

@@ -56,8 +56,8 @@ def python_file_missing_hang(model: Model) -> Iterator[Finding]:
             yield Finding(
                 path,
                 "the Python model file is not there, and the server waits for it for ever",
-                _hint(model, path, ".py"),
-                "Python model file not found in",
+                hint=_hint(model, path, ".py"),
+                reason="Python model file not found in",
             )
 
 
@@ -101,7 +101,10 @@ def python_file_missing(model: Model) -> Iterator[Finding]:
     if model.target.release.has("dead-stub-notice"):
         for path in _missing(model, "model.py"):
             yield Finding(
-                path, "the Python model file is not there", _hint(model, path, ".py"), "Python model file not found in"
+                path,
+                "the Python model file is not there",
+                hint=_hint(model, path, ".py"),
+                reason="Python model file not found in",
             )
 
 
@@ -139,8 +142,8 @@ def onnx_file_missing(model: Model) -> Iterator[Finding]:
         yield Finding(
             path,
             "the ONNX model file is not there",
-            _hint(model, path, ".onnx"),
-            f"{model.name}/{path}' for model instance '{model.name}",
+            hint=_hint(model, path, ".onnx"),
+            reason=f"{model.name}/{path}' for model instance '{model.name}",
         )
 
 

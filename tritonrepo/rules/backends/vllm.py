@@ -46,8 +46,8 @@ def decoupled_false(model: Model) -> Iterator[Finding]:
         yield Finding(
             _decoupled(model, policy),
             "a vLLM model is decoupled, and the backend may not change what is written",
-            "Write decoupled: true, or drop model_transaction_policy.",
-            f"ValueError: trying to change decoupled property in auto-complete-config for model '{model.config_name}', "
+            hint="Write decoupled: true, or drop model_transaction_policy.",
+            reason=f"ValueError: trying to change decoupled property in auto-complete-config for model '{model.config_name}', "
             "which is already set to 'False'.",
         )
 
@@ -91,8 +91,8 @@ def not_decoupled(model: Model) -> Iterator[Finding]:
             yield Finding(
                 _decoupled(model, policy) if policy is not None else None,
                 "a vLLM model that is not decoupled, and nothing completes it without auto-complete",
-                "Write model_transaction_policy { decoupled: true }.",
-                "vLLM Triton backend must be configured to use decoupled model transaction policy",
+                hint="Write model_transaction_policy { decoupled: true }.",
+                reason="vLLM Triton backend must be configured to use decoupled model transaction policy",
             )
 
 
@@ -128,8 +128,8 @@ def max_batch_size(model: Model) -> Iterator[Finding]:
         yield Finding(
             _batch_size(model),
             f"max_batch_size {model.max_batch_size} for vLLM, which makes its own batches",
-            "Write max_batch_size: 0, or drop it.",
-            f"ValueError: configuration specified max_batch_size {model.max_batch_size}, but in auto-complete-config "
+            hint="Write max_batch_size: 0, or drop it.",
+            reason=f"ValueError: configuration specified max_batch_size {model.max_batch_size}, but in auto-complete-config "
             f"function for model '{model.config_name}' specified max_batch_size 0",
         )
 
@@ -171,7 +171,7 @@ def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
         yield Finding(
             _batch_size(model),
             f"max_batch_size {model.max_batch_size} for vLLM, which makes its own batches",
-            "Write max_batch_size: 0, or drop it.",
+            hint="Write max_batch_size: 0, or drop it.",
         )
 
 
@@ -213,8 +213,8 @@ def text_output_missing(model: Model) -> Iterator[Finding]:
         yield Finding(
             None,
             "no output text_output, which the vLLM backend needs, and nothing completes it without auto-complete",
-            "List the inputs and outputs: text_input TYPE_STRING [ 1 ], text_output TYPE_STRING [ -1 ], and more.",
-            "TypeError: 'NoneType' object is not subscriptable",
+            hint="List the inputs and outputs: text_input TYPE_STRING [ 1 ], text_output TYPE_STRING [ -1 ], and more.",
+            reason="TypeError: 'NoneType' object is not subscriptable",
         )
 
 
@@ -253,7 +253,7 @@ def text_input_missing(model: Model) -> Iterator[Finding]:
         return
     if not _lists(model, "input", "text_input"):
         hint = 'Write input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }.'
-        yield Finding(None, "no input text_input: every request will fail", hint)
+        yield Finding(None, "no input text_input: every request will fail", hint=hint)
 
 
 def _policy(model: Model) -> Message | None:

@@ -46,9 +46,9 @@ def unknown_argument(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.at(model, key),
                 f'no vLLM engine has an argument "{key}"',
-                _closest(key, model),
-                _reason(key),
-                list(each.value).index(key),
+                hint=_closest(key, model),
+                reason=_reason(key),
+                item=list(each.value).index(key),
             )
 
 
@@ -85,9 +85,9 @@ def removed_argument(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.at(model, key),
                 f'argument "{key}" went with vLLM {_after(known)}; {_has(model)}',
-                f"Drop it; {known.now} took its place." if known.now else "Drop it.",
-                _reason(key),
-                list(each.value).index(key),
+                hint=f"Drop it; {known.now} took its place." if known.now else "Drop it.",
+                reason=_reason(key),
+                item=list(each.value).index(key),
             )
 
 
@@ -122,9 +122,9 @@ def argument_too_new(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.at(model, key),
                 f'argument "{key}" came with vLLM {keys().versions[known.since]}; {_has(model)}',
-                "Drop it, or go to a release with that vLLM.",
-                _reason(key),
-                list(each.value).index(key),
+                hint="Drop it, or go to a release with that vLLM.",
+                reason=_reason(key),
+                item=list(each.value).index(key),
             )
 
 
@@ -161,8 +161,8 @@ def model_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.path,
                 "model.json names no model to load",
-                'Write "model": "…", a directory of weights or a name on the Hugging Face hub.',
-                "TypeError: AsyncEngineArgs.__init__() missing 1 required positional argument: 'model'",
+                hint='Write "model": "…", a directory of weights or a name on the Hugging Face hub.',
+                reason="TypeError: AsyncEngineArgs.__init__() missing 1 required positional argument: 'model'",
             )
 
 
@@ -195,7 +195,7 @@ def model_defaulted(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.path,
                 "model.json names no model to load, so vLLM fetches one of its own choice",
-                'Write "model": "…", a directory of weights or a name on the Hugging Face hub.',
+                hint='Write "model": "…", a directory of weights or a name on the Hugging Face hub.',
             )
 
 

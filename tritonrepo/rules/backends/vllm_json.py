@@ -59,8 +59,10 @@ def json_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.path,
                 "no model.json, which holds the arguments of vLLM's engine",
-                "Move model.json into the version directory." if aside else 'Put one there: {"model": "…"} is enough.',
-                "'model.json' containing vllm engine args must be provided in",
+                hint="Move model.json into the version directory."
+                if aside
+                else 'Put one there: {"model": "…"} is enough.',
+                reason="'model.json' containing vllm engine args must be provided in",
             )
 
 
@@ -94,7 +96,7 @@ def json_syntax(model: Model) -> Iterator[Finding]:
     for each in arguments(model):
         if each.fault:
             at = Span(f"{model.name}/{each.path}", each.line, each.column)
-            yield Finding(at, f"model.json cannot be read: {each.said}", each.cure, each.fault)
+            yield Finding(at, f"model.json cannot be read: {each.said}", hint=each.cure, reason=each.fault)
 
 
 @rule("vllm-model-json-not-object", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-syntax"))
@@ -129,8 +131,8 @@ def json_not_object(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.path,
                 f"model.json holds a {SPOKEN.get(kind, kind)}, not an object",
-                'Write { "model": "…" }.',
-                f"AttributeError: '{kind}' object has no attribute 'get'"
+                hint='Write { "model": "…" }.',
+                reason=f"AttributeError: '{kind}' object has no attribute 'get'"
                 if model.target.release.has("vllm-device-check")
                 else f"argument after ** must be a mapping, not {kind}",
             )
@@ -170,7 +172,9 @@ def parallel_size(model: Model) -> Iterator[Finding]:
             if fault is not None:
                 said = json.dumps(value[key], ensure_ascii=False)
                 said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
-                yield Finding(each.at(model, key), f"{key} is {said}, no whole number", "Write how many GPUs.", fault)
+                yield Finding(
+                    each.at(model, key), f"{key} is {said}, no whole number", hint="Write how many GPUs.", reason=fault
+                )
 
 
 @rule("vllm-kind-gpu-multi-gpu", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-parallel-size-not-int"))
@@ -212,8 +216,8 @@ def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.at(model, key),
                 f"{key} {sizes[key]} with an instance of KIND_GPU, which has one GPU",
-                "Write instance_group { kind: KIND_MODEL } in config.pbtxt.",
-                "ValueError: KIND_GPU is currently for single-GPU models, please specify KIND_MODEL in the model's "
+                hint="Write instance_group { kind: KIND_MODEL } in config.pbtxt.",
+                reason="ValueError: KIND_GPU is currently for single-GPU models, please specify KIND_MODEL in the model's "
                 "config.pbtxt for multi-GPU models",
             )
 

@@ -43,7 +43,7 @@ def lora_file_missing(model: Model) -> Iterator[Finding]:
         if beside is not None and beside.text is None:
             hint = 'Put one there: {"NAME": "/path/of/the/adapter"}, or drop enable_lora.'
             message = "enable_lora needs a multi_lora.json in the version directory"
-            yield Finding(each.at(model, "enable_lora"), message, hint, "Triton backend cannot find")
+            yield Finding(each.at(model, "enable_lora"), message, hint=hint, reason="Triton backend cannot find")
 
 
 @rule("vllm-lora-file-shape", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-lora-file-missing"))
@@ -82,7 +82,7 @@ def lora_file_shape(model: Model) -> Iterator[Finding]:
         at = Span(f"{model.name}/{beside.path}", beside.line, beside.column)
         said = f"multi_lora.json {f'cannot be read: {beside.said}' if beside.fault else 'holds no object'}"
         reason = beside.fault or f"AttributeError: '{type(beside.value).__name__}' object has no attribute 'keys'"
-        yield Finding(at, said, beside.cure or 'Write {"NAME": "/path/of/the/adapter"}.', reason)
+        yield Finding(at, said, hint=beside.cure or 'Write {"NAME": "/path/of/the/adapter"}.', reason=reason)
 
 
 @rule("vllm-enable-lora-type", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-kind-gpu-multi-gpu"))
@@ -125,8 +125,8 @@ def enable_lora_type(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.at(model, "enable_lora"),
                 f"enable_lora is a JSON boolean, which the backend of {release.name} cannot take",
-                f'Write "enable_lora": "{str(wanted).lower()}".',
-                "AttributeError: 'bool' object has no attribute 'lower'",
+                hint=f'Write "enable_lora": "{str(wanted).lower()}".',
+                reason="AttributeError: 'bool' object has no attribute 'lower'",
             )
 
 

@@ -42,7 +42,7 @@ def contract_too_new(model: Model) -> Iterator[Finding]:
                 tensor.fields["name"].value,
                 f'{tensor.kind} "{tensor.name}" is of the vLLM backend since {known.since}, '
                 f"not in {model.target.release.name}",
-                "Drop it, or go to that release.",
+                hint="Drop it, or go to that release.",
             )
 
 
@@ -80,7 +80,7 @@ def io_contract(model: Model) -> Iterator[Finding]:
             yield Finding(
                 at.values[0] if at is not None and at.values else tensor.node,
                 f'{tensor.kind} "{tensor.name}" is {right} to the vLLM backend, which does not look at this',
-                f"Write {right}, or drop the {tensor.kind}: auto-complete adds it.",
+                hint=f"Write {right}, or drop the {tensor.kind}: auto-complete adds it.",
             )
 
 
@@ -115,7 +115,7 @@ def optional_flag(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.fields["name"].value,
                 f'input "{tensor.name}" is not optional, so every request must have it',
-                "Write optional: true.",
+                hint="Write optional: true.",
             )
 
 
@@ -149,7 +149,7 @@ def io_extra(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.fields["name"].value,
                 f'{tensor.kind} "{tensor.name}" is none of the vLLM backend\'s',
-                "Drop it; sampling_parameters takes temperature and the like as JSON.",
+                hint="Drop it; sampling_parameters takes temperature and the like as JSON.",
             )
 
 

@@ -63,7 +63,7 @@ def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
             yield Finding(
                 _at(model, call),
                 f'there is no model "{call.model}" in the repository to call',
-                f'Did you mean "{meant}"?' if meant else "Add it, or call a model that is there.",
+                hint=f'Did you mean "{meant}"?' if meant else "Add it, or call a model that is there.",
             )
 
 
@@ -123,7 +123,7 @@ def version_missing(model: Model, judging: Judging) -> Iterator[Finding]:
             _at(model, call),
             f'version {call.version} of model "{call.model}" is {"not served" if there else "not there"}; '
             f"served: {', '.join(map(str, callee.served))}",
-            f'Select it in the version_policy of "{call.model}".' if there else "Call a version that is there.",
+            hint=f'Select it in the version_policy of "{call.model}".' if there else "Call a version that is there.",
         )
 
 
@@ -173,7 +173,7 @@ def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
             yield Finding(
                 _at(model, call),
                 f"calls lead in a circle: {' → '.join([*way, model.name])}",
-                "Take one of these calls out; each waits for the next.",
+                hint="Take one of these calls out; each waits for the next.",
             )
             return
 

@@ -72,7 +72,7 @@ def optional(walk: Walk, mapped: Mapped, port: Port) -> None:
             Finding(
                 mapped.at,
                 f'ensemble input "{mapped.tensor}" is optional, but it feeds "{mapped.key}", which is not',
-                f'Drop optional of "{mapped.tensor}", or write it for the model\'s "{mapped.key}" too.',
+                hint=f'Drop optional of "{mapped.tensor}", or write it for the model\'s "{mapped.key}" too.',
             ),
         )
 
@@ -98,10 +98,10 @@ def _type_differs(walk: Walk, mapped: Mapped, first: Definition, new: Definition
         Finding(
             _place(walk, mapped, first, "data_type"),
             f'tensor "{mapped.tensor}" is {first.port.data_type} {here}, but {new.port.data_type} {there}',
-            f"Write data_type: {new.port.data_type}, or map another tensor."
+            hint=f"Write data_type: {new.port.data_type}, or map another tensor."
             if here == "here"
             else "Put a step between them that converts it, or change one of the models.",
-            f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent data type: "
+            reason=f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent data type: "
             f"{first.type_name} is inferred from model {first.model} while {new.type_name} is inferred from model "
             f"{new.model}",
             quiet=here == "here" and first.port.data_type == INVALID,
@@ -118,10 +118,10 @@ def _shape_differs(walk: Walk, mapped: Mapped, first: Definition, new: Definitio
         Finding(
             _place(walk, mapped, first, "dims"),
             f'tensor "{mapped.tensor}" has shape {first.shape} {here}, but {new.shape} {there}',
-            f"Write dims: [ {dims} ]; a leading -1 in a shape is the batch."
+            hint=f"Write dims: [ {dims} ]; a leading -1 in a shape is the batch."
             if here == "here"
             else "Put a step between them that reshapes it, or change one of the models; a leading -1 may be the batch.",
-            f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent shape: {first.shape} is inferred "
+            reason=f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent shape: {first.shape} is inferred "
             f"from model {first.model} while {new.shape} is inferred from model {new.model}",
             quiet=here == "here" and listed is not None and not {"dims", "reshape"} & listed.fields.keys(),
         ),
@@ -138,7 +138,7 @@ def _agreed(walk: Walk, mapped: Mapped, first: Definition, new: Definition) -> N
                 mapped.at,
                 f'tensor "{mapped.tensor}" has shape {first.shape}, and {new.shape} as "{mapped.key}" of model "{new.model}": '
                 f"only requests of batch {batch} work",
-                "Write -1 for the first dim of the model that does not batch, or let it batch.",
+                hint="Write -1 for the first dim of the model that does not batch, or let it batch.",
             ),
         )
     elif agreement.sizes_open(first, new):

@@ -63,8 +63,8 @@ def wrong_platform(model: Model) -> Iterator[Finding]:
     yield Finding(
         written.value if written is not None and written.values else written,
         f'ensemble_scheduling with backend "{model.backend}", which is no ensemble',
-        'Write platform: "ensemble" instead of the backend, or drop ensemble_scheduling.',
-        f"ensemble scheduling cannot be set for model '{model.config_name}' whose platform is not ensemble",
+        hint='Write platform: "ensemble" instead of the backend, or drop ensemble_scheduling.',
+        reason=f"ensemble scheduling cannot be set for model '{model.config_name}' whose platform is not ensemble",
     )
 
 
@@ -107,8 +107,8 @@ def scheduling_missing(model: Model) -> Iterator[Finding]:
         yield Finding(
             platform.value if platform is not None else None,
             "an ensemble without ensemble_scheduling",
-            "Write ensemble_scheduling with the steps, or name a backend instead of the platform.",
-            f"ensemble scheduling must be set for ensemble {model.config_name} whose platform is ensemble",
+            hint="Write ensemble_scheduling with the steps, or name a backend instead of the platform.",
+            reason=f"ensemble scheduling must be set for ensemble {model.config_name} whose platform is ensemble",
         )
 
 
@@ -165,8 +165,8 @@ def instance_group(model: Model) -> Iterator[Finding]:
         yield Finding(
             model.config.get("instance_group"),
             "an ensemble with instance_group",
-            "Move instance_group to the models of the steps.",
-            f"instance group should not be specified for ensemble '{model.config_name}'",
+            hint="Move instance_group to the models of the steps.",
+            reason=f"instance group should not be specified for ensemble '{model.config_name}'",
         )
 
 
@@ -217,8 +217,8 @@ def optimization(model: Model) -> Iterator[Finding]:
         yield Finding(
             model.config.get("optimization"),
             "an ensemble with optimization",
-            "Move optimization to the models of the steps.",
-            f"optimization should not be specified for ensemble '{model.config_name}'",
+            hint="Move optimization to the models of the steps.",
+            reason=f"optimization should not be specified for ensemble '{model.config_name}'",
         )
 
 
@@ -269,8 +269,8 @@ def warmup(model: Model) -> Iterator[Finding]:
         yield Finding(
             model.config.get("model_warmup"),
             "an ensemble with model_warmup",
-            "Move model_warmup to the models of the steps.",
-            f"model_warmup can not be specified for ensemble '{model.config_name}'",
+            hint="Move model_warmup to the models of the steps.",
+            reason=f"model_warmup can not be specified for ensemble '{model.config_name}'",
         )
 
 

@@ -65,7 +65,13 @@ def output_not_written(model: Model) -> Iterator[Finding]:
             reason += f": at least one of its depending tensors, '{last}', is not connected"
         at = flow.readers[last][1].at if last in flow.readers else name_of(flow.outputs[output])
         effect = "" if last == output else f', so ensemble output "{output}" never comes'
-        yield Finding(at, f"{_absent(flow, last)}{effect}", _source(flow, last), reason, flow.outputs[output].item)
+        yield Finding(
+            at,
+            f"{_absent(flow, last)}{effect}",
+            hint=_source(flow, last),
+            reason=reason,
+            item=flow.outputs[output].item,
+        )
 
 
 @rule("tensor-not-ready", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("output-not-written"))
@@ -121,7 +127,7 @@ def tensor_not_ready(model: Model) -> Iterator[Finding]:
         roots = [last_missing(flow, name) for name in waiting(flow)][:1]
     for name in roots:
         reason = f"ensemble tensor '{named_unused(flow)}' is unused in ensemble '{model.config_name}'"
-        yield Finding(flow.readers[name][1].at, _absent(flow, name), _source(flow, name), reason)
+        yield Finding(flow.readers[name][1].at, _absent(flow, name), hint=_source(flow, name), reason=reason)
 
 
 @rule("tensor-never-read", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.same_walk("tensor-not-ready"))
@@ -178,9 +184,9 @@ def tensor_never_read(model: Model) -> Iterator[Finding]:
             yield Finding(
                 mapped.at,
                 f'nobody reads tensor "{name}" of step {step.number} (model "{step.model}")',
-                f'Drop this output_map entry, or make "{name}" an output of the ensemble.',
-                f"ensemble tensor '{name}' is unused in ensemble '{model.config_name}'",
-                0 if name == first else 1,
+                hint=f'Drop this output_map entry, or make "{name}" an output of the ensemble.',
+                reason=f"ensemble tensor '{name}' is unused in ensemble '{model.config_name}'",
+                item=0 if name == first else 1,
             )
 
 

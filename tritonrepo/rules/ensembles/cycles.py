@@ -71,8 +71,8 @@ def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
         yield Finding(
             step.at("model_name"),
             f'ensemble "{model.name}" leads back to itself through "{step.model}"',
-            "Take one of the steps of this circle out.",
-            found.reasons[model.name],
+            hint="Take one of the steps of this circle out.",
+            reason=found.reasons[model.name],
         )
 
 
@@ -136,8 +136,8 @@ def cycle_crash(model: Model, judging: Judging) -> Iterator[Finding]:
             f'ensemble "{step.model}" leads back to itself, and a use of it from outside ends the whole server'
             if step.model in found.reasons
             else f'ensemble "{step.model}" uses one that leads back to itself, which ends the whole server',
-            f'Mend ensemble "{step.model}" first.',
-            "server ended: -11",
+            hint=f'Mend ensemble "{step.model}" first.',
+            reason="server ended: -11",
         )
 
 

@@ -88,8 +88,8 @@ def mixed_sources(model: Model, judging: Judging) -> Iterator[Finding]:
         yield Finding(
             mixed.at,
             f"{mixed.what} follow different decoupled models: {mixed.tensors}",
-            "Let them all come through the same decoupled step, or join them in a Python model.",
-            f"in ensemble {model.name}, step of model '{mixed.definer}' receives inputs originated from different "
+            hint="Let them all come through the same decoupled step, or join them in a Python model.",
+            reason=f"in ensemble {model.name}, step of model '{mixed.definer}' receives inputs originated from different "
             "decoupled models",
         )
 
@@ -153,8 +153,8 @@ def cache_over_decoupled(model: Model, judging: Judging) -> Iterator[Finding]:
         yield Finding(
             cache.scalars("enable")[-1],
             "an ensemble over a decoupled model has no response cache",
-            "Drop response_cache; the models before the decoupled one may have one.",
-            f"Response Cache does not currently support model {model.config_name} with 'decoupled' transaction policy."
+            hint="Drop response_cache; the models before the decoupled one may have one.",
+            reason=f"Response Cache does not currently support model {model.config_name} with 'decoupled' transaction policy."
             " Please disable the response cache.",
         )
 

@@ -66,10 +66,10 @@ def input_unused(model: Model) -> Iterator[Finding]:
                 f'no step reads ensemble input "{name}"',
                 "Map it to an input of a step's model, or drop it.",
             )
-            yield Finding(name_of(flow.inputs[name]), message, hint, reason, item, quiet=not name)
+            yield Finding(name_of(flow.inputs[name]), message, hint=hint, reason=reason, item=item, quiet=not name)
         else:
             message = f'no step writes tensor "{meant}", and none reads ensemble input "{name}"'
-            yield Finding(flow.readers[meant][1].at, message, f'Did you mean "{name}"?', reason, item)
+            yield Finding(flow.readers[meant][1].at, message, hint=f'Did you mean "{name}"?', reason=reason, item=item)
 
 
 @rule("ensemble-output-unused", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("ensemble-input-unused"))
@@ -123,7 +123,7 @@ def output_unused(model: Model) -> Iterator[Finding]:
         item = flow.outputs[name].item
         if meant is None or meant not in flow.writers:
             message, hint = f'no step writes ensemble output "{name}"', "Map a step's output to it, or drop it."
-            yield Finding(name_of(flow.outputs[name]), message, hint, reason, item, quiet=not name)
+            yield Finding(name_of(flow.outputs[name]), message, hint=hint, reason=reason, item=item, quiet=not name)
         else:
             message = f'nobody reads tensor "{meant}", and no step writes ensemble output "{name}"'
-            yield Finding(flow.writers[meant][1].at, message, f'Did you mean "{name}"?', reason, item)
+            yield Finding(flow.writers[meant][1].at, message, hint=f'Did you mean "{name}"?', reason=reason, item=item)

@@ -61,8 +61,8 @@ def no_version_directory(model: Model) -> Iterator[Finding]:
         yield Finding(
             "",
             "an ensemble without a version directory",
-            f"Make the directory {model.name}/1; a placeholder file in it does no harm.",
-            f"at least one version must be available under the version policy of model '{model.config_name}'",
+            hint=f"Make the directory {model.name}/1; a placeholder file in it does no harm.",
+            reason=f"at least one version must be available under the version policy of model '{model.config_name}'",
         )
 
 
@@ -118,7 +118,9 @@ def ignored_fields(model: Model) -> Iterator[Finding]:
     for name in ("default_model_filename", "parameters", "cc_model_filenames", "batch_input", "batch_output"):
         if model.is_ensemble and name in model.fields:
             yield Finding(
-                model.config.get(name), f"{name} has no effect in an ensemble", "Move it to the models of the steps."
+                model.config.get(name),
+                f"{name} has no effect in an ensemble",
+                hint="Move it to the models of the steps.",
             )
 
 
@@ -165,7 +167,9 @@ def decoupled_flag(model: Model) -> Iterator[Finding]:
     """
     if model.is_ensemble:
         policy = model.config.get("model_transaction_policy")
-        yield Finding(policy, "model_transaction_policy of an ensemble is overwritten: its steps decide", "Drop it.")
+        yield Finding(
+            policy, "model_transaction_policy of an ensemble is overwritten: its steps decide", hint="Drop it."
+        )
 
 
 @rule("ensemble-response-cache", Severity.INFO, "response_cache")

@@ -51,8 +51,8 @@ def no_step(model: Model) -> Iterator[Finding]:
         yield Finding(
             model.config.get("ensemble_scheduling"),
             "ensemble_scheduling without a step",
-            "Write step { model_name: … model_version: -1 input_map … output_map … }.",
-            f"must specify 'step' for ensemble '{model.config_name}'",
+            hint="Write step { model_name: … model_version: -1 input_map … output_map … }.",
+            reason=f"must specify 'step' for ensemble '{model.config_name}'",
         )
 
 
@@ -98,9 +98,9 @@ def model_name(model: Model) -> Iterator[Finding]:
             yield Finding(
                 step.at("model_name"),
                 f"step {step.number} names no model",
-                "Write model_name: with the name of a model of this repository.",
-                f"must specify 'model_name' in step {step.number} of ensemble '{model.config_name}'",
-                step.number,
+                hint="Write model_name: with the name of a model of this repository.",
+                reason=f"must specify 'model_name' in step {step.number} of ensemble '{model.config_name}'",
+                item=step.number,
             )
 
 
@@ -151,9 +151,9 @@ def input_map(model: Model) -> Iterator[Finding]:
             yield Finding(
                 step.node,
                 f'step {step.number} (model "{step.model}") has no input_map',
-                'Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
-                f"must specify 'input_map' in step {step.number} of ensemble '{model.config_name}'",
-                step.number,
+                hint='Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
+                reason=f"must specify 'input_map' in step {step.number} of ensemble '{model.config_name}'",
+                item=step.number,
             )
 
 
@@ -204,9 +204,9 @@ def output_map(model: Model) -> Iterator[Finding]:
             yield Finding(
                 step.node,
                 f'step {step.number} (model "{step.model}") has no output_map',
-                'Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
-                f"must specify 'output_map' in step {step.number} of ensemble '{model.config_name}'",
-                step.number,
+                hint='Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
+                reason=f"must specify 'output_map' in step {step.number} of ensemble '{model.config_name}'",
+                item=step.number,
             )
 
 
@@ -258,8 +258,8 @@ def tensor_written_twice(model: Model) -> Iterator[Finding]:
         yield Finding(
             mapped.at,
             f'step {step.number} writes tensor "{mapped.tensor}", which is written already',
-            "Give it another name here, and where it is read.",
-            f"ensemble tensor '{mapped.tensor}' can appear in an output map only once for ensemble "
+            hint="Give it another name here, and where it is read.",
+            reason=f"ensemble tensor '{mapped.tensor}' can appear in an output map only once for ensemble "
             f"'{model.config_name}' step {step.number}",
-            step.number,
+            item=step.number,
         )

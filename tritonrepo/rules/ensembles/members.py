@@ -68,7 +68,7 @@ def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
             meant = nearest(step.model, others)
             hint = f'Did you mean "{meant}"?' if meant else "Add it, or name a model that is there."
         reason = f"ensemble {model.name} contains models that are not available or ambiguous: {missing[0].model}"
-        yield Finding(step.at("model_name"), message, hint, reason, step.number)
+        yield Finding(step.at("model_name"), message, hint=hint, reason=reason, item=step.number)
 
 
 @graph_rule(
@@ -123,8 +123,8 @@ def model_failed(model: Model, judging: Judging) -> Iterator[Finding]:
             yield Finding(
                 step.at("model_name"),
                 f'model "{step.model}" does not load, and so this ensemble does not',
-                f'Mend model "{step.model}" first.',
-                f"ensemble '{model.name}' depends on '{step.model}' which has no loaded version.",
+                hint=f'Mend model "{step.model}" first.',
+                reason=f"ensemble '{model.name}' depends on '{step.model}' which has no loaded version.",
                 item=_place(model, step.model),
             )
 
@@ -194,8 +194,8 @@ def ensemble_invalid(model: Model, judging: Judging) -> Iterator[Finding]:
             yield Finding(
                 step.at("model_name"),
                 f'ensemble "{step.model}" is refused, and so is this one',
-                f'Mend ensemble "{step.model}" first.',
-                f"ensemble '{model.name}' depends on '{step.model}' which is not valid. Model '{step.model}' failed "
+                hint=f'Mend ensemble "{step.model}" first.',
+                reason=f"ensemble '{model.name}' depends on '{step.model}' which is not valid. Model '{step.model}' failed "
                 f"with error: {verdict.server_reason}",
                 item=_place(model, step.model),
             )
@@ -261,8 +261,8 @@ def version_not_loaded(model: Model, judging: Judging) -> Iterator[Finding]:
             yield Finding(
                 step.at("model_version") if written else step.at("model_name"),
                 f'step {step.number} {asked} of model "{step.model}"; loaded is {loaded}',
-                "Write model_version: -1 for the newest.",
-                f"ensemble '{model.name}' depends on '{step.model}' whose required version {named} is not loaded.",
+                hint="Write model_version: -1 for the newest.",
+                reason=f"ensemble '{model.name}' depends on '{step.model}' whose required version {named} is not loaded.",
                 item=_place(model, step.model),
             )
 

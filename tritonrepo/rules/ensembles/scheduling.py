@@ -52,7 +52,9 @@ def namespace(model: Model) -> Iterator[Finding]:
     """
     for step in steps(model):
         if step.node.has("model_namespace"):
-            yield Finding(step.node.get("model_namespace"), "model_namespace is overwritten by the server", "Drop it.")
+            yield Finding(
+                step.node.get("model_namespace"), "model_namespace is overwritten by the server", hint="Drop it."
+            )
 
 
 @rule("ensemble-inflight-limit", Severity.INFO, "ensemble_scheduling")
@@ -156,7 +158,7 @@ def step_order(model: Model) -> Iterator[Finding]:
         later = next((m for m in step.inputs.values() if written.get(m.tensor, -1) > step.number), None)
         if later is not None:
             message = f'step {step.number} reads "{later.tensor}", which step {written[later.tensor]} writes'
-            yield Finding(later.at, message, "Nothing is wrong; in the order of the data they read better.")
+            yield Finding(later.at, message, hint="Nothing is wrong; in the order of the data they read better.")
 
 
 @rule("ensemble-output-is-input", Severity.INFO, "ensemble_scheduling")

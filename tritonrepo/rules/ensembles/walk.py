@@ -63,8 +63,8 @@ def _batch_size(walk: Walk, visit: Visit) -> None:
             Finding(
                 written.value if written is not None else step.node,
                 f'max_batch_size {ours} is above that of model "{step.model}" in step {step.number}, {theirs}',
-                f'Write max_batch_size: {theirs}, or raise that of model "{step.model}".',
-                f"ensemble {ensemble.name} allows maximum batch size {ours}, but it contains model {step.model} which only "
+                hint=f'Write max_batch_size: {theirs}, or raise that of model "{step.model}".',
+                reason=f"ensemble {ensemble.name} allows maximum batch size {ours}, but it contains model {step.model} which only "
                 f"allows maximum batch size to be {theirs}",
             ),
         )
@@ -74,7 +74,7 @@ def _batch_size(walk: Walk, visit: Visit) -> None:
             Finding(
                 step.at("model_name"),
                 f'model "{step.model}" batches, but the ensemble does not: a request holds one item',
-                "Give the ensemble a max_batch_size where requests are to hold more.",
+                hint="Give the ensemble a max_batch_size where requests are to hold more.",
             ),
         )
 
@@ -91,8 +91,8 @@ def _unknown(walk: Walk, visit: Visit, kind: str, names: Collection[str], free: 
                 Finding(
                     _key(step, f"{kind}_map", mapped.key),
                     f'model "{step.model}" has no {kind} "{mapped.key}"',
-                    _hint(meant, visit, kind, mapped.key, names),
-                    f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is {how} non-existing {kind} "
+                    hint=_hint(meant, visit, kind, mapped.key, names),
+                    reason=f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is {how} non-existing {kind} "
                     f"{mapped.key} in model {step.model}",
                 ),
             )
@@ -113,8 +113,8 @@ def _inputs(walk: Walk, visit: Visit) -> None:
                 Finding(
                     step.at("model_name"),
                     f'step {step.number} has nothing for input "{port.name}" of model "{step.model}"',
-                    f'Write input_map {{ key: "{port.name}" value: "a tensor of the ensemble" }}.',
-                    f"in ensemble {walk.model.name}, input {port.name} in model {step.model} is not mapped to any ensemble "
+                    hint=f'Write input_map {{ key: "{port.name}" value: "a tensor of the ensemble" }}.',
+                    reason=f"in ensemble {walk.model.name}, input {port.name} in model {step.model} is not mapped to any ensemble "
                     "tensors",
                 ),
             )
@@ -135,8 +135,8 @@ def _outputs(walk: Walk, visit: Visit) -> None:
                 Finding(
                     mapped.at,
                     f'model "{step.model}" has {len(ports)} outputs "{mapped.key}", all for tensor "{mapped.tensor}"',
-                    f'Give the outputs of model "{step.model}" names of their own.',
-                    f"in ensemble {walk.model.name}, multiple outputs in model {step.model} are mapped to the same ensemble "
+                    hint=f'Give the outputs of model "{step.model}" names of their own.',
+                    reason=f"in ensemble {walk.model.name}, multiple outputs in model {step.model} are mapped to the same ensemble "
                     f"tensor {mapped.tensor}",
                 ),
             )

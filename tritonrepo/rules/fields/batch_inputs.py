@@ -128,9 +128,9 @@ def input_data_type(model: Model) -> Iterator[Finding]:
                 f"this batch_input is of {written}, which is neither TYPE_INT32 nor TYPE_FP32"
                 if written
                 else "this batch_input has no data_type",
-                "Write data_type: TYPE_INT32 or TYPE_FP32.",
-                f"batch input data type must be TYPE_INT32 or TYPE_FP32 for {model.config_name}",
-                item,
+                hint="Write data_type: TYPE_INT32 or TYPE_FP32.",
+                reason=f"batch input data type must be TYPE_INT32 or TYPE_FP32 for {model.config_name}",
+                item=item,
             )
 
 
@@ -204,5 +204,5 @@ def input_target_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 entry,
                 "this batch_input has no target_name, so the model never gets it",
-                "Write target_name: with the name of the model's tensor.",
+                hint="Write target_name: with the name of the model's tensor.",
             )

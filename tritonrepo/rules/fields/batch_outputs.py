@@ -164,9 +164,9 @@ def target_unknown(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     target,
                     f'there is no output "{target.data}"',
-                    f"The outputs are: {listed(known)}.",
-                    f"unknown target output name '{target.data}' for {model.config_name}",
-                    item,
+                    hint=f"The outputs are: {listed(known)}.",
+                    reason=f"unknown target output name '{target.data}' for {model.config_name}",
+                    item=item,
                 )
 
 
@@ -209,8 +209,8 @@ def target_twice(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     target,
                     f'target_name "{target.data}" is there twice',
-                    "Drop the second.",
-                    f"target output name '{target.data}' can only be specified once for {model.config_name}",
-                    item,
+                    hint="Drop the second.",
+                    reason=f"target output name '{target.data}' can only be specified once for {model.config_name}",
+                    item=item,
                 )
             seen.add(target.data)

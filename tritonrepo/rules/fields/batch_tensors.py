@@ -31,9 +31,9 @@ def unknown_kinds(model: Model, field: str) -> Iterator[Finding]:
             yield Finding(
                 entry.scalars("kind")[-1],
                 f"{kind} is no kind of {field}",
-                f"Write one of its names: {', '.join(known.numbers)}.",
-                f"unknown {field.replace('_', ' ')} kind '' for {model.config_name}",
-                item,
+                hint=f"Write one of its names: {', '.join(known.numbers)}.",
+                reason=f"unknown {field.replace('_', ' ')} kind '' for {model.config_name}",
+                item=item,
             )
 
 
@@ -45,9 +45,9 @@ def source_counts(model: Model, field: str) -> Iterator[Finding]:
             yield Finding(
                 entry.get("source_input") or entry,
                 f"{kind} takes one source_input, not {count}",
-                "Name the one input that it is made of." if count else "Write source_input: with an input's name.",
-                f"{field.replace('_', ' ')} kind '{kind}' expects 1 source input, got {count} for {model.config_name}",
-                item,
+                hint="Name the one input that it is made of." if count else "Write source_input: with an input's name.",
+                reason=f"{field.replace('_', ' ')} kind '{kind}' expects 1 source input, got {count} for {model.config_name}",
+                item=item,
             )
 
 
@@ -62,9 +62,9 @@ def unknown_sources(model: Model, field: str) -> Iterator[Finding]:
                 yield Finding(
                     source,
                     f'there is no input "{source.data}"',
-                    f"The inputs are: {listed(known)}.",
-                    f"unknown source input name '{source.data}' for {model.config_name}",
-                    item,
+                    hint=f"The inputs are: {listed(known)}.",
+                    reason=f"unknown source input name '{source.data}' for {model.config_name}",
+                    item=item,
                 )
 
 

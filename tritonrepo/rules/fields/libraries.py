@@ -133,7 +133,7 @@ def backend_not_available(model: Model) -> Iterator[Finding]:
     else:
         message = f'no image of {release.name} has the backend "{model.backend}"'
         hint = f'Did you mean "{meant}"?' if meant != model.backend else _elsewhere(model)
-    yield Finding(_place(model), message, hint, _no_library(model))
+    yield Finding(_place(model), message, hint=hint, reason=_no_library(model))
 
 
 # A name that no image has may be an image's own, so that this comes behind all that the core says.
@@ -168,8 +168,8 @@ def library_not_found(model: Model) -> Iterator[Finding]:
         yield Finding(
             _place(model),
             f'no image of Triton has a backend "{model.backend}"',
-            f"Put libtriton_{model.backend}.so into {model.name}/; if your own image has it, ignore this rule.",
-            _no_library(model),
+            hint=f"Put libtriton_{model.backend}.so into {model.name}/; if your own image has it, ignore this rule.",
+            reason=_no_library(model),
         )
 
 
@@ -210,6 +210,6 @@ def tensorflow_gone(model: Model) -> Iterator[Finding]:
         yield Finding(
             _place(model),
             f"no image of {model.target.release.name} has the TensorFlow backend, {last} was the last",
-            f"Serve it with {last}, or convert the model to ONNX.",
-            _no_library(model),
+            hint=f"Serve it with {last}, or convert the model to ONNX.",
+            reason=_no_library(model),
         )

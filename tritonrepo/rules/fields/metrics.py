@@ -63,9 +63,9 @@ def no_identifier(model: Model) -> Iterator[Finding]:
             yield Finding(
                 control,
                 "this metric_control has no metric_identifier",
-                'Write metric_identifier { family: "nv_inference_first_response_histogram_ms" }.',
-                "metric control must specify 'metric_identifier'",
-                item,
+                hint='Write metric_identifier { family: "nv_inference_first_response_histogram_ms" }.',
+                reason="metric control must specify 'metric_identifier'",
+                item=item,
             )
 
 
@@ -106,9 +106,9 @@ def no_family(model: Model) -> Iterator[Finding]:
             yield Finding(
                 identifier,
                 "this metric_identifier has no family",
-                'Write family: "nv_inference_first_response_histogram_ms".',
-                "metric identifier must specify non-empty 'family'",
-                item,
+                hint='Write family: "nv_inference_first_response_histogram_ms".',
+                reason="metric identifier must specify non-empty 'family'",
+                item=item,
             )
 
 
@@ -148,9 +148,9 @@ def no_options(model: Model) -> Iterator[Finding]:
             yield Finding(
                 control,
                 "this metric_control has no histogram_options",
-                "Write histogram_options { buckets: [ 10, 100 ] } with your buckets in milliseconds.",
-                "metric control must specify 'histogram_options'",
-                item,
+                hint="Write histogram_options { buckets: [ 10, 100 ] } with your buckets in milliseconds.",
+                reason="metric control must specify 'histogram_options'",
+                item=item,
             )
 
 
@@ -194,9 +194,9 @@ def no_buckets(model: Model) -> Iterator[Finding]:
             yield Finding(
                 options,
                 "these histogram_options have no buckets",
-                "Write buckets: [ 10, 100 ] with your own in milliseconds.",
-                "histogram options must specify non-empty 'buckets'",
-                item,
+                hint="Write buckets: [ 10, 100 ] with your own in milliseconds.",
+                reason="histogram options must specify non-empty 'buckets'",
+                item=item,
             )
 
 
@@ -245,5 +245,5 @@ def unknown_family(model: Model) -> Iterator[Finding]:
             yield Finding(
                 identifier.scalars("family")[-1],
                 f'the buckets of "{family}" cannot be chosen',
-                "Name nv_inference_first_response_histogram_ms, or drop this metric_control.",
+                hint="Name nv_inference_first_response_histogram_ms, or drop this metric_control.",
             )

@@ -100,11 +100,11 @@ def platform_unknown(model: Model) -> Iterator[Finding]:
         return
     if model.inferred.platform:
         message = f'there is no platform "{model.inferred.platform}"'
-        yield Finding(_place(model, "platform"), message, _instead(model), text)
+        yield Finding(_place(model, "platform"), message, hint=_instead(model), reason=text)
     elif model.inferred.filename and model.config.has("default_model_filename"):
         message = f'default_model_filename "{model.inferred.filename}" names no backend'
         hint = "Write backend: with the backend that reads this file."
-        yield Finding(_place(model, "default_model_filename"), message, hint, text)
+        yield Finding(_place(model, "default_model_filename"), message, hint=hint, reason=text)
 
 
 def _instead(model: Model) -> str:
@@ -158,7 +158,7 @@ def pytorch_platform(model: Model) -> Iterator[Finding]:
         else:
             message = f'there is no platform "{written}" for PyTorch'
             hint = 'Write platform: "pytorch_libtorch", or backend: "pytorch" alone.'
-        yield Finding(_place(model, "platform"), message, hint, text)
+        yield Finding(_place(model, "platform"), message, hint=hint, reason=text)
 
 
 @rule("ensemble-with-backend", Severity.ERROR, "platform", at=Stage.POLL.after("platform-unknown"))
@@ -222,7 +222,7 @@ def ensemble_with_backend(model: Model) -> Iterator[Finding]:
         if not written:
             message = f'this is an ensemble, and its default_model_filename names the backend "{model.backend}"'
             hint = "Drop default_model_filename."
-        yield Finding(_place(model, "backend", "default_model_filename"), message, hint, text)
+        yield Finding(_place(model, "backend", "default_model_filename"), message, hint=hint, reason=text)
 
 
 @rule("platform-backend-mismatch", Severity.ERROR, at=Stage.POLL.after("pytorch-platform-alias"))
@@ -265,4 +265,4 @@ def platform_backend_mismatch(model: Model) -> Iterator[Finding]:
         message, hint = f'backend "{backend}" needs a platform here', f"Write platform: {fitting}."
     if backend == "tensorflow":
         hint = f"Write platform: {fitting}."
-    yield Finding(_place(model, "platform", "backend"), message, hint, text)
+    yield Finding(_place(model, "platform", "backend"), message, hint=hint, reason=text)

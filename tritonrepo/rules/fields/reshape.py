@@ -161,9 +161,9 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     dim,
                     f"{called(tensor)} is reshaped to the dimension {dim.data}",
-                    "Write its size, 1 or more, or -1 where dims has one.",
-                    reason(tensor, model, text),
-                    tensor.item,
+                    hint="Write its size, 1 or more, or -1 where dims has one.",
+                    reason=reason(tensor, model, text),
+                    item=tensor.item,
                 )
 
 

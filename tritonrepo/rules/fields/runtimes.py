@@ -121,8 +121,8 @@ def runtime_not_found(model: Model) -> Iterator[Finding]:
         yield Finding(
             model.config.scalars("runtime")[-1],
             f'there is no "{written}" beside the model or in the backend "{model.backend}"',
-            f"Put the file into {model.name}/ or a version directory, or drop runtime.",
-            f"unable to find backend library '{written}' for model '{model.config_name}', searched:",
+            hint=f"Put the file into {model.name}/ or a version directory, or drop runtime.",
+            reason=f"unable to find backend library '{written}' for model '{model.config_name}', searched:",
         )
 
 
@@ -160,8 +160,8 @@ def runtime_escapes(model: Model) -> Iterator[Finding]:
         yield Finding(
             model.config.scalars("runtime")[-1],
             f'runtime "{written}" leaves the directory in which Triton looks for it',
-            "Write the file's name alone; the model's directory is searched too.",
-            f"backend library name '{written}' escapes backend directory",
+            hint="Write the file's name alone; the model's directory is searched too.",
+            reason=f"backend library name '{written}' escapes backend directory",
         )
 
 
@@ -210,6 +210,6 @@ def runtime_python(model: Model) -> Iterator[Finding]:
         yield Finding(
             model.config.scalars("runtime")[-1],
             f'the backend "{model.backend}" has no model.py of its own',
-            "Drop runtime.",
-            f"unable to find Python backend based backend library 'model.py' for model '{model.config_name}', searched:",
+            hint="Drop runtime.",
+            reason=f"unable to find Python backend based backend library 'model.py' for model '{model.config_name}', searched:",
         )

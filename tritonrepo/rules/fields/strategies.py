@@ -67,8 +67,8 @@ def with_sequence(model: Model) -> Iterator[Finding]:
         yield Finding(
             entry.scalars("key")[-1],
             f"{STRATEGY} does not go with sequence_batching",
-            "Drop this parameter, or batch dynamically.",
-            f"{STRATEGY} cannot be specified with sequence batcher, using default batching strategy",
+            hint="Drop this parameter, or batch dynamically.",
+            reason=f"{STRATEGY} cannot be specified with sequence batcher, using default batching strategy",
         )
 
 
@@ -122,8 +122,8 @@ def library_missing(model: Model) -> Iterator[Finding]:
         yield Finding(
             written[-1] if written else entry,
             f'"{path}" is outside the model\'s directory' if outside else f'there can be no batching library "{path}"',
-            "Put batchstrategy.so into the model's directory and drop this parameter, or write the path on the server.",
-            "Batching library path escapes model repository."
+            hint="Put batchstrategy.so into the model's directory and drop this parameter, or write the path on the server.",
+            reason="Batching library path escapes model repository."
             if outside
             else f"Batching library path not found: {path}".rstrip(),
         )
@@ -169,8 +169,8 @@ def library_bad(model: Model) -> Iterator[Finding]:
             yield Finding(
                 f"{directory}batchstrategy.so",
                 "this is no shared library, and Triton loads it as one",
-                "Build it again, or fetch the file that this stands for.",
-                "unable to load shared library:",
+                hint="Build it again, or fetch the file that this stands for.",
+                reason="unable to load shared library:",
             )
 
 
@@ -215,6 +215,6 @@ def filename_missing(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     name,
                     f'there is no "{path}" in {model.name}/{directory}',
-                    "Put the file there, or drop the entry.",
+                    hint="Put the file there, or drop the entry.",
                 )
                 break

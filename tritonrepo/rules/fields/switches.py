@@ -48,8 +48,8 @@ def negative(model: Model) -> Iterator[Finding]:
         yield Finding(
             _value(model, "max_batch_size"),
             f"max_batch_size is {model.max_batch_size}",
-            "Write the largest batch that the model takes, or 0 if it does not batch.",
-            f"'max_batch_size' must be non-negative value for {model.config_name}",
+            hint="Write the largest batch that the model takes, or 0 if it does not batch.",
+            reason=f"'max_batch_size' must be non-negative value for {model.config_name}",
         )
 
 
@@ -82,7 +82,7 @@ def absent(model: Model) -> Iterator[Finding]:
         yield Finding(
             None,
             "there is no max_batch_size: dims are whole shapes, and requests are not joined",
-            "Write max_batch_size if the model's first dimension is the batch, or 0 to say that it is not.",
+            hint="Write max_batch_size if the model's first dimension is the batch, or 0 to say that it is not.",
         )
 
 
@@ -130,8 +130,8 @@ def cache_with_decoupled(model: Model) -> Iterator[Finding]:
         yield Finding(
             cache.scalars("enable")[-1],
             "a decoupled model has no response cache",
-            "Drop response_cache.",
-            f"Response Cache does not currently support model {model.config_name} with 'decoupled' transaction policy."
+            hint="Drop response_cache.",
+            reason=f"Response Cache does not currently support model {model.config_name} with 'decoupled' transaction policy."
             " Please disable the response cache.",
         )
 
@@ -168,7 +168,7 @@ def cache_server_off(model: Model) -> Iterator[Finding]:
         yield Finding(
             cache.scalars("enable")[-1],
             "responses are cached only by a server that was started with a cache",
-            "Start it with --cache-config local,size=104857600 or another cache.",
+            hint="Start it with --cache-config local,size=104857600 or another cache.",
         )
 
 
@@ -203,7 +203,7 @@ def optimization_ignored(model: Model) -> Iterator[Finding]:
         yield Finding(
             model.config.get("optimization"),
             f'backend "{model.backend}" is not known to read optimization',
-            "Drop it, unless the backend's documentation names it.",
+            hint="Drop it, unless the backend's documentation names it.",
         )
 
 

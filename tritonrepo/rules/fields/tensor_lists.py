@@ -58,7 +58,7 @@ def input_twice(model: Model) -> Iterator[Finding]:
         yield Finding(
             tensor.fields["name"].value,
             f'there are two inputs "{tensor.name}", and every request will be refused',
-            "Drop one, or name it as the model does.",
+            hint="Drop one, or name it as the model does.",
         )
 
 
@@ -95,7 +95,7 @@ def output_twice(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.fields["name"].value,
                 f'there are two outputs "{tensor.name}", and only the first counts',
-                "Drop one, or name it as the model does.",
+                hint="Drop one, or name it as the model does.",
             )
 
 
@@ -131,7 +131,7 @@ def same_name(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.fields["name"].value,
                 f'input and output are both called "{tensor.name}"',
-                "Nothing needs to change; two names are easier to tell apart.",
+                hint="Nothing needs to change; two names are easier to tell apart.",
             )
 
 
@@ -169,7 +169,7 @@ def no_tensors(model: Model) -> Iterator[Finding]:
             yield Finding(
                 None,
                 f"the model has no {kind}, and nothing fills one in",
-                f"Write {kind} {{ name: ... data_type: ... dims: ... }}.",
+                hint=f"Write {kind} {{ name: ... data_type: ... dims: ... }}.",
             )
 
 
@@ -200,8 +200,8 @@ def not_provided(model: Model) -> Iterator[Finding]:
         yield Finding(
             None,
             f'there is no config.pbtxt, and backend "{model.backend}" makes none',
-            "Write one with backend, input and output.",
-            f"model configuration is not provided for model '{model.config_name}'",
+            hint="Write one with backend, input and output.",
+            reason=f"model configuration is not provided for model '{model.config_name}'",
         )
 
 
@@ -241,7 +241,7 @@ def ragged(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.fields["allow_ragged_batch"],
                 "allow_ragged_batch has no effect in a model that does not batch",
-                "Set max_batch_size and dynamic_batching { }, or drop it.",
+                hint="Set max_batch_size and dynamic_batching { }, or drop it.",
             )
 
 
@@ -276,5 +276,5 @@ def all_optional(model: Model) -> Iterator[Finding]:
         yield Finding(
             inputs[0].fields["optional"],
             "every input is optional, and a request still needs one",
-            "Drop optional where the model needs the input.",
+            hint="Drop optional where the model needs the input.",
         )

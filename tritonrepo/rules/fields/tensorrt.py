@@ -48,9 +48,9 @@ def format_needs_3_dims(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     tensor.node.get("dims"),
                     f"{called(tensor)} is {written} and has {len(tensor.dims)} dims, not 3",
-                    "Write the image's three dims, the batch is max_batch_size; or drop the format.",
-                    f"model input NHWC/NCHW require 3 dims for {model.config_name}",
-                    tensor.item,
+                    hint="Write the image's three dims, the batch is max_batch_size; or drop the format.",
+                    reason=f"model input NHWC/NCHW require 3 dims for {model.config_name}",
+                    item=tensor.item,
                 )
 
 
@@ -85,9 +85,9 @@ def shape_tensor(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.fields["is_shape_tensor"],
                 f"{called(tensor)} is a shape tensor, which only TensorRT has",
-                "Drop is_shape_tensor.",
-                f"shape tensors are only supported for TensorRT platform for {model.config_name}",
-                tensor.item,
+                hint="Drop is_shape_tensor.",
+                reason=f"shape tensors are only supported for TensorRT platform for {model.config_name}",
+                item=tensor.item,
             )
 
 
@@ -127,9 +127,9 @@ def non_linear(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.fields["is_non_linear_format_io"],
                 f"{called(tensor)} has a non-linear format, which only TensorRT has",
-                "Drop is_non_linear_format_io.",
-                f"Non-linear IO format is only supported for the TensorRT platform for {model.config_name}",
-                tensor.item,
+                hint="Drop is_non_linear_format_io.",
+                reason=f"Non-linear IO format is only supported for the TensorRT platform for {model.config_name}",
+                item=tensor.item,
             )
 
 
@@ -171,7 +171,7 @@ def non_linear_needs_3_dims(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     tensor.node.get("dims"),
                     f"{called(tensor)} has a non-linear format and {count} dims, not 3",
-                    "Write the image's three dims, the batch is max_batch_size; or drop is_non_linear_format_io.",
-                    f"Non-linear IO format {tensor.kind} requires 3 dims for {model.config_name}",
-                    tensor.item,
+                    hint="Write the image's three dims, the batch is max_batch_size; or drop is_non_linear_format_io.",
+                    reason=f"Non-linear IO format {tensor.kind} requires 3 dims for {model.config_name}",
+                    item=tensor.item,
                 )

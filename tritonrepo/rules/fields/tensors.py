@@ -60,9 +60,9 @@ def name_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.node,
                 f"this {tensor.kind} has no name",
-                "Write name: with the tensor's name as the model has it.",
-                f"model {tensor.kind} must specify 'name' for {model.config_name}",
-                tensor.item,
+                hint="Write name: with the tensor's name as the model has it.",
+                reason=f"model {tensor.kind} must specify 'name' for {model.config_name}",
+                item=tensor.item,
             )
 
 
@@ -99,9 +99,9 @@ def data_type_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 written.value if written is not None else tensor.node,
                 f"{called(tensor)} has no data_type" if written is None else f"{called(tensor)} has TYPE_INVALID",
-                _type_hint(tensor, model),
-                reason(tensor, model, "must specify 'data_type'"),
-                tensor.item,
+                hint=_type_hint(tensor, model),
+                reason=reason(tensor, model, "must specify 'data_type'"),
+                item=tensor.item,
             )
 
 
@@ -149,9 +149,9 @@ def dims_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.node.get("dims") or tensor.node,
                 f"{called(tensor)} has no dims",
-                "Write dims: [ 4 ], or [ -1 ] for any size; a single value is [ 1 ].",
-                reason(tensor, model, "must specify 'dims'"),
-                tensor.item,
+                hint="Write dims: [ 4 ], or [ -1 ] for any size; a single value is [ 1 ].",
+                reason=reason(tensor, model, "must specify 'dims'"),
+                item=tensor.item,
             )
 
 
@@ -188,11 +188,11 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
                     yield Finding(
                         dim,
                         f"{called(tensor)} has the dimension {dim.data}",
-                        "Write its size, 1 or more, or -1 where any size will do.",
-                        reason(
+                        hint="Write its size, 1 or more, or -1 where any size will do.",
+                        reason=reason(
                             tensor, model, "dimension must be integer >= 1, or -1 to indicate a variable-size dimension"
                         ),
-                        tensor.item,
+                        item=tensor.item,
                     )
 
 
@@ -242,9 +242,9 @@ def dims_overflow(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     node.get("dims" if node is tensor.node else "shape"),
                     f"{called(tensor)} has more elements than {INT64_MAX}",
-                    "Write the dimensions that requests really have, or -1.",
-                    f"{text} for {model.config_name}" if reshape is not None else text,
-                    tensor.item,
+                    hint="Write the dimensions that requests really have, or -1.",
+                    reason=f"{text} for {model.config_name}" if reshape is not None else text,
+                    item=tensor.item,
                 )
                 break
 

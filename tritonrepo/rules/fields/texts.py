@@ -16,4 +16,4 @@ def of_text(model: Model, rule: str) -> Iterator[Finding]:
     for number, fault in enumerate(model.parsed.faults, start=1):
         if fault.rule == rule:
             at = fault.span(f"{model.name}/{CONFIG}")
-            yield Finding(at, fault.message, fault.hint, fault.server, 0 if fault.server else number)
+            yield Finding(at, fault.message, hint=fault.hint, reason=fault.server, item=0 if fault.server else number)

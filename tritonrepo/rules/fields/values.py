@@ -74,7 +74,7 @@ def _unknown_numbers(field: Field) -> Iterator[Finding]:
         return
     for value in field.values:
         if isinstance(value, Scalar) and str(value.data) not in field.spec.enum.numbers:
-            yield Finding(value, f"{field.name} {value.data} means nothing", "Write the name of a value.")
+            yield Finding(value, f"{field.name} {value.data} means nothing", hint="Write the name of a value.")
 
 
 @rule("non-utf8-string", Severity.WARNING)
@@ -115,7 +115,7 @@ def non_utf8(model: Model) -> Iterator[Finding]:
                     yield Finding(
                         value,
                         "this text is not UTF-8",
-                        "Save the file as UTF-8, and write letters instead of escapes.",
+                        hint="Save the file as UTF-8, and write letters instead of escapes.",
                     )
 
 
@@ -162,7 +162,7 @@ def key_twice(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     before,
                     f'{name} has the key "{key}" again at line {entry.line}, which wins',
-                    "Drop one of the two.",
+                    hint="Drop one of the two.",
                 )
             last[name, key] = entry
 
@@ -225,7 +225,7 @@ def empty_key(model: Model) -> Iterator[Finding]:
     for name in ("parameters", "metric_tags"):
         for entry in model.config.entries(name):
             if not entry.text("key"):
-                yield Finding(entry, f"this entry of {name} has no key", "Write key: with the parameter's name.")
+                yield Finding(entry, f"this entry of {name} has no key", hint="Write key: with the parameter's name.")
 
 
 @rule("config-empty", Severity.INFO)
@@ -257,4 +257,4 @@ def config_empty(model: Model) -> Iterator[Finding]:
                 return []
     """
     if model.parsed is not None and not model.config.fields:
-        yield Finding(None, "this config is empty", "Write backend, input and output, or delete the file.")
+        yield Finding(None, "this config is empty", hint="Write backend, input and output, or delete the file.")

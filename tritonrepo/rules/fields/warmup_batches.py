@@ -63,9 +63,9 @@ def batch_too_large(model: Model) -> Iterator[Finding]:
             yield Finding(
                 sample.node.scalars("batch_size")[-1],
                 f"batch_size {sample.batch_size} is above max_batch_size {model.max_batch_size}",
-                f"Write batch_size: {largest}{' or less' if largest > 1 else ''}.",
-                f"failed to run warmup sample '{sample.name}': batch size {sample.batch_size} for",
-                sample.item,
+                hint=f"Write batch_size: {largest}{' or less' if largest > 1 else ''}.",
+                reason=f"failed to run warmup sample '{sample.name}': batch size {sample.batch_size} for",
+                item=sample.item,
             )
 
 
@@ -119,9 +119,9 @@ def run_fails(model: Model) -> Iterator[Finding]:
             yield Finding(
                 sample.node,
                 "this sample has no input to read the batch from",
-                f'Write one of the inputs: inputs {{ key: "{named}" value {{ ... }} }}.',
-                f"failed to run warmup sample '{sample.name}': {REQUEST}out of bounds index 0: request has 0 inputs;",
-                sample.item,
+                hint=f'Write one of the inputs: inputs {{ key: "{named}" value {{ ... }} }}.',
+                reason=f"failed to run warmup sample '{sample.name}': {REQUEST}out of bounds index 0: request has 0 inputs;",
+                item=sample.item,
             )
 
 
@@ -159,7 +159,7 @@ def batch_zero(model: Model) -> Iterator[Finding]:
             yield Finding(
                 written[-1] if written else node,
                 f"this sample has {'the batch_size 0' if written else 'no batch_size'}, so it is never run",
-                "Write batch_size: 1.",
+                hint="Write batch_size: 1.",
             )
 
 
@@ -201,5 +201,5 @@ def unknown_input(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     keys[-1] if keys else given.entry,
                     f'the model has no input "{name}"',
-                    "Drop it, unless the model batches sequences and this is one of its controls.",
+                    hint="Drop it, unless the model batches sequences and this is one of its controls.",
                 )

@@ -90,7 +90,7 @@ def dim_negative(model: Model) -> Iterator[Finding]:
         reason = "" if _is_fatal(model, given) else _dim_reason(model, given)
         if reason:
             message = f'warmup input "{given.name}" has the dim {dim.data}'
-            yield Finding(dim, message, "Write the size of this sample.", reason, sample.item)
+            yield Finding(dim, message, hint="Write the size of this sample.", reason=reason, item=sample.item)
 
 
 def _dim_reason(model: Model, given: Given) -> str:
@@ -147,7 +147,9 @@ def strings_dim_negative(model: Model) -> Iterator[Finding]:
     for sample, given, dim in _below_nothing(model):
         if _is_fatal(model, given):
             message = f'warmup input "{given.name}" has the dim {dim.data}, and the server would end'
-            yield Finding(dim, message, "Write the size of this sample.", "server ended: signal 11", sample.item)
+            yield Finding(
+                dim, message, hint="Write the size of this sample.", reason="server ended: signal 11", item=sample.item
+            )
 
 
 @rule("warmup-strings-differ", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-strings-dim-negative"))
@@ -207,11 +209,11 @@ def _strings(model: Model, one: Named, content: bytes) -> Iterator[Finding]:
             yield Finding(
                 one.written,
                 f"{model.name}/{one.path} ends with {left} bytes, too few for the length of a string",
-                ADVICE,
-                _cut_reason(place, left)
+                hint=ADVICE,
+                reason=_cut_reason(place, left)
                 if early
                 else f"{REQUEST}element byte size indicator exceeds the end of the buffer.",
-                one.item,
+                item=one.item,
             )
             return
         at += LENGTH + int.from_bytes(content[at : at + LENGTH], "little")
@@ -222,11 +224,11 @@ def _strings(model: Model, one: Named, content: bytes) -> Iterator[Finding]:
         yield Finding(
             one.written,
             f"dims {one.given.dims} take {wanted} string{'' if wanted == 1 else 's'}, {model.name}/{one.path} has {has}",
-            ADVICE,
-            f"{REQUEST}unexpected number of string elements {count} {place}, expecting {wanted}"
+            hint=ADVICE,
+            reason=f"{REQUEST}unexpected number of string elements {count} {place}, expecting {wanted}"
             if more and early
             else f"{REQUEST}expected {wanted} string elements {place}, got {count}",
-            one.item,
+            item=one.item,
         )
 
 

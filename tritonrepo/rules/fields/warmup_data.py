@@ -86,9 +86,9 @@ def variable_dim(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     next(dim for dim in given.value.scalars("dims") if dim.data == -1),
                     f'warmup input "{given.name}" has a dimension of any size',
-                    "Write the size of this sample.",
-                    f"warmup setting expects all variable-size dimensions are specified for input '{given.name}'",
-                    sample.item,
+                    hint="Write the size of this sample.",
+                    reason=f"warmup setting expects all variable-size dimensions are specified for input '{given.name}'",
+                    item=sample.item,
                 )
 
 
@@ -128,9 +128,9 @@ def no_data(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     given.place,
                     f'warmup input "{given.name}" has no data',
-                    "Write zero_data: true, random_data: true, or input_data_file: with a file in warmup/.",
-                    f"{REQUEST}warmup setting expects input '{given.name}' to have input_data_type set",
-                    sample.item,
+                    hint="Write zero_data: true, random_data: true, or input_data_file: with a file in warmup/.",
+                    reason=f"{REQUEST}warmup setting expects input '{given.name}' to have input_data_type set",
+                    item=sample.item,
                 )
 
 
@@ -171,9 +171,9 @@ def file_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 written,
                 f"there is no {model.name}/{path}",
-                "Put the file there.",
-                f"failed to open text file for read {model.on_server(path)}: {entry}",
-                item,
+                hint="Put the file there.",
+                reason=f"failed to open text file for read {model.on_server(path)}: {entry}",
+                item=item,
             )
 
 
@@ -222,9 +222,9 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
             yield Finding(
                 written,
                 f"{model.name}/{path} is a directory, and the server would abort",
-                "Name the file in it.",
-                "std::length_error",
-                item,
+                hint="Name the file in it.",
+                reason="std::length_error",
+                item=item,
             )
 
 
@@ -273,8 +273,8 @@ def file_too_short(model: Model) -> Iterator[Finding]:
                 written,
                 f"{model.name}/{path} has {entry.size} bytes, and {given.dims} of {given.data_type or 'no type'}"
                 f" takes {expected}",
-                "Write the raw values of one request, without batch and header, or smaller dims.",
-                f"{REQUEST}warmup setting expects {expected} bytes, but the data provided from "
+                hint="Write the raw values of one request, without batch and header, or smaller dims.",
+                reason=f"{REQUEST}warmup setting expects {expected} bytes, but the data provided from "
                 f"{written.data}only has {entry.size} bytes",
-                item,
+                item=item,
             )

@@ -83,12 +83,12 @@ def input_missing(model: Model) -> Iterator[Finding]:
             f"this sample lacks the input{'' if len(missing) == 1 else 's'} {_quoted(missing)}"
             if missing
             else "this model needs one input twice",
-            f'Write inputs {{ key: "{first.name}" value {{ data_type: {first.data_type} dims:'
+            hint=f'Write inputs {{ key: "{first.name}" value {{ data_type: {first.data_type} dims:'
             f" {_shown(first.dims)} zero_data: true }} }}."
             if missing
             else "List the input once.",
-            _count_reason(model, (len(inputs), len(required)), given, missing),
-            sample.item,
+            reason=_count_reason(model, (len(inputs), len(required)), given, missing),
+            item=sample.item,
         )
 
 
@@ -151,9 +151,9 @@ def data_type_differs(model: Model) -> Iterator[Finding]:
             yield Finding(
                 written[-1] if written else given.place,
                 f'warmup input "{given.name}" is of {given.data_type or "no type"}, the model\'s of {tensor.data_type}',
-                f"Write data_type: {tensor.data_type}.",
-                _type_reason(model, given, tensor),
-                sample.item,
+                hint=f"Write data_type: {tensor.data_type}.",
+                reason=_type_reason(model, given, tensor),
+                item=sample.item,
             )
 
 
@@ -215,10 +215,10 @@ def shape_differs(model: Model) -> Iterator[Finding]:
         yield Finding(
             written or given.place,
             f'warmup input "{given.name}" has dims {given.dims}, which do not fit the model\'s {list(tensor.dims)}',
-            f"Write dims: {_shown(tensor.dims)}.",
-            f"{REQUEST}unexpected shape for input '{given.name}' for model '{model.config_name}'. Expected "
+            hint=f"Write dims: {_shown(tensor.dims)}.",
+            reason=f"{REQUEST}unexpected shape for input '{given.name}' for model '{model.config_name}'. Expected "
             f"{_listed(expected)}, got {_listed(got)}. {NOTE if batch else ''}",
-            sample.item,
+            item=sample.item,
         )
 
 

@@ -23,7 +23,9 @@ def named(group: Group, model: Model) -> Finding:
         "Drop gpus: the model itself chooses its devices." if group.kind == MODEL else "Drop gpus, or write KIND_GPU."
     )
     words = reason(group, model, f"has kind {group.kind} but specifies one or more GPUs")
-    return Finding(group.gpus[0], f"gpus [ {listed} ] in a group of {group.written}", drop, words, group.item)
+    return Finding(
+        group.gpus[0], f"gpus [ {listed} ] in a group of {group.written}", hint=drop, reason=words, item=group.item
+    )
 
 
 @rule("kind-model-with-gpus", Severity.ERROR, "*.gpus", at=Stage.LOAD.after("tensorflow-gone"))
@@ -128,9 +130,9 @@ def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
         yield Finding(
             missing,
             f"GPU {missing.data} on {machine(model)}: the group becomes KIND_CPU, which takes no gpus",
-            counted(model, "Drop gpus: the server then takes all GPUs that there are, or the CPU"),
-            reason(group, model, f"has kind {CPU} but specifies one or more GPUs"),
-            group.item,
+            hint=counted(model, "Drop gpus: the server then takes all GPUs that there are, or the CPU"),
+            reason=reason(group, model, f"has kind {CPU} but specifies one or more GPUs"),
+            item=group.item,
         )
 
 
@@ -168,9 +170,9 @@ def no_gpu(model: Model) -> Iterator[Finding]:
             yield Finding(
                 group.at_kind,
                 "KIND_GPU on a machine without GPU",
-                counted(model, "Write KIND_AUTO or KIND_CPU"),
-                reason(group, model, f"has kind {GPU} but no GPUs are available"),
-                group.item,
+                hint=counted(model, "Write KIND_AUTO or KIND_CPU"),
+                reason=reason(group, model, f"has kind {GPU} but no GPUs are available"),
+                item=group.item,
             )
 
 
@@ -212,7 +214,7 @@ def bad_id(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     gpu,
                     f"GPU {gpu.data} on {machine(model)}",
-                    hint,
-                    reason(group, model, f"{words} CUDA compute compatibility of 6.000000 are: {have}"),
-                    group.item,
+                    hint=hint,
+                    reason=reason(group, model, f"{words} CUDA compute compatibility of 6.000000 are: {have}"),
+                    item=group.item,
                 )

@@ -47,9 +47,9 @@ def unknown(model: Model) -> Iterator[Finding]:
             yield Finding(
                 group.at_kind,
                 f"there is no kind {group.kind}",
-                "Write KIND_AUTO, KIND_GPU, KIND_CPU or KIND_MODEL.",
-                reason(group, model, f"has unexpected kind {AUTO}"),
-                group.item,
+                hint="Write KIND_AUTO, KIND_GPU, KIND_CPU or KIND_MODEL.",
+                reason=reason(group, model, f"has unexpected kind {AUTO}"),
+                item=group.item,
             )
 
 
@@ -84,7 +84,7 @@ def count_not_positive(model: Model) -> Iterator[Finding]:
             if isinstance(count.data, int) and count.data < 1:
                 default = 2 if group.kind == CPU and model.backend in TWO_ON_CPU else 1
                 hint = "Write how many instances there are to be, or drop the group."
-                yield Finding(count, f"count {count.data} is taken as the default, {default}", hint)
+                yield Finding(count, f"count {count.data} is taken as the default, {default}", hint=hint)
 
 
 @rule("only-passive-instances", Severity.WARNING, "*.passive")
@@ -116,7 +116,9 @@ def only_passive(model: Model) -> Iterator[Finding]:
     found = list(groups(model))
     if found and all(group.node.flag("passive") for group in found):
         place = found[0].node.scalars("passive")[-1]
-        yield Finding(place, "all instances are passive, so no request is ever answered", "Drop passive of one group.")
+        yield Finding(
+            place, "all instances are passive, so no request is ever answered", hint="Drop passive of one group."
+        )
 
 
 @rule("instance-names-equal", Severity.INFO, "instance_group")
@@ -149,7 +151,7 @@ def names_equal(model: Model) -> Iterator[Finding]:
     for group in groups(model):
         if group.name in seen:
             place = next(reversed(group.node.scalars("name")), group.node)
-            yield Finding(place, f'there is a group "{group.name}" already', "Give it a name of its own.")
+            yield Finding(place, f'there is a group "{group.name}" already', hint="Give it a name of its own.")
         seen.add(group.name)
 
 
@@ -184,4 +186,4 @@ def mixed(model: Model) -> Iterator[Finding]:
     other = next((group for group in found if group.kind != found[0].kind), None)
     if other is not None:
         message = f"a group of {other.kind} beside one of {found[0].kind}"
-        yield Finding(other.at_kind, message, "Are requests meant to go to both alike?")
+        yield Finding(other.at_kind, message, hint="Are requests meant to go to both alike?")

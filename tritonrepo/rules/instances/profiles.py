@@ -70,7 +70,11 @@ def not_tensorrt(model: Model) -> Iterator[Finding]:
             words = f"and platform {platform}specifies profile field which is only supported for TensorRT models"
             hint = "Drop profile: only TensorRT models have optimization profiles."
             yield Finding(
-                written, f"profile in a model of {model.backend}", hint, reason(group, model, words), group.item
+                written,
+                f"profile in a model of {model.backend}",
+                hint=hint,
+                reason=reason(group, model, words),
+                item=group.item,
             )
 
 
@@ -108,13 +112,19 @@ def not_number(model: Model) -> Iterator[Finding]:
         below = f"and platform {TENSORRT} specifies invalid profile {text}."
         hint = 'Write the number of an optimization profile, from 0, as a text: "0".'
         if not text:
-            yield Finding(profile, "an empty profile", hint, "profile name must not be empty", item)
+            yield Finding(profile, "an empty profile", hint=hint, reason="profile name must not be empty", item=item)
         elif value is None:
-            yield Finding(profile, f'the profile "{text}" is no number', hint, f"unable to parse '{text}': stoi", item)
+            yield Finding(
+                profile,
+                f'the profile "{text}" is no number',
+                hint=hint,
+                reason=f"unable to parse '{text}': stoi",
+                item=item,
+            )
         elif LIMITS[0] <= value < 0:
             words = "The field should contain the string representation of a non-negative integer."
             message = f"the profile {text} is negative"
-            yield Finding(profile, message, hint, reason(group, model, f"{below} {words}"), item)
+            yield Finding(profile, message, hint=hint, reason=reason(group, model, f"{below} {words}"), item=item)
 
 
 @rule(
@@ -156,7 +166,11 @@ def out_of_range(model: Model) -> Iterator[Finding]:
         if value is not None and not LIMITS[0] <= value <= LIMITS[1]:
             message = f'the profile "{profile.data}" does not fit into 32 bits: reading it ends the whole server'
             yield Finding(
-                profile, message, "Write the number of an optimization profile, from 0.", "what():  stoi", item
+                profile,
+                message,
+                hint="Write the number of an optimization profile, from 0.",
+                reason="what():  stoi",
+                item=item,
             )
 
 
@@ -189,4 +203,4 @@ def secondary_devices(model: Model) -> Iterator[Finding]:
     for group in groups(model) if model.backend in WITHOUT_DEVICES else ():
         written = group.node.get("secondary_devices")
         if written is not None and written.values:
-            yield Finding(written, f"{model.backend} never asks for secondary_devices", "Drop them.")
+            yield Finding(written, f"{model.backend} never asks for secondary_devices", hint="Drop them.")

@@ -74,8 +74,8 @@ def global_and_device(repository: Repository) -> Iterator[Finding]:
                     yield Finding(
                         model.at(resource),
                         f'the resource "{name}" is {has} here and {had} in {other.name}',
-                        "Write global: true in all models that need it, or in none.",
-                        f"{words} in the model configuration.",
+                        hint="Write global: true in all models that need it, or in none.",
+                        reason=f"{words} in the model configuration.",
                     )
 
 
@@ -109,7 +109,7 @@ def name_empty(model: Model) -> Iterator[Finding]:
         for resource in limiter.messages("resources"):
             if not resource.text("name"):
                 place = next(reversed(resource.scalars("name")), resource)
-                yield Finding(place, "this resource has no name", "Write name: with what instances compete for.")
+                yield Finding(place, "this resource has no name", hint="Write name: with what instances compete for.")
 
 
 @rule("rate-resource-twice", Severity.WARNING, "*.rate_limiter")
@@ -148,7 +148,7 @@ def twice(model: Model) -> Iterator[Finding]:
             count = resource.integer("count")
             if key[0] and key in seen:
                 message = f'the resource "{key[0]}" is there already: its count {seen[key]} is replaced by {count}'
-                yield Finding(resource.scalars("name")[-1], message, "Keep one of the two.")
+                yield Finding(resource.scalars("name")[-1], message, hint="Keep one of the two.")
             seen[key] = count
 
 
@@ -180,5 +180,5 @@ def ignored(model: Model) -> Iterator[Finding]:
     """
     for limiter in limiters(model):
         yield Finding(
-            limiter, "a rate_limiter is read by a server with rate limiting only", f"Start it with {LIMITER}."
+            limiter, "a rate_limiter is read by a server with rate limiting only", hint=f"Start it with {LIMITER}."
         )

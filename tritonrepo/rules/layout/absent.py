@@ -43,7 +43,7 @@ def no_version(model: Model) -> Iterator[Finding]:
         return
     if signs.misplaced(model) or signs.is_stray(model) or signs.no_backend(model):
         return
-    yield Finding("", "there is no version directory", _advice(model), signs.NO_VERSION.format(model.name))
+    yield Finding("", "there is no version directory", hint=_advice(model), reason=signs.NO_VERSION.format(model.name))
 
 
 def _advice(model: Model) -> str:
@@ -94,7 +94,7 @@ def not_in_version_directory(model: Model) -> Iterator[Finding]:
         message = f"{name} lies in no version directory, and there is none"
         is_version = model.parsed is None and model.name.isdecimal()
         hint = signs.PARENT if is_version else f"Move it to {model.name}/1/{name}."
-        yield Finding(name, message, hint, signs.NO_VERSION.format(model.name))
+        yield Finding(name, message, hint=hint, reason=signs.NO_VERSION.format(model.name))
 
 
 @rule("empty-version-directory", Severity.INFO)

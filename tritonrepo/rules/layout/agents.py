@@ -45,7 +45,7 @@ def empty(model: Model) -> Iterator[Finding]:
     agents = model.config.message("model_repository_agents")
     if agents is not None and not agents.messages("agents"):
         message = "model_repository_agents names no agent, which ends the whole server"
-        yield Finding(agents, message, "Drop it.", "server ended: -11")
+        yield Finding(agents, message, hint="Drop it.", reason="server ended: -11")
 
 
 @rule(
@@ -89,4 +89,4 @@ def missing(model: Model) -> Iterator[Finding]:
             message = f'there is no agent "{name}" in the images'
             hint = f"They have {', '.join(sorted(INSTALLED))} alone. Use an image that has it, and ignore this rule."
             reason = f"unable to find 'libtritonrepoagent_{name}.so' for repo agent '{name}', searched:"
-            yield Finding(at, message, hint, reason, item)
+            yield Finding(at, message, hint=hint, reason=reason, item=item)

@@ -47,13 +47,13 @@ def missing_strict(model: Model) -> Iterator[Finding]:
         return
     reason = f"failed to open text file for read {model.on_server(CONFIG)}"
     if CONFIG in model.children:
-        yield Finding(CONFIG, f"{CONFIG} is a link to nothing", "Mend the link.", reason)
+        yield Finding(CONFIG, f"{CONFIG} is a link to nothing", hint="Mend the link.", reason=reason)
         return
     other = signs.misnamed_config(model)
     hint = f"Rename {other} to {CONFIG}." if other else "Write one, or serve with auto-complete."
     if "/" in other:
         hint = f"Move {other} beside the version directory."
-    yield Finding(other or None, f"there is no {CONFIG}", hint, f"{reason}: No such file or directory")
+    yield Finding(other or None, f"there is no {CONFIG}", hint=hint, reason=f"{reason}: No such file or directory")
 
 
 @rule("config-misnamed", Severity.WARNING)
@@ -88,7 +88,7 @@ def misnamed(model: Model) -> Iterator[Finding]:
     """
     other = signs.misnamed_config(model) if model.parsed is None else ""
     if other and "/" not in other and not signs.refused_bare(model) and not signs.no_backend(model):
-        yield Finding(other, f"{other} is not read: the config is called {CONFIG}", f"Rename it to {CONFIG}.")
+        yield Finding(other, f"{other} is not read: the config is called {CONFIG}", hint=f"Rename it to {CONFIG}.")
 
 
 @rule("config-in-version-directory", Severity.WARNING)
@@ -123,7 +123,7 @@ def in_version_directory(model: Model) -> Iterator[Finding]:
     """
     other = signs.misnamed_config(model) if model.parsed is None else ""
     if "/" in other and not signs.refused_bare(model) and not signs.no_backend(model):
-        yield Finding(other, f"{other} is not read", f"Move it to {model.name}/{CONFIG}.")
+        yield Finding(other, f"{other} is not read", hint=f"Move it to {model.name}/{CONFIG}.")
 
 
 @rule(
@@ -158,7 +158,7 @@ def is_a_directory(model: Model) -> Iterator[Finding]:
     """
     if CONFIG in model.children and is_directory(model.children[CONFIG]):
         message = f"{CONFIG} is a directory, which ends the whole server"
-        yield Finding(CONFIG, message, "Make it a file.", "server ended: basic_string::_M_replace_aux")
+        yield Finding(CONFIG, message, hint="Make it a file.", reason="server ended: basic_string::_M_replace_aux")
 
 
 @rule(
@@ -185,7 +185,7 @@ def is_a_fifo(model: Model) -> Iterator[Finding]:
         -- ranker/1/weights --
     """
     if model.children.get(CONFIG) is Unreadable.FIFO:
-        yield Finding(CONFIG, f"{CONFIG} is a FIFO, on which the whole server waits for ever", "Make it a file.")
+        yield Finding(CONFIG, f"{CONFIG} is a FIFO, on which the whole server waits for ever", hint="Make it a file.")
 
 
 @rule("model-without-config-loads-silently", Severity.INFO)
@@ -216,4 +216,4 @@ def without_config(model: Model) -> Iterator[Finding]:
     """
     if model.parsed is None and model.target.auto_complete and model.inferred.backend and not signs.is_stray(model):
         message = f'there is no {CONFIG}; the backend "{model.inferred.backend}" makes one up'
-        yield Finding(None, message, "Write one, so that inputs and outputs stay what they are.")
+        yield Finding(None, message, hint="Write one, so that inputs and outputs stay what they are.")

@@ -57,7 +57,11 @@ def dangling_link(model: Model) -> Iterator[Finding]:
         if (not strict and "/" not in path) or _is_looked_at(model, path):
             message = f'"{path}" is a link to nothing'
             yield Finding(
-                path, message, "Mend the link, or remove it.", f"failed to stat file {model.on_server(path)}", item
+                path,
+                message,
+                hint="Mend the link, or remove it.",
+                reason=f"failed to stat file {model.on_server(path)}",
+                item=item,
             )
 
 
@@ -101,7 +105,9 @@ def unreadable(model: Model) -> Iterator[Finding]:
     for path, entry in model.odd:
         if entry in {Unreadable.FORBIDDEN, Unreadable.LOCKED} or (path == CONFIG and _is_device(entry)):
             name = path or model.name
-            yield Finding(path, f'"{name}" is {entry}: what the server makes of it is not known', "Make it readable.")
+            yield Finding(
+                path, f'"{name}" is {entry}: what the server makes of it is not known', hint="Make it readable."
+            )
 
 
 def _is_device(entry: object) -> bool:

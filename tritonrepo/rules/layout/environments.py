@@ -64,7 +64,9 @@ def environment_missing(model: Model) -> Iterator[Finding]:
     if written.startswith(f"{HERE}/") and not path.startswith("../") and not _is_there(model, path):
         reason = f"Failed to get the canonical path for {model.on_server(written.removeprefix(HERE))}."
         at = value.scalars("string_value")[-1]
-        yield Finding(at, f'there is no "{path}" in {model.name}/', "Put the packed environment there.", reason)
+        yield Finding(
+            at, f'there is no "{path}" in {model.name}/', hint="Put the packed environment there.", reason=reason
+        )
 
 
 @rule("execution-env-not-activated", Severity.ERROR, "parameters", at=Stage.IMPORT.after("execution-env-missing"))
@@ -114,8 +116,8 @@ def environment_not_activated(model: Model) -> Iterator[Finding]:
         yield Finding(
             value.scalars("string_value")[-1],
             f"there is no {script} in {model.name}/",
-            "Name a packed environment (conda-pack), or a directory with one unpacked in it.",
-            f"Path {model.on_server(script)} {words}",
+            hint="Name a packed environment (conda-pack), or a directory with one unpacked in it.",
+            reason=f"Path {model.on_server(script)} {words}",
         )
 
 
@@ -157,7 +159,7 @@ def environment_elsewhere(model: Model) -> Iterator[Finding]:
         message = f'"{written}" must be on the server\'s machine; it was not looked for'
         name = posixpath.basename(written)
         hint = f"To bring it along, put it beside the config and write {HERE}/{name}."
-        yield Finding(value.scalars("string_value")[-1], message, hint)
+        yield Finding(value.scalars("string_value")[-1], message, hint=hint)
 
 
 def _is_there(model: Model, path: str) -> bool:

@@ -81,7 +81,7 @@ def not_inferable(model: Model) -> Iterator[Finding]:
     if _hiding(model) is None or _is_version(model, model.directories[0]):
         message, hint = _reproach(model)
         quiet = bool(signs.misplaced(model))  # said where the file lies
-        yield Finding(None, message, hint, signs.no_backend_words(model), quiet=quiet)
+        yield Finding(None, message, hint=hint, reason=signs.no_backend_words(model), quiet=quiet)
 
 
 def _reproach(model: Model) -> tuple[str, str]:
@@ -154,7 +154,7 @@ def extra_directory(model: Model) -> Iterator[Finding]:
         first = model.directories[0]
         message = f"no backend is named, and {first} comes before {name}, whose {told.filename} would tell it"
         hint = f'Write backend: "{told.backend}", or remove {first}.'
-        yield Finding(first, message, hint, signs.no_backend_words(model))
+        yield Finding(first, message, hint=hint, reason=signs.no_backend_words(model))
 
 
 @rule("inference-from-first-version-only", Severity.WARNING)
@@ -197,7 +197,7 @@ def from_first_version(model: Model) -> Iterator[Finding]:
         told = _told_by(model, name) if name != first else model.inferred
         if told.backend and told.backend != model.inferred.backend:
             message = f'{first} tells the backend "{model.inferred.backend}", though {name} is served'
-            yield Finding(None, message, f'Write backend: "{told.backend}", as {name}/{told.filename} has it.')
+            yield Finding(None, message, hint=f'Write backend: "{told.backend}", as {name}/{told.filename} has it.')
 
 
 def _names_backend(model: Model) -> bool:
@@ -245,4 +245,4 @@ def wrong_type(model: Model) -> Iterator[Finding]:
         if kind.filename in first and not kind.directory and is_directory(first[kind.filename]) is not directory:
             message = f"{kind.filename} is no {'directory' if directory else 'file'}, so it does not tell the backend"
             hint = f'Write backend: "{kind.backend}", or "{model.inferred.backend}".'
-            yield Finding(f"{model.directories[0]}/{kind.filename}", message, hint)
+            yield Finding(f"{model.directories[0]}/{kind.filename}", message, hint=hint)

@@ -93,7 +93,9 @@ def missing(model: Model) -> Iterator[Finding]:
         if kind is Kind.MISSING:
             name = str(written.data)
             reason = f"failed to open text file for read {model.on_server(name)}: {words}"
-            yield Finding(written, f'there is no "{name}" in {model.name}/', _advice(model, name), reason, item)
+            yield Finding(
+                written, f'there is no "{name}" in {model.name}/', hint=_advice(model, name), reason=reason, item=item
+            )
 
 
 def _advice(model: Model, name: str) -> str:
@@ -141,7 +143,7 @@ def outside(model: Model) -> Iterator[Finding]:
                 f"label file path '{path}' for output '{output}' in model '{model.name}' is outside model directory"
             )
             message = f'"{written.data}" leads out of {model.name}/'
-            yield Finding(written, message, "Put the file beside config.pbtxt.", reason, item)
+            yield Finding(written, message, hint="Put the file beside config.pbtxt.", reason=reason, item=item)
 
 
 @rule(
@@ -183,7 +185,9 @@ def is_a_directory(model: Model) -> Iterator[Finding]:
     for item, _, written, kind, _ in _labels(model):
         if kind is Kind.DIRECTORY:
             message = f'"{written.data}" is a directory, which ends the whole server'
-            yield Finding(written, message, "Name a file.", "server ended: basic_string::_M_replace_aux", item)
+            yield Finding(
+                written, message, hint="Name a file.", reason="server ended: basic_string::_M_replace_aux", item=item
+            )
 
 
 @rule(
@@ -226,5 +230,5 @@ def twice(model: Model) -> Iterator[Finding]:
     for item, output, written, _, _ in _labels(model):
         if output in seen:
             message = f'the output "{output}" has a label file already'
-            yield Finding(written, message, "Drop one.", f"multiple label files for '{output}'", item)
+            yield Finding(written, message, hint="Drop one.", reason=f"multiple label files for '{output}'", item=item)
         seen.add(output)

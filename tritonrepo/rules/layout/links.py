@@ -39,7 +39,7 @@ def leaves(model: Model) -> Iterator[Finding]:
     for path, entry in model.odd:
         if isinstance(entry, Outside):
             message = f'"{path or model.name}" is a link to {entry.target}, outside the repository'
-            yield Finding(path, f"{message}: it is not followed, and the model is not judged", HOW_TO_ALLOW)
+            yield Finding(path, f"{message}: it is not followed, and the model is not judged", hint=HOW_TO_ALLOW)
 
 
 @repository_rule(
@@ -74,7 +74,7 @@ def file_leaves(repository: Repository) -> Iterator[Finding]:
     for name, entry in repository.strays.items():
         if isinstance(entry, Outside):
             message = f'"{name}" is a link to {entry.target}, outside the repository: it is not followed'
-            yield Finding(Span(name), message, HOW_TO_ALLOW)
+            yield Finding(Span(name), message, hint=HOW_TO_ALLOW)
 
 
 @rule("config-symbolic-link", Severity.INFO, after_faults=True)
@@ -102,4 +102,4 @@ def round_and_round(model: Model) -> Iterator[Finding]:
     """
     for path, entry in model.odd:
         if isinstance(entry, Link) and not isinstance(entry, Outside):
-            yield Finding(path, f'"{path or model.name}" leads to {entry.target}, which is not looked into', "")
+            yield Finding(path, f'"{path or model.name}" leads to {entry.target}, which is not looked into')

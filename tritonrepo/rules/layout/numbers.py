@@ -47,7 +47,7 @@ def leading_zero(model: Model) -> Iterator[Finding]:
         for name in model.versions.leading_zero:
             bare = name.lstrip("0")
             hint = f"Rename it to {bare}." if bare.isdecimal() else ""
-            yield Finding(name, f"{name} is no version to the server, for its leading zero", hint)
+            yield Finding(name, f"{name} is no version to the server, for its leading zero", hint=hint)
 
 
 @rule("version-not-a-number", Severity.WARNING, after_faults=True)
@@ -81,7 +81,7 @@ def not_a_number(model: Model) -> Iterator[Finding]:
             if VERSIONISH.fullmatch(name):
                 digits = "".join(re.findall("[0-9]+", name)[:1]).lstrip("0")
                 hint = f"Rename it to {digits}." if digits else "Give it the next number."
-                yield Finding(name, f"{name} is no version to the server, which counts numbers alone", hint)
+                yield Finding(name, f"{name} is no version to the server, which counts numbers alone", hint=hint)
 
 
 @rule("version-partial-number", Severity.WARNING, after_faults=True)
@@ -114,7 +114,7 @@ def partial_number(model: Model) -> Iterator[Finding]:
     for number, name in model.versions.found.items():
         if name != str(number):
             message = f'"{name}" counts as version {number}, whose files the backend looks for in {number}/'
-            yield Finding(name, message, f"Rename it to {number}, or let its name not begin with a number.")
+            yield Finding(name, message, hint=f"Rename it to {number}, or let its name not begin with a number.")
 
 
 @rule("version-number-collision", Severity.WARNING, after_faults=True)
@@ -145,7 +145,7 @@ def collision(model: Model) -> Iterator[Finding]:
     """
     for name, number in model.versions.collisions.items():
         message = f'"{name}" counts as version {number}, as {model.versions.found[number]} does already'
-        yield Finding(name, message, "Let its name not begin with a number.")
+        yield Finding(name, message, hint="Let its name not begin with a number.")
 
 
 @rule("version-negative", Severity.WARNING, after_faults=True)
@@ -175,7 +175,7 @@ def negative(model: Model) -> Iterator[Finding]:
     """
     for number, name in model.versions.found.items():
         if number < 0 and name == str(number):
-            yield Finding(name, f"version {number} loads, and no request can ask for it", "Name it from 1 on.")
+            yield Finding(name, f"version {number} loads, and no request can ask for it", hint="Name it from 1 on.")
 
 
 @rule("version-zero", Severity.WARNING, after_faults=True)
@@ -204,7 +204,7 @@ def zero(model: Model) -> Iterator[Finding]:
         -- ranker/1/weights --
     """
     if model.versions.found.get(0) == "0":
-        yield Finding("0", "0 is served as version 0", "Name it from 1 on.")
+        yield Finding("0", "0 is served as version 0", hint="Name it from 1 on.")
 
 
 @rule("version-overflow", Severity.ERROR, at=Stage.LOAD.first, state=State.CRASH, after_faults=True)
@@ -237,7 +237,7 @@ def overflow(model: Model) -> Iterator[Finding]:
     """
     for name in model.versions.overflow:
         message = f"{name} is too large for a version, which ends the whole server"
-        yield Finding(name, message, "The largest is 9223372036854775807.", "server ended: stoll")
+        yield Finding(name, message, hint="The largest is 9223372036854775807.", reason="server ended: stoll")
 
 
 @rule("reserved-subdirectories", Severity.INFO, after_faults=True)

@@ -53,9 +53,8 @@ def latest_zero(model: Model) -> Iterator[Finding]:
         written = latest.scalars("num_versions")
         message = "num_versions is 0" if written else "latest has no num_versions"
         at = written[-1] if written else latest
-        yield Finding(
-            at, f"{message}, so no version is served", "Write num_versions: 1.", signs.NO_VERSION.format(model.name)
-        )
+        reason = signs.NO_VERSION.format(model.name)
+        yield Finding(at, f"{message}, so no version is served", hint="Write num_versions: 1.", reason=reason)
 
 
 @rule("policy-specific-empty", Severity.ERROR, "version_policy", at=Stage.LOAD.after("policy-latest-zero"))
@@ -89,7 +88,7 @@ def specific_empty(model: Model) -> Iterator[Finding]:
     specific = _choice(model, "specific")
     if specific is not None and not specific.all("versions"):
         hint = f"Write versions: {sorted(model.versions.found)}." if model.versions.found else ""
-        yield Finding(specific, "specific names no version", hint, signs.NO_VERSION.format(model.name))
+        yield Finding(specific, "specific names no version", hint=hint, reason=signs.NO_VERSION.format(model.name))
 
 
 @rule("policy-specific-none-present", Severity.ERROR, "version_policy", at=Stage.LOAD.after("policy-specific-empty"))
@@ -126,7 +125,7 @@ def specific_none_present(model: Model) -> Iterator[Finding]:
     if versions := specific.scalars("versions"):
         message = f"there is none of the versions {_listed(number.data for number in versions)}"
         hint = f"There is {_listed(sorted(model.versions.found))}."
-        yield Finding(versions[0], message, hint, signs.NO_VERSION.format(model.name))
+        yield Finding(versions[0], message, hint=hint, reason=signs.NO_VERSION.format(model.name))
 
 
 def _listed(numbers: Iterable[object]) -> str:
@@ -166,7 +165,7 @@ def specific_version_missing(model: Model) -> Iterator[Finding]:
     for number in specific.scalars("versions"):
         if isinstance(number.data, int) and number.data not in model.versions.found and number.data not in model.served:
             message = f"version {number.data} is not there"
-            yield Finding(number, message, f"Make a directory {number.data}, or drop it.")
+            yield Finding(number, message, hint=f"Make a directory {number.data}, or drop it.")
 
 
 @rule("policy-specific-duplicate", Severity.WARNING, "version_policy")
@@ -200,7 +199,7 @@ def specific_duplicate(model: Model) -> Iterator[Finding]:
     for number in specific.scalars("versions") if specific is not None else ():
         seen[number.data] += 1
         if seen[number.data] == 2:  # noqa: PLR2004  the second time
-            yield Finding(number, f"version {number.data} is named twice", "Drop one.")
+            yield Finding(number, f"version {number.data} is named twice", hint="Drop one.")
 
 
 @rule("policy-empty-means-all", Severity.WARNING, "version_policy")
@@ -232,7 +231,7 @@ def empty_means_all(model: Model) -> Iterator[Finding]:
     policy = model.config.message("version_policy")
     if policy is not None and policy.chosen("policy_choice") is None:
         message = "an empty version_policy serves all versions"
-        yield Finding(policy, message, "Write all { }, or drop it to serve the latest.")
+        yield Finding(policy, message, hint="Write all { }, or drop it to serve the latest.")
 
 
 @rule("older-versions-not-served", Severity.INFO)

@@ -48,7 +48,11 @@ def listing_fails(repository: Repository) -> Iterator[Finding]:
         if entry is Unreadable.DANGLING:
             message = f'"{name}" is a link to nothing, for which no model at all is served'
             yield Finding(
-                Span(name), message, "Mend the link, or remove it.", f"failed to stat file {below}{name}", item
+                Span(name),
+                message,
+                hint="Mend the link, or remove it.",
+                reason=f"failed to stat file {below}{name}",
+                item=item,
             )
 
 
@@ -74,7 +78,7 @@ def empty(repository: Repository) -> Iterator[Finding]:
     """
     if not repository.models:
         hint = "It has a config.pbtxt itself: name its parent directory." if CONFIG in repository.strays else ""
-        yield Finding(Span("."), "the repository has no models", hint)
+        yield Finding(Span("."), "the repository has no models", hint=hint)
 
 
 @repository_rule("file-at-repository-root", Severity.INFO)
@@ -107,7 +111,7 @@ def file_at_root(repository: Repository) -> Iterator[Finding]:
     for name, entry in repository.strays.items():
         if entry is not Unreadable.DANGLING:
             hint = "Is this directory a model itself? Then name its parent." if name == CONFIG else ""
-            yield Finding(Span(name), f"{name} belongs to no model", hint)
+            yield Finding(Span(name), f"{name} belongs to no model", hint=hint)
 
 
 @rule("stray-directory-at-repository-root", Severity.ERROR, at=Stage.POLL.after("extra-directory-hides-model-file"))
@@ -149,7 +153,7 @@ def stray_directory(model: Model) -> Iterator[Finding]:
     elif signs.no_backend(model):
         reason = signs.no_backend_words(model)
     message = f'"{model.name}" holds no model, and the server takes every directory of a repository for one'
-    yield Finding("", message, _advice(model), reason)
+    yield Finding("", message, hint=_advice(model), reason=reason)
 
 
 def _advice(model: Model) -> str:
@@ -188,7 +192,7 @@ def unusual_name(model: Model) -> Iterator[Finding]:
     if not PLAIN.fullmatch(model.name) and not signs.is_stray(model):
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", model.name).lstrip(".")
         hint = f"Rename it: {plain}." if plain.strip("_") else "Rename it."
-        yield Finding("", f'the name "{model.name}" is awkward in URLs and on command lines', hint)
+        yield Finding("", f'the name "{model.name}" is awkward in URLs and on command lines', hint=hint)
 
 
 @rule("name-differs-from-directory", Severity.ERROR, "name", at=Stage.NAME.first)
@@ -224,6 +228,6 @@ def name_differs(model: Model) -> Iterator[Finding]:
         yield Finding(
             model.config.scalars("name")[-1],
             f'the name "{name}" is not that of the directory, "{model.name}"',
-            "Drop it: the directory's name is taken then.",
-            f"unexpected directory name '{model.name}' for model '{name}', directory name must equal model name",
+            hint="Drop it: the directory's name is taken then.",
+            reason=f"unexpected directory name '{model.name}' for model '{name}', directory name must equal model name",
         )

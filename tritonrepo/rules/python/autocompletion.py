@@ -52,7 +52,7 @@ def signature(model: Model) -> Iterator[Finding]:
     for path, told in unfit_signatures(model):
         at = Span(f"{model.name}/{path}", told.line, told.column)
         hint = "Write @staticmethod above def auto_complete_config(config):"
-        yield Finding(at, told.words.removeprefix("TypeError: "), hint, told.words)
+        yield Finding(at, told.words.removeprefix("TypeError: "), hint=hint, reason=told.words)
 
 
 @rule(
@@ -151,4 +151,6 @@ def returned(model: Model) -> Iterator[Finding]:
         reason = (
             f"auto_complete_config function in model '{model.config_name}' must return a valid pb.ModelConfig object."
         )
-        yield Finding(at, "auto_complete_config returns no config", "Write return config at its end.", reason)
+        yield Finding(
+            at, "auto_complete_config returns no config", hint="Write return config at its end.", reason=reason
+        )

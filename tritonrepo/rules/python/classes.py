@@ -50,7 +50,7 @@ def syntax(model: Model) -> Iterator[Finding]:
         if isinstance(fault, SyntaxFault):
             at = Span(f"{model.name}/{script.path}", fault.line, fault.column)
             hint = "Mend the line; nothing behind it was looked at."
-            yield Finding(at, f"Python cannot read it: {fault.message}", hint, fault.reason)
+            yield Finding(at, f"Python cannot read it: {fault.message}", hint=hint, reason=fault.reason)
 
 
 @rule("python-no-class", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-syntax-error"))
@@ -92,7 +92,7 @@ def no_class(model: Model) -> Iterator[Finding]:
             attribute = f"AttributeError: module '{module}' has no attribute '{CLASS}'"
             reason = f"ModuleNotFoundError: No module named '{lacking}'" if lacking else attribute
             hint = "Call the model's class so." if script.text.strip() else "Write it: the file is empty."
-            yield Finding(script.path, f"it has no class {CLASS}", hint, reason)
+            yield Finding(script.path, f"it has no class {CLASS}", hint=hint, reason=reason)
 
 
 @rule("python-no-execute", Severity.WARNING, "backend=python")
@@ -130,7 +130,7 @@ def no_execute(model: Model) -> Iterator[Finding]:
         if told is not None:
             what = f"{CLASS}.{told.words}" if told.words else f"{CLASS} has no method execute"
             hint = "Write def execute(self, requests):"
-            yield Finding(_at(model, script, told), f"{what}: it loads, and every request fails", hint)
+            yield Finding(_at(model, script, told), f"{what}: it loads, and every request fails", hint=hint)
 
 
 @rule("python-initialize-signature", Severity.ERROR, "backend=python", at=Stage.INSTANCE.first)
@@ -174,7 +174,7 @@ def initialize_signature(model: Model) -> Iterator[Finding]:
             if name != "auto_complete_config":
                 hint = f"Write def {name}({'self' if name == '__init__' else 'self, args'}):"
                 message = told.words.removeprefix("TypeError: ")
-                yield Finding(_at(model, script, told), message, hint, told.words)
+                yield Finding(_at(model, script, told), message, hint=hint, reason=told.words)
                 break
 
 
@@ -220,7 +220,7 @@ def initialize_raises(model: Model) -> Iterator[Finding]:
             if name != "auto_complete_config" and not wrong & {name, "__init__"}:
                 message = f"{name} always raises {told.words.partition(':')[0]}"
                 hint = "Drop the line, or the method: a model does without."
-                yield Finding(_at(model, script, told), message, hint, told.words)
+                yield Finding(_at(model, script, told), message, hint=hint, reason=told.words)
                 break
 
 
@@ -280,7 +280,7 @@ def not_in_config(model: Model) -> Iterator[Finding]:
                 message = f'initialize needs the {kind} "{name}", which the config does not have'
                 hint = f"It has: {', '.join(names[kind])}." if names[kind] else f"It lists no {kind}s."
                 reason = "TypeError: 'NoneType' object is not subscriptable"
-                yield Finding(Span(f"{model.name}/{script.path}", line, column), message, hint, reason)
+                yield Finding(Span(f"{model.name}/{script.path}", line, column), message, hint=hint, reason=reason)
 
 
 def _at(model: Model, script: Script, told: Told) -> Span:

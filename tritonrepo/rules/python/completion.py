@@ -67,7 +67,7 @@ def refused(model: Model, name: str) -> Iterator[Finding]:
     for path, found in refusals(model):
         if found.rule == name:
             at = Span(f"{model.name}/{path}", found.line, found.column)
-            yield Finding(at, found.message, found.hint, found.words)
+            yield Finding(at, found.message, hint=found.hint, reason=found.words)
 
 
 def nothing_returned(model: Model) -> Iterator[tuple[str, int, int]]:

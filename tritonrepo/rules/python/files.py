@@ -66,7 +66,7 @@ def force_cpu(model: Model) -> Iterator[Finding]:
             next(iter(value.scalars("string_value")[-1:]), value) if isinstance(value, Message) else entries[-1]
         )
         message = f'{FORCE_CPU} cannot be "{written}"'
-        yield Finding(at, message, 'Write "yes" or "no".', f"Incorrect value for {FORCE_CPU}: {written}'")
+        yield Finding(at, message, hint='Write "yes" or "no".', reason=f"Incorrect value for {FORCE_CPU}: {written}'")
 
 
 @rule(
@@ -111,7 +111,7 @@ def extension(model: Model) -> Iterator[Finding]:
     if model.backend == "python" and name and not name.endswith((".", "p", "y")):
         hint = f"Rename {name} to {name.partition('.')[0] or 'model'}.py."
         reason = f"Model name must end with '.py'. Model name is \"{name}\"."
-        yield Finding(_filename(model), "the file of a Python model must end with .py", hint, reason)
+        yield Finding(_filename(model), "the file of a Python model must end with .py", hint=hint, reason=reason)
 
 
 @rule(
@@ -164,7 +164,9 @@ def importable(model: Model) -> Iterator[Finding]:
             plain = f"{stem.replace('.', '_')}{dot}{ending}" if ending == "py" and stem else "model.py"
             hint = f"Rename it to {plain}." if module != "." else "Put the file into the version directory."
             message = f"Python cannot import \"{name}\": there is no module '{module}'"
-            yield Finding(_filename(model), message, hint, f"ModuleNotFoundError: No module named '{module}'")
+            yield Finding(
+                _filename(model), message, hint=hint, reason=f"ModuleNotFoundError: No module named '{module}'"
+            )
             return
 
 
@@ -213,7 +215,10 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
         if isinstance(follow(model, f"{version}/{name}"), Directory) and not others:
             reason = f"ModuleNotFoundError: No module named '{version}.{stem}'"
             yield Finding(
-                f"{version}/{name}", f"{name} is a directory", "Put the file of that name in its place.", reason
+                f"{version}/{name}",
+                f"{name} is a directory",
+                hint="Put the file of that name in its place.",
+                reason=reason,
             )
 
 

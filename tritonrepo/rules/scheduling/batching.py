@@ -28,7 +28,9 @@ def above(size: Scalar, model: Model, server: str, item: int) -> Finding:
     if not limit:
         hint = f"Write max_batch_size: {size.data}; without it the model takes no batches."
     message = f"preferred_batch_size {size.data} is above max_batch_size {limit}"
-    return Finding(size, message, hint, f"{server} must be <= max batch size for {model.config_name}", item)
+    return Finding(
+        size, message, hint=hint, reason=f"{server} must be <= max batch size for {model.config_name}", item=item
+    )
 
 
 @rule(
@@ -113,9 +115,9 @@ def preferred_not_positive(model: Model) -> Iterator[Finding]:
             yield Finding(
                 size,
                 f"preferred_batch_size {size.data} is not a batch",
-                "Write a size from 1 to max_batch_size, or leave it out: then batches grow up to max_batch_size.",
-                f"dynamic batching preferred size must be positive for {model.config_name}",
-                item,
+                hint="Write a size from 1 to max_batch_size, or leave it out: then batches grow up to max_batch_size.",
+                reason=f"dynamic batching preferred size must be positive for {model.config_name}",
+                item=item,
             )
 
 
@@ -154,7 +156,7 @@ def without_batching(model: Model) -> Iterator[Finding]:
     told = preferred(model) or any(batching.value.has(name) for name in QUEUE)
     if not told and not may_complete(model):
         hint = "Write max_batch_size: with the largest batch that the model takes, or drop dynamic_batching."
-        yield Finding(batching, "dynamic_batching joins nothing, since max_batch_size is 0", hint)
+        yield Finding(batching, "dynamic_batching joins nothing, since max_batch_size is 0", hint=hint)
 
 
 @rule("preferred-size-twice", Severity.INFO, "*.preferred_batch_size")
@@ -188,7 +190,7 @@ def preferred_twice(model: Model) -> Iterator[Finding]:
     seen = set()
     for size in preferred(model):
         if size.data in seen:
-            yield Finding(size, f"preferred_batch_size {size.data} is there already", f"Drop this {size.data}.")
+            yield Finding(size, f"preferred_batch_size {size.data} is there already", hint=f"Drop this {size.data}.")
         seen.add(size.data)
 
 
@@ -226,4 +228,4 @@ def preferred_without_delay(model: Model) -> Iterator[Finding]:
     if batching is None or sizes is None or not sizes.values or batching.integer("max_queue_delay_microseconds"):
         return
     hint = "Write max_queue_delay_microseconds: with how long a request may wait for others."
-    yield Finding(sizes, "no request waits for these sizes, since max_queue_delay_microseconds is 0", hint)
+    yield Finding(sizes, "no request waits for these sizes, since max_queue_delay_microseconds is 0", hint=hint)

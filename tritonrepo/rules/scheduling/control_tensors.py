@@ -44,7 +44,7 @@ def empty(model: Model) -> Iterator[Finding]:
         name = tensor.text("name")
         if name and not tensor.all("control"):
             hint = "Write control { kind: … } with what it is to carry, or drop it."
-            yield Finding(tensor, f'the control_input "{name}" has no control and is never filled in', hint)
+            yield Finding(tensor, f'the control_input "{name}" has no control and is never filled in', hint=hint)
 
 
 @rule("control-is-also-input", Severity.WARNING, "sequence_batching")
@@ -85,4 +85,4 @@ def also_input(model: Model) -> Iterator[Finding]:
         name = tensor.text("name")
         if name and name in inputs and tensor.all("control"):
             hint = "Drop the input: control tensors are no part of what a client sends."
-            yield Finding(name_of(tensor), f'the control tensor "{name}" is an input, too', hint)
+            yield Finding(name_of(tensor), f'the control tensor "{name}" is an input, too', hint=hint)

@@ -67,9 +67,9 @@ def values_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 visit.control,
                 f"this control of kind {visit.kind} has no values for false and true",
-                "Write int32_false_true: [ 0, 1 ], or fp32_false_true or bool_false_true, as the model's input is.",
-                f"sequence batching must specify {EITHER} for {visit.kind} for {model.config_name}",
-                visit.item,
+                hint="Write int32_false_true: [ 0, 1 ], or fp32_false_true or bool_false_true, as the model's input is.",
+                reason=f"sequence batching must specify {EITHER} for {visit.kind} for {model.config_name}",
+                item=visit.item,
             )
 
 
@@ -116,9 +116,9 @@ def values_several(model: Model) -> Iterator[Finding]:
             yield Finding(
                 sorted(found.values(), key=lambda field: field.start)[1],
                 f"this control has {' and '.join(found)}",
-                "Keep the one that has the type of the model's input.",
-                f"sequence batching specifies {words} for {visit.kind} for {model.config_name}",
-                visit.item,
+                hint="Keep the one that has the type of the model's input.",
+                reason=f"sequence batching specifies {words} for {visit.kind} for {model.config_name}",
+                item=visit.item,
             )
 
 
@@ -164,9 +164,9 @@ def values_count(model: Model) -> Iterator[Finding]:
             yield Finding(
                 found[name],
                 f"{name} has {count} value{'s' if count > 1 else ''}",
-                "Write two: what stands for false, then what stands for true.",
-                f"{words} for {visit.kind} for {model.config_name}",
-                visit.item,
+                hint="Write two: what stands for false, then what stands for true.",
+                reason=f"{words} for {visit.kind} for {model.config_name}",
+                item=visit.item,
             )
 
 
@@ -209,9 +209,9 @@ def corrid_with_values(model: Model) -> Iterator[Finding]:
             yield Finding(
                 next(iter(found.values())),
                 f"{' and '.join(found)} in a control of kind {CORRID}",
-                "Write data_type: TYPE_UINT64 instead, or the type that the model's input has.",
-                f"sequence batching must not specify {EITHER} for {CORRID} for {model.config_name}",
-                visit.item,
+                hint="Write data_type: TYPE_UINT64 instead, or the type that the model's input has.",
+                reason=f"sequence batching must not specify {EITHER} for {CORRID} for {model.config_name}",
+                item=visit.item,
             )
 
 
@@ -258,6 +258,6 @@ def corrid_data_type(model: Model) -> Iterator[Finding]:
         yield Finding(
             written[-1] if written else visit.control,
             f"data_type {found} for an id" if written else f"this control of kind {CORRID} has no data_type",
-            f"Write one of {allowed}.",
-            f"unexpected data type for control {CORRID} for {model.config_name}. Allowed data types are {allowed}",
+            hint=f"Write one of {allowed}.",
+            reason=f"unexpected data type for control {CORRID} for {model.config_name}. Allowed data types are {allowed}",
         )

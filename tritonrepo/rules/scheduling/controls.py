@@ -96,9 +96,9 @@ def without_name(model: Model) -> Iterator[Finding]:
             yield Finding(
                 name_of(tensor),
                 "this control_input has no name",
-                "Write name: with the name of the model's input that takes it.",
-                f"sequence batching control tensor must have a name for {model.config_name}",
-                turn(number),
+                hint="Write name: with the name of the model's input that takes it.",
+                reason=f"sequence batching control tensor must have a name for {model.config_name}",
+                item=turn(number),
             )
 
 
@@ -146,9 +146,9 @@ def name_twice(model: Model) -> Iterator[Finding]:
             yield Finding(
                 name_of(tensor),
                 f'there is a control_input "{name}" already',
-                "Give each its own name, or write both controls into the one.",
-                f"{words} for {model.config_name}",
-                turn(number),
+                hint="Give each its own name, or write both controls into the one.",
+                reason=f"{words} for {model.config_name}",
+                item=turn(number),
             )
         seen.add(name)
 
@@ -194,7 +194,7 @@ def kind_twice(model: Model) -> Iterator[Finding]:
             yield Finding(
                 next(reversed(visit.control.scalars("kind")), visit.control),
                 f"there is a control of kind {visit.kind} already",
-                "Give it another kind, or drop it.",
-                f"sequence batching specifies multiple {visit.kind} tensors for {model.config_name}",
-                visit.item,
+                hint="Give it another kind, or drop it.",
+                reason=f"sequence batching specifies multiple {visit.kind} tensors for {model.config_name}",
+                item=visit.item,
             )

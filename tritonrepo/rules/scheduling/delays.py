@@ -42,7 +42,9 @@ def queue_delay_huge(model: Model) -> Iterator[Finding]:
     for delay in batching.scalars("max_queue_delay_microseconds") if batching is not None else ():
         if isinstance(delay.data, int) and delay.data > DELAY_MAX:
             message = f"max_queue_delay_microseconds {delay.data} wraps around, since its nanoseconds exceed 64 bits"
-            yield Finding(delay, message, f"Write {DELAY_MAX} at most; a usual delay is some hundred microseconds.")
+            yield Finding(
+                delay, message, hint=f"Write {DELAY_MAX} at most; a usual delay is some hundred microseconds."
+            )
 
 
 @rule("decoupled-preserve-ordering", Severity.INFO, "*.preserve_ordering")
@@ -79,4 +81,6 @@ def decoupled_order(model: Model) -> Iterator[Finding]:
     batching, policy = ordered(model), model.config.message("model_transaction_policy")
     if batching is not None and policy is not None and policy.flag("decoupled"):
         place = batching.scalars("preserve_ordering")[-1]
-        yield Finding(place, "preserve_ordering on a decoupled model, whose answers come in its own order", "Drop it.")
+        yield Finding(
+            place, "preserve_ordering on a decoupled model, whose answers come in its own order", hint="Drop it."
+        )

@@ -89,9 +89,9 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.initial.scalars("data_file")[-1],
                 f"{posixpath.normpath(path)} is a directory: reading it ends the whole server",
-                "Name a file in it.",
-                "basic_string::_M_replace_aux",
-                each.item + DATA,
+                hint="Name a file in it.",
+                reason="basic_string::_M_replace_aux",
+                item=each.item + DATA,
             )
 
 
@@ -150,9 +150,9 @@ def file_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.initial.scalars("data_file")[-1],
                 f"there is no file {path} in the model's directory",
-                "Put it there, or write zero_data: true instead.",
-                f"failed to open text file for read {model.on_server(path)}: {words}",
-                each.item + DATA,
+                hint="Put it there, or write zero_data: true instead.",
+                reason=f"failed to open text file for read {model.on_server(path)}: {words}",
+                item=each.item + DATA,
             )
 
 
@@ -215,9 +215,9 @@ def file_too_short(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.initial.scalars("data_file")[-1],
                 f"{posixpath.normpath(path)} has {file.size} bytes, and dims and data_type need {needs}",
-                f"Write a file of {needs} bytes.",
-                f"{words} {each.initial.text('data_file')}only has {file.size} bytes.",
-                each.item + DATA,
+                hint=f"Write a file of {needs} bytes.",
+                reason=f"{words} {each.initial.text('data_file')}only has {file.size} bytes.",
+                item=each.item + DATA,
             )
 
 
@@ -278,7 +278,7 @@ def no_data(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.initial,
                 "this initial_state has no data",
-                "Write zero_data: true, or data_file: with a file of the model's directory initial_state.",
-                f"initial_state setting expects state'{each.input_name}' to have state_data set",
-                each.item + DATA,
+                hint="Write zero_data: true, or data_file: with a file of the model's directory initial_state.",
+                reason=f"initial_state setting expects state'{each.input_name}' to have state_data set",
+                item=each.item + DATA,
             )

@@ -63,11 +63,11 @@ def rank(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.initial.get("dims") or each.initial,
                 f'the initial_state has {has} dims, the state "{each.input_name}" {needs}',
-                f"Write dims: [ {', '.join(dims)} ]."
+                hint=f"Write dims: [ {', '.join(dims)} ]."
                 if dims and "-1" not in dims
                 else "Write as many as the state has.",
-                f"{words} for state input '{each.input_name}'. {has} != {needs}",
-                each.item,
+                reason=f"{words} for state input '{each.input_name}'. {has} != {needs}",
+                item=each.item,
             )
 
 
@@ -118,7 +118,13 @@ def variable(model: Model) -> Iterator[Finding]:
         for number, dim in enumerate(dims, 1):
             if dim.data == -1:
                 words = f"'initial_state' field for state input name '{each.input_name}' contains variable dimensions."
-                yield Finding(dim, "an initial_state of unknown size", "Write the dim.", words, each.item + number)
+                yield Finding(
+                    dim,
+                    "an initial_state of unknown size",
+                    hint="Write the dim.",
+                    reason=words,
+                    item=each.item + number,
+                )
 
 
 @rule("initial-state-dim", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-variable"))
@@ -171,9 +177,9 @@ def dim_differs(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     dim,
                     f'the initial_state has the dim {dim.data} where the state "{each.input_name}" has {needs}',
-                    f"Write {needs}.",
-                    f"{words} {dim.data} != {needs}",
-                    each.item + number,
+                    hint=f"Write {needs}.",
+                    reason=f"{words} {dim.data} != {needs}",
+                    item=each.item + number,
                 )
 
 
@@ -234,4 +240,4 @@ def too_large(model: Model) -> Iterator[Finding]:
         odd = min(dims) if min(dims) < 0 else max(dims)
         message = f"the initial_state has the dim {odd}: {size} bytes of zeros, which end the whole server"
         words = "failed to allocate non-pinned system memory"
-        yield Finding(dims[odd], message, "Write the size of the state.", words, each.item + DATA)
+        yield Finding(dims[odd], message, hint="Write the size of the state.", reason=words, item=each.item + DATA)

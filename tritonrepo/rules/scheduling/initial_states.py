@@ -88,9 +88,9 @@ def several(model: Model) -> Iterator[Finding]:
             yield Finding(
                 found[1],
                 f'the state "{name}" has {len(found)} initial states',
-                "Keep one.",
-                f"{words} Found '{len(found)}' elements.",
-                number << 32,
+                hint="Keep one.",
+                reason=f"{words} Found '{len(found)}' elements.",
+                item=number << 32,
             )
 
 
@@ -143,9 +143,9 @@ def type_differs(model: Model) -> Iterator[Finding]:
             yield Finding(
                 next(reversed(each.initial.scalars("data_type")), each.initial),
                 f'the initial_state has {has}, the state "{each.input_name}" {needs}',
-                f"Write data_type: {needs}." if needs != "TYPE_INVALID" else f"Give the state data_type: {has}.",
-                f"{words} does not match the state data type.",
-                each.item,
+                hint=f"Write data_type: {needs}." if needs != "TYPE_INVALID" else f"Give the state data_type: {has}.",
+                reason=f"{words} does not match the state data type.",
+                item=each.item,
             )
 
 
@@ -194,9 +194,9 @@ def without_name(model: Model) -> Iterator[Finding]:
             yield Finding(
                 next(reversed(each.initial.scalars("name")), each.initial),
                 "this initial_state has no name",
-                'Write name: with any name, such as "zeros".',
-                f"Field 'name' must be set when using initial_state for state input '{each.input_name}'.",
-                each.item,
+                hint='Write name: with any name, such as "zeros".',
+                reason=f"Field 'name' must be set when using initial_state for state input '{each.input_name}'.",
+                item=each.item,
             )
 
 
@@ -254,8 +254,8 @@ def input_twice(model: Model) -> Iterator[Finding]:
             yield Finding(
                 next(reversed(each.state.scalars("input_name")), each.state),
                 f'there is a state with the input_name "{each.input_name}" and an initial_state already',
-                "Give each state its own input of the model.",
-                f"State input name '{each.input_name}' specified more than once.",
-                each.item,
+                hint="Give each state its own input of the model.",
+                reason=f"State input name '{each.input_name}' specified more than once.",
+                item=each.item,
             )
         seen.add(each.input_name)

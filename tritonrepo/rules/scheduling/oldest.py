@@ -54,9 +54,9 @@ def preferred_not_positive(model: Model) -> Iterator[Finding]:
             yield Finding(
                 size,
                 f"preferred_batch_size {size.data} is not a batch",
-                "Write a size from 1 to max_batch_size, or leave it out: then batches grow up to max_batch_size.",
-                f"sequence batching preferred batch size must be positive for {model.config_name}",
-                item,
+                hint="Write a size from 1 to max_batch_size, or leave it out: then batches grow up to max_batch_size.",
+                reason=f"sequence batching preferred batch size must be positive for {model.config_name}",
+                item=item,
             )
 
 
@@ -136,7 +136,7 @@ def max_candidates(model: Model) -> Iterator[Finding]:
             message = (
                 f"max_candidate_sequences {written.data} is taken as max_batch_size, {max(1, model.max_batch_size)}"
             )
-            yield Finding(written, message, "Write how many sequences an instance may choose from, or drop it.")
+            yield Finding(written, message, hint="Write how many sequences an instance may choose from, or drop it.")
 
 
 @rule("oldest-candidates-below-batch", Severity.INFO, "sequence_batching")
@@ -172,4 +172,4 @@ def candidates_below_batch(model: Model) -> Iterator[Finding]:
     if strategy is not None and 0 < count < model.max_batch_size:
         message = f"{count} candidate sequences never fill a batch of max_batch_size {model.max_batch_size}"
         hint = f"Write max_candidate_sequences: {model.max_batch_size} or more."
-        yield Finding(strategy.scalars("max_candidate_sequences")[-1], message, hint)
+        yield Finding(strategy.scalars("max_candidate_sequences")[-1], message, hint=hint)

@@ -56,8 +56,8 @@ def default_out_of_range(model: Model) -> Iterator[Finding]:
         yield Finding(
             (written or batching.scalars("priority_levels"))[-1],
             f"default_priority_level {default} is none of the levels 1 to {levels}" if written else missing,
-            f"Write default_priority_level: with a number from 1, the highest priority, to {levels}.",
-            f"default priority level must be in range [1, {levels}] for {model.config_name}",
+            hint=f"Write default_priority_level: with a number from 1, the highest priority, to {levels}.",
+            reason=f"default priority level must be in range [1, {levels}] for {model.config_name}",
         )
 
 
@@ -112,8 +112,8 @@ def policy_key_out_of_range(model: Model) -> Iterator[Finding]:
             yield Finding(
                 next(reversed(entry.scalars("key")), entry),
                 f"priority_queue_policy has the key {key}, which is none of the levels 1 to {levels}",
-                f"Write a key from 1 to {levels}, or raise priority_levels.",
-                f"priority queue policy must have priority level in range [1, {levels}] for {model.config_name}",
+                hint=f"Write a key from 1 to {levels}, or raise priority_levels.",
+                reason=f"priority queue policy must have priority level in range [1, {levels}] for {model.config_name}",
             )
 
 
@@ -152,4 +152,4 @@ def without_levels(model: Model) -> Iterator[Finding]:
     first = min((field for field in written if field is not None), key=lambda field: field.start, default=None)
     if first is not None:
         hint = "Write priority_levels: with the number of priorities."
-        yield Finding(first, f"{first.name} has no effect without priority_levels", hint)
+        yield Finding(first, f"{first.name} has no effect without priority_levels", hint=hint)

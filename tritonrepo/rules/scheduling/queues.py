@@ -28,7 +28,7 @@ def delayed(policy: Message, model: Model) -> Finding | None:
     message = "timeout_action DELAY lets requests overtake others, which preserve_ordering forbids"
     hint = "Write timeout_action: REJECT, or drop preserve_ordering."
     words = "Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for"
-    return Finding(action, message, hint, f"{words} {model.config_name}")
+    return Finding(action, message, hint=hint, reason=f"{words} {model.config_name}")
 
 
 @rule(
@@ -71,8 +71,8 @@ def ordering_with_priorities(model: Model) -> Iterator[Finding]:
         yield Finding(
             batching.scalars("preserve_ordering")[-1],
             f"preserve_ordering allows one priority level, and priority_levels is {levels}",
-            "Drop preserve_ordering or priority_levels.",
-            f"Only one priority level is allowed when 'preserve_ordering' is true for {model.config_name}",
+            hint="Drop preserve_ordering or priority_levels.",
+            reason=f"Only one priority level is allowed when 'preserve_ordering' is true for {model.config_name}",
         )
 
 
@@ -210,4 +210,4 @@ def queue_without_limit(model: Model) -> Iterator[Finding]:
     if policy is None or not isinstance(policy.value, Message) or policy.value.integer("max_queue_size"):
         return
     hint = "Write max_queue_size: with how many requests may wait; more are refused."
-    yield Finding(policy, "the queue has no limit, since max_queue_size is 0", hint)
+    yield Finding(policy, "the queue has no limit, since max_queue_size is 0", hint=hint)

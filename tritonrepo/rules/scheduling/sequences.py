@@ -53,8 +53,8 @@ def response_cache(model: Model) -> Iterator[Finding]:
         yield Finding(
             cache.scalars("enable")[-1],
             "response_cache is enabled for a model with sequence_batching",
-            "Drop response_cache.",
-            f"{words} Please disable the response cache.",
+            hint="Drop response_cache.",
+            reason=f"{words} Please disable the response cache.",
         )
 
 
@@ -96,8 +96,8 @@ def slot_utilization(model: Model) -> Iterator[Finding]:
             yield Finding(
                 part,
                 f"minimum_slot_utilization {part.written} is no part of 1",
-                "Write a number from 0.0 to 1.0: 0.5 is half of the slots.",
-                f"sequence batching minimum slot utilization must be in range (0.0, 1.0] for {model.config_name}",
+                hint="Write a number from 0.0 to 1.0: 0.5 is half of the slots.",
+                reason=f"sequence batching minimum slot utilization must be in range (0.0, 1.0] for {model.config_name}",
             )
 
 
@@ -134,7 +134,7 @@ def without_batching(model: Model) -> Iterator[Finding]:
         return
     if not may_complete(model):
         hint = "Write max_batch_size: with how many sequences an instance may run, or add instances."
-        yield Finding(field, "each instance runs one sequence at a time, since max_batch_size is 0", hint)
+        yield Finding(field, "each instance runs one sequence at a time, since max_batch_size is 0", hint=hint)
 
 
 @rule("iterative-without-decoupled", Severity.INFO, "sequence_batching")
@@ -173,7 +173,7 @@ def iterative_without_decoupled(model: Model) -> Iterator[Finding]:
         return
     if not may_complete(model):
         hint = "Write model_transaction_policy { decoupled: true } where each step is to send an answer."
-        yield Finding(sequences.scalars("iterative_sequence")[-1], "an iterative sequence that answers once", hint)
+        yield Finding(sequences.scalars("iterative_sequence")[-1], "an iterative sequence that answers once", hint=hint)
 
 
 @rule("sequence-idle-default", Severity.INFO, "sequence_batching")
@@ -209,4 +209,4 @@ def idle_default(model: Model) -> Iterator[Finding]:
     sequences = model.config.message("sequence_batching")
     if field is not None and sequences is not None and not sequences.integer("max_sequence_idle_microseconds"):
         hint = "Write max_sequence_idle_microseconds: with how long a sequence may wait for its next request."
-        yield Finding(field, "a sequence ends when it is idle for 1,000,000 microseconds", hint)
+        yield Finding(field, "a sequence ends when it is idle for 1,000,000 microseconds", hint=hint)

@@ -60,8 +60,8 @@ def needs_single_buffer(model: Model) -> Iterator[Finding]:
             yield Finding(
                 state.scalars("use_growable_memory")[-1],
                 "use_growable_memory without use_same_buffer_for_input_output: the state is not kept",
-                "Write use_same_buffer_for_input_output: true, or drop use_growable_memory.",
-                f"{words} '{state.text('input_name')}'.",
+                hint="Write use_same_buffer_for_input_output: true, or drop use_growable_memory.",
+                reason=f"{words} '{state.text('input_name')}'.",
             )
 
 
@@ -115,6 +115,6 @@ def needs_gpu(model: Model) -> Iterator[Finding]:
             yield Finding(
                 state.scalars("use_growable_memory")[-1],
                 f"use_growable_memory with instances of {other or 'a machine without GPU'}: the state is not kept",
-                "Write instance_group { kind: KIND_GPU }, or drop use_growable_memory.",
-                words,
+                hint="Write instance_group { kind: KIND_GPU }, or drop use_growable_memory.",
+                reason=words,
             )

@@ -55,7 +55,7 @@ def input_name_missing(model: Model) -> Iterator[Finding]:
             yield Finding(
                 next(reversed(state.scalars("input_name")), state),
                 "this state has no input_name: the first request of a sequence ends the whole server",
-                "Write input_name: with the name of the model's input that takes the state.",
+                hint="Write input_name: with the name of the model's input that takes the state.",
             )
 
 
@@ -96,11 +96,11 @@ def fields_unchecked(model: Model) -> Iterator[Finding]:
             missing.append("dims")
         if missing:
             yield Finding(
-                state, f"this state has no {' and no '.join(missing)}", "Write what the model's tensors have."
+                state, f"this state has no {' and no '.join(missing)}", hint="Write what the model's tensors have."
             )
         for dim in state.scalars("dims"):
             if dim.data == 0:
-                yield Finding(dim, "a state with a dim 0 holds nothing", "Write the dim, or -1 where it varies.")
+                yield Finding(dim, "a state with a dim 0 holds nothing", hint="Write the dim, or -1 where it varies.")
 
 
 @rule("state-input-twice", Severity.WARNING, "sequence_batching")
@@ -147,8 +147,8 @@ def input_twice(model: Model) -> Iterator[Finding]:
             yield Finding(
                 state.scalars("input_name")[-1],
                 f'there is a state with the input_name "{name}" already, and one of the two is dropped',
-                "Give each state its own input of the model.",
-                f"Detected duplicate 'input_name' in the state configuration: '{name}.'",
+                hint="Give each state its own input of the model.",
+                reason=f"Detected duplicate 'input_name' in the state configuration: '{name}.'",
             )
         if name:
             seen.setdefault(name, set()).add(output)
@@ -194,5 +194,7 @@ def output_twice(model: Model) -> Iterator[Finding]:
         name = state.text("output_name")
         if name and name in seen:
             message = f'there is a state with the output_name "{name}" already, and this one is dropped'
-            yield Finding(state.scalars("output_name")[-1], message, "Give each state its own output of the model.")
+            yield Finding(
+                state.scalars("output_name")[-1], message, hint="Give each state its own output of the model."
+            )
         seen.add(name)
