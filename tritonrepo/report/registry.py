@@ -5,16 +5,13 @@ The layers below only name what they report. Its pages are data that is read her
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from importlib import resources
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.rules import RULES
 from tritonrepo.rules.names import matching
-
-HEADING = re.compile(r"^## (\S+) \((\w+)\)\n", re.MULTILINE)
+from tritonrepo.rules.pages import pages
 
 
 class Entry(NamedTuple):
@@ -27,9 +24,7 @@ class Entry(NamedTuple):
 
 def _entries() -> Iterator[Entry]:
     yield from (Entry(rule.name, rule.severity, rule.page) for rule in RULES.values())
-    _, *parts = HEADING.split(resources.files(__package__).joinpath("reported.md").read_text("utf-8"))
-    for name, severity, page in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-        yield Entry(name, Severity(severity), page.strip())
+    yield from (Entry(*page) for page in pages(__package__, "reported.md"))
 
 
 REGISTRY = {entry.name: entry for entry in _entries()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository.ignores import Ignore
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.rules.judging import Judging
+from tritonrepo.rules.pages import Page
 from tritonrepo.rules.stages import Place
 
 
@@ -49,6 +50,7 @@ class Scope(StrEnum):
 ModelCheck = Callable[[Model], Iterator[Finding]]
 GraphCheck = Callable[[Model, Judging], Iterator[Finding]]
 RepositoryCheck = Callable[[Repository], Iterator[Finding]]
+Select = Callable[..., Iterator[Finding]]
 CommentCheck = Callable[[Ignore, Mapping[str, Sequence[Diagnostic]]], Iterator[Finding]]
 
 
@@ -132,6 +134,34 @@ def comment_rule(name: str, severity: Severity) -> Callable[[CommentCheck], Comm
         return check
 
     return register
+
+
+def rules(
+    found: Iterable[Page], *when: str, at: Place, scope: Scope = Scope.MODEL, after_faults: bool = False
+) -> Callable[[Select], Select]:
+    """Register a rule for each page of what one function finds: it is given what a check is, and the rule's name.
+
+    Errors are one walk, in the order of the pages.
+    """
+
+    def register(select: Select) -> Select:
+        place = at
+        for page in found:
+            error, check = page.severity is Severity.ERROR, _selecting(select, page)
+            own = place if error else None
+            _add(Rule(page.name, page.severity, scope, check, frozenset(when), own, after_faults=after_faults))
+            place = at.stage.same_walk(page.name) if error else place
+        return select
+
+    return register
+
+
+def _selecting(select: Select, page: Page) -> Select:
+    def check(*seen: Model | Judging) -> Iterator[Finding]:
+        return select(*seen, page.name)
+
+    check.__doc__, check.__module__ = page.text, select.__module__
+    return check
 
 
 def _add(new: Rule) -> None:

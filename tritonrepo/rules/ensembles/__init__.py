@@ -10,12 +10,10 @@ from tritonrepo.rules.ensembles import (
     decoupled,
     ends,
     fields,
-    mapping,
     maps,
     members,
-    notes,
     scheduling,
-    shapes,
+    walk,
 )
 
 MODULES = (
@@ -25,9 +23,7 @@ MODULES = (
     connections,
     members,
     cycles,
-    mapping,
-    shapes,
-    notes,
+    walk,
     decoupled,
     fields,
     scheduling,

@@ -15,7 +15,9 @@ from tritonrepo.rules.ensembles.agreement import UNKNOWN, Definition
 from tritonrepo.rules.ensembles.comparison import Problem, Visit, Walk, agree, optional
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps
 from tritonrepo.rules.judging import Judging
-from tritonrepo.rules.registry import Finding
+from tritonrepo.rules.pages import pages
+from tritonrepo.rules.registry import Finding, Scope, rules
+from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import by_name
 
 
@@ -172,6 +174,7 @@ def _key(step: Step, name: str, key: str) -> Placed:
     return step.node
 
 
-def of_rule(found: Sequence[Problem], rule: str) -> Iterator[Finding]:
-    """Give the findings of one rule."""
-    return (problem.finding for problem in found if problem.rule == rule)
+@rules(pages(__package__, "walk.md"), "ensemble_scheduling", at=Stage.ENSEMBLE.first, scope=Scope.GRAPH)
+def of_rule(model: Model, judging: Judging, rule: str) -> Iterator[Finding]:
+    """Return the findings of one rule."""
+    return (problem.finding for problem in problems(model, judging) if problem.rule == rule)

@@ -17,9 +17,7 @@ from tritonrepo.rules.fields import (
     tensor_lists,
     tensorrt,
     tensors,
-    text_grammar,
-    text_names,
-    text_values,
+    texts,
     values,
     warmup_batches,
     warmup_bytes,
@@ -28,9 +26,7 @@ from tritonrepo.rules.fields import (
 )
 
 MODULES: tuple[ModuleType, ...] = (
-    text_grammar,
-    text_names,
-    text_values,
+    texts,
     platforms,
     libraries,
     runtimes,

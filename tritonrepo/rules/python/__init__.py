@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.python import autocompleted_settings, autocompleted_tensors, autocompletion, classes, files
+from tritonrepo.rules.python import autocompletion, classes, completion, files
 
-MODULES = (files, classes, autocompletion, autocompleted_settings, autocompleted_tensors)
+MODULES = (files, classes, autocompletion, completion)

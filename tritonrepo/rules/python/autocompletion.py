@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
-from tritonrepo.rules.python.completion import nothing_returned, refused, unfit_signatures
+from tritonrepo.rules.python.completion import nothing_returned, unfit_signatures
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -53,52 +53,6 @@ def signature(model: Model) -> Iterator[Finding]:
         at = Span(f"{model.name}/{path}", told.line, told.column)
         hint = "Write @staticmethod above def auto_complete_config(config):"
         yield Finding(at, told.words.removeprefix("TypeError: "), hint=hint, reason=told.words)
-
-
-@rule(
-    "python-autocomplete-raises",
-    Severity.ERROR,
-    "backend=python",
-    at=Stage.COMPLETION.after("python-autocomplete-signature"),
-)
-def raises(model: Model) -> Iterator[Finding]:
-    """auto_complete_config does not always raise.
-
-    Why:
-        The exception refuses the model, if the server completes configs.
-    Source:
-        python_backend, src/pb_stub.cc, Stub::AutoCompleteModelConfig
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            @staticmethod
-            def auto_complete_config(config):
-                raise NotImplementedError("not yet")
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py:4:9: error: auto_complete_config always raises NotImplementedError [python-autocomplete-raises]
-          Return the config instead.
-    Server says:
-        NotImplementedError: not yet
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            @staticmethod
-            def auto_complete_config(config):
-                return config
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
-    yield from refused(model, "python-autocomplete-raises")
 
 
 @rule(

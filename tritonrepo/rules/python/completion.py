@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 from tritonrepo.diagnostics import Span
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
+from tritonrepo.rules.pages import pages
 from tritonrepo.rules.python.facts import ClassFacts, Told, class_facts
 from tritonrepo.rules.python.script import Script
 from tritonrepo.rules.python.settings import Setting, returns_nothing, settings
-from tritonrepo.rules.registry import Finding
+from tritonrepo.rules.registry import Finding, rules
+from tritonrepo.rules.stages import Stage
 
 VALID = {"input": ("name", "data_type", "dims", "optional"), "output": ("name", "data_type", "dims")}
 NEEDED = ("name", "data_type", "dims")
@@ -62,6 +64,9 @@ def refusals(model: Model) -> tuple[tuple[str, Refusal], ...]:
     )
 
 
+@rules(
+    pages(__package__, "completion.md"), "backend=python", at=Stage.COMPLETION.after("python-autocomplete-signature")
+)
 def refused(model: Model, name: str) -> Iterator[Finding]:
     """Give the findings of a rule."""
     for path, found in refusals(model):
