@@ -79,3 +79,9 @@ def test_io_is_checked_as_configs_are_read_where_nobody_completes_them() -> None
     assert complete["io-name-missing"].step > complete["name-differs-from-directory"].step
     assert bare["io-name-missing"].step < bare["name-differs-from-directory"].step
     assert {name for name, turn in bare.items() if turn.step == bare["io-name-missing"].step} == walk
+
+
+def test_a_verdict_calls_a_stage_by_a_plain_word() -> None:
+    said = {stage.said for stage in Stage}
+    assert said == {"", "start", "parse", "poll", "io", "graph", "graph-load", "ensemble", "load", "backend", "runtime"}
+    assert {type(word) for word in said} == {str}

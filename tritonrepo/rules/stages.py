@@ -44,7 +44,7 @@ class Stage(StrEnum):
     @property
     def said(self) -> str:
         """The stage as a verdict names it."""
-        return self.partition("/")[0]
+        return self.value.partition("/")[0]
 
     @property
     def first(self) -> Place:
