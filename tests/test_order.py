@@ -12,15 +12,15 @@ from tritonrepo.repository import Model
 from tritonrepo.rules import RULES
 from tritonrepo.rules.order import in_turn, turns
 from tritonrepo.rules.registry import Finding, Misplaced, Rule, Scope, rule
-from tritonrepo.rules.stages import Place, Stage
+from tritonrepo.rules.stages import Position, Stage
 
 
 def check(_model: Model) -> Iterator[Finding]:
     return iter(())
 
 
-def rules(places: dict[str, Place]) -> list[Rule]:
-    return [Rule(name, Severity.ERROR, Scope.MODEL, check, place=place) for name, place in places.items()]
+def rules(positions: dict[str, Position]) -> list[Rule]:
+    return [Rule(name, Severity.ERROR, Scope.MODEL, check, position=position) for name, position in positions.items()]
 
 
 STAGES = (Stage.POLL, Stage.IO)
@@ -58,10 +58,10 @@ CONTRADICTIONS = {
 }
 
 
-@pytest.mark.parametrize(("place", "words"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
-def test_a_contradiction_names_the_rules(place: Place, words: str) -> None:
+@pytest.mark.parametrize(("position", "words"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_contradiction_names_the_rules(position: Position, words: str) -> None:
     with pytest.raises(Misplaced, match=re.escape(words)):
-        in_turn(rules({**dict(reversed(CHAIN.items())), "new": place}), STAGES)
+        in_turn(rules({**dict(reversed(CHAIN.items())), "new": position}), STAGES)
 
 
 def test_an_error_says_its_place_when_it_is_registered_and_nothing_else_does() -> None:

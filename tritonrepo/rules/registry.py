@@ -14,7 +14,7 @@ from tritonrepo.repository.ignores import Ignore
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.pages import Page
-from tritonrepo.rules.stages import Place
+from tritonrepo.rules.stages import Position
 
 
 class Finding(NamedTuple):
@@ -63,7 +63,7 @@ class Rule:
     scope: Scope
     check: Callable[..., Iterator[Finding]]
     when: frozenset[str] = frozenset()
-    place: Place | None = None
+    position: Position | None = None
     state: State = State.REFUSED
     after_faults: bool = False
 
@@ -74,7 +74,7 @@ class Rule:
 
 
 class Misplaced(Exception):  # noqa: N818  what is wrong is said, as in "refused"
-    """A rule's place in the server's order is missing, or contradicts that of another rule."""
+    """A rule's position in the server's order is missing, or contradicts that of another rule."""
 
 
 RULES: dict[str, Rule] = {}
@@ -84,11 +84,11 @@ def rule(
     name: str,
     severity: Severity,
     *when: str,
-    at: Place | None = None,
+    at: Position | None = None,
     state: State = State.REFUSED,
     after_faults: bool = False,
 ) -> Callable[[ModelCheck], ModelCheck]:
-    """Register a check of one model; an error says `at` which place of the server's order it is: see `Stage`.
+    """Register a check of one model; an error says `at` which position of the server's order it is: see `Stage`.
 
     It is called only for a model with one of the traits `when` (see `Model.traits`: a field at the config's top by its
     name, `*.NAME` for one at any depth, `backend=NAME`), or always without any. With `after_faults` it is called also
@@ -103,7 +103,7 @@ def rule(
 
 
 def graph_rule(
-    name: str, severity: Severity, *when: str, at: Place | None = None, state: State = State.REFUSED
+    name: str, severity: Severity, *when: str, at: Position | None = None, state: State = State.REFUSED
 ) -> Callable[[GraphCheck], GraphCheck]:
     """Register a check of a model among the others, of which those that it needs are judged before it; see `Judging`."""
 
@@ -115,12 +115,12 @@ def graph_rule(
 
 
 def repository_rule(
-    name: str, severity: Severity, *, at: Place | None = None, state: State = State.REFUSED
+    name: str, severity: Severity, *, at: Position | None = None, state: State = State.REFUSED
 ) -> Callable[[RepositoryCheck], RepositoryCheck]:
     """Register a check of the repository as a whole; an error of it is every model's."""
 
     def register(check: RepositoryCheck) -> RepositoryCheck:
-        _add(Rule(name, severity, Scope.REPOSITORY, check, place=at, state=state, after_faults=True))
+        _add(Rule(name, severity, Scope.REPOSITORY, check, position=at, state=state, after_faults=True))
         return check
 
     return register
@@ -137,7 +137,7 @@ def comment_rule(name: str, severity: Severity) -> Callable[[CommentCheck], Comm
 
 
 def rules(
-    found: Iterable[Page], *when: str, at: Place, scope: Scope = Scope.MODEL, after_faults: bool = False
+    found: Iterable[Page], *when: str, at: Position, scope: Scope = Scope.MODEL, after_faults: bool = False
 ) -> Callable[[Select], Select]:
     """Register a rule for each page of what one function finds: it is given what a check is, and the rule's name.
 
@@ -145,12 +145,12 @@ def rules(
     """
 
     def register(select: Select) -> Select:
-        place = at
+        position = at
         for page in found:
             error, check = page.severity is Severity.ERROR, _selecting(select, page)
-            own = place if error else None
+            own = position if error else None
             _add(Rule(page.name, page.severity, scope, check, frozenset(when), own, after_faults=after_faults))
-            place = at.stage.same_walk(page.name) if error else place
+            position = at.stage.same_walk(page.name) if error else position
         return select
 
     return register
@@ -166,8 +166,8 @@ def _selecting(select: Select, page: Page) -> Select:
 
 def _add(new: Rule) -> None:
     assert new.name not in RULES, new.name  # noqa: S101  two rules of one name are our bug
-    if new.severity is Severity.ERROR and new.place is None:
+    if new.severity is Severity.ERROR and new.position is None:
         raise Misplaced(f'the rule "{new.name}" is an error: say when the server finds it, at=Stage.….after("…")')
-    if new.severity is not Severity.ERROR and new.place is not None:
+    if new.severity is not Severity.ERROR and new.position is not None:
         raise Misplaced(f'the rule "{new.name}" is no error, so it has no place in the server\'s order: drop at=')
     RULES[new.name] = new

@@ -47,23 +47,23 @@ class Stage(StrEnum):
         return self.value.partition("/")[0]
 
     @property
-    def first(self) -> Place:
-        """The place of the stage's first check."""
-        return Place(self)
+    def first(self) -> Position:
+        """The position of the stage's first check."""
+        return Position(self)
 
-    def after(self, rule: str) -> Place:
-        """Return the place of a check of its own, right behind another rule's check, and behind all of its walk."""
-        return Place(self, rule)
+    def after(self, rule: str) -> Position:
+        """Return the position of a check of its own, right behind another rule's check, and behind all of its walk."""
+        return Position(self, rule)
 
-    def same_walk(self, rule: str) -> Place:
-        """Return the place in a walk over a list in which the server makes several checks item by item.
+    def same_walk(self, rule: str) -> Position:
+        """Return the position in a walk over a list in which the server makes several checks item by item.
 
         The fault of the earlier item comes first (see `Finding.item`); of faults of one item, that of the earlier rule.
         """
-        return Place(self, rule, in_walk=True)
+        return Position(self, rule, in_walk=True)
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a rule stands in the server's order: in a stage, right behind the rule `before`, "" for the first one."""
 
     stage: Stage

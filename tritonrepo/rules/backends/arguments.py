@@ -20,7 +20,8 @@ from tritonrepo.tree import Directory, File
 
 NAME = "model.json"
 ADAPTERS = "multi_lora.json"
-LARGEST = 1 << 20
+LARGEST_JSON = 1 << 20
+"""Bytes of a model.json or multi_lora.json; a larger one is not read."""
 
 
 class Arguments(NamedTuple):
@@ -95,7 +96,7 @@ def _file(model: Model, path: str) -> Arguments | None:
     entry = model.entries.get(path)
     if entry is None or isinstance(entry, Directory):
         return Arguments(path, None)
-    return _parse(path, entry.content()) if isinstance(entry, File) and entry.size <= LARGEST else None
+    return _parse(path, entry.content()) if isinstance(entry, File) and entry.size <= LARGEST_JSON else None
 
 
 def _parse(path: str, content: bytes) -> Arguments:
@@ -113,7 +114,7 @@ def _parse(path: str, content: bytes) -> Arguments:
         return Arguments(path, text, fault=f"{type(error).__name__}: {error}")
 
 
-class Known(NamedTuple):
+class KnownKey(NamedTuple):
     """A key that some vLLM has: its first and last version, as positions; what took its place."""
 
     since: int
@@ -126,7 +127,7 @@ class Keys(NamedTuple):
     """The keys of all vLLM versions, and those versions, oldest first."""
 
     versions: Sequence[str]
-    known: Mapping[str, Known]
+    known: Mapping[str, KnownKey]
 
     def of(self, release: Release) -> list[int]:
         """Give the positions of the vLLM versions that a release may have; none where it has no vLLM, or a new one."""
@@ -140,7 +141,7 @@ def keys() -> Keys:
     versions = data["versions"]
     position = {name: number for number, name in enumerate(versions)}
     known = {
-        key: Known(
+        key: KnownKey(
             position[facts["since"]],
             position[facts.get("until", versions[-1])],
             frozenset(position[name] for name in facts.get("uncertain", ())),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.repository import Model
-from tritonrepo.rules.backends.arguments import Arguments, Known, keys, objects
+from tritonrepo.rules.backends.arguments import Arguments, KnownKey, keys, objects
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -203,7 +203,7 @@ def _versions(model: Model) -> list[int]:
     return keys().of(model.target.release)
 
 
-def _wrong(model: Model) -> Iterator[tuple[str, Arguments, Known | None]]:
+def _wrong(model: Model) -> Iterator[tuple[str, Arguments, KnownKey | None]]:
     """Give the keys that none of the vLLM versions has that the release may have."""
     for each, value in objects(model):
         versions = _versions(model)
@@ -213,7 +213,7 @@ def _wrong(model: Model) -> Iterator[tuple[str, Arguments, Known | None]]:
                 yield key, each, known
 
 
-def _has_key(known: Known, version: int) -> bool:
+def _has_key(known: KnownKey, version: int) -> bool:
     return known.since <= version <= known.until or version in known.uncertain
 
 
@@ -230,7 +230,7 @@ def _closest(key: str, model: Model) -> str:
     return f'Did you mean "{near}"?' if near else "Drop it."
 
 
-def _after(known: Known) -> str:
+def _after(known: KnownKey) -> str:
     return keys().versions[known.until + 1]
 
 

@@ -21,7 +21,7 @@ PARALLEL = {
 
 """Which keys the backend itself reads, and since when."""
 
-LONGEST = 40
+LONGEST_VALUE = 40
 """Characters of a value that are shown."""
 
 SPOKEN = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "NoneType": "null"}
@@ -171,7 +171,7 @@ def parallel_size(model: Model) -> Iterator[Finding]:
             fault = _int_fault(value[key]) if key in value and model.target.release.has(fact) else None
             if fault is not None:
                 said = json.dumps(value[key], ensure_ascii=False)
-                said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
+                said = said if len(said) <= LONGEST_VALUE else f"{said[:LONGEST_VALUE]}…"
                 yield Finding(
                     each.at(model, key), f"{key} is {said}, no whole number", hint="Write how many GPUs.", reason=fault
                 )

@@ -16,7 +16,7 @@ from tritonrepo.rules.registry import Finding, graph_rule
 from tritonrepo.rules.stages import Stage
 
 Graph = Mapping[str, list[str]]
-MOST = 100
+MOST_SEARCHES = 100
 """Searches of one group that go round in vain: the first ends the server, the others only show where to mend."""
 
 
@@ -253,7 +253,7 @@ def _searches(graph: Graph, starts: Collection[str]) -> tuple[dict[str, str], se
     for start in sorted(starts, key=os.fsencode):
         if start in reasons:
             continue
-        way = _way_back(graph, start) if len(endless) < MOST else []
+        way = _way_back(graph, start) if len(endless) < MOST_SEARCHES else []
         if way:
             reasons |= dict.fromkeys([*way[:-1], start], _reason(start, way[-1]))
         else:

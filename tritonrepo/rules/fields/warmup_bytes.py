@@ -22,7 +22,7 @@ from tritonrepo.tree import File
 
 BOUNDED = "bounded-element-counts"
 ADVICE = "Write as many strings as dims say, each as 4 bytes of length, little-endian, and then its bytes."
-LARGEST = 1 << 24
+LARGEST_SAMPLE = 1 << 24
 """Bytes of a file whose strings are counted; a larger one is not read."""
 
 LENGTH = 4
@@ -193,7 +193,7 @@ def strings_differ(model: Model) -> Iterator[Finding]:
         strings = one.given.data_type == "TYPE_STRING" and -1 not in dims and not (counted and min(dims, default=0) < 0)
         if not strings or not sure.get((one.item, one.given.name)):
             continue
-        if isinstance(one.entry, File) and one.entry.size <= LARGEST:
+        if isinstance(one.entry, File) and one.entry.size <= LARGEST_SAMPLE:
             yield from _strings(model, one, one.entry.content())
 
 

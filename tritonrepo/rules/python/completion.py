@@ -43,7 +43,7 @@ class Lost(Exception):  # noqa: N818  control flow: what comes after cannot be k
 
 
 @dataclass(slots=True)
-class State:
+class ConfigState:
     """The part of a config that the methods look at; a tensor has name, data_type, dims and, an input, optional."""
 
     model: str
@@ -96,7 +96,7 @@ def _asked(model: Model) -> tuple[tuple[Script, ClassFacts], ...]:
     return class_facts(model) if model.target.auto_complete else ()
 
 
-def _state(model: Model) -> State:
+def _state(model: Model) -> ConfigState:
     tensors: dict[str, list[dict[str, Any]]] = {"input": [], "output": []}
     for each in model.tensors:
         said = {"name": each.name, "data_type": each.data_type or INVALID, "dims": list(each.dims)}
@@ -104,25 +104,25 @@ def _state(model: Model) -> State:
     policy = model.config.message("model_transaction_policy")
     chosen = model.config.chosen("scheduling_choice")
     decoupled = None if policy is None else policy.flag("decoupled")
-    return State(model.config_name, tensors, model.max_batch_size, chosen.name if chosen else "", decoupled)
+    return ConfigState(model.config_name, tensors, model.max_batch_size, chosen.name if chosen else "", decoupled)
 
 
-def _refusal(state: State, done: list[Setting]) -> Refusal | None:
+def _refusal(state: ConfigState, done: list[Setting]) -> Refusal | None:
     try:
         return next((found for setting in done if (found := CHECKS[setting.method](state, setting)) is not None), None)
     except Lost:
         return None
 
 
-def _input(state: State, setting: Setting) -> Refusal | None:
+def _input(state: ConfigState, setting: Setting) -> Refusal | None:
     return _add(state, setting, "input")
 
 
-def _output(state: State, setting: Setting) -> Refusal | None:
+def _output(state: ConfigState, setting: Setting) -> Refusal | None:
     return _add(state, setting, "output")
 
 
-def _add(state: State, setting: Setting, kind: str) -> Refusal | None:
+def _add(state: ConfigState, setting: Setting, kind: str) -> Refusal | None:
     tensor = setting.argument
     if not isinstance(tensor, dict):
         raise Lost
@@ -141,7 +141,7 @@ def _add(state: State, setting: Setting, kind: str) -> Refusal | None:
     return found
 
 
-def _properties(state: State, setting: Setting, kind: str) -> Refusal | None:
+def _properties(state: ConfigState, setting: Setting, kind: str) -> Refusal | None:
     """Give what is wrong with the keys of a tensor."""
     tensor, valid = setting.argument, VALID[kind]
     rule, call = "python-autocomplete-property", f"add_{kind}"
@@ -160,7 +160,7 @@ def _properties(state: State, setting: Setting, kind: str) -> Refusal | None:
     return Refusal(rule, *_place(setting), f'{call} needs "{lacking}"', "Write it.", words)
 
 
-def _differs(state: State, setting: Setting, kind: str, current: dict[str, Any]) -> Refusal | None:
+def _differs(state: ConfigState, setting: Setting, kind: str, current: dict[str, Any]) -> Refusal | None:
     """Give the first property of a tensor that is written otherwise."""
     tensor, name = setting.argument, setting.argument["name"]
     tail = f'but the config has {{}} for {kind} "{name}"'
@@ -184,7 +184,7 @@ def _differs(state: State, setting: Setting, kind: str, current: dict[str, Any])
     return None
 
 
-def _batch(state: State, setting: Setting) -> Refusal | None:
+def _batch(state: ConfigState, setting: Setting) -> Refusal | None:
     size = setting.argument
     if not isinstance(size, int):
         raise Lost
@@ -198,7 +198,7 @@ def _batch(state: State, setting: Setting) -> Refusal | None:
     return Refusal("python-autocomplete-max-batch", *_place(setting), message, hint, words)
 
 
-def _dynamic(state: State, setting: Setting) -> Refusal | None:
+def _dynamic(state: ConfigState, setting: Setting) -> Refusal | None:
     if setting.argument is not None:
         raise Lost
     if state.scheduler not in OTHER_SCHEDULERS:
@@ -209,7 +209,7 @@ def _dynamic(state: State, setting: Setting) -> Refusal | None:
     return Refusal("python-autocomplete-scheduler", *_place(setting), message, "Drop one of the two.", words)
 
 
-def _policy(state: State, setting: Setting) -> Refusal | None:
+def _policy(state: ConfigState, setting: Setting) -> Refusal | None:
     policy = setting.argument
     if not isinstance(policy, dict):
         raise Lost
@@ -229,7 +229,7 @@ def _policy(state: State, setting: Setting) -> Refusal | None:
     return Refusal("python-autocomplete-decoupled", *_place(setting), message, "Write the same in both.", words)
 
 
-def _raise(_state: State, setting: Setting) -> Refusal | None:
+def _raise(_state: ConfigState, setting: Setting) -> Refusal | None:
     kind = setting.argument.partition(":")[0]
     message = f"auto_complete_config always raises {kind}"
     return Refusal(

@@ -40,7 +40,7 @@ def lookups(tree: ast.Module, method: ast.FunctionDef) -> Iterator[Lookup]:
     yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes(method))
     if not module or yields or len(arguments) != 2 or _imported(tree, "json") != "json":  # noqa: PLR2004  self and args
         return
-    known = _Known(module, *arguments)
+    known = _Bindings(module, *arguments)
     for statement in method.body:
         if isinstance(statement, ast.Import | ast.ImportFrom | ast.Pass):
             continue
@@ -77,7 +77,7 @@ def _loaded(name: str) -> str:
     return f'json.loads({name}["model_config"])'
 
 
-class _Known:
+class _Bindings:
     """The expressions that are the config, and those that are what a lookup gave, as they are written."""
 
     def __init__(self, module: str, myself: str, arguments: str) -> None:

@@ -17,7 +17,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.rules.layout.environments import PARAMETER
 
-LARGEST = 1 << 16
+LARGEST_SCRIPT = 1 << 16
 """Bytes of source that are parsed: what is made to be slow takes about a second then, and nothing ends the parser."""
 
 STUB = "triton_python_backend_stub"
@@ -93,7 +93,7 @@ def scripts(model: Model) -> tuple[Script, ...]:
     name = model.inferred.filename or FILENAME
     paths = (posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}") for version in model.served)
     files = ((path, model.file(path)) for path in paths if _is_imported(model, name, path))
-    small = ((path, file.content()) for path, file in files if file is not None and file.size <= LARGEST)
+    small = ((path, file.content()) for path, file in files if file is not None and file.size <= LARGEST_SCRIPT)
     python = _python_of(model)
     return tuple(Script(path, text, _parse(path, text, python)) for path, text in small)
 

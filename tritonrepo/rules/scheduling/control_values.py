@@ -8,7 +8,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Field, Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
-from tritonrepo.rules.scheduling.controls import CORRID, Visit, visits
+from tritonrepo.rules.scheduling.controls import CORRID, ControlVisit, visits
 from tritonrepo.rules.stages import Stage
 
 PAIRS = ("int32_false_true", "fp32_false_true", "bool_false_true")
@@ -22,7 +22,7 @@ def pairs(control: Message) -> dict[str, Field]:
     return {name: field for name, field in found.items() if field is not None}
 
 
-def flags(model: Model) -> Iterator[tuple[Visit, dict[str, Field]]]:
+def flags(model: Model) -> Iterator[tuple[ControlVisit, dict[str, Field]]]:
     """Give the controls that are START, END or READY with their lists of values; a second one of its kind aside."""
     for visit in visits(model):
         if visit.kind != CORRID and not visit.before:

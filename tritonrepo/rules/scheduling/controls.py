@@ -17,7 +17,7 @@ CORRID = "CONTROL_SEQUENCE_CORRID"
 WALKS = (START, "CONTROL_SEQUENCE_END", "CONTROL_SEQUENCE_READY", CORRID)
 
 
-class Visit(NamedTuple):
+class ControlVisit(NamedTuple):
     """A control as the server comes to it: in the walk of its kind, so many controls of the kind before it."""
 
     kind: str
@@ -32,7 +32,7 @@ def tensors(model: Model) -> list[Message]:
     return sequences.messages("control_input") if sequences is not None else []
 
 
-def visits(model: Model) -> Iterator[Visit]:
+def visits(model: Model) -> Iterator[ControlVisit]:
     """Give the controls in the server's order: the whole list is walked once for each kind.
 
     Source: core, src/model_config_utils.cc, ValidateModelConfig. Names are looked at in each walk, so that their faults
@@ -43,7 +43,7 @@ def visits(model: Model) -> Iterator[Visit]:
         for number, tensor in enumerate(tensors(model)):
             for within, control in enumerate(tensor.messages("control"), 1):
                 if control.enum("kind", START) == kind:
-                    yield Visit(kind, control, before, turn(number, within, walk))
+                    yield ControlVisit(kind, control, before, turn(number, within, walk))
                     before += 1
 
 
