@@ -163,10 +163,10 @@ def calls(model: Model) -> Collection[str]:
 
 def _verdict(model: Model, found: list[Found]) -> Verdict:
     """Give the verdict of the first error in the server's own order."""
-    order = turns(auto_complete=model.target.auto_complete)
     errors = [each for each in found if each.rule.severity is Severity.ERROR]
     if not errors:
         return Verdict(model.name, State.READY)
+    order = turns(auto_complete=model.target.auto_complete)
 
     def key(each: Found) -> tuple[int, int, int, int]:
         turn = order[each.rule.name]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -32,12 +33,17 @@ def tensors(model: Model) -> list[Message]:
     return sequences.messages("control_input") if sequences is not None else []
 
 
-def visits(model: Model) -> Iterator[ControlVisit]:
-    """Give the controls in the server's order: the whole list is walked once for each kind.
+@once
+def visits(model: Model) -> Sequence[ControlVisit]:
+    """Return the controls in the server's order: the whole list is walked once for each kind.
 
     Source: core, src/model_config_utils.cc, ValidateModelConfig. Names are looked at in each walk, so that their faults
     come up in the first. A kind that the enum lacks is never looked for.
     """
+    return tuple(_visits(model))
+
+
+def _visits(model: Model) -> Iterator[ControlVisit]:
     for walk, kind in enumerate(WALKS):
         before = 0
         for number, tensor in enumerate(tensors(model)):
