@@ -27,9 +27,9 @@ from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Fetched, Send, Stored, Write
 from tritonrepo.sync import lock
 from tritonrepo.sync import release as releases
-from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.apply import apply
+from tritonrepo.sync.pace import GRAIN_S, Pace
 from tritonrepo.sync.place import Place
-from tritonrepo.sync.publish import GRAIN_S, publish
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.release import Object, Release
 from tritonrepo.sync.writing import Writer
@@ -88,7 +88,7 @@ def stored(uri: str) -> dict[str, bytes]:
 def push(*arguments: object) -> int:
     """Push where no server looks, so that no write has to wait for the next second of the store's clock."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tritonrepo.sync.publish.GRAIN_S", 0)
+        patch.setattr("tritonrepo.sync.pace.GRAIN_S", 0)
         return run(["push", *map(str, arguments), "--settle", "0"])
 
 
@@ -155,8 +155,8 @@ import os, signal, sys
 count = int(sys.argv.pop(1))
 from tritonrepo import cli
 from tritonrepo.stores.s3 import S3Store
-from tritonrepo.sync import publish
-publish.GRAIN_S = 0
+from tritonrepo.sync import pace
+pace.GRAIN_S = 0
 left = [count]
 real = S3Store.put
 def put(self, path, file, **conditions):
@@ -440,7 +440,7 @@ def timed(tmp_path: Path, settle_s: float, *, resumed: bool = False) -> dict[str
     shutil.copytree(first, tmp_path / "r")
     have = clock.scan("r")
     made = plan(clock.scan(second.name), have, "r", resumed=resumed)
-    publish(made, have, clock.writer, Pace(settle_s, clock.now, clock.sleep), lambda _: None)
+    apply(made, have, clock.writer, Pace(settle_s, clock.now, clock.sleep), lambda _: None)
     times: dict[str, list[float]] = {}
     for moment, path in clock.done:
         times.setdefault(path, []).append(moment)
@@ -466,7 +466,7 @@ def test_after_a_broken_off_push_servers_get_time_for_what_it_wrote(tmp_path: Pa
 def test_where_nothing_serves_nobody_is_waited_for(tmp_path: Path) -> None:
     clock = Clock(tmp_path)
     made = plan(clock.scan(repository(tmp_path / "m", 1).name), {}, "r")
-    publish(made, {}, clock.writer, Pace(30, clock.now, clock.sleep), lambda _: None)
+    apply(made, {}, clock.writer, Pace(30, clock.now, clock.sleep), lambda _: None)
     assert clock.time < 10
 
 
@@ -498,7 +498,7 @@ def test_what_breaks_a_push_off_is_told_with_how_far_it_came(tmp_path: Path, kin
     clock = kind(tmp_path)
     made = plan(clock.scan(repository(tmp_path / "m", 1).name), {}, "r")
     with pytest.raises(Stop, match=message) as stop:
-        publish(made, {}, clock.writer, Pace(0, clock.now, clock.sleep), lambda _: None)
+        apply(made, {}, clock.writer, Pace(0, clock.now, clock.sleep), lambda _: None)
     assert "the push broke off in the middle: at least" in str(stop.value)
     assert all(told.severity == "error" for told in stop.value.diagnostics)
 

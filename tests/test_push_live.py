@@ -22,9 +22,9 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
+from tritonrepo.sync.apply import apply
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.plan import Phase, Plan, in_phase_order
-from tritonrepo.sync.publish import publish
 from tritonrepo.sync.writing import Writer
 
 SETTLE = "2"
@@ -138,7 +138,7 @@ def leaves_first(made: Revision, uri: str) -> None:
     at = {Phase.CONTRACT: Phase.EXPAND, Phase.SWITCH: Phase.SWITCH}
     actions = [a._replace(phase=at[a.phase], wave=0) for a in planned.plan.actions if a.phase in at]
     plan = Plan(tuple(sorted(actions, key=in_phase_order)), served=True)
-    publish(plan, planned.have, Writer(planned.place, None), Pace(LONG_S, time.monotonic, time.sleep), lambda _: None)
+    apply(plan, planned.have, Writer(planned.place, None), Pace(LONG_S, time.monotonic, time.sleep), lambda _: None)
 
 
 def test_a_push_that_is_killed_again_and_again_fails_no_request(

@@ -19,8 +19,8 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
-from tritonrepo.sync.pace import Pace
-from tritonrepo.sync.publish import GRAIN_S, publish
+from tritonrepo.sync.apply import apply
+from tritonrepo.sync.pace import GRAIN_S, Pace
 from tritonrepo.sync.push import plan
 
 REFUSES = CODE + "\n    def initialize(self, args):\n        open('weights-that-are-only-there')\n"
@@ -94,6 +94,6 @@ def test_what_no_server_can_be_asked_for_gets_the_whole_time(tmp_path: Path, see
     clock = Clock(tmp_path)
     have = clock.scan("r")
     made = plan(clock.scan(repository(tmp_path / "2", 2).name), have, "r", resumed=True)
-    publish(made, have, clock.writer, Pace(30, clock.now, clock.sleep, 5, lambda _: seen), lambda _: None)
+    apply(made, have, clock.writer, Pace(30, clock.now, clock.sleep, 5, lambda _: seen), lambda _: None)
     times = [time for time, path in clock.done if path == "r/leaf/config.pbtxt"]
     assert times == [GRAIN_S, GRAIN_S + 2 * wait_s]

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from tritonrepo.diagnostics import Stop
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.sync import apply as applying
 from tritonrepo.sync import record as records
+from tritonrepo.sync.apply import apply
+from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, plan
 from tritonrepo.sync.record import NAME, Record
+from tritonrepo.sync.writing import Alone
 from tritonrepo.tree import Directory, Entry, File, Tree, files, of_bytes
 
 NAMES = st.sampled_from(["m", "n"])
@@ -94,7 +96,7 @@ def test_a_killed_run_is_finished_by_the_next(first: Tree, second: Tree, killed_
         for want, limit in ((first, None), (second, killed_after), (second, None)):
             have = store.scan("r")
             made = whole_plan(want, have)
-            applying.apply(Plan(made.actions[:limit]), store, "r")
+            carried_out(Plan(made.actions[:limit]), store)
         have = store.scan("r")
         assert contents({path: entry for path, entry in have.items() if path != NAME}) == contents(second)
         assert records.load(have, "r") == Record("s", {}, records.digests(second))
@@ -105,9 +107,13 @@ def test_a_killed_run_is_finished_by_the_next(first: Tree, second: Tree, killed_
 def test_what_a_killed_run_wrote_is_removed_by_a_run_that_wants_something_else(first: Tree, killed_after: int) -> None:
     with TemporaryDirectory() as place:
         store = DirectoryStore(Path(place))
-        applying.apply(Plan(whole_plan(first, {}).actions[:killed_after]), store, "r")
-        applying.apply(whole_plan({}, store.scan("r")), store, "r")
+        carried_out(Plan(whole_plan(first, {}).actions[:killed_after]), store)
+        carried_out(whole_plan({}, store.scan("r")), store)
         assert set(store.scan("r")) <= {NAME}
+
+
+def carried_out(made: Plan, store: DirectoryStore) -> None:
+    apply(made, {}, Alone(Place(store, "r", "r")))
 
 
 def whole_plan(want: Tree, have: Tree, *, overwrite: bool = False) -> Plan:
@@ -116,7 +122,7 @@ def whole_plan(want: Tree, have: Tree, *, overwrite: bool = False) -> Plan:
     made = plan(want, there, before.written(), "r", overwrite=overwrite)
     assert not made.conflicts
     kept = {path: before.files[path] for path in made.kept}
-    return applying.with_record(made, Record("s", {}, records.digests(want) | kept), before, have)
+    return records.with_record(made, Record("s", {}, records.digests(want) | kept), before, have)
 
 
 def test_files_of_others_are_left_alone_and_named() -> None:
@@ -171,7 +177,7 @@ def test_no_run_takes_what_killed_ones_left_for_changed_by_hand(
         for want, limit in ((first, None), (second, killed_after), (third, killed_again), (second, None)):
             made = whole_plan(want, store.scan("r"))
             assert not made.kept
-            applying.apply(Plan(made.actions[:limit]), store, "r")
+            carried_out(Plan(made.actions[:limit]), store)
         assert contents(store.scan("r")).keys() - {NAME} == contents(second).keys()
 
 
@@ -182,12 +188,12 @@ def test_an_edit_is_known_as_one_through_killed_runs(
 ) -> None:
     with TemporaryDirectory() as place:
         store = DirectoryStore(Path(place))
-        applying.apply(whole_plan(first, {}), store, "r")
+        carried_out(whole_plan(first, {}), store)
         for path in files(first):
             store.put(f"r/{path}", of_bytes(b"by hand"))
         made = whole_plan(second, store.scan("r"), overwrite=overwrite)
         assert overwrite or set(made.kept) == set(files(first))
-        applying.apply(Plan(made.actions[:killed_after]), store, "r")
+        carried_out(Plan(made.actions[:killed_after]), store)
         left = {path for path, content in contents(store.scan("r")).items() if content == b"by hand"}
         assert set(whole_plan(second, store.scan("r")).kept) == left
 

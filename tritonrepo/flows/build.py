@@ -21,10 +21,12 @@ from tritonrepo.rules import judge
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Store
-from tritonrepo.sync import apply as applying
 from tritonrepo.sync import record as records
+from tritonrepo.sync.apply import apply
+from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import BY_HAND, Delete, Phase, Plan, Put, in_phase_order, plan
 from tritonrepo.sync.record import NAME, Record
+from tritonrepo.sync.writing import Alone
 from tritonrepo.tree import File, Link, Tree, Unreadable, below, of_text
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -84,7 +86,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
         faults.stop()
     kept = {path: there.record.files[path] for path in made.kept}
     record = Record(stack.name, _target(stack), records.digests(draft.tree) | kept, _local(stack))
-    made = applying.with_record(made, record, there.record, there.tree)
+    made = records.with_record(made, record, there.record, there.tree)
     actions = sorted((*made.actions, *beside.actions), key=in_phase_order)
     made = replace(made, actions=tuple(actions), kept=(*beside.kept, *made.kept))
     now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
@@ -157,7 +159,7 @@ def apply_build(build: Build) -> None:
     write_lock(build.loaded, build.lock)
     build.store.tidy()
     try:
-        applying.apply(build.plan, build.store, build.prefix)
+        apply(build.plan, {}, Alone(Place(build.store, build.prefix, build.prefix)))
     finally:
         build.store.tidy()
 

@@ -28,12 +28,12 @@ from tritonrepo.stores.directory import awake
 from tritonrepo.stores.store import Stored, Unconditional, Write
 from tritonrepo.sync import record as records
 from tritonrepo.sync import release as releases
+from tritonrepo.sync.apply import apply
 from tritonrepo.sync.lock import Hold, held
 from tritonrepo.sync.mixing import admit
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan
-from tritonrepo.sync.publish import publish
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.release import Object, Release
 from tritonrepo.sync.sealed import seal
@@ -218,7 +218,7 @@ def _published(push: Push, release: Release, writer: Writer, pace: Pace, tell: C
     if push.plan and push.before is None and not push.plan.served:
         # said before it is written: what a push leaves that breaks off is no release
         tag = _recorded(writer, release, tag)
-    written = publish(push.plan, push.have, writer, pace, tell)
+    written = apply(push.plan, push.have, writer, pace, tell)
     _recorded(writer, replace(release, files=_finished(push, written)), tag)
 
 

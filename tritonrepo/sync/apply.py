@@ -1,57 +1,99 @@
-"""Carry a plan out on a store; a killed run is finished by the next one."""
+"""Carry a plan out on a store, at once or at the pace of servers; a killed run is finished by the next one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from itertools import groupby
 
-from tritonrepo.sync.plan import Delete, Phase, Plan, Put, Written, in_phase_order
-from tritonrepo.sync.record import NAME, Record, dump
-from tritonrepo.tree import File, Tree
+from tritonrepo.diagnostics import Stop, failure
+from tritonrepo.stores.store import Write
+from tritonrepo.sync.pace import Pace, Rounds, Work
+from tritonrepo.sync.plan import Action, Phase, Plan, Put
+from tritonrepo.sync.release import tag_of
+from tritonrepo.sync.sealed import broken
+from tritonrepo.sync.writing import Alone, Writer, each
+from tritonrepo.tree import File, Tree, files
 
-if TYPE_CHECKING:
-    from tritonrepo.stores.store import Store
+LARGE_BYTES = 8 << 20
 
 
-def with_record(plan: Plan, record: Record, before: Record, have: Tree) -> Plan:
-    """Give the plan with the record's own writes around it; `record` says what is there once it is carried out.
+def apply(
+    plan: Plan,
+    have: Tree,
+    writer: Writer | Alone,
+    pace: Pace | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, str]:
+    """Do every action and give the tags of what was written, by path; "" is what was removed.
 
-    The record goes first and names what this plan writes, replaces and deletes: a run killed between leaves nothing
-    that the next one takes for a stranger's, or for changed by hand. Once the deletions are done it is written as it
-    should be.
+    `have` is what the plan was made from: each write is on what was seen there, and is whole or not at all. Without a
+    pace all goes at once, since nobody reads there. With one, each phase is verified, servers get their time between
+    two, and a Stop in the middle says what is done: the next push goes on from there.
     """
-    deletes = [action.path for action in plan.actions if isinstance(action, Delete)]
-    files = {**{path: before.files[path] for path in deletes}, **record.files}
-    claim = replace(record, files=files, before=_replaced(plan, files, before.written(), have))
-    entry = have.get(NAME)
-    now = entry.sha256 if isinstance(entry, File) else None
-    reason = "changed" if now else "new"
-    extra: list[Put] = []
-    if plan.actions and now != dump(claim).sha256:
-        extra.append(Put(Phase.CLAIM, NAME, dump(claim), reason))
-        now = dump(claim).sha256
-    if now != dump(record).sha256:
-        extra.append(Put(Phase.CLOSE, NAME, dump(record), reason))
-    return replace(plan, actions=tuple(sorted((*plan.actions, *extra), key=in_phase_order)))
+    before, written = files(have), dict[str, str]()
+    around = Rounds(Work(plan, before, written, writer.place), pace, tell).around if pace else nullcontext
+    for _, actions in groupby(plan.actions, key=lambda action: (action.phase, action.wave)):
+        group = list(actions)
+        with around(group):
+            written |= _done(group, before, written, writer)
+    return written
 
 
-def _replaced(plan: Plan, files: Mapping[str, str], ours: Written, have: Tree) -> dict[str, str]:
-    """Return path → SHA-256 of what is there by our own doing, and is not what the record will say."""
-    entries = {action.path: have.get(action.path) for action in plan.actions if action.path in ours}
-    return {
-        path: entry.sha256
-        for path, entry in entries.items()
-        if isinstance(entry, File) and entry.sha256 in ours[path] and entry.sha256 != files[path]
-    }
+def _done(
+    group: Sequence[Action], before: Mapping[str, File], written: Mapping[str, str], writer: Writer | Alone
+) -> dict[str, str]:
+    """Do one group: what is new and may be large by itself, all else each on what was seen there."""
+    writes, news = dict[str, Write](), list[Put]()
+    for action in group:
+        path, seen = writer.place.path(action.path), _seen(action.path, before, written)
+        if isinstance(action, Put) and action.phase is Phase.FILES and (seen is None or _is_large(action)):
+            news.append(action)
+            if seen is not None:  # nothing serves it: gone first, so that it too is written where nothing is
+                writes[action.path] = Write(path, None)
+        elif isinstance(action, Put):
+            writes[action.path] = Write(path, action.file, if_absent=seen is None, if_match=seen)
+        else:  # not every store knows conditions of a removal; its time is judged by all
+            writes[action.path] = Write(path, None)
+    with _unchanged(group):
+        tags = dict(zip(writes, writer.write(list(writes.values())), strict=True))
+    return tags | dict(
+        zip((action.path for action in news), each(partial(_added, writer), news, writer.lanes), strict=True)
+    )
 
 
-def apply(plan: Plan, store: Store, prefix: str) -> None:
-    """Do every action in order; each is whole or not at all."""
-    for action in plan.actions:
-        path = f"{prefix}/{action.path}"
-        match action:
-            case Put():
-                store.put(path, action.file)
-            case Delete():
-                store.delete(path)
+def _is_large(action: Put) -> bool:
+    """Whether it is too large to be held in memory, which files of a version may be and files beside them never are."""
+    return action.file.size > LARGE_BYTES and action.path.count("/") > 1
+
+
+def _seen(path: str, before: Mapping[str, File], written: Mapping[str, str]) -> str | None:
+    """Give the tag that a path should have now; None where nothing should be."""
+    if path in written:
+        return written[path] or None
+    return tag_of(before[path]) if path in before else None
+
+
+def _added(writer: Writer | Alone, action: Put) -> str:
+    with _unchanged([action]):
+        tag = writer.add(writer.place.path(action.path), action.file)
+        action.file.sha256  # noqa: B018  kept for the record: later the file may be another
+    return tag
+
+
+@contextmanager
+def _unchanged(actions: Iterable[Action]) -> Iterator[None]:
+    """Raise Stop where a file that is sent is not any more what was judged."""
+    puts = [action for action in actions if isinstance(action, Put)]
+    try:
+        yield
+    except OSError as error:  # the store explains its own
+        raise _changed(next((put for put in puts if broken(put.file)), puts[0])) from error
+    if changed := [put for put in puts if broken(put.file)]:
+        raise _changed(changed[0])
+
+
+def _changed(action: Put) -> Stop:
+    at = str(action.file.path or action.path)
+    return failure("push-source-changed", at, "changed while it was pushed", "Nothing serves it yet. Push again.")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.sync.plan import Delete, Phase, Plan, Put, Written, in_phase_order
 from tritonrepo.tree import File, Tree, of_text
 from tritonrepo.tree import files as files_of
 
@@ -87,3 +88,35 @@ def load(tree: Tree, where: str) -> Record:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Move the directory away and build again."
         raise fatal("record-syntax", f"{where}/{NAME}", f"is not a build record: {error}", hint) from None
+
+
+def with_record(plan: Plan, record: Record, before: Record, have: Tree) -> Plan:
+    """Give the plan with the record's own writes around it; `record` says what is there once it is carried out.
+
+    The record goes first and names what this plan writes, replaces and deletes: a run killed between leaves nothing
+    that the next one takes for a stranger's, or for changed by hand. Once the deletions are done it is written as it
+    should be.
+    """
+    deletes = [action.path for action in plan.actions if isinstance(action, Delete)]
+    files = {**{path: before.files[path] for path in deletes}, **record.files}
+    claim = replace(record, files=files, before=_replaced(plan, files, before.written(), have))
+    entry = have.get(NAME)
+    now = entry.sha256 if isinstance(entry, File) else None
+    reason = "changed" if now else "new"
+    extra: list[Put] = []
+    if plan.actions and now != dump(claim).sha256:
+        extra.append(Put(Phase.CLAIM, NAME, dump(claim), reason))
+        now = dump(claim).sha256
+    if now != dump(record).sha256:
+        extra.append(Put(Phase.CLOSE, NAME, dump(record), reason))
+    return replace(plan, actions=tuple(sorted((*plan.actions, *extra), key=in_phase_order)))
+
+
+def _replaced(plan: Plan, files: Mapping[str, str], ours: Written, have: Tree) -> dict[str, str]:
+    """Return path → SHA-256 of what is there by our own doing, and is not what the record will say."""
+    entries = {action.path: have.get(action.path) for action in plan.actions if action.path in ours}
+    return {
+        path: entry.sha256
+        for path, entry in entries.items()
+        if isinstance(entry, File) and entry.sha256 in ours[path] and entry.sha256 != files[path]
+    }

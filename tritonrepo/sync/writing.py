@@ -36,6 +36,11 @@ class Writer(NamedTuple):
     hold: Hold | None
     conditions: bool = True
 
+    @property
+    def lanes(self) -> int:
+        """How many writes it does at a time."""
+        return AT_ONCE
+
     def write(self, writes: Sequence[Write]) -> list[str]:
         """Do writes that servers or other pushes see, each on its condition, and give their tags.
 
@@ -51,7 +56,7 @@ class Writer(NamedTuple):
             sends = [(write, self._ticket(write)) for write in left]
             if self.hold:
                 self.hold.confirm()
-            done = each(lambda item: self._sent(*item), sends)
+            done = each(lambda item: self._sent(*item), sends, self.lanes)
             tags |= {write: tag for write, tag in zip(left, done, strict=True) if tag is not None}
             if len(tags) == len(writes):
                 return [tags[write] for write in writes]
@@ -91,9 +96,32 @@ class Writer(NamedTuple):
         return failure("push-overtaken", f"{self.place.uri}: {path}", message, "Find out who, then push again.")
 
 
-def each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Do the same with many at once and give the results in order; after a fault nothing further is begun."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+class Alone(NamedTuple):
+    """Who writes at a place where nobody else reads or writes: one file after the other, each as it is planned."""
+
+    place: Place
+    lanes: int = 1
+
+    def write(self, writes: Sequence[Write]) -> list[str]:
+        """Do writes whatever is there, and give their tags."""
+        return [self._written(write) for write in writes]
+
+    def _written(self, write: Write) -> str:
+        if write.file is not None:
+            return self.add(write.path, write.file)
+        self.place.store.delete(write.path)
+        return ""
+
+    def add(self, path: str, file: File) -> str:
+        """Write a file whatever is there, and give its tag."""
+        return self.place.store.put(path, file)
+
+
+def each(do: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> list[Result]:
+    """Do the same with many, so many at a time; give the results in order; after a fault nothing further is begun."""
+    if lanes == 1:
+        return [do(item) for item in items]
+    with ThreadPoolExecutor(lanes) as pool:
         futures = [pool.submit(do, item) for item in items]
         try:
             return [future.result() for future in futures]
