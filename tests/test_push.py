@@ -26,12 +26,12 @@ from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Fetched, Send, Stored, Write
 from tritonrepo.sync import lock
-from tritonrepo.sync import release as releases
+from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.pace import GRAIN_S, Pace
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.push import plan
-from tritonrepo.sync.release import Object, Release
+from tritonrepo.sync.revision import Object, Revision
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import File, Tree, of_bytes, of_text
 
@@ -143,11 +143,11 @@ def test_an_object_that_the_record_does_not_know_is_read_again(tmp_path: Path, u
     store.put(f"{prefix}/leaf/1/part-1", of_text("x x"))  # as long as what was there
     assert push(made, uri) == 1
     store.put(f"{prefix}/leaf/1/part-1", of_text("1 1"))
-    store.delete(releases.record_path(prefix))
+    store.delete(revisions.record_path(prefix))
     assert push(made, uri, "--dry-run") == 0
-    assert store.fetch(releases.record_path(prefix)) is None
+    assert store.fetch(revisions.record_path(prefix)) is None
     assert push(made, uri) == 0
-    assert store.fetch(releases.record_path(prefix)) is not None
+    assert store.fetch(revisions.record_path(prefix)) is not None
 
 
 KILL = """
@@ -190,9 +190,9 @@ def test_a_push_killed_at_ten_random_moments_is_each_time_finished_by_the_next(
         kept = tuple(f"leaf/{old}/" for old in range(1, version))
         assert {path: content for path, content in stored(uri).items() if not path.startswith(kept)} == own_files(made)
         store, prefix = open_store(uri)
-        release = releases.read(store, prefix, uri)[0]
-        assert release is not None
-        assert {path: known.sha256 for path, known in release.files.items()} == {
+        revision = revisions.read(store, prefix, uri)[0]
+        assert revision is not None
+        assert {path: known.sha256 for path, known in revision.files.items()} == {
             path: of_bytes(content).sha256 for path, content in own_files(made).items()
         }
 
@@ -264,7 +264,7 @@ def test_every_command_that_takes_a_uri_tells_when_nobody_answers_there(
 
 def test_another_stacks_prefix_is_refused(tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
     store, prefix = open_store(uri)
-    store.put(releases.record_path(prefix), releases.dump(Release("other")))
+    store.put(revisions.record_path(prefix), revisions.dump(Revision("other")))
     assert push(repository(tmp_path / "m", 1), uri) == 1
     assert 'holds the stack "other", this is a repository without a stack' in capsys.readouterr().err
     assert stored(uri) == {}
@@ -363,9 +363,9 @@ def test_a_user_who_has_no_name_can_push(tmp_path: Path, uri: str, monkeypatch: 
     monkeypatch.setattr("pwd.getpwuid", unknown)
     assert push(repository(tmp_path / "m", 1), uri) == 0
     store, prefix = open_store(uri)
-    release = releases.read(store, prefix, uri)[0]
-    assert release is not None
-    assert release.made["by"] == f"user {os.getuid()}"
+    revision = revisions.read(store, prefix, uri)[0]
+    assert revision is not None
+    assert revision.made["by"] == f"user {os.getuid()}"
 
 
 TARGETS = {
@@ -509,21 +509,21 @@ WRONG_RECORDS = {"no JSON": b"{", "another schema": json.dumps({"schema": 9}).en
 @pytest.mark.parametrize("content", WRONG_RECORDS.values(), ids=WRONG_RECORDS)
 def test_a_wrong_record_is_told(content: bytes) -> None:
     with pytest.raises(Stop, match=r"^r: fatal: (is not a release record|has schema 9)"):
-        releases.load(content, "r")
+        revisions.load(content, "r")
 
 
 def test_a_record_tells_the_versions_that_it_brought() -> None:
     paths = ("m/1/a", "m/1/b", "m/12/a", "m/config.pbtxt", "m/configs/x.pbtxt", "e/1/.keep", "n/config.pbtxt")
-    brought = releases.versions(Release(files={path: Object("d", 1, "t") for path in paths}))
+    brought = revisions.versions(Revision(files={path: Object("d", 1, "t") for path in paths}))
     assert brought == {"m": {1, 12}, "e": {1}, "n": set()}
 
 
 def test_a_record_survives_its_text_and_lends_its_digests_to_what_it_knows() -> None:
-    full = Release("s", {"release": "26.07"}, {"o/m": "./x"}, {"m/1/a": Object("d", 1, "t")}, {"by": "me"})
-    assert releases.load(releases.dump(full).content(), "r") == full
+    full = Revision("s", {"release": "26.07"}, {"o/m": "./x"}, {"m/1/a": Object("d", 1, "t")}, {"by": "me"})
+    assert revisions.load(revisions.dump(full).content(), "r") == full
     same, other = Stored(1, of_bytes(b"x").read, tag="t"), Stored(1, of_bytes(b"x").read, tag="u")
-    known = releases.known({"m/1/a": same, "m/1/b": same}, full)
+    known = revisions.known({"m/1/a": same, "m/1/b": same}, full)
     assert [entry.known_sha256 for entry in known.values() if isinstance(entry, File)] == ["d", None]
-    (entry,) = releases.known({"m/1/a": other}, full).values()
+    (entry,) = revisions.known({"m/1/a": other}, full).values()
     assert isinstance(entry, File)
     assert entry.sha256 == of_bytes(b"x").sha256

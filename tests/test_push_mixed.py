@@ -1,4 +1,4 @@
-"""Whether a push mixes two releases in one response: a model of the server, by other code than the plan's, judges."""
+"""Whether a push mixes two revisions in one response: a model of the server, by other code than the plan's, judges."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ Answer = tuple[object, ...]
 
 
 class Model(NamedTuple):
-    """A model of a release: its version, what it calls; -1 is the latest."""
+    """A model of a revision: its version, what it calls; -1 is the latest."""
 
     version: int
     calls: Calls = ()
 
 
-Release = Mapping[str, Model]
+Revision = Mapping[str, Model]
 
 
-def tree(release: Release) -> Tree:
-    """Write a release as a repository; content is a function of name, version and calls."""
+def tree(revision: Revision) -> Tree:
+    """Write a revision as a repository; content is a function of name, version and calls."""
     found: dict[str, bytes] = {}
-    for name, model in release.items():
+    for name, model in revision.items():
         steps = "\n".join(STEP.format(name=called, version=version) for called, version in model.calls)
         more = f"ensemble_scheduling {{\n{steps}\n}}" if name in PIPELINES else ""
         policy = f"version_policy {{ specific {{ versions: [ {model.version} ] }} }}"
@@ -57,16 +57,16 @@ def tree(release: Release) -> Tree:
 
 
 @st.composite
-def calls(draw: st.DrawFn, name: str, release: Release) -> Calls:
+def calls(draw: st.DrawFn, name: str, revision: Revision) -> Calls:
     """What a model calls, of those before it: pinned to what serves, or the latest; a pipeline the same one again."""
-    there = [other for other in ORDER[: ORDER.index(name)] if other in release]
+    there = [other for other in ORDER[: ORDER.index(name)] if other in revision]
     chosen = draw(st.lists(st.sampled_from(there), min_size=1, max_size=3, unique=name == PYTHON))
-    return tuple((other, draw(st.sampled_from([release[other].version] * 3 + [-1]))) for other in chosen)
+    return tuple((other, draw(st.sampled_from([revision[other].version] * 3 + [-1]))) for other in chosen)
 
 
 @st.composite
-def releases(draw: st.DrawFn, before: Release | None = None) -> Release:
-    """A release; where there was one before, the next: most of it as it was, but for the versions that are called."""
+def revisions(draw: st.DrawFn, before: Revision | None = None) -> Revision:
+    """A revision; where there was one before, the next: most of it as it was, but for the versions that are called."""
     found: dict[str, Model] = {}
     for name in ORDER:
         old = before.get(name) if before else None
@@ -149,7 +149,7 @@ class Server:
 
 
 def whole(state: State, name: str, version: int) -> frozenset[Answer]:
-    """What a release answers; where it does not serve the version, its latest."""
+    """What a revision answers; where it does not serve the version, its latest."""
     server = Server(state)
     return server.answers(name, version) or server.answers(name, -1)
 
@@ -165,7 +165,7 @@ def groups(made: Plan, tree: Tree, random: Random) -> Iterator[Tree]:
 
 
 def torn(trees: Collection[Tree], ends: Collection[Tree]) -> set[str]:
-    """The pipelines of which a response is mixed on this way: it is not what one of the releases at its ends gives."""
+    """The pipelines of which a response is mixed on this way: it is not what one of the revisions at its ends gives."""
     found = set()
     known = [seen(contents(tree)) for tree in ends]
     for states in pairwise(seen(contents(tree)) for tree in trees):
@@ -190,15 +190,15 @@ def others(made: Plan) -> bool:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[Release, Release, Release]:
-    first = draw(releases())
-    second = draw(releases(first))
-    return first, second, draw(st.one_of(releases(second), st.sampled_from([first, second])))
+def histories(draw: st.DrawFn) -> tuple[Revision, Revision, Revision]:
+    first = draw(revisions())
+    second = draw(revisions(first))
+    return first, second, draw(st.one_of(revisions(second), st.sampled_from([first, second])))
 
 
 @given(histories(), st.integers(0, 20), st.randoms(use_true_random=False))
 def test_what_is_refused_mixes_and_what_is_not_does_not(
-    history: tuple[Release, Release, Release], killed: int, random: Random
+    history: tuple[Revision, Revision, Revision], killed: int, random: Random
 ) -> None:
     first, second, third = map(tree, history)
     made = plan(second, first, "r")
@@ -219,7 +219,7 @@ def test_what_is_refused_mixes_and_what_is_not_does_not(
         assert not torn(way, [first, {**first, **second}, way[-1]])
 
 
-def release(version: int = 1, **models: str) -> Release:
+def revision(version: int = 1, **models: str) -> Revision:
     """Two leaves, the first in this version, and models by what they call: `p="a1 b"`, without a version the latest."""
     found = {"a": Model(version), "b": Model(1)}
     for name, text in models.items():
@@ -230,73 +230,73 @@ def release(version: int = 1, **models: str) -> Release:
 
 
 b2 = {"b": Model(2)}
-CASES: dict[str, tuple[Release, Release, str, str]] = {
-    "nothing but what the inner pipeline calls": (release(p="a1", t="p1 b1"), release(2, p="a2", t="p1 b1"), "", "p"),
+CASES: dict[str, tuple[Revision, Revision, str, str]] = {
+    "nothing but what the inner pipeline calls": (revision(p="a1", t="p1 b1"), revision(2, p="a2", t="p1 b1"), "", "p"),
     "nothing but what the outer pipeline calls": (
-        release(p="a1", t="p1 b1"),
-        {**release(p="a1", t="p1 b2"), **b2},
+        revision(p="a1", t="p1 b1"),
+        {**revision(p="a1", t="p1 b2"), **b2},
         "",
         "t",
     ),
-    "both, in one leaf": (release(p="a1", t="p1 a1"), release(2, p="a2", t="p1 a2"), "t", "pt"),
-    "both, in two leaves": (release(p="a1", t="p1 b1"), {**release(2, p="a2", t="p1 b2"), **b2}, "t", "pt"),
+    "both, in one leaf": (revision(p="a1", t="p1 a1"), revision(2, p="a2", t="p1 a2"), "t", "pt"),
+    "both, in two leaves": (revision(p="a1", t="p1 b1"), {**revision(2, p="a2", t="p1 b2"), **b2}, "t", "pt"),
     "both, and two pipelines above": (
-        release(p="a1", q="p1 a1", t="q1"),
-        release(2, p="a2", q="p1 a2", t="q1"),
+        revision(p="a1", q="p1 a1", t="q1"),
+        revision(2, p="a2", q="p1 a2", t="q1"),
         "qt",
         "pq",
     ),
-    "the inner pipeline has a new number": (release(p="a1", t="p1 b1"), release(2, p="2:a2", t="p2 b1"), "", "t"),
-    "two inner pipelines": (release(p="a1", q="a1", t="p1 q1"), release(2, p="a2", q="a2", t="p1 q1"), "t", "pq"),
-    "an inner pipeline twice": (release(p="a1", t="p1 p1"), release(2, p="a2", t="p1 p1"), "", "p"),
+    "the inner pipeline has a new number": (revision(p="a1", t="p1 b1"), revision(2, p="2:a2", t="p2 b1"), "", "t"),
+    "two inner pipelines": (revision(p="a1", q="a1", t="p1 q1"), revision(2, p="a2", q="a2", t="p1 q1"), "t", "pq"),
+    "an inner pipeline twice": (revision(p="a1", t="p1 p1"), revision(2, p="a2", t="p1 p1"), "", "p"),
     "an inner pipeline by two ways": (
-        release(p="a1", q="p1", t="p1 q1"),
-        release(2, p="a2", q="p1", t="p1 q1"),
+        revision(p="a1", q="p1", t="p1 q1"),
+        revision(2, p="a2", q="p1", t="p1 q1"),
         "t",
         "p",
     ),
-    "Python that calls a pipeline": (release(p="a1", k="p1"), release(2, p="a2", k="p1"), "k", "p"),
-    "Python that calls the latest leaf": (release(k="a"), release(2, k="a"), "k", ""),
-    "Python that pins a leaf": (release(k="a1", t="k1"), release(2, k="2:a2", t="k2"), "", "t"),
-    "the latest leaf, and nothing else": (release(p="a", t="p1 b1"), release(2, p="a", t="p1 b1"), "", ""),
-    "the latest leaf twice": (release(p="a a"), release(2, p="a a"), "", ""),
+    "Python that calls a pipeline": (revision(p="a1", k="p1"), revision(2, p="a2", k="p1"), "k", "p"),
+    "Python that calls the latest leaf": (revision(k="a"), revision(2, k="a"), "k", ""),
+    "Python that pins a leaf": (revision(k="a1", t="k1"), revision(2, k="2:a2", t="k2"), "", "t"),
+    "the latest leaf, and nothing else": (revision(p="a", t="p1 b1"), revision(2, p="a", t="p1 b1"), "", ""),
+    "the latest leaf twice": (revision(p="a a"), revision(2, p="a a"), "", ""),
     "the latest leaf in a pipeline that is called twice": (
-        release(p="a", t="p1 p1"),
-        release(2, p="a", t="p1 p1"),
+        revision(p="a", t="p1 p1"),
+        revision(2, p="a", t="p1 p1"),
         "t",
         "",
     ),
-    "the latest of two leaves": (release(p="a b"), {**release(2, p="a b"), **b2}, "p", ""),
-    "the latest leaf and a pinned one": (release(p="a b1"), {**release(2, p="a b2"), **b2}, "p", "p"),
-    "leaves that were the latest are pinned as they are": (release(p="a b"), release(p="a1 b1"), "", "p"),
-    "what was pinned becomes the latest": (release(p="a1 b1"), release(2, p="a b1"), "", "p"),
+    "the latest of two leaves": (revision(p="a b"), {**revision(2, p="a b"), **b2}, "p", ""),
+    "the latest leaf and a pinned one": (revision(p="a b1"), {**revision(2, p="a b2"), **b2}, "p", "p"),
+    "leaves that were the latest are pinned as they are": (revision(p="a b"), revision(p="a1 b1"), "", "p"),
+    "what was pinned becomes the latest": (revision(p="a1 b1"), revision(2, p="a b1"), "", "p"),
     "the outer pipeline calls the leaves itself": (
-        release(p="a1", t="p1 a1"),
-        release(2, p="a2", t="a2 a2"),
+        revision(p="a1", t="p1 a1"),
+        revision(2, p="a2", t="a2 a2"),
         "",
         "t,p",
     ),
-    "and the inner one has a new number": (release(p="a1", t="p1 a1"), release(2, p="2:a2", t="a2 a2"), "", "t,p"),
+    "and the inner one has a new number": (revision(p="a1", t="p1 a1"), revision(2, p="2:a2", t="a2 a2"), "", "t,p"),
     "the outer pipeline begins to call the inner one": (
-        release(p="a1", t="a1 a1"),
-        release(2, p="a2", t="p1 a2"),
+        revision(p="a1", t="a1 a1"),
+        revision(2, p="a2", t="p1 a2"),
         "",
         "p,t",
     ),
-    "a new pipeline over one that changes": (release(p="a1"), release(2, p="a2", t="p1 a2"), "", "p,t"),
+    "a new pipeline over one that changes": (revision(p="a1"), revision(2, p="a2", t="p1 a2"), "", "p,t"),
     "the inner pipeline has a new name": (
-        release(p="a1", t="p1 a1"),
-        release(2, p="a2", q="a2", t="q1 a2"),
+        revision(p="a1", t="p1 a1"),
+        revision(2, p="a2", q="a2", t="q1 a2"),
         "",
         "t,p",
     ),
-    "pipelines change places": (release(p="q1 a1", q="a1"), release(2, p="a2", q="p1 a2"), "", "p,q"),
+    "pipelines change places": (revision(p="q1 a1", q="a1"), revision(2, p="a2", q="p1 a2"), "", "p,q"),
 }
 """What was, what shall be; the pipelines that are refused; those that move at the switch, in their turns."""
 
 
 @pytest.mark.parametrize(("before", "now", "wrong", "order"), CASES.values(), ids=CASES)
-def test_a_pipeline_is_refused_where_no_turn_helps(before: Release, now: Release, wrong: str, order: str) -> None:
+def test_a_pipeline_is_refused_where_no_turn_helps(before: Revision, now: Revision, wrong: str, order: str) -> None:
     made = plan(tree(now), tree(before), "r")
     assert not others(made)
     switch = [a for a in made.actions if a.phase is Phase.SWITCH]
@@ -335,7 +335,7 @@ r/k: error: a response of "k" can mix both releases: k → p → a 2 is new, k �
 
 
 @pytest.mark.parametrize(("case", "text"), SAID.values(), ids=SAID)
-def test_a_refusal_says_where_why_and_what_to_do(case: tuple[Release, Release, str, str], text: str) -> None:
+def test_a_refusal_says_where_why_and_what_to_do(case: tuple[Revision, Revision, str, str], text: str) -> None:
     (refusal,) = plan(tree(case[1]), tree(case[0]), "r").conflicts
     assert str(refusal) == text
 
@@ -350,7 +350,7 @@ def test_a_nest_of_any_depth_is_judged() -> None:
             for name, (called, number) in zip(names, steps, strict=True)
         }
         deep = {path: of_bytes(content) for path, content in configs.items()}
-        return {**tree(release(version)), **deep, **{f"{name}/1/.keep": of_bytes(b"") for name in names}}
+        return {**tree(revision(version)), **deep, **{f"{name}/1/.keep": of_bytes(b"") for name in names}}
 
     made = plan(nest(2), nest(1), "r")
     assert [a.path for a in made.actions if a.phase is Phase.SWITCH] == ["p0599/config.pbtxt"]

@@ -27,7 +27,7 @@ from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send,
 from tritonrepo.sync import lock, writing
 from tritonrepo.sync.gating import models
 from tritonrepo.sync.pace import Pace
-from tritonrepo.sync.release import load, record_path
+from tritonrepo.sync.revision import load, record_path
 from tritonrepo.tree import File, Tree, in_order, of_bytes
 
 PREFIX = "prod"
@@ -162,7 +162,7 @@ def tag_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()[:16]
 
 
-def release(place: Path, version: int) -> Path:
+def revision(place: Path, version: int) -> Path:
     """Write a pipeline and the leaf that it pins, in this version."""
     for name, text in (("leaf", LEAF), ("top", TOP)):
         (place / name).mkdir(parents=True)
@@ -179,7 +179,7 @@ def opened(uri: str, *_: object) -> tuple[Store, str]:
 
 
 def whole(shelf: Shelf, source: Path) -> bool:
-    """Whether this release serves, alone and whole, and the record says so."""
+    """Whether this revision serves, alone and whole, and the record says so."""
     own = {f"{PREFIX}/{p.relative_to(source)}": p.read_bytes() for p in source.rglob("*") if p.is_file()}
     own |= {f"{PREFIX}/top/1/.keep": b""}
     recorded = load(shelf.objects[record_path(PREFIX)], "record").files
@@ -208,7 +208,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
     monkeypatch.setattr("tritonrepo.sync.push.mixed", lambda *_: [])
     monkeypatch.setattr(pushing, "_checked", lambda *_: None)
     monkeypatch.setattr(pushing, "open_store", opened)
-    return {number: release(tmp_path / str(number), number) for number in (1, 2, 3)}
+    return {number: revision(tmp_path / str(number), number) for number in (1, 2, 3)}
 
 
 class Order(NamedTuple):
@@ -220,7 +220,7 @@ class Order(NamedTuple):
 
 
 def orders(sources: dict[int, Path], other: int) -> Iterator[Order]:
-    """Yield each order of a push of the second release and one of another, over the first."""
+    """Yield each order of a push of the second revision and one of another, over the first."""
     before = Shelf({})
     pushed(before, sources[1], "before")
     for stop_at in count():
@@ -240,7 +240,7 @@ def orders(sources: dict[int, Path], other: int) -> Iterator[Order]:
                 break
 
 
-@pytest.mark.parametrize("other", [3, 1], ids=["another release", "the release that served before"])
+@pytest.mark.parametrize("other", [3, 1], ids=["another revision", "the revision that served before"])
 def test_what_a_killed_push_sent_comes_too_late(
     sources: dict[int, Path], other: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,7 +256,7 @@ def test_what_a_killed_push_sent_comes_too_late(
         one.steps()  # so that its thread ends
 
 
-@pytest.mark.parametrize("other", [3, 1], ids=["another release", "the release that served before"])
+@pytest.mark.parametrize("other", [3, 1], ids=["another revision", "the revision that served before"])
 def test_no_write_lands_once_another_push_holds_the_lock(sources: dict[int, Path], other: int) -> None:
     tried = overtaken = 0
     for shelf, one, two in orders(sources, other):

@@ -15,7 +15,7 @@ from tests.servers.s3 import S3Server
 from tests.test_push import own_files, push, repository, stored
 from tritonrepo.stores import open_store
 from tritonrepo.sync import lock
-from tritonrepo.sync.release import record_path
+from tritonrepo.sync.revision import record_path
 
 DENIED = Reply(403, {}, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
 

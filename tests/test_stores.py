@@ -22,7 +22,7 @@ from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import STAGING, DirectoryStore
 from tritonrepo.stores.store import Conflict, Store, Stored, Unconditional
 from tritonrepo.stores.walk import FOLLOWED
-from tritonrepo.sync.release import tag_of
+from tritonrepo.sync.revision import tag_of
 from tritonrepo.tree import Directory, File, Link, Outside, Unreadable, of_bytes, of_text, on_disk
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from benchmarks.soak.push_releases import Release, releases
+from benchmarks.soak.push_revisions import Revision, revisions
 
 LONGEST_S = 25.0
 """After so long a push that was stopped or cut off goes on, whatever it waited for: clients wait 60 s for an answer."""
@@ -55,9 +55,9 @@ class Start(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A push: of which release, when, as from another machine or not, told of the server or not, and its faults."""
+    """A push: of which revision, when, as from another machine or not, told of the server or not, and its faults."""
 
-    release: int
+    revision: int
     start: Start
     apart: bool
     watched: bool
@@ -65,11 +65,11 @@ class Job(NamedTuple):
 
 
 class History(NamedTuple):
-    """Releases, the first of which serves before; pushes."""
+    """Revisions, the first of which serves before; pushes."""
 
     name: str
     plot: str
-    releases: tuple[Release, ...]
+    revisions: tuple[Revision, ...]
     jobs: tuple[Job, ...]
 
     @property
@@ -81,7 +81,7 @@ class History(NamedTuple):
 def history(seed: int, number: int) -> History:
     """Give the history of a number."""
     random = Random(f"{seed} {number}")
-    made = tuple(releases(random, 4))
+    made = tuple(revisions(random, 4))
     plot = random.choices((chance, overtaken, returning, beside), (5, 4, 2, 2))[0]
     return History(f"{seed}:{number}", plot.__name__, made, tuple(plot(random)))
 
@@ -92,9 +92,9 @@ def chance(random: Random) -> list[Job]:
     jobs = []
     for number in range(count):
         faults = [fault(random, number, count) for _ in range(random.choice([0, 1, 1, 2]))]
-        release = random.choice([number + 1] * 4 + [random.randrange(4)])
+        revision = random.choice([number + 1] * 4 + [random.randrange(4)])
         apart, watched = luck(random, 0.6), luck(random, 0.85)
-        jobs.append(Job(release, start(random, number), apart, watched, tuple(faults)))
+        jobs.append(Job(revision, start(random, number), apart, watched, tuple(faults)))
     return jobs
 
 
@@ -107,8 +107,8 @@ def overtaken(random: Random) -> list[Job]:
     )  # a lock of a killed push of the same machine is taken at once
     jobs = [_job(random, 1, Start("after", 0, 0), first, apart=apart)]
     faults = [fault(random, 1, 3)] if luck(random, 0.3) else []
-    release = random.choice([2, 2, 2, 1, 0])
-    jobs.append(_job(random, release, Start("fault", 0, random.uniform(0, 1)), *faults))
+    revision = random.choice([2, 2, 2, 1, 0])
+    jobs.append(_job(random, revision, Start("fault", 0, random.uniform(0, 1)), *faults))
     if luck(random, 0.5):
         event = random.choice([Start("fault", 1, 0), Start("ended", 0, 0), Start("ended", 1, 0)])
         apart, watched = luck(random, 0.6), luck(random, 0.85)
@@ -132,8 +132,8 @@ def beside(random: Random) -> list[Job]:
     return [*jobs, _job(random, random.choice([0, 0, 0, 1, 2]), Start("fault", 0, 0), apart=False)]
 
 
-def _job(random: Random, release: int, begins: Start, *faults: Fault, apart: bool = True) -> Job:
-    return Job(release, begins, apart=apart, watched=luck(random, 0.85), faults=faults)
+def _job(random: Random, revision: int, begins: Start, *faults: Fault, apart: bool = True) -> Job:
+    return Job(revision, begins, apart=apart, watched=luck(random, 0.85), faults=faults)
 
 
 def luck(random: Random, share: float) -> bool:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from benchmarks.soak.push_histories import HARMLESS, Job
 from benchmarks.soak.push_load import Answer
-from benchmarks.soak.push_releases import (
+from benchmarks.soak.push_revisions import (
     BESIDE,
     CONFIG,
     LOCK,
     RECORD,
-    Release,
+    Revision,
     State,
     md5,
     recorded,
@@ -26,7 +26,7 @@ from benchmarks.soak.push_wire import Sent
 
 REFUSED = 412
 MAY = ("push-live-version", "push-version-shadowed", "server-late")
-"""Why a push that nobody disturbs may end with 1: another release has that number, or this machine is busy."""
+"""Why a push that nobody disturbs may end with 1: another revision has that number, or this machine is busy."""
 
 
 class Ended(NamedTuple):
@@ -42,7 +42,7 @@ class Ended(NamedTuple):
 class Seen(NamedTuple):
     """Everything that a history left: the bucket before it, what was sent, the bucket after it, pushes, answers."""
 
-    releases: Sequence[Release]
+    revisions: Sequence[Revision]
     before: Mapping[str, bytes]
     sent: Sequence[Sent]
     after: Mapping[str, bytes]
@@ -79,10 +79,10 @@ def moments(seen: Seen) -> list[Moment]:
 def faults(seen: Seen) -> Iterator[str]:
     """Give everything that is not as it must be."""
     yield from _codes(seen)
-    final = next((release for release in seen.releases if not _unlike(seen.after, release)), None)
+    final = next((revision for revision in seen.revisions if not _unlike(seen.after, revision)), None)
     if final is None:
-        differ = {release.number: _unlike(seen.after, release) for release in seen.releases}
-        yield f"bucket: it is no whole release: {differ}"
+        differ = {revision.number: _unlike(seen.after, revision) for revision in seen.revisions}
+        yield f"bucket: it is no whole revision: {differ}"
     yield from _left(seen)
     history = moments(seen)
     there = {path: md5(content) for path, content in seen.after.items() if not path.startswith(BESIDE)}
@@ -94,7 +94,7 @@ def faults(seen: Seen) -> Iterator[str]:
     }
     yield from _truthful(seen, history)
     for moment in history:
-        if wrong := unsafe(moment.state, contents, seen.releases):
+        if wrong := unsafe(moment.state, contents, seen.revisions):
             yield f"unsafe: at {moment.at - seen.pushes[0].began:.2f} {wrong}"
             break
     yield from _meanwhile(seen)
@@ -131,28 +131,29 @@ def _left(seen: Seen) -> Iterator[str]:
             yield f"lock: {path} of push {last.push} is there at the end"
 
 
-def _unlike(after: Mapping[str, bytes], release: Release) -> str:
-    """Say why a bucket is not this release with its record."""
+def _unlike(after: Mapping[str, bytes], revision: Revision) -> str:
+    """Say why a bucket is not this revision with its record."""
     state = {path: md5(content) for path, content in after.items() if not path.startswith(BESIDE)}
-    return whole(state, release) or recorded(after.get(RECORD, b""), state, release)
+    return whole(state, revision) or recorded(after.get(RECORD, b""), state, revision)
 
 
 def _truthful(seen: Seen, history: Sequence[Moment]) -> Iterator[str]:
-    """An exit code 0 says that the bucket was that release, whole and recorded, once the push had written its last."""
+    """An exit code 0 says that the bucket was that revision, whole and recorded, once the push had written its last."""
     for number, push in enumerate(seen.pushes):
         if push.code != 0:
             continue
-        release = seen.releases[push.job.release]
+        revision = seen.revisions[push.job.revision]
         wrote = max(
             (one.at for one in seen.sent if one.push == number and one.written and _counts(one.path)), default=0.0
         )
         during = [moment for moment in history if max(wrote, push.began) <= moment.at <= push.ended]
         before = [] if wrote else [moment for moment in history if moment.at < push.began][-1:]
         found = [
-            whole(moment.state, release) or recorded(moment.record, moment.state, release) for moment in before + during
+            whole(moment.state, revision) or recorded(moment.record, moment.state, revision)
+            for moment in before + during
         ]
         if all(found):
-            yield f"untrue: push {number} said 0, and release {release.number} was not whole then: {found[-1]}"
+            yield f"untrue: push {number} said 0, and revision {revision.number} was not whole then: {found[-1]}"
 
 
 def late_server(seen: Seen) -> bool:
@@ -160,22 +161,22 @@ def late_server(seen: Seen) -> bool:
     return not all(push.job.watched for push in seen.pushes)
 
 
-def _strays(seen: Seen, final: Release, there: State) -> Iterator[str]:
+def _strays(seen: Seen, final: Revision, there: State) -> Iterator[str]:
     """What was there when a push took the lock is its to delete; what arrives later, nobody can know."""
     late = {sent.path for sent in without_lock(seen.sent)}
     for path in strays(there, final):
         if path not in late:
-            yield f"stray: {path} is there, and is not of release {final.number}"
+            yield f"stray: {path} is there, and is not of revision {final.number}"
 
 
-def _answers(seen: Seen, final: Release | None) -> Iterator[str]:
-    """After the last push no request fails, and soon all answers are the one release's."""
+def _answers(seen: Seen, final: Revision | None) -> Iterator[str]:
+    """After the last push no request fails, and soon all answers are the one revision's."""
     end = max(push.ended for push in seen.pushes)
     after = sorted(answer for answer in seen.answers if answer.asked > end)
     failed = [answer for answer in after if answer.fault]
     if failed and (after[-1].fault or not late_server(seen)):
         yield f"failed: {len(failed)} of {len(after)} requests after the last push: {failed[0].fault}"
-    known = {release.answer for release in seen.releases}
+    known = {revision.answer for revision in seen.revisions}
     if mixed := [answer for answer in after if not answer.fault and answer.tokens not in known]:
         yield f"mixed: {len(mixed)} of {len(after)} answers after the last push: {sorted(mixed[0].tokens)}"
     if final is None:
@@ -183,7 +184,7 @@ def _answers(seen: Seen, final: Release | None) -> Iterator[str]:
     first = next((answer.at for answer in after if answer.tokens == final.answer), None)
     late = [answer for answer in after if first is None or answer.asked > first]
     if others := [answer for answer in late if not answer.fault and answer.tokens != final.answer]:
-        yield f"other: {len(others)} answers of {sorted(others[0].tokens)}, and release {final.number} is there"
+        yield f"other: {len(others)} answers of {sorted(others[0].tokens)}, and revision {final.number} is there"
 
 
 def _meanwhile(seen: Seen) -> Iterator[str]:
@@ -197,7 +198,7 @@ def meanwhile(seen: Seen) -> tuple[int, int, int]:
     """Give how many requests there were before the last push ended, how many of them failed, and were mixed."""
     end = max(push.ended for push in seen.pushes)
     before = [answer for answer in seen.answers if answer.asked <= end]
-    known = {release.answer for release in seen.releases}
+    known = {revision.answer for revision in seen.revisions}
     mixed = [answer for answer in before if not answer.fault and answer.tokens not in known]
     return len(before), sum(bool(answer.fault) for answer in before), len(mixed)
 

@@ -69,7 +69,7 @@ class Push:
             )
         self.began = time.monotonic()
         kind = f"{'apart' if self.job.apart else 'here'}, {'watching' if self.job.watched else 'settling'}"
-        self._tell(f"begins: release {self.job.release}, {kind}")
+        self._tell(f"begins: revision {self.job.revision}, {kind}")
 
     @property
     def running(self) -> bool:

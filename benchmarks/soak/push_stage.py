@@ -12,7 +12,7 @@ from benchmarks.soak.push_histories import History, Job, Start
 from benchmarks.soak.push_judge import Ended, Seen
 from benchmarks.soak.push_load import Answer, Load, runs
 from benchmarks.soak.push_process import FAR, NEAR, Push
-from benchmarks.soak.push_releases import md5, whole
+from benchmarks.soak.push_revisions import md5, whole
 from benchmarks.soak.push_wire import Sent, Wire
 from tests.servers.s3 import CREDENTIALS, SHARED, S3Server
 from tritonrepo.server.launch import Launch, Mode
@@ -47,7 +47,7 @@ class Stage:
         self.answers: list[Answer] = []
         self.pushes: list[Push] = []
         self.faults: list[str] = []
-        self.repositories = [release.write(folder / f"release-{release.number}") for release in made.releases]
+        self.repositories = [revision.write(folder / f"revision-{revision.number}") for revision in made.revisions]
 
     def run(self) -> Seen:
         """Go through all of it."""
@@ -70,7 +70,7 @@ class Stage:
             load.end()
             if not self.server.alive():
                 raise ServerLost(self.server.log_tail(30))
-            return Seen(self.made.releases, before, self.sent, self.there(), self._ended(), self.answers)
+            return Seen(self.made.revisions, before, self.sent, self.there(), self._ended(), self.answers)
 
     def timeline(self) -> Iterator[str]:
         """Give what happened in order, with seconds since the first push began."""
@@ -90,7 +90,7 @@ class Stage:
     def _begin(self, push: Push, *options: str) -> None:
         uri = self.uri.replace(self.s3.endpoint, f"http://127.0.0.1:{push.wire.port}")
         push.start(
-            self.folder, NEAR if self.made.near else FAR, str(self.repositories[push.job.release]), uri, *options
+            self.folder, NEAR if self.made.near else FAR, str(self.repositories[push.job.revision]), uri, *options
         )
 
     def _finish(self, push: Push, *options: str) -> None:
@@ -134,9 +134,9 @@ class Stage:
         if not judge.half(self.sent, self._ended()):
             return
         last = sorted(self.pushes, key=lambda push: -push.began)
-        for release in dict.fromkeys([*(push.job.release for push in last), 0]):
+        for revision in dict.fromkeys([*(push.job.revision for push in last), 0]):
             for watched in (True, False):
-                push = self._push(Job(release, NOW, apart=not self.made.near, watched=watched, faults=()))
+                push = self._push(Job(revision, NOW, apart=not self.made.near, watched=watched, faults=()))
                 self._finish(push, *self._options(CLOSING_S, watched=watched))
                 if push.code == 0:
                     if not watched:
@@ -150,7 +150,7 @@ class Stage:
         """Let the clients ask on, at least until the server serves what is there."""
         end = time.monotonic()
         there = {path: md5(content) for path, content in self.there().items()}
-        wanted = {release.answer for release in self.made.releases if not whole(there, release)}
+        wanted = {revision.answer for revision in self.made.revisions if not whole(there, revision)}
         served = False
         while time.monotonic() < end + SERVES_S and not (served and time.monotonic() > end + AFTER_S):
             time.sleep(0.2)

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from benchmarks.soak.push_releases import BESIDE, RECORD
+from benchmarks.soak.push_revisions import BESIDE, RECORD
 
 WRITES = ("PUT", "DELETE")
 DONE = {200, 204}

@@ -2,10 +2,10 @@
 
     python -m benchmarks.soak.pushes [--histories 200] [--seed 1] [--lanes 8] [--first 0] [--show]
 
-Each history has a prefix of its own in a real S3 server, a release in it, the real Triton polling it, clients that ask
-all the while, and two or three pushes of other releases, some from a pid namespace of their own, as from another
+Each history has a prefix of its own in a real S3 server, a revision in it, the real Triton polling it, clients that ask
+all the while, and two or three pushes of other revisions, some from a pid namespace of their own, as from another
 machine. What each sends is written down. When all have ended (after a killed one somebody pushes once more), the bucket
-must be one whole release and its record must say so, no lock may be left, no request may fail; at no moment may the
+must be one whole revision and its record must say so, no lock may be left, no request may fail; at no moment may the
 bucket be such that a server that looks then fails; a push that said 0 was whole at some moment while it ran; and one
 that was alone, and lost no more than answers, said 0.
 Prints what is not so with what led there, then the counts; exit status 1 if anything is not. `--first N --histories 1`
@@ -32,7 +32,7 @@ from typing import NamedTuple
 from benchmarks.soak import push_judge as judge
 from benchmarks.soak.push_histories import history
 from benchmarks.soak.push_judge import Seen
-from benchmarks.soak.push_releases import BESIDE, CONFIG, RECORD
+from benchmarks.soak.push_revisions import BESIDE, CONFIG, RECORD
 from benchmarks.soak.push_stage import ServerLost, Stage
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 

@@ -20,7 +20,7 @@ from tritonrepo.stores.store import Store
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.record import Record
-from tritonrepo.sync.release import Release
+from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import Tree
 
 
@@ -63,7 +63,7 @@ class Push(NamedTuple):
 
     want: Tree
     have: Tree
-    before: Release | None
+    before: Revision | None
     tag: str | None
     """The record's; None where there is no record."""
 

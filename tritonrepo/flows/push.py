@@ -1,4 +1,4 @@
-"""The pipeline of `push`: two stores to a plan, then the plan carried out and the release recorded."""
+"""The pipeline of `push`: two stores to a plan, then the plan carried out and the revision recorded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import awake
 from tritonrepo.stores.store import Stored, Unconditional, Write
 from tritonrepo.sync import record as records
-from tritonrepo.sync import release as releases
+from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.lock import Hold, held
 from tritonrepo.sync.mixing import admit
@@ -35,7 +35,7 @@ from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.push import plan
-from tritonrepo.sync.release import Object, Release
+from tritonrepo.sync.revision import Object, Revision
 from tritonrepo.sync.sealed import seal
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import Tree, files
@@ -76,7 +76,7 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
     if not prefix:
         hint = f"Push to a prefix: {uri.rstrip('/')}/NAME"
         raise fatal("push-root", uri, "at a bucket's root the release record would have no place beside it", hint)
-    before, tag = releases.read(store, prefix, uri)
+    before, tag = revisions.read(store, prefix, uri)
     source, top = open_store(directory, work.links)
     want = _sealed(source.scan(top), directory)
     record = records.load(want, directory)
@@ -84,9 +84,9 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
     _checked(want, server, directory)
     if before and before.name != record.name:
         message = f"holds {_called(before.name)}, this is {_called(record.name)}"
-        hint = f"Push each to a prefix of its own. Is it to take this one over? Delete {releases.record_path(prefix)}."
+        hint = f"Push each to a prefix of its own. Is it to take this one over? Delete {revisions.record_path(prefix)}."
         raise failure("push-other-stack", uri, message, hint)
-    have = releases.known(store.scan(prefix), before)
+    have = revisions.known(store.scan(prefix), before)
     place = Place(store, prefix, uri)
     push = _planned(Push(Plan(()), record, server, want, have, before, tag, place, mixable, work))
     top = directory.rstrip("/")
@@ -100,8 +100,8 @@ def _planned(push: Push) -> Push:
     Raise Stop where something stands in its way.
     """
     want, have, before, uri = push.want, push.have, push.before, push.place.uri
-    resumed = releases.broken_off(have, before)
-    released = releases.versions(before) if before and resumed else None
+    resumed = revisions.broken_off(have, before)
+    released = revisions.versions(before) if before and resumed else None
     dead = push.seen.dead if push.seen else ()
     made = plan(want, have, uri, resumed=resumed, released=released, dead=dead, server=push.server)
     made = admit(made, _known(push.mixable, {**have, **want}))
@@ -165,7 +165,7 @@ USUAL = paced()
 
 
 def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> None:
-    """Do what is planned and record the release; what is there already is not written again, and needs no lock.
+    """Do what is planned and record the revision; what is there already is not written again, and needs no lock.
 
     Each phase waits until the servers serve it.
     """
@@ -175,14 +175,14 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> None
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
     record, tell = push.record, push.work.line
-    release = Release(record.name, record.target, record.local, {}, made)
+    revision = Revision(record.name, record.target, record.local, {}, made)
     if not push.plan and _finished(push, {}) == (push.before.files if push.before else None):
         return
     if push.seen:
         pace = pace._replace(watch=watch(push.seen, push))
     with nullcontext() if no_lock else _held(push.place, made, pace, tell) as hold:
         _current(push)
-        _published(push, release, Writer(push.place, hold, conditions=not no_lock), pace, tell)
+        _published(push, revision, Writer(push.place, hold, conditions=not no_lock), pace, tell)
 
 
 @contextmanager
@@ -203,7 +203,7 @@ def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str]
 def _current(push: Push) -> None:
     """Raise Stop where another push changed what the plan was made from, before this one held the lock."""
     store, prefix, uri = push.place
-    record = store.fetch(releases.record_path(prefix))
+    record = store.fetch(revisions.record_path(prefix))
     if _tags(store.scan(prefix)) != _tags(push.have) or (record.tag if record else None) != push.tag:
         message = "somebody changed it while the plan was made, so nothing was sent"
         raise failure("push-overtaken", uri, message, "Push again.")
@@ -213,19 +213,19 @@ def _tags(tree: Tree) -> dict[str, object]:
     return {path: (file.size, file.tag if isinstance(file, Stored) else "") for path, file in files(tree).items()}
 
 
-def _published(push: Push, release: Release, writer: Writer, pace: Pace, tell: Callable[[str], None]) -> None:
+def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell: Callable[[str], None]) -> None:
     tag = push.tag
     if push.plan and push.before is None and not push.plan.served:
-        # said before it is written: what a push leaves that breaks off is no release
-        tag = _recorded(writer, release, tag)
+        # said before it is written: what a push leaves that breaks off is no revision
+        tag = _recorded(writer, revision, tag)
     written = apply(push.plan, push.have, writer, pace, tell)
-    _recorded(writer, replace(release, files=_finished(push, written)), tag)
+    _recorded(writer, replace(revision, files=_finished(push, written)), tag)
 
 
 def _finished(push: Push, written: Mapping[str, str]) -> Mapping[str, Object]:
-    return releases.objects(push.want, push.have, written)
+    return revisions.objects(push.want, push.have, written)
 
 
-def _recorded(writer: Writer, release: Release, tag: str | None) -> str:
-    path = releases.record_path(writer.place.prefix)
-    return writer.write([Write(path, releases.dump(release), if_absent=tag is None, if_match=tag)])[0]
+def _recorded(writer: Writer, revision: Revision, tag: str | None) -> str:
+    path = revisions.record_path(writer.place.prefix)
+    return writer.write([Write(path, revisions.dump(revision), if_absent=tag is None, if_match=tag)])[0]

@@ -25,7 +25,7 @@ from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.links import kept
 from tritonrepo.stores.uri import is_remote
-from tritonrepo.sync import release as releases
+from tritonrepo.sync import revision as revisions
 from tritonrepo.tree import Tree
 
 NOTHING = Known()
@@ -64,7 +64,7 @@ def _models(where: str, lacking: str, work: Workspace) -> dict[str, Expected]:
     store, prefix = open_store(where, work.links)
     tree = kept(store.scan(prefix), where)
     if is_remote(where) and prefix:
-        tree = releases.known(tree, releases.read(store, prefix, where)[0])
+        tree = revisions.known(tree, revisions.read(store, prefix, where)[0])
     said = targets.of_record(targets.record_of(store, prefix, tree, where), where)
     models = expected.of(repository.read(tree, repository.target(record=said)), where)
     if not models:

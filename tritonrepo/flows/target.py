@@ -7,7 +7,7 @@ from tritonrepo.spec.stack import Stack
 from tritonrepo.stores.store import Store
 from tritonrepo.stores.uri import is_remote
 from tritonrepo.sync import record as records
-from tritonrepo.sync import release as releases
+from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.record import Record
 from tritonrepo.tree import Tree
 
@@ -22,8 +22,8 @@ def record_of(store: Store, prefix: str, tree: Tree, where: str) -> Record:
     """Return what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
     if not is_remote(where):
         return records.load(tree, where)
-    release = releases.read(store, prefix, where)[0] if prefix else None
-    return Record(release.name, release.target, {}, release.local) if release else Record()
+    revision = revisions.read(store, prefix, where)[0] if prefix else None
+    return Record(revision.name, revision.target, {}, revision.local) if revision else Record()
 
 
 def of_record(record: Record, where: str) -> Said:

@@ -16,7 +16,7 @@ from tritonrepo.smoke.healing import Change
 from tritonrepo.smoke.present import Present, There, present
 from tritonrepo.smoke.waiting import READY, Patience, Wanted, until_served
 from tritonrepo.sync import gating
-from tritonrepo.sync import release as releases
+from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.pace import Watch
 from tritonrepo.sync.plan import Action, Put, is_config
 from tritonrepo.sync.push import uploadable
@@ -88,7 +88,7 @@ def _compared(push: Push) -> tuple[There, Change]:
     wanted = dict(_served(push.want, touched, push))
     altered = {name for name in touched & models.keys() & wanted.keys() if _said(models[name]) != _said(wanted[name])}
     altered |= {a.path.split("/")[0] for a in actions if a.path.split("/")[1] not in _parts(want, a.path)}
-    left_open = releases.unfinished(have, before) & want.keys() if before else set[str]()
+    left_open = revisions.unfinished(have, before) & want.keys() if before else set[str]()
     named = {name: model.versions for name, model in models.items()}
     return There(models, pins, touched | left_open, altered), Change(want, touched, altered, left_open, named)
 

@@ -11,7 +11,7 @@ from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.store import Write
 from tritonrepo.sync.pace import Pace, Rounds, Work
 from tritonrepo.sync.plan import Action, Phase, Plan, Put
-from tritonrepo.sync.release import tag_of
+from tritonrepo.sync.revision import tag_of
 from tritonrepo.sync.sealed import broken
 from tritonrepo.sync.writing import Alone, Writer, each
 from tritonrepo.tree import File, Tree, files

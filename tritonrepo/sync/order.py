@@ -1,4 +1,4 @@
-"""Which pipelines move one after the other, so that none is seen half in one release and half in the next. Pure."""
+"""Which pipelines move one after the other, so that none is seen half in one revision and half in the next. Pure."""
 
 from __future__ import annotations
 

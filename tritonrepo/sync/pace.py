@@ -11,7 +11,7 @@ from tritonrepo.stores.store import Stored
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Action, Phase, Plan
 from tritonrepo.sync.push import PINNED
-from tritonrepo.sync.release import tag_of
+from tritonrepo.sync.revision import tag_of
 from tritonrepo.tree import File, files
 
 GRAIN_S = 1.1

@@ -70,7 +70,7 @@ def plan(  # noqa: PLR0913  all that can be known of what is there
 
     `server` is what reads both; where nobody says it, one of the newest release.
 
-    `have` should know its digests (`release.known`): what it does not know is read. `where` names the repository.
+    `have` should know its digests (`revision.known`): what it does not know is read. `where` names the repository.
     `released` is model → versions of the last finished push, where a later one was broken off: what that one brought
     and nothing calls yet ends, since a server that refuses one version of a model loads no other new one (24.10). So
     do `dead` ones, model and version: what servers were seen not to serve.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.store import Conflict, Late, Send, Write
 from tritonrepo.sync import lock
-from tritonrepo.sync.release import tag_of
+from tritonrepo.sync.revision import tag_of
 from tritonrepo.tree import File
 
 if TYPE_CHECKING:

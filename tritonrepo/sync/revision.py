@@ -1,4 +1,4 @@
-"""The release record: what the last push wrote, with each object's digest, size and tag.
+"""The record of a revision: what the last push wrote, with each object's digest, size and tag.
 
 It lies beside the repository's prefix, at PREFIX.tritonrepo/: any directory inside is a model to Triton. An object
 whose tag and size are the record's has the record's digest; any other is read.
@@ -34,7 +34,7 @@ class Object(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class Revision:
     """What a push published: the stack's name, target and local sources, the objects; who did it, when, by what."""
 
     name: str = ""
@@ -49,12 +49,12 @@ def record_path(prefix: str) -> str:
     return beside(prefix, "release.json")
 
 
-def dump(release: Release) -> File:
+def dump(revision: Revision) -> File:
     """Give the record as a file."""
-    return of_text(json.dumps({"schema": SCHEMA, **asdict(release)}, indent=1, sort_keys=True) + "\n")
+    return of_text(json.dumps({"schema": SCHEMA, **asdict(revision)}, indent=1, sort_keys=True) + "\n")
 
 
-def read(store: Store, prefix: str, where: str) -> tuple[Release | None, str | None]:
+def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, str | None]:
     """Give the record of the repository at a prefix and its tag; None twice where there is none."""
     found = store.fetch(record_path(prefix))
     if found is None:
@@ -62,7 +62,7 @@ def read(store: Store, prefix: str, where: str) -> tuple[Release | None, str | N
     return load(found.content, f"{where}: {record_path(prefix)}"), found.tag
 
 
-def load(content: bytes, where: str) -> Release:
+def load(content: bytes, where: str) -> Revision:
     """Give the record of this content; raise Stop where it is not one."""
     try:
         data = json.loads(content)
@@ -70,7 +70,7 @@ def load(content: bytes, where: str) -> Release:
             message = f"has schema {data['schema']}; this tritonrepo reads {SCHEMA}"
             raise fatal("record-schema", where, message, "Upgrade tritonrepo.")
         objects = {path: _object(entry) for path, entry in data["files"].items()}
-        return Release(str(data["name"]), {**data["target"]}, {**data["local"]}, objects, {**data["made"]})
+        return Revision(str(data["name"]), {**data["target"]}, {**data["local"]}, objects, {**data["made"]})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Delete it: the next push reads the objects themselves."
         raise fatal("record-syntax", where, f"is not a release record: {error!r}", hint) from None
@@ -84,11 +84,11 @@ def _object(entry: list[Any]) -> Object:
             raise TypeError(entry)
 
 
-def known(tree: Tree, release: Release | None) -> Tree:
+def known(tree: Tree, revision: Revision | None) -> Tree:
     """Give a scanned tree with the digests that the record knows."""
-    if release is None:
+    if revision is None:
         return tree
-    return {path: _with_digest(entry, release.files.get(path)) for path, entry in tree.items()}
+    return {path: _with_digest(entry, revision.files.get(path)) for path, entry in tree.items()}
 
 
 def _with_digest(entry: Entry, known: Object | None) -> Entry:
@@ -97,23 +97,23 @@ def _with_digest(entry: Entry, known: Object | None) -> Entry:
     return entry
 
 
-def broken_off(have: Tree, release: Release | None) -> bool:
+def broken_off(have: Tree, revision: Revision | None) -> bool:
     """Whether configs are not those of the last finished push: servers may still be loading what they name."""
-    return bool(unfinished(have, release))
+    return bool(unfinished(have, revision))
 
 
-def unfinished(have: Tree, release: Release | None) -> set[str]:
+def unfinished(have: Tree, revision: Revision | None) -> set[str]:
     """Give the models whose configs are not those of the last finished push."""
-    recorded = release.files if release else {}
+    recorded = revision.files if revision else {}
     configs = {path: file for path, file in files(have).items() if is_config(path)}
     moved = {path for path, file in configs.items() if path not in recorded or recorded[path].tag != tag_of(file)}
     return {path.partition("/")[0] for path in moved}
 
 
-def versions(release: Release) -> dict[str, set[int]]:
-    """Give the versions of each model that a release brought."""
+def versions(revision: Revision) -> dict[str, set[int]]:
+    """Give the versions of each model that a revision brought."""
     found: dict[str, set[int]] = {}
-    for path in release.files:
+    for path in revision.files:
         name, _, rest = path.partition("/")
         numbers = found.setdefault(name, set())
         if "/" in rest:

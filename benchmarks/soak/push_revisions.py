@@ -1,4 +1,4 @@
-"""Small releases that tell themselves apart, and what a bucket holds of them. Pure, but for writing one to a disk."""
+"""Small revisions that tell themselves apart, and what a bucket holds of them. Pure, but for writing one to a disk."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ State = Mapping[str, str]
 
 
 class Leaf(NamedTuple):
-    """A version of a model that says which release brought it."""
+    """A version of a model that says which revision brought it."""
 
     version: int
     token: str
     parts: int
 
 
-class Release(NamedTuple):
+class Revision(NamedTuple):
     """What one push brings: its files by path, and the answer that its pipeline gives."""
 
     number: int
@@ -99,9 +99,9 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def releases(random: Random, count: int) -> list[Release]:
-    """Give a first release and others; each follows the one before or, as on a branch of its own, the first."""
-    found = [Release(0, {name: Leaf(1, f"{name}-r0", 1) for name in ("left", "right")})]
+def revisions(random: Random, count: int) -> list[Revision]:
+    """Give a first revision and others; each follows the one before or, as on a branch of its own, the first."""
+    found = [Revision(0, {name: Leaf(1, f"{name}-r0", 1) for name in ("left", "right")})]
     for number in range(1, count):
         parent = random.choice([found[0], *[found[-1]] * 4])
         leaves = dict(parent.leaves)
@@ -111,39 +111,41 @@ def releases(random: Random, count: int) -> list[Release]:
         for name in moved:
             version = leaves[name].version + 1 if name in leaves else number
             leaves[name] = Leaf(version, f"{name}-r{number}", random.randrange(5))
-        found.append(Release(number, leaves))
+        found.append(Revision(number, leaves))
     return found
 
 
-def whole(state: State, release: Release) -> str:
-    """Say what keeps a bucket from being a whole release; nothing where it is one."""
-    for path, digest in release.state.items():
+def whole(state: State, revision: Revision) -> str:
+    """Say what keeps a bucket from being a whole revision; nothing where it is one."""
+    for path, digest in revision.state.items():
         if state.get(path) != digest:
             return f"{path} is {'another' if path in state else 'missing'}"
     return ""
 
 
-def strays(state: State, release: Release) -> list[str]:
-    """Give the files in the versions of a release that are not its own."""
-    tops = tuple(f"{name}/{leaf.version}/" for name, leaf in release.leaves.items())
-    return [path for path in state if path.startswith(tops) and path not in release.state]
+def strays(state: State, revision: Revision) -> list[str]:
+    """Give the files in the versions of a revision that are not its own."""
+    tops = tuple(f"{name}/{leaf.version}/" for name, leaf in revision.leaves.items())
+    return [path for path in state if path.startswith(tops) and path not in revision.state]
 
 
-def recorded(record: bytes, state: State, release: Release) -> str:
-    """Say what of a record is not so; nothing where it describes the release as it lies there."""
+def recorded(record: bytes, state: State, revision: Revision) -> str:
+    """Say what of a record is not so; nothing where it describes the revision as it lies there."""
     try:
         files = {path: (sha, size, tag) for path, (sha, size, tag) in json.loads(record)["files"].items()}
     except (ValueError, KeyError, TypeError) as error:
         return f"the record cannot be read: {error!r}"
-    for path, content in release.files.items():
+    for path, content in revision.files.items():
         if files.get(path) != (hashlib.sha256(content).hexdigest(), len(content), state.get(path)):
             return f"the record says of {path} {files.get(path)}, there is {state.get(path)}"
     return (
-        f"the record names {sorted(files.keys() - release.files.keys())} too" if len(files) > len(release.files) else ""
+        f"the record names {sorted(files.keys() - revision.files.keys())} too"
+        if len(files) > len(revision.files)
+        else ""
     )
 
 
-def unsafe(state: State, contents: Mapping[str, bytes], known: Sequence[Release]) -> str:
+def unsafe(state: State, contents: Mapping[str, bytes], known: Sequence[Revision]) -> str:
     """Say what of a bucket a server must not see: versions that are not all there, steps that call none that serves."""
     served: dict[str, set[int]] = {}
     steps: list[tuple[str, int]] = []
@@ -158,16 +160,16 @@ def unsafe(state: State, contents: Mapping[str, bytes], known: Sequence[Release]
             steps += [(model, int(version)) for model, version in STEPS.findall(text) if ours]
     for name, versions_ in served.items():
         for version in sorted(versions_):
-            if name != "pipeline" and not any(_is(state, name, version, release) for release in known):
-                return f"{name} serves version {version}, which is no release's"
+            if name != "pipeline" and not any(_is(state, name, version, revision) for revision in known):
+                return f"{name} serves version {version}, which is no revision's"
     for name, version in steps:
         if version not in served.get(name, ()):
             return f"the pipeline calls {name} {version}, and served is {sorted(served.get(name, ()))}"
     return ""
 
 
-def _is(state: State, name: str, version: int, release: Release) -> bool:
-    """Whether a version lies there as a release has it, all of it."""
+def _is(state: State, name: str, version: int, revision: Revision) -> bool:
+    """Whether a version lies there as a revision has it, all of it."""
     top = f"{name}/{version}/"
-    wanted = {path: tag for path, tag in release.state.items() if path.startswith(top)}
+    wanted = {path: tag for path, tag in revision.state.items() if path.startswith(top)}
     return bool(wanted) and wanted.items() <= state.items()
