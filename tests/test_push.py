@@ -24,7 +24,7 @@ from tritonrepo.flows.push import apply_push, plan_push
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.store import Fetched, Send, Stored, Write
+from tritonrepo.stores.store import Fetched, Send, Stored, Tag, Write
 from tritonrepo.sync import lock
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
@@ -409,7 +409,7 @@ class Clock:
     def now(self) -> float:
         return self.time
 
-    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         self.done.append((self.time, path))
         return self.store.put(path, file, if_absent=if_absent, if_match=if_match)
 
@@ -420,7 +420,7 @@ class Clock:
         return self.store.fetch(path)
 
     def ticket(self, write: Write, seconds: int) -> Send:
-        def send() -> str:
+        def send() -> Tag | None:
             self.done.append((self.time, write.path))
             return self.store.ticket(write, seconds)()
 
@@ -473,7 +473,7 @@ def test_where_nothing_serves_nobody_is_waited_for(tmp_path: Path) -> None:
 class Overwritten(Clock):
     """A store in which somebody else writes a file right after us."""
 
-    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         tag = super().put(path, file, if_absent=if_absent, if_match=if_match)
         if path.endswith("model.py"):
             self.store.put(path, of_bytes(b"theirs"))
@@ -514,14 +514,14 @@ def test_a_wrong_record_is_told(content: bytes) -> None:
 
 def test_a_record_tells_the_versions_that_it_brought() -> None:
     paths = ("m/1/a", "m/1/b", "m/12/a", "m/config.pbtxt", "m/configs/x.pbtxt", "e/1/.keep", "n/config.pbtxt")
-    brought = revisions.versions(Revision(files={path: Object("d", 1, "t") for path in paths}))
+    brought = revisions.versions(Revision(files={path: Object("d", 1, Tag("t")) for path in paths}))
     assert brought == {"m": {1, 12}, "e": {1}, "n": set()}
 
 
 def test_a_record_survives_its_text_and_lends_its_digests_to_what_it_knows() -> None:
-    full = Revision("s", {"release": "26.07"}, {"o/m": "./x"}, {"m/1/a": Object("d", 1, "t")}, {"by": "me"})
+    full = Revision("s", {"release": "26.07"}, {"o/m": "./x"}, {"m/1/a": Object("d", 1, Tag("t"))}, {"by": "me"})
     assert revisions.load(revisions.dump(full).content(), "r") == full
-    same, other = Stored(1, of_bytes(b"x").read, tag="t"), Stored(1, of_bytes(b"x").read, tag="u")
+    same, other = Stored(1, of_bytes(b"x").read, tag=Tag("t")), Stored(1, of_bytes(b"x").read, tag=Tag("u"))
     known = revisions.known({"m/1/a": same, "m/1/b": same}, full)
     assert [entry.known_sha256 for entry in known.values() if isinstance(entry, File)] == ["d", None]
     (entry,) = revisions.known({"m/1/a": other}, full).values()

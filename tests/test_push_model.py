@@ -23,7 +23,7 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.pbtxt import parse
 from tritonrepo.repository import target
 from tritonrepo.stores import open_store
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Stored, Write
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Stored, Tag, Write
 from tritonrepo.sync import lock, writing
 from tritonrepo.sync.gating import models
 from tritonrepo.sync.pace import Pace
@@ -77,7 +77,7 @@ class Push:
         self.failed: Stop | None = None
         self.bug: BaseException | None = None
         self.over = False
-        self.caps = Capabilities(conditions=True, directories=False, tags=True)
+        self.caps = Capabilities(stray=Tag("0" * 32))
         self._let, self._came = threading.Semaphore(0), threading.Semaphore(0)
         threading.Thread(target=self._run, name=by, daemon=True).start()
         self._came.acquire()
@@ -122,9 +122,11 @@ class Push:
         body = self.shelf.objects.get(path)
         return None if body is None else Fetched(body, tag_of(body))
 
-    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         self._turn()
-        return self._land(Write(path, file, if_absent, if_match))
+        tag = self._land(Write(path, file, if_absent, if_match))
+        assert tag
+        return tag
 
     def delete(self, path: str) -> None:
         self._turn()
@@ -134,7 +136,7 @@ class Push:
         self._turn()
         end = self.shelf.time + seconds
 
-        def send() -> str:
+        def send() -> Tag | None:
             self._turn()
             if self.shelf.time > end:
                 raise Late(write.path)
@@ -145,21 +147,21 @@ class Push:
     def tidy(self) -> None:
         """Nothing is half-written here."""
 
-    def _land(self, write: Write) -> str:
+    def _land(self, write: Write) -> Tag | None:
         there = self.shelf.objects.get(write.path)
         if (write.if_absent and there is not None) or write.if_match not in {None, there and tag_of(there)}:
             raise Conflict(write.path)
         self.shelf.landed.append((self.by, write.path))
         if write.file is None:
             self.shelf.objects.pop(write.path, None)
-            return ""
+            return None
         self.shelf.objects[write.path] = write.file.content()
         self.shelf.served()
         return tag_of(self.shelf.objects[write.path])
 
 
-def tag_of(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()[:16]
+def tag_of(body: bytes) -> Tag:
+    return Tag(hashlib.sha256(body).hexdigest()[:16])
 
 
 def revision(place: Path, version: int) -> Path:

@@ -16,7 +16,7 @@ from tritonrepo.smoke.present import Present
 from tritonrepo.smoke.waiting import Patience
 from tritonrepo.spec import lock as locks
 from tritonrepo.spec.lock import Lock
-from tritonrepo.stores.store import Store
+from tritonrepo.stores.store import Store, Tag
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.record import Record
@@ -64,7 +64,7 @@ class Push(NamedTuple):
     want: Tree
     have: Tree
     before: Revision | None
-    tag: str | None
+    tag: Tag | None
     """The record's; None where there is no record."""
 
     place: Place

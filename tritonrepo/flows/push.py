@@ -25,7 +25,7 @@ from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke.waiting import Patience
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import awake
-from tritonrepo.stores.store import Stored, Unconditional, Write
+from tritonrepo.stores.store import Tag, Unconditional, Write, glimpse
 from tritonrepo.sync import record as records
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
@@ -204,13 +204,13 @@ def _current(push: Push) -> None:
     """Raise Stop where another push changed what the plan was made from, before this one held the lock."""
     store, prefix, uri = push.place
     record = store.fetch(revisions.record_path(prefix))
-    if _tags(store.scan(prefix)) != _tags(push.have) or (record.tag if record else None) != push.tag:
+    if _glimpses(store.scan(prefix)) != _glimpses(push.have) or (record.tag if record else None) != push.tag:
         message = "somebody changed it while the plan was made, so nothing was sent"
         raise failure("push-overtaken", uri, message, "Push again.")
 
 
-def _tags(tree: Tree) -> dict[str, object]:
-    return {path: (file.size, file.tag if isinstance(file, Stored) else "") for path, file in files(tree).items()}
+def _glimpses(tree: Tree) -> dict[str, object]:
+    return {path: glimpse(file) for path, file in files(tree).items()}
 
 
 def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell: Callable[[str], None]) -> None:
@@ -222,10 +222,10 @@ def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell:
     _recorded(writer, replace(revision, files=_finished(push, written)), tag)
 
 
-def _finished(push: Push, written: Mapping[str, str]) -> Mapping[str, Object]:
+def _finished(push: Push, written: Mapping[str, Tag | None]) -> Mapping[str, Object]:
     return revisions.objects(push.want, push.have, written)
 
 
-def _recorded(writer: Writer, revision: Revision, tag: str | None) -> str:
+def _recorded(writer: Writer, revision: Revision, tag: Tag | None) -> Tag | None:
     path = revisions.record_path(writer.place.prefix)
     return writer.write([Write(path, revisions.dump(revision), if_absent=tag is None, if_match=tag)])[0]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.stores.beneath import Found, Spot
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Write
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Tag, Write
 from tritonrepo.stores.walk import Walk
 from tritonrepo.tree import File, Tree, in_order, of_bytes
 
@@ -36,8 +36,8 @@ class DirectoryStore:
 
     @property
     def caps(self) -> Capabilities:
-        """Conditions and empty directories are both there."""
-        return Capabilities(conditions=True, directories=True)
+        """What a directory can do; a tag is a SHA-256, so the stray one has too few digits."""
+        return Capabilities(stray=Tag("0" * 32))
 
     def scan(self, prefix: str) -> Tree:
         """Give everything under the prefix; raise Stop where the prefix is no directory or cannot be read."""
@@ -56,11 +56,12 @@ class DirectoryStore:
                 content = self._spot(path).content()
             except FileNotFoundError:
                 return None
-        return Fetched(content, of_bytes(content).sha256)
+        return Fetched(content, Tag(of_bytes(content).sha256))
 
-    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         """Write beside, then rename; the tag is the content's SHA-256."""
-        return self._done(Write(path, file, if_absent, if_match), None)
+        self._done(Write(path, file, if_absent, if_match), None)
+        return Tag(file.sha256)
 
     def delete(self, path: str) -> None:
         """Remove a file and the directories that it leaves empty."""
@@ -71,17 +72,17 @@ class DirectoryStore:
         end = awake() + seconds
         return lambda: self._done(write, end)
 
-    def _done(self, write: Write, end: float | None) -> str:
+    def _done(self, write: Write, end: float | None) -> Tag | None:
         target = self.root / write.path
         with _explained(target, "delete" if write.file is None else "write"):
             if write.file is None:
                 with self._judged(write, end):
                     self._remove(target)
-                return ""
+                return None
             _make(str(target.parent))
             with self._staged(write.file) as staged, self._judged(write, end):
                 staged.replace(target)
-        return write.file.sha256
+        return Tag(write.file.sha256)
 
     @contextmanager
     def _judged(self, write: Write, end: float | None) -> Iterator[None]:
@@ -136,7 +137,7 @@ class DirectoryStore:
     def _spot(self, path: str) -> Spot:
         return Spot(os.path.realpath(self.root), path)
 
-    def _tag(self, path: str) -> str | None:
+    def _tag(self, path: str) -> Tag | None:
         found = self.fetch(path)
         return found and found.tag
 

@@ -30,7 +30,7 @@ FORBIDDEN, BUSY, FAILED = 403, 429, 500
 
 
 def prepare(client: Any, bucket: str, write: Write, seconds: int, skew_s: float) -> Callable[[], str | None]:  # noqa: ANN401  made by boto3
-    """Sign a write now and give what sends it and returns the reply's ETag, None where the reply has none.
+    """Sign a write now and give what sends it and returns the reply's ETag, None where it has none.
 
     `skew_s` is how far the store's clock is ahead of this machine's. It raises ClientError as boto3 does, and Late.
     """
@@ -62,7 +62,7 @@ def _send(client: Any, url: str, headers: Mapping[str, str], write: Write, end: 
         else:
             if reply.status_code < 300:  # noqa: PLR2004
                 tag = reply.headers.get("ETag")
-                return "" if write.file is None else tag and str(tag)
+                return tag and str(tag)
             said = _said(reply)
             if reply.status_code == FORBIDDEN and ("expired" in said["Message"].lower() or awake() > end):
                 raise Late(write.path)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tritonrepo.diagnostics import failure
 from tritonrepo.stores import presigned
 from tritonrepo.stores.refusals import Busy, busy, conditions, explained, lacking, missing_extra
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Unconditional, Write
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Tag, Unconditional, Write
 from tritonrepo.stores.uri import Address
 from tritonrepo.tree import Directory, Entry, File, Tree, in_order
 
@@ -54,8 +54,8 @@ class S3Store:
 
     @property
     def caps(self) -> Capabilities:
-        """Conditions, no empty directories, tags."""
-        return Capabilities(conditions=True, directories=False, tags=True)
+        """What a bucket can do; a tag is an ETag without its quotes."""
+        return Capabilities(stray=Tag("0" * 32))
 
     def scan(self, prefix: str) -> Tree:
         """Give every object under the prefix by one listing; a zero-byte "directory/" is an empty directory."""
@@ -101,7 +101,7 @@ class S3Store:
                 message = "it was overwritten or removed while it was read"
                 raise failure("store-changed", at, message, "Is somebody pushing there? Try again.") from None
 
-        return Stored(int(item["Size"]), read, tag=tag.strip('"'))
+        return Stored(int(item["Size"]), read, tag=Tag(tag.strip('"')))
 
     def fetch(self, path: str) -> Fetched | None:
         """Give the content of an object and its ETag; None where there is none."""
@@ -133,12 +133,12 @@ class S3Store:
                     raise
         raise AssertionError  # the last round returns or raises
 
-    def _tag(self, answer: dict[str, Any], path: str) -> str:
+    def _tag(self, answer: dict[str, Any], path: str) -> Tag:
         if not answer.get("ETag"):
             raise lacking(f"{self.address.uri}: {path}", "go on", "ETag")
-        return str(answer["ETag"]).strip('"')
+        return Tag(str(answer["ETag"]).strip('"'))
 
-    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         """Write an object by one PUT or one completed multipart upload; the tag is its ETag."""
         condition = {"IfNoneMatch": "*"} if if_absent else {} if if_match is None else {"IfMatch": f'"{if_match}"'}
         with explained(f"{self.address.uri}: {path}", "write"), conditions(path):
@@ -148,7 +148,7 @@ class S3Store:
                 return self._bulk(path, file, if_absent=if_absent)
             return self._tag(self._ask("put_object", Key=path, Body=file.content(), **condition), path)
 
-    def _bulk(self, path: str, file: File, *, if_absent: bool) -> str:
+    def _bulk(self, path: str, file: File, *, if_absent: bool) -> Tag:
         import obstore
         from obstore.exceptions import AlreadyExistsError, GenericError
 
@@ -163,7 +163,7 @@ class S3Store:
             raise
         return self._tag({"ETag": done["e_tag"]}, path)
 
-    def _in_parts(self, path: str, file: File) -> str:
+    def _in_parts(self, path: str, file: File) -> Tag:
         """Write a large object where none is; obstore knows this condition for objects of one part alone."""
         call = {"Key": path, "UploadId": self._ask("create_multipart_upload", Key=path)["UploadId"]}
         step = max(WHOLE_BYTES, -(-file.size // MOST_PARTS))
@@ -190,10 +190,10 @@ class S3Store:
         with explained(at, verb):
             send = presigned.prepare(self._client(), self.address.bucket, write, seconds, self._skew_s)
 
-        def sent() -> str:
+        def sent() -> Tag | None:
             with explained(at, verb), conditions(write.path):
                 tag = send()
-            return tag if tag == "" else self._tag({"ETag": tag}, write.path)
+            return None if write.file is None else self._tag({"ETag": tag}, write.path)
 
         return sent
 

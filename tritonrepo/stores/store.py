@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NewType, Protocol
 
 from tritonrepo.tree import File, Tree
 
 PIECE = 8 << 20
 
+Tag = NewType("Tag", str)
+"""What changes with every write of a file, and says nothing of its content to anybody but the store that gave it.
+
+Others compare tags for being equal, keep them, and hand them back as `if_match`. The tag of a file for which a scan
+gives none is the SHA-256 of its content, in hex.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What differs between stores.
+    """What differs between stores; `stray` is a tag that no file has, to try whether conditions are kept."""
 
-    `conditions`: `put` honours if_absent and if_match. `directories`: an empty directory can exist. `tags`: a scan
-    gives each file's tag (`Stored`), so that who remembers tags need not read contents again.
-    """
-
-    conditions: bool
-    directories: bool
-    tags: bool = False
+    stray: Tag
 
 
 @dataclass(frozen=True, slots=True)
 class Stored(File):
-    """A file of a store that says more than its size: the tag changes with every write, and says nothing of content."""
+    """A file of a store whose scan gives tags, so that who remembers one need not read the content again."""
 
-    tag: str = ""
+    tag: Tag = Tag("")
 
     def chunks(self) -> Iterator[bytes]:
         """Give the content in larger pieces: each is a request."""
@@ -42,7 +43,17 @@ class Fetched(NamedTuple):
     """The content of a small file, and its tag at that moment."""
 
     content: bytes
-    tag: str
+    tag: Tag
+
+
+def tag_of(file: File) -> Tag:
+    """Return the tag of a file that a scan has found."""
+    return file.tag if isinstance(file, Stored) else Tag(file.sha256)
+
+
+def glimpse(file: File) -> tuple[int, Tag | None]:
+    """Return what a scan says of a file without that it is read: its size, and its tag where there is one."""
+    return file.size, file.tag if isinstance(file, Stored) else None
 
 
 class Write(NamedTuple):
@@ -51,11 +62,11 @@ class Write(NamedTuple):
     path: str
     file: File | None
     if_absent: bool = False
-    if_match: str | None = None
+    if_match: Tag | None = None
 
 
-Send = Callable[[], str]
-"""Do a write that was prepared and give its tag, "" for a removal; raise Conflict or Late where nothing was done."""
+Send = Callable[[], Tag | None]
+"""Do a write that was prepared and give its tag, None for a removal; raise Conflict or Late where nothing was done."""
 
 
 class Store(Protocol):
@@ -71,7 +82,7 @@ class Store(Protocol):
     def fetch(self, path: str) -> Fetched | None:
         """Give a small file; None where there is none."""
 
-    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: str | None = None) -> str:
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         """Write a file whole or not at all and give its tag; raise Conflict where a condition does not hold."""
 
     def delete(self, path: str) -> None:

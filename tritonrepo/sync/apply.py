@@ -8,10 +8,9 @@ from functools import partial
 from itertools import groupby
 
 from tritonrepo.diagnostics import Stop, failure
-from tritonrepo.stores.store import Write
+from tritonrepo.stores.store import Tag, Write, tag_of
 from tritonrepo.sync.pace import Pace, Rounds, Work
 from tritonrepo.sync.plan import Action, Phase, Plan, Put
-from tritonrepo.sync.revision import tag_of
 from tritonrepo.sync.sealed import broken
 from tritonrepo.sync.writing import Alone, Writer, each
 from tritonrepo.tree import File, Tree, files
@@ -25,14 +24,14 @@ def apply(
     writer: Writer | Alone,
     pace: Pace | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> dict[str, str]:
-    """Do every action and give the tags of what was written, by path; "" is what was removed.
+) -> dict[str, Tag | None]:
+    """Do every action and give the tags of what was written, by path; None is what was removed.
 
     `have` is what the plan was made from: each write is on what was seen there, and is whole or not at all. Without a
     pace all goes at once, since nobody reads there. With one, each phase is verified, servers get their time between
     two, and a Stop in the middle says what is done: the next push goes on from there.
     """
-    before, written = files(have), dict[str, str]()
+    before, written = files(have), dict[str, Tag | None]()
     around = Rounds(Work(plan, before, written, writer.place), pace, tell).around if pace else nullcontext
     for _, actions in groupby(plan.actions, key=lambda action: (action.phase, action.wave)):
         group = list(actions)
@@ -42,8 +41,8 @@ def apply(
 
 
 def _done(
-    group: Sequence[Action], before: Mapping[str, File], written: Mapping[str, str], writer: Writer | Alone
-) -> dict[str, str]:
+    group: Sequence[Action], before: Mapping[str, File], written: Mapping[str, Tag | None], writer: Writer | Alone
+) -> dict[str, Tag | None]:
     """Do one group: what is new and may be large by itself, all else each on what was seen there."""
     writes, news = dict[str, Write](), list[Put]()
     for action in group:
@@ -68,14 +67,14 @@ def _is_large(action: Put) -> bool:
     return action.file.size > LARGE_BYTES and action.path.count("/") > 1
 
 
-def _seen(path: str, before: Mapping[str, File], written: Mapping[str, str]) -> str | None:
+def _seen(path: str, before: Mapping[str, File], written: Mapping[str, Tag | None]) -> Tag | None:
     """Give the tag that a path should have now; None where nothing should be."""
     if path in written:
-        return written[path] or None
+        return written[path]
     return tag_of(before[path]) if path in before else None
 
 
-def _added(writer: Writer | Alone, action: Put) -> str:
+def _added(writer: Writer | Alone, action: Put) -> Tag:
     with _unchanged([action]):
         tag = writer.add(writer.place.path(action.path), action.file)
         action.file.sha256  # noqa: B018  kept for the record: later the file may be another

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.directory import runs
-from tritonrepo.stores.store import Conflict, Late, Send, Unconditional, Write
+from tritonrepo.stores.store import Conflict, Late, Send, Tag, Unconditional, Write
 from tritonrepo.tree import File, of_text
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ TRIES = 5
 NAME = "lock.json"
 
 
-def find(place: Place) -> tuple[dict[str, str], str] | None:
+def find(place: Place) -> tuple[dict[str, str], Tag] | None:
     """Give who holds the lock, and its tag; None where nobody does."""
     found = place.store.fetch(place.beside(NAME))
     if found is None:
@@ -84,7 +84,7 @@ def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str],
 class Hold:
     """The lock as its holder has it; a thread writes it anew, so that others see that the push goes on."""
 
-    def __init__(self, place: Place, me: Mapping[str, str], tag: str, now: Callable[[], float]) -> None:
+    def __init__(self, place: Place, me: Mapping[str, str], tag: Tag, now: Callable[[], float]) -> None:
         self._place, self._me, self._tag, self._now = place, me, tag, now
         self._count, self._sure, self._lost = 0, now(), False
         self._mine, self._over = threading.Lock(), threading.Event()
@@ -115,7 +115,7 @@ class Hold:
         Some know no conditions and say so, others answer 200 and write. It is tried on the lock itself, with its text.
         """
         store, path, file = self._place.store, self._place.beside(NAME), _lock(self._me, 0)
-        for wrong in (Write(path, file, if_absent=True), Write(path, file, if_match="0" * 32)):
+        for wrong in (Write(path, file, if_absent=True), Write(path, file, if_match=store.caps.stray)):
             send = partial(store.put, path, file, if_absent=wrong.if_absent, if_match=wrong.if_match)
             for make in (partial(store.ticket, wrong, VALID_S), lambda send=send: send):
                 # once may be right: the lock was gone, since another push took it over and ended, and is here again
@@ -126,7 +126,7 @@ class Hold:
     def _refused(self, send: Send) -> bool:
         with self._mine:
             try:
-                self._tag = send()
+                self._tag = send() or self._tag
             except (Conflict, Late):
                 return True
             except Unconditional:
@@ -147,7 +147,7 @@ class Hold:
             # a reply that was lost looks like a rival: what is there may be one's own
             found = find(self._place)
             self._lost = found is None or found[0].get("push") != self._me["push"]
-            self._tag = found[1] if found else ""
+            self._tag = found[1] if found else self._tag
             return False
         self._sure = began
         return True
@@ -166,7 +166,7 @@ def _lock(me: Mapping[str, str], beat: int) -> File:
     return of_text(json.dumps({**me, "beat": beat}, indent=1) + "\n")
 
 
-def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> str:
+def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> Tag:
     for _ in range(TRIES):
         found = find(place)
         if found and found[0].get("push") == me["push"]:
@@ -184,7 +184,7 @@ def _busy(place: Place, holder: Mapping[str, str]) -> Stop:
     return failure("push-locked", place.uri, message, "Push again when that has ended.")
 
 
-def _silent(place: Place, found: tuple[dict[str, str], str], pace: Pace, tell: Callable[[str], None]) -> bool:
+def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: Callable[[str], None]) -> bool:
     """Watch a lock; whether it stays as it is for long enough. Raise Stop when it changes; False: it is gone."""
     holder, tag = found
     tell(f"waiting up to {SILENT_S:g} s: is the push of {holder.get('by')} on {holder.get('host')} still going on?")

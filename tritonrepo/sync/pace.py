@@ -7,17 +7,14 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
-from tritonrepo.stores.store import Stored
+from tritonrepo.stores.store import Tag, glimpse, tag_of
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Action, Phase, Plan
 from tritonrepo.sync.push import PINNED
-from tritonrepo.sync.revision import tag_of
 from tritonrepo.tree import File, files
 
 GRAIN_S = 1.1
 """Object stores stamp whole seconds: two writes to a model within one may look like one to a server."""
-
-REMOVED = ""
 
 Watch = Callable[[Sequence[Action]], bool]
 """Comes back once servers serve what a group of actions wrote; False: nothing that can be asked for changed by it."""
@@ -42,7 +39,7 @@ class Work(NamedTuple):
 
     plan: Plan
     before: Mapping[str, File]
-    written: Mapping[str, str]
+    written: Mapping[str, Tag | None]
     place: Place
 
 
@@ -89,20 +86,12 @@ def _verify(work: Work) -> None:
         if path.partition("/")[0] not in models:
             continue
         if path in written:
-            right = (tag_of(there[path]) if path in there else REMOVED) == written[path]
+            right = (tag_of(there[path]) if path in there else None) == written[path]
         else:
-            right = _alike(there.get(path), before.get(path))
+            right = path in there and path in before and glimpse(there[path]) == glimpse(before[path])
         if not right:
             message = "is not what this push saw or wrote: somebody else writes here"
             raise failure("push-lost-write", place.path(path), message, "Find out who, then push again.")
-
-
-def _alike(one: File | None, other: File | None) -> bool:
-    """Whether two looks at a file saw the same, as far as that costs no reading."""
-    if one is None or other is None:
-        return one is other
-    tags = {file.tag if isinstance(file, Stored) else "" for file in (one, other)}
-    return one.size == other.size and len(tags) == 1
 
 
 @contextmanager

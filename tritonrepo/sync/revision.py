@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.repository.versions import versions as counted
-from tritonrepo.stores.store import Stored
+from tritonrepo.stores.store import Stored, Tag, tag_of
 from tritonrepo.sync.place import beside
 from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.push import uploadable
@@ -30,7 +30,7 @@ class Object(NamedTuple):
 
     sha256: str
     size: int
-    tag: str
+    tag: Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def dump(revision: Revision) -> File:
     return of_text(json.dumps({"schema": SCHEMA, **asdict(revision)}, indent=1, sort_keys=True) + "\n")
 
 
-def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, str | None]:
+def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, Tag | None]:
     """Give the record of the repository at a prefix and its tag; None twice where there is none."""
     found = store.fetch(record_path(prefix))
     if found is None:
@@ -79,7 +79,7 @@ def load(content: bytes, where: str) -> Revision:
 def _object(entry: list[Any]) -> Object:
     match entry:
         case [str(sha256), int(size), str(tag)]:
-            return Object(sha256, size, tag)
+            return Object(sha256, size, Tag(tag))
         case _:
             raise TypeError(entry)
 
@@ -121,13 +121,8 @@ def versions(revision: Revision) -> dict[str, set[int]]:
     return found
 
 
-def tag_of(file: File) -> str:
-    """Give what changes when a file changes: its store's tag, or its digest."""
-    return file.tag if isinstance(file, Stored) else file.sha256
-
-
-def objects(want: Tree, have: Tree, written: Mapping[str, str]) -> dict[str, Object]:
+def objects(want: Tree, have: Tree, written: Mapping[str, Tag | None]) -> dict[str, Object]:
     """Give the record's objects after a push: what it wrote with the tags it got, the rest as it was found."""
     present = {path: tag_of(file) for path, file in files(uploadable(have)).items() if path not in written}
-    tags = present | dict(written)
+    tags = present | {path: tag for path, tag in written.items() if tag is not None}
     return {path: Object(file.sha256, file.size, tags[path]) for path, file in files(uploadable(want)).items()}

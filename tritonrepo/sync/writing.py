@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Stop, failure
-from tritonrepo.stores.store import Conflict, Late, Send, Write
+from tritonrepo.stores.store import Conflict, Late, Send, Tag, Write, tag_of
 from tritonrepo.sync import lock
-from tritonrepo.sync.revision import tag_of
 from tritonrepo.tree import File
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Writer(NamedTuple):
         """How many writes it does at a time."""
         return AT_ONCE
 
-    def write(self, writes: Sequence[Write]) -> list[str]:
+    def write(self, writes: Sequence[Write]) -> list[Tag | None]:
         """Do writes that servers or other pushes see, each on its condition, and give their tags.
 
         Raise Stop where a condition does not hold, unless one's own content is there, or where the lock is lost.
@@ -49,15 +48,15 @@ class Writer(NamedTuple):
         batches = [writes[start : start + BATCH] for start in range(0, len(writes), BATCH)]
         return [tag for batch in batches for tag in self._batch(batch)]
 
-    def _batch(self, writes: Sequence[Write]) -> list[str]:
-        tags: dict[Write, str] = {}
+    def _batch(self, writes: Sequence[Write]) -> list[Tag | None]:
+        tags: dict[Write, Tag | None] = {}
         for _ in range(TRIES):
             left = [write for write in writes if write not in tags]
             sends = [(write, self._ticket(write)) for write in left]
             if self.hold:
                 self.hold.confirm()
             done = each(lambda item: self._sent(*item), sends, self.lanes)
-            tags |= {write: tag for write, tag in zip(left, done, strict=True) if tag is not None}
+            tags |= {write: tag for write, tag in zip(left, done, strict=True) if not isinstance(tag, Late)}
             if len(tags) == len(writes):
                 return [tags[write] for write in writes]
         message = f"the store needs more than {lock.VALID_S} s for a small object"
@@ -67,18 +66,18 @@ class Writer(NamedTuple):
         plain = write if self.conditions else Write(write.path, write.file)
         return self.place.store.ticket(plain, lock.VALID_S)
 
-    def _sent(self, write: Write, send: Send) -> str | None:
+    def _sent(self, write: Write, send: Send) -> Tag | Late | None:
         try:
             return send()
-        except Late:
-            return None
+        except Late as late:
+            return late
         except Conflict:
             found = self.place.store.fetch(write.path)
             if found and write.file and found.content == write.file.content():
                 return found.tag  # the reply to it was lost
             raise self._overtaken(write.path) from None
 
-    def add(self, path: str, file: File) -> str:
+    def add(self, path: str, file: File) -> Tag:
         """Write a file of any size where none is, and give its tag; one that is there must have its content."""
         if self.hold:
             self.hold.recent()
@@ -102,17 +101,17 @@ class Alone(NamedTuple):
     place: Place
     lanes: int = 1
 
-    def write(self, writes: Sequence[Write]) -> list[str]:
+    def write(self, writes: Sequence[Write]) -> list[Tag | None]:
         """Do writes whatever is there, and give their tags."""
         return [self._written(write) for write in writes]
 
-    def _written(self, write: Write) -> str:
+    def _written(self, write: Write) -> Tag | None:
         if write.file is not None:
             return self.add(write.path, write.file)
         self.place.store.delete(write.path)
-        return ""
+        return None
 
-    def add(self, path: str, file: File) -> str:
+    def add(self, path: str, file: File) -> Tag:
         """Write a file whatever is there, and give its tag."""
         return self.place.store.put(path, file)
 
