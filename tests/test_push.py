@@ -24,7 +24,7 @@ from tritonrepo.flows.push import apply_push, plan_push
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.store import Fetched, Send, Stored, Tag, Write
+from tritonrepo.stores.store import Capabilities, Fetched, Send, Stored, Tag, Write
 from tritonrepo.sync import lock
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
@@ -292,6 +292,23 @@ def test_a_push_into_a_directory_follows_the_same_plan(tmp_path: Path, capsys: p
     assert capsys.readouterr().out == f"{there}: nothing to do\n"
 
 
+def test_a_store_that_hides_changes_from_servers_takes_a_first_revision_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hiding = Capabilities(stray=Tag("0"), sees_changes=False)
+    monkeypatch.setattr(DirectoryStore, "caps", property(lambda _: hiding))
+    made, there = repository(tmp_path / "m", 1), tmp_path / "served"
+    assert push(made, there) == 0
+    before = sorted(there.rglob("*"))
+    assert push(made, there) == 0
+    assert push(repository(made, 2), there) == 1
+    assert (
+        f"{there}: error: a server that polls this store does not see that something changed" in capsys.readouterr().err
+    )
+    assert sorted(there.rglob("*")) == before
+    assert push(made, tmp_path / "other") == 0
+
+
 def test_what_is_written_into_the_directory_during_a_push_is_not_sent(
     tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -431,6 +448,9 @@ class Clock:
 
     def tidy(self) -> None:
         self.store.tidy()
+
+    def server_environment(self) -> dict[str, str]:
+        return {}
 
 
 def timed(tmp_path: Path, settle_s: float, *, resumed: bool = False) -> dict[str, list[float]]:

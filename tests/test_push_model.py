@@ -77,7 +77,7 @@ class Push:
         self.failed: Stop | None = None
         self.bug: BaseException | None = None
         self.over = False
-        self.caps = Capabilities(stray=Tag("0" * 32))
+        self.caps = Capabilities(stray=Tag("0" * 32), sees_changes=True)
         self._let, self._came = threading.Semaphore(0), threading.Semaphore(0)
         threading.Thread(target=self._run, name=by, daemon=True).start()
         self._came.acquire()
@@ -146,6 +146,9 @@ class Push:
 
     def tidy(self) -> None:
         """Nothing is half-written here."""
+
+    def server_environment(self) -> dict[str, str]:
+        return {}
 
     def _land(self, write: Write) -> Tag | None:
         there = self.shelf.objects.get(write.path)

@@ -13,7 +13,7 @@ from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.serve import ServeOptions, banner, read_record, serve
 from tritonrepo.server.launch import Mode
-from tritonrepo.stores.uri import is_remote
+from tritonrepo.stores import is_remote
 
 EPILOG = f"""\b
 Examples:

@@ -107,6 +107,10 @@ def _planned(push: Push) -> Push:
     made = admit(made, _known(push.mixable, {**have, **want}))
     if made.conflicts:
         raise Stop(made.conflicts)
+    if made and made.served and not push.place.store.caps.sees_changes:
+        message = "a server that polls this store does not see that something changed in a model that it has loaded"
+        hint = "Push to a prefix that no server reads yet, and start servers on it."
+        raise failure("push-unseen", uri, message, hint)
     return push._replace(plan=made)
 
 

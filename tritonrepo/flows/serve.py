@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -26,9 +25,7 @@ from tritonrepo.sources.package import Tag
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.sources.vendored import differing, vendored
 from tritonrepo.spec.source import Local, parse_source
-from tritonrepo.stores import open_store
-from tritonrepo.stores.s3 import S3Store
-from tritonrepo.stores.uri import is_remote
+from tritonrepo.stores import is_remote, open_store, server_environment
 from tritonrepo.stores.walk import is_in
 from tritonrepo.sync import record as records
 from tritonrepo.sync.record import Record
@@ -103,7 +100,7 @@ def serve(
     built_for = target(record=of_record(record, str(repository)))
     runtime = find(chosen.runtime, needs=("onnxruntime", "tokenizers"))
     here = Path(str(resources.files("tritonrepo.server"))) / "backends"
-    environment = {"TRITONREPO_LLM_ENGINE": chosen.engine} | _credentials(str(repository), work.environ)
+    environment = {"TRITONREPO_LLM_ENGINE": chosen.engine, **server_environment(str(repository), work.environ)}
     if chosen.engine == "ort":
         environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
             _local_models(record, built_for.arch, (base or Path.cwd(), Path(repository).parent), work)
@@ -137,14 +134,6 @@ def own_wheels(record: Record, built_for: Tag, here: Tag, cache: Cache) -> dict[
         for home in sorted(homes[name])
         for path, file in files.items()
     }
-
-
-def _credentials(repository: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Give a bucket's credentials as the server reads them; nothing where it has a file of its own for that."""
-    store = open_store(repository)[0] if is_remote(repository) else None
-    if not isinstance(store, S3Store) or "TRITON_CLOUD_CREDENTIAL_PATH" in environ:
-        return {}
-    return store.environment()
 
 
 def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Workspace) -> dict[str, str]:

@@ -22,9 +22,8 @@ from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.run import run
 from tritonrepo.spec.stack import Stack
-from tritonrepo.stores import open_store
+from tritonrepo.stores import is_remote, open_store
 from tritonrepo.stores.links import kept
-from tritonrepo.stores.uri import is_remote
 from tritonrepo.sync import revision as revisions
 from tritonrepo.tree import Tree
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tritonrepo.repository.target import Said, recorded
 from tritonrepo.spec.stack import Stack
+from tritonrepo.stores import is_remote
 from tritonrepo.stores.store import Store
-from tritonrepo.stores.uri import is_remote
 from tritonrepo.sync import record as records
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.record import Record

@@ -18,8 +18,7 @@ from tritonrepo.repository import CONFIG_BYTES, NOTHING, Said, Target
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
 from tritonrepo.spec.stack import Stack
-from tritonrepo.stores import open_store
-from tritonrepo.stores.uri import is_remote
+from tritonrepo.stores import is_remote, open_store
 from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import File, Tree
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,9 +10,9 @@ from pathlib import Path
 
 from tritonrepo.server.ports import HOST, Ports
 from tritonrepo.server.runtime import Runtime
+from tritonrepo.stores import is_remote
 from tritonrepo.tree import File
 
-REMOTE = re.compile(r"(s3|gs|as)://")
 ANY_PORTS = Ports()
 
 
@@ -46,7 +45,7 @@ class Launch:
     @property
     def remote(self) -> bool:
         """Whether the server reads the repository from a bucket by itself."""
-        return bool(REMOTE.match(str(self.repository)))
+        return is_remote(str(self.repository))
 
     @property
     def copied(self) -> bool:

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class DirectoryStore:
     @property
     def caps(self) -> Capabilities:
         """What a directory can do; a tag is a SHA-256, so the stray one has too few digits."""
-        return Capabilities(stray=Tag("0" * 32))
+        return Capabilities(stray=Tag("0" * 32), sees_changes=True)
 
     def scan(self, prefix: str) -> Tree:
         """Give everything under the prefix; raise Stop where the prefix is no directory or cannot be read."""
@@ -133,6 +133,10 @@ class DirectoryStore:
             finally:
                 os.close(staging)
             (self.root / STAGING).rmdir()
+
+    def server_environment(self) -> Mapping[str, str]:
+        """Give nothing: a server reads a directory as this user does."""
+        return {}
 
     def _spot(self, path: str) -> Spot:
         return Spot(os.path.realpath(self.root), path)

@@ -6,9 +6,10 @@ obstore writes many objects several times faster; boto3 has exact keys, conditio
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -19,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from tritonrepo.diagnostics import failure
 from tritonrepo.stores import presigned
 from tritonrepo.stores.refusals import Busy, busy, conditions, explained, lacking, missing_extra
+from tritonrepo.stores.s3_uri import Address, parse
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Tag, Unconditional, Write
-from tritonrepo.stores.uri import Address
 from tritonrepo.tree import Directory, Entry, File, Tree, in_order
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ NO_CODE = "404"
 """What stands for the code of a refusal whose text was cut off."""
 
 
+def open_uri(uri: str) -> tuple[S3Store, str]:
+    """Give the Store of the bucket that an s3:// URI names, and the prefix in it."""
+    address = parse(uri, os.environ)
+    return S3Store(address), address.key
+
+
 class S3Store:
     """The Store of a bucket."""
 
@@ -55,7 +62,7 @@ class S3Store:
     @property
     def caps(self) -> Capabilities:
         """What a bucket can do; a tag is an ETag without its quotes."""
-        return Capabilities(stray=Tag("0" * 32))
+        return Capabilities(stray=Tag("0" * 32), sees_changes=True)
 
     def scan(self, prefix: str) -> Tree:
         """Give every object under the prefix by one listing; a zero-byte "directory/" is an empty directory."""
@@ -205,7 +212,7 @@ class S3Store:
     def tidy(self) -> None:
         """Do nothing: an upload that was not completed is seen by nobody."""
 
-    def environment(self) -> dict[str, str]:
+    def server_environment(self) -> Mapping[str, str]:
         """Give the variables by which Triton finds the credentials that were found here, by profile or SSO too.
 
         Source: core, src/filesystem/implementations/s3.h, S3Credential: these names alone are read.

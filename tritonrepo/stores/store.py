@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, NewType, Protocol
 
@@ -20,9 +20,14 @@ gives none is the SHA-256 of its content, in hex.
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What differs between stores; `stray` is a tag that no file has, to try whether conditions are kept."""
+    """What differs between stores.
+
+    `stray` is a tag that no file has, to try whether conditions are kept. `sees_changes`: a server that polls finds out
+    that something changed in a model which it has loaded.
+    """
 
     stray: Tag
+    sees_changes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,9 @@ class Store(Protocol):
 
     def tidy(self) -> None:
         """Remove what killed runs left half-written, where a store shows such things at all."""
+
+    def server_environment(self) -> Mapping[str, str]:
+        """Give the variables by which a Triton server reads what lies here, beside those that are set already."""
 
 
 class Unconditional(Exception):  # noqa: N818  an answer of the store, not an error

@@ -1,4 +1,4 @@
-"""Bucket URIs, read as Triton reads them: one string serves push, validate, serve and the server itself.
+"""URIs of S3 buckets, read as Triton reads them: one string serves push, validate, serve and the server itself.
 
 Source: core, src/filesystem/implementations/s3.h, S3FileSystem::CleanPath and ParsePath; api.cc, GetFileSystem.
 """
@@ -9,8 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Stop, fatal
-from tritonrepo.plain import hidden
+from tritonrepo.diagnostics import fatal
 
 SCHEME = "s3://"
 WHOLE = re.compile(r"s3://(http://|https://|)([0-9a-zA-Z\-.]+):([0-9]+)/([0-9a-z.\-]+)(((/[0-9a-zA-Z.\-_]+)*)?)")
@@ -22,7 +21,6 @@ ENDPOINT = re.compile(
 )
 SAFE = re.compile(r"[0-9a-zA-Z.\-_]+")
 AWS_BUCKET = re.compile(r"[0-9a-zA-Z.\-_]{3,255}|arn:.*")
-NEARLY = re.compile("(s3|gs|as):", re.IGNORECASE)
 FORM = "s3://BUCKET/PREFIX on AWS, s3://http://HOST:PORT/BUCKET/PREFIX anywhere else"
 
 
@@ -37,11 +35,6 @@ class Address(NamedTuple):
     def uri(self) -> str:
         """The URI in the form that the server parses back to this address."""
         return SCHEME + "/".join(filter(None, [self.endpoint, self.bucket, self.key]))
-
-
-def is_remote(text: str) -> bool:
-    """Whether a text is meant as a URI of a bucket, however wrong, and not as a path."""
-    return "://" in text or NEARLY.match(text) is not None
 
 
 def as_triton(uri: str) -> Address:
@@ -66,12 +59,7 @@ def _clean(uri: str) -> str:
 
 
 def parse(uri: str, environment: Mapping[str, str]) -> Address:
-    """Give the address of a URI; raise Stop where Triton would go elsewhere than it says."""
-    if hidden(uri) != uri:
-        hint = "Give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE."
-        raise fatal("store-uri", uri, "Triton reads no user and no password in a URI", hint)
-    if not uri.startswith(SCHEME):
-        raise _other_scheme(uri)
+    """Give the address of an s3:// URI; raise Stop where Triton would go elsewhere than it says."""
     address = as_triton(uri)
     reason, cure = _misread(uri, address) or ("", "")
     if not reason and not address.endpoint and (name := _own_endpoint(environment)):
@@ -80,19 +68,6 @@ def parse(uri: str, environment: Mapping[str, str]) -> Address:
     if reason:
         raise fatal("store-uri", uri, reason, cure)
     return address
-
-
-def _other_scheme(uri: str) -> Stop:
-    scheme, slashes, _ = uri.partition("://")
-    if not slashes:
-        return fatal("store-uri", uri, "Triton would take this for a path: two slashes begin a URI", f"Write {FORM}.")
-    if scheme in {"gs", "as"}:
-        return fatal(
-            "store-uri", uri, f"{scheme}:// buckets are not supported yet", "Name a directory or an s3:// URI."
-        )
-    return fatal(
-        "store-uri", uri, f'Triton knows no scheme "{scheme}" and would take this for a path', f"Write {FORM}."
-    )
 
 
 def _own_endpoint(environment: Mapping[str, str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tritonrepo.diagnostics import Stop
-from tritonrepo.stores.uri import Address, as_triton, is_remote, parse
+from tritonrepo.stores import is_remote, open_store
+from tritonrepo.stores.s3_uri import Address, as_triton, parse
 
 READ = {
     "AWS takes any key": ("s3://bucket/a b/c=d", Address("", "bucket", "a b/c=d")),
@@ -66,7 +67,7 @@ REFUSED = {
 @pytest.mark.parametrize(("uri", "message"), REFUSED.values(), ids=REFUSED)
 def test_a_uri_that_triton_would_misread_is_refused_with_the_reason(uri: str, message: str) -> None:
     with pytest.raises(Stop) as stop:
-        parse(uri, {})
+        open_store(uri)
     (told,) = stop.value.diagnostics
     assert str(told).startswith(f"{uri}: fatal: ")
     assert message in told.message
