@@ -149,6 +149,28 @@ def digest(tree: Tree) -> str:
     return total.hexdigest()
 
 
+def parents(path: str) -> list[str]:
+    """Return the directories that a path lies in, the nearest first."""
+    return [path.rsplit("/", depth)[0] for depth in range(1, path.count("/") + 1)]
+
+
+def overlay(base: Tree, buffers: Mapping[str, bytes | None]) -> dict[str, Entry]:
+    """Return a tree as a scan would give it with these contents at these paths; None removes a file, or a directory.
+
+    Nothing is read. What lies above a new file becomes a directory, and what lies below it is gone; a directory that
+    is left without anything in it is an entry.
+    """
+    new = {path: of_bytes(content) for path, content in buffers.items() if content is not None}
+    above, heads = {each for path in new for each in parents(path)}, tuple(f"{path}/" for path in buffers)
+    gone = {path for path in base if path in buffers or path in above or path.startswith(heads)}
+    found = {path: entry for path, entry in base.items() if path not in gone} | new
+    there = {each for path in found for each in parents(path)}
+    left = {each for path in gone for each in parents(path)} - there - buffers.keys()
+    left = {each for each in left if not each.startswith(heads)}
+    found |= dict.fromkeys(left - {each for path in left for each in parents(path)}, Directory())
+    return dict(in_order(found))
+
+
 def below(tree: Tree, prefix: str) -> dict[str, Entry]:
     """Give the entries under a directory, their paths counted from it."""
     head = prefix.rstrip("/") + "/"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.repository.model import CONFIG
-from tritonrepo.tree import Directory, Entry, File, Tree, files, in_bytes, in_order, is_directory
+from tritonrepo.tree import Directory, Entry, File, Tree, files, in_bytes, in_order, is_directory, parents
 
 BY_HAND = "changed by hand"
 """Why a file of an earlier build is kept, or what is overwritten, as plans say it."""
@@ -144,8 +144,8 @@ def _occupied(want: Tree, have: Tree, ours: Written, where: str) -> list[Diagnos
 
 def _blocked(want: Tree, have: Tree, where: str) -> list[Diagnostic]:
     """Directories where a file must go, and files where a directory must go."""
-    tops = {path.rsplit("/", depth)[0] for path in want for depth in range(1, path.count("/") + 1)}
-    inside = {path.rsplit("/", depth)[0] for path in have for depth in range(1, path.count("/") + 1)}
+    tops = {each for path in want for each in parents(path)}
+    inside = {each for path in have for each in parents(path)}
     blocked = [path for path, entry in have.items() if path in tops and not isinstance(entry, Directory)]
     blocked += [path for path in want if path in inside or (path in have and is_directory(have[path]))]
     return [
