@@ -153,6 +153,20 @@ def test_a_link_to_a_directory_is_followed_within_the_tree_and_never_round(tmp_p
     assert found["b/1"] == Directory()
 
 
+def test_digests_are_asked_of_what_was_handed_in_and_once(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "a").write_bytes(b"1")
+    asked: list[str | None] = []
+
+    def cached(file: File) -> str:
+        asked.append(file.place)
+        return "cached"
+
+    found = DirectoryStore(tmp_path, (), cached).scan("r")["a"]
+    assert isinstance(found, File)
+    assert (found.sha256, found.sha256, asked) == ("cached", "cached", [f"{tmp_path}/r/a"])
+
+
 def test_links_that_multiply_without_end_are_left_as_links(tmp_path: Path) -> None:
     top = tmp_path / "r"
     for number in range(40):

@@ -18,14 +18,26 @@ Read = Callable[[int, int], bytes]
 """Read at most n bytes at an offset: `read(offset, n)`; fewer come only at the end."""
 
 
+def hashed(file: File) -> str:
+    """Return the SHA-256 of a file's content in hex, read in chunks."""
+    digest = hashlib.sha256()
+    for chunk in file.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file's size in bytes and the way to its content; `place` is where it lies on this machine's disk."""
+    """A file's size in bytes and the way to its content; `place` is where it lies on this machine's disk.
+
+    `hasher` gives the SHA-256 where it is not known: a cache of digests can stand in its place.
+    """
 
     size: int
     read: Read
     place: str | None = None
     known_sha256: str | None = field(default=None, compare=False)
+    hasher: Callable[[File], str] = field(default=hashed, compare=False)
 
     @property
     def path(self) -> Path | None:
@@ -34,12 +46,9 @@ class File:
 
     @property
     def sha256(self) -> str:
-        """The content's SHA-256 in hex; computed once, read in chunks."""
+        """The content's SHA-256 in hex; asked for once."""
         if self.known_sha256 is None:
-            digest = hashlib.sha256()
-            for chunk in self.chunks():
-                digest.update(chunk)
-            object.__setattr__(self, "known_sha256", digest.hexdigest())
+            object.__setattr__(self, "known_sha256", self.hasher(self))
         assert self.known_sha256 is not None  # noqa: S101  set just above
         return self.known_sha256
 

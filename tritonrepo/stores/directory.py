@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tritonrepo.diagnostics import fatal
 from tritonrepo.stores.beneath import Found, Spot
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Tag, Write
 from tritonrepo.stores.walk import Walk
-from tritonrepo.tree import File, Tree, in_order, of_bytes
+from tritonrepo.tree import File, Tree, hashed, in_order, of_bytes
 
 STAGING = ".tritonrepo-staging"
 """Where half-written files lie: beside the repository, never in it, so that no server sees one."""
@@ -27,11 +27,15 @@ ALONE_S = 10.0
 
 
 class DirectoryStore:
-    """The Store of a directory; `links` are directories into which links may lead out of what is scanned."""
+    """The Store of a directory; `links` are directories into which links may lead out of what is scanned.
 
-    def __init__(self, root: Path, links: Sequence[Path] = ()) -> None:
+    `hasher` gives the digests of what is scanned, where they are not known otherwise.
+    """
+
+    def __init__(self, root: Path, links: Sequence[Path] = (), hasher: Callable[[File], str] = hashed) -> None:
         self.root = root
         self.links = tuple(links)
+        self.hasher = hasher
         self._own = root / STAGING / f"{os.getpid()}-{secrets.token_hex(4)}"
 
     @property
@@ -47,7 +51,7 @@ class DirectoryStore:
                 return {}
             if not top.is_dir():
                 raise fatal("store-access", str(top), "is not a directory", "Name the directory of a model repository.")
-            return dict(in_order(Walk(top, self.links).found))
+            return dict(in_order(Walk(top, self.links, self.hasher).found))
 
     def fetch(self, path: str) -> Fetched | None:
         """Give the content of a file and its SHA-256; None where there is none."""

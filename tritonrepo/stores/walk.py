@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.stores.beneath import Found, Spot
-from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable
+from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, hashed
 
 FOLLOWED = 10_000
 """How many entries are seen through links before further ones are left as links: links can multiply without end."""
@@ -31,12 +31,13 @@ class Walk:
     """A look at a directory; `found` is what lies there, by path.
 
     Links are followed as the server does, but not out of the directory; `allowed` are others that they may lead into.
+    `hasher` is what the files have as theirs.
     Paths are made as text: a Path for each would cost as much as the look itself.
     """
 
-    def __init__(self, top: Path, allowed: Sequence[Path] = ()) -> None:
+    def __init__(self, top: Path, allowed: Sequence[Path] = (), hasher: Callable[[File], str] = hashed) -> None:
         self.found: dict[str, Entry] = {}
-        self._top = str(top)
+        self._top, self._hasher = str(top), hasher
         self._roots = [os.path.realpath(each) for each in (top, *allowed)]
         self._left = FOLLOWED
         self._open: dict[Spot, int] = {}  # the top and the directory before: most others lie in one of these
@@ -114,7 +115,9 @@ class Walk:
         if kind == stat.S_IFREG:
             readable = status.st_mode & READABLE == READABLE or _readable(item, descriptor)
             place = f"{self._top}/{path}"
-            return Found(status.st_size, spot.read, place, None, spot) if readable else Unreadable.FORBIDDEN
+            return (
+                Found(status.st_size, spot.read, place, None, self._hasher, spot) if readable else Unreadable.FORBIDDEN
+            )
         if kind == stat.S_IFDIR:
             return Link(_target(item, descriptor))
         return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(kind, Unreadable.DEVICE)
