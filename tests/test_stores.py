@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,9 +21,11 @@ from tests.servers.s3 import S3Server
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import STAGING, DirectoryStore
-from tritonrepo.stores.store import Conflict, Store, Unconditional, tag_of
+from tritonrepo.stores.store import Conflict, Late, Send, Store, Unconditional, Write, tag_of
 from tritonrepo.stores.walk import FOLLOWED
 from tritonrepo.tree import Directory, File, Link, Outside, Unreadable, of_bytes, of_text, on_disk
+
+LONG_S = 60
 
 
 @pytest.fixture
@@ -30,13 +33,23 @@ def directory(tmp_path: Path) -> DirectoryStore:
     return DirectoryStore(tmp_path)
 
 
-@pytest.fixture(params=["directory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """A Store of each kind; the S3 server is a real one."""
-    if request.param == "directory":
-        return DirectoryStore(tmp_path)
+def in_directory(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("tmp_path") / "r")
+
+
+def in_s3(request: pytest.FixtureRequest) -> str:
     server: S3Server = request.getfixturevalue("s3_server")
-    return open_store(server.uri(server.bucket(), "r"))[0]
+    return server.uri(server.bucket(), "r")
+
+
+KINDS: dict[str, Callable[[pytest.FixtureRequest], str]] = {"directory": in_directory, "s3": in_s3}
+"""What gives the path or URI of an empty place of each kind; servers are real ones."""
+
+
+@pytest.fixture(params=KINDS.values(), ids=list(KINDS))
+def store(request: pytest.FixtureRequest) -> Store:
+    """A Store of each kind."""
+    return open_store(request.param(request))[0]
 
 
 def content(store: Store, path: str) -> bytes:
@@ -92,6 +105,62 @@ def test_a_put_if_match_is_refused_where_the_content_is_another(store: Store) ->
     with pytest.raises(Conflict):
         store.put("r/b", of_bytes(b"3"), if_match=tag)
     assert content(store, "r/a") == b"2"
+
+
+def test_no_file_has_the_stray_tag(store: Store) -> None:
+    store.put("r/a", of_bytes(b"1"))
+    with pytest.raises(Conflict):
+        store.put("r/a", of_bytes(b"2"), if_match=store.caps.stray)
+    assert content(store, "r/a") == b"1"
+
+
+def test_a_large_file_is_put_where_none_is_and_refused_where_one_is(store: Store) -> None:
+    body = bytes(range(256)) * 80_000
+    tag = store.put("r/weights", of_bytes(body), if_absent=True)
+    with pytest.raises(Conflict):
+        store.put("r/weights", of_bytes(b"2" * len(body)), if_absent=True)
+    entry = store.scan("r")["weights"]
+    assert isinstance(entry, File)
+    assert (entry.sha256, tag_of(entry)) == (of_bytes(body).sha256, tag)
+
+
+def test_a_ticket_writes_and_removes(store: Store) -> None:
+    tag = store.ticket(Write("r/a", of_bytes(b"1")), LONG_S)()
+    assert store.fetch("r/a") == (b"1", tag)
+    assert store.ticket(Write("r/a", None), LONG_S)() is None
+    assert store.ticket(Write("r/a", None), LONG_S)() is None
+    assert store.fetch("r/a") is None
+
+
+def test_a_tickets_condition_is_judged_when_it_is_sent(store: Store) -> None:
+    first = store.put("r/a", of_bytes(b"1"))
+    absent = store.ticket(Write("r/b", of_bytes(b"mine"), if_absent=True), LONG_S)
+    match = store.ticket(Write("r/a", of_bytes(b"mine"), if_match=first), LONG_S)
+    for path in ("r/a", "r/b"):
+        store.put(path, of_bytes(b"theirs"))
+    for send in (absent, match):
+        with pytest.raises(Conflict):
+            send()
+    assert read(store, "r/a") == read(store, "r/b") == b"theirs"
+
+
+def in_time(send: Send) -> bool:
+    try:
+        send()
+    except Late:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("file", [of_bytes(b"mine"), None], ids=["a write", "a removal"])
+def test_a_ticket_changes_nothing_once_its_time_is_over(store: Store, file: File | None) -> None:
+    send, deadline = store.ticket(Write("r/a", file), 1), time.monotonic() + LONG_S
+    while in_time(send):
+        assert time.monotonic() < deadline
+    store.put("r/a", of_bytes(b"theirs"))
+    with pytest.raises(Late):
+        send()
+    assert read(store, "r/a") == b"theirs"
 
 
 def test_a_delete_takes_the_directories_that_it_leaves_empty(store: Store) -> None:
