@@ -53,7 +53,7 @@ class File:
         return self.known_sha256
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the content in pieces of at most a mebibyte."""
+        """Yield the content in pieces of at most a mebibyte."""
         offset, most = 0, min(CHUNK, self.size + 1)  # one more than it should have, so that one look shows the end
         while chunk := self.read(offset, most):
             yield chunk
@@ -62,7 +62,7 @@ class File:
             offset, most = offset + len(chunk), CHUNK
 
     def content(self) -> bytes:
-        """Give the whole content; for files that are known to be small."""
+        """Return the whole content; for files that are known to be small."""
         return b"".join(self.chunks())
 
 
@@ -105,24 +105,24 @@ Tree = Mapping[str, Entry]
 
 
 def is_directory(entry: Entry | None) -> bool:
-    """Tell whether an entry is a directory to one who follows links; None is a directory with something in it."""
+    """Whether an entry is a directory to one who follows links; None is a directory with something in it."""
     if isinstance(entry, Outside):
         return entry.directory
     return entry is None or isinstance(entry, Directory | Link) or entry is Unreadable.LOCKED
 
 
 def of_bytes(content: bytes) -> File:
-    """Give the file with this content."""
+    """Return the file with this content."""
     return File(len(content), lambda offset, n: content[offset : offset + n])
 
 
 def of_text(content: str) -> File:
-    """Give the file with this text in UTF-8."""
+    """Return the file with this text in UTF-8."""
     return of_bytes(content.encode())
 
 
 def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
-    """Give a file of this machine's disk; its digest where it is known already."""
+    """Return a file of this machine's disk; its digest where it is known already."""
 
     def read(offset: int, n: int) -> bytes:
         with path.open("rb") as stream:
@@ -134,24 +134,24 @@ def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
 
 
 def in_bytes(path: str) -> bytes:
-    """Give the bytes of a path, which it sorts by; what is no UTF-8 is kept as it is on the disk."""
+    """Return the bytes of a path, which it sorts by; what is no UTF-8 is kept as it is on the disk."""
     return path.encode("utf-8", "surrogateescape")
 
 
 def in_order(tree: Tree) -> list[tuple[str, Entry]]:
-    """Give the entries sorted by the bytes of their paths."""
+    """Return the entries sorted by the bytes of their paths."""
     if all(map(str.isascii, tree)):  # as nearly always: such characters sort as their bytes
         return sorted(tree.items(), key=itemgetter(0))
     return sorted(tree.items(), key=lambda item: in_bytes(item[0]))
 
 
 def files(tree: Tree) -> dict[str, File]:
-    """Give the files alone, in order."""
+    """Return the files alone, in order."""
     return {path: entry for path, entry in in_order(tree) if isinstance(entry, File)}
 
 
 def digest(tree: Tree) -> str:
-    """Give one SHA-256 over paths and contents: equal for equal trees, whatever disk they lie on."""
+    """Return one SHA-256 over paths and contents: equal for equal trees, whatever disk they lie on."""
     total = hashlib.sha256()
     for path, entry in in_order(tree):
         total.update(f"{path}\0{entry.sha256 if isinstance(entry, File) else entry}\n".encode())
@@ -181,6 +181,6 @@ def overlay(base: Tree, buffers: Mapping[str, bytes | None]) -> dict[str, Entry]
 
 
 def below(tree: Tree, prefix: str) -> dict[str, Entry]:
-    """Give the entries under a directory, their paths counted from it."""
+    """Return the entries under a directory, their paths counted from it."""
     head = prefix.rstrip("/") + "/"
     return {path.removeprefix(head): entry for path, entry in in_order(tree) if path.startswith(head)}

@@ -27,7 +27,7 @@ def is_remote(text: str) -> bool:
 
 
 def open_store(uri: str, links: Sequence[Path] = ()) -> tuple[Store, str]:
-    """Give the Store and the prefix in it that a path or URI names.
+    """Return the Store and the prefix in it that a path or URI names.
 
     The Store of a path is its parent directory, that of a URI its bucket: what belongs to a repository and must not lie
     in it has its place beside it. Nothing is asked before the first `scan` or `read`. `links` are directories into
@@ -44,7 +44,7 @@ def open_store(uri: str, links: Sequence[Path] = ()) -> tuple[Store, str]:
 
 
 def _opener(uri: str) -> Callable[[str], tuple[Store, str]]:
-    """Give what opens a URI; raise Stop where Triton would take it for something else than a bucket."""
+    """Return what opens a URI; raise Stop where Triton would take it for something else than a bucket."""
     if hidden(uri) != uri:
         hint = "Give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE."
         raise fatal("store-uri", uri, "Triton reads no user and no password in a URI", hint)
@@ -65,7 +65,7 @@ def _unknown(uri: str, scheme: str) -> Stop:
 
 
 def server_environment(uri: str, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Give the variables by which a server reads a path or URI; none where it has a file of its own for that.
+    """Return the variables by which a server reads a path or URI; none where it has a file of its own for that.
 
     Source: core, src/filesystem/api.cc, FileSystemManager::LoadCredentials.
     """

@@ -31,15 +31,15 @@ class Spot(NamedTuple):
     path: str
 
     def child(self, name: str) -> Spot:
-        """Give the place of a name in this directory."""
+        """Return the place of a name in this directory."""
         return Spot(self.root, f"{self.path}/{name}" if self.path else name)
 
     def __str__(self) -> str:
-        """Give the path as a whole."""
+        """Return the path as a whole."""
         return os.path.join(self.root, self.path) if self.path else self.root  # noqa: PTH118  thousands of them
 
     def directory(self) -> int:
-        """Give a descriptor of the directory here, which the caller closes."""
+        """Return a descriptor of the directory here, which the caller closes."""
         here = -1
         try:
             here = os.open(self.root, DIRECTORY)
@@ -53,14 +53,14 @@ class Spot(NamedTuple):
         return here
 
     def directory_in(self, above: int) -> int:
-        """Give a descriptor of the directory here by one of the directory that it lies in."""
+        """Return a descriptor of the directory here by one of the directory that it lies in."""
         try:
             return os.open(self.path.rpartition("/")[2], DIRECTORY, dir_fd=above)
         except OSError as error:
             raise self.told(error) from None
 
     def open(self) -> int:
-        """Give a descriptor of the regular file here, which the caller closes."""
+        """Return a descriptor of the regular file here, which the caller closes."""
         above, _, name = self.path.rpartition("/")
         directory = Spot(self.root, above).directory()
         try:
@@ -91,7 +91,7 @@ class Spot(NamedTuple):
             return stream.read()
 
     def link(self, target: Path) -> None:
-        """Give the file here a second name."""
+        """Make a second name for the file here."""
         above, _, name = self.path.rpartition("/")
         directory = Spot(self.root, above).directory()
         try:
@@ -105,7 +105,7 @@ class Spot(NamedTuple):
             raise self.told(OSError(errno.ELOOP, ""))
 
     def told(self, error: OSError) -> OSError | Stop:
-        """Give the error with the whole path; a Stop where another thing is there than a scan can have seen."""
+        """Return the error with the whole path; a Stop where another thing is there than a scan can have seen."""
         if error.errno in REPLACED:
             message = "this path leads through a link, or to something that is not a file; it was not read"
             hint = "If something else writes there, run the command again when it is done."

@@ -44,7 +44,7 @@ class DirectoryStore:
         return Capabilities(stray=Tag("0" * 32), sees_changes=True)
 
     def scan(self, prefix: str) -> Tree:
-        """Give everything under the prefix; raise Stop where the prefix is no directory or cannot be read."""
+        """Return everything under the prefix; raise Stop where the prefix is no directory or cannot be read."""
         top = self.root / prefix
         with _explained(top, "read"):
             if not os.path.lexists(top):
@@ -54,7 +54,7 @@ class DirectoryStore:
             return dict(in_order(Walk(top, self.links, self.hasher).found))
 
     def fetch(self, path: str) -> Fetched | None:
-        """Give the content of a file and its SHA-256; None where there is none."""
+        """Return the content of a file and its SHA-256; None where there is none."""
         with _explained(self.root / path, "read"):
             try:
                 content = self._spot(path).content()
@@ -112,7 +112,7 @@ class DirectoryStore:
 
     @contextmanager
     def _staged(self, file: File) -> Iterator[Path]:
-        """Give a path on the same file system that holds the content, and leave nothing behind."""
+        """Yield a path on the same file system that holds the content, and leave nothing behind."""
         if (self.root / STAGING).is_symlink():
             hint = "Remove it: tritonrepo makes a directory of this name for files that are half written."
             raise fatal("store-link", str(self.root / STAGING), "this is a link, and is not followed", hint)
@@ -139,7 +139,7 @@ class DirectoryStore:
             (self.root / STAGING).rmdir()
 
     def server_environment(self) -> Mapping[str, str]:
-        """Give nothing: a server reads a directory as this user does."""
+        """Return nothing: a server reads a directory as this user does."""
         return {}
 
     def _spot(self, path: str) -> Spot:
@@ -183,7 +183,7 @@ def runs(pid: str) -> bool:
 
 
 def awake() -> float:
-    """Give seconds that go on while this process, or the whole machine, sleeps."""
+    """Return seconds that go on while this process, or the whole machine, sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 

@@ -14,7 +14,7 @@ RULE = "store-link"
 
 
 def leaving(tree: Tree, where: str) -> Iterator[Diagnostic]:
-    """Give a fatal diagnostic for each link that leads out of a scanned directory."""
+    """Yield a fatal diagnostic for each link that leads out of a scanned directory."""
     for path, entry in tree.items():
         if isinstance(entry, Outside):
             message = f"this links to {entry.target}, outside {where}"
@@ -22,14 +22,14 @@ def leaving(tree: Tree, where: str) -> Iterator[Diagnostic]:
 
 
 def kept(tree: Tree, where: str) -> Tree:
-    """Give the tree back; raise Stop where links lead out of it."""
+    """Return the tree; raise Stop where links lead out of it."""
     if found := [*leaving(tree, where)]:
         raise Stop(found)
     return tree
 
 
 def inside(path: Path, directory: Path, allowed: Sequence[Path], at: Span | None = None) -> Path:
-    """Give a path back; raise Stop where it lies in a directory by its text, and a link on it leads out of that.
+    """Return a path; raise Stop where it lies in a directory by its text, and a link on it leads out of that.
 
     A path that says itself that it leads elsewhere is what its writer means. `at` is where the path is named.
     """

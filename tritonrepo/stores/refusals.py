@@ -64,7 +64,7 @@ def explained(at: str, verb: str) -> Iterator[None]:
 
 
 def lacking(at: str, verb: str, what: str) -> Stop:
-    """Give the Stop for a reply that says less than a store must say."""
+    """Return the Stop for a reply that says less than a store must say."""
     return fatal("store-reply", at, f"cannot {verb}: the store's reply has no {what}", API)
 
 
@@ -76,7 +76,7 @@ def _refused(at: str, verb: str, said: dict[str, str]) -> Stop:
 
 
 def _unsent(error: Exception) -> tuple[str, str]:
-    """Give message and next step for what failed before a store answered."""
+    """Return message and next step for what failed before a store answered."""
     from botocore import exceptions as known
 
     text = str(error)

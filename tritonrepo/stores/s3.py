@@ -41,7 +41,7 @@ NO_CODE = "404"
 
 
 def open_uri(uri: str) -> tuple[S3Store, str]:
-    """Give the Store of the bucket that an s3:// URI names, and the prefix in it."""
+    """Return the Store of the bucket that an s3:// URI names, and the prefix in it."""
     address = parse(uri, os.environ)
     return S3Store(address), address.key
 
@@ -65,7 +65,7 @@ class S3Store:
         return Capabilities(stray=Tag("0" * 32), sees_changes=True)
 
     def scan(self, prefix: str) -> Tree:
-        """Give every object under the prefix by one listing; a zero-byte "directory/" is an empty directory."""
+        """Return every object under the prefix by one listing; a zero-byte "directory/" is an empty directory."""
         head = f"{prefix}/" if prefix else ""
         found: dict[str, Entry] = {}
         for item in self._listed(head):
@@ -111,7 +111,7 @@ class S3Store:
         return Stored(int(item["Size"]), read, tag=Tag(tag.strip('"')))
 
     def fetch(self, path: str) -> Fetched | None:
-        """Give the content of an object and its ETag; None where there is none."""
+        """Return the content of an object and its ETag; None where there is none."""
         with explained(f"{self.address.uri}: {path}", "read"):
             try:
                 return self._got(path)
@@ -213,7 +213,7 @@ class S3Store:
         """Do nothing: an upload that was not completed is seen by nobody."""
 
     def server_environment(self) -> Mapping[str, str]:
-        """Give the variables by which Triton finds the credentials that were found here, by profile or SSO too.
+        """Return the variables by which Triton finds the credentials that were found here, by profile or SSO too.
 
         Source: core, src/filesystem/implementations/s3.h, S3Credential: these names alone are read.
         """
@@ -289,7 +289,7 @@ class S3Store:
         )
 
     def _bucket_region(self) -> str:
-        """Give where the bucket is: boto3 follows a redirect to its region, obstore does not."""
+        """Return where the bucket is: boto3 follows a redirect to its region, obstore does not."""
         if self.address.endpoint:
             return self._region
         head = self._ask("head_bucket")["ResponseMetadata"]["HTTPHeaders"]

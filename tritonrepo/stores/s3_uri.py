@@ -38,7 +38,7 @@ class Address(NamedTuple):
 
 
 def as_triton(uri: str) -> Address:
-    """Give where Triton goes with an s3:// URI, however wrong that is."""
+    """Return where Triton goes with an s3:// URI, however wrong that is."""
     clean = _clean(uri)
     if match := WHOLE.fullmatch(clean):
         scheme, host, port, bucket, path = match[1], match[2], match[3], match[4], match[5]
@@ -59,7 +59,7 @@ def _clean(uri: str) -> str:
 
 
 def parse(uri: str, environment: Mapping[str, str]) -> Address:
-    """Give the address of an s3:// URI; raise Stop where Triton would go elsewhere than it says."""
+    """Return the address of an s3:// URI; raise Stop where Triton would go elsewhere than it says."""
     address = as_triton(uri)
     reason, cure = _misread(uri, address) or ("", "")
     if not reason and not address.endpoint and (name := _own_endpoint(environment)):

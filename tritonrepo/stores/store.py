@@ -37,7 +37,7 @@ class Stored(File):
     tag: Tag = Tag("")
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the content in larger pieces: each is a request."""
+        """Yield the content in larger pieces: each is a request."""
         offset = 0
         while offset < self.size and (piece := self.read(offset, PIECE)):
             yield piece
@@ -82,10 +82,10 @@ class Store(Protocol):
         """What this store can do."""
 
     def scan(self, prefix: str) -> Tree:
-        """Give everything under the prefix, paths counted from it; `__pycache__` is left out. Absent is empty."""
+        """Return everything under the prefix, paths counted from it; `__pycache__` is left out. Absent is empty."""
 
     def fetch(self, path: str) -> Fetched | None:
-        """Give a small file; None where there is none."""
+        """Return a small file; None where there is none."""
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         """Write a file whole or not at all and give its tag; raise Conflict where a condition does not hold."""
@@ -103,7 +103,7 @@ class Store(Protocol):
         """Remove what killed runs left half-written, where a store shows such things at all."""
 
     def server_environment(self) -> Mapping[str, str]:
-        """Give the variables by which a Triton server reads what lies here, beside those that are set already."""
+        """Return the variables by which a Triton server reads what lies here, beside those that are set already."""
 
 
 class Unconditional(Exception):  # noqa: N818  an answer of the store, not an error

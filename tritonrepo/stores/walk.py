@@ -105,7 +105,7 @@ class Walk:
         return None
 
     def _leaf(self, item: os.DirEntry[str], path: str, spot: Spot, descriptor: int) -> Entry:
-        """Give what an entry is to one who follows links, a directory as the link that leads there."""
+        """Return what an entry is to one who follows links, a directory as the link that leads there."""
         try:
             status = item.stat()
         except OSError as error:
@@ -129,7 +129,7 @@ def _readable(item: os.DirEntry[str], descriptor: int) -> bool:
 
 
 def _resolved(path: str) -> str:
-    """Give where a link leads; "" where that cannot be found out, such as for a path that is too long."""
+    """Return where a link leads; "" where that cannot be found out, such as for a path that is too long."""
     try:
         return os.path.realpath(path, strict=True)
     except OSError:
@@ -145,5 +145,5 @@ def _name_in_bytes(item: os.DirEntry[str]) -> bytes:
 
 
 def is_in(path: str, directory: str) -> bool:
-    """Tell whether a real path is that of a directory or of what lies below."""
+    """Whether a real path is that of a directory or of what lies below."""
     return path == directory or path.startswith(directory.rstrip("/") + "/")

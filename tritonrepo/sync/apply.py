@@ -68,7 +68,7 @@ def _is_large(action: Put) -> bool:
 
 
 def _seen(path: str, before: Mapping[str, File], written: Mapping[str, Tag | None]) -> Tag | None:
-    """Give the tag that a path should have now; None where nothing should be."""
+    """Return the tag that a path should have now; None where nothing should be."""
     if path in written:
         return written[path]
     return tag_of(before[path]) if path in before else None

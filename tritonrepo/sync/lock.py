@@ -58,7 +58,7 @@ NAME = "lock.json"
 
 
 def find(place: Place) -> tuple[dict[str, str], Tag] | None:
-    """Give who holds the lock, and its tag; None where nobody does."""
+    """Return who holds the lock, and its tag; None where nobody does."""
     found = place.store.fetch(place.beside(NAME))
     if found is None:
         return None
@@ -153,7 +153,7 @@ class Hold:
         return True
 
     def end(self) -> None:
-        """Give the lock back if it is still one's own; one that stays is seen to be silent."""
+        """Return the lock if it is still one's own; one that stays is seen to be silent."""
         self._over.set()
         self._thread.join()
         with suppress(Stop, Conflict, Late):  # what was to be told has been
@@ -212,7 +212,7 @@ def _ended(holder: Mapping[str, str], place: Place, pace: Pace, tell: Callable[[
 
 
 def _machine() -> str:
-    """Give what tells apart where process numbers mean different processes: machine, start of it, container."""
+    """Return what tells apart where process numbers mean different processes: machine, start of it, container."""
     parts = [platform.node()]
     with suppress(OSError):
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(), os.readlink("/proc/self/ns/pid")]  # noqa: PTH115  it points to no path
@@ -220,7 +220,7 @@ def _machine() -> str:
 
 
 def _born(pid: str) -> str:
-    """Give when a process began, in ticks since the machine did; "" where it runs no more, or ended as a zombie."""
+    """Return when a process began, in ticks since the machine did; "" where it runs no more, or ended as a zombie."""
     if not re.fullmatch("[0-9]+", pid):  # a lock is foreign text
         return ""
     try:

@@ -17,7 +17,7 @@ INTERFACE = ("max_batch_size", "input", "output")
 
 
 def conflicts(want: Tree, wanted: Mapping[str, Model], had: Mapping[str, Model], where: str) -> tuple[Diagnostic, ...]:
-    """Give everything that makes the push unsafe, by place."""
+    """Return everything that makes the push unsafe, by place."""
     found = [*_unfit(want, where)]
     for name, model in wanted.items():
         found += [
@@ -86,7 +86,7 @@ def _orphaned(left: Model, wanted: Mapping[str, Model], had: Mapping[str, Model]
 
 
 def warnings(want: Model, have: Model, where: str, *, used: bool) -> Iterator[Diagnostic]:
-    """Give what a user should know of a model that is there already."""
+    """Yield what a user should know of a model that is there already."""
     at = Span(f"{where}/{want.name}")
     overlap = used and have.served and set(want.served) - set(have.served)
     if overlap and _interface(want) != _interface(have):

@@ -9,7 +9,7 @@ from tritonrepo.sync.gating import Model, reached
 
 
 def turns(moving: Iterable[str], had: Mapping[str, Model], wanted: Mapping[str, Model]) -> dict[str, int]:
-    """Give each of the models that move at the switch its turn, counted from 0; most often all have the first.
+    """Return each of the models that move at the switch its turn, counted from 0; most often all have the first.
 
     A pipeline that will call another waits for it; one that calls another no more goes before it. What calls the other
     before and after has no turn that helps (`sync.mixing` says whether that does harm).

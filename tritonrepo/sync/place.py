@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def beside(prefix: str, name: str) -> str:
-    """Give the path of what belongs to a repository and must not lie in it: any directory there is a model."""
+    """Return the path of what belongs to a repository and must not lie in it: any directory there is a model."""
     return f"{prefix}.tritonrepo/{name}"
 
 
@@ -21,9 +21,9 @@ class Place(NamedTuple):
     uri: str
 
     def beside(self, name: str) -> str:
-        """Give the path of what lies beside the repository."""
+        """Return the path of what lies beside the repository."""
         return beside(self.prefix, name)
 
     def path(self, path: str) -> str:
-        """Give the path in the store of a path in the repository."""
+        """Return the path in the store of a path in the repository."""
         return f"{self.prefix}/{path}"

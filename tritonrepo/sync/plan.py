@@ -80,7 +80,7 @@ Written = Mapping[str, tuple[str, ...]]
 
 
 def plan(want: Tree, have: Tree, ours: Written, where: str, *, overwrite: bool = False) -> Plan:
-    """Give the way from `have` to `want` for a directory that nobody serves.
+    """Return the way from `have` to `want` for a directory that nobody serves.
 
     Of `ours`, files that `want` has no more are deleted, and what is no longer as it was written is kept, unless it is
     to be overwritten. Files of others are left alone and named, and one that stands where a file must go is a conflict.
@@ -114,12 +114,12 @@ def _is(entry: Entry, digests: tuple[str, ...]) -> bool:
 
 
 def in_phase_order(action: Action) -> tuple[Phase, int, bytes]:
-    """Give the key that actions sort by."""
+    """Return the key that actions sort by."""
     return action.phase, action.wave, in_bytes(action.path)
 
 
 def is_config(path: str) -> bool:
-    """Tell whether a path is that of a model's config."""
+    """Whether a path is that of a model's config."""
     return path.count("/") == 1 and path.endswith("/" + CONFIG)
 
 

@@ -66,7 +66,7 @@ def plan(  # noqa: PLR0913  all that can be known of what is there
     dead: Collection[tuple[str, int]] = (),
     server: Target | None = None,
 ) -> Plan:
-    """Give the way from `have` to `want`; models that `want` lacks are left alone and named.
+    """Return the way from `have` to `want`; models that `want` lacks are left alone and named.
 
     `server` is what reads both; where nobody says it, one of the newest release.
 
@@ -113,7 +113,7 @@ def plan(  # noqa: PLR0913  all that can be known of what is there
 
 
 def _awaited(wanted: Mapping[str, Model]) -> dict[str, set[int]]:
-    """Give the versions of each model that models of the tree call."""
+    """Return the versions of each model that models of the tree call."""
     found: dict[str, set[int]] = {}
     for model in wanted.values():
         for name, version in model.called():
@@ -122,7 +122,7 @@ def _awaited(wanted: Mapping[str, Model]) -> dict[str, set[int]]:
 
 
 def _in_turn(actions: Sequence[Action], had: Mapping[str, Model], wanted: Mapping[str, Model]) -> list[Action]:
-    """Give the actions in order; what moves at the switch has its turn."""
+    """Return the actions in order; what moves at the switch has its turn."""
     turn = turns({a.path.split("/")[0] for a in actions if a.phase is Phase.SWITCH}, had, wanted)
     return sorted(
         (a._replace(wave=turn[a.path.split("/")[0]]) if a.phase is Phase.SWITCH else a for a in actions),
@@ -131,7 +131,7 @@ def _in_turn(actions: Sequence[Action], had: Mapping[str, Model], wanted: Mappin
 
 
 def uploadable(tree: Tree) -> dict[str, Entry]:
-    """Give what of a tree a bucket can hold: no files at its top, which no server reads; empty directories with a file.
+    """Return what a bucket can hold of a tree: nothing of its top, which no server reads; in empty directories a file.
 
     Source: an ensemble's version directory that is lost is "at least one version must be available" (24.10).
     """
@@ -145,7 +145,7 @@ def uploadable(tree: Tree) -> dict[str, Entry]:
 
 
 def _known(path: str, entry: Entry, wanted: Entry | None) -> Entry:
-    """Give what is known already instead of what must be fetched, for the files that a plan reads."""
+    """Return what is known already instead of what must be fetched, for the files that a plan reads."""
     read = path.endswith((f"/{CONFIG}", f"/{PINS}"))
     return wanted if read and wanted is not None and _same(wanted, entry) else entry
 
@@ -157,7 +157,7 @@ def _same(one: Entry | None, other: Entry | None) -> bool:
 
 
 def _actions(change: _Change) -> list[Action]:
-    """Give what one model needs, in any order."""
+    """Return what one model needs, in any order."""
     moved = list(_files(change))
     gate = list(_gate(change, moved))
     present = gate[-1].file if gate else change.have.files.get(CONFIG)
@@ -174,7 +174,7 @@ def _beside(want: Model, moved: list[Action]) -> bool:
 
 
 def _files(change: _Change) -> Iterator[Action]:
-    """Give the uploads of what is missing, and the removal of what a push of something else left in a new version."""
+    """Yield the uploads of what is missing, and the removal of what a push of something else left in a new version."""
     want, have = change.want, change.have
     for path, file in want.files.items():
         if path != CONFIG and not _same(file, have.files.get(path)):
@@ -185,7 +185,7 @@ def _files(change: _Change) -> Iterator[Action]:
 
 
 def _gate(change: _Change, moved: list[Action]) -> Iterator[Put]:
-    """Give the config that holds back the versions that are about to arrive, where the present one does not."""
+    """Yield the config that holds back the versions that are about to arrive, where the present one does not."""
     want, have = change.want, change.have
     arriving = {
         version
@@ -204,7 +204,7 @@ def _gate(change: _Change, moved: list[Action]) -> Iterator[Put]:
 
 
 def _open(change: _Change, present: File | None) -> Iterator[Put]:
-    """Give the configs that bring the new versions into service, and then end the old ones."""
+    """Yield the configs that bring the new versions into service, and then end the old ones."""
     want, new = change.want, set(change.want.served)
     path, file = f"{want.name}/{CONFIG}", want.files[CONFIG]
     both = new | set(change.old) if change.used else new

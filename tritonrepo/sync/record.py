@@ -42,7 +42,7 @@ class Record:
 
 
 def dump(record: Record) -> File:
-    """Give the record as a file: equal records give equal bytes."""
+    """Return the record as a file: equal records give equal bytes."""
     data = {"schema": SCHEMA, **asdict(record)}
     if not record.before:
         del data["before"]
@@ -50,7 +50,7 @@ def dump(record: Record) -> File:
 
 
 def digests(tree: Tree) -> dict[str, str]:
-    """Give path → SHA-256 of every file."""
+    """Return path → SHA-256 of every file."""
     return {path: file.sha256 for path, file in files_of(tree).items()}
 
 
@@ -70,7 +70,7 @@ def _flat(target: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(tree: Tree, where: str) -> Record:
-    """Give the record of a scanned repository; an empty one where there is none."""
+    """Return the record of a scanned repository; an empty one where there is none."""
     entry = tree.get(NAME)
     if not isinstance(entry, File):
         return Record()
@@ -91,7 +91,7 @@ def load(tree: Tree, where: str) -> Record:
 
 
 def with_record(plan: Plan, record: Record, before: Record, have: Tree) -> Plan:
-    """Give the plan with the record's own writes around it; `record` says what is there once it is carried out.
+    """Return the plan with the record's own writes around it; `record` says what is there once it is carried out.
 
     The record goes first and names what this plan writes, replaces and deletes: a run killed between leaves nothing
     that the next one takes for a stranger's, or for changed by hand. Once the deletions are done it is written as it

@@ -45,17 +45,17 @@ class Revision:
 
 
 def record_path(prefix: str) -> str:
-    """Give where the record of the repository at a prefix lies."""
+    """Return where the record of the repository at a prefix lies."""
     return beside(prefix, "release.json")
 
 
 def dump(revision: Revision) -> File:
-    """Give the record as a file."""
+    """Return the record as a file."""
     return of_text(json.dumps({"schema": SCHEMA, **asdict(revision)}, indent=1, sort_keys=True) + "\n")
 
 
 def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, Tag | None]:
-    """Give the record of the repository at a prefix and its tag; None twice where there is none."""
+    """Return the record of the repository at a prefix and its tag; None twice where there is none."""
     found = store.fetch(record_path(prefix))
     if found is None:
         return None, None
@@ -63,7 +63,7 @@ def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, Tag | 
 
 
 def load(content: bytes, where: str) -> Revision:
-    """Give the record of this content; raise Stop where it is not one."""
+    """Return the record of this content; raise Stop where it is not one."""
     try:
         data = json.loads(content)
         if data["schema"] != SCHEMA:
@@ -85,7 +85,7 @@ def _object(entry: list[Any]) -> Object:
 
 
 def known(tree: Tree, revision: Revision | None) -> Tree:
-    """Give a scanned tree with the digests that the record knows."""
+    """Return a scanned tree with the digests that the record knows."""
     if revision is None:
         return tree
     return {path: _with_digest(entry, revision.files.get(path)) for path, entry in tree.items()}
@@ -103,7 +103,7 @@ def broken_off(have: Tree, revision: Revision | None) -> bool:
 
 
 def unfinished(have: Tree, revision: Revision | None) -> set[str]:
-    """Give the models whose configs are not those of the last finished push."""
+    """Return the models whose configs are not those of the last finished push."""
     recorded = revision.files if revision else {}
     configs = {path: file for path, file in files(have).items() if is_config(path)}
     moved = {path for path, file in configs.items() if path not in recorded or recorded[path].tag != tag_of(file)}
@@ -111,7 +111,7 @@ def unfinished(have: Tree, revision: Revision | None) -> set[str]:
 
 
 def versions(revision: Revision) -> dict[str, set[int]]:
-    """Give the versions of each model that a revision brought."""
+    """Return the versions of each model that a revision brought."""
     found: dict[str, set[int]] = {}
     for path in revision.files:
         name, _, rest = path.partition("/")
@@ -122,7 +122,7 @@ def versions(revision: Revision) -> dict[str, set[int]]:
 
 
 def objects(want: Tree, have: Tree, written: Mapping[str, Tag | None]) -> dict[str, Object]:
-    """Give the record's objects after a push: what it wrote with the tags it got, the rest as it was found."""
+    """Return the record's objects after a push: what it wrote with the tags it got, the rest as it was found."""
     present = {path: tag_of(file) for path, file in files(uploadable(have)).items() if path not in written}
     tags = present | {path: tag for path, tag in written.items() if tag is not None}
     return {path: Object(file.sha256, file.size, tags[path]) for path, file in files(uploadable(want)).items()}

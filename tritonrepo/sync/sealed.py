@@ -21,7 +21,7 @@ class Sealed(File):
 
 
 def seal(tree: Tree) -> dict[str, Entry]:
-    """Give a tree whose configs and calls are held in memory and whose other files tell whether they changed.
+    """Return a tree whose configs and calls are held in memory and whose other files tell whether they changed.
 
     Raise OSError where a file cannot be read any more.
     """
