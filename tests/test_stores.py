@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import CREDENTIALS, S3Server
 from tritonrepo.diagnostics import Severity, Stop
-from tritonrepo.stores import open_store
+from tritonrepo.stores import open_store, server_environment
 from tritonrepo.stores.directory import STAGING, DirectoryStore
 from tritonrepo.stores.store import Conflict, Late, Send, Store, Unconditional, Write, tag_of
 from tritonrepo.stores.walk import FOLLOWED
@@ -455,6 +455,14 @@ def test_a_store_that_knows_no_conditions_says_so() -> None:
         store, prefix = open_store(f"s3://{endpoint}/models/prod")
         with pytest.raises(Unconditional):
             store.put(prefix, of_text("x"), if_absent=True)
+
+
+def test_a_server_gets_a_buckets_credentials_unless_it_has_a_file_of_its_own(
+    s3_server: S3Server, tmp_path: Path
+) -> None:
+    assert server_environment(s3_server.fresh(), {}) == CREDENTIALS
+    assert server_environment(str(tmp_path), {}) == {}
+    assert server_environment(s3_server.fresh(), {"TRITON_CLOUD_CREDENTIAL_PATH": "credentials.json"}) == {}
 
 
 def test_an_empty_text_is_no_place_and_a_step_up_is_the_directory_it_leads_to(inside: Path) -> None:
