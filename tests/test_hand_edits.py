@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.pushes import push
 from tests.servers.s3 import S3Server
 from tests.test_build import digests
 from tests.test_own_stacks import ANSWER, SEARCH, edited, entered
-from tests.test_push import push
 from tritonrepo.cli import run
 from tritonrepo.stores import open_store
 from tritonrepo.tree import File

@@ -18,8 +18,8 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.opens import unopened
+from tests.pushes import push
 from tests.servers.s3 import S3Server
-from tests.test_push import push
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.serve import ServeOptions, serve

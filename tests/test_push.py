@@ -16,6 +16,7 @@ from random import Random
 import botocore.client
 import pytest
 
+from tests.pushes import CODE, own_files, push, repository, stored
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop, fatal
@@ -35,61 +36,10 @@ from tritonrepo.sync.revision import Object, Revision
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import File, Tree, of_bytes, of_text
 
-LEAF = """name: "leaf"
-backend: "python"
-max_batch_size: 0
-input {{ name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }}
-output {{ name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }}
-version_policy {{ specific {{ versions: [ {version} ] }} }}
-"""
-TOP = """name: "top"
-platform: "ensemble"
-max_batch_size: 0
-input {{ name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }}
-output {{ name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }}
-ensemble_scheduling {{
-  step {{
-    model_name: "leaf"
-    model_version: {version}
-    input_map {{ key: "IN" value: "IN" }}
-    output_map {{ key: "OUT" value: "OUT" }}
-  }}
-}}
-version_policy {{ specific {{ versions: [ 1 ] }} }}
-"""
-CODE = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
-
-
-def repository(place: Path, version: int) -> Path:
-    """Write a leaf in this version, and the pipeline that pins it."""
-    for name, text in (("leaf", LEAF), ("top", TOP)):
-        (place / name).mkdir(parents=True, exist_ok=True)
-        (place / name / "config.pbtxt").write_text(text.format(version=version), "utf-8")
-    shutil.rmtree(place / "leaf" / "1", ignore_errors=True)
-    (place / "leaf" / str(version)).mkdir()
-    (place / "leaf" / str(version) / "model.py").write_text(CODE, "utf-8")
-    for number in range(20):
-        (place / "leaf" / str(version) / f"part-{number}").write_text(f"{version} {number}", "utf-8")
-    (place / "top" / "1").mkdir(exist_ok=True)
-    return place
-
 
 @pytest.fixture
 def uri(s3_server: S3Server) -> str:
     return s3_server.fresh()
-
-
-def stored(uri: str) -> dict[str, bytes]:
-    """Give every object of the prefix, by what the store itself says."""
-    store, prefix = open_store(uri)
-    return {path: entry.content() for path, entry in store.scan(prefix).items() if isinstance(entry, File)}
-
-
-def push(*arguments: object) -> int:
-    """Push where no server looks, so that no write has to wait for the next second of the store's clock."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tritonrepo.sync.pace.GRAIN_S", 0)
-        return run(["push", *map(str, arguments), "--settle", "0"])
 
 
 def test_a_push_brings_everything_a_second_one_nothing_a_third_what_changed(
@@ -167,12 +117,6 @@ def put(self, path, file, **conditions):
 S3Store.put = put
 cli.main()
 """
-
-
-def own_files(made: Path) -> dict[str, bytes]:
-    """Give what a repository directory holds, as a bucket must hold it."""
-    found = {str(path.relative_to(made)): path.read_bytes() for path in made.rglob("*") if path.is_file()}
-    return found | {"top/1/.keep": b""}
 
 
 def test_a_push_killed_at_ten_random_moments_is_each_time_finished_by_the_next(

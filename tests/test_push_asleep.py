@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.pushes import beside, own_files, repository, stored
 from tests.servers.s3 import S3Server
-from tests.test_push import own_files, repository, stored
-from tests.test_push_network import beside
 
 DRIVER = """
 import sys

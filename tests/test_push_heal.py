@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_push import CODE, LEAF, repository
-from tests.test_push_server import polling
+from tests.pushes import CODE, LEAF, polling, repository
 from tritonrepo.cli import run
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
@@ -69,7 +68,7 @@ def test_what_does_not_load_is_named_and_mended_and_a_refused_version_stops_the_
     tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert push(with_lone(written(tmp_path / "first", 1, IMPORTS), NO_FILE), place) == 0
-    with polling(place) as server:
+    with polling(str(place)) as server:
         second = with_lone(written(tmp_path / "second", 2), NO_FILE)
         capsys.readouterr()
         assert push(second, place, server, options=("--dry-run",)) == 0
@@ -106,9 +105,9 @@ def test_a_replica_that_is_broken_for_its_own_reasons_keeps_nothing_from_the_oth
 ) -> None:
     monkeypatch.setenv("NOT_ON_EVERY_MACHINE", "here")
     assert push(written(tmp_path / "first", 1, VARIABLE), place) == 0
-    with polling(place) as whole:
+    with polling(str(place)) as whole:
         monkeypatch.delenv("NOT_ON_EVERY_MACHINE")
-        with polling(place) as broken:
+        with polling(str(place)) as broken:
             assert (serving(whole), serving(broken)) == ({"leaf 1", "top 1"}, set())
             capsys.readouterr()
             assert push(written(tmp_path / "second", 2), place, whole, broken) == 0

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
-from tests.conftest import EXAMPLE
 from tests.load import QUESTIONS, Answer, Load, Revision, ask, first_stack, revision
+from tests.pushes import polling
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
 from tritonrepo.flows.push import plan_push
-from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.server.launch import Mode
-from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.pace import Pace
@@ -49,16 +44,6 @@ def revisions(tmp_path_factory: pytest.TempPathFactory) -> list[Revision]:
     """Two builds that differ in embedder, index and prompt."""
     stack = first_stack(tmp_path_factory.mktemp("revisions"))
     return [revision(stack, 1, "mean"), revision(stack, 2, "cls")]
-
-
-@contextmanager
-def polling(uri: str) -> Iterator[Server]:
-    """Run the real server on a bucket, as `serve --poll 1 --llm-engine script` does."""
-    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
-        with serve(uri, chosen, Workspace(os.environ), None, EXAMPLE) as server:
-            yield server
 
 
 def push(made: Revision, uri: str, server: Server) -> subprocess.Popen[str]:

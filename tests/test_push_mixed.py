@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.test_push import push
+from tests.pushes import push
 from tests.test_push_nest import NESTED, repository
 from tests.test_push_plan import STEP, after, at_once, contents
 from tritonrepo.sync.mixing import admit

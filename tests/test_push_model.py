@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.test_push import CODE, LEAF, TOP
+from tests.pushes import CODE, LEAF, TOP
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import push as pushing
 from tritonrepo.flows.workspace import Workspace

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.pushes import polling, stored
 from tests.servers.s3 import S3Server
-from tests.test_push import stored
-from tests.test_push_live import polling
 from tritonrepo.cli import run
 from tritonrepo.server.process import Server
 

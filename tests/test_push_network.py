@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.proxy import Forward, Reply, Request, Tamper, proxy
+from tests.pushes import beside, own_files, push, repository, stored
 from tests.servers.s3 import S3Server
-from tests.test_push import own_files, push, repository, stored
-from tritonrepo.stores import open_store
 from tritonrepo.sync import lock
 from tritonrepo.sync.revision import record_path
 
@@ -74,12 +73,6 @@ def test_what_a_network_loses_is_sent_again(tmp_path: Path, s3_server: S3Server,
         assert push(repository(tmp_path / "n", 2), uri) == 0
     assert beside(direct) == ["release.json"]
     assert stored(direct).items() >= {p: c for p, c in own_files(tmp_path / "n").items() if p != "README.md"}.items()
-
-
-def beside(uri: str) -> list[str]:
-    """Give what lies beside the repository."""
-    store, prefix = open_store(uri)
-    return list(store.scan(f"{prefix}.tritonrepo"))
 
 
 def careless(server: S3Server) -> Tamper:

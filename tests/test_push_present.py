@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.test_push import LEAF, TOP
+from tests.pushes import LEAF, TOP
 from tritonrepo.diagnostics import Stop
 from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import http.server
-import os
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.test_push import CODE, Clock, push, repository
+from tests.pushes import CODE, polling, push, repository
+from tests.test_push import Clock
 from tritonrepo.cli import run
-from tritonrepo.flows.serve import ServeOptions, serve
-from tritonrepo.flows.workspace import Workspace
-from tritonrepo.server.launch import Mode
-from tritonrepo.server.ports import Ports
-from tritonrepo.server.process import Server
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.pace import GRAIN_S, Pace
 from tritonrepo.sync.push import plan
 
 REFUSES = CODE + "\n    def initialize(self, args):\n        open('weights-that-are-only-there')\n"
-
-
-@contextmanager
-def polling(place: Path) -> Iterator[Server]:
-    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
-    with serve(str(place), chosen, Workspace(os.environ), None, place) as server:
-        yield server
 
 
 @pytest.fixture
@@ -48,7 +34,7 @@ def test_a_server_that_serves_something_else_is_told(
     other = shutil.copytree(place, tmp_path / "other")
     shutil.rmtree(other / "top")
     before = sorted(place.rglob("*"))
-    with polling(other) as server:
+    with polling(str(other)) as server:
         to = ["--server", server.http, "--settle", "0", "--timeout", "0.5"]
         assert run(["push", str(repository(tmp_path / "second", 2)), str(place), *to]) == 1
     said = capsys.readouterr().err

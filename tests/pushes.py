@@ -1,0 +1,94 @@
+"""Pushes of a small repository: a leaf in some version and the pipeline that pins it; what a store then holds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import EXAMPLE
+from tritonrepo.cli import run
+from tritonrepo.flows.serve import ServeOptions, serve
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.server.launch import Mode
+from tritonrepo.server.ports import Ports
+from tritonrepo.server.process import Server
+from tritonrepo.stores import open_store
+from tritonrepo.tree import File
+
+LEAF = """name: "leaf"
+backend: "python"
+max_batch_size: 0
+input {{ name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }}
+output {{ name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }}
+version_policy {{ specific {{ versions: [ {version} ] }} }}
+"""
+TOP = """name: "top"
+platform: "ensemble"
+max_batch_size: 0
+input {{ name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }}
+output {{ name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }}
+ensemble_scheduling {{
+  step {{
+    model_name: "leaf"
+    model_version: {version}
+    input_map {{ key: "IN" value: "IN" }}
+    output_map {{ key: "OUT" value: "OUT" }}
+  }}
+}}
+version_policy {{ specific {{ versions: [ 1 ] }} }}
+"""
+CODE = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
+
+
+def repository(place: Path, version: int) -> Path:
+    """Write a leaf in this version, and the pipeline that pins it."""
+    for name, text in (("leaf", LEAF), ("top", TOP)):
+        (place / name).mkdir(parents=True, exist_ok=True)
+        (place / name / "config.pbtxt").write_text(text.format(version=version), "utf-8")
+    shutil.rmtree(place / "leaf" / "1", ignore_errors=True)
+    (place / "leaf" / str(version)).mkdir()
+    (place / "leaf" / str(version) / "model.py").write_text(CODE, "utf-8")
+    for number in range(20):
+        (place / "leaf" / str(version) / f"part-{number}").write_text(f"{version} {number}", "utf-8")
+    (place / "top" / "1").mkdir(exist_ok=True)
+    return place
+
+
+def stored(uri: str) -> dict[str, bytes]:
+    """Give every object of the prefix, by what the store itself says."""
+    store, prefix = open_store(uri)
+    return {path: entry.content() for path, entry in store.scan(prefix).items() if isinstance(entry, File)}
+
+
+def push(*arguments: object) -> int:
+    """Push where no server looks, so that no write has to wait for the next second of the store's clock."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tritonrepo.sync.pace.GRAIN_S", 0)
+        return run(["push", *map(str, arguments), "--settle", "0"])
+
+
+def own_files(made: Path) -> dict[str, bytes]:
+    """Give what a repository directory holds, as a bucket must hold it."""
+    found = {str(path.relative_to(made)): path.read_bytes() for path in made.rglob("*") if path.is_file()}
+    return found | {"top/1/.keep": b""}
+
+
+def beside(uri: str) -> list[str]:
+    """Give what lies beside the repository."""
+    store, prefix = open_store(uri)
+    return list(store.scan(f"{prefix}.tritonrepo"))
+
+
+@contextmanager
+def polling(uri: str) -> Iterator[Server]:
+    """Run the real server on a bucket or a directory, as `serve --poll 1 --llm-engine script` does."""
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
+        with serve(uri, chosen, Workspace(os.environ), None, EXAMPLE) as server:
+            yield server
