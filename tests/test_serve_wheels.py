@@ -14,7 +14,7 @@ from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.staging import replace
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.package import Tag
+from tritonrepo.sources.package import WheelTag
 from tritonrepo.sync.record import Record
 from tritonrepo.tree import of_bytes
 
@@ -50,7 +50,7 @@ def test_a_repository_for_another_processor_is_served_with_this_ones_libraries(r
 def test_a_record_names_no_place_out_of_the_repository(cache: Cache) -> None:
     outside = ["../1/vendor/tokenizers/a.py", "./1/vendor/tokenizers/a.py", "m/../vendor/tokenizers/a.py"]
     record = Record(files=dict.fromkeys([*outside, "/1/vendor/tokenizers/a.py", "m/7/vendor/tokenizers/a.py"], ""))
-    found = own_wheels(record, Tag("aarch64", "3.12"), Tag("x86_64", "3.11"), cache)
+    found = own_wheels(record, WheelTag("aarch64", "3.12"), WheelTag("x86_64", "3.11"), cache)
     assert {path.rsplit("/", 2)[0] for path in found if path.endswith("tokenizers.abi3.so")} == {"m/7/vendor"}
     assert all(path.startswith("m/7/vendor/tokenizers/") for path in found)
 

@@ -16,7 +16,7 @@ import pytest
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.sources import package, vendored
 from tritonrepo.sources.cache import Cache, default_root
-from tritonrepo.sources.package import Tag
+from tritonrepo.sources.package import WheelTag
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.spec.lock import Pin
 from tritonrepo.spec.source import parse_source
@@ -235,7 +235,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_wheel_is_downloaded_by_pip_and_unpacked(own: Cache, shelf: Path) -> None:
     wheel(shelf, "x/model/a", "x/b")
-    found, pin = package.unpacked("x==1", Tag("x86_64"), own, None, AT)
+    found, pin = package.unpacked("x==1", WheelTag("x86_64"), own, None, AT)
     own_files = {path: file.content() for path, file in found.items() if ".dist-info" not in path}
     assert own_files == {"x/b": b"content", "x/model/a": b"content"}
     assert pin.file == "x-1-py3-none-any.whl"
@@ -253,11 +253,11 @@ def tagged(place: Path, name: str, *tags: str) -> None:
 
 
 WHEELS = {
-    "of its own Python": ("bound", Tag("x86_64", "3.12"), "cp312-cp312-manylinux_2_28_x86_64"),
-    "of another one": ("bound", Tag("x86_64", "3.11"), "cp311-cp311-manylinux_2_28_x86_64"),
-    "of another processor": ("bound", Tag("aarch64", "3.12"), "cp312-cp312-manylinux_2_28_aarch64"),
-    "of every Python": ("free", Tag("x86_64", "3.12"), "cp310-abi3-manylinux_2_28_x86_64"),
-    "of every Python on another processor": ("free", Tag("aarch64", "3.11"), "cp310-abi3-manylinux_2_28_aarch64"),
+    "of its own Python": ("bound", WheelTag("x86_64", "3.12"), "cp312-cp312-manylinux_2_28_x86_64"),
+    "of another one": ("bound", WheelTag("x86_64", "3.11"), "cp311-cp311-manylinux_2_28_x86_64"),
+    "of another processor": ("bound", WheelTag("aarch64", "3.12"), "cp312-cp312-manylinux_2_28_aarch64"),
+    "of every Python": ("free", WheelTag("x86_64", "3.12"), "cp310-abi3-manylinux_2_28_x86_64"),
+    "of every Python on another processor": ("free", WheelTag("aarch64", "3.11"), "cp310-abi3-manylinux_2_28_aarch64"),
 }
 
 
@@ -274,7 +274,7 @@ def packages(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("packages")
 @pytest.mark.parametrize(("name", "tag", "wheel"), WHEELS.values(), ids=WHEELS)
 def test_a_vendored_package_is_that_of_the_servers_processor_and_python(
-    own: Cache, name: str, tag: Tag, wheel: str
+    own: Cache, name: str, tag: WheelTag, wheel: str
 ) -> None:
     for _ in ("downloaded", "cached"):
         found, pins = vendored.vendored({name}, tag, own, {}, AT)
@@ -284,11 +284,11 @@ def test_a_vendored_package_is_that_of_the_servers_processor_and_python(
 
 @pytest.mark.usefixtures("packages")
 def test_two_servers_differ_in_the_packages_whose_wheels_differ() -> None:
-    here = Tag("x86_64", "3.11")
+    here = WheelTag("x86_64", "3.11")
     names = {"bound", "free", "unknown"}
     assert vendored.differing(names, here, here) == set()
-    assert vendored.differing(names, Tag("x86_64", "3.12"), here) == {"bound"}
-    assert vendored.differing(names, Tag("aarch64", "3.11"), here) == {"bound", "free"}
+    assert vendored.differing(names, WheelTag("x86_64", "3.12"), here) == {"bound"}
+    assert vendored.differing(names, WheelTag("aarch64", "3.11"), here) == {"bound", "free"}
 
 
 def test_a_path_in_a_wheel_is_a_file_or_a_directory(own: Cache, shelf: Path) -> None:
@@ -304,14 +304,14 @@ def test_a_path_in_a_wheel_is_a_file_or_a_directory(own: Cache, shelf: Path) -> 
 def test_another_wheel_than_the_pinned_one_is_refused(own: Cache, shelf: Path) -> None:
     wheel(shelf, "x/a")
     with pytest.raises(Stop, match=r"^stack.yaml:3:5: fatal: x==1 is x-1-py3-none-any.whl .*, the lock pins old.whl"):
-        package.unpacked("x==1", Tag("x86_64"), own, Pin("0" * 64, "old.whl"), AT)
+        package.unpacked("x==1", WheelTag("x86_64"), own, Pin("0" * 64, "old.whl"), AT)
 
 
 @pytest.mark.parametrize("member", ["../../evil", "/tmp/evil", "x/../../../evil"])
 def test_a_wheel_that_leads_out_of_itself_is_refused(own: Cache, shelf: Path, tmp_path: Path, member: str) -> None:
     wheel(shelf, member)
     with pytest.raises(Stop, match=re.escape(f"holds the path {member}, which leads out of it")):
-        package.unpacked("x==1", Tag("x86_64"), own, None, AT)
+        package.unpacked("x==1", WheelTag("x86_64"), own, None, AT)
     assert not list(tmp_path.rglob("evil"))
 
 
@@ -321,14 +321,14 @@ def test_a_link_in_a_wheel_becomes_a_plain_file(own: Cache, shelf: Path) -> None
     with zipfile.ZipFile(wheel(shelf, "x/a"), "a") as archive:
         archive.writestr(link, "/etc/hostname")
         archive.writestr("x/link2/below", "content")
-    found, _ = package.unpacked("x==1", Tag("x86_64"), own, None, AT)
+    found, _ = package.unpacked("x==1", WheelTag("x86_64"), own, None, AT)
     assert found["x/link"].content() == b"/etc/hostname"
 
 
 @pytest.mark.usefixtures("shelf")
 def test_a_package_that_is_nowhere_is_told_with_pips_words(own: Cache) -> None:
     with pytest.raises(Stop, match=r"x==1 cannot be downloaded(?s:.*)No matching distribution found"):
-        package.unpacked("x==1", Tag("x86_64"), own, None, AT)
+        package.unpacked("x==1", WheelTag("x86_64"), own, None, AT)
 
 
 PIP_SAYS = {
@@ -350,7 +350,7 @@ def test_of_what_pip_says_the_cause_is_told(said: str, reason: str) -> None:
 def test_a_python_without_pip_is_told(own: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # noqa: ARG005
     with pytest.raises(Stop, match=r"has no pip to download it with(?s:.*)ensurepip"):
-        package.unpacked("x==1", Tag("x86_64"), own, None, AT)
+        package.unpacked("x==1", WheelTag("x86_64"), own, None, AT)
 
 
 def test_a_directory_counts_from_the_stack_file(own: Cache, tmp_path: Path) -> None:

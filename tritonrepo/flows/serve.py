@@ -21,7 +21,7 @@ from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import MACHINE, find
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import decoder
-from tritonrepo.sources.package import Tag
+from tritonrepo.sources.package import WheelTag
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.sources.vendored import differing, vendored
 from tritonrepo.spec.source import Local, parse_source
@@ -116,13 +116,13 @@ def serve(
         deadline_s=chosen.deadline_s,
         links=work.links,
         replaced=own_wheels(
-            record, Tag(built_for.arch, built_for.release.python), Tag(MACHINE, runtime.minor), work.cache
+            record, WheelTag(built_for.arch, built_for.release.python), WheelTag(MACHINE, runtime.minor), work.cache
         ),
     )
     return start(launch)
 
 
-def own_wheels(record: Record, built_for: Tag, here: Tag, cache: Cache) -> dict[str, File]:
+def own_wheels(record: Record, built_for: WheelTag, here: WheelTag, cache: Cache) -> dict[str, File]:
     """Return, by path, what takes the place of vendored files that another processor or Python needs than this one."""
     homes: dict[str, set[str]] = {}
     for home, name in (found.groups() for found in map(VENDORED.match, record.files) if found):

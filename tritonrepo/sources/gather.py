@@ -11,7 +11,7 @@ from tritonrepo.diagnostics import Faults, Span, Stop
 from tritonrepo.generate.inputs import Inputs
 from tritonrepo.releases import RELEASES
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.package import Tag
+from tritonrepo.sources.package import WheelTag
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.sources.template import Jinja
 from tritonrepo.sources.vendored import vendored
@@ -83,7 +83,7 @@ class Gathering:
     def vendored(self) -> dict[str, dict[str, File]]:
         """Return the packages that the steps of this stack carry."""
         target = self.stack.target
-        tag = Tag(target.arch, RELEASES[target.release].python)
+        tag = WheelTag(target.arch, RELEASES[target.release].python)
         packages, pins = vendored(self._needed(), tag, self.cache, self.lock.sources, self.stack.places[""])
         self.pins |= pins
         return packages

@@ -28,14 +28,14 @@ OLDEST = "3.10"
 """The oldest Python of the Triton images that this package builds for (24.10 has it)."""
 
 
-class Tag(NamedTuple):
+class WheelTag(NamedTuple):
     """What a wheel is for: a processor, and a Python; without one it runs on every Python from the oldest on."""
 
     arch: str
     python: str | None = None
 
 
-def unpacked(requirement: str, tag: Tag, cache: Cache, pin: Pin | None, at: Span) -> tuple[dict[str, File], Pin]:
+def unpacked(requirement: str, tag: WheelTag, cache: Cache, pin: Pin | None, at: Span) -> tuple[dict[str, File], Pin]:
     """Return the files of a wheel and the pin of what was read; raise Stop where it is not what the lock pins.
 
     With the wheel in the cache no network is asked.
@@ -56,7 +56,7 @@ def unpacked(requirement: str, tag: Tag, cache: Cache, pin: Pin | None, at: Span
     return {path: file for path, file in files.items() if path != WHEEL}, Pin(sha256, name)
 
 
-def _fetch(requirement: str, tag: Tag, at: Span, place: Path) -> None:
+def _fetch(requirement: str, tag: WheelTag, at: Span, place: Path) -> None:
     """Download one wheel and unpack it into `place`."""
     download = place.parent / "download"
     download.mkdir()
@@ -71,7 +71,7 @@ def _fetch(requirement: str, tag: Tag, at: Span, place: Path) -> None:
     (place / WHEEL).write_text(f"{wheel.name} {sha256}", "utf-8")
 
 
-def _pip(requirement: str, tag: Tag, download: Path, at: Span) -> None:
+def _pip(requirement: str, tag: WheelTag, download: Path, at: Span) -> None:
     if importlib.util.find_spec("pip") is None:
         raise fatal(
             RULE,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.package import Tag, unpacked
+from tritonrepo.sources.package import WheelTag, unpacked
 from tritonrepo.spec.lock import Pin
 from tritonrepo.spec.source import Hub, Local, Package, Source
 from tritonrepo.stores.directory import DirectoryStore
@@ -33,7 +33,7 @@ def resolve(  # noqa: PLR0913  what is wanted, what is had, and where it is name
     """
     match source:
         case Package():
-            wheel, got = unpacked(source.requirement, Tag(arch), cache, pin, at)
+            wheel, got = unpacked(source.requirement, WheelTag(arch), cache, pin, at)
             return Resolved(_part(wheel, source.path, source.text, at), got)
         case Local():
             return _local(source, at, links)

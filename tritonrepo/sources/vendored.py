@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.package import Tag, unpacked
+from tritonrepo.sources.package import WheelTag, unpacked
 from tritonrepo.spec.lock import Pin
 from tritonrepo.tree import File
 
@@ -19,7 +19,7 @@ EVERY_PYTHON = frozenset({"tokenizers", "jinja2", "markupsafe"})
 
 
 def vendored(
-    names: Collection[str], tag: Tag, cache: Cache, pins: Mapping[str, Pin], at: Span
+    names: Collection[str], tag: WheelTag, cache: Cache, pins: Mapping[str, Pin], at: Span
 ) -> tuple[dict[str, dict[str, File]], dict[str, Pin]]:
     """Return package → files under its top directory, and the pins of what was read; the licences come along.
 
@@ -35,12 +35,12 @@ def vendored(
     return packages, got
 
 
-def wheel_tag(name: str, tag: Tag) -> Tag:
+def wheel_tag(name: str, tag: WheelTag) -> WheelTag:
     """Return what the wheel of this package is for, on a server of this tag."""
-    return Tag(tag.arch) if name in EVERY_PYTHON else tag
+    return WheelTag(tag.arch) if name in EVERY_PYTHON else tag
 
 
-def differing(names: Collection[str], one: Tag, other: Tag) -> set[str]:
+def differing(names: Collection[str], one: WheelTag, other: WheelTag) -> set[str]:
     """Return the packages of which these two servers need different files."""
     return {name for name in NATIVE.intersection(names) if wheel_tag(name, one) != wheel_tag(name, other)}
 
