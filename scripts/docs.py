@@ -45,12 +45,15 @@ def pages() -> dict[Path, str]:
 def main() -> int:
     """Write or check."""
     stale = [path for path, content in pages().items() if not path.exists() or path.read_text("utf-8") != content]
+    if "--check" in sys.argv:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is stale: python -m scripts.docs")
+        return 1 if stale else 0
     for path in stale:
-        print(f"{path.relative_to(ROOT)} is stale: python -m scripts.docs")
-        if "--check" not in sys.argv:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(pages()[path], "utf-8")
-    return 1 if stale and "--check" in sys.argv else 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(pages()[path], "utf-8")
+        print(f"{path.relative_to(ROOT)} written")
+    return 0
 
 
 if __name__ == "__main__":

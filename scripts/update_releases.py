@@ -1,6 +1,6 @@
 """Write tritonrepo/data/releases.json and vllm_tensors.json from scripts/releases.yaml, the one place of these facts.
 
-`--check` only says what is stale. What is wrong in the source, a fact that has no place or none that says why, ends it.
+`--check` only says what is stale. Where the source is wrong, that is said and nothing is written.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,34 +32,70 @@ def data(source: dict[str, Any]) -> dict[Path, str]:
         "releases.json": {"what": source["what"], "releases": releases, "differences": source["differences"]},
         "vllm_tensors.json": {"what": "The tensors that Triton's vLLM backend adds to a config.", **tensors},
     }
-    faults = [
-        *(f"{name}: no release" for name in source["releases"] if not RELEASE.fullmatch(name)),
-        *(f"{name}: {_odd(facts, NEEDED, POSSIBLE)}" for name, facts in source["releases"].items()),
-        *(f"{name}: {_odd(facts, {'says', 'source'}, DATES)}" for name, facts in source["differences"].items()),
-        *(f"{name}: look at since, until" for name, facts in source["differences"].items() if not DATES & facts.keys()),
-        *(f"{tensor.get('name')}: {_odd(tensor, TENSOR, {'optional'})}" for tensor in tensors["tensors"]),
-    ]
-    if wrong := [fault for fault in faults if not fault.endswith(": ")]:
-        raise ValueError("\n".join(wrong))
+    if faults := [*_faults(source)]:
+        raise ValueError("\n".join(faults))
     return {DATA / name: json.dumps(value, indent=1, ensure_ascii=False) + "\n" for name, value in written.items()}
 
 
-def _odd(facts: dict[str, Any], needed: set[str], possible: set[str]) -> str:
-    """Give what is missing of these facts, empty where it must not be, or unknown; "" where all is well."""
-    empty = [key for key in ("source", "says") if key in needed and not facts.get(key)]
-    odd = sorted({*(needed - facts.keys()), *(facts.keys() - needed - possible), *empty})
-    return f"look at {', '.join(odd)}" if odd else ""
+def _faults(source: dict[str, Any]) -> Iterator[str]:
+    for name, facts in source["releases"].items():
+        if not _is_release(name):
+            yield f"{name!r} is no release{_quotes(name)}"
+        yield from (f"{name}: {fault}" for fault in (*_odd(facts, NEEDED, POSSIBLE), *_no_text(facts)))
+    for name, facts in source["differences"].items():
+        if not DATES & facts.keys():
+            yield f"{name}: neither since nor until"
+        yield from (f"{name}: {fault}" for fault in (*_odd(facts, {"says", "source"}, DATES), *_no_release(facts)))
+    for tensor in source["vllm_tensors"]["tensors"]:
+        found = (*_odd(tensor, TENSOR, {"optional"}), *_no_release(tensor))
+        yield from (f"{tensor.get('name')}: {fault}" for fault in found)
+
+
+def _odd(facts: dict[str, Any], needed: set[str], possible: set[str]) -> Iterator[str]:
+    """Give what is missing of these facts, unknown, or empty where it must not be."""
+    yield from (f"{key} is missing" for key in sorted(needed - facts.keys()))
+    yield from (f"there is no fact {key}" for key in sorted(facts.keys() - needed - possible))
+    yield from (f"{key} is empty" for key in ("source", "says") if key in needed & facts.keys() and not facts[key])
+
+
+def _no_text(facts: dict[str, Any]) -> Iterator[str]:
+    """Give the versions that YAML does not read as text."""
+    for key in FACTS:
+        if not isinstance(facts.get(key), str | None):
+            yield f"{key}: {facts[key]} is no text{_quotes(facts[key])}"
+
+
+def _no_release(facts: dict[str, Any]) -> Iterator[str]:
+    """Give the bounds that name no release."""
+    for key in sorted(DATES & facts.keys()):
+        if not _is_release(facts[key]):
+            yield f"{key}: {facts[key]!r} is no release{_quotes(facts[key])}"
+
+
+def _is_release(value: object) -> bool:
+    return isinstance(value, str) and RELEASE.fullmatch(value) is not None
+
+
+def _quotes(value: object) -> str:
+    return "" if isinstance(value, str) else ": put it in quotes"
 
 
 def main() -> int:
     """Write or check."""
-    made = data(yaml.safe_load(SOURCE.read_text("utf-8")))
+    try:
+        made = data(yaml.safe_load(SOURCE.read_text("utf-8")))
+    except ValueError as fault:
+        print(f"nothing is written, {SOURCE.name} is wrong:\n{fault}")
+        return 1
     stale = [path for path, content in made.items() if not path.exists() or path.read_text("utf-8") != content]
+    if "--check" in sys.argv:
+        for path in stale:
+            print(f"{path.name} is stale: python -m scripts.update_releases")
+        return 1 if stale else 0
     for path in stale:
-        print(f"{path.name} is stale: python -m scripts.update_releases")
-        if "--check" not in sys.argv:
-            path.write_text(made[path], "utf-8")
-    return 1 if stale and "--check" in sys.argv else 0
+        path.write_text(made[path], "utf-8")
+        print(f"{path.name} written; what is made from it: python -m scripts.docs")
+    return 0
 
 
 if __name__ == "__main__":
