@@ -52,8 +52,14 @@ def test_a_stage_to_which_the_server_does_not_come_has_no_turns() -> None:
 CONTRADICTIONS = {
     "two behind one": (Stage.POLL.after("a"), 'the rules "b" and "new" both come right behind "a": place one of them'),
     "two first": (Stage.POLL.first, 'the rules "a" and "new" both are the first of POLL: place one of them behind'),
-    "behind no rule": (Stage.POLL.after("aa"), 'the rule "new" comes behind "aa", which has no place in POLL'),
-    "behind another stage": (Stage.IO.after("d"), 'the rule "new" comes behind "d", which has no place in IO'),
+    "behind no rule": (
+        Stage.POLL.after("aa"),
+        'the rule "new" comes behind "aa", which is no error\'s name: is its module',
+    ),
+    "behind another stage": (
+        Stage.IO.after("d"),
+        'the rule "new" comes behind "d", which has its place in POLL and not in IO',
+    ),
     "behind itself": (Stage.POLL.after("new"), "the rules new come one behind the other in a circle"),
 }
 

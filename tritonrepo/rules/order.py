@@ -39,7 +39,7 @@ def in_turn(rules: Iterable[Rule], stages: Collection[Stage]) -> Mapping[str, Tu
             found[name] = Turn(stage, step, within)
             name = behind.get((stage, name))
     if len(found) < len(positions):
-        raise _lost({name: position for name, position in positions.items() if name not in found})
+        raise _lost(positions, found)
     return found
 
 
@@ -54,9 +54,13 @@ def _behind(positions: Mapping[str, Position]) -> dict[tuple[Stage, str], str]:
     return behind
 
 
-def _lost(positions: Mapping[str, Position]) -> Misplaced:
+def _lost(positions: Mapping[str, Position], found: Collection[str]) -> Misplaced:
     """Return what is wrong with rules that no way from the first of their stage leads to."""
-    for name, at in positions.items():
-        if at.before not in positions or positions[at.before].stage is not at.stage:
-            return Misplaced(f'the rule "{name}" comes behind "{at.before}", which has no place in {at.stage.name}')
-    return Misplaced(f"the rules {', '.join(sorted(positions))} come one behind the other in a circle")
+    lost = {name: at for name, at in positions.items() if name not in found}
+    for name, at in lost.items():
+        behind = f'the rule "{name}" comes behind "{at.before}"'
+        if at.before not in positions:
+            return Misplaced(f"{behind}, which is no error's name: is its module in its family's MODULES?")
+        if (other := positions[at.before].stage) is not at.stage:
+            return Misplaced(f"{behind}, which has its place in {other.name} and not in {at.stage.name}")
+    return Misplaced(f"the rules {', '.join(sorted(lost))} come one behind the other in a circle")
