@@ -20,9 +20,10 @@ VAGUE = {"utils", "helpers", "common", "manager", "base"}
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_is_short_and_says_what_it_is(module: Path) -> None:
     text = module.read_text("utf-8")
-    assert len(text.splitlines()) < 300
-    assert ast.get_docstring(ast.parse(text))
-    assert module.stem not in VAGUE
+    lines = len(text.splitlines())
+    assert lines < 300, f"{lines} lines: make two modules of it, each of one matter"
+    assert ast.get_docstring(ast.parse(text)), "its first line says what is in it"
+    assert module.stem not in VAGUE, "name it by what is in it"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -30,7 +31,7 @@ def test_functions_are_short(module: Path) -> None:
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             statements = sum(isinstance(child, ast.stmt) for child in ast.walk(node)) - 1
-            assert statements <= 30, f"{node.name} has {statements} statements"
+            assert statements <= 30, f"{node.name} has {statements} statements: make two functions of it"
 
 
 def test_no_cache_of_inputs_outlives_a_run() -> None:
@@ -42,7 +43,7 @@ def test_no_cache_of_inputs_outlives_a_run() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_is_short(command: str) -> None:
     """Its work is a flow's: what a terminal has, any caller can have."""
-    assert len((PACKAGE / "cli" / f"{command}.py").read_text("utf-8").splitlines()) < 120
+    assert len((PACKAGE / "cli" / f"{command}.py").read_text("utf-8").splitlines()) < 120, "its work is a flow's"
 
 
 def test_the_longest_test_files_are_there() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.pages import NEEDED, OPTIONAL, files, loud, said, sections
 from tritonrepo.diagnostics import Severity
-from tritonrepo.rules import RULES, Rule
+from tritonrepo.rules import FAMILIES, RULES, Rule
 from tritonrepo.rules.order import turns
 from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import File, of_bytes
@@ -20,7 +20,8 @@ DOCS = Path(__file__).parents[1] / "docs" / "rules" / "README.md"
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_page(rule: Rule) -> None:
     page = sections(rule.page)
-    assert tuple(name for name in page if name not in OPTIONAL) == NEEDED
+    found = tuple(name for name in page if name not in OPTIONAL)
+    assert found == NEEDED, "the sections that every page has, in their order; see tests/pages.py"
     options = page.get("Run with", "")
     bad, good = files(page["Bad"]), files(page["Good"])
     assert said(bad, options, only=rule) == page["Says"]
@@ -79,7 +80,17 @@ def test_what_needs_no_config_is_found_beside_a_broken_one(name: str) -> None:
 
 def test_no_name_is_lost_which_somebody_ignores_or_selects() -> None:
     listed = re.findall(r"^([a-z0-9-]+) +(?:error|warning|info) ", DOCS.read_text("utf-8"), re.MULTILINE)
-    assert sorted(listed) == sorted(RULES)
+    assert sorted(listed) == sorted(RULES), "a name is for ever; for a new one: python -m scripts.docs"
+
+
+def test_a_family_has_every_module_with_rules_among_its_modules() -> None:
+    """The rules of one that is not imported are not there, and nothing else would say so."""
+    families = (family for family in FAMILIES if hasattr(family, "__path__"))
+    for family in families:
+        listed = {module.__name__ for module in family.MODULES}
+        for path in sorted(Path(*family.__path__).glob("*.py")):
+            if re.search(r"^@(\w+_)?rules?\(", path.read_text("utf-8"), re.MULTILINE):
+                assert f"{family.__name__}.{path.stem}" in listed, f"list {path.stem} in {family.__name__}.MODULES"
 
 
 def test_every_error_has_its_place_in_the_servers_order() -> None:
