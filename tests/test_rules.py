@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import NEEDED, OPTIONAL, files, loud, said, sections
+from tests.pages import NEEDED, OPTIONAL, files, judged, loud, normal, said, sections
 from tritonrepo.diagnostics import Severity
 from tritonrepo.rules import FAMILIES, RULES, Rule
 from tritonrepo.rules.order import turns
@@ -28,6 +28,17 @@ def test_page(rule: Rule) -> None:
     assert loud(bad, options) - {rule.name} == set(page.get("Also", "").replace(",", " ").split())
     assert not loud(good, options)
     assert not said(good, options, only=rule)
+
+
+QUOTING = [name for name, rule in RULES.items() if "Server says" in sections(rule.page)]
+
+
+@pytest.mark.parametrize("name", QUOTING)
+def test_the_verdict_on_a_bad_page_has_the_servers_words(name: str) -> None:
+    page = sections(RULES[name].page)
+    verdicts = judged(files(page["Bad"]), page.get("Run with", "")).verdicts
+    reasons = [normal(verdict.server_reason) for verdict in verdicts if verdict.rule == name]
+    assert any(normal(page["Server says"]) in reason for reason in reasons), reasons
 
 
 NEED_NO_CONFIG = [
