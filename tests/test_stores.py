@@ -45,6 +45,8 @@ def in_s3(request: pytest.FixtureRequest) -> str:
 KINDS: dict[str, Callable[[pytest.FixtureRequest], str]] = {"directory": in_directory, "s3": in_s3}
 """What gives the path or URI of an empty place of each kind; servers are real ones."""
 
+BUCKETS = {name: kind for name, kind in KINDS.items() if name != "directory"}
+
 
 @pytest.fixture(params=KINDS.values(), ids=list(KINDS))
 def store(request: pytest.FixtureRequest) -> Store:
@@ -75,6 +77,12 @@ def test_what_is_put_is_found(store: Store) -> None:
 
 def test_an_absent_prefix_is_an_empty_tree(store: Store) -> None:
     assert store.scan("nothing") == {}
+
+
+def test_a_scan_takes_what_is_under_the_prefix_and_no_caches_of_python(store: Store) -> None:
+    for path in ("r/m/x", "r/__pycache__/y.pyc", "r/m/__pycache__/y.pyc", "r2/z", "r.tritonrepo/z", "z"):
+        store.put(path, of_bytes(b""))
+    assert list(store.scan("r")) == ["m/x"]
 
 
 def test_paths_come_sorted_by_their_bytes(store: Store) -> None:
@@ -361,8 +369,8 @@ def test_a_large_object_goes_in_parts_and_comes_back_whole(store: Store) -> None
     assert (entry.read(5, 3), entry.read(len(body), 3), entry.read(len(body) - 1, 3)) == (body[5:8], b"", body[-1:])
 
 
-def test_an_object_that_was_overwritten_since_its_scan_is_not_read_for_the_old_one(s3_server: S3Server) -> None:
-    store, _ = open_store(s3_server.uri(s3_server.bucket(), "r"))
+@pytest.mark.parametrize("store", BUCKETS.values(), ids=list(BUCKETS), indirect=True)
+def test_an_object_that_was_overwritten_since_its_scan_is_not_read_for_the_old_one(store: Store) -> None:
     store.put("r/a", of_bytes(b"old"))
     entry = store.scan("r")["a"]
     store.put("r/a", of_bytes(b"new"))

@@ -11,7 +11,7 @@ from tritonrepo.tree import File, Tree
 PIECE = 8 << 20
 
 Tag = NewType("Tag", str)
-"""What changes with every write of a file, and says nothing of its content to anybody but the store that gave it.
+"""What changes with the content of a file, and says nothing of it to anybody but the store that gave it.
 
 Others compare tags for being equal, keep them, and hand them back as `if_match`. The tag of a file for which a scan
 gives none is the SHA-256 of its content, in hex.
@@ -32,7 +32,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Stored(File):
-    """A file of a store whose scan gives tags, so that who remembers one need not read the content again."""
+    """A file of a store whose scan gives tags, so that who remembers one need not read the content again.
+
+    Once it is overwritten or removed, reading it raises Stop: a file is never half of one content, half of another.
+    """
 
     tag: Tag = Tag("")
 
@@ -82,7 +85,10 @@ class Store(Protocol):
         """What this store can do."""
 
     def scan(self, prefix: str) -> Tree:
-        """Return everything under the prefix, paths counted from it; `__pycache__` is left out. Absent is empty."""
+        """Return everything under the prefix: paths counted from it, in order of their bytes.
+
+        Where nothing is there the tree is empty. `__pycache__` is left out.
+        """
 
     def fetch(self, path: str) -> Fetched | None:
         """Return a small file; None where there is none."""
