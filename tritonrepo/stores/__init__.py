@@ -8,16 +8,15 @@ from pathlib import Path
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.plain import hidden
-from tritonrepo.stores import s3
+from tritonrepo.stores import refusals, s3, s3_uri
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.store import Store
+from tritonrepo.stores.store import Bucket, Store
 
-BUCKETS: Mapping[str, Callable[[str], tuple[Store, str]]] = {"s3": s3.open_uri}
-"""What opens the URIs of each scheme, and reads them as Triton does."""
+BUCKETS: Mapping[str, Bucket] = {"s3": Bucket(s3.open_uri, s3_uri.FORM, refusals.KEYS)}
+"""The kinds of buckets, by the scheme of their URIs."""
 
 LATER = {"gs", "as"}
-NEARLY = re.compile("(s3|gs|as):", re.IGNORECASE)
-FORM = "s3://BUCKET/PREFIX on AWS, s3://http://HOST:PORT/BUCKET/PREFIX anywhere else"
+NEARLY = re.compile(f"({'|'.join([*BUCKETS, *LATER])}):", re.IGNORECASE)
 CREDENTIALS = "TRITON_CLOUD_CREDENTIAL_PATH"
 
 
@@ -45,23 +44,26 @@ def open_store(uri: str, links: Sequence[Path] = ()) -> tuple[Store, str]:
 
 def _opener(uri: str) -> Callable[[str], tuple[Store, str]]:
     """Return what opens a URI; raise Stop where Triton would take it for something else than a bucket."""
-    if hidden(uri) != uri:
-        hint = "Give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE."
-        raise fatal("store-uri", uri, "Triton reads no user and no password in a URI", hint)
     scheme, slashes, _ = uri.partition("://")
-    if slashes and scheme in BUCKETS:
-        return BUCKETS[scheme]
+    bucket = BUCKETS.get(scheme)
+    if hidden(uri) != uri:
+        hint = " ".join(each.keys for each in ([bucket] if bucket else BUCKETS.values()))
+        raise fatal("store-uri", uri, "Triton reads no user and no password in a URI", hint)
+    if slashes and bucket:
+        return bucket.open_uri
     raise _unknown(uri, scheme if slashes else "")
 
 
 def _unknown(uri: str, scheme: str) -> Stop:
+    hint = f"Write {', or '.join(bucket.form for bucket in BUCKETS.values())}."
     if not scheme:
-        return fatal("store-uri", uri, "Triton would take this for a path: two slashes begin a URI", f"Write {FORM}.")
+        return fatal("store-uri", uri, "Triton would take this for a path: two slashes begin a URI", hint)
     if scheme in LATER:
         message = f"{scheme}:// buckets are not supported yet"
-        return fatal("store-uri", uri, message, "Name a directory or an s3:// URI.")
-    message = f'Triton knows no scheme "{scheme}" and would take this for a path'
-    return fatal("store-uri", uri, message, f"Write {FORM}.")
+        return fatal(
+            "store-uri", uri, message, f"Name a directory or an {' or '.join(f'{name}://' for name in BUCKETS)} URI."
+        )
+    return fatal("store-uri", uri, f'Triton knows no scheme "{scheme}" and would take this for a path', hint)
 
 
 def server_environment(uri: str, environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -112,6 +112,14 @@ class Store(Protocol):
         """Return the variables by which a Triton server reads what lies here, beside those that are set already."""
 
 
+class Bucket(NamedTuple):
+    """A kind of bucket: what opens its URIs, how these are written, and the next step of who gave a password in one."""
+
+    open_uri: Callable[[str], tuple[Store, str]]
+    form: str
+    keys: str
+
+
 class Unconditional(Exception):  # noqa: N818  an answer of the store, not an error
     """The store knows no conditions on a `put`; nothing was written."""
 
