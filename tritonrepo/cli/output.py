@@ -38,26 +38,26 @@ def piece(text: str) -> None:
 
 
 def document(text: str) -> None:
-    """Print a JSON document of `report`; a stream that is not UTF-8 gets it in ASCII."""
+    """Print a document of `report`; a stream that is not UTF-8 gets it in ASCII, with the escapes of JSON."""
     plain = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
     click.echo(text if plain else OTHER.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
 
 @contextmanager
 def concluded(form: str, make: Callable[[Sequence[Diagnostic]], str]) -> Iterator[None]:
-    """Print the one document of a command whose `--format` is json; the diagnostics of a Stop that ends it are in it.
+    """Print the one document of a command whose `--format` is not text.
 
-    `main` tells those on stderr as well.
+    The diagnostics of a Stop that ends it are in it; `main` tells those on stderr as well.
     """
     from tritonrepo.diagnostics import Stop  # only here: `--help` need not pay for it
 
     try:
         yield
     except Stop as stop:
-        if form == "json":
+        if form != "text":
             document(make(stop.diagnostics))
         raise
-    if form == "json":
+    if form != "text":
         document(make(()))
 
 

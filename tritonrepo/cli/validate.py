@@ -31,13 +31,18 @@ Examples:
 
 {EXIT_CODES}"""
 
+DOCUMENTS = {"json": report_json.judged}
+"""The choices of `--format` beside text: what makes one document of diagnostics, verdicts and the number ignored."""
+
 NOTHING = Judgement((), (), lambda _: [])
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["validate"])
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @target_options
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How findings are printed.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text", help="How findings are printed."
+)
 @click.option("--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Hide findings of this rule or family. Repeatable.")
 @allow_links
@@ -75,7 +80,7 @@ def command(
     ignored, judged = 0, False
     faults = Faults()
     colours = colour(sys.stdout)
-    with concluded(form, lambda ends: report_json.judged([*diagnostics, *ends], verdicts, ignored)):
+    with concluded(form, lambda ends: DOCUMENTS[form]([*diagnostics, *ends], verdicts, ignored)):
         for path in paths or ("model_repository",):
             with _uncollected():
                 judgement = faults.tried(partial(validate, path, work, given, shown), NOTHING)
