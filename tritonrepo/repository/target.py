@@ -77,7 +77,8 @@ def target(
 def recorded(target: Mapping[str, Any], where: str) -> Said:
     """Return what a record says, that of a build or of a push; one without a target is of a hand-written repository.
 
-    What a build writes is complete, and was judged for a server that completes nothing.
+    Not whether that server completes configs. What a build makes of a stack must load without it; a directory may have
+    been edited since, and goes to servers which complete configs unless they are told not to.
     """
     if not target:
         return NOTHING
@@ -86,7 +87,6 @@ def recorded(target: Mapping[str, Any], where: str) -> Said:
         str(target.get("release")),
         tuple(map(str, images)) if isinstance(images, list) else None,
         gpus if type(gpus) is int else None,
-        auto_complete=False,
         arch=arch if isinstance(arch, str) else None,
         where=where,
     )
