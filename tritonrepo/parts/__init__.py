@@ -5,8 +5,32 @@ Nothing below this package knows a role by name: a stack file is read with the p
 
 from __future__ import annotations
 
-from tritonrepo.parts import embedder, generator, retriever
-from tritonrepo.spec.part import Parts
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
 
-PARTS: Parts = {part.role: part for part in (embedder.PART, retriever.PART, generator.PART)}
+from tritonrepo.spec.part import Part, Parts
+
+
+@cache
+def _load() -> Parts:
+    from tritonrepo.parts import embedder, generator, retriever  # noqa: PLC0415  see _Own
+
+    return {part.role: part for part in (embedder.PART, retriever.PART, generator.PART)}
+
+
+class _Own(Mapping[str, Part[Any]]):
+    """The parts by role; their modules are imported at the first look, since most commands need no stack file."""
+
+    def __getitem__(self, role: str) -> Part[Any]:
+        return _load()[role]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_load())
+
+    def __len__(self) -> int:
+        return len(_load())
+
+
+PARTS: Parts = _Own()
 """The parts that come with this package."""
