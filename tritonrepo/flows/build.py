@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import repository
-from tritonrepo.diagnostics import Diagnostic, Faults, Severity, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, failure, fatal
 from tritonrepo.flows.doubts import by_hand, doubts
 from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import Loaded, reading, write_lock
@@ -27,7 +28,7 @@ from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import BY_HAND, Delete, Phase, Plan, Put, in_phase_order, plan
 from tritonrepo.sync.record import NAME, Record
 from tritonrepo.sync.writing import Alone
-from tritonrepo.tree import File, Link, Tree, Unreadable, below, of_text
+from tritonrepo.tree import Entry, File, Link, Tree, Unreadable, below, of_text, on_disk
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -90,7 +91,8 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     actions = sorted((*made.actions, *beside.actions), key=in_phase_order)
     made = replace(made, actions=tuple(actions), kept=(*beside.kept, *made.kept))
     now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
-    return Build(loaded, out, made, now, record, (*warnings, *judged), there.store, there.prefix)
+    seen = _digests(made, {**there.tree, **_beside(out)})
+    return Build(loaded, out, made, now, record, (*warnings, *judged), there.store, there.prefix, seen)
 
 
 def _there(out: Path, links: tuple[Path, ...]) -> There:
@@ -154,8 +156,37 @@ def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
     return Plan((Put(Phase.FILES, place, of_text(text), BY_HAND if edited else "changed"),))
 
 
+def _beside(out: Path) -> dict[str, Entry]:
+    """Return the Dockerfile beside the repository, where there is one, by its path in a plan."""
+    path = _dockerfile_path(out)
+    return {f"../{path.name}": on_disk(path, path.stat().st_size)} if path.is_file() and not path.is_symlink() else {}
+
+
+def _digests(plan: Plan, tree: Mapping[str, Entry]) -> dict[str, str]:
+    """Return the SHA-256 of what lies where a plan writes or removes; "" where that is nothing."""
+    entries = {action.path: tree.get(action.path) for action in plan.actions}
+    return {path: entry.sha256 if isinstance(entry, File) else str(entry or "") for path, entry in entries.items()}
+
+
+def _current(build: Build) -> None:
+    """Raise Stop where a file is neither what the plan was made from nor what it shall be."""
+    shall: dict[str, set[str]] = {}
+    for action in build.plan.actions:
+        shall.setdefault(action.path, set()).add(action.file.sha256 if isinstance(action, Put) else "")
+    now = _digests(build.plan, {**build.store.scan(build.prefix), **_beside(build.out)})
+    for path, digest in now.items():
+        if digest != build.seen[path] and digest not in shall[path]:
+            message = "was changed since this build was planned, so nothing was written"
+            raise failure("build-overtaken", f"{build.out}/{path}", message, "Build again.")
+
+
+@reading()
 def apply_build(build: Build) -> None:
-    """Write the lock, then the files; what a killed run left half-written is swept away."""
+    """Write the lock, then the files; what a killed run left half-written is swept away.
+
+    Raise Stop, with nothing written, where what the plan was made from is something else now: a plan may be old.
+    """
+    _current(build)
     write_lock(build.loaded, build.lock)
     build.store.tidy()
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tritonrepo.diagnostics import Faults, Span, closest, fatal
 from tritonrepo.flows.events import Indexed
-from tritonrepo.flows.stack import Loaded, reading, write_lock
+from tritonrepo.flows.stack import Loaded, not_overtaken, reading, write_lock
 from tritonrepo.indexing import documents, vectors
 from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.sources.gather import Gathering
@@ -40,11 +40,12 @@ def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loade
     ]
     faults.stop()
     made = [each for each in tried if each is not None]
-    for done, _, files in made:  # not before each is made: an index and its pin change together
-        _write(done.place, files)
     indexes = dict(loaded.lock.indexes) | {done.name: pin for done, pin, _ in made}
     sources = dict(loaded.lock.sources) | gathering.pins
     lock = replace(loaded.lock, indexes=indexes, sources=sources)
+    not_overtaken(loaded, lock)
+    for done, _, files in made:  # not before each is made: an index and its pin change together
+        _write(done.place, files)
     write_lock(loaded, lock)
     return [done for done, _, _ in made], loaded._replace(lock=lock)
 

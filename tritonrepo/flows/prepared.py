@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,10 @@ from tritonrepo.tree import Tree
 
 
 class Build(NamedTuple):
-    """A build of a stack into a directory: what is to be done, what is doubtful, and the lock and record after it."""
+    """A build of a stack into a directory: what is to be done, what is doubtful, and the lock and record after it.
+
+    `seen` has the digest of what lay where the plan writes or removes; "" is nothing.
+    """
 
     loaded: Loaded
     out: Path
@@ -35,6 +38,7 @@ class Build(NamedTuple):
     warnings: tuple[Diagnostic, ...]
     store: Store
     prefix: str
+    seen: Mapping[str, str]
 
     @property
     def drifted(self) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import spec
-from tritonrepo.diagnostics import Faults, fatal, unreadable
+from tritonrepo.diagnostics import Faults, failure, fatal, unreadable
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec import lock as locks
@@ -72,10 +72,20 @@ def reading() -> Iterator[None]:
         raise unreadable(error) from None
 
 
+def not_overtaken(loaded: Loaded, lock: Lock) -> None:
+    """Raise Stop where the lock on disk is neither what was read nor what is to be written."""
+    path = loaded.lock_path
+    if _lock(path, loaded.paths[0], loaded.work.links) not in (loaded.lock, lock):
+        message = "was changed by somebody else since it was read"
+        raise failure("lock-overtaken", str(path), message, "Run the command again.")
+
+
 def write_lock(loaded: Loaded, lock: Lock) -> None:
-    """Write the lock where it changed, whole or not at all."""
-    if locks.dump(lock) != locks.dump(loaded.lock) or not loaded.lock_path.exists():
-        store, name = open_store(str(loaded.lock_path))
+    """Write the lock where it changed, whole or not at all; raise Stop where somebody else changed it since."""
+    not_overtaken(loaded, lock)
+    path = loaded.lock_path
+    if locks.dump(lock) != locks.dump(loaded.lock) or not path.exists():
+        store, name = open_store(str(path))
         try:
             store.put(name, of_text(locks.dump(lock)))
         finally:
