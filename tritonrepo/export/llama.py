@@ -178,12 +178,12 @@ class Decoder:
         """Keep a weight in blocks of 32 bytes, each 128 + value / scale, and their scales; give both names."""
         blocks, scales = f"{name}.blocks", f"{name}.scales"
         if blocks not in self.graph.constants:
-            for part, value in zip((blocks, scales), quantise(self.container.array(name)), strict=True):
+            for part, value in zip((blocks, scales), _quantise(self.container.array(name)), strict=True):
                 self.graph.constant(part, value)
         return blocks, scales
 
 
-def quantise(weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _quantise(weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Round FP32 [rows, columns] to 8 bits: UINT8 [rows, columns / 32, 32] and FP32 scales [rows * columns / 32]."""
     import numpy as np
 

@@ -22,13 +22,13 @@ def resume(cursor: Cursor, start: int, kind: MessageType) -> bool:
     if not cursor.ended:
         found = _over_field(cursor, start) or _next_field(cursor, max(cursor.at, start + 1), kind)
     if found is None:
-        give_up(cursor)
+        _give_up(cursor)
         return False
     cursor.at = found
     return True
 
 
-def give_up(cursor: Cursor) -> None:
+def _give_up(cursor: Cursor) -> None:
     """Go to the end: what the tokenizer has to say up to here is said, the rest is not looked at."""
     cursor.catch_up()
     cursor.ended = True

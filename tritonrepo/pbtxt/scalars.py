@@ -46,14 +46,14 @@ def integer(token: bytes) -> int | None:
     return None if b"8" in token or b"9" in token else int(token, 8)
 
 
-def is_integer(token: bytes) -> bool:
+def _is_integer(token: bytes) -> bool:
     """Tell an integer from a float; both begin with a digit."""
     return token.isdigit() or token[1:2] in {b"x", b"X"}
 
 
 def _unsigned(cursor: Cursor, spec: FieldType, largest: int) -> int:
     token = cursor.texts[cursor.at]
-    if cursor.kinds[cursor.at] != DIGIT or not is_integer(token):
+    if cursor.kinds[cursor.at] != DIGIT or not _is_integer(token):
         _wrong(cursor, spec, "Expected integer, got: ")
     value = integer(token)
     if value is None or value > largest:
@@ -115,7 +115,7 @@ def single(value: float) -> float:
 def boolean(cursor: Cursor, spec: FieldType) -> Data:
     """bool: true, True, t, 1 and their opposites; 1 also as 01 or 0x1."""
     token = cursor.texts[cursor.at]
-    if cursor.kinds[cursor.at] == DIGIT and is_integer(token):
+    if cursor.kinds[cursor.at] == DIGIT and _is_integer(token):
         if (value := integer(token)) not in {0, 1}:
             cursor.fail(f"Integer out of range ({cursor.written()})", spelling.boolean(cursor.written(), cursor.at))
         cursor.at += 1
@@ -129,7 +129,7 @@ def boolean(cursor: Cursor, spec: FieldType) -> Data:
     return known
 
 
-def enumerated(cursor: Cursor, spec: FieldType) -> Data:
+def _enumerated(cursor: Cursor, spec: FieldType) -> Data:
     """An enum's value by name, or by a number, which the enum need not have."""
     assert spec.enum  # noqa: S101  by the type
     known = spec.enum.keys.get(cursor.texts[cursor.at])
@@ -142,7 +142,7 @@ def enumerated(cursor: Cursor, spec: FieldType) -> Data:
         own = _missing(cursor, spec) or spelling.enum(name, spec.enum, cursor.at)
         cursor.at += 1
         cursor.fail(f'Unknown enumeration value of "{name}" for field "{spec.name}".', own)
-    if cursor.texts[cursor.at] == b"-" or (kind == DIGIT and is_integer(cursor.texts[cursor.at])):
+    if cursor.texts[cursor.at] == b"-" or (kind == DIGIT and _is_integer(cursor.texts[cursor.at])):
         number = signed(cursor, _INT32)
         assert isinstance(number, int)  # noqa: S101  by the production
         cursor.unnamed |= number not in spec.enum.names
@@ -164,7 +164,7 @@ def string(cursor: Cursor, spec: FieldType) -> Data:
     while kinds[end] == QUOTE:
         end += 1
     cursor.at = end
-    value = unquoted(texts[at]) if end == at + 1 else b"".join(map(unquoted, texts[at:end]))
+    value = _unquoted(texts[at]) if end == at + 1 else b"".join(map(_unquoted, texts[at:end]))
     return value.decode("utf-8", "surrogateescape")
 
 
@@ -177,7 +177,7 @@ _ESCAPED = re.compile(
 _PLAIN = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 
-def unquoted(token: bytes) -> bytes:
+def _unquoted(token: bytes) -> bytes:
     """Give the bytes that a string token means."""
     inner = token[1:-1] if token[-1] == token[0] else token[1:]
     return _ESCAPED.sub(_unescaped, inner) if b"\\" in inner else inner
@@ -207,7 +207,7 @@ READ: Mapping[str, Callable[[Cursor, FieldType], Data]] = {
     "float": double,
     "double": double,
     "bool": boolean,
-    "enum": enumerated,
+    "enum": _enumerated,
     "string": string,
 }
 

@@ -23,7 +23,7 @@ def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> st
     puts = [action for action in actions if isinstance(action, Put)]
     size = sum(action.file.size for action in puts)
     text += [f"! {printable(path)}  {BY_HAND}" for path in kept]
-    count = f"{len(puts)} to write ({bytes_text(size)}), {len(actions) - len(puts)} to delete"
+    count = f"{len(puts)} to write ({_bytes_text(size)}), {len(actions) - len(puts)} to delete"
     count = count if actions else "nothing to write" if kept else "nothing to do"
     text.append(f"{where}: {count}{f', {len(kept)} {BY_HAND} and kept' if kept else ''}")
     return "\n".join(text)
@@ -51,7 +51,7 @@ def _line(place: tuple[str, str], actions: list[Action]) -> str:
     return f"{sign} {printable(path)}  {reason}{count}"
 
 
-def bytes_text(count: int) -> str:
+def _bytes_text(count: int) -> str:
     """Give a size as people read it: 512 B, 1.5 MiB."""
     size, unit = float(count), 0
     while size >= 1024 and unit < len(UNITS) - 1:  # noqa: PLR2004  the step between units

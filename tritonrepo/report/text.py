@@ -32,7 +32,7 @@ Lines = Callable[[str], list[str]]
 """The lines of a file by the path that a diagnostic names; an empty list where there is nothing to show."""
 
 
-def styled(text: str, *styles: Style, colour: bool) -> str:
+def _styled(text: str, *styles: Style, colour: bool) -> str:
     """Give the text in these styles."""
     return f"\033[{';'.join(styles)}m{text}\033[0m" if colour and styles else text
 
@@ -44,8 +44,8 @@ def diagnostics(found: Iterable[Diagnostic], lines: Lines, *, colour: bool = Fal
 
 
 def _text(diagnostic: Diagnostic, lines: Lines, *, colour: bool) -> Iterator[str]:
-    severity = styled(str(diagnostic.severity), Style.BOLD, COLOURS[diagnostic.severity], colour=colour)
-    place = styled(printable(str(diagnostic.at)), Style.BOLD, colour=colour)
+    severity = _styled(str(diagnostic.severity), Style.BOLD, COLOURS[diagnostic.severity], colour=colour)
+    place = _styled(printable(str(diagnostic.at)), Style.BOLD, colour=colour)
     yield f"{place}: {severity}: {printable(diagnostic.message)} [{diagnostic.rule}]"
     yield from _excerpt(diagnostic, lines)
     yield from diagnostic.lines[1:]

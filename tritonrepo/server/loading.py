@@ -26,7 +26,7 @@ def unavailable(
     In explicit mode a model that nobody asked for is no fault.
     """
     refused = faults([*index], logs.reasons(log), explicit=explicit)
-    behind = dependants(refused)
+    behind = _dependants(refused)
     return tuple(
         Diagnostic(
             "server-model-unavailable",
@@ -55,7 +55,7 @@ def faults(index: Sequence[ModelState], reasons: Mapping[str, str], *, explicit:
     return found
 
 
-def dependants(refused: Mapping[str, str]) -> dict[str, list[str]]:
+def _dependants(refused: Mapping[str, str]) -> dict[str, list[str]]:
     """Give, for each model that failed by itself, those that are refused because of it alone, nearest first."""
     blames = {
         model: found[1]

@@ -97,7 +97,7 @@ def reasons(text: str) -> dict[str, str]:
     for level, message in lines(text):
         if error := PROTOBUF.search(message):
             parse_error = error[1]
-        elif level == "E" and (refused := first_reason(message)):
+        elif level == "E" and (refused := _first_reason(message)):
             model, reason = refused
             more = f": {parse_error}" if parse_error and "failed to read text proto" in reason else ""
             found[model] = reason + more
@@ -105,7 +105,7 @@ def reasons(text: str) -> dict[str, str]:
     return found
 
 
-def first_reason(message: str) -> tuple[str, str] | None:
+def _first_reason(message: str) -> tuple[str, str] | None:
     """Give model and reason of a refusal, or nothing for another message."""
     for form in REASONS:
         if found := form.match(message):

@@ -191,7 +191,7 @@ def decided(server: Server) -> tuple[Diagnostic, ...]:
     index = [state._replace(reason=server.as_given(state.reason)) for state in settled(server)]
     found = loading.unavailable(index, server.log(), str(launch.repository), explicit=launch.mode is Mode.EXPLICIT)
     if found and launch.mode is Mode.ONCE:
-        kept = f"The server's log: {keep_log(server)}"
+        kept = f"The server's log: {_keep_log(server)}"
         last = found[-1]
         hint = "\n".join(filter(None, [last.hint, kept]))
         raise Stop([*found[:-1], Diagnostic(last.rule, last.severity, last.at, last.message, hint)])
@@ -214,12 +214,12 @@ def settled(server: Server) -> list[ModelState]:
 
 def trouble(server: Server, rule: str, message: str, hint: str, at: str = "") -> Stop:
     """Give the failing Stop with the log's telling lines; the whole log is kept where it says."""
-    kept = f"The server's log: {keep_log(server)}"
+    kept = f"The server's log: {_keep_log(server)}"
     lines = [hint, *logs.telling(server.log()), kept]
     return failure(rule, Span(at or str(server.launch.repository)), message, "\n".join(filter(None, lines)))
 
 
-def keep_log(server: Server) -> Path:
+def _keep_log(server: Server) -> Path:
     """Copy the log to where it outlives the server, and give that path."""
     descriptor, path = tempfile.mkstemp(prefix="tritonrepo-server-", suffix=".log")
     os.close(descriptor)

@@ -115,11 +115,11 @@ def numbers(version: str) -> tuple[int, int]:
 
 def problems(facts: Facts) -> Iterator[Diagnostic]:
     """Give what keeps this interpreter from hosting the server; not what follows from a wrong machine or Python."""
-    found = [*host_problems(facts), *python_problems(facts)]
-    yield from found or package_problems(facts)
+    found = [*_host_problems(facts), *_python_problems(facts)]
+    yield from found or _package_problems(facts)
 
 
-def host_problems(facts: Facts) -> Iterator[Diagnostic]:
+def _host_problems(facts: Facts) -> Iterator[Diagnostic]:
     """Give what is wrong with the machine."""
     if (facts.system, facts.machine) != ("Linux", MACHINE):
         seen = f"{facts.system} on {facts.machine}"
@@ -138,7 +138,7 @@ def host_problems(facts: Facts) -> Iterator[Diagnostic]:
         )
 
 
-def python_problems(facts: Facts) -> Iterator[Diagnostic]:
+def _python_problems(facts: Facts) -> Iterator[Diagnostic]:
     """Give what is wrong with the interpreter itself."""
     if facts.implementation != "CPython":
         yield problem(
@@ -153,7 +153,7 @@ def python_problems(facts: Facts) -> Iterator[Diagnostic]:
         )
 
 
-def package_problems(facts: Facts) -> Iterator[Diagnostic]:
+def _package_problems(facts: Facts) -> Iterator[Diagnostic]:
     """Give what is wrong with what is installed."""
     install = f"{facts.executable} -m {INSTALL}"
     if not facts.wheel:

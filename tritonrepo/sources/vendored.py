@@ -30,19 +30,19 @@ def vendored(
     for name in sorted(names):
         requirement = f"{name}=={VERSIONS[name]}"
         source = f"package:{requirement}"
-        wheel, got[source] = unpacked(requirement, wheel_tag(name, tag), cache, pins.get(source), at)
+        wheel, got[source] = unpacked(requirement, _wheel_tag(name, tag), cache, pins.get(source), at)
         packages[name] = {_place(path): file for path, file in wheel.items() if _wanted(name, path)}
     return packages, got
 
 
-def wheel_tag(name: str, tag: WheelTag) -> WheelTag:
+def _wheel_tag(name: str, tag: WheelTag) -> WheelTag:
     """Return what the wheel of this package is for, on a server of this tag."""
     return WheelTag(tag.arch) if name in EVERY_PYTHON else tag
 
 
 def differing(names: Collection[str], one: WheelTag, other: WheelTag) -> set[str]:
     """Return the packages of which these two servers need different files."""
-    return {name for name in NATIVE.intersection(names) if wheel_tag(name, one) != wheel_tag(name, other)}
+    return {name for name in NATIVE.intersection(names) if _wheel_tag(name, one) != _wheel_tag(name, other)}
 
 
 def _wanted(name: str, path: str) -> bool:

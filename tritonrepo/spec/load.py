@@ -45,7 +45,7 @@ def load(node: Node, parts: Parts) -> stack.Stack:
     return replace(value, parts=parts)
 
 
-def strip_optional(hint: Any) -> Any:
+def _strip_optional(hint: Any) -> Any:
     """Give T for `T | None`."""
     if get_origin(hint) in {Union, types.UnionType}:
         rest = [arg for arg in get_args(hint) if arg is not type(None)]
@@ -57,7 +57,7 @@ def strip_optional(hint: Any) -> Any:
 @cache
 def hints(cls: type) -> dict[str, Any]:
     """Give the types of a dataclass's keys, with `| None` taken off."""
-    return {name: strip_optional(hint) for name, hint in get_type_hints(cls).items()}
+    return {name: _strip_optional(hint) for name, hint in get_type_hints(cls).items()}
 
 
 class _Loader:

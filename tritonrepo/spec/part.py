@@ -98,7 +98,7 @@ def nothing(*_: object) -> tuple[()]:
     return ()
 
 
-def no_files(*_: object) -> dict[str, str]:
+def _no_files(*_: object) -> dict[str, str]:
     """Return that a part stands on no file of this machine."""
     return {}
 
@@ -137,7 +137,7 @@ class Part(Generic[K]):
     """Return what makes vectors of texts, of the files that were gathered, where the part does so."""
     index: Callable[[K], Recipe] | None = None
     """Return what `tritonrepo index` makes, where the part searches."""
-    local: Callable[[K], Mapping[str, str]] = no_files
+    local: Callable[[K], Mapping[str, str]] = _no_files
     """Return the local sources that `serve` runs instead of models on the hub, by the id there."""
     fed: Callable[[str, K, Mapping[str, str]], Iterable[tuple[str, str]]] = nothing
     """Yield message and hint of what is wrong with the models that feed its ports in a pipeline."""

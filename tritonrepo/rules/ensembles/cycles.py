@@ -157,7 +157,7 @@ def _cycles(model: Model, judging: Judging) -> Cycles | None:
 def cycles(judging: Judging) -> Cycles:
     """Find all cycles of ensembles, as far as the server reads them."""
     graph = _graph(judging)
-    groups = [set(group) for group in components(graph) if len(group) > 1 or group[0] in graph[group[0]]]
+    groups = [set(group) for group in _components(graph) if len(group) > 1 or group[0] in graph[group[0]]]
     inside = set().union(*groups)
     reasons: dict[str, str] = {}
     endless: set[str] = set()
@@ -193,7 +193,7 @@ def _graph(judging: Judging) -> Graph:
     }
 
 
-def components(graph: Graph) -> Iterator[list[str]]:
+def _components(graph: Graph) -> Iterator[list[str]]:
     """Give the strongly connected components, without recursion: Tarjan's algorithm."""
     search = _Search(graph, {}, {}, [], set())
     for root in graph:

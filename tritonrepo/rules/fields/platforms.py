@@ -40,7 +40,7 @@ def unknown(model: Model) -> str:
     return ""
 
 
-def mismatched(model: Model) -> str:
+def _mismatched(model: Model) -> str:
     """Give what the server says of a platform that does not go with the backend; "" where it does."""
     backend, platform, _ = model.inferred
     if backend not in PLATFORMS or platform == "ensemble" or platform in platforms(model, backend):
@@ -147,7 +147,7 @@ def pytorch_platform(model: Model) -> Iterator[Finding]:
         output { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
         -- ranker/1/model.pt --
     """
-    text = unknown(model) or mismatched(model)
+    text = unknown(model) or _mismatched(model)
     if text and _is_alias(model):
         written = model.inferred.platform
         if written == "torch_aoti":
@@ -253,7 +253,7 @@ def platform_backend_mismatch(model: Model) -> Iterator[Finding]:
         output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
         -- encoder/1/model.plan --
     """
-    text = mismatched(model)
+    text = _mismatched(model)
     if not text or _is_alias(model):
         return
     backend, platform, _ = model.inferred

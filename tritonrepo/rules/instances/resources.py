@@ -13,7 +13,7 @@ from tritonrepo.rules.registry import Finding, repository_rule, rule
 LIMITER = "--rate-limit=execution_count"
 
 
-def limiters(model: Model) -> Iterator[Message]:
+def _limiters(model: Model) -> Iterator[Message]:
     """Give the rate limiters of the groups."""
     for group in groups(model):
         limiter = group.node.message("rate_limiter")
@@ -64,7 +64,7 @@ def global_and_device(repository: Repository) -> Iterator[Finding]:
     for model in repository.models.values():
         if "*.rate_limiter" not in model.traits or (model.parsed is not None and model.parsed.faults):
             continue
-        for limiter in limiters(model):
+        for limiter in _limiters(model):
             for resource in limiter.messages("resources"):
                 name, everywhere = resource.text("name"), resource.flag("global")
                 known, other = first.setdefault(name, (everywhere, model))
@@ -105,7 +105,7 @@ def name_empty(model: Model) -> Iterator[Finding]:
         instance_group { kind: KIND_CPU rate_limiter { resources { name: "memory" count: 4 } } }
         -- embedder/1/weights --
     """
-    for limiter in limiters(model):
+    for limiter in _limiters(model):
         for resource in limiter.messages("resources"):
             if not resource.text("name"):
                 place = next(reversed(resource.scalars("name")), resource)
@@ -141,7 +141,7 @@ def twice(model: Model) -> Iterator[Finding]:
         instance_group { kind: KIND_CPU rate_limiter { resources { name: "memory" count: 5 } } }
         -- embedder/1/weights --
     """
-    for limiter in limiters(model):
+    for limiter in _limiters(model):
         seen: dict[tuple[str, bool], int] = {}
         for resource in limiter.messages("resources"):
             key = resource.text("name"), resource.flag("global")
@@ -178,7 +178,7 @@ def ignored(model: Model) -> Iterator[Finding]:
         instance_group { kind: KIND_CPU }
         -- embedder/1/weights --
     """
-    for limiter in limiters(model):
+    for limiter in _limiters(model):
         yield Finding(
             limiter, "a rate_limiter is read by a server with rate limiting only", hint=f"Start it with {LIMITER}."
         )

@@ -18,7 +18,7 @@ from tritonrepo.tree import Directory, File
 FOLDER = "initial_state"
 
 
-def path_of(each: Initial) -> str | None:
+def _path_of(each: Initial) -> str | None:
     """Give the path of a state's data_file below the model, None where there is none."""
     name = each.initial.data("data_file")
     return f"{FOLDER}/{name.removeprefix('/')}" if isinstance(name, str) else None
@@ -84,7 +84,7 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
         0123456789abcdef
     """
     for each in initials(model):
-        path = path_of(each)
+        path = _path_of(each)
         if path is not None and isinstance(follow(model, path), Directory):
             yield Finding(
                 each.initial.scalars("data_file")[-1],
@@ -144,7 +144,7 @@ def file_missing(model: Model) -> Iterator[Finding]:
         0123456789abcdef
     """
     for each in initials(model):
-        path = path_of(each)
+        path = _path_of(each)
         words = follow(model, path) if path is not None else None
         if path is not None and isinstance(words, str):
             yield Finding(
@@ -206,7 +206,7 @@ def file_too_short(model: Model) -> Iterator[Finding]:
         0123456789abcdef
     """
     for each in initials(model):
-        path, needs = path_of(each), size_of(each)
+        path, needs = _path_of(each), size_of(each)
         if path is None or data_type(each.initial) == "TYPE_STRING" or dims_differ(each):
             continue
         file = follow(model, path)
