@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -68,3 +69,17 @@ def test_no_flow_reads_the_environment_by_itself() -> None:
     """It is the caller's: two callers in one process may have two."""
     for path in (Path(api.__file__).parent / "flows").glob("*.py"):
         assert not re.search(r"\bos\.(environ|getenv)|\bprint\(|sys\.(exit|std)", path.read_text("utf-8")), path
+
+
+def test_paths_may_be_given_as_such_and_one_stack_without_a_list(checkout: Path) -> None:
+    work, stack, out = api.Workspace(os.environ), checkout / "examples" / "models" / "rag", checkout / "out"
+    api.apply_build(api.plan_build(api.load(stack, work), out))
+    assert {verdict.verdict for verdict in api.validate(out, work).verdicts} == {api.State.READY}
+    assert api.plan_push(out, checkout / "served" / "handbook", work).plan
+    assert api.known(out, work, reads=out).models.keys() == api.known(str(stack), work).models.keys()
+
+
+def test_a_release_that_is_not_known_is_told_without_a_place() -> None:
+    with pytest.raises(api.Stop, match=r"^26\.13: fatal: is no Triton release that this tritonrepo knows") as stopped:
+        api.target(api.Said("26.13"))
+    assert stopped.value.diagnostics[0].hint == "Known releases: 24.01 to 26.11."

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import __version__, repository
@@ -55,14 +56,18 @@ NO_SERVERS = Servers()
 
 
 def plan_push(
-    directory: str, uri: str, work: Workspace, servers: Servers = NO_SERVERS, mixable: Collection[str] = ()
+    directory: Path | str,
+    uri: Path | str,
+    work: Workspace,
+    servers: Servers = NO_SERVERS,
+    mixable: Collection[str] = (),
 ) -> Push:
     """Judge what is to be pushed, compare it with what is there, ask the servers, and write nothing.
 
     Responses of the pipelines in `mixable` may mix both releases for a while. What serves on no server is not kept.
     Raise Stop where it may not be pushed.
     """
-    push = _compared(directory, uri, work, mixable)
+    push = _compared(str(directory), str(uri), work, mixable)
     if not servers.endpoints:
         return push
     patience = Patience(servers.timeout_s, time.monotonic, time.sleep, work.line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Span, fatal
@@ -40,17 +41,18 @@ def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = ()) 
         yield from run(Connection(http, rpc), about, frozenset(only))
 
 
-def known(where: str, work: Workspace, reads: str | None = None) -> Known:
+def known(where: Path | str, work: Workspace, reads: Path | str | None = None) -> Known:
     """Give what a stack file, its directory, or a repository's directory or URI says.
 
     `reads` names the directory or URI that the server reads, where its files are to be compared as well.
     """
+    where = str(where)
     if is_stack(where):
         about = of_stack(load([where], work))
     else:
         models = _models(where, "stack file and no model repository", work)
         about = Known(Span(where), models, parts=work.parts)
-    return about if reads is None else reading_from(about, reads, work)
+    return about if reads is None else reading_from(about, str(reads), work)
 
 
 def reading_from(about: Known, where: str, work: Workspace) -> Known:

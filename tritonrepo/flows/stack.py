@@ -48,8 +48,9 @@ class Loaded(NamedTuple):
         return Gathering(self.stack, self.lock, self.work.cache, self.remake, self.work.links)
 
 
-def load(paths: Sequence[Path | str], work: Workspace) -> Loaded:
-    """Read stack files, a later one over an earlier one, and the lock beside the first."""
+def load(paths: Path | str | Sequence[Path | str], work: Workspace) -> Loaded:
+    """Read a stack file or several, a later one over an earlier one, and the lock beside the first."""
+    paths = [paths] if isinstance(paths, Path | str) else paths
     with reading():
         named = [path / DEFAULT if path.is_dir() else path for path in map(Path, paths)] or [Path(DEFAULT)]
         lock_path = named[0].with_suffix(".lock")

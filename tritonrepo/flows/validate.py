@@ -48,11 +48,12 @@ def everything(rule: Rule) -> bool:  # noqa: ARG001  the signature of Shown
     return True
 
 
-def validate(path: str, work: Workspace, aim: Aim = declared, shown: Shown = everything) -> Judgement:
+def validate(path: Path | str, work: Workspace, aim: Aim = declared, shown: Shown = everything) -> Judgement:
     """Judge the repository of a directory or URI, or what `build` would write of a stack file or its directory.
 
     Raise Stop where there is none, or one that cannot be read.
     """
+    path = str(path)
     return (_stack if is_stack(path) else _repository)(path, work, aim, shown)
 
 

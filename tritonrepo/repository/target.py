@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
-from tritonrepo.releases import RELEASES, Release, newest
+from tritonrepo.releases import RELEASES, Release, instead, newest
 
 T = TypeVar("T")
 
@@ -103,6 +103,9 @@ def unknown(server: Target, at: Span) -> Iterator[Diagnostic]:
 def _release(said: Said) -> Release:
     if (known := RELEASES.get(said.release or "")) is not None:
         return known
+    if not said.where:
+        message = "is no Triton release that this tritonrepo knows"
+        raise fatal("release-unknown", str(said.release), message, instead(str(said.release)))
     message = f'was built for release "{said.release}", which this tritonrepo does not know'
     raise fatal("push-target", said.where, message, "Upgrade tritonrepo, or build again.")
 
