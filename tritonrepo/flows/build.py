@@ -137,7 +137,8 @@ def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
     text = dockerfile(stack)
     path = _dockerfile_path(out)
     place = f"../{path.name}"
-    now = path.read_bytes() if path.is_file() and not path.is_symlink() else None
+    there = _beside(out).get(place)
+    now = there.content() if there is not None else None
     if now is None and (path.exists() or path.is_symlink()):
         now = b""  # a directory or a link: somebody else's
     if now is None or now == (text or "").encode():
@@ -156,7 +157,7 @@ def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
     return Plan((Put(Phase.FILES, place, of_text(text), BY_HAND if edited else "changed"),))
 
 
-def _beside(out: Path) -> dict[str, Entry]:
+def _beside(out: Path) -> dict[str, File]:
     """Return the Dockerfile beside the repository, where there is one, by its path in a plan."""
     path = _dockerfile_path(out)
     return {f"../{path.name}": on_disk(path, path.stat().st_size)} if path.is_file() and not path.is_symlink() else {}
@@ -170,6 +171,8 @@ def _digests(plan: Plan, tree: Mapping[str, Entry]) -> dict[str, str]:
 
 def _current(build: Build) -> None:
     """Raise Stop where a file is neither what the plan was made from nor what it shall be."""
+    if not build.plan:
+        return
     shall: dict[str, set[str]] = {}
     for action in build.plan.actions:
         shall.setdefault(action.path, set()).add(action.file.sha256 if isinstance(action, Put) else "")

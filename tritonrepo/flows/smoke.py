@@ -48,7 +48,7 @@ def known(where: Path | str, work: Workspace, reads: Path | str | None = None) -
     """
     where = str(where)
     if is_stack(where):
-        about = of_stack(load([where], work))
+        about = of_stack(load(where, work))
     else:
         models = _models(where, "stack file and no model repository", work)
         about = Known(Span(where), models, parts=work.parts)

@@ -60,7 +60,7 @@ def validate(path: Path | str, work: Workspace, aim: Aim = declared, shown: Show
 @reading()
 def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
     """Judge what `build` would write; findings are at the stack file's places."""
-    loaded = load([Path(path)], work)
+    loaded = load(path, work)
     target = aim(NOTHING, of_stack(loaded.stack))
     faults = Faults()
     inputs = loaded.gathering().gathered(faults)
