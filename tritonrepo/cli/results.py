@@ -12,7 +12,7 @@ HEAD = ("model", "version", "check", "protocol", "result", "ms")
 
 
 def title(result: Result) -> str:
-    """Give the check's name with what tells it from others of its kind."""
+    """Return the check's name and what it is about, which distinguishes it from other checks of that name."""
     return f"{result.check} {result.what}".strip()
 
 

@@ -49,8 +49,8 @@ def versions(expected: Mapping[str, Expected], served: Mapping[str, list[str]], 
         diagnostic = found(Check.VERSIONS, Severity.ERROR, model.at, Flaw(f"{name}: {message}", hint), name)
         yield Result(name, _listed(ready or ()), Check.VERSIONS, diagnostics=(diagnostic,))
     for name in sorted(served.keys() - expected.keys()):
-        fault = Flaw(f"the server serves {name}, which the repository does not have", "Is it another stack's?")
-        diagnostic = found(Check.VERSIONS, Severity.WARNING, missing, fault, name)
+        flaw = Flaw(f"the server serves {name}, which the repository does not have", "Is it another stack's?")
+        diagnostic = found(Check.VERSIONS, Severity.WARNING, missing, flaw, name)
         yield Result(name, _listed(served[name]), Check.VERSIONS, diagnostics=(diagnostic,))
 
 

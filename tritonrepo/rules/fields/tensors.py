@@ -16,7 +16,6 @@ from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import contract
 
 INT64_MAX = (1 << 63) - 1
-"""Since when the server looks for element counts that no int64 holds."""
 
 
 def called(tensor: ListedTensor) -> str:
