@@ -41,7 +41,7 @@ def both_read(made: bytes) -> bool:
 
 
 def fastest(work: object, texts: list[bytes]) -> float:
-    """Give milliseconds a text, the best of five rounds."""
+    """Return milliseconds a text, the best of five rounds."""
     assert callable(work)
     return min(timeit.repeat(lambda: [work(made) for made in texts], number=1, repeat=5)) / len(texts) * 1000
 

@@ -291,7 +291,7 @@ def validated(root: Path) -> None:
 
 
 def fastest(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Give seconds of each, the best of some rounds; they take turns, so that a busy machine is busy for all."""
+    """Return seconds of each, the best of some rounds; they take turns, so that a busy machine is busy for all."""
     seconds = dict.fromkeys(works, float("inf"))
     for _ in range(rounds):
         for name, work in works.items():
@@ -302,12 +302,12 @@ def fastest(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 
 def command(*arguments: str) -> Callable[[], object]:
-    """Give the way to run a process whose output nobody reads."""
+    """Return the way to run a process whose output nobody reads."""
     return lambda: subprocess.run(arguments, capture_output=True, check=False)
 
 
 def peak(root: Path) -> float:
-    """Give the MiB that a process of its own needed at most for the whole repository."""
+    """Return the MiB that a process of its own needed at most for the whole repository."""
     subprocess.run([TOOL, "validate", str(root)], capture_output=True, check=False)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
@@ -321,7 +321,7 @@ def sizes(root: Path) -> str:
 
 
 def measured(root: Path, nine: Path) -> Iterator[tuple[str, float, float]]:
-    """Give each figure and its budget."""
+    """Yield each figure and its budget."""
     yield "peak memory, MiB", peak(root), MEBIBYTES
     works: dict[str, Callable[[], object]] = {"validate": lambda: validated(root), "Parse": lambda: parsed(root)}
     seconds = fastest(works, ROUNDS)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def pages() -> dict[Path, str]:
-    """Give path → content of everything that is generated."""
+    """Return path → content of everything that is generated."""
     found = {
         ROOT / "schemas" / "stack.schema.json": json.dumps(schema(PARTS), indent=2, ensure_ascii=False) + "\n",
         ROOT / "docs" / "stack.md": reference.page(PARTS),

@@ -58,7 +58,7 @@ AROUND: Mapping[Any, str] = {tuple: "list of ", Mapping: "name to "}
 
 
 def page(parts: Parts) -> str:
-    """Give the page in Markdown, with the keys of these parts."""
+    """Return the page in Markdown, with the keys of these parts."""
     found = [HEAD]
     for record in _records(stack.Stack, parts):
         found += [
@@ -78,7 +78,7 @@ def page(parts: Parts) -> str:
 
 
 def _records(record: type, parts: Parts) -> Iterator[type]:
-    """Give a record, then those of its keys, in order."""
+    """Yield a record, then those of its keys, in order."""
     yield record
     for f in stack.keys(record):
         for inner in _inner(hints(record)[f.name], parts):
@@ -86,7 +86,7 @@ def _records(record: type, parts: Parts) -> Iterator[type]:
 
 
 def _inner(hint: object, parts: Parts) -> list[type]:
-    """Give the records in a type."""
+    """Return the records in a type."""
     if hint == Source:
         return []
     if hint is Model:

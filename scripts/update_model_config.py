@@ -28,25 +28,25 @@ Schema = dict[str, Any]
 
 
 def git(clone: str, *words: str) -> str:
-    """Give what git says."""
+    """Return what git says."""
     return subprocess.run(["git", "-C", clone, *words], check=True, capture_output=True, text=True).stdout
 
 
 def releases(clone: str) -> list[str]:
-    """Give the releases with a branch that holds the proto, oldest first."""
+    """Return the releases with a branch that holds the proto, oldest first."""
     branches = git(clone, "for-each-ref", "--format=%(refname)").split()
     names = {match[1]: branch for branch in branches if (match := re.search(r"/r(\d\d\.\d\d)$", branch))}
     return [name for name in sorted(names) if git(clone, "ls-tree", names[name], PROTO)]
 
 
 def ref(clone: str, release: str) -> str:
-    """Give the commit of a release's branch."""
+    """Return the commit of a release's branch."""
     branches = git(clone, "for-each-ref", "--format=%(refname)").split()
     return git(clone, "rev-parse", next(name for name in branches if name.endswith(f"/r{release}"))).strip()
 
 
 def schema_of(proto: str) -> Schema:
-    """Give messages and enums of one proto's text, by full name, fields in the order of declaration."""
+    """Return messages and enums of one proto's text, by full name, fields in the order of declaration."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model_config.proto"
         path.write_text(proto, "utf-8")
@@ -63,7 +63,7 @@ def schema_of(proto: str) -> Schema:
 
 
 def values(enum: EnumDescriptorProto) -> Schema:
-    """Give name → number of an enum's values."""
+    """Return name → number of an enum's values."""
     return {"values": {value.name: {"number": value.number} for value in enum.value}}
 
 
@@ -80,7 +80,7 @@ def add(schema: Schema, scope: str, message: DescriptorProto) -> None:
 
 
 def fields(message: DescriptorProto) -> Iterator[tuple[str, Schema]]:
-    """Give a message's fields by name; `type` is a scalar's name, or `of` the full name of a message or enum."""
+    """Yield a message's fields by name; `type` is a scalar's name, or `of` the full name of a message or enum."""
     for field in message.field:
         entry: Schema = {"number": field.number}
         kind = FieldDescriptorProto.Type.Name(field.type).removeprefix("TYPE_").lower()
@@ -95,7 +95,7 @@ def fields(message: DescriptorProto) -> Iterator[tuple[str, Schema]]:
 
 
 def with_history(schemas: dict[str, Schema]) -> Schema:
-    """Give the newest schema with `since` on all that is younger than the oldest, `before` where a type changed."""
+    """Return the newest schema with `since` on all that is younger than the oldest, `before` where a type changed."""
     oldest, *_, newest = schemas
     for name, message in schemas[newest]["messages"].items():
         if (since := first(schemas, "messages", name)) != oldest:
@@ -111,7 +111,7 @@ def with_history(schemas: dict[str, Schema]) -> Schema:
 
 
 def first(schemas: dict[str, Schema], what: str, name: str) -> str:
-    """Give the first release that has it."""
+    """Return the first release that has it."""
     return next(release for release, schema in schemas.items() if name in schema[what])
 
 
@@ -133,7 +133,7 @@ def age(entry: Schema, seen: dict[str, Schema], oldest: str) -> None:
 
 
 def removed(schemas: dict[str, Schema]) -> list[str]:
-    """Give the fields that an earlier release had and the newest lacks: the data's format has no place for them."""
+    """Return the fields that an earlier release had and the newest lacks: the data's format has no place for them."""
     *_, newest = schemas
     return sorted(
         f"{name}.{field} (last in {release})"

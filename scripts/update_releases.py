@@ -25,7 +25,7 @@ TENSOR = {"kind", "name", "data_type", "dims", "since"}
 
 
 def data(source: dict[str, Any]) -> dict[Path, str]:
-    """Give path → content of the files of facts; raise ValueError for what the source lacks or has beyond its form."""
+    """Return path → content of the files of facts; raise ValueError for missing or unknown keys in the source."""
     tensors = source["vllm_tensors"]
     releases = [{"release": name, **facts} for name, facts in source["releases"].items()]
     written = {
@@ -52,21 +52,21 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
 
 
 def _odd(facts: dict[str, Any], needed: set[str], possible: set[str]) -> Iterator[str]:
-    """Give what is missing of these facts, unknown, or empty where it must not be."""
+    """Yield what is missing of these facts, unknown, or empty where it must not be."""
     yield from (f"{key} is missing" for key in sorted(needed - facts.keys()))
     yield from (f"there is no fact {key}" for key in sorted(facts.keys() - needed - possible))
     yield from (f"{key} is empty" for key in ("source", "says") if key in needed & facts.keys() and not facts[key])
 
 
 def _no_text(facts: dict[str, Any]) -> Iterator[str]:
-    """Give the versions that YAML does not read as text."""
+    """Yield the versions that YAML does not read as text."""
     for key in FACTS:
         if not isinstance(facts.get(key), str | None):
             yield f"{key}: {facts[key]} is no text{_quotes(facts[key])}"
 
 
 def _no_release(facts: dict[str, Any]) -> Iterator[str]:
-    """Give the bounds that name no release."""
+    """Yield the bounds that name no release."""
     for key in sorted(DATES & facts.keys()):
         if not _is_release(facts[key]):
             yield f"{key}: {facts[key]!r} is no release{_quotes(facts[key])}"

@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
-    """Give each process whole files, whose fixtures it then starts once, in the order of the collection."""
+    """Return each process whole files, whose fixtures it then starts once, in the order of the collection."""
     from xdist.scheduler import LoadFileScheduling
 
     config.option.loadscopereorder = False

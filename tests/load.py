@@ -49,7 +49,7 @@ def revision(stack: Path, number: int, pooling: str) -> Revision:
 
 
 def first_stack(place: Path) -> Path:
-    """Give a copy of the example that is free to be changed."""
+    """Return a copy of the example that is free to be changed."""
     return shutil.copytree(EXAMPLE, place / "stack")
 
 
@@ -138,7 +138,7 @@ class Load:
         ]
 
     def figures(self) -> str:
-        """Give the counts as text."""
+        """Return the counts as text."""
         by_model = Counter(f"{a.model} r{sorted(a.revisions)}" for a in self.answers if not a.fault)
         count = f"{len(self.answers)} requests, {len(self.failed)} failed"
         return f"{count}, {dict(by_model)}, readiness {dict(self.readiness)}"

@@ -16,7 +16,7 @@ AT_ONCE = 1 << 16
 
 @contextmanager
 def watched(place: Path) -> Iterator[Callable[[], set[str]]]:
-    """Give a function that says which files below a place were opened since, as paths from there."""
+    """Yield a function that says which files below a place were opened since, as paths from there."""
     libc = ctypes.CDLL(None, use_errno=True)
     watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     names: dict[int, str] = {}

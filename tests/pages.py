@@ -23,12 +23,12 @@ OPTIONAL = ("Run with", "Server says", "Also")
 
 
 def sections(page: str) -> dict[str, str]:
-    """Give a page's sections, their texts dedented."""
+    """Return a page's sections, their texts dedented."""
     return dict(report_pages.sections(page))
 
 
 def files(archive: str) -> dict[str, Entry]:
-    """Give the files of an archive: `-- path --` then the content; `-- path/ --` is an empty directory.
+    """Return the files of an archive: `-- path --` then the content; `-- path/ --` is an empty directory.
 
     `-- path = name --` takes the content of tests/data/name; `-- path: a FIFO --` is one, see `Unreadable`, and
     `-- path: a link to .. --` a link to a directory that is not looked into, `-- path: a link out to /data --` one out
@@ -55,7 +55,7 @@ def _link(what: str) -> Link:
 
 
 def server(options: str) -> Target:
-    """Give the target of a page's `Run with`, in the words of the command line; 24.10 without GPU is the default."""
+    """Return the target of a page's `Run with`, in the words of the command line; 24.10 without GPU is the default."""
     words = shlex.split(options)
     pairs = list(pairwise([*words, ""]))
     given = dict(pairs)
@@ -76,17 +76,17 @@ def judged(tree: Mapping[str, Entry], options: str = "") -> Judged:
 
 
 def said(tree: Mapping[str, Entry], options: str = "", only: Rule | None = None) -> str:
-    """Give what is said of a tree, as one text."""
+    """Return what is said of a tree, as one text."""
     found = judged(tree, options).diagnostics
     return "\n".join(str(d) for d in found if only is None or d.rule == only.name)
 
 
 def loud(tree: Mapping[str, Entry], options: str = "") -> set[str]:
-    """Give the rules that say more than `info` of a tree."""
+    """Return the rules that say more than `info` of a tree."""
     return {d.rule for d in judged(tree, options).diagnostics if RULES[d.rule].severity != "info"}
 
 
 def normal(text: str, root: str = "") -> str:
-    """Give a reason without its status, pointers and the place of the repository."""
+    """Return a reason without its status, pointers and the place of the repository."""
     text = text.replace(root, "$REPO") if root else text
     return " ".join(re.sub(r"0x[0-9a-f]{6,}", "0xPTR", STATUS.sub("", text)).split())

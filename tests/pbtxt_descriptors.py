@@ -17,7 +17,7 @@ PACKAGE = "inference"
 
 @cache
 def descriptor_set(release: str) -> bytes:
-    """Give the serialized FileDescriptorSet of the schema as this release has it."""
+    """Return the serialized FileDescriptorSet of the schema as this release has it."""
     result = FileDescriptorSet()
     file = result.file.add(name="model_config.proto", package=PACKAGE, syntax="proto3")
     made: dict[str, Any] = {PACKAGE: file}
@@ -33,7 +33,7 @@ def descriptor_set(release: str) -> bytes:
 
 @cache
 def message_class(release: str) -> type[Message]:
-    """Give the class of ModelConfig as this release has it."""
+    """Return the class of ModelConfig as this release has it."""
     pool = DescriptorPool()
     for file in FileDescriptorSet.FromString(descriptor_set(release)).file:
         pool.Add(file)

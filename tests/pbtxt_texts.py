@@ -94,7 +94,7 @@ class _Author:
 
 
 def text(number: int, others: Sequence[bytes] = ()) -> bytes:
-    """Give text `number`: made from the schema, or one of `others`; two of three are damaged in a few places."""
+    """Return text `number`: made from the schema, or one of `others`; two of three are damaged in a few places."""
     dice = random.Random(f"config.pbtxt {number}")
     author = _Author(dice, author_wildness(dice))
     if others and author.chance(0.5):
@@ -107,7 +107,7 @@ def text(number: int, others: Sequence[bytes] = ()) -> bytes:
 
 
 def author_wildness(dice: random.Random) -> float:
-    """Give how wild a text is: a third is tame, so that whole configs are accepted too."""
+    """Return how wild a text is: a third is tame, so that whole configs are accepted too."""
     return max(0.0, dice.random() - 1 / 3) / 3
 
 

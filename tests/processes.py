@@ -9,7 +9,7 @@ MARK = "TRITONREPO_TEST_MARK"
 
 
 def marked(value: str) -> list[int]:
-    """Give the living processes whose environment has the mark."""
+    """Return the living processes whose environment has the mark."""
     wanted = f"{MARK}={value}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -23,7 +23,7 @@ def marked(value: str) -> list[int]:
 
 
 def left(value: str, within_s: float = 20) -> list[str]:
-    """Give the command lines of what is still there after a while; an empty list as soon as nothing is."""
+    """Return the command lines of what is still there after a while; an empty list as soon as nothing is."""
     deadline = time.monotonic() + within_s
     while pids := marked(value):
         if time.monotonic() > deadline:

@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
 
 
 def verdicts(texts: Iterable[bytes], descriptors: bytes, compiler: Path | None = None) -> Iterator[Verdict]:
-    """Give protoc's verdict on each text; `compiler` is another _protoc_compiler than that of grpcio-tools."""
+    """Yield protoc's verdict on each text; `compiler` is another _protoc_compiler than that of grpcio-tools."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "set"
         path.write_bytes(descriptors)

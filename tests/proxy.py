@@ -41,7 +41,7 @@ Tamper = Callable[[Request, Forward], Reply | None]
 
 @contextmanager
 def proxy(endpoint: str, tamper: Tamper) -> Iterator[str]:
-    """Give the endpoint of a proxy before this one; signatures hold, since the host is handed on as it was called."""
+    """Yield the endpoint of a proxy before this one; signatures hold, since the host is handed on as it was called."""
     target = urlsplit(endpoint)
     assert target.hostname
 

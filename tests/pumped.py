@@ -35,7 +35,7 @@ class Used(NamedTuple):
 
 
 def used() -> dict[str, Used]:
-    """Give every pattern of the package: those in its modules' values, and those written where they are used."""
+    """Return every pattern of the package: those in its modules' values, and those written where they are used."""
     calls: dict[str, set[str]] = {}
     found: dict[str, Used] = {}
     paths = sorted(PACKAGE.rglob("*.py"))
@@ -53,7 +53,7 @@ def used() -> dict[str, Used]:
 
 
 def _calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
-    """Give the calls of methods that patterns have, and the name of what has the method."""
+    """Yield the calls of methods that patterns have, and the name of what has the method."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS:
             of = node.func.value
@@ -91,7 +91,7 @@ def _within(value: object, depth: int) -> Iterator[re.Pattern[Any]]:
 
 
 def texts(pattern: re.Pattern[Any], count: int) -> Iterator[str]:
-    """Give texts in which a repeat of the pattern, or all that leads to it, stands up to `count` times, then an end."""
+    """Yield texts that repeat the pattern, or all that leads to it, up to `count` times, then an end."""
     told: set[tuple[str, str]] = set()
     for before, body in _repeats(parser.parse(_text(pattern.pattern), pattern.flags)):
         for pump in body:
@@ -107,7 +107,7 @@ def _text(pattern: str | bytes) -> str:
 
 
 def _repeats(tree: Iterable[Node], before: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Give the repeats in a parsed pattern: a text that leads there, and texts of what is repeated."""
+    """Yield the repeats in a parsed pattern: a text that leads there, and texts of what is repeated."""
     for code, value in tree:
         if code in REPEATS:
             yield before, list(dict.fromkeys(_samples(value[2])))
@@ -130,7 +130,7 @@ def _parts(node: Node) -> Iterable[Iterable[Node]]:
 
 
 def _samples(tree: Iterable[Node]) -> list[str]:
-    """Give some texts that the parsed pattern matches, the shortest first."""
+    """Return some texts that the parsed pattern matches, the shortest first."""
     found = [""]
     for code, value in tree:
         if code in REPEATS:

@@ -60,7 +60,7 @@ def repository(place: Path, version: int) -> Path:
 
 
 def stored(uri: str) -> dict[str, bytes]:
-    """Give every object of the prefix, by what the store itself says."""
+    """Return every object of the prefix, by what the store itself says."""
     store, prefix = open_store(uri)
     return {path: entry.content() for path, entry in store.scan(prefix).items() if isinstance(entry, File)}
 
@@ -73,13 +73,13 @@ def push(*arguments: object) -> int:
 
 
 def own_files(made: Path) -> dict[str, bytes]:
-    """Give what a repository directory holds, as a bucket must hold it."""
+    """Return what a repository directory holds, as a bucket must hold it."""
     found = {str(path.relative_to(made)): path.read_bytes() for path in made.rglob("*") if path.is_file()}
     return found | {"top/1/.keep": b""}
 
 
 def beside(uri: str) -> list[str]:
-    """Give what lies beside the repository."""
+    """Return what lies beside the repository."""
     store, prefix = open_store(uri)
     return list(store.scan(f"{prefix}.tritonrepo"))
 

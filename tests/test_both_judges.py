@@ -148,7 +148,7 @@ def refused_by_us(case: Case, capsys: pytest.CaptureFixture[str]) -> tuple[set[s
 
 
 def refused_by_the_server(case: Case) -> set[str]:
-    """Give the models that a real server does not serve; all of them where it does not come up."""
+    """Return the models that a real server does not serve; all of them where it does not come up."""
     repository = case.repository
     backends = {name: BACKENDS / name for name in ("onnxruntime", "vllm")}
     launch = Launch(
@@ -170,7 +170,7 @@ def refused_by_the_server(case: Case) -> set[str]:
 
 
 def place(text: str) -> tuple[str, tuple[int, int] | None]:
-    """Give the text without guillemets, and line and column of what stood in them."""
+    """Return the text without guillemets, and line and column of what stood in them."""
     found = re.search("«", text)
     if not found:
         return text, None

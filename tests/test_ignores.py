@@ -31,7 +31,7 @@ dynamic_batching {{
 
 
 def said(config: str) -> tuple[list[str], int]:
-    """Give `line: rule` of what is said of a config, and how much is hidden."""
+    """Return `line: rule` of what is said of a config, and how much is hidden."""
     found = judged({"m/config.pbtxt": of_text(config), "m/1/weights": of_text("")})
     return [f"{each.at.line}: {each.rule}" for each in found.diagnostics], found.ignored
 

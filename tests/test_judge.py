@@ -20,7 +20,7 @@ CRASH, HANG = Directory(), Unreadable.FIFO
 
 
 def models(**entries: str | Entry) -> dict[str, Entry]:
-    """Give models by their configs; each has a version 1 with a file."""
+    """Return models by their configs; each has a version 1 with a file."""
     found: dict[str, Entry] = {f"{name}/1/weights": of_text("") for name in entries}
     for name, entry in entries.items():
         if isinstance(entry, Unreadable) or not isinstance(entry, str):
@@ -31,7 +31,7 @@ def models(**entries: str | Entry) -> dict[str, Entry]:
 
 
 def over(name: str) -> str:
-    """Give an ensemble of one step."""
+    """Return an ensemble of one step."""
     return f'platform: "ensemble"\n{IO}ensemble_scheduling {{ step {{ {STEP % name} {MAPS} }} }}\n'
 
 

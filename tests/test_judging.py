@@ -34,7 +34,7 @@ def of_configs(configs: Mapping[str, str]) -> Repository:
 
 
 def repositories() -> list[Repository]:
-    """Give a cycle, the repositories of the rules' pages, bad and good, and some that a real server has judged."""
+    """Return a cycle, the repositories of the rules' pages, bad and good, and some that a real server has judged."""
     found = [cycle()]
     for page in (sections(rule.page) for rule in RULES.values()):
         found += [repository.read(files(page[kind]), server(page.get("Run with", ""))) for kind in ("Bad", "Good")]
@@ -78,7 +78,7 @@ def test_judging_changes_nothing_that_was_read() -> None:
 
 
 def fields(read: Repository) -> list[object]:
-    """Give all that a repository and its models hold; what is not a mapping is the same object, or a plain value."""
+    """Return all that a repository and its models hold; what is not a mapping is the same object, or a plain value."""
     values = [getattr(read, field.name) for field in dataclasses.fields(read)]
     values += [getattr(model, field.name) for model in read.models.values() for field in dataclasses.fields(model)]
     return [dict(value) if isinstance(value, Mapping) else value for value in values]

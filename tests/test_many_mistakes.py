@@ -133,7 +133,7 @@ SOURCE = "class TritonPythonModel:\n    def execute(self, requests):\n        re
 
 
 def said(lines: list[str]) -> list[str]:
-    """Give line and rule of all that is more than info, in order."""
+    """Return line and rule of all that is more than info, in order."""
     config = "\n".join(lines)
     files = {"m/config.pbtxt": config, "m/1/model.py": SOURCE, "m/labels.txt": "yes\n"}
     found = judged({path: of_text(text) for path, text in files.items()}).diagnostics
@@ -141,7 +141,7 @@ def said(lines: list[str]) -> list[str]:
 
 
 def all_of(table: list[Line], *mended: int) -> list[str]:
-    """Give the mistakes of a table, with some mended."""
+    """Return the mistakes of a table, with some mended."""
     return [f"{at}: {line.rule}" for at, line in enumerate(table, 1) if line.rule and at - 1 not in mended]
 
 

@@ -87,7 +87,7 @@ def test_protoc_understands_the_same_message() -> None:
 
 
 def as_message(parsed: Parsed) -> ProtobufMessage | None:
-    """Give the protobuf message, None where a string is no UTF-8."""
+    """Return the protobuf message, None where a string is no UTF-8."""
     message = message_class(RELEASE)()
     try:
         convert.fill(message, convert.to_plain(parsed.root), KIND)

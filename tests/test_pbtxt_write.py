@@ -239,7 +239,7 @@ def test_an_edit_changes_only_what_it_says(made: bytes, dice: random.Random, pla
 
 
 def planned(root: Message, name: str, value: Value, deletes: bool) -> tuple[dict[str, Any], Edit]:  # noqa: FBT001
-    """Give an edit and the fields that it should have changed."""
+    """Return an edit and the fields that it should have changed."""
     fields = [field for field in root.fields if field.name == name]
     others = [field for field in root.fields if KIND.fields[name].oneof and field.spec.oneof == KIND.fields[name].oneof]
     if len(fields) == 1 and deletes:

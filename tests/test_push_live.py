@@ -54,7 +54,7 @@ def push(made: Revision, uri: str, server: Server) -> subprocess.Popen[str]:
 
 
 def scores(server: Server, number: int) -> set[tuple[float, ...]]:
-    """Give the scores of a revision that serves alone."""
+    """Return the scores of a revision that serves alone."""
     answers = [ask(server.http, "search", query) for query in QUESTIONS]
     assert {answer.revisions for answer in answers} == {frozenset({number})}
     return {answer.scores for answer in answers}

@@ -51,7 +51,7 @@ class Shelf:
         self.landed: list[tuple[str, str]] = []
 
     def served(self) -> dict[str, tuple[int, ...]]:
-        """Give what a server would serve; fail where a config names what is not whole, or nobody serves."""
+        """Return what a server would serve; fail where a config names what is not whole, or nobody serves."""
         head = f"{PREFIX}/"
         there = frozenset((p.removeprefix(head), b) for p, b in self.objects.items() if p.startswith(head))
         if there not in SERVED:

@@ -126,7 +126,7 @@ def dangling(state: Bytes) -> list[str]:
 
 
 def at_once(actions: Sequence[Action], random: Random) -> list[Action]:
-    """Give actions in an order in which they may be done: those of one wave are sent at the same time."""
+    """Return actions in an order in which they may be done: those of one wave are sent at the same time."""
     mixed: list[Action] = []
     for _, group in groupby(actions, key=lambda action: (action.phase, action.wave)):
         wave = list(group)

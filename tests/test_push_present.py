@@ -26,7 +26,7 @@ States = Sequence[tuple[str, str, str, str]]
 
 
 def tree(numbers: str, pin: str = "1", leaf: str = "leaf") -> dict[str, Entry]:
-    """Give a leaf that names these versions, and the pipeline that pins one."""
+    """Return a leaf that names these versions, and the pipeline that pins one."""
     found: dict[str, Entry] = {f"{leaf}/{int(number)}/model.py": of_text("") for number in numbers.split(",")}
     found[f"{leaf}/config.pbtxt"] = of_text(LEAF.format(version=numbers).replace("leaf", leaf))
     found["top/config.pbtxt"] = of_text(TOP.format(version=pin).replace("leaf", leaf))
@@ -35,7 +35,7 @@ def tree(numbers: str, pin: str = "1", leaf: str = "leaf") -> dict[str, Entry]:
 
 @contextmanager
 def saying(states: States) -> Iterator[Client]:
-    """Give a client of a server whose index says this, whatever time it has; its pipeline has an older config."""
+    """Yield a client of a server whose index says this, whatever time it has; its pipeline has an older config."""
     index = [dict(zip(("name", "version", "state", "reason"), state, strict=True)) for state in states]
 
     class Index(http.server.BaseHTTPRequestHandler):
@@ -137,7 +137,7 @@ def there(awaited: set[str]) -> There:
 
 
 def server(url: str, ready: str, refused: str = "", **broken: str) -> Present:
-    """Give a server that serves these, refuses those, and why models are broken."""
+    """Return a server that serves these, refuses those, and why models are broken."""
 
     def versions(text: str) -> list[Version]:
         return [(one.split("/")[0], one.split("/")[1]) for one in text.split()]

@@ -123,7 +123,7 @@ def test_search_finds_what_the_questions_ask_for(rag_server: Server) -> None:
 
 
 def events(server: Server, model: str, body: object) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Give the events of an HTTP stream with the time of their arrival."""
+    """Yield the events of an HTTP stream with the time of their arrival."""
     request = urllib.request.Request(f"{server.http}/v2/models/{model}/generate_stream", json.dumps(body).encode())
     with urllib.request.urlopen(request, timeout=60) as response:
         for line in response:
@@ -143,7 +143,7 @@ def test_an_answer_streams_over_http_one_token_an_event(rag_server: Server) -> N
 def stream(
     server: Server, model: str, inputs: list[triton.InferInput]
 ) -> list[tuple[triton.InferResult | None, object]]:
-    """Give the responses of a gRPC stream until the one that Triton marks as final."""
+    """Return the responses of a gRPC stream until the one that Triton marks as final."""
     answers: queue.Queue[tuple[triton.InferResult | None, object]] = queue.Queue()
     found = []
     with triton.InferenceServerClient(server.grpc) as client:

@@ -42,12 +42,12 @@ Damage = Callable[[Path, Path], None]
 
 
 def step(*changes: tuple[str, str]) -> Damage:
-    """Give the damage to a model's code: each text by another."""
+    """Return the damage to a model's code: each text by another."""
     return lambda version, _: edit(version / "model.py", *((re.escape(old), new) for old, new in changes))
 
 
 def graph(pool: str, *, normalize: bool) -> Damage:
-    """Give the damage of another export of the same weights."""
+    """Return the damage of another export of the same weights."""
 
     def damage(version: Path, weights: Path) -> None:
         config = json.loads((weights / "config.json").read_text("utf-8"))

@@ -156,7 +156,7 @@ def ensemble(root: Path, name: str, step: str) -> None:
 
 
 def session_of(session: int) -> list[int]:
-    """Give the processes of a session, by /proc: pid (name) state parent group session."""
+    """Return the processes of a session, by /proc: pid (name) state parent group session."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -166,7 +166,7 @@ def session_of(session: int) -> list[int]:
 
 
 def with_token(token: str) -> list[Path]:
-    """Give the processes that have this text in their environment."""
+    """Return the processes that have this text in their environment."""
     found = []
     for environ in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):

@@ -41,11 +41,11 @@ class Smoked(NamedTuple):
     err: str
 
     def failed(self) -> set[tuple[str, str]]:
-        """Give model and check of every failure."""
+        """Return model and check of every failure."""
         return {(row["model"], row["check"]) for row in self.document["results"] if row["outcome"] == "failed"}
 
     def said(self, model: str, rule: str) -> str:
-        """Give the messages of a model's diagnostics, each with its hint."""
+        """Return the messages of a model's diagnostics, each with its hint."""
         found = [d for d in self.document["diagnostics"] if (d["model"], d["rule"]) == (model, rule)]
         assert found, self.document["diagnostics"]
         return "\n".join(f"{d['message']}\n{d['hint']}" for d in found)
@@ -72,7 +72,7 @@ def launched(repository: Path) -> Server:
 
 
 def excerpt(repository: Path, place: Path, *models: str, links: bool = True) -> Path:
-    """Give a copy of some models; files are links unless they are to be changed."""
+    """Return a copy of some models; files are links unless they are to be changed."""
     for model in models:
         shutil.copytree(repository / model, place / model, copy_function=os.link if links else shutil.copy2)
     return place
@@ -305,7 +305,7 @@ def write(root: Path, name: str, code: str, config: str) -> None:
 
 
 def stub(server: Server, model: str) -> int:
-    """Give the process that hosts a Python model."""
+    """Return the process that hosts a Python model."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
@@ -426,7 +426,7 @@ smoke:
 
 
 def without_cases(stack: Path) -> str:
-    """Give the stack file's text up to its own cases."""
+    """Return the stack file's text up to its own cases."""
     return stack.read_text("utf-8").split("\nsmoke:")[0]
 
 

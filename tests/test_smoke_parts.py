@@ -288,7 +288,7 @@ def stored(vectors: object = VECTORS, lines: str = LINES) -> Index:
 
 
 def found(rows: list[str], scores: list[float], shape: list[int] | None = None) -> dict[str, Tensor]:
-    """Give the answer of a search: "a" stands for that id with its own passage, "a:B" for it beside another's."""
+    """Return the answer of a search: "a" stands for that id with its own passage, "a:B" for it beside another's."""
     pairs = [row.partition(":") for row in rows]
     passages = [passage or id_.upper() for id_, _, passage in pairs]
     return {
@@ -319,7 +319,7 @@ FOUND: dict[str, tuple[list[str], list[float], str]] = {
 
 
 def judged(config: dict[str, object], search: Search, answer: dict[str, Tensor]) -> list[str]:
-    """Give what is said of an answer to the question for the passage "a"."""
+    """Return what is said of an answer to the question for the passage "a"."""
     asked = [case for case in searches(of_config(config, "1", WHERE), search) if isinstance(case, Case)]
     about = next(case for case in asked if case.what == '"a"')
     return [fault.message for fault in about.judge(Reply((answer,)))]

@@ -49,7 +49,7 @@ FORMS = {
 
 
 def step(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401  it runs inside Triton, without types
-    """Give the prompt step's class as plain Python."""
+    """Return the prompt step's class as plain Python."""
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", ModuleType("triton_python_backend_utils"))
     spec = importlib.util.spec_from_file_location("prompt_step", STEP)
     assert spec is not None
@@ -106,7 +106,7 @@ CONFIG = {
 
 
 def made(settings: object, message: str = MESSAGE, chat: str = CHATML) -> list[Case | Crowd | Result]:
-    """Give the cases of a prompt step with these files."""
+    """Return the cases of a prompt step with these files."""
     content = {"prompt.j2": message, "chat_template.jinja": chat}
     if settings is not None:
         content["settings.json"] = json.dumps(settings)
@@ -124,7 +124,7 @@ def passages(case: Case) -> list[str]:
 
 
 def right(case: Case, message: str, chat: str) -> str:
-    """Give the prompt that these templates make of what a case asks."""
+    """Return the prompt that these templates make of what a case asks."""
     query = case.request.inputs[0].values.item().decode()
     (prompt,) = rendered(Templates(message, chat, SETTINGS), [Question(query, passages(case))])
     return prompt

@@ -494,7 +494,7 @@ SLOW = b"<Error><Code>SlowDown</Code></Error>"
 
 @contextmanager
 def unwilling(status: int, times: int, body: bytes = SLOW) -> Iterator[str]:
-    """Give the endpoint of a store that refuses some requests, then lists nothing."""
+    """Yield the endpoint of a store that refuses some requests, then lists nothing."""
     refusals = iter([status] * times)
 
     class Handler(BaseHTTPRequestHandler):

@@ -34,7 +34,7 @@ def made(place: Path, files: Mapping[str, str], asked: Mapping[str, Any]) -> str
 
 
 def codes(place: str, tmp_path: Path, *options: str) -> tuple[int, int]:
-    """Give the exit codes of `validate` and of `push`."""
+    """Return the exit codes of `validate` and of `push`."""
     return run(["validate", place, *options]), run(["push", place, str(tmp_path / "bucket" / "r"), "--dry-run"])
 
 

@@ -147,7 +147,7 @@ def jinja(tmp_path: Path) -> Jinja:
 
 
 def judged(jinja: Jinja, text: str, **given: object) -> list[Said]:
-    """Give what trials say; none where the template is known."""
+    """Return what trials say; none where the template is known."""
     said: list[Said] = []
     jinja.tried(text, given, "trying", said.append)
     return said

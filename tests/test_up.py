@@ -34,7 +34,7 @@ def start(mark: str, *arguments: str, stdout: IO[bytes] | int = subprocess.PIPE)
 
 
 def traces(tmp: Path, homes: list[str]) -> list[str]:
-    """Give what is left in a temporary directory, and in shared memory of the servers that had these directories."""
+    """Return what is left in a temporary directory, and in shared memory of the servers that had these directories."""
     regions = [path for home in homes for path in Path("/dev/shm").glob(f"{home}-*")]
     return sorted(str(path) for path in (*regions, *tmp.glob("tritonrepo-*")) if path.suffix != ".log")
 

@@ -34,7 +34,7 @@ class Span:
     end_column: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
-        """Give `path`, `path:line` or `path:line:column`."""
+        """Return `path`, `path:line` or `path:line:column`."""
         numbers = [str(number) for number in (self.line, self.column) if number]
         return ":".join([self.path, *numbers])
 
@@ -76,7 +76,7 @@ class Diagnostic:
         return replace(self, at=at, fix=fix)
 
     def __str__(self) -> str:
-        """Give the message as users see it; control characters in names are escaped."""
+        """Return the message as users see it; control characters in names are escaped."""
         return "\n".join(self.lines)
 
     @property
@@ -118,17 +118,17 @@ class Stop(Exception):  # noqa: N818  not an error of ours: the end of a command
         super().__init__("\n".join(map(str, self.diagnostics)))
 
     def of(self, severity: Severity) -> Stop:
-        """Give the same with all its diagnostics of this severity: where it was met says how much it ends."""
+        """Return the same with all its diagnostics of this severity: where it was met says how much it ends."""
         return Stop(replace(diagnostic, severity=severity) for diagnostic in self.diagnostics)
 
 
 def fatal(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
-    """Give the Stop for something that a command cannot work from (exit code 2)."""
+    """Return the Stop for something that a command cannot work from (exit code 2)."""
     return Stop([Diagnostic(rule, Severity.FATAL, at if isinstance(at, Span) else Span(at), message, hint)])
 
 
 def failure(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
-    """Give the Stop for something that was attempted or judged and has a problem (exit code 1)."""
+    """Return the Stop for something that was attempted or judged and has a problem (exit code 1)."""
     return Stop([Diagnostic(rule, Severity.ERROR, at if isinstance(at, Span) else Span(at), message, hint)])
 
 
@@ -174,7 +174,7 @@ LONGEST_WORD = 99
 
 
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
-    """Give the choice that a misspelt word was meant to be; "" where none is near."""
+    """Return the choice that a misspelt word was meant to be; "" where none is near."""
     return next(iter(difflib.get_close_matches(word[:LONGEST_WORD], list(choices), 1, cutoff)), "")
 
 
@@ -183,7 +183,7 @@ FEW = 12
 
 
 def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
-    """Give `Did you mean "x"?`, or the choices where none is near; of many, those that are the least far."""
+    """Return `Did you mean "x"?`, or the choices where none is near; of many, those that are the least far."""
     near = nearest(word, choices)
     if near:
         return printable(f'Did you mean "{near}"?')

@@ -40,7 +40,7 @@ class Release:
     server_wheel: str = ""
 
     def backends(self, images: tuple[str, ...]) -> frozenset[str]:
-        """Give the backends that a server mixed from these images has."""
+        """Return the backends that a server mixed from these images has."""
         return frozenset(backend for image in images for backend in self.images.get(image, ()))
 
     def has(self, fact: str) -> bool:

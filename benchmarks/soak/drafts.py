@@ -56,17 +56,17 @@ def tree(group: Group) -> dict[str, Entry]:
 
 
 def pick(dice: random.Random, items: Sequence[T]) -> T | None:
-    """Give one of the items, None where there is none."""
+    """Return one of the items, None where there is none."""
     return dice.choice(items) if items else None
 
 
 def configs(group: Group) -> list[Draft]:
-    """Give the models that have a config which can be changed."""
+    """Return the models that have a config which can be changed."""
     return [draft for draft in group if draft.config is not None]
 
 
 def messages(message: Plain, kind: MessageType) -> Iterator[tuple[Plain, MessageType]]:
-    """Give a message and all in it, each with its type."""
+    """Yield a message and all in it, each with its type."""
     yield message, kind
     for name, value in message.items():
         spec = kind.fields[name]
@@ -77,7 +77,7 @@ def messages(message: Plain, kind: MessageType) -> Iterator[tuple[Plain, Message
 
 
 def children(value: Any, spec: FieldType) -> list[Plain]:  # noqa: ANN401  plain data has any type
-    """Give the messages of a field: of a list, of a map's values, or the one itself."""
+    """Return the messages of a field: of a list, of a map's values, or the one itself."""
     if isinstance(value, list):
         return [item for item in value if isinstance(item, dict)]
     if spec.message is not None and spec.message.is_entry:
@@ -86,7 +86,7 @@ def children(value: Any, spec: FieldType) -> list[Plain]:  # noqa: ANN401  plain
 
 
 def value_kind(spec: FieldType) -> MessageType:
-    """Give the type of a field's messages, of a map its values'."""
+    """Return the type of a field's messages, of a map its values'."""
     assert spec.message is not None
     if spec.message.is_entry and spec.message.fields["value"].message is not None:
         return spec.message.fields["value"].message
@@ -94,7 +94,7 @@ def value_kind(spec: FieldType) -> MessageType:
 
 
 def values(draft: Draft) -> list[tuple[Plain, FieldType]]:
-    """Give every scalar field that a config has, as the message that holds it and its type."""
+    """Return every scalar field that a config has, as the message that holds it and its type."""
     found = []
     for message, kind in messages(draft.config or {}, KIND):
         found += [(message, kind.fields[name]) for name in message if kind.fields[name].message is None]
@@ -102,23 +102,23 @@ def values(draft: Draft) -> list[tuple[Plain, FieldType]]:
 
 
 def tensor_names(group: Group) -> list[str]:
-    """Give the names of all inputs and outputs."""
+    """Return the names of all inputs and outputs."""
     lists = [draft.config.get(kind, []) for draft in configs(group) if draft.config for kind in ("input", "output")]
     return sorted({tensor.get("name", "") for tensors in lists for tensor in tensors})
 
 
 def enum(dice: random.Random, spec: FieldType) -> Enum:
-    """Give a value of an enum."""
+    """Return a value of an enum."""
     assert spec.enum is not None
     return Enum(dice.choice(list(spec.enum.numbers)))
 
 
 def python_file() -> Entry:
-    """Give a model.py that loads."""
+    """Return a model.py that loads."""
     return of_bytes(MODEL_PY)
 
 
 def block(config: Mapping[str, Any], name: str) -> list[Plain]:
-    """Give the messages of a repeated field at a config's top."""
+    """Return the messages of a repeated field at a config's top."""
     found = config.get(name, [])
     return found if isinstance(found, list) else []

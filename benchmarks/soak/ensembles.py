@@ -16,7 +16,7 @@ LAST = "pipeline"
 
 
 def leaf(dice: random.Random, number: int, given: Plain, batch: int) -> Draft:
-    """Give a model that takes a tensor such as this one."""
+    """Return a model that takes a tensor such as this one."""
     config: Plain = {
         "backend": "identity",
         "max_batch_size": batch,
@@ -38,7 +38,7 @@ def leaf(dice: random.Random, number: int, given: Plain, batch: int) -> Draft:
 
 
 def pipeline(dice: random.Random) -> Group:
-    """Give an ensemble over one to four models in a row, each fed by one before it."""
+    """Return an ensemble over one to four models in a row, each fed by one before it."""
     batch = dice.choice((0, 0, 4, 8))
     group: Group = []
     start = {"name": "QUERY", "data_type": Enum(dice.choice(TYPES)), "dims": list(dice.choice(DIMS))}
@@ -84,7 +84,7 @@ def pipeline(dice: random.Random) -> Group:
 
 
 def outer(inner: Draft) -> Draft:
-    """Give an ensemble around an ensemble."""
+    """Return an ensemble around an ensemble."""
     assert inner.config is not None
     config = deepcopy(inner.config)
     step: Plain = {"model_name": inner.name, "model_version": -1}
@@ -95,12 +95,12 @@ def outer(inner: Draft) -> Draft:
 
 
 def ensembles(group: Group) -> list[Draft]:
-    """Give the models with steps."""
+    """Return the models with steps."""
     return [draft for draft in configs(group) if (draft.config or {}).get("ensemble_scheduling", {}).get("step")]
 
 
 def a_step(dice: random.Random, group: Group) -> tuple[Plain, list[Plain]] | None:
-    """Give a step and the list that it is in."""
+    """Return a step and the list that it is in."""
     draft = pick(dice, ensembles(group))
     if draft is None or draft.config is None:
         return None

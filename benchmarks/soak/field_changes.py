@@ -54,14 +54,14 @@ NOT_ADDED = {"model_repository_agents", "EXECUTION_ENV_PATH"}
 
 
 def number(dice: random.Random, spec: FieldType) -> int:
-    """Give an integer that the field can hold."""
+    """Return an integer that the field can hold."""
     low, high = RANGES[spec.type]
     fitting = [edge for edge in EDGES if low <= edge <= high]
     return dice.choice(fitting if rare(dice, 0.4) else SMALL)
 
 
 def text(dice: random.Random, spec: FieldType, group: Group) -> str:
-    """Give a string for a field, one that has a meaning there if it can."""
+    """Return a string for a field, one that has a meaning there if it can."""
     pools: dict[str, tuple[str, ...]] = {
         "name": (*tensor_names(group), "NEW"),
         "target_name": (*tensor_names(group), "NEW"),
@@ -77,7 +77,7 @@ def text(dice: random.Random, spec: FieldType, group: Group) -> str:
 
 
 def value(dice: random.Random, spec: FieldType, group: Group, depth: int = 0) -> Any:  # noqa: ANN401  any type
-    """Give one value of a field."""
+    """Return one value of a field."""
     if spec.message is not None:
         return message(dice, value_kind(spec), group, depth + 1)
     if spec.name == "data_type":
@@ -90,7 +90,7 @@ def value(dice: random.Random, spec: FieldType, group: Group, depth: int = 0) ->
 
 
 def message(dice: random.Random, kind: MessageType, group: Group, depth: int) -> Plain:
-    """Give a message with some of its fields."""
+    """Return a message with some of its fields."""
     found: Plain = {}
     taken: set[str] = set()
     specs = [spec for spec in kind.fields.values() if depth < DEEPEST or spec.message is None]
@@ -102,7 +102,7 @@ def message(dice: random.Random, kind: MessageType, group: Group, depth: int) ->
 
 
 def filled(dice: random.Random, spec: FieldType, group: Group, depth: int) -> Any:  # noqa: ANN401  any type
-    """Give what a field holds: a value, a list, a map."""
+    """Return what a field holds: a value, a list, a map."""
     if spec.message is not None and spec.message.is_entry:
         key = spec.message.fields["key"]
         entry = spec.message.fields["value"]

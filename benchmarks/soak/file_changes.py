@@ -18,7 +18,7 @@ INFERRED = ("backend", "platform", "default_model_filename")
 
 
 def any_draft(dice: random.Random, group: Group) -> Draft:
-    """Give one of the models."""
+    """Return one of the models."""
     return dice.choice(group)
 
 

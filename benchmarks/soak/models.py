@@ -40,7 +40,7 @@ INPUT_KINDS += ("BATCH_MAX_ELEMENT_COUNT_AS_SHAPE", "BATCH_ITEM_SHAPE", "BATCH_I
 
 
 def model(dice: random.Random, name: str = "made") -> Draft:
-    """Give a model that a server loads, but for what is rare."""
+    """Return a model that a server loads, but for what is rare."""
     backend = dice.choice(BACKENDS)
     config: Plain = {"name": name} if rare(dice, 0.3) else {}
     config["backend"] = backend
@@ -59,7 +59,7 @@ def model(dice: random.Random, name: str = "made") -> Draft:
 
 
 def instance_group(dice: random.Random, _: Plain) -> list[Plain]:
-    """Give instance groups."""
+    """Return instance groups."""
     count = dice.choice((1, 1, 1, 2, 3, 0))
     groups = [
         {name: dice.choice(few) for name, (often, few) in GROUP.items() if rare(dice, often)} for _ in range(count)
@@ -73,7 +73,7 @@ def instance_group(dice: random.Random, _: Plain) -> list[Plain]:
 
 
 def rate_limiter(dice: random.Random) -> Plain:
-    """Give a rate limiter."""
+    """Return a rate limiter."""
     found: Plain = {"priority": dice.choice((0, 1, 5))} if rare(dice, 0.5) else {}
     found["resources"] = [
         {"name": dice.choice(("R1", "R2", "")), "global": dice.choice((True, False)), "count": dice.choice((0, 1, 4))}
@@ -83,7 +83,7 @@ def rate_limiter(dice: random.Random) -> Plain:
 
 
 def version_policy(dice: random.Random, _: Plain) -> Plain:
-    """Give a version policy."""
+    """Return a version policy."""
     choices: list[Plain] = [
         {"latest": {"num_versions": dice.choice((0, 1, 2, 9))}},
         {"latest": {}},
@@ -95,7 +95,7 @@ def version_policy(dice: random.Random, _: Plain) -> Plain:
 
 
 def warmup_input(dice: random.Random, tensor: Plain) -> Plain:
-    """Give a warmup's tensor."""
+    """Return a warmup's tensor."""
     shape = [abs(dim) or 1 for dim in tensor.get("dims", [1])]
     found: Plain = {"data_type": tensor.get("data_type", Enum("TYPE_FP32")), "dims": shape}
     if rare(dice, 0.1):
@@ -109,7 +109,7 @@ def warmup_input(dice: random.Random, tensor: Plain) -> Plain:
 
 
 def model_warmup(dice: random.Random, config: Plain) -> list[Plain]:
-    """Give warmup requests."""
+    """Return warmup requests."""
     found = []
     for number in range(dice.choice((1, 1, 2))):
         largest = max(0, config.get("max_batch_size", 0))
@@ -127,7 +127,7 @@ def model_warmup(dice: random.Random, config: Plain) -> list[Plain]:
 
 
 def batch_tensors(dice: random.Random, config: Plain) -> list[Plain]:
-    """Give batch inputs."""
+    """Return batch inputs."""
     names = [tensor.get("name", "") for tensor in config.get("input", [])] or ["IN"]
     kind = dice.choice(INPUT_KINDS)
     found: Plain = {"kind": Enum(kind), "target_name": ["BATCH"] if not rare(dice) else dice.choice(([], ["A", "B"]))}
@@ -137,7 +137,7 @@ def batch_tensors(dice: random.Random, config: Plain) -> list[Plain]:
 
 
 def batch_outputs(dice: random.Random, config: Plain) -> list[Plain]:
-    """Give batch outputs."""
+    """Return batch outputs."""
     inputs = [tensor.get("name", "") for tensor in config.get("input", [])] or ["IN"]
     outputs = [tensor.get("name", "") for tensor in config.get("output", [])] or ["OUT"]
     found: Plain = {"kind": Enum("BATCH_SCATTER_WITH_INPUT_SHAPE")} if not rare(dice, 0.3) else {}
@@ -147,7 +147,7 @@ def batch_outputs(dice: random.Random, config: Plain) -> list[Plain]:
 
 
 def optimization(dice: random.Random, _: Plain) -> Plain:
-    """Give an optimization."""
+    """Return an optimization."""
     found: Plain = {}
     if rare(dice, 0.4):
         found["graph"] = {"level": dice.choice((0, 1, -1, 99))}
@@ -166,7 +166,7 @@ def optimization(dice: random.Random, _: Plain) -> Plain:
 
 
 def parameters(dice: random.Random, _: Plain) -> Plain:
-    """Give parameters."""
+    """Return parameters."""
     keys = ("EXECUTION_ENV_PATH", "FORCE_CPU_ONLY_INPUT_TENSORS", STRATEGY, "execute_delay_ms", "x", "")
     values = ("", "yes", "no", "$$TRITON_MODEL_DIRECTORY/env.tar.gz", "/nonexistent/x", "10")
     key = dice.choice(keys)
@@ -174,7 +174,7 @@ def parameters(dice: random.Random, _: Plain) -> Plain:
 
 
 def setting(name: str, make: Callable[[random.Random, Plain], Any]) -> Callable[[random.Random, Group], None]:
-    """Give the change that writes a block into one of the configs."""
+    """Return the change that writes a block into one of the configs."""
 
     def change(dice: random.Random, group: Group) -> None:
         draft = pick(dice, configs(group))

@@ -47,7 +47,7 @@ FAMILIES: Mapping[str, Sequence[Change]] = {
 
 
 def drafts(found: Mapping[str, Entry]) -> Group:
-    """Give the models of a tree; a config with faults stays as it is, among the files."""
+    """Return the models of a tree; a config with faults stays as it is, among the files."""
     group: dict[str, Draft] = {}
     for path, entry in found.items():
         name, _, rest = path.partition("/")
@@ -61,7 +61,7 @@ def drafts(found: Mapping[str, Entry]) -> Group:
 
 
 def pages() -> list[Group]:
-    """Give the models of the rules' Good examples that this server can judge."""
+    """Return the models of the rules' Good examples that this server can judge."""
     found = []
     for rule in RULES.values():
         page = sections(rule.page)
@@ -72,7 +72,7 @@ def pages() -> list[Group]:
 
 
 def folders(root: Path) -> list[Group]:
-    """Give the repositories below a folder: each directory whose children have a config.pbtxt."""
+    """Return the repositories below a folder: each directory whose children have a config.pbtxt."""
     homes = sorted({path.parent.parent for path in root.rglob(CONFIG)})
     return [group for home in homes if (group := _folder(home))]
 
@@ -102,7 +102,7 @@ def _entries(folder: Path, home: Path) -> Iterable[tuple[str, Entry]]:
 
 
 def named(group: Group, tag: str) -> Group:
-    """Give a copy whose models' names, and the steps that name them, begin with a tag."""
+    """Return a copy whose models' names, and the steps that name them, begin with a tag."""
     made = deepcopy(group)
     names = {draft.name for draft in group}
     for draft in made:
@@ -118,7 +118,7 @@ def named(group: Group, tag: str) -> Group:
 
 
 def mutant(number: int, bases: Sequence[Group], families: Sequence[str] = tuple(FAMILIES)) -> dict[str, Entry]:
-    """Give repository `number`: a base or a model made here, with up to three changes; one of eight has none."""
+    """Return repository `number`: a base or a model made here, with up to three changes; one of eight has none."""
     dice = random.Random(f"verdicts {number} {' '.join(families)}")
     roll = dice.random()
     if "graph" in families and (roll < MADE or len(families) == 1):

@@ -40,7 +40,7 @@ def ray(place: Path, *arguments: str) -> None:
 
 
 def annotated(module: Path) -> list[Range]:
-    """Give begin and end of the annotations of a module: they are never run, so that no test could tell."""
+    """Return begin and end of the annotations of a module: they are never run, so that no test could tell."""
     found: list[ast.expr] = []
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.AnnAssign | ast.arg) and node.annotation:
@@ -75,7 +75,7 @@ def sample(place: Path, session: Path, chosen: argparse.Namespace, job: int) -> 
 
 
 def results(session: Path) -> list[tuple[str, str, str]]:
-    """Give module, outcome and difference of every mutant."""
+    """Return module, outcome and difference of every mutant."""
     query = (
         "select module_path, test_outcome, diff from work_results join mutation_specs using (job_id)"
         " order by module_path, start_pos_row"
@@ -85,7 +85,7 @@ def results(session: Path) -> list[tuple[str, str, str]]:
 
 
 def judged(temporary: Path, chosen: argparse.Namespace, job: int) -> list[tuple[str, str, str]]:
-    """Give module, outcome and difference of every mutant of a job's share."""
+    """Return module, outcome and difference of every mutant of a job's share."""
     place = temporary / str(job)
     subprocess.run(["git", "clone", "-q", str(ROOT), str(place)], check=True)
     (place / "ray.toml").write_text(

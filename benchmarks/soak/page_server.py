@@ -133,13 +133,13 @@ def ends(running: Server, model: str) -> bool:
 
 
 def zeros(one: Mapping[str, Any]) -> Tensor:
-    """Give an input of zeros."""
+    """Return an input of zeros."""
     shape = [max(1, int(dim)) for dim in one["shape"]]
     return Tensor(one["name"], one["datatype"], numpy.zeros(shape, numpy_type(one["datatype"])))
 
 
 def stopped(stop: Stop, root: str) -> Seen:
-    """Give what a server did that did not come up."""
+    """Return what a server did that did not come up."""
     rules = {diagnostic.rule for diagnostic in stop.diagnostics}
     state = State.CRASH if "server-died" in rules else State.HANG if rules & HANGS else State.REFUSED
     lines = [line for diagnostic in stop.diagnostics for line in str(diagnostic).splitlines()]

@@ -132,12 +132,12 @@ class Row(NamedTuple):
 
 
 def verdicts(tree: Mapping[str, Entry], target: Target) -> dict[str, Verdict]:
-    """Give our verdicts by model."""
+    """Return our verdicts by model."""
     return {verdict.model: verdict for verdict in judge(repository.read(tree, target, ROOT)).verdicts}
 
 
 def renamed(half: Half, tag: str) -> dict[str, Entry]:
-    """Give the tree with each model's name, wherever it is written, headed by a tag; other bytes stay."""
+    """Return the tree with each model's name, wherever it is written, headed by a tag; other bytes stay."""
     names = sorted({path.partition("/")[0] for path in half.tree}, key=len, reverse=True)
     word = re.compile(rb"(?<![\w.-])(" + b"|".join(re.escape(os.fsencode(name)) for name in names) + rb")(?![\w.-])")
 
@@ -150,7 +150,7 @@ def renamed(half: Half, tag: str) -> dict[str, Entry]:
 
 
 def ended(expected: Mapping[str, Verdict], seen: Seen) -> str:
-    """Give how the end of a server that did not come up, or serves nothing, differs from what we say."""
+    """Return how the end of a server that did not come up, or serves nothing, differs from what we say."""
     listing = seen.state is State.REFUSED and all(one.verdict is State.REFUSED for one in expected.values())
     first = next((verdict for verdict in expected.values() if listing or verdict.verdict in ENDS), None)
     if first is None or seen.state is not first.verdict:
@@ -161,7 +161,7 @@ def ended(expected: Mapping[str, Verdict], seen: Seen) -> str:
 
 
 def difference(expected: Mapping[str, Verdict], seen: Seen) -> str:
-    """Give how the server's verdicts differ from ours."""
+    """Return how the server's verdicts differ from ours."""
     if seen.state is not State.READY or any(verdict.verdict in ENDS for verdict in expected.values()):
         return ended(expected, seen)
     log = seen.log if len(expected) == 1 else ()
@@ -177,7 +177,7 @@ def difference(expected: Mapping[str, Verdict], seen: Seen) -> str:
 
 
 def last_words(reason: str) -> str:
-    """Give what the log of a server says that ended, or the signal."""
+    """Return what the log of a server says that ended, or the signal."""
     words = normal(reason).removeprefix("server ended: ")
     return f"signal {words[1:]}" if re.fullmatch(r"-\d+", words) else words
 
@@ -189,7 +189,7 @@ def words_agree(ours: str, texts: Iterable[str]) -> bool:
 
 
 def by_itself(half: Half) -> str:
-    """Give what is wrong with a page before any server is asked: another rule decides, or other words than it says."""
+    """Return what is wrong with a page before a server runs: another rule decides, or the words differ."""
     error = half.rule.severity is Severity.ERROR
     found = [verdict for verdict in half.verdicts.values() if verdict.verdict is not State.READY]
     if half.which == "Good" or not error:
@@ -211,7 +211,7 @@ def together(halves: Sequence[Half], place: Place) -> list[Half]:
 
 
 def by_place(halves: Iterable[Half]) -> Iterator[tuple[Place, list[Half]]]:
-    """Give the pages that can be tried in one server."""
+    """Yield the pages that can be tried in one server."""
     groups: dict[Place, list[Half]] = defaultdict(list)
     for half in halves:
         groups[half.place].append(half)
@@ -221,7 +221,7 @@ def by_place(halves: Iterable[Half]) -> Iterator[tuple[Place, list[Half]]]:
 
 
 def by_server(half: Half) -> str:
-    """Give how the server's verdicts differ from ours on a page as it is written."""
+    """Return how the server's verdicts differ from ours on a page as it is written."""
     seen = serve(half.tree, half.place, ALONE_S, half.asked)
     for _ in range(TRIES if half.late else 0):
         if seen.state is State.CRASH:
@@ -264,7 +264,7 @@ def main(names: Sequence[str]) -> int:
 
 
 def expectation(half: Half) -> str:
-    """Give what page and server agree on."""
+    """Return what page and server agree on."""
     found = {verdict.verdict for verdict in half.verdicts.values()}
     loud = [state for state in (State.CRASH, State.HANG, State.REFUSED) if state in found]
     return str(loud[0] if loud else State.READY)

@@ -35,17 +35,17 @@ Log = tuple[str, ...]
 
 
 def digest(made: bytes) -> str:
-    """Give the name of a text's verdict."""
+    """Return the name of a text's verdict."""
     return hashlib.sha256(made).hexdigest()[:16]
 
 
 def by_protoc(texts: Sequence[bytes], compiler: Path | None) -> Iterator[Log]:
-    """Give protoc's lines on each text."""
+    """Return protoc's lines on each text."""
     return (verdict.log for verdict in verdicts(texts, descriptor_set(RELEASE), compiler))
 
 
 def by_server(texts: Sequence[bytes]) -> Iterator[Log]:
-    """Give the server's lines on each text, many models to a start."""
+    """Yield the server's lines on each text, many models to a start."""
     for first in range(0, len(texts), BATCH):
         yield from _start(texts[first : first + BATCH])
 
@@ -91,7 +91,7 @@ def _lines(log: bytes) -> Iterator[tuple[str, Log]]:
 
 
 def judged(texts: Sequence[bytes], cache: Path, judge: str, compiler: Path | None) -> Iterable[Log]:
-    """Give the verdicts, those that are kept and those that are new."""
+    """Return the verdicts, those that are kept and those that are new."""
     kept: dict[str, list[str]] = json.loads(cache.read_text("utf-8")) if cache.exists() else {}
     new = list({digest(made): made for made in texts if digest(made) not in kept}.values())
     logs = by_server(new) if judge == "server" else by_protoc(new, compiler)

@@ -79,7 +79,7 @@ class History(NamedTuple):
 
 
 def history(seed: int, number: int) -> History:
-    """Give the history of a number."""
+    """Return the history of a number."""
     random = Random(f"{seed} {number}")
     made = tuple(revisions(random, 4))
     plot = random.choices((chance, overtaken, returning, beside), (5, 4, 2, 2))[0]
@@ -137,19 +137,19 @@ def _job(random: Random, revision: int, begins: Start, *faults: Fault, apart: bo
 
 
 def luck(random: Random, share: float) -> bool:
-    """Give whether something happens that happens in this share of cases."""
+    """Return whether something happens that happens in this share of cases."""
     return random.random() < share
 
 
 def start(random: Random, number: int) -> Start:
-    """Give when a push begins: at any time, or in the wake of the one before."""
+    """Return when a push begins: at any time, or in the wake of the one before."""
     if number == 0 or luck(random, 0.4):
         return Start("after", 0, random.uniform(0, 2 + 4 * number))
     return Start(random.choice(["fault", "fault", "ended"]), number - 1, random.uniform(0, 2))
 
 
 def fault(random: Random, number: int, count: int) -> Fault:
-    """Give anything that may befall a push."""
+    """Return anything that may befall a push."""
     step = random.choice([0, -random.randrange(1, STEPS), *(random.randrange(1, STEPS) for _ in range(3))])
     until = Until(random.choice([0.3, 1, 2, 5, 8]))
     others = [other for other in range(count) if other != number]

@@ -59,7 +59,7 @@ class Moment(NamedTuple):
 
 
 def moments(seen: Seen) -> list[Moment]:
-    """Give the bucket before, and after each write to repository or record."""
+    """Return the bucket before, and after each write to repository or record."""
     state = {path: md5(content) for path, content in seen.before.items() if not path.startswith(BESIDE)}
     found = [Moment(0, dict(state), seen.before.get(RECORD, b""))]
     record = found[0].record
@@ -77,7 +77,7 @@ def moments(seen: Seen) -> list[Moment]:
 
 
 def faults(seen: Seen) -> Iterator[str]:
-    """Give everything that is not as it must be."""
+    """Yield everything that is not as it must be."""
     yield from _codes(seen)
     final = next((revision for revision in seen.revisions if not _unlike(seen.after, revision)), None)
     if final is None:
@@ -195,7 +195,7 @@ def _meanwhile(seen: Seen) -> Iterator[str]:
 
 
 def meanwhile(seen: Seen) -> tuple[int, int, int]:
-    """Give how many requests there were before the last push ended, how many of them failed, and were mixed."""
+    """Return how many requests there were before the last push ended, how many of them failed, and were mixed."""
     end = max(push.ended for push in seen.pushes)
     before = [answer for answer in seen.answers if answer.asked <= end]
     known = {revision.answer for revision in seen.revisions}
@@ -204,7 +204,7 @@ def meanwhile(seen: Seen) -> tuple[int, int, int]:
 
 
 def holder(sent: Sequence[Sent]) -> int | None:
-    """Give the push whose lock lies there; None where none does."""
+    """Return the push whose lock lies there; None where none does."""
     last = [one for one in sorted(sent) if one.path == LOCK and one.written][-1:]
     return last[0].push if last and last[0].method == "PUT" else None
 
@@ -215,7 +215,7 @@ def _counts(path: str) -> bool:
 
 
 def without_lock(sent: Sequence[Sent]) -> list[Sent]:
-    """Give the writes that landed while their push did not hold the lock."""
+    """Return the writes that landed while their push did not hold the lock."""
     held: int | None = None
     found = []
     for one in sorted(sent):
@@ -241,7 +241,7 @@ def half(seen_sent: Sequence[Sent], pushes: Sequence[Ended]) -> bool:
 
 
 def told(one: Sent) -> str:
-    """Give a write as a line; a lock's beats are all alike."""
+    """Return a write as a line; a lock's beats are all alike."""
     what = f"{one.method} {one.path} → {one.status}" + (f" if {one.condition[:14]}" if one.condition else "")
     if one.path == LOCK and one.method == "PUT":
         holds = json.loads(one.body or b"{}")

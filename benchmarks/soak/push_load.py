@@ -71,7 +71,7 @@ class Load:
 
 
 def runs(answers: list[Answer]) -> list[tuple[float, str]]:
-    """Give when the clients began to be told something else, and what."""
+    """Return when the clients began to be told something else, and what."""
     found = []
     for said, some in groupby(sorted(answers, key=lambda one: one.at), key=lambda one: one.fault or sorted(one.tokens)):
         group = list(some)

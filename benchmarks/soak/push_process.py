@@ -148,7 +148,7 @@ class Push:
             self._signal(signal.SIGKILL)
 
     def _pid(self) -> int:
-        """Give the process itself; 0 where it is not there yet, or no more."""
+        """Return the process itself; 0 where it is not there yet, or no more."""
         if self._process is None or self._process.returncode is not None:
             return 0
         pid = self._process.pid

@@ -100,7 +100,7 @@ def md5(content: bytes) -> str:
 
 
 def revisions(random: Random, count: int) -> list[Revision]:
-    """Give a first revision and others; each follows the one before or, as on a branch of its own, the first."""
+    """Return a first revision and others; each follows the one before or, as on a branch of its own, the first."""
     found = [Revision(0, {name: Leaf(1, f"{name}-r0", 1) for name in ("left", "right")})]
     for number in range(1, count):
         parent = random.choice([found[0], *[found[-1]] * 4])
@@ -124,7 +124,7 @@ def whole(state: State, revision: Revision) -> str:
 
 
 def strays(state: State, revision: Revision) -> list[str]:
-    """Give the files in the versions of a revision that are not its own."""
+    """Return the files in the versions of a revision that are not its own."""
     tops = tuple(f"{name}/{leaf.version}/" for name, leaf in revision.leaves.items())
     return [path for path in state if path.startswith(tops) and path not in revision.state]
 

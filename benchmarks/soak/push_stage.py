@@ -73,7 +73,7 @@ class Stage:
             return Seen(self.made.revisions, before, self.sent, self.there(), self._ended(), self.answers)
 
     def timeline(self) -> Iterator[str]:
-        """Give what happened in order, with seconds since the first push began."""
+        """Yield what happened in order, with seconds since the first push began."""
         began = self.pushes[0].began if self.pushes else 0
         lines = [(one.at, f"push {one.push} {judge.told(one)}") for one in self.sent if one.method in {"PUT", "DELETE"}]
         lines += [(at, f"clients {text}") for at, text in runs(self.answers)]
@@ -164,7 +164,7 @@ class Stage:
         return [Ended(push.job, push.began, push.ended, push.code, push.said) for push in self.pushes]
 
     def there(self) -> dict[str, bytes]:
-        """Give what the bucket holds, by what the store itself says, record and locks too."""
+        """Return what the bucket holds, by what the store itself says, record and locks too."""
         client = self.s3.client()
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=SHARED, Prefix=self.prefix)
         keys = [item["Key"] for page in pages for item in page.get("Contents", ())]

@@ -64,7 +64,7 @@ class Wire:
         self._server.server_close()
 
     def counted(self, method: str, path: str) -> int:
-        """Give the number of a write; what lies beside, the lock and its like, counts by itself, as -1, -2, …."""
+        """Return the number of a write; what lies beside, the lock and its like, counts by itself, as -1, -2, …."""
         if method not in WRITES:
             return 0
         with self._counting:

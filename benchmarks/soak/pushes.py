@@ -74,7 +74,7 @@ def tried(seed: int, number: int, s3: S3Server) -> Told:
 
 
 def counted(seen: Seen) -> Counter[str]:
-    """Give what there was in a history."""
+    """Return what there was in a history."""
     asked, failed, mixed = judge.meanwhile(seen)
     found = Counter({"requests meanwhile": asked, "failed meanwhile": failed, "mixed meanwhile": mixed})
     found["requests after"] = len(seen.answers) - asked

@@ -30,7 +30,7 @@ LARGEST = 4000
 
 
 def text(tree: Mapping[str, Entry]) -> dict[str, str] | None:
-    """Give a repository's files as text; None where it has something else, or too much."""
+    """Return a repository's files as text; None where it has something else, or too much."""
     found: dict[str, str] = {}
     for path, entry in tree.items():
         if not isinstance(entry, File) or entry.size > LARGEST:
@@ -43,7 +43,7 @@ def text(tree: Mapping[str, Entry]) -> dict[str, str] | None:
 
 
 def line(files: Mapping[str, str], found: Ours, server: Judged, *, auto_complete: bool, tag: str) -> str:
-    """Give a repository with the server's verdicts, its models without their tag."""
+    """Return a repository with the server's verdicts, its models without their tag."""
     models: dict[str, Any] = {}
     for name in found.verdicts:
         said = server.models.get(name)
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def half(options: argparse.Namespace, *, auto_complete: bool) -> Iterator[str]:
-    """Give the lines of what is judged with auto-complete, or without."""
+    """Yield the lines of what is judged with auto-complete, or without."""
     place = wanted(auto_complete=auto_complete)
     taken: Counter[str] = Counter()
     picked: list[tuple[str, dict[str, str], Mapping[str, Entry], Ours]] = []
@@ -95,7 +95,7 @@ def half(options: argparse.Namespace, *, auto_complete: bool) -> Iterator[str]:
 
 
 def repositories(count: int) -> Iterator[tuple[str, Mapping[str, Entry]]]:
-    """Give changed repositories, of every family as many, each with the tag of its models' names."""
+    """Yield changed repositories, of every family as many, each with the tag of its models' names."""
     bases = mutants.pages()
     for first, families in enumerate([[*mutants.FAMILIES], *([family] for family in mutants.FAMILIES)]):
         for number in range(first * count, (first + 1) * count):

@@ -12,7 +12,7 @@ CONTROLS = ("CONTROL_SEQUENCE_START", "CONTROL_SEQUENCE_READY", "CONTROL_SEQUENC
 
 
 def queue_policy(dice: random.Random) -> Plain:
-    """Give a queue policy."""
+    """Return a queue policy."""
     found: Plain = {}
     if rare(dice, 0.5):
         found["timeout_action"] = Enum(dice.choice(("REJECT", "DELAY", "DELAY")))
@@ -26,13 +26,13 @@ def queue_policy(dice: random.Random) -> Plain:
 
 
 def sizes(dice: random.Random, largest: int) -> list[int]:
-    """Give preferred batch sizes."""
+    """Return preferred batch sizes."""
     good = [size for size in (1, 2, 4, 8, 16) if size <= largest] or [1]
     return dice.choices((0, -1, largest + 1, 1 << 30), k=1) if rare(dice, 0.15) else dice.sample(good, 1)
 
 
 def dynamic_batching(dice: random.Random, config: Plain) -> Plain:
-    """Give a dynamic_batching."""
+    """Return a dynamic_batching."""
     found: Plain = {}
     if rare(dice, 0.4):
         found["preferred_batch_size"] = sizes(dice, config.get("max_batch_size", 0))
@@ -52,7 +52,7 @@ def dynamic_batching(dice: random.Random, config: Plain) -> Plain:
 
 
 def control(dice: random.Random, kind: str) -> Plain:
-    """Give a control of a sequence."""
+    """Return a control of a sequence."""
     found: Plain = {"kind": Enum(kind)} if kind != CONTROLS[0] or rare(dice, 0.7) else {}
     if (kind == CONTROLS[3]) is not rare(dice):
         found["data_type"] = Enum(dice.choice(("TYPE_UINT64", "TYPE_INT64", "TYPE_UINT32", "TYPE_STRING", "TYPE_FP32")))
@@ -67,7 +67,7 @@ def control(dice: random.Random, kind: str) -> Plain:
 
 
 def initial_state(dice: random.Random, state: Plain) -> Plain:
-    """Give an initial state of a state."""
+    """Return an initial state of a state."""
     found: Plain = {"name": "start"} if not rare(dice) else {}
     found["data_type"] = state.get("data_type", Enum("TYPE_FP32")) if not rare(dice) else data_type(dice)
     shape = [abs(dim) or 1 for dim in state.get("dims", [1])]
@@ -80,7 +80,7 @@ def initial_state(dice: random.Random, state: Plain) -> Plain:
 
 
 def sequence_batching(dice: random.Random, config: Plain) -> Plain:
-    """Give a sequence_batching."""
+    """Return a sequence_batching."""
     found: Plain = {}
     if rare(dice, 0.4):
         found["max_sequence_idle_microseconds"] = dice.choice((0, 1, 5_000_000, (1 << 64) - 1))
@@ -95,7 +95,7 @@ def sequence_batching(dice: random.Random, config: Plain) -> Plain:
 
 
 def strategy(dice: random.Random, config: Plain) -> Plain:
-    """Give one of the two strategies, or none."""
+    """Return one of the two strategies, or none."""
     if rare(dice, 0.3):
         return {"direct": {"minimum_slot_utilization": dice.choice((0.0, 0.5, 1.0, 1.5, -0.1, float("nan")))}}
     if not rare(dice, 0.5):
@@ -107,7 +107,7 @@ def strategy(dice: random.Random, config: Plain) -> Plain:
 
 
 def controls(dice: random.Random) -> list[Plain]:
-    """Give control inputs, each of one control or, rarely, of none."""
+    """Return control inputs, each of one control or, rarely, of none."""
     kinds = dice.choices(CONTROLS, k=2) if rare(dice, 0.15) else dice.sample(CONTROLS, dice.choice((1, 2, 3, 4)))
     found = [
         {
@@ -122,7 +122,7 @@ def controls(dice: random.Random) -> list[Plain]:
 
 
 def state(dice: random.Random, number: int) -> Plain:
-    """Give a state of a sequence."""
+    """Return a state of a sequence."""
     found: Plain = {"input_name": f"STATE_IN{number}", "output_name": f"STATE_OUT{number}"}
     found |= {"data_type": data_type(dice), "dims": dims(dice)}
     if rare(dice, 0.15):

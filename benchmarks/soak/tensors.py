@@ -20,7 +20,7 @@ def rare(dice: random.Random, chance: float = 0.08) -> bool:
 
 
 def data_type(dice: random.Random) -> Any:  # noqa: ANN401  an enum's name, or a number it does not have
-    """Give a data type."""
+    """Return a data type."""
     if rare(dice, 0.04):
         odd = dice.choice(ODD_TYPES)
         return Enum(odd)
@@ -28,12 +28,12 @@ def data_type(dice: random.Random) -> Any:  # noqa: ANN401  an enum's name, or a
 
 
 def dims(dice: random.Random) -> list[int]:
-    """Give dims."""
+    """Return dims."""
     return list(dice.choice(ODD_DIMS if rare(dice, 0.05) else DIMS))
 
 
 def tensor(dice: random.Random, name: str) -> Plain:
-    """Give an input or output."""
+    """Return an input or output."""
     found: Plain = {"name": name, "data_type": data_type(dice), "dims": dims(dice)}
     if rare(dice, 0.12):
         found["reshape"] = reshape(dice, found["dims"])
@@ -41,7 +41,7 @@ def tensor(dice: random.Random, name: str) -> Plain:
 
 
 def reshape(dice: random.Random, shape: list[int]) -> Plain:
-    """Give a reshape of these dims: of the same size, mostly."""
+    """Return a reshape of these dims: of the same size, mostly."""
     same = [[*shape, 1], [1, *shape], list(reversed(shape)), shape]
     flat = 1
     for dim in shape:

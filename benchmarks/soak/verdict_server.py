@@ -108,7 +108,7 @@ class Bench:
 
 
 def said(text: str, names: Collection[str], root: str) -> dict[str, Said]:
-    """Give the verdicts of a log; a refusal that names no model in its usual place is every model's that it names."""
+    """Return the verdicts of a log; a refusal that names no model in its usual place is every model's that it names."""
     lines = [line for line in logs.lines(text) if line.level == "E"]
     ready = set(LOADED.findall(text))
     reasons: dict[str, list[str]] = defaultdict(list)

@@ -69,7 +69,7 @@ class Judged(NamedTuple):
 
 
 def wanted(*, auto_complete: bool) -> Target:
-    """Give the target that the server is."""
+    """Return the target that the server is."""
     return target(repository.Said(mutants.RELEASE, gpus=0, auto_complete=auto_complete))
 
 
@@ -117,12 +117,12 @@ class Server:
         self.kept: dict[str, Any] = json.loads(cache.read_text("utf-8")) if cache.exists() else {}
 
     def key(self, tree: Tree) -> str:
-        """Give the name under which a verdict is kept."""
+        """Return the name under which a verdict is kept."""
         mode = f"{'real' if self.bench.real else 'null'}{'' if self.auto_complete else ' off'}"
         return f"{mode} {digest(tree)}"
 
     def judge(self, trees: Sequence[Tree], expected: Sequence[Ours]) -> list[Judged]:
-        """Give the verdicts on each repository, those that are kept and those that are new."""
+        """Return the verdicts on each repository, those that are kept and those that are new."""
         new = [pair for pair in zip(trees, expected, strict=True) if self.key(pair[0]) not in self.kept]
         many = MANY_REAL if self.bench.real else MANY
         quiet = [tree for tree, found in new if not alone(found)]
@@ -156,7 +156,7 @@ class Server:
 
 
 def rows(case: str, found: Ours, server: Judged) -> Iterator[Row]:
-    """Give what differs in one repository."""
+    """Yield what differs in one repository."""
     for name, verdict in found.verdicts.items() if found.comparable else ():
         said = server.models.get(name, Said(ready=False))
         if server.ended:
@@ -179,7 +179,7 @@ def agree(mine: str, texts: Sequence[str]) -> bool:
 
 
 def cause(row: Row) -> str:
-    """Give what rows of one cause have in common: the words without names and numbers."""
+    """Return what rows of one cause have in common: the words without names and numbers."""
     words = " | ".join(row.server.reasons[:1])
     plain = re.sub(r"'[^']*'|m\d+_[\w.]+|-?\d+|\[[^\]]*\]", "…", words)
     return f"{row.what}: ours {row.ours.rule or row.ours.verdict}; server: {plain[:150]}"
@@ -210,7 +210,7 @@ def show(found: Sequence[Row], count: int, trees: Mapping[str, Tree], folder: Pa
 
 
 def cases(given: argparse.Namespace) -> dict[str, Tree]:
-    """Give the repositories that are judged, by name."""
+    """Return the repositories that are judged, by name."""
     folders = mutants.folders(given.repositories) if given.repositories else []
     if not given.count:
         return {f"folder-{n}": written(mutants.named(group, f"w{n}_")) for n, group in enumerate(folders)}

@@ -36,14 +36,14 @@ class Case(NamedTuple):
 
 
 def entry(content: str | bytes | Entry) -> Entry:
-    """Give the entry with a content."""
+    """Return the entry with a content."""
     if isinstance(content, str) and not isinstance(content, Unreadable):
         return of_text(content)
     return of_bytes(content) if isinstance(content, bytes) else content
 
 
 def tree(case: Case) -> dict[str, Entry]:
-    """Give the case's repository."""
+    """Return the case's repository."""
     return {"m/config.pbtxt": of_text(case.config)} | {f"m/{path}": entry(e) for path, e in case.files.items()}
 
 

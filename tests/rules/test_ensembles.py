@@ -20,24 +20,24 @@ COMPLETES = PYTHON + "    @staticmethod\n    def auto_complete_config(config):\n
 
 
 def port(kind: str, name: str, dims: str = "4", data_type: str = FP32, more: str = "") -> str:
-    """Give an input or output."""
+    """Return an input or output."""
     return f'{kind} {{ name: "{name}" data_type: {data_type} dims: [ {dims} ] {more} }}\n'
 
 
 def step(model: str, reads: Mapping[str, str], writes: Mapping[str, str], version: str = "model_version: -1") -> str:
-    """Give a step; the maps are model's tensor → ensemble's tensor."""
+    """Return a step; the maps are model's tensor → ensemble's tensor."""
     maps = [f'input_map {{ key: "{key}" value: "{value}" }}' for key, value in reads.items()]
     maps += [f'output_map {{ key: "{key}" value: "{value}" }}' for key, value in writes.items()]
     return f'  step {{ model_name: "{model}" {version} {" ".join(maps)} }}\n'
 
 
 def ensemble(*steps: str, io: str = port("input", "IN") + port("output", "OUT"), more: str = "") -> str:
-    """Give an ensemble's config."""
+    """Return an ensemble's config."""
     return f'platform: "ensemble"\n{more}{io}ensemble_scheduling {{\n{"".join(steps)}}}\n'
 
 
 def member(io: str = port("input", "IN") + port("output", "OUT"), more: str = "", backend: str = "identity") -> str:
-    """Give the config of a model that a step runs."""
+    """Return the config of a model that a step runs."""
     return f'backend: "{backend}"\n{more}{io}'
 
 
@@ -53,7 +53,7 @@ class Case(NamedTuple):
 
 
 def tree(case: Case) -> dict[str, Entry]:
-    """Give the case's repository; every model has an empty version 1."""
+    """Return the case's repository; every model has an empty version 1."""
     found: dict[str, Entry] = {f"{name}/config.pbtxt": of_text(text) for name, text in case.configs.items()}
     found |= {f"{name}/1": Directory() for name in case.configs}
     for path, text in case.files.items():
@@ -215,7 +215,7 @@ BATCHED = {"more": "max_batch_size: 8\n"}
 
 
 def io(reads: str, writes: str) -> str:
-    """Give IN and OUT of these dims."""
+    """Return IN and OUT of these dims."""
     return port("input", "IN", reads) + port("output", "OUT", writes)
 
 
@@ -418,7 +418,7 @@ def test_three_in_a_cycle_are_told_of_the_way_that_was_found_first() -> None:
 
 
 def looping(*names: str) -> str:
-    """Give an ensemble with a step for each name, one behind the other."""
+    """Return an ensemble with a step for each name, one behind the other."""
     tensors = ["IN", *(f"t{number}" for number in range(1, len(names))), "OUT"]
     return ensemble(*(step(name, {"IN": a}, {"OUT": b}) for name, (a, b) in zip(names, pairwise(tensors), strict=True)))
 

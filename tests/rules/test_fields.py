@@ -34,7 +34,7 @@ class Case(NamedTuple):
 
 
 def tree(case: Case) -> dict[str, Entry]:
-    """Give the case's repository."""
+    """Return the case's repository."""
     files: dict[str, str | Entry] = dict(case.files)
     if case.config is not None:
         files["config.pbtxt"] = case.config
@@ -42,22 +42,22 @@ def tree(case: Case) -> dict[str, Entry]:
 
 
 def tensor(fields: str, batch: int = 0) -> str:
-    """Give a config whose only input has these fields."""
+    """Return a config whose only input has these fields."""
     return f'{IDENTITY}max_batch_size: {batch}\ninput {{ name: "IN" data_type: TYPE_FP32 {fields} }}\n{OUT}'
 
 
 def reshaped(dims: str, shape: str, batch: int = 0) -> str:
-    """Give a config whose only input is reshaped."""
+    """Return a config whose only input is reshaped."""
     return tensor(f"dims: [ {dims} ] reshape {{ shape: [ {shape} ] }}", batch)
 
 
 def warm(sample: str, batch: int = 8, inputs: str = IN, backend: str = "identity") -> str:
-    """Give a config with a warmup sample."""
+    """Return a config with a warmup sample."""
     return f'backend: "{backend}"\nmax_batch_size: {batch}\n{inputs}{OUT}model_warmup {{ name: "w" {sample} }}\n'
 
 
 def given(fields: str, name: str = "IN") -> str:
-    """Give an input of a sample."""
+    """Return an input of a sample."""
     return f'batch_size: 1 inputs {{ key: "{name}" value {{ {fields} }} }}'
 
 
@@ -506,18 +506,18 @@ SEVERAL = "for inference input 'IN' for model 'm'"
 
 
 def strings(content: str, dims: str = "2", inputs: str = TEXT.replace("4", "-1"), options: str = "") -> Case:
-    """Give a model whose warmup sends this file as strings."""
+    """Return a model whose warmup sends this file as strings."""
     config = warm(given(f'data_type: TYPE_STRING dims: [ {dims} ] input_data_file: "in"'), inputs=inputs)
     return Case(config, files={**PLAIN, "warmup/in": content}, options=options)
 
 
 def refused(case: Case, rule: str, reason: str = "") -> Case:
-    """Give the case with what is expected of it."""
+    """Return the case with what is expected of it."""
     return case._replace(rule=rule, reason=reason and f"{REQUEST}{reason}")
 
 
 def zeros(dims: str, data_type: str = "FP32", options: str = "") -> Case:
-    """Give a model whose warmup sends zeros of these dims to an input of any size."""
+    """Return a model whose warmup sends zeros of these dims to an input of any size."""
     any_size = ANY.replace("-1", ", ".join("-1" for _ in dims.split(","))).replace("FP32", data_type)
     sample = given(f"data_type: TYPE_{data_type} dims: [ {dims} ] zero_data: true")
     return Case(warm(sample, inputs=any_size), options=options)
@@ -603,7 +603,7 @@ def test_verdict(case: Case) -> None:
 
 
 def rules(config: str) -> list[str]:
-    """Give the errors and warnings on a config, by place."""
+    """Return the errors and warnings on a config, by place."""
     found = judged(tree(Case(config))).diagnostics
     return [d.rule for d in found if d.severity != "info"]
 

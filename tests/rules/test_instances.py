@@ -146,7 +146,7 @@ CASES = [
 
 
 def token(case: Case, found: Diagnostic) -> str:
-    """Give what the finding points at, up to a blank."""
+    """Return what the finding points at, up to a blank."""
     return case.groups[found.at.column - 1 :].split(maxsplit=1)[0] if found.at.line == 4 else str(found.at)
 
 

@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
 
 def tree(case: Case) -> dict[str, Entry]:
-    """Give the case's repository; a path that ends with `/` is an empty directory."""
+    """Return the case's repository; a path that ends with `/` is an empty directory."""
     found: dict[str, Entry] = {}
     if case.config is not None:
         found["m/config.pbtxt"] = of_text(case.config)
@@ -273,12 +273,12 @@ LABELS = [
 
 
 def output(name: str, labels: str) -> str:
-    """Give an output with a label file."""
+    """Return an output with a label file."""
     return f'output {{ name: "{name}" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "{labels}" }} '
 
 
 def environment(value: str, backend: str = "python") -> str:
-    """Give a config with an EXECUTION_ENV_PATH."""
+    """Return a config with an EXECUTION_ENV_PATH."""
     return f'backend: "{backend}"\n{IO}parameters {{ key: "EXECUTION_ENV_PATH" value {{ {value} }} }}'
 
 
@@ -1098,7 +1098,7 @@ WORDS = [
 
 
 def place(at: Span) -> str:
-    """Give a place as the tables write it: line and column in the config, or a path."""
+    """Return a place as the tables write it: line and column in the config, or a path."""
     return f"{at.line}:{at.column}" if at.line else at.path
 
 

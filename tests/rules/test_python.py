@@ -37,13 +37,13 @@ def config(more: str = "", tensors: str = IO) -> str:
 
 
 def named(filename: str, **files: str) -> dict[str, str]:
-    """Give the files of a model whose config names one; in paths `__` stands for / and `_dot_` for a point."""
+    """Return the files of a model whose config names one; in paths `__` stands for / and `_dot_` for a point."""
     paths = {name.replace("__", "/").replace("_dot_", "."): text for name, text in files.items()}
     return {"config.pbtxt": config(f'default_model_filename: "{filename}"\n')} | {f"1/{p}": t for p, t in paths.items()}
 
 
 def source(text: str | bytes, tensors: str = IO, more: str = "", **files: str) -> dict[str, str | bytes | Entry]:
-    """Give the files of a model with this model.py."""
+    """Return the files of a model with this model.py."""
     beside = {
         f"1/{name if name == '__init__' else name.replace('__', '/', 1)}.py": content for name, content in files.items()
     }
@@ -51,12 +51,12 @@ def source(text: str | bytes, tensors: str = IO, more: str = "", **files: str) -
 
 
 def method(signature: str, body: str = "pass") -> str:
-    """Give a class with one more method."""
+    """Return a class with one more method."""
     return f"{CLASS}    def {signature}:\n        {body}\n"
 
 
 def completing(*lines: str, head: str = "@staticmethod\n    def auto_complete_config(c):") -> str:
-    """Give a class with an auto_complete_config of these lines."""
+    """Return a class with an auto_complete_config of these lines."""
     return f"{CLASS}    {head}\n" + "".join(f"        {line}\n" for line in lines)
 
 
@@ -492,7 +492,7 @@ IMPORTS = "import json\nimport triton_python_backend_utils as pb_utils\n"
 
 
 def looking(*lines: str, imports: str = IMPORTS, completes: str = "") -> dict[str, str | bytes | Entry]:
-    """Give the files of a model whose initialize(self, args) has these lines, behind `c = json.loads(...)`."""
+    """Return the files of a model whose initialize(self, args) has these lines, behind `c = json.loads(...)`."""
     body = "".join(f"        {line}\n" for line in ("c = json.loads(args['model_config'])", *lines))
     return source(f"{imports}{CLASS}{completes}    def initialize(self, args):\n{body}")
 

@@ -36,7 +36,7 @@ class Case(NamedTuple):
 
 
 def tree(case: Case) -> dict[str, Entry]:
-    """Give the case's repository: HEAD, max_batch_size, then the block on line 5, or 4 without max_batch_size."""
+    """Return the case's repository: HEAD, max_batch_size, then the block on line 5, or 4 without max_batch_size."""
     size = "" if case.batch is None else f"max_batch_size: {case.batch}\n"
     found: dict[str, Entry] = {"m/config.pbtxt": of_text(HEAD + size + case.block), "m/1": Directory()}
     for path in case.files:
@@ -45,7 +45,7 @@ def tree(case: Case) -> dict[str, Entry]:
 
 
 def token(case: Case, found: Diagnostic) -> str:
-    """Give what the finding points at, up to a blank."""
+    """Return what the finding points at, up to a blank."""
     line = case.block if found.at.line == 4 + (case.batch is not None) else ""
     return line[found.at.column - 1 :].split(maxsplit=1)[0] if line else str(found.at)
 
@@ -334,7 +334,7 @@ DATA = {
 
 
 def square(dims: str, data: str, name: str) -> str:
-    """Give a state of 4 by 4 whose initial state has these dims."""
+    """Return a state of 4 by 4 whose initial state has these dims."""
     return state(initial(data, dims), "4, 4", name=name)
 
 

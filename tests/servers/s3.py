@@ -51,7 +51,7 @@ class S3Server(NamedTuple):
         return f"s3://{self.endpoint}/{bucket}/{prefix}"
 
     def fresh(self) -> str:
-        """Give the URI of a prefix that nobody has used; the bucket is there as soon as the server is up."""
+        """Return the URI of a prefix that nobody has used; the bucket is there as soon as the server is up."""
         return self.uri(SHARED, f"{uuid.uuid4().hex[:10]}/prod")
 
 

@@ -17,14 +17,14 @@ def title(result: Result) -> str:
 
 
 def texts(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """Give the rows of the table under HEAD."""
+    """Return the rows of the table under HEAD."""
     return [
         (r.model, r.version, title(r), r.protocol, str(r.outcome), str(r.ms) if r.protocol else "") for r in results
     ]
 
 
 def rows(results: Sequence[Result]) -> list[dict[str, str]]:
-    """Give the results as plain values, without times."""
+    """Return the results as plain values, without times."""
     return [
         {
             "model": r.model,
@@ -40,7 +40,7 @@ def rows(results: Sequence[Result]) -> list[dict[str, str]]:
 
 
 def junit_rows(results: Sequence[Result]) -> list[Row]:
-    """Give the results as cases of suites."""
+    """Return the results as cases of suites."""
     return [
         Row(
             result.model,
@@ -61,7 +61,7 @@ def _with(result: Result, severity: Severity) -> tuple[Diagnostic, ...]:
 
 
 def gaps(results: Sequence[Result]) -> list[str]:
-    """Give a line for each thing that was not checked: what, of which models, and why."""
+    """Return a line for each thing that was not checked: what, of which models, and why."""
     missing: dict[tuple[str, str], list[str]] = {}
     for result in results:
         if result.outcome is Outcome.NOT_CHECKED:
@@ -73,7 +73,7 @@ def gaps(results: Sequence[Result]) -> list[str]:
 
 
 def summary(results: Sequence[Result]) -> str:
-    """Give the closing line: how many models and checks, and how they ended."""
+    """Return the closing line: how many models and checks, and how they ended."""
     count = {outcome: sum(r.outcome is outcome for r in results) for outcome in Outcome}
     told = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome] or outcome is Outcome.PASSED]
     return f"{len({r.model for r in results})} models, {len(results)} checks: {', '.join(told)}"

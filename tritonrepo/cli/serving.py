@@ -22,7 +22,7 @@ USUAL = Ports(8000, 8001, 8002)
 
 
 def ports_or(given: tuple[int | None, int | None, int | None], usual: Ports) -> Ports:
-    """Give the ports that the options name, and the usual one for each that they do not."""
+    """Return the ports that the options name, and the usual one for each that they do not."""
     return Ports(*(default if port is None else port for port, default in zip(given, usual, strict=True)))
 
 
@@ -53,7 +53,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def urls(server: Server) -> list[str]:
-    """Give the lines that say where the server is."""
+    """Return the lines that say where the server is."""
     return [f"http     {server.http}", f"grpc     {server.grpc}", f"metrics  {server.metrics}"]
 
 

@@ -28,7 +28,7 @@ class Seconds(click.FloatRange):
     """A number of seconds; a plain FloatRange lets nan and inf pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401  click's signature
-        """Give the seconds; a usage error for what is no time."""
+        """Return the seconds; a usage error for what is no time."""
         seconds: float = super().convert(value, param, ctx)
         if not math.isfinite(seconds):
             self.fail(f"{value} is no number of seconds.", param, ctx)

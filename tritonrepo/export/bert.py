@@ -46,7 +46,7 @@ class Pooling:
 def encoder(
     config: Mapping[str, Any], weights: Mapping[str, NDArray[Any]], pooling: Pooling, at: str = "config.json"
 ) -> bytes:
-    """Give the model's bytes: `input_ids`, `attention_mask` INT64 [batch, sequence] → `embedding` FP32 [batch, hidden].
+    """Return the model: `input_ids`, `attention_mask` INT64 [batch, sequence] → `embedding` FP32 [batch, hidden].
 
     `config` is the model's config.json, `weights` its tensors under transformers' names. Padding is on the right; a row
     without any token gives zeros, or with CLS its first vector. Raises Stop, with `at` as its place, for what the graph

@@ -137,7 +137,7 @@ def _fault(rule: str, at: str, message: str, hint: str) -> Diagnostic:
 
 
 def checked(settings: Settings, weights: Mapping[str, NDArray[Any]], at: str) -> dict[str, NDArray[Any]]:
-    """Give the weights as FP32 under the plain model's names; Stop, once, with all that are missing or misshapen."""
+    """Return the weights as FP32 under the plain model's names; Stop, once, with all that are missing or misshapen."""
     named = {name.removeprefix(settings.prefix + "."): weight for name, weight in weights.items()}
     needed = shapes(settings)
     wrong = [
@@ -163,7 +163,7 @@ def _shortened(faults: list[str], most: int = 6) -> str:
 
 
 def shapes(settings: Settings) -> dict[str, tuple[int, ...]]:
-    """Give the shape of every weight that the graph reads, in transformers' order."""
+    """Return the shape of every weight that the graph reads, in transformers' order."""
     hidden, between = settings.hidden, settings.intermediate
     found: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (settings.vocabulary, hidden),

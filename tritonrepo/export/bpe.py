@@ -56,7 +56,7 @@ def vocabulary(container: Container) -> Vocabulary:
 
 
 def tokenizer_json(container: Container, words: Vocabulary) -> bytes:
-    """Give the file that `tokenizers.Tokenizer.from_file` loads: UTF-8, no post-processor, so no BOS is added."""
+    """Return the file that `tokenizers.Tokenizer.from_file` loads: UTF-8, no post-processor, so no BOS is added."""
     pre = container.text("tokenizer.ggml.pre")
     if pre not in PRE_TOKENIZERS:
         raise _unknown(container, "tokenizer.ggml.pre", pre, list(PRE_TOKENIZERS))
@@ -94,7 +94,7 @@ def _added(number: int, token: str, *, special: bool) -> dict[str, Any]:
 
 
 def _merges(container: Container, ids: Mapping[str, int]) -> list[str]:
-    """Give the merges as the file has them, `left right`; Stop when one makes a token that is not in the vocabulary."""
+    """Return the merges as in the file, `left right`; raise Stop if one makes a token outside the vocabulary."""
     merges = container.texts("tokenizer.ggml.merges")
     for merge in merges:
         left, _, right = merge.partition(" ")

@@ -46,28 +46,28 @@ class Container:
     tensors: Mapping[str, Place]
 
     def text(self, key: str) -> str:
-        """Give a string; Stop when it is absent or of another type."""
+        """Return a string; Stop when it is absent or of another type."""
         value = self.metadata.get(key)
         if isinstance(value, str):
             return value
         raise self._unlike(key, "a string")
 
     def whole(self, key: str, default: int | None = None) -> int:
-        """Give a whole number of 0 or more; Stop when it is of another type, or absent without a default."""
+        """Return a whole number of 0 or more; Stop when it is of another type, or absent without a default."""
         value = self.metadata.get(key, default)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
         raise self._unlike(key, "a whole number of 0 or more")
 
     def number(self, key: str, default: float | None = None) -> float:
-        """Give a number above 0; Stop when it is of another type, or absent without a default."""
+        """Return a number above 0; Stop when it is of another type, or absent without a default."""
         value = self.metadata.get(key, default)
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             return float(value)
         raise self._unlike(key, "a number above 0")
 
     def texts(self, key: str) -> list[str]:
-        """Give a list of strings; Stop when it is absent or of another type."""
+        """Return a list of strings; Stop when it is absent or of another type."""
         value = self.metadata.get(key)
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return cast("list[str]", value)
@@ -81,7 +81,7 @@ class Container:
         )
 
     def array(self, name: str) -> NDArray[Any]:
-        """Give a tensor's values as FP32, quantised ones multiplied out; Stop when there is no whole such tensor."""
+        """Return a tensor's values as FP32, quantised ones multiplied out; Stop when there is no whole such tensor."""
         import numpy as np
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
         from gguf.quants import dequantize

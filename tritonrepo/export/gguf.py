@@ -34,7 +34,7 @@ def chat_format(path: Path) -> ChatFormat:
 
 
 def of_container(container: Container) -> ChatFormat:
-    """Give the chat format of a GGUF file whose header is read already."""
+    """Return the chat format of a GGUF file whose header is read already."""
     vocabulary = bpe.vocabulary(container)
     template = container.metadata.get("tokenizer.chat_template", "")
     bos = bos_token_id(container)
@@ -50,7 +50,7 @@ def of_container(container: Container) -> ChatFormat:
 
 
 def token(container: Container, vocabulary: bpe.Vocabulary, number: int) -> str:
-    """Give the text of a token's id; Stop when the vocabulary has no such id."""
+    """Return the text of a token's id; Stop when the vocabulary has no such id."""
     if number < len(vocabulary.tokens):
         return vocabulary.tokens[number]
     raise fatal(
@@ -62,13 +62,13 @@ def token(container: Container, vocabulary: bpe.Vocabulary, number: int) -> str:
 
 
 def bos_token_id(container: Container) -> int | None:
-    """Give the id of the token that begins a text, None where the file names none."""
+    """Return the id of the token that begins a text, None where the file names none."""
     key = "tokenizer.ggml.bos_token_id"
     return container.whole(key) if key in container.metadata else None
 
 
 def eos_token_ids(container: Container) -> list[int]:
-    """Give the ids that end a generation, the file's EOS first, then its end of turn and end of message."""
+    """Return the ids that end a generation, the file's EOS first, then its end of turn and end of message."""
     names = [f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot", "eom")]
     return list(
         dict.fromkeys(container.whole(name) for name in names if name in container.metadata or name == names[0])

@@ -72,7 +72,7 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, outputs, f"{operator}_{len(self.nodes)}", **attributes))
 
     def serialized(self, inputs: Sequence[ValueInfo], outputs: Sequence[ValueInfo], at: str) -> bytes:
-        """Give the bytes of the model; `at` is the place of the diagnostic when they are too many for one file."""
+        """Return the bytes of the model; `at` is the place of the diagnostic when they are too many for one file."""
         from onnx import TensorProto, helper
 
         def declared(tensors: Sequence[ValueInfo]) -> list[Any]:
@@ -97,5 +97,5 @@ class Graph:
         return bytes(model.SerializeToString(deterministic=True))
 
     def _opsets(self) -> Mapping[str, int]:
-        """Give the versions of the operator sets in use; Microsoft's is named only where a node needs it."""
+        """Return the versions of the operator sets in use; Microsoft's is named only where a node needs it."""
         return {"": OPSET} | ({CONTRIB: 1} if any(node.domain == CONTRIB for node in self.nodes) else {})

@@ -70,7 +70,7 @@ def _place(files: Mapping[str, bytes], dest: Path) -> None:
 
 
 def graph(container: Container, sizes: Sizes) -> bytes:
-    """Give the serialized decoder."""
+    """Return the serialized decoder."""
     model = Decoder(container, sizes)
     model.logits()
     steps = [(n, part) for n in range(sizes.layers) for part in ("key", "value")]

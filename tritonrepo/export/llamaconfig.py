@@ -98,7 +98,7 @@ def _mistensors(container: Container, needed: Mapping[str, tuple[int, ...]]) -> 
 
 
 def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    """Give the shape of every tensor that the graph needs; OUTPUT comes to it where logits are not tied."""
+    """Return the shape of every tensor that the graph needs; OUTPUT comes to it where logits are not tied."""
     hidden, keys, between = sizes.hidden, sizes.shared * sizes.head, sizes.between
     norm, square, key = (hidden,), (hidden, hidden), (keys, hidden)
     up, down = (between, hidden), (hidden, between)

@@ -30,7 +30,7 @@ class Passage(NamedTuple):
 
 
 def pipelines(stack: Stack, *, needed: bool) -> Pipelines:
-    """Give the pipelines that a question goes to; raise Stop where one is needed and the stack has none."""
+    """Return the pipelines that a question goes to; raise Stop where one is needed and the stack has none."""
     answering = [name for name, e in stack.ensembles.items() if stack.part(e.chain[-1]).answers(ANSWER)]
     finding = [name for name in stack.ensembles if name not in answering]
     if needed and not answering:
@@ -44,7 +44,7 @@ def pipelines(stack: Stack, *, needed: bool) -> Pipelines:
 
 
 def passages(server: Endpoint, pipeline: str, question: str) -> list[Passage]:
-    """Give what a pipeline finds; a single passage comes without a list."""
+    """Return what a pipeline finds; a single passage comes without a list."""
     found = Client(server).generate(pipeline, {"query": question})
     columns = [
         value if isinstance(value, list) else [value] for value in (found.get(k) for k in ("ids", "scores", "passages"))

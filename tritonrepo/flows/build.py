@@ -48,7 +48,7 @@ class There(NamedTuple):
 
 
 def directory(out: Path | str) -> Path:
-    """Give the directory of a repository by a path that has a name; raise Stop where it cannot be one."""
+    """Return the directory of a repository by a path that has a name; raise Stop where it cannot be one."""
     if SCHEME.match(str(out)):
         hint = "Build into a directory, and bring it there: tritonrepo push DIR URI"
         raise fatal("build-directory", str(out), "is a URI, and a build goes into a directory", hint)
@@ -205,5 +205,5 @@ def _target(stack: Stack) -> dict[str, object]:
 
 
 def _local(stack: Stack) -> dict[str, str]:
-    """Give hub id → local source: what `serve` runs where the hub is out of reach."""
+    """Return hub id → local source: what `serve` runs where the hub is out of reach."""
     return {id_: text for name, model in stack.models.items() for id_, text in stack.part(name).local(model).items()}

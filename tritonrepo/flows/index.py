@@ -51,7 +51,7 @@ def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loade
 
 
 def missing(loaded: Loaded) -> Iterator[str]:
-    """Give the models that search and have no index the lock knows."""
+    """Yield the models that search and have no index the lock knows."""
     for name, recipe in _recipes(loaded.stack).items():
         place = _place(recipe, loaded.stack.models[name].places["index"], loaded.work.links)
         if name not in loaded.lock.indexes or not (place / EMBEDDINGS).is_file() or not (place / PASSAGES).is_file():
@@ -59,7 +59,7 @@ def missing(loaded: Loaded) -> Iterator[str]:
 
 
 def _recipes(stack: Stack) -> dict[str, Recipe]:
-    """Give what the index of each model that has one is made of."""
+    """Return what the index of each model that has one is made of."""
     found = ((name, model, stack.part(name).index) for name, model in stack.models.items())
     return {name: index(model) for name, model, index in found if index is not None}
 
@@ -74,7 +74,7 @@ def _write(place: Path, files: dict[str, File]) -> None:
 
 
 def _make(name: str, recipe: Recipe, gathering: Gathering) -> tuple[Indexed, Index, dict[str, File]]:
-    """Give the index, its pin, and the files that are to be written."""
+    """Return the index, its pin, and the files that are to be written."""
     embeds = gathering.embeds(recipe.embed_with)
     places = gathering.stack.models[name].places
     paths = documents.find(recipe.documents, places["documents"], gathering.links)
@@ -89,7 +89,7 @@ def _make(name: str, recipe: Recipe, gathering: Gathering) -> tuple[Indexed, Ind
 
 
 def _place(recipe: Recipe, at: Span, links: Sequence[Path]) -> Path:
-    """Give the directory of an index; raise Stop where it, or what is in it, is a link out of the stack's directory."""
+    """Return the directory of an index; raise Stop if it or its content links out of the stack's directory."""
     base = Path(at.path).parent
     for name in (EMBEDDINGS, PASSAGES):
         inside(base / recipe.directory / name, base, links, at)

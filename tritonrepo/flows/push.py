@@ -100,7 +100,7 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
 
 
 def _planned(push: Push) -> Push:
-    """Give the same with its plan, which keeps no version that serves nowhere.
+    """Return the same with its plan, which keeps no version that serves nowhere.
 
     Raise Stop where something stands in its way.
     """
@@ -130,7 +130,7 @@ def _sealed(tree: Tree, directory: str) -> Tree:
 
 
 def _known(names: Collection[str], tree: Tree) -> Collection[str]:
-    """Give these names; raise Stop where one is no model of the tree."""
+    """Return these names; raise Stop where one is no model of the tree."""
     there = sorted({path.split("/")[0] for path in tree if "/" in path})
     for name in names:
         if name not in there:
@@ -153,7 +153,7 @@ def _checked(want: Tree, server: Target, directory: str) -> None:
 
 
 def _user() -> str:
-    """Give who pushes; a container's user may have a number alone."""
+    """Return who pushes; a container's user may have a number alone."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -165,7 +165,7 @@ def _under(directory: str, each: Diagnostic) -> Diagnostic:
 
 
 def paced(settle_s: float | None = None) -> Pace:
-    """Give the usual pace, or one that settles for so long between phases, and after a server serves one."""
+    """Return the usual pace, or one that settles for so long between phases, and after a server serves one."""
     settle_s, drain_s = (SETTLE_S, DRAIN_S) if settle_s is None else (settle_s, settle_s)
     return Pace(settle_s, awake, time.sleep, drain_s)
 

@@ -56,7 +56,7 @@ class ServeOptions(NamedTuple):
 
 
 def read_record(repository: str, work: Workspace) -> Record:
-    """Give what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
+    """Return what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
     store, prefix = open_store(repository, work.links)
     tree = store.scan(prefix)
     if not tree:
@@ -137,7 +137,7 @@ def own_wheels(record: Record, built_for: WheelTag, here: WheelTag, cache: Cache
 
 
 def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Workspace) -> dict[str, str]:
-    """Give hub id → directory of the graph that stands in for it, made where it is not in the cache."""
+    """Return hub id → directory of the graph that stands in for it, made where it is not in the cache."""
     found = {}
     for model, text in record.local.items():
         source = parse_source(text)
@@ -153,7 +153,7 @@ def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Work
 
 
 def banner(server: Server, record: Record, engine: str) -> list[str]:
-    """Give the lines that say what runs here, and what only stands in for what runs elsewhere."""
+    """Return the lines that say what runs here, and what only stands in for what runs elsewhere."""
     client = Client(server.endpoint)
     served = {state.name for state in client.index() if state.state == "READY"}
     used = sorted({str(client.config(name)["backend"]) for name in served} & set(STAND_INS))

@@ -42,7 +42,7 @@ def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = ()) 
 
 
 def known(where: Path | str, work: Workspace, reads: Path | str | None = None) -> Known:
-    """Give what a stack file, its directory, or a repository's directory or URI says.
+    """Return what a stack file, its directory, or a repository's directory or URI says.
 
     `reads` names the directory or URI that the server reads, where its files are to be compared as well.
     """
@@ -61,7 +61,7 @@ def reading_from(about: Known, where: str, work: Workspace) -> Known:
 
 
 def _models(where: str, lacking: str, work: Workspace) -> dict[str, Expected]:
-    """Give the models of a repository; the digests of what a push brought are known without reading it."""
+    """Return the models of a repository; the digests of what a push brought are known without reading it."""
     store, prefix = open_store(where, work.links)
     tree = kept(store.scan(prefix), where)
     if is_remote(where) and prefix:
@@ -76,7 +76,7 @@ def _models(where: str, lacking: str, work: Workspace) -> dict[str, Expected]:
 
 @reading()
 def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
-    """Give what a stack says: the repository that a build would write, or that it wrote, and the declared cases."""
+    """Return what a stack says: the repository that a build would write, or that it wrote, and the declared cases."""
     stack = loaded.stack
     if tree is None:
         tree = generate(loaded.gathering().inputs(), loaded.lock.models).tree
@@ -92,6 +92,6 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
 
 
 def _places(stack: Stack) -> dict[str, Span]:
-    """Give where each model that a stack builds is declared."""
+    """Return where each model that a stack builds is declared."""
     models = {full: stack.models[name].places[""] for full, name in stack.built().items()}
     return models | {name: ensemble.places[""] for name, ensemble in stack.ensembles.items()}

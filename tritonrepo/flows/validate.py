@@ -39,7 +39,7 @@ class Judgement(NamedTuple):
 
 
 def declared(record: Said, stack: Said) -> Target:
-    """Give the target that a record or a stack names; without them the usual one."""
+    """Return the target that a record or a stack names; without them the usual one."""
     return repository.target(record=record, stack=stack)
 
 
@@ -96,7 +96,7 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement
 
 
 def _place(path: str, name: str) -> str:
-    """Give where a file of a repository is, as its user would name it."""
+    """Return where a file of a repository is, as its user would name it."""
     return f"{path.rstrip('/')}/{name}" if is_remote(path) else str(Path(path, name))
 
 
@@ -108,6 +108,6 @@ def _tree_lines(tree: Tree, name: str) -> list[str]:
 
 
 def _lines_of(stack: Stack) -> Callable[[str], list[str]]:
-    """Give the way to the lines of the stack file, which has been read; no other file is."""
+    """Return the way to the lines of the stack file, which has been read; no other file is."""
     own = stack.places[""].path
     return lambda name: Path(own).read_text("utf-8", "replace").split("\n") if name == own else []

@@ -41,7 +41,7 @@ def look(servers: Sequence[Endpoint], push: Push, patience: Patience) -> Seen:
 
 
 def watch(seen: Seen, push: Push) -> Watch:
-    """Give what comes back when all servers serve what was written."""
+    """Return what comes back when all servers serve what was written."""
     change = seen.change
     stays = {name: tuple(map(str, model.served)) for name, model in change.want.items()}
     now: dict[str, Entry] = uploadable(push.have)
@@ -75,7 +75,7 @@ def watch(seen: Seen, push: Push) -> Watch:
 
 
 def _compared(push: Push) -> tuple[There, Change]:
-    """Give what lies there of the models that shall be, and what the push makes of them."""
+    """Return what lies there of the models that shall be, and what the push makes of them."""
     actions, before = push.plan.actions, push.before
     touched = {action.path.split("/")[0] for action in actions}
     want, have = gating.models(uploadable(push.want), push.server), uploadable(push.have)
@@ -94,12 +94,12 @@ def _compared(push: Push) -> tuple[There, Change]:
 
 
 def _parts(want: Mapping[str, gating.Model], path: str) -> Collection[str]:
-    """Give the names of a model's config and version directories."""
+    """Return the names of a model's config and version directories."""
     return {CONFIG, *want[path.partition("/")[0]].versions.values()}
 
 
 def _tells(model: Expected) -> tuple[object, ...]:
-    """Give what a server can be asked for; a policy by itself is not: what stays loaded keeps the old one (24.10)."""
+    """Return what a server can be asked for; a policy by itself is not: what stays loaded keeps the old one (24.10)."""
     return model.versions, _said(model)
 
 
@@ -108,7 +108,7 @@ def _said(model: Expected) -> dict[str, object]:
 
 
 def _served(tree: Tree, names: Collection[str], push: Push) -> Iterator[tuple[str, Expected]]:
-    """Give the models of these names that a server should serve: not what is held back by a config of another name."""
+    """Yield the models of these names that a server should serve: not what is held back by a config of another name."""
     own = {path: entry for path, entry in tree.items() if path.split("/")[0] in names}
     found = repository.read(own, push.server)
     for name, model in expected.of(found, push.place.uri).items():
@@ -117,7 +117,7 @@ def _served(tree: Tree, names: Collection[str], push: Push) -> Iterator[tuple[st
 
 
 def _unready(client: Client) -> Iterator[Diagnostic]:
-    """Give why a server is not ready where a model explains it; raise Stop where none does.
+    """Yield why a server is not ready where a model explains it; raise Stop where none does.
 
     A push would make such a server's trouble worse, or be blamed for it.
     """
@@ -139,7 +139,7 @@ def _unready(client: Client) -> Iterator[Diagnostic]:
 
 
 def _broken(one: Present, change: Change) -> Iterator[Diagnostic]:
-    """Give what did not serve before the push, with the server's reason."""
+    """Yield what did not serve before the push, with the server's reason."""
     awaited = healing.due(one, change)
     for name, why in sorted(one.broken.items()):
         hint = "" if name in awaited else "It stays so after this push. Fix it with the next one."

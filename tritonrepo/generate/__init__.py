@@ -11,7 +11,7 @@ from tritonrepo.spec.lock import Version
 
 
 def generate(inputs: Inputs, numbers: Mapping[str, Version]) -> Draft:
-    """Give the repository's tree and the version number of each model, callees first.
+    """Return the repository's tree and the version number of each model, callees first.
 
     `numbers` is what the lock knows: content that it knows keeps its number.
     """

@@ -14,7 +14,7 @@ from tritonrepo.spec.stack import Batching, Instances
 
 
 def config(name: str, backend: str, version: int, max_batch_size: int, ports: Ports, **more: Value) -> Message:
-    """Give a model's config in the order of the proto; `more` are the fields after output, in their order."""
+    """Return a model's config in the order of the proto; `more` are the fields after output, in their order."""
     head: dict[str, Value] = {"name": name}
     head["platform" if backend == "ensemble" else "backend"] = backend
     head["version_policy"] = {"specific": {"versions": [version]}}
@@ -43,7 +43,7 @@ def _port(port: Port) -> Message:
 
 
 def dynamic_batching(batching: Batching) -> Message:
-    """Give the dynamic_batching message."""
+    """Return the dynamic_batching message."""
     message: dict[str, Value] = {}
     if batching.preferred:
         message["preferred_batch_size"] = list(batching.preferred)
@@ -53,18 +53,18 @@ def dynamic_batching(batching: Batching) -> Message:
 
 
 def instance_group(instances: Instances) -> list[Message]:
-    """Give the instance_group of a model that runs on GPUs where there are any."""
+    """Return the instance_group of a model that runs on GPUs where there are any."""
     message: dict[str, Value] = {"count": instances.count, "kind": Enum(f"KIND_{instances.kind.upper()}")}
     return [message | ({"gpus": list(instances.gpus)} if instances.gpus else {})]
 
 
 def on_cpu(count: int = 1) -> list[Message]:
-    """Give the instance_group of a Python step, which has no use for a GPU."""
+    """Return the instance_group of a Python step, which has no use for a GPU."""
     return [{"count": count, "kind": Enum("KIND_CPU")}]
 
 
 def ensemble_step(model: str, version: int, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Message:
-    """Give one step; the maps go from the model's tensor to the ensemble's, and the version is always pinned."""
+    """Return one step; the maps go from the model's tensor to the ensemble's, and the version is always pinned."""
     return {
         "model_name": model,
         "model_version": version,

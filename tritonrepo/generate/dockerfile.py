@@ -19,7 +19,7 @@ INSTALLED = frozenset({"vllm", "tensorrtllm"})
 
 
 def dockerfile(stack: Stack) -> str | None:
-    """Give the Dockerfile's text; None where one of the target's images has every backend that the stack needs.
+    """Return the Dockerfile's text; None where one of the target's images has every backend that the stack needs.
 
     None, too, where it is not known what the images of this release have.
 

@@ -32,7 +32,7 @@ class Draft:
     origins: dict[str, Places] = field(default_factory=dict)
 
     def number(self, name: str, content: Mapping[str, File]) -> int:
-        """Give the version number of a model's content and put the content in its place.
+        """Return the version number of a model's content and put the content in its place.
 
         Content that the lock knows keeps its number, other content gets the next one: a number is never reused.
         """
@@ -54,21 +54,21 @@ class Draft:
         self.origins[f"{name}/{self.pinned(name)}/{path}"] = origin
 
     def pinned(self, name: str) -> int:
-        """Give the version that a caller of this model names."""
+        """Return the version that a caller of this model names."""
         return self.versions[name].version
 
 
 def step(name: str) -> File:
-    """Give the source of a Python step as its model.py."""
+    """Return the source of a Python step as its model.py."""
     source = resources.files("tritonrepo.generate").joinpath("steps", f"{name}.py").read_text("utf-8")
     return of_text(f"{HEADER}\n{source}")
 
 
 def json_file(data: object) -> File:
-    """Give data as a JSON file: equal data give equal bytes."""
+    """Return data as a JSON file: equal data give equal bytes."""
     return of_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def vendor(packages: Mapping[str, Mapping[str, File]], *names: str) -> dict[str, File]:
-    """Give the vendored packages' files under `vendor/`, where the steps look."""
+    """Return the vendored packages' files under `vendor/`, where the steps look."""
     return {f"vendor/{path}": file for name in names for path, file in packages[name].items()}

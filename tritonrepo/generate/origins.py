@@ -16,7 +16,7 @@ KEY = re.compile(r'  "([^"\\]+)": ')
 
 
 def moved(diagnostic: Diagnostic, origins: Mapping[str, Places], tree: Tree) -> Diagnostic:
-    """Give the diagnostic at the stack's place; the generated file is named in the message."""
+    """Return the diagnostic at the stack's place; the generated file is named in the message."""
     path = diagnostic.at.path
     places = origins.get(path, origins.get(path.partition("/")[0]))
     if places is None:
@@ -31,12 +31,12 @@ def moved(diagnostic: Diagnostic, origins: Mapping[str, Places], tree: Tree) -> 
 
 
 def _config_field(content: bytes, line: int) -> str:
-    """Give the top field of a config that a line belongs to."""
+    """Return the top field of a config that a line belongs to."""
     before = [field for field in parse(content).root.fields if field.line <= line]
     return before[-1].name if before else ""
 
 
 def _json_key(content: bytes, line: int) -> str:
-    """Give the key at the top of a JSON object that a line belongs to."""
+    """Return the key at the top of a JSON object that a line belongs to."""
     before = [found[1] for text in content.decode().splitlines()[:line] if (found := KEY.match(text))]
     return before[-1] if before else ""

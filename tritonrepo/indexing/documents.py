@@ -25,7 +25,7 @@ class Document(NamedTuple):
 
 
 def find(pattern: str, at: Span, links: Sequence[Path] = ()) -> list[Path]:
-    """Give the files that a pattern matches, sorted; the pattern counts from the stack file's directory.
+    """Return the files that a pattern matches, sorted; the pattern counts from the stack file's directory.
 
     Raise Stop where one is a link out of the directory that the pattern names, but into none of `links`.
     """
@@ -44,14 +44,14 @@ def find(pattern: str, at: Span, links: Sequence[Path] = ()) -> list[Path]:
 
 
 def _unmistakable(pattern: str) -> Path:
-    """Give the directory that a pattern names before the first part that stands for several."""
+    """Return the directory that a pattern names before the first part that stands for several."""
     parts = Path(pattern).parts
     varies = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
     return Path(*parts[:varies])
 
 
 def digest(paths: list[Path]) -> str:
-    """Give one SHA-256 over the names and contents of the document files."""
+    """Return one SHA-256 over the names and contents of the document files."""
     total = hashlib.sha256()
     for path in paths:
         total.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
@@ -59,7 +59,7 @@ def digest(paths: list[Path]) -> str:
 
 
 def read(paths: list[Path]) -> list[Document]:
-    """Give the documents in order; raise Stop with every line that is not one, and with ids given twice."""
+    """Return the documents in order; raise Stop with every line that is not one, and with ids given twice."""
     wrong: list[Diagnostic] = []
     seen: dict[str, Span] = {}
     documents: list[Document] = []
@@ -85,7 +85,7 @@ def read(paths: list[Path]) -> list[Document]:
 
 
 def _shortened(wrong: list[Diagnostic]) -> list[Diagnostic]:
-    """Give the first ones; the last of them says how many follow."""
+    """Return the first ones; the last of them says how many follow."""
     rest = len(wrong) - MOST
     if rest <= 0:
         return wrong
@@ -102,7 +102,7 @@ def _lines(paths: list[Path]) -> Iterator[tuple[Span, bytes]]:
 
 
 def _document(line: bytes) -> Document:
-    """Give the document of a line; ValueError says what it is not."""
+    """Return the document of a line; ValueError says what it is not."""
     try:
         data = json.loads(line)
     except UnicodeDecodeError:

@@ -119,13 +119,13 @@ def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
 
 
 def _window(model: Generator, files: ChatFiles) -> int:
-    """Give how many tokens the model reads with its answer: max_model_len, or the model's own where it is left open."""
+    """Return how many tokens prompt and answer may have together: max_model_len, or the model's own limit."""
     length = model.args.get("max_model_len")
     return length if isinstance(length, int) and length > 0 else files.context_length
 
 
 def _prompt(name: str, stack: Stack) -> Prompt:
-    """Give the prompt of the one pipeline that the generator stands in."""
+    """Return the prompt of the one pipeline that the generator stands in."""
     return next((pipeline.prompt for pipeline in stack.ensembles.values() if name in pipeline.chain), Prompt())
 
 

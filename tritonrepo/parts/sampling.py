@@ -44,7 +44,7 @@ src/utils/vllm_backend_utils.py). A name beside these may be newer than this lis
 
 
 def generating(args: Mapping[str, Any], sampling: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Give key, message and hint of what cannot be: lengths that are no numbers of tokens, misspelt parameters."""
+    """Yield key, message and hint of what cannot be: lengths that are no numbers of tokens, misspelt parameters."""
     length = args.get("max_model_len", 1)
     if not _whole(length) or (length < 1 and length != -1):
         yield (

@@ -27,7 +27,7 @@ def no_field(cursor: Cursor, kind: MessageType) -> NoReturn:
 
 
 def _dashed(cursor: Cursor, name: str) -> str:
-    """Give a name that was written with dashes as a whole; the server reads only its first part."""
+    """Return a name that was written with dashes as a whole; the server reads only its first part."""
     at, parts = cursor.at, [name]
     while cursor.texts[at] == b"-" and cursor.kinds[at + 1] == WORD:
         parts.append(cursor.written(at + 1))

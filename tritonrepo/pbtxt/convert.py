@@ -17,7 +17,7 @@ Plain = dict[str, Any]
 
 
 def to_plain(message: Message) -> Plain:
-    """Give a message as plain data; fields in the order of their first mention, without empty lists."""
+    """Return a message as plain data; fields in the order of their first mention, without empty lists."""
     plain: Plain = {}
     for field in message.fields:
         _add(plain, field)
@@ -43,14 +43,14 @@ def _plain(value: Value) -> Any:  # noqa: ANN401  plain data has any type
 
 
 def _entry(entry: Message) -> tuple[Data, Any]:
-    """Give key and value of a map's entry, where the one that is missing is its type's zero."""
+    """Return key and value of a map's entry, where the one that is missing is its type's zero."""
     plain = to_plain(entry)
     fields = entry.kind.fields
     return plain.get("key", zero(fields["key"])), plain.get("value", zero(fields["value"]))
 
 
 def zero(spec: FieldType) -> Any:  # noqa: ANN401  plain data has any type
-    """Give the value of a field that is not there."""
+    """Return the value of a field that is not there."""
     if spec.enum:
         return Enum(spec.enum.names[0])
     if spec.message:
@@ -104,7 +104,7 @@ def _number(value: Data, spec: FieldType) -> Data:
 
 
 def of_message(message: Any, kind: MessageType) -> Plain:  # noqa: ANN401  a class that protoc made
-    """Give a protobuf message as plain data, its fields in the order of the proto."""
+    """Return a protobuf message as plain data, its fields in the order of the proto."""
     values = {descriptor.name: value for descriptor, value in message.ListFields()}
     return {name: _of_value(values[name], spec) for name, spec in kind.fields.items() if name in values}
 

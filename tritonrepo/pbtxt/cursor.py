@@ -48,7 +48,7 @@ class Cursor:
         self.ended = False
 
     def written(self, at: int | None = None) -> str:
-        """Give a token's text as messages show it."""
+        """Return a token's text as messages show it."""
         return self.texts[self.at if at is None else at].decode("utf-8", "replace")
 
     def begins_line(self, at: int) -> bool:

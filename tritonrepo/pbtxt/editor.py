@@ -26,7 +26,7 @@ class Edit(NamedTuple):
 
 
 def apply(text: bytes, edits: Iterable[Edit]) -> bytes:
-    """Give the text with the edits, in any order; of two at one place the first given comes first. None may overlap."""
+    """Return the text with the edits, in any order; at one place the first given comes first. None may overlap."""
     pieces, at = [], 0
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
         assert edit.start >= at  # noqa: S101  edits that overlap are a bug of the caller
@@ -36,7 +36,7 @@ def apply(text: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def change(value: Node, spec: FieldType, to: Value) -> Edit:
-    """Give another value to a field, or to one item of a list."""
+    """Return another value to a field, or to one item of a list."""
     lines = list(printer.field_lines(spec, to if isinstance(value, Scalar) else _one(to, spec), ""))
     written = "\n".join(lines)[len(spec.name) :].removeprefix(":").lstrip()
     return Edit(value.start, value.end, _bytes(written, value.source, _indent(value.source, value.start)))
@@ -47,7 +47,7 @@ def _one(to: Value, spec: FieldType) -> Value:
 
 
 def rename(field: Field, name: str) -> Edit:
-    """Give a field another name, as for one that is misspelt."""
+    """Return a field another name, as for one that is misspelt."""
     return Edit(field.start, field.start + len(field.name), name.encode())
 
 
@@ -101,7 +101,7 @@ def _first(message: Message, spec: FieldType, value: Value) -> Edit:
 
 
 def _gap(follows: bytes) -> bytes:
-    """Give the blank that keeps what is put in from growing together with what follows."""
+    """Return the blank that keeps what is put in from growing together with what follows."""
     return b"" if follows in {b"", b" ", b"\t", b"\r", b"\n"} else b" "
 
 
@@ -122,7 +122,7 @@ def _line_start(source: Source, at: int) -> int:
 
 
 def _line_end(source: Source, at: int) -> int:
-    """Give the end of the line without its line feed and the carriage return before it."""
+    """Return the end of the line without its line feed and the carriage return before it."""
     end = source.text.find(b"\n", at)
     end = len(source.text) if end < 0 else end
     return end - (end > at and source.text[end - 1 : end] == b"\r")

@@ -61,7 +61,7 @@ def is_control(byte: int) -> bool:
 
 
 def judge(text: bytes, at: int, *, after_name: bool) -> tuple[int, Said]:
-    """Give the end of what begins at `at`, and what is said of it; `after_name`: right behind a name."""
+    """Return the end of what begins at `at`, and what is said of it; `after_name`: right behind a name."""
     byte = text[at]
     if is_control(byte):
         return _end(_CONTROLS, text, at), [(at, CONTROL)]

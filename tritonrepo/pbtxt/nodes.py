@@ -46,12 +46,12 @@ class Source:
         return line, self.text[self._lines[line - 1] : offset]
 
     def place(self, offset: int) -> tuple[int, int]:
-        """Give line and column from 1 as an editor counts: characters, a tab is one."""
+        """Return line and column from 1 as an editor counts: characters, a tab is one."""
         line, before = self._line_before(offset)
         return line, len(before.decode("utf-8", "replace")) + 1
 
     def server_place(self, offset: int) -> tuple[int, int]:
-        """Give line and column from 1 as the server counts: bytes, a tab goes on to the next multiple of 8.
+        """Return line and column from 1 as the server counts: bytes, a tab goes on to the next multiple of 8.
 
         Source: protobuf v21, src/google/protobuf/io/tokenizer.cc, Tokenizer::NextChar.
         """
@@ -158,7 +158,7 @@ class Message(Placed):
     fields: Sequence[Field]
 
     def get(self, name: str) -> Field | None:
-        """Give the last field of this name."""
+        """Return the last field of this name."""
         for field in reversed(self.fields):
             if field.spec.name == name:
                 return field
@@ -169,15 +169,15 @@ class Message(Placed):
         return self.get(name) is not None
 
     def all(self, name: str) -> list[Value]:
-        """Give all values of a field, lists and repeated fields alike."""
+        """Return all values of a field, lists and repeated fields alike."""
         return [value for field in self.fields if field.spec.name == name for value in field.values]
 
     def chosen(self, oneof: str) -> Field | None:
-        """Give the member of a oneof that is there."""
+        """Return the member of a oneof that is there."""
         return next((field for field in reversed(self.fields) if field.spec.oneof == oneof), None)
 
     def messages(self, name: str) -> list[Message]:
-        """Give the messages of a field."""
+        """Return the messages of a field."""
         return [
             value
             for field in self.fields
@@ -187,7 +187,7 @@ class Message(Placed):
         ]
 
     def message(self, name: str) -> Message | None:
-        """Give the message of a singular field."""
+        """Return the message of a singular field."""
         for field in reversed(self.fields):
             if field.spec.name == name:
                 for value in reversed(field.values):
@@ -196,7 +196,7 @@ class Message(Placed):
         return None
 
     def scalars(self, name: str) -> list[Scalar]:
-        """Give the scalars of a field."""
+        """Return the scalars of a field."""
         return [
             value
             for field in self.fields
@@ -206,15 +206,15 @@ class Message(Placed):
         ]
 
     def numbers(self, name: str) -> list[int]:
-        """Give the integers of a repeated field."""
+        """Return the integers of a repeated field."""
         return [value.data for value in self.scalars(name) if isinstance(value.data, int)]
 
     def texts(self, name: str) -> list[str]:
-        """Give the strings of a repeated field, or the names of its enum's values."""
+        """Return the strings of a repeated field, or the names of its enum's values."""
         return [str(value.data) for value in self.scalars(name)]
 
     def data(self, name: str) -> Data | None:
-        """Give the value of a singular field, None if the text has none."""
+        """Return the value of a singular field, None if the text has none."""
         for field in reversed(self.fields):
             if field.spec.name == name:
                 for value in reversed(field.values):
@@ -223,35 +223,35 @@ class Message(Placed):
         return None
 
     def number(self, name: str, default: float = 0) -> float:
-        """Give the number of a singular field."""
+        """Return the number of a singular field."""
         data = self.data(name)
         return data if isinstance(data, int | float) else default
 
     def integer(self, name: str, default: int = 0) -> int:
-        """Give the integer of a singular field."""
+        """Return the integer of a singular field."""
         data = self.data(name)
         return data if isinstance(data, int) else default
 
     def text(self, name: str, default: str = "") -> str:
-        """Give the string of a singular field."""
+        """Return the string of a singular field."""
         data = self.data(name)
         return data if isinstance(data, str) else default
 
     def flag(self, name: str) -> bool:
-        """Give the bool of a singular field; false where it is not there."""
+        """Return the bool of a singular field; false where it is not there."""
         return self.data(name) is True
 
     def enum(self, name: str, default: str = "") -> str:
-        """Give the name of an enum's value, or the number as text if the enum has no such value."""
+        """Return the name of an enum's value, or the number as text if the enum has no such value."""
         data = self.data(name)
         return default if data is None else str(data)
 
     def entries(self, name: str) -> list[Message]:
-        """Give a map's entries as they are written, messages with "key" and "value"."""
+        """Return a map's entries as they are written, messages with "key" and "value"."""
         return self.messages(name)
 
     def mapping(self, name: str) -> dict[Data, Value | None]:
-        """Give a map by its keys, where of two entries with one key the last counts; a value may be missing."""
+        """Return a map by its keys, where of two entries with one key the last counts; a value may be missing."""
         return dict(map(_entry, self.entries(name)))
 
 
@@ -266,7 +266,7 @@ Value = Scalar | Message
 
 
 def walk(message: Message) -> Iterator[Message]:
-    """Give a message and all messages in it, in the order of the text."""
+    """Yield a message and all messages in it, in the order of the text."""
     stack = [message]
     while stack:
         inner = stack.pop()

@@ -26,7 +26,7 @@ Message = Mapping[str, Value]
 
 
 def to_text(message: Message | Node, kind: MessageType | None = None) -> str:
-    """Give the text of a message, a ModelConfig if nothing else is said; parsing it gives the same message."""
+    """Return the text of a message, a ModelConfig if nothing else is said; parsing it gives the same message."""
     if isinstance(message, Node):
         return to_text(convert.to_plain(message), message.kind)
     return "".join(f"{line}\n" for line in _fields(message, kind or model_config(), ""))
@@ -43,7 +43,7 @@ def _in_order(message: Message, kind: MessageType) -> list[tuple[str, Value]]:
 
 
 def field_lines(spec: FieldType, value: Value, indent: str) -> Iterator[str]:
-    """Give the lines of one field; a list of messages is the field several times, an empty list nothing."""
+    """Yield the lines of one field; a list of messages is the field several times, an empty list nothing."""
     if spec.message is None:
         if not (isinstance(value, list | tuple) and not value):
             yield f"{indent}{spec.name}: {_scalars(value, spec)}"
@@ -53,7 +53,7 @@ def field_lines(spec: FieldType, value: Value, indent: str) -> Iterator[str]:
 
 
 def _messages(value: Value, spec: FieldType) -> Sequence[Message]:
-    """Give the messages of a field, a map's entries too."""
+    """Return the messages of a field, a map's entries too."""
     assert spec.message  # noqa: S101  by the caller
     if isinstance(value, Mapping):
         return [{"key": key, "value": item} for key, item in value.items()] if spec.message.is_entry else [value]
@@ -89,7 +89,7 @@ def _scalars(value: Value, spec: FieldType) -> str:
 
 
 def scalar(value: Value, spec: FieldType) -> str:
-    """Give a scalar as it is written in the text."""
+    """Return a scalar as it is written in the text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -100,13 +100,13 @@ def scalar(value: Value, spec: FieldType) -> str:
 
 
 def _shortest(value: float) -> str:
-    """Give the fewest digits that are read as this float of 32 bits."""
+    """Return the fewest digits that are read as this float of 32 bits."""
     texts = [repr(float(f"{value:.{digits}g}")) for digits in FLOAT_DIGITS]
     return next((text for text in texts if single(float(text)) == single(value)), texts[-1])
 
 
 def quoted(text: str) -> str:
-    r"""Give the text as a string literal: quotes, backslashes and control bytes escaped, the rest as UTF-8.
+    r"""Return the text as a string literal: quotes, backslashes and control bytes escaped, the rest as UTF-8.
 
     Protobuf text format, "String Literals": \n, \t and octal escapes of bytes are understood by every parser. Bytes
     that are no UTF-8 are escaped too.

@@ -51,7 +51,7 @@ def next_item(cursor: Cursor) -> bool:
 
 
 def _over_field(cursor: Cursor, start: int) -> int | None:
-    """Give the token after a well-formed field, if that is where another field could begin or the message end."""
+    """Return the token after a well-formed field, if that is where another field could begin or the message end."""
     texts, kinds = cursor.texts, cursor.kinds
     if kinds[start] != WORD:
         return None
@@ -89,7 +89,7 @@ def _over_brackets(cursor: Cursor, at: int) -> int | None:
 
 
 def _next_field(cursor: Cursor, at: int, kind: MessageType) -> int | None:
-    """Give the next token that begins its line with a field of this message, or closes the message."""
+    """Return the next token that begins its line with a field of this message, or closes the message."""
     texts, depth = cursor.texts, 0
     while at < len(texts) - 1:
         text = texts[at]

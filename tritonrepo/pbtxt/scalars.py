@@ -38,7 +38,7 @@ FLOAT_MAX_ROUNDED = 3.4028235677973366e38
 
 
 def integer(token: bytes) -> int | None:
-    """Give the value of an integer token; None if it is none, as 08 is, or has too many digits."""
+    """Return the value of an integer token; None if it is none, as 08 is, or has too many digits."""
     if token[:1] != b"0":
         return int(token) if len(token) <= MOST_DIGITS else None
     if token[1:2] in {b"x", b"X"}:
@@ -103,7 +103,7 @@ def _positive(cursor: Cursor, spec: FieldType) -> float:
 
 
 def single(value: float) -> float:
-    """Give the nearest float of 32 bits."""
+    """Return the nearest float of 32 bits."""
     if FLOAT_MAX < abs(value) <= FLOAT_MAX_ROUNDED:
         value = FLOAT_MAX if value > 0 else -FLOAT_MAX
     if abs(value) > FLOAT_MAX:
@@ -178,7 +178,7 @@ _PLAIN = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 
 def _unquoted(token: bytes) -> bytes:
-    """Give the bytes that a string token means."""
+    """Return the bytes that a string token means."""
     inner = token[1:-1] if token[-1] == token[0] else token[1:]
     return _ESCAPED.sub(_unescaped, inner) if b"\\" in inner else inner
 
@@ -195,7 +195,7 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 
 def _utf8(point: int) -> bytes:
-    """Give a code point as UTF-8, half a surrogate pair too; the server writes one above 10ffff as it stands."""
+    """Return a code point as UTF-8, half a surrogate pair too; the server writes one above 10ffff as it stands."""
     return chr(point).encode("utf-8", "surrogatepass") if point <= 0x10FFFF else b"\\U%08x" % point  # noqa: PLR2004
 
 
@@ -213,7 +213,7 @@ READ: Mapping[str, Callable[[Cursor, FieldType], Data]] = {
 
 
 def _missing(cursor: Cursor, spec: FieldType) -> Own | None:
-    """Give what to say where the next field, or the end of the message, stands in the place of a value."""
+    """Return what to say where the next field, or the end of the message, stands in the place of a value."""
     at = cursor.at
     is_next = cursor.kinds[at] == WORD and cursor.begins_line(at) and cursor.texts[at + 1] in NEXT
     return spelling.no_value(spec, at - 1) if is_next or cursor.texts[at] in CLOSING else None

@@ -75,13 +75,13 @@ class MessageType:
 
 @cache
 def model_config(release: str | None = None) -> MessageType:
-    """Give the message ModelConfig as this release has it; None is the newest one that is known."""
+    """Return the message ModelConfig as this release has it; None is the newest one that is known."""
     return messages(release)[ROOT]
 
 
 @cache
 def messages(release: str | None) -> Mapping[str, MessageType]:
-    """Give all messages by their full name, as this release has them."""
+    """Return all messages by their full name, as this release has them."""
     data = _data()
     release = release or data["newest"]
     enums = {name: _enum(name, entry["values"], release) for name, entry in data["enums"].items()}
@@ -113,7 +113,7 @@ def _enum(name: str, values: Mapping[str, Any], release: str) -> EnumType:
 
 
 def _as_of(facts: Mapping[str, Any], release: str) -> Mapping[str, Any]:
-    """Give what a field was in this release: `before` lists its earlier forms, oldest first."""
+    """Return what a field was in this release: `before` lists its earlier forms, oldest first."""
     return next((old["was"] for old in facts.get("before", ()) if release <= old["until"]), facts)
 
 

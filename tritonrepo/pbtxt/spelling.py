@@ -178,17 +178,17 @@ def is_placeholder(written: str) -> bool:
 
 
 def short(kind: MessageType) -> str:
-    """Give a message's name without its package."""
+    """Return a message's name without its package."""
     return kind.name.removeprefix("inference.")
 
 
 def shown(written: str) -> str:
-    """Give a value as messages show it, short."""
+    """Return a value as messages show it, short."""
     return written if len(written) <= SHOWN else written[: SHOWN - 1] + "…"
 
 
 def seen(written: str) -> str:
-    """Give what stands there, also where that is the end."""
+    """Return what stands there, also where that is the end."""
     return f"{shown(written)} stands here" if written else "the file ends here"
 
 

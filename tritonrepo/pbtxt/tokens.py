@@ -69,7 +69,7 @@ class Tokens(NamedTuple):
 
 
 def tokenize(text: bytes, window: int) -> Tokens:
-    """Give the tokens of the first `window` bytes; of a window that ends in the text, the last token is left out."""
+    """Return the tokens of the first `window` bytes; of a window that ends in the text, the last token is left out."""
     part = text if window >= len(text) else text[:window]
     gaps, tokens = zip(*_ALL.findall(part), strict=True)
     lengths = list(map(len, tokens))
@@ -83,7 +83,7 @@ def tokenize(text: bytes, window: int) -> Tokens:
 
 
 def _closed(texts: list[bytes], starts: list[int], ends: list[int], part: bytes, *, whole: bool) -> Tokens:
-    """Give the tokens, of which the last is the end; of a text that goes on the one before it is left out."""
+    """Return the tokens, of which the last is the end; of a text that goes on the one before it is left out."""
     if not whole and len(texts) > 1:
         del texts[-2], starts[-2], ends[-2]
     kinds = bytes(map(part.__getitem__, starts[:-1])).translate(_KINDS) + bytes([END])
@@ -91,7 +91,7 @@ def _closed(texts: list[bytes], starts: list[int], ends: list[int], part: bytes,
 
 
 def _tokenize_slowly(part: bytes, *, whole: bool) -> Tokens:
-    """Give the tokens of a text with lexical faults, one by one."""
+    """Return the tokens of a text with lexical faults, one by one."""
     texts: list[bytes] = []
     starts: list[int] = []
     faults: list[LexicalFault] = []
@@ -129,7 +129,7 @@ def _end(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
 
 
 def comments(text: bytes) -> list[tuple[int, int]]:
-    """Give the comments of a text as offsets of their `#` and their end."""
+    """Return the comments of a text as offsets of their `#` and their end."""
     if b"#" not in text:
         return []
     tokens = tokenize(text, len(text))

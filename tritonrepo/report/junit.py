@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 def junit(name: str, rows: Iterable[Row]) -> str:
-    """Give the document; suites and their cases in order of name, then as they came."""
+    """Return the document; suites and their cases in order of name, then as they came."""
     top = ET.Element("testsuites", name=printable(name))
     for suite, cases in groupby(sorted(rows, key=lambda row: row.suite), key=lambda row: row.suite):
         _suite(top, suite, list(cases))

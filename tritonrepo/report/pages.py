@@ -13,18 +13,18 @@ CODE = frozenset({"Bad", "Says", "Server says", "Good"})
 
 
 def sections(text: str) -> list[tuple[str, str]]:
-    """Give a page's sections in order, their texts dedented."""
+    """Return a page's sections in order, their texts dedented."""
     parts = SECTION.split(text)[1:]
     return [(name, textwrap.dedent(body).strip()) for name, body in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def head(entry: Entry) -> str:
-    """Give an entry's one sentence."""
+    """Return an entry's one sentence."""
     return entry.page.splitlines()[0].rstrip(".")
 
 
 def page(entry: Entry) -> str:
-    """Give a page for the terminal."""
+    """Return a page for the terminal."""
     lines = [f"{entry.name} ({entry.severity}): {head(entry)}"]
     for name, body in sections(entry.page):
         lines += ["", name, textwrap.indent(body, "  ")]
@@ -32,14 +32,14 @@ def page(entry: Entry) -> str:
 
 
 def table(entries: Iterable[Entry]) -> str:
-    """Give a line an entry, sorted by name."""
+    """Return a line an entry, sorted by name."""
     found = sorted(entries)
     width = max((len(entry.name) for entry in found), default=0)
     return "\n".join(f"{entry.name:{width}}  {entry.severity:7}  {head(entry)}" for entry in found)
 
 
 def markdown(entries: Iterable[Entry], title: str) -> str:
-    """Give the pages of a family as one Markdown document."""
+    """Return the pages of a family as one Markdown document."""
     lines = [f"# {title}", ""]
     for entry in sorted(entries):
         lines += [f"## {entry.name}", "", f"**{entry.severity}** · {head(entry)}.", ""]

@@ -14,7 +14,7 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> str:
-    """Give the text of a plan for the directory `where`; the files of one vendored package are told in one line.
+    """Return the text of a plan for the directory `where`; the files of one vendored package are told in one line.
 
     `kept` are files that somebody changed, which the plan leaves as they are.
     """
@@ -30,7 +30,7 @@ def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> st
 
 
 def phases(plan: Plan, where: str) -> str:
-    """Give the text of a push's plan: each phase's name, then its actions."""
+    """Return the text of a push's plan: each phase's name, then its actions."""
     text: list[str] = []
     for phase, group in groupby(plan.actions, key=lambda action: action.phase):
         *told, _ = lines(group, where).split("\n")
@@ -39,7 +39,7 @@ def phases(plan: Plan, where: str) -> str:
 
 
 def _place(action: Action) -> tuple[str, str]:
-    """Give what is told as one: an action's path, or its vendored package, and its reason."""
+    """Return what is told as one: an action's path, or its vendored package, and its reason."""
     match = VENDORED.match(action.path)
     return (match[0] if match else action.path), action.reason
 
@@ -52,7 +52,7 @@ def _line(place: tuple[str, str], actions: list[Action]) -> str:
 
 
 def _bytes_text(count: int) -> str:
-    """Give a size as people read it: 512 B, 1.5 MiB."""
+    """Return a size as people read it: 512 B, 1.5 MiB."""
     size, unit = float(count), 0
     while size >= 1024 and unit < len(UNITS) - 1:  # noqa: PLR2004  the step between units
         size, unit = size / 1024, unit + 1

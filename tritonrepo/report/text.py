@@ -33,12 +33,12 @@ Lines = Callable[[str], list[str]]
 
 
 def _styled(text: str, *styles: Style, colour: bool) -> str:
-    """Give the text in these styles."""
+    """Return the text in these styles."""
     return f"\033[{';'.join(styles)}m{text}\033[0m" if colour and styles else text
 
 
 def diagnostics(found: Iterable[Diagnostic], lines: Lines, *, colour: bool = False) -> Iterator[str]:
-    """Give the text of each diagnostic."""
+    """Yield the text of each diagnostic."""
     for diagnostic in found:
         yield "\n".join(_text(diagnostic, lines, colour=colour))
 
@@ -68,7 +68,7 @@ def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
 
 
 def summary(found: Iterable[Diagnostic], models: int, ignored: int) -> str:
-    """Give the closing line: how many models, errors, warnings, and findings that comments hide."""
+    """Return the closing line: how many models, errors, warnings, and findings that comments hide."""
     severities = [diagnostic.severity for diagnostic in found]
     counts = [(severities.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
     told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)

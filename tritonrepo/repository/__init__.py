@@ -19,7 +19,7 @@ CONFIG_BYTES = 64 << 20
 
 
 def read(tree: Tree, server: Target, root: str = "") -> Repository:
-    """Give the repository that a server of this target would see in a tree; `root` is its path, for the server's texts.
+    """Return the repository that a server of this target would see; `root` is its path in the server's messages.
 
     Every directory at the top is a model, whatever it is called; so is one that cannot be looked into.
     """
@@ -43,7 +43,7 @@ def read(tree: Tree, server: Target, root: str = "") -> Repository:
 
 
 def _children(entries: Mapping[str, Entry], below: str = "") -> dict[str, Entry | None]:
-    """Give the names directly in a directory; one that has something in it is None."""
+    """Return the names directly in a directory; one that has something in it is None."""
     children: dict[str, Entry | None] = {}
     for path, entry in entries.items():
         if path.startswith(below):

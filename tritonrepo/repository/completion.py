@@ -56,7 +56,7 @@ class Completed(NamedTuple):
 
 @once
 def completed(model: Model) -> Completed:
-    """Give a model's completed config; an ensemble is never completed, but `decoupled` comes from its steps: None."""
+    """Return a model's completed config; an ensemble is never completed, but `decoupled` comes from its steps: None."""
     inputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "input")
     outputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "output")
     if model.backend == "vllm" and model.target.auto_complete:

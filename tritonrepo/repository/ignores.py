@@ -55,7 +55,7 @@ class Ignore(NamedTuple):
 
 
 def ignores(model: Model) -> Iterator[Ignore]:
-    """Give the ignore comments of a model's config, in order."""
+    """Yield the ignore comments of a model's config, in order."""
     source = model.config.source
     if MARK not in source.text or len(source.text) > SEARCHED_BYTES:
         return
@@ -82,7 +82,7 @@ def _ignore(model: Model, text: str, start: int, line: int) -> Ignore:
 
 
 def _line(source: Source, start: int, end: int) -> int:
-    """Give the line that a comment below the first field is for: its own, or, where it stands alone, the next one."""
+    """Return the line that a comment below the first field is for: its own, or, where it stands alone, the next one."""
     text = source.text
     alone = not text[text.rfind(b"\n", 0, start) + 1 : start].strip()
     return source.place(_end_of_gap(text, end) if alone else start)[0]

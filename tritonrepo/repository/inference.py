@@ -63,7 +63,7 @@ FILENAMES = {"tensorrt": "model.plan", "onnxruntime": "model.onnx", "openvino": 
 
 
 def infer(name: str, config: Message, first: Files, server: Target, *, bare: bool) -> Inferred:
-    """Give the three fields; `bare` is a model without any config."""
+    """Return the three fields; `bare` is a model without any config."""
     written = Inferred(config.text("backend"), config.text("platform"), config.text("default_model_filename"))
     if bare and not server.auto_complete:
         return written

@@ -109,7 +109,7 @@ class Model:
         return self.inferred.platform == "ensemble"
 
     def at(self, place: Placed | str | None = None) -> Span:
-        """Give the place of a node in the config; of a path below the model; without one, of the config as a whole."""
+        """Return the place of a node in the config, of a path below the model, or of the whole config."""
         if isinstance(place, Placed):
             return place.span(f"{self.name}/{CONFIG}")
         if isinstance(place, str):
@@ -117,7 +117,7 @@ class Model:
         return Span(f"{self.name}/{CONFIG}" if self.parsed is not None else self.name)
 
     def on_server(self, path: str = "") -> str:
-        """Give the path that the server's texts name for one below the model.
+        """Return the path that the server's texts name for one below the model.
 
         Source: core, src/filesystem/api.cc, JoinPath: of a second `/` in a row one is left out.
         """
@@ -125,12 +125,12 @@ class Model:
         return f"{model}/{path.removeprefix('/')}" if path else model
 
     def file(self, path: str) -> File | None:
-        """Give a file below the model's directory."""
+        """Return a file below the model's directory."""
         entry = self.entries.get(path)
         return entry if isinstance(entry, File) else None
 
     def directory_of(self, version: int) -> str:
-        """Give the directory that a backend opens for a version: its number, whatever the directory is called.
+        """Return the directory that a backend opens for a version: its number, whatever the directory is called.
 
         Source: core, TRITONBACKEND_ModelVersion, which gives an unsigned number: no backend finds a negative one.
         """

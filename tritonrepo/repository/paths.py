@@ -18,7 +18,7 @@ OUT_OF_SIGHT = Link("..")
 
 
 def follow(model: Model, path: str) -> Entry | str:
-    """Give what is at a path from the model's directory on, or the system's words for what is not there.
+    """Return what is at a path from the model's directory on, or the system's words for what is not there.
 
     A `Link` is what cannot be looked into from here, or leads out of the repository: it may be anything. To the system
     a path ends at its first NUL.
@@ -40,7 +40,7 @@ def follow(model: Model, path: str) -> Entry | str:
 
 
 def _entry(model: Model, parts: Sequence[str]) -> Entry | str:
-    """Give what is at a path of the repository, `..` being gone from it."""
+    """Return what is at a path of the repository, `..` being gone from it."""
     if list(parts) in ([], [model.name]):
         return Directory()
     entries, path = (model.entries, parts[1:]) if parts[0] == model.name else (model.beside, parts)

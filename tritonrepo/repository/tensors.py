@@ -25,7 +25,7 @@ _BYTES = {
 
 
 def element_bytes(data_type: str) -> int:
-    """Give the bytes that the server counts for an element: 4 for a string, and for what has no type.
+    """Return the bytes that the server counts for an element: 4 for a string, and for what has no type.
 
     Source: common, src/model_config.cc.
     """
@@ -55,12 +55,12 @@ class ListedTensor:
         return found.value if found is not None and isinstance(found.value, Message) else None
 
     def flag(self, name: str) -> bool:
-        """Give a bool of it; false where it is not there."""
+        """Return a bool of it; false where it is not there."""
         return name in self.fields and self.node.flag(name)
 
 
 def tensors(config: Message) -> tuple[ListedTensor, ...]:
-    """Give the config's inputs, then its outputs."""
+    """Return the config's inputs, then its outputs."""
     nodes = [(kind, node) for kind in ("input", "output") for node in config.messages(kind)]
     return tuple(_tensor(kind, item, node) for item, (kind, node) in enumerate(nodes))
 

@@ -64,7 +64,7 @@ def _count(name: str, number: int, found: dict[int, str], collisions: dict[str, 
 
 
 def selected(found: Collection[int], policy: Message | None) -> tuple[int, ...]:
-    """Give the versions that a version_policy serves, ascending; an absent policy is the latest one.
+    """Return the versions that a version_policy serves, ascending; an absent policy is the latest one.
 
     A `specific` version that is not there is passed over, but one that is named twice is then taken for present: the
     core keeps both in one set.

@@ -111,7 +111,7 @@ def _unpolled(model: Model, found: list[Found]) -> bool:
 
 
 def _unjudged(verdict: Verdict, model: Model, judging: Judging) -> Verdict:
-    """Give the verdict of an ensemble in which nothing is wrong, but a step of which is not judged: nor is it then."""
+    """Return the verdict of an ensemble in which nothing is wrong, but a step of which is not judged: nor is it then."""
     if verdict.verdict is State.READY and model.is_ensemble:
         for name in calls(model):
             step = judging.verdicts.get(name)
@@ -135,7 +135,7 @@ def _take_down(verdicts: dict[str, Verdict]) -> None:
 
 
 def _callees_first(models: Mapping[str, Model]) -> Iterator[str]:
-    """Give the models so that each comes after those it calls; members of a cycle come in byte order."""
+    """Yield the models so that each comes after those it calls; members of a cycle come in byte order."""
     done: set[str] = set()
     for name in models:
         stack = [(name, iter(calls(models[name])))]
@@ -154,7 +154,7 @@ def _callees_first(models: Mapping[str, Model]) -> Iterator[str]:
 
 
 def calls(model: Model) -> Collection[str]:
-    """Give the names of the models that an ensemble's steps and a Python model's calls.json name."""
+    """Return the names of the models that an ensemble's steps and a Python model's calls.json name."""
     if "ensemble_scheduling" not in model.fields:
         return [call.model for call in model.calls]
     scheduling = model.config.message("ensemble_scheduling")
@@ -162,7 +162,7 @@ def calls(model: Model) -> Collection[str]:
 
 
 def _verdict(model: Model, found: list[Found]) -> Verdict:
-    """Give the verdict of the first error in the server's own order."""
+    """Return the verdict of the first error in the server's own order."""
     errors = [each for each in found if each.rule.severity is Severity.ERROR]
     if not errors:
         return Verdict(model.name, State.READY)

@@ -62,22 +62,22 @@ class Client:
         return self._status("/v2/health/ready")
 
     def index(self) -> list[ModelState]:
-        """Give every model of the server's repositories, one entry a version, in the server's order."""
+        """Return every model of the server's repositories, one entry a version, in the server's order."""
         models = self._json("POST", "/v2/repository/index", {})
         if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
             raise self._odd(models)
         return [ModelState(*(str(model.get(field, "")) for field in ModelState._fields)) for model in models]
 
     def metadata(self, model: str) -> dict[str, Any]:
-        """Give a model's metadata: name, versions, platform, inputs, outputs."""
+        """Return a model's metadata: name, versions, platform, inputs, outputs."""
         return self._mapping(self._json("GET", _path(model, "")))
 
     def config(self, model: str, version: str = "") -> dict[str, Any]:
-        """Give the config that a model is served with, completed, as the JSON form of ModelConfig."""
+        """Return the config that a model is served with, completed, as the JSON form of ModelConfig."""
         return self._mapping(self._json("GET", f"{_path(model, version)}/config"))
 
     def shared(self, model: str, version: str) -> int:
-        """Give by how many the requests that a version has answered are more than its executions, so far.
+        """Return by how many the requests that a version has answered are more than its executions, so far.
 
         Each of them shared an execution with another one. Source: docs/protocol/extension_statistics.md.
         """
@@ -89,7 +89,7 @@ class Client:
             raise failure("server-answer", self.url, f"{path}: the answer is no statistics: {error!r}") from None
 
     def infer(self, request: Request) -> dict[str, Tensor]:
-        """Give a model's one answer; tensors go in binary, so that every data type and every NaN arrives as it is."""
+        """Return a model's one answer; tensors go in binary, so that every data type and every NaN arrives as it is."""
         body, length = packed(request)
         path = f"{_path(request.model, request.version)}/infer"
         head = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(length)}
@@ -105,11 +105,11 @@ class Client:
             raise failure("server-answer", self.url, message) from None
 
     def generate(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Give a model's one answer to inputs given by name."""
+        """Return a model's one answer to inputs given by name."""
         return self._mapping(self._json("POST", f"{_path(model, '')}/generate", inputs))
 
     def stream(self, model: str, inputs: Mapping[str, Any], version: str = "") -> Generator[dict[str, Any]]:
-        """Give a model's answers as they come; closing the iterator closes the connection."""
+        """Yield a model's answers as they come; closing the iterator closes the connection."""
         path = f"{_path(model, version)}/generate_stream"
         with self._asked("POST", path, json.dumps(inputs).encode()) as exchange:
             for event in events(exchange.response, exchange.patience):
@@ -215,13 +215,13 @@ def _path(model: str, version: str) -> str:
 
 
 def _content(exchange: _Exchange) -> bytes:
-    """Give the whole body; `read`, unlike `read1`, notices one that is cut short."""
+    """Return the whole body; `read`, unlike `read1`, notices one that is cut short."""
     exchange.patience()
     return exchange.response.read()
 
 
 def events(response: HTTPResponse, patience: Callable[[], None] = lambda: None) -> Iterator[bytes]:
-    """Give the data of server-sent events as they come; a body that is none of them is given as one.
+    """Yield the data of server-sent events as they come; a body that is none of them is given as one.
 
     `read1` gives what is there: `read` would wait for more, and `readline` takes a broken chunked body for a whole one.
     """

@@ -28,7 +28,7 @@ class Tls(NamedTuple):
     key: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Give the settings as the standard library has them; raise Stop where a file cannot be used."""
+        """Return the settings as the standard library has them; raise Stop where a file cannot be used."""
         file = self.ca
         try:
             context = ssl.create_default_context(cafile=file)
@@ -74,7 +74,7 @@ class Endpoint:
         return self.url if "://" in self.url else f"http://{self.url}"
 
     def address(self) -> Address:
-        """Give the HTTP address; raise Stop where the URL is not one of a server."""
+        """Return the HTTP address; raise Stop where the URL is not one of a server."""
         url = self.whole_url
         try:
             parts = urlsplit(url)
@@ -89,7 +89,7 @@ class Endpoint:
         return Address(parts.hostname, port, parts.path.rstrip("/"), parts.scheme == "https")
 
     def grpc_address(self) -> str:
-        """Give HOST:PORT of gRPC; raise Stop where there is none."""
+        """Return HOST:PORT of gRPC; raise Stop where there is none."""
         host, port, *_ = self.address()
         if self.grpc:
             address = self.grpc.rpartition("://")[2].rstrip("/")

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def listen() -> int:
-    """Give the descriptor that tells of signals, one byte each."""
+    """Return the descriptor that tells of signals, one byte each."""
     wake, tell = os.pipe()
     os.set_blocking(tell, False)
     signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
@@ -91,7 +91,7 @@ def keep(home: Path, wake: int) -> None:
 
 
 def hear(wake: int, timeout_s: float | None = None) -> dict[int, bytes]:
-    """Give what the leash and the signals say, as soon as one of them does; nothing after the time."""
+    """Return what the leash and the signals say, as soon as one of them does; nothing after the time."""
     ready, _, _ = select.select([LEASH, wake], [], [], timeout_s)
     return {descriptor: os.read(descriptor, 1 << 16) for descriptor in ready}
 
@@ -160,7 +160,7 @@ def end_all() -> None:
 
 
 def descendants(ancestor: int) -> list[int]:
-    """Give the processes below this one, zombies too, by /proc."""
+    """Return the processes below this one, zombies too, by /proc."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

@@ -54,22 +54,22 @@ class Launch:
 
 
 def copy_path(home: Path) -> Path:
-    """Give where the private copy of the repository is."""
+    """Return where the private copy of the repository is."""
     return home / "repository"
 
 
 def backends_path(home: Path) -> Path:
-    """Give where the server's backends are."""
+    """Return where the server's backends are."""
     return home / "backends"
 
 
 def log_path(home: Path) -> Path:
-    """Give where the server's log is."""
+    """Return where the server's log is."""
     return home / "server.log"
 
 
 def arguments(launch: Launch, ports: Ports, home: Path) -> list[str]:
-    """Give the server's command line. Relaxed readiness and exit let it come up, and say why, whatever a model does."""
+    """Return the server's command line. It comes up, and reports why, whatever a model does."""
     served = str(launch.repository) if launch.remote else str(Path(launch.repository).absolute())
     if launch.copied:
         served = str(copy_path(home))
@@ -95,7 +95,7 @@ def arguments(launch: Launch, ports: Ports, home: Path) -> list[str]:
 
 
 def environment(launch: Launch, home: Path) -> dict[str, str]:
-    """Give the server's environment: ours, the wheel's libraries, the interpreter first on PATH, downloads below home.
+    """Return its environment: ours, the wheel's libraries, the interpreter first on PATH, downloads below home.
 
     A killed server leaves the copies of bucket models that it made (seen on 24.10: `folderXXXXXX` in /tmp).
     """

@@ -49,7 +49,7 @@ class Leash:
         self._say("ready")
 
     def exit_code(self) -> int | None:
-        """Give the server's exit code, negative for a signal's number; None while it runs."""
+        """Return the server's exit code, negative for a signal's number; None while it runs."""
         if self._keeper.poll() is not None:
             return -9  # a killed keeper's server is killed with it
         try:

@@ -21,7 +21,7 @@ REASON_LINES = 12
 def unavailable(
     index: Iterable[ModelState], log: str, repository: str, *, explicit: bool = False
 ) -> tuple[Diagnostic, ...]:
-    """Give one error for each model that is not served through a fault of its own, sorted by name.
+    """Return one error for each model that is not served through a fault of its own, sorted by name.
 
     In explicit mode a model that nobody asked for is no fault.
     """
@@ -40,7 +40,7 @@ def unavailable(
 
 
 def faults(index: Sequence[ModelState], reasons: Mapping[str, str], *, explicit: bool) -> dict[str, str]:
-    """Give the reason for each model that has a failed version, or none that serves."""
+    """Return the reason for each model that has a failed version, or none that serves."""
     serving = {model.name for model in index if model.state in {"READY", "LOADING"}}
     found = {}
     for model in index:
@@ -72,7 +72,7 @@ def _dependants(refused: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def words(model: str, reason: str, behind: Sequence[str]) -> tuple[str, str]:
-    """Give message and hint: the reason's first line, then the others, then what is refused because of it."""
+    """Return message and hint: the reason's first line, then the others, then what is refused because of it."""
     version, colon, rest = reason.partition(": ") if reason.startswith("version ") else ("", "", reason)
     first, *more = [line.strip() for line in KINDS.sub("", rest).splitlines() if line.strip()] or ["no reason is given"]
     if first.endswith(":") and more:  # Python's own: the type, and the text on the lines below

@@ -56,7 +56,7 @@ class Hang(NamedTuple):
 
 
 def lines(text: str) -> Iterator[Line]:
-    """Give the messages of a log, without its tables."""
+    """Yield the messages of a log, without its tables."""
     for line in text.splitlines():
         if found := LINE.match(line):
             message = found["message"].strip()
@@ -67,7 +67,7 @@ def lines(text: str) -> Iterator[Line]:
 
 
 def telling(text: str) -> list[str]:
-    """Give the last lines that tell of trouble, at most twelve and each once, in their order."""
+    """Return the last lines that tell of trouble, at most twelve and each once, in their order."""
     kept: dict[str, None] = {}
     for level, message in lines(text.partition(USAGE)[0]):
         trouble = level in {"E", "F", "W"} or (not level and RAW_TROUBLE.search(message))
@@ -78,7 +78,7 @@ def telling(text: str) -> list[str]:
 
 
 def hang(text: str) -> Hang | None:
-    """Give what the server waits for without end; the cases are those that Triton 24.10 was seen to hang in."""
+    """Return what the server waits for without end; the cases are those that Triton 24.10 was seen to hang in."""
     if found := NO_LIBRARY.search(text):
         hint = "Name an interpreter that has its shared library with --runtime PYTHON"
         return Hang(
@@ -91,7 +91,7 @@ def hang(text: str) -> Hang | None:
 
 
 def reasons(text: str) -> dict[str, str]:
-    """Give the last reason that the log gives for each model it refused before any version was tried."""
+    """Return the last reason that the log gives for each model it refused before any version was tried."""
     found: dict[str, str] = {}
     parse_error = ""
     for level, message in lines(text):
@@ -106,7 +106,7 @@ def reasons(text: str) -> dict[str, str]:
 
 
 def _first_reason(message: str) -> tuple[str, str] | None:
-    """Give model and reason of a refusal, or nothing for another message."""
+    """Return model and reason of a refusal, or nothing for another message."""
     for form in REASONS:
         if found := form.match(message):
             return found["model"], found["reason"]

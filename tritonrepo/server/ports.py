@@ -25,7 +25,7 @@ class Ports(NamedTuple):
 
 
 def choose(asked: Ports) -> Ports:
-    """Give three ports that nobody listened on a moment ago; a fatal Stop names all that cannot be had."""
+    """Return three ports that nobody listened on a moment ago; a fatal Stop names all that cannot be had."""
     found = [*twice(asked)]
     chosen = []
     with ExitStack() as held:
@@ -45,7 +45,7 @@ def choose(asked: Ports) -> Ports:
 
 
 def twice(asked: Ports) -> Iterator[Diagnostic]:
-    """Give a problem for ports that are asked for twice."""
+    """Yield a problem for ports that are asked for twice."""
     wanted = [port for port in asked if port]
     for name, port in asked._asdict().items():
         if port and wanted.count(port) > 1:
@@ -53,7 +53,7 @@ def twice(asked: Ports) -> Iterator[Diagnostic]:
 
 
 def reason(error: OSError | OverflowError) -> str:
-    """Give why a port cannot be had, to be read after its number."""
+    """Return why a port cannot be had, to be read after its number."""
     match error:
         case OSError(errno=errno.EADDRINUSE):
             return "is taken by another program"
@@ -66,7 +66,7 @@ def reason(error: OSError | OverflowError) -> str:
 
 
 def problem(name: str, port: int, why: str) -> Diagnostic:
-    """Give the fatal diagnostic for one port."""
+    """Return the fatal diagnostic for one port."""
     hint = f"Choose another with --{name}-port, or 0 for any that is free"
     return Diagnostic("server-port", Severity.FATAL, Span(f"{HOST}:{port}"), f"{name} port {port} {why}", hint)
 
@@ -87,7 +87,7 @@ def listens(pid: int, ports: Ports) -> bool:
 
 
 def connections() -> Iterator[list[str]]:
-    """Give the columns of the kernel's tables of TCP sockets; gRPC's is in the second, as an IPv4 address in IPv6."""
+    """Yield the columns of the kernel's tables of TCP sockets; gRPC's is in the second, as an IPv4 address in IPv6."""
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         with suppress(FileNotFoundError):  # a machine without IPv6
             yield from (line.split() for line in table.read_text(encoding="ascii").splitlines()[1:])

@@ -18,7 +18,7 @@ from typing import Any
 
 
 def facts(needs: list[str]) -> dict[str, Any]:
-    """Give the facts as plain JSON values; `missing` holds those of `needs` that cannot be imported."""
+    """Return the facts as plain JSON values; `missing` holds those of `needs` that cannot be imported."""
     library, trouble = libpython()
     return {
         "system": platform.system(),
@@ -37,7 +37,7 @@ def facts(needs: list[str]) -> dict[str, Any]:
 
 
 def glibc() -> str:
-    """Give glibc's version, such as `2.41`; empty where the C library is another."""
+    """Return glibc's version, such as `2.41`; empty where the C library is another."""
     try:
         name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
     except (AttributeError, ValueError, OSError):
@@ -55,7 +55,7 @@ def is_python3(executable: str) -> bool:
 
 
 def libpython() -> tuple[str, str]:
-    """Give the path of the shared libpython that loads, or nothing and why the likeliest one does not."""
+    """Return the path of the shared libpython that loads, or nothing and why the likeliest one does not."""
     name = "libpython{}.{}.so.1.0".format(*sys.version_info)
     libdir = sysconfig.get_config_var("LIBDIR") or ""
     # Relocated builds (uv before 0.5.10) name the build machine's LIBDIR: there the library is below the prefix.
@@ -72,13 +72,13 @@ def libpython() -> tuple[str, str]:
 
 
 def wheel() -> str:
-    """Give the site-packages directory that holds pytriton; empty where it is not installed."""
+    """Return the site-packages directory that holds pytriton; empty where it is not installed."""
     spec = importlib.util.find_spec("pytriton")
     return os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else ""  # noqa: PTH120
 
 
 def version_of(distribution: str) -> str:
-    """Give an installed distribution's version, or nothing."""
+    """Return an installed distribution's version, or nothing."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

@@ -74,22 +74,22 @@ class Server:
         return self.exit_code() is None
 
     def exit_code(self) -> int | None:
-        """Give how the server ended, negative for a signal's number; None while it runs."""
+        """Return how the server ended, negative for a signal's number; None while it runs."""
         return self._leash.exit_code()
 
     def log(self) -> str:
-        """Give the log so far, with the repository's paths as the user gave them."""
+        """Return the log so far, with the repository's paths as the user gave them."""
         text = ""
         with suppress(FileNotFoundError):
             text = log_path(self.home).read_text(encoding="utf-8", errors="replace")
         return self.as_given(text)
 
     def log_tail(self, count: int = 40) -> str:
-        """Give the log's last lines."""
+        """Return the log's last lines."""
         return "\n".join(self.log().splitlines()[-count:])
 
     def as_given(self, text: str) -> str:
-        """Give a text of the server with the private copy's path replaced by the path that the user knows."""
+        """Return a text of the server with the private copy's path replaced by the path that the user knows."""
         return text.replace(str(copy_path(self.home)), str(self.launch.repository))
 
     def stop(self) -> None:
@@ -106,7 +106,7 @@ class Server:
 
 
 def start(launch: Launch) -> Server:
-    """Give the server when it is up and every model's load is decided; a Stop says why it is not.
+    """Return the server when it is up and every model's load is decided; a Stop says why it is not.
 
     A model that did not load stops it only when models are loaded once; see `Server.unavailable`.
     """
@@ -178,7 +178,7 @@ def await_up(server: Server) -> None:
 
 
 def died(server: Server, code: int) -> Stop | Unlucky:
-    """Give what to raise for a server that ended by itself."""
+    """Return what to raise for a server that ended by itself."""
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     stop = trouble(server, "server-died", f"the server ended while it came up, with {how}", "")
     port = "already in use" in server.log()
@@ -186,7 +186,7 @@ def died(server: Server, code: int) -> Stop | Unlucky:
 
 
 def decided(server: Server) -> tuple[Diagnostic, ...]:
-    """Give the models that are not served; where they are loaded once, these are a Stop."""
+    """Return the models that are not served; where they are loaded once, these are a Stop."""
     launch = server.launch
     index = [state._replace(reason=server.as_given(state.reason)) for state in settled(server)]
     found = loading.unavailable(index, server.log(), str(launch.repository), explicit=launch.mode is Mode.EXPLICIT)
@@ -199,7 +199,7 @@ def decided(server: Server) -> tuple[Diagnostic, ...]:
 
 
 def settled(server: Server) -> list[ModelState]:
-    """Give the index when nothing is being loaded; within the deadline, after that as it is.
+    """Return the index when nothing is being loaded; within the deadline, after that as it is.
 
     A polling server loads Python models again as soon as it is up: their `__pycache__` is new to it.
     """
@@ -213,7 +213,7 @@ def settled(server: Server) -> list[ModelState]:
 
 
 def trouble(server: Server, rule: str, message: str, hint: str, at: str = "") -> Stop:
-    """Give the failing Stop with the log's telling lines; the whole log is kept where it says."""
+    """Return the failing Stop with the log's telling lines; the whole log is kept where it says."""
     kept = f"The server's log: {_keep_log(server)}"
     lines = [hint, *logs.telling(server.log()), kept]
     return failure(rule, Span(at or str(server.launch.repository)), message, "\n".join(filter(None, lines)))

@@ -65,7 +65,7 @@ class Rpc:
             raise fatal("server-unreachable", self.address, f"gRPC cannot be reached: {why}", hint) from None
 
     def infer(self, request: Request) -> dict[str, Tensor]:
-        """Give a model's one answer; raise Stop with the server's words, or when time is up."""
+        """Return a model's one answer; raise Stop with the server's words, or when time is up."""
         try:
             result = self._client.infer(
                 request.model,
@@ -80,7 +80,7 @@ class Rpc:
         return _outputs(result)
 
     def stream(self, request: Request) -> Iterator[dict[str, Tensor]]:
-        """Give a decoupled model's answers as they come, up to its final flag; raise Stop when none comes in time."""
+        """Yield a decoupled model's answers as they come, up to its final flag; raise Stop when none comes in time."""
         came: queue.Queue[_Came] = queue.Queue()
         deadline = time.monotonic() + self.whole_s
         self._client.start_stream(lambda result, error: came.put(_Came(result, error)), headers=self._headers)
@@ -131,7 +131,7 @@ class Rpc:
 
 
 def _files(tls: Tls) -> dict[str, str]:
-    """Give the files of TLS by the names that tritonclient has for them."""
+    """Return the files of TLS by the names that tritonclient has for them."""
     named = {"root_certificates": tls.ca, "certificate_chain": tls.certificate, "private_key": tls.key}
     return {name: str(path) for name, path in named.items() if path}
 

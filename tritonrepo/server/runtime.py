@@ -69,7 +69,7 @@ class Facts:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Self:
-        """Give the facts of a JSON answer."""
+        """Return the facts of a JSON answer."""
         return cls(**{**answer, "missing": tuple(answer["missing"])})
 
     @property
@@ -79,7 +79,7 @@ class Facts:
 
 
 def find(python: Path | None = None, needs: Collection[str] = ()) -> Runtime:
-    """Give the runtime of this interpreter or of `python`; a fatal Stop names everything that keeps it from serving.
+    """Return the runtime of this interpreter or of `python`; a fatal Stop names everything that keeps it from serving.
 
     `needs` are modules that models will import there, such as `onnxruntime`.
     """
@@ -91,7 +91,7 @@ def find(python: Path | None = None, needs: Collection[str] = ()) -> Runtime:
 
 
 def ask(python: Path, needs: Collection[str] = ()) -> Facts:
-    """Give the facts of another interpreter, which is started once to say them."""
+    """Return the facts of another interpreter, which is started once to say them."""
     command = [str(python), probe.__file__, *sorted(needs)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=True, errors="replace")
@@ -108,19 +108,19 @@ def ask(python: Path, needs: Collection[str] = ()) -> Facts:
 
 
 def numbers(version: str) -> tuple[int, int]:
-    """Give the first two numbers of a version; 0 for what is no number."""
+    """Return the first two numbers of a version; 0 for what is no number."""
     found = [int(part) for part in re.findall(r"\d+", version)[:2]]
     return found[0] if found else 0, found[1] if len(found) > 1 else 0
 
 
 def problems(facts: Facts) -> Iterator[Diagnostic]:
-    """Give what keeps this interpreter from hosting the server; not what follows from a wrong machine or Python."""
+    """Yield what keeps this interpreter from hosting the server; not what follows from a wrong machine or Python."""
     found = [*_host_problems(facts), *_python_problems(facts)]
     yield from found or _package_problems(facts)
 
 
 def _host_problems(facts: Facts) -> Iterator[Diagnostic]:
-    """Give what is wrong with the machine."""
+    """Yield what is wrong with the machine."""
     if (facts.system, facts.machine) != ("Linux", MACHINE):
         seen = f"{facts.system} on {facts.machine}"
         yield problem(
@@ -139,7 +139,7 @@ def _host_problems(facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _python_problems(facts: Facts) -> Iterator[Diagnostic]:
-    """Give what is wrong with the interpreter itself."""
+    """Yield what is wrong with the interpreter itself."""
     if facts.implementation != "CPython":
         yield problem(
             facts, "runtime-python", f"the server's stub is made for CPython, this is {facts.implementation}", ANOTHER
@@ -154,7 +154,7 @@ def _python_problems(facts: Facts) -> Iterator[Diagnostic]:
 
 
 def _package_problems(facts: Facts) -> Iterator[Diagnostic]:
-    """Give what is wrong with what is installed."""
+    """Yield what is wrong with what is installed."""
     install = f"{facts.executable} -m {INSTALL}"
     if not facts.wheel:
         yield problem(facts, "runtime-wheel", "nvidia-pytriton, which carries the server, is not installed", install)
@@ -186,12 +186,12 @@ uv's and conda's builds have it: or take one of them with --runtime PYTHON"""
 
 
 def problem(facts: Facts, rule: str, message: str, hint: str) -> Diagnostic:
-    """Give the fatal diagnostic at this interpreter."""
+    """Return the fatal diagnostic at this interpreter."""
     return Diagnostic(rule, Severity.FATAL, Span(facts.executable), message, hint)
 
 
 def runtime(facts: Facts) -> Runtime:
-    """Give the runtime with the wheel's files where they ought to be."""
+    """Return the runtime with the wheel's files where they ought to be."""
     site = Path(facts.wheel)
     triton = site / "pytriton" / "tritonserver"
     libpython = Path(facts.libpython)
@@ -210,7 +210,7 @@ def runtime(facts: Facts) -> Runtime:
 
 
 def absent_files(facts: Facts) -> Iterator[Diagnostic]:
-    """Give the files that another version of the wheel, or a torn installation, does not have."""
+    """Yield the files that another version of the wheel, or a torn installation, does not have."""
     found = runtime(facts)
     again = f"{facts.executable} -m pip install --force-reinstall --no-deps nvidia-pytriton==0.7.0"
     for path in (found.server, found.stub, *found.backend_files):

@@ -22,7 +22,7 @@ WRITTEN_BY_PYTHON = "__pycache__"
 
 
 def check(repository: Path, links: Sequence[Path] = ()) -> Tree:
-    """Give what a server may be shown; raise Stop for what is no directory, cannot be listed, or has links out of it.
+    """Return what a server may be shown; raise Stop for what is no directory, cannot be listed, or has links out of it.
 
     `links` are directories into which links may lead.
     """
@@ -75,7 +75,7 @@ def odd(entry: Entry) -> bool:
 
 
 def problem(repository: Path, path: str, entry: Entry) -> Diagnostic:
-    """Give the fatal diagnostic for an odd entry."""
+    """Return the fatal diagnostic for an odd entry."""
     said = f"is {entry}"
     hint = "Make it readable."
     if isinstance(entry, Link):

@@ -38,13 +38,13 @@ class Request:
 
 
 def missing_extra(error: ImportError | RuntimeError) -> Stop:
-    """Give the Stop for a tritonclient that is not there."""
+    """Return the Stop for a tritonclient that is not there."""
     needs = "asking a server needs tritonclient"
     return fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[server]' ({error})")
 
 
 def numpy_type(datatype: str) -> Any:  # noqa: ANN401  tritonclient has no types
-    """Give NumPy's type for the protocol's; ValueError for one that it does not have.
+    """Return NumPy's type for the protocol's; ValueError for one that it does not have.
 
     NumPy has no BF16, and what stands for it differs between versions of tritonclient: here it is float32.
     """
@@ -57,12 +57,12 @@ def numpy_type(datatype: str) -> Any:  # noqa: ANN401  tritonclient has no types
 
 
 def for_client(tensor: Tensor) -> NDArray[Any]:
-    """Give a tensor's values as this version of tritonclient wants them."""
+    """Return a tensor's values as this version of tritonclient wants them."""
     return tensor.values.astype(_wire_type(tensor.datatype), copy=False)
 
 
 def from_client(name: str, datatype: str, values: NDArray[Any]) -> Tensor:
-    """Give the tensor of what this version of tritonclient gives."""
+    """Return the tensor of what this version of tritonclient gives."""
     return Tensor(name, datatype, values.astype(numpy_type(datatype), copy=False))
 
 
@@ -75,7 +75,7 @@ def _wire_type(datatype: str) -> Any:  # noqa: ANN401  tritonclient has no types
 
 
 def packed(request: Request) -> tuple[bytes, int]:
-    """Give the body of an HTTP inference, tensors in binary, and the length of its JSON part in bytes."""
+    """Return the body of an HTTP inference, tensors in binary, and the length of its JSON part in bytes."""
     contents = [_encoded(tensor) for tensor in request.inputs]
     inputs = [
         {
@@ -94,7 +94,7 @@ def packed(request: Request) -> tuple[bytes, int]:
 
 
 def unpacked(outputs: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Tensor]:
-    """Give the outputs that a JSON head describes; binary ones follow one another in `content`. ValueError if not."""
+    """Return the outputs that a JSON head describes; binary ones follow one another in `content`. ValueError if not."""
     found, offset = {}, 0
     for output in outputs:
         name, datatype, shape = str(output["name"]), str(output["datatype"]), [int(n) for n in output["shape"]]
@@ -108,7 +108,7 @@ def unpacked(outputs: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, 
 
 
 def of_values(name: str, datatype: str, values: object, shape: Sequence[int]) -> Tensor:
-    """Give the tensor of plain values, texts in UTF-8; ValueError where they do not fit type or shape."""
+    """Return the tensor of plain values, texts in UTF-8; ValueError where they do not fit type or shape."""
     import numpy as np
 
     kind = numpy_type(datatype)

@@ -20,7 +20,7 @@ TALKS = 4
 
 
 def stream(served: Served, query: str = "", question: str = "Which passage was given?") -> Case:
-    """Give the case of a decoupled model: responses come, and then an end.
+    """Return the case of a decoupled model: responses come, and then an end.
 
     One that takes vLLM's controls is asked for few tokens and must say something, the same over both protocols.
     """
@@ -45,7 +45,7 @@ def _speaks(reply: Reply) -> Iterator[Flaw]:
 
 
 def echoes(served: Served, query: str) -> Iterator[Crowd]:
-    """Give the case of prompts that are read at once: each answer must repeat its own, word for word.
+    """Yield the case of prompts that are read at once: each answer must repeat its own, word for word.
 
     What a language model says hangs on what shares its batch; what it was asked does not. Nothing where a model cannot
     be told to repeat its prompt.

@@ -57,7 +57,7 @@ class Asking:
         """Model and version whose answer to a single request was wrong."""
 
     def run(self, case: Case) -> Iterator[Result]:
-        """Give the results of a case as they come, and that of comparing protocols."""
+        """Yield the results of a case as they come, and that of comparing protocols."""
         replies = {}
         protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]
         if not protocols:
@@ -90,14 +90,14 @@ class Asking:
         return Answered(reply, flaws or list(case.judge(reply)), ms)
 
     def unasked(self, case: Case, protocol: Protocol) -> Result:
-        """Give the result of a case for which the server is gone."""
+        """Return the result of a case for which the server is gone."""
         request = case.request
         flaw = Flaw(f"version {request.version}, {protocol}: was not asked: the server is gone", self.lost)
         diagnostic = found(case.check, Severity.ERROR, case.at, flaw, request.model)
         return Result(request.model, request.version, case.check, case.what, str(protocol), diagnostics=(diagnostic,))
 
     def _flaw(self, diagnostic: Diagnostic, case: Case, count: int) -> Flaw:
-        """Give the flaw of a reply that did not come whole, and note it where the server itself is gone."""
+        """Return the flaw of a reply that did not come whole, and note it where the server itself is gone."""
         message = diagnostic.message
         if case.streamed:
             message = f"after {count} response{'' if count == 1 else 's'}: {message}"
@@ -115,7 +115,7 @@ class Asking:
         return connection.rpc.stream(request) if case.streamed else [connection.rpc.infer(request)]
 
     def _events(self, request: Request) -> Iterator[Tensors]:
-        """Give the responses of an HTTP stream, whose events keep neither types nor shapes."""
+        """Yield the responses of an HTTP stream, whose events keep neither types nor shapes."""
         outputs = self.outputs[request.model]
         body: dict[str, Any] = {tensor.name: _plain(tensor) for tensor in request.inputs}
         if request.sequence:
@@ -143,7 +143,7 @@ def _of_json(declared: Declared, value: object) -> Tensor:
 
 
 def of_flaws(case: Case, protocol: Protocol, ms: int, answered: Answered) -> Result:
-    """Give the result of an answer; each flaw says what was sent, what came back, and what was expected."""
+    """Return the result of an answer; each flaw says what was sent, what came back, and what was expected."""
     request, came = case.request, answered.reply.responses
     diagnostics = []
     for flaw in answered.flaws:

@@ -130,5 +130,5 @@ class Result:
 
 
 def found(check: Check, severity: Severity, at: Span, flaw: Flaw, model: str) -> Diagnostic:
-    """Give the diagnostic of a flaw."""
+    """Return the diagnostic of a flaw."""
     return Diagnostic(RULES[check], severity, at, flaw.message, flaw.hint, model=model)

@@ -27,7 +27,7 @@ class _Wave(NamedTuple):
 
 
 def run(asking: Asking, crowd: Crowd) -> Iterator[Result]:
-    """Give the one result of a crowd: over gRPC, or HTTP where streams or a lack of gRPC leave nothing else.
+    """Yield the one result of a crowd: over gRPC, or HTTP where streams or a lack of gRPC leave nothing else.
 
     What is wrong with a single request already is not said again.
     """
@@ -72,7 +72,7 @@ def _wave(asking: Asking, cases: Sequence[Case], protocol: Protocol) -> _Wave:
 
 
 def _shared(asking: Asking, case: Case) -> int | None:
-    """Give by how many the requests of this version are more than its executions so far."""
+    """Return by how many the requests of this version are more than its executions so far."""
     try:
         return asking.connection.http.shared(case.request.model, case.request.version)
     except Stop:
@@ -80,7 +80,7 @@ def _shared(asking: Asking, case: Case) -> int | None:
 
 
 def _wrong(cases: Sequence[Case], answers: Sequence[Answered]) -> tuple[Case, Answered] | None:
-    """Give the first wrong answer; where it is right for another's question, that is what is said of it."""
+    """Return the first wrong answer; where it is right for another's question, that is what is said of it."""
     wrong = [number for number, answered in enumerate(answers) if answered.flaws]
     if not wrong:
         return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def case(served: Served, declared: Smoke, number: int) -> Case | Result:
-    """Give a declared case for this version, or the result that says why it cannot be asked."""
+    """Return a declared case for this version, or the result that says why it cannot be asked."""
     try:
         outputs = [tensor.name for tensor in served.outputs]
         for name in declared.expect:
@@ -74,7 +74,7 @@ def _flat(value: object) -> list[object]:
 
 
 def meets(expect: Mapping[str, Expectation]) -> Judge:
-    """Give the judge of expectations; a stream is judged as a whole."""
+    """Return the judge of expectations; a stream is judged as a whole."""
 
     def judge(reply: Reply) -> Iterator[Flaw]:
         values = joined(reply)

@@ -59,7 +59,7 @@ def _listed(numbers: Sequence[str]) -> str:
 
 
 def config(expected: Expected, served: Served) -> Result:
-    """Give whether the config that is served says what the repository's says."""
+    """Return whether the config that is served says what the repository's says."""
     faults = [*_top(expected, served)]
     diagnostics = tuple(
         found(Check.CONFIG, Severity.ERROR, expected.places.get(field, expected.at), Flaw(message, AGAIN), served.name)
@@ -69,7 +69,7 @@ def config(expected: Expected, served: Served) -> Result:
 
 
 def _top(expected: Expected, served: Served) -> Iterator[tuple[str, str]]:
-    """Give top field and message of every difference."""
+    """Yield top field and message of every difference."""
     ours, theirs = expected.config, served.config
     for field in sorted(ours.keys() | theirs.keys()):
         if field == "version_policy":
@@ -81,7 +81,7 @@ def _top(expected: Expected, served: Served) -> Iterator[tuple[str, str]]:
 
 
 def _differences(path: str, ours: Any, theirs: Any, *, filled: bool) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
-    """Give path, our and their value of what differs; `filled`: what we do not say at all is the server's to say."""
+    """Yield path, our and their value of what differs; `filled`: what we do not say at all is the server's to say."""
     if filled and ours is None:
         return
     if isinstance(ours, Mapping) or isinstance(theirs, Mapping):
@@ -99,7 +99,7 @@ def _differences(path: str, ours: Any, theirs: Any, *, filled: bool) -> Iterator
 
 
 def _by_text(message: Mapping[Any, Any]) -> dict[str, Any]:
-    """Give a message or map with text for keys, as JSON has them."""
+    """Return a message or map with text for keys, as JSON has them."""
     return {str(key): value for key, value in message.items()}
 
 
@@ -118,7 +118,7 @@ def _is_default(value: object) -> bool:
 
 @cache
 def _first_names() -> frozenset[str]:
-    """Give the names that every enum of a config begins with: what one that is not set reads as."""
+    """Return the names that every enum of a config begins with: what one that is not set reads as."""
     fields = (field for message in messages(None).values() for field in message.fields.values())
     return frozenset(field.enum.names[0] for field in fields if field.enum)
 

@@ -37,7 +37,7 @@ class Expected:
         )
 
     def file(self, version: str, name: str) -> File:
-        """Give a file that `has` saw."""
+        """Return a file that `has` saw."""
         entry = self.contents[version][name]
         assert isinstance(entry, File)  # noqa: S101  has sees to it
         return entry
@@ -66,5 +66,5 @@ def _expected(model: Model, where: str) -> Expected:
 
 
 def text_of(entry: File) -> str:
-    """Give a text file's content."""
+    """Return a text file's content."""
     return entry.content().decode("utf-8", "replace")

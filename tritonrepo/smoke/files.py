@@ -19,7 +19,7 @@ HINT = "Upload the right files, and load the model again."
 
 
 def compared(expected: Expected | None, there: Expected | None, served: Served, where: str) -> Result:
-    """Give whether a served version's files, and those beside its version directories, are there as they should be.
+    """Return whether a served version's files, and those beside its version directories, are there as they should be.
 
     Where nothing is expected, or `where` is empty, they are not checked. Digests are compared, never times.
     """
@@ -40,7 +40,7 @@ def compared(expected: Expected | None, there: Expected | None, served: Served, 
 
 
 def _different(version: str, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Iterator[Flaw]:
-    """Give every file of ours that is not the same there; what is unreadable is no reason to go on without a word."""
+    """Yield every file of ours that is not the same there; what is unreadable is no reason to go on without a word."""
     for path, entry in ours.items():
         if not isinstance(entry, File):
             continue

@@ -26,18 +26,18 @@ class Change(NamedTuple):
 
     @property
     def own(self) -> set[str]:
-        """Give the models that must serve at its end."""
+        """Return the models that must serve at its end."""
         return {*self.touched, *self.open} & self.want.keys()
 
 
 def dead(presents: Sequence[Present], models: Mapping[str, Collection[str]]) -> set[tuple[str, int]]:
-    """Give which of these versions of models no server serves, nor is about to."""
+    """Return which of these versions of models no server serves, nor is about to."""
     alive = {version for one in presents for version in one.ready | one.loading}
     return {(name, int(v)) for name, versions in models.items() for v in versions if (name, v) not in alive}
 
 
 def due(present: Present, change: Change) -> set[str]:
-    """Give the models that a server must serve at the end: the push's own, and those that it may bring back to life."""
+    """Return the models that must be served at the end: the push's own, and those that it may revive."""
     mended = {name for name in present.broken if name in change.want and below(name, change.want) & {*change.touched}}
     return (change.own | mended) - hopeless(present, change).keys()
 
@@ -50,7 +50,7 @@ class Cause(NamedTuple):
 
 
 def hopeless(present: Present, change: Change) -> dict[str, Cause]:
-    """Give the models that cannot serve at the push's end, whatever it writes, and why.
+    """Return the models that cannot serve at the push's end, whatever it writes, and why.
 
     They are of a version that the server refuses, or call one, and nothing changes of that but who serves beside it.
     What it refused once, and nothing names now, it has not tried since.
@@ -74,7 +74,7 @@ def hopeless(present: Present, change: Change) -> dict[str, Cause]:
 
 
 def in_the_way(presents: Sequence[Present], change: Change) -> list[Stop]:
-    """Give why the push would be in vain, or do harm.
+    """Return why the push would be in vain, or do harm.
 
     What did not serve before on a server, for the fault of a model that is not this push's own, is no reason; nor is
     what is new and has no chance on some of them.
@@ -92,7 +92,7 @@ def in_the_way(presents: Sequence[Present], change: Change) -> list[Stop]:
 
 
 def held_up(present: Present, now: Mapping[str, Model], want: Mapping[str, Model]) -> set[str]:
-    """Give the models that a server cannot serve as long as a version that it refused is named beside the new one.
+    """Return the models that a server cannot serve as long as a version that it refused is named beside the new one.
 
     Seen on 24.10: of the new versions of a model all are loaded or none. Other servers may serve that version.
     """
@@ -106,7 +106,7 @@ def held_up(present: Present, now: Mapping[str, Model], want: Mapping[str, Model
 
 
 def below(name: str, models: Mapping[str, Model]) -> set[str]:
-    """Give a model, and all that it calls by its steps, and they call."""
+    """Return a model, and all that it calls by its steps, and they call."""
     return {model for model, _ in _needs(name, models)}
 
 

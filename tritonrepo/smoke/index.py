@@ -35,12 +35,12 @@ class Index:
     rows: dict[str, tuple[int, ...]]
 
     def sample(self, count: int) -> list[int]:
-        """Give the rows of at most so many passages, spread evenly over the index."""
+        """Return the rows of at most so many passages, spread evenly over the index."""
         step = max(1, len(self.ids) // max(count, 1))
         return list(range(0, len(self.ids), step))[:count]
 
     def row(self, id_: str, text: str, taken: Sequence[int]) -> int | None:
-        """Give the row with this id and text that is not taken yet; None where there is none."""
+        """Return the row with this id and text that is not taken yet; None where there is none."""
         return next((row for row in self.rows.get(id_, ()) if self.texts[row] == text and row not in taken), None)
 
     def best(self, asked: Sequence[int], count: int) -> list[Best]:
@@ -70,14 +70,14 @@ class Index:
 
 
 def _taken(places: NDArray[Any], *arrays: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Give the values at these places of each row."""
+    """Return the values at these places of each row."""
     import numpy as np
 
     return (np.take_along_axis(array, places, 1) for array in arrays)
 
 
 def load(embeddings: File, passages: File) -> Index:
-    """Give the index; ValueError says what does not fit."""
+    """Return the index; ValueError says what does not fit."""
     import numpy as np
 
     if embeddings.path is not None:

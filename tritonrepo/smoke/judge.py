@@ -17,7 +17,7 @@ LONGEST = 80
 
 
 def well_formed(served: Served, rows: int = 1) -> Judge:
-    """Give the judge of what a config promises, for a request of so many rows."""
+    """Return the judge of what a config promises, for a request of so many rows."""
     batch = (rows,) if served.max_batch_size else ()
 
     def judge(reply: Reply) -> Iterator[Flaw]:
@@ -33,7 +33,7 @@ def well_formed(served: Served, rows: int = 1) -> Judge:
 
 
 def both(*judges: Judge) -> Judge:
-    """Give the judge that asks the next one only where the ones before found nothing."""
+    """Return the judge that asks the next one only where the ones before found nothing."""
 
     def judge(reply: Reply) -> Iterable[Flaw]:
         return next(filter(None, (list(one(reply)) for one in judges)), [])
@@ -84,7 +84,7 @@ def _finite(tensor: Tensor) -> Iterator[Flaw]:
 
 
 def differences(one: Reply, other: Reply) -> Iterator[Flaw]:
-    """Give what differs between the same question's replies over two protocols; numbers may by a thousandth."""
+    """Yield what differs between the same question's replies over two protocols; numbers may by a thousandth."""
     first, second = joined(one), joined(other)
     for name in sorted(first.keys() | second.keys()):
         if name not in first or name not in second:
@@ -98,7 +98,7 @@ def differences(one: Reply, other: Reply) -> Iterator[Flaw]:
 
 
 def joined(reply: Reply) -> dict[str, NDArray[Any]]:
-    """Give each output as one flat array; the texts of a stream are joined to one text."""
+    """Return each output as one flat array; the texts of a stream are joined to one text."""
     import numpy as np
 
     parts: dict[str, list[Any]] = {}
@@ -125,12 +125,12 @@ def _alike(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 
 def text(value: object) -> str:
-    """Give a value of a BYTES tensor as text."""
+    """Return a value of a BYTES tensor as text."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def excerpt(values: NDArray[Any]) -> str:
-    """Give the first values, short."""
+    """Return the first values, short."""
     flat = values.ravel()
     shown = [_short(text(value)) if flat.dtype == object else f"{value:.6g}" for value in flat[:SHOWN].tolist()]
     return f"[{', '.join(shown)}{', …' if flat.size > SHOWN else ''}]"
@@ -141,5 +141,5 @@ def _short(value: str) -> str:
 
 
 def described(tensors: Iterable[Tensor]) -> str:
-    """Give tensors in one line: name, type, shape, first values."""
+    """Return tensors in one line: name, type, shape, first values."""
     return "; ".join(f"{t.name} {t.datatype}{list(t.values.shape)} {excerpt(t.values)}" for t in tensors) or "nothing"

@@ -29,17 +29,17 @@ class Pipeline(NamedTuple):
 
 
 def searching(models: Mapping[str, Expected]) -> list[str]:
-    """Give the models that hold a search index."""
+    """Return the models that hold a search index."""
     return [name for name, model in models.items() if model.has(*INDEX)]
 
 
 def prompting(models: Mapping[str, Expected]) -> list[str]:
-    """Give the models that write prompts in a chat template."""
+    """Return the models that write prompts in a chat template."""
     return [name for name, model in models.items() if model.has("prompt.j2", "chat_template.jinja")]
 
 
 def pipelines(models: Mapping[str, Expected]) -> dict[str, Pipeline]:
-    """Give the ensembles that search, by name."""
+    """Return the ensembles that search, by name."""
     holders = set(searching(models))
     found = {name: _pipeline(model, holders) for name, model in models.items()}
     return {name: pipeline for name, pipeline in found.items() if pipeline is not None}
@@ -65,13 +65,13 @@ def _outputs(config: Mapping[str, Any]) -> set[str]:
 
 
 def embedding(models: Mapping[str, Expected], chosen: Mapping[str, str]) -> dict[str, str]:
-    """Give what embeds → what searches its vectors; `chosen` is what a stack says, ensembles say the rest."""
+    """Return what embeds → what searches its vectors; `chosen` is what a stack says, ensembles say the rest."""
     found = {pipeline.embeds: pipeline.searches for pipeline in pipelines(models).values()}
     return {name: searches for name, searches in (found | dict(chosen)).items() if name in models}
 
 
 def count(model: Expected, version: str) -> int | None:
-    """Give how many passages a search finds, by its config or its settings; None where neither says it."""
+    """Return how many passages a search finds, by its config or its settings; None where neither says it."""
     ids: Mapping[str, Any] = next(
         (tensor for tensor in model.config.get("output", []) if tensor.get("name") == "ids"), {}
     )

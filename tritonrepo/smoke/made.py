@@ -24,7 +24,7 @@ SEQUENCE = 7100
 
 
 def controls(served: Served) -> list[Tensor]:
-    """Give the controls of an answer that this model takes."""
+    """Return the controls of an answer that this model takes."""
     return [
         given(served, name, value)
         for name, (datatype, value) in CONTROLS.items()
@@ -33,7 +33,7 @@ def controls(served: Served) -> list[Tensor]:
 
 
 def made_up(served: Served) -> Request:
-    """Give the request with all required inputs and the controls: a batch of one, -1 as 1."""
+    """Return the request with all required inputs and the controls: a batch of one, -1 as 1."""
     known = controls(served)
     names = {tensor.name for tensor in known}
     inputs = [_made(t, served) for t in served.inputs if not t.optional and t.name not in names]
@@ -41,12 +41,12 @@ def made_up(served: Served) -> Request:
 
 
 def ask(served: Served, inputs: list[Tensor]) -> Request:
-    """Give the request to this version."""
+    """Return the request to this version."""
     return Request(served.name, served.version, tuple(inputs), SEQUENCE if served.stateful else 0)
 
 
 def given(served: Served, name: str, *rows: object) -> Tensor:
-    """Give an input with one value, or a list of them, a row; ValueError where the model does not take it."""
+    """Return an input with one value, or a list of them, a row; ValueError where the model does not take it."""
     tensor = next((t for t in served.inputs if t.name == name), None)
     if tensor is None:
         raise ValueError(f'it has no input "{name}"; it has {", ".join(t.name for t in served.inputs) or "none"}')
@@ -56,7 +56,7 @@ def given(served: Served, name: str, *rows: object) -> Tensor:
 
 
 def _sized(dims: tuple[int, ...], count: int) -> list[int]:
-    """Give the dims with the first -1 as what makes `count` values, and any further one as 1."""
+    """Return the dims with the first -1 as what makes `count` values, and any further one as 1."""
     known = prod(dim for dim in dims if dim > 0) or 1
     sizes, left = [], max(count // known, 1)
     for dim in dims:

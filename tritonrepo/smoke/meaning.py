@@ -36,7 +36,7 @@ EMBEDDED = sqrt(2 * (1 - LEAST_COSINE))
 
 
 def reference(served: Served, index: Index) -> Iterator[Case | Crowd]:
-    """Give the cases of an embedder: one passage, several in one batch, and many at once, each by its stored vector."""
+    """Yield the cases of an embedder, each checked by its stored vector: one passage, a batch, many at once."""
     for count in sorted({1, min(ROWS, served.max_batch_size, len(index.ids)) or 1}):
         yield _case(served, index, index.sample(count), "1 passage" if count == 1 else f"{count} passages")
     rows = index.sample(AT_ONCE)
@@ -81,7 +81,7 @@ def _like(index: Index, rows: list[int]) -> Judge:
 
 
 def _long(vectors: NDArray[Any], stored: NDArray[Any]) -> Iterator[Flaw]:
-    """Give what is wrong with the vectors' lengths, which a cosine does not see and every score does."""
+    """Yield what is wrong with the vectors' lengths, which a cosine does not see and every score does."""
     import numpy as np
 
     lengths, right = (np.linalg.norm(rows, axis=1) for rows in (vectors, stored))

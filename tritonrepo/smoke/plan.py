@@ -35,7 +35,7 @@ class Known:
 
 
 def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Iterator[Result]:
-    """Give how versions, configs and files compare with the repository's; what cannot be compared is said."""
+    """Yield how versions, configs and files compare with the repository's; what cannot be compared is said."""
     served = list(served)
     if known.at is None:
         yield from (files.compared(None, None, one, "") for one in served)
@@ -57,7 +57,7 @@ def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Itera
 def cases(
     known: Known, served: Iterable[Served], only: frozenset[str] = frozenset()
 ) -> Iterator[Case | Crowd | Result]:
-    """Give the cases of every served version, the models in order; a Result where a case cannot be made.
+    """Yield the cases of every served version, the models in order; a Result where a case cannot be made.
 
     `only` names the models that are asked, none means all; a declared case has its number in the stack file.
     """
@@ -76,7 +76,7 @@ def cases(
 
 
 def _known(known: Known, served: Served) -> Iterator[Case | Crowd | Result]:
-    """Give the cases that nobody declared; what a stack says of a model knows better than made-up values do."""
+    """Yield the cases that nobody declared; what a stack says of a model knows better than made-up values do."""
     own: list[Case | Crowd | Result] = []
     try:
         own = _cases(known, served)
@@ -99,12 +99,12 @@ def _impossible(served: Served, check: Check, flaw: Flaw) -> Result:
 
 
 def plain(served: Served) -> Case:
-    """Give the case of a model that nothing more is known of."""
+    """Return the case of a model that nothing more is known of."""
     if served.decoupled:
         return answers.stream(served)
     return Case(Check.ANSWER, made_up(served), well_formed(served), served.at)
 
 
 def _cases(known: Known, served: Served) -> list[Case | Crowd | Result]:
-    """Give the cases of the first part whose model it is; an empty list where it is none's."""
+    """Return the cases of the first part whose model it is; an empty list where it is none's."""
     return next(filter(None, ([*part.cases(served, known)] for part in known.parts.values())), [])

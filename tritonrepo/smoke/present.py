@@ -58,7 +58,7 @@ class _State(NamedTuple):
 
 
 def present(client: Client, there: There, patience: Patience) -> Present:
-    """Give what the server does with what lies there, once nothing of it is under way.
+    """Return what the server does with what lies there, once nothing of it is under way.
 
     Raise Stop when time is up and what is waited for is under way still.
     """
@@ -100,7 +100,7 @@ class _Sights:
                 self.since.pop(name, None)
 
     def under_way(self) -> dict[str, str]:
-        """Give the models that may come to serve by themselves, with what they lack."""
+        """Return the models that may come to serve by themselves, with what they lack."""
         return {
             name: state.why
             for name, state in self.states.items()
@@ -109,13 +109,13 @@ class _Sights:
         }
 
     def present(self) -> Present:
-        """Give what the last look saw."""
+        """Return what the last look saw."""
         broken = {name: state.why for name, state in self.states.items() if state.kind is _Kind.BROKEN}
         loading = self._in("LOADING") - self.refused.keys()
         return Present(self.client.url, self._in(READY), loading, self.refused, broken)
 
     def at_last(self) -> Present:
-        """Give the same when time is up: what nothing tells of is broken."""
+        """Return the same when time is up: what nothing tells of is broken."""
         for name, why in self.under_way().items():
             if name in self.there.awaited and self.states[name].kind is not _Kind.ODD:
                 raise late(self.client.url, why, self.patience)
@@ -154,7 +154,7 @@ class _Sights:
         return _State(_Kind.LATE, why) if why else _State(_Kind.SERVES)
 
     def _unloaded(self, name: str) -> _State:
-        """Give why a model is not loaded that the index only names: for what it calls, or for a reason of its own."""
+        """Return why a model is not loaded that the index only names: for what it calls, or for a reason of its own."""
         for called, number in self.there.pins.get(name, {}).items():
             ready = {version for model, version in self._in(READY) if model == called}
             if str(number) in ready or (number <= 0 and ready):

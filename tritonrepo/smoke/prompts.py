@@ -26,7 +26,7 @@ TEMPLATES = "Look at prompt.j2, chat_template.jinja and settings.json, and at th
 
 
 def cases(served: Served, model: Expected) -> Iterator[Case | Crowd | Result]:
-    """Give the cases: one question by itself, and several at once.
+    """Yield the cases: one question by itself, and several at once.
 
     Where no reference can be made, query and best passage must be there, and the rest is said to be not checked.
     """
@@ -61,7 +61,7 @@ def _templates(model: Expected, version: str) -> Templates:
 
 
 def _written(templates: Templates) -> tuple[list[Question], list[str]]:
-    """Give the questions, of the longest passages that fit, and the prompts that the templates make of them."""
+    """Return the questions, of the longest passages that fit, and the prompts that the templates make of them."""
     budget = _budget(templates)
     asked = [[_question(number, size) for number in range(QUESTIONS)] for size in SIZES]
     prompts = rendered(templates, [question for own in asked for question in own])
@@ -73,7 +73,7 @@ def _written(templates: Templates) -> tuple[list[Question], list[str]]:
 
 
 def _budget(templates: Templates) -> int:
-    """Give how many tokens a prompt may have, whatever limit its answer is given; ValueError where nothing says so."""
+    """Return how many tokens a prompt may have at most; raise ValueError where nothing states it."""
     settings = templates.settings
     try:
         answer = max(int(settings["sampling"]["max_tokens"]), int(str(SAMPLING["max_tokens"])))
@@ -84,7 +84,7 @@ def _budget(templates: Templates) -> int:
 
 
 def _question(number: int, size: int) -> Question:
-    """Give a question whose every sentence is its own, so that none can stand for another."""
+    """Return a question whose every sentence is its own, so that none can stand for another."""
     passages = [_passage(f"Note {number}-{place}:", size) for place in range(1, PASSAGES + 1)]
     return Question(f"Which gauge of hall {number} is read first?", passages)
 
@@ -119,7 +119,7 @@ def _holds(question: Question) -> Judge:
 
 
 def _is(prompt: str, question: Question, system: str) -> Judge:
-    """Give the judge that takes this prompt alone, and says which part of it is not there."""
+    """Return the judge that takes this prompt alone, and says which part of it is not there."""
     numbered = [(f"passage {number}", passage) for number, passage in enumerate(question.passages, 1)]
     parts = [("the system message", system), ("the query", question.query), *numbered]
     parts = [(name, part) for name, part in parts if part and part in prompt]  # a template may leave some out

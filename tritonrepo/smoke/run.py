@@ -15,7 +15,7 @@ from tritonrepo.smoke.served import Served, survey
 
 
 def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[Result]:
-    """Give every result as it comes; `only` names the models that are asked, none means all.
+    """Yield every result as it comes; `only` names the models that are asked, none means all.
 
     Raises Stop where the server cannot be reached at all, or has no model that `only` names.
     """
@@ -42,7 +42,7 @@ def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[
 
 
 def _index(connection: Connection) -> list[ModelState]:
-    """Give the server's index; where it cannot be had from the start, nothing can be judged: a fatal Stop."""
+    """Return the server's index; where it cannot be had from the start, nothing can be judged: a fatal Stop."""
     try:
         index = connection.http.index()
         if connection.rpc is not None:

@@ -63,7 +63,7 @@ class Search:
 
 
 def stored(models: Mapping[str, Expected], name: str, version: str) -> Search:
-    """Give what a version of a model searches, or its latest one; ValueError where its index is broken."""
+    """Return what a version of a model searches, or its latest one; ValueError where its index is broken."""
     model = models[name]
     version = version if version in model.versions else model.versions[-1]
     index = load(model.file(version, EMBEDDINGS), model.file(version, PASSAGES))
@@ -71,7 +71,7 @@ def stored(models: Mapping[str, Expected], name: str, version: str) -> Search:
 
 
 def cases(served: Served, search: Search) -> Iterator[Case | Crowd]:
-    """Give the cases: a few one by one, many in one batch, and many at once."""
+    """Yield the cases: a few one by one, many in one batch, and many at once."""
     asked = _questions(search)
     for question in _clearest(asked)[:SINGLE]:
         yield _case(served, search, [question], f'"{search.index.ids[question.row]}"')
@@ -84,7 +84,7 @@ def cases(served: Served, search: Search) -> Iterator[Case | Crowd]:
 
 
 def _questions(search: Search) -> list[Question]:
-    """Give what can be asked, with one place more than an answer has: it says how clear the last one is."""
+    """Return what can be asked, with one place more than an answer has: it says how clear the last one is."""
     rows = search.index.sample(SEARCHES)
     most = (search.count or MOST) + 1
     found = search.index.best(rows, min(most, len(search.index.ids)))
@@ -92,7 +92,7 @@ def _questions(search: Search) -> list[Question]:
 
 
 def _clearest(asked: list[Question]) -> list[Question]:
-    """Give the questions whose answers are the least alike in score first: there, every place can be told."""
+    """Return the questions whose answers are the least alike in score first: there, every place can be told."""
     import numpy as np
 
     return sorted(asked, key=lambda q: float(np.diff(q.best.scores).max(initial=-np.inf)))
@@ -129,7 +129,7 @@ def _row(answer: Tensors, number: int) -> Tensors:
 
 
 def _judged(search: Search, question: Question, answer: Tensors) -> Iterator[Flaw]:
-    """Give what is wrong with the answer to one question."""
+    """Yield what is wrong with the answer to one question."""
     index = search.index
     ids, passages = ([text(v) for v in answer[name].values.ravel().tolist()] for name in ("ids", "passages"))
     scores = answer["scores"].values.ravel()
@@ -157,7 +157,7 @@ def _expected(index: Index, question: Question, count: int) -> str:
 
 
 def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) -> Flaw | None:
-    """Give what is wrong with the pairs of id and passage; their rows are added."""
+    """Return what is wrong with the pairs of id and passage; their rows are added."""
     if len(ids) != len(passages):
         return Flaw(f"there are {len(ids)} ids and {len(passages)} passages")
     for id_, passage in zip(ids, passages, strict=True):
@@ -176,7 +176,7 @@ def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) 
 
 
 def _ranked(index: Index, question: Question, rows: list[int]) -> Flaw | None:
-    """Give the first place whose passage is worse than what belongs there."""
+    """Return the first place whose passage is worse than what belongs there."""
     right, best = _scores(index, question, rows), question.best
     near, theirs = (_near(index, question, which) for which in (rows, best.rows.tolist()))
     for place, (row, wanted) in enumerate(zip(rows, best.scores, strict=False)):
@@ -190,7 +190,7 @@ def _ranked(index: Index, question: Question, rows: list[int]) -> Flaw | None:
 
 
 def _scored(index: Index, question: Question, rows: list[int], scores: NDArray[Any]) -> Flaw | None:
-    """Give what is wrong with the scores beside the right passages."""
+    """Return what is wrong with the scores beside the right passages."""
     import numpy as np
 
     if len(scores) != len(rows):
@@ -212,7 +212,7 @@ def _scores(index: Index, question: Question, rows: list[int]) -> NDArray[Any]:
 
 
 def _near(index: Index, question: Question, rows: list[int]) -> NDArray[Any]:
-    """Give how far the score of each row may be off."""
+    """Return how far the score of each row may be off."""
     import numpy as np
 
     length = float(np.linalg.norm(index.vectors[question.row]))

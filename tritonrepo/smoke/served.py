@@ -49,7 +49,7 @@ class Served:
 
 
 def of_config(config: Mapping[str, Any], version: str, at: Span) -> Served:
-    """Give a served version by its config's JSON form."""
+    """Return a served version by its config's JSON form."""
     inputs, outputs = (tuple(map(_declared, config.get(key, ()))) for key in ("input", "output"))
     return Served(str(config["name"]), version, config, at, inputs, outputs, int(config.get("max_batch_size", 0)))
 
@@ -61,12 +61,12 @@ def _declared(tensor: Mapping[str, Any]) -> Declared:
 
 
 def place(client: Client, model: str) -> Span:
-    """Give where a model of a server is."""
+    """Return where a model of a server is."""
     return Span(f"{client.url}/v2/models/{model}")
 
 
 def survey(client: Client, index: list[ModelState], only: frozenset[str]) -> Iterator[Served | Result]:
-    """Give every loaded version, and the result of looking at each that the index names.
+    """Yield every loaded version, and the result of looking at each that the index names.
 
     A version that is or was unloaded on purpose, and a model that nobody asked to load, are no fault by themselves.
     """

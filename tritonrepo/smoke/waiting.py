@@ -88,20 +88,20 @@ def until_served(client: Client, wanted: Wanted, patience: Patience) -> None:
 
 
 def refusal(url: str, version: Version, reason: str) -> Stop:
-    """Give the Stop for a version that a server could not load, in the server's words."""
+    """Return the Stop for a version that a server could not load, in the server's words."""
     message = f"the server refused {version[0]} version {version[1]}: {reason}"
     hint = "It goes on with what it had. Mend that, and give the new content the next number."
     return failure("server-refused", url, message, hint)
 
 
 def late(url: str, lacking: str, patience: Patience) -> Stop:
-    """Give the Stop for a server that took too long."""
+    """Return the Stop for a server that took too long."""
     message = f"after {patience.timeout_s:g} s the server does not serve what lies there: {lacking}"
     return failure("server-late", url, message, "Does it poll this very URI? Its log says more.")
 
 
 def refusals(index: Sequence[ModelState]) -> dict[Version, str]:
-    """Give the versions that a server could not load, with its reason."""
+    """Return the versions that a server could not load, with its reason."""
     return {
         (state.name, state.version): state.reason
         for state in index
@@ -110,7 +110,7 @@ def refusals(index: Sequence[ModelState]) -> dict[Version, str]:
 
 
 def _named(wanted: Wanted, refused: Collection[Version]) -> dict[str, Expected]:
-    """Give the models with the versions that are waited for."""
+    """Return the models with the versions that are waited for."""
     models: dict[str, Expected] = {}
     for name, model in wanted.now.items():
         stays = wanted.stays.get(name, ())
@@ -120,7 +120,7 @@ def _named(wanted: Wanted, refused: Collection[Version]) -> dict[str, Expected]:
 
 
 def lacking(client: Client, index: Sequence[ModelState], models: Mapping[str, Expected]) -> Iterator[str]:
-    """Give what the server does not serve as the repository has it, one line each."""
+    """Yield what the server does not serve as the repository has it, one line each."""
     ready: dict[str, list[str]] = {}
     for state in index:
         if state.state == READY and state.name in models:

@@ -16,7 +16,7 @@ from tritonrepo.tree import File, on_disk
 
 
 def default_root(environment: Mapping[str, str]) -> Path:
-    """Give `$XDG_CACHE_HOME/tritonrepo`, or the place that the XDG base directory specification falls back to."""
+    """Return `$XDG_CACHE_HOME/tritonrepo`, or the place that the XDG base directory specification falls back to."""
     base = environment.get("XDG_CACHE_HOME")
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "tritonrepo"
 
@@ -30,7 +30,7 @@ class Cache:
         """Is told what takes a while, before it begins."""
 
     def tree(self, key: str, what: str, make: Callable[[Path], None]) -> dict[str, File]:
-        """Give the files that `make` writes into the directory it is handed; it is called only where the key is new.
+        """Return the files that `make` writes into the directory it is handed; it is called only where the key is new.
 
         The key says everything that the files depend on, `what` tells people what is going on. `make` may leave by an
         exception: then nothing is kept.
@@ -87,7 +87,7 @@ class Cache:
         return on_disk(blob, size, digest)
 
     def _read(self, entry: Path) -> dict[str, File] | None:
-        """Give the tree of an entry, or None where it or one of its blobs is not there whole."""
+        """Return the tree of an entry, or None where it or one of its blobs is not there whole."""
         try:
             made = entry.stat().st_mtime_ns
             listing = json.loads(entry.read_bytes())["files"]
@@ -133,7 +133,7 @@ class Cache:
         return self.root / "blobs" / sha256[:2] / sha256
 
     def directory(self, name: str, files: Mapping[str, File]) -> Path:
-        """Give a directory that holds these files as links, for programs that want a path; made once a content."""
+        """Return a directory that holds these files as links, for programs that want a path; made once a content."""
         total = hashlib.sha256(json.dumps({path: file.sha256 for path, file in sorted(files.items())}).encode())
         target = self.root / "directories" / f"{name}-{total.hexdigest()[:16]}"
         if all(_same(target / path, file) for path, file in files.items()):

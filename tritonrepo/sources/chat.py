@@ -21,7 +21,7 @@ SHORTEST = 2
 
 
 def gguf_file(files: dict[str, File], at: Span) -> Path:
-    """Give the one GGUF file of a source, where it lies on this machine."""
+    """Return the one GGUF file of a source, where it lies on this machine."""
     found = [file for path, file in files.items() if path.endswith(".gguf")]
     if len(found) != 1 or found[0].path is None:
         names = ", ".join(sorted(files)[:8])
@@ -30,7 +30,7 @@ def gguf_file(files: dict[str, File], at: Span) -> Path:
 
 
 def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
-    """Give tokenizer and chat template of the GGUF file."""
+    """Return tokenizer and chat template of the GGUF file."""
     path, name = gguf_file(files, at), _name(files)
 
     def make(place: Path) -> None:
@@ -58,7 +58,7 @@ def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
 
 
 def decoder(files: dict[str, File], cache: Cache, at: Span) -> Path:
-    """Give a directory with the 8-bit ONNX graph of the GGUF file, its tokenizer and generation.json; made once."""
+    """Return a directory with the 8-bit ONNX graph of the GGUF file, its tokenizer and generation.json; made once."""
     path, name = gguf_file(files, at), _name(files)
 
     def make(place: Path) -> None:

@@ -38,7 +38,7 @@ class Wish(NamedTuple):
 
 
 def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
-    """Give the graph with pooling and normalisation in it, and the tokenizer.
+    """Return the graph with pooling and normalisation in it, and the tokenizer.
 
     Raises Stop where the source lacks a file or says something that the export cannot do.
     """
@@ -93,7 +93,7 @@ def _said(model: Wish, files: dict[str, File]) -> Said:
 
 
 def _placed(stop: Stop, at: Span) -> Stop:
-    """Give the diagnostics of the export at the place of the stack file; the file of the source goes into the text."""
+    """Return the export's diagnostics at the place of the stack file; the message names the source's file."""
     return Stop(
         d if d.at == at else replace(d, at=at, message=f"{Path(d.at.path).name} of the embedder's source: {d.message}")
         for d in stop.diagnostics
@@ -108,7 +108,7 @@ def _json(files: dict[str, File], name: str, at: Span) -> Any:  # noqa: ANN401  
 
 
 def _mapping(files: dict[str, File], name: str, at: Span) -> Mapping[str, Any]:
-    """Give the object in a JSON file; an empty one where there is no such file."""
+    """Return the object in a JSON file; an empty one where there is no such file."""
     said = _json(files, name, at)
     if said is not None and not isinstance(said, dict):
         raise fatal(RULE, at, f'"{name}" of the embedder\'s source is no JSON object')
@@ -116,7 +116,7 @@ def _mapping(files: dict[str, File], name: str, at: Span) -> Mapping[str, Any]:
 
 
 def _modules(files: dict[str, File], at: Span) -> list[str]:
-    """Give the modules of the model's own modules.json; raise Stop for one that the graph would leave out."""
+    """Return the modules of the model's own modules.json; raise Stop for one that the graph would leave out."""
     said = _json(files, "modules.json", at) or []
     if not isinstance(said, list) or not all(isinstance(module, dict) for module in said):
         raise fatal(RULE, at, '"modules.json" of the embedder\'s source is no list of modules')
@@ -143,7 +143,7 @@ def _pooling(files: dict[str, File], at: Span) -> str:
 
 
 def _max_tokens(model: Wish, settings: Settings, own: Mapping[str, Any], traits: tokenizer.Traits) -> int:
-    """Give the limit: the stack's, else the model's own, and never more than it has positions for."""
+    """Return the limit: the stack's, else the model's own, and never more than it has positions for."""
     at = model.places["source"]
     positions = settings.positions - (0 if settings.padding is None else settings.padding + 1)
     said = own.get("max_seq_length") or positions

@@ -93,7 +93,7 @@ def _pip(requirement: str, tag: WheelTag, download: Path, at: Span) -> None:
 
 
 def reason(said: str) -> str:
-    """Give pip's own errors; of what it did not foresee, such as a full disk, the last line of its traceback."""
+    """Return pip's own errors; of what it did not foresee, such as a full disk, the last line of its traceback."""
     lines = said.splitlines()
     errors = [line for line in lines if line.startswith("ERROR") and line != UNFORESEEN]
     return "\n".join(errors or lines[-1:]) or "pip said nothing"

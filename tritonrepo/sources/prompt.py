@@ -16,7 +16,7 @@ TRIAL = {"query": "Which passage was given?", "passages": [f"Passage {n}. " + "I
 
 
 def checked(file: File, path: Path, jinja: Jinja) -> File:
-    """Give the template back; raise Stop where it is no template, asks for what it is not given, or never for query."""
+    """Return the template; raise Stop if it is not one, uses unknown variables, or never uses query."""
     if file.size > TEMPLATE_BYTES:
         raise fatal(RULE, str(path), f"has {file.size:,} bytes; a prompt template has at most {TEMPLATE_BYTES:,}")
     text = file.content()

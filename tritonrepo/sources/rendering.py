@@ -42,7 +42,7 @@ class Templates(NamedTuple):
 
 
 def rendered(templates: Templates, questions: Sequence[Question]) -> list[str]:
-    """Give the prompt of each question; ValueError says why there is none.
+    """Return the prompt of each question; ValueError says why there is none.
 
     Neither the limit of tokens is kept here, nor are special tokens in query and passages broken up.
     """

@@ -26,7 +26,7 @@ class Resolved(NamedTuple):
 def resolve(  # noqa: PLR0913  what is wanted, what is had, and where it is named
     source: Source, arch: str, cache: Cache, pin: Pin | None, at: Span, *, links: Sequence[Path] = ()
 ) -> Resolved:
-    """Give the files of a source; `at` is where the stack file names it, and relative paths count from there.
+    """Return the files of a source; `at` is where the stack file names it, and relative paths count from there.
 
     `links` are directories into which links may lead out of the stack's directory, or out of the source's own.
     Raises Stop where the source is absent, out of reach, or not what the lock pins.
@@ -57,7 +57,7 @@ def _local(source: Local, at: Span, links: Sequence[Path]) -> Resolved:
 
 
 def _part(tree: dict[str, File], path: str, text: str, at: Span) -> dict[str, File]:
-    """Give the file or the directory at a path of a tree."""
+    """Return the file or the directory at a path of a tree."""
     if not path:
         return tree
     if path in tree:

@@ -19,7 +19,7 @@ NONE = Keys(Span(""), {})
 
 
 def read(texts: Sequence[tuple[str, bytes]], variables: Mapping[str, str], parts: Parts) -> Stack:
-    """Give the Stack of one or more stack files, as (path, content), a later one over an earlier one; its chains flat.
+    """Return the Stack of stack files, as (path, content); later files override earlier ones. Its chains are flat.
 
     `parts` are the roles that its models may have.
 

@@ -129,7 +129,7 @@ def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) ->
 
 
 def _answers(name: str, ensemble: Ensemble, given: Sequence[str], parts: Parts) -> Iterator[Diagnostic]:
-    """Give the outputs that a pipeline names and does not have."""
+    """Yield the outputs that a pipeline names and does not have."""
     for output in dict.fromkeys(ensemble.outputs or ()):
         role = next((part.role for part in parts.values() if part.answers(output)), "model that gives it")
         if output not in given:
@@ -139,7 +139,7 @@ def _answers(name: str, ensemble: Ensemble, given: Sequence[str], parts: Parts) 
 
 
 def _smoke(stack: Stack) -> Iterator[Diagnostic]:
-    """Give what no case of smoke can mean: a model that is not built, an expectation of nothing, words that clash."""
+    """Yield what no case of smoke can mean: a model that is not built, an expectation of nothing, words that clash."""
     built = stack.built()
     for case in stack.smoke:
         if case.model not in {*built, *stack.ensembles}:

@@ -20,7 +20,7 @@ PLAIN = re.compile(r"true|false|[-+]?[0-9]+")
 
 
 def merge(earlier: Node, later: Node) -> Node:
-    """Give the earlier node with what the later one says put over it."""
+    """Return the earlier node with what the later one says put over it."""
     if isinstance(earlier, Keys) and isinstance(later, Keys):
         keys = dict(earlier.keys)
         for name, (at, node) in later.keys.items():

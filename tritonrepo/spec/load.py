@@ -36,7 +36,7 @@ class _Wrong(Exception):  # noqa: N818  carries one finding to where the value i
 
 
 def load(node: Node, parts: Parts) -> stack.Stack:
-    """Give the Stack of these parts; raise Stop with everything that does not fit, in the order of the file."""
+    """Return the Stack of these parts; raise Stop with everything that does not fit, in the order of the file."""
     loader = _Loader(parts)
     value = loader.value(stack.Stack, node, "")
     if loader.wrong:
@@ -46,7 +46,7 @@ def load(node: Node, parts: Parts) -> stack.Stack:
 
 
 def _strip_optional(hint: Any) -> Any:
-    """Give T for `T | None`."""
+    """Return T for `T | None`."""
     if get_origin(hint) in {Union, types.UnionType}:
         rest = [arg for arg in get_args(hint) if arg is not type(None)]
         if len(rest) < len(get_args(hint)):
@@ -56,7 +56,7 @@ def _strip_optional(hint: Any) -> Any:
 
 @cache
 def hints(cls: type) -> dict[str, Any]:
-    """Give the types of a dataclass's keys, with `| None` taken off."""
+    """Return the types of a dataclass's keys, with `| None` taken off."""
     return {name: _strip_optional(hint) for name, hint in get_type_hints(cls).items()}
 
 
@@ -68,7 +68,7 @@ class _Loader:
         self.wrong: list[Diagnostic] = []
 
     def value(self, hint: Any, node: Node, name: str, minimum: int | None = None) -> Any:
-        """Give the node as a value of this type, or None after noting what is wrong."""
+        """Return the node as a value of this type, or None after noting what is wrong."""
         try:
             return self._convert(hint, node, name, minimum)
         except _Wrong as wrong:
@@ -228,7 +228,7 @@ def _quantity(node: Scalar, name: str, pattern: re.Pattern[str], units: Mapping[
 
 
 def plain(node: Node) -> Any:
-    """Give the node as JSON data: dict, list, str, int, float, bool or None."""
+    """Return the node as JSON data: dict, list, str, int, float, bool or None."""
     if isinstance(node, Keys):
         return {name: plain(child) for name, (_, child) in node.keys.items()}
     if isinstance(node, Items):

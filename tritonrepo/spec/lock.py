@@ -55,14 +55,14 @@ class Lock:
 
 
 def dump(lock: Lock) -> str:
-    """Give the lock as text: equal locks give equal text."""
+    """Return the lock as text: equal locks give equal text."""
     data = {"schema": SCHEMA, **asdict(lock)}
     data["sources"] = {name: {k: v for k, v in pin.items() if v} for name, pin in data["sources"].items()}
     return json.dumps(data, indent=2, sort_keys=True) + "\n"
 
 
 def _typed(entry: Entry, name: str) -> Entry:
-    """Give an entry whose values have their types; TypeError names the one that has not."""
+    """Return an entry whose values have their types; TypeError names the one that has not."""
     for f in fields(entry):
         value = getattr(entry, f.name)
         if type(value).__name__ != f.type:
@@ -77,7 +77,7 @@ def _numbered(entry: Version, name: str) -> Version:
 
 
 def load(content: bytes, path: str) -> Lock:
-    """Give the lock of this text; raise Stop where it is not one."""
+    """Return the lock of this text; raise Stop where it is not one."""
     try:
         data: dict[str, Any] = json.loads(content)
         if data["schema"] != SCHEMA:

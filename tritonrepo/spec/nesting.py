@@ -18,7 +18,7 @@ LONGEST = 100
 
 
 def flat(stack: Stack) -> Mapping[str, tuple[str, ...]]:
-    """Give each pipeline's chain with the chains of pipelines in their place; none for what chains itself."""
+    """Return each pipeline's chain with the chains of pipelines in their place; none for what chains itself."""
     inner = {name: tuple(_pipelines(stack, name)) for name in stack.ensembles}
     found: dict[str, tuple[str, ...]] = {}
     for name in _inner_first(inner):

@@ -67,7 +67,7 @@ for _tag, _pattern, _first in (
 
 
 def parse(content: bytes, path: str) -> Keys:
-    """Give the mapping at the top of a stack file; raise Stop with the place of what cannot be read."""
+    """Return the mapping at the top of a stack file; raise Stop with the place of what cannot be read."""
     text = _decoded(content, path)
     try:
         root = yaml.compose(text, Loader=_Loader)

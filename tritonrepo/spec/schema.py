@@ -26,7 +26,7 @@ TEXTS: Mapping[Any, dict[str, Any]] = {
 
 
 def schema(parts: Parts) -> dict[str, Any]:
-    """Give the schema of a whole stack file of these parts as JSON data."""
+    """Return the schema of a whole stack file of these parts as JSON data."""
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": TITLE}
     return head | _record(stack.Stack, parts)
 

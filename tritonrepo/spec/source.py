@@ -49,7 +49,7 @@ Source = Local | Package | Hub
 
 
 def parse_source(text: str) -> Source:
-    """Give the source that the text names; ValueError says what it should look like."""
+    """Return the source that the text names; ValueError says what it should look like."""
     if match := PACKAGE.fullmatch(text):
         return Package(text, match["name"], match["version"], (match["path"] or "").strip("/"))
     if match := HUB.fullmatch(text):

@@ -54,7 +54,7 @@ class Model:
         return specific is None or version in specific.numbers("versions")
 
     def within(self, version: int) -> dict[str, File]:
-        """Give the files of a version, paths counted from the model's directory."""
+        """Return the files of a version, paths counted from the model's directory."""
         head = f"{self.versions[version]}/" if version in self.versions else f"{version}/"
         return {path: file for path, file in self.files.items() if path.startswith(head)}
 
@@ -64,7 +64,7 @@ class Model:
         return self.config is not None and self.config.has("ensemble_scheduling")
 
     def steps(self) -> list[Call]:
-        """Give the models that an ensemble's steps call, in order, with the version of each; -1 is the latest."""
+        """Return the models that an ensemble's steps call, in order, with the version of each; -1 is the latest."""
         scheduling = self.config.message("ensemble_scheduling") if self.config else None
         found = scheduling.messages("step") if scheduling else []
         return [(step.text("model_name"), step.integer("model_version")) for step in found]
@@ -145,7 +145,7 @@ def needed(had: Mapping[str, Model], used: Collection[str], released: Released) 
 
 
 def name_gate(name: str) -> bytes:
-    """Give the config that keeps a new model unknown while its files arrive, and the server ready all the while.
+    """Return the config that keeps a new model unknown while its files arrive, and the server ready all the while.
 
     Seen on 24.10: a config that names a missing version would turn readiness to 400; another name is refused at poll.
     """
@@ -153,14 +153,14 @@ def name_gate(name: str) -> bytes:
 
 
 def serving(text: bytes, numbers: Collection[int]) -> bytes:
-    """Give a config's text with another version_policy, `specific`; every other byte stays."""
+    """Return a config's text with another version_policy, `specific`; every other byte stays."""
     root = parse(text).root
     policy = {"specific": {"versions": sorted(numbers)}}
     return editor.apply(text, [editor.put(root, "version_policy", policy)])
 
 
 def depths(found: Mapping[str, Model]) -> dict[str, int]:
-    """Give how many calls deep a model stands above those that call nothing; a cycle counts no further."""
+    """Return how many calls deep a model stands above those that call nothing; a cycle counts no further."""
     calls = {name: (model.calls() & found.keys()) - {name} for name, model in found.items()}
     known: dict[str, int] = {}
     begun: set[str] = set()

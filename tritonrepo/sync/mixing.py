@@ -57,7 +57,7 @@ class Mixed(NamedTuple):
 
 
 def mixed(had: State, actions: Iterable[Action], server: Target) -> list[Mixed]:
-    """Give the pipelines of which an answer could be mixed while these actions are carried out, by name."""
+    """Return the pipelines of which an answer could be mixed while these actions are carried out, by name."""
     states = list(_states(had, actions, server))
     callers = _callers(states)
     book = _Book()
@@ -78,7 +78,7 @@ def mixed(had: State, actions: Iterable[Action], server: Target) -> list[Mixed]:
 
 
 def mixture(found: Mixed, states: Sequence[State], where: str) -> Diagnostic:
-    """Give the refusal to push what such a pipeline could mix."""
+    """Return the refusal to push what such a pipeline could mix."""
     new, old = " → ".join(found.new), " → ".join(found.old)
     message = f'a response of "{found.model}" can mix both releases: {new} is new, {old} is old'
     hint = "\n".join([*_ways_out(found, states), f"Add `--allow-mixed {found.model}` to accept such responses."])
@@ -86,7 +86,7 @@ def mixture(found: Mixed, states: Sequence[State], where: str) -> Diagnostic:
 
 
 def admit(made: Plan, names: Collection[str]) -> Plan:
-    """Give the plan without the refusals of these pipelines, of which its user is told all the same."""
+    """Return the plan without the refusals of these pipelines, of which its user is told all the same."""
     admitted = [each for each in made.conflicts if each.rule == RULE and each.model in names]
     notes = [replace(each, severity=Severity.WARNING, hint="") for each in admitted]
     conflicts = tuple(each for each in made.conflicts if each not in admitted)
@@ -113,7 +113,7 @@ def _ways_out(found: Mixed, states: Sequence[State]) -> Iterator[str]:
 
 
 def _states(had: State, actions: Iterable[Action], server: Target) -> Iterator[State]:
-    """Give the repository as it is, and after each group of actions, which servers may see in any order."""
+    """Yield the repository as it is, and after each group of actions, which servers may see in any order."""
     state = dict(had)
     yield state
     for _, group in groupby(actions, key=lambda action: (action.phase, action.wave)):
@@ -130,12 +130,12 @@ def _states(had: State, actions: Iterable[Action], server: Target) -> Iterator[S
 
 
 def _changed(before: State, after: State) -> list[str]:
-    """Give the models that are not what they were: a state keeps the others as they are."""
+    """Return the models that are not what they were: a state keeps the others as they are."""
     return [name for name, model in after.items() if before.get(name) is not model]
 
 
 def _callers(states: Sequence[State]) -> dict[str, set[str]]:
-    """Give who calls a model in any of these states, by name."""
+    """Return who calls a model in any of these states, by name."""
     callers: dict[str, set[str]] = {}
     for before, after in pairwise([{}, *states]):
         for name in _changed(before, after):
@@ -145,7 +145,7 @@ def _callers(states: Sequence[State]) -> dict[str, set[str]]:
 
 
 def _asked(names: Iterable[str], *states: State) -> Iterator[Call]:
-    """Give what clients may ask pipelines for: no version, or any that serves; models that call nothing are none."""
+    """Yield what clients may ask pipelines for: no version, or any that serves; models that call nothing are none."""
     for name in sorted(names):
         models = [state[name] for state in states if name in state and state[name].calls()]
         served = {version for model in models for version in model.served}
@@ -166,7 +166,7 @@ class _Book:
         return self._numbers[made]
 
     def way(self, answer: int, other: int | None) -> tuple[str, ...]:
-        """Give the way from an answer's pipeline down to the first place where it is not the other answer."""
+        """Return the way from an answer's pipeline down to the first place where it is not the other answer."""
         way: list[str] = []
         while True:
             one, two = self._made[answer], None if other is None else self._made[other]
@@ -186,22 +186,22 @@ class _Answers:
         self._known: dict[tuple[int, int], tuple[int, ...]] = {}
 
     def whole(self, call: Call) -> int | None:
-        """Give what a single state answers; a version that it does not serve is the latest one. None: nothing."""
+        """Return what a single state answers; a version that it does not serve is the latest one. None: nothing."""
         return next(iter(self.of(call) or self.of((call[0], LATEST))), None)
 
     def of(self, call: Call) -> tuple[int, ...]:
-        """Give the different answers of a call, or as many as are enough."""
+        """Return the different answers of a call, or as many as are enough."""
         return _enough(answer for loaded in self._loaded(call) for answer in self._by(*loaded))
 
     def _loaded(self, call: Call) -> list[Loaded]:
-        """Give what may take a call."""
+        """Return what may take a call."""
         name, version = call
         models = {id(state[name]): state[name] for state in self._states if name in state}.values()
         found = [(model, max(model.served, default=0) if version == LATEST else version) for model in models]
         return [(model, number) for model, number in found if number in model.served]
 
     def _by(self, model: Model, number: int) -> tuple[int, ...]:
-        """Give the answers that one loaded version of a model can give."""
+        """Return the answers that one loaded version of a model can give."""
         todo, begun = [(model, number)], set[tuple[int, int]]()
         while todo:
             loaded = todo[-1]
@@ -214,23 +214,23 @@ class _Answers:
         return self._known[_key((model, number))]
 
     def _unknown(self, loaded: Loaded) -> list[Loaded]:
-        """Give what may take the calls of a loaded version, and of which it is not known yet what it answers."""
+        """Return what may take the calls of a loaded version, and of which it is not known yet what it answers."""
         model, number = loaded
         below = (other for call in model.called(number) for other in self._loaded(call))
         return [other for other in below if _key(other) not in self._known]
 
     def _made(self, model: Model, number: int) -> tuple[int, ...]:
-        """Give the answers of a loaded version, made from those of what it calls."""
+        """Return the answers of a loaded version, made from those of what it calls."""
         content: object = _wiring(model) if model.is_ensemble else number
         calls = self._run(model) if model.is_ensemble else self._free(model, number)
         return _enough(self._book.number(Made(model.name, content, parts)) for parts in calls)
 
     def _found(self, loaded: Loaded) -> tuple[int, ...]:
-        """Give the answers that are known, or where a call comes round to itself, one that no release gives."""
+        """Return the answers that are known, or where a call comes round to itself, one that no release gives."""
         return self._known.get(_key(loaded), (self._book.number(Made(loaded[0].name, "itself", ())),))
 
     def _run(self, ensemble: Model) -> Iterator[tuple[int, ...]]:
-        """Give the answers of an ensemble's steps: those that name the same go to one and the same loaded version."""
+        """Yield the answers of an ensemble's steps: those that name the same go to one and the same loaded version."""
         steps = ensemble.steps()
         times = Counter(steps)
         chosen = [
@@ -244,14 +244,14 @@ class _Answers:
             yield tuple(next(parts[step]) for step in steps)
 
     def _free(self, model: Model, number: int) -> Iterator[tuple[int, ...]]:
-        """Give the answers of what a version calls by itself, each of them any number of times."""
+        """Return the answers of what a version calls by itself, each of them any number of times."""
         calls = [call for call in sorted(model.called(number)) for _ in range(TWICE)]
         found = (_enough(each for loaded in self._loaded(call) for each in self._found(loaded)) for call in calls)
         return islice(product(*found), ENOUGH)
 
 
 def _key(loaded: Loaded) -> tuple[int, int]:
-    """Give what tells loaded versions apart: states share the models that are the same in them."""
+    """Return what tells loaded versions apart: states share the models that are the same in them."""
     return id(loaded[0]), loaded[1]
 
 
@@ -260,7 +260,7 @@ def _enough(found: Iterable[Found]) -> tuple[Found, ...]:
 
 
 def _wiring(model: Model) -> str:
-    """Give what an ensemble does but for the versions that it calls, which its parts tell."""
+    """Return what an ensemble does but for the versions that it calls, which its parts tell."""
     plain = to_plain(model.config)["ensemble_scheduling"] if model.config else {}
     return repr(
         [{key: value for key, value in step.items() if key != "model_version"} for step in plain.get("step", ())]

@@ -53,7 +53,7 @@ class Arguments(NamedTuple):
         return "Mend the JSON here." if self.line else self.fault and "Mend the JSON."
 
     def at(self, model: Model, key: str) -> Span:
-        """Give the place of a key."""
+        """Return the place of a key."""
         return place(f"{model.name}/{self.path}", self.text or "", key)
 
 
@@ -64,7 +64,7 @@ def arguments(model: Model) -> Sequence[Arguments]:
 
 
 def _images(error: json.JSONDecodeError) -> json.JSONDecodeError:
-    """Give an error as the Python of the images has it, 3.10 or 3.12: 3.13 tells a trailing comma apart, at its place."""
+    """Return an error as the Python of the images has it, 3.10 or 3.12: 3.13 tells a trailing comma apart, at its place."""
     if not error.msg.startswith("Illegal trailing comma"):
         return error
     behind = error.doc[error.pos + 1 :]
@@ -74,7 +74,7 @@ def _images(error: json.JSONDecodeError) -> json.JSONDecodeError:
 
 
 def objects(model: Model) -> Iterator[tuple[Arguments, dict[str, Any]]]:
-    """Give those that hold an object."""
+    """Yield those that hold an object."""
     for each in arguments(model):
         if isinstance(each.value, dict):
             yield each, each.value
@@ -130,13 +130,13 @@ class Keys(NamedTuple):
     known: Mapping[str, KnownKey]
 
     def of(self, release: Release) -> list[int]:
-        """Give the positions of the vLLM versions that a release may have; none where it has no vLLM, or a new one."""
+        """Return the positions of the vLLM versions that a release may have; none where it has no vLLM, or a new one."""
         return [self.versions.index(name) for name in release.vllm_builds if name in self.versions]
 
 
 @cache
 def keys() -> Keys:
-    """Give the facts of data/vllm_arguments.json."""
+    """Return the facts of data/vllm_arguments.json."""
     data = json.loads(resources.files("tritonrepo").joinpath("data/vllm_arguments.json").read_text("utf-8"))
     versions = data["versions"]
     position = {name: number for number, name in enumerate(versions)}

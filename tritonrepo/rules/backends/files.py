@@ -148,7 +148,7 @@ def onnx_file_missing(model: Model) -> Iterator[Finding]:
 
 
 def _missing(model: Model, default: str) -> Iterator[str]:
-    """Give the paths below the model that a backend opens in vain; one that leads out of the model is not judged."""
+    """Yield the paths below the model that a backend opens in vain; one that leads out of the model is not judged."""
     name = model.inferred.filename or default
     for version in model.served:
         path = posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}")

@@ -204,7 +204,7 @@ def _versions(model: Model) -> list[int]:
 
 
 def _wrong(model: Model) -> Iterator[tuple[str, Arguments, KnownKey | None]]:
-    """Give the keys that none of the vLLM versions has that the release may have."""
+    """Yield the keys that none of the vLLM versions has that the release may have."""
     for each, value in objects(model):
         versions = _versions(model)
         for key in value if versions else ():

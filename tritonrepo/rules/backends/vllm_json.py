@@ -223,7 +223,7 @@ def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
 
 
 def _int_fault(value: Any) -> str | None:  # noqa: ANN401  whatever JSON has
-    """Give what Python says where it makes no int of a value."""
+    """Return what Python says where it makes no int of a value."""
     try:
         int(value)
     except (ValueError, TypeError, OverflowError) as error:

@@ -131,7 +131,7 @@ def enable_lora_type(model: Model) -> Iterator[Finding]:
 
 
 def _adapters(model: Model) -> Iterator[tuple[Arguments, Arguments | None]]:
-    """Give the model.json of each version that asks for adapters, with the file that lists them; None where it is huge."""
+    """Yield the model.json of each version that asks for adapters, with the file that lists them; None where it is huge."""
     for each, value in objects(model) if model.target.release.has("vllm-lora") else ():
         if str(value.get("enable_lora")).lower() == "true":
             yield each, adapters(model, each)

@@ -40,12 +40,12 @@ UNKNOWN = Definition("", Port("", "", (), optional=False), EVERY, known=False)
 
 
 def shown(dims: Dims) -> str:
-    """Give dims in the server's form."""
+    """Return dims in the server's form."""
     return f"[{','.join(map(str, dims))}]"
 
 
 def full(dims: Dims, *, batching: bool) -> Dims:
-    """Give the dims with the batch in front."""
+    """Return the dims with the batch in front."""
     return (-1, *dims) if batching else dims
 
 
@@ -71,7 +71,7 @@ def shapes_agree(first: Definition, second: Definition) -> bool:
 
 
 def one_batch_only(first: Definition, second: Definition) -> int | None:
-    """Give the batch size that alone works: a batching side meets a fixed first dim of one that does not batch."""
+    """Return the batch size that alone works: a batching side meets a fixed first dim of one that does not batch."""
     if not (first.known and second.known) or fit(first.port.dims, second.port.dims):
         return None
     for batching, other in ((first, second), (second, first)):

@@ -190,7 +190,7 @@ def _callees(name: str, judging: Judging) -> Iterator[str]:
 
 
 def _way_back(start: str, first: str, judging: Judging) -> list[str]:
-    """Give the models on a way from one back to itself, without the return; empty where there is none."""
+    """Return the models on a way from one back to itself, without the return; empty where there is none."""
     way, seen = [(start, iter([first]))], {start}
     while way:
         callee = next((name for name in way[-1][1] if name == start or name not in seen), None)

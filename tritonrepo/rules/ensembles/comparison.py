@@ -78,7 +78,7 @@ def optional(walk: Walk, mapped: Mapped, port: Port) -> None:
 
 
 def _place(walk: Walk, mapped: Mapped, first: Definition, field: str) -> Placed:
-    """Give the field of the ensemble's own tensor, where that is one of the two; else the map's entry."""
+    """Return the field of the ensemble's own tensor, where that is one of the two; else the map's entry."""
     listed = first.port.listed
     if first.model != walk.model.name or listed is None:
         return mapped.at

@@ -191,7 +191,7 @@ def tensor_never_read(model: Model) -> Iterator[Finding]:
 
 
 def _unreached(flow: Dataflow) -> dict[str, str]:
-    """Give outputs that never come → the tensor that is missing for it; one output for each such tensor."""
+    """Return outputs that never come → the tensor that is missing for it; one output for each such tensor."""
     found: dict[str, str] = {}
     known = set(flow.partners.values())
     for output in flow.outputs:

@@ -146,7 +146,7 @@ def _towards(model: Model, names: Collection[str]) -> Step:
 
 
 def _cycles(model: Model, judging: Judging) -> Cycles | None:
-    """Give the repository's cycles if this model may have to do with one: one of its steps' ensembles is suspect."""
+    """Return the repository's cycles if this model may have to do with one: one of its steps' ensembles is suspect."""
     suspects = (judging.verdicts.get(step.model) for step in steps(model) if step.model in judging.models)
     if model.is_ensemble and any(verdict is None or verdict.stage == "graph" for verdict in suspects):
         return cycles(judging)
@@ -184,7 +184,7 @@ def _complete(model: Model, judging: Judging) -> bool:
 
 
 def _graph(judging: Judging) -> Graph:
-    """Give the ensembles that each uses, as the server goes through them: the last new name first (`steps.walked`)."""
+    """Return the ensembles that each uses, as the server goes through them: the last new name first (`steps.walked`)."""
     ensembles = {name: model for name, model in judging.models.items() if model.is_ensemble}
     return {
         name: [each for each in walked(model) if each in ensembles and judging.polled(each)]
@@ -194,7 +194,7 @@ def _graph(judging: Judging) -> Graph:
 
 
 def _components(graph: Graph) -> Iterator[list[str]]:
-    """Give the strongly connected components, without recursion: Tarjan's algorithm."""
+    """Yield the strongly connected components, without recursion: Tarjan's algorithm."""
     search = _Search(graph, {}, {}, [], set())
     for root in graph:
         if root not in search.order:
@@ -212,7 +212,7 @@ class _Search:
     on_path: set[str]
 
     def run(self, root: str) -> Iterator[list[str]]:
-        """Give the components that a root leads to."""
+        """Yield the components that a root leads to."""
         work = [self._enter(root)]
         while work:
             name, rest = work[-1]
@@ -244,7 +244,7 @@ class _Search:
 
 
 def _searches(graph: Graph, starts: Collection[str]) -> tuple[dict[str, str], set[str]]:
-    """Give what the server says of each in a group, and from where its search does not come back.
+    """Return what the server says of each in a group, and from where its search does not come back.
 
     It starts at each in order, and what lies on the way back is told the same.
     """
@@ -262,7 +262,7 @@ def _searches(graph: Graph, starts: Collection[str]) -> tuple[dict[str, str], se
 
 
 def _unsearched(graph: Graph, group: set[str]) -> dict[str, str]:
-    """Give reasons to those that the server may not search from, since a model of theirs is missing."""
+    """Return reasons to those that the server may not search from, since a model of theirs is missing."""
     callers = {callee: name for name in sorted(group) for callee in graph[name]}
     return {name: _reason(name, callers.get(name, name)) for name in group}
 
@@ -272,7 +272,7 @@ def _reason(start: str, last: str) -> str:
 
 
 def _way_back(graph: Graph, start: str) -> list[str]:
-    """Give a way from an ensemble to itself, without the return; empty where another circle is met before.
+    """Return a way from an ensemble to itself, without the return; empty where another circle is met before.
 
     The server looks only for the start, so in another circle it goes round until its stack is full.
     """

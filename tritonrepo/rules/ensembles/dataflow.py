@@ -44,13 +44,13 @@ class Dataflow:
         return [name for name in self.writers if name not in self.readers and name not in self.outputs]
 
     def unknown(self, names: Iterable[str]) -> list[str]:
-        """Give those of the ensemble's own inputs or outputs that no map names."""
+        """Return those of the ensemble's own inputs or outputs that no map names."""
         return [name for name in names if name not in self.readers and name not in self.writers]
 
 
 @once
 def dataflow(model: Model) -> Dataflow | None:
-    """Give the flow of an ensemble, None where a step's maps are broken: what follows from that is not to be said."""
+    """Return the flow of an ensemble, None where a step's maps are broken: what follows from that is not to be said."""
     found = steps(model) if model.is_ensemble else ()
     if not found or not all(step.inputs and step.outputs for step in found) or written_twice(found):
         return None
@@ -66,7 +66,7 @@ def dataflow(model: Model) -> Dataflow | None:
 
 
 def written_twice(found: Sequence[Step]) -> list[tuple[Step, Mapped]]:
-    """Give each entry of an output_map whose tensor an earlier entry has."""
+    """Return each entry of an output_map whose tensor an earlier entry has."""
     seen: set[str] = set()
     again = []
     for step in found:
@@ -114,12 +114,12 @@ def _partners(flow: Dataflow) -> dict[str, str]:
 
 
 def _partner(name: str, candidates: Sequence[str]) -> str | None:
-    """Give the nearest name; one that is alone is meant whatever it is called."""
+    """Return the nearest name; one that is alone is meant whatever it is called."""
     return candidates[0] if len(candidates) == 1 else nearest(name, candidates)
 
 
 def last_missing(flow: Dataflow, output: str) -> str:
-    """Give the tensor that the server names as the source of an output's absence: back along what is not there."""
+    """Return the tensor that the server names as the source of an output's absence: back along what is not there."""
     last, seen = output, set[str]()
     while last in flow.writers:
         step = flow.writers[last][0]
@@ -133,7 +133,7 @@ def last_missing(flow: Dataflow, output: str) -> str:
 
 
 def named_unused(flow: Dataflow) -> str:
-    """Give the tensor that the server calls unused where several are: the one that its steps name last.
+    """Return the tensor that the server calls unused where several are: the one that its steps name last.
 
     The server walks a std::unordered_map, which gives few strings in the reverse order of their insertion; for each
     step the tensors that it writes are inserted first.
@@ -146,11 +146,11 @@ def named_unused(flow: Dataflow) -> str:
 
 
 def waiting(flow: Dataflow) -> Iterator[str]:
-    """Give the tensors that are written, but never there."""
+    """Return the tensors that are written, but never there."""
     return (name for name in flow.writers if name not in flow.ready)
 
 
 def name_of(tensor: ListedTensor) -> Placed:
-    """Give where an input or output of the ensemble says its name."""
+    """Return where an input or output of the ensemble says its name."""
     field = tensor.fields.get("name")
     return field.value if field is not None else tensor.node

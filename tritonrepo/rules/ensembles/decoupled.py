@@ -246,7 +246,7 @@ class _Flow:
         return ", ".join(f'"{name}"' for name in reversed(of_label.values()))
 
     def _definer(self, tensor: str) -> str:
-        """Give the model that has the tensor first: the ensemble itself, else the first step in the file's order."""
+        """Return the model that has the tensor first: the ensemble itself, else the first step in the file's order."""
         if any(own.name == tensor for own in self.model.tensors):
             return self.model.name
         for step in steps(self.model):

@@ -268,7 +268,7 @@ def version_not_loaded(model: Model, judging: Judging) -> Iterator[Finding]:
 
 
 def _distinct(model: Model) -> list[Step]:
-    """Give the first step of each model."""
+    """Return the first step of each model."""
     found: dict[str, Step] = {}
     for step in steps(model) if model.is_ensemble else ():
         if step.model:
@@ -277,7 +277,7 @@ def _distinct(model: Model) -> list[Step]:
 
 
 def _place(model: Model, name: str) -> int:
-    """Give where a model stands in the server's walk.
+    """Return where a model stands in the server's walk.
 
     For one model the versions that the steps ask for are compared in ascending order, and the last that lacks is named.
     """
@@ -285,7 +285,7 @@ def _place(model: Model, name: str) -> int:
 
 
 def _refused(model: Model, judging: Judging) -> Iterator[tuple[Step, Verdict]]:
-    """Give the steps whose model the server knows and does not load."""
+    """Yield the steps whose model the server knows and does not load."""
     for step in _distinct(model):
         verdict = judging.verdicts.get(step.model)
         fails = verdict is not None and verdict.verdict not in {State.READY, State.NOT_JUDGED}

@@ -33,20 +33,20 @@ class Step:
     outputs: Mapping[str, Mapped]
 
     def at(self, field: str) -> Placed:
-        """Give the value of a field, the step as a whole where it has none."""
+        """Return the value of a field, the step as a whole where it has none."""
         return next(reversed(self.node.scalars(field)), self.node)
 
 
 @once
 def steps(model: Model) -> Sequence[Step]:
-    """Give the steps of an ensemble; kept for the rules that come next, which ask for the same ones."""
+    """Return the steps of an ensemble; kept for the rules that come next, which ask for the same ones."""
     scheduling = model.config.message("ensemble_scheduling")
     nodes = scheduling.messages("step") if scheduling is not None else ()
     return [_step(number, node) for number, node in enumerate(nodes)]
 
 
 def walked(model: Model) -> list[str]:
-    """Give the models that the steps name in the order of the server's walk: the last new name first.
+    """Return the models that the steps name in the order of the server's walk: the last new name first.
 
     The walk is over a std::unordered_map, which gives few pointers in the reverse order of their insertion.
     """
@@ -73,11 +73,11 @@ def _map(node: Message, name: str) -> dict[str, Mapped]:
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """Give the candidate that a misspelt name most likely means."""
+    """Return the candidate that a misspelt name most likely means."""
     return diagnostics.nearest(name, candidates) or None
 
 
 def listed(names: Iterable[str]) -> str:
-    """Give names in quotes: "a", "b" or "c"."""
+    """Return names in quotes: "a", "b" or "c"."""
     quoted = [f'"{name}"' for name in names]
     return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)

@@ -23,7 +23,7 @@ from tritonrepo.vllm_contract import by_name
 
 @once
 def problems(model: Model, judging: Judging) -> Sequence[Problem]:
-    """Give all that the walk finds; kept for the rules that come next, which ask for the same."""
+    """Return all that the walk finds; kept for the rules that come next, which ask for the same."""
     if not model.is_ensemble:
         return ()
     own = completed(model)
@@ -51,7 +51,7 @@ def _readable(callee: Model, judging: Judging) -> bool:
 
 
 def _reshaped(port: Port) -> Port:
-    """Give an ensemble's own tensor as the walk sees it: a reshape counts; of the steps' models none does."""
+    """Return an ensemble's own tensor as the walk sees it: a reshape counts; of the steps' models none does."""
     reshape = port.listed.reshape if port.listed is not None else None
     return port if reshape is None else port._replace(dims=tuple(reshape.numbers("shape")))
 
@@ -150,7 +150,7 @@ def _outputs(walk: Walk, visit: Visit) -> None:
 
 
 def _meant(key: str, free: list[str]) -> str | None:
-    """Give the tensor that a misspelt key stands for, and count it as mapped: one fault, one message."""
+    """Return the tensor that a misspelt key stands for, and count it as mapped: one fault, one message."""
     meant = free[0] if len(free) == 1 else nearest(key, free)
     if meant is not None:
         free.remove(meant)
@@ -167,7 +167,7 @@ def _hint(meant: str | None, visit: Visit, kind: str, key: str, names: Collectio
 
 
 def _key(step: Step, name: str, key: str) -> Placed:
-    """Give where the key of a map's entry is written."""
+    """Return where the key of a map's entry is written."""
     for entry in reversed(step.node.entries(name)):
         if entry.text("key") == key:
             return next(reversed(entry.scalars("key")), entry)

@@ -17,13 +17,13 @@ DEFAULTS = {"batch_input": "BATCH_ELEMENT_COUNT", "batch_output": "BATCH_SCATTER
 
 
 def names(model: Model, kind: str) -> set[str] | None:
-    """Give the names of the inputs or outputs; None where the backend may add some."""
+    """Return the names of the inputs or outputs; None where the backend may add some."""
     found = completed(model)
     return {port.name for port in (found.inputs if kind == "input" else found.outputs)} if found.exact else None
 
 
 def unknown_kinds(model: Model, field: str) -> Iterator[Finding]:
-    """Give the entries whose kind is a number that the enum lacks."""
+    """Yield the entries whose kind is a number that the enum lacks."""
     for item, entry in enumerate(model.config.messages(field)):
         kind = _kind(field, entry)
         known = entry.kind.fields["kind"].enum
@@ -38,7 +38,7 @@ def unknown_kinds(model: Model, field: str) -> Iterator[Finding]:
 
 
 def source_counts(model: Model, field: str) -> Iterator[Finding]:
-    """Give the entries that are not made of exactly one input."""
+    """Yield the entries that are not made of exactly one input."""
     for item, entry in enumerate(model.config.messages(field)):
         kind, count = _kind(field, entry), len(entry.scalars("source_input"))
         if count != 1 and not _is_number(kind):
@@ -52,7 +52,7 @@ def source_counts(model: Model, field: str) -> Iterator[Finding]:
 
 
 def unknown_sources(model: Model, field: str) -> Iterator[Finding]:
-    """Give the source inputs that the model does not have."""
+    """Yield the source inputs that the model does not have."""
     known = names(model, "input")
     if known is None:
         return
@@ -69,7 +69,7 @@ def unknown_sources(model: Model, field: str) -> Iterator[Finding]:
 
 
 def listed(found: set[str]) -> str:
-    """Give some of the names for a hint."""
+    """Return some of the names for a hint."""
     return ", ".join(sorted(found)[:9]) or "none"
 
 

@@ -25,13 +25,13 @@ SIMILAR = 0.75
 
 @cache
 def _known() -> frozenset[str]:
-    """Give the backends that any image of any release has."""
+    """Return the backends that any image of any release has."""
     return frozenset(name for release in RELEASES.values() for names in release.images.values() for name in names)
 
 
 @once
 def _meant(model: Model) -> str:
-    """Give the backend that a model's surely stands for; "" for one that may well be somebody's own."""
+    """Return the backend that a model's surely stands for; "" for one that may well be somebody's own."""
     written = model.backend
     lower = written.lower()[:99]
     for name in (written, lower, lower.partition("_")[0]):

@@ -26,13 +26,13 @@ ALIASES = frozenset({"torch_aoti", "libtorch", "pytorch", "torchscript", "torch"
 
 
 def platforms(model: Model, backend: str) -> tuple[str, ...]:
-    """Give the platforms that a backend may have in the target's release; none are given where any will do."""
+    """Return the platforms that a backend may have in the target's release; none are given where any will do."""
     aoti = backend == "pytorch" and model.target.release.has("torch-aoti")
     return (*PLATFORMS.get(backend, ()), *(["torch_aoti"] if aoti else []))
 
 
 def unknown(model: Model) -> str:
-    """Give what the server says where it can name no backend; "" where it can."""
+    """Return what the server says where it can name no backend; "" where it can."""
     if model.backend or model.inferred.platform == "ensemble":
         return ""
     if any(model.inferred) or "." in model.name:
@@ -41,7 +41,7 @@ def unknown(model: Model) -> str:
 
 
 def _mismatched(model: Model) -> str:
-    """Give what the server says of a platform that does not go with the backend; "" where it does."""
+    """Return what the server says of a platform that does not go with the backend; "" where it does."""
     backend, platform, _ = model.inferred
     if backend not in PLATFORMS or platform == "ensemble" or platform in platforms(model, backend):
         return ""
@@ -54,7 +54,7 @@ def _is_alias(model: Model) -> bool:
 
 
 def _place(model: Model, *names: str) -> Placed | None:
-    """Give the value of the first of these fields that the config has."""
+    """Return the value of the first of these fields that the config has."""
     for name in names:
         field = model.config.get(name)
         if field is not None and field.values:
@@ -108,7 +108,7 @@ def platform_unknown(model: Model) -> Iterator[Finding]:
 
 
 def _instead(model: Model) -> str:
-    """Give what to write instead of an unknown platform."""
+    """Return what to write instead of an unknown platform."""
     written = model.inferred.platform
     lower = written.lower()
     if lower == "ensemble":

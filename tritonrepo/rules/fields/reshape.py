@@ -40,7 +40,7 @@ def differs(dims: Sequence[int], shape: Sequence[int]) -> Differs:
 
 
 def _elements(dims: Sequence[int]) -> int:
-    """Give how many elements the server counts: 0 for no dims, -1 for any number."""
+    """Return how many elements the server counts: 0 for no dims, -1 for any number."""
     return -1 if -1 in dims else _count(dims) if dims else 0
 
 
@@ -52,7 +52,7 @@ def _count(dims: Sequence[int]) -> int:
 
 
 def _segments(dims: Sequence[int]) -> list[int]:
-    """Give the element counts between the variable dimensions."""
+    """Return the element counts between the variable dimensions."""
     counts = [1]
     for dim in dims:
         if dim == -1:
@@ -63,7 +63,7 @@ def _segments(dims: Sequence[int]) -> list[int]:
 
 
 def _reshaped(model: Model, sought: Differs) -> Iterator[tuple[ListedTensor, list[int]]]:
-    """Give the tensors whose dims and reshape, both valid, differ in this."""
+    """Yield the tensors whose dims and reshape, both valid, differ in this."""
     for tensor in model.tensors:
         reshape = tensor.reshape
         if reshape is None or not tensor.dims:

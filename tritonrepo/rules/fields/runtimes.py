@@ -81,7 +81,7 @@ def _search_backend(model: Model, path: str) -> Search:
 
 
 def _searched(model: Model) -> set[Search]:
-    """Give what comes of the search in the versions that are served."""
+    """Return what comes of the search in the versions that are served."""
     if model.config.text("runtime") in {"", PYTHON} or model.is_ensemble or not model.target.backends:
         return set()
     return {_search(model, version) for version in model.served}

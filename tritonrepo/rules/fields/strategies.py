@@ -21,7 +21,7 @@ NOWHERE = ("/nonexistent/", "$$TRITON_MODEL_DIRECTORY")
 
 
 def _strategy(model: Model) -> Message | None:
-    """Give the parameter's entry, the last one where there are two."""
+    """Return the parameter's entry, the last one where there are two."""
     entries = [entry for entry in model.config.entries("parameters") if entry.text("key") == STRATEGY]
     return entries[-1] if entries else None
 

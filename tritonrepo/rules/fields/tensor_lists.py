@@ -18,7 +18,7 @@ SCHEDULERS = frozenset({"dynamic_batching", "sequence_batching", "ensemble_sched
 
 
 def _repeated(model: Model, kind: str) -> Iterator[ListedTensor]:
-    """Give the tensors of a kind whose name an earlier one has."""
+    """Yield the tensors of a kind whose name an earlier one has."""
     seen = set()
     for tensor in model.tensors:
         if tensor.kind == kind and tensor.name:

@@ -19,12 +19,12 @@ INT64_MAX = (1 << 63) - 1
 
 
 def called(tensor: ListedTensor) -> str:
-    """Give how messages call a tensor."""
+    """Return how messages call a tensor."""
     return f'{tensor.kind} "{tensor.name}"' if tensor.name else f"an {tensor.kind} without name"
 
 
 def reason(tensor: ListedTensor, model: Model, text: str) -> str:
-    """Give the server's sentence on a tensor."""
+    """Return the server's sentence on a tensor."""
     return f"model {tensor.kind} '{tensor.name}' {text} for {model.config_name}"
 
 
@@ -105,7 +105,7 @@ def data_type_missing(model: Model) -> Iterator[Finding]:
 
 
 def _type_hint(tensor: ListedTensor, model: Model) -> str:
-    """Give the next step; what vLLM's backend has is known, and auto-complete adds it where it is not listed."""
+    """Return the next step; what vLLM's backend has is known, and auto-complete adds it where it is not listed."""
     known = contract(model.target.release.name) if model.backend == "vllm" else ()
     same = [each for each in known if (each.kind, each.name) == (tensor.kind, tensor.name)]
     if not same:

@@ -168,7 +168,7 @@ def key_twice(model: Model) -> Iterator[Finding]:
 
 
 def _with_maps(config: Message) -> Iterator[Message]:
-    """Give the messages that may have maps."""
+    """Yield the messages that may have maps."""
     yield config
     for field in config.fields:
         for value in field.values if field.spec.name in MAPS else ():
@@ -177,7 +177,7 @@ def _with_maps(config: Message) -> Iterator[Message]:
 
 
 def _entries(message: Message) -> list[tuple[str, Message]]:
-    """Give the entries of a message's maps, with the map's name."""
+    """Return the entries of a message's maps, with the map's name."""
     return [
         (field.spec.name, value)
         for field in message.fields

@@ -30,7 +30,7 @@ LENGTH = 4
 
 
 def _below_nothing(model: Model) -> Iterator[tuple[Sample, Given, Scalar]]:
-    """Give the inputs with a dim that no tensor has, where the server stumbles over it, and that dim.
+    """Yield the inputs with a dim that no tensor has, where the server stumbles over it, and that dim.
 
     Two negative dims make a count that older servers take for a good one; a dim too large makes a negative one.
     """
@@ -45,7 +45,7 @@ def _below_nothing(model: Model) -> Iterator[tuple[Sample, Given, Scalar]]:
 
 
 def _bytes(given: Given) -> int:
-    """Give the bytes that dims make, where the server counts on and on."""
+    """Return the bytes that dims make, where the server counts on and on."""
     return element_bytes(given.data_type) * prod(given.dims)
 
 
@@ -94,7 +94,7 @@ def dim_negative(model: Model) -> Iterator[Finding]:
 
 
 def _dim_reason(model: Model, given: Given) -> str:
-    """Give the server's words; "" for the releases that accept it, and where the file's rules say it."""
+    """Return the server's words; "" for the releases that accept it, and where the file's rules say it."""
     strings = given.data_type == "TYPE_STRING"
     if model.target.release.has(BOUNDED):
         shape = f"[{','.join(map(str, given.dims))}]"

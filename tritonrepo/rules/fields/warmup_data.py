@@ -25,7 +25,7 @@ UNSIGNED = 1 << 64
 
 
 def signed(number: int) -> int:
-    """Give what becomes of a number in 64 bits with a sign."""
+    """Return what becomes of a number in 64 bits with a sign."""
     return (number + (UNSIGNED >> 1)) % UNSIGNED - (UNSIGNED >> 1)
 
 
@@ -40,7 +40,7 @@ class Named(NamedTuple):
 
 
 def named(model: Model) -> Iterator[Named]:
-    """Give the files of all samples."""
+    """Yield the files of all samples."""
     for sample in samples(model):
         for given in sample.inputs.values():
             if given.value is None or given.source != "input_data_file":

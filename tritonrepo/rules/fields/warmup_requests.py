@@ -23,12 +23,12 @@ NOTE = (
 
 
 def _inputs(model: Model) -> Mapping[str, ListedTensor]:
-    """Give the model's inputs by name; of two with one name the first counts."""
+    """Return the model's inputs by name; of two with one name the first counts."""
     return {tensor.name: tensor for tensor in reversed(model.tensors) if tensor.kind == "input"}
 
 
 def matched(model: Model) -> Iterator[tuple[Sample, Given, ListedTensor]]:
-    """Give the inputs of samples with the model's inputs, where these are sure."""
+    """Yield the inputs of samples with the model's inputs, where these are sure."""
     known = _inputs(model)
     for sample in samples(model):
         for name, given in sample.inputs.items():
@@ -97,12 +97,12 @@ def _quoted(tensors: Sequence[ListedTensor]) -> str:
 
 
 def _shown(dims: Sequence[int]) -> str:
-    """Give dims for a sample, where any size becomes 1."""
+    """Return dims for a sample, where any size becomes 1."""
     return f"[ {', '.join(str(max(dim, 1)) for dim in dims)} ]"
 
 
 def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], missing: Sequence[ListedTensor]) -> str:
-    """Give the server's sentence; the order of several given inputs is the server's own, so it ends before them."""
+    """Return the server's sentence; the order of several given inputs is the server's own, so it ends before them."""
     total, required = counts
     wanted = f"{total} inputs" if total == required else f"number of inputs between {required} and {total}"
     text = f"{REQUEST}expected {wanted} but got {len(given)} inputs for model '{model.config_name}'."
@@ -167,7 +167,7 @@ def _type_reason(model: Model, given: Given, tensor: ListedTensor) -> str:
 
 
 def _protocol(data_type: str) -> str:
-    """Give a type as requests name it. Source: common, src/model_config.cc, DataTypeToProtocolString."""
+    """Return a type as requests name it. Source: common, src/model_config.cc, DataTypeToProtocolString."""
     if data_type == "TYPE_STRING":
         return "BYTES"
     known = data_type.startswith("TYPE_") and data_type != "TYPE_INVALID"

@@ -57,7 +57,7 @@ class Sample(NamedTuple):
 
 
 def samples(model: Model) -> Iterator[Sample]:
-    """Give the samples that are run: none of an ensemble or of passive instances, none with batch_size 0.
+    """Yield the samples that are run: none of an ensemble or of passive instances, none with batch_size 0.
 
     Source: core, src/backend_model_instance.cc, ConstructAndInitializeInstance, GenerateWarmupData.
     """

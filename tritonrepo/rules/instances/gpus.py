@@ -17,7 +17,7 @@ def counted(model: Model, cure: str) -> str:
 
 
 def named(group: Group, model: Model) -> Finding:
-    """Give the finding for a group that names GPUs and whose kind takes none."""
+    """Return the finding for a group that names GPUs and whose kind takes none."""
     listed = ", ".join(str(gpu.data) for gpu in group.gpus)
     drop = (
         "Drop gpus: the model itself chooses its devices." if group.kind == MODEL else "Drop gpus, or write KIND_GPU."

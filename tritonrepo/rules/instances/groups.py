@@ -31,7 +31,7 @@ class Group(NamedTuple):
 
 @once
 def groups(model: Model) -> Sequence[Group]:
-    """Give the written groups in order; an ensemble has none to the server. Kept for the rules that come next.
+    """Return the written groups in order; an ensemble has none to the server. Kept for the rules that come next.
 
     Source: core, src/model_config_utils.cc, NormalizeInstanceGroup. The GPUs of the target are all taken as usable.
     Between two items there is room for one a profile, counted from 1.
@@ -55,12 +55,12 @@ def usable(gpu: Scalar, model: Model) -> bool:
 
 
 def reason(group: Group, model: Model, text: str) -> str:
-    """Give the server's sentence on a group."""
+    """Return the server's sentence on a group."""
     return f"instance group {group.name} of model {model.config_name} {text}"
 
 
 def machine(model: Model) -> str:
-    """Give the target's GPUs in words."""
+    """Return the target's GPUs in words."""
     count = model.target.gpus
     return {0: "a machine without GPU", 1: "a machine with GPU 0 alone"}.get(
         count, f"a machine with GPUs 0 to {count - 1}"

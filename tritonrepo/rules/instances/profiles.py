@@ -23,7 +23,7 @@ WITHOUT_DEVICES = frozenset({"python", "onnxruntime", "pytorch", "openvino", "te
 
 
 def profiles(model: Model) -> Iterator[tuple[Group, Scalar, int, int | None]]:
-    """Give the profiles of a TensorRT model: group, text, when the server comes to it, the number that it is read as.
+    """Yield the profiles of a TensorRT model: group, text, when the server comes to it, the number that it is read as.
 
     A number of too many digits is given as one that is out of range.
     """

@@ -14,7 +14,7 @@ LIMITER = "--rate-limit=execution_count"
 
 
 def _limiters(model: Model) -> Iterator[Message]:
-    """Give the rate limiters of the groups."""
+    """Yield the rate limiters of the groups."""
     for group in groups(model):
         limiter = group.node.message("rate_limiter")
         if limiter is not None:

@@ -22,7 +22,7 @@ BY_EXTENSION = {"onnx": "onnxruntime", "plan": "tensorrt", "engine": "tensorrt",
 
 
 def _within(model: Model, directory: str) -> Mapping[str, Entry | None]:
-    """Give the names directly in a subdirectory."""
+    """Return the names directly in a subdirectory."""
     below: dict[str, Entry | None] = {}
     for path, entry in model.entries.items():
         head, _, rest = path.partition("/")
@@ -33,12 +33,12 @@ def _within(model: Model, directory: str) -> Mapping[str, Entry | None]:
 
 
 def _told_by(model: Model, directory: str) -> Inferred:
-    """Give what the core would infer if this were the first subdirectory."""
+    """Return what the core would infer if this were the first subdirectory."""
     return infer("", model.config, _within(model, directory), model.target, bare=model.parsed is None)
 
 
 def _hiding(model: Model) -> tuple[str, Inferred] | None:
-    """Give the version directory from which the core could tell the backend, if it looked there."""
+    """Return the version directory from which the core could tell the backend, if it looked there."""
     for name in signs.hidden_versions(model):
         told = _told_by(model, name)
         if told.backend:
@@ -99,7 +99,7 @@ def _reproach(model: Model) -> tuple[str, str]:
 
 
 def _advice(model: Model) -> str:
-    """Give the backend that the files of a version seem to want."""
+    """Return the backend that the files of a version seem to want."""
     names = [name for directory in model.versions.found.values() for name in _within(model, directory)]
     for name in names:
         if name in BY_FILE:

@@ -26,7 +26,7 @@ PARENT = "Is the repository a model itself? Then name its parent directory."
 
 
 def no_backend_words(model: Model) -> str:
-    """Give what the server says where it finds no backend; after a dot at the name's end it looks for one called ""."""
+    """Return what the server says where it finds no backend; after a dot at the name's end it looks for one called ""."""
     if "." in model.name:
         return f"unexpected platform type '' for {model.config_name}"
     return NO_BACKEND.format(model.name)
@@ -56,7 +56,7 @@ def behind_closed(model: Model, path: str) -> bool:
 
 
 def misnamed_config(model: Model) -> str:
-    """Give what looks like the config of a model that has none, as a path below the model; "" for nothing."""
+    """Return what looks like the config of a model that has none, as a path below the model; "" for nothing."""
     if model.parsed is not None or model.hidden:
         return ""
     for name, entry in model.children.items():
@@ -66,7 +66,7 @@ def misnamed_config(model: Model) -> str:
 
 
 def misplaced(model: Model) -> str:
-    """Give a model file that lies directly in the directory of a model without versions."""
+    """Return a model file that lies directly in the directory of a model without versions."""
     if model.versions.found or model.versions.overflow:
         return ""
     named = model.config.text("default_model_filename")
@@ -82,6 +82,6 @@ def is_stray(model: Model) -> bool:
 
 
 def hidden_versions(model: Model) -> Iterator[str]:
-    """Give the version directories other than the first subdirectory, the served one first."""
+    """Return the version directories other than the first subdirectory, the served one first."""
     numbers = sorted(model.versions.found, key=lambda number: (number not in model.served, number))
     return (model.versions.found[number] for number in numbers if model.versions.found[number] != model.directories[0])

@@ -55,7 +55,7 @@ class ConfigState:
 
 @once
 def refusals(model: Model) -> tuple[tuple[str, Refusal], ...]:
-    """Give what is refused in the files of a model, by path; nothing where the server does not complete configs."""
+    """Return what is refused in the files of a model, by path; nothing where the server does not complete configs."""
     return tuple(
         (script.path, refusal)
         for script, found in _asked(model)
@@ -68,7 +68,7 @@ def refusals(model: Model) -> tuple[tuple[str, Refusal], ...]:
     pages(__package__, "completion.md"), "backend=python", at=Stage.COMPLETION.after("python-autocomplete-signature")
 )
 def refused(model: Model, name: str) -> Iterator[Finding]:
-    """Give the findings of a rule."""
+    """Yield the findings of a rule."""
     for path, found in refusals(model):
         if found.rule == name:
             at = Span(f"{model.name}/{path}", found.line, found.column)
@@ -76,7 +76,7 @@ def refused(model: Model, name: str) -> Iterator[Finding]:
 
 
 def nothing_returned(model: Model) -> Iterator[tuple[str, int, int]]:
-    """Give the files, with the function's place, where all goes well but the config is not given back."""
+    """Yield the files, with the function's place, where all goes well but the config is not given back."""
     refused = {path for path, _ in refusals(model)}
     for script, found in _asked(model):
         method = found.completes
@@ -85,7 +85,7 @@ def nothing_returned(model: Model) -> Iterator[tuple[str, int, int]]:
 
 
 def unfit_signatures(model: Model) -> Iterator[tuple[str, Told]]:
-    """Give the files whose auto_complete_config cannot be called, and what Python says of it."""
+    """Yield the files whose auto_complete_config cannot be called, and what Python says of it."""
     for script, found in _asked(model):
         signatures = dict(found.signatures)
         if "auto_complete_config" in signatures:
@@ -142,7 +142,7 @@ def _add(state: ConfigState, setting: Setting, kind: str) -> Refusal | None:
 
 
 def _properties(state: ConfigState, setting: Setting, kind: str) -> Refusal | None:
-    """Give what is wrong with the keys of a tensor."""
+    """Return what is wrong with the keys of a tensor."""
     tensor, valid = setting.argument, VALID[kind]
     rule, call = "python-autocomplete-property", f"add_{kind}"
     named = f"{kind} '{tensor.get('name')}' in auto-complete-config function for model '{state.model}'"
@@ -161,7 +161,7 @@ def _properties(state: ConfigState, setting: Setting, kind: str) -> Refusal | No
 
 
 def _differs(state: ConfigState, setting: Setting, kind: str, current: dict[str, Any]) -> Refusal | None:
-    """Give the first property of a tensor that is written otherwise."""
+    """Return the first property of a tensor that is written otherwise."""
     tensor, name = setting.argument, setting.argument["name"]
     tail = f'but the config has {{}} for {kind} "{name}"'
     model, called = f"model '{state.model}', tensor '{name}': the model expects", f"add_{kind}"

@@ -57,12 +57,12 @@ LOOKED_UP = re.compile(rb"get_(in|out)put_config_by_name\s*\([^()\"']*,\s*[\"'](
 
 @once
 def class_facts(model: Model) -> tuple[tuple[Script, ClassFacts], ...]:
-    """Give what is certain of each source of a model."""
+    """Return what is certain of each source of a model."""
     return tuple((script, _facts(script.tree)) for script in scripts(model))
 
 
 def _facts(tree: ast.Module | SyntaxFault | None) -> ClassFacts:
-    """Give what is certain of a source; nothing of one that cannot be read."""
+    """Return what is certain of a source; nothing of one that cannot be read."""
     if not isinstance(tree, ast.Module):
         return NOTHING
     cls = _class(tree)
@@ -94,7 +94,7 @@ def has_all(script: Script, names: Mapping[str, Collection[str]]) -> bool:
 
 
 def needs(script: Script) -> Iterator[Lookup]:
-    """Give the tensors that the config as it is written must have; none where the model may complete it.
+    """Yield the tensors that the config as it is written must have; none where the model may complete it.
 
     They are certain only if the class `is_certain`, which costs more: most configs have what is needed.
     """
@@ -116,7 +116,7 @@ def is_certain(script: Script) -> bool:
 
 
 def words(tree: ast.AST) -> set[str]:
-    """Give every name and every string of a source, its comments and docstrings aside; `*` for what imports all."""
+    """Return every name and every string of a source, its comments and docstrings aside; `*` for what imports all."""
     every = nodes(tree)
     bare = {id(node.value) for node in every if isinstance(node, ast.Expr)}
     return {
@@ -144,7 +144,7 @@ BINDERS = Function | ast.ClassDef | ast.Name | ast.Attribute | ast.alias
 
 
 def _bound(node: ast.AST, *, attributes: bool = True) -> Iterator[str]:
-    """Give the name that a node binds."""
+    """Yield the name that a node binds."""
     if isinstance(node, Function | ast.ClassDef):
         yield node.name
     elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
@@ -175,7 +175,7 @@ def _signatures(methods: dict[str, Function]) -> Iterator[tuple[str, Told]]:
 
 
 def _extra(method: Function) -> int:
-    """Give how many arguments a method gets beside the usual ones for its decorator; -1: it cannot be known."""
+    """Return how many arguments a method gets beside the usual ones for its decorator; -1: it cannot be known."""
     decorators = [getattr(each, "id", "?") for each in method.decorator_list]
     if not decorators or (method.name == "auto_complete_config" and decorators == ["staticmethod"]):
         return 0
@@ -183,7 +183,7 @@ def _extra(method: Function) -> int:
 
 
 def _cannot_take(method: Function, given: int) -> str:
-    """Give Python's words where a call with so many arguments fails, else "".
+    """Return Python's words where a call with so many arguments fails, else "".
 
     Source: cpython, Python/ceval.c, too_many_positional, missing_arguments.
     """
@@ -209,7 +209,7 @@ def _listed(names: Sequence[str], kind: str) -> str:
 
 
 def _raises(method: Function) -> Told | None:
-    """Give the first statement that does something, if it raises an exception whose text is known."""
+    """Return the first statement that does something, if it raises an exception whose text is known."""
     first = next((each for each in method.body if not _is_idle(each)), None)
     words = raised(first) if isinstance(first, ast.Raise) else ""
     if first is None or not words or isinstance(method, ast.AsyncFunctionDef):
@@ -219,7 +219,7 @@ def _raises(method: Function) -> Told | None:
 
 
 def raised(statement: ast.Raise) -> str:
-    """Give the text of an exception of Python's own, or pb_utils.TritonModelException, with one string; else ""."""
+    """Return the text of an exception of Python's own, or pb_utils.TritonModelException, with one string; else ""."""
     call = statement.exc
     if isinstance(call, ast.Call) and call.keywords:  # most take none, and raise a TypeError instead
         return ""
@@ -236,7 +236,7 @@ def raised(statement: ast.Raise) -> str:
 
 
 def _plain(method: Function | None) -> ast.FunctionDef | None:
-    """Give auto_complete_config where it is an ordinary function of its config."""
+    """Return auto_complete_config where it is an ordinary function of its config."""
     if not isinstance(method, ast.FunctionDef) or _extra(method) < 0 or _cannot_take(method, 1 + _extra(method)):
         return None
     return None if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes(method)) else method

@@ -223,7 +223,7 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
 
 
 def _no_module(model: Model, name: str, version: str) -> str:
-    """Give the first part of the module's name that nothing in its directory has, "" where all may be there."""
+    """Return the first part of the module's name that nothing in its directory has, "" where all may be there."""
     path = posixpath.normpath(f"{model.directory_of(int(version))}/{name.lstrip('/')}")
     directory, _, last = path.rpartition("/")
     first, dot, _ = (last[:-3] if len(last) > 2 else last).partition(".")  # noqa: PLR2004  as the backend cuts it

@@ -34,7 +34,7 @@ class Lookup(NamedTuple):
 
 
 def lookups(tree: ast.Module, method: ast.FunctionDef) -> Iterator[Lookup]:
-    """Give what a plain initialize(self, args) needs of its config, in order."""
+    """Yield what a plain initialize(self, args) needs of its config, in order."""
     module = _imported(tree, PB_UTILS)
     arguments = [each.arg for each in (*method.args.posonlyargs, *method.args.args)]
     yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes(method))
@@ -51,13 +51,13 @@ def lookups(tree: ast.Module, method: ast.FunctionDef) -> Iterator[Lookup]:
 
 
 def _imported(tree: ast.Module, module: str) -> str:
-    """Give the name that a module is imported under at the top of the file."""
+    """Return the name that a module is imported under at the top of the file."""
     aliases = (alias for node in tree.body if isinstance(node, ast.Import) for alias in node.names)
     return next((alias.asname or alias.name for alias in aliases if alias.name == module), "")
 
 
 def _written(node: ast.AST) -> str:
-    """Give `name`, `name.attribute` or json.loads(name["model_config"]) as it is written, "" for all else."""
+    """Return `name`, `name.attribute` or json.loads(name["model_config"]) as it is written, "" for all else."""
     match node:
         case ast.Name(id=name):
             return name
@@ -100,7 +100,7 @@ class _Bindings:
                 return self.found.get(_written(node))
 
     def needed(self, statement: ast.stmt) -> Iterator[Lookup]:
-        """Give the lookups whose results are taken apart whenever the statement runs."""
+        """Yield the lookups whose results are taken apart whenever the statement runs."""
         waiting: list[ast.AST] = [statement]
         while waiting:
             node = waiting.pop()

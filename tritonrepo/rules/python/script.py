@@ -87,7 +87,7 @@ class Script(NamedTuple):
 
 @once
 def scripts(model: Model) -> tuple[Script, ...]:
-    """Give the sources that are imported for certain, and small enough to be parsed; none for another backend."""
+    """Return the sources that are imported for certain, and small enough to be parsed; none for another backend."""
     if model.backend != "python":
         return ()
     name = model.inferred.filename or FILENAME
@@ -111,7 +111,7 @@ def _is_imported(model: Model, name: str, path: str) -> bool:
 
 
 def nodes(tree: ast.AST) -> list[ast.AST]:
-    """Give a node and all below it as ast.walk does, `ctx` aside, and faster: a source is gone through many times."""
+    """Return a node and all below it as ast.walk does, `ctx` aside, and faster: a source is gone through many times."""
     found = [tree]
     for node in found:
         for name in node._fields:
@@ -124,7 +124,7 @@ def nodes(tree: ast.AST) -> list[ast.AST]:
 
 
 def refused_module(name: str) -> str:
-    """Give the module that Python looks for in vain because of how default_model_filename is written, or "".
+    """Return the module that Python looks for in vain because of how default_model_filename is written, or "".
 
     The directory before the last `/`, a point and the file's name without its last three characters are imported.
     """
@@ -133,7 +133,7 @@ def refused_module(name: str) -> str:
 
 
 def _python_of(model: Model) -> tuple[int, int] | None:
-    """Give the version of the Python that runs a model; None where the model brings its own, or it is not known."""
+    """Return the version of the Python that runs a model; None where the model brings its own, or it is not known."""
     if STUB in model.children or PARAMETER in model.config.mapping("parameters"):
         return None
     major, _, minor = (model.target.release.python or "").partition(".")
@@ -141,7 +141,7 @@ def _python_of(model: Model) -> tuple[int, int] | None:
 
 
 def _parse(path: str, text: bytes, python: tuple[int, int] | None) -> ast.Module | SyntaxFault | None:
-    """Give a source's tree, why it has none, or None where that is not certain."""
+    """Return a source's tree, why it has none, or None where that is not certain."""
     if b"\0" in text:
         line = text.count(b"\n", 0, text.index(b"\0")) + 1
         words = "source code string cannot contain null bytes"
@@ -186,7 +186,7 @@ def _twice(arguments: ast.arguments) -> bool:
 
 
 def not_installed(model: Model, script: Script) -> str:
-    """Give the first module that a source imports at its top and that no image has, as far as is known; else ""."""
+    """Return the first module that a source imports at its top and that no image has, as far as is known; else ""."""
     for node in script.tree.body if isinstance(script.tree, ast.Module) else ():
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level:
@@ -214,7 +214,7 @@ def _may_be_newer(error: SyntaxError, text: bytes, python: tuple[int, int] | Non
 
 
 def _fault(error: SyntaxError) -> SyntaxFault:
-    """Give the fault; where our Python only tells that the server's is too old for it, the server's words are cut."""
+    """Return the fault; where our Python only tells that the server's is too old for it, the server's words are cut."""
     lacking = "only supported in Python" in error.msg
     kind = type(error).__name__
     reason = f"{kind}: " if lacking else f"{kind}: {error}"

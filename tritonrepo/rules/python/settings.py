@@ -39,7 +39,7 @@ def _returns(body: list[ast.stmt]) -> Iterator[ast.Return]:
 
 
 def settings(method: ast.FunctionDef) -> Iterator[Setting]:
-    """Give the settings up to the first statement that may do anything else."""
+    """Yield the settings up to the first statement that may do anything else."""
     config = (*method.args.posonlyargs, *method.args.args)[-1].arg if _has_parameter(method) else ""
     known: dict[str, Any] = {}
     for statement in method.body:

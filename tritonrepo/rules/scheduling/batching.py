@@ -16,13 +16,13 @@ QUEUE = ("preserve_ordering", "priority_levels", "default_queue_policy", "priori
 
 
 def preferred(model: Model) -> list[Scalar]:
-    """Give the preferred batch sizes as they are written."""
+    """Return the preferred batch sizes as they are written."""
     batching = model.config.message("dynamic_batching")
     return batching.scalars("preferred_batch_size") if batching is not None else []
 
 
 def above(size: Scalar, model: Model, server: str, item: int) -> Finding:
-    """Give the finding for a preferred size that is above max_batch_size."""
+    """Return the finding for a preferred size that is above max_batch_size."""
     limit = model.max_batch_size
     hint = f"Raise max_batch_size to {size.data}, or drop {size.data} from preferred_batch_size."
     if not limit:

@@ -17,13 +17,13 @@ EITHER = "either 'int32_false_true', 'fp32_false_true' or 'bool_false_true'"
 
 
 def pairs(control: Message) -> dict[str, Field]:
-    """Give the lists of values that a control has, in the server's order; an empty list is none."""
+    """Return the lists of values that a control has, in the server's order; an empty list is none."""
     found = {name: control.get(name) for name in PAIRS if control.all(name)}
     return {name: field for name, field in found.items() if field is not None}
 
 
 def flags(model: Model) -> Iterator[tuple[ControlVisit, dict[str, Field]]]:
-    """Give the controls that are START, END or READY with their lists of values; a second one of its kind aside."""
+    """Yield the controls that are START, END or READY with their lists of values; a second one of its kind aside."""
     for visit in visits(model):
         if visit.kind != CORRID and not visit.before:
             yield visit, pairs(visit.control)

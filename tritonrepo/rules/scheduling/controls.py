@@ -28,7 +28,7 @@ class ControlVisit(NamedTuple):
 
 
 def tensors(model: Model) -> list[Message]:
-    """Give the entries of control_input."""
+    """Return the entries of control_input."""
     sequences = model.config.message("sequence_batching")
     return sequences.messages("control_input") if sequences is not None else []
 
@@ -54,12 +54,12 @@ def _visits(model: Model) -> Iterator[ControlVisit]:
 
 
 def turn(tensor: int, control: int = 0, walk: int = 0) -> int:
-    """Give when the server comes to a control, or in the first walk to a tensor."""
+    """Return when the server comes to a control, or in the first walk to a tensor."""
     return (walk << 64) + (tensor << 32) + control
 
 
 def name_of(tensor: Message) -> Placed:
-    """Give the place of a control tensor's name, or the tensor's where it has none."""
+    """Return the place of a control tensor's name, or the tensor's where it has none."""
     return next(reversed(tensor.scalars("name")), tensor)
 
 

@@ -19,13 +19,13 @@ FOLDER = "initial_state"
 
 
 def _path_of(each: Initial) -> str | None:
-    """Give the path of a state's data_file below the model, None where there is none."""
+    """Return the path of a state's data_file below the model, None where there is none."""
     name = each.initial.data("data_file")
     return f"{FOLDER}/{name.removeprefix('/')}" if isinstance(name, str) else None
 
 
 def size_of(each: Initial) -> int:
-    """Give how many bytes the server takes from the file, in its own 64 bits; no dims count as none."""
+    """Return how many bytes the server takes from the file, in its own 64 bits; no dims count as none."""
     elements = 1 if each.initial.all("dims") else 0
     for dim in each.initial.numbers("dims"):
         elements *= dim

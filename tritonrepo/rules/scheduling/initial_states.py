@@ -29,7 +29,7 @@ class Initial(NamedTuple):
 
 
 def initials(model: Model) -> Iterator[Initial]:
-    """Give the initial states in the server's order; where a state has several it looks at none of them.
+    """Yield the initial states in the server's order; where a state has several it looks at none of them.
 
     Between two items there is room for one a dim, counted from 1, and for `DATA`, which is looked at last.
     """

@@ -13,7 +13,7 @@ from tritonrepo.rules.stages import Stage
 
 
 def oldest(model: Model) -> Message | None:
-    """Give the strategy's settings."""
+    """Return the strategy's settings."""
     sequences = model.config.message("sequence_batching")
     return sequences.message("oldest") if sequences is not None else None
 

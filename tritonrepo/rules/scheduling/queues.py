@@ -15,13 +15,13 @@ DELAY_MAX = ((1 << 64) - 1) // 1000
 
 
 def ordered(model: Model) -> Message | None:
-    """Give dynamic_batching where it preserves the order of requests."""
+    """Return dynamic_batching where it preserves the order of requests."""
     batching = model.config.message("dynamic_batching")
     return batching if batching is not None and batching.flag("preserve_ordering") else None
 
 
 def delayed(policy: Message, model: Model) -> Finding | None:
-    """Give the finding for a policy that delays requests, which breaks their order."""
+    """Return the finding for a policy that delays requests, which breaks their order."""
     if not policy.integer("default_timeout_microseconds") or policy.enum("timeout_action") != "DELAY":
         return None
     action = policy.scalars("timeout_action")[-1]

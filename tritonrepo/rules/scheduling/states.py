@@ -12,13 +12,13 @@ from tritonrepo.rules.stages import Stage
 
 
 def states(model: Model) -> list[Message]:
-    """Give the entries of sequence_batching.state."""
+    """Return the entries of sequence_batching.state."""
     sequences = model.config.message("sequence_batching")
     return sequences.messages("state") if sequences is not None else []
 
 
 def data_type(message: Message) -> str:
-    """Give the data type, TYPE_INVALID where none is written."""
+    """Return the data type, TYPE_INVALID where none is written."""
     return message.enum("data_type", "TYPE_INVALID")
 
 
