@@ -1,49 +1,54 @@
-"""Write what is made from the code: the stack file's JSON Schema and reference, the rule pages.
+"""Write what is generated from the code: the stack file's JSON Schema and reference, and the index of rules.
 
-`--check` only says what is stale.
+`--check` only reports what is stale.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 from scripts import reference
 from tritonrepo.parts import PARTS
-from tritonrepo.report.pages import markdown, table
+from tritonrepo.report.pages import index
 from tritonrepo.report.registry import REGISTRY
 from tritonrepo.rules import FAMILIES, RULES
 from tritonrepo.spec.schema import schema
 
 ROOT = Path(__file__).parent.parent
+INTRODUCTION = """Every check of `tritonrepo validate`, and everything else that is reported under a name in brackets. Each name
+links to its page, which `tritonrepo explain NAME` prints. In an example, `...` at the end of a config stands for the rest of a
+working model: an input, an output, and a version directory with the model's file."""
 
 
 def pages() -> dict[Path, str]:
     """Return path → content of everything that is generated."""
-    found = {
+    return {
         ROOT / "schemas" / "stack.schema.json": json.dumps(schema(PARTS), indent=2, ensure_ascii=False) + "\n",
         ROOT / "docs" / "stack.md": reference.page(PARTS),
+        ROOT / "docs" / "rules.md": "\n".join(rules()),
     }
-    index = [
-        "# Rules",
-        "",
-        "Every check of `tritonrepo validate`; `tritonrepo explain RULE` prints the same pages.",
-        "",
-    ]
+
+
+def rules() -> Iterator[str]:
+    """Yield the lines of the index: a table per family of rules, then what the other commands report."""
+    yield "# Rules"
+    yield ""
+    yield from textwrap.wrap(INTRODUCTION, 120)
     for family in FAMILIES:
-        name = family.__name__.rsplit(".", 1)[-1]
-        rules = [REGISTRY[name] for name, rule in RULES.items() if rule.check.__module__.startswith(family.__name__)]
-        title = (family.__doc__ or "").strip().rstrip(".")
-        if rules:
-            found[ROOT / "docs" / "rules" / f"{name}.md"] = markdown(rules, title)
-            index += [f"## [{title}]({name}.md)", "", "```text", table(rules), "```", ""]
-    found[ROOT / "docs" / "rules" / "README.md"] = "\n".join(index)
-    return found
+        prefix, heading = family.__name__, (family.__doc__ or "").strip().rstrip(".")
+        found = [REGISTRY[name] for name, rule in RULES.items() if rule.check.__module__.startswith(prefix)]
+        if found:
+            yield from ("", f"## {heading}", "", index(found, "../tritonrepo/rules/pages"))
+    others = [entry for name, entry in REGISTRY.items() if name not in RULES]
+    yield from ("", "## Reported by other commands", "", index(others, "../tritonrepo/report/pages"), "")
 
 
 def main() -> int:
-    """Write or check."""
+    """Write the files, or check them."""
     stale = [path for path, content in pages().items() if not path.exists() or path.read_text("utf-8") != content]
     if "--check" in sys.argv:
         for path in stale:

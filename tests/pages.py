@@ -1,4 +1,4 @@
-"""Rule pages: their sections, their archives, and what the rules say of these; shared by tests, docs and soak runs."""
+"""Rule pages: their sections, their archives, and what the rules report on these; shared by tests and soak runs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ STATUS = re.compile(
 DATA = Path(__file__).parent / "data"
 NEEDED = ("Why", "Source", "Bad", "Says", "Good")
 OPTIONAL = ("Run with", "Server says", "Also")
+DOTS = re.compile(r"^\.\.\.$\n?", re.MULTILINE)
+REST = """input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
+"""
 
 
 def sections(page: str) -> dict[str, str]:
@@ -30,6 +34,8 @@ def sections(page: str) -> dict[str, str]:
 def files(archive: str) -> dict[str, Entry]:
     """Return the files of an archive: `-- path --` then the content; `-- path/ --` is an empty directory.
 
+    A config that ends with a line `...` goes on with REST, and its model has 1/weights if the archive shows no
+    other file of it.
     `-- path = name --` takes the content of tests/data/name; `-- path: a FIFO --` is one, see `Unreadable`, and
     `-- path: a link to .. --` a link to a directory that is not looked into, `-- path: a link out to /data --` one out
     of the tree, `-- path: a link out to the file /data --` one to a file there.
@@ -44,7 +50,10 @@ def files(archive: str) -> dict[str, Entry]:
         elif path.endswith("/"):
             found[path.rstrip("/")] = Directory()
         else:
-            found[path] = of_bytes((DATA / name).read_bytes() if name else body.encode())
+            found[path] = of_bytes((DATA / name).read_bytes() if name else DOTS.sub(REST, body).encode())
+    for model in re.findall(rf"^-- ([^/\n]+)/config.pbtxt --\n(?:(?!-- ).*\n)*?{DOTS.pattern}", archive, re.MULTILINE):
+        if not any(path.startswith(f"{model}/") and path != f"{model}/config.pbtxt" for path in found):
+            found[f"{model}/1/weights"] = of_bytes(b"")
     return found
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import NEEDED, OPTIONAL, files, judged, loud, normal, said, sections
+from tests.pages import NEEDED, OPTIONAL, REST, files, judged, loud, normal, said, sections
 from tritonrepo.diagnostics import Severity
+from tritonrepo.report.pages import title
 from tritonrepo.rules import FAMILIES, RULES, Rule
 from tritonrepo.rules.order import turns
+from tritonrepo.rules.registry import PAGES
 from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import File, of_bytes
 
-DOCS = Path(__file__).parents[1] / "docs" / "rules" / "README.md"
+INDEX = Path(__file__).parents[1] / "docs" / "rules.md"
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -90,8 +92,12 @@ def test_what_needs_no_config_is_found_beside_a_broken_one(name: str) -> None:
 
 
 def test_no_name_is_lost_which_somebody_ignores_or_selects() -> None:
-    listed = re.findall(r"^([a-z0-9-]+) +(?:error|warning|info) ", DOCS.read_text("utf-8"), re.MULTILINE)
-    assert sorted(listed) == sorted(RULES), "a name is for ever; for a new one: python -m scripts.docs"
+    listed = re.findall(r"^\| \[([a-z0-9-]+)\]\(../tritonrepo/rules/", INDEX.read_text("utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(RULES), "a name is kept forever; for a new one: python -m scripts.docs"
+
+
+def test_every_page_is_of_a_rule() -> None:
+    assert sorted(file.name for file in PAGES.iterdir()) == sorted(f"{name}.md" for name in RULES)
 
 
 def test_a_family_has_every_module_with_rules_among_its_modules() -> None:
@@ -112,7 +118,17 @@ def test_every_error_has_its_place_in_the_servers_order() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_a_rules_first_sentence_can_stand_alone(rule: Rule) -> None:
-    first = rule.page.splitlines()[0]
-    assert first.endswith(".")
-    assert len(first) <= 120
+def test_a_rules_docstring_is_the_title_of_its_page(rule: Rule) -> None:
+    head = title(rule.page)
+    assert len(head) <= 120
+    assert rule.check.__doc__ in {f"{head}.", None}
+
+
+def test_dots_in_a_page_stand_for_the_rest_of_a_model() -> None:
+    found = files(
+        '-- a/config.pbtxt --\nbackend: "x"\n...\n-- b/config.pbtxt --\n-- c/config.pbtxt --\n...\n-- c/2/w --'
+    )
+    assert sorted(found) == ["a/1/weights", "a/config.pbtxt", "b/config.pbtxt", "c/2/w", "c/config.pbtxt"]
+    first = found["a/config.pbtxt"]
+    assert isinstance(first, File)
+    assert first.content().decode() == f'backend: "x"\n{REST}'

@@ -1,49 +1,69 @@
-"""Pages of the registry as text and as Markdown, set for the reader."""
+"""Pages of the registry, read from their Markdown and laid out for the terminal."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tritonrepo.report.registry import Entry
 
-SECTION = re.compile(r"^([A-Z][a-z]+(?: [a-z]+)?):\n?", re.MULTILINE)
-CODE = frozenset({"Bad", "Says", "Server says", "Good"})
+FENCE = re.compile(r"(`{3,})(?:\w+)?$")
 
 
-def sections(text: str) -> list[tuple[str, str]]:
-    """Return a page's sections in order, their texts dedented."""
-    parts = SECTION.split(text)[1:]
-    return [(name, textwrap.dedent(body).strip()) for name, body in zip(parts[::2], parts[1::2], strict=True)]
+def title(page: str) -> str:
+    """Return a page's title, which its first line has."""
+    return page.partition("\n")[0].removeprefix("# ")
 
 
-def head(entry: Entry) -> str:
-    """Return an entry's one sentence."""
-    return entry.page.splitlines()[0].rstrip(".")
+def sections(page: str) -> list[tuple[str, str]]:
+    """Return a page's sections in order: the heading, and the text; of a fenced one what the fence holds."""
+    found: list[tuple[str, list[str]]] = []
+    for heading, line in _lines(page):
+        if heading:
+            found.append((line, []))
+        elif found:
+            found[-1][1].append(line)
+    return [(name, _unfenced(lines)) for name, lines in found]
+
+
+def _lines(page: str) -> Iterator[tuple[bool, str]]:
+    """Yield whether a line is a section's heading, and its text; what a fence holds is none."""
+    fence = ""
+    for line in page.split("\n"):
+        if fence:
+            fence = "" if line == fence else fence
+            yield False, line
+        else:
+            opens = FENCE.match(line)
+            fence = opens[1] if opens else ""
+            yield (True, line[3:]) if line.startswith("## ") else (False, line)
+
+
+def _unfenced(lines: list[str]) -> str:
+    text = "\n".join(lines).strip("\n")
+    first, _, rest = text.partition("\n")
+    opens = FENCE.match(first)
+    return rest.removesuffix(f"\n{opens[1]}") if opens else text
 
 
 def page(entry: Entry) -> str:
     """Return a page for the terminal."""
-    lines = [f"{entry.name} ({entry.severity}): {head(entry)}"]
+    lines = [f"{entry.name} ({entry.severity}): {title(entry.page)}"]
     for name, body in sections(entry.page):
         lines += ["", name, textwrap.indent(body, "  ")]
     return "\n".join(lines)
 
 
 def table(entries: Iterable[Entry]) -> str:
-    """Return a line an entry, sorted by name."""
-    found = sorted(entries)
+    """Return one line per entry, sorted by name."""
+    found = sorted(entries, key=lambda entry: entry.name)
     width = max((len(entry.name) for entry in found), default=0)
-    return "\n".join(f"{entry.name:{width}}  {entry.severity:7}  {head(entry)}" for entry in found)
+    return "\n".join(f"{entry.name:{width}}  {entry.severity:7}  {title(entry.page)}" for entry in found)
 
 
-def markdown(entries: Iterable[Entry], title: str) -> str:
-    """Return the pages of a family as one Markdown document."""
-    lines = [f"# {title}", ""]
-    for entry in sorted(entries):
-        lines += [f"## {entry.name}", "", f"**{entry.severity}** · {head(entry)}.", ""]
-        for name, body in sections(entry.page):
-            text = ["```text", body, "```"] if name in CODE else [" ".join(body.split())]
-            lines += [f"**{name}**", "", *text, ""]
-    return "\n".join(lines)
+def index(entries: Iterable[Entry], home: str) -> str:
+    """Return a Markdown table of entries, sorted by name; `home` is the path to their pages."""
+    found = sorted(entries, key=lambda entry: entry.name)
+    rows = (f"| [{each.name}]({home}/{each.name}.md) | {each.severity} | {title(each.page)} |" for each in found)
+    return "\n".join(["| Name | Severity | Title |", "|---|---|---|", *rows])

@@ -1,30 +1,45 @@
 """Everything that can be reported, by name: the rules of `validate`, and what the other layers stop at or warn of.
 
-The layers below only name what they report. Its pages are data that is read here: a rule's own, and `reported.md`.
+The layers below only name what they report. Each name has a page: a rule's is `rules/pages/NAME.md`, another's
+`report/pages/NAME.md`, which also states its severity.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.rules import RULES
 from tritonrepo.rules.names import matching
-from tritonrepo.rules.pages import pages
+from tritonrepo.rules.registry import PAGES
+
+REPORTED = resources.files(__package__) / "pages"
+SEVERITY = re.compile(r"^Severity: (\w+)$", re.MULTILINE)
 
 
 class Entry(NamedTuple):
-    """A name that users meet in brackets, how bad it usually is, and its page: one sentence, then sections."""
+    """A name that users meet in brackets, how bad it usually is, and where its page is."""
 
     name: str
     severity: Severity
-    page: str
+    file: Traversable
+
+    @property
+    def page(self) -> str:
+        """The page, in Markdown: a title, then sections."""
+        return self.file.read_text("utf-8")
 
 
 def _entries() -> Iterator[Entry]:
-    yield from (Entry(rule.name, rule.severity, rule.page) for rule in RULES.values())
-    yield from (Entry(*page) for page in pages(__package__, "reported.md"))
+    for rule in RULES.values():
+        yield Entry(rule.name, rule.severity, PAGES / f"{rule.name}.md")
+    for file in sorted(REPORTED.iterdir(), key=lambda file: file.name):
+        said = SEVERITY.search(file.read_text("utf-8"))
+        yield Entry(file.name.removesuffix(".md"), Severity(said[1] if said else ""), file)
 
 
 REGISTRY = {entry.name: entry for entry in _entries()}

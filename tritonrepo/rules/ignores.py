@@ -46,34 +46,7 @@ def _covered(comment: Ignore, heard: Heard) -> Iterator[Diagnostic]:
 
 @comment_rule("ignore-not-readable", Severity.WARNING)
 def not_readable(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
-    """A comment that begins with "tritonrepo:" says which rules it ignores.
-
-    Why:
-        A comment of another form hides nothing, and the author would not know why.
-    Source:
-        tritonrepo's own: the form is # tritonrepo: ignore[rule, rule] reason
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 0
-        dynamic_batching { }  # tritonrepo: ignore batching is switched on by the deployment
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:3:23: warning: this comment is addressed to tritonrepo, but names no rule [ignore-not-readable]
-          Write: # tritonrepo: ignore[rule-name] reason
-    Also:
-        dynamic-without-batching
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 0
-        dynamic_batching { }  # tritonrepo: ignore[dynamic-without-batching] the deployment switches batching on
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """A comment that begins with "tritonrepo:" says which rules it ignores."""
     if not comment.names:
         message = "this comment is addressed to tritonrepo, but names no rule"
         yield Finding(comment.at, message, hint="Write: # tritonrepo: ignore[rule-name] reason")
@@ -81,33 +54,7 @@ def not_readable(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
 
 @comment_rule("ignore-without-reason", Severity.WARNING)
 def without_reason(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
-    """A comment that ignores a rule says why.
-
-    Why:
-        Whoever reads the config next cannot know whether the finding was understood or only silenced. The comment
-        hides it all the same.
-    Source:
-        tritonrepo's own: the form is # tritonrepo: ignore[rule, rule] reason
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 0
-        dynamic_batching { }  # tritonrepo: ignore[dynamic-without-batching]
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:3:23: warning: this comment gives no reason [ignore-without-reason]
-          Write it behind the bracket: why is the finding right to leave?
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 0
-        dynamic_batching { }  # tritonrepo: ignore[dynamic-without-batching] the deployment switches batching on
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """A comment that ignores a rule says why."""
     if comment.names and not comment.reason:
         hint = "Write it behind the bracket: why is the finding right to leave?"
         yield Finding(comment.at, "this comment gives no reason", hint=hint)
@@ -115,36 +62,7 @@ def without_reason(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
 
 @comment_rule("ignore-unknown-rule", Severity.WARNING)
 def unknown_rule(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
-    """A comment ignores rules that there are.
-
-    Why:
-        A name that is misspelt hides nothing.
-    Source:
-        tritonrepo's own: tritonrepo explain --all lists the rules
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 0
-        # tritonrepo: ignore[dynamic-no-batching] the deployment switches batching on
-        dynamic_batching { }
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:3:22: warning: there is no rule "dynamic-no-batching" [ignore-unknown-rule]
-          Did you mean "dynamic-without-batching"?
-    Also:
-        dynamic-without-batching
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 0
-        # tritonrepo: ignore[dynamic-without-batching] the deployment switches batching on
-        dynamic_batching { }
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """A comment ignores rules that there are."""
     for name in comment.names:
         if name.text not in RULES:
             near = nearest(name.text, RULES)
@@ -154,35 +72,7 @@ def unknown_rule(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
 
 @comment_rule("ignore-unused", Severity.WARNING)
 def unused(comment: Ignore, heard: Heard) -> Iterator[Finding]:
-    """A comment that ignores a rule hides a finding of it.
-
-    Why:
-        What it was for has been mended, or the comment is not where the finding is. Behind something it is for its own
-        line; alone on its line, for the next line that is neither empty nor a comment; above the first field, for the
-        whole model. Where a finding depends on the release or the GPUs that are judged for, --ignore ignore-unused.
-    Source:
-        tritonrepo's own
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        # tritonrepo: ignore[dynamic-without-batching] the deployment switches batching on
-        max_batch_size: 8
-        dynamic_batching { }
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:2:22: warning: line 3 has no finding of "dynamic-without-batching" to hide [ignore-unused]
-          Drop the name.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        dynamic_batching { }
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """A comment that ignores a rule hides a finding of it."""
     where = f"line {comment.line}" if comment.line else f'model "{comment.model}"'
     for name in comment.names:
         found = heard.get(name.text, ())

@@ -1,11 +1,11 @@
-"""Rules: functions from a model to findings, whose docstrings are their pages."""
+"""Rules: functions from a model to findings; each has a page, `pages/NAME.md`."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import resources
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, State
@@ -13,7 +13,6 @@ from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository.ignores import Ignore
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.rules.judging import Judging
-from tritonrepo.rules.pages import Page
 from tritonrepo.rules.stages import Position
 
 
@@ -69,8 +68,8 @@ class Rule:
 
     @property
     def page(self) -> str:
-        """The docstring: one sentence, then Why, Source, Bad, Says, Good."""
-        return inspect.getdoc(self.check) or ""
+        """The page, in Markdown: a title, then Why, Source, Bad, Says, Good; raise FileNotFoundError where it has none."""
+        return PAGES.joinpath(f"{self.name}.md").read_text("utf-8")
 
 
 class Misplaced(Exception):  # noqa: N818  what is wrong is said, as in "refused"
@@ -78,6 +77,7 @@ class Misplaced(Exception):  # noqa: N818  what is wrong is said, as in "refused
 
 
 RULES: dict[str, Rule] = {}
+PAGES = resources.files(__package__) / "pages"
 
 
 def rule(
@@ -137,30 +137,30 @@ def comment_rule(name: str, severity: Severity) -> Callable[[CommentCheck], Comm
 
 
 def rules(
-    found: Iterable[Page], *when: str, at: Position, scope: Scope = Scope.MODEL, after_faults: bool = False
+    found: Mapping[str, Severity], *when: str, at: Position, scope: Scope = Scope.MODEL, after_faults: bool = False
 ) -> Callable[[Select], Select]:
-    """Register a rule for each page of what one function finds: it is given what a check is, and the rule's name.
+    """Register several rules that one function checks: it is called for each, with the rule's name as last argument.
 
-    Errors are one walk, in the order of the pages.
+    Errors are one walk, in the order that is given.
     """
 
     def register(select: Select) -> Select:
         position = at
-        for page in found:
-            error, check = page.severity is Severity.ERROR, _selecting(select, page)
+        for name, severity in found.items():
+            error, check = severity is Severity.ERROR, _selecting(select, name)
             own = position if error else None
-            _add(Rule(page.name, page.severity, scope, check, frozenset(when), own, after_faults=after_faults))
-            position = at.stage.same_walk(page.name) if error else position
+            _add(Rule(name, severity, scope, check, frozenset(when), own, after_faults=after_faults))
+            position = at.stage.same_walk(name) if error else position
         return select
 
     return register
 
 
-def _selecting(select: Select, page: Page) -> Select:
+def _selecting(select: Select, name: str) -> Select:
     def check(*seen: Model | Judging) -> Iterator[Finding]:
-        return select(*seen, page.name)
+        return select(*seen, name)
 
-    check.__doc__, check.__module__ = page.text, select.__module__
+    check.__module__ = select.__module__
     return check
 
 

@@ -20,37 +20,7 @@ from tritonrepo.rules.stages import Stage
     state=State.HANG,
 )
 def python_file_missing_hang(model: Model) -> Iterator[Finding]:
-    """A Python model has its model.py in every version that is served.
-
-    Why:
-        Before 25.09 the server waits for ever for the process that should run it: the start never ends, no port is
-        opened, and no other model is served. The log has one line about it.
-    Source:
-        python_backend, src/pb_stub.cc, ModelContext::Init; seen with 24.10
-    Bad:
-        -- prompt/config.pbtxt --
-        backend: "python"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "prompt" data_type: TYPE_STRING dims: [ 1 ] }
-        -- prompt/1/modle.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    Says:
-        prompt/1/model.py: error: the Python model file is not there, and the server waits for it for ever [python-model-file-missing-hang]
-          Rename modle.py to model.py, or write default_model_filename: "modle.py".
-    Server says:
-        Python model file not found in
-    Good:
-        -- prompt/config.pbtxt --
-        backend: "python"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "prompt" data_type: TYPE_STRING dims: [ 1 ] }
-        -- prompt/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    """
+    """A Python model has its model.py in every version that is served."""
     if not model.target.release.has("dead-stub-notice"):
         for path in _missing(model, "model.py"):
             yield Finding(
@@ -68,36 +38,7 @@ def python_file_missing_hang(model: Model) -> Iterator[Finding]:
     at=Stage.IMPORT.same_walk("python-model-file-missing-hang"),
 )
 def python_file_missing(model: Model) -> Iterator[Finding]:
-    """A Python model has its model.py in every version that is served.
-
-    Why:
-        The process that should run it ends at once, and the model is refused; the log has one line about the reason.
-    Source:
-        python_backend, src/pb_stub.cc, ModelContext::Init; src/stub_launcher.cc, ReceiveMessageFromStub, from r25.09 on
-    Run with:
-        --release 25.09
-    Bad:
-        -- prompt/config.pbtxt --
-        backend: "python"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "prompt" data_type: TYPE_STRING dims: [ 1 ] }
-        -- prompt/1/modle.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    Says:
-        prompt/1/model.py: error: the Python model file is not there [python-model-file-missing]
-          Rename modle.py to model.py, or write default_model_filename: "modle.py".
-    Good:
-        -- prompt/config.pbtxt --
-        backend: "python"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "prompt" data_type: TYPE_STRING dims: [ 1 ] }
-        -- prompt/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    """
+    """A Python model has its model.py in every version that is served."""
     if model.target.release.has("dead-stub-notice"):
         for path in _missing(model, "model.py"):
             yield Finding(
@@ -112,32 +53,7 @@ def python_file_missing(model: Model) -> Iterator[Finding]:
     "onnx-model-file-missing", Severity.ERROR, "backend=onnxruntime", at=Stage.BACKEND.after("python-force-cpu-value")
 )
 def onnx_file_missing(model: Model) -> Iterator[Finding]:
-    """An ONNX model has its model.onnx in every version that is served.
-
-    Why:
-        The backend opens model.onnx, or what default_model_filename says, in each version's directory, and nothing
-        else. A directory of that name with a model.onnx in it will do, too.
-    Source:
-        onnxruntime_backend, src/onnxruntime.cc, ModelState::LoadModel
-    Bad:
-        -- embedder_model/config.pbtxt --
-        backend: "onnxruntime"
-        input { name: "input_ids" data_type: TYPE_INT64 dims: [ -1, -1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ -1, 384 ] }
-        -- embedder_model/1/minilm.onnx --
-    Says:
-        embedder_model/1/model.onnx: error: the ONNX model file is not there [onnx-model-file-missing]
-          Rename minilm.onnx to model.onnx, or write default_model_filename: "minilm.onnx".
-    Server says:
-        embedder_model/1/model.onnx' for model instance 'embedder_model
-    Good:
-        -- embedder_model/config.pbtxt --
-        backend: "onnxruntime"
-        input { name: "input_ids" data_type: TYPE_INT64 dims: [ -1, -1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ -1, 384 ] }
-        default_model_filename: "minilm.onnx"
-        -- embedder_model/1/minilm.onnx --
-    """
+    """An ONNX model has its model.onnx in every version that is served."""
     for path in _missing(model, "model.onnx"):
         yield Finding(
             path,

@@ -14,33 +14,7 @@ from tritonrepo.rules.stages import Stage
 
 @rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("onnx-model-file-missing"))
 def decoupled_false(model: Model) -> Iterator[Finding]:
-    """A vLLM model does not say decoupled: false.
-
-    Why:
-        The backend completes the config to decoupled: true, and may not change what is written. An empty
-        model_transaction_policy says false, too.
-    Source:
-        python_backend, src/resources/triton_python_backend_utils.py, set_model_transaction_policy
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        model_transaction_policy { decoupled: false }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    Says:
-        llm/config.pbtxt:2:39: error: a vLLM model is decoupled, and the backend may not change what is written [vllm-decoupled-false]
-          Write decoupled: true, or drop model_transaction_policy.
-    Server says:
-        trying to change decoupled property in auto-complete-config for model 'llm', which is already set to 'False'.
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        model_transaction_policy { decoupled: true }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """A vLLM model does not say decoupled: false."""
     policy = _policy(model)
     if model.target.auto_complete and policy is not None and not policy.flag("decoupled"):
         yield Finding(
@@ -54,37 +28,7 @@ def decoupled_false(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-not-decoupled", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-text-output-missing"))
 def not_decoupled(model: Model) -> Iterator[Finding]:
-    """Without auto-complete a vLLM model says decoupled: true.
-
-    Why:
-        Nothing is completed with --disable-auto-complete-config, and the backend works with decoupled models alone.
-    Source:
-        vllm_backend, src/model.py, _init_engine_args
-    Run with:
-        --no-auto-complete
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    Says:
-        llm/config.pbtxt: error: a vLLM model that is not decoupled, and nothing completes it without auto-complete [vllm-not-decoupled]
-          Write model_transaction_policy { decoupled: true }.
-    Server says:
-        vLLM Triton backend must be configured to use decoupled model transaction policy
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }
-        model_transaction_policy { decoupled: true }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """Without auto-complete a vLLM model says decoupled: true."""
     if not model.target.auto_complete:
         policy = _policy(model)
         if policy is None or not policy.flag("decoupled"):
@@ -98,32 +42,7 @@ def not_decoupled(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-max-batch-size", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("vllm-decoupled-false"))
 def max_batch_size(model: Model) -> Iterator[Finding]:
-    """A vLLM model has no max_batch_size, or 0.
-
-    Why:
-        vLLM makes its own batches. The backend completes the config to 0, and may not change what is written.
-    Source:
-        python_backend, src/resources/triton_python_backend_utils.py, set_max_batch_size
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        max_batch_size: 8
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    Says:
-        llm/config.pbtxt:2:17: error: max_batch_size 8 for vLLM, which makes its own batches [vllm-max-batch-size]
-          Write max_batch_size: 0, or drop it.
-    Server says:
-        configuration specified max_batch_size 8, but in auto-complete-config function for model 'llm' specified max_batch_size 0
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        max_batch_size: 0
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """A vLLM model has no max_batch_size, or 0."""
     if model.target.auto_complete and model.max_batch_size > 0:
         yield Finding(
             _batch_size(model),
@@ -136,37 +55,7 @@ def max_batch_size(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-max-batch-size-unchecked", Severity.WARNING, "backend=vllm")
 def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
-    """Without auto-complete nobody checks the max_batch_size of a vLLM model.
-
-    Why:
-        The model loads, but requests then have a batch dimension that the backend does not expect.
-    Source:
-        vllm_backend, src/model.py, initialize; loads on 24.10
-    Run with:
-        --no-auto-complete
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        max_batch_size: 8
-        input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }
-        model_transaction_policy { decoupled: true }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    Says:
-        llm/config.pbtxt:2:17: warning: max_batch_size 8 for vLLM, which makes its own batches [vllm-max-batch-size-unchecked]
-          Write max_batch_size: 0, or drop it.
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }
-        model_transaction_policy { decoupled: true }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """Without auto-complete nobody checks the max_batch_size of a vLLM model."""
     if not model.target.auto_complete and model.max_batch_size > 0:
         yield Finding(
             _batch_size(model),
@@ -179,36 +68,7 @@ def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
     "vllm-text-output-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("python-tensor-not-in-config")
 )
 def text_output_missing(model: Model) -> Iterator[Finding]:
-    """Without auto-complete a vLLM model lists text_output.
-
-    Why:
-        The backend looks its type up as it starts; where it is not listed, all that the server says is a TypeError.
-    Source:
-        vllm_backend, src/model.py, initialize
-    Run with:
-        --no-auto-complete
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        model_transaction_policy { decoupled: true }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    Says:
-        llm/config.pbtxt: error: no output text_output, which the vLLM backend needs, and nothing completes it without auto-complete [vllm-text-output-missing]
-          List the inputs and outputs: text_input TYPE_STRING [ 1 ], text_output TYPE_STRING [ -1 ], and more.
-    Server says:
-        TypeError: 'NoneType' object is not subscriptable
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }
-        model_transaction_policy { decoupled: true }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """Without auto-complete a vLLM model lists text_output."""
     if not model.target.auto_complete and not _lists(model, "output", "text_output"):
         yield Finding(
             None,
@@ -220,35 +80,7 @@ def text_output_missing(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-text-input-missing", Severity.WARNING, "backend=vllm")
 def text_input_missing(model: Model) -> Iterator[Finding]:
-    """Without auto-complete a vLLM model lists text_input.
-
-    Why:
-        The model loads, but then every request fails.
-    Source:
-        vllm_backend, src/model.py, and src/utils/request.py; loads on 24.10
-    Run with:
-        --no-auto-complete
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }
-        model_transaction_policy { decoupled: true }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    Says:
-        llm/config.pbtxt: warning: no input text_input: every request will fail [vllm-text-input-missing]
-          Write input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }.
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }
-        model_transaction_policy { decoupled: true }
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """Without auto-complete a vLLM model lists text_input."""
     if model.target.auto_complete or not _lists(model, "output", "text_output"):
         return
     if not _lists(model, "input", "text_input"):

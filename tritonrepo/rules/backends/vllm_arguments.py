@@ -16,31 +16,7 @@ FIRST_DEFAULT = "0.5.5"
 
 @rule("vllm-unknown-engine-arg", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-lora-file-shape"))
 def unknown_argument(model: Model) -> Iterator[Finding]:
-    """The keys of model.json are arguments of vLLM's engine.
-
-    Why:
-        They are handed on as they are; one that the engine does not know ends its start. They are the names of Python, with
-        underscores, without the dashes of the command line, and those of the HTTP server are none of them.
-    Source:
-        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "max-model-len": 512}
-    Says:
-        llm/1/model.json:1:50: error: no vLLM engine has an argument "max-model-len" [vllm-unknown-engine-arg]
-          Did you mean "max_model_len"?
-    Server says:
-        got an unexpected keyword argument 'max-model-len'
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "max_model_len": 512}
-    """
+    """The keys of model.json are arguments of vLLM's engine."""
     for key, each, known in _wrong(model):
         if known is None:
             yield Finding(
@@ -54,32 +30,7 @@ def unknown_argument(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-removed-engine-arg", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.same_walk("vllm-unknown-engine-arg"))
 def removed_argument(model: Model) -> Iterator[Finding]:
-    """The keys of model.json are arguments that the release's vLLM still has.
-
-    Why:
-        vLLM takes arguments out without a word, and one that the engine does not know ends its start.
-    Source:
-        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
-    Run with:
-        --release 25.09
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "disable_log_requests": true}
-    Says:
-        llm/1/model.json:1:50: error: argument "disable_log_requests" went with vLLM 0.10.1.1; 25.09 has 0.10.1.1 [vllm-removed-engine-arg]
-          Drop it; enable_log_requests took its place.
-    Server says:
-        got an unexpected keyword argument 'disable_log_requests'
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """The keys of model.json are arguments that the release's vLLM still has."""
     for key, each, known in _wrong(model):
         if known is not None and known.until < min(_versions(model)):
             yield Finding(
@@ -93,30 +44,7 @@ def removed_argument(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-engine-arg-too-new", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.same_walk("vllm-removed-engine-arg"))
 def argument_too_new(model: Model) -> Iterator[Finding]:
-    """The keys of model.json are arguments that the release's vLLM has already.
-
-    Why:
-        An argument that the engine does not know ends its start.
-    Source:
-        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "async_scheduling": true}
-    Says:
-        llm/1/model.json:1:50: error: argument "async_scheduling" came with vLLM 0.10.1.1; 24.10 has 0.5.5 [vllm-engine-arg-too-new]
-          Drop it, or go to a release with that vLLM.
-    Server says:
-        got an unexpected keyword argument 'async_scheduling'
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enforce_eager": true}
-    """
+    """The keys of model.json are arguments that the release's vLLM has already."""
     for key, each, known in _wrong(model):
         if known is not None and known.since > max(_versions(model)):
             yield Finding(
@@ -130,32 +58,7 @@ def argument_too_new(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-model-key-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-engine-arg-too-new"))
 def model_missing(model: Model) -> Iterator[Finding]:
-    """model.json names the model to load.
-
-    Why:
-        vLLM up to 0.5.3 does not start without; later ones load a model of their own choice.
-    Source:
-        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
-    Run with:
-        --release 24.09
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"max_model_len": 512}
-    Says:
-        llm/1/model.json: error: model.json names no model to load [vllm-model-key-missing]
-          Write "model": "…", a directory of weights or a name on the Hugging Face hub.
-    Server says:
-        missing 1 required positional argument: 'model'
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "max_model_len": 512}
-    """
+    """model.json names the model to load."""
     for each, value in objects(model):
         if "model" not in value and _before_default(model):
             yield Finding(
@@ -168,28 +71,7 @@ def model_missing(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-model-defaulted", Severity.WARNING, "backend=vllm")
 def model_defaulted(model: Model) -> Iterator[Finding]:
-    """model.json names the model to load, though vLLM has one of its own.
-
-    Why:
-        Without the key vLLM loads facebook/opt-125m, from 0.10 on Qwen/Qwen3-0.6B, from the Hugging Face hub.
-    Source:
-        vllm_backend, src/model.py, _init_engine_args; vllm, engine/arg_utils.py, AsyncEngineArgs
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"max_model_len": 512}
-    Says:
-        llm/1/model.json: warning: model.json names no model to load, so vLLM fetches one of its own choice [vllm-model-defaulted]
-          Write "model": "…", a directory of weights or a name on the Hugging Face hub.
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "max_model_len": 512}
-    """
+    """model.json names the model to load, though vLLM has one of its own."""
     for each, value in objects(model):
         if "model" not in value and model.target.release.vllm is not None and not _before_default(model):
             yield Finding(

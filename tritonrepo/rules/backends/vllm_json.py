@@ -29,30 +29,7 @@ SPOKEN = {"str": "text", "int": "number", "float": "number", "bool": "true or fa
 
 @rule("vllm-model-json-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-not-decoupled"))
 def json_missing(model: Model) -> Iterator[Finding]:
-    """A vLLM model has a model.json in every version that is served.
-
-    Why:
-        It holds the arguments of the engine, above all which weights to load. It lies in the version directory, not beside
-        config.pbtxt.
-    Source:
-        vllm_backend, src/model.py, _init_engine_args
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/ --
-    Says:
-        llm/1/model.json: error: no model.json, which holds the arguments of vLLM's engine [vllm-model-json-missing]
-          Put one there: {"model": "…"} is enough.
-    Server says:
-        'model.json' containing vllm engine args must be provided in
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """A vLLM model has a model.json in every version that is served."""
     for each in arguments(model):
         if each.text is None:
             aside = NAME in model.entries
@@ -68,31 +45,7 @@ def json_missing(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-model-json-syntax", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-missing"))
 def json_syntax(model: Model) -> Iterator[Finding]:
-    """model.json is strict JSON.
-
-    Why:
-        It has no comments, no trailing commas, no single quotes and no byte order mark; what Python's json does not read ends
-        the start of the engine.
-    Source:
-        vllm_backend, src/model.py, _init_engine_args
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct",}
-    Says:
-        llm/1/model.json:1:49: error: model.json cannot be read: Expecting property name enclosed in double quotes [vllm-model-json-syntax]
-          Mend the JSON here.
-    Server says:
-        JSONDecodeError:
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """model.json is strict JSON."""
     for each in arguments(model):
         if each.fault:
             at = Span(f"{model.name}/{each.path}", each.line, each.column)
@@ -101,30 +54,7 @@ def json_syntax(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-model-json-not-object", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-syntax"))
 def json_not_object(model: Model) -> Iterator[Finding]:
-    """model.json holds one object.
-
-    Why:
-        Its keys are the names of engine arguments; a list or a text has none.
-    Source:
-        vllm_backend, src/model.py, _validate_device_config
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        ["HuggingFaceTB/SmolLM2-135M-Instruct"]
-    Says:
-        llm/1/model.json: error: model.json holds a list, not an object [vllm-model-json-not-object]
-          Write { "model": "…" }.
-    Server says:
-        AttributeError: 'list' object has no attribute 'get'
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """model.json holds one object."""
     for each in arguments(model):
         if each.text is not None and not each.fault and not isinstance(each.value, dict):
             kind = type(each.value).__name__
@@ -142,30 +72,7 @@ def json_not_object(model: Model) -> Iterator[Finding]:
     "vllm-parallel-size-not-int", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-not-object")
 )
 def parallel_size(model: Model) -> Iterator[Finding]:
-    """tensor_parallel_size and pipeline_parallel_size are whole numbers.
-
-    Why:
-        The backend reads them by itself to know how many GPUs the engine takes.
-    Source:
-        vllm_backend, src/model.py, _validate_device_config; tensor_parallel_size since 24.06, pipeline_parallel_size since 26.01
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": "two"}
-    Says:
-        llm/1/model.json:1:50: error: tensor_parallel_size is "two", no whole number [vllm-parallel-size-not-int]
-          Write how many GPUs.
-    Server says:
-        ValueError: invalid literal for int() with base 10: 'two'
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": 2}
-    """
+    """tensor_parallel_size and pipeline_parallel_size are whole numbers."""
     for each, value in objects(model):
         for key, fact in PARALLEL.items():
             fault = _int_fault(value[key]) if key in value and model.target.release.has(fact) else None
@@ -179,33 +86,7 @@ def parallel_size(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-kind-gpu-multi-gpu", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-parallel-size-not-int"))
 def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
-    """An engine over several GPUs runs as KIND_MODEL.
-
-    Why:
-        An instance of KIND_GPU has one GPU; with KIND_MODEL the engine takes those that it needs. Where nothing is written, a
-        server with GPUs makes it KIND_GPU.
-    Source:
-        vllm_backend, src/model.py, _validate_device_config; tensor_parallel_size since 24.06, pipeline_parallel_size since 26.01
-    Run with:
-        --gpus 2
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_GPU }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": 2}
-    Says:
-        llm/1/model.json:1:50: error: tensor_parallel_size 2 with an instance of KIND_GPU, which has one GPU [vllm-kind-gpu-multi-gpu]
-          Write instance_group { kind: KIND_MODEL } in config.pbtxt.
-    Server says:
-        KIND_GPU is currently for single-GPU models, please specify KIND_MODEL
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "tensor_parallel_size": 2}
-    """
+    """An engine over several GPUs runs as KIND_MODEL."""
     if not model.target.gpus or not _kind_gpu(model):
         return
     for each, value in objects(model):

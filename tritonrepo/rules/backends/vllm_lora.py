@@ -13,32 +13,7 @@ from tritonrepo.rules.stages import Stage
 
 @rule("vllm-lora-file-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-enable-lora-type"))
 def lora_file_missing(model: Model) -> Iterator[Finding]:
-    """A vLLM model with enable_lora has a multi_lora.json beside its model.json.
-
-    Why:
-        The backend reads the names and paths of the adapters from it as the model loads.
-    Source:
-        vllm_backend, src/model.py, _setup_lora, since 24.05
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
-    Says:
-        llm/1/model.json:1:50: error: enable_lora needs a multi_lora.json in the version directory [vllm-lora-file-missing]
-          Put one there: {"NAME": "/path/of/the/adapter"}, or drop enable_lora.
-    Server says:
-        Triton backend cannot find
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
-        -- llm/1/multi_lora.json --
-        {"support": "/models/lora/support"}
-    """
+    """A vLLM model with enable_lora has a multi_lora.json beside its model.json."""
     for each, beside in _adapters(model):
         if beside is not None and beside.text is None:
             hint = 'Put one there: {"NAME": "/path/of/the/adapter"}, or drop enable_lora.'
@@ -48,34 +23,7 @@ def lora_file_missing(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-lora-file-shape", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-lora-file-missing"))
 def lora_file_shape(model: Model) -> Iterator[Finding]:
-    """multi_lora.json is one JSON object, from an adapter's name to its path.
-
-    Why:
-        The backend takes its keys for the adapters' names as the model loads.
-    Source:
-        vllm_backend, src/model.py, _setup_lora, since 24.05
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
-        -- llm/1/multi_lora.json --
-        ["/models/lora/support"]
-    Says:
-        llm/1/multi_lora.json: error: multi_lora.json holds no object [vllm-lora-file-shape]
-          Write {"NAME": "/path/of/the/adapter"}.
-    Server says:
-        AttributeError: 'list' object has no attribute 'keys'
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
-        -- llm/1/multi_lora.json --
-        {"support": "/models/lora/support"}
-    """
+    """multi_lora.json is one JSON object, from an adapter's name to its path."""
     for _, beside in _adapters(model):
         if beside is None or beside.text is None or isinstance(beside.value, dict):
             continue
@@ -87,36 +35,7 @@ def lora_file_shape(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-enable-lora-type", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-kind-gpu-multi-gpu"))
 def enable_lora_type(model: Model) -> Iterator[Finding]:
-    """Before 24.08, enable_lora is the text "true" or "false".
-
-    Why:
-        The backend of 24.05 to 24.07 calls .lower() on it, which a JSON boolean does not have.
-    Source:
-        vllm_backend, src/model.py, r24.05 to r24.07
-    Run with:
-        --release 24.07
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": true}
-        -- llm/1/multi_lora.json --
-        {"support": "/models/lora/support"}
-    Says:
-        llm/1/model.json:1:50: error: enable_lora is a JSON boolean, which the backend of 24.07 cannot take [vllm-enable-lora-type]
-          Write "enable_lora": "true".
-    Server says:
-        AttributeError: 'bool' object has no attribute 'lower'
-    Good:
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct", "enable_lora": "true"}
-        -- llm/1/multi_lora.json --
-        {"support": "/models/lora/support"}
-    """
+    """Before 24.08, enable_lora is the text "true" or "false"."""
     release = model.target.release
     as_text = release.has("vllm-lora") and not release.has("vllm-lora-as-boolean")
     for each, value in objects(model) if as_text else ():

@@ -15,48 +15,7 @@ from tritonrepo.rules.registry import Finding, graph_rule
 
 @graph_rule("calls-model-missing", Severity.WARNING, "backend=python")
 def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
-    """A Python step calls models of its repository.
-
-    Why:
-        The step loads, since Triton knows nothing of its calls, but each request of it then fails.
-    Source:
-        the Python steps that tritonrepo generates: calls.json, model to version
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "python"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-        -- embedder/1/calls.json --
-        {"embedder_modell": 1}
-        -- embedder_model/config.pbtxt --
-        backend: "identity"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder_model/1/ --
-    Says:
-        embedder/1/calls.json:1:2: warning: there is no model "embedder_modell" in the repository to call [calls-model-missing]
-          Did you mean "embedder_model"?
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "python"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-        -- embedder/1/calls.json --
-        {"embedder_model": 1}
-        -- embedder_model/config.pbtxt --
-        backend: "identity"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder_model/1/ --
-    """
+    """A Python step calls models of its repository."""
     for call in model.calls:
         if call.model not in judging.models:
             meant = nearest(call.model, [name for name in judging.models if name != model.name])
@@ -69,51 +28,7 @@ def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
 
 @graph_rule("calls-version-missing", Severity.WARNING, "backend=python")
 def version_missing(model: Model, judging: Judging) -> Iterator[Finding]:
-    """A Python step calls versions that are loaded.
-
-    Why:
-        The step loads, since Triton knows nothing of its calls, but each request of it then fails.
-    Source:
-        the Python steps that tritonrepo generates: calls.json, model to version
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "python"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-        -- embedder/1/calls.json --
-        {"embedder_model": 1}
-        -- embedder_model/config.pbtxt --
-        backend: "identity"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder_model/1/ --
-        -- embedder_model/2/ --
-    Says:
-        embedder/1/calls.json:1:2: warning: version 1 of model "embedder_model" is not served; served: 2 [calls-version-missing]
-          Select it in the version_policy of "embedder_model".
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "python"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-        -- embedder/1/calls.json --
-        {"embedder_model": 1}
-        -- embedder_model/config.pbtxt --
-        backend: "identity"
-        version_policy { specific { versions: [ 1, 2 ] } }
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder_model/1/ --
-        -- embedder_model/2/ --
-    """
+    """A Python step calls versions that are loaded."""
     for call in model.calls:
         callee = judging.models.get(call.model)
         if callee is None or call.version == -1 or call.version in callee.served or not callee.served:
@@ -129,44 +44,7 @@ def version_missing(model: Model, judging: Judging) -> Iterator[Finding]:
 
 @graph_rule("calls-cycle", Severity.WARNING, "backend=python")
 def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
-    """No Python step calls, directly or through others, itself.
-
-    Why:
-        A call waits for its answer. Where it leads back to the instance that waits, neither comes to an end: the
-        request hangs without a word in the log.
-    Source:
-        seen with 24.10: a model with one instance that calls itself by a blocking exec() hangs
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "python"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-        -- embedder/1/calls.json --
-        {"embedder": 1}
-    Says:
-        embedder/1/calls.json:1:2: warning: calls lead in a circle: embedder → embedder [calls-cycle]
-          Take one of these calls out; each waits for the next.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "python"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-        -- embedder/1/calls.json --
-        {"embedder_model": 1}
-        -- embedder_model/config.pbtxt --
-        backend: "identity"
-        input { name: "text" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "embedding" data_type: TYPE_FP32 dims: [ 384 ] }
-        -- embedder_model/1/ --
-    """
+    """No Python step calls, directly or through others, itself."""
     for call in model.calls:
         way = _way_back(model.name, call.model, judging)
         if way and model.name == min(name for name in way if judging.models[name].calls):

@@ -13,49 +13,7 @@ from tritonrepo.rules.stages import Stage
 
 @rule("output-not-written", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.same_walk("ensemble-output-unused"))
 def output_not_written(model: Model) -> Iterator[Finding]:
-    """Every output of an ensemble can be reached from its inputs, step by step.
-
-    Why:
-        A step runs once all tensors that it reads are there, optional ones too. Where one never comes, neither does
-        the output, so Triton refuses the ensemble.
-    Source:
-        core, src/model_config_utils.cc, ValidateEnsembleSchedulingConfig
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "draft" } }
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "darft" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:6:75: error: no step writes tensor "darft", so ensemble output "answer" never comes [output-not-written]
-          Did you mean "draft"?
-    Server says:
-        output 'answer' for ensemble 'rag' is not written: at least one of its depending tensors, 'darft', is not connected
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "draft" } }
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "draft" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """Every output of an ensemble can be reached from its inputs, step by step."""
     flow = dataflow(model)
     if flow is None:
         return
@@ -76,48 +34,7 @@ def output_not_written(model: Model) -> Iterator[Finding]:
 
 @rule("tensor-not-ready", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("output-not-written"))
 def tensor_not_ready(model: Model) -> Iterator[Finding]:
-    """Every tensor that a step reads comes from an ensemble input or from another step.
-
-    Why:
-        A step whose inputs never come never runs. Triton refuses the ensemble, and calls a tensor of it unused.
-    Source:
-        core, src/model_config_utils.cc, ValidateEnsembleSchedulingConfig
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "old" } output_map { key: "OUT" value: "new" } }
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "new" } output_map { key: "OUT" value: "old" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:7:75: error: tensor "new" waits for itself: the steps that lead to it read what comes from it [tensor-not-ready]
-          Let one of them read a tensor that is there before.
-    Server says:
-        ensemble tensor 'old' is unused in ensemble 'rag'
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """Every tensor that a step reads comes from an ensemble input or from another step."""
     flow = dataflow(model)
     if flow is None:
         return
@@ -132,48 +49,7 @@ def tensor_not_ready(model: Model) -> Iterator[Finding]:
 
 @rule("tensor-never-read", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.same_walk("tensor-not-ready"))
 def tensor_never_read(model: Model) -> Iterator[Finding]:
-    """Every tensor that a step writes is read by another step, or is an output of the ensemble.
-
-    Why:
-        Triton refuses an ensemble with a tensor that goes nowhere. An output of a model need not be mapped at all.
-    Source:
-        core, src/model_config_utils.cc, ValidateEnsembleSchedulingConfig
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } output_map { key: "LOG" value: "log" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "LOG" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:5:158: error: nobody reads tensor "log" of step 0 (model "llm") [tensor-never-read]
-          Drop this output_map entry, or make "log" an output of the ensemble.
-    Server says:
-        ensemble tensor 'log' is unused in ensemble 'rag'
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "LOG" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """Every tensor that a step writes is read by another step, or is an output of the ensemble."""
     flow = dataflow(model)
     if flow is None:
         return

@@ -30,41 +30,7 @@ class Cycles(NamedTuple):
 
 @graph_rule("ensemble-cycle", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH.after("step-model-missing"))
 def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
-    """No ensemble uses itself, directly or through other ensembles.
-
-    Why:
-        A request would never come to an end, so Triton refuses the ensembles of the circle.
-    Source:
-        core, src/model_repository_manager/model_repository_manager.cc, CircularDependencyCheck
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "rag" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
-        }
-        -- rag/1/ --
-    Says:
-        rag/config.pbtxt:5:22: error: ensemble "rag" leads back to itself through "rag" [ensemble-cycle]
-          Take one of the steps of this circle out.
-    Server says:
-        circular dependency between ensembles: rag -> ... -> rag -> rag
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """No ensemble uses itself, directly or through other ensembles."""
     found = _cycles(model, judging)
     if found is not None and model.name in found.reasons:
         step = _towards(model, found.leading)
@@ -84,50 +50,7 @@ def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
     state=State.CRASH,
 )
 def cycle_crash(model: Model, judging: Judging) -> Iterator[Finding]:
-    """No ensemble uses another that leads back to itself.
-
-    Why:
-        From outside, Triton's own search for circles never comes back: the whole server ends with signal 11, every
-        other model with it.
-    Source:
-        core, src/model_repository_manager/model_repository_manager.cc, CircularDependencyCheck; seen with 24.10
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "again" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- again/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "again" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
-        }
-        -- again/1/ --
-    Says:
-        rag/config.pbtxt:5:22: error: ensemble "again" leads back to itself, and a use of it from outside ends the whole server [ensemble-cycle-crash]
-          Mend ensemble "again" first.
-    Also:
-        ensemble-cycle
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """No ensemble uses another that leads back to itself."""
     found = _cycles(model, judging)
     if found is not None and model.name in found.endless:
         step = _towards(model, found.leading)

@@ -23,62 +23,7 @@ from tritonrepo.rules.stages import Stage
     at=Stage.ENSEMBLE.after("multiple-outputs-to-one-tensor"),
 )
 def mixed_sources(model: Model, judging: Judging) -> Iterator[Finding]:
-    """What a step reads, and what an ensemble gives out, follows one decoupled model at most.
-
-    Why:
-        A decoupled model answers once, never or many times, so its tensors can not be paired with those of another
-        one, nor with those that go around it. All outputs of the ensemble count as read together.
-    Source:
-        core, src/ensemble_scheduler/ensemble_utils.cc, ValidateEnsembleConfig
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "prompt" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "prompt" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "prompt" } }
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "prompt" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- prompt/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- prompt/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        model_transaction_policy { decoupled: true }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:4:16: error: the outputs of the ensemble follow different decoupled models: "answer", "prompt" [mixed-decoupled-sources]
-          Let them all come through the same decoupled step, or join them in a Python model.
-    Server says:
-        in ensemble rag, step of model 'rag' receives inputs originated from different decoupled models
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "prompt" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "prompt" } }
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "prompt" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- prompt/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- prompt/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        model_transaction_policy { decoupled: true }
-        -- llm/1/ --
-    """
+    """What a step reads, and what an ensemble gives out, follows one decoupled model at most."""
     flow = _Flow(model, judging) if model.is_ensemble else None
     if flow is None or not flow.known:
         return
@@ -101,51 +46,7 @@ def mixed_sources(model: Model, judging: Judging) -> Iterator[Finding]:
     at=Stage.LOAD.after("profile-out-of-range"),
 )
 def cache_over_decoupled(model: Model, judging: Judging) -> Iterator[Finding]:
-    """An ensemble over a decoupled model has no response cache.
-
-    Why:
-        The server makes the ensemble decoupled itself once it has joined its steps, and then refuses the cache, which
-        keeps one response a request.
-    Source:
-        core, src/ensemble_scheduler/ensemble_utils.cc, ValidateEnsembleConfig; src/model_config_utils.cc,
-        ValidateModelConfig
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        response_cache { enable: true }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        model_transaction_policy { decoupled: true }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:7:26: error: an ensemble over a decoupled model has no response cache [ensemble-response-cache-with-decoupled]
-          Drop response_cache; the models before the decoupled one may have one.
-    Server says:
-        Response Cache does not currently support model rag with 'decoupled' transaction policy. Please disable the response cache.
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        model_transaction_policy { decoupled: true }
-        -- llm/1/ --
-    """
+    """An ensemble over a decoupled model has no response cache."""
     cache, policy = model.config.message("response_cache"), model.config.message("model_transaction_policy")
     if cache is None or not cache.flag("enable") or (policy is not None and policy.flag("decoupled")):
         return

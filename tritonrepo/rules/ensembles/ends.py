@@ -13,47 +13,7 @@ from tritonrepo.rules.stages import Stage
 
 @rule("ensemble-input-unused", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("tensor-written-twice"))
 def input_unused(model: Model) -> Iterator[Finding]:
-    """Every input of an ensemble is read by a step.
-
-    Why:
-        An input that no map names has no use, so Triton refuses the ensemble; mostly a name is misspelt.
-    Source:
-        core, src/model_config_utils.cc, ValidateEnsembleSchedulingConfig
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        input { name: "language" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:3:15: error: no step reads ensemble input "language" [ensemble-input-unused]
-          Map it to an input of a step's model, or drop it.
-    Server says:
-        ensemble input 'language' for ensemble rag' is not used
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """Every input of an ensemble is read by a step."""
     flow = dataflow(model)
     if flow is None:
         return
@@ -74,46 +34,7 @@ def input_unused(model: Model) -> Iterator[Finding]:
 
 @rule("ensemble-output-unused", Severity.ERROR, "ensemble_scheduling", at=Stage.POLL.after("ensemble-input-unused"))
 def output_unused(model: Model) -> Iterator[Finding]:
-    """Every output of an ensemble is in a step's map.
-
-    Why:
-        An output that no step writes would never come, so Triton refuses the ensemble; mostly a name is misspelt.
-    Source:
-        core, src/model_config_utils.cc, ValidateEnsembleSchedulingConfig
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "anwser" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:5:116: error: nobody reads tensor "anwser", and no step writes ensemble output "answer" [ensemble-output-unused]
-          Did you mean "answer"?
-    Server says:
-        ensemble output 'answer' for ensemble rag' is not used
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """Every output of an ensemble is in a step's map."""
     flow = dataflow(model)
     if flow is None:
         return

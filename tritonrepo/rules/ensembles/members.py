@@ -16,47 +16,7 @@ GRAPH_STAGES = frozenset({"graph", "graph-load", "ensemble"})
 
 @graph_rule("step-model-missing", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH.first)
 def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
-    """Every step names a model of the repository whose config the server can read.
-
-    Why:
-        Steps run models of the same server. One that is not there, or is refused when its config is read, refuses
-        the ensemble; the server names the first such step alone, and not the reason.
-    Source:
-        core, src/model_repository_manager/model_repository_manager.cc, ConnectDependencyGraph
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "lmm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:5:22: error: there is no model "lmm" in the repository [step-model-missing]
-          Did you mean "llm"?
-    Server says:
-        ensemble rag contains models that are not available or ambiguous: lmm
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """Every step names a model of the repository whose config the server can read."""
     missing = [step for step in _distinct(model) if not judging.polled(step.model)]
     for step in missing:
         if step.model in judging.models:
@@ -75,49 +35,7 @@ def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     "step-model-failed", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH_LOAD.same_walk("step-ensemble-invalid")
 )
 def model_failed(model: Model, judging: Judging) -> Iterator[Finding]:
-    """An ensemble loads only where the models of all its steps do.
-
-    Why:
-        The steps' models are loaded first; if one does not load, the ensemble is refused after it.
-    Source:
-        core, src/model_repository_manager/model_repository_manager.cc, CheckNode
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ -1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "text_input" value: "query" } output_map { key: "text_output" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        max_batch_size: 8
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    Says:
-        rag/config.pbtxt:5:22: error: model "llm" does not load, and so this ensemble does not [step-model-failed]
-          Mend model "llm" first.
-    Server says:
-        ensemble 'rag' depends on 'llm' which has no loaded version.
-    Also:
-        vllm-max-batch-size
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ -1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "text_input" value: "query" } output_map { key: "text_output" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "vllm"
-        instance_group { kind: KIND_MODEL }
-        -- llm/1/model.json --
-        {"model": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-    """
+    """An ensemble loads only where the models of all its steps do."""
     for step, verdict in _refused(model, judging):
         if verdict.stage not in GRAPH_STAGES:
             yield Finding(
@@ -131,64 +49,7 @@ def model_failed(model: Model, judging: Judging) -> Iterator[Finding]:
 
 @graph_rule("step-ensemble-invalid", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH_LOAD.first)
 def ensemble_invalid(model: Model, judging: Judging) -> Iterator[Finding]:
-    """An ensemble within an ensemble is valid itself.
-
-    Why:
-        An ensemble that is refused for its steps refuses those that use it.
-    Source:
-        core, src/model_repository_manager/model_repository_manager.cc, CheckNode
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "inner" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- inner/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "lmm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- inner/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:5:22: error: ensemble "inner" is refused, and so is this one [step-ensemble-invalid]
-          Mend ensemble "inner" first.
-    Server says:
-        ensemble 'rag' depends on 'inner' which is not valid. Model 'inner' failed with error: ensemble inner contains models that are not available or ambiguous: lmm
-    Also:
-        step-model-missing
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "inner" model_version: -1 input_map { key: "query" value: "query" } output_map { key: "answer" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- inner/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- inner/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """An ensemble within an ensemble is valid itself."""
     for step, verdict in _refused(model, judging):
         if verdict.stage in GRAPH_STAGES and verdict.rule != "ensemble-cycle":
             yield Finding(
@@ -205,46 +66,7 @@ def ensemble_invalid(model: Model, judging: Judging) -> Iterator[Finding]:
     "step-version-not-loaded", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH_LOAD.same_walk("step-model-failed")
 )
 def version_not_loaded(model: Model, judging: Judging) -> Iterator[Finding]:
-    """A step asks for version -1, the newest, or for one that its model's version_policy loads.
-
-    Why:
-        A step without model_version asks for version 0, not for the newest, and there is rarely a version 0.
-    Source:
-        core, src/model_repository_manager/model_repository_manager.cc, CheckNode
-    Bad:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    Says:
-        rag/config.pbtxt:5:22: error: step 0 has no model_version, which means version 0 of model "llm"; loaded is 1 [step-version-not-loaded]
-          Write model_version: -1 for the newest.
-    Server says:
-        ensemble 'rag' depends on 'llm' whose required version 0 is not loaded.
-    Good:
-        -- rag/config.pbtxt --
-        platform: "ensemble"
-        input { name: "query" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "answer" data_type: TYPE_STRING dims: [ 1 ] }
-        ensemble_scheduling {
-          step { model_name: "llm" model_version: -1 input_map { key: "IN" value: "query" } output_map { key: "OUT" value: "answer" } }
-        }
-        -- rag/1/ --
-        -- llm/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_STRING dims: [ 1 ] }
-        -- llm/1/ --
-    """
+    """A step asks for version -1, the newest, or for one that its model's version_policy loads."""
     for step in steps(model) if model.is_ensemble else ():
         callee, verdict = judging.models.get(step.model), judging.verdicts.get(step.model)
         if callee is None or verdict is None or verdict.verdict is not State.READY or step.version == -1:

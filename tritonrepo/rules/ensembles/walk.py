@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import Port, completed
@@ -15,7 +16,6 @@ from tritonrepo.rules.ensembles.agreement import UNKNOWN, Definition
 from tritonrepo.rules.ensembles.comparison import Problem, Visit, Walk, agree, optional
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps
 from tritonrepo.rules.judging import Judging
-from tritonrepo.rules.pages import pages
 from tritonrepo.rules.registry import Finding, Scope, rules
 from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import by_name
@@ -174,7 +174,24 @@ def _key(step: Step, name: str, key: str) -> Placed:
     return step.node
 
 
-@rules(pages(__package__, "walk.md"), "ensemble_scheduling", at=Stage.ENSEMBLE.first, scope=Scope.GRAPH)
+FOUND = {
+    "ensemble-batch-above-step": Severity.ERROR,
+    "step-input-unknown": Severity.ERROR,
+    "tensor-type-differs": Severity.ERROR,
+    "tensor-shape-differs": Severity.ERROR,
+    "step-input-unmapped": Severity.ERROR,
+    "step-output-unknown": Severity.ERROR,
+    "multiple-outputs-to-one-tensor": Severity.ERROR,
+    "ensemble-nonbatching-over-batching": Severity.INFO,
+    "step-batching-shape-vs-wildcard": Severity.INFO,
+    "step-unmapped-output": Severity.INFO,
+    "ensemble-batching-over-fixed": Severity.WARNING,
+    "ensemble-optional-to-required": Severity.WARNING,
+}
+"""The rules of the walk; errors are in the server's order."""
+
+
+@rules(FOUND, "ensemble_scheduling", at=Stage.ENSEMBLE.first, scope=Scope.GRAPH)
 def of_rule(model: Model, judging: Judging, rule: str) -> Iterator[Finding]:
     """Return the findings of one rule."""
     return (problem.finding for problem in problems(model, judging) if problem.rule == rule)

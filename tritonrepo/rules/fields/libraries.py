@@ -86,37 +86,7 @@ def _no_library(model: Model) -> str:
 
 @rule("backend-not-available", Severity.ERROR, at=Stage.LOAD.after("runtime-python-without-backend"))
 def backend_not_available(model: Model) -> Iterator[Finding]:
-    """The target's images have the model's backend.
-
-    Why:
-        Triton looks for libtriton_NAME.so in the version directory, the model's directory and its own backends, and
-        there also for model.py. Case matters. An image holds some backends only; name yours with --image.
-    Source:
-        core, src/backend_model.cc, GetBackendRuntimeLibraryName
-    Bad:
-        -- tokenizer/config.pbtxt --
-        backend: "Python"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
-        -- tokenizer/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    Says:
-        tokenizer/config.pbtxt:1:10: error: no image of 24.10 has the backend "Python" [backend-not-available]
-          Did you mean "python"?
-    Server says:
-        unable to find backend library for backend 'Python', try specifying runtime on the model configuration.
-    Good:
-        -- tokenizer/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
-        -- tokenizer/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    """
+    """The target's images have the model's backend."""
     if not _lacks(model) or _is_tensorflow_gone(model):
         return
     meant, release = _meant(model), model.target.release
@@ -139,31 +109,7 @@ def backend_not_available(model: Model) -> Iterator[Finding]:
 # A name that no image has may be an image's own, so that this comes behind all that the core says.
 @rule("backend-library-not-found", Severity.ERROR, at=Stage.BACKEND.first)
 def library_not_found(model: Model) -> Iterator[Finding]:
-    """A backend of one's own lies in the model's directory, or in an image of one's own.
-
-    Why:
-        No image of any release has a backend of this name or one like it. If yours has, this is no fault: ignore the
-        rule. That is why its verdict stands behind all that the core checks of a model with any backend.
-    Source:
-        core, src/backend_model.cc, GetBackendRuntimeLibraryName
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "gbdt"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:1:10: error: no image of Triton has a backend "gbdt" [backend-library-not-found]
-          Put libtriton_gbdt.so into ranker/; if your own image has it, ignore this rule.
-    Server says:
-        unable to find backend library for backend 'gbdt', try specifying runtime on the model configuration.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """A backend of one's own lies in the model's directory, or in an image of one's own."""
     if _lacks(model) and not _meant(model):
         yield Finding(
             _place(model),
@@ -179,32 +125,7 @@ def _is_tensorflow_gone(model: Model) -> bool:
 
 @rule("tensorflow-gone", Severity.ERROR, at=Stage.LOAD.after("backend-not-available"))
 def tensorflow_gone(model: Model) -> Iterator[Finding]:
-    """TensorFlow models need an image up to 25.02.
-
-    Why:
-        From 25.03 on no Triton image has the TensorFlow backend.
-    Source:
-        server, build.py, enable_all, of r25.02 and r25.03; core, src/backend_model.cc, GetBackendRuntimeLibraryName
-    Run with:
-        --release 25.03
-    Bad:
-        -- classifier/config.pbtxt --
-        platform: "tensorflow_savedmodel"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- classifier/1/model.savedmodel/saved_model.pb --
-    Says:
-        classifier/config.pbtxt:1:11: error: no image of 25.03 has the TensorFlow backend, 25.02 was the last [tensorflow-gone]
-          Serve it with 25.02, or convert the model to ONNX.
-    Server says:
-        unable to find backend library for backend 'tensorflow', try specifying runtime on the model configuration.
-    Good:
-        -- classifier/config.pbtxt --
-        platform: "onnxruntime_onnx"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- classifier/1/model.onnx --
-    """
+    """TensorFlow models need an image up to 25.02."""
     if _is_tensorflow_gone(model) and _lacks(model):
         last = max(name for name, release in RELEASES.items() if release.has(TENSORFLOW))
         yield Finding(

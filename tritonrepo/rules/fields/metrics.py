@@ -25,39 +25,7 @@ def _controls(model: Model) -> list[tuple[int, Message]]:
     "model-metrics-no-identifier", Severity.ERROR, "model_metrics", at=Stage.POLL.after("response-cache-with-decoupled")
 )
 def no_identifier(model: Model) -> Iterator[Finding]:
-    """A metric_control names its metric.
-
-    Why:
-        Triton refuses one without metric_identifier.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelMetrics
-    Run with:
-        --release 24.12
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_metrics { metric_control { histogram_options { buckets: [ 10, 100 ] } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:4:32: error: this metric_control has no metric_identifier [model-metrics-no-identifier]
-          Write metric_identifier { family: "nv_inference_first_response_histogram_ms" }.
-    Server says:
-        metric control must specify 'metric_identifier'
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_metrics {
-          metric_control {
-            metric_identifier { family: "nv_inference_first_response_histogram_ms" }
-            histogram_options { buckets: [ 10, 100 ] }
-          }
-        }
-        -- scorer/1/weights --
-    """
+    """A metric_control names its metric."""
     for item, control in _controls(model):
         if not control.has("metric_identifier"):
             yield Finding(
@@ -73,33 +41,7 @@ def no_identifier(model: Model) -> Iterator[Finding]:
     "model-metrics-no-family", Severity.ERROR, "model_metrics", at=Stage.POLL.same_walk("model-metrics-no-identifier")
 )
 def no_family(model: Model) -> Iterator[Finding]:
-    """A metric_identifier has a family.
-
-    Why:
-        Triton refuses one without.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelMetrics
-    Run with:
-        --release 24.12
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_metrics { metric_control { metric_identifier { } histogram_options { buckets: [ 10 ] } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:4:52: error: this metric_identifier has no family [model-metrics-no-family]
-          Write family: "nv_inference_first_response_histogram_ms".
-    Server says:
-        metric identifier must specify non-empty 'family'
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A metric_identifier has a family."""
     for item, control in _controls(model):
         identifier = control.message("metric_identifier")
         if identifier is not None and not identifier.text("family"):
@@ -114,35 +56,7 @@ def no_family(model: Model) -> Iterator[Finding]:
 
 @rule("model-metrics-no-options", Severity.ERROR, "model_metrics", at=Stage.POLL.same_walk("model-metrics-no-family"))
 def no_options(model: Model) -> Iterator[Finding]:
-    """A metric_control has histogram_options.
-
-    Why:
-        Triton refuses one without.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelMetrics
-    Run with:
-        --release 24.12
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_metrics {
-          metric_control { metric_identifier { family: "nv_inference_first_response_histogram_ms" } }
-        }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:18: error: this metric_control has no histogram_options [model-metrics-no-options]
-          Write histogram_options { buckets: [ 10, 100 ] } with your buckets in milliseconds.
-    Server says:
-        metric control must specify 'histogram_options'
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A metric_control has histogram_options."""
     for item, control in _controls(model):
         if not control.has("histogram_options"):
             yield Finding(
@@ -156,38 +70,7 @@ def no_options(model: Model) -> Iterator[Finding]:
 
 @rule("model-metrics-no-buckets", Severity.ERROR, "model_metrics", at=Stage.POLL.same_walk("model-metrics-no-options"))
 def no_buckets(model: Model) -> Iterator[Finding]:
-    """histogram_options have buckets.
-
-    Why:
-        Triton refuses them without.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelMetrics
-    Run with:
-        --release 24.12
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_metrics {
-          metric_control {
-            metric_identifier { family: "nv_inference_first_response_histogram_ms" }
-            histogram_options { }
-          }
-        }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:7:23: error: these histogram_options have no buckets [model-metrics-no-buckets]
-          Write buckets: [ 10, 100 ] with your own in milliseconds.
-    Server says:
-        histogram options must specify non-empty 'buckets'
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """histogram_options have buckets."""
     for item, control in _controls(model):
         options = control.message("histogram_options")
         if options is not None and not options.all("buckets"):
@@ -202,42 +85,7 @@ def no_buckets(model: Model) -> Iterator[Finding]:
 
 @rule("model-metrics-unknown-family", Severity.WARNING, "model_metrics")
 def unknown_family(model: Model) -> Iterator[Finding]:
-    """Only some metrics have buckets that can be chosen.
-
-    Why:
-        For any other family the server writes a warning to its log and goes on as if nothing was asked for.
-    Source:
-        core, src/metric_model_reporter.cc and metric_model_reporter.h, metric_map_
-    Run with:
-        --release 24.12
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_metrics {
-          metric_control {
-            metric_identifier { family: "nv_inference_request_duration_us" }
-            histogram_options { buckets: [ 10, 100 ] }
-          }
-        }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:6:33: warning: the buckets of "nv_inference_request_duration_us" cannot be chosen [model-metrics-unknown-family]
-          Name nv_inference_first_response_histogram_ms, or drop this metric_control.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_metrics {
-          metric_control {
-            metric_identifier { family: "nv_inference_first_response_histogram_ms" }
-            histogram_options { buckets: [ 10, 100 ] }
-          }
-        }
-        -- scorer/1/weights --
-    """
+    """Only some metrics have buckets that can be chosen."""
     for _, control in _controls(model):
         identifier = control.message("metric_identifier")
         family = identifier.text("family") if identifier is not None else ""

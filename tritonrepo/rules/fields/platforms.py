@@ -64,37 +64,7 @@ def _place(model: Model, *names: str) -> Placed | None:
 
 @rule("platform-unknown", Severity.ERROR, at=Stage.POLL.after("backend-not-inferable"))
 def platform_unknown(model: Model) -> Iterator[Finding]:
-    """A platform without a backend is one of those that Triton knows.
-
-    Why:
-        Triton finds the backend by it. A written platform, or default_model_filename, also ends the search by file
-        name: platform "python" is refused though model.py is there.
-    Source:
-        core, src/model_config_utils.cc, AutoCompleteBackendFields, ValidateModelConfig
-    Bad:
-        -- tokenizer/config.pbtxt --
-        platform: "python"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
-        -- tokenizer/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    Says:
-        tokenizer/config.pbtxt:1:11: error: there is no platform "python" [platform-unknown]
-          Write backend: "python" instead.
-    Server says:
-        unexpected platform type 'python' for tokenizer
-    Good:
-        -- tokenizer/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
-        -- tokenizer/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    """
+    """A platform without a backend is one of those that Triton knows."""
     text = unknown(model)
     if not text or _is_alias(model):
         return
@@ -123,30 +93,7 @@ def _instead(model: Model) -> str:
 
 @rule("pytorch-platform-alias", Severity.ERROR, "platform", at=Stage.POLL.after("ensemble-with-backend"))
 def pytorch_platform(model: Model) -> Iterator[Finding]:
-    """PyTorch's platform is called pytorch_libtorch, and from 26.03 on also torch_aoti.
-
-    Why:
-        Triton refuses "pytorch", "torchscript" and "libtorch", and older servers torch_aoti, too.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig, GetBackendTypeFromPlatform
-    Bad:
-        -- ranker/config.pbtxt --
-        platform: "torchscript"
-        input { name: "INPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.pt --
-    Says:
-        ranker/config.pbtxt:1:11: error: there is no platform "torchscript" for PyTorch [pytorch-platform-alias]
-          Write platform: "pytorch_libtorch", or backend: "pytorch" alone.
-    Server says:
-        unexpected platform type 'torchscript' for ranker
-    Good:
-        -- ranker/config.pbtxt --
-        platform: "pytorch_libtorch"
-        input { name: "INPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.pt --
-    """
+    """PyTorch's platform is called pytorch_libtorch, and from 26.03 on also torch_aoti."""
     text = unknown(model) or _mismatched(model)
     if text and _is_alias(model):
         written = model.inferred.platform
@@ -163,57 +110,7 @@ def pytorch_platform(model: Model) -> Iterator[Finding]:
 
 @rule("ensemble-with-backend", Severity.ERROR, "platform", at=Stage.POLL.after("platform-unknown"))
 def ensemble_with_backend(model: Model) -> Iterator[Finding]:
-    """An ensemble has no backend.
-
-    Why:
-        The core itself runs an ensemble. With a backend beside platform "ensemble" Triton refuses the model.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- search/config.pbtxt --
-        platform: "ensemble"
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        ensemble_scheduling {
-          step {
-            model_name: "scorer"
-            model_version: -1
-            input_map { key: "IN" value: "IN" }
-            output_map { key: "OUT" value: "OUT" }
-          }
-        }
-        -- search/1/ --
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        search/config.pbtxt:2:10: error: this is an ensemble and has the backend "identity" [ensemble-with-backend]
-          Drop backend, or platform if a backend runs this model.
-    Server says:
-        Ensemble model 'search' must have platform type 'ensemble' and empty backend type
-    Good:
-        -- search/config.pbtxt --
-        platform: "ensemble"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        ensemble_scheduling {
-          step {
-            model_name: "scorer"
-            model_version: -1
-            input_map { key: "IN" value: "IN" }
-            output_map { key: "OUT" value: "OUT" }
-          }
-        }
-        -- search/1/ --
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """An ensemble has no backend."""
     if model.backend and model.inferred.platform == "ensemble":
         text = f"Ensemble model '{model.config_name}' must have platform type 'ensemble' and empty backend type"
         written = model.config.text("backend")
@@ -227,32 +124,7 @@ def ensemble_with_backend(model: Model) -> Iterator[Finding]:
 
 @rule("platform-backend-mismatch", Severity.ERROR, at=Stage.POLL.after("pytorch-platform-alias"))
 def platform_backend_mismatch(model: Model) -> Iterator[Finding]:
-    """A backend of TensorFlow, TensorRT, ONNX Runtime or PyTorch has its own platform.
-
-    Why:
-        Triton knows the platforms of these four and refuses any other beside them. TensorFlow's is not filled in
-        where no model.savedmodel or model.graphdef shows it; the others' is.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- encoder/config.pbtxt --
-        backend: "tensorrt"
-        platform: "onnxruntime_onnx"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- encoder/1/model.plan --
-    Says:
-        encoder/config.pbtxt:2:11: error: platform "onnxruntime_onnx" does not go with backend "tensorrt" [platform-backend-mismatch]
-          Drop platform, Triton fills in "tensorrt_plan"; or name the backend that reads this model.
-    Server says:
-        unexpected 'platform' and 'backend' pair, got:onnxruntime_onnx, tensorrt
-    Good:
-        -- encoder/config.pbtxt --
-        backend: "tensorrt"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- encoder/1/model.plan --
-    """
+    """A backend of TensorFlow, TensorRT, ONNX Runtime or PyTorch has its own platform."""
     text = _mismatched(model)
     if not text or _is_alias(model):
         return

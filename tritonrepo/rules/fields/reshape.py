@@ -85,31 +85,7 @@ def _at(tensor: ListedTensor) -> Finding:
 
 @rule("reshape-empty-nonbatching", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("io-dims-missing"))
 def empty_nonbatching(model: Model) -> Iterator[Finding]:
-    """A reshape to no dimensions needs a model that batches.
-
-    Why:
-        Without a batch dimension nothing would be left of the tensor: Triton has no scalars, and refuses the model.
-    Source:
-        core, src/model_config_utils.cc, ValidateIOShape
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:63: error: input "IN" is reshaped to nothing, and the model does not batch [reshape-empty-nonbatching]
-          Write a shape of one or more dimensions, or set max_batch_size.
-    Server says:
-        model input 'IN' cannot have empty reshape for non-batching model as scalar tensors are not supported for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }
-        -- scorer/1/weights --
-    """
+    """A reshape to no dimensions needs a model that batches."""
     if model.max_batch_size:
         return
     for tensor in model.tensors:
@@ -129,30 +105,7 @@ def empty_nonbatching(model: Model) -> Iterator[Finding]:
 
 @rule("reshape-dim-invalid", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("io-dim-invalid"))
 def dim_invalid(model: Model) -> Iterator[Finding]:
-    """A dimension of a reshape is at least 1, or -1 for any size.
-
-    Why:
-        A tensor with a dimension of 0 holds nothing, and other negative numbers mean nothing: Triton refuses both.
-    Source:
-        core, src/model_config_utils.cc, ValidateIOShape
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 4, 0 ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:75: error: input "IN" is reshaped to the dimension 0 [reshape-dim-invalid]
-          Write its size, 1 or more, or -1 where dims has one.
-    Server says:
-        model input 'IN' reshape dimensions must be integer >= 1, or -1 to indicate a variable-size dimension for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 4, 1 ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A dimension of a reshape is at least 1, or -1 for any size."""
     for tensor in model.tensors:
         reshape = tensor.reshape
         for dim in reshape.scalars("shape") if reshape is not None else ():
@@ -169,31 +122,7 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
 
 @rule("reshape-size-differs", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("dims-overflow"))
 def size_differs(model: Model) -> Iterator[Finding]:
-    """A reshape holds as many elements as dims.
-
-    Why:
-        It only names other dimensions for the same data, so Triton refuses another count. No dimensions at all count
-        as one element; a -1 on one side needs one on the other.
-    Source:
-        core, src/model_config_utils.cc, ValidateIOShape
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 2, 3 ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:63: error: input "IN" has dims [4], which cannot be reshaped to [2, 3] [reshape-size-differs]
-          Write a shape of as many elements.
-    Server says:
-        model input 'IN' has different size for dims and reshape for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] reshape { shape: [ 2, 2 ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A reshape holds as many elements as dims."""
     for tensor, shape in _reshaped(model, Differs.SIZE):
         yield _at(tensor)._replace(
             message=f"{called(tensor)} has dims {list(tensor.dims)}, which cannot be reshaped to {shape}",
@@ -207,30 +136,7 @@ def size_differs(model: Model) -> Iterator[Finding]:
 
 @rule("reshape-variable-count-differs", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("reshape-size-differs"))
 def variable_count_differs(model: Model) -> Iterator[Finding]:
-    """A reshape has as many variable dimensions as dims.
-
-    Why:
-        Triton takes the sizes of the -1 in dims over to those in the reshape, one by one, and refuses another count.
-    Source:
-        core, src/model_config_utils.cc, ValidateIOShape
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1, -1 ] reshape { shape: [ -1 ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:68: error: input "IN" has 2 variable dimensions, its reshape 1 [reshape-variable-count-differs]
-          Write as many -1 in the reshape as in dims.
-    Server says:
-        model input 'IN' has different number of variable-size dimensions for dims and reshape for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1, -1 ] reshape { shape: [ -1, 1, -1 ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A reshape has as many variable dimensions as dims."""
     for tensor, shape in _reshaped(model, Differs.VARIABLE_COUNT):
         yield _at(tensor)._replace(
             message=f"{called(tensor)} has {tensor.dims.count(-1)} variable dimensions, its reshape {shape.count(-1)}",
@@ -242,31 +148,7 @@ def variable_count_differs(model: Model) -> Iterator[Finding]:
 
 @rule("reshape-segment-differs", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("reshape-variable-count-differs"))
 def segment_differs(model: Model) -> Iterator[Finding]:
-    """Between its variable dimensions a reshape holds as many elements as dims.
-
-    Why:
-        Triton takes the sizes of the -1 over in order, so what lies before, between and after them must fit by itself:
-        [2, 4, -1, 6] can become [8, -1, 1, 6], but [2, -1] cannot become [-1, 2].
-    Source:
-        core, src/model_config_utils.cc, ValidateIOShape
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 2, -1 ] reshape { shape: [ -1, 2 ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:67: error: input "IN" has dims [2, -1], which cannot be reshaped to [-1, 2] [reshape-segment-differs]
-          Write fixed dimensions of as many elements before, between and after the -1.
-    Server says:
-        model input 'IN' has different size for dims and reshape for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 2, -1 ] reshape { shape: [ 1, 2, -1 ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """Between its variable dimensions a reshape holds as many elements as dims."""
     for tensor, shape in _reshaped(model, Differs.SEGMENT):
         yield _at(tensor)._replace(
             message=f"{called(tensor)} has dims {list(tensor.dims)}, which cannot be reshaped to {shape}",

@@ -91,31 +91,7 @@ def _searched(model: Model) -> set[Search]:
     "runtime-library-not-found", Severity.ERROR, "runtime", at=Stage.LOAD.after("model-files-not-in-version-directory")
 )
 def runtime_not_found(model: Model) -> Iterator[Finding]:
-    """The library that runtime names lies where Triton looks for it.
-
-    Why:
-        It looks in the version directory, the model's directory and the backend's, nowhere else, and refuses the model.
-    Source:
-        core, src/backend_model.cc, GetBackendLibraryProperties
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        runtime: "libtriton_scorer.so"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:10: error: there is no "libtriton_scorer.so" beside the model or in the backend "identity" [runtime-library-not-found]
-          Put the file into scorer/ or a version directory, or drop runtime.
-    Server says:
-        unable to find backend library 'libtriton_scorer.so' for model 'scorer', searched:
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """The library that runtime names lies where Triton looks for it."""
     written = model.config.text("runtime")
     if Search.MISSING in _searched(model):
         yield Finding(
@@ -128,33 +104,7 @@ def runtime_not_found(model: Model) -> Iterator[Finding]:
 
 @rule("runtime-escapes-backend-directory", Severity.ERROR, "runtime", at=Stage.LOAD.after("runtime-library-not-found"))
 def runtime_escapes(model: Model) -> Iterator[Finding]:
-    """The library that runtime names stays in the directory in which it is looked for.
-
-    Why:
-        With .. in its path runtime could load any library, so Triton refuses what leaves the version directory, the
-        model's directory or the backend's.
-    Source:
-        core, src/backend_model.cc, GetBackendLibraryProperties
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        runtime: "../libtriton_scorer.so"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/libtriton_scorer.so --
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:10: error: runtime "../libtriton_scorer.so" leaves the directory in which Triton looks for it [runtime-escapes-backend-directory]
-          Write the file's name alone; the model's directory is searched too.
-    Server says:
-        backend library name '../libtriton_scorer.so' escapes backend directory
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """The library that runtime names stays in the directory in which it is looked for."""
     written = model.config.text("runtime")
     if Search.ESCAPES in _searched(model):
         yield Finding(
@@ -172,38 +122,7 @@ def runtime_escapes(model: Model) -> Iterator[Finding]:
     at=Stage.LOAD.after("runtime-escapes-backend-directory"),
 )
 def runtime_python(model: Model) -> Iterator[Finding]:
-    """runtime: "model.py" is for backends that are written in Python.
-
-    Why:
-        It names the backend's own model.py, not the model's. A backend that is a library has none, and Triton refuses
-        the model.
-    Source:
-        core, src/backend_model.cc, GetBackendLibraryProperties
-    Bad:
-        -- tokenizer/config.pbtxt --
-        backend: "python"
-        runtime: "model.py"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
-        -- tokenizer/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    Says:
-        tokenizer/config.pbtxt:2:10: error: the backend "python" has no model.py of its own [runtime-python-without-backend]
-          Drop runtime.
-    Server says:
-        unable to find Python backend based backend library 'model.py' for model 'tokenizer', searched:
-    Good:
-        -- tokenizer/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
-        -- tokenizer/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    """
+    """runtime: "model.py" is for backends that are written in Python."""
     if model.config.text("runtime") != PYTHON or model.is_ensemble or not model.target.backends:
         return
     if model.backend in COMPILED or (model.backend and model.backend not in model.target.backends):

@@ -33,35 +33,7 @@ def _strategy(model: Model) -> Message | None:
     at=Stage.COMPLETED.after("duplicate-output-label"),
 )
 def with_sequence(model: Model) -> Iterator[Finding]:
-    """A batching strategy of one's own goes with dynamic batching alone.
-
-    Why:
-        Triton refuses TRITON_BATCH_STRATEGY_PATH beside sequence_batching.
-    Source:
-        core, src/backend_model.cc, TritonModel::Create
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { }
-        parameters { key: "TRITON_BATCH_STRATEGY_PATH" value { string_value: "/opt/volume.so" } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:6:19: error: TRITON_BATCH_STRATEGY_PATH does not go with sequence_batching [batch-strategy-with-sequence]
-          Drop this parameter, or batch dynamically.
-    Server says:
-        TRITON_BATCH_STRATEGY_PATH cannot be specified with sequence batcher, using default batching strategy
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { }
-        -- scorer/1/weights --
-    """
+    """A batching strategy of one's own goes with dynamic batching alone."""
     entry = _strategy(model)
     if entry is not None and not model.is_ensemble:
         yield Finding(
@@ -79,37 +51,7 @@ def with_sequence(model: Model) -> Iterator[Finding]:
     at=Stage.COMPLETED.after("batch-strategy-with-sequence"),
 )
 def library_missing(model: Model) -> Iterator[Finding]:
-    """The library of a batching strategy is where TRITON_BATCH_STRATEGY_PATH says.
-
-    Why:
-        Triton refuses the model if it is not, and from 26.06 on if it lies outside the model's directory. The path is
-        that of the server's machine: what cannot be there is said, nothing else.
-    Source:
-        core, src/backend_model.cc, TritonModel::Create; Debian Policy 9.1.1 (nothing is ever in /nonexistent);
-        python_backend, src/python_be.cc (only there $$TRITON_MODEL_DIRECTORY stands for something)
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { }
-        parameters { key: "TRITON_BATCH_STRATEGY_PATH" value { string_value: "" } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:6:70: error: there can be no batching library "" [batch-strategy-library-missing]
-          Put batchstrategy.so into the model's directory and drop this parameter, or write the path on the server.
-    Server says:
-        Batching library path not found:
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { }
-        -- scorer/1/weights --
-    """
+    """The library of a batching strategy is where TRITON_BATCH_STRATEGY_PATH says."""
     entry = _strategy(model)
     if entry is None or model.is_ensemble or "sequence_batching" in model.fields:
         return
@@ -131,35 +73,7 @@ def library_missing(model: Model) -> Iterator[Finding]:
 
 @rule("batch-strategy-library-bad", Severity.ERROR, at=Stage.COMPLETED.after("batch-strategy-library-missing"))
 def library_bad(model: Model) -> Iterator[Finding]:
-    """A batchstrategy.so in the model is a shared library.
-
-    Why:
-        Triton loads a file of this name from the version's or the model's directory without being told to, and refuses
-        the model if it cannot.
-    Source:
-        core, src/backend_model.cc, TritonModel::Create, SetBatchingStrategy
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-        -- scorer/1/batchstrategy.so --
-        version https://git-lfs.github.com/spec/v1
-    Says:
-        scorer/1/batchstrategy.so: error: this is no shared library, and Triton loads it as one [batch-strategy-library-bad]
-          Build it again, or fetch the file that this stands for.
-    Server says:
-        unable to load shared library:
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A batchstrategy.so in the model is a shared library."""
     if model.is_ensemble or "sequence_batching" in model.fields or not model.served:
         return
     directories = [*(f"{version}/" for version in model.served), ""]
@@ -176,33 +90,7 @@ def library_bad(model: Model) -> Iterator[Finding]:
 
 @rule("cc-model-filename-missing", Severity.INFO, "cc_model_filenames", "model_operations")
 def filename_missing(model: Model) -> Iterator[Finding]:
-    """Files that cc_model_filenames and model_operations name are there.
-
-    Why:
-        The core never looks; TensorRT and TensorFlow do once a device needs them.
-    Source:
-        common, protobuf/model_config.proto, ModelConfig.cc_model_filenames, ModelOperations
-    Bad:
-        -- resnet/config.pbtxt --
-        platform: "tensorrt_plan"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        cc_model_filenames { key: "9.0" value: "h100.plan" }
-        -- resnet/1/model.plan --
-    Says:
-        resnet/config.pbtxt:5:40: info: there is no "h100.plan" in resnet/1 [cc-model-filename-missing]
-          Put the file there, or drop the entry.
-    Good:
-        -- resnet/config.pbtxt --
-        platform: "tensorrt_plan"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        cc_model_filenames { key: "9.0" value: "h100.plan" }
-        -- resnet/1/model.plan --
-        -- resnet/1/h100.plan --
-    """
+    """Files that cc_model_filenames and model_operations name are there."""
     operations = model.config.message("model_operations")
     libraries = operations.scalars("op_library_filename") if operations is not None else []
     names = [name for entry in model.config.entries("cc_model_filenames") for name in entry.scalars("value")]

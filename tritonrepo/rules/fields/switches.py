@@ -18,32 +18,7 @@ OPTIMIZES = frozenset(
 
 @rule("max-batch-size-negative", Severity.ERROR, "max_batch_size", at=Stage.POLL.after("platform-backend-mismatch"))
 def negative(model: Model) -> Iterator[Finding]:
-    """max_batch_size is 0 or more.
-
-    Why:
-        0 means that the model does not batch. There is no -1 for "any": Triton refuses the model.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: -1
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:17: error: max_batch_size is -1 [max-batch-size-negative]
-          Write the largest batch that the model takes, or 0 if it does not batch.
-    Server says:
-        'max_batch_size' must be non-negative value for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """max_batch_size is 0 or more."""
     if model.max_batch_size < 0:
         yield Finding(
             _value(model, "max_batch_size"),
@@ -55,29 +30,7 @@ def negative(model: Model) -> Iterator[Finding]:
 
 @rule("max-batch-size-absent", Severity.INFO, "input", "output")
 def absent(model: Model) -> Iterator[Finding]:
-    """Without max_batch_size dims are whole shapes, and the server joins no requests.
-
-    Why:
-        It is then 0. With auto-complete on a backend may raise it, also where 0 is written.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig; src/backend_model.cc, UpdateModelConfig
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt: info: there is no max_batch_size: dims are whole shapes, and requests are not joined [max-batch-size-absent]
-          Write max_batch_size if the model's first dimension is the batch, or 0 to say that it is not.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 0
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """Without max_batch_size dims are whole shapes, and the server joins no requests."""
     if "max_batch_size" not in model.fields and not model.is_ensemble:
         yield Finding(
             None,
@@ -93,34 +46,7 @@ def absent(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.after("ensemble-scheduling-missing"),
 )
 def cache_with_decoupled(model: Model) -> Iterator[Finding]:
-    """A model with decoupled responses has no response cache.
-
-    Why:
-        The cache keeps one response a request, a decoupled model gives any number: Triton refuses both together. The
-        vLLM backend makes its models decoupled by itself.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig; vllm_backend, src/model.py, auto_complete_config
-    Bad:
-        -- generator/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_transaction_policy { decoupled: true }
-        response_cache { enable: true }
-        -- generator/1/weights --
-    Says:
-        generator/config.pbtxt:5:26: error: a decoupled model has no response cache [response-cache-with-decoupled]
-          Drop response_cache.
-    Server says:
-        Response Cache does not currently support model generator with 'decoupled' transaction policy. Please disable the response cache.
-    Good:
-        -- generator/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_transaction_policy { decoupled: true }
-        -- generator/1/weights --
-    """
+    """A model with decoupled responses has no response cache."""
     cache = model.config.message("response_cache")
     if cache is None or not cache.flag("enable"):
         return
@@ -138,31 +64,7 @@ def cache_with_decoupled(model: Model) -> Iterator[Finding]:
 
 @rule("response-cache-server-off", Severity.INFO, "response_cache")
 def cache_server_off(model: Model) -> Iterator[Finding]:
-    """A response cache works only on a server that was started with one.
-
-    Why:
-        Without --cache-config the model loads, and nothing is cached.
-    Source:
-        core, src/backend_model.cc, ResponseCacheEnabled
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        response_cache { enable: true }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:26: info: responses are cached only by a server that was started with a cache [response-cache-server-off]
-          Start it with --cache-config local,size=104857600 or another cache.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A response cache works only on a server that was started with one."""
     cache = model.config.message("response_cache")
     if cache is not None and cache.flag("enable"):
         yield Finding(
@@ -174,31 +76,7 @@ def cache_server_off(model: Model) -> Iterator[Finding]:
 
 @rule("optimization-ignored", Severity.INFO, "optimization")
 def optimization_ignored(model: Model) -> Iterator[Finding]:
-    """The core does nothing with optimization: each backend reads what it knows of it.
-
-    Why:
-        A backend that reads none of it, as python, loads the model all the same.
-    Source:
-        common, protobuf/model_config.proto, ModelOptimizationPolicy
-    Bad:
-        -- tokenizer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        optimization { graph { level: 5 } }
-        -- tokenizer/1/weights --
-    Says:
-        tokenizer/config.pbtxt:5:1: info: backend "identity" is not known to read optimization [optimization-ignored]
-          Drop it, unless the backend's documentation names it.
-    Good:
-        -- tokenizer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- tokenizer/1/weights --
-    """
+    """The core does nothing with optimization: each backend reads what it knows of it."""
     if model.backend and model.backend not in OPTIMIZES and not model.is_ensemble:
         yield Finding(
             model.config.get("optimization"),

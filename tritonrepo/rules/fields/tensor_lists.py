@@ -29,31 +29,7 @@ def _repeated(model: Model, kind: str) -> Iterator[ListedTensor]:
 
 @rule("input-name-twice", Severity.WARNING, "input")
 def input_twice(model: Model) -> Iterator[Finding]:
-    """No two inputs have the same name.
-
-    Why:
-        Triton loads the model, then refuses every request: it counts two inputs, and a request can only have one.
-    Source:
-        core, src/model.cc, Init
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:4:15: warning: there are two inputs "IN", and every request will be refused [input-name-twice]
-          Drop one, or name it as the model does.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """No two inputs have the same name."""
     for tensor in _repeated(model, "input"):
         yield Finding(
             tensor.fields["name"].value,
@@ -64,31 +40,7 @@ def input_twice(model: Model) -> Iterator[Finding]:
 
 @rule("output-name-twice", Severity.WARNING, "output")
 def output_twice(model: Model) -> Iterator[Finding]:
-    """No two outputs have the same name.
-
-    Why:
-        Triton loads the model and keeps the first; what the second says is lost.
-    Source:
-        core, src/model.cc, Init
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:16: warning: there are two outputs "OUT", and only the first counts [output-name-twice]
-          Drop one, or name it as the model does.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """No two outputs have the same name."""
     for tensor in _repeated(model, "output"):
         # with labels on both the server refuses the model, and another rule says so
         if "label_filename" not in tensor.fields:
@@ -101,30 +53,7 @@ def output_twice(model: Model) -> Iterator[Finding]:
 
 @rule("input-and-output-same-name", Severity.INFO, "output")
 def same_name(model: Model) -> Iterator[Finding]:
-    """An output may have the name of an input.
-
-    Why:
-        Triton tells them apart, but clients and ensembles are easier to read when names differ.
-    Source:
-        core, src/model.cc, Init
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "DATA" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "DATA" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:4:16: info: input and output are both called "DATA" [input-and-output-same-name]
-          Nothing needs to change; two names are easier to tell apart.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """An output may have the name of an input."""
     inputs = {tensor.name for tensor in model.tensors if tensor.kind == "input"}
     for tensor in model.tensors:
         if tensor.kind == "output" and tensor.name and tensor.name in inputs:
@@ -137,29 +66,7 @@ def same_name(model: Model) -> Iterator[Finding]:
 
 @rule("no-inputs-or-outputs", Severity.WARNING)
 def no_tensors(model: Model) -> Iterator[Finding]:
-    """A model lists inputs and outputs.
-
-    Why:
-        Where nothing fills them in, as with auto-complete off, Triton loads the model, and no request can reach it.
-    Source:
-        core, src/model.cc, Init
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt: warning: the model has no input, and nothing fills one in [no-inputs-or-outputs]
-          Write input { name: ... data_type: ... dims: ... }.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A model lists inputs and outputs."""
     if {"input", "output"} <= model.fields or not model.backend or model.parsed is None:
         return
     if model.is_ensemble or model.backend in OWN_RULES or may_complete(model):
@@ -175,27 +82,7 @@ def no_tensors(model: Model) -> Iterator[Finding]:
 
 @rule("config-not-provided", Severity.ERROR, at=Stage.COMPLETED.first)
 def not_provided(model: Model) -> Iterator[Finding]:
-    """A model whose backend makes no config needs a config.pbtxt.
-
-    Why:
-        With auto-complete on a model may go without one if its backend says what it is. identity, square and repeat
-        never do, and Triton refuses the model.
-    Source:
-        core, src/model.cc, Init; identity_backend, square_backend and repeat_backend, src (no SetModelConfig)
-    Bad:
-        -- echo.identity/1/weights --
-    Says:
-        echo.identity: error: there is no config.pbtxt, and backend "identity" makes none [config-not-provided]
-          Write one with backend, input and output.
-    Server says:
-        model configuration is not provided for model 'echo.identity'
-    Good:
-        -- echo.identity/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- echo.identity/1/weights --
-    """
+    """A model whose backend makes no config needs a config.pbtxt."""
     if model.parsed is None and model.backend in SILENT and model.target.auto_complete and model.served:
         yield Finding(
             None,
@@ -207,33 +94,7 @@ def not_provided(model: Model) -> Iterator[Finding]:
 
 @rule("ragged-without-batching", Severity.WARNING, "*.allow_ragged_batch")
 def ragged(model: Model) -> Iterator[Finding]:
-    """allow_ragged_batch needs a model that batches.
-
-    Why:
-        It lets requests of different shapes share a batch. Without max_batch_size and a batcher there is none, and it
-        has no effect.
-    Source:
-        common, protobuf/model_config.proto, ModelInput.allow_ragged_batch; core, src/backend_model.cc,
-        SetConfiguredScheduler
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 0
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] allow_ragged_batch: true }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:3:54: warning: allow_ragged_batch has no effect in a model that does not batch [ragged-without-batching]
-          Set max_batch_size and dynamic_batching { }, or drop it.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] allow_ragged_batch: true }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { }
-        -- scorer/1/weights --
-    """
+    """allow_ragged_batch needs a model that batches."""
     if model.max_batch_size > 0 and model.fields & SCHEDULERS:
         return
     for tensor in model.tensors:
@@ -247,30 +108,7 @@ def ragged(model: Model) -> Iterator[Finding]:
 
 @rule("all-inputs-optional", Severity.INFO, "*.optional")
 def all_optional(model: Model) -> Iterator[Finding]:
-    """A request needs at least one input, though all are optional.
-
-    Why:
-        Triton loads the model; a request without any input is refused all the same.
-    Source:
-        common, protobuf/model_config.proto, ModelInput.optional
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] optional: true }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:3:53: info: every input is optional, and a request still needs one [all-inputs-optional]
-          Drop optional where the model needs the input.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A request needs at least one input, though all are optional."""
     inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
     if inputs and all(tensor.flag("optional") for tensor in inputs):
         yield Finding(

@@ -16,31 +16,7 @@ IMAGE_RANK = 3
 
 @rule("format-needs-3-dims", Severity.ERROR, "*.format", at=Stage.IO.same_walk("reshape-segment-differs"))
 def format_needs_3_dims(model: Model) -> Iterator[Finding]:
-    """An input of an image format has three dims: height, width and channels.
-
-    Why:
-        FORMAT_NHWC and FORMAT_NCHW name them; the N is the batch, which dims never has. Triton refuses another number.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelInput
-    Bad:
-        -- resnet/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 1, 3, 224, 224 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 1000 ] }
-        -- resnet/1/weights --
-    Says:
-        resnet/config.pbtxt:2:61: error: input "IN" is FORMAT_NCHW and has 4 dims, not 3 [format-needs-3-dims]
-          Write the image's three dims, the batch is max_batch_size; or drop the format.
-    Server says:
-        model input NHWC/NCHW require 3 dims for resnet
-    Good:
-        -- resnet/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 3, 224, 224 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 1000 ] }
-        -- resnet/1/weights --
-    """
+    """An input of an image format has three dims: height, width and channels."""
     for tensor in model.tensors:
         if "format" in tensor.fields and tensor.dims and len(tensor.dims) != IMAGE_RANK:
             written = tensor.node.enum("format")
@@ -56,30 +32,7 @@ def format_needs_3_dims(model: Model) -> Iterator[Finding]:
 
 @rule("shape-tensor-not-tensorrt", Severity.ERROR, "*.is_shape_tensor", at=Stage.IO.same_walk("format-needs-3-dims"))
 def shape_tensor(model: Model) -> Iterator[Finding]:
-    """Only a TensorRT plan has shape tensors.
-
-    Why:
-        is_shape_tensor tells TensorRT that the values are a shape; Triton refuses it for every other platform.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelInput, ValidateModelOutput
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_INT32 dims: [ 4 ] is_shape_tensor: true }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:54: error: input "IN" is a shape tensor, which only TensorRT has [shape-tensor-not-tensorrt]
-          Drop is_shape_tensor.
-    Server says:
-        shape tensors are only supported for TensorRT platform for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_INT32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """Only a TensorRT plan has shape tensors."""
     for tensor in model.tensors:
         if tensor.flag("is_shape_tensor") and model.inferred.platform != PLAN:
             yield Finding(
@@ -98,30 +51,7 @@ def shape_tensor(model: Model) -> Iterator[Finding]:
     at=Stage.IO.same_walk("shape-tensor-not-tensorrt"),
 )
 def non_linear(model: Model) -> Iterator[Finding]:
-    """Only a TensorRT plan has tensors of a non-linear format.
-
-    Why:
-        is_non_linear_format_io names memory layouts of TensorRT; Triton refuses it for every other platform.
-    Source:
-        core, src/model_config_utils.cc, ValidateNonLinearFormatIO
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP16 dims: [ 4, 4, 4 ] is_non_linear_format_io: true }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:59: error: input "IN" has a non-linear format, which only TensorRT has [non-linear-format-not-tensorrt]
-          Drop is_non_linear_format_io.
-    Server says:
-        Non-linear IO format is only supported for the TensorRT platform for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP16 dims: [ 4, 4, 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """Only a TensorRT plan has tensors of a non-linear format."""
     for tensor in model.tensors:
         if tensor.flag("is_non_linear_format_io") and model.inferred.platform != PLAN:
             yield Finding(
@@ -140,30 +70,7 @@ def non_linear(model: Model) -> Iterator[Finding]:
     at=Stage.IO.same_walk("non-linear-format-not-tensorrt"),
 )
 def non_linear_needs_3_dims(model: Model) -> Iterator[Finding]:
-    """A tensor of a non-linear format has three dims.
-
-    Why:
-        TensorRT's non-linear layouts are those of images; Triton refuses another number of dims.
-    Source:
-        core, src/model_config_utils.cc, ValidateNonLinearFormatIO
-    Bad:
-        -- resnet/config.pbtxt --
-        platform: "tensorrt_plan"
-        input { name: "IN" data_type: TYPE_FP16 dims: [ 4 ] is_non_linear_format_io: true }
-        output { name: "OUT" data_type: TYPE_FP16 dims: [ 4 ] }
-        -- resnet/1/model.plan --
-    Says:
-        resnet/config.pbtxt:2:41: error: input "IN" has a non-linear format and 1 dims, not 3 [non-linear-format-needs-3-dims]
-          Write the image's three dims, the batch is max_batch_size; or drop is_non_linear_format_io.
-    Server says:
-        Non-linear IO format input requires 3 dims for resnet
-    Good:
-        -- resnet/config.pbtxt --
-        platform: "tensorrt_plan"
-        input { name: "IN" data_type: TYPE_FP16 dims: [ 3, 8, 8 ] is_non_linear_format_io: true }
-        output { name: "OUT" data_type: TYPE_FP16 dims: [ 4 ] }
-        -- resnet/1/model.plan --
-    """
+    """A tensor of a non-linear format has three dims."""
     for tensor in model.tensors:
         if tensor.flag("is_non_linear_format_io") and model.inferred.platform == PLAN:
             count = len(tensor.dims)

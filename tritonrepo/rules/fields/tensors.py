@@ -30,30 +30,7 @@ def reason(tensor: ListedTensor, model: Model, text: str) -> str:
 
 @rule("io-name-missing", Severity.ERROR, "input", "output", at=Stage.IO.first)
 def name_missing(model: Model) -> Iterator[Finding]:
-    """Every input and output has a name.
-
-    Why:
-        Requests and the backend find a tensor by its name, so Triton refuses a config with a nameless one.
-    Source:
-        core, src/model_config_utils.cc, ValidateIOShape
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:7: error: this input has no name [io-name-missing]
-          Write name: with the tensor's name as the model has it.
-    Server says:
-        model input must specify 'name' for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """Every input and output has a name."""
     for tensor in model.tensors:
         if not tensor.name:
             yield Finding(
@@ -67,31 +44,7 @@ def name_missing(model: Model) -> Iterator[Finding]:
 
 @rule("io-data-type-missing", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("io-name-missing"))
 def data_type_missing(model: Model) -> Iterator[Finding]:
-    """Every input and output has a data_type.
-
-    Why:
-        Triton checks each request against it and refuses a config without. With auto-complete on some backends fill
-        it in: where one may, nothing is said.
-    Source:
-        core, src/model_config_utils.cc, ValidateIOShape
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:3:8: error: output "OUT" has no data_type [io-data-type-missing]
-          Write data_type: TYPE_FP32, or what the model has.
-    Server says:
-        model output 'OUT' must specify 'data_type' for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """Every input and output has a data_type."""
     for tensor in model.tensors:
         if tensor.name and tensor.data_type in {"", "TYPE_INVALID"} and not may_complete_tensors(model):
             written = tensor.fields.get("data_type")
@@ -116,33 +69,7 @@ def _type_hint(tensor: ListedTensor, model: Model) -> str:
 
 @rule("io-dims-missing", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("io-data-type-missing"))
 def dims_missing(model: Model) -> Iterator[Finding]:
-    """Every input and output has dims.
-
-    Why:
-        Triton checks each request against them and refuses a config without. With auto-complete on some backends fill
-        them in: where one may, nothing is said.
-    Source:
-        core, src/model_config_utils.cc, ValidateIOShape
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:3:41: error: input "IN" has no dims [io-dims-missing]
-          Write dims: [ 4 ], or [ -1 ] for any size; a single value is [ 1 ].
-    Server says:
-        model input 'IN' must specify 'dims' for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ ] } }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """Every input and output has dims."""
     for tensor in model.tensors:
         if tensor.name and not tensor.dims and not may_complete_tensors(model):
             yield Finding(
@@ -156,30 +83,7 @@ def dims_missing(model: Model) -> Iterator[Finding]:
 
 @rule("io-dim-invalid", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("reshape-empty-nonbatching"))
 def dim_invalid(model: Model) -> Iterator[Finding]:
-    """A dimension is at least 1, or -1 for any size.
-
-    Why:
-        A tensor with a dimension of 0 holds nothing, and other negative numbers mean nothing: Triton refuses both.
-    Source:
-        core, src/model_config_utils.cc, ValidateIOShape
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 3, 0 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:52: error: input "IN" has the dimension 0 [io-dim-invalid]
-          Write its size, 1 or more, or -1 where any size will do.
-    Server says:
-        model input 'IN' dimension must be integer >= 1, or -1 to indicate a variable-size dimension for scorer
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 3, -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A dimension is at least 1, or -1 for any size."""
     for tensor in model.tensors:
         if tensor.dims and (min(tensor.dims) < -1 or 0 in tensor.dims):
             for dim in tensor.node.scalars("dims"):
@@ -197,33 +101,7 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
 
 @rule("dims-overflow", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("reshape-dim-invalid"))
 def dims_overflow(model: Model) -> Iterator[Finding]:
-    """The number of a tensor's elements fits a signed 64-bit integer.
-
-    Why:
-        Triton counts elements in one. Since 26.03 it refuses a shape whose count does not fit, before that the count
-        went wrong silently.
-    Source:
-        core, src/model_config_utils.h, GetElementCount; src/backend_model.cc, SetConfiguredScheduler
-    Run with:
-        --release 26.03
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4294967296, 4294967296 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:2:41: error: input "IN" has more elements than 9223372036854775807 [dims-overflow]
-          Write the dimensions that requests really have, or -1.
-    Server says:
-        element count for tensor 'IN' exceeds maximum size of 9223372036854775807
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1, 4294967296 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """The number of a tensor's elements fits a signed 64-bit integer."""
     if not model.target.release.has("bounded-element-counts"):
         return
     for tensor in model.tensors:

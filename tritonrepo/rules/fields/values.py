@@ -37,30 +37,7 @@ MAPPED = (
 
 @rule("enum-number-unknown", Severity.WARNING)
 def enum_number(model: Model) -> Iterator[Finding]:
-    """A number in the place of an enum's name is one that the enum has.
-
-    Why:
-        The text format takes any. data_type: 99 loads, and then every request is refused.
-    Source:
-        protobuf v21, src/google/protobuf/text_format.cc, ConsumeFieldValue; core, src/infer_request.cc, Normalize
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: 99 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:3:31: warning: data_type 99 means nothing [enum-number-unknown]
-          Write the name of a value.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: 11 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """A number in the place of an enum's name is one that the enum has."""
     if model.parsed is None or not model.parsed.unnamed:
         return
     for message in walk(model.config):
@@ -79,30 +56,7 @@ def _unknown_numbers(field: Field) -> Iterator[Finding]:
 
 @rule("non-utf8-string", Severity.WARNING)
 def non_utf8(model: Model) -> Iterator[Finding]:
-    r"""Texts are UTF-8.
-
-    Why:
-        Triton takes any bytes, but names in requests and answers are UTF-8: nobody can name such a tensor over HTTP.
-    Source:
-        protobuf v21, src/google/protobuf/text_format.cc (strings are not looked at)
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN\xff" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:3:15: warning: this text is not UTF-8 [non-utf8-string]
-          Save the file as UTF-8, and write letters instead of escapes.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "INÄ" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- scorer/1/weights --
-    """
+    """Texts are UTF-8."""
     if model.parsed is None:
         return
     text = model.config.source.text
@@ -125,33 +79,7 @@ def _is_utf8(text: str) -> bool:
 
 @rule("map-key-twice", Severity.WARNING, *MAPPED)
 def key_twice(model: Model) -> Iterator[Finding]:
-    """A map has each key once.
-
-    Why:
-        The last entry wins silently, and what the others say is lost.
-    Source:
-        protobuf v21, src/google/protobuf/text_format.cc and map_field.h (a map's entry replaces the one before)
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        parameters { key: "mode" value { string_value: "fast" } }
-        parameters { key: "mode" value { string_value: "exact" } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:12: warning: parameters has the key "mode" again at line 6, which wins [map-key-twice]
-          Drop one of the two.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        parameters { key: "mode" value { string_value: "exact" } }
-        -- scorer/1/weights --
-    """
+    """A map has each key once."""
     for message in _with_maps(model.config):
         entries = _entries(message)
         last: dict[tuple[str, object], Message] = {}
@@ -196,32 +124,7 @@ def _key(entry: Message) -> object:
 
 @rule("parameter-empty-key", Severity.WARNING, "parameters", "metric_tags")
 def empty_key(model: Model) -> Iterator[Finding]:
-    """A parameter and a metric tag has a key.
-
-    Why:
-        Without one it is stored under the empty key, where nothing looks for it.
-    Source:
-        common, protobuf/model_config.proto, ModelConfig.parameters
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        parameters { value { string_value: "fast" } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:12: warning: this entry of parameters has no key [parameter-empty-key]
-          Write key: with the parameter's name.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        parameters { key: "mode" value { string_value: "fast" } }
-        -- scorer/1/weights --
-    """
+    """A parameter and a metric tag has a key."""
     for name in ("parameters", "metric_tags"):
         for entry in model.config.entries(name):
             if not entry.text("key"):
@@ -230,31 +133,6 @@ def empty_key(model: Model) -> Iterator[Finding]:
 
 @rule("config-empty", Severity.INFO)
 def config_empty(model: Model) -> Iterator[Finding]:
-    """An empty config.pbtxt counts as a config.
-
-    Why:
-        Backend, inputs and outputs are then inferred from the files as without one.
-    Source:
-        core, src/model_config_utils.cc, GetNormalizedModelConfig
-    Bad:
-        -- tokenizer/config.pbtxt --
-        # to be written
-        -- tokenizer/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    Says:
-        tokenizer/config.pbtxt: info: this config is empty [config-empty]
-          Write backend, input and output, or delete the file.
-    Good:
-        -- tokenizer/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_INT64 dims: [ -1 ] }
-        -- tokenizer/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return []
-    """
+    """An empty config.pbtxt counts as a config."""
     if model.parsed is not None and not model.config.fields:
         yield Finding(None, "this config is empty", hint="Write backend, input and output, or delete the file.")

@@ -58,34 +58,7 @@ def _is_fatal(model: Model, given: Given) -> bool:
 
 @rule("warmup-dim-negative", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-shape-differs"))
 def dim_negative(model: Model) -> Iterator[Finding]:
-    """A warmup input has no negative dims.
-
-    Why:
-        An input of any size takes them, and then the server counts bytes that nobody can give it.
-    Source:
-        core, src/infer_request.cc, Normalize
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ -2 ] zero_data: true } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:98: error: warmup input "IN" has the dim -2 [warmup-dim-negative]
-          Write the size of this sample.
-    Server says:
-        [request id: <id_unknown>] input byte size mismatch for input 'IN' for model 'scorer'. Expected -8, got 18446744073709551608
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    """
+    """A warmup input has no negative dims."""
     for sample, given, dim in _below_nothing(model):
         reason = "" if _is_fatal(model, given) else _dim_reason(model, given)
         if reason:
@@ -116,34 +89,7 @@ def _dim_reason(model: Model, given: Given) -> str:
     state=State.CRASH,
 )
 def strings_dim_negative(model: Model) -> Iterator[Finding]:
-    """A warmup input of strings, made by the server, has no negative dims.
-
-    Why:
-        The server makes no strings at all for it, reads the first of them, and ends; every model is down.
-    Source:
-        core, src/infer_request.cc, ValidateBytesInputs
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_STRING dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ -2 ] zero_data: true } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:100: error: warmup input "IN" has the dim -2, and the server would end [warmup-strings-dim-negative]
-          Write the size of this sample.
-    Server says:
-        server ended: signal 11
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_STRING dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    """
+    """A warmup input of strings, made by the server, has no negative dims."""
     for sample, given, dim in _below_nothing(model):
         if _is_fatal(model, given):
             message = f'warmup input "{given.name}" has the dim {dim.data}, and the server would end'
@@ -154,36 +100,7 @@ def strings_dim_negative(model: Model) -> Iterator[Finding]:
 
 @rule("warmup-strings-differ", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-strings-dim-negative"))
 def strings_differ(model: Model) -> Iterator[Finding]:
-    """The file of a warmup input of strings has as many strings as its dims say.
-
-    Why:
-        It is a request like any other. Each string is its length in four bytes, little-endian, and then its bytes.
-    Source:
-        core, src/infer_request.cc, ValidateBytesInputs
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ 1 ] input_data_file: "in" } } }
-        -- scorer/1/weights --
-        -- scorer/warmup/in --
-        cat
-    Says:
-        scorer/config.pbtxt:5:121: error: scorer/warmup/in ends with 3 bytes, too few for the length of a string [warmup-strings-differ]
-          Write as many strings as dims say, each as 4 bytes of length, little-endian, and then its bytes.
-    Server says:
-        [request id: <id_unknown>] incomplete string length indicator for inference input 'IN' for model 'scorer', expecting 4 bytes but only 3 bytes available. Please make sure the string length indicator is in one buffer.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_STRING dims: [ 1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_STRING dims: [ 1 ] zero_data: true } } }
-        -- scorer/1/weights --
-    """
+    """The file of a warmup input of strings has as many strings as its dims say."""
     if not model.target.release.has("counted-request-strings"):
         return
     sure = {(sample.item, given.name): fits(given.dims, tensor.dims) for sample, given, tensor in matched(model)}

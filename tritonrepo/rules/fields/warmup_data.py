@@ -52,34 +52,7 @@ def named(model: Model) -> Iterator[Named]:
 
 @rule("warmup-variable-dim", Severity.ERROR, "model_warmup", at=Stage.WARMUP.first)
 def variable_dim(model: Model) -> Iterator[Finding]:
-    """A warmup input has fixed dims.
-
-    Why:
-        The server makes the data itself, so it must know its shape; the batch is not part of dims.
-    Source:
-        core, src/backend_model_instance.cc, GenerateWarmupData
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ -1 ] zero_data: true } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:98: error: warmup input "IN" has a dimension of any size [warmup-variable-dim]
-          Write the size of this sample.
-    Server says:
-        warmup setting expects all variable-size dimensions are specified for input 'IN'
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    """
+    """A warmup input has fixed dims."""
     for sample in samples(model):
         for given in sample.inputs.values():
             if given.value is not None and -1 in given.dims:
@@ -94,34 +67,7 @@ def variable_dim(model: Model) -> Iterator[Finding]:
 
 @rule("warmup-no-data", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-variable-dim"))
 def no_data(model: Model) -> Iterator[Finding]:
-    """A warmup input says what its data is.
-
-    Why:
-        Without zero_data, random_data or input_data_file the server does not know what to send, and refuses the model.
-    Source:
-        core, src/backend_model_instance.cc, GenerateWarmupData
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:67: error: warmup input "IN" has no data [warmup-no-data]
-          Write zero_data: true, random_data: true, or input_data_file: with a file in warmup/.
-    Server says:
-        [request id: <id_unknown>] warmup setting expects input 'IN' to have input_data_type set
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    """
+    """A warmup input says what its data is."""
     for sample in samples(model):
         for given in sample.inputs.values():
             if not given.source:
@@ -136,36 +82,7 @@ def no_data(model: Model) -> Iterator[Finding]:
 
 @rule("warmup-file-missing", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-file-is-directory"))
 def file_missing(model: Model) -> Iterator[Finding]:
-    """The file of a warmup input lies in the model's warmup directory.
-
-    Why:
-        It is looked for there, not in the version directory, and its absence refuses the model.
-    Source:
-        core, src/backend_model_instance.cc, GenerateWarmupData
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:119: error: there is no scorer/warmup/in [warmup-file-missing]
-          Put the file there.
-    Server says:
-        failed to open text file for read scorer/warmup/in: No such file or directory
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
-        -- scorer/1/weights --
-        -- scorer/warmup/in --
-        0123456789abcdef
-    """
+    """The file of a warmup input lies in the model's warmup directory."""
     for item, _, written, path, entry in named(model):
         if isinstance(entry, str):
             yield Finding(
@@ -185,38 +102,7 @@ def file_missing(model: Model) -> Iterator[Finding]:
     state=State.CRASH,
 )
 def file_is_directory(model: Model) -> Iterator[Finding]:
-    """The file of a warmup input is a file.
-
-    Why:
-        Where it is a directory, the whole server aborts, and every model is down.
-    Source:
-        core, src/backend_model_instance.cc, GenerateWarmupData
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
-        -- scorer/1/weights --
-        -- scorer/warmup/in/one --
-        0123456789abcdef
-    Says:
-        scorer/config.pbtxt:5:119: error: scorer/warmup/in is a directory, and the server would abort [warmup-file-is-directory]
-          Name the file in it.
-    Server says:
-        std::length_error
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in/one" } } }
-        -- scorer/1/weights --
-        -- scorer/warmup/in/one --
-        0123456789abcdef
-    """
+    """The file of a warmup input is a file."""
     for item, _, written, path, entry in named(model):
         if isinstance(entry, Directory):
             yield Finding(
@@ -230,38 +116,7 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
 
 @rule("warmup-file-too-short", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-file-missing"))
 def file_too_short(model: Model) -> Iterator[Finding]:
-    """The file of a warmup input has the bytes of its dims.
-
-    Why:
-        The server reads raw values: as many as dims say, each of its type's size. A longer file is accepted.
-    Source:
-        core, src/backend_model_instance.cc, GenerateWarmupData
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
-        -- scorer/1/weights --
-        -- scorer/warmup/in --
-        0123
-    Says:
-        scorer/config.pbtxt:5:119: error: scorer/warmup/in has 4 bytes, and [4] of TYPE_FP32 takes 16 [warmup-file-too-short]
-          Write the raw values of one request, without batch and header, or smaller dims.
-    Server says:
-        [request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly has 4 bytes
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "in" } } }
-        -- scorer/1/weights --
-        -- scorer/warmup/in --
-        0123456789abcdef
-    """
+    """The file of a warmup input has the bytes of its dims."""
     for item, given, written, path, entry in named(model):
         if not isinstance(entry, File) or given.data_type == "TYPE_STRING" or -1 in given.dims:
             continue

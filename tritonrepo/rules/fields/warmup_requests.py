@@ -38,36 +38,7 @@ def matched(model: Model) -> Iterator[tuple[Sample, Given, ListedTensor]]:
 
 @rule("warmup-input-missing", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-file-too-short"))
 def input_missing(model: Model) -> Iterator[Finding]:
-    """A warmup sample has every input that the model needs.
-
-    Why:
-        It is a request like any other. Inputs that are optional may be left out.
-    Source:
-        core, src/infer_request.cc, ValidateRequestInputs
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        input { name: "MASK" data_type: TYPE_INT64 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:6:14: error: this sample lacks the input "MASK" [warmup-input-missing]
-          Write inputs { key: "MASK" value { data_type: TYPE_INT64 dims: [ 1 ] zero_data: true } }.
-    Server says:
-        [request id: <id_unknown>] expected 2 inputs but got 1 inputs for model 'scorer'. Got input(s) ['IN'], but missing required input(s) ['MASK']. Please provide all required input(s).
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        input { name: "MASK" data_type: TYPE_INT64 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } inputs { key: "MASK" value { data_type: TYPE_INT64 dims: [ 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    """
+    """A warmup sample has every input that the model needs."""
     inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
     required = [tensor for tensor in inputs if not tensor.flag("optional")]
     if not required or may_complete(model):
@@ -117,34 +88,7 @@ def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], m
 
 @rule("warmup-data-type-differs", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-input-missing"))
 def data_type_differs(model: Model) -> Iterator[Finding]:
-    """A warmup input has the type of the model's input.
-
-    Why:
-        It is a request like any other. The type is not taken from the model's input: without one it is refused, too.
-    Source:
-        core, src/infer_request.cc, Normalize
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_INT32 dims: [ 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:80: error: warmup input "IN" is of TYPE_INT32, the model's of TYPE_FP32 [warmup-data-type-differs]
-          Write data_type: TYPE_FP32.
-    Server says:
-        [request id: <id_unknown>] inference input 'IN' data-type is 'INT32', but model 'scorer' expects 'FP32'
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    """
+    """A warmup input has the type of the model's input."""
     for sample, given, tensor in matched(model):
         if tensor.data_type not in {"", "TYPE_INVALID", given.data_type}:
             written = given.value.scalars("data_type") if given.value is not None else []
@@ -176,34 +120,7 @@ def _protocol(data_type: str) -> str:
 
 @rule("warmup-shape-differs", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-data-type-differs"))
 def shape_differs(model: Model) -> Iterator[Finding]:
-    """A warmup input has dims that fit those of the model's input.
-
-    Why:
-        It is a request like any other: as many dims, and equal where the model's are fixed. The batch is not written.
-    Source:
-        core, src/infer_request.cc, Normalize
-    Bad:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 1, 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    Says:
-        scorer/config.pbtxt:5:90: error: warmup input "IN" has dims [1, 4], which do not fit the model's [4] [warmup-shape-differs]
-          Write dims: [ 4 ].
-    Server says:
-        [request id: <id_unknown>] unexpected shape for input 'IN' for model 'scorer'. Expected [-1,4], got [1,1,4]. NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each input shape. If you want to specify the full shape including the batch dim in your input dims config, try setting max_batch_size to zero. See the model configuration docs for more info on max_batch_size.
-    Good:
-        -- scorer/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] }
-        model_warmup { name: "one" batch_size: 1 inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
-        -- scorer/1/weights --
-    """
+    """A warmup input has dims that fit those of the model's input."""
     if may_complete(model):
         return
     for sample, given, tensor in matched(model):

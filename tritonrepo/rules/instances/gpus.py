@@ -30,32 +30,7 @@ def named(group: Group, model: Model) -> Finding:
 
 @rule("kind-model-with-gpus", Severity.ERROR, "*.gpus", at=Stage.LOAD.after("tensorflow-gone"))
 def model_with_gpus(model: Model) -> Iterator[Finding]:
-    """A group of KIND_MODEL names no GPUs.
-
-    Why:
-        With KIND_MODEL the model or its backend decides where it runs.
-    Source:
-        core, src/model_config_utils.cc, ValidateInstanceGroup
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_MODEL gpus: [ 0 ] }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:4:43: error: gpus [ 0 ] in a group of KIND_MODEL [kind-model-with-gpus]
-          Drop gpus: the model itself chooses its devices.
-    Server says:
-        instance group embedder_0 of model embedder has kind KIND_MODEL but specifies one or more GPUs
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_MODEL }
-        -- embedder/1/weights --
-    """
+    """A group of KIND_MODEL names no GPUs."""
     for group in groups(model):
         if group.kind == MODEL and group.gpus:
             yield named(group, model)
@@ -63,32 +38,7 @@ def model_with_gpus(model: Model) -> Iterator[Finding]:
 
 @rule("kind-cpu-with-gpus", Severity.ERROR, "*.gpus", at=Stage.LOAD.same_walk("kind-model-with-gpus"))
 def cpu_with_gpus(model: Model) -> Iterator[Finding]:
-    """A group of KIND_CPU names no GPUs.
-
-    Why:
-        Its instances run on the CPU.
-    Source:
-        core, src/model_config_utils.cc, ValidateInstanceGroup
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU gpus: [ 0 ] }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:4:41: error: gpus [ 0 ] in a group of KIND_CPU [kind-cpu-with-gpus]
-          Drop gpus, or write KIND_GPU.
-    Server says:
-        instance group embedder_0 of model embedder has kind KIND_CPU but specifies one or more GPUs
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU }
-        -- embedder/1/weights --
-    """
+    """A group of KIND_CPU names no GPUs."""
     for group in groups(model):
         if group.written == CPU and group.gpus:
             yield named(group, model)
@@ -96,33 +46,7 @@ def cpu_with_gpus(model: Model) -> Iterator[Finding]:
 
 @rule("kind-auto-gpus-not-usable", Severity.ERROR, "*.gpus", at=Stage.LOAD.same_walk("kind-cpu-with-gpus"))
 def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
-    """A group without kind, or of KIND_AUTO, names only GPUs that the machine has.
-
-    Why:
-        If one of them is not there the group becomes one of KIND_CPU, keeps its gpus, and is refused for them, although
-        nobody wrote KIND_CPU. What the documentation promises, to fall back to the CPU, needs a group without gpus.
-    Source:
-        core, src/model_config_utils.cc, NormalizeInstanceGroup, ValidateInstanceGroup
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { gpus: [ 0 ] }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:4:26: error: GPU 0 on a machine without GPU: the group becomes KIND_CPU, which takes no gpus [kind-auto-gpus-not-usable]
-          Drop gpus: the server then takes all GPUs that there are, or the CPU; --gpus says how many there are.
-    Server says:
-        instance group embedder_0 of model embedder has kind KIND_CPU but specifies one or more GPUs
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { count: 1 }
-        -- embedder/1/weights --
-    """
+    """A group without kind, or of KIND_AUTO, names only GPUs that the machine has."""
     for group in groups(model):
         if group.written != AUTO or group.kind != CPU or not group.gpus:
             continue
@@ -138,33 +62,7 @@ def auto_gpus_not_usable(model: Model) -> Iterator[Finding]:
 
 @rule("kind-gpu-no-gpu", Severity.ERROR, "instance_group", at=Stage.LOAD.same_walk("kind-auto-gpus-not-usable"))
 def no_gpu(model: Model) -> Iterator[Finding]:
-    """A group of KIND_GPU needs a machine with a GPU.
-
-    Why:
-        There is no fall-back: the model is refused. With KIND_AUTO, or without kind, it runs on GPUs where there are
-        some and on the CPU elsewhere.
-    Source:
-        core, src/model_config_utils.cc, ValidateInstanceGroup
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_GPU }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:4:24: error: KIND_GPU on a machine without GPU [kind-gpu-no-gpu]
-          Write KIND_AUTO or KIND_CPU; --gpus says how many there are.
-    Server says:
-        instance group embedder_0 of model embedder has kind KIND_GPU but no GPUs are available
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_AUTO }
-        -- embedder/1/weights --
-    """
+    """A group of KIND_GPU needs a machine with a GPU."""
     for group in groups(model):
         if group.kind == GPU and not group.gpus and not model.target.gpus:
             yield Finding(
@@ -178,32 +76,7 @@ def no_gpu(model: Model) -> Iterator[Finding]:
 
 @rule("kind-gpu-bad-id", Severity.ERROR, "*.gpus", at=Stage.LOAD.same_walk("kind-gpu-no-gpu"))
 def bad_id(model: Model) -> Iterator[Finding]:
-    """A group of KIND_GPU names GPUs that the machine has.
-
-    Why:
-        GPUs count from 0. One that is not there, or too old for the server, refuses the model.
-    Source:
-        core, src/model_config_utils.cc, ValidateInstanceGroup
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_GPU gpus: [ 0 ] }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:4:41: error: GPU 0 on a machine without GPU [kind-gpu-bad-id]
-          Drop gpus and write KIND_AUTO or KIND_CPU; --gpus says how many there are.
-    Server says:
-        instance group embedder_0 of model embedder specifies invalid or unsupported gpu id 0. GPUs with at least the minimum required CUDA compute compatibility of 6.000000 are:
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU }
-        -- embedder/1/weights --
-    """
+    """A group of KIND_GPU names GPUs that the machine has."""
     have = ", ".join(map(str, range(model.target.gpus)))
     drop = "Drop gpus and write KIND_AUTO or KIND_CPU"
     hint = counted(model, "Write the number of a GPU that is there" if model.target.gpus else drop)

@@ -23,43 +23,7 @@ def _limiters(model: Model) -> Iterator[Message]:
 
 @repository_rule("rate-resource-global-and-device", Severity.WARNING)
 def global_and_device(repository: Repository) -> Iterator[Finding]:
-    """A resource is global in all models, or of the device in all.
-
-    Why:
-        With rate limiting on, the server refuses the models that are loaded when it sees both, whichever of them is
-        to blame. It is off unless the server is told otherwise, so this is a warning.
-    Source:
-        core, src/rate_limiter.cc, ResourceManager::ValidateMaxResources
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU rate_limiter { resources { name: "memory" global: true count: 4 } } }
-        -- embedder/1/weights --
-        -- reranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU rate_limiter { resources { name: "memory" count: 2 } } }
-        -- reranker/1/weights --
-    Says:
-        reranker/config.pbtxt:4:58: warning: the resource "memory" is of the device here and global in embedder [rate-resource-global-and-device]
-          Write global: true in all models that need it, or in none.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU rate_limiter { resources { name: "memory" global: true count: 4 } } }
-        -- embedder/1/weights --
-        -- reranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU rate_limiter { resources { name: "memory" global: true count: 2 } } }
-        -- reranker/1/weights --
-    """
+    """A resource is global in all models, or of the device in all."""
     first: dict[str, tuple[bool, Model]] = {}
     for model in repository.models.values():
         if "*.rate_limiter" not in model.traits or (model.parsed is not None and model.parsed.faults):
@@ -81,30 +45,7 @@ def global_and_device(repository: Repository) -> Iterator[Finding]:
 
 @rule("rate-resource-name-empty", Severity.WARNING, "*.rate_limiter")
 def name_empty(model: Model) -> Iterator[Finding]:
-    """A resource has a name.
-
-    Why:
-        Without one it is a resource called "", which all models without a name for theirs share.
-    Source:
-        core, src/rate_limiter.cc, ResourceManager::AddModelInstance
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU rate_limiter { resources { count: 4 } } }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:4:58: warning: this resource has no name [rate-resource-name-empty]
-          Write name: with what instances compete for.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU rate_limiter { resources { name: "memory" count: 4 } } }
-        -- embedder/1/weights --
-    """
+    """A resource has a name."""
     for limiter in _limiters(model):
         for resource in limiter.messages("resources"):
             if not resource.text("name"):
@@ -114,33 +55,7 @@ def name_empty(model: Model) -> Iterator[Finding]:
 
 @rule("rate-resource-twice", Severity.WARNING, "*.rate_limiter")
 def twice(model: Model) -> Iterator[Finding]:
-    """A group names a resource once.
-
-    Why:
-        The later count replaces the earlier one: they are not added.
-    Source:
-        core, src/rate_limiter.cc, ResourceManager::AddModelInstance
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group {
-          kind: KIND_CPU
-          rate_limiter { resources [ { name: "memory" count: 5 }, { name: "memory" count: 2 } ] }
-        }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:6:67: warning: the resource "memory" is there already: its count 5 is replaced by 2 [rate-resource-twice]
-          Keep one of the two.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU rate_limiter { resources { name: "memory" count: 5 } } }
-        -- embedder/1/weights --
-    """
+    """A group names a resource once."""
     for limiter in _limiters(model):
         seen: dict[tuple[str, bool], int] = {}
         for resource in limiter.messages("resources"):
@@ -154,30 +69,7 @@ def twice(model: Model) -> Iterator[Finding]:
 
 @rule("rate-limiter-ignored", Severity.INFO, "*.rate_limiter")
 def ignored(model: Model) -> Iterator[Finding]:
-    """A rate_limiter needs a server with rate limiting.
-
-    Why:
-        Without its option the server reads resources and priority and does not use them.
-    Source:
-        core, src/rate_limiter.cc, RateLimiter::RegisterModelInstance: ignore_resources_and_priority_
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU rate_limiter { priority: 2 } }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:4:46: info: a rate_limiter is read by a server with rate limiting only [rate-limiter-ignored]
-          Start it with --rate-limit=execution_count.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        instance_group { kind: KIND_CPU }
-        -- embedder/1/weights --
-    """
+    """A rate_limiter needs a server with rate limiting."""
     for limiter in _limiters(model):
         yield Finding(
             limiter, "a rate_limiter is read by a server with rate limiting only", hint=f"Start it with {LIMITER}."

@@ -15,30 +15,7 @@ from tritonrepo.tree import Directory, is_directory
 
 @rule("no-version-available", Severity.ERROR, at=Stage.LOAD.after("ensemble-no-version-directory"))
 def no_version(model: Model) -> Iterator[Finding]:
-    """A model has a version directory: one whose name is a number.
-
-    Why:
-        Triton serves versions, and refuses a model without any.
-    Source:
-        core, src/model_repository_manager/model_lifecycle.cc, AsyncLoad
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/v1/weights --
-    Says:
-        ranker: error: there is no version directory [no-version-available]
-          v1 is none to the server: rename it to 1.
-    Server says:
-        at least one version must be available under the version policy of model 'ranker'
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """A model has a version directory: one whose name is a number."""
     if model.versions.found or model.versions.overflow or model.is_ensemble or model.served:
         return
     if signs.misplaced(model) or signs.is_stray(model) or signs.no_backend(model):
@@ -58,36 +35,7 @@ def _advice(model: Model) -> str:
 
 @rule("model-files-not-in-version-directory", Severity.ERROR, at=Stage.LOAD.after("no-version-available"))
 def not_in_version_directory(model: Model) -> Iterator[Finding]:
-    """A model's files lie in a version directory.
-
-    Why:
-        Beside config.pbtxt they are not looked for, and without a version directory Triton refuses the model.
-    Source:
-        core, src/model_repository_manager/model_lifecycle.cc, VersionsToLoad
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/model.py: error: model.py lies in no version directory, and there is none [model-files-not-in-version-directory]
-          Move it to ranker/1/model.py.
-    Server says:
-        at least one version must be available under the version policy of model 'ranker'
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A model's files lie in a version directory."""
     if model.versions.found:
         return
     if name := signs.misplaced(model):
@@ -99,28 +47,7 @@ def not_in_version_directory(model: Model) -> Iterator[Finding]:
 
 @rule("empty-version-directory", Severity.INFO)
 def empty_version(model: Model) -> Iterator[Finding]:
-    """A version directory has files in it, except an ensemble's.
-
-    Why:
-        A backend that reads files finds none. An ensemble needs no more than the directory, which git does not keep
-        without a file in it.
-    Source:
-        core, src/model_repository_manager/model_lifecycle.cc, VersionsToLoad
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/ --
-    Says:
-        ranker/1: info: version 1 has no files [empty-version-directory]
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """A version directory has files in it, except an ensemble's."""
     for number in model.served:
         name = model.versions.found.get(number, "")
         if isinstance(model.children.get(name), Directory) and not model.is_ensemble:

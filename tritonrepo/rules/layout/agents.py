@@ -19,29 +19,7 @@ INSTALLED = frozenset({"checksum"})
 
 @rule("repository-agents-empty", Severity.ERROR, "model_repository_agents", at=Stage.POLL.first, state=State.CRASH)
 def empty(model: Model) -> Iterator[Finding]:
-    """Where there is model_repository_agents, it names an agent.
-
-    Why:
-        An empty one ends the whole server, and no other model is served either.
-    Source:
-        core, src/model_repository_manager/model_repository_manager.cc, InitializeModelInfo; seen on 24.10
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_repository_agents { }
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:4:25: error: model_repository_agents names no agent, which ends the whole server [repository-agents-empty]
-          Drop it.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """Where there is model_repository_agents, it names an agent."""
     agents = model.config.message("model_repository_agents")
     if agents is not None and not agents.messages("agents"):
         message = "model_repository_agents names no agent, which ends the whole server"
@@ -55,32 +33,7 @@ def empty(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.after("repository-agents-empty"),
 )
 def missing(model: Model) -> Iterator[Finding]:
-    """The server has the agents that a model names.
-
-    Why:
-        It looks for libtritonrepoagent_NAME.so in its directory of agents, where NVIDIA's containers have checksum
-        alone, and refuses the model.
-    Source:
-        core, src/repo_agent.cc, CreateAgent; server, build.py
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        model_repository_agents { agents { name: "decrypt" } }
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:4:42: error: there is no agent "decrypt" in the images [repository-agent-missing]
-          They have checksum alone. Use an image that has it, and ignore this rule.
-    Server says:
-        unable to find 'libtritonrepoagent_decrypt.so' for repo agent 'decrypt', searched:
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """The server has the agents that a model names."""
     agents = model.config.message("model_repository_agents")
     for item, agent in enumerate(agents.messages("agents") if agents is not None else ()):
         name = agent.text("name")

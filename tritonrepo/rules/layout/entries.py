@@ -24,34 +24,7 @@ ORDER = (SAVEDMODEL, GRAPHDEF, *KINDS)
     after_faults=True,
 )
 def dangling_link(model: Model) -> Iterator[Finding]:
-    """No link in a model's directory leads to nothing.
-
-    Why:
-        Triton looks at every entry beside config.pbtxt, and at the file that names the backend where the config names
-        none; it refuses the model at the first link that it cannot follow.
-    Source:
-        core, src/model_config_utils.cc, AutoCompleteBackendFields; src/filesystem/implementations/local.h
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/labels.txt: a link to nothing --
-        -- ranker/1/weights --
-    Says:
-        ranker/labels.txt: error: "labels.txt" is a link to nothing [dangling-link-in-model-directory]
-          Mend the link, or remove it.
-    Server says:
-        failed to stat file ranker/labels.txt
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/labels.txt --
-        cat
-        -- ranker/1/weights --
-    """
+    """No link in a model's directory leads to nothing."""
     for item, path in enumerate(path for path, entry in model.odd if entry is Unreadable.DANGLING):
         strict = path == CONFIG and signs.refused_bare(model)
         if (not strict and "/" not in path) or _is_looked_at(model, path):
@@ -83,25 +56,7 @@ def _is_looked_at(model: Model, path: str) -> bool:
 
 @rule("unreadable-file-or-directory", Severity.WARNING, after_faults=True)
 def unreadable(model: Model) -> Iterator[Finding]:
-    """Everything in a repository can be read by the user that the server runs as.
-
-    Why:
-        Triton refuses a model whose config or directory it cannot open. What is closed to this user is not judged.
-    Source:
-        core, src/filesystem/implementations/local.h, ReadTextFile, GetDirectoryContents
-    Bad:
-        -- ranker/config.pbtxt: not readable by this user --
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt: warning: "config.pbtxt" is not readable by this user: what the server makes of it is not known [unreadable-file-or-directory]
-          Make it readable.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """Everything in a repository can be read by the user that the server runs as."""
     for path, entry in model.odd:
         if entry in {Unreadable.FORBIDDEN, Unreadable.LOCKED} or (path == CONFIG and _is_device(entry)):
             name = path or model.name

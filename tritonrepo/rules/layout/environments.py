@@ -21,41 +21,7 @@ IN_PYTHON = frozenset({"python", "vllm"})
 
 @rule("execution-env-missing", Severity.ERROR, "parameters", at=Stage.IMPORT.first)
 def environment_missing(model: Model) -> Iterator[Finding]:
-    """The Python environment that EXECUTION_ENV_PATH names beside the config is there.
-
-    Why:
-        The Python backend unpacks it before it starts the model, and refuses the model without it. A path that does not
-        begin with $$TRITON_MODEL_DIRECTORY is one of the server's machine, and not looked for.
-    Source:
-        python_backend, src/pb_env.cc, EnvironmentManager::ExtractIfNotExtracted; seen on 24.10
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        parameters {
-          key: "EXECUTION_ENV_PATH"
-          value { string_value: "$$TRITON_MODEL_DIRECTORY/env.tar.gz" }
-        }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/config.pbtxt:6:25: error: there is no "env.tar.gz" in ranker/ [execution-env-missing]
-          Put the packed environment there.
-    Server says:
-        Failed to get the canonical path for ranker/env.tar.gz.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """The Python environment that EXECUTION_ENV_PATH names beside the config is there."""
     value = model.config.mapping("parameters").get(PARAMETER)
     if model.backend not in IN_PYTHON or not isinstance(value, Message):
         return
@@ -71,39 +37,7 @@ def environment_missing(model: Model) -> Iterator[Finding]:
 
 @rule("execution-env-not-activated", Severity.ERROR, "parameters", at=Stage.IMPORT.after("execution-env-missing"))
 def environment_not_activated(model: Model) -> Iterator[Finding]:
-    """A Python environment that is a directory has its bin/activate.
-
-    Why:
-        The Python backend does not unpack a directory: it runs its bin/activate before the model, and refuses the model
-        without it.
-    Source:
-        python_backend, src/pb_env.cc, ExtractIfNotExtracted; src/stub_launcher.cc; seen on 24.10
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        parameters { key: "EXECUTION_ENV_PATH" value { string_value: "$$TRITON_MODEL_DIRECTORY/env" } }
-        -- ranker/env/lib/site.py --
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/config.pbtxt:4:62: error: there is no env/bin/activate in ranker/ [execution-env-not-activated]
-          Name a packed environment (conda-pack), or a directory with one unpacked in it.
-    Server says:
-        Path ranker/env/bin/activate does not exist. The Python environment should contain an 'activate' script.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A Python environment that is a directory has its bin/activate."""
     value = model.config.mapping("parameters").get(PARAMETER)
     written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
     path = posixpath.normpath(f"./{written.removeprefix(HERE)}")
@@ -123,36 +57,7 @@ def environment_not_activated(model: Model) -> Iterator[Finding]:
 
 @rule("execution-env-elsewhere", Severity.INFO, "parameters")
 def environment_elsewhere(model: Model) -> Iterator[Finding]:
-    """A Python environment that is not beside the config is the server's affair.
-
-    Why:
-        The Python backend refuses the model where the path is not there. A repository cannot tell: the path is one of
-        the server's machine, and a bucket does not bring it along.
-    Source:
-        python_backend, src/python_be.cc, ModelState::ModelState; src/pb_env.cc, ExtractIfNotExtracted; seen on 24.10
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        parameters { key: "EXECUTION_ENV_PATH" value { string_value: "/opt/envs/ranker.tar.gz" } }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/config.pbtxt:4:62: info: "/opt/envs/ranker.tar.gz" must be on the server's machine; it was not looked for [execution-env-elsewhere]
-          To bring it along, put it beside the config and write $$TRITON_MODEL_DIRECTORY/ranker.tar.gz.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A Python environment that is not beside the config is the server's affair."""
     value = model.config.mapping("parameters").get(PARAMETER)
     written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
     if isinstance(value, Message) and written and HERE not in written:

@@ -52,30 +52,7 @@ def _is_version(model: Model, directory: str) -> bool:
 
 @rule("backend-not-inferable", Severity.ERROR, at=Stage.POLL.after("stray-directory-at-repository-root"))
 def not_inferable(model: Model) -> Iterator[Finding]:
-    """A config names its backend, or the first version directory has a file that tells it.
-
-    Why:
-        Where neither does, and the model's name does not end with the backend's after a dot, Triton refuses the model,
-        with auto-complete and without.
-    Source:
-        core, src/model_config_utils.cc, AutoCompleteBackendFields
-    Bad:
-        -- ranker/config.pbtxt --
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/ranker.onnx --
-    Says:
-        ranker/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]
-          Write backend: "onnxruntime" and default_model_filename: "ranker.onnx".
-    Server says:
-        Invalid model name: Could not determine backend for model 'ranker' with no backend in model configuration. Expected model name of the form 'model.<backend_name>'.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/weights --
-    """
+    """A config names its backend, or the first version directory has a file that tells it."""
     if not signs.no_backend(model) or signs.is_stray(model):
         return
     if _hiding(model) is None or _is_version(model, model.directories[0]):
@@ -115,38 +92,7 @@ def _advice(model: Model) -> str:
 
 @rule("extra-directory-hides-model-file", Severity.ERROR, at=Stage.POLL.after("dangling-link-in-model-directory"))
 def extra_directory(model: Model) -> Iterator[Finding]:
-    """No other directory comes before the versions where the config names no backend.
-
-    Why:
-        Triton looks for the file that tells the backend in the first subdirectory in byte order, whatever it is: dots
-        and a leading 0 come before 1.
-    Source:
-        core, src/model_config_utils.cc, AutoCompleteBackendFields
-    Bad:
-        -- ranker/config.pbtxt --
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/.cache/state --
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/.cache: error: no backend is named, and .cache comes before 1, whose model.py would tell it [extra-directory-hides-model-file]
-          Write backend: "python", or remove .cache.
-    Server says:
-        Invalid model name: Could not determine backend for model 'ranker' with no backend in model configuration. Expected model name of the form 'model.<backend_name>'.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/.cache/state --
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """No other directory comes before the versions where the config names no backend."""
     if not signs.no_backend(model) or not model.versions.found or _is_version(model, model.directories[0]):
         return
     if hiding := _hiding(model):
@@ -159,35 +105,7 @@ def extra_directory(model: Model) -> Iterator[Finding]:
 
 @rule("inference-from-first-version-only", Severity.WARNING)
 def from_first_version(model: Model) -> Iterator[Finding]:
-    """The versions of a model without a named backend are of one kind.
-
-    Why:
-        The backend is told by the first version directory in byte order, 10 before 2, not by the one that is served.
-    Source:
-        core, src/model_config_utils.cc, AutoCompleteBackendFields
-    Bad:
-        -- ranker/config.pbtxt --
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.graphdef --
-        -- ranker/2/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/config.pbtxt: warning: 1 tells the backend "tensorflow", though 2 is served [inference-from-first-version-only]
-          Write backend: "python", as 2/model.py has it.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.graphdef --
-        -- ranker/2/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """The versions of a model without a named backend are of one kind."""
     if not model.inferred.filename or len(model.versions.found) == 1 or _names_backend(model):
         return
     first = model.directories[0] if model.directories else ""
@@ -206,35 +124,7 @@ def _names_backend(model: Model) -> bool:
 
 @rule("known-model-file-wrong-type", Severity.WARNING)
 def wrong_type(model: Model) -> Iterator[Finding]:
-    """A file that tells the backend is a file, and model.savedmodel a directory.
-
-    Why:
-        Triton passes over a directory model.plan, model.pt or model.graphdef and takes the next that it knows.
-    Source:
-        core, src/model_config_utils.cc, AutoCompleteBackendFields
-    Bad:
-        -- ranker/config.pbtxt --
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.pt/weights --
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.pt: warning: model.pt is no file, so it does not tell the backend [known-model-file-wrong-type]
-          Write backend: "pytorch", or "python".
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.pt/weights --
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A file that tells the backend is a file, and model.savedmodel a directory."""
     if not model.inferred.filename or not model.directories or _names_backend(model):
         return
     first = _within(model, model.directories[0])

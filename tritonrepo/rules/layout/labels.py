@@ -61,34 +61,7 @@ def _kind(model: Model, name: str) -> tuple[Kind, str]:
     "label-file-missing", Severity.ERROR, "*.label_filename", at=Stage.COMPLETED.same_walk("label-file-outside-model")
 )
 def missing(model: Model) -> Iterator[Finding]:
-    """A label file lies beside config.pbtxt, where label_filename says.
-
-    Why:
-        Triton does not look for it in the version directories, and refuses the model without it.
-    Source:
-        core, src/label_provider.cc, AddLabels
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" }
-        -- ranker/1/labels.txt --
-        cat
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:3:71: error: there is no "labels.txt" in ranker/ [label-file-missing]
-          Move 1/labels.txt beside config.pbtxt, or write "1/labels.txt".
-    Server says:
-        failed to open text file for read ranker/labels.txt: No such file or directory
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" }
-        -- ranker/labels.txt --
-        cat
-        -- ranker/1/weights --
-    """
+    """A label file lies beside config.pbtxt, where label_filename says."""
     for item, _, written, kind, words in _labels(model):
         if kind is Kind.MISSING:
             name = str(written.data)
@@ -106,36 +79,7 @@ def _advice(model: Model, name: str) -> str:
 
 @rule("label-file-outside-model", Severity.ERROR, "*.label_filename", at=Stage.COMPLETED.after("config-not-provided"))
 def outside(model: Model) -> Iterator[Finding]:
-    """A label file lies in its model's directory.
-
-    Why:
-        From 26.02 on Triton refuses a label_filename that leads out of it; releases before read any file.
-    Source:
-        core, src/model.cc, Init
-    Run with:
-        --release 26.02
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "../labels.txt" }
-        -- labels.txt --
-        cat
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:3:71: error: "../labels.txt" leads out of ranker/ [label-file-outside-model]
-          Put the file beside config.pbtxt.
-    Server says:
-        label file path 'ranker/../labels.txt' for output 'OUT' in model 'ranker' is outside model directory
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" }
-        -- ranker/labels.txt --
-        cat
-        -- ranker/1/weights --
-    """
+    """A label file lies in its model's directory."""
     for item, output, written, kind, _ in _labels(model):
         if kind is Kind.OUTSIDE:
             path = model.on_server(str(written.data))
@@ -154,34 +98,7 @@ def outside(model: Model) -> Iterator[Finding]:
     state=State.CRASH,
 )
 def is_a_directory(model: Model) -> Iterator[Finding]:
-    """A label file is a file.
-
-    Why:
-        Where it is a directory the whole server ends as it reads it, and no other model is served either.
-    Source:
-        core, src/filesystem/implementations/local.h, ReadTextFile
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels" }
-        -- ranker/labels/en.txt --
-        cat
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:3:71: error: "labels" is a directory, which ends the whole server [label-file-is-directory]
-          Name a file.
-    Server says:
-        server ended: basic_string::_M_replace_aux
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels/en.txt" }
-        -- ranker/labels/en.txt --
-        cat
-        -- ranker/1/weights --
-    """
+    """A label file is a file."""
     for item, _, written, kind, _ in _labels(model):
         if kind is Kind.DIRECTORY:
             message = f'"{written.data}" is a directory, which ends the whole server'
@@ -197,35 +114,7 @@ def is_a_directory(model: Model) -> Iterator[Finding]:
     at=Stage.COMPLETED.same_walk("label-file-is-directory"),
 )
 def twice(model: Model) -> Iterator[Finding]:
-    """An output has one label file.
-
-    Why:
-        Where two outputs of one name both have a label_filename Triton refuses the model.
-    Source:
-        core, src/label_provider.cc, AddLabels
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" }
-        -- ranker/labels.txt --
-        cat
-        -- ranker/1/weights --
-    Says:
-        ranker/config.pbtxt:4:71: error: the output "OUT" has a label file already [duplicate-output-label]
-          Drop one.
-    Server says:
-        multiple label files for 'OUT'
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" }
-        -- ranker/labels.txt --
-        cat
-        -- ranker/1/weights --
-    """
+    """An output has one label file."""
     seen: set[str] = set()
     for item, output, written, _, _ in _labels(model):
         if output in seen:

@@ -13,42 +13,7 @@ from tritonrepo.rules.stages import Stage
 
 @rule("python-autocomplete-signature", Severity.ERROR, "backend=python", at=Stage.COMPLETION.first)
 def signature(model: Model) -> Iterator[Finding]:
-    """auto_complete_config takes the config.
-
-    Why:
-        The backend calls it on the class with one argument: as a method of an object, with self, it cannot be
-        called.
-    Source:
-        python_backend, src/pb_stub.cc, Stub::AutoCompleteModelConfig
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def auto_complete_config(self, config):
-                return config
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py:2:5: error: TritonPythonModel.auto_complete_config() missing 1 required positional argument: 'config' [python-autocomplete-signature]
-          Write @staticmethod above def auto_complete_config(config):
-    Server says:
-        TypeError: TritonPythonModel.auto_complete_config() missing 1 required positional argument: 'config'
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            @staticmethod
-            def auto_complete_config(config):
-                return config
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """auto_complete_config takes the config."""
     for path, told in unfit_signatures(model):
         at = Span(f"{model.name}/{path}", told.line, told.column)
         hint = "Write @staticmethod above def auto_complete_config(config):"
@@ -62,44 +27,7 @@ def signature(model: Model) -> Iterator[Finding]:
     at=Stage.COMPLETION.after("python-autocomplete-decoupled"),
 )
 def returned(model: Model) -> Iterator[Finding]:
-    """auto_complete_config gives the config back.
-
-    Why:
-        The backend takes what it returns for the completed config, and refuses the model where that is
-        something else.
-    Source:
-        python_backend, src/pb_stub.cc, Stub::AutoCompleteModelConfig
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            @staticmethod
-            def auto_complete_config(config):
-                config.set_max_batch_size(8)
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py:3:5: error: auto_complete_config returns no config [python-autocomplete-return]
-          Write return config at its end.
-    Server says:
-        auto_complete_config function in model 'ranker' must return a valid pb.ModelConfig object.
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            @staticmethod
-            def auto_complete_config(config):
-                config.set_max_batch_size(8)
-                return config
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """auto_complete_config gives the config back."""
     for path, line, column in nothing_returned(model):
         at = Span(f"{model.name}/{path}", line, column)
         reason = (

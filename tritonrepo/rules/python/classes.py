@@ -14,37 +14,7 @@ from tritonrepo.rules.stages import Stage
 
 @rule("python-syntax-error", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-model-file-is-directory"))
 def syntax(model: Model) -> Iterator[Finding]:
-    """A Python model's file can be read by the Python of its image.
-
-    Why:
-        The backend imports it as the model loads, and refuses the model with Python's own words. Images up to 24.10
-        have Python 3.10, later ones 3.12. Where the model brings an environment of its own, newer syntax is not judged.
-    Source:
-        python_backend, src/pb_stub.cc, ModelContext::StubSetup
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py:1:24: error: Python cannot read it: expected ':' [python-syntax-error]
-          Mend the line; nothing behind it was looked at.
-    Server says:
-        SyntaxError: expected ':' (model.py, line 1)
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A Python model's file can be read by the Python of its image."""
     for script in scripts(model):
         fault = script.tree
         if isinstance(fault, SyntaxFault):
@@ -55,36 +25,7 @@ def syntax(model: Model) -> Iterator[Finding]:
 
 @rule("python-no-class", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-syntax-error"))
 def no_class(model: Model) -> Iterator[Finding]:
-    """A Python model's file has a class TritonPythonModel.
-
-    Why:
-        The backend looks it up by this name as the model loads, and refuses the model without it.
-    Source:
-        python_backend, src/pb_stub.cc, Stub::AutoCompleteModelConfig, Stub::Initialize
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class Ranker:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py: error: it has no class TritonPythonModel [python-no-class]
-          Call the model's class so.
-    Server says:
-        AttributeError: module '1.model' has no attribute 'TritonPythonModel'
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A Python model's file has a class TritonPythonModel."""
     for script, found in class_facts(model):
         if found.classless:
             module = ".".join(script.path.removesuffix(".py").split("/")[-2:])
@@ -97,34 +38,7 @@ def no_class(model: Model) -> Iterator[Finding]:
 
 @rule("python-no-execute", Severity.WARNING, "backend=python")
 def no_execute(model: Model) -> Iterator[Finding]:
-    """A Python model's class has a method execute that takes the requests.
-
-    Why:
-        Nothing looks for it as the model loads: the model is ready, and every request fails.
-    Source:
-        python_backend, src/pb_stub.cc, Stub::ProcessRequests; seen on 24.10
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def excute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py:1:1: warning: TritonPythonModel has no method execute: it loads, and every request fails [python-no-execute]
-          Write def execute(self, requests):
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A Python model's class has a method execute that takes the requests."""
     for script, found in class_facts(model):
         told = found.executes_not
         if told is not None:
@@ -135,40 +49,7 @@ def no_execute(model: Model) -> Iterator[Finding]:
 
 @rule("python-initialize-signature", Severity.ERROR, "backend=python", at=Stage.INSTANCE.first)
 def initialize_signature(model: Model) -> Iterator[Finding]:
-    """A Python model's class is made without arguments, and its initialize takes one.
-
-    Why:
-        The backend calls TritonPythonModel(), then initialize(args) with the config and the place of the instance.
-    Source:
-        python_backend, src/pb_stub.cc, Stub::Initialize
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def initialize(self):
-                self.top = 4
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py:2:5: error: TritonPythonModel.initialize() takes 1 positional argument but 2 were given [python-initialize-signature]
-          Write def initialize(self, args):
-    Server says:
-        TypeError: TritonPythonModel.initialize() takes 1 positional argument but 2 were given
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def initialize(self, args):
-                self.top = 4
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A Python model's class is made without arguments, and its initialize takes one."""
     for script, found in class_facts(model):
         for name, told in found.signatures:
             if name != "auto_complete_config":
@@ -182,38 +63,7 @@ def initialize_signature(model: Model) -> Iterator[Finding]:
     "python-initialize-raises", Severity.ERROR, "backend=python", at=Stage.INSTANCE.after("python-initialize-signature")
 )
 def initialize_raises(model: Model) -> Iterator[Finding]:
-    """A Python model's initialize does more than raise.
-
-    Why:
-        The exception refuses the model. Only what is raised before anything else is seen here.
-    Source:
-        python_backend, src/pb_stub.cc, Stub::Initialize
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def initialize(self, args):
-                raise NotImplementedError("load the weights")
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py:3:9: error: initialize always raises NotImplementedError [python-initialize-raises]
-          Drop the line, or the method: a model does without.
-    Server says:
-        NotImplementedError: load the weights
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A Python model's initialize does more than raise."""
     for script, found in class_facts(model):
         wrong = {name for name, _ in found.signatures}
         for name, told in found.raising:
@@ -228,49 +78,7 @@ def initialize_raises(model: Model) -> Iterator[Finding]:
     "python-tensor-not-in-config", Severity.ERROR, "backend=python", at=Stage.INSTANCE.after("python-initialize-raises")
 )
 def not_in_config(model: Model) -> Iterator[Finding]:
-    """A Python model's initialize finds the inputs and outputs in the config that it looks up.
-
-    Why:
-        For a name that the config does not have, pb_utils gives None; what is taken out of it raises, and the model is
-        refused with words that name no tensor. Where the model completes its config, nothing is said.
-    Source:
-        python_backend, src/resources/triton_python_backend_utils.py, get_output_config_by_name; seen on 24.10
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        import json
-        import triton_python_backend_utils as pb_utils
-        class TritonPythonModel:
-            def initialize(self, args):
-                config = json.loads(args["model_config"])
-                output = pb_utils.get_output_config_by_name(config, "OUTPUT")
-                self.dtype = pb_utils.triton_string_to_numpy(output["data_type"])
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py:6:61: error: initialize needs the output "OUTPUT", which the config does not have [python-tensor-not-in-config]
-          It has: OUT.
-    Server says:
-        TypeError: 'NoneType' object is not subscriptable
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        import json
-        import triton_python_backend_utils as pb_utils
-        class TritonPythonModel:
-            def initialize(self, args):
-                config = json.loads(args["model_config"])
-                output = pb_utils.get_output_config_by_name(config, "OUT")
-                self.dtype = pb_utils.triton_string_to_numpy(output["data_type"])
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A Python model's initialize finds the inputs and outputs in the config that it looks up."""
     for script in scripts(model):
         names = {kind: [each.name for each in model.tensors if each.kind == kind] for kind in ("input", "output")}
         said: set[tuple[str, str]] = set()

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tritonrepo.diagnostics import Span
+from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
-from tritonrepo.rules.pages import pages
 from tritonrepo.rules.python.facts import ClassFacts, Told, class_facts
 from tritonrepo.rules.python.script import Script
 from tritonrepo.rules.python.settings import Setting, returns_nothing, settings
@@ -64,8 +63,21 @@ def refusals(model: Model) -> tuple[tuple[str, Refusal], ...]:
     )
 
 
+FOUND = (
+    "python-autocomplete-raises",
+    "python-autocomplete-property",
+    "python-autocomplete-dtype",
+    "python-autocomplete-dims",
+    "python-autocomplete-optional",
+    "python-autocomplete-max-batch",
+    "python-autocomplete-scheduler",
+    "python-autocomplete-decoupled",
+)
+"""The rules, in the server's order."""
+
+
 @rules(
-    pages(__package__, "completion.md"), "backend=python", at=Stage.COMPLETION.after("python-autocomplete-signature")
+    dict.fromkeys(FOUND, Severity.ERROR), "backend=python", at=Stage.COMPLETION.after("python-autocomplete-signature")
 )
 def refused(model: Model, name: str) -> Iterator[Finding]:
     """Yield the findings of a rule."""

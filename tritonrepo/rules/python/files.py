@@ -23,38 +23,7 @@ IN_PYTHON = frozenset({"python", "vllm"})
 
 @rule("python-force-cpu-value", Severity.ERROR, "parameters", at=Stage.BACKEND.after("backend-library-not-found"))
 def force_cpu(model: Model) -> Iterator[Finding]:
-    """FORCE_CPU_ONLY_INPUT_TENSORS is yes or no.
-
-    Why:
-        The Python backend refuses a model with any other value, true and YES among them.
-    Source:
-        python_backend, src/python_be.cc, ModelState::ModelState
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        parameters { key: "FORCE_CPU_ONLY_INPUT_TENSORS" value { string_value: "true" } }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/config.pbtxt:4:72: error: FORCE_CPU_ONLY_INPUT_TENSORS cannot be "true" [python-force-cpu-value]
-          Write "yes" or "no".
-    Server says:
-        Incorrect value for FORCE_CPU_ONLY_INPUT_TENSORS: true'
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        parameters { key: "FORCE_CPU_ONLY_INPUT_TENSORS" value { string_value: "yes" } }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """FORCE_CPU_ONLY_INPUT_TENSORS is yes or no."""
     parameters = model.config.mapping("parameters") if model.backend in IN_PYTHON else {}
     if FORCE_CPU not in parameters:
         return
@@ -76,37 +45,7 @@ def force_cpu(model: Model) -> Iterator[Finding]:
     at=Stage.IMPORT.after("python-model-file-missing"),
 )
 def extension(model: Model) -> Iterator[Finding]:
-    """The file of a Python model ends with .py.
-
-    Why:
-        The Python backend imports it as a module, and refuses the model where the name is another.
-    Source:
-        python_backend, src/pb_stub.cc, ModelContext::StubSetup
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        default_model_filename: "model.python3"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.python3 --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/config.pbtxt:2:25: error: the file of a Python model must end with .py [python-filename-extension]
-          Rename model.python3 to model.py.
-    Server says:
-        Model name must end with '.py'. Model name is "model.python3".
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """The file of a Python model ends with .py."""
     name = model.config.text("default_model_filename").rpartition("/")[2]
     if model.backend == "python" and name and not name.endswith((".", "p", "y")):
         hint = f"Rename {name} to {name.partition('.')[0] or 'model'}.py."
@@ -121,39 +60,7 @@ def extension(model: Model) -> Iterator[Finding]:
     at=Stage.IMPORT.after("python-filename-extension"),
 )
 def importable(model: Model) -> Iterator[Finding]:
-    """The file of a Python model has a name that Python can import.
-
-    Why:
-        The backend imports the directory's name, a point, and the file's name without its last three characters. A
-        further point in it, or a directory .. before it, makes it a module that there is not.
-    Source:
-        python_backend, src/pb_stub.cc, main, ModelContext::StubSetup; seen on 24.10
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        default_model_filename: "ranker.v2.py"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/ranker.v2.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/config.pbtxt:2:25: error: Python cannot import "ranker.v2.py": there is no module '1.ranker' [python-filename-import]
-          Rename it to ranker_v2.py.
-    Server says:
-        ModuleNotFoundError: No module named '1.ranker'
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        default_model_filename: "ranker_v2.py"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/ranker_v2.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """The file of a Python model has a name that Python can import."""
     name = model.config.text("default_model_filename")
     if model.backend != "python" or not name.endswith((".", "p", "y")):
         return
@@ -174,37 +81,7 @@ def importable(model: Model) -> Iterator[Finding]:
     "python-model-file-is-directory", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-filename-import")
 )
 def file_is_directory(model: Model) -> Iterator[Finding]:
-    """A Python model's model.py is a file.
-
-    Why:
-        A directory of that name passes for it as the backend looks whether it is there, and then Python finds no module
-        to import, which refuses the model.
-    Source:
-        python_backend, src/pb_stub.cc, Stub::StubSetup; seen with 24.10
-    Bad:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py/ranker.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    Says:
-        ranker/1/model.py: error: model.py is a directory [python-model-file-is-directory]
-          Put the file of that name in its place.
-    Server says:
-        ModuleNotFoundError: No module named '1.model'
-    Good:
-        -- ranker/config.pbtxt --
-        backend: "python"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        -- ranker/1/model.py --
-        class TritonPythonModel:
-            def execute(self, requests):
-                return [None for _ in requests]
-    """
+    """A Python model's model.py is a file."""
     name = model.inferred.filename or "model.py"
     stem, dot, ending = name.partition(".")
     if model.backend != "python" or "/" in name or (dot, ending) != (".", "py"):

@@ -40,35 +40,7 @@ def above(size: Scalar, model: Model, server: str, item: int) -> Finding:
     at=Stage.POLL.same_walk("dynamic-preferred-not-positive"),
 )
 def preferred_above_max(model: Model) -> Iterator[Finding]:
-    """A preferred batch size is at most max_batch_size.
-
-    Why:
-        The scheduler could never form such a batch, so Triton refuses the model, also where its backend would have
-        raised max_batch_size while completing the config.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { preferred_batch_size: [ 4, 16 ] }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:5:47: error: preferred_batch_size 16 is above max_batch_size 8 [dynamic-preferred-above-max]
-          Raise max_batch_size to 16, or drop 16 from preferred_batch_size.
-    Server says:
-        dynamic batching preferred size must be <= max batch size for embedder
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 16
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { preferred_batch_size: [ 4, 16 ] }
-        -- embedder/1/weights --
-    """
+    """A preferred batch size is at most max_batch_size."""
     limit = model.max_batch_size
     for item, size in enumerate(preferred(model)):
         if isinstance(size.data, int) and size.data > limit >= 0 and size.data > 0:
@@ -82,34 +54,7 @@ def preferred_above_max(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.after("max-batch-size-negative"),
 )
 def preferred_not_positive(model: Model) -> Iterator[Finding]:
-    """A preferred batch size is at least 1.
-
-    Why:
-        A batch has at least one request. To let the server choose, leave preferred_batch_size out.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { preferred_batch_size: [ 0 ] }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:5:44: error: preferred_batch_size 0 is not a batch [dynamic-preferred-not-positive]
-          Write a size from 1 to max_batch_size, or leave it out: then batches grow up to max_batch_size.
-    Server says:
-        dynamic batching preferred size must be positive for embedder
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { }
-        -- embedder/1/weights --
-    """
+    """A preferred batch size is at least 1."""
     for item, size in enumerate(preferred(model)):
         if isinstance(size.data, int) and size.data <= 0:
             yield Finding(
@@ -123,33 +68,7 @@ def preferred_not_positive(model: Model) -> Iterator[Finding]:
 
 @rule("dynamic-without-batching", Severity.WARNING, "dynamic_batching")
 def without_batching(model: Model) -> Iterator[Finding]:
-    """Dynamic batching needs a max_batch_size.
-
-    Why:
-        With max_batch_size 0, which it is where none is written, nothing is joined: the scheduler only costs a thread.
-        It is meant where it only sets up queues and priorities, so nothing is said then, nor where the backend may
-        still raise max_batch_size.
-    Source:
-        core, src/dynamic_batch_scheduler.cc, DynamicBatchScheduler
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { max_queue_delay_microseconds: 500 }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:4:1: warning: dynamic_batching joins nothing, since max_batch_size is 0 [dynamic-without-batching]
-          Write max_batch_size: with the largest batch that the model takes, or drop dynamic_batching.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { max_queue_delay_microseconds: 500 }
-        -- embedder/1/weights --
-    """
+    """Dynamic batching needs a max_batch_size."""
     batching = model.config.get("dynamic_batching")
     if batching is None or model.max_batch_size != 0 or not isinstance(batching.value, Message):
         return
@@ -161,32 +80,7 @@ def without_batching(model: Model) -> Iterator[Finding]:
 
 @rule("preferred-size-twice", Severity.INFO, "*.preferred_batch_size")
 def preferred_twice(model: Model) -> Iterator[Finding]:
-    """A preferred batch size is written once.
-
-    Why:
-        The sizes are a set: saying one twice changes nothing, and was perhaps meant to be another size.
-    Source:
-        core, src/dynamic_batch_scheduler.cc, DynamicBatchScheduler::Create
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { preferred_batch_size: [ 4, 4 ] max_queue_delay_microseconds: 500 }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:5:47: info: preferred_batch_size 4 is there already [preferred-size-twice]
-          Drop this 4.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 500 }
-        -- embedder/1/weights --
-    """
+    """A preferred batch size is written once."""
     seen = set()
     for size in preferred(model):
         if size.data in seen:
@@ -196,33 +90,7 @@ def preferred_twice(model: Model) -> Iterator[Finding]:
 
 @rule("preferred-without-delay", Severity.INFO, "*.preferred_batch_size")
 def preferred_without_delay(model: Model) -> Iterator[Finding]:
-    """Preferred batch sizes work together with max_queue_delay_microseconds.
-
-    Why:
-        Without a delay no request waits for others: a preferred size is only formed of requests that happen to wait
-        already.
-    Source:
-        core, src/dynamic_batch_scheduler.cc, GetDynamicBatch
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { preferred_batch_size: [ 4, 8 ] }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:5:20: info: no request waits for these sizes, since max_queue_delay_microseconds is 0 [preferred-without-delay]
-          Write max_queue_delay_microseconds: with how long a request may wait for others.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 500 }
-        -- embedder/1/weights --
-    """
+    """Preferred batch sizes work together with max_queue_delay_microseconds."""
     batching = model.config.message("dynamic_batching")
     sizes = batching.get("preferred_batch_size") if batching is not None else None
     if batching is None or sizes is None or not sizes.values or batching.integer("max_queue_delay_microseconds"):

@@ -31,37 +31,7 @@ def flags(model: Model) -> Iterator[tuple[ControlVisit, dict[str, Field]]]:
 
 @rule("control-values-missing", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-kind-twice"))
 def values_missing(model: Model) -> Iterator[Finding]:
-    """A START, END or READY control says what stands for false and true.
-
-    Why:
-        The two values, and the list that they are written in, are what the server fills the tensor with, and its type.
-        A data_type does not replace them.
-    Source:
-        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { control_input { name: "START" control { kind: CONTROL_SEQUENCE_START } } }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:5:59: error: this control of kind CONTROL_SEQUENCE_START has no values for false and true [control-values-missing]
-          Write int32_false_true: [ 0, 1 ], or fp32_false_true or bool_false_true, as the model's input is.
-    Server says:
-        sequence batching must specify either 'int32_false_true', 'fp32_false_true' or 'bool_false_true' for CONTROL_SEQUENCE_START for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    """
+    """A START, END or READY control says what stands for false and true."""
     for visit, found in flags(model):
         if not found:
             yield Finding(
@@ -75,41 +45,7 @@ def values_missing(model: Model) -> Iterator[Finding]:
 
 @rule("control-values-several", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-values-missing"))
 def values_several(model: Model) -> Iterator[Finding]:
-    """A START, END or READY control has one list of values.
-
-    Why:
-        A tensor has one type.
-    Source:
-        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input {
-            name: "START"
-            control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] fp32_false_true: [ 0, 1 ] }
-          }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:8:71: error: this control has int32_false_true and fp32_false_true [control-values-several]
-          Keep the one that has the type of the model's input.
-    Server says:
-        sequence batching specifies more than one from 'int32_false_true', 'fp32_false_true' and 'bool_false_true' for CONTROL_SEQUENCE_START for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START fp32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    """
+    """A START, END or READY control has one list of values."""
     for visit, found in flags(model):
         if len(found) > 1:
             words = "more than one from 'int32_false_true', 'fp32_false_true' and 'bool_false_true'"
@@ -124,38 +60,7 @@ def values_several(model: Model) -> Iterator[Finding]:
 
 @rule("control-values-count", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-values-several"))
 def values_count(model: Model) -> Iterator[Finding]:
-    """A control's list of values has two: what stands for false, then what stands for true.
-
-    Why:
-        The server fills the tensor with the one or the other.
-    Source:
-        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 1 ] } }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:6:72: error: int32_false_true has 1 value [control-values-count]
-          Write two: what stands for false, then what stands for true.
-    Server says:
-        sequence batching control 'int32_false_true' must have exactly 2 entries for CONTROL_SEQUENCE_START for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    """
+    """A control's list of values has two: what stands for false, then what stands for true."""
     for visit, found in flags(model):
         name = next(iter(found), "")
         count = len(visit.control.all(name))
@@ -172,38 +77,7 @@ def values_count(model: Model) -> Iterator[Finding]:
 
 @rule("corrid-with-values", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-values-count"))
 def corrid_with_values(model: Model) -> Iterator[Finding]:
-    """A CORRID control has a data_type and no values.
-
-    Why:
-        The tensor carries the sequence's own id, which is neither false nor true.
-    Source:
-        core, src/model_config_utils.cc, GetTypedSequenceControlProperties
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID int32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:6:70: error: int32_false_true in a control of kind CONTROL_SEQUENCE_CORRID [corrid-with-values]
-          Write data_type: TYPE_UINT64 instead, or the type that the model's input has.
-    Server says:
-        sequence batching must not specify either 'int32_false_true', 'fp32_false_true' or 'bool_false_true' for CONTROL_SEQUENCE_CORRID for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 } }
-        }
-        -- tracker/1/weights --
-    """
+    """A CORRID control has a data_type and no values."""
     for visit in visits(model):
         if visit.kind == CORRID and not visit.before and (found := pairs(visit.control)):
             yield Finding(
@@ -217,38 +91,7 @@ def corrid_with_values(model: Model) -> Iterator[Finding]:
 
 @rule("corrid-data-type", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("corrid-with-values"))
 def corrid_data_type(model: Model) -> Iterator[Finding]:
-    """A CORRID control has the data_type of an id.
-
-    Why:
-        Ids of sequences are numbers or strings; the model gets them as one of five types.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_FP32 } }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:6:81: error: data_type TYPE_FP32 for an id [corrid-data-type]
-          Write one of TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING.
-    Server says:
-        unexpected data type for control CONTROL_SEQUENCE_CORRID for tracker. Allowed data types are TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "ID" control { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_STRING } }
-        }
-        -- tracker/1/weights --
-    """
+    """A CORRID control has the data_type of an id."""
     for visit in visits(model):
         written = visit.control.scalars("data_type")
         found = visit.control.enum("data_type", "TYPE_INVALID")

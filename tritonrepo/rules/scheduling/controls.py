@@ -65,38 +65,7 @@ def name_of(tensor: Message) -> Placed:
 
 @rule("control-without-name", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("sequence-response-cache"))
 def without_name(model: Model) -> Iterator[Finding]:
-    """Every control_input has a name.
-
-    Why:
-        It is the name of the input tensor that the server fills in for the model.
-    Source:
-        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:6:17: error: this control_input has no name [control-without-name]
-          Write name: with the name of the model's input that takes it.
-    Server says:
-        sequence batching control tensor must have a name for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    """
+    """Every control_input has a name."""
     for number, tensor in enumerate(tensors(model)):
         if not tensor.text("name"):
             yield Finding(
@@ -110,40 +79,7 @@ def without_name(model: Model) -> Iterator[Finding]:
 
 @rule("control-name-twice", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-without-name"))
 def name_twice(model: Model) -> Iterator[Finding]:
-    """No two control_input entries have one name.
-
-    Why:
-        A tensor that carries several kinds of control is one control_input with several controls.
-    Source:
-        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "FLAGS" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
-          control_input { name: "FLAGS" control { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:7:25: error: there is a control_input "FLAGS" already [control-name-twice]
-          Give each its own name, or write both controls into the one.
-    Server says:
-        sequence batching control tensor 'FLAGS' is specified for multiple control kinds for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
-          control_input { name: "END" control { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    """
+    """No two control_input entries have one name."""
     seen = set()
     for number, tensor in enumerate(tensors(model)):
         name = tensor.text("name")
@@ -161,40 +97,7 @@ def name_twice(model: Model) -> Iterator[Finding]:
 
 @rule("control-kind-twice", Severity.ERROR, "sequence_batching", at=Stage.POLL.same_walk("control-name-twice"))
 def kind_twice(model: Model) -> Iterator[Finding]:
-    """Each kind of control is given to one tensor.
-
-    Why:
-        The server fills in one tensor a kind. A control without a kind is CONTROL_SEQUENCE_START.
-    Source:
-        core, src/model_config_utils.cc, GetBooleanSequenceControlProperties, GetTypedSequenceControlProperties
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
-          control_input { name: "END" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:7:47: error: there is a control of kind CONTROL_SEQUENCE_START already [control-kind-twice]
-          Give it another kind, or drop it.
-    Server says:
-        sequence batching specifies multiple CONTROL_SEQUENCE_START tensors for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          control_input { name: "START" control { kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ] } }
-          control_input { name: "END" control { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 ] } }
-        }
-        -- tracker/1/weights --
-    """
+    """Each kind of control is given to one tensor."""
     for visit in visits(model):
         if visit.before:
             yield Finding(

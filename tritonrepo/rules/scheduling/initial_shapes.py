@@ -17,44 +17,7 @@ ADDRESSES = 1 << 47
 
 @rule("initial-state-rank", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-input-twice"))
 def rank(model: Model) -> Iterator[Finding]:
-    """An initial_state has as many dims as its state.
-
-    Why:
-        Neither lists the batch dimension: the state of one sequence is meant.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 1, 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:8:56: error: the initial_state has 2 dims, the state "LAST" 1 [initial-state-rank]
-          Write dims: [ 4 ].
-    Server says:
-        Number of dimensions in 'initial_state' doesn't match the size of 'state' dimensions for state input 'LAST'. 2 != 1
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    """
+    """An initial_state has as many dims as its state."""
     for each in initials(model):
         has, needs = len(each.initial.all("dims")), len(each.state.all("dims"))
         if has != needs:
@@ -73,44 +36,7 @@ def rank(model: Model) -> Iterator[Finding]:
 
 @rule("initial-state-variable", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-rank"))
 def variable(model: Model) -> Iterator[Finding]:
-    """An initial_state has no dim of -1.
-
-    Why:
-        A state may change its size while a sequence goes on, but it starts with a known one.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ -1 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:8:64: error: an initial_state of unknown size [initial-state-variable]
-          Write the dim.
-    Server says:
-        'initial_state' field for state input name 'LAST' contains variable dimensions.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 1 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    """
+    """An initial_state has no dim of -1."""
     for each in initials(model):
         dims = each.initial.scalars("dims")
         if len(dims) != len(each.state.all("dims")):
@@ -129,44 +55,7 @@ def variable(model: Model) -> Iterator[Finding]:
 
 @rule("initial-state-dim", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-variable"))
 def dim_differs(model: Model) -> Iterator[Finding]:
-    """A dim of an initial_state is the state's, where that is not -1.
-
-    Why:
-        Its bytes become the state's.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 5 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:8:64: error: the initial_state has the dim 5 where the state "LAST" has 4 [initial-state-dim]
-          Write 4.
-    Server says:
-        'initial_state' dim for input name 'LAST' doesn't match 'state' dim description. 5 != 4
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    """
+    """A dim of an initial_state is the state's, where that is not -1."""
     for each in initials(model):
         dims, needed = each.initial.scalars("dims"), each.state.numbers("dims")
         if len(dims) != len(needed):
@@ -191,46 +80,7 @@ def dim_differs(model: Model) -> Iterator[Finding]:
     state=State.CRASH,
 )
 def too_large(model: Model) -> Iterator[Finding]:
-    """An initial_state of zeros fits into memory.
-
-    Why:
-        The server asks for its bytes, gets none and ends: every other model is gone with it. A negative dim makes an
-        immense number of them; a state of any size takes one.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData; seen in 24.10: signal
-        11
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ -2 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:8:64: error: the initial_state has the dim -2: 18446744073709551608 bytes of zeros, which end the whole server [initial-state-too-large]
-          Write the size of the state.
-    Server says:
-        failed to allocate non-pinned system memory
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    """
+    """An initial_state of zeros fits into memory."""
     for each in initials(model):
         size = size_of(each)
         chosen = each.initial.chosen("state_data")

@@ -41,45 +41,7 @@ def initials(model: Model) -> Iterator[Initial]:
 
 @rule("initial-state-several", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.after("warmup-run-fails"))
 def several(model: Model) -> Iterator[Finding]:
-    """A state has one initial_state at most.
-
-    Why:
-        The field can be repeated, but a state starts with one value.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, SequenceBatchScheduler::Create
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-            initial_state { name: "start" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:9:19: error: the state "LAST" has 2 initial states [initial-state-several]
-          Keep one.
-    Server says:
-        initial_state field for state input 'LAST' must contain exactly one or zero element. Found '2' elements.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    """
+    """A state has one initial_state at most."""
     for number, state in enumerate(states(model)):
         found = state.messages("initial_state")
         if len(found) > 1:
@@ -98,44 +60,7 @@ def several(model: Model) -> Iterator[Finding]:
     "initial-state-data-type", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-several")
 )
 def type_differs(model: Model) -> Iterator[Finding]:
-    """An initial_state has the data_type of its state.
-
-    Why:
-        Its bytes become the state's.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_INT32 dims: [ 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:8:46: error: the initial_state has TYPE_INT32, the state "LAST" TYPE_FP32 [initial-state-data-type]
-          Write data_type: TYPE_FP32.
-    Server says:
-        The data type used for 'initial_state' field of state 'LAST' does not match the state data type.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    """
+    """An initial_state has the data_type of its state."""
     for each in initials(model):
         has, needs = data_type(each.initial), data_type(each.state)
         if has != needs:
@@ -151,44 +76,7 @@ def type_differs(model: Model) -> Iterator[Finding]:
 
 @rule("initial-state-name", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-data-type"))
 def without_name(model: Model) -> Iterator[Finding]:
-    """An initial_state has a name.
-
-    Why:
-        Any name will do: the server asks for one and uses it in its log only.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:8:19: error: this initial_state has no name [initial-state-name]
-          Write name: with any name, such as "zeros".
-    Server says:
-        Field 'name' must be set when using initial_state for state input 'LAST'.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    """
+    """An initial_state has a name."""
     for each in initials(model):
         if not each.initial.text("name"):
             yield Finding(
@@ -202,52 +90,7 @@ def without_name(model: Model) -> Iterator[Finding]:
 
 @rule("initial-state-input-twice", Severity.ERROR, "sequence_batching", at=Stage.WARMUP.same_walk("initial-state-name"))
 def input_twice(model: Model) -> Iterator[Finding]:
-    """No two states with an initial_state have one input_name.
-
-    Why:
-        The initial states are kept by the name of their input.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, GenerateInitialStateData
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-          state {
-            input_name: "LAST" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ]
-            initial_state { name: "zero" data_type: TYPE_INT32 dims: [ 1 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:11:17: error: there is a state with the input_name "LAST" and an initial_state already [initial-state-input-twice]
-          Give each state its own input of the model.
-    Server says:
-        State input name 'LAST' specified more than once.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ]
-            initial_state { name: "zeros" data_type: TYPE_FP32 dims: [ 4 ] zero_data: true }
-          }
-          state {
-            input_name: "COUNTED" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ]
-            initial_state { name: "zero" data_type: TYPE_INT32 dims: [ 1 ] zero_data: true }
-          }
-        }
-        -- tracker/1/weights --
-    """
+    """No two states with an initial_state have one input_name."""
     seen = set()
     for each in initials(model):
         if each.input_name in seen:

@@ -20,34 +20,7 @@ def oldest(model: Model) -> Message | None:
 
 @rule("oldest-preferred-not-positive", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("corrid-data-type"))
 def preferred_not_positive(model: Model) -> Iterator[Finding]:
-    """A preferred batch size of the strategy oldest is at least 1.
-
-    Why:
-        A batch has at least one request. To let the server choose, leave preferred_batch_size out.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { max_candidate_sequences: 8 preferred_batch_size: [ 0 ] } }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:5:81: error: preferred_batch_size 0 is not a batch [oldest-preferred-not-positive]
-          Write a size from 1 to max_batch_size, or leave it out: then batches grow up to max_batch_size.
-    Server says:
-        sequence batching preferred batch size must be positive for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { max_candidate_sequences: 8 } }
-        -- tracker/1/weights --
-    """
+    """A preferred batch size of the strategy oldest is at least 1."""
     strategy = oldest(model)
     for item, size in enumerate(strategy.scalars("preferred_batch_size") if strategy is not None else ()):
         if isinstance(size.data, int) and size.data <= 0:
@@ -67,34 +40,7 @@ def preferred_not_positive(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.same_walk("oldest-preferred-not-positive"),
 )
 def preferred_above_max(model: Model) -> Iterator[Finding]:
-    """A preferred batch size of the strategy oldest is at most max_batch_size.
-
-    Why:
-        The scheduler could never form such a batch, so Triton refuses the model.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { max_candidate_sequences: 16 preferred_batch_size: [ 4, 16 ] } }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:5:85: error: preferred_batch_size 16 is above max_batch_size 8 [oldest-preferred-above-max]
-          Raise max_batch_size to 16, or drop 16 from preferred_batch_size.
-    Server says:
-        sequence batching preferred batch size must be <= max batch size for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 16
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { max_candidate_sequences: 16 preferred_batch_size: [ 4, 16 ] } }
-        -- tracker/1/weights --
-    """
+    """A preferred batch size of the strategy oldest is at most max_batch_size."""
     limit, strategy = model.max_batch_size, oldest(model)
     for item, size in enumerate(strategy.scalars("preferred_batch_size") if strategy is not None else ()):
         if isinstance(size.data, int) and size.data > limit >= 0 and size.data > 0:
@@ -103,33 +49,7 @@ def preferred_above_max(model: Model) -> Iterator[Finding]:
 
 @rule("oldest-max-candidates", Severity.WARNING, "sequence_batching")
 def max_candidates(model: Model) -> Iterator[Finding]:
-    """A max_candidate_sequences that is written is positive.
-
-    Why:
-        It is how many sequences an instance chooses from. Where it is 0 or negative the server takes max_batch_size, 1
-        at least, as if it were not written, and says nothing.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, SequenceBatchScheduler::Create
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { max_candidate_sequences: 0 } }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:5:55: warning: max_candidate_sequences 0 is taken as max_batch_size, 8 [oldest-max-candidates]
-          Write how many sequences an instance may choose from, or drop it.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { max_candidate_sequences: 8 } }
-        -- tracker/1/weights --
-    """
+    """A max_candidate_sequences that is written is positive."""
     strategy = oldest(model)
     for written in strategy.scalars("max_candidate_sequences")[-1:] if strategy is not None else ():
         if isinstance(written.data, int) and written.data <= 0:
@@ -141,32 +61,7 @@ def max_candidates(model: Model) -> Iterator[Finding]:
 
 @rule("oldest-candidates-below-batch", Severity.INFO, "sequence_batching")
 def candidates_below_batch(model: Model) -> Iterator[Finding]:
-    """The strategy oldest has as many candidate sequences as a batch takes.
-
-    Why:
-        A batch has at most one request of a sequence, so with fewer candidates no full batch is formed.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, SequenceBatchScheduler::Create
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { max_candidate_sequences: 4 } }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:5:55: info: 4 candidate sequences never fill a batch of max_batch_size 8 [oldest-candidates-below-batch]
-          Write max_candidate_sequences: 8 or more.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { oldest { max_candidate_sequences: 8 } }
-        -- tracker/1/weights --
-    """
+    """The strategy oldest has as many candidate sequences as a batch takes."""
     strategy = oldest(model)
     count = strategy.integer("max_candidate_sequences") if strategy is not None else 0
     if strategy is not None and 0 < count < model.max_batch_size:

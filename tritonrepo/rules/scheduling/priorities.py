@@ -17,34 +17,7 @@ from tritonrepo.rules.stages import Stage
     at=Stage.POLL.after("dynamic-preferred-above-max"),
 )
 def default_out_of_range(model: Model) -> Iterator[Finding]:
-    """With priority_levels there is a default_priority_level, and it is one of them.
-
-    Why:
-        A request without a priority gets the default; levels count from 1, so a default that is left out, 0, is none.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { priority_levels: 3 }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:5:37: error: priority_levels 3 have no default_priority_level [default-priority-out-of-range]
-          Write default_priority_level: with a number from 1, the highest priority, to 3.
-    Server says:
-        default priority level must be in range [1, 3] for embedder
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { priority_levels: 3 default_priority_level: 2 }
-        -- embedder/1/weights --
-    """
+    """With priority_levels there is a default_priority_level, and it is one of them."""
     batching = model.config.message("dynamic_batching")
     levels = batching.integer("priority_levels") if batching is not None else 0
     if batching is None or not levels:
@@ -68,42 +41,7 @@ def default_out_of_range(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.after("default-priority-out-of-range"),
 )
 def policy_key_out_of_range(model: Model) -> Iterator[Finding]:
-    """A key of priority_queue_policy is one of the priority_levels.
-
-    Why:
-        The policy would be that of a level which does not exist; levels count from 1.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching {
-          priority_levels: 2
-          default_priority_level: 2
-          priority_queue_policy { key: 0 value { max_queue_size: 100 } }
-        }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:8:32: error: priority_queue_policy has the key 0, which is none of the levels 1 to 2 [priority-policy-key-out-of-range]
-          Write a key from 1 to 2, or raise priority_levels.
-    Server says:
-        priority queue policy must have priority level in range [1, 2] for embedder
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching {
-          priority_levels: 2
-          default_priority_level: 2
-          priority_queue_policy { key: 1 value { max_queue_size: 100 } }
-        }
-        -- embedder/1/weights --
-    """
+    """A key of priority_queue_policy is one of the priority_levels."""
     batching = model.config.message("dynamic_batching")
     levels = batching.integer("priority_levels") if batching is not None else 0
     for entry in batching.entries("priority_queue_policy") if batching is not None and levels else ():
@@ -119,32 +57,7 @@ def policy_key_out_of_range(model: Model) -> Iterator[Finding]:
 
 @rule("priority-without-levels", Severity.WARNING, "*.default_priority_level", "*.priority_queue_policy")
 def without_levels(model: Model) -> Iterator[Finding]:
-    """Priorities need priority_levels.
-
-    Why:
-        Without it there is one queue: default_priority_level and priority_queue_policy are read and have no effect.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { default_priority_level: 2 }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:5:20: warning: default_priority_level has no effect without priority_levels [priority-without-levels]
-          Write priority_levels: with the number of priorities.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { priority_levels: 3 default_priority_level: 2 }
-        -- embedder/1/weights --
-    """
+    """Priorities need priority_levels."""
     batching = model.config.message("dynamic_batching")
     if batching is None or batching.integer("priority_levels"):
         return

@@ -38,34 +38,7 @@ def delayed(policy: Message, model: Model) -> Finding | None:
     at=Stage.POLL.after("priority-policy-key-out-of-range"),
 )
 def ordering_with_priorities(model: Model) -> Iterator[Finding]:
-    """With preserve_ordering there is one priority level at most.
-
-    Why:
-        A request of a higher priority overtakes others, so their answers cannot leave in the order of their arrival.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { preserve_ordering: true priority_levels: 2 default_priority_level: 2 }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:5:39: error: preserve_ordering allows one priority level, and priority_levels is 2 [preserve-ordering-with-priorities]
-          Drop preserve_ordering or priority_levels.
-    Server says:
-        Only one priority level is allowed when 'preserve_ordering' is true for embedder
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { priority_levels: 2 default_priority_level: 2 }
-        -- embedder/1/weights --
-    """
+    """With preserve_ordering there is one priority level at most."""
     batching = ordered(model)
     if batching is not None and (levels := batching.integer("priority_levels")) > 1:
         yield Finding(
@@ -83,41 +56,7 @@ def ordering_with_priorities(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.after("preserve-ordering-with-priorities"),
 )
 def ordering_with_delay(model: Model) -> Iterator[Finding]:
-    """With preserve_ordering the default queue policy does not delay requests.
-
-    Why:
-        A request that timed out is moved behind others, so its answer could not leave in the order of its arrival.
-        DELAY without a default_timeout_microseconds is taken: nothing times out by itself then.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching {
-          preserve_ordering: true
-          default_queue_policy { timeout_action: DELAY default_timeout_microseconds: 1000 max_queue_size: 64 }
-        }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:7:42: error: timeout_action DELAY lets requests overtake others, which preserve_ordering forbids [preserve-ordering-with-delay]
-          Write timeout_action: REJECT, or drop preserve_ordering.
-    Server says:
-        Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for embedder
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching {
-          preserve_ordering: true
-          default_queue_policy { timeout_action: REJECT default_timeout_microseconds: 1000 max_queue_size: 64 }
-        }
-        -- embedder/1/weights --
-    """
+    """With preserve_ordering the default queue policy does not delay requests."""
     batching = ordered(model)
     policy = batching.message("default_queue_policy") if batching is not None else None
     if policy is not None and (finding := delayed(policy, model)):
@@ -131,45 +70,7 @@ def ordering_with_delay(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.after("preserve-ordering-with-delay"),
 )
 def ordering_with_priority_delay(model: Model) -> Iterator[Finding]:
-    """With preserve_ordering no level's queue policy delays requests.
-
-    Why:
-        As for the default policy: a request that timed out is moved behind others. It is refused even where
-        priority_levels is not written and the policy could not have an effect.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching {
-          preserve_ordering: true
-          priority_levels: 1
-          default_priority_level: 1
-          priority_queue_policy { key: 1 value { timeout_action: DELAY default_timeout_microseconds: 1000 } }
-        }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:9:58: error: timeout_action DELAY lets requests overtake others, which preserve_ordering forbids [preserve-ordering-with-priority-delay]
-          Write timeout_action: REJECT, or drop preserve_ordering.
-    Server says:
-        Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for embedder
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching {
-          preserve_ordering: true
-          priority_levels: 1
-          default_priority_level: 1
-          priority_queue_policy { key: 1 value { timeout_action: REJECT default_timeout_microseconds: 1000 } }
-        }
-        -- embedder/1/weights --
-    """
+    """With preserve_ordering no level's queue policy delays requests."""
     batching = ordered(model)
     for policy in batching.mapping("priority_queue_policy").values() if batching is not None else ():
         if isinstance(policy, Message) and (finding := delayed(policy, model)):
@@ -178,33 +79,7 @@ def ordering_with_priority_delay(model: Model) -> Iterator[Finding]:
 
 @rule("max-queue-size-zero", Severity.INFO, "*.default_queue_policy")
 def queue_without_limit(model: Model) -> Iterator[Finding]:
-    """A queue policy says how long the queue may get.
-
-    Why:
-        Without max_queue_size, or with 0, the queue has no limit: under overload requests wait for minutes instead of
-        being refused at once.
-    Source:
-        common, protobuf/model_config.proto, ModelQueuePolicy; core, src/scheduler_utils.cc, PolicyQueue::Enqueue
-    Bad:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { default_queue_policy { default_timeout_microseconds: 1000 } }
-        -- embedder/1/weights --
-    Says:
-        embedder/config.pbtxt:5:20: info: the queue has no limit, since max_queue_size is 0 [max-queue-size-zero]
-          Write max_queue_size: with how many requests may wait; more are refused.
-    Good:
-        -- embedder/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        dynamic_batching { default_queue_policy { default_timeout_microseconds: 1000 max_queue_size: 64 } }
-        -- embedder/1/weights --
-    """
+    """A queue policy says how long the queue may get."""
     batching = model.config.message("dynamic_batching")
     policy = batching.get("default_queue_policy") if batching is not None else None
     if policy is None or not isinstance(policy.value, Message) or policy.value.integer("max_queue_size"):

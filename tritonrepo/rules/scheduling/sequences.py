@@ -18,35 +18,7 @@ from tritonrepo.rules.stages import Stage
     at=Stage.POLL.after("preserve-ordering-with-priority-delay"),
 )
 def response_cache(model: Model) -> Iterator[Finding]:
-    """A model with sequence batching has no response cache.
-
-    Why:
-        What a request of a sequence is answered depends on those before it, so no answer can be used again.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { }
-        response_cache { enable: true }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:6:26: error: response_cache is enabled for a model with sequence_batching [sequence-response-cache]
-          Drop response_cache.
-    Server says:
-        Response Cache does not currently support model tracker with sequence batching scheduler. Please disable the response cache.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { }
-        -- tracker/1/weights --
-    """
+    """A model with sequence batching has no response cache."""
     cache = model.config.message("response_cache")
     if cache is not None and cache.flag("enable"):
         words = f"Response Cache does not currently support model {model.config_name} with sequence batching scheduler."
@@ -60,35 +32,7 @@ def response_cache(model: Model) -> Iterator[Finding]:
 
 @rule("direct-slot-utilization", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("oldest-preferred-above-max"))
 def slot_utilization(model: Model) -> Iterator[Finding]:
-    """minimum_slot_utilization is from 0 to 1.
-
-    Why:
-        It is the part of the slots that must have a request before the batch is run without waiting. 0, which stands
-        for no part at all, is taken in spite of the server's words; so is nan.
-    Source:
-        core, src/model_config_utils.cc, ValidateModelConfig
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { direct { max_queue_delay_microseconds: 500 minimum_slot_utilization: 50 } }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:5:90: error: minimum_slot_utilization 50 is no part of 1 [direct-slot-utilization]
-          Write a number from 0.0 to 1.0: 0.5 is half of the slots.
-    Server says:
-        sequence batching minimum slot utilization must be in range (0.0, 1.0] for tracker
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { direct { max_queue_delay_microseconds: 500 minimum_slot_utilization: 0.5 } }
-        -- tracker/1/weights --
-    """
+    """minimum_slot_utilization is from 0 to 1."""
     sequences = model.config.message("sequence_batching")
     direct = sequences.message("direct") if sequences is not None else None
     for part in direct.scalars("minimum_slot_utilization") if direct is not None else ():
@@ -103,31 +47,7 @@ def slot_utilization(model: Model) -> Iterator[Finding]:
 
 @rule("sequence-without-batching", Severity.INFO, "sequence_batching")
 def without_batching(model: Model) -> Iterator[Finding]:
-    """Sequence batching without max_batch_size runs one sequence at a time in each instance.
-
-    Why:
-        The slots of an instance are max_batch_size, at least one: further sequences wait until one ends.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, SequenceBatchScheduler::Create
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:4:1: info: each instance runs one sequence at a time, since max_batch_size is 0 [sequence-without-batching]
-          Write max_batch_size: with how many sequences an instance may run, or add instances.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { }
-        -- tracker/1/weights --
-    """
+    """Sequence batching without max_batch_size runs one sequence at a time in each instance."""
     field = model.config.get("sequence_batching")
     sequences = model.config.message("sequence_batching")
     if field is None or sequences is None or model.max_batch_size != 0 or sequences.has("oldest"):
@@ -139,35 +59,7 @@ def without_batching(model: Model) -> Iterator[Finding]:
 
 @rule("iterative-without-decoupled", Severity.INFO, "sequence_batching")
 def iterative_without_decoupled(model: Model) -> Iterator[Finding]:
-    """iterative_sequence is for decoupled models.
-
-    Why:
-        The scheduler gives a request to the model again and again until it is done. A model that is not decoupled
-        sends its one answer at the end only.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, IterativeSequencer; server,
-        docs/user_guide/architecture.md, Iterative Sequences
-    Bad:
-        -- llm/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { iterative_sequence: true }
-        -- llm/1/weights --
-    Says:
-        llm/config.pbtxt:5:41: info: an iterative sequence that answers once [iterative-without-decoupled]
-          Write model_transaction_policy { decoupled: true } where each step is to send an answer.
-    Good:
-        -- llm/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { iterative_sequence: true }
-        model_transaction_policy { decoupled: true }
-        -- llm/1/weights --
-    """
+    """iterative_sequence is for decoupled models."""
     sequences, policy = model.config.message("sequence_batching"), model.config.message("model_transaction_policy")
     if sequences is None or not sequences.flag("iterative_sequence") or (policy and policy.flag("decoupled")):
         return
@@ -178,33 +70,7 @@ def iterative_without_decoupled(model: Model) -> Iterator[Finding]:
 
 @rule("sequence-idle-default", Severity.INFO, "sequence_batching")
 def idle_default(model: Model) -> Iterator[Finding]:
-    """max_sequence_idle_microseconds is a second where it is not written.
-
-    Why:
-        A sequence without a request for so long is ended, and its next request refused: people who think between two
-        requests need more.
-    Source:
-        core, src/model_config_utils.cc, NormalizeModelConfig
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:5:1: info: a sequence ends when it is idle for 1,000,000 microseconds [sequence-idle-default]
-          Write max_sequence_idle_microseconds: with how long a sequence may wait for its next request.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { max_sequence_idle_microseconds: 60000000 }
-        -- tracker/1/weights --
-    """
+    """max_sequence_idle_microseconds is a second where it is not written."""
     field = model.config.get("sequence_batching")
     sequences = model.config.message("sequence_batching")
     if field is not None and sequences is not None and not sequences.integer("max_sequence_idle_microseconds"):

@@ -13,47 +13,7 @@ from tritonrepo.rules.scheduling.states import states
 
 @rule("growable-needs-single-buffer", Severity.WARNING, "sequence_batching")
 def needs_single_buffer(model: Model) -> Iterator[Finding]:
-    """use_growable_memory needs use_same_buffer_for_input_output.
-
-    Why:
-        The model loads and answers, but its state is not kept; only the log says so when a sequence begins, and calls
-        the field use_single_buffer.
-    Source:
-        core, src/sequence_state.cc, SequenceStates::Initialize
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
-            use_growable_memory: true
-          }
-        }
-        instance_group { kind: KIND_GPU }
-        -- tracker/1/weights --
-    Run with:
-        --gpus 1
-    Says:
-        tracker/config.pbtxt:8:26: warning: use_growable_memory without use_same_buffer_for_input_output: the state is not kept [growable-needs-single-buffer]
-          Write use_same_buffer_for_input_output: true, or drop use_growable_memory.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
-            use_growable_memory: true use_same_buffer_for_input_output: true
-          }
-        }
-        instance_group { kind: KIND_GPU }
-        -- tracker/1/weights --
-    """
+    """use_growable_memory needs use_same_buffer_for_input_output."""
     for state in states(model):
         if state.flag("use_growable_memory") and not state.flag("use_same_buffer_for_input_output"):
             words = "In order to 'use_growable_memory', you must also enable 'use_single_buffer' for state input name"
@@ -67,45 +27,7 @@ def needs_single_buffer(model: Model) -> Iterator[Finding]:
 
 @rule("growable-needs-gpu", Severity.WARNING, "sequence_batching")
 def needs_gpu(model: Model) -> Iterator[Finding]:
-    """use_growable_memory needs instances on GPUs.
-
-    Why:
-        The model loads and answers, but on other instances its state is not kept; only the log says so when a sequence
-        begins.
-    Source:
-        core, src/sequence_state.cc, SequenceStates::Initialize
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
-            use_growable_memory: true use_same_buffer_for_input_output: true
-          }
-        }
-        instance_group { kind: KIND_CPU }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:8:26: warning: use_growable_memory with instances of KIND_CPU: the state is not kept [growable-needs-gpu]
-          Write instance_group { kind: KIND_GPU }, or drop use_growable_memory.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state {
-            input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ -1 ]
-            use_same_buffer_for_input_output: true
-          }
-        }
-        instance_group { kind: KIND_CPU }
-        -- tracker/1/weights --
-    """
+    """use_growable_memory needs instances on GPUs."""
     other = next((group.kind for group in groups(model) if group.kind != GPU), None)
     if other is None and (model.target.gpus or model.config.all("instance_group")):
         return

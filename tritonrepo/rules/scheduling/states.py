@@ -24,32 +24,7 @@ def data_type(message: Message) -> str:
 
 @rule("state-input-name-missing", Severity.ERROR, "sequence_batching", at=Stage.RUNTIME.first, state=State.READY)
 def input_name_missing(model: Model) -> Iterator[Finding]:
-    """Every state of a sequence has an input_name.
-
-    Why:
-        The model loads, and the first request of a sequence ends the whole server, every other model with it.
-    Source:
-        core, src/sequence_state.cc, SequenceStates::Initialize; seen in 24.10: signal 6
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { state { output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] } }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:5:27: error: this state has no input_name: the first request of a sequence ends the whole server [state-input-name-missing]
-          Write input_name: with the name of the model's input that takes the state.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] } }
-        -- tracker/1/weights --
-    """
+    """Every state of a sequence has an input_name."""
     for state in states(model):
         if not state.text("input_name"):
             yield Finding(
@@ -61,32 +36,7 @@ def input_name_missing(model: Model) -> Iterator[Finding]:
 
 @rule("state-fields-unchecked", Severity.WARNING, "sequence_batching")
 def fields_unchecked(model: Model) -> Iterator[Finding]:
-    """Every state of a sequence has an output_name, a data_type and dims without 0.
-
-    Why:
-        The server checks none of them: the model loads, and its state stays empty or has no name to be written by.
-    Source:
-        core, src/sequence_state.cc, SequenceStates::Initialize; loads in 24.10
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { state { input_name: "LAST" data_type: TYPE_FP32 } }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:5:27: warning: this state has no output_name and no dims [state-fields-unchecked]
-          Write what the model's tensors have.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching { state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] } }
-        -- tracker/1/weights --
-    """
+    """Every state of a sequence has an output_name, a data_type and dims without 0."""
     for state in states(model):
         initial = state.message("initial_state")  # an error speaks of what it has and the state lacks
         missing = [] if state.text("output_name") else ["output_name"]
@@ -105,38 +55,7 @@ def fields_unchecked(model: Model) -> Iterator[Finding]:
 
 @rule("state-input-twice", Severity.WARNING, "sequence_batching")
 def input_twice(model: Model) -> Iterator[Finding]:
-    """No two states have one input_name.
-
-    Why:
-        One of the two is dropped, which one is chance, and only the log says so when the first sequence begins.
-    Source:
-        core, src/sequence_state.cc, SequenceStates::Initialize
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] }
-          state { input_name: "LAST" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ] }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:7:23: warning: there is a state with the input_name "LAST" already, and one of the two is dropped [state-input-twice]
-          Give each state its own input of the model.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] }
-          state { input_name: "COUNTED" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ] }
-        }
-        -- tracker/1/weights --
-    """
+    """No two states have one input_name."""
     seen: dict[str, set[str]] = {}
     started: dict[str, bool] = {}
     for state in states(model):
@@ -157,38 +76,7 @@ def input_twice(model: Model) -> Iterator[Finding]:
 
 @rule("state-output-twice", Severity.WARNING, "sequence_batching")
 def output_twice(model: Model) -> Iterator[Finding]:
-    """No two states have one output_name.
-
-    Why:
-        The later one is dropped, and nothing says so.
-    Source:
-        core, src/sequence_batch_scheduler/sequence_batch_scheduler.cc, SequenceBatchScheduler::Create
-    Bad:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] }
-          state { input_name: "COUNTED" output_name: "NEXT" data_type: TYPE_INT32 dims: [ 1 ] }
-        }
-        -- tracker/1/weights --
-    Says:
-        tracker/config.pbtxt:7:46: warning: there is a state with the output_name "NEXT" already, and this one is dropped [state-output-twice]
-          Give each state its own output of the model.
-    Good:
-        -- tracker/config.pbtxt --
-        backend: "identity"
-        max_batch_size: 8
-        input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
-        output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }
-        sequence_batching {
-          state { input_name: "LAST" output_name: "NEXT" data_type: TYPE_FP32 dims: [ 4 ] }
-          state { input_name: "COUNTED" output_name: "COUNT" data_type: TYPE_INT32 dims: [ 1 ] }
-        }
-        -- tracker/1/weights --
-    """
+    """No two states have one output_name."""
     seen = set()
     for state in states(model):
         name = state.text("output_name")
