@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from tritonrepo.rules import FAMILIES, RULES
 from tritonrepo.spec.schema import schema
 
 ROOT = Path(__file__).parent.parent
-INTRODUCTION = """Every check of `tritonrepo validate`, and everything else that is reported under a name in brackets. Each name
-links to its page, which `tritonrepo explain NAME` prints. In an example, `...` at the end of a config stands for the rest of a
+INTRODUCTION = """
+Every check of `tritonrepo validate`, and everything else that is reported under a name in brackets. Each name links to
+its page, which `tritonrepo explain NAME` prints. In an example, `...` at the end of a config stands for the rest of a
 working model: an input, an output, and a version directory with the model's file."""
 
 
@@ -36,8 +36,7 @@ def pages() -> dict[Path, str]:
 def rules() -> Iterator[str]:
     """Yield the lines of the index: a table per family of rules, then what the other commands report."""
     yield "# Rules"
-    yield ""
-    yield from textwrap.wrap(INTRODUCTION, 120)
+    yield INTRODUCTION
     for family in FAMILIES:
         prefix, heading = family.__name__, (family.__doc__ or "").strip().rstrip(".")
         found = [REGISTRY[name] for name, rule in RULES.items() if rule.check.__module__.startswith(prefix)]
