@@ -149,7 +149,7 @@ def test_explain_knows_what_happened_and_the_next_step(name: str, capsys: pytest
 def test_a_page_is_a_title_a_severity_and_its_sections(name: str) -> None:
     page = REGISTRY[name].page
     assert re.match(r"# [^\n]+[^.\n]\n\nSeverity: \w+\n\n## ", page)
-    assert [heading for heading, _ in sections(page)] == ["What to do"]
+    assert [heading for heading, _ in sections(page)] == ["Why", "What to do"]
 
 
 EXPLAINED = {
