@@ -53,8 +53,8 @@ STACKS = {
     "a release before the first": ("release: '23.01'", RELEASES),
     "an image's tag": ("release: 24.10-py3", 'Did you mean "24.10"?'),
     "an image too few": ("images: [py3]", 'Add "vllm-python-py3" to images in target.'),
-    "a GPU too few": ("gpus: 1", "gpus in target says how many there are."),
-    "no GPU": ("gpus: 0", "gpus in target says how many there are."),
+    "a GPU too few": ("gpus: 1", "or set gpus in target to the target's GPU count."),
+    "no GPU": ("gpus: 0", "or set gpus in target to the target's GPU count."),
 }
 
 

@@ -97,11 +97,14 @@ def test_a_comment_hides_what_it_is_for(config: str, left: list[str], ignored: i
 
 
 HINTS = {
-    "elsewhere in the config": (f"{PLAIN}{HIDE}\n{TENSORS}\n{BATCHING}", "Line 6 has one: write the comment there."),
-    "nowhere": (f"{HIDE}\n{PLAIN}", "Drop the name."),
+    "elsewhere in the config": (
+        f"{PLAIN}{HIDE}\n{TENSORS}\n{BATCHING}",
+        "Move the comment to line 6, which has such a finding.",
+    ),
+    "nowhere": (f"{HIDE}\n{PLAIN}", "Remove the rule name."),
     "on another file": (
         f"{PLAIN}parameters {{ }} # tritonrepo: ignore[version-zero] known\n",
-        "m/0 has one: write the comment above the first field, where it is for the whole model.",
+        "Move the comment above the first field, where it applies to the whole model, including m/0.",
     ),
 }
 

@@ -46,7 +46,7 @@ def test_a_finding_is_shown_with_its_line_a_caret_and_the_next_step(
         " [dynamic-preferred-above-max]\n"
         "  5 | dynamic_batching { preferred_batch_size: [ 4, 16 ] }\n"
         "    |                                               ^\n"
-        "  Raise max_batch_size to 16, or drop 16 from preferred_batch_size.\n"
+        "  Raise max_batch_size to 16, or remove 16 from preferred_batch_size.\n"
         "1 model: 1 error\n"
     )
 

@@ -169,34 +169,34 @@ def test_an_ensembles_groups_are_refused_as_such_and_not_looked_at() -> None:
 
 
 WORDS = {
-    "a machine without GPU": (
+    "a target without a GPU": (
         IDENTITY,
         "kind: KIND_GPU gpus: 0",
         "",
         [
-            "4:39: error: GPU 0 on a machine without GPU [kind-gpu-bad-id]",
-            "  Drop gpus and write KIND_AUTO or KIND_CPU; --gpus says how many there are.",
+            "4:39: error: the group uses GPU 0, but the target has no GPU [kind-gpu-bad-id]",
+            "  Remove gpus and use KIND_AUTO or KIND_CPU, or set --gpus to the target's GPU count.",
         ],
     ),
-    "a machine with one GPU": (
+    "a target with one GPU": (
         IDENTITY,
         "kind: KIND_GPU gpus: 1",
         "--gpus 1",
         [
-            "4:39: error: GPU 1 on a machine with GPU 0 alone [kind-gpu-bad-id]",
-            "  Write the number of a GPU that is there; --gpus says how many there are.",
+            "4:39: error: the group uses GPU 1, but the target has only GPU 0 [kind-gpu-bad-id]",
+            "  Use the index of an existing GPU, or set --gpus to the target's GPU count.",
         ],
     ),
-    "a machine with GPUs": (
+    "a target with GPUs": (
         IDENTITY,
         "gpus: 4",
         "--gpus 4",
         [
             (
-                "4:24: error: GPU 4 on a machine with GPUs 0 to 3: the group becomes KIND_CPU, which takes no "
-                "gpus [kind-auto-gpus-not-usable]"
+                "4:24: error: the group uses GPU 4, but the target has only GPUs 0 to 3; it becomes a KIND_CPU group, "
+                "which cannot list gpus [kind-auto-gpus-not-usable]"
             ),
-            ("  Drop gpus: the server then takes all GPUs that there are, or the CPU; --gpus says how many there are."),
+            "  Remove gpus, so that Triton uses all GPUs or else the CPU, or set --gpus to the target's GPU count.",
         ],
     ),
     "the default of a count on a CPU": (
@@ -204,8 +204,11 @@ WORDS = {
         "kind: KIND_CPU count: 0",
         "",
         [
-            "4:40: warning: count 0 is taken as the default, 2 [instance-count-not-positive]",
-            "  Write how many instances there are to be, or drop the group.",
+            (
+                "4:40: warning: count should be at least 1, not 0; Triton uses the default, 2 "
+                "[instance-count-not-positive]"
+            ),
+            "  Set count to the number of instances, or remove the group.",
         ],
     ),
     "the default of a count on a GPU": (
@@ -213,8 +216,11 @@ WORDS = {
         "kind: KIND_GPU count: 0",
         "--gpus 1",
         [
-            "4:40: warning: count 0 is taken as the default, 1 [instance-count-not-positive]",
-            "  Write how many instances there are to be, or drop the group.",
+            (
+                "4:40: warning: count should be at least 1, not 0; Triton uses the default, 1 "
+                "[instance-count-not-positive]"
+            ),
+            "  Set count to the number of instances, or remove the group.",
         ],
     ),
     "the default of a count elsewhere": (
@@ -222,8 +228,11 @@ WORDS = {
         "kind: KIND_CPU count: 0",
         "",
         [
-            "4:40: warning: count 0 is taken as the default, 1 [instance-count-not-positive]",
-            "  Write how many instances there are to be, or drop the group.",
+            (
+                "4:40: warning: count should be at least 1, not 0; Triton uses the default, 1 "
+                "[instance-count-not-positive]"
+            ),
+            "  Set count to the number of instances, or remove the group.",
         ],
     ),
     "a count of 1": (IDENTITY, "count: 1", "", []),
@@ -232,8 +241,8 @@ WORDS = {
         "passive: true } instance_group { passive: true",
         "",
         [
-            "4:27: warning: all instances are passive, so no request is ever answered [only-passive-instances]",
-            "  Drop passive of one group.",
+            "4:27: warning: every instance is passive, so the model never answers a request [only-passive-instances]",
+            "  Remove passive from at least one group.",
         ],
     ),
     "kinds that differ": (
@@ -241,22 +250,31 @@ WORDS = {
         "kind: KIND_MODEL } instance_group { kind: KIND_CPU } instance_group { kind: KIND_GPU",
         "--gpus 1",
         [
-            "4:60: info: a group of KIND_CPU beside one of KIND_MODEL [mixed-kinds]",
-            "  Are requests meant to go to both alike?",
+            "4:60: info: this group is KIND_CPU, but the first one is KIND_MODEL [mixed-kinds]",
+            "  Use one kind unless both should receive requests equally.",
         ],
     ),
     "a name twice": (
         IDENTITY,
         'name: "m_1" } instance_group {',
         "",
-        ['4:47: info: there is a group "m_1" already [instance-names-equal]', "  Give it a name of its own."],
+        [
+            '4:47: info: another group already has the name "m_1" [instance-names-equal]',
+            "  Set name to a unique value.",
+        ],
     ),
     "no devices": (IDENTITY, "secondary_devices [ ]", "", []),
     "devices": (
         IDENTITY,
         "secondary_devices [ { kind: KIND_NVDLA } ]",
         "",
-        ["4:18: info: identity never asks for secondary_devices [secondary-devices]", "  Drop them."],
+        [
+            (
+                '4:18: info: secondary_devices has no effect because the backend "identity" never asks for it '
+                "[secondary-devices]"
+            ),
+            "  Remove secondary_devices.",
+        ],
     ),
     "a profile without a backend": ("", 'profile: "0"', "", []),
     "GPUs of KIND_MODEL": (
@@ -264,8 +282,8 @@ WORDS = {
         "kind: KIND_MODEL gpus: [ 0, 2 ]",
         "",
         [
-            "4:43: error: gpus [ 0, 2 ] in a group of KIND_MODEL [kind-model-with-gpus]",
-            "  Drop gpus: the model itself chooses its devices.",
+            "4:43: error: a KIND_MODEL group cannot list gpus, but this one lists [ 0, 2 ] [kind-model-with-gpus]",
+            "  Remove gpus: the model chooses its own devices.",
         ],
     ),
     "resources": (
@@ -273,14 +291,14 @@ WORDS = {
         'rate_limiter { resources [ { name: "R" count: 1 }, { name: "R" count: 2 }, { name: "" }, { } ] }',
         "",
         [
-            "4:31: info: a rate_limiter is read by a server with rate limiting only [rate-limiter-ignored]",
-            "  Start it with --rate-limit=execution_count.",
-            '4:77: warning: the resource "R" is there already: its count 1 is replaced by 2 [rate-resource-twice]',
-            "  Keep one of the two.",
-            "4:101: warning: this resource has no name [rate-resource-name-empty]",
-            "  Write name: with what instances compete for.",
-            "4:107: warning: this resource has no name [rate-resource-name-empty]",
-            "  Write name: with what instances compete for.",
+            "4:31: info: rate_limiter has no effect unless rate limiting is on [rate-limiter-ignored]",
+            "  Start the server with `--rate-limit=execution_count`.",
+            '4:77: warning: resource "R" is already listed: count 2 replaces count 1 [rate-resource-twice]',
+            "  Remove one of the two entries.",
+            "4:101: warning: the resource has no name [rate-resource-name-empty]",
+            "  Set name to what the instances compete for.",
+            "4:107: warning: the resource has no name [rate-resource-name-empty]",
+            "  Set name to what the instances compete for.",
         ],
     ),
     "a resource three times": (
@@ -288,12 +306,12 @@ WORDS = {
         'rate_limiter { resources [ { name: "R" count: 1 }, { name: "R" count: 2 }, { name: "R" count: 3 } ] }',
         "",
         [
-            "4:31: info: a rate_limiter is read by a server with rate limiting only [rate-limiter-ignored]",
-            "  Start it with --rate-limit=execution_count.",
-            '4:77: warning: the resource "R" is there already: its count 1 is replaced by 2 [rate-resource-twice]',
-            "  Keep one of the two.",
-            '4:101: warning: the resource "R" is there already: its count 2 is replaced by 3 [rate-resource-twice]',
-            "  Keep one of the two.",
+            "4:31: info: rate_limiter has no effect unless rate limiting is on [rate-limiter-ignored]",
+            "  Start the server with `--rate-limit=execution_count`.",
+            '4:77: warning: resource "R" is already listed: count 2 replaces count 1 [rate-resource-twice]',
+            "  Remove one of the two entries.",
+            '4:101: warning: resource "R" is already listed: count 3 replaces count 2 [rate-resource-twice]',
+            "  Remove one of the two entries.",
         ],
     ),
 }
@@ -317,5 +335,5 @@ def test_a_broken_config_has_no_say_on_the_resources_of_others() -> None:
     }
     found = judged({f"{name}/config.pbtxt": of_text(text) for name, text in configs.items()}).diagnostics
     assert [f"{d.at}: {d.message}" for d in found if d.rule == "rate-resource-global-and-device"] == [
-        'd/config.pbtxt:4:43: the resource "R" is global here and of the device in c'
+        'd/config.pbtxt:4:43: resource "R" is global here but device-specific in model "c"'
     ]

@@ -350,13 +350,13 @@ def test_states_are_looked_at_in_turn_their_dims_before_their_data(data: str, sa
     check(Case("both", sequence(both), first, DIMS.format("A"), files=files))
 
 
-def test_a_hint_goes_with_the_widths() -> None:
+def test_a_hint_names_the_bytes_that_are_needed() -> None:
     block = sequence(state(initial('data_file: "/f"', "5"), "-1"))
     place = block.index('"/f"') + 1
     found = judged(tree(Case("a short file", block, files=["initial_state/f"]))).diagnostics
     (said,) = [str(d) for d in found if d.rule == "initial-state-file-too-short"]
-    words = "error: initial_state/f has 16 bytes, and dims and data_type need 20 [initial-state-file-too-short]"
-    assert said == f"m/config.pbtxt:5:{place}: {words}\n  Write a file of 20 bytes."
+    words = "error: initial_state/f has 16 bytes, but dims and data_type need 20 [initial-state-file-too-short]"
+    assert said == f"m/config.pbtxt:5:{place}: {words}\n  Use a file of at least 20 bytes."
 
 
 def test_the_configs_own_name_is_in_the_words() -> None:

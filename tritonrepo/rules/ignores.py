@@ -1,4 +1,4 @@
-"""Comments that hide findings: what is said of those that cannot do what they are meant for."""
+"""Comments that hide findings, and the rules for comments that cannot do what they are meant to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Heard = Mapping[str, Sequence[Diagnostic]]
 
 
 class Sifted(NamedTuple):
-    """What is left to be said, with what is said of the comments, and what they hide."""
+    """The findings that are shown, those about the comments included, and the findings that the comments hide."""
 
     left: list[Diagnostic]
     hidden: list[Diagnostic]
 
 
 def sift(found: Sequence[Diagnostic], comments: Sequence[Ignore]) -> Sifted:
-    """Take away what the comments hide, and add what is wrong with them; comments cannot hide that."""
+    """Hide what the comments ignore, and add what is wrong with the comments, which no comment can hide."""
     by_model: dict[str, dict[str, list[Diagnostic]]] = {comment.model: {} for comment in comments}
     for each in found:
         if each.model in by_model:
@@ -46,45 +46,45 @@ def _covered(comment: Ignore, heard: Heard) -> Iterator[Diagnostic]:
 
 @comment_rule("ignore-not-readable", Severity.WARNING)
 def not_readable(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
-    """A comment that begins with "tritonrepo:" says which rules it ignores."""
+    """A comment that begins with "tritonrepo:" should name the rules it ignores."""
     if not comment.names:
         message = "this comment is addressed to tritonrepo, but names no rule"
-        yield Finding(comment.at, message, hint="Write: # tritonrepo: ignore[rule-name] reason")
+        yield Finding(comment.at, message, hint="Write `# tritonrepo: ignore[rule-name] reason`.")
 
 
 @comment_rule("ignore-without-reason", Severity.WARNING)
 def without_reason(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
-    """A comment that ignores a rule says why."""
+    """A comment that ignores a rule should give a reason."""
     if comment.names and not comment.reason:
-        hint = "Write it behind the bracket: why is the finding right to leave?"
-        yield Finding(comment.at, "this comment gives no reason", hint=hint)
+        hint = "Add a reason after the closing bracket: why the finding can be ignored."
+        yield Finding(comment.at, "the ignore comment has no reason", hint=hint)
 
 
 @comment_rule("ignore-unknown-rule", Severity.WARNING)
 def unknown_rule(comment: Ignore, _heard: Heard) -> Iterator[Finding]:
-    """A comment ignores rules that there are."""
+    """A comment should ignore only rules that exist."""
     for name in comment.names:
         if name.text not in RULES:
             near = nearest(name.text, RULES)
-            hint = f'Did you mean "{near}"?' if near else "tritonrepo explain --all lists the rules."
-            yield Finding(name.at, f'there is no rule "{name.text}"', hint=hint)
+            hint = f'Did you mean "{near}"?' if near else "List the rules with `tritonrepo explain --all`."
+            yield Finding(name.at, f'unknown rule "{name.text}"', hint=hint)
 
 
 @comment_rule("ignore-unused", Severity.WARNING)
 def unused(comment: Ignore, heard: Heard) -> Iterator[Finding]:
-    """A comment that ignores a rule hides a finding of it."""
+    """A comment that ignores a rule should hide a finding of that rule."""
     where = f"line {comment.line}" if comment.line else f'model "{comment.model}"'
     for name in comment.names:
         found = heard.get(name.text, ())
         if name.text in RULES and not any(comment.covers(each) for each in found):
-            yield Finding(name.at, f'{where} has no finding of "{name.text}" to hide', hint=_where(comment, found))
+            yield Finding(name.at, f'{where} has no "{name.text}" finding to ignore', hint=_where(comment, found))
 
 
 def _where(comment: Ignore, found: Sequence[Diagnostic]) -> str:
-    """Say where the comment would hide something."""
+    """Return the hint that says where the comment would hide a finding."""
     if not found:
-        return "Drop the name."
+        return "Remove the rule name."
     at = found[0].at
     if at.line and at.path == comment.at.path:
-        return f"Line {at.line} has one: write the comment there."
-    return f"{at} has one: write the comment above the first field, where it is for the whole model."
+        return f"Move the comment to line {at.line}, which has such a finding."
+    return f"Move the comment above the first field, where it applies to the whole model, including {at}."

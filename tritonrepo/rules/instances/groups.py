@@ -1,4 +1,4 @@
-"""Instance groups as the server completes them: their names, and the kinds that the machine's GPUs make of them."""
+"""Instance groups as the server completes them: their names, and the kinds that depend on the target's GPUs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AUTO, CPU, GPU, MODEL = "KIND_AUTO", "KIND_CPU", "KIND_GPU", "KIND_MODEL"
 
 
 class Group(NamedTuple):
-    """An instance group: what its kind is written as and what it becomes, and when the server comes to it."""
+    """An instance group: its kind as written and as it becomes, and when the server reaches it."""
 
     node: Message
     name: str
@@ -25,16 +25,16 @@ class Group(NamedTuple):
 
     @property
     def at_kind(self) -> Placed:
-        """The place of the kind, or the group's where none is written."""
+        """The place of the kind, or that of the group if it has none."""
         return next(reversed(self.node.scalars("kind")), self.node)
 
 
 @once
 def groups(model: Model) -> Sequence[Group]:
-    """Return the written groups in order; an ensemble has none to the server. Kept for the rules that come next.
+    """Return the written groups in order, none for an ensemble, as in the server. Kept for the other rules.
 
-    Source: core, src/model_config_utils.cc, NormalizeInstanceGroup. The GPUs of the target are all taken as usable.
-    Between two items there is room for one a profile, counted from 1.
+    Source: core, src/model_config_utils.cc, NormalizeInstanceGroup. All GPUs of the target count as usable.
+    Between two items there is room for one per profile, counted from 1.
     """
     return () if "ensemble_scheduling" in model.fields else tuple(_groups(model))
 
@@ -50,18 +50,16 @@ def _groups(model: Model) -> Iterator[Group]:
 
 
 def usable(gpu: Scalar, model: Model) -> bool:
-    """Whether the target has a GPU of this number."""
+    """Whether the target has a GPU with this index."""
     return isinstance(gpu.data, int) and 0 <= gpu.data < model.target.gpus
 
 
 def reason(group: Group, model: Model, text: str) -> str:
-    """Return the server's sentence on a group."""
+    """Return the server's sentence about a group."""
     return f"instance group {group.name} of model {model.config_name} {text}"
 
 
 def machine(model: Model) -> str:
     """Return the target's GPUs in words."""
     count = model.target.gpus
-    return {0: "a machine without GPU", 1: "a machine with GPU 0 alone"}.get(
-        count, f"a machine with GPUs 0 to {count - 1}"
-    )
+    return {0: "no GPU", 1: "only GPU 0"}.get(count, f"only GPUs 0 to {count - 1}")

@@ -1,4 +1,4 @@
-"""TensorRT's optimization profiles, and its further devices."""
+"""Optimization profiles and secondary devices, which are for TensorRT."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from tritonrepo.rules.stages import Stage
 
 TENSORRT = "tensorrt_plan"
 NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
-"""What C++'s stoi reads; what follows is not looked at."""
+"""What C++'s stoi reads; it ignores what follows."""
+
+INDEX = 'Set profile to the index of an optimization profile, such as "0" for the first.'
 
 LIMITS = (-(1 << 31), (1 << 31) - 1)
 MOST_DIGITS = 20
@@ -23,9 +25,9 @@ WITHOUT_DEVICES = frozenset({"python", "onnxruntime", "pytorch", "openvino", "te
 
 
 def profiles(model: Model) -> Iterator[tuple[Group, Scalar, int, int | None]]:
-    """Yield the profiles of a TensorRT model: group, text, when the server comes to it, the number that it is read as.
+    """Yield the profiles of a TensorRT model: group, text, when the server reaches it, the number that it is read as.
 
-    A number of too many digits is given as one that is out of range.
+    A number with too many digits becomes one that is out of range.
     """
     for group in groups(model) if model.inferred.platform == TENSORRT else ():
         for number, profile in enumerate(group.node.scalars("profile"), 1):
@@ -37,17 +39,17 @@ def profiles(model: Model) -> Iterator[tuple[Group, Scalar, int, int | None]]:
 
 @rule("profile-not-tensorrt", Severity.ERROR, "*.profile", at=Stage.LOAD.same_walk("kind-unknown"))
 def not_tensorrt(model: Model) -> Iterator[Finding]:
-    """Only TensorRT models have profiles."""
+    """A model that does not use TensorRT cannot have a profile."""
     for group in groups(model):
         written = group.node.get("profile")
         platform = model.inferred.platform
         if model.backend and written is not None and written.values and platform != TENSORRT:
             words = f"and platform {platform}specifies profile field which is only supported for TensorRT models"
-            hint = "Drop profile: only TensorRT models have optimization profiles."
+            message = f'profile is set for the backend "{model.backend}", but only TensorRT models have profiles'
             yield Finding(
                 written,
-                f"profile in a model of {model.backend}",
-                hint=hint,
+                message,
+                hint="Remove profile.",
                 reason=reason(group, model, words),
                 item=group.item,
             )
@@ -55,25 +57,20 @@ def not_tensorrt(model: Model) -> Iterator[Finding]:
 
 @rule("profile-not-number", Severity.ERROR, "*.profile", at=Stage.LOAD.same_walk("profile-not-tensorrt"))
 def not_number(model: Model) -> Iterator[Finding]:
-    """A profile is the number of one, as a text."""
+    """A profile must be a number of 0 or more, written as a string."""
     for group, profile, item, value in profiles(model):
         text = str(profile.data)
         below = f"and platform {TENSORRT} specifies invalid profile {text}."
-        hint = 'Write the number of an optimization profile, from 0, as a text: "0".'
         if not text:
-            yield Finding(profile, "an empty profile", hint=hint, reason="profile name must not be empty", item=item)
+            message = "profile must be a number, not an empty string"
+            yield Finding(profile, message, hint=INDEX, reason="profile name must not be empty", item=item)
         elif value is None:
-            yield Finding(
-                profile,
-                f'the profile "{text}" is no number',
-                hint=hint,
-                reason=f"unable to parse '{text}': stoi",
-                item=item,
-            )
+            message = f'profile must be a number, not "{text}"'
+            yield Finding(profile, message, hint=INDEX, reason=f"unable to parse '{text}': stoi", item=item)
         elif LIMITS[0] <= value < 0:
             words = "The field should contain the string representation of a non-negative integer."
-            message = f"the profile {text} is negative"
-            yield Finding(profile, message, hint=hint, reason=reason(group, model, f"{below} {words}"), item=item)
+            message = f'profile must be 0 or greater, not "{text}"'
+            yield Finding(profile, message, hint=INDEX, reason=reason(group, model, f"{below} {words}"), item=item)
 
 
 @rule(
@@ -84,23 +81,18 @@ def not_number(model: Model) -> Iterator[Finding]:
     state=State.CRASH,
 )
 def out_of_range(model: Model) -> Iterator[Finding]:
-    """A profile's number fits into 32 bits."""
+    """The number of a profile must fit into 32 bits."""
     for _, profile, item, value in profiles(model):
         if value is not None and not LIMITS[0] <= value <= LIMITS[1]:
-            message = f'the profile "{profile.data}" does not fit into 32 bits: reading it ends the whole server'
-            yield Finding(
-                profile,
-                message,
-                hint="Write the number of an optimization profile, from 0.",
-                reason="what():  stoi",
-                item=item,
-            )
+            message = f'profile "{profile.data}" does not fit into 32 bits, and reading it crashes the server'
+            yield Finding(profile, message, hint=INDEX, reason="what():  stoi", item=item)
 
 
 @rule("secondary-devices", Severity.INFO, "*.secondary_devices")
 def secondary_devices(model: Model) -> Iterator[Finding]:
-    """secondary_devices are for backends that use them."""
+    """Only the TensorRT backend uses secondary_devices."""
     for group in groups(model) if model.backend in WITHOUT_DEVICES else ():
         written = group.node.get("secondary_devices")
         if written is not None and written.values:
-            yield Finding(written, f"{model.backend} never asks for secondary_devices", hint="Drop them.")
+            message = f'secondary_devices has no effect because the backend "{model.backend}" never asks for it'
+            yield Finding(written, message, hint="Remove secondary_devices.")

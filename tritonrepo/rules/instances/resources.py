@@ -1,4 +1,4 @@
-"""Resources of the rate limiter, which the server counts over all of its models."""
+"""Resources of the rate limiter, which the server counts across all of its models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _limiters(model: Model) -> Iterator[Message]:
 
 @repository_rule("rate-resource-global-and-device", Severity.WARNING)
 def global_and_device(repository: Repository) -> Iterator[Finding]:
-    """A resource is global in all models, or of the device in all."""
+    """A rate limiter resource should be global in all models or in none."""
     first: dict[str, tuple[bool, Model]] = {}
     for model in repository.models.values():
         if "*.rate_limiter" not in model.traits or (model.parsed is not None and model.parsed.faults):
@@ -33,44 +33,43 @@ def global_and_device(repository: Repository) -> Iterator[Finding]:
                 name, everywhere = resource.text("name"), resource.flag("global")
                 known, other = first.setdefault(name, (everywhere, model))
                 if known is not everywhere:
-                    has, had = ("global", "of the device") if everywhere else ("of the device", "global")
+                    has, had = ("global", "device-specific") if everywhere else ("device-specific", "global")
                     words = f'Resource "{name}" is present as both global and device-specific resource'
                     yield Finding(
                         model.at(resource),
-                        f'the resource "{name}" is {has} here and {had} in {other.name}',
-                        hint="Write global: true in all models that need it, or in none.",
+                        f'resource "{name}" is {has} here but {had} in model "{other.name}"',
+                        hint="Set `global: true` in all models that need the resource, or in none.",
                         reason=f"{words} in the model configuration.",
                     )
 
 
 @rule("rate-resource-name-empty", Severity.WARNING, "*.rate_limiter")
 def name_empty(model: Model) -> Iterator[Finding]:
-    """A resource has a name."""
+    """A rate limiter resource should have a name."""
     for limiter in _limiters(model):
         for resource in limiter.messages("resources"):
             if not resource.text("name"):
                 place = next(reversed(resource.scalars("name")), resource)
-                yield Finding(place, "this resource has no name", hint="Write name: with what instances compete for.")
+                yield Finding(place, "the resource has no name", hint="Set name to what the instances compete for.")
 
 
 @rule("rate-resource-twice", Severity.WARNING, "*.rate_limiter")
 def twice(model: Model) -> Iterator[Finding]:
-    """A group names a resource once."""
+    """An instance group should list a resource only once."""
     for limiter in _limiters(model):
         seen: dict[tuple[str, bool], int] = {}
         for resource in limiter.messages("resources"):
             key = resource.text("name"), resource.flag("global")
             count = resource.integer("count")
             if key[0] and key in seen:
-                message = f'the resource "{key[0]}" is there already: its count {seen[key]} is replaced by {count}'
-                yield Finding(resource.scalars("name")[-1], message, hint="Keep one of the two.")
+                message = f'resource "{key[0]}" is already listed: count {count} replaces count {seen[key]}'
+                yield Finding(resource.scalars("name")[-1], message, hint="Remove one of the two entries.")
             seen[key] = count
 
 
 @rule("rate-limiter-ignored", Severity.INFO, "*.rate_limiter")
 def ignored(model: Model) -> Iterator[Finding]:
-    """A rate_limiter needs a server with rate limiting."""
+    """A rate_limiter has no effect unless rate limiting is on."""
     for limiter in _limiters(model):
-        yield Finding(
-            limiter, "a rate_limiter is read by a server with rate limiting only", hint=f"Start it with {LIMITER}."
-        )
+        message = "rate_limiter has no effect unless rate limiting is on"
+        yield Finding(limiter, message, hint=f"Start the server with `{LIMITER}`.")

@@ -1,4 +1,4 @@
-"""The strategy `oldest` of sequence batching."""
+"""The oldest strategy of sequence batching."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
-from tritonrepo.rules.scheduling.batching import above
+from tritonrepo.rules.scheduling.batching import SIZE, above
 from tritonrepo.rules.stages import Stage
 
 
@@ -20,14 +20,14 @@ def oldest(model: Model) -> Message | None:
 
 @rule("oldest-preferred-not-positive", Severity.ERROR, "sequence_batching", at=Stage.POLL.after("corrid-data-type"))
 def preferred_not_positive(model: Model) -> Iterator[Finding]:
-    """A preferred batch size of the strategy oldest is at least 1."""
+    """A preferred batch size of the oldest strategy must be at least 1."""
     strategy = oldest(model)
     for item, size in enumerate(strategy.scalars("preferred_batch_size") if strategy is not None else ()):
         if isinstance(size.data, int) and size.data <= 0:
             yield Finding(
                 size,
-                f"preferred_batch_size {size.data} is not a batch",
-                hint="Write a size from 1 to max_batch_size, or leave it out: then batches grow up to max_batch_size.",
+                f"preferred_batch_size must be at least 1, not {size.data}",
+                hint=SIZE,
                 reason=f"sequence batching preferred batch size must be positive for {model.config_name}",
                 item=item,
             )
@@ -40,7 +40,7 @@ def preferred_not_positive(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.same_walk("oldest-preferred-not-positive"),
 )
 def preferred_above_max(model: Model) -> Iterator[Finding]:
-    """A preferred batch size of the strategy oldest is at most max_batch_size."""
+    """A preferred batch size of the oldest strategy cannot exceed max_batch_size."""
     limit, strategy = model.max_batch_size, oldest(model)
     for item, size in enumerate(strategy.scalars("preferred_batch_size") if strategy is not None else ()):
         if isinstance(size.data, int) and size.data > limit >= 0 and size.data > 0:
@@ -49,22 +49,22 @@ def preferred_above_max(model: Model) -> Iterator[Finding]:
 
 @rule("oldest-max-candidates", Severity.WARNING, "sequence_batching")
 def max_candidates(model: Model) -> Iterator[Finding]:
-    """A max_candidate_sequences that is written is positive."""
+    """max_candidate_sequences should be at least 1."""
     strategy = oldest(model)
+    used = f"max_batch_size, {model.max_batch_size}" if model.max_batch_size > 0 else "1"
     for written in strategy.scalars("max_candidate_sequences")[-1:] if strategy is not None else ():
         if isinstance(written.data, int) and written.data <= 0:
-            message = (
-                f"max_candidate_sequences {written.data} is taken as max_batch_size, {max(1, model.max_batch_size)}"
-            )
-            yield Finding(written, message, hint="Write how many sequences an instance may choose from, or drop it.")
+            message = f"max_candidate_sequences should be at least 1, not {written.data}; Triton uses {used}"
+            hint = "Set it to the number of sequences that an instance may choose from, or remove it."
+            yield Finding(written, message, hint=hint)
 
 
 @rule("oldest-candidates-below-batch", Severity.INFO, "sequence_batching")
 def candidates_below_batch(model: Model) -> Iterator[Finding]:
-    """The strategy oldest has as many candidate sequences as a batch takes."""
+    """With fewer candidate sequences than max_batch_size, no batch is ever full."""
     strategy = oldest(model)
     count = strategy.integer("max_candidate_sequences") if strategy is not None else 0
     if strategy is not None and 0 < count < model.max_batch_size:
-        message = f"{count} candidate sequences never fill a batch of max_batch_size {model.max_batch_size}"
-        hint = f"Write max_candidate_sequences: {model.max_batch_size} or more."
+        message = f"max_candidate_sequences is {count}, so no batch reaches max_batch_size {model.max_batch_size}"
+        hint = f"Set max_candidate_sequences to {model.max_batch_size} or more."
         yield Finding(strategy.scalars("max_candidate_sequences")[-1], message, hint=hint)
