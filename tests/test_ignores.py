@@ -1,4 +1,4 @@
-"""Ignore comments in a config: what they hide, and what is said of those that hide nothing."""
+"""Ignore comments in a config: what they hide, and the findings on those that hide nothing."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ dynamic_batching {{
 
 
 def said(config: str) -> tuple[list[str], int]:
-    """Return `line: rule` of what is said of a config, and how much is hidden."""
+    """Return `line: rule` of the findings on a config, and how many are hidden."""
     found = judged({"m/config.pbtxt": of_text(config), "m/1/weights": of_text("")})
     return [f"{each.at.line}: {each.rule}" for each in found.diagnostics], found.ignored
 
 
 PLACES: dict[str, tuple[str, list[str], int]] = {
-    "behind the finding": (f"{PLAIN}{BATCHING}  {HIDE}\n", [], 1),
+    "after the finding": (f"{PLAIN}{BATCHING}  {HIDE}\n", [], 1),
     "above it": (f"{PLAIN}{HIDE}\n{BATCHING}\n", [], 1),
     "above it, with a comment and an empty line between": (f"{PLAIN}{HIDE}\n\n# batches\n\n{BATCHING}", [], 1),
     "above the first field": (f"# a model\n\n{HIDE}\n{PLAIN}{BATCHING}", [], 1),
-    "behind the line before": (f"{PLAIN.rstrip()} {HIDE}\n{BATCHING}", ["3: ignore-unused", f"4: {RULE}"], 0),
+    "after the previous line": (f"{PLAIN.rstrip()} {HIDE}\n{BATCHING}", ["3: ignore-unused", f"4: {RULE}"], 0),
     "below it": (f"{PLAIN}{BATCHING}\n{HIDE}", [f"4: {RULE}", "5: ignore-unused"], 0),
     "two lines above": (
         f"{HIDE.join(PLAIN.splitlines(keepends=True)[:1])}max_batch_size: 8\n{HIDE}\n{TENSORS}\n{BATCHING}",
@@ -55,13 +55,13 @@ PLACES: dict[str, tuple[str, list[str], int]] = {
         [f"4: {RULE}", "4: ignore-unused"],
         0,
     ),
-    "two rules, one of them needless": (
+    "two rules, one of them unused": (
         f"{PLAIN}{BATCHING} # tritonrepo: ignore[{NEGATIVE}, {RULE}] known",
         ["4: ignore-unused"],
         1,
     ),
     "twice": (f"{HIDE}\n{PLAIN}{BATCHING} {HIDE}", [], 1),
-    "without blanks": (f"{PLAIN}{BATCHING}#tritonrepo:ignore[{RULE}]known", [], 1),
+    "without spaces": (f"{PLAIN}{BATCHING}#tritonrepo:ignore[{RULE}]known", [], 1),
     "lines that end in CR LF": (f"{PLAIN}{HIDE}\n{BATCHING}\n".replace("\n", "\r\n"), [], 1),
     "no reason": (f"{PLAIN}{BATCHING} # tritonrepo: ignore[{RULE}]  \r\n", ["4: ignore-without-reason"], 1),
     "no names": (f"{PLAIN}{BATCHING} # tritonrepo: ignore[ , ] known", [f"4: {RULE}", "4: ignore-not-readable"], 0),
@@ -110,7 +110,7 @@ HINTS = {
 
 
 @pytest.mark.parametrize(("config", "hint"), HINTS.values(), ids=HINTS)
-def test_a_comment_that_hides_nothing_says_where_it_would(config: str, hint: str) -> None:
+def test_the_hint_for_an_unused_comment_says_where_to_move_it(config: str, hint: str) -> None:
     tree = {"m/config.pbtxt": of_text(config), "m/1/weights": of_text(""), "m/0/weights": of_text("")}
     (found,) = [each for each in judged(tree).diagnostics if each.rule == "ignore-unused"]
     assert found.hint == hint
@@ -139,7 +139,7 @@ def test_a_line_is_the_configs_not_that_of_another_file() -> None:
     assert found.diagnostics[0].at.line == 2
 
 
-def test_a_comment_in_a_vast_text_costs_little() -> None:
+def test_a_comment_in_a_huge_file_costs_little() -> None:
     comments = "# tritonrepo: ignore[no-such-rule, nor-this] x\n" * 50_000
     found, _ = said(f"{comments}{PLAIN}")
     assert 0 < len(found) <= 60
@@ -148,7 +148,7 @@ def test_a_comment_in_a_vast_text_costs_little() -> None:
 
 @pytest.fixture
 def hidden(inside: Path) -> Path:
-    """A repository whose one error is hidden, behind a warning's worth of nothing."""
+    """A repository whose only error is hidden."""
     (inside / "models" / "m" / "1").mkdir(parents=True)
     (inside / "models" / "m" / "1" / "weights").touch()
     (inside / "models" / "m" / "config.pbtxt").write_text(f"{PLAIN}{BATCHING} {HIDE}")
@@ -179,14 +179,14 @@ def test_json_counts_what_is_hidden_and_keeps_the_verdict(hidden: Path, capsys: 
     assert document["verdicts"][0]["verdict"] == "refused"
 
 
-def test_a_warning_about_a_comment_can_be_left_out(hidden: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warning_about_a_comment_can_be_ignored(hidden: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (hidden / "m" / "config.pbtxt").write_text(f"{HIDE}\n{PLAIN}")
     assert run(["validate", hidden.name, "--strict"]) == 1
     assert run(["validate", hidden.name, "--strict", "--ignore", "ignore-unused"]) == 0
     assert "ignore-unused" in capsys.readouterr().out
 
 
-def test_push_takes_what_a_comment_hides(hidden: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_push_accepts_what_a_comment_hides(hidden: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["push", hidden.name, str(hidden.with_name("served")), "--dry-run"]) == 0
     (hidden / "m" / "config.pbtxt").write_text(f"{PLAIN}{BATCHING}")
     assert run(["push", hidden.name, str(hidden.with_name("served")), "--dry-run"]) == 1

@@ -1,4 +1,4 @@
-"""Corner cases of instance groups against the machine's GPUs; without GPUs the words were seen on Triton 24.10."""
+"""Corner cases of instance groups and the machine's GPUs; messages without GPUs are those of Triton 24.10."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FAMILY = {name for name, rule in RULES.items() if ".rules.instances." in rule.ch
 
 
 class Case(NamedTuple):
-    """Groups, what is said above `info` as rule and token, and the reason of the verdict; no reason: it loads."""
+    """Groups, the findings above `info` as rule and token, and the verdict's reason; without one the model loads."""
 
     name: str
     groups: str
@@ -52,8 +52,8 @@ def bad_id(name: str, number: int, have: str) -> str:
 
 CASES = [
     Case("no kind runs anywhere", group("")),
-    Case("no kind runs on GPUs that are there", group("gpus: [ 0, 1 ]"), gpus=2),
-    Case("no kind with a GPU that is not there becomes KIND_CPU", group("gpus: [ 0, 2 ]"),
+    Case("no kind runs on GPUs that exist", group("gpus: [ 0, 1 ]"), gpus=2),
+    Case("no kind with a GPU that does not exist becomes KIND_CPU", group("gpus: [ 0, 2 ]"),
          ["kind-auto-gpus-not-usable: 2"], CPU, gpus=2),
     Case("KIND_AUTO with a negative GPU", group("kind: KIND_AUTO gpus: [ -1 ]"), ["kind-auto-gpus-not-usable: -1"], CPU,
          gpus=2),
@@ -61,9 +61,9 @@ CASES = [
     Case("KIND_GPU without gpus takes all", group("kind: KIND_GPU"), gpus=1),
     Case("KIND_GPU without a GPU", group("kind: KIND_GPU"), ["kind-gpu-no-gpu: KIND_GPU"],
          "instance group m_0 of model m has kind KIND_GPU but no GPUs are available"),
-    Case("gpus on a machine without: the other words", group("kind: KIND_GPU gpus: [ 0 ]"), ["kind-gpu-bad-id: 0"],
+    Case("gpus on a machine without any", group("kind: KIND_GPU gpus: [ 0 ]"), ["kind-gpu-bad-id: 0"],
          bad_id("m_0", 0, "")),
-    Case("every GPU that is not there is named", group("kind: KIND_GPU gpus: [ 2, 1, 3 ]"),
+    Case("every GPU that does not exist is reported", group("kind: KIND_GPU gpus: [ 2, 1, 3 ]"),
          ['kind-gpu-bad-id: 2,', 'kind-gpu-bad-id: 3'], bad_id("m_0", 2, "0, 1"), gpus=2),
     Case("a group's own name", group('name: "g" kind: KIND_GPU gpus: [ 7 ]'), ["kind-gpu-bad-id: 7"],
          bad_id("g", 7, "0"), gpus=1),
@@ -78,13 +78,13 @@ CASES = [
          ['profile-not-tensorrt: profile:', 'kind-model-with-gpus: 0'],
          "instance group m_0 of model m and platform specifies profile field which is only supported for TensorRT "
          "models"),
-    Case("no profile in the list", profile("")),
-    Case("the platform stands before the words without a blank", profile('"0"'), ["profile-not-tensorrt: profile:"],
+    Case("an empty list of profiles", profile("")),
+    Case("the platform precedes the next word without a space", profile('"0"'), ["profile-not-tensorrt: profile:"],
          "instance group m_0 of model m and platform onnxruntime_onnxspecifies profile field which is only supported "
          "for TensorRT models", head='platform: "onnxruntime_onnx"\n'),
     Case("what C++ reads as a number", profile(r'"1x", " \t+3", "0x10", "-0", "2147483647"'), head=TENSORRT),
-    Case("no number", profile('"-"'), ['profile-not-number: "-"'], "unable to parse '-': stoi", head=TENSORRT),
-    Case("an empty text", profile('""'), ['profile-not-number: ""'], "profile name must not be empty", head=TENSORRT),
+    Case("not a number", profile('"-"'), ['profile-not-number: "-"'], "unable to parse '-': stoi", head=TENSORRT),
+    Case("an empty string", profile('""'), ['profile-not-number: ""'], "profile name must not be empty", head=TENSORRT),
     Case("a negative number", profile('"-1"'), ['profile-not-number: "-1"'],
          "instance group m_0 of model m and platform tensorrt_plan specifies invalid profile -1. The field should "
          "contain the string representation of a non-negative integer.", head=TENSORRT),
@@ -96,16 +96,16 @@ CASES = [
     Case("the earlier profile is the reason", profile(r'"4294967296", "x"'),
          ['profile-out-of-range: "4294967296",', 'profile-not-number: "x"'], "what():  stoi", head=TENSORRT),
     Case("a count below 1", group("count: -3"), ["instance-count-not-positive: -3"]),
-    Case("one passive group beside another", group("passive: true") + group("passive: false")),
+    Case("one passive group next to one that is not", group("passive: true") + group("passive: false")),
     Case("all passive", group("passive: true") + group("passive: true"), ["only-passive-instances: true"]),
     Case("one name with two counts in two groups",
          group('rate_limiter { resources { name: "R" count: 1 } }') * 2),
-    Case("one name twice in a group, global once: no replacement", group(
+    Case("one name twice in a group, but global only once: no replacement", group(
          'rate_limiter { resources { name: "R" count: 1 } resources { name: "R" global: true count: 2 } }'),
          ["rate-resource-global-and-device: {"]),
-    Case("each GPU of a group is in the words, and the first is the place", group("kind: KIND_CPU gpus: [ 0, 1 ]"),
+    Case("the first of several GPUs is the place", group("kind: KIND_CPU gpus: [ 0, 1 ]"),
          ["kind-cpu-with-gpus: 0,"], CPU),
-    Case("a group without GPUs beside one with", group("") + group("kind: KIND_MODEL gpus: 0"),
+    Case("a group without GPUs before one with", group("") + group("kind: KIND_MODEL gpus: 0"),
          ["kind-model-with-gpus: 0"],
          "instance group m_1 of model m has kind KIND_MODEL but specifies one or more GPUs"),
     *(
@@ -130,9 +130,9 @@ CASES = [
          "should contain the string representation of a non-negative integer.", head=TENSORRT),
     Case("one less than the least", profile('"-2147483649"'), ['profile-out-of-range: "-2147483649"'], "what():  stoi",
          head=TENSORRT),
-    Case("a sign alone behind a tab", profile(r'"\t-"'), [r'profile-not-number: "\t-"'],
+    Case("only a sign after a tab", profile(r'"\t-"'), [r'profile-not-number: "\t-"'],
          "unable to parse '\t-': stoi", head=TENSORRT),
-    Case("many blanks before", profile(f'"{BLANKS}-1x"'), [f'profile-not-number: "{BLANKS}-1x"'],
+    Case("many tabs before the number", profile(f'"{BLANKS}-1x"'), [f'profile-not-number: "{BLANKS}-1x"'],
          f"instance group m_0 of model m and platform tensorrt_plan specifies invalid profile {chr(9) * 30}-1x. The "
          "field should contain the string representation of a non-negative integer.", head=TENSORRT),
     Case("too large before empty", profile('"4294967296", ""'),
@@ -146,12 +146,12 @@ CASES = [
 
 
 def token(case: Case, found: Diagnostic) -> str:
-    """Return what the finding points at, up to a blank."""
+    """Return what the finding points at, up to the next space."""
     return case.groups[found.at.column - 1 :].split(maxsplit=1)[0] if found.at.line == 4 else str(found.at)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_the_server_is_foretold(case: Case) -> None:
+def test_the_servers_verdict_is_predicted(case: Case) -> None:
     files: dict[str, Entry] = {"m/config.pbtxt": of_text(case.head + IO + case.groups), "m/1/model.plan": of_bytes(b"")}
     found = judged(files, f"--gpus {case.gpus}")
     heard = [d for d in found.diagnostics if d.rule in FAMILY and RULES[d.rule].severity != "info"]
@@ -161,7 +161,7 @@ def test_the_server_is_foretold(case: Case) -> None:
     assert (verdict.verdict is State.READY) is not bool(case.reason)
 
 
-def test_an_ensembles_groups_are_refused_as_such_and_not_looked_at() -> None:
+def test_an_ensembles_groups_are_refused_and_not_checked() -> None:
     text = f'platform: "ensemble"\n{IO}instance_group {{ kind: KIND_CPU gpus: 0 }}\nensemble_scheduling {{ }}\n'
     found = judged({"m/config.pbtxt": of_text(text), "m/1": Directory()})
     assert "kind-cpu-with-gpus" not in {d.rule for d in found.diagnostics}
@@ -318,14 +318,14 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("head", "groups", "options", "said"), WORDS.values(), ids=WORDS)
-def test_each_word(head: str, groups: str, options: str, said: list[str]) -> None:
+def test_messages_and_hints(head: str, groups: str, options: str, said: list[str]) -> None:
     text = f"{head.strip()}\n{IO}instance_group {{ {groups} }}\n"
     found = judged({"m/config.pbtxt": of_text(text), "m/1/weights": of_text("")}, options).diagnostics
     lines = [line for d in found if d.rule in FAMILY for line in str(d).splitlines()]
     assert [line.removeprefix("m/config.pbtxt:") for line in lines] == said
 
 
-def test_a_broken_config_has_no_say_on_the_resources_of_others() -> None:
+def test_a_broken_config_does_not_count_for_the_resources_of_others() -> None:
     limiter = 'instance_group {{ rate_limiter {{ resources {{ name: "R" {} }} }} }}\n'
     configs = {
         "a": IDENTITY + IO,

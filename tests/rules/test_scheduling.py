@@ -1,4 +1,4 @@
-"""Corner cases of dynamic_batching and sequence_batching; what the server says was seen on Triton 24.10."""
+"""Corner cases of dynamic_batching and sequence_batching; the server's messages are those of Triton 24.10."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAMILY = {name for name, rule in RULES.items() if ".rules.scheduling." in rule.c
 
 
 class Case(NamedTuple):
-    """A block, what is said above `info` as rule and token, and the reason of the verdict; no reason: it loads."""
+    """A block, the findings above `info` as rule and token, and the verdict's reason; without one the model loads."""
 
     name: str
     block: str
@@ -45,7 +45,7 @@ def tree(case: Case) -> dict[str, Entry]:
 
 
 def token(case: Case, found: Diagnostic) -> str:
-    """Return what the finding points at, up to a blank."""
+    """Return what the finding points at, up to the next space."""
     line = case.block if found.at.line == 4 + (case.batch is not None) else ""
     return line[found.at.column - 1 :].split(maxsplit=1)[0] if line else str(found.at)
 
@@ -89,7 +89,7 @@ KEYS = "priority queue policy must have priority level in range [1, 2] for m"
 QUEUE = "Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for m"
 
 DYNAMIC = [
-    Case("no size is one too many", dynamic("preferred_batch_size: [ ]")),
+    Case("an empty list of sizes", dynamic("preferred_batch_size: [ ]")),
     Case("a size equal to the largest batch", dynamic("preferred_batch_size: [ 8 ]")),
     Case(
         "the first bad size of either kind is the reason",
@@ -108,19 +108,19 @@ DYNAMIC = [
     Case("without max_batch_size", dynamic(""), ["dynamic-without-batching: dynamic_batching"], batch=None),
     Case("without max_batch_size, but with a queue policy", dynamic("default_queue_policy { max_queue_size: 4 }"),
          batch=None),
-    Case("level 0 is none", dynamic("priority_levels: 2 default_priority_level: 0"),
+    Case("level 0 does not exist", dynamic("priority_levels: 2 default_priority_level: 0"),
          ["default-priority-out-of-range: 0"], "default priority level must be in range [1, 2] for m"),
-    Case("a key that is not written is 0",
+    Case("a missing key is 0",
          dynamic("priority_levels: 2 default_priority_level: 1 priority_queue_policy { value { } }"),
          ["priority-policy-key-out-of-range: {"], KEYS),
     Case("a policy without levels has no effect", dynamic("priority_queue_policy { key: 7 value { } }"),
          ["priority-without-levels: priority_queue_policy"]),
     Case("DELAY without a timeout keeps the order",
          dynamic("preserve_ordering: true default_queue_policy { timeout_action: DELAY }")),
-    Case("DELAY of a level that does not exist is refused all the same",
+    Case("DELAY of a level that does not exist is still refused",
          dynamic(f"preserve_ordering: true priority_queue_policy {{ key: 1 value {DELAY} }}"),
          ['priority-without-levels: priority_queue_policy', 'preserve-ordering-with-priority-delay: DELAY'], QUEUE),
-    Case("of two policies of one key the last counts",
+    Case("the last of two policies with one key counts",
          dynamic(f"preserve_ordering: true priority_levels: 1 default_priority_level: 1 "
                  f"priority_queue_policy {{ key: 1 value {DELAY} }} priority_queue_policy {{ key: 1 value {{ }} }}")),
     Case("the longest delay whose nanoseconds are counted", dynamic("max_queue_delay_microseconds: 18446744073709551")),
@@ -136,24 +136,24 @@ NAME = "sequence batching control tensor must have a name for m"
 CONTROLS = [
     Case("several kinds in one tensor",
          sequence(control(kind("START") + " } control { " + kind("END")), control(kind("READY"), "R"))),
-    Case("a fault of START in the last tensor goes before one of END in the first",
+    Case("a fault of START in the last tensor precedes one of END in the first",
          sequence(control(kind("END", "")), control(kind("START"), "A"), control(kind("START"), "B")),
          ['control-values-missing: {', 'control-kind-twice: CONTROL_SEQUENCE_START'], TWICE),
-    Case("a missing name at the end goes before a fault of END",
+    Case("a missing name at the end precedes a fault of END",
          sequence(control(kind("END", "")), control(kind("START"), "")),
          ['control-values-missing: {', 'control-without-name: ""'], NAME),
-    Case("a fault of START before a missing name",
+    Case("a fault of START precedes a missing name",
          sequence(control(kind("START", "")), control(kind("END"), "")),
          ['control-values-missing: {', 'control-without-name: ""'],
          f"sequence batching must specify {EITHER} for CONTROL_SEQUENCE_START for m"),
-    Case("of two controls in one tensor the earlier",
+    Case("the earlier of two controls in one tensor",
          sequence(control(kind("START", "") + " } control { " + kind("START"))),
          ['control-values-missing: {', 'control-kind-twice: CONTROL_SEQUENCE_START'],
          f"sequence batching must specify {EITHER} for CONTROL_SEQUENCE_START for m"),
     Case("a control without kind is START", sequence(control("int32_false_true: [ 0, 1 ]"))),
-    Case("a control with nothing", sequence(control("")), ["control-values-missing: {"],
+    Case("an empty control", sequence(control("")), ["control-values-missing: {"],
          f"sequence batching must specify {EITHER} for CONTROL_SEQUENCE_START for m"),
-    Case("an empty list is none", sequence(control(kind("END", "int32_false_true: [ ]"))),
+    Case("an empty list counts as missing", sequence(control(kind("END", "int32_false_true: [ ]"))),
          ["control-values-missing: {"], NONE),
     Case("values one by one",
          sequence(control(kind("START", "int32_false_true: 0 int32_false_true: 1")))),
@@ -161,7 +161,7 @@ CONTROLS = [
          sequence(control(kind("CORRID"), "A"), control(kind("CORRID", "data_type: TYPE_INT32"), "B")),
          ['corrid-with-values: int32_false_true:', 'control-kind-twice: CONTROL_SEQUENCE_CORRID'],
          f"sequence batching must not specify {EITHER} for CONTROL_SEQUENCE_CORRID for m"),
-    Case("only the first CORRID's type is looked at",
+    Case("a CORRID control whose type is not for IDs",
          sequence(control(kind("CORRID", "data_type: TYPE_FP64"))), ["corrid-data-type: TYPE_FP64"],
          "unexpected data type for control CONTROL_SEQUENCE_CORRID for m. Allowed data types are TYPE_UINT64, "
          "TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING"),
@@ -173,16 +173,16 @@ SLOTS = "sequence batching minimum slot utilization must be in range (0.0, 1.0] 
 OLDEST = "sequence batching preferred batch size must be <= max batch size for m"
 
 STRATEGIES = [
-    Case("0 is taken", sequence("direct { minimum_slot_utilization: 0 } ")),
-    Case("nan is taken", sequence("direct { minimum_slot_utilization: nan } ")),
+    Case("0 is accepted", sequence("direct { minimum_slot_utilization: 0 } ")),
+    Case("nan is accepted", sequence("direct { minimum_slot_utilization: nan } ")),
     Case("1.0 is the most", sequence("direct { minimum_slot_utilization: 1.0 } ")),
-    Case("so near to 1 that a float is 1", sequence("direct { minimum_slot_utilization: 1.00000001 } ")),
+    Case("so close to 1 that a float is 1", sequence("direct { minimum_slot_utilization: 1.00000001 } ")),
     Case("more than 1", sequence("direct { minimum_slot_utilization: 1.5 } "), ["direct-slot-utilization: 1.5"], SLOTS),
     Case("less than 0", sequence("direct { minimum_slot_utilization: -0.5 } "),
          ["direct-slot-utilization: -0.5"], SLOTS),
     Case("oldest without batching", sequence("oldest { preferred_batch_size: 1 max_candidate_sequences: 4 } "),
          ["oldest-preferred-above-max: 1"], OLDEST, None),
-    Case("no candidates written are as many as a batch takes", sequence("oldest { } ")),
+    Case("missing candidates default to max_batch_size", sequence("oldest { } ")),
     Case("negative candidates", sequence("oldest { max_candidate_sequences: -4 } "), ["oldest-max-candidates: -4"]),
     Case("a cache that is not enabled", sequence() + " response_cache { enable: false }"),
 ]  # fmt: skip
@@ -194,14 +194,14 @@ TYPES = "The data type used for 'initial_state' field of state 'S' does not matc
 WRAPS, MORE = "4611686018427387904", "4611686018427387909"
 
 STATES = [
-    Case("no input_name loads, and the first request ends the server",
+    Case("no input_name loads, but the first request crashes the server",
          sequence('state { output_name: "O" data_type: TYPE_FP32 dims: [ 4 ] }'), ["state-input-name-missing: {"]),
     Case("nothing but names", sequence('state { input_name: "S" output_name: "O" }'), ["state-fields-unchecked: {"]),
     Case("a type that only the initial state has",
          sequence('state { input_name: "S" output_name: "O" dims: [ 4 ] ' + initial("zero_data: true") + "}"),
          ["initial-state-data-type: TYPE_FP32"],
          "The data type used for 'initial_state' field of state 'S' does not match the state data type."),
-    Case("a copy of a state is named once", sequence(state(""), state("")), ['state-output-twice: "SO"']),
+    Case("a copied state is reported once", sequence(state(""), state("")), ['state-output-twice: "SO"']),
     Case("two initial states of one input", sequence(state(initial("zero_data: true")),
          state(initial("zero_data: true")).replace('"SO"', '"T"')),
          ['initial-state-input-twice: "S"'], "State input name 'S' specified more than once."),
@@ -211,7 +211,7 @@ STATES = [
          ['initial-state-dim: 5,', 'initial-state-variable: -1'],
          "'initial_state' dim for input name 'S' doesn't match 'state' dim description. 5 != 4"),
     Case("a fixed dim where the state's varies", sequence(state(initial("zero_data: true", "7"), "-1"))),
-    Case("several initial states: nothing else is said of them",
+    Case("several initial states: nothing else is reported about them",
          sequence(state(initial("", "5") + initial("", "6"))), ["initial-state-several: {"],
          "initial_state field for state input 'S' must contain exactly one or zero element. Found '2' elements."),
     Case("a file of the right size", sequence(state(initial('data_file: "f"'))), files=["initial_state/f"]),
@@ -224,7 +224,7 @@ STATES = [
          files=["initial_state/g", "1/f"]),
     Case("a path that leaves the repository", sequence(state(initial('data_file: "../../../n/f"'))),
          files=["initial_state/f"]),
-    Case("a path through a directory that is not there", sequence(state(initial('data_file: "no/../f"'))),
+    Case("a path through a directory that does not exist", sequence(state(initial('data_file: "no/../f"'))),
          ['initial-state-file-missing: "no/../f"'], MISSING.format("no/../f: No such file or directory"),
          files=["initial_state/f"]),
     Case("a path through a file", sequence(state(initial('data_file: "f/g"'))),
@@ -233,7 +233,7 @@ STATES = [
          ['initial-state-file-is-directory: ""'], "basic_string::_M_replace_aux", files=["initial_state/f"]),
     Case("an empty name without the directory", sequence(state(initial('data_file: ""'))),
          ['initial-state-file-missing: ""'], MISSING.format(": No such file or directory")),
-    Case("FP64 takes eight bytes an element", sequence(state(initial('data_file: "f"', "4", "TYPE_FP64"), "4",
+    Case("FP64 takes eight bytes per element", sequence(state(initial('data_file: "f"', "4", "TYPE_FP64"), "4",
          "TYPE_FP64")), ['initial-state-file-too-short: "f"'], SHORT.format(32), files=["initial_state/f"]),
     Case("BF16 takes two", sequence(state(initial('data_file: "f"', "8", "TYPE_BF16"), "8", "TYPE_BF16")),
          files=["initial_state/f"]),
@@ -250,16 +250,16 @@ STATES = [
          ['initial-state-file-too-short: "f"'], SHORT.format(18446744073709551608), files=["initial_state/f"]),
     Case("a file of strings may have any size",
          sequence(state(initial('data_file: "f"', "9", "TYPE_STRING"), "9", "TYPE_STRING")), files=["initial_state/f"]),
-    Case("no dims take nothing", sequence('state { input_name: "S" output_name: "O" data_type: TYPE_FP32 '
+    Case("without dims no bytes are needed", sequence('state { input_name: "S" output_name: "O" data_type: TYPE_FP32 '
          'initial_state { name: "i" data_type: TYPE_FP32 data_file: "f" } }'), ["state-fields-unchecked: {"],
          files=["initial_state/f"]),
-    Case("a wrong dim: nobody knows how long the file should be",
+    Case("a wrong dim leaves the file's length unknown",
          sequence(state(initial('data_file: "f"', "40"))), ["initial-state-dim: 40"],
          "'initial_state' dim for input name 'S' doesn't match 'state' dim description. 40 != 4",
          files=["initial_state/f"]),
     Case("a dim where the state's varies, a short file", sequence(state(initial('data_file: "f"', "5"), "-1")),
          ['initial-state-file-too-short: "f"'], SHORT.format(20), files=["initial_state/f"]),
-    Case("a dim too many: nobody knows how long the file should be",
+    Case("a dim too many leaves the file's length unknown",
          sequence(state(initial('data_file: "f"', "4, 40"))), ["initial-state-rank: dims:"], RANK.format("2 != 1"),
          files=["initial_state/f"]),
     Case("a dim too few", sequence(state(initial('data_file: "f"', "40"), "40, 4")), ["initial-state-rank: dims:"],
@@ -268,15 +268,15 @@ STATES = [
          ["initial-state-variable: -1,"],
          "'initial_state' field for state input name 'S' contains variable dimensions.",
          files=["initial_state/f"]),
-    Case("another type: nobody knows, either", sequence(state(initial('data_file: "f"', "40"), "40", "TYPE_INT32")),
+    Case("a wrong type leaves the length unknown", sequence(state(initial('data_file: "f"', "40"), "40", "TYPE_INT32")),
          ["initial-state-data-type: TYPE_FP32"], TYPES, files=["initial_state/f"]),
-    Case("another type that comes later", sequence(state(initial('data_file: "f"', "40", "TYPE_INT32"), "40")),
+    Case("another type of the initial one", sequence(state(initial('data_file: "f"', "40", "TYPE_INT32"), "40")),
          ["initial-state-data-type: TYPE_INT32"], TYPES, files=["initial_state/f"]),
-    Case("bytes that wrap around to none", sequence(state(initial('data_file: "f"', WRAPS), WRAPS)),
+    Case("bytes that wrap around to 0", sequence(state(initial('data_file: "f"', WRAPS), WRAPS)),
          files=["initial_state/f"]),
     Case("bytes that wrap around", sequence(state(initial('data_file: "f"', MORE), MORE)),
          ['initial-state-file-too-short: "f"'], SHORT.format(20), files=["initial_state/f"]),
-    Case("no type takes four bytes an element",
+    Case("a missing type takes four bytes per element",
          sequence(state(initial('data_file: "f"', "5"), "5").replace("data_type: TYPE_FP32 ", "")),
          ["state-fields-unchecked: {", 'initial-state-file-too-short: "f"'], SHORT.format(20),
          files=["initial_state/f"]),
@@ -284,14 +284,14 @@ STATES = [
          sequence(state(initial('data_file: "f"', "9", "TYPE_STRING"), "9", "TYPE_STRING"),
                   state(initial('data_file: "f"', "5"), "5", name="T")),
          ['initial-state-file-too-short: "f"'], SHORT.format(20), files=["initial_state/f"]),
-    Case("every dim 0 is said", sequence(state("", "4, 0, 3, 0")),
+    Case("every dim of 0 is reported", sequence(state("", "4, 0, 3, 0")),
          ["state-fields-unchecked: 0,", "state-fields-unchecked: 0"]),
     Case("two states of one input, the later without an initial state",
          sequence(state(initial("zero_data: true")), state("").replace('"SO"', '"T"')), ['state-input-twice: "S"']),
     Case("two, the earlier without", sequence(state(""), state(initial("zero_data: true")).replace('"SO"', '"T"')),
          ['state-input-twice: "S"']),
     Case("strings have a type", sequence(state("", "4", "TYPE_STRING"))),
-    Case("growing on the CPU of a machine without GPU",
+    Case("growing on the CPU of a machine without a GPU",
          sequence(state("use_growable_memory: true use_same_buffer_for_input_output: true ")),
          ["growable-needs-gpu: true"]),
     Case("growing where the server chooses the GPUs",
@@ -302,7 +302,7 @@ CASES = [*DYNAMIC, *CONTROLS, *STRATEGIES, *STATES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_the_server_is_foretold(case: Case) -> None:
+def test_the_servers_verdict_is_predicted(case: Case) -> None:
     check(case)
 
 
@@ -339,7 +339,7 @@ def square(dims: str, data: str, name: str) -> str:
 
 
 @pytest.mark.parametrize(("data", "said", "reason"), DATA.values(), ids=DATA)
-def test_states_are_looked_at_in_turn_their_dims_before_their_data(data: str, said: str, reason: str) -> None:
+def test_states_are_checked_in_turn_their_dims_before_their_data(data: str, said: str, reason: str) -> None:
     files = ["initial_state/f", "initial_state/d/"]
     wrong, wanted = square("4, 5", "zero_data: true", "A"), "initial-state-dim: 5"
     check(Case("dims first", sequence(wrong, square("4, 4", data, "B")), [wanted, said], DIMS.format("A"), files=files))
@@ -359,7 +359,7 @@ def test_a_hint_names_the_bytes_that_are_needed() -> None:
     assert said == f"m/config.pbtxt:5:{place}: {words}\n  Use a file of at least 20 bytes."
 
 
-def test_the_configs_own_name_is_in_the_words() -> None:
+def test_the_reason_has_the_name_in_the_config() -> None:
     text = f'name: "other"\n{HEAD}dynamic_batching {{ preferred_batch_size: 4 }}\n'
     (verdict,) = judged({"m/config.pbtxt": of_text(text), "m/1": Directory()}).verdicts
     assert verdict.server_reason == "dynamic batching preferred size must be <= max batch size for other"
@@ -373,7 +373,7 @@ def test_an_onnx_model_may_still_get_a_max_batch_size() -> None:
     assert "dynamic-without-batching" in {d.rule for d in judged(files, "--no-auto-complete").diagnostics}
 
 
-def test_a_control_with_values_of_two_kinds_is_not_told_that_one_is_too_few() -> None:
+def test_a_control_with_values_of_two_kinds_has_no_finding_about_their_count() -> None:
     (verdict,) = judged(
         tree(Case("", sequence(control(kind("START", "int32_false_true: 0 fp32_false_true: 0")))))
     ).verdicts
