@@ -33,11 +33,11 @@ OPTIONS = {
     "two releases in one word": (["--release", "24.1"], RELEASES),
     "a backend that an earlier release has": (
         ["--release", "26.08"],
-        "Use 26.07, the last known release with it: its image trtllm-python-py3 has it.",
+        "Use Triton 26.07 (image trtllm-python-py3), the last known release with this backend.",
     ),
     "a backend of another image": (
         ["--release", "26.07", "--image", "py3"],
-        "Serve it from the image trtllm-python-py3, and add --image trtllm-python-py3.",
+        "Serve the model from image trtllm-python-py3, and add `--image trtllm-python-py3`.",
     ),
 }
 

@@ -135,7 +135,7 @@ LIBRARIES = {
         "unable to find backend library for backend 'ONNXRuntime', try specifying runtime on the model configuration.",
     ),
     "the platform's name": Case(f'backend: "onnxruntime_onnx"\n{IO}', "backend-not-available"),
-    "ensemble is no backend": Case(f'backend: "ensemble"\n{IO}', "backend-not-available"),
+    "ensemble is not a backend": Case(f'backend: "ensemble"\n{IO}', "backend-not-available"),
     "a library in the version directory": Case(f'backend: "mine"\n{IO}', files={"1/libtriton_mine.so": ""}),
     "a library in the model's directory": Case(
         f'backend: "mine"\n{IO}', files={"1/weights": "", "libtriton_mine.so": ""}
@@ -853,10 +853,10 @@ SAID = {
         "warmup-input-missing",
         [
             (
-                'm/config.pbtxt:4:15: warning: there are two inputs "IN", and every request will be refused '
+                'm/config.pbtxt:4:15: warning: input "IN" is already defined, so Triton rejects every request '
                 "[input-name-twice]"
             ),
-            "  Drop one, or name it as the model does.",
+            "  Remove it, or rename it to match the model.",
             "",
             "m/config.pbtxt:6:14: error: this model needs one input twice [warmup-input-missing]",
             "  List the input once.",
@@ -1114,11 +1114,17 @@ SAID = {
         Case(tensor("dims: [ 4, 0, -2 ]")),
         "io-dim-invalid",
         [
-            'm/config.pbtxt:3:52: error: input "IN" has the dimension 0 [io-dim-invalid]',
-            "  Write its size, 1 or more, or -1 where any size will do.",
+            (
+                'm/config.pbtxt:3:52: error: a dimension of input "IN" must be at least 1, or -1 for any size, not 0 '
+                "[io-dim-invalid]"
+            ),
+            "  Set its size, or -1.",
             ("model input 'IN' dimension must be integer >= 1, or -1 to indicate a variable-size dimension for m"),
-            'm/config.pbtxt:3:55: error: input "IN" has the dimension -2 [io-dim-invalid]',
-            "  Write its size, 1 or more, or -1 where any size will do.",
+            (
+                'm/config.pbtxt:3:55: error: a dimension of input "IN" must be at least 1, or -1 for any size, not -2 '
+                "[io-dim-invalid]"
+            ),
+            "  Set its size, or -1.",
             ("model input 'IN' dimension must be integer >= 1, or -1 to indicate a variable-size dimension for m"),
         ],
     ),
@@ -1126,8 +1132,11 @@ SAID = {
         Case(tensor("dims: [ 4, 4 ] format: FORMAT_NCHW")),
         "format-needs-3-dims",
         [
-            ('m/config.pbtxt:3:41: error: input "IN" is FORMAT_NCHW and has 2 dims, not 3 [format-needs-3-dims]'),
-            "  Write the image's three dims, the batch is max_batch_size; or drop the format.",
+            (
+                'm/config.pbtxt:3:41: error: input "IN" has format FORMAT_NCHW and must have 3 dims, not 2 '
+                "[format-needs-3-dims]"
+            ),
+            "  Set dims to the image's 3 dimensions without the batch (max_batch_size), or remove format.",
             "model input NHWC/NCHW require 3 dims for m",
         ],
     ),
@@ -1136,10 +1145,10 @@ SAID = {
         "reshape-size-differs",
         [
             (
-                'm/config.pbtxt:3:66: error: input "IN" has dims [2, 4], which cannot be reshaped to [7] '
+                'm/config.pbtxt:3:66: error: reshape [7] of input "IN" does not hold as many elements as dims [2, 4] '
                 "[reshape-size-differs]"
             ),
-            "  Write a shape of as many elements.",
+            "  Set shape to dimensions with the same number of elements.",
             "model input 'IN' has different size for dims and reshape for m",
         ],
     ),
@@ -1148,10 +1157,10 @@ SAID = {
         "reshape-segment-differs",
         [
             (
-                'm/config.pbtxt:3:70: error: input "IN" has dims [2, -1, 3], which cannot be reshaped to [3, '
-                "-1, 2] [reshape-segment-differs]"
+                'm/config.pbtxt:3:70: error: reshape [3, -1, 2] of input "IN" does not match dims [2, -1, 3] '
+                "on each side of -1 [reshape-segment-differs]"
             ),
-            "  Write fixed dimensions of as many elements before, between and after the -1.",
+            "  Set fixed dimensions with as many elements as in dims before, between and after the -1 dimensions.",
             "model input 'IN' has different size for dims and reshape for m",
         ],
     ),
@@ -1159,8 +1168,8 @@ SAID = {
         Case(f"{IDENTITY}max_batch_size: -1\n{IO}"),
         "max-batch-size-negative",
         [
-            "m/config.pbtxt:2:17: error: max_batch_size is -1 [max-batch-size-negative]",
-            "  Write the largest batch that the model takes, or 0 if it does not batch.",
+            "m/config.pbtxt:2:17: error: max_batch_size must be 0 or greater, not -1 [max-batch-size-negative]",
+            "  Set it to the largest batch that the model accepts, or to 0 if the model does not batch.",
             "'max_batch_size' must be non-negative value for m",
         ],
     ),
@@ -1201,11 +1210,11 @@ def test_a_short_name_of_a_backend_is_known_for_what_it_means(name: str) -> None
 @pytest.mark.parametrize(
     ("platform", "hint"),
     [
-        ("onnx", 'Write backend: "onnxruntime" instead.'),
-        ("TRT", 'Write backend: "tensorrt" instead.'),
-        ("Ensemble", 'Write platform: "ensemble".'),
+        ("onnx", 'Use `backend: "onnxruntime"` instead.'),
+        ("TRT", 'Use `backend: "tensorrt"` instead.'),
+        ("Ensemble", 'Use `platform: "ensemble"`.'),
         ("tensorrt-plan", 'Did you mean "tensorrt_plan"?'),
-        ("mine", "Write backend: with the backend that reads the model instead."),
+        ("mine", "Remove platform, and set backend to the backend that reads the model."),
     ],
 )
 def test_a_platform_that_is_none_is_known_for_what_it_means(platform: str, hint: str) -> None:

@@ -593,10 +593,10 @@ SAID = {
         Case(source(CLASS, more=FORCE % 'value { string_value: "yes" }' + FORCE % "")),
         [
             (
-                'm/config.pbtxt:4:12: warning: parameters has the key "FORCE_CPU_ONLY_INPUT_TENSORS" again at line '
-                "5, which wins [map-key-twice]"
+                "m/config.pbtxt:4:12: warning: the entry on line 5 overrides key "
+                '"FORCE_CPU_ONLY_INPUT_TENSORS" of parameters [map-key-twice]'
             ),
-            "  Drop one of the two.",
+            "  Remove one of the two entries.",
             "",
             'm/config.pbtxt:5:12: error: FORCE_CPU_ONLY_INPUT_TENSORS cannot be "" [python-force-cpu-value]',
             '  Write "yes" or "no".',
@@ -607,10 +607,10 @@ SAID = {
         Case(source(CLASS, more=FORCE % 'value { string_value: "yes" }' + FORCE % 'value { string_value: "on" }')),
         [
             (
-                'm/config.pbtxt:4:12: warning: parameters has the key "FORCE_CPU_ONLY_INPUT_TENSORS" again at line '
-                "5, which wins [map-key-twice]"
+                "m/config.pbtxt:4:12: warning: the entry on line 5 overrides key "
+                '"FORCE_CPU_ONLY_INPUT_TENSORS" of parameters [map-key-twice]'
             ),
-            "  Drop one of the two.",
+            "  Remove one of the two entries.",
             "",
             'm/config.pbtxt:5:72: error: FORCE_CPU_ONLY_INPUT_TENSORS cannot be "on" [python-force-cpu-value]',
             '  Write "yes" or "no".',

@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from tritonrepo.rules.fields import (
-    batch_inputs,
-    batch_outputs,
+    batch_tensors,
     libraries,
     metrics,
     platforms,
@@ -14,7 +13,6 @@ from tritonrepo.rules.fields import (
     runtimes,
     strategies,
     switches,
-    tensor_lists,
     tensorrt,
     tensors,
     texts,
@@ -35,11 +33,9 @@ MODULES: tuple[ModuleType, ...] = (
     tensors,
     reshape,
     tensorrt,
-    tensor_lists,
     values,
     strategies,
-    batch_inputs,
-    batch_outputs,
+    batch_tensors,
     warmup_data,
     warmup_requests,
     warmup_bytes,

@@ -1,4 +1,4 @@
-"""The backend that runs a model: whether the target's images have it.
+"""Backends: whether the target's images have the one that a model needs.
 
 Source of all: core, src/backend_model.cc, GetBackendLibraryProperties, GetBackendRuntimeLibraryName.
 """
@@ -25,13 +25,13 @@ SIMILAR = 0.75
 
 @cache
 def _known() -> frozenset[str]:
-    """Return the backends that any image of any release has."""
+    """Return the backends of all images of all releases."""
     return frozenset(name for release in RELEASES.values() for names in release.images.values() for name in names)
 
 
 @once
 def _meant(model: Model) -> str:
-    """Return the backend that a model's surely stands for; "" for one that may well be somebody's own."""
+    """Return the known backend that the model's clearly means; "" for one that may be custom."""
     written = model.backend
     lower = written.lower()[:99]
     for name in (written, lower, lower.partition("_")[0]):
@@ -41,7 +41,7 @@ def _meant(model: Model) -> str:
 
 
 def _lacks(model: Model) -> bool:
-    """Tell whether neither the images nor the model's own directory have the backend's library."""
+    """Return whether the backend's library is in neither the images nor the model's own directory."""
     backend = model.backend
     if not backend or (backend in model.target.backends and backend != "ensemble"):
         return False
@@ -64,7 +64,7 @@ def _place(model: Model) -> Placed | None:
 
 
 def _elsewhere(model: Model) -> str:
-    """Return the release nearest before the target that has the backend, else the first, and its image."""
+    """Return a hint at the last release before the target that has the backend, or else at the first."""
     having = [
         (name, image)
         for name in sorted(RELEASES)
@@ -74,7 +74,7 @@ def _elsewhere(model: Model) -> str:
     earlier = [each for each in having if each[0] < model.target.release.name]
     name, image = earlier[-1] if earlier else having[0]
     place = "last known" if earlier else "first known"
-    return f"Use {name}, the {place} release with it: its image {image} has it."
+    return f"Use Triton {name} (image {image}), the {place} release with this backend."
 
 
 def _no_library(model: Model) -> str:
@@ -86,7 +86,7 @@ def _no_library(model: Model) -> str:
 
 @rule("backend-not-available", Severity.ERROR, at=Stage.LOAD.after("runtime-python-without-backend"))
 def backend_not_available(model: Model) -> Iterator[Finding]:
-    """The target's images have the model's backend."""
+    """The target's images must contain the model's backend."""
     if not _lacks(model) or _is_tensorflow_gone(model):
         return
     meant, release = _meant(model), model.target.release
@@ -94,27 +94,27 @@ def backend_not_available(model: Model) -> Iterator[Finding]:
         return
     images = [image for image, backends in release.images.items() if model.backend in backends]
     if model.backend == "ensemble":
-        message, hint = '"ensemble" is no backend', 'Write platform: "ensemble" instead.'
+        message, hint = '"ensemble" is a platform, not a backend', 'Use `platform: "ensemble"` instead.'
     elif images:
-        message = f'the chosen image of {release.name} lacks the backend "{model.backend}"'
-        hint = f"Serve it from the image {images[0]}, and add --image {images[0]}."
+        message = f'no selected Triton {release.name} image has the backend "{model.backend}"'
+        hint = f"Serve the model from image {images[0]}, and add `--image {images[0]}`."
         if model.target.in_stack:
             hint = f'Add "{images[0]}" to images in target.'
     else:
-        message = f'no image of {release.name} has the backend "{model.backend}"'
+        message = f'no Triton {release.name} image has a backend named "{model.backend}"'
         hint = f'Did you mean "{meant}"?' if meant != model.backend else _elsewhere(model)
     yield Finding(_place(model), message, hint=hint, reason=_no_library(model))
 
 
-# A name that no image has may be an image's own, so that this comes behind all that the core says.
+# A backend that no stock image has may be in the user's own, so this comes after everything that the core checks.
 @rule("backend-library-not-found", Severity.ERROR, at=Stage.BACKEND.first)
 def library_not_found(model: Model) -> Iterator[Finding]:
-    """A backend of one's own lies in the model's directory, or in an image of one's own."""
+    """A custom backend must be in the model's directory or in your own image."""
     if _lacks(model) and not _meant(model):
         yield Finding(
             _place(model),
-            f'no image of Triton has a backend "{model.backend}"',
-            hint=f"Put libtriton_{model.backend}.so into {model.name}/; if your own image has it, ignore this rule.",
+            f'no Triton image has a backend named "{model.backend}"',
+            hint=f"Add libtriton_{model.backend}.so to {model.name}/. If your own image has it, ignore this rule.",
             reason=_no_library(model),
         )
 
@@ -125,12 +125,13 @@ def _is_tensorflow_gone(model: Model) -> bool:
 
 @rule("tensorflow-gone", Severity.ERROR, at=Stage.LOAD.after("backend-not-available"))
 def tensorflow_gone(model: Model) -> Iterator[Finding]:
-    """TensorFlow models need an image up to 25.02."""
+    """TensorFlow models must run on Triton 25.02 or earlier."""
     if _is_tensorflow_gone(model) and _lacks(model):
-        last = max(name for name, release in RELEASES.items() if release.has(TENSORFLOW))
+        release = model.target.release.name
+        last = max(name for name, each in RELEASES.items() if each.has(TENSORFLOW))
         yield Finding(
             _place(model),
-            f"no image of {model.target.release.name} has the TensorFlow backend, {last} was the last",
-            hint=f"Serve it with {last}, or convert the model to ONNX.",
+            f"no Triton {release} image has the TensorFlow backend; {last} was the last release with it",
+            hint=f"Use Triton {last}, or convert the model to ONNX.",
             reason=_no_library(model),
         )

@@ -1,4 +1,4 @@
-"""platform and backend: which of both may stand beside which.
+"""platform and backend: which values can be combined.
 
 Source of all: core, src/model_config_utils.cc, ValidateModelConfig; src/constants.h (the names, by release).
 """
@@ -20,19 +20,19 @@ PLATFORMS = {
     "onnxruntime": ("onnxruntime_onnx",),
     "pytorch": ("pytorch_libtorch",),
 }
-"""The backends whose platform the core checks; any other takes any platform."""
+"""The backends whose platform the core checks; any other backend accepts any platform."""
 
 ALIASES = frozenset({"torch_aoti", "libtorch", "pytorch", "torchscript", "torch"})
 
 
 def platforms(model: Model, backend: str) -> tuple[str, ...]:
-    """Return the platforms that a backend may have in the target's release; none are given where any will do."""
+    """Return the platforms that a backend accepts in the target's release; empty if it accepts any."""
     aoti = backend == "pytorch" and model.target.release.has("torch-aoti")
     return (*PLATFORMS.get(backend, ()), *(["torch_aoti"] if aoti else []))
 
 
 def unknown(model: Model) -> str:
-    """Return what the server says where it can name no backend; "" where it can."""
+    """Return the server's error if it cannot identify a backend; "" if it can."""
     if model.backend or model.inferred.platform == "ensemble":
         return ""
     if any(model.inferred) or "." in model.name:
@@ -41,7 +41,7 @@ def unknown(model: Model) -> str:
 
 
 def _mismatched(model: Model) -> str:
-    """Return what the server says of a platform that does not go with the backend; "" where it does."""
+    """Return the server's error for a platform that conflicts with the backend; "" if they match."""
     backend, platform, _ = model.inferred
     if backend not in PLATFORMS or platform == "ensemble" or platform in platforms(model, backend):
         return ""
@@ -54,7 +54,7 @@ def _is_alias(model: Model) -> bool:
 
 
 def _place(model: Model, *names: str) -> Placed | None:
-    """Return the value of the first of these fields that the config has."""
+    """Return the value of the first of these fields that the config sets."""
     for name in names:
         field = model.config.get(name)
         if field is not None and field.values:
@@ -64,77 +64,80 @@ def _place(model: Model, *names: str) -> Placed | None:
 
 @rule("platform-unknown", Severity.ERROR, at=Stage.POLL.after("backend-not-inferable"))
 def platform_unknown(model: Model) -> Iterator[Finding]:
-    """A platform without a backend is one of those that Triton knows."""
+    """A platform or default_model_filename must identify the backend if none is set."""
     text = unknown(model)
     if not text or _is_alias(model):
         return
     if model.inferred.platform:
-        message = f'there is no platform "{model.inferred.platform}"'
+        message = f'unknown platform "{model.inferred.platform}"'
         yield Finding(_place(model, "platform"), message, hint=_instead(model), reason=text)
     elif model.inferred.filename and model.config.has("default_model_filename"):
-        message = f'default_model_filename "{model.inferred.filename}" names no backend'
-        hint = "Write backend: with the backend that reads this file."
+        message = f'default_model_filename "{model.inferred.filename}" does not identify a backend'
+        hint = "Set backend to the backend that reads this file."
         yield Finding(_place(model, "default_model_filename"), message, hint=hint, reason=text)
 
 
 def _instead(model: Model) -> str:
-    """Return what to write instead of an unknown platform."""
+    """Return the hint for an unknown platform."""
     written = model.inferred.platform
     lower = written.lower()
     if lower == "ensemble":
-        return 'Write platform: "ensemble".'
+        return 'Use `platform: "ensemble"`.'
     for backend in (written, lower, SHORT.get(lower, "")):
         if backend in model.target.backends:
-            return f'Write backend: "{backend}" instead.'
+            return f'Use `backend: "{backend}"` instead.'
     known = [platform for backend in PLATFORMS for platform in platforms(model, backend)]
     near = nearest(written, known)
-    return f'Did you mean "{near}"?' if near else "Write backend: with the backend that reads the model instead."
+    return (
+        f'Did you mean "{near}"?' if near else "Remove platform, and set backend to the backend that reads the model."
+    )
 
 
 @rule("pytorch-platform-alias", Severity.ERROR, "platform", at=Stage.POLL.after("ensemble-with-backend"))
 def pytorch_platform(model: Model) -> Iterator[Finding]:
-    """PyTorch's platform is called pytorch_libtorch, and from 26.03 on also torch_aoti."""
+    """PyTorch's platform must be pytorch_libtorch, or torch_aoti from Triton 26.03 on."""
     text = unknown(model) or _mismatched(model)
     if text and _is_alias(model):
         written = model.inferred.platform
         if written == "torch_aoti":
             message, hint = (
-                f'"{written}" came with release 26.03',
-                "Serve it with 26.03 or later, or export TorchScript.",
+                f'platform "{written}" requires Triton 26.03 or later',
+                "Use Triton 26.03 or later, or export the model as TorchScript.",
             )
         else:
-            message = f'there is no platform "{written}" for PyTorch'
-            hint = 'Write platform: "pytorch_libtorch", or backend: "pytorch" alone.'
+            message = f'unknown PyTorch platform "{written}"'
+            hint = 'Use `platform: "pytorch_libtorch"`, or only `backend: "pytorch"`.'
         yield Finding(_place(model, "platform"), message, hint=hint, reason=text)
 
 
 @rule("ensemble-with-backend", Severity.ERROR, "platform", at=Stage.POLL.after("platform-unknown"))
 def ensemble_with_backend(model: Model) -> Iterator[Finding]:
-    """An ensemble has no backend."""
+    """An ensemble cannot have a backend."""
     if model.backend and model.inferred.platform == "ensemble":
         text = f"Ensemble model '{model.config_name}' must have platform type 'ensemble' and empty backend type"
         written = model.config.text("backend")
-        message = f'this is an ensemble and has the backend "{model.backend}"'
-        hint = "Drop backend, or platform if a backend runs this model."
+        message = f'an ensemble cannot have a backend, but this one sets "{model.backend}"'
+        hint = "Remove backend, or remove platform if a backend runs this model."
         if not written:
-            message = f'this is an ensemble, and its default_model_filename names the backend "{model.backend}"'
-            hint = "Drop default_model_filename."
+            message = f'an ensemble cannot have a backend, but default_model_filename identifies "{model.backend}"'
+            hint = "Remove default_model_filename."
         yield Finding(_place(model, "backend", "default_model_filename"), message, hint=hint, reason=text)
 
 
 @rule("platform-backend-mismatch", Severity.ERROR, at=Stage.POLL.after("pytorch-platform-alias"))
 def platform_backend_mismatch(model: Model) -> Iterator[Finding]:
-    """A backend of TensorFlow, TensorRT, ONNX Runtime or PyTorch has its own platform."""
+    """The platform must match a TensorFlow, TensorRT, ONNX Runtime or PyTorch backend."""
     text = _mismatched(model)
     if not text or _is_alias(model):
         return
     backend, platform, _ = model.inferred
     fitting = " or ".join(f'"{each}"' for each in platforms(model, backend))
     if platform:
-        message = f'platform "{platform}" does not go with backend "{backend}"'
-        hint = f"Drop platform, Triton fills in {fitting}; or name the backend that reads this model."
+        message = f'platform "{platform}" conflicts with backend "{backend}"'
+        hint = f"Remove platform to let Triton set {fitting}, or set backend to the one that reads this model."
     else:
-        message, hint = f'backend "{backend}" needs a platform here', f"Write platform: {fitting}."
+        message = f'platform is missing, and no file identifies it for backend "{backend}"'
+        hint = f"Set platform to {fitting}."
     if backend == "tensorflow":
-        hint = f"Write platform: {fitting}."
+        hint = f"Set platform to {fitting}."
     yield Finding(_place(model, "platform", "backend"), message, hint=hint, reason=text)

@@ -1,4 +1,4 @@
-"""reshape: what the model sees of a tensor must hold as many elements as what requests carry.
+"""reshape: the shape that the model sees must hold as many elements as the dims of requests.
 
 Source of all: core, src/model_config_utils.cc, ValidateIOShape.
 """
@@ -18,7 +18,7 @@ from tritonrepo.rules.stages import Stage
 
 
 class Differs(StrEnum):
-    """In what dims and reshape differ."""
+    """How dims and reshape differ."""
 
     NOTHING = ""
     SIZE = "size"
@@ -27,7 +27,7 @@ class Differs(StrEnum):
 
 
 def differs(dims: Sequence[int], shape: Sequence[int]) -> Differs:
-    """Compare valid dims with a valid reshape as the server does, in int64 that wraps around."""
+    """Compare valid dims with a valid reshape as the server does, in an int64 that wraps around."""
     ours, theirs = _elements(dims), _elements(shape)
     if ours != theirs and (ours, theirs) != (1, 0):
         return Differs.SIZE
@@ -40,7 +40,7 @@ def differs(dims: Sequence[int], shape: Sequence[int]) -> Differs:
 
 
 def _elements(dims: Sequence[int]) -> int:
-    """Return how many elements the server counts: 0 for no dims, -1 for any number."""
+    """Return the number of elements that the server counts: 0 for no dims, -1 for any number."""
     return -1 if -1 in dims else _count(dims) if dims else 0
 
 
@@ -63,7 +63,7 @@ def _segments(dims: Sequence[int]) -> list[int]:
 
 
 def _reshaped(model: Model, sought: Differs) -> Iterator[tuple[ListedTensor, list[int]]]:
-    """Yield the tensors whose dims and reshape, both valid, differ in this."""
+    """Yield the tensors whose dims and reshape are both valid but differ in this way."""
     for tensor in model.tensors:
         reshape = tensor.reshape
         if reshape is None or not tensor.dims:
@@ -85,15 +85,15 @@ def _at(tensor: ListedTensor) -> Finding:
 
 @rule("reshape-empty-nonbatching", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("io-dims-missing"))
 def empty_nonbatching(model: Model) -> Iterator[Finding]:
-    """A reshape to no dimensions needs a model that batches."""
+    """A model that does not batch cannot reshape a tensor to no dimensions."""
     if model.max_batch_size:
         return
     for tensor in model.tensors:
         reshape = tensor.reshape
         if reshape is not None and tensor.dims and not reshape.numbers("shape") and not may_complete(model):
             yield _at(tensor)._replace(
-                message=f"{called(tensor)} is reshaped to nothing, and the model does not batch",
-                hint="Write a shape of one or more dimensions, or set max_batch_size.",
+                message=f"{called(tensor)} has an empty reshape, but the model does not batch",
+                hint="Set shape to one or more dimensions, or set max_batch_size.",
                 reason=reason(
                     tensor,
                     model,
@@ -105,7 +105,7 @@ def empty_nonbatching(model: Model) -> Iterator[Finding]:
 
 @rule("reshape-dim-invalid", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("io-dim-invalid"))
 def dim_invalid(model: Model) -> Iterator[Finding]:
-    """A dimension of a reshape is at least 1, or -1 for any size."""
+    """A dimension of a reshape must be at least 1, or -1 for any size."""
     for tensor in model.tensors:
         reshape = tensor.reshape
         for dim in reshape.scalars("shape") if reshape is not None else ():
@@ -113,8 +113,8 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
                 text = "reshape dimensions must be integer >= 1, or -1 to indicate a variable-size dimension"
                 yield Finding(
                     dim,
-                    f"{called(tensor)} is reshaped to the dimension {dim.data}",
-                    hint="Write its size, 1 or more, or -1 where dims has one.",
+                    f"a reshape dimension of {called(tensor)} must be at least 1, or -1 for any size, not {dim.data}",
+                    hint="Set its size, or -1 where dims has -1.",
                     reason=reason(tensor, model, text),
                     item=tensor.item,
                 )
@@ -122,13 +122,13 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
 
 @rule("reshape-size-differs", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("dims-overflow"))
 def size_differs(model: Model) -> Iterator[Finding]:
-    """A reshape holds as many elements as dims."""
+    """A reshape must hold as many elements as dims."""
     for tensor, shape in _reshaped(model, Differs.SIZE):
         yield _at(tensor)._replace(
-            message=f"{called(tensor)} has dims {list(tensor.dims)}, which cannot be reshaped to {shape}",
-            hint="Write a shape of as many elements."
+            message=f"reshape {shape} of {called(tensor)} does not hold as many elements as dims {list(tensor.dims)}",
+            hint="Set shape to dimensions with the same number of elements."
             if (-1 in tensor.dims) is (-1 in shape)
-            else "Write -1 in both, or in neither.",
+            else "Use -1 in both dims and shape, or in neither.",
             reason=reason(tensor, model, "has different size for dims and reshape"),
             item=tensor.item,
         )
@@ -136,11 +136,12 @@ def size_differs(model: Model) -> Iterator[Finding]:
 
 @rule("reshape-variable-count-differs", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("reshape-size-differs"))
 def variable_count_differs(model: Model) -> Iterator[Finding]:
-    """A reshape has as many variable dimensions as dims."""
+    """A reshape must have as many variable dimensions as dims."""
     for tensor, shape in _reshaped(model, Differs.VARIABLE_COUNT):
+        ours, theirs = tensor.dims.count(-1), shape.count(-1)
         yield _at(tensor)._replace(
-            message=f"{called(tensor)} has {tensor.dims.count(-1)} variable dimensions, its reshape {shape.count(-1)}",
-            hint="Write as many -1 in the reshape as in dims.",
+            message=f"{called(tensor)} has {ours} variable dimensions, but its reshape has {theirs}",
+            hint="Use -1 in shape as many times as in dims.",
             reason=reason(tensor, model, "has different number of variable-size dimensions for dims and reshape"),
             item=tensor.item,
         )
@@ -148,11 +149,11 @@ def variable_count_differs(model: Model) -> Iterator[Finding]:
 
 @rule("reshape-segment-differs", Severity.ERROR, "*.reshape", at=Stage.IO.same_walk("reshape-variable-count-differs"))
 def segment_differs(model: Model) -> Iterator[Finding]:
-    """Between its variable dimensions a reshape holds as many elements as dims."""
+    """Between variable dimensions, a reshape must hold as many elements as dims."""
     for tensor, shape in _reshaped(model, Differs.SEGMENT):
         yield _at(tensor)._replace(
-            message=f"{called(tensor)} has dims {list(tensor.dims)}, which cannot be reshaped to {shape}",
-            hint="Write fixed dimensions of as many elements before, between and after the -1.",
+            message=f"reshape {shape} of {called(tensor)} does not match dims {list(tensor.dims)} on each side of -1",
+            hint="Set fixed dimensions with as many elements as in dims before, between and after the -1 dimensions.",
             reason=reason(tensor, model, "has different size for dims and reshape"),
             item=tensor.item,
         )

@@ -1,4 +1,4 @@
-"""runtime: a library of one's own in the place of the backend's.
+"""runtime: a library that replaces the backend's own.
 
 Source of all: core, src/backend_model.cc, GetBackendLibraryProperties, FindBackendLibraryPath.
 """
@@ -18,10 +18,10 @@ from tritonrepo.tree import File, Link
 
 PYTHON = "model.py"
 COMPILED = frozenset({"python", "onnxruntime", "tensorrt", "tensorflow", "openvino", "identity", "square", "repeat"})
-"""Backends that are known to be libtriton_NAME.so, and to have no model.py."""
+"""Backends known to be compiled as libtriton_NAME.so and to have no model.py."""
 
 LONE = COMPILED | {"pytorch", "dali", "fil"}
-"""Backends in whose directory no other file is called libtriton_…."""
+"""Backends whose directory has no other file named libtriton_…."""
 
 DIRECTORIES = {
     "python": frozenset({"triton_python_backend_stub", "triton_python_backend_utils.py"}),
@@ -29,11 +29,11 @@ DIRECTORIES = {
     "square": frozenset[str](),
     "repeat": frozenset[str](),
 }
-"""What else lies beside the library, where that is known (their CMakeLists.txt, install)."""
+"""The other files next to the library, for backends where they are known (their CMakeLists.txt, install)."""
 
 
 def exists(model: Model, path: str) -> bool:
-    """Tell whether there is, or may be behind a link, something at a path below the model."""
+    """Return whether a path below the model exists, or may exist behind a link."""
     path = posixpath.normpath(path)
     if path in model.entries:
         return True
@@ -43,7 +43,7 @@ def exists(model: Model, path: str) -> bool:
 
 
 class Search(StrEnum):
-    """What comes of looking for a `runtime`."""
+    """Result of a search for `runtime`."""
 
     FOUND = "found"
     UNKNOWN = "unknown"
@@ -52,7 +52,7 @@ class Search(StrEnum):
 
 
 def _search(model: Model, version: int) -> Search:
-    """Look for the config's runtime as the server does: version directory, model's directory, backend's."""
+    """Search for runtime in the server's order: version directory, model's directory, backend's directory."""
     runtime = model.config.text("runtime").lstrip("/")
     short = posixpath.normpath(runtime)
     for below in (str(version), ""):
@@ -67,7 +67,7 @@ def _search(model: Model, version: int) -> Search:
 
 
 def _search_backend(model: Model, path: str) -> Search:
-    """Look into the backend's own directory, of which the name of the library is known."""
+    """Search the backend's own directory, of which only some files are known."""
     if model.backend not in model.target.backends or model.backend == "ensemble":
         return Search.MISSING
     if path == f"libtriton_{model.backend}.so":
@@ -81,7 +81,7 @@ def _search_backend(model: Model, path: str) -> Search:
 
 
 def _searched(model: Model) -> set[Search]:
-    """Return what comes of the search in the versions that are served."""
+    """Return the results of the search for all served versions."""
     if model.config.text("runtime") in {"", PYTHON} or model.is_ensemble or not model.target.backends:
         return set()
     return {_search(model, version) for version in model.served}
@@ -91,26 +91,26 @@ def _searched(model: Model) -> set[Search]:
     "runtime-library-not-found", Severity.ERROR, "runtime", at=Stage.LOAD.after("model-files-not-in-version-directory")
 )
 def runtime_not_found(model: Model) -> Iterator[Finding]:
-    """The library that runtime names lies where Triton looks for it."""
+    """The library in runtime must exist in a directory that Triton searches."""
     written = model.config.text("runtime")
     if Search.MISSING in _searched(model):
         yield Finding(
             model.config.scalars("runtime")[-1],
-            f'there is no "{written}" beside the model or in the backend "{model.backend}"',
-            hint=f"Put the file into {model.name}/ or a version directory, or drop runtime.",
+            f'"{written}" does not exist in the model\'s directory or in backend "{model.backend}"',
+            hint=f"Add the file to {model.name}/ or to a version directory, or remove runtime.",
             reason=f"unable to find backend library '{written}' for model '{model.config_name}', searched:",
         )
 
 
 @rule("runtime-escapes-backend-directory", Severity.ERROR, "runtime", at=Stage.LOAD.after("runtime-library-not-found"))
 def runtime_escapes(model: Model) -> Iterator[Finding]:
-    """The library that runtime names stays in the directory in which it is looked for."""
+    """The library in runtime cannot be outside the directories that Triton searches."""
     written = model.config.text("runtime")
     if Search.ESCAPES in _searched(model):
         yield Finding(
             model.config.scalars("runtime")[-1],
-            f'runtime "{written}" leaves the directory in which Triton looks for it',
-            hint="Write the file's name alone; the model's directory is searched too.",
+            f'runtime "{written}" is outside the directories that Triton searches',
+            hint="Set runtime to the file name without a path. Triton also searches the model's directory.",
             reason=f"backend library name '{written}' escapes backend directory",
         )
 
@@ -122,13 +122,14 @@ def runtime_escapes(model: Model) -> Iterator[Finding]:
     at=Stage.LOAD.after("runtime-escapes-backend-directory"),
 )
 def runtime_python(model: Model) -> Iterator[Finding]:
-    """runtime: "model.py" is for backends that are written in Python."""
+    """The backend must be written in Python if runtime is "model.py"."""
     if model.config.text("runtime") != PYTHON or model.is_ensemble or not model.target.backends:
         return
     if model.backend in COMPILED or (model.backend and model.backend not in model.target.backends):
         yield Finding(
             model.config.scalars("runtime")[-1],
-            f'the backend "{model.backend}" has no model.py of its own',
-            hint="Drop runtime.",
-            reason=f"unable to find Python backend based backend library 'model.py' for model '{model.config_name}', searched:",
+            f'runtime names the backend\'s own model.py, but backend "{model.backend}" does not have one',
+            hint="Remove runtime.",
+            reason="unable to find Python backend based backend library 'model.py' "
+            f"for model '{model.config_name}', searched:",
         )

@@ -1,4 +1,4 @@
-"""Files that a config names: a batching strategy's library, model files by compute capability, operators.
+"""Files that a config names: batching libraries, model files per compute capability, operator libraries.
 
 Source of the errors: core, src/backend_model.cc, TritonModel::Create, SetBatchingStrategy.
 """
@@ -17,11 +17,11 @@ from tritonrepo.tree import File
 STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
 ELF = b"\x7fELF"
 NOWHERE = ("/nonexistent/", "$$TRITON_MODEL_DIRECTORY")
-"""Beginnings of paths at which no server finds anything."""
+"""Prefixes of paths that exist on no server."""
 
 
 def _strategy(model: Model) -> Message | None:
-    """Return the parameter's entry, the last one where there are two."""
+    """Return the entry of the parameter, the last one if it is set twice."""
     entries = [entry for entry in model.config.entries("parameters") if entry.text("key") == STRATEGY]
     return entries[-1] if entries else None
 
@@ -33,13 +33,13 @@ def _strategy(model: Model) -> Message | None:
     at=Stage.COMPLETED.after("duplicate-output-label"),
 )
 def with_sequence(model: Model) -> Iterator[Finding]:
-    """A batching strategy of one's own goes with dynamic batching alone."""
+    """A custom batching strategy cannot be combined with sequence_batching."""
     entry = _strategy(model)
     if entry is not None and not model.is_ensemble:
         yield Finding(
             entry.scalars("key")[-1],
-            f"{STRATEGY} does not go with sequence_batching",
-            hint="Drop this parameter, or batch dynamically.",
+            f"{STRATEGY} cannot be combined with sequence_batching",
+            hint="Remove this parameter, or use dynamic_batching instead.",
             reason=f"{STRATEGY} cannot be specified with sequence batcher, using default batching strategy",
         )
 
@@ -51,7 +51,7 @@ def with_sequence(model: Model) -> Iterator[Finding]:
     at=Stage.COMPLETED.after("batch-strategy-with-sequence"),
 )
 def library_missing(model: Model) -> Iterator[Finding]:
-    """The library of a batching strategy is where TRITON_BATCH_STRATEGY_PATH says."""
+    """The batching library must exist at the path in TRITON_BATCH_STRATEGY_PATH."""
     entry = _strategy(model)
     if entry is None or model.is_ensemble or "sequence_batching" in model.fields:
         return
@@ -63,8 +63,11 @@ def library_missing(model: Model) -> Iterator[Finding]:
         written = value.scalars("string_value") if value is not None else []
         yield Finding(
             written[-1] if written else entry,
-            f'"{path}" is outside the model\'s directory' if outside else f'there can be no batching library "{path}"',
-            hint="Put batchstrategy.so into the model's directory and drop this parameter, or write the path on the server.",
+            f'batching library "{path}" is outside the model\'s directory'
+            if outside
+            else f'"{path}" cannot be the path of a batching library',
+            hint="Move batchstrategy.so to the model's directory and remove this parameter, "
+            "or set it to the path on the server.",
             reason="Batching library path escapes model repository."
             if outside
             else f"Batching library path not found: {path}".rstrip(),
@@ -73,7 +76,7 @@ def library_missing(model: Model) -> Iterator[Finding]:
 
 @rule("batch-strategy-library-bad", Severity.ERROR, at=Stage.COMPLETED.after("batch-strategy-library-missing"))
 def library_bad(model: Model) -> Iterator[Finding]:
-    """A batchstrategy.so in the model is a shared library."""
+    """A batchstrategy.so in the model must be a shared library."""
     if model.is_ensemble or "sequence_batching" in model.fields or not model.served:
         return
     directories = [*(f"{version}/" for version in model.served), ""]
@@ -82,15 +85,15 @@ def library_bad(model: Model) -> Iterator[Finding]:
         if isinstance(found, File) and found.read(0, len(ELF)) != ELF and _strategy(model) is None:
             yield Finding(
                 f"{directory}batchstrategy.so",
-                "this is no shared library, and Triton loads it as one",
-                hint="Build it again, or fetch the file that this stands for.",
+                "the file is not a shared library, but Triton loads it as one",
+                hint="Rebuild it. If it is a Git LFS pointer, fetch the real file.",
                 reason="unable to load shared library:",
             )
 
 
 @rule("cc-model-filename-missing", Severity.INFO, "cc_model_filenames", "model_operations")
 def filename_missing(model: Model) -> Iterator[Finding]:
-    """Files that cc_model_filenames and model_operations name are there."""
+    """The core does not check the files that cc_model_filenames and model_operations name."""
     operations = model.config.message("model_operations")
     libraries = operations.scalars("op_library_filename") if operations is not None else []
     names = [name for entry in model.config.entries("cc_model_filenames") for name in entry.scalars("value")]
@@ -102,7 +105,7 @@ def filename_missing(model: Model) -> Iterator[Finding]:
             if not path.startswith("/") and ".." not in path and not any(place in model.entries for place in places):
                 yield Finding(
                     name,
-                    f'there is no "{path}" in {model.name}/{directory}',
-                    hint="Put the file there, or drop the entry.",
+                    f'"{path}" does not exist in {model.name}/{directory}',
+                    hint="Add the file, or remove the entry.",
                 )
                 break

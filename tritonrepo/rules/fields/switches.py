@@ -1,4 +1,4 @@
-"""max_batch_size, the response cache, and what an optimization block asks for."""
+"""max_batch_size, response_cache and optimization."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ OPTIMIZES = frozenset(
 
 @rule("max-batch-size-negative", Severity.ERROR, "max_batch_size", at=Stage.POLL.after("platform-backend-mismatch"))
 def negative(model: Model) -> Iterator[Finding]:
-    """max_batch_size is 0 or more."""
+    """max_batch_size must be 0 or greater."""
     if model.max_batch_size < 0:
         yield Finding(
             _value(model, "max_batch_size"),
-            f"max_batch_size is {model.max_batch_size}",
-            hint="Write the largest batch that the model takes, or 0 if it does not batch.",
+            f"max_batch_size must be 0 or greater, not {model.max_batch_size}",
+            hint="Set it to the largest batch that the model accepts, or to 0 if the model does not batch.",
             reason=f"'max_batch_size' must be non-negative value for {model.config_name}",
         )
 
 
 @rule("max-batch-size-absent", Severity.INFO, "input", "output")
 def absent(model: Model) -> Iterator[Finding]:
-    """Without max_batch_size dims are whole shapes, and the server joins no requests."""
+    """Without max_batch_size, dims are complete shapes and the server does not batch requests."""
     if "max_batch_size" not in model.fields and not model.is_ensemble:
         yield Finding(
             None,
-            "there is no max_batch_size: dims are whole shapes, and requests are not joined",
-            hint="Write max_batch_size if the model's first dimension is the batch, or 0 to say that it is not.",
+            "max_batch_size is missing, so dims are complete shapes and requests are not batched",
+            hint="Set max_batch_size if the model's first dimension is the batch; otherwise, set it to 0.",
         )
 
 
@@ -46,7 +46,7 @@ def absent(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.after("ensemble-scheduling-missing"),
 )
 def cache_with_decoupled(model: Model) -> Iterator[Finding]:
-    """A model with decoupled responses has no response cache."""
+    """A decoupled model cannot use the response cache."""
     cache = model.config.message("response_cache")
     if cache is None or not cache.flag("enable"):
         return
@@ -55,33 +55,33 @@ def cache_with_decoupled(model: Model) -> Iterator[Finding]:
     if by_itself or (policy is not None and policy.flag("decoupled")):
         yield Finding(
             cache.scalars("enable")[-1],
-            "a decoupled model has no response cache",
-            hint="Drop response_cache.",
-            reason=f"Response Cache does not currently support model {model.config_name} with 'decoupled' transaction policy."
-            " Please disable the response cache.",
+            "response_cache is enabled, but a decoupled model cannot use it",
+            hint="Remove response_cache.",
+            reason=f"Response Cache does not currently support model {model.config_name} "
+            "with 'decoupled' transaction policy. Please disable the response cache.",
         )
 
 
 @rule("response-cache-server-off", Severity.INFO, "response_cache")
 def cache_server_off(model: Model) -> Iterator[Finding]:
-    """A response cache works only on a server that was started with one."""
+    """A response cache works only if the server is started with one."""
     cache = model.config.message("response_cache")
     if cache is not None and cache.flag("enable"):
         yield Finding(
             cache.scalars("enable")[-1],
-            "responses are cached only by a server that was started with a cache",
-            hint="Start it with --cache-config local,size=104857600 or another cache.",
+            "response_cache has no effect unless the server is started with a cache",
+            hint="Start the server with another cache, or with `--cache-config local,size=104857600`.",
         )
 
 
 @rule("optimization-ignored", Severity.INFO, "optimization")
 def optimization_ignored(model: Model) -> Iterator[Finding]:
-    """The core does nothing with optimization: each backend reads what it knows of it."""
+    """The core ignores optimization, and each backend reads only the parts that it knows."""
     if model.backend and model.backend not in OPTIMIZES and not model.is_ensemble:
         yield Finding(
             model.config.get("optimization"),
             f'backend "{model.backend}" is not known to read optimization',
-            hint="Drop it, unless the backend's documentation names it.",
+            hint="Remove optimization unless the backend's documentation mentions it.",
         )
 
 

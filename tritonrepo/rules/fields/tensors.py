@@ -1,6 +1,7 @@
-"""Inputs and outputs: their names, types and dims.
+"""Inputs and outputs: their names, types and dims, and their lists as a whole.
 
-With auto-complete on the server checks them once the backend has completed the config, else when it reads the config.
+With auto-complete on, the server checks them after the backend has completed the config; otherwise, when it reads the
+config.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
-from tritonrepo.repository.completion import may_complete_tensors
+from tritonrepo.repository.completion import SILENT, may_complete, may_complete_tensors
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -17,26 +18,31 @@ from tritonrepo.vllm_contract import contract
 
 INT64_MAX = (1 << 63) - 1
 
+OWN_RULES = frozenset({"python", "pytorch", "onnxruntime", "vllm"})
+"""Backends with other rules for configs without inputs and outputs."""
+
+SCHEDULERS = frozenset({"dynamic_batching", "sequence_batching", "ensemble_scheduling"})
+
 
 def called(tensor: ListedTensor) -> str:
-    """Return how messages call a tensor."""
-    return f'{tensor.kind} "{tensor.name}"' if tensor.name else f"an {tensor.kind} without name"
+    """Return the name of a tensor for a message."""
+    return f'{tensor.kind} "{tensor.name}"' if tensor.name else f"an {tensor.kind} without a name"
 
 
 def reason(tensor: ListedTensor, model: Model, text: str) -> str:
-    """Return the server's sentence on a tensor."""
+    """Return the server's error for a tensor."""
     return f"model {tensor.kind} '{tensor.name}' {text} for {model.config_name}"
 
 
 @rule("io-name-missing", Severity.ERROR, "input", "output", at=Stage.IO.first)
 def name_missing(model: Model) -> Iterator[Finding]:
-    """Every input and output has a name."""
+    """Every input and output must have a name."""
     for tensor in model.tensors:
         if not tensor.name:
             yield Finding(
                 tensor.node,
-                f"this {tensor.kind} has no name",
-                hint="Write name: with the tensor's name as the model has it.",
+                f"the {tensor.kind} has no name",
+                hint="Set name to the tensor's name in the model.",
                 reason=f"model {tensor.kind} must specify 'name' for {model.config_name}",
                 item=tensor.item,
             )
@@ -44,13 +50,15 @@ def name_missing(model: Model) -> Iterator[Finding]:
 
 @rule("io-data-type-missing", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("io-name-missing"))
 def data_type_missing(model: Model) -> Iterator[Finding]:
-    """Every input and output has a data_type."""
+    """Every input and output must have a data_type."""
     for tensor in model.tensors:
         if tensor.name and tensor.data_type in {"", "TYPE_INVALID"} and not may_complete_tensors(model):
             written = tensor.fields.get("data_type")
             yield Finding(
                 written.value if written is not None else tensor.node,
-                f"{called(tensor)} has no data_type" if written is None else f"{called(tensor)} has TYPE_INVALID",
+                f"{called(tensor)} has no data_type"
+                if written is None
+                else f"{called(tensor)} cannot have data_type TYPE_INVALID",
                 hint=_type_hint(tensor, model),
                 reason=reason(tensor, model, "must specify 'data_type'"),
                 item=tensor.item,
@@ -58,24 +66,24 @@ def data_type_missing(model: Model) -> Iterator[Finding]:
 
 
 def _type_hint(tensor: ListedTensor, model: Model) -> str:
-    """Return the next step; what vLLM's backend has is known, and auto-complete adds it where it is not listed."""
+    """Return the hint; the vLLM backend's tensors are known, and auto-complete adds those that are not listed."""
     known = contract(model.target.release.name) if model.backend == "vllm" else ()
     same = [each for each in known if (each.kind, each.name) == (tensor.kind, tensor.name)]
     if not same:
-        return "Write data_type: TYPE_FP32, or what the model has."
-    added = f", or drop the {tensor.kind}: the backend adds it" if model.target.auto_complete else ""
-    return f"Write data_type: {same[0].data_type}{added}."
+        return "Set data_type to the type in the model, such as TYPE_FP32."
+    added = f", or remove the {tensor.kind}, which the backend adds itself" if model.target.auto_complete else ""
+    return f"Set data_type to {same[0].data_type}{added}."
 
 
 @rule("io-dims-missing", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("io-data-type-missing"))
 def dims_missing(model: Model) -> Iterator[Finding]:
-    """Every input and output has dims."""
+    """Every input and output must have dims."""
     for tensor in model.tensors:
         if tensor.name and not tensor.dims and not may_complete_tensors(model):
             yield Finding(
                 tensor.node.get("dims") or tensor.node,
                 f"{called(tensor)} has no dims",
-                hint="Write dims: [ 4 ], or [ -1 ] for any size; a single value is [ 1 ].",
+                hint="Set dims, such as `[ 4 ]`, `[ -1 ]` for any size, or `[ 1 ]` for a single value.",
                 reason=reason(tensor, model, "must specify 'dims'"),
                 item=tensor.item,
             )
@@ -83,15 +91,15 @@ def dims_missing(model: Model) -> Iterator[Finding]:
 
 @rule("io-dim-invalid", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("reshape-empty-nonbatching"))
 def dim_invalid(model: Model) -> Iterator[Finding]:
-    """A dimension is at least 1, or -1 for any size."""
+    """A dimension must be at least 1, or -1 for any size."""
     for tensor in model.tensors:
         if tensor.dims and (min(tensor.dims) < -1 or 0 in tensor.dims):
             for dim in tensor.node.scalars("dims"):
                 if isinstance(dim.data, int) and dim.data < 1 and dim.data != -1:
                     yield Finding(
                         dim,
-                        f"{called(tensor)} has the dimension {dim.data}",
-                        hint="Write its size, 1 or more, or -1 where any size will do.",
+                        f"a dimension of {called(tensor)} must be at least 1, or -1 for any size, not {dim.data}",
+                        hint="Set its size, or -1.",
                         reason=reason(
                             tensor, model, "dimension must be integer >= 1, or -1 to indicate a variable-size dimension"
                         ),
@@ -101,7 +109,7 @@ def dim_invalid(model: Model) -> Iterator[Finding]:
 
 @rule("dims-overflow", Severity.ERROR, "input", "output", at=Stage.IO.same_walk("reshape-dim-invalid"))
 def dims_overflow(model: Model) -> Iterator[Finding]:
-    """The number of a tensor's elements fits a signed 64-bit integer."""
+    """The number of elements in a tensor must fit in a signed 64-bit integer."""
     if not model.target.release.has("bounded-element-counts"):
         return
     for tensor in model.tensors:
@@ -118,8 +126,8 @@ def dims_overflow(model: Model) -> Iterator[Finding]:
                 text = f"element count for tensor '{name}' exceeds maximum size of {INT64_MAX}"
                 yield Finding(
                     node.get("dims" if node is tensor.node else "shape"),
-                    f"{called(tensor)} has more elements than {INT64_MAX}",
-                    hint="Write the dimensions that requests really have, or -1.",
+                    f"{called(tensor)} has more than {INT64_MAX} elements",
+                    hint="Set the dimensions that requests actually have, or -1.",
                     reason=f"{text} for {model.config_name}" if reshape is not None else text,
                     item=tensor.item,
                 )
@@ -127,7 +135,7 @@ def dims_overflow(model: Model) -> Iterator[Finding]:
 
 
 def overflows(dims: Sequence[int]) -> bool:
-    """Tell whether the product outgrows an int64 before a -1 ends the counting."""
+    """Return whether the product exceeds an int64; counting stops at a -1."""
     count = 1
     for dim in dims:
         if dim < 1:
@@ -136,3 +144,104 @@ def overflows(dims: Sequence[int]) -> bool:
         if count > INT64_MAX:
             return True
     return False
+
+
+def _repeated(model: Model, kind: str) -> Iterator[ListedTensor]:
+    """Yield the tensors of a kind whose name an earlier one already has."""
+    seen = set()
+    for tensor in model.tensors:
+        if tensor.kind == kind and tensor.name:
+            if tensor.name in seen:
+                yield tensor
+            seen.add(tensor.name)
+
+
+@rule("input-name-twice", Severity.WARNING, "input")
+def input_twice(model: Model) -> Iterator[Finding]:
+    """Two inputs should not have the same name."""
+    for tensor in _repeated(model, "input"):
+        yield Finding(
+            tensor.fields["name"].value,
+            f'input "{tensor.name}" is already defined, so Triton rejects every request',
+            hint="Remove it, or rename it to match the model.",
+        )
+
+
+@rule("output-name-twice", Severity.WARNING, "output")
+def output_twice(model: Model) -> Iterator[Finding]:
+    """Two outputs should not have the same name."""
+    for tensor in _repeated(model, "output"):
+        # if both have labels, the server refuses to load the model, which another rule reports
+        if "label_filename" not in tensor.fields:
+            yield Finding(
+                tensor.fields["name"].value,
+                f'output "{tensor.name}" is already defined, so Triton ignores this one',
+                hint="Remove it, or rename it to match the model.",
+            )
+
+
+@rule("input-and-output-same-name", Severity.INFO, "output")
+def same_name(model: Model) -> Iterator[Finding]:
+    """An output can have the same name as an input."""
+    inputs = {tensor.name for tensor in model.tensors if tensor.kind == "input"}
+    for tensor in model.tensors:
+        if tensor.kind == "output" and tensor.name and tensor.name in inputs:
+            yield Finding(
+                tensor.fields["name"].value,
+                f'an input and an output are both named "{tensor.name}"',
+                hint="Rename one to tell them apart more easily. Triton does not require it.",
+            )
+
+
+@rule("no-inputs-or-outputs", Severity.WARNING)
+def no_tensors(model: Model) -> Iterator[Finding]:
+    """A model should list its inputs and outputs."""
+    if {"input", "output"} <= model.fields or not model.backend or model.parsed is None:
+        return
+    if model.is_ensemble or model.backend in OWN_RULES or may_complete(model):
+        return
+    for kind in ("input", "output"):
+        if kind not in model.fields:
+            yield Finding(
+                None,
+                f"the config has no {kind}, and auto-complete does not add one",
+                hint=f"Add `{kind} {{ name: ... data_type: ... dims: ... }}`.",
+            )
+
+
+@rule("config-not-provided", Severity.ERROR, at=Stage.COMPLETED.first)
+def not_provided(model: Model) -> Iterator[Finding]:
+    """A model must have a config.pbtxt if its backend does not generate the config."""
+    if model.parsed is None and model.backend in SILENT and model.target.auto_complete and model.served:
+        yield Finding(
+            None,
+            f'config.pbtxt is missing, and backend "{model.backend}" does not generate the config',
+            hint="Create it with backend, input and output.",
+            reason=f"model configuration is not provided for model '{model.config_name}'",
+        )
+
+
+@rule("ragged-without-batching", Severity.WARNING, "*.allow_ragged_batch")
+def ragged(model: Model) -> Iterator[Finding]:
+    """allow_ragged_batch should be set only for a model that batches."""
+    if model.max_batch_size > 0 and model.fields & SCHEDULERS:
+        return
+    for tensor in model.tensors:
+        if tensor.kind == "input" and tensor.flag("allow_ragged_batch") and not may_complete(model):
+            yield Finding(
+                tensor.fields["allow_ragged_batch"],
+                "allow_ragged_batch has no effect because the model does not batch",
+                hint="Set max_batch_size and add `dynamic_batching { }`, or remove allow_ragged_batch.",
+            )
+
+
+@rule("all-inputs-optional", Severity.INFO, "*.optional")
+def all_optional(model: Model) -> Iterator[Finding]:
+    """A request needs at least one input even if all inputs are optional."""
+    inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
+    if inputs and all(tensor.flag("optional") for tensor in inputs):
+        yield Finding(
+            inputs[0].fields["optional"],
+            "every input is optional, but a request needs at least one",
+            hint="Remove optional from the inputs that the model needs.",
+        )

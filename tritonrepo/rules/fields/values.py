@@ -1,4 +1,4 @@
-"""Values that the reader takes, and that mean nothing to the server, or not what was meant."""
+"""Values that parse but have no meaning to the server, or not the intended one."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ REFUSED = frozenset(
         "inference.ModelSequenceBatching.InitialState",
     }
 )
-"""Messages in which the server refuses such a number; other rules say so."""
+"""Messages in which the server refuses such a number, which other rules report."""
 
 MAPS = (
     *("parameters", "metric_tags", "cc_model_filenames", "model_warmup", "ensemble_scheduling", "dynamic_batching"),
     *("optimization", "model_repository_agents"),
 )
-"""The fields at the top of a config that are maps, or have some in them."""
+"""Top-level fields that are maps or contain some."""
 
 MAPPED = (
     *("*.parameters", "*.metric_tags", "*.cc_model_filenames", "*.inputs", "*.input_map", "*.output_map"),
     *("*.priority_queue_policy", "optimization"),
 )
-"""The traits of a config that has maps; those in optimization share their name with its inputs."""
+"""Traits of a config that has maps; the maps in optimization share their name with the inputs."""
 
 
 @rule("enum-number-unknown", Severity.WARNING)
 def enum_number(model: Model) -> Iterator[Finding]:
-    """A number in the place of an enum's name is one that the enum has."""
+    """A number used as an enum value should be one that the enum defines."""
     if model.parsed is None or not model.parsed.unnamed:
         return
     for message in walk(model.config):
@@ -51,12 +51,12 @@ def _unknown_numbers(field: Field) -> Iterator[Finding]:
         return
     for value in field.values:
         if isinstance(value, Scalar) and str(value.data) not in field.spec.enum.numbers:
-            yield Finding(value, f"{field.name} {value.data} means nothing", hint="Write the name of a value.")
+            yield Finding(value, f"unknown {field.name} {value.data}", hint="Use the name of a defined value.")
 
 
 @rule("non-utf8-string", Severity.WARNING)
 def non_utf8(model: Model) -> Iterator[Finding]:
-    """Texts are UTF-8."""
+    """Strings should be UTF-8."""
     if model.parsed is None:
         return
     text = model.config.source.text
@@ -68,8 +68,8 @@ def non_utf8(model: Model) -> Iterator[Finding]:
                 if isinstance(value, Scalar) and isinstance(value.data, str) and not _is_utf8(value.data):
                     yield Finding(
                         value,
-                        "this text is not UTF-8",
-                        hint="Save the file as UTF-8, and write letters instead of escapes.",
+                        "the string is not UTF-8",
+                        hint="Save the file as UTF-8, and use characters instead of escapes.",
                     )
 
 
@@ -79,7 +79,7 @@ def _is_utf8(text: str) -> bool:
 
 @rule("map-key-twice", Severity.WARNING, *MAPPED)
 def key_twice(model: Model) -> Iterator[Finding]:
-    """A map has each key once."""
+    """A map should have each key only once."""
     for message in _with_maps(model.config):
         entries = _entries(message)
         last: dict[tuple[str, object], Message] = {}
@@ -89,14 +89,14 @@ def key_twice(model: Model) -> Iterator[Finding]:
             if before is not None:
                 yield Finding(
                     before,
-                    f'{name} has the key "{key}" again at line {entry.line}, which wins',
-                    hint="Drop one of the two.",
+                    f'the entry on line {entry.line} overrides key "{key}" of {name}',
+                    hint="Remove one of the two entries.",
                 )
             last[name, key] = entry
 
 
 def _with_maps(config: Message) -> Iterator[Message]:
-    """Yield the messages that may have maps."""
+    """Yield the messages that may contain maps."""
     yield config
     for field in config.fields:
         for value in field.values if field.spec.name in MAPS else ():
@@ -105,7 +105,7 @@ def _with_maps(config: Message) -> Iterator[Message]:
 
 
 def _entries(message: Message) -> list[tuple[str, Message]]:
-    """Return the entries of a message's maps, with the map's name."""
+    """Return the entries of a message's maps, each with the name of its map."""
     return [
         (field.spec.name, value)
         for field in message.fields
@@ -124,15 +124,15 @@ def _key(entry: Message) -> object:
 
 @rule("parameter-empty-key", Severity.WARNING, "parameters", "metric_tags")
 def empty_key(model: Model) -> Iterator[Finding]:
-    """A parameter and a metric tag has a key."""
-    for name in ("parameters", "metric_tags"):
+    """Parameters and metric tags should have a key."""
+    for name, one in (("parameters", "parameter"), ("metric_tags", "tag")):
         for entry in model.config.entries(name):
             if not entry.text("key"):
-                yield Finding(entry, f"this entry of {name} has no key", hint="Write key: with the parameter's name.")
+                yield Finding(entry, f"the entry in {name} has no key", hint=f"Set key to the {one}'s name.")
 
 
 @rule("config-empty", Severity.INFO)
 def config_empty(model: Model) -> Iterator[Finding]:
     """An empty config.pbtxt counts as a config."""
     if model.parsed is not None and not model.config.fields:
-        yield Finding(None, "this config is empty", hint="Write backend, input and output, or delete the file.")
+        yield Finding(None, "the config has no fields", hint="Set backend, input and output, or remove the file.")
