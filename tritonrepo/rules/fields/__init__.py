@@ -1,4 +1,4 @@
-"""What the config's text and its fields say."""
+"""Syntax and fields of config.pbtxt."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def _known() -> frozenset[str]:
 
 @once
 def _meant(model: Model) -> str:
-    """Return the known backend that the model's clearly means; "" for one that may be custom."""
+    """Return the known backend that the config clearly means; "" if the backend may be custom."""
     written = model.backend
     lower = written.lower()[:99]
     for name in (written, lower, lower.partition("_")[0]):
@@ -64,7 +64,7 @@ def _place(model: Model) -> Placed | None:
 
 
 def _elsewhere(model: Model) -> str:
-    """Return a hint at the last release before the target that has the backend, or else at the first."""
+    """Return a hint that names the last release before the target with the backend, or else the first."""
     having = [
         (name, image)
         for name in sorted(RELEASES)
