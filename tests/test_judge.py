@@ -113,7 +113,7 @@ def test_a_model_without_io_is_not_polled_where_nothing_completes_it() -> None:
         complete: judge(repository.read(tree, target(Said("24.10", auto_complete=complete)))).verdicts[0].rule
         for complete in (True, False)
     }
-    assert rules == {True: "step-model-failed", False: "step-model-missing"}
+    assert rules == {True: "step-model-failed", False: "step-model-refused"}
 
 
 def test_findings_come_by_place_then_rule_and_verdicts_do_not_need_them() -> None:

@@ -106,5 +106,5 @@ def test_a_finding_on_an_engine_argument_is_at_its_own_line(rag: Path, capsys: p
     line = path.read_text()[: path.read_text().index("gpu_memory_utilisation")].count("\n") + 1
     assert run(["validate", str(rag)]) == 1
     said = capsys.readouterr().out
-    assert f"{path}:{line}:31: error: no vLLM engine has an argument" in said
+    assert f"{path}:{line}:31: error: vLLM has no engine argument" in said
     assert "in the generated generator/2/model.json:2:3 [vllm-unknown-engine-arg]" in said

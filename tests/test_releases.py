@@ -18,7 +18,7 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
 from tritonrepo.releases import RELEASES, newest, runnable
 from tritonrepo.rules import RULES
-from tritonrepo.rules.backends.arguments import keys
+from tritonrepo.rules.backends.vllm_arguments import keys
 from tritonrepo.tree import Tree
 
 PACKAGE = Path(__file__).parent.parent / "tritonrepo"

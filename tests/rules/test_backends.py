@@ -176,10 +176,18 @@ def test_adapters(text: str, beside: str | None, rule: str, reason: str, options
 
 
 UNREADABLE = {
-    "a mark": (b"\xef\xbb\xbf{}", "Unexpected UTF-8 BOM", "Save it as UTF-8, without a byte order mark."),
-    "depth": (b"[" * 100_000, "it is nested too deeply", "Mend the JSON."),
-    "digits": (b"9" * 5000, "a whole number has more than 4300 digits", "Mend the JSON."),
-    "a text without an end": (b'{"a', "Unterminated string starting here", "Mend the JSON here."),
+    "a mark": (
+        b"\xef\xbb\xbf{}",
+        "is not valid JSON: Unexpected UTF-8 BOM",
+        "Save the file as UTF-8 without a byte order mark.",
+    ),
+    "depth": (b"[" * 100_000, "cannot be read: it is nested too deeply", "Fix the JSON."),
+    "digits": (b"9" * 5000, "cannot be read: an integer has more than 4300 digits", "Fix the JSON."),
+    "a text without an end": (
+        b'{"a',
+        "is not valid JSON: Unterminated string starting here",
+        "Fix the JSON syntax here.",
+    ),
 }
 
 
@@ -187,7 +195,7 @@ UNREADABLE = {
 def test_what_cannot_be_read_is_said_in_words_of_ours(text: bytes, said: str, hint: str) -> None:
     found = judged({"m/config.pbtxt": of_text(VLLM), "m/1/model.json": of_bytes(text)}).diagnostics
     assert [(each.message, each.hint) for each in found if each.rule == "vllm-model-json-syntax"] == [
-        (f"model.json cannot be read: {said}", hint)
+        (f"model.json {said}", hint)
     ]
 
 
@@ -260,6 +268,72 @@ def test_model_json(text: str | bytes, rule: str, reason: str, options: str) -> 
     (verdict,) = judged(tree(Case(VLLM, {"1/model.json": text})), options).verdicts
     assert verdict.rule == rule
     assert verdict.server_reason.startswith(reason)
+
+
+REMOVED = {
+    "a name that only changed": ("26.08", "override_pooler_config", "{}", "Use pooler_config instead."),
+    "a meaning that is the opposite": (
+        "25.09",
+        "disable_log_requests",
+        "true",
+        'Set `"enable_log_requests": false` instead.',
+    ),
+    "the opposite the other way round": (
+        "25.09",
+        "disable_log_requests",
+        "false",
+        'Set `"enable_log_requests": true` instead.',
+    ),
+    "the opposite of what is not a boolean": (
+        "25.09",
+        "disable_log_requests",
+        "null",
+        "Remove it. If you still need its effect, set enable_log_requests, which takes other values.",
+    ),
+    "a key of an object": (
+        "25.09",
+        "speculative_model",
+        '"x"',
+        "Remove it, or configure it in speculative_config.",
+    ),
+    "other values": (
+        "26.08",
+        "task",
+        '"embed"',
+        "Remove it. If you still need its effect, set runner, which takes other values.",
+    ),
+    "no replacement": ("26.04", "swap_space", "1", "Remove it, or use a release with vLLM 0.17.1 or earlier."),
+    "a replacement that is also gone": (
+        "26.08",
+        "max_context_len_to_capture",
+        "1",
+        "Remove it, or use a release with vLLM 0.6.3.post1 or earlier.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("release", "key", "value", "hint"), REMOVED.values(), ids=REMOVED)
+def test_the_replacement_of_a_removed_argument(release: str, key: str, value: str, hint: str) -> None:
+    text = f'{{"model": "m", "{key}": {value}}}'
+    (found,) = judged(tree(Case(VLLM, {"1/model.json": text})), f"--release {release}").diagnostics
+    assert (found.rule, found.hint) == ("vllm-removed-engine-arg", hint)
+
+
+LISTED = {
+    "a type": ("TYPE_INT32 dims: [ 1 ]", "TYPE_INT32 [ 1 ]", "", ", or remove the input: auto-complete adds it"),
+    "dims": ("TYPE_STRING dims: [ 2, 3 ]", "TYPE_STRING [ 2, 3 ]", "", ", or remove the input: auto-complete adds it"),
+    "a type that nothing completes": ("TYPE_INT32 dims: [ 1 ]", "TYPE_INT32 [ 1 ]", STRICT, ""),
+}
+
+
+@pytest.mark.parametrize(("given", "shown", "options", "removed"), LISTED.values(), ids=LISTED)
+def test_the_type_and_dims_that_are_found_are_shown(given: str, shown: str, options: str, removed: str) -> None:
+    config = VLLM + TEXT.replace("TYPE_STRING dims: [ 1 ]", given) + DECOUPLED
+    found = next(d for d in judged(tree(Case(config, FULL)), options).diagnostics if d.rule == "vllm-io-contract")
+    assert (
+        found.message == f'input "text_input" is {shown}, but the vLLM backend uses TYPE_STRING [ 1 ] without checking'
+    )
+    assert found.hint == f"Use TYPE_STRING [ 1 ]{removed}."
 
 
 def test_a_missing_model_py_hangs_the_server() -> None:
@@ -339,4 +413,4 @@ def test_a_newer_pythons_words_for_a_trailing_comma_are_not_the_servers(
 def test_what_cannot_be_read_is_not_to_be_renamed_to_itself() -> None:
     case = Case("", {"1/model.onnx": Unreadable.DANGLING, "1/model.py": PYTHON})
     hints = {found.rule: found.hint for found in judged(tree(case)).diagnostics}
-    assert hints["onnx-model-file-missing"].startswith("What has its name there is no file")
+    assert hints["onnx-model-file-missing"] == "Replace model.onnx, which is not a readable file, with the model file."

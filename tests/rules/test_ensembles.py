@@ -173,9 +173,9 @@ MEMBERS = {
         "step-model-missing",
         "ensemble e contains models that are not available or ambiguous: a",
     ),
-    "a model that is refused as it is read is missing": Case(
+    "a model that is refused as it is read is not known": Case(
         {"e": ensemble(ONE), "a": member(more="max_batch_size: -1\n")},
-        "step-model-missing",
+        "step-model-refused",
         "ensemble e contains models that are not available or ambiguous: a",
         ["max-batch-size-negative"],
     ),
@@ -193,7 +193,7 @@ MEMBERS = {
     ),
     "bad I/O without auto-complete hides the model": Case(
         {"e": ensemble(ONE), "a": member(port("input", "IN", "0") + port("output", "OUT"))},
-        "step-model-missing",
+        "step-model-refused",
         "ensemble e contains models that are not available or ambiguous: a",
         ["io-dim-invalid"],
         options="--no-auto-complete",
@@ -203,9 +203,9 @@ MEMBERS = {
         "ensemble-cycle",
         "circular dependency between ensembles: e -> ... -> f -> e",
     ),
-    "a cycle with a missing model is no cycle": Case(
+    "a cycle with a refused model is no cycle": Case(
         {"e": ensemble(step("f", {"IN": "IN"}, {"OUT": "OUT"})), "f": "max_batch_size: x"},
-        "step-model-missing",
+        "step-model-refused",
         "ensemble e contains models that are not available or ambiguous: f",
         ["wrong-literal-type"],
     ),
@@ -396,6 +396,24 @@ def test_verdict_and_words(case: Case) -> None:
     assert spoken == {*filter(None, [case.rule]), *case.also} - quiet
 
 
+FIRST = {
+    "missing": ({"b": member(more="max_batch_size: -1\n")}, "step-model-missing"),
+    "refused": ({"a": member(more="max_batch_size: -1\n")}, "step-model-refused"),
+}
+
+
+@pytest.mark.parametrize(("models", "rule"), FIRST.values(), ids=FIRST)
+def test_the_first_step_that_the_server_does_not_know_decides_the_rule(models: Mapping[str, str], rule: str) -> None:
+    verdicts = {verdict.model: verdict for verdict in judged(tree(Case({"e": ensemble(*CHAIN), **models}))).verdicts}
+    assert verdicts["e"].rule == rule
+
+
+def test_a_missing_model_that_is_ignored_does_not_hide_a_refused_one() -> None:
+    ignoring = "# tritonrepo: ignore[step-model-missing] the repository has it\n" + ensemble(*CHAIN)
+    found = judged(tree(Case({"e": ignoring, "b": member(more="max_batch_size: -1\n")}))).diagnostics
+    assert [each.rule for each in found if each.at.path == "e/config.pbtxt"] == ["step-model-refused"]
+
+
 def test_a_use_of_a_cycle_from_outside_takes_every_model_down() -> None:
     found = judged(tree(Case({**INTO, **A})))
     verdicts = {verdict.model: (verdict.verdict.value, verdict.rule) for verdict in found.verdicts}
@@ -498,20 +516,20 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:5:22: error: there is no model "a" in the repository [step-model-missing]',
-            "  Add it, or name a model that is there.",
-            'e/config.pbtxt:6:22: error: there is no model "b" in the repository [step-model-missing]',
-            "  Add it, or name a model that is there.",
+            'e/config.pbtxt:5:22: error: the repository has no model "a" [step-model-missing]',
+            "  Add the model, or name one that exists.",
+            'e/config.pbtxt:6:22: error: the repository has no model "b" [step-model-missing]',
+            "  Add the model, or name one that exists.",
             (
-                'e/config.pbtxt:6:73: error: no step writes tensor "midle", so ensemble output "OUT" never comes '
-                "[output-not-written]"
+                'e/config.pbtxt:6:73: error: no step writes tensor "midle", so ensemble output "OUT" is never '
+                "produced [output-not-written]"
             ),
             '  Did you mean "middle"?',
             'e/config.pbtxt:6:113: error: no step writes tensor "zzz" [tensor-not-ready]',
-            "  Read an ensemble input, or what another step writes.",
+            "  Read an ensemble input, or a tensor that another step writes.",
             (
-                "e: output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, "
-                "'midle', is not connected"
+                "e: output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, 'midle', "
+                "is not connected"
             ),
         ],
     ),
@@ -529,8 +547,8 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:6:73: error: no step writes tensor "gone", so ensemble output "OUT" never comes '
-                "[output-not-written]"
+                'e/config.pbtxt:6:73: error: no step writes tensor "gone", so ensemble output "OUT" is never '
+                "produced [output-not-written]"
             ),
             '  Did you mean "z"?',
             (
@@ -553,15 +571,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:6:73: error: no step writes tensor "x", so ensemble output "OUT" never comes '
+                'e/config.pbtxt:6:73: error: no step writes tensor "x", so ensemble output "OUT" is never produced '
                 "[output-not-written]"
             ),
             '  Did you mean "qqq"?',
             (
-                'e/config.pbtxt:7:73: error: no step writes tensor "y", so ensemble output "mid" never comes '
+                'e/config.pbtxt:7:73: error: no step writes tensor "y", so ensemble output "mid" is never produced '
                 "[output-not-written]"
             ),
-            "  Read an ensemble input, or what another step writes.",
+            "  Read an ensemble input, or a tensor that another step writes.",
             (
                 "e: output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, 'x', is "
                 "not connected"
@@ -581,15 +599,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             'e/config.pbtxt:5:108: info: step 0 reads "two", which step 1 writes [ensemble-step-order]',
-            "  Nothing is wrong; in the order of the data they read better.",
+            "  List the steps in the order of the data for readability. Triton accepts any order.",
             (
-                'e/config.pbtxt:5:108: error: tensor "two" waits for itself: the steps that lead to it read what '
-                'comes from it, so ensemble output "OUT" never comes [output-not-written]'
+                'e/config.pbtxt:5:108: error: tensor "two" depends on itself through the steps that write it, so '
+                'ensemble output "OUT" is never produced [output-not-written]'
             ),
-            "  Let one of them read a tensor that is there before.",
+            "  Make one of these steps read a tensor that exists earlier.",
             (
-                "e: output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, 'two', "
-                "is not connected"
+                "e: output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, 'two', is "
+                "not connected"
             ),
         ],
     ),
@@ -606,12 +624,12 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             'e/config.pbtxt:5:73: info: step 0 reads "two", which step 1 writes [ensemble-step-order]',
-            "  Nothing is wrong; in the order of the data they read better.",
+            "  List the steps in the order of the data for readability. Triton accepts any order.",
             (
-                'e/config.pbtxt:6:73: error: tensor "one" waits for itself: the steps that lead to it read what '
-                "comes from it [tensor-not-ready]"
+                'e/config.pbtxt:6:73: error: tensor "one" depends on itself through the steps that write it '
+                "[tensor-not-ready]"
             ),
-            "  Let one of them read a tensor that is there before.",
+            "  Make one of these steps read a tensor that exists earlier.",
             "e: ensemble tensor 'two' is unused in ensemble 'e'",
         ],
     ),
@@ -628,12 +646,12 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:6:111: error: nobody reads tensor "p" of step 1 (model "b") [tensor-never-read]',
-            '  Drop this output_map entry, or make "p" an output of the ensemble.',
-            'e/config.pbtxt:7:111: error: nobody reads tensor "q" of step 2 (model "b") [tensor-never-read]',
-            '  Drop this output_map entry, or make "q" an output of the ensemble.',
-            'e/config.pbtxt:8:111: error: nobody reads tensor "r" of step 3 (model "b") [tensor-never-read]',
-            '  Drop this output_map entry, or make "r" an output of the ensemble.',
+            'e/config.pbtxt:6:111: error: no step reads tensor "p" of step 1 (model "b") [tensor-never-read]',
+            '  Remove this output_map entry, or make "p" an output of the ensemble.',
+            'e/config.pbtxt:7:111: error: no step reads tensor "q" of step 2 (model "b") [tensor-never-read]',
+            '  Remove this output_map entry, or make "q" an output of the ensemble.',
+            'e/config.pbtxt:8:111: error: no step reads tensor "r" of step 3 (model "b") [tensor-never-read]',
+            '  Remove this output_map entry, or make "r" an output of the ensemble.',
             "e: ensemble tensor 'r' is unused in ensemble 'e'",
         ],
     ),
@@ -641,17 +659,17 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE, "  step { model_version: -1 }\n", '  step { model_name: "" }\n'), **A}),
         [
             'e/config.pbtxt:6:8: error: step 1 (model "") has no input_map [step-input-map]',
-            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
-            "e/config.pbtxt:6:8: error: step 1 names no model [step-model-name]",
-            "  Write model_name: with the name of a model of this repository.",
+            '  Add `input_map { key: "the model\'s input" value: "a tensor of the ensemble" }`.',
+            "e/config.pbtxt:6:8: error: step 1 does not name its model [step-model-name]",
+            "  Set model_name to a model of this repository.",
             'e/config.pbtxt:6:8: error: step 1 (model "") has no output_map [step-output-map]',
-            '  Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
+            '  Add `output_map { key: "the model\'s output" value: "a tensor of the ensemble" }`.',
             'e/config.pbtxt:7:8: error: step 2 (model "") has no input_map [step-input-map]',
-            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
+            '  Add `input_map { key: "the model\'s input" value: "a tensor of the ensemble" }`.',
             'e/config.pbtxt:7:8: error: step 2 (model "") has no output_map [step-output-map]',
-            '  Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
-            "e/config.pbtxt:7:22: error: step 2 names no model [step-model-name]",
-            "  Write model_name: with the name of a model of this repository.",
+            '  Add `output_map { key: "the model\'s output" value: "a tensor of the ensemble" }`.',
+            "e/config.pbtxt:7:22: error: step 2 does not name its model [step-model-name]",
+            "  Set model_name to a model of this repository.",
             "e: must specify 'model_name' in step 1 of ensemble 'e'",
         ],
     ),
@@ -659,13 +677,16 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE, step("a", {}, {"X": "OUT"}), step("", {"IN": "IN"}, {"OUT": "y"})), **A}),
         [
             'e/config.pbtxt:6:8: error: step 1 (model "a") has no input_map [step-input-map]',
-            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
+            '  Add `input_map { key: "the model\'s input" value: "a tensor of the ensemble" }`.',
             'e/config.pbtxt:6:62: error: model "a" has no output "X" [step-output-unknown]',
             '  Did you mean "OUT"?',
-            ('e/config.pbtxt:6:73: error: step 1 writes tensor "OUT", which is written already [tensor-written-twice]'),
-            "  Give it another name here, and where it is read.",
-            "e/config.pbtxt:7:22: error: step 2 names no model [step-model-name]",
-            "  Write model_name: with the name of a model of this repository.",
+            (
+                'e/config.pbtxt:6:73: error: step 1 writes tensor "OUT", but an earlier output_map entry already '
+                "does [tensor-written-twice]"
+            ),
+            "  Rename the tensor here and wherever it is read.",
+            "e/config.pbtxt:7:22: error: step 2 does not name its model [step-model-name]",
+            "  Set model_name to a model of this repository.",
             "e: must specify 'input_map' in step 1 of ensemble 'e'",
         ],
     ),
@@ -673,11 +694,14 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE, step("a", {"IN": "IN"}, {}), step("a", {}, {"OUT": "OUT"})), **A}),
         [
             'e/config.pbtxt:6:8: error: step 1 (model "a") has no output_map [step-output-map]',
-            '  Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
+            '  Add `output_map { key: "the model\'s output" value: "a tensor of the ensemble" }`.',
             'e/config.pbtxt:7:8: error: step 2 (model "a") has no input_map [step-input-map]',
-            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
-            ('e/config.pbtxt:7:75: error: step 2 writes tensor "OUT", which is written already [tensor-written-twice]'),
-            "  Give it another name here, and where it is read.",
+            '  Add `input_map { key: "the model\'s input" value: "a tensor of the ensemble" }`.',
+            (
+                'e/config.pbtxt:7:75: error: step 2 writes tensor "OUT", but an earlier output_map entry already '
+                "does [tensor-written-twice]"
+            ),
+            "  Rename the tensor here and wherever it is read.",
             "e: must specify 'output_map' in step 1 of ensemble 'e'",
         ],
     ),
@@ -685,16 +709,16 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE, step("a", {"IN": "IN"}, {"OUT": "OUT"}), step("", {}, {})), **A}),
         [
             (
-                'e/config.pbtxt:6:111: error: step 1 writes tensor "OUT", which is written already '
-                "[tensor-written-twice]"
+                'e/config.pbtxt:6:111: error: step 1 writes tensor "OUT", but an earlier output_map entry already '
+                "does [tensor-written-twice]"
             ),
-            "  Give it another name here, and where it is read.",
+            "  Rename the tensor here and wherever it is read.",
             'e/config.pbtxt:7:8: error: step 2 (model "") has no input_map [step-input-map]',
-            '  Write input_map { key: "the model\'s input" value: "a tensor of the ensemble" }.',
+            '  Add `input_map { key: "the model\'s input" value: "a tensor of the ensemble" }`.',
             'e/config.pbtxt:7:8: error: step 2 (model "") has no output_map [step-output-map]',
-            '  Write output_map { key: "the model\'s output" value: "a tensor of the ensemble" }.',
-            "e/config.pbtxt:7:22: error: step 2 names no model [step-model-name]",
-            "  Write model_name: with the name of a model of this repository.",
+            '  Add `output_map { key: "the model\'s output" value: "a tensor of the ensemble" }`.',
+            "e/config.pbtxt:7:22: error: step 2 does not name its model [step-model-name]",
+            "  Set model_name to a model of this repository.",
             "e: ensemble tensor 'OUT' can appear in an output map only once for ensemble 'e' step 1",
         ],
     ),
@@ -702,15 +726,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE, ONE, ONE), **A}),
         [
             (
-                'e/config.pbtxt:6:111: error: step 1 writes tensor "OUT", which is written already '
-                "[tensor-written-twice]"
+                'e/config.pbtxt:6:111: error: step 1 writes tensor "OUT", but an earlier output_map entry already '
+                "does [tensor-written-twice]"
             ),
-            "  Give it another name here, and where it is read.",
+            "  Rename the tensor here and wherever it is read.",
             (
-                'e/config.pbtxt:7:111: error: step 2 writes tensor "OUT", which is written already '
-                "[tensor-written-twice]"
+                'e/config.pbtxt:7:111: error: step 2 writes tensor "OUT", but an earlier output_map entry already '
+                "does [tensor-written-twice]"
             ),
-            "  Give it another name here, and where it is read.",
+            "  Rename the tensor here and wherever it is read.",
             "e: ensemble tensor 'OUT' can appear in an output map only once for ensemble 'e' step 1",
         ],
     ),
@@ -725,9 +749,9 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             'e/config.pbtxt:3:15: error: no step reads ensemble input "P" [ensemble-input-unused]',
-            "  Map it to an input of a step's model, or drop it.",
+            "  Map it to an input of a step's model, or remove it.",
             'e/config.pbtxt:4:15: error: no step reads ensemble input "Q" [ensemble-input-unused]',
-            "  Map it to an input of a step's model, or drop it.",
+            "  Map it to an input of a step's model, or remove it.",
             "e: ensemble input 'P' for ensemble e' is not used",
         ],
     ),
@@ -742,9 +766,9 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             'e/config.pbtxt:4:16: error: no step writes ensemble output "P" [ensemble-output-unused]',
-            "  Map a step's output to it, or drop it.",
+            "  Map an output of a step's model to it, or remove it.",
             'e/config.pbtxt:5:16: error: no step writes ensemble output "Q" [ensemble-output-unused]',
-            "  Map a step's output to it, or drop it.",
+            "  Map an output of a step's model to it, or remove it.",
             "e: ensemble output 'P' for ensemble e' is not used",
         ],
     ),
@@ -761,12 +785,12 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             'e/config.pbtxt:5:16: error: no step writes ensemble output "P" [ensemble-output-unused]',
-            "  Map a step's output to it, or drop it.",
+            "  Map an output of a step's model to it, or remove it.",
             (
-                'e/config.pbtxt:8:73: error: no step writes tensor "gone", so ensemble output "mid" never comes '
-                "[output-not-written]"
+                'e/config.pbtxt:8:73: error: no step writes tensor "gone", so ensemble output "mid" is never '
+                "produced [output-not-written]"
             ),
-            "  Read an ensemble input, or what another step writes.",
+            "  Read an ensemble input, or a tensor that another step writes.",
             (
                 "e: output 'mid' for ensemble 'e' is not written: at least one of its depending tensors, 'gone', "
                 "is not connected"
@@ -786,12 +810,12 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             'e/config.pbtxt:3:16: error: no step writes ensemble output "P" [ensemble-output-unused]',
-            "  Map a step's output to it, or drop it.",
+            "  Map an output of a step's model to it, or remove it.",
             (
-                'e/config.pbtxt:8:73: error: no step writes tensor "gone", so ensemble output "mid" never comes '
-                "[output-not-written]"
+                'e/config.pbtxt:8:73: error: no step writes tensor "gone", so ensemble output "mid" is never '
+                "produced [output-not-written]"
             ),
-            "  Read an ensemble input, or what another step writes.",
+            "  Read an ensemble input, or a tensor that another step writes.",
             "e: ensemble output 'P' for ensemble e' is not used",
         ],
     ),
@@ -799,12 +823,12 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(step("a", {"IN": "INN"}, {"OUT": "OUTT"})), **A}),
         [
             (
-                'e/config.pbtxt:5:73: error: no step writes tensor "INN", and none reads ensemble input "IN" '
+                'e/config.pbtxt:5:73: error: no step writes tensor "INN", and no step reads ensemble input "IN" '
                 "[ensemble-input-unused]"
             ),
             '  Did you mean "IN"?',
             (
-                'e/config.pbtxt:5:112: error: nobody reads tensor "OUTT", and no step writes ensemble output '
+                'e/config.pbtxt:5:112: error: no step reads tensor "OUTT", and no step writes ensemble output '
                 '"OUT" [ensemble-output-unused]'
             ),
             '  Did you mean "OUT"?',
@@ -823,19 +847,19 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:5:22: error: there is no model "aaaab" in the repository [step-model-missing]',
+            'e/config.pbtxt:5:22: error: the repository has no model "aaaab" [step-model-missing]',
             '  Did you mean "aaaac"?',
-            'e/config.pbtxt:6:22: error: there is no model "qqqqqqqqqq" in the repository [step-model-missing]',
-            "  Add it, or name a model that is there.",
-            'e/config.pbtxt:7:22: error: there is no model "ee" in the repository [step-model-missing]',
-            "  Add it, or name a model that is there.",
+            'e/config.pbtxt:6:22: error: the repository has no model "qqqqqqqqqq" [step-model-missing]',
+            "  Add the model, or name one that exists.",
+            'e/config.pbtxt:7:22: error: the repository has no model "ee" [step-model-missing]',
+            "  Add the model, or name one that exists.",
             "e: ensemble e contains models that are not available or ambiguous: aaaab",
         ],
     ),
     "a missing model of a greater name": (
         Case({"e": ensemble(step("zaaac", {"IN": "IN"}, {"OUT": "OUT"})), "zaaab": member()}),
         [
-            'e/config.pbtxt:5:22: error: there is no model "zaaac" in the repository [step-model-missing]',
+            'e/config.pbtxt:5:22: error: the repository has no model "zaaac" [step-model-missing]',
             '  Did you mean "zaaab"?',
             "e: ensemble e contains models that are not available or ambiguous: zaaac",
         ],
@@ -843,9 +867,35 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
     "the same missing model twice": (
         Case({"e": ensemble(step("b", {"IN": "IN"}, {"OUT": "mid"}), step("b", {"IN": "mid"}, {"OUT": "OUT"})), **A}),
         [
-            'e/config.pbtxt:5:22: error: there is no model "b" in the repository [step-model-missing]',
-            "  Add it, or name a model that is there.",
+            'e/config.pbtxt:5:22: error: the repository has no model "b" [step-model-missing]',
+            "  Add the model, or name one that exists.",
             "e: ensemble e contains models that are not available or ambiguous: b",
+        ],
+    ),
+    "a refused model before a missing one": (
+        Case({"e": ensemble(*CHAIN), "a": member(more="max_batch_size: -1\n")}),
+        [
+            (
+                'e/config.pbtxt:5:22: error: this ensemble cannot load because Triton rejects the config of model "a" '
+                "[step-model-refused]"
+            ),
+            '  Fix model "a" first.',
+            'e/config.pbtxt:6:22: error: the repository has no model "b" [step-model-missing]',
+            "  Add the model, or name one that exists.",
+            "e: ensemble e contains models that are not available or ambiguous: a",
+        ],
+    ),
+    "a missing model before a refused one": (
+        Case({"e": ensemble(*CHAIN), "b": member(more="max_batch_size: -1\n")}),
+        [
+            'e/config.pbtxt:5:22: error: the repository has no model "a" [step-model-missing]',
+            "  Add the model, or name one that exists.",
+            (
+                'e/config.pbtxt:6:22: error: this ensemble cannot load because Triton rejects the config of model "b" '
+                "[step-model-refused]"
+            ),
+            '  Fix model "b" first.',
+            "e: ensemble e contains models that are not available or ambiguous: a",
         ],
     ),
     "failed ones": (
@@ -860,10 +910,16 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:6:22: error: model "a" does not load, and so this ensemble does not [step-model-failed]',
-            '  Mend model "a" first.',
-            'e/config.pbtxt:7:22: error: model "c" does not load, and so this ensemble does not [step-model-failed]',
-            '  Mend model "c" first.',
+            (
+                'e/config.pbtxt:6:22: error: this ensemble cannot load because model "a" does not load '
+                "[step-model-failed]"
+            ),
+            '  Fix model "a" first.',
+            (
+                'e/config.pbtxt:7:22: error: this ensemble cannot load because model "c" does not load '
+                "[step-model-failed]"
+            ),
+            '  Fix model "c" first.',
             "e: ensemble 'e' depends on 'c' which has no loaded version.",
         ],
     ),
@@ -876,12 +932,18 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:5:22: error: model "a" does not load, and so this ensemble does not [step-model-failed]',
-            '  Mend model "a" first.',
-            'e/config.pbtxt:6:22: error: ensemble "f" is refused, and so is this one [step-ensemble-invalid]',
-            '  Mend ensemble "f" first.',
-            'f/config.pbtxt:5:22: error: there is no model "gone" in the repository [step-model-missing]',
-            "  Add it, or name a model that is there.",
+            (
+                'e/config.pbtxt:5:22: error: this ensemble cannot load because model "a" does not load '
+                "[step-model-failed]"
+            ),
+            '  Fix model "a" first.',
+            (
+                'e/config.pbtxt:6:22: error: this ensemble cannot load because ensemble "f" is refused '
+                "[step-ensemble-invalid]"
+            ),
+            '  Fix ensemble "f" first.',
+            'f/config.pbtxt:5:22: error: the repository has no model "gone" [step-model-missing]',
+            "  Add the model, or name one that exists.",
             (
                 "e: ensemble 'e' depends on 'f' which is not valid. Model 'f' failed with error: ensemble f "
                 "contains models that are not available or ambiguous: gone"
@@ -898,12 +960,18 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:5:22: error: ensemble "f" is refused, and so is this one [step-ensemble-invalid]',
-            '  Mend ensemble "f" first.',
-            'e/config.pbtxt:6:22: error: model "a" does not load, and so this ensemble does not [step-model-failed]',
-            '  Mend model "a" first.',
-            'f/config.pbtxt:5:22: error: there is no model "gone" in the repository [step-model-missing]',
-            "  Add it, or name a model that is there.",
+            (
+                'e/config.pbtxt:5:22: error: this ensemble cannot load because ensemble "f" is refused '
+                "[step-ensemble-invalid]"
+            ),
+            '  Fix ensemble "f" first.',
+            (
+                'e/config.pbtxt:6:22: error: this ensemble cannot load because model "a" does not load '
+                "[step-model-failed]"
+            ),
+            '  Fix model "a" first.',
+            'f/config.pbtxt:5:22: error: the repository has no model "gone" [step-model-missing]',
+            "  Add the model, or name one that exists.",
             "e: ensemble 'e' depends on 'a' which has no loaded version.",
             "f: ensemble f contains models that are not available or ambiguous: gone",
         ],
@@ -920,13 +988,16 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:5:22: error: model "b" does not load, and so this ensemble does not [step-model-failed]',
-            '  Mend model "b" first.',
             (
-                'e/config.pbtxt:6:41: error: step 1 asks for version 4 of model "a"; loaded is 1 '
+                'e/config.pbtxt:5:22: error: this ensemble cannot load because model "b" does not load '
+                "[step-model-failed]"
+            ),
+            '  Fix model "b" first.',
+            (
+                'e/config.pbtxt:6:41: error: step 1 asks for version 4 of model "a", but only version 1 is loaded '
                 "[step-version-not-loaded]"
             ),
-            "  Write model_version: -1 for the newest.",
+            "  Set `model_version: -1` for the newest version.",
             "e: ensemble 'e' depends on 'a' whose required version 4 is not loaded.",
         ],
     ),
@@ -944,15 +1015,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:5:41: error: step 0 asks for version 3 of model "a"; loaded is 1, 2 '
-                "[step-version-not-loaded]"
+                'e/config.pbtxt:5:41: error: step 0 asks for version 3 of model "a", but only versions 1 and 2 are '
+                "loaded [step-version-not-loaded]"
             ),
-            "  Write model_version: -1 for the newest.",
+            "  Set `model_version: -1` for the newest version.",
             (
-                'e/config.pbtxt:6:22: error: step 1 has no model_version, which means version 0 of model "a"; '
-                "loaded is 1, 2 [step-version-not-loaded]"
+                'e/config.pbtxt:6:22: error: step 1 sets no model_version, so it asks for version 0 of model "a", '
+                "but only versions 1 and 2 are loaded [step-version-not-loaded]"
             ),
-            "  Write model_version: -1 for the newest.",
+            "  Set `model_version: -1` for the newest version.",
             "e: ensemble 'e' depends on 'a' whose required version 3 is not loaded.",
         ],
     ),
@@ -970,7 +1041,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:6:22: info: not used of model "a": more, most [step-unmapped-output]',
+            'e/config.pbtxt:6:22: info: outputs not mapped from model "a": more, most [step-unmapped-output]',
             'e/config.pbtxt:6:61: error: model "a" has no input "INN" [step-input-unknown]',
             '  Did you mean "IN"?',
             'e/config.pbtxt:6:98: error: model "a" has no input "QQQ" [step-input-unknown]',
@@ -978,7 +1049,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             'e/config.pbtxt:6:136: error: model "a" has no output "OUTT" [step-output-unknown]',
             '  Did you mean "OUT"?',
             'e/config.pbtxt:6:176: error: model "a" has no output "ZZZ" [step-output-unknown]',
-            "  It has: OUT, more, most.",
+            "  Use an output of this model: OUT, more, most.",
             "e: in ensemble e, ensemble tensor IN is mapping to non-existing input INN in model a",
         ],
     ),
@@ -986,9 +1057,9 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE), "a": member("", backend="python")}, files={"a/1/model.py": PYTHON}),
         [
             'e/config.pbtxt:5:61: error: model "a" has no input "IN" [step-input-unknown]',
-            "  It has no input at all.",
+            "  Remove this entry. The model has no inputs.",
             'e/config.pbtxt:5:98: error: model "a" has no output "OUT" [step-output-unknown]',
-            "  It has no output at all.",
+            "  Remove this entry. The model has no outputs.",
             "e: in ensemble e, ensemble tensor IN is mapping to non-existing input IN in model a",
         ],
     ),
@@ -1005,8 +1076,11 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:5:22: error: step 0 has nothing for input "X" of model "a" [step-input-unmapped]',
-            '  Write input_map { key: "X" value: "a tensor of the ensemble" }.',
+            (
+                'e/config.pbtxt:5:22: error: step 0 does not map the required input "X" of model "a" '
+                "[step-input-unmapped]"
+            ),
+            '  Add `input_map { key: "X" value: "a tensor of the ensemble" }`.',
             "e: in ensemble e, input X in model a is not mapped to any ensemble tensors",
         ],
     ),
@@ -1023,10 +1097,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:6:73: error: tensor "mid" is TYPE_INT32 in model "a", but TYPE_FP32 as "IN" of '
                 'model "b" [tensor-type-differs]'
             ),
-            "  Put a step between them that converts it, or change one of the models.",
+            "  Insert a step that converts the tensor, or change one of the models.",
             (
-                "e: in ensemble e, ensemble tensor mid: inconsistent data type: TYPE_INT32 is inferred from "
-                "model a while TYPE_FP32 is inferred from model b"
+                "e: in ensemble e, ensemble tensor mid: inconsistent data type: TYPE_INT32 is inferred from model "
+                "a while TYPE_FP32 is inferred from model b"
             ),
         ],
     ),
@@ -1042,15 +1116,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:2:31: error: tensor "IN" is TYPE_FP32 here, but TYPE_INT32 as "IN" of model "a" '
                 "[tensor-type-differs]"
             ),
-            "  Write data_type: TYPE_INT32, or map another tensor.",
+            "  Set `data_type: TYPE_INT32`, or map another tensor.",
             (
                 'e/config.pbtxt:3:33: error: tensor "OUT" is TYPE_FP32 here, but TYPE_INT8 as "OUT" of model "a" '
                 "[tensor-type-differs]"
             ),
-            "  Write data_type: TYPE_INT8, or map another tensor.",
+            "  Set `data_type: TYPE_INT8`, or map another tensor.",
             (
-                "e: in ensemble e, ensemble tensor IN: inconsistent data type: TYPE_FP32 is inferred from model "
-                "e while TYPE_INT32 is inferred from model a"
+                "e: in ensemble e, ensemble tensor IN: inconsistent data type: TYPE_FP32 is inferred from model e "
+                "while TYPE_INT32 is inferred from model a"
             ),
         ],
     ),
@@ -1061,15 +1135,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:2:49: error: tensor "IN" has shape [4] here, but [5] as "IN" of model "a" '
                 "[tensor-shape-differs]"
             ),
-            "  Write dims: [ 5 ]; a leading -1 in a shape is the batch.",
+            "  Set `dims: [ 5 ]`. A leading -1 in a shape is the batch.",
             (
                 'e/config.pbtxt:3:51: error: tensor "OUT" has shape [4] here, but [4,4] as "OUT" of model "a" '
                 "[tensor-shape-differs]"
             ),
-            "  Write dims: [ 4, 4 ]; a leading -1 in a shape is the batch.",
+            "  Set `dims: [ 4, 4 ]`. A leading -1 in a shape is the batch.",
             (
-                "e: in ensemble e, ensemble tensor IN: inconsistent shape: [4] is inferred from model e while "
-                "[5] is inferred from model a"
+                "e: in ensemble e, ensemble tensor IN: inconsistent shape: [4] is inferred from model e while [5] "
+                "is inferred from model a"
             ),
         ],
     ),
@@ -1077,10 +1151,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(*CHAIN), "a": member(io("4", "7, 2")), "b": member(io("7, 3", "4"))}),
         [
             (
-                'e/config.pbtxt:6:73: error: tensor "mid" has shape [7,2] in model "a", but [7,3] as "IN" of '
-                'model "b" [tensor-shape-differs]'
+                'e/config.pbtxt:6:73: error: tensor "mid" has shape [7,2] in model "a", but [7,3] as "IN" of model '
+                '"b" [tensor-shape-differs]'
             ),
-            ("  Put a step between them that reshapes it, or change one of the models; a leading -1 may be the batch."),
+            "  Insert a step that reshapes the tensor, or change one of the models. A leading -1 may be the batch.",
             (
                 "e: in ensemble e, ensemble tensor mid: inconsistent shape: [7,2] is inferred from model a while "
                 "[7,3] is inferred from model b"
@@ -1109,7 +1183,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:6:73: error: tensor "m" has shape [4] in model "b", but [3] as "IN" of model "a" '
                 "[tensor-shape-differs]"
             ),
-            ("  Put a step between them that reshapes it, or change one of the models; a leading -1 may be the batch."),
+            "  Insert a step that reshapes the tensor, or change one of the models. A leading -1 may be the batch.",
             (
                 "e: in ensemble e, ensemble tensor m: inconsistent shape: [4] is inferred from model b while [3] "
                 "is inferred from model a"
@@ -1126,18 +1200,18 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:6:73: warning: tensor "IN" has shape [-1,4], and [3,4] as "IN" of model "a": '
-                "only requests of batch 3 work [ensemble-batching-over-fixed]"
+                'e/config.pbtxt:6:73: warning: tensor "IN" has shape [-1,4], but [3,4] as "IN" of model "a", so '
+                "only requests of batch size 3 work [ensemble-batching-over-fixed]"
             ),
-            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+            "  Set the first dim of the model without batching to -1, or enable batching in it.",
             (
-                'e/config.pbtxt:7:73: warning: tensor "mid" has shape [1,4], and [-1,4] as "IN" of model "b": '
-                "only requests of batch 1 work [ensemble-batching-over-fixed]"
+                'e/config.pbtxt:7:73: warning: tensor "mid" has shape [1,4], but [-1,4] as "IN" of model "b", so '
+                "only requests of batch size 1 work [ensemble-batching-over-fixed]"
             ),
-            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+            "  Set the first dim of the model without batching to -1, or enable batching in it.",
             (
-                'e/config.pbtxt:7:112: info: tensor "OUT" has dims [2,4], and [-1,4] as "OUT" of model "b": each '
-                "request is checked [step-batching-shape-vs-wildcard]"
+                'e/config.pbtxt:7:112: info: tensor "OUT" has dims [2,4], but [-1,4] as "OUT" of model "b", so '
+                "each request is checked [step-batching-shape-vs-wildcard]"
             ),
         ],
     ),
@@ -1147,15 +1221,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:5:22: info: model "a" batches, but the ensemble does not: a request holds one '
-                "item [ensemble-nonbatching-over-batching]"
+                'e/config.pbtxt:5:22: info: model "a" supports batching, but the ensemble does not, so each '
+                "request holds one item [ensemble-nonbatching-over-batching]"
             ),
-            "  Give the ensemble a max_batch_size where requests are to hold more.",
+            "  Set max_batch_size in the ensemble if a request should hold several items.",
             (
-                'e/config.pbtxt:6:73: warning: tensor "mid" has shape [-1,4], and [5,4] as "IN" of model "b": '
-                "only requests of batch 5 work [ensemble-batching-over-fixed]"
+                'e/config.pbtxt:6:73: warning: tensor "mid" has shape [-1,4], but [5,4] as "IN" of model "b", so '
+                "only requests of batch size 5 work [ensemble-batching-over-fixed]"
             ),
-            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+            "  Set the first dim of the model without batching to -1, or enable batching in it.",
         ],
     ),
     "a batch from a variable dim between models": (
@@ -1168,10 +1242,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:5:22: info: model "a" batches, but the ensemble does not: a request holds one '
-                "item [ensemble-nonbatching-over-batching]"
+                'e/config.pbtxt:5:22: info: model "a" supports batching, but the ensemble does not, so each '
+                "request holds one item [ensemble-nonbatching-over-batching]"
             ),
-            "  Give the ensemble a max_batch_size where requests are to hold more.",
+            "  Set max_batch_size in the ensemble if a request should hold several items.",
         ],
     ),
     "a fixed dim that feeds a batch": (
@@ -1180,26 +1254,26 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:6:22: info: model "b" batches, but the ensemble does not: a request holds one '
-                "item [ensemble-nonbatching-over-batching]"
+                'e/config.pbtxt:6:22: info: model "b" supports batching, but the ensemble does not, so each '
+                "request holds one item [ensemble-nonbatching-over-batching]"
             ),
-            "  Give the ensemble a max_batch_size where requests are to hold more.",
+            "  Set max_batch_size in the ensemble if a request should hold several items.",
             (
-                'e/config.pbtxt:6:73: warning: tensor "mid" has shape [5,4], and [-1,4] as "IN" of model "b": '
-                "only requests of batch 5 work [ensemble-batching-over-fixed]"
+                'e/config.pbtxt:6:73: warning: tensor "mid" has shape [5,4], but [-1,4] as "IN" of model "b", so '
+                "only requests of batch size 5 work [ensemble-batching-over-fixed]"
             ),
-            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+            "  Set the first dim of the model without batching to -1, or enable batching in it.",
         ],
     ),
     "variable dims in one model": (
         Case({"e": ensemble(ONE, io=io("4, 3", "-1, 4")), "a": member(io("-1, 3", "-1, -1"))}),
         [
             (
-                'e/config.pbtxt:5:73: info: tensor "IN" has dims [4,3], and [-1,3] as "IN" of model "a": each '
+                'e/config.pbtxt:5:73: info: tensor "IN" has dims [4,3], but [-1,3] as "IN" of model "a", so each '
                 "request is checked [step-batching-shape-vs-wildcard]"
             ),
             (
-                'e/config.pbtxt:5:111: info: tensor "OUT" has dims [-1,4], and [-1,-1] as "OUT" of model "a": '
+                'e/config.pbtxt:5:111: info: tensor "OUT" has dims [-1,4], but [-1,-1] as "OUT" of model "a", so '
                 "each request is checked [step-batching-shape-vs-wildcard]"
             ),
         ],
@@ -1221,15 +1295,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:2:17: error: max_batch_size 4 is above that of model "b" in step 1, 1 '
+                'e/config.pbtxt:2:17: error: max_batch_size is 4, but model "b" in step 1 allows only 1 '
                 "[ensemble-batch-above-step]"
             ),
-            '  Write max_batch_size: 1, or raise that of model "b".',
+            '  Set `max_batch_size: 1`, or raise that of model "b".',
             (
-                'e/config.pbtxt:2:17: error: max_batch_size 4 is above that of model "c" in step 2, 3 '
+                'e/config.pbtxt:2:17: error: max_batch_size is 4, but model "c" in step 2 allows only 3 '
                 "[ensemble-batch-above-step]"
             ),
-            '  Write max_batch_size: 3, or raise that of model "c".',
+            '  Set `max_batch_size: 3`, or raise that of model "c".',
             (
                 "e: ensemble e allows maximum batch size 4, but it contains model b which only allows maximum "
                 "batch size to be 1"
@@ -1244,10 +1318,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE), "a": member(more="max_batch_size: 1\n")}),
         [
             (
-                'e/config.pbtxt:5:22: info: model "a" batches, but the ensemble does not: a request holds one '
-                "item [ensemble-nonbatching-over-batching]"
+                'e/config.pbtxt:5:22: info: model "a" supports batching, but the ensemble does not, so each '
+                "request holds one item [ensemble-nonbatching-over-batching]"
             ),
-            "  Give the ensemble a max_batch_size where requests are to hold more.",
+            "  Set max_batch_size in the ensemble if a request should hold several items.",
         ],
     ),
     "an optional input": (
@@ -1264,10 +1338,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:7:73: warning: ensemble input "IN" is optional, but it feeds "IN", which is not '
-                "[ensemble-optional-to-required]"
+                'e/config.pbtxt:7:73: warning: ensemble input "IN" is optional, but it feeds "IN", which is '
+                "required [ensemble-optional-to-required]"
             ),
-            '  Drop optional of "IN", or write it for the model\'s "IN" too.',
+            '  Remove optional from "IN", or add it to "IN" of the model.',
         ],
     ),
     "outputs of one name": (
@@ -1281,10 +1355,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:5:111: error: model "a" has 3 outputs "OUT", all for tensor "OUT" '
+                'e/config.pbtxt:5:111: error: model "a" has 3 outputs "OUT", which are all mapped to tensor "OUT" '
                 "[multiple-outputs-to-one-tensor]"
             ),
-            '  Give the outputs of model "a" names of their own.',
+            '  Rename these outputs of model "a" so that each name is unique.',
             "e: in ensemble e, multiple outputs in model a are mapped to the same ensemble tensor OUT",
         ],
     ),
@@ -1301,10 +1375,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:4:51: error: tensor "OUT" has shape [-1,4] here, but [5] as "OUT" of model "a" '
                 "[tensor-shape-differs]"
             ),
-            "  Write dims: [ 5 ]; a leading -1 in a shape is the batch.",
+            "  Set `dims: [ 5 ]`. A leading -1 in a shape is the batch.",
             (
-                "e: in ensemble e, ensemble tensor OUT: inconsistent shape: [-1,4] is inferred from model e "
-                "while [5] is inferred from model a"
+                "e: in ensemble e, ensemble tensor OUT: inconsistent shape: [-1,4] is inferred from model e while "
+                "[5] is inferred from model a"
             ),
         ],
     ),
@@ -1321,10 +1395,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:4:51: error: tensor "OUT" has shape [-1,4] here, but [7] as "OUT" of model "a" '
                 "[tensor-shape-differs]"
             ),
-            "  Write dims: [ 7 ]; a leading -1 in a shape is the batch.",
+            "  Set `dims: [ 7 ]`. A leading -1 in a shape is the batch.",
             (
-                "e: in ensemble e, ensemble tensor OUT: inconsistent shape: [-1,4] is inferred from model e "
-                "while [7] is inferred from model a"
+                "e: in ensemble e, ensemble tensor OUT: inconsistent shape: [-1,4] is inferred from model e while "
+                "[7] is inferred from model a"
             ),
         ],
     ),
@@ -1332,7 +1406,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(CHAIN[1], CHAIN[0]), **AB}),
         [
             'e/config.pbtxt:5:73: info: step 0 reads "mid", which step 1 writes [ensemble-step-order]',
-            "  Nothing is wrong; in the order of the data they read better.",
+            "  List the steps in the order of the data for readability. Triton accepts any order.",
         ],
     ),
     "a limit of requests": (
@@ -1343,7 +1417,9 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             },
             options="--release 26.03",
         ),
-        [("e/config.pbtxt:4:23: info: at most 1 requests of a step are under way at a time [ensemble-inflight-limit]")],
+        [
+            "e/config.pbtxt:4:23: info: each step has at most 1 request in flight [ensemble-inflight-limit]",
+        ],
     ),
     "a limit of no requests": (
         Case(
@@ -1357,13 +1433,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
     ),
     "an output that is an input": (
         Case({"e": ensemble(ONE, io=port("input", "IN") + port("output", "OUT") + port("output", "IN")), **A}),
-        ['e/config.pbtxt:4:8: info: output "IN" is an input of the ensemble, too [ensemble-output-is-input]'],
+        [
+            'e/config.pbtxt:4:8: info: output "IN" is also an input of the ensemble [ensemble-output-is-input]',
+        ],
     ),
     "a namespace": (
         Case({"e": ensemble(ONE.replace("step {", 'step { model_namespace: "n"')), **A}),
         [
-            "e/config.pbtxt:5:10: info: model_namespace is overwritten by the server [step-model-namespace]",
-            "  Drop it.",
+            "e/config.pbtxt:5:10: info: Triton overwrites the model_namespace of a step [step-model-namespace]",
+            "  Remove it.",
         ],
     ),
     "fields without effect": (
@@ -1378,29 +1456,29 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            ("e/config.pbtxt:2:1: info: default_model_filename has no effect in an ensemble [ensemble-ignored-fields]"),
+            "e/config.pbtxt:2:1: info: default_model_filename has no effect in an ensemble [ensemble-ignored-fields]",
             "  Move it to the models of the steps.",
             "e/config.pbtxt:3:1: info: parameters has no effect in an ensemble [ensemble-ignored-fields]",
             "  Move it to the models of the steps.",
             (
-                "e/config.pbtxt:4:1: info: model_transaction_policy of an ensemble is overwritten: its steps "
-                "decide [ensemble-decoupled-flag]"
+                "e/config.pbtxt:4:1: info: Triton overwrites model_transaction_policy of an ensemble to match its "
+                "steps [ensemble-decoupled-flag]"
             ),
-            "  Drop it.",
+            "  Remove it.",
             (
-                "e/config.pbtxt:5:16: info: the responses of the whole ensemble are cached, where the server has "
-                "a cache [ensemble-response-cache]"
+                "e/config.pbtxt:5:16: info: the responses of the whole ensemble are cached if the server has a "
+                "cache [ensemble-response-cache]"
             ),
         ],
     ),
     "fields of a backend": (
         Case({"e": ensemble(ONE, more="instance_group { }\noptimization { }\nmodel_warmup { }\n"), **A}),
         [
-            "e/config.pbtxt:2:1: error: an ensemble with instance_group [ensemble-instance-group]",
+            "e/config.pbtxt:2:1: error: an ensemble cannot have an instance_group [ensemble-instance-group]",
             "  Move instance_group to the models of the steps.",
-            "e/config.pbtxt:3:1: error: an ensemble with optimization [ensemble-optimization]",
+            "e/config.pbtxt:3:1: error: an ensemble cannot set optimization [ensemble-optimization]",
             "  Move optimization to the models of the steps.",
-            "e/config.pbtxt:4:1: error: an ensemble with model_warmup [ensemble-warmup]",
+            "e/config.pbtxt:4:1: error: an ensemble cannot have a model_warmup [ensemble-warmup]",
             "  Move model_warmup to the models of the steps.",
             "e: instance group should not be specified for ensemble 'e'",
         ],
@@ -1410,10 +1488,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE).replace('"ensemble"', '"onnxruntime_onnx"'), **A}),
         [
             (
-                'e/config.pbtxt:1:11: error: ensemble_scheduling with backend "onnxruntime", which is no '
-                "ensemble [ensemble-scheduling-wrong-platform]"
+                'e/config.pbtxt:1:11: error: ensemble_scheduling is set, but a model with backend "onnxruntime" is '
+                "not an ensemble [ensemble-scheduling-wrong-platform]"
             ),
-            '  Write platform: "ensemble" instead of the backend, or drop ensemble_scheduling.',
+            '  Set `platform: "ensemble"` instead of the backend, or remove ensemble_scheduling.',
             "e: ensemble scheduling cannot be set for model 'e' whose platform is not ensemble",
         ],
     ),
@@ -1421,10 +1499,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE).replace('platform: "ensemble"', 'backend: "python"'), **A}),
         [
             (
-                'e/config.pbtxt:1:10: error: ensemble_scheduling with backend "python", which is no ensemble '
-                "[ensemble-scheduling-wrong-platform]"
+                'e/config.pbtxt:1:10: error: ensemble_scheduling is set, but a model with backend "python" is not '
+                "an ensemble [ensemble-scheduling-wrong-platform]"
             ),
-            '  Write platform: "ensemble" instead of the backend, or drop ensemble_scheduling.',
+            '  Set `platform: "ensemble"` instead of the backend, or remove ensemble_scheduling.',
             "e: ensemble scheduling cannot be set for model 'e' whose platform is not ensemble",
         ],
     ),
@@ -1432,18 +1510,21 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE).partition("\n")[2], **A}, files={"e/1/model.py": PYTHON}),
         [
             (
-                'e/config.pbtxt:3:21: error: ensemble_scheduling with backend "python", which is no ensemble '
-                "[ensemble-scheduling-wrong-platform]"
+                'e/config.pbtxt:3:21: error: ensemble_scheduling is set, but a model with backend "python" is not '
+                "an ensemble [ensemble-scheduling-wrong-platform]"
             ),
-            '  Write platform: "ensemble" instead of the backend, or drop ensemble_scheduling.',
+            '  Set `platform: "ensemble"` instead of the backend, or remove ensemble_scheduling.',
             "e: ensemble scheduling cannot be set for model 'e' whose platform is not ensemble",
         ],
     ),
     "an ensemble of no scheduling": (
         Case({"e": 'platform: "ensemble"\n' + port("input", "IN") + port("output", "OUT")}),
         [
-            "e/config.pbtxt:1:11: error: an ensemble without ensemble_scheduling [ensemble-scheduling-missing]",
-            "  Write ensemble_scheduling with the steps, or name a backend instead of the platform.",
+            (
+                "e/config.pbtxt:1:11: error: ensemble_scheduling is missing from this ensemble "
+                "[ensemble-scheduling-missing]"
+            ),
+            "  Add ensemble_scheduling with the steps, or set a backend instead of the platform.",
             "e: ensemble scheduling must be set for ensemble e whose platform is ensemble",
         ],
     ),
@@ -1462,10 +1543,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:7:22: error: the tensors that step 2 (model "c") reads follow different '
-                'decoupled models: "x", "y", "IN" [mixed-decoupled-sources]'
+                'e/config.pbtxt:7:22: error: the tensors that step 2 (model "c") reads do not follow the same '
+                'decoupled model: "x", "y", "IN" [mixed-decoupled-sources]'
             ),
-            "  Let them all come through the same decoupled step, or join them in a Python model.",
+            "  Route them all through the same decoupled step, or join them in a Python model.",
             "e: in ensemble e, step of model 'e' receives inputs originated from different decoupled models",
         ],
     ),
@@ -1484,14 +1565,14 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             'e/config.pbtxt:5:73: info: step 0 reads "last", which step 1 writes [ensemble-step-order]',
-            "  Nothing is wrong; in the order of the data they read better.",
+            "  List the steps in the order of the data for readability. Triton accepts any order.",
             (
-                'e/config.pbtxt:6:22: error: the tensors that step 1 (model "c") reads follow different '
-                'decoupled models: "IN", "x" [mixed-decoupled-sources]'
+                'e/config.pbtxt:6:22: error: the tensors that step 1 (model "c") reads do not follow the same '
+                'decoupled model: "IN", "x" [mixed-decoupled-sources]'
             ),
-            "  Let them all come through the same decoupled step, or join them in a Python model.",
+            "  Route them all through the same decoupled step, or join them in a Python model.",
             'e/config.pbtxt:6:107: info: step 1 reads "x", which step 2 writes [ensemble-step-order]',
-            "  Nothing is wrong; in the order of the data they read better.",
+            "  List the steps in the order of the data for readability. Triton accepts any order.",
             "e: in ensemble e, step of model 'd' receives inputs originated from different decoupled models",
         ],
     ),
@@ -1511,10 +1592,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                "e/config.pbtxt:4:16: error: the outputs of the ensemble follow different decoupled models: "
+                "e/config.pbtxt:4:16: error: the outputs of the ensemble do not follow the same decoupled model: "
                 '"OUT", "mid" [mixed-decoupled-sources]'
             ),
-            "  Let them all come through the same decoupled step, or join them in a Python model.",
+            "  Route them all through the same decoupled step, or join them in a Python model.",
             "e: in ensemble e, step of model 'e' receives inputs originated from different decoupled models",
         ],
     ),
@@ -1533,14 +1614,14 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                "e/config.pbtxt:2:16: info: the responses of the whole ensemble are cached, where the server has "
-                "a cache [ensemble-response-cache]"
+                "e/config.pbtxt:2:16: info: the responses of the whole ensemble are cached if the server has a "
+                "cache [ensemble-response-cache]"
             ),
             (
-                "e/config.pbtxt:3:1: info: model_transaction_policy of an ensemble is overwritten: its steps "
-                "decide [ensemble-decoupled-flag]"
+                "e/config.pbtxt:3:1: info: Triton overwrites model_transaction_policy of an ensemble to match its "
+                "steps [ensemble-decoupled-flag]"
             ),
-            "  Drop it.",
+            "  Remove it.",
         ],
     ),
     "a cycle of two with a tail": (
@@ -1552,10 +1633,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:6:22: error: ensemble "e" leads back to itself through "f" [ensemble-cycle]',
-            "  Take one of the steps of this circle out.",
-            'f/config.pbtxt:5:22: error: ensemble "f" leads back to itself through "e" [ensemble-cycle]',
-            "  Take one of the steps of this circle out.",
+            'e/config.pbtxt:6:22: error: ensemble "e" uses itself through "f" [ensemble-cycle]',
+            "  Remove one of the steps that form this cycle.",
+            'f/config.pbtxt:5:22: error: ensemble "f" uses itself through "e" [ensemble-cycle]',
+            "  Remove one of the steps that form this cycle.",
             "e: circular dependency between ensembles: e -> ... -> f -> e",
             "f: circular dependency between ensembles: f -> ... -> e -> f",
         ],
@@ -1564,21 +1645,24 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": INTO["e"], "f": INTO["f"], "g": INTO["g"], "h": ensemble(step("e", {"IN": "IN"}, {"OUT": "OUT"}))}),
         [
             (
-                'e/config.pbtxt:5:22: error: ensemble "f" leads back to itself, and a use of it from outside '
-                "ends the whole server [ensemble-cycle-crash]"
+                'e/config.pbtxt:5:22: error: ensemble "f" is part of a cycle, and using it from outside the cycle '
+                "crashes the server [ensemble-cycle-crash]"
             ),
-            '  Mend ensemble "f" first.',
-            'f/config.pbtxt:5:22: error: ensemble "f" leads back to itself through "g" [ensemble-cycle]',
-            "  Take one of the steps of this circle out.",
-            'g/config.pbtxt:5:22: error: ensemble "g" leads back to itself through "f" [ensemble-cycle]',
-            "  Take one of the steps of this circle out.",
+            '  Fix ensemble "f" first.',
+            'f/config.pbtxt:5:22: error: ensemble "f" uses itself through "g" [ensemble-cycle]',
+            "  Remove one of the steps that form this cycle.",
+            'g/config.pbtxt:5:22: error: ensemble "g" uses itself through "f" [ensemble-cycle]',
+            "  Remove one of the steps that form this cycle.",
             (
-                'h/config.pbtxt:5:22: error: ensemble "e" uses one that leads back to itself, which ends the '
-                "whole server [ensemble-cycle-crash]"
+                'h/config.pbtxt:5:22: error: ensemble "e" uses an ensemble that is part of a cycle, which crashes '
+                "the server [ensemble-cycle-crash]"
             ),
-            '  Mend ensemble "e" first.',
-            'h/config.pbtxt:5:22: error: ensemble "e" is refused, and so is this one [step-ensemble-invalid]',
-            '  Mend ensemble "e" first.',
+            '  Fix ensemble "e" first.',
+            (
+                'h/config.pbtxt:5:22: error: this ensemble cannot load because ensemble "e" is refused '
+                "[step-ensemble-invalid]"
+            ),
+            '  Fix ensemble "e" first.',
             "e: server ended: -11",
             "f: server ended: -11",
             "g: server ended: -11",
@@ -1588,8 +1672,8 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
     "an ensemble of itself": (
         Case({"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "m"}), step("e", {"IN": "m"}, {"OUT": "OUT"})), **A}),
         [
-            'e/config.pbtxt:6:22: error: ensemble "e" leads back to itself through "e" [ensemble-cycle]',
-            "  Take one of the steps of this circle out.",
+            'e/config.pbtxt:6:22: error: ensemble "e" uses itself [ensemble-cycle]',
+            "  Remove one of the steps that form this cycle.",
             "e: circular dependency between ensembles: e -> ... -> e -> e",
         ],
     ),
@@ -1602,12 +1686,12 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:6:22: error: there is no model "gone" in the repository [step-model-missing]',
-            "  Add it, or name a model that is there.",
-            'f/config.pbtxt:5:22: error: ensemble "f" leads back to itself through "g" [ensemble-cycle]',
-            "  Take one of the steps of this circle out.",
-            'g/config.pbtxt:5:22: error: ensemble "g" leads back to itself through "f" [ensemble-cycle]',
-            "  Take one of the steps of this circle out.",
+            'e/config.pbtxt:6:22: error: the repository has no model "gone" [step-model-missing]',
+            "  Add the model, or name one that exists.",
+            'f/config.pbtxt:5:22: error: ensemble "f" uses itself through "g" [ensemble-cycle]',
+            "  Remove one of the steps that form this cycle.",
+            'g/config.pbtxt:5:22: error: ensemble "g" uses itself through "f" [ensemble-cycle]',
+            "  Remove one of the steps that form this cycle.",
             "e: ensemble e contains models that are not available or ambiguous: gone",
             "f: circular dependency between ensembles: f -> ... -> g -> f",
             "g: circular dependency between ensembles: g -> ... -> f -> g",
@@ -1624,14 +1708,17 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             },
         ),
         [
-            'a/1/calls.json:1:2: warning: there is no model "bbb" in the repository to call [calls-model-missing]',
+            'a/1/calls.json:1:2: warning: the repository has no model "bbb" to call [calls-model-missing]',
             '  Did you mean "bb"?',
-            'a/1/calls.json:2:2: warning: there is no model "qqqqq" in the repository to call [calls-model-missing]',
-            "  Add it, or call a model that is there.",
-            'a/1/calls.json:2:14: warning: version 1 of model "bb" is not served; served: 2 [calls-version-missing]',
-            '  Select it in the version_policy of "bb".',
-            'a/1/calls.json:2:23: warning: there is no model "aa" in the repository to call [calls-model-missing]',
-            "  Add it, or call a model that is there.",
+            'a/1/calls.json:2:2: warning: the repository has no model "qqqqq" to call [calls-model-missing]',
+            "  Add the model, or call one that exists.",
+            (
+                'a/1/calls.json:2:14: warning: version 1 of model "bb" is not served; only version 2 is served '
+                "[calls-version-missing]"
+            ),
+            '  Select version 1 in the version_policy of "bb".',
+            'a/1/calls.json:2:23: warning: the repository has no model "aa" to call [calls-model-missing]',
+            "  Add the model, or call one that exists.",
         ],
     ),
     "calls of versions": (
@@ -1653,10 +1740,16 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             },
         ),
         [
-            ('a/1/calls.json:1:2: warning: version 1 of model "b" is not served; served: 2, 3 [calls-version-missing]'),
-            '  Select it in the version_policy of "b".',
-            'a/1/calls.json:1:10: warning: version 4 of model "c" is not there; served: 1 [calls-version-missing]',
-            "  Call a version that is there.",
+            (
+                'a/1/calls.json:1:2: warning: version 1 of model "b" is not served; only versions 2 and 3 are '
+                "served [calls-version-missing]"
+            ),
+            '  Select version 1 in the version_policy of "b".',
+            (
+                'a/1/calls.json:1:10: warning: version 4 of model "c" does not exist; only version 1 is served '
+                "[calls-version-missing]"
+            ),
+            "  Call a version that is served.",
         ],
     ),
     "calls in two circles": (
@@ -1673,8 +1766,8 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             },
         ),
         [
-            "a/1/calls.json:1:10: warning: calls lead in a circle: a → b → c → a [calls-cycle]",
-            "  Take one of these calls out; each waits for the next.",
+            "a/1/calls.json:1:10: warning: the calls form a cycle: a → b → c → a [calls-cycle]",
+            "  Remove one of these calls. Each waits for the next, so none ends.",
         ],
     ),
     "calls back through an ensemble": (
@@ -1683,8 +1776,8 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             files={"a/1/model.py": PYTHON, "b/1/model.py": PYTHON, "b/1/calls.json": '{"e": 1}'},
         ),
         [
-            "b/1/calls.json:1:2: warning: calls lead in a circle: b → e → b [calls-cycle]",
-            "  Take one of these calls out; each waits for the next.",
+            "b/1/calls.json:1:2: warning: the calls form a cycle: b → e → b [calls-cycle]",
+            "  Remove one of these calls. Each waits for the next, so none ends.",
         ],
     ),
     "a variable dim that feeds a batch": (
@@ -1697,10 +1790,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:6:22: info: model "b" batches, but the ensemble does not: a request holds one '
-                "item [ensemble-nonbatching-over-batching]"
+                'e/config.pbtxt:6:22: info: model "b" supports batching, but the ensemble does not, so each '
+                "request holds one item [ensemble-nonbatching-over-batching]"
             ),
-            "  Give the ensemble a max_batch_size where requests are to hold more.",
+            "  Set max_batch_size in the ensemble if a request should hold several items.",
         ],
     ),
     "a fixed batch over a model that may batch": (
@@ -1720,10 +1813,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:3:49: error: tensor "IN" has shape [-1,4] here, but [-1,7,4] as "IN" of model '
-                '"a" [tensor-shape-differs]'
+                'e/config.pbtxt:3:49: error: tensor "IN" has shape [-1,4] here, but [-1,7,4] as "IN" of model "a" '
+                "[tensor-shape-differs]"
             ),
-            "  Write dims: [ 7, 4 ]; a leading -1 in a shape is the batch.",
+            "  Set `dims: [ 7, 4 ]`. A leading -1 in a shape is the batch.",
             (
                 "e: in ensemble e, ensemble tensor IN: inconsistent shape: [-1,4] is inferred from model e while "
                 "[-1,7,4] is inferred from model a"
@@ -1734,15 +1827,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE, more="max_batch_size: 1\n"), "a": member(io("2, 4", "2, 4"))}),
         [
             (
-                'e/config.pbtxt:6:73: warning: tensor "IN" has shape [-1,4], and [2,4] as "IN" of model "a": '
-                "only requests of batch 2 work [ensemble-batching-over-fixed]"
+                'e/config.pbtxt:6:73: warning: tensor "IN" has shape [-1,4], but [2,4] as "IN" of model "a", so '
+                "only requests of batch size 2 work [ensemble-batching-over-fixed]"
             ),
-            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+            "  Set the first dim of the model without batching to -1, or enable batching in it.",
             (
-                'e/config.pbtxt:6:111: warning: tensor "OUT" has shape [-1,4], and [2,4] as "OUT" of model "a": '
-                "only requests of batch 2 work [ensemble-batching-over-fixed]"
+                'e/config.pbtxt:6:111: warning: tensor "OUT" has shape [-1,4], but [2,4] as "OUT" of model "a", so '
+                "only requests of batch size 2 work [ensemble-batching-over-fixed]"
             ),
-            "  Write -1 for the first dim of the model that does not batch, or let it batch.",
+            "  Set the first dim of the model without batching to -1, or enable batching in it.",
         ],
     ),
     "models behind the ensemble in their names": (
@@ -1760,15 +1853,15 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:6:73: error: tensor "m" is TYPE_FP32 in model "x", but TYPE_INT8 as "IN" of '
-                'model "y" [tensor-type-differs]'
+                'e/config.pbtxt:6:73: error: tensor "m" is TYPE_FP32 in model "x", but TYPE_INT8 as "IN" of model '
+                '"y" [tensor-type-differs]'
             ),
-            "  Put a step between them that converts it, or change one of the models.",
+            "  Insert a step that converts the tensor, or change one of the models.",
             (
-                'e/config.pbtxt:6:109: error: tensor "n" has shape [4] in model "x", but [5] as "TOO" of model '
-                '"y" [tensor-shape-differs]'
+                'e/config.pbtxt:6:109: error: tensor "n" has shape [4] in model "x", but [5] as "TOO" of model "y" '
+                "[tensor-shape-differs]"
             ),
-            ("  Put a step between them that reshapes it, or change one of the models; a leading -1 may be the batch."),
+            "  Insert a step that reshapes the tensor, or change one of the models. A leading -1 may be the batch.",
             (
                 "e: in ensemble e, ensemble tensor m: inconsistent data type: TYPE_FP32 is inferred from model x "
                 "while TYPE_INT8 is inferred from model y"
@@ -1794,13 +1887,13 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             'e/config.pbtxt:8:73: info: step 0 reads "m", which step 4 writes [ensemble-step-order]',
-            "  Nothing is wrong; in the order of the data they read better.",
+            "  List the steps in the order of the data for readability. Triton accepts any order.",
             'e/config.pbtxt:9:73: info: step 1 reads "n", which step 4 writes [ensemble-step-order]',
-            "  Nothing is wrong; in the order of the data they read better.",
+            "  List the steps in the order of the data for readability. Triton accepts any order.",
             'e/config.pbtxt:10:73: info: step 2 reads "m", which step 4 writes [ensemble-step-order]',
-            "  Nothing is wrong; in the order of the data they read better.",
+            "  List the steps in the order of the data for readability. Triton accepts any order.",
             'e/config.pbtxt:11:73: info: step 3 reads "n", which step 4 writes [ensemble-step-order]',
-            "  Nothing is wrong; in the order of the data they read better.",
+            "  List the steps in the order of the data for readability. Triton accepts any order.",
         ],
     ),
     "tensors that nobody reads, the last name first": (
@@ -1816,12 +1909,12 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:6:111: error: nobody reads tensor "r" of step 1 (model "b") [tensor-never-read]',
-            '  Drop this output_map entry, or make "r" an output of the ensemble.',
-            'e/config.pbtxt:7:111: error: nobody reads tensor "q" of step 2 (model "b") [tensor-never-read]',
-            '  Drop this output_map entry, or make "q" an output of the ensemble.',
-            'e/config.pbtxt:8:111: error: nobody reads tensor "p" of step 3 (model "b") [tensor-never-read]',
-            '  Drop this output_map entry, or make "p" an output of the ensemble.',
+            'e/config.pbtxt:6:111: error: no step reads tensor "r" of step 1 (model "b") [tensor-never-read]',
+            '  Remove this output_map entry, or make "r" an output of the ensemble.',
+            'e/config.pbtxt:7:111: error: no step reads tensor "q" of step 2 (model "b") [tensor-never-read]',
+            '  Remove this output_map entry, or make "q" an output of the ensemble.',
+            'e/config.pbtxt:8:111: error: no step reads tensor "p" of step 3 (model "b") [tensor-never-read]',
+            '  Remove this output_map entry, or make "p" an output of the ensemble.',
             "e: ensemble tensor 'p' is unused in ensemble 'e'",
         ],
     ),
@@ -1839,20 +1932,20 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:5:41: error: step 0 asks for version 9 of model "a"; loaded is 1 '
+                'e/config.pbtxt:5:41: error: step 0 asks for version 9 of model "a", but only version 1 is loaded '
                 "[step-version-not-loaded]"
             ),
-            "  Write model_version: -1 for the newest.",
+            "  Set `model_version: -1` for the newest version.",
             (
-                'e/config.pbtxt:6:41: error: step 1 asks for version 8 of model "c"; loaded is 1 '
+                'e/config.pbtxt:6:41: error: step 1 asks for version 8 of model "c", but only version 1 is loaded '
                 "[step-version-not-loaded]"
             ),
-            "  Write model_version: -1 for the newest.",
+            "  Set `model_version: -1` for the newest version.",
             (
-                'e/config.pbtxt:7:41: error: step 2 asks for version 2 of model "b"; loaded is 1 '
+                'e/config.pbtxt:7:41: error: step 2 asks for version 2 of model "b", but only version 1 is loaded '
                 "[step-version-not-loaded]"
             ),
-            "  Write model_version: -1 for the newest.",
+            "  Set `model_version: -1` for the newest version.",
             "e: ensemble 'e' depends on 'b' whose required version 2 is not loaded.",
         ],
     ),
@@ -1860,10 +1953,10 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "OUT"}, "model_version: -2")), **A}),
         [
             (
-                'e/config.pbtxt:5:41: error: step 0 asks for version -2 of model "a"; loaded is 1 '
+                'e/config.pbtxt:5:41: error: step 0 asks for version -2 of model "a", but only version 1 is loaded '
                 "[step-version-not-loaded]"
             ),
-            "  Write model_version: -1 for the newest.",
+            "  Set `model_version: -1` for the newest version.",
             "e: ensemble 'e' depends on 'a' whose required version -2 is not loaded.",
         ],
     ),
@@ -1883,9 +1976,9 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             'e/config.pbtxt:5:96: error: model "a" has no input "Q" [step-input-unknown]',
-            "  It has: IN.",
+            "  Use an input of this model: IN.",
             'e/config.pbtxt:5:131: error: model "a" has no input "A" [step-input-unknown]',
-            "  It has: IN.",
+            "  Use an input of this model: IN.",
             "e: in ensemble e, ensemble tensor IN is mapping to non-existing input Q in model a",
         ],
     ),
@@ -1894,8 +1987,11 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             {"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "OUT"}, "model_version: 9")), "a": member(backend="nosuch")}
         ),
         [
-            'e/config.pbtxt:5:22: error: model "a" does not load, and so this ensemble does not [step-model-failed]',
-            '  Mend model "a" first.',
+            (
+                'e/config.pbtxt:5:22: error: this ensemble cannot load because model "a" does not load '
+                "[step-model-failed]"
+            ),
+            '  Fix model "a" first.',
             "e: ensemble 'e' depends on 'a' which has no loaded version.",
         ],
     ),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.backends import files, vllm, vllm_arguments, vllm_json, vllm_lora, vllm_tensors
+from tritonrepo.rules.backends import files, vllm, vllm_arguments, vllm_json
 
-MODULES = (files, vllm, vllm_tensors, vllm_json, vllm_lora, vllm_arguments)
+MODULES = (files, vllm, vllm_json, vllm_arguments)

@@ -1,18 +1,15 @@
-"""model.json, the arguments of vLLM's engine: its text, and which of its keys a release's vLLM has.
+"""Reading model.json, the arguments of vLLM's engine, and multi_lora.json, as the backend reads them.
 
-Source: vllm_backend, src/model.py, _init_engine_args (init_engine in 24.10); the keys are data/vllm_arguments.json.
+Source: vllm_backend, src/model.py, _init_engine_args (init_engine in 24.10).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib import resources
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Span
-from tritonrepo.releases import Release
 from tritonrepo.repository import Model
 from tritonrepo.repository.json_text import place
 from tritonrepo.repository.once import once
@@ -25,7 +22,7 @@ LARGEST_JSON = 1 << 20
 
 
 class Arguments(NamedTuple):
-    """The model.json of one version: `value` is None where there is no text, or a `fault` in it."""
+    """The model.json of one version; `value` is None if the file is missing or has a `fault`."""
 
     path: str
     text: str | None
@@ -36,21 +33,22 @@ class Arguments(NamedTuple):
 
     @property
     def said(self) -> str:
-        """What is wrong with the text, in words that need no place and no other program's advice."""
+        """What is wrong with the text, without its place and without advice on Python."""
         kind, _, words = self.fault.partition(": ")
         if kind == "RecursionError":
-            return "it is nested too deeply"
+            return "cannot be read: it is nested too deeply"
         if words.startswith("Exceeds the limit"):
-            return "a whole number has more than 4300 digits"
+            return "cannot be read: an integer has more than 4300 digits"
         words = words.partition(": line ")[0].partition(" (decode using")[0]
-        return f"{words.removesuffix(' at')} here" if words.endswith(" at") else words
+        words = f"{words.removesuffix(' at')} here" if words.endswith(" at") else words
+        return f"is not valid {'UTF-8' if kind.startswith('Unicode') else 'JSON'}: {words}"
 
     @property
     def cure(self) -> str:
-        """The next step where the text cannot be read."""
+        """The hint for a text that cannot be read."""
         if "BOM" in self.fault or self.fault.startswith("Unicode"):
-            return "Save it as UTF-8, without a byte order mark."
-        return "Mend the JSON here." if self.line else self.fault and "Mend the JSON."
+            return "Save the file as UTF-8 without a byte order mark."
+        return "Fix the JSON syntax here." if self.line else self.fault and "Fix the JSON."
 
     def at(self, model: Model, key: str) -> Span:
         """Return the place of a key."""
@@ -59,12 +57,12 @@ class Arguments(NamedTuple):
 
 @once
 def arguments(model: Model) -> Sequence[Arguments]:
-    """Read the model.json of each version that is served; kept for the rules that come next. Huge ones are left out."""
+    """Read the model.json of each served version, except huge ones; cached, because many rules need them."""
     return list(_read(model)) if model.backend == "vllm" else ()
 
 
 def _images(error: json.JSONDecodeError) -> json.JSONDecodeError:
-    """Return an error as the Python of the images has it, 3.10 or 3.12: 3.13 tells a trailing comma apart, at its place."""
+    """Return an error as the Python of the images, 3.10 or 3.12, reports it: 3.13 has its own for a trailing comma."""
     if not error.msg.startswith("Illegal trailing comma"):
         return error
     behind = error.doc[error.pos + 1 :]
@@ -88,7 +86,7 @@ def _read(model: Model) -> Iterator[Arguments]:
 
 
 def adapters(model: Model, beside: Arguments) -> Arguments | None:
-    """Read the multi_lora.json beside a model.json; None of a huge one."""
+    """Read the multi_lora.json next to a model.json; None if it is huge."""
     return _file(model, f"{beside.path.rpartition('/')[0]}/{ADAPTERS}")
 
 
@@ -112,41 +110,3 @@ def _parse(path: str, content: bytes) -> Arguments:
         return Arguments(path, text, None, f"JSONDecodeError: {error}", error.lineno, error.colno)
     except (ValueError, RecursionError) as error:
         return Arguments(path, text, fault=f"{type(error).__name__}: {error}")
-
-
-class KnownKey(NamedTuple):
-    """A key that some vLLM has: its first and last version, as positions; what took its place."""
-
-    since: int
-    until: int
-    uncertain: frozenset[int]
-    now: str
-
-
-class Keys(NamedTuple):
-    """The keys of all vLLM versions, and those versions, oldest first."""
-
-    versions: Sequence[str]
-    known: Mapping[str, KnownKey]
-
-    def of(self, release: Release) -> list[int]:
-        """Return the positions of the vLLM versions that a release may have; none where it has no vLLM, or a new one."""
-        return [self.versions.index(name) for name in release.vllm_builds if name in self.versions]
-
-
-@cache
-def keys() -> Keys:
-    """Return the facts of data/vllm_arguments.json."""
-    data = json.loads(resources.files("tritonrepo").joinpath("data/vllm_arguments.json").read_text("utf-8"))
-    versions = data["versions"]
-    position = {name: number for number, name in enumerate(versions)}
-    known = {
-        key: KnownKey(
-            position[facts["since"]],
-            position[facts.get("until", versions[-1])],
-            frozenset(position[name] for name in facts.get("uncertain", ())),
-            facts.get("now", ""),
-        )
-        for key, facts in data["arguments"].items()
-    }
-    return Keys(versions, known)

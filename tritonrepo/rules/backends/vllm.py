@@ -1,66 +1,69 @@
-"""What a config for the vLLM backend says and must not say; the backend completes the rest."""
+"""The config of a model for the vLLM backend, which completes it: what it must and cannot contain, and its tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
+from tritonrepo.vllm_contract import Contract, by_name
 
 
 @rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("onnx-model-file-missing"))
 def decoupled_false(model: Model) -> Iterator[Finding]:
-    """A vLLM model does not say decoupled: false."""
+    """A vLLM model cannot set decoupled to false."""
     policy = _policy(model)
     if model.target.auto_complete and policy is not None and not policy.flag("decoupled"):
         yield Finding(
             _decoupled(model, policy),
-            "a vLLM model is decoupled, and the backend may not change what is written",
-            hint="Write decoupled: true, or drop model_transaction_policy.",
-            reason=f"ValueError: trying to change decoupled property in auto-complete-config for model '{model.config_name}', "
-            "which is already set to 'False'.",
+            "decoupled is false, but a vLLM model must be decoupled, and the backend cannot override the config",
+            hint="Set `decoupled: true`, or remove model_transaction_policy.",
+            reason="ValueError: trying to change decoupled property in auto-complete-config for model "
+            f"'{model.config_name}', which is already set to 'False'.",
         )
 
 
 @rule("vllm-not-decoupled", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-text-output-missing"))
 def not_decoupled(model: Model) -> Iterator[Finding]:
-    """Without auto-complete a vLLM model says decoupled: true."""
+    """Without auto-complete, a vLLM model must set decoupled to true."""
     if not model.target.auto_complete:
         policy = _policy(model)
         if policy is None or not policy.flag("decoupled"):
+            found = "false" if policy is not None and policy.has("decoupled") else "missing"
             yield Finding(
                 _decoupled(model, policy) if policy is not None else None,
-                "a vLLM model that is not decoupled, and nothing completes it without auto-complete",
-                hint="Write model_transaction_policy { decoupled: true }.",
+                f"decoupled is {found}, but a vLLM model must set it to true when auto-complete is off",
+                hint="Set `model_transaction_policy { decoupled: true }`.",
                 reason="vLLM Triton backend must be configured to use decoupled model transaction policy",
             )
 
 
 @rule("vllm-max-batch-size", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("vllm-decoupled-false"))
 def max_batch_size(model: Model) -> Iterator[Finding]:
-    """A vLLM model has no max_batch_size, or 0."""
+    """The max_batch_size of a vLLM model must be 0."""
     if model.target.auto_complete and model.max_batch_size > 0:
         yield Finding(
             _batch_size(model),
-            f"max_batch_size {model.max_batch_size} for vLLM, which makes its own batches",
-            hint="Write max_batch_size: 0, or drop it.",
-            reason=f"ValueError: configuration specified max_batch_size {model.max_batch_size}, but in auto-complete-config "
-            f"function for model '{model.config_name}' specified max_batch_size 0",
+            f"max_batch_size is {model.max_batch_size}, but must be 0 because vLLM forms its own batches",
+            hint="Set `max_batch_size: 0`, or remove it.",
+            reason=f"ValueError: configuration specified max_batch_size {model.max_batch_size}, but in "
+            f"auto-complete-config function for model '{model.config_name}' specified max_batch_size 0",
         )
 
 
 @rule("vllm-max-batch-size-unchecked", Severity.WARNING, "backend=vllm")
 def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
-    """Without auto-complete nobody checks the max_batch_size of a vLLM model."""
+    """Without auto-complete, the max_batch_size of a vLLM model should also be 0."""
     if not model.target.auto_complete and model.max_batch_size > 0:
         yield Finding(
             _batch_size(model),
-            f"max_batch_size {model.max_batch_size} for vLLM, which makes its own batches",
-            hint="Write max_batch_size: 0, or drop it.",
+            f"max_batch_size is {model.max_batch_size}, but should be 0 because vLLM forms its own batches",
+            hint="Set `max_batch_size: 0`, or remove it.",
         )
 
 
@@ -68,11 +71,11 @@ def max_batch_size_unchecked(model: Model) -> Iterator[Finding]:
     "vllm-text-output-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("python-tensor-not-in-config")
 )
 def text_output_missing(model: Model) -> Iterator[Finding]:
-    """Without auto-complete a vLLM model lists text_output."""
+    """Without auto-complete, a vLLM model must list the output text_output."""
     if not model.target.auto_complete and not _lists(model, "output", "text_output"):
         yield Finding(
             None,
-            "no output text_output, which the vLLM backend needs, and nothing completes it without auto-complete",
+            'output "text_output" is missing, but the vLLM backend needs it when auto-complete is off',
             hint="List the inputs and outputs: text_input TYPE_STRING [ 1 ], text_output TYPE_STRING [ -1 ], and more.",
             reason="TypeError: 'NoneType' object is not subscriptable",
         )
@@ -80,12 +83,66 @@ def text_output_missing(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-text-input-missing", Severity.WARNING, "backend=vllm")
 def text_input_missing(model: Model) -> Iterator[Finding]:
-    """Without auto-complete a vLLM model lists text_input."""
+    """Without auto-complete, a vLLM model should list the input text_input."""
     if model.target.auto_complete or not _lists(model, "output", "text_output"):
         return
     if not _lists(model, "input", "text_input"):
-        hint = 'Write input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }.'
-        yield Finding(None, "no input text_input: every request will fail", hint=hint)
+        hint = 'Add `input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }`.'
+        yield Finding(None, 'input "text_input" is missing, so every request will fail', hint=hint)
+
+
+@rule("vllm-contract-too-new", Severity.WARNING, "backend=vllm")
+def contract_too_new(model: Model) -> Iterator[Finding]:
+    """A vLLM model should list only tensors that its release's backend has."""
+    for tensor, known in _listed(model):
+        if known.since > model.target.release.name:
+            yield Finding(
+                tensor.fields["name"].value,
+                f'{tensor.kind} "{tensor.name}" requires the vLLM backend of Triton {known.since} or later, '
+                f"not {model.target.release.name}",
+                hint=f"Remove it, or use Triton {known.since} or later.",
+            )
+
+
+@rule("vllm-io-contract", Severity.WARNING, "backend=vllm")
+def io_contract(model: Model) -> Iterator[Finding]:
+    """A listed tensor of a vLLM model should have the backend's type and dims."""
+    for tensor, known in _listed(model):
+        if tensor.data_type and (tensor.data_type != known.data_type or tuple(tensor.dims) != known.dims):
+            found = f"{tensor.data_type} {_shown(tensor.dims)}"
+            right = f"{known.data_type} {_shown(known.dims)}"
+            field = "data_type" if tensor.data_type != known.data_type else "dims"
+            at = tensor.fields.get(field)
+            removed = f", or remove the {tensor.kind}: auto-complete adds it" if model.target.auto_complete else ""
+            yield Finding(
+                at.values[0] if at is not None and at.values else tensor.node,
+                f'{tensor.kind} "{tensor.name}" is {found}, but the vLLM backend uses {right} without checking',
+                hint=f"Use {right}{removed}.",
+            )
+
+
+@rule("vllm-optional-flag", Severity.WARNING, "backend=vllm")
+def optional_flag(model: Model) -> Iterator[Finding]:
+    """A listed input that vLLM does not require should be optional."""
+    for tensor, known in _listed(model):
+        if known.optional and not tensor.flag("optional"):
+            yield Finding(
+                tensor.fields["name"].value,
+                f'input "{tensor.name}" is not optional, so every request must send it',
+                hint="Set `optional: true`.",
+            )
+
+
+@rule("vllm-io-extra", Severity.WARNING, "backend=vllm")
+def io_extra(model: Model) -> Iterator[Finding]:
+    """A vLLM model should list only the tensors of the vLLM backend."""
+    for tensor in model.tensors:
+        if tensor.name and (tensor.kind, tensor.name) not in by_name():
+            yield Finding(
+                tensor.fields["name"].value,
+                f'the vLLM backend has no {tensor.kind} "{tensor.name}"',
+                hint="Remove it. Send temperature and the like as JSON in sampling_parameters.",
+            )
 
 
 def _policy(model: Model) -> Message | None:
@@ -102,3 +159,14 @@ def _batch_size(model: Model) -> Placed:
 
 def _lists(model: Model, kind: str, name: str) -> bool:
     return any(tensor.kind == kind and tensor.name == name for tensor in model.tensors)
+
+
+def _listed(model: Model) -> Iterator[tuple[ListedTensor, Contract]]:
+    for tensor in model.tensors:
+        known = by_name().get((tensor.kind, tensor.name))
+        if known is not None:
+            yield tensor, known
+
+
+def _shown(dims: Sequence[int]) -> str:
+    return f"[ {', '.join(map(str, dims))} ]" if dims else "[ ]"

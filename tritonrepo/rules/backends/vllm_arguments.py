@@ -1,27 +1,72 @@
-"""The keys of model.json against the arguments of the release's vLLM."""
+"""The keys of model.json against the arguments of the release's vLLM, which are data/vllm_arguments.json."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, nearest
+from tritonrepo.releases import Release
 from tritonrepo.repository import Model
-from tritonrepo.rules.backends.arguments import Arguments, KnownKey, keys, objects
+from tritonrepo.rules.backends.arguments import Arguments, objects
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
 FIRST_DEFAULT = "0.5.5"
-"""The first vLLM in an image that loads a model of its own where none is named."""
+"""The first vLLM in an image that loads a default model if none is named."""
+
+
+class KnownKey(NamedTuple):
+    """A key that some vLLM has: its first and last version, as positions, its replacement, and how that one differs."""
+
+    since: int
+    until: int
+    uncertain: frozenset[int]
+    now: str
+    change: str
+
+
+class Keys(NamedTuple):
+    """The keys of all vLLM versions, and those versions, oldest first."""
+
+    versions: Sequence[str]
+    known: Mapping[str, KnownKey]
+
+    def of(self, release: Release) -> list[int]:
+        """Return the positions of the vLLM versions that a release may have; empty if it has none or a new one."""
+        return [self.versions.index(name) for name in release.vllm_builds if name in self.versions]
+
+
+@cache
+def keys() -> Keys:
+    """Return the facts of data/vllm_arguments.json."""
+    data = json.loads(resources.files("tritonrepo").joinpath("data/vllm_arguments.json").read_text("utf-8"))
+    versions = data["versions"]
+    position = {name: number for number, name in enumerate(versions)}
+    known = {
+        key: KnownKey(
+            position[facts["since"]],
+            position[facts.get("until", versions[-1])],
+            frozenset(position[name] for name in facts.get("uncertain", ())),
+            facts.get("now", ""),
+            facts.get("change", ""),
+        )
+        for key, facts in data["arguments"].items()
+    }
+    return Keys(versions, known)
 
 
 @rule("vllm-unknown-engine-arg", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-lora-file-shape"))
 def unknown_argument(model: Model) -> Iterator[Finding]:
-    """The keys of model.json are arguments of vLLM's engine."""
+    """Every key of model.json must be an argument of vLLM's engine."""
     for key, each, known in _wrong(model):
         if known is None:
             yield Finding(
                 each.at(model, key),
-                f'no vLLM engine has an argument "{key}"',
+                f'vLLM has no engine argument "{key}" in any Triton release',
                 hint=_closest(key, model),
                 reason=_reason(key),
                 item=list(each.value).index(key),
@@ -30,13 +75,13 @@ def unknown_argument(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-removed-engine-arg", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.same_walk("vllm-unknown-engine-arg"))
 def removed_argument(model: Model) -> Iterator[Finding]:
-    """The keys of model.json are arguments that the release's vLLM still has."""
+    """model.json cannot use an engine argument that the release's vLLM no longer has."""
     for key, each, known in _wrong(model):
         if known is not None and known.until < min(_versions(model)):
             yield Finding(
                 each.at(model, key),
-                f'argument "{key}" went with vLLM {_after(known)}; {_has(model)}',
-                hint=f"Drop it; {known.now} took its place." if known.now else "Drop it.",
+                f'argument "{key}" no longer exists in {_vllm(model)}',
+                hint=_instead(known, each.value[key], model),
                 reason=_reason(key),
                 item=list(each.value).index(key),
             )
@@ -44,13 +89,13 @@ def removed_argument(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-engine-arg-too-new", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.same_walk("vllm-removed-engine-arg"))
 def argument_too_new(model: Model) -> Iterator[Finding]:
-    """The keys of model.json are arguments that the release's vLLM has already."""
+    """model.json cannot use an engine argument that the release's vLLM does not have yet."""
     for key, each, known in _wrong(model):
         if known is not None and known.since > max(_versions(model)):
             yield Finding(
                 each.at(model, key),
-                f'argument "{key}" came with vLLM {keys().versions[known.since]}; {_has(model)}',
-                hint="Drop it, or go to a release with that vLLM.",
+                f'argument "{key}" does not exist in {_vllm(model)}',
+                hint=f"Remove it, or use a release with vLLM {keys().versions[known.since]} or later.",
                 reason=_reason(key),
                 item=list(each.value).index(key),
             )
@@ -58,26 +103,26 @@ def argument_too_new(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-model-key-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-engine-arg-too-new"))
 def model_missing(model: Model) -> Iterator[Finding]:
-    """model.json names the model to load."""
+    """model.json must name the model to load."""
     for each, value in objects(model):
         if "model" not in value and _before_default(model):
             yield Finding(
                 each.path,
-                "model.json names no model to load",
-                hint='Write "model": "…", a directory of weights or a name on the Hugging Face hub.',
+                "model.json does not name the model to load",
+                hint='Set "model" to a directory of weights or a name on the Hugging Face Hub.',
                 reason="TypeError: AsyncEngineArgs.__init__() missing 1 required positional argument: 'model'",
             )
 
 
 @rule("vllm-model-defaulted", Severity.WARNING, "backend=vllm")
 def model_defaulted(model: Model) -> Iterator[Finding]:
-    """model.json names the model to load, though vLLM has one of its own."""
+    """model.json should name the model to load, although vLLM has a default."""
     for each, value in objects(model):
         if "model" not in value and model.target.release.vllm is not None and not _before_default(model):
             yield Finding(
                 each.path,
-                "model.json names no model to load, so vLLM fetches one of its own choice",
-                hint='Write "model": "…", a directory of weights or a name on the Hugging Face hub.',
+                "model.json does not name the model to load, so vLLM downloads its default model",
+                hint='Set "model" to a directory of weights or a name on the Hugging Face Hub.',
             )
 
 
@@ -86,7 +131,7 @@ def _versions(model: Model) -> list[int]:
 
 
 def _wrong(model: Model) -> Iterator[tuple[str, Arguments, KnownKey | None]]:
-    """Yield the keys that none of the vLLM versions has that the release may have."""
+    """Yield the keys that no vLLM version of the release has."""
     for each, value in objects(model):
         versions = _versions(model)
         for key in value if versions else ():
@@ -109,15 +154,25 @@ def _closest(key: str, model: Model) -> str:
     versions = _versions(model)
     names = [name for name, known in keys().known.items() if any(_has_key(known, version) for version in versions)]
     near = nearest(key.lstrip("-").replace("-", "_"), names)
-    return f'Did you mean "{near}"?' if near else "Drop it."
+    return f'Did you mean "{near}"?' if near else "Remove it."
 
 
-def _after(known: KnownKey) -> str:
-    return keys().versions[known.until + 1]
+def _instead(known: KnownKey, value: object, model: Model) -> str:
+    """Return the hint for a removed argument; its replacement is only named if the release's vLLM has it."""
+    later = keys().known.get(known.now)
+    if later is None or not any(_has_key(later, version) for version in _versions(model)):
+        return f"Remove it, or use a release with vLLM {keys().versions[known.until]} or earlier."
+    if known.change == "renamed":
+        return f"Use {known.now} instead."
+    if known.change == "inverted" and isinstance(value, bool):
+        return f'Set `"{known.now}": {json.dumps(not value)}` instead.'
+    if known.change == "inside":
+        return f"Remove it, or configure it in {known.now}."
+    return f"Remove it. If you still need its effect, set {known.now}, which takes other values."
 
 
-def _has(model: Model) -> str:
-    return f"{model.target.release.name} has {model.target.release.vllm}"
+def _vllm(model: Model) -> str:
+    return f"vLLM {model.target.release.vllm}, which Triton {model.target.release.name} ships"
 
 
 def _before_default(model: Model) -> bool:

@@ -1,4 +1,4 @@
-"""model.json: that it is there, is an object, and asks for GPUs that its instance has."""
+"""model.json and multi_lora.json, the LoRA adapters: that they exist, are objects, and fit the instance's GPUs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
-from tritonrepo.rules.backends.arguments import NAME, arguments, objects
+from tritonrepo.rules.backends.arguments import NAME, Arguments, adapters, arguments, objects
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -17,51 +17,59 @@ PARALLEL = {
     "tensor_parallel_size": "vllm-device-check",
     "pipeline_parallel_size": "vllm-pipeline-parallel-check",
 }
-"""Keys whose numbers multiply to an engine's GPUs, with the fact without which a release does not read them."""
+"""Keys whose product is the number of an engine's GPUs, each with the fact on a release that the backend reads it."""
 
-"""Which keys the backend itself reads, and since when."""
+COUNTED = {"tensor_parallel_size": "GPUs", "pipeline_parallel_size": "pipeline stages"}
+"""What these keys count."""
 
 LONGEST_VALUE = 40
-"""Characters of a value that are shown."""
+"""The most characters of a value that are shown."""
 
-SPOKEN = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "NoneType": "null"}
+SPOKEN = {
+    "list": "an array",
+    "str": "a string",
+    "int": "a number",
+    "float": "a number",
+    "bool": "a boolean",
+    "NoneType": "null",
+}
 
 
 @rule("vllm-model-json-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-not-decoupled"))
 def json_missing(model: Model) -> Iterator[Finding]:
-    """A vLLM model has a model.json in every version that is served."""
+    """A vLLM model must have a model.json in every served version."""
     for each in arguments(model):
         if each.text is None:
             aside = NAME in model.entries
             yield Finding(
                 each.path,
-                "no model.json, which holds the arguments of vLLM's engine",
+                "model.json, which holds the arguments of vLLM's engine, is missing",
                 hint="Move model.json into the version directory."
                 if aside
-                else 'Put one there: {"model": "…"} is enough.',
+                else 'Create it with at least `{"model": "…"}`.',
                 reason="'model.json' containing vllm engine args must be provided in",
             )
 
 
 @rule("vllm-model-json-syntax", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-missing"))
 def json_syntax(model: Model) -> Iterator[Finding]:
-    """model.json is strict JSON."""
+    """model.json must be strict JSON."""
     for each in arguments(model):
         if each.fault:
             at = Span(f"{model.name}/{each.path}", each.line, each.column)
-            yield Finding(at, f"model.json cannot be read: {each.said}", hint=each.cure, reason=each.fault)
+            yield Finding(at, f"model.json {each.said}", hint=each.cure, reason=each.fault)
 
 
 @rule("vllm-model-json-not-object", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-syntax"))
 def json_not_object(model: Model) -> Iterator[Finding]:
-    """model.json holds one object."""
+    """model.json must hold one JSON object."""
     for each in arguments(model):
         if each.text is not None and not each.fault and not isinstance(each.value, dict):
             kind = type(each.value).__name__
             yield Finding(
                 each.path,
-                f"model.json holds a {SPOKEN.get(kind, kind)}, not an object",
-                hint='Write { "model": "…" }.',
+                f"model.json must hold an object, not {SPOKEN[kind]}",
+                hint='Write `{"model": "…"}`.',
                 reason=f"AttributeError: '{kind}' object has no attribute 'get'"
                 if model.target.release.has("vllm-device-check")
                 else f"argument after ** must be a mapping, not {kind}",
@@ -72,7 +80,7 @@ def json_not_object(model: Model) -> Iterator[Finding]:
     "vllm-parallel-size-not-int", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-not-object")
 )
 def parallel_size(model: Model) -> Iterator[Finding]:
-    """tensor_parallel_size and pipeline_parallel_size are whole numbers."""
+    """tensor_parallel_size and pipeline_parallel_size must be integers."""
     for each, value in objects(model):
         for key, fact in PARALLEL.items():
             fault = _int_fault(value[key]) if key in value and model.target.release.has(fact) else None
@@ -80,13 +88,16 @@ def parallel_size(model: Model) -> Iterator[Finding]:
                 said = json.dumps(value[key], ensure_ascii=False)
                 said = said if len(said) <= LONGEST_VALUE else f"{said[:LONGEST_VALUE]}…"
                 yield Finding(
-                    each.at(model, key), f"{key} is {said}, no whole number", hint="Write how many GPUs.", reason=fault
+                    each.at(model, key),
+                    f"{key} must be an integer, not {said}",
+                    hint=f"Set it to the number of {COUNTED[key]}.",
+                    reason=fault,
                 )
 
 
 @rule("vllm-kind-gpu-multi-gpu", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-parallel-size-not-int"))
 def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
-    """An engine over several GPUs runs as KIND_MODEL."""
+    """An engine that uses several GPUs must run as KIND_MODEL."""
     if not model.target.gpus or not _kind_gpu(model):
         return
     for each, value in objects(model):
@@ -96,15 +107,65 @@ def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
             key = max(sizes, key=lambda key: sizes[key])
             yield Finding(
                 each.at(model, key),
-                f"{key} {sizes[key]} with an instance of KIND_GPU, which has one GPU",
-                hint="Write instance_group { kind: KIND_MODEL } in config.pbtxt.",
-                reason="ValueError: KIND_GPU is currently for single-GPU models, please specify KIND_MODEL in the model's "
-                "config.pbtxt for multi-GPU models",
+                f"{key} is {sizes[key]}, but an instance of KIND_GPU has only one GPU",
+                hint="Set `instance_group { kind: KIND_MODEL }` in config.pbtxt.",
+                reason="ValueError: KIND_GPU is currently for single-GPU models, please specify KIND_MODEL in the "
+                "model's config.pbtxt for multi-GPU models",
             )
 
 
+@rule("vllm-enable-lora-type", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-kind-gpu-multi-gpu"))
+def enable_lora_type(model: Model) -> Iterator[Finding]:
+    """Before Triton 24.08, enable_lora must be the string "true" or "false"."""
+    release = model.target.release
+    as_text = release.has("vllm-lora") and not release.has("vllm-lora-as-boolean")
+    for each, value in objects(model) if as_text else ():
+        wanted = value.get("enable_lora")
+        if isinstance(wanted, bool):
+            yield Finding(
+                each.at(model, "enable_lora"),
+                f"enable_lora must be a string, not a boolean, for the vLLM backend of Triton {release.name}",
+                hint=f'Set `"enable_lora": "{str(wanted).lower()}"`.',
+                reason="AttributeError: 'bool' object has no attribute 'lower'",
+            )
+
+
+@rule("vllm-lora-file-missing", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-enable-lora-type"))
+def lora_file_missing(model: Model) -> Iterator[Finding]:
+    """A vLLM model with enable_lora must have a multi_lora.json next to its model.json."""
+    for each, beside in _adapters(model):
+        if beside is not None and beside.text is None:
+            yield Finding(
+                each.at(model, "enable_lora"),
+                "enable_lora needs a multi_lora.json in the version directory, but it is missing",
+                hint='Create it with `{"NAME": "/path/of/the/adapter"}`, or remove enable_lora.',
+                reason="Triton backend cannot find",
+            )
+
+
+@rule("vllm-lora-file-shape", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-lora-file-missing"))
+def lora_file_shape(model: Model) -> Iterator[Finding]:
+    """multi_lora.json must be one JSON object that maps adapter names to paths."""
+    for _, beside in _adapters(model):
+        if beside is None or beside.text is None or isinstance(beside.value, dict):
+            continue
+        at = Span(f"{model.name}/{beside.path}", beside.line, beside.column)
+        kind = type(beside.value).__name__
+        said = beside.said if beside.fault else f"must hold an object, not {SPOKEN[kind]}"
+        reason = beside.fault or f"AttributeError: '{kind}' object has no attribute 'keys'"
+        hint = beside.cure or 'Write `{"NAME": "/path/of/the/adapter"}`.'
+        yield Finding(at, f"multi_lora.json {said}", hint=hint, reason=reason)
+
+
+def _adapters(model: Model) -> Iterator[tuple[Arguments, Arguments | None]]:
+    """Yield the model.json of each version that enables LoRA, with its multi_lora.json, or None if that is huge."""
+    for each, value in objects(model) if model.target.release.has("vllm-lora") else ():
+        if str(value.get("enable_lora")).lower() == "true":
+            yield each, adapters(model, each)
+
+
 def _int_fault(value: Any) -> str | None:  # noqa: ANN401  whatever JSON has
-    """Return what Python says where it makes no int of a value."""
+    """Return Python's error if a value cannot be converted to int."""
     try:
         int(value)
     except (ValueError, TypeError, OverflowError) as error:
@@ -117,6 +178,6 @@ def _size(value: Any) -> int:  # noqa: ANN401  whatever JSON has
 
 
 def _kind_gpu(model: Model) -> bool:
-    """Tell whether an instance will be of KIND_GPU on a server with GPUs."""
+    """Return whether an instance is of KIND_GPU on a server with GPUs."""
     kinds = [group.enum("kind", "KIND_AUTO") for group in model.config.messages("instance_group")]
     return not kinds or any(kind in {"KIND_AUTO", "KIND_GPU"} for kind in kinds)

@@ -2,30 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.ensembles import (
-    calls,
-    config,
-    connections,
-    cycles,
-    decoupled,
-    ends,
-    fields,
-    maps,
-    members,
-    scheduling,
-    walk,
-)
+from tritonrepo.rules.ensembles import calls, config, connections, cycles, decoupled, members, walk
 
-MODULES = (
-    config,
-    maps,
-    ends,
-    connections,
-    members,
-    cycles,
-    walk,
-    decoupled,
-    fields,
-    scheduling,
-    calls,
-)
+MODULES = (config, connections, members, cycles, walk, decoupled, calls)

@@ -15,9 +15,9 @@ EVERY = (False, True)
 
 
 class Definition(NamedTuple):
-    """What a tensor is to one model, which may be the ensemble: `batching` has both where the backend may turn it on.
+    """A tensor as a model or the ensemble defines it; `batching` has both values if the backend may enable it.
 
-    Where `known` is false everything agrees with it.
+    If `known` is false, everything agrees with it.
     """
 
     model: str
@@ -32,7 +32,7 @@ class Definition(NamedTuple):
 
     @property
     def type_name(self) -> str:
-        """The data type as the server calls it: nothing for a number that the enum lacks."""
+        """The data type by the server's name, or empty for a number that is not in the enum."""
         return self.port.data_type if self.port.data_type.startswith("TYPE_") else ""
 
 
@@ -50,17 +50,17 @@ def full(dims: Dims, *, batching: bool) -> Dims:
 
 
 def fit(first: Dims, second: Dims) -> bool:
-    """Tell whether two shapes are of one rank and agree in each dim; -1 agrees with anything."""
+    """Return whether two shapes have the same rank and agree in each dim; -1 agrees with anything."""
     return len(first) == len(second) and all(a == b or -1 in {a, b} for a, b in zip(first, second, strict=True))
 
 
 def types_agree(first: Definition, second: Definition) -> bool:
-    """Tell whether the data types are one."""
+    """Return whether the data types are the same."""
     return not (first.known and second.known) or first.port.data_type == second.port.data_type
 
 
 def shapes_agree(first: Definition, second: Definition) -> bool:
-    """Tell whether the dims fit, or the full shapes do."""
+    """Return whether the dims fit or the full shapes do."""
     if not (first.known and second.known) or fit(first.port.dims, second.port.dims):
         return True
     return any(
@@ -71,7 +71,7 @@ def shapes_agree(first: Definition, second: Definition) -> bool:
 
 
 def one_batch_only(first: Definition, second: Definition) -> int | None:
-    """Return the batch size that alone works: a batching side meets a fixed first dim of one that does not batch."""
+    """Return the only batch size that works, where a batching model meets a fixed first dim of one without batching."""
     if not (first.known and second.known) or fit(first.port.dims, second.port.dims):
         return None
     for batching, other in ((first, second), (second, first)):
@@ -81,7 +81,7 @@ def one_batch_only(first: Definition, second: Definition) -> int | None:
 
 
 def sizes_open(first: Definition, second: Definition) -> bool:
-    """Tell whether a variable dim meets a fixed one, which is looked at for each request alone."""
+    """Return whether a variable dim meets a fixed one, which the server checks only on each request."""
     pairs = zip(first.port.dims, second.port.dims, strict=False)
     known = first.known and second.known and len(first.port.dims) == len(second.port.dims)
     return known and any((a == -1) != (b == -1) for a, b in pairs)

@@ -1,4 +1,4 @@
-"""What generated Python steps call by BLS, as their calls.json pin it: models, versions, and no circle of waiting."""
+"""What generated Python steps call by BLS, as calls.json pins it: models, versions, and no cycle of calls."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import replace
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
 from tritonrepo.repository.calls import Call
-from tritonrepo.rules.ensembles.steps import nearest, steps
+from tritonrepo.rules.ensembles.steps import nearest, steps, these
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, graph_rule
 
 
 @graph_rule("calls-model-missing", Severity.WARNING, "backend=python")
 def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
-    """A Python step calls models of its repository."""
+    """A Python step should call only models of its repository."""
     for call in model.calls:
         if call.model not in judging.models:
             meant = nearest(call.model, [name for name in judging.models if name != model.name])
             yield Finding(
                 _at(model, call),
-                f'there is no model "{call.model}" in the repository to call',
-                hint=f'Did you mean "{meant}"?' if meant else "Add it, or call a model that is there.",
+                f'the repository has no model "{call.model}" to call',
+                hint=f'Did you mean "{meant}"?' if meant else "Add the model, or call one that exists.",
             )
 
 
 @graph_rule("calls-version-missing", Severity.WARNING, "backend=python")
 def version_missing(model: Model, judging: Judging) -> Iterator[Finding]:
-    """A Python step calls versions that are loaded."""
+    """A Python step should call only loaded versions."""
     for call in model.calls:
         callee = judging.models.get(call.model)
         if callee is None or call.version == -1 or call.version in callee.served or not callee.served:
@@ -36,22 +36,24 @@ def version_missing(model: Model, judging: Judging) -> Iterator[Finding]:
         there = call.version in callee.versions.found
         yield Finding(
             _at(model, call),
-            f'version {call.version} of model "{call.model}" is {"not served" if there else "not there"}; '
-            f"served: {', '.join(map(str, callee.served))}",
-            hint=f'Select it in the version_policy of "{call.model}".' if there else "Call a version that is there.",
+            f'version {call.version} of model "{call.model}" {"is not served" if there else "does not exist"}; '
+            f"only {these(callee.served)} served",
+            hint=f'Select version {call.version} in the version_policy of "{call.model}".'
+            if there
+            else "Call a version that is served.",
         )
 
 
 @graph_rule("calls-cycle", Severity.WARNING, "backend=python")
 def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
-    """No Python step calls, directly or through others, itself."""
+    """A Python step should not call itself, directly or through others."""
     for call in model.calls:
         way = _way_back(model.name, call.model, judging)
         if way and model.name == min(name for name in way if judging.models[name].calls):
             yield Finding(
                 _at(model, call),
-                f"calls lead in a circle: {' → '.join([*way, model.name])}",
-                hint="Take one of these calls out; each waits for the next.",
+                f"the calls form a cycle: {' → '.join([*way, model.name])}",
+                hint="Remove one of these calls. Each waits for the next, so none ends.",
             )
             return
 
@@ -68,7 +70,7 @@ def _callees(name: str, judging: Judging) -> Iterator[str]:
 
 
 def _way_back(start: str, first: str, judging: Judging) -> list[str]:
-    """Return the models on a way from one back to itself, without the return; empty where there is none."""
+    """Return the models on a path from one back to itself, which is listed only once; empty if no path exists."""
     way, seen = [(start, iter([first]))], {start}
     while way:
         callee = next((name for name in way[-1][1] if name == start or name not in seen), None)

@@ -1,4 +1,4 @@
-"""Comparing a tensor of a step's model with what the ensemble already knows of it, and what is said where they differ.
+"""Comparison of a tensor of a step's model with what the ensemble already knows of it, and the findings on differences.
 
 Source: core, src/ensemble_scheduler/ensemble_utils.cc, ValidateTensorMapping and ValidateTensorConsistency.
 """
@@ -26,14 +26,14 @@ class Problem(NamedTuple):
 
 @dataclass(slots=True)
 class Walk:
-    """An ensemble, its tensors as they are first defined, and what was found so far, in the server's order."""
+    """An ensemble, its tensors as first defined, and the findings so far, in the server's order."""
 
     model: Model
     tensors: dict[str, Definition]
     found: list[Problem] = field(default_factory=list)
 
     def add(self, rule: str, finding: Finding) -> None:
-        """Note a finding; the server stops at the first."""
+        """Record a finding; the server stops at the first."""
         self.found.append(Problem(rule, finding._replace(item=len(self.found))))
 
 
@@ -46,7 +46,7 @@ class Visit(NamedTuple):
 
 
 def agree(walk: Walk, visit: Visit, mapped: Mapped, port: Port) -> None:
-    """Compare a model's tensor with what is known of the ensemble's, or make it what is known."""
+    """Compare a model's tensor with the ensemble's first definition of it, or make it the first."""
     seen = visit.seen
     batching = EVERY if not seen.exact and seen.max_batch_size == 0 else (seen.max_batch_size > 0,)
     listed = port.listed
@@ -64,21 +64,21 @@ def agree(walk: Walk, visit: Visit, mapped: Mapped, port: Port) -> None:
 
 
 def optional(walk: Walk, mapped: Mapped, port: Port) -> None:
-    """Note an input that the ensemble may be without and the model may not."""
+    """Report an input that is optional in the ensemble and required by the model."""
     first = walk.tensors[mapped.tensor]
     if first.model == walk.model.name and first.port.optional and not port.optional:
         walk.add(
             "ensemble-optional-to-required",
             Finding(
                 mapped.at,
-                f'ensemble input "{mapped.tensor}" is optional, but it feeds "{mapped.key}", which is not',
-                hint=f'Drop optional of "{mapped.tensor}", or write it for the model\'s "{mapped.key}" too.',
+                f'ensemble input "{mapped.tensor}" is optional, but it feeds "{mapped.key}", which is required',
+                hint=f'Remove optional from "{mapped.tensor}", or add it to "{mapped.key}" of the model.',
             ),
         )
 
 
 def _place(walk: Walk, mapped: Mapped, first: Definition, field: str) -> Placed:
-    """Return the field of the ensemble's own tensor, where that is one of the two; else the map's entry."""
+    """Return the field of the ensemble's own tensor if that is one of the two, else the entry of the map."""
     listed = first.port.listed
     if first.model != walk.model.name or listed is None:
         return mapped.at
@@ -98,9 +98,9 @@ def _type_differs(walk: Walk, mapped: Mapped, first: Definition, new: Definition
         Finding(
             _place(walk, mapped, first, "data_type"),
             f'tensor "{mapped.tensor}" is {first.port.data_type} {here}, but {new.port.data_type} {there}',
-            hint=f"Write data_type: {new.port.data_type}, or map another tensor."
+            hint=f"Set `data_type: {new.port.data_type}`, or map another tensor."
             if here == "here"
-            else "Put a step between them that converts it, or change one of the models.",
+            else "Insert a step that converts the tensor, or change one of the models.",
             reason=f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent data type: "
             f"{first.type_name} is inferred from model {first.model} while {new.type_name} is inferred from model "
             f"{new.model}",
@@ -118,33 +118,33 @@ def _shape_differs(walk: Walk, mapped: Mapped, first: Definition, new: Definitio
         Finding(
             _place(walk, mapped, first, "dims"),
             f'tensor "{mapped.tensor}" has shape {first.shape} {here}, but {new.shape} {there}',
-            hint=f"Write dims: [ {dims} ]; a leading -1 in a shape is the batch."
+            hint=f"Set `dims: [ {dims} ]`. A leading -1 in a shape is the batch."
             if here == "here"
-            else "Put a step between them that reshapes it, or change one of the models; a leading -1 may be the batch.",
-            reason=f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent shape: {first.shape} is inferred "
-            f"from model {first.model} while {new.shape} is inferred from model {new.model}",
+            else "Insert a step that reshapes the tensor, or change one of the models. A leading -1 may be the batch.",
+            reason=f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor}: inconsistent shape: "
+            f"{first.shape} is inferred from model {first.model} while {new.shape} is inferred from model {new.model}",
             quiet=here == "here" and listed is not None and not {"dims", "reshape"} & listed.fields.keys(),
         ),
     )
 
 
 def _agreed(walk: Walk, mapped: Mapped, first: Definition, new: Definition) -> None:
-    """Say what the server does not: where requests fail that pass the check."""
+    """Report what the server does not: tensors that pass its check, but whose requests can fail."""
     batch = agreement.one_batch_only(first, new)
     if batch is not None:
         walk.add(
             "ensemble-batching-over-fixed",
             Finding(
                 mapped.at,
-                f'tensor "{mapped.tensor}" has shape {first.shape}, and {new.shape} as "{mapped.key}" of model "{new.model}": '
-                f"only requests of batch {batch} work",
-                hint="Write -1 for the first dim of the model that does not batch, or let it batch.",
+                f'tensor "{mapped.tensor}" has shape {first.shape}, but {new.shape} as "{mapped.key}" of model '
+                f'"{new.model}", so only requests of batch size {batch} work',
+                hint="Set the first dim of the model without batching to -1, or enable batching in it.",
             ),
         )
     elif agreement.sizes_open(first, new):
         ours, theirs = agreement.shown(first.port.dims), agreement.shown(new.port.dims)
         message = (
-            f'tensor "{mapped.tensor}" has dims {ours}, and {theirs} as "{mapped.key}" of model "{new.model}": '
-            "each request is checked"
+            f'tensor "{mapped.tensor}" has dims {ours}, but {theirs} as "{mapped.key}" of model "{new.model}", '
+            "so each request is checked"
         )
         walk.add("step-batching-shape-vs-wildcard", Finding(mapped.at, message))

@@ -1,4 +1,4 @@
-"""What an ensemble's config must and must not have beside its steps."""
+"""The config of an ensemble: what it must and cannot contain, and which fields mean something else in it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
+from tritonrepo.rules.ensembles.steps import steps
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -17,27 +18,27 @@ from tritonrepo.rules.stages import Stage
     at=Stage.POLL.after("direct-slot-utilization"),
 )
 def wrong_platform(model: Model) -> Iterator[Finding]:
-    """Only a model of platform "ensemble" has ensemble_scheduling."""
+    """A model that is not an ensemble cannot have ensemble_scheduling."""
     if model.is_ensemble or not model.backend:
         return
     written = model.config.get("backend") or model.config.get("platform") or model.config.get("ensemble_scheduling")
     yield Finding(
         written.value if written is not None and written.values else written,
-        f'ensemble_scheduling with backend "{model.backend}", which is no ensemble',
-        hint='Write platform: "ensemble" instead of the backend, or drop ensemble_scheduling.',
+        f'ensemble_scheduling is set, but a model with backend "{model.backend}" is not an ensemble',
+        hint='Set `platform: "ensemble"` instead of the backend, or remove ensemble_scheduling.',
         reason=f"ensemble scheduling cannot be set for model '{model.config_name}' whose platform is not ensemble",
     )
 
 
 @rule("ensemble-scheduling-missing", Severity.ERROR, "platform", at=Stage.POLL.after("tensor-never-read"))
 def scheduling_missing(model: Model) -> Iterator[Finding]:
-    """An ensemble has ensemble_scheduling."""
+    """An ensemble must have ensemble_scheduling."""
     if model.is_ensemble and "ensemble_scheduling" not in model.fields:
         platform = model.config.get("platform")
         yield Finding(
             platform.value if platform is not None else None,
-            "an ensemble without ensemble_scheduling",
-            hint="Write ensemble_scheduling with the steps, or name a backend instead of the platform.",
+            "ensemble_scheduling is missing from this ensemble",
+            hint="Add ensemble_scheduling with the steps, or set a backend instead of the platform.",
             reason=f"ensemble scheduling must be set for ensemble {model.config_name} whose platform is ensemble",
         )
 
@@ -49,11 +50,11 @@ def scheduling_missing(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.after("ensemble-scheduling-wrong-platform"),
 )
 def instance_group(model: Model) -> Iterator[Finding]:
-    """An ensemble has no instance_group."""
+    """An ensemble cannot have an instance_group."""
     if _scheduled(model) and model.config.messages("instance_group"):
         yield Finding(
             model.config.get("instance_group"),
-            "an ensemble with instance_group",
+            "an ensemble cannot have an instance_group",
             hint="Move instance_group to the models of the steps.",
             reason=f"instance group should not be specified for ensemble '{model.config_name}'",
         )
@@ -61,11 +62,11 @@ def instance_group(model: Model) -> Iterator[Finding]:
 
 @rule("ensemble-optimization", Severity.ERROR, "optimization", at=Stage.POLL.after("ensemble-instance-group"))
 def optimization(model: Model) -> Iterator[Finding]:
-    """An ensemble has no optimization."""
+    """An ensemble cannot set optimization."""
     if _scheduled(model):
         yield Finding(
             model.config.get("optimization"),
-            "an ensemble with optimization",
+            "an ensemble cannot set optimization",
             hint="Move optimization to the models of the steps.",
             reason=f"optimization should not be specified for ensemble '{model.config_name}'",
         )
@@ -73,14 +74,116 @@ def optimization(model: Model) -> Iterator[Finding]:
 
 @rule("ensemble-warmup", Severity.ERROR, "model_warmup", at=Stage.POLL.after("ensemble-optimization"))
 def warmup(model: Model) -> Iterator[Finding]:
-    """An ensemble has no model_warmup."""
+    """An ensemble cannot have a model_warmup."""
     if _scheduled(model) and model.config.messages("model_warmup"):
         yield Finding(
             model.config.get("model_warmup"),
-            "an ensemble with model_warmup",
+            "an ensemble cannot have a model_warmup",
             hint="Move model_warmup to the models of the steps.",
             reason=f"model_warmup can not be specified for ensemble '{model.config_name}'",
         )
+
+
+@rule(
+    "ensemble-no-version-directory",
+    Severity.ERROR,
+    "ensemble_scheduling",
+    at=Stage.LOAD.after("policy-specific-none-present"),
+)
+def no_version_directory(model: Model) -> Iterator[Finding]:
+    """An ensemble must have a version directory, which may be empty."""
+    if model.is_ensemble and not model.versions.found and not model.versions.overflow:
+        yield Finding(
+            "",
+            "the ensemble has no version directory",
+            hint=f"Create {model.name}/1 with a placeholder file in it. Git and buckets do not keep empty directories.",
+            reason=f"at least one version must be available under the version policy of model '{model.config_name}'",
+        )
+
+
+@rule(
+    "ensemble-ignored-fields",
+    Severity.INFO,
+    "default_model_filename",
+    "parameters",
+    "cc_model_filenames",
+    "batch_input",
+    "batch_output",
+)
+def ignored_fields(model: Model) -> Iterator[Finding]:
+    """The fields of a backend have no effect in an ensemble."""
+    for name in ("default_model_filename", "parameters", "cc_model_filenames", "batch_input", "batch_output"):
+        if model.is_ensemble and name in model.fields:
+            yield Finding(
+                model.config.get(name),
+                f"{name} has no effect in an ensemble",
+                hint="Move it to the models of the steps.",
+            )
+
+
+@rule("ensemble-decoupled-flag", Severity.INFO, "model_transaction_policy")
+def decoupled_flag(model: Model) -> Iterator[Finding]:
+    """Whether an ensemble is decoupled follows from its steps."""
+    if model.is_ensemble:
+        policy = model.config.get("model_transaction_policy")
+        yield Finding(
+            policy, "Triton overwrites model_transaction_policy of an ensemble to match its steps", hint="Remove it."
+        )
+
+
+@rule("ensemble-response-cache", Severity.INFO, "response_cache")
+def response_cache(model: Model) -> Iterator[Finding]:
+    """An ensemble can cache its responses as a whole."""
+    cache = model.config.message("response_cache")
+    if model.is_ensemble and cache is not None and cache.flag("enable"):
+        yield Finding(cache, "the responses of the whole ensemble are cached if the server has a cache")
+
+
+@rule("step-model-namespace", Severity.INFO, "ensemble_scheduling")
+def namespace(model: Model) -> Iterator[Finding]:
+    """The model_namespace of a step has no effect."""
+    for step in steps(model):
+        if step.node.has("model_namespace"):
+            yield Finding(
+                step.node.get("model_namespace"), "Triton overwrites the model_namespace of a step", hint="Remove it."
+            )
+
+
+@rule("ensemble-inflight-limit", Severity.INFO, "ensemble_scheduling")
+def inflight_limit(model: Model) -> Iterator[Finding]:
+    """max_inflight_requests limits each step of an ensemble, over all requests together."""
+    scheduling = model.config.message("ensemble_scheduling")
+    limit = scheduling.integer("max_inflight_requests") if scheduling is not None else 0
+    if scheduling is not None and limit > 0:
+        yield Finding(
+            scheduling.get("max_inflight_requests"),
+            f"each step has at most {limit} {'request' if limit == 1 else 'requests'} in flight",
+        )
+
+
+@rule("ensemble-step-order", Severity.INFO, "ensemble_scheduling")
+def step_order(model: Model) -> Iterator[Finding]:
+    """Steps can be listed in any order."""
+    written: dict[str, int] = {}
+    for step in steps(model):
+        written |= {mapped.tensor: step.number for mapped in step.outputs.values()}
+    for step in steps(model):
+        later = next((m for m in step.inputs.values() if written.get(m.tensor, -1) > step.number), None)
+        if later is not None:
+            yield Finding(
+                later.at,
+                f'step {step.number} reads "{later.tensor}", which step {written[later.tensor]} writes',
+                hint="List the steps in the order of the data for readability. Triton accepts any order.",
+            )
+
+
+@rule("ensemble-output-is-input", Severity.INFO, "ensemble_scheduling")
+def output_is_input(model: Model) -> Iterator[Finding]:
+    """An output of an ensemble can have the name of an input."""
+    inputs = {tensor.name for tensor in model.tensors if tensor.kind == "input"}
+    for tensor in model.tensors if model.is_ensemble else ():
+        if tensor.kind == "output" and tensor.name in inputs:
+            yield Finding(tensor.node, f'output "{tensor.name}" is also an input of the ensemble')
 
 
 def _scheduled(model: Model) -> bool:

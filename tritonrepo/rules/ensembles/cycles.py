@@ -1,4 +1,4 @@
-"""No ensemble leads back to itself: alone that is refused, from outside it ends the whole server."""
+"""Ensembles that use themselves: Triton refuses to load them, and crashes if another ensemble uses one."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from tritonrepo.rules.stages import Stage
 
 Graph = Mapping[str, list[str]]
 MOST_SEARCHES = 100
-"""Searches of one group that go round in vain: the first ends the server, the others only show where to mend."""
+"""Endless searches of one group: the first one crashes the server, the others only show what else to fix."""
 
 
 class Cycles(NamedTuple):
-    """The members of cycles with the server's reason, those from which its search does not come back, and all that lead to one."""
+    """The members of cycles with the server's reason, those from which its search never ends, and all that lead in."""
 
     reasons: Mapping[str, str]
     endless: frozenset[str]
     leading: frozenset[str]
 
 
-@graph_rule("ensemble-cycle", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH.after("step-model-missing"))
+@graph_rule("ensemble-cycle", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH.after("step-model-refused"))
 def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
-    """No ensemble uses itself, directly or through other ensembles."""
+    """An ensemble cannot use itself, directly or through other ensembles."""
     found = _cycles(model, judging)
     if found is not None and model.name in found.reasons:
         step = _towards(model, found.leading)
+        through = "" if step.model == model.name else f' through "{step.model}"'
         yield Finding(
             step.at("model_name"),
-            f'ensemble "{model.name}" leads back to itself through "{step.model}"',
-            hint="Take one of the steps of this circle out.",
+            f'ensemble "{model.name}" uses itself{through}',
+            hint="Remove one of the steps that form this cycle.",
             reason=found.reasons[model.name],
         )
 
@@ -50,16 +51,16 @@ def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
     state=State.CRASH,
 )
 def cycle_crash(model: Model, judging: Judging) -> Iterator[Finding]:
-    """No ensemble uses another that leads back to itself."""
+    """An ensemble cannot use another one that is part of a cycle."""
     found = _cycles(model, judging)
     if found is not None and model.name in found.endless:
         step = _towards(model, found.leading)
         yield Finding(
             step.at("model_name"),
-            f'ensemble "{step.model}" leads back to itself, and a use of it from outside ends the whole server'
+            f'ensemble "{step.model}" is part of a cycle, and using it from outside the cycle crashes the server'
             if step.model in found.reasons
-            else f'ensemble "{step.model}" uses one that leads back to itself, which ends the whole server',
-            hint=f'Mend ensemble "{step.model}" first.',
+            else f'ensemble "{step.model}" uses an ensemble that is part of a cycle, which crashes the server',
+            hint=f'Fix ensemble "{step.model}" first.',
             reason="server ended: -11",
         )
 
@@ -69,7 +70,7 @@ def _towards(model: Model, names: Collection[str]) -> Step:
 
 
 def _cycles(model: Model, judging: Judging) -> Cycles | None:
-    """Return the repository's cycles if this model may have to do with one: one of its steps' ensembles is suspect."""
+    """Return the repository's cycles if this model may be part of one or use one."""
     suspects = (judging.verdicts.get(step.model) for step in steps(model) if step.model in judging.models)
     if model.is_ensemble and any(verdict is None or verdict.stage == "graph" for verdict in suspects):
         return cycles(judging)
@@ -78,7 +79,7 @@ def _cycles(model: Model, judging: Judging) -> Cycles | None:
 
 @once
 def cycles(judging: Judging) -> Cycles:
-    """Find all cycles of ensembles, as far as the server reads them."""
+    """Find all cycles among the ensembles that the server can read."""
     graph = _graph(judging)
     groups = [set(group) for group in _components(graph) if len(group) > 1 or group[0] in graph[group[0]]]
     inside = set().union(*groups)
@@ -102,12 +103,12 @@ def cycles(judging: Judging) -> Cycles:
 
 
 def _complete(model: Model, judging: Judging) -> bool:
-    """Tell whether the server looks for a circle from here: not where a step's model is missing."""
+    """Return whether the server searches for a cycle from here: not if the model of a step is missing."""
     return all(judging.polled(step.model) for step in steps(model))
 
 
 def _graph(judging: Judging) -> Graph:
-    """Return the ensembles that each uses, as the server goes through them: the last new name first (`steps.walked`)."""
+    """Return the ensembles that each one uses, in the order of the server's walk: see `steps.walked`."""
     ensembles = {name: model for name, model in judging.models.items() if model.is_ensemble}
     return {
         name: [each for each in walked(model) if each in ensembles and judging.polled(each)]
@@ -126,7 +127,7 @@ def _components(graph: Graph) -> Iterator[list[str]]:
 
 @dataclass(slots=True)
 class _Search:
-    """The state of the search; `low` is the first ensemble on the path to which one leads back."""
+    """The state of the search; `low` is the earliest ensemble on the path that each one can reach."""
 
     graph: Graph
     order: dict[str, int]
@@ -135,7 +136,7 @@ class _Search:
     on_path: set[str]
 
     def run(self, root: str) -> Iterator[list[str]]:
-        """Yield the components that a root leads to."""
+        """Yield the components that can be reached from a root."""
         work = [self._enter(root)]
         while work:
             name, rest = work[-1]
@@ -167,9 +168,9 @@ class _Search:
 
 
 def _searches(graph: Graph, starts: Collection[str]) -> tuple[dict[str, str], set[str]]:
-    """Return what the server says of each in a group, and from where its search does not come back.
+    """Return the server's reason for each ensemble of a group, and those from which its search never returns.
 
-    It starts at each in order, and what lies on the way back is told the same.
+    The server starts at each one in order, and gives the same reason to all on the path back to it.
     """
     reasons: dict[str, str] = {}
     endless: set[str] = set()
@@ -185,7 +186,7 @@ def _searches(graph: Graph, starts: Collection[str]) -> tuple[dict[str, str], se
 
 
 def _unsearched(graph: Graph, group: set[str]) -> dict[str, str]:
-    """Return reasons to those that the server may not search from, since a model of theirs is missing."""
+    """Return the reasons for those from which the server cannot search, because a model of theirs is missing."""
     callers = {callee: name for name in sorted(group) for callee in graph[name]}
     return {name: _reason(name, callers.get(name, name)) for name in group}
 
@@ -195,9 +196,9 @@ def _reason(start: str, last: str) -> str:
 
 
 def _way_back(graph: Graph, start: str) -> list[str]:
-    """Return a way from an ensemble to itself, without the return; empty where another circle is met before.
+    """Return a path from an ensemble back to itself, which is listed only once; empty if another cycle is met first.
 
-    The server looks only for the start, so in another circle it goes round until its stack is full.
+    The server looks only for the start, so another cycle keeps it going until its stack is full.
     """
     way, on_way, done = [(start, iter(graph[start]))], {start}, set()
     while way:

@@ -1,4 +1,4 @@
-"""Which tensors of an ensemble can ever be there: the server's walk over its steps, and what to say where it stops.
+"""Which tensors of an ensemble can be produced: the server's walk over its steps, and what to report where it stops.
 
 Source: core, src/model_config_utils.cc, BuildEnsembleGraph and ValidateEnsembleSchedulingConfig.
 """
@@ -18,11 +18,11 @@ from tritonrepo.rules.ensembles.steps import Mapped, Step, nearest, steps
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataflow:
-    """An ensemble's tensors: who writes and reads each, and which can be there once the inputs are.
+    """An ensemble's tensors: which steps write and read each, and which can be produced from the inputs.
 
-    The partners say what a name most likely stands for: an input that nobody reads → the tensor that is read in its
-    place; an output that nobody writes → the one that is written; a tensor that is read but not there → one that is
-    written but not read.
+    The partners say what a name most likely stands for: an input that no step reads → the tensor that is read
+    instead; an output that no step writes → the tensor that is written instead; a tensor that is read but missing →
+    one that is written but not read.
     """
 
     steps: Sequence[Step]
@@ -40,7 +40,7 @@ class Dataflow:
 
     @property
     def unread(self) -> list[str]:
-        """The tensors that are written, but neither outputs nor read by a step."""
+        """The tensors that are written, but are neither outputs nor read by a step."""
         return [name for name in self.writers if name not in self.readers and name not in self.outputs]
 
     def unknown(self, names: Iterable[str]) -> list[str]:
@@ -50,7 +50,7 @@ class Dataflow:
 
 @once
 def dataflow(model: Model) -> Dataflow | None:
-    """Return the flow of an ensemble, None where a step's maps are broken: what follows from that is not to be said."""
+    """Return the flow of an ensemble; None if the maps of a step are broken, since that would cause more findings."""
     found = steps(model) if model.is_ensemble else ()
     if not found or not all(step.inputs and step.outputs for step in found) or written_twice(found):
         return None
@@ -66,7 +66,7 @@ def dataflow(model: Model) -> Dataflow | None:
 
 
 def written_twice(found: Sequence[Step]) -> list[tuple[Step, Mapped]]:
-    """Return each entry of an output_map whose tensor an earlier entry has."""
+    """Return each output_map entry whose tensor an earlier entry writes."""
     seen: set[str] = set()
     again = []
     for step in found:
@@ -78,7 +78,7 @@ def written_twice(found: Sequence[Step]) -> list[tuple[Step, Mapped]]:
 
 
 def _ready(found: Sequence[Step], inputs: Iterable[str]) -> frozenset[str]:
-    """Run the steps as far as they go: one runs once all tensors that it reads are there."""
+    """Run the steps as far as possible: a step runs once all tensors that it reads are ready."""
     waits = {step.number: {mapped.tensor for mapped in step.inputs.values()} for step in found}
     waiting: dict[str, list[Step]] = {}
     for step in found:
@@ -114,12 +114,12 @@ def _partners(flow: Dataflow) -> dict[str, str]:
 
 
 def _partner(name: str, candidates: Sequence[str]) -> str | None:
-    """Return the nearest name; one that is alone is meant whatever it is called."""
+    """Return the nearest name; a single candidate is meant, whatever its name."""
     return candidates[0] if len(candidates) == 1 else nearest(name, candidates)
 
 
 def last_missing(flow: Dataflow, output: str) -> str:
-    """Return the tensor that the server names as the source of an output's absence: back along what is not there."""
+    """Return the tensor that the server blames for a missing output: it goes back along what is not ready."""
     last, seen = output, set[str]()
     while last in flow.writers:
         step = flow.writers[last][0]
@@ -133,10 +133,10 @@ def last_missing(flow: Dataflow, output: str) -> str:
 
 
 def named_unused(flow: Dataflow) -> str:
-    """Return the tensor that the server calls unused where several are: the one that its steps name last.
+    """Return the tensor that the server calls unused if several are: the one that its steps name last.
 
-    The server walks a std::unordered_map, which gives few strings in the reverse order of their insertion; for each
-    step the tensors that it writes are inserted first.
+    The server walks a std::unordered_map, which lists a few strings in the reverse order of their insertion; for each
+    step, the tensors that it writes are inserted first.
     """
     order: dict[str, None] = {}
     for step in flow.steps:
@@ -146,11 +146,11 @@ def named_unused(flow: Dataflow) -> str:
 
 
 def waiting(flow: Dataflow) -> Iterator[str]:
-    """Return the tensors that are written, but never there."""
+    """Return the tensors that are written, but never ready."""
     return (name for name in flow.writers if name not in flow.ready)
 
 
 def name_of(tensor: ListedTensor) -> Placed:
-    """Return where an input or output of the ensemble says its name."""
+    """Return the place of the name of an input or output of the ensemble."""
     field = tensor.fields.get("name")
     return field.value if field is not None else tensor.node

@@ -1,4 +1,4 @@
-"""Which decoupled step the responses of each tensor follow: those of two can not be joined."""
+"""Which decoupled step each tensor follows: tensors of two different ones cannot be joined."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tritonrepo.rules.stages import Stage
     at=Stage.ENSEMBLE.after("multiple-outputs-to-one-tensor"),
 )
 def mixed_sources(model: Model, judging: Judging) -> Iterator[Finding]:
-    """What a step reads, and what an ensemble gives out, follows one decoupled model at most."""
+    """Tensors that are read together must follow the same decoupled model, or none at all."""
     flow = _Flow(model, judging) if model.is_ensemble else None
     if flow is None or not flow.known:
         return
@@ -32,10 +32,10 @@ def mixed_sources(model: Model, judging: Judging) -> Iterator[Finding]:
     if mixed is not None:
         yield Finding(
             mixed.at,
-            f"{mixed.what} follow different decoupled models: {mixed.tensors}",
-            hint="Let them all come through the same decoupled step, or join them in a Python model.",
-            reason=f"in ensemble {model.name}, step of model '{mixed.definer}' receives inputs originated from different "
-            "decoupled models",
+            f"{mixed.what} do not follow the same decoupled model: {mixed.tensors}",
+            hint="Route them all through the same decoupled step, or join them in a Python model.",
+            reason=f"in ensemble {model.name}, step of model '{mixed.definer}' receives inputs originated from "
+            "different decoupled models",
         )
 
 
@@ -46,23 +46,23 @@ def mixed_sources(model: Model, judging: Judging) -> Iterator[Finding]:
     at=Stage.LOAD.after("profile-out-of-range"),
 )
 def cache_over_decoupled(model: Model, judging: Judging) -> Iterator[Finding]:
-    """An ensemble over a decoupled model has no response cache."""
+    """An ensemble over a decoupled model cannot use the response cache."""
     cache, policy = model.config.message("response_cache"), model.config.message("model_transaction_policy")
     if cache is None or not cache.flag("enable") or (policy is not None and policy.flag("decoupled")):
         return
     if model.is_ensemble and judging.decoupled.get(model.name):
         yield Finding(
             cache.scalars("enable")[-1],
-            "an ensemble over a decoupled model has no response cache",
-            hint="Drop response_cache; the models before the decoupled one may have one.",
-            reason=f"Response Cache does not currently support model {model.config_name} with 'decoupled' transaction policy."
-            " Please disable the response cache.",
+            "response_cache is enabled, but an ensemble over a decoupled model cannot use it",
+            hint="Remove response_cache, or move it to the models before the decoupled one.",
+            reason=f"Response Cache does not currently support model {model.config_name} with 'decoupled' transaction "
+            "policy. Please disable the response cache.",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """Where tensors that can not be joined meet; `definer` is the model that the server names."""
+    """Where tensors that cannot be joined meet; `definer` is the model that the server names."""
 
     at: Placed
     what: str
@@ -72,7 +72,7 @@ class Mixed:
 
 @dataclass(slots=True)
 class _Flow:
-    """The server's walk: every tensor gets the number of the decoupled step that it follows, 0 for none."""
+    """The server's walk: every tensor gets the number of the decoupled step that it follows, or 0."""
 
     model: Model
     judging: Judging
@@ -85,11 +85,11 @@ class _Flow:
 
     @property
     def known(self) -> bool:
-        """Whether it is known of each step if it is decoupled."""
+        """Whether every step is known to be decoupled or not."""
         return None not in self._decoupled.values()
 
     def run(self) -> Mixed | None:
-        """Label the tensors; stop at the first place where labels meet that differ."""
+        """Label the tensors; stop at the first place where different labels meet."""
         inputs = [tensor.name for tensor in self.model.tensors if tensor.kind == "input"]
         self.labels = dict.fromkeys(inputs, 0)
         readers: dict[str, dict[int, Step]] = {}

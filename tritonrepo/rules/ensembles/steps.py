@@ -1,4 +1,4 @@
-"""An ensemble's steps as the rules read them: which model, which version, which tensor at which place."""
+"""An ensemble's steps as the rules read them: each step's model, version, and tensors with their places."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Mapped(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One step; of two entries with one key the last counts, as in the server's map."""
+    """One step; of two entries with the same key the last one counts, as in the server's map."""
 
     number: int
     node: Message
@@ -33,13 +33,13 @@ class Step:
     outputs: Mapping[str, Mapped]
 
     def at(self, field: str) -> Placed:
-        """Return the value of a field, the step as a whole where it has none."""
+        """Return the value of a field, or the whole step if the field is missing."""
         return next(reversed(self.node.scalars(field)), self.node)
 
 
 @once
 def steps(model: Model) -> Sequence[Step]:
-    """Return the steps of an ensemble; kept for the rules that come next, which ask for the same ones."""
+    """Return the steps of an ensemble; cached, because many rules need them."""
     scheduling = model.config.message("ensemble_scheduling")
     nodes = scheduling.messages("step") if scheduling is not None else ()
     return [_step(number, node) for number, node in enumerate(nodes)]
@@ -48,7 +48,7 @@ def steps(model: Model) -> Sequence[Step]:
 def walked(model: Model) -> list[str]:
     """Return the models that the steps name in the order of the server's walk: the last new name first.
 
-    The walk is over a std::unordered_map, which gives few pointers in the reverse order of their insertion.
+    The server walks a std::unordered_map, which lists a few pointers in the reverse order of their insertion.
     """
     return [*dict.fromkeys(step.model for step in steps(model))][::-1]
 
@@ -81,3 +81,10 @@ def listed(names: Iterable[str]) -> str:
     """Return names in quotes: "a", "b" or "c"."""
     quoted = [f'"{name}"' for name in names]
     return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def these(versions: Sequence[int]) -> str:
+    """Return versions as the subject of a sentence, with its verb: version 2 is, versions 1 and 2 are."""
+    if len(versions) == 1:
+        return f"version {versions[0]} is"
+    return f"versions {', '.join(map(str, versions[:-1]))} and {versions[-1]} are"

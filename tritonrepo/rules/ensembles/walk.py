@@ -1,4 +1,4 @@
-"""The server's walk over an ensemble's steps once their models are loaded: each tensor against its first definer.
+"""The server's walk over an ensemble's steps once their models are loaded: each tensor against its first definition.
 
 Source: core, src/ensemble_scheduler/ensemble_utils.cc, ValidateEnsembleConfig and ValidateTensorMapping.
 """
@@ -23,7 +23,7 @@ from tritonrepo.vllm_contract import by_name
 
 @once
 def problems(model: Model, judging: Judging) -> Sequence[Problem]:
-    """Return all that the walk finds; kept for the rules that come next, which ask for the same."""
+    """Return all that the walk finds; cached, because every rule of the walk needs it."""
     if not model.is_ensemble:
         return ()
     own = completed(model)
@@ -45,13 +45,13 @@ def problems(model: Model, judging: Judging) -> Sequence[Problem]:
 
 
 def _readable(callee: Model, judging: Judging) -> bool:
-    """Tell whether a model's config can be compared: faults of its own I/O are said there, and a hidden one is unknown."""
+    """Return whether a model's config can be compared: not if its own I/O is faulty, or if it is hidden."""
     verdict = judging.verdicts.get(callee.name)
     return not callee.hidden and judging.polled(callee.name) and verdict is not None and verdict.stage != "io"
 
 
 def _reshaped(port: Port) -> Port:
-    """Return an ensemble's own tensor as the walk sees it: a reshape counts; of the steps' models none does."""
+    """Return an ensemble's own tensor as the walk sees it: its reshape counts, unlike that of a step's model."""
     reshape = port.listed.reshape if port.listed is not None else None
     return port if reshape is None else port._replace(dims=tuple(reshape.numbers("shape")))
 
@@ -64,10 +64,10 @@ def _batch_size(walk: Walk, visit: Visit) -> None:
             "ensemble-batch-above-step",
             Finding(
                 written.value if written is not None else step.node,
-                f'max_batch_size {ours} is above that of model "{step.model}" in step {step.number}, {theirs}',
-                hint=f'Write max_batch_size: {theirs}, or raise that of model "{step.model}".',
-                reason=f"ensemble {ensemble.name} allows maximum batch size {ours}, but it contains model {step.model} which only "
-                f"allows maximum batch size to be {theirs}",
+                f'max_batch_size is {ours}, but model "{step.model}" in step {step.number} allows only {theirs}',
+                hint=f'Set `max_batch_size: {theirs}`, or raise that of model "{step.model}".',
+                reason=f"ensemble {ensemble.name} allows maximum batch size {ours}, but it contains model {step.model} "
+                f"which only allows maximum batch size to be {theirs}",
             ),
         )
     elif ours == 0 < theirs:
@@ -75,14 +75,14 @@ def _batch_size(walk: Walk, visit: Visit) -> None:
             "ensemble-nonbatching-over-batching",
             Finding(
                 step.at("model_name"),
-                f'model "{step.model}" batches, but the ensemble does not: a request holds one item',
-                hint="Give the ensemble a max_batch_size where requests are to hold more.",
+                f'model "{step.model}" supports batching, but the ensemble does not, so each request holds one item',
+                hint="Set max_batch_size in the ensemble if a request should hold several items.",
             ),
         )
 
 
 def _unknown(walk: Walk, visit: Visit, kind: str, names: Collection[str], free: list[str]) -> None:
-    """Note what a step maps and its model surely lacks; a misspelling takes one from `free`, what the step leaves out."""
+    """Report mapped tensors that the model surely lacks; a misspelt one takes a name from `free`, the unmapped ones."""
     step = visit.step
     mapping, how = (step.inputs, "mapping to") if kind == "input" else (step.outputs, "mapped from")
     for mapped in mapping.values() if visit.seen.exact else ():
@@ -94,8 +94,8 @@ def _unknown(walk: Walk, visit: Visit, kind: str, names: Collection[str], free: 
                     _key(step, f"{kind}_map", mapped.key),
                     f'model "{step.model}" has no {kind} "{mapped.key}"',
                     hint=_hint(meant, visit, kind, mapped.key, names),
-                    reason=f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is {how} non-existing {kind} "
-                    f"{mapped.key} in model {step.model}",
+                    reason=f"in ensemble {walk.model.name}, ensemble tensor {mapped.tensor} is {how} non-existing "
+                    f"{kind} {mapped.key} in model {step.model}",
                 ),
             )
 
@@ -114,10 +114,10 @@ def _inputs(walk: Walk, visit: Visit) -> None:
                 "step-input-unmapped",
                 Finding(
                     step.at("model_name"),
-                    f'step {step.number} has nothing for input "{port.name}" of model "{step.model}"',
-                    hint=f'Write input_map {{ key: "{port.name}" value: "a tensor of the ensemble" }}.',
-                    reason=f"in ensemble {walk.model.name}, input {port.name} in model {step.model} is not mapped to any ensemble "
-                    "tensors",
+                    f'step {step.number} does not map the required input "{port.name}" of model "{step.model}"',
+                    hint=f'Add `input_map {{ key: "{port.name}" value: "a tensor of the ensemble" }}`.',
+                    reason=f"in ensemble {walk.model.name}, input {port.name} in model {step.model} is not mapped to "
+                    "any ensemble tensors",
                 ),
             )
 
@@ -136,21 +136,25 @@ def _outputs(walk: Walk, visit: Visit) -> None:
                 "multiple-outputs-to-one-tensor",
                 Finding(
                     mapped.at,
-                    f'model "{step.model}" has {len(ports)} outputs "{mapped.key}", all for tensor "{mapped.tensor}"',
-                    hint=f'Give the outputs of model "{step.model}" names of their own.',
-                    reason=f"in ensemble {walk.model.name}, multiple outputs in model {step.model} are mapped to the same ensemble "
-                    f"tensor {mapped.tensor}",
+                    f'model "{step.model}" has {len(ports)} outputs "{mapped.key}", '
+                    f'which are all mapped to tensor "{mapped.tensor}"',
+                    hint=f'Rename these outputs of model "{step.model}" so that each name is unique.',
+                    reason=f"in ensemble {walk.model.name}, multiple outputs in model {step.model} are mapped to the "
+                    f"same ensemble tensor {mapped.tensor}",
                 ),
             )
     if free and len(free) < len(names):
         walk.add(
             "step-unmapped-output",
-            Finding(step.at("model_name"), f'not used of model "{step.model}": {", ".join(free)}'),
+            Finding(
+                step.at("model_name"),
+                f'{"output" if len(free) == 1 else "outputs"} not mapped from model "{step.model}": {", ".join(free)}',
+            ),
         )
 
 
 def _meant(key: str, free: list[str]) -> str | None:
-    """Return the tensor that a misspelt key stands for, and count it as mapped: one fault, one message."""
+    """Return the tensor that a misspelt key stands for, and count it as mapped, so that one fault has one message."""
     meant = free[0] if len(free) == 1 else nearest(key, free)
     if meant is not None:
         free.remove(meant)
@@ -160,14 +164,16 @@ def _meant(key: str, free: list[str]) -> str | None:
 def _hint(meant: str | None, visit: Visit, kind: str, key: str, names: Collection[str]) -> str:
     later = by_name().get((kind, key)) if visit.callee.backend == "vllm" else None
     if later is not None:
-        return f"The vLLM backend has it since {later.since}."
+        return f"Use Triton {later.since} or later, whose vLLM backend has it."
     if meant is not None:
         return f'Did you mean "{meant}"?'
-    return f"It has: {', '.join(names)}." if names else f"It has no {kind} at all."
+    if names:
+        return f"Use an {kind} of this model: {', '.join(names)}."
+    return f"Remove this entry. The model has no {kind}s."
 
 
 def _key(step: Step, name: str, key: str) -> Placed:
-    """Return where the key of a map's entry is written."""
+    """Return the place of a key in a map."""
     for entry in reversed(step.node.entries(name)):
         if entry.text("key") == key:
             return next(reversed(entry.scalars("key")), entry)
@@ -188,7 +194,7 @@ FOUND = {
     "ensemble-batching-over-fixed": Severity.WARNING,
     "ensemble-optional-to-required": Severity.WARNING,
 }
-"""The rules of the walk; errors are in the server's order."""
+"""The rules of the walk; the errors are in the server's order."""
 
 
 @rules(FOUND, "ensemble_scheduling", at=Stage.ENSEMBLE.first, scope=Scope.GRAPH)
