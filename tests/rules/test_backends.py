@@ -55,8 +55,8 @@ FILES = {
     "a directory called model.py": Case(
         PY, {"1/model.py/x": ""}, "python-model-file-is-directory", "ModuleNotFoundError: No module named '1.model'"
     ),
-    "a package beside a directory called model.py": Case(PY, {"1/model.py/x": "", "1/model/__init__.py": PYTHON}),
-    "a link to nothing": Case(PY, {"1/model.py": Unreadable.DANGLING}, HANG, "Python model file not found in"),
+    "a package next to a directory called model.py": Case(PY, {"1/model.py/x": "", "1/model/__init__.py": PYTHON}),
+    "a dangling link": Case(PY, {"1/model.py": Unreadable.DANGLING}, HANG, "Python model file not found in"),
     "a negative version is opened by another number": Case(
         PY + "version_policy { all { } }\n",
         {"1/model.py": PYTHON, "-1/model.py": PYTHON},
@@ -74,48 +74,48 @@ FILES = {
         "Python model file not found in",
         frozenset({HANG, "python-filename-extension"}),
     ),
-    "a name that leads out is not looked for": Case(
+    "a path outside the model is not checked": Case(
         PY + 'default_model_filename: "../../x.py"\n',
         {"1/model.py": PYTHON},
         "python-filename-import",
         "ModuleNotFoundError: No module named '.'",
     ),
-    "model.py beside the config": Case(
+    "model.py next to the config": Case(
         PY, {"1": Directory(), "model.py": PYTHON}, HANG, "Python model file not found in"
     ),
-    "a later release gives up": Case(
+    "a later release refuses the model": Case(
         PY, {"1": Directory()}, "python-model-file-missing", "Python model file not found in", options="--release 25.09"
     ),
     "model.onnx as a directory": Case(ONNX, {"1/model.onnx/model.onnx": "x"}),
     "no model.onnx": Case(
         ONNX, {"1/a.onnx": "x"}, "onnx-model-file-missing", "m/1/model.onnx' for model instance 'm", options=STRICT
     ),
-    "a backend of which nothing is known": Case('backend: "identity"\n' + IO, {"1": Directory()}),
+    "an unknown backend": Case('backend: "identity"\n' + IO, {"1": Directory()}),
 }
 
 CONTRACT = {
-    "nothing written": Case(VLLM, FULL),
+    "an empty config": Case(VLLM, FULL),
     "all that is needed without auto-complete": Case(VLLM + TEXT + DECOUPLED, FULL, options=STRICT),
-    "an output that is only named stays so": Case(
+    "an output with only a name is not completed": Case(
         VLLM + 'output { name: "text_output" dims: [ -1 ] }\n',
         FULL,
         "io-data-type-missing",
         "model output 'text_output' must specify 'data_type' for m",
     ),
-    "an empty policy says false": Case(
+    "an empty policy means false": Case(
         VLLM + "model_transaction_policy { }\n",
         FULL,
         "vllm-decoupled-false",
         "ValueError: trying to change decoupled property in auto-complete-config for model 'm', which is already set",
     ),
-    "decoupled goes before the batch size": Case(
+    "decoupled comes before the batch size": Case(
         VLLM + "max_batch_size: 8\nmodel_transaction_policy { decoupled: false }\n",
         FULL,
         "vllm-decoupled-false",
         "ValueError: trying to change",
         frozenset({"vllm-decoupled-false", "vllm-max-batch-size"}),
     ),
-    "text_output goes before all without auto-complete": Case(
+    "text_output comes first without auto-complete": Case(
         VLLM,
         {"1": Directory()},
         "vllm-text-output-missing",
@@ -140,23 +140,23 @@ CONTRACT = {
         FULL,
         options="--release 25.11",
     ),
-    "a type that the backend does not look at loads": Case(
+    "a wrong type loads because the backend does not check it": Case(
         VLLM + TEXT.replace("TYPE_STRING", "TYPE_INT32", 1), FULL, spoken=frozenset({"vllm-io-contract"})
     ),
-    "the name alone makes it vLLM": Case("instance_group { kind: KIND_MODEL }\n", FULL),
+    "only the name makes it vLLM": Case("instance_group { kind: KIND_MODEL }\n", FULL),
 }
 
 LORA = '{"model": "m", "enable_lora": "true"}'
 NO_KEYS = "object has no attribute 'keys'"
 ADAPTERS: dict[str, tuple[str, str | None, str, str, str]] = {
     "no file": (LORA, None, "vllm-lora-file-missing", "Triton backend cannot find", ""),
-    "no file for a boolean": (LORA.replace('"true"', "true"), None, "vllm-lora-file-missing", "Triton backend", ""),
-    "none is asked for": (LORA.replace('"true"', "false"), None, "", "", ""),
+    "no file, and a boolean": (LORA.replace('"true"', "true"), None, "vllm-lora-file-missing", "Triton backend", ""),
+    "adapters are off": (LORA.replace('"true"', "false"), None, "", "", ""),
     "a file": (LORA, '{"a": "/lora/a"}', "", "", ""),
     "a list": (LORA, '["/lora/a"]', "vllm-lora-file-shape", f"AttributeError: 'list' {NO_KEYS}", ""),
-    "no JSON": (LORA, "{", "vllm-lora-file-shape", "JSONDecodeError: Expecting property name", ""),
+    "not JSON": (LORA, "{", "vllm-lora-file-shape", "JSONDecodeError: Expecting property name", ""),
     "before there were adapters": (LORA, None, "", "", "--release 24.04"),
-    "a boolean where a text is needed": (
+    "a boolean where a string is needed": (
         LORA.replace('"true"', "false"),
         None,
         "vllm-enable-lora-type",
@@ -176,14 +176,14 @@ def test_adapters(text: str, beside: str | None, rule: str, reason: str, options
 
 
 UNREADABLE = {
-    "a mark": (
+    "a byte order mark at the start": (
         b"\xef\xbb\xbf{}",
         "is not valid JSON: Unexpected UTF-8 BOM",
         "Save the file as UTF-8 without a byte order mark.",
     ),
     "depth": (b"[" * 100_000, "cannot be read: it is nested too deeply", "Fix the JSON."),
     "digits": (b"9" * 5000, "cannot be read: an integer has more than 4300 digits", "Fix the JSON."),
-    "a text without an end": (
+    "an unterminated string": (
         b'{"a',
         "is not valid JSON: Unterminated string starting here",
         "Fix the JSON syntax here.",
@@ -192,7 +192,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("text", "said", "hint"), UNREADABLE.values(), ids=UNREADABLE)
-def test_what_cannot_be_read_is_said_in_words_of_ours(text: bytes, said: str, hint: str) -> None:
+def test_a_file_that_cannot_be_read_is_described_in_our_words(text: bytes, said: str, hint: str) -> None:
     found = judged({"m/config.pbtxt": of_text(VLLM), "m/1/model.json": of_bytes(text)}).diagnostics
     assert [(each.message, each.hint) for each in found if each.rule == "vllm-model-json-syntax"] == [
         (f"model.json {said}", hint)
@@ -217,14 +217,14 @@ ARGUMENTS: dict[str, tuple[str | bytes, str, str, str]] = {
     "nested too deeply": ("[" * 100_000, "vllm-model-json-syntax", "RecursionError: ", ""),
     "NaN is JSON to Python": ('{"model": "m", "gpu_memory_utilization": NaN}', "", "", ""),
     "null": ("null", "vllm-model-json-not-object", "AttributeError: 'NoneType' object has no attribute 'get'", ""),
-    "a text": ('"m"', "vllm-model-json-not-object", "AttributeError: 'str' object has no attribute 'get'", ""),
+    "a string": ('"m"', "vllm-model-json-not-object", "AttributeError: 'str' object has no attribute 'get'", ""),
     "a list, before the device was checked": (
         "[]",
         "vllm-model-json-not-object",
         "argument after ** must be a mapping, not list",
         "--release 24.05",
     ),
-    "a size as text": ('{"model": "m", "tensor_parallel_size": "2"}', "", "", ""),
+    "a size as a string": ('{"model": "m", "tensor_parallel_size": "2"}', "", "", ""),
     "a size of null": (
         '{"model": "m", "tensor_parallel_size": null}',
         "vllm-parallel-size-not-int",
@@ -237,9 +237,14 @@ ARGUMENTS: dict[str, tuple[str | bytes, str, str, str]] = {
         "TypeError: AsyncEngineArgs.__init__() got an unexpected keyword argument 'zzz'",
         "",
     ),
-    "an unknown key goes before no model": ('{"zzz": 1}', "vllm-unknown-engine-arg", "TypeError: ", "--release 24.09"),
-    "no model, where vLLM has none of its own": ("{}", "vllm-model-key-missing", "TypeError: ", "--release 24.09"),
-    "no model, where vLLM has one": ("{}", "", "", ""),
+    "an unknown key comes before a missing model": (
+        '{"zzz": 1}',
+        "vllm-unknown-engine-arg",
+        "TypeError: ",
+        "--release 24.09",
+    ),
+    "no model, and vLLM has no default": ("{}", "vllm-model-key-missing", "TypeError: ", "--release 24.09"),
+    "no model, and vLLM has a default": ("{}", "", "", ""),
     "a key of either build": ('{"model": "m", "qlora_adapter_name_or_path": "x"}', "", "", "--release 24.08"),
     "a key that is still there": ('{"model": "m", "swap_space": 1}', "", "", "--release 26.03"),
     "a key that is gone": (
@@ -248,7 +253,7 @@ ARGUMENTS: dict[str, tuple[str | bytes, str, str, str]] = {
         "TypeError: ",
         "--release 26.04",
     ),
-    "a key of which it is not known": ('{"model": "m", "kernel_config": {}}', "", "", "--release 26.02"),
+    "an uncertain key": ('{"model": "m", "kernel_config": {}}', "", "", "--release 26.02"),
     "two GPUs of KIND_MODEL": ('{"model": "m", "tensor_parallel_size": 2}', "", "", "--gpus 2"),
 }
 
@@ -351,8 +356,8 @@ ENDS: dict[str, Entry] = {"end/config.pbtxt": Directory(), "end/1/model.py": of_
 OTHERS: dict[str, tuple[Mapping[str, Entry], dict[str, State]]] = {
     "one that loads": (GOOD | HANGS, {"good": State.HANG, "hang": State.HANG}),
     "one that is refused": (GOOD | HANGS | REFUSED, {"bad": State.REFUSED, "good": State.HANG, "hang": State.HANG}),
-    "one that ends the server": (GOOD | HANGS | ENDS, {"end": State.CRASH, "good": State.CRASH, "hang": State.HANG}),
-    "none that does harm": (GOOD | REFUSED, {"bad": State.REFUSED, "good": State.READY}),
+    "one that crashes the server": (GOOD | HANGS | ENDS, {"end": State.CRASH, "good": State.CRASH, "hang": State.HANG}),
+    "one that loads, and one that is refused": (GOOD | REFUSED, {"bad": State.REFUSED, "good": State.READY}),
 }
 
 
@@ -373,14 +378,14 @@ MULTI, WHOLE = "vllm-kind-gpu-multi-gpu", "vllm-parallel-size-not-int"
 GPUS = {
     "one GPU": ('"tensor_parallel_size": 1, "pipeline_parallel_size": 1', "26.01", ""),
     "two": ('"tensor_parallel_size": 2', "24.06", MULTI),
-    "two before it was looked at": ('"tensor_parallel_size": 2', "24.05", ""),
+    "two before the check existed": ('"tensor_parallel_size": 2', "24.05", ""),
     "none": ('"tensor_parallel_size": 0', "24.06", ""),
     "two stages": ('"pipeline_parallel_size": 2', "26.01", MULTI),
-    "two stages before": ('"pipeline_parallel_size": 2', "25.12", ""),
-    "no number of stages": ('"tensor_parallel_size": 2, "pipeline_parallel_size": "x"', "26.01", WHOLE),
-    "no number": ('"tensor_parallel_size": "x"', "24.06", WHOLE),
-    "no number before it was looked at": ('"tensor_parallel_size": "x"', "24.05", ""),
-    "no number is one": ('"tensor_parallel_size": [], "pipeline_parallel_size": 1', "26.01", WHOLE),
+    "two stages before the check existed": ('"pipeline_parallel_size": 2', "25.12", ""),
+    "stages that are not a number": ('"tensor_parallel_size": 2, "pipeline_parallel_size": "x"', "26.01", WHOLE),
+    "not a number": ('"tensor_parallel_size": "x"', "24.06", WHOLE),
+    "not a number before the check existed": ('"tensor_parallel_size": "x"', "24.05", ""),
+    "a list and one stage": ('"tensor_parallel_size": [], "pipeline_parallel_size": 1', "26.01", WHOLE),
 }
 
 
@@ -399,7 +404,7 @@ def test_an_instance_has_one_gpu(given: str, release: str, rule: str) -> None:
     ],
     ids=["object", "array"],
 )
-def test_a_newer_pythons_words_for_a_trailing_comma_are_not_the_servers(
+def test_a_newer_python_reports_a_trailing_comma_in_other_words_than_the_server(
     text: str, newer: str, place: int, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def loads(_: str) -> None:
@@ -410,7 +415,7 @@ def test_a_newer_pythons_words_for_a_trailing_comma_are_not_the_servers(
     assert verdict.server_reason == f"JSONDecodeError: {reason}"
 
 
-def test_what_cannot_be_read_is_not_to_be_renamed_to_itself() -> None:
+def test_an_unreadable_file_is_not_renamed_to_itself() -> None:
     case = Case("", {"1/model.onnx": Unreadable.DANGLING, "1/model.py": PYTHON})
     hints = {found.rule: found.hint for found in judged(tree(case)).diagnostics}
     assert hints["onnx-model-file-missing"] == "Replace model.onnx, which is not a readable file, with the model file."

@@ -72,7 +72,7 @@ FLOW = {
     "steps in any order": Case({"e": ensemble(*reversed(CHAIN)), **AB}),
     "one model in two steps": Case({"e": ensemble(CHAIN[0], step("a", {"IN": "mid"}, {"OUT": "OUT"})), **A}),
     "a step that feeds an input back": Case({"e": ensemble(ONE, step("b", {"IN": "IN"}, {"OUT": "IN"})), **AB}),
-    "a key of a map twice counts once": Case(
+    "a duplicate key of a map counts once": Case(
         {"e": ensemble(CHAIN[0].replace("{ key", '{ key: "IN" value: "gone" } input_map { key', 1), CHAIN[1]), **AB},
         also=["map-key-twice"],
     ),
@@ -102,7 +102,7 @@ FLOW = {
         "tensor-never-read",
         "ensemble tensor 'OUT' is unused in ensemble 'e'",
     ),
-    "two tensors that never come": Case(
+    "two tensors that are never produced": Case(
         {
             "e": ensemble(step("a", {"X": "x", "Y": "y"}, {"OUT": "OUT"}), step("b", {"IN": "IN"}, {"OUT": "z"})),
             "a": member(port("input", "X") + port("input", "Y") + port("output", "OUT")),
@@ -112,7 +112,7 @@ FLOW = {
         "output 'OUT' for ensemble 'e' is not written: at least one of its depending tensors, 'x', is not connected",
         ["tensor-not-ready"],
     ),
-    "broken maps say nothing of the flow": Case(
+    "broken maps hide findings on the dataflow": Case(
         {"e": ensemble(step("a", {"IN": "IN"}, {}), CHAIN[1]), **AB},
         "step-output-map",
         "must specify 'output_map' in step 0 of ensemble 'e'",
@@ -130,7 +130,7 @@ INTO = {name: ensemble(step(to, {"IN": "IN"}, {"OUT": "OUT"})) for name, to in (
 
 MEMBERS = {
     "an ensemble in an ensemble": Case({"e": ensemble(step("f", {"IN": "IN"}, {"OUT": "OUT"})), "f": INNER, **A}),
-    "a version that is none, beside the latest": Case(
+    "an impossible version, and the latest": Case(
         {
             "e": ensemble(
                 step("a", {"IN": "IN"}, {"OUT": "mid"}, "model_version: -2"), step("a", {"IN": "mid"}, {"OUT": "OUT"})
@@ -146,7 +146,7 @@ MEMBERS = {
         "ensemble 'e' depends on 'a' whose required version 1 is not loaded.",
         files={"a/2/weights": ""},
     ),
-    "no version is version 0": Case(
+    "a missing version means version 0": Case(
         {"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "OUT"}, "")), **A},
         "step-version-not-loaded",
         "ensemble 'e' depends on 'a' whose required version 0 is not loaded.",
@@ -157,7 +157,7 @@ MEMBERS = {
         "ensemble 'e' depends on 'b' which has no loaded version.",
         ["backend-library-not-found"],
     ),
-    "of several versions that are not there the highest": Case(
+    "the highest of several missing versions is named": Case(
         {
             "e": ensemble(
                 step("a", {"IN": "IN"}, {"OUT": "mid"}, "model_version: 7"),
@@ -173,7 +173,7 @@ MEMBERS = {
         "step-model-missing",
         "ensemble e contains models that are not available or ambiguous: a",
     ),
-    "a model that is refused as it is read is not known": Case(
+    "a model whose config is rejected is refused, not missing": Case(
         {"e": ensemble(ONE), "a": member(more="max_batch_size: -1\n")},
         "step-model-refused",
         "ensemble e contains models that are not available or ambiguous: a",
@@ -198,12 +198,12 @@ MEMBERS = {
         ["io-dim-invalid"],
         options="--no-auto-complete",
     ),
-    "two ensembles that use one another": Case(
+    "two ensembles that use each other": Case(
         {"e": INTO["g"], "f": INTO["f"].replace('"g"', '"e"')},
         "ensemble-cycle",
         "circular dependency between ensembles: e -> ... -> f -> e",
     ),
-    "a cycle with a refused model is no cycle": Case(
+    "a cycle through a refused model is not a cycle": Case(
         {"e": ensemble(step("f", {"IN": "IN"}, {"OUT": "OUT"})), "f": "max_batch_size: x"},
         "step-model-refused",
         "ensemble e contains models that are not available or ambiguous: f",
@@ -338,7 +338,7 @@ DECOUPLING = {
     "two outputs of one decoupled step": Case(
         {"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "OUT", "mid": "mid"}), io=BOTH), "a": member(BOTH, **DECOUPLED)}
     ),
-    "an output beside a decoupled one": Case(
+    "an output next to a decoupled one": Case(
         {"e": ensemble(*CHAIN, io=BOTH), "a": member(), "b": member(**DECOUPLED)},
         "mixed-decoupled-sources",
         "in ensemble e, step of model 'e' receives inputs originated from different decoupled models",
@@ -352,7 +352,7 @@ DECOUPLING = {
     "a cache that is off over a decoupled model": Case(
         {"e": ensemble(ONE, more="response_cache { }\n"), "a": member(**DECOUPLED)}
     ),
-    "an input and an output that nobody knows, of one name": Case(
+    "an unused input and output with the same name": Case(
         {
             "e": ensemble(
                 step("a", {"IN": "read"}, {"OUT": "written"}), io=port("input", "both") + port("output", "both")
@@ -414,7 +414,7 @@ def test_a_missing_model_that_is_ignored_does_not_hide_a_refused_one() -> None:
     assert [each.rule for each in found if each.at.path == "e/config.pbtxt"] == ["step-model-refused"]
 
 
-def test_a_use_of_a_cycle_from_outside_takes_every_model_down() -> None:
+def test_using_a_cycle_from_outside_takes_every_model_down() -> None:
     found = judged(tree(Case({**INTO, **A})))
     verdicts = {verdict.model: (verdict.verdict.value, verdict.rule) for verdict in found.verdicts}
     assert verdicts == {
@@ -425,7 +425,7 @@ def test_a_use_of_a_cycle_from_outside_takes_every_model_down() -> None:
     }
 
 
-def test_three_in_a_cycle_are_told_of_the_way_that_was_found_first() -> None:
+def test_three_in_a_cycle_get_the_reason_of_the_first_search_that_reaches_them() -> None:
     ring = {name: ensemble(step(to, {"IN": "IN"}, {"OUT": "OUT"})) for name, to in (("a", "b"), ("b", "c"), ("c", "a"))}
     reasons = {verdict.model: verdict.server_reason for verdict in judged(tree(Case(ring))).verdicts}
     assert reasons == {
@@ -442,12 +442,12 @@ def looping(*names: str) -> str:
 
 
 TANGLED = {
-    "its own circle comes last, so it is met first": (
+    "its own cycle comes last, so it is met first": (
         {"a": looping("b"), "b": looping("a", "b")},
         {"a": "ensemble-cycle-crash", "b": "ensemble-cycle-crash"},
         {"a": "ensemble-cycle-crash", "b": "ensemble-cycle"},
     ),
-    "its own circle comes first": (
+    "its own cycle comes first": (
         {"a": looping("b"), "b": looping("b", "a")},
         {"a": "ensemble-cycle", "b": "ensemble-cycle"},
         {"a": "ensemble-cycle", "b": "ensemble-cycle"},
@@ -457,7 +457,7 @@ TANGLED = {
         {"a": "ensemble-cycle", "b": "ensemble-cycle"},
         {"a": "ensemble-cycle", "b": "ensemble-cycle"},
     ),
-    "a user of a circle lacks a model": (
+    "a model is missing from an ensemble that uses a cycle": (
         {"a": looping("b"), "b": looping("c", "gone"), "c": looping("c")},
         {"a": "ensemble-cycle-crash", "b": "ensemble-cycle-crash", "c": "ensemble-cycle-crash"},
         {"a": "ensemble-cycle-crash", "b": "step-model-missing", "c": "ensemble-cycle"},
@@ -466,7 +466,7 @@ TANGLED = {
 
 
 @pytest.mark.parametrize(("configs", "verdicts", "told"), TANGLED.values(), ids=TANGLED)
-def test_a_search_that_meets_another_circle_ends_the_server(
+def test_a_search_that_meets_another_cycle_crashes_the_server(
     configs: Mapping[str, str], verdicts: Mapping[str, str], told: Mapping[str, str]
 ) -> None:
     found = judged(tree(Case(configs)))
@@ -485,14 +485,14 @@ def test_long_chains_of_ensembles_need_no_recursion() -> None:
 
 CALLER = member(backend="python")
 CALLS = {
-    "the version that is there": ({"b/1/model.py": "", "a/1/calls.json": '{"b": 1}'}, set()),
+    "the existing version": ({"b/1/model.py": "", "a/1/calls.json": '{"b": 1}'}, set()),
     "the newest": ({"a/1/calls.json": '{"b": -1}'}, set()),
     "another version": ({"a/1/calls.json": '{"b": 2}'}, {"calls-version-missing"}),
-    "a model that is not there": ({"a/1/calls.json": '{"c": 1}'}, {"calls-model-missing"}),
+    "a missing model": ({"a/1/calls.json": '{"c": 1}'}, {"calls-model-missing"}),
     "each calls the other": ({"a/1/calls.json": '{"b": 1}', "b/1/calls.json": '{"a": 1}'}, {"calls-cycle"}),
     "back through an ensemble": ({"b/1/calls.json": '{"e": 1}'}, {"calls-cycle"}),
     "a file that is not ours": ({"a/1/calls.json": '["c"]'}, set()),
-    "a file that is no JSON": ({"a/1/calls.json": "{"}, set()),
+    "a file that is not JSON": ({"a/1/calls.json": "{"}, set()),
     "a version that is not served calls nothing": ({"a/0/calls.json": '{"c": 1}'}, {"version-zero"}),
 }
 
@@ -507,7 +507,7 @@ def test_calls(files: Mapping[str, str], expected: set[str]) -> None:
 
 
 WORDS: dict[str, tuple[Case, Sequence[str]]] = {
-    "one tensor by its nearest name, and one that has none": (
+    "one tensor with a similar name, and one without": (
         Case(
             {
                 "e": ensemble(
@@ -533,7 +533,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             ),
         ],
     ),
-    "two outputs for want of one tensor": (
+    "two outputs that lack the same tensor": (
         Case(
             {
                 "e": ensemble(
@@ -557,7 +557,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             ),
         ],
     ),
-    "two outputs for want of two tensors": (
+    "two outputs that lack a tensor each": (
         Case(
             {
                 "e": ensemble(
@@ -586,7 +586,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             ),
         ],
     ),
-    "steps that wait for one another": (
+    "steps that wait for each other": (
         Case(
             {
                 "e": ensemble(
@@ -611,7 +611,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             ),
         ],
     ),
-    "steps that wait for one another, beside what is there": (
+    "steps that wait for each other, and one that does not": (
         Case(
             {
                 "e": ensemble(
@@ -633,7 +633,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble tensor 'two' is unused in ensemble 'e'",
         ],
     ),
-    "three tensors that nobody reads": (
+    "three tensors that no step reads": (
         Case(
             {
                 "e": ensemble(
@@ -673,7 +673,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: must specify 'model_name' in step 1 of ensemble 'e'",
         ],
     ),
-    "a map before a model's name, in an earlier step": (
+    "an input_map before a model name, in an earlier step": (
         Case({"e": ensemble(ONE, step("a", {}, {"X": "OUT"}), step("", {"IN": "IN"}, {"OUT": "y"})), **A}),
         [
             'e/config.pbtxt:6:8: error: step 1 (model "a") has no input_map [step-input-map]',
@@ -835,7 +835,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble input 'IN' for ensemble e' is not used",
         ],
     ),
-    "missing models, near and far": (
+    "missing models with and without a similar name": (
         Case(
             {
                 "e": ensemble(
@@ -856,7 +856,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble e contains models that are not available or ambiguous: aaaab",
         ],
     ),
-    "a missing model of a greater name": (
+    "a missing model with a later name": (
         Case({"e": ensemble(step("zaaac", {"IN": "IN"}, {"OUT": "OUT"})), "zaaab": member()}),
         [
             'e/config.pbtxt:5:22: error: the repository has no model "zaaac" [step-model-missing]',
@@ -898,7 +898,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble e contains models that are not available or ambiguous: a",
         ],
     ),
-    "failed ones": (
+    "failed models": (
         Case(
             {
                 "e": ensemble(
@@ -951,7 +951,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "f: ensemble f contains models that are not available or ambiguous: gone",
         ],
     ),
-    "a failed model behind an invalid ensemble": (
+    "a failed model after an invalid ensemble": (
         Case(
             {
                 "e": ensemble(step("f", {"IN": "IN"}, {"OUT": "mid"}), step("a", {"IN": "mid"}, {"OUT": "OUT"})),
@@ -976,7 +976,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "f: ensemble f contains models that are not available or ambiguous: gone",
         ],
     ),
-    "versions before what failed": (
+    "a missing version before a failed model": (
         Case(
             {
                 "e": ensemble(
@@ -1027,7 +1027,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble 'e' depends on 'a' whose required version 3 is not loaded.",
         ],
     ),
-    "keys that the model lacks": (
+    "unknown keys of a model": (
         Case(
             {
                 "e": ensemble(step("a", {"INN": "IN", "QQQ": "IN"}, {"OUTT": "OUT", "ZZZ": "mid"}), io=BOTH),
@@ -1314,7 +1314,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(ONE, more="max_batch_size: 1\n"), "a": member(more="max_batch_size: 1\n")}),
         [],
     ),
-    "no batches over batches": (
+    "an ensemble without batching over a batch size of 1": (
         Case({"e": ensemble(ONE), "a": member(more="max_batch_size: 1\n")}),
         [
             (
@@ -1506,7 +1506,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble scheduling cannot be set for model 'e' whose platform is not ensemble",
         ],
     ),
-    "a backend by the file alone": (
+    "a backend that only a file identifies": (
         Case({"e": ensemble(ONE).partition("\n")[2], **A}, files={"e/1/model.py": PYTHON}),
         [
             (
@@ -1517,7 +1517,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble scheduling cannot be set for model 'e' whose platform is not ensemble",
         ],
     ),
-    "an ensemble of no scheduling": (
+    "an ensemble without scheduling": (
         Case({"e": 'platform: "ensemble"\n' + port("input", "IN") + port("output", "OUT")}),
         [
             (
@@ -1528,7 +1528,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble scheduling must be set for ensemble e whose platform is ensemble",
         ],
     ),
-    "steps that decoupled models feed": (
+    "a step that two decoupled models feed": (
         Case(
             {
                 "e": ensemble(
@@ -1550,7 +1550,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: in ensemble e, step of model 'e' receives inputs originated from different decoupled models",
         ],
     ),
-    "a step between that decoupled models feed": (
+    "an inner step that a decoupled model and an input feed": (
         Case(
             {
                 "e": ensemble(
@@ -1599,7 +1599,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: in ensemble e, step of model 'e' receives inputs originated from different decoupled models",
         ],
     ),
-    "a decoupled step whose output nobody has": (
+    "a decoupled step whose output is not an ensemble output": (
         Case({"e": ensemble(*CHAIN), "a": member(**DECOUPLED), "b": member()}),
         [],
     ),
@@ -1641,7 +1641,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "f: circular dependency between ensembles: f -> ... -> e -> f",
         ],
     ),
-    "a cycle seen from outside, twice": (
+    "a cycle used from outside, directly and indirectly": (
         Case({"e": INTO["e"], "f": INTO["f"], "g": INTO["g"], "h": ensemble(step("e", {"IN": "IN"}, {"OUT": "OUT"}))}),
         [
             (
@@ -1669,7 +1669,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "h: server ended: -11",
         ],
     ),
-    "an ensemble of itself": (
+    "an ensemble that uses itself": (
         Case({"e": ensemble(step("a", {"IN": "IN"}, {"OUT": "m"}), step("e", {"IN": "m"}, {"OUT": "OUT"})), **A}),
         [
             'e/config.pbtxt:6:22: error: ensemble "e" uses itself [ensemble-cycle]',
@@ -1677,7 +1677,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: circular dependency between ensembles: e -> ... -> e -> e",
         ],
     ),
-    "a use of a cycle beside a missing model": (
+    "a use of a cycle next to a missing model": (
         Case(
             {
                 "e": ensemble(step("f", {"IN": "IN"}, {"OUT": "m"}), step("gone", {"IN": "m"}, {"OUT": "OUT"})),
@@ -1697,7 +1697,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "g: circular dependency between ensembles: g -> ... -> f -> g",
         ],
     ),
-    "calls that miss": (
+    "calls of missing models and versions": (
         Case(
             {"a": CALLER, "bb": CALLER, "e": ensemble(ONE)},
             files={
@@ -1752,7 +1752,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "  Call a version that is served.",
         ],
     ),
-    "calls in two circles": (
+    "calls in two cycles": (
         Case(
             {"a": CALLER, "b": CALLER, "c": CALLER, "d": CALLER},
             files={
@@ -1838,7 +1838,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "  Set the first dim of the model without batching to -1, or enable batching in it.",
         ],
     ),
-    "models behind the ensemble in their names": (
+    "models whose names come after the ensemble's": (
         Case(
             {
                 "e": ensemble(
@@ -1868,7 +1868,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             ),
         ],
     ),
-    "an input that one step may be without": (
+    "an input that is optional in one step": (
         Case(
             {
                 "e": ensemble(
@@ -1896,7 +1896,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "  List the steps in the order of the data for readability. Triton accepts any order.",
         ],
     ),
-    "tensors that nobody reads, the last name first": (
+    "tensors that no step reads, the last name first": (
         Case(
             {
                 "e": ensemble(
@@ -1960,7 +1960,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble 'e' depends on 'a' whose required version -2 is not loaded.",
         ],
     ),
-    "unknown keys, the last name first, and one twice": (
+    "unknown keys, the last name first, and one duplicate": (
         Case(
             {
                 "e": ensemble(
