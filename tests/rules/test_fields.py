@@ -9,7 +9,7 @@ import pytest
 
 from tests.pages import judged
 from tritonrepo.rules import RULES
-from tritonrepo.rules.fields.warmup_samples import REQUEST
+from tritonrepo.rules.fields.warmup_requests import REQUEST
 from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_text
 
 IN = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\n'
@@ -678,10 +678,10 @@ SAID = {
         "warmup-file-too-short",
         [
             (
-                "m/config.pbtxt:6:188: error: m/warmup/in has 4 bytes, and [4] of TYPE_FP32 takes 16 "
+                "m/config.pbtxt:6:188: error: m/warmup/in has 4 bytes, but dims [4] of TYPE_FP32 need 16 "
                 "[warmup-file-too-short]"
             ),
-            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            "  Fill the file with the raw values of one request, without a batch or header, or reduce dims.",
             (
                 "[request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly "
                 "has 4 bytes"
@@ -699,10 +699,10 @@ SAID = {
         "warmup-file-too-short",
         [
             (
-                "m/config.pbtxt:5:132: error: m/warmup/in has 1 bytes, and [9223372036854775807] of TYPE_UINT8 "
-                "takes 9223372036854775807 [warmup-file-too-short]"
+                "m/config.pbtxt:5:132: error: m/warmup/in has 1 byte, but dims [9223372036854775807] of "
+                "TYPE_UINT8 need 9223372036854775807 [warmup-file-too-short]"
             ),
-            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            "  Fill the file with the raw values of one request, without a batch or header, or reduce dims.",
             (
                 "[request id: <id_unknown>] warmup setting expects 9223372036854775807 bytes, but the data "
                 "provided from inonly has 1 bytes"
@@ -720,10 +720,10 @@ SAID = {
         "warmup-file-too-short",
         [
             (
-                "m/config.pbtxt:5:131: error: m/warmup/in has 1 bytes, and [9223372036854775807] of TYPE_FP16 "
-                "takes 18446744073709551614 [warmup-file-too-short]"
+                "m/config.pbtxt:5:131: error: m/warmup/in has 1 byte, but dims [9223372036854775807] of "
+                "TYPE_FP16 need 18446744073709551614 [warmup-file-too-short]"
             ),
-            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            "  Fill the file with the raw values of one request, without a batch or header, or reduce dims.",
             (
                 f"{REQUEST}warmup setting expects 18446744073709551614 bytes, but the data provided from inonly "
                 "has 1 bytes"
@@ -739,8 +739,8 @@ SAID = {
         ),
         "warmup-variable-dim",
         [
-            'm/config.pbtxt:5:96: error: warmup input "IN" has a dimension of any size [warmup-variable-dim]',
-            "  Write the size of this sample.",
+            'm/config.pbtxt:5:96: error: warmup input "IN" cannot have a dim of -1 [warmup-variable-dim]',
+            "  Set the dim to the size of this sample.",
             "warmup setting expects all variable-size dimensions are specified for input 'IN'",
         ],
     ),
@@ -752,16 +752,16 @@ SAID = {
         "warmup-data-type-differs",
         [
             (
-                'm/config.pbtxt:6:78: error: warmup input "IN" is of TYPE_INT8, the model\'s of TYPE_FP32 '
-                "[warmup-data-type-differs]"
+                'm/config.pbtxt:6:78: error: warmup input "IN" has data_type TYPE_INT8, but the model\'s '
+                "input has TYPE_FP32 [warmup-data-type-differs]"
             ),
-            "  Write data_type: TYPE_FP32.",
+            "  Set data_type to TYPE_FP32.",
             ("[request id: <id_unknown>] inference input 'IN' data-type is 'INT8', but model 'm' expects 'FP32'"),
             (
-                'm/config.pbtxt:6:88: error: warmup input "IN" has dims [3], which do not fit the model\'s [4] '
+                'm/config.pbtxt:6:88: error: warmup input "IN" has dims [3], but the model\'s input has [4] '
                 "[warmup-shape-differs]"
             ),
-            "  Write dims: [ 4 ].",
+            "  Set dims to `[ 4 ]`.",
             ("[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,4], got [1,3]."),
         ],
     ),
@@ -770,10 +770,10 @@ SAID = {
         "warmup-data-type-differs",
         [
             (
-                'm/config.pbtxt:5:65: error: warmup input "IN" is of no type, the model\'s of TYPE_FP32 '
-                "[warmup-data-type-differs]"
+                'm/config.pbtxt:5:65: error: warmup input "IN" has no data_type, but the model\'s input has '
+                "TYPE_FP32 [warmup-data-type-differs]"
             ),
-            "  Write data_type: TYPE_FP32.",
+            "  Set data_type to TYPE_FP32.",
             ("[request id: <id_unknown>] inference input 'IN' data-type is '<invalid>', but model 'm' expects 'FP32'"),
         ],
     ),
@@ -782,10 +782,10 @@ SAID = {
         "warmup-shape-differs",
         [
             (
-                'm/config.pbtxt:5:88: error: warmup input "IN" has dims [2, 3], which do not fit the model\'s '
-                "[-1] [warmup-shape-differs]"
+                'm/config.pbtxt:5:88: error: warmup input "IN" has dims [2, 3], but the model\'s input has [-1] '
+                "[warmup-shape-differs]"
             ),
-            "  Write dims: [ 1 ].",
+            "  Set dims to `[ 1 ]`.",
             (
                 "[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,-1], "
                 "got [1,2,3]."
@@ -802,10 +802,10 @@ SAID = {
         "warmup-shape-differs",
         [
             (
-                'm/config.pbtxt:5:65: error: warmup input "IN" has dims [], which do not fit the model\'s [-1, '
-                "4] [warmup-shape-differs]"
+                'm/config.pbtxt:5:65: error: warmup input "IN" has dims [], but the model\'s input has [-1, 4] '
+                "[warmup-shape-differs]"
             ),
-            "  Write dims: [ 1, 4 ].",
+            "  Set dims to `[ 1, 4 ]`.",
             ("[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,-1,4], got [1]."),
         ],
     ),
@@ -820,10 +820,10 @@ SAID = {
         "warmup-shape-differs",
         [
             (
-                'm/config.pbtxt:5:88: error: warmup input "IN" has dims [5, 3], which do not fit the model\'s '
-                "[-1, 4] [warmup-shape-differs]"
+                'm/config.pbtxt:5:88: error: warmup input "IN" has dims [5, 3], but the model\'s input has [-1, 4] '
+                "[warmup-shape-differs]"
             ),
-            "  Write dims: [ 1, 4 ].",
+            "  Set dims to `[ 1, 4 ]`.",
             ("[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,4], got [5,3]. "),
         ],
     ),
@@ -831,8 +831,8 @@ SAID = {
         Case(warm(given("data_type: TYPE_FP32 dims: [ 4, -1, -1 ] zero_data: true"))),
         "warmup-variable-dim",
         [
-            'm/config.pbtxt:5:99: error: warmup input "IN" has a dimension of any size [warmup-variable-dim]',
-            "  Write the size of this sample.",
+            'm/config.pbtxt:5:99: error: warmup input "IN" cannot have a dim of -1 [warmup-variable-dim]',
+            "  Set the dim to the size of this sample.",
             "warmup setting expects all variable-size dimensions are specified for input 'IN'",
         ],
     ),
@@ -840,8 +840,8 @@ SAID = {
         Case(warm(given("data_type: TYPE_INT8 dims: 4 zero_data: true", "OUT"))),
         "warmup-input-missing",
         [
-            'm/config.pbtxt:5:14: error: this sample lacks the input "IN" [warmup-input-missing]',
-            '  Write inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }.',
+            'm/config.pbtxt:5:14: error: the warmup sample lacks the required input "IN" [warmup-input-missing]',
+            '  Add `inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }`.',
             (
                 "[request id: <id_unknown>] expected 1 inputs but got 0 inputs for model 'm'. Got input(s) [], "
                 "but missing required input(s) ['IN']. Please provide all required input(s)."
@@ -858,17 +858,20 @@ SAID = {
             ),
             "  Remove it, or rename it to match the model.",
             "",
-            "m/config.pbtxt:6:14: error: this model needs one input twice [warmup-input-missing]",
-            "  List the input once.",
+            (
+                "m/config.pbtxt:6:14: error: the model lists a required input twice, so no warmup sample "
+                "can match it [warmup-input-missing]"
+            ),
+            "  Remove the duplicate input from the config.",
             (
                 "[request id: <id_unknown>] expected 2 inputs but got 1 inputs for model 'm'. Got input(s) "
                 "['IN'], but missing required input(s) ]. Please provide all required input(s)."
             ),
             (
-                'm/config.pbtxt:6:78: error: warmup input "IN" is of TYPE_INT8, the model\'s of TYPE_FP32 '
-                "[warmup-data-type-differs]"
+                'm/config.pbtxt:6:78: error: warmup input "IN" has data_type TYPE_INT8, but the model\'s '
+                "input has TYPE_FP32 [warmup-data-type-differs]"
             ),
-            "  Write data_type: TYPE_FP32.",
+            "  Set data_type to TYPE_FP32.",
             ("[request id: <id_unknown>] inference input 'IN' data-type is 'INT8', but model 'm' expects 'FP32'"),
         ],
     ),
@@ -876,8 +879,11 @@ SAID = {
         Case(warm("batch_size: 1", inputs=IN + IN.replace('"IN"', '"B"').replace("4", "-1, 2"))),
         "warmup-input-missing",
         [
-            'm/config.pbtxt:6:14: error: this sample lacks the inputs "IN", "B" [warmup-input-missing]',
-            '  Write inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }.',
+            (
+                'm/config.pbtxt:6:14: error: the warmup sample lacks the required inputs "IN", "B" '
+                "[warmup-input-missing]"
+            ),
+            '  Add `inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }`.',
             (
                 "[request id: <id_unknown>] expected 2 inputs but got 0 inputs for model 'm'. Got input(s) [], "
                 "but missing required input(s) ['IN','B']. Please provide all required input(s)."
@@ -893,8 +899,8 @@ SAID = {
         ),
         "warmup-input-missing",
         [
-            'm/config.pbtxt:7:14: error: this sample lacks the inputs "B", "C" [warmup-input-missing]',
-            '  Write inputs { key: "B" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }.',
+            ('m/config.pbtxt:7:14: error: the warmup sample lacks the required inputs "B", "C" [warmup-input-missing]'),
+            '  Add `inputs { key: "B" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }`.',
             (
                 "[request id: <id_unknown>] expected 3 inputs but got 1 inputs for model 'm'. Got input(s) "
                 "['IN'], but missing required input(s) ['B','C']. Please provide all required input(s)."
@@ -911,8 +917,8 @@ SAID = {
         ),
         "warmup-input-missing",
         [
-            'm/config.pbtxt:7:14: error: this sample lacks the input "C" [warmup-input-missing]',
-            '  Write inputs { key: "C" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }.',
+            'm/config.pbtxt:7:14: error: the warmup sample lacks the required input "C" [warmup-input-missing]',
+            '  Add `inputs { key: "C" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }`.',
             "[request id: <id_unknown>] expected 3 inputs but got 2 inputs for model 'm'.",
         ],
     ),
@@ -927,14 +933,14 @@ SAID = {
         ),
         "warmup-file-too-short",
         [
-            ("m/config.pbtxt:6:115: error: dims [4] take 4 strings, m/warmup/in has 1 string [warmup-strings-differ]"),
-            "  Write as many strings as dims say, each as 4 bytes of length, little-endian, and then its bytes.",
+            ("m/config.pbtxt:6:115: error: m/warmup/in has 1 string, but dims [4] need 4 [warmup-strings-differ]"),
+            "  Write as many strings as dims need, each as a 4-byte little-endian length followed by its bytes.",
             f"{REQUEST}expected 4 string elements for inference input 'IN' for model 'm', got 1",
             (
-                "m/config.pbtxt:6:196: error: m/warmup/in has 4 bytes, and [4] of TYPE_FP32 takes 16 "
+                "m/config.pbtxt:6:196: error: m/warmup/in has 4 bytes, but dims [4] of TYPE_FP32 need 16 "
                 "[warmup-file-too-short]"
             ),
-            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            "  Fill the file with the raw values of one request, without a batch or header, or reduce dims.",
             (
                 "[request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly "
                 "has 4 bytes"
@@ -949,10 +955,10 @@ SAID = {
         "warmup-file-too-short",
         [
             (
-                "m/config.pbtxt:5:113: error: m/warmup/in has 15 bytes, and [4] of TYPE_FP32 takes 16 "
+                "m/config.pbtxt:5:113: error: m/warmup/in has 15 bytes, but dims [4] of TYPE_FP32 need 16 "
                 "[warmup-file-too-short]"
             ),
-            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            "  Fill the file with the raw values of one request, without a batch or header, or reduce dims.",
             (
                 "[request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly "
                 "has 15 bytes"
@@ -963,8 +969,8 @@ SAID = {
         Case(warm(given('data_type: TYPE_FP32 dims: -1 input_data_file: "in"')), files={**PLAIN, "warmup/in": "0"}),
         "warmup-variable-dim",
         [
-            'm/config.pbtxt:5:94: error: warmup input "IN" has a dimension of any size [warmup-variable-dim]',
-            "  Write the size of this sample.",
+            'm/config.pbtxt:5:94: error: warmup input "IN" cannot have a dim of -1 [warmup-variable-dim]',
+            "  Set the dim to the size of this sample.",
             "warmup setting expects all variable-size dimensions are specified for input 'IN'",
         ],
     ),
@@ -976,14 +982,14 @@ SAID = {
         ),
         "warmup-file-missing",
         [
-            "m/config.pbtxt:5:113: error: there is no m/warmup/no [warmup-file-missing]",
-            "  Put the file there.",
+            "m/config.pbtxt:5:113: error: m/warmup/no does not exist [warmup-file-missing]",
+            "  Create the file, or set input_data_file to a file in warmup/.",
             "failed to open text file for read m/warmup/no: No such file or directory",
             (
-                "m/config.pbtxt:6:113: error: m/warmup/in has 1 bytes, and [4] of TYPE_FP32 takes 16 "
+                "m/config.pbtxt:6:113: error: m/warmup/in has 1 byte, but dims [4] of TYPE_FP32 need 16 "
                 "[warmup-file-too-short]"
             ),
-            "  Write the raw values of one request, without batch and header, or smaller dims.",
+            "  Fill the file with the raw values of one request, without a batch or header, or reduce dims.",
             (
                 "[request id: <id_unknown>] warmup setting expects 16 bytes, but the data provided from inonly "
                 "has 1 bytes"
@@ -994,8 +1000,8 @@ SAID = {
         Case(warm(given('data_type: TYPE_FP32 dims: 4 input_data_file: "/no"'))),
         "warmup-file-missing",
         [
-            "m/config.pbtxt:5:113: error: there is no m/warmup/no [warmup-file-missing]",
-            "  Put the file there.",
+            "m/config.pbtxt:5:113: error: m/warmup/no does not exist [warmup-file-missing]",
+            "  Create the file, or set input_data_file to a file in warmup/.",
             "failed to open text file for read m/warmup/no: No such file or directory",
         ],
     ),
@@ -1004,10 +1010,10 @@ SAID = {
         "warmup-shape-differs",
         [
             (
-                'm/config.pbtxt:5:65: error: warmup input "IN" has dims [], which do not fit the model\'s [4] '
+                'm/config.pbtxt:5:65: error: warmup input "IN" has dims [], but the model\'s input has [4] '
                 "[warmup-shape-differs]"
             ),
-            "  Write dims: [ 4 ].",
+            "  Set dims to `[ 4 ]`.",
             ("[request id: <id_unknown>] unexpected shape for input 'IN' for model 'm'. Expected [-1,4], got [1]."),
         ],
     ),
@@ -1016,10 +1022,10 @@ SAID = {
         "warmup-file-is-directory",
         [
             (
-                "m/config.pbtxt:5:113: error: m/warmup/in is a directory, and the server would abort "
+                "m/config.pbtxt:5:113: error: m/warmup/in is a directory, which crashes the server "
                 "[warmup-file-is-directory]"
             ),
-            "  Name the file in it.",
+            "  Name a file in it.",
             "std::length_error",
         ],
     ),
@@ -1027,8 +1033,8 @@ SAID = {
         Case(warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").removeprefix("batch_size: 1"))),
         "",
         [
-            ("m/config.pbtxt:5:14: warning: this sample has no batch_size, so it is never run [warmup-batch-zero]"),
-            "  Write batch_size: 1.",
+            ("m/config.pbtxt:5:14: warning: the warmup sample has no batch_size, so it never runs [warmup-batch-zero]"),
+            "  Set batch_size to 1.",
             "",
         ],
     ),
@@ -1036,8 +1042,8 @@ SAID = {
         Case(warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").replace("1", "0", 1))),
         "",
         [
-            ("m/config.pbtxt:5:38: warning: this sample has the batch_size 0, so it is never run [warmup-batch-zero]"),
-            "  Write batch_size: 1.",
+            ("m/config.pbtxt:5:38: warning: the warmup sample has batch_size 0, so it never runs [warmup-batch-zero]"),
+            "  Set batch_size to 1.",
             "",
         ],
     ),
@@ -1048,8 +1054,8 @@ SAID = {
         ),
         "warmup-batch-too-large",
         [
-            "m/config.pbtxt:5:38: error: batch_size 9 is above max_batch_size 8 [warmup-batch-too-large]",
-            "  Write batch_size: 8 or less.",
+            "m/config.pbtxt:5:38: error: batch_size is 9, but max_batch_size is 8 [warmup-batch-too-large]",
+            "  Set batch_size to 8 or less.",
             "failed to run warmup sample 'w': batch size 9 for",
         ],
     ),
@@ -1068,8 +1074,8 @@ SAID = {
         ),
         "warmup-batch-too-large",
         [
-            "m/config.pbtxt:5:38: error: batch_size 2 is above max_batch_size 1 [warmup-batch-too-large]",
-            "  Write batch_size: 1.",
+            "m/config.pbtxt:5:38: error: batch_size is 2, but max_batch_size is 1 [warmup-batch-too-large]",
+            "  Set batch_size to 1.",
             "failed to run warmup sample 'w': batch size 2 for",
         ],
     ),
@@ -1090,12 +1096,36 @@ SAID = {
         ),
         "warmup-run-fails",
         [
-            "m/config.pbtxt:5:14: error: this sample has no input to read the batch from [warmup-run-fails]",
-            '  Write one of the inputs: inputs { key: "IN" value { ... } }.',
+            (
+                "m/config.pbtxt:5:14: error: the warmup sample has no input, so the Python backend cannot "
+                "read its batch size [warmup-run-fails]"
+            ),
+            '  Add an input: `inputs { key: "IN" value { ... } }`.',
             (
                 "failed to run warmup sample 'w': [request id: <id_unknown>] out of bounds index 0: request has "
                 "0 inputs;"
             ),
+        ],
+    ),
+    "a dim below 0": (
+        zeros("-2"),
+        "warmup-dim-negative",
+        [
+            'm/config.pbtxt:5:96: error: a dim of warmup input "IN" must be 0 or greater, not -2 [warmup-dim-negative]',
+            "  Set the dim to the size of this sample.",
+            f"{REQUEST}input byte size mismatch for input 'IN' for model 'm'. Expected -8, got 18446744073709551608",
+        ],
+    ),
+    "a dim that is too large": (
+        zeros("9223372036854775807"),
+        "warmup-dim-negative",
+        [
+            (
+                'm/config.pbtxt:5:96: error: dim 9223372036854775807 of warmup input "IN" is too large '
+                "[warmup-dim-negative]"
+            ),
+            "  Set the dim to the size of this sample.",
+            f"{REQUEST}input byte size mismatch for input 'IN' for model 'm'. Expected -4, got 18446744073709551612",
         ],
     ),
     "no data of the second": (
@@ -1106,7 +1136,7 @@ SAID = {
         "warmup-no-data",
         [
             'm/config.pbtxt:6:65: error: warmup input "IN" has no data [warmup-no-data]',
-            "  Write zero_data: true, random_data: true, or input_data_file: with a file in warmup/.",
+            "  Set `zero_data: true`, `random_data: true`, or input_data_file to a file in warmup/.",
             "[request id: <id_unknown>] warmup setting expects input 'IN' to have input_data_type set",
         ],
     ),

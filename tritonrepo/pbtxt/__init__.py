@@ -1,13 +1,13 @@
-"""config.pbtxt: read exactly as the server reads it, with positions, and written back without a scratch.
+"""config.pbtxt: read exactly as the server reads it, with positions, and edited without touching another byte.
 
 The modules, one thing each: `tokens` and `lexical` (what a token is, and what is wrong with one), `parser` (what a
-field is: the grammar), `scalars` (what a value is), `complaints` and `spelling` (what is said of a fault), `recovery`
+field is: the grammar), `scalars` (what a value is), `complaints` and `spelling` (the messages about faults), `recovery`
 (where reading goes on), `nodes` (the tree), `schema` (what ModelConfig has in a release), `printer` (the canonical
-form), `editor` (changes in a hand-written text), `convert` (plain data, protobuf messages). What the rules use:
+form), `editor` (edits of a hand-written text), `convert` (plain data, protobuf messages). What the rules use:
 
     parsed = parse(text: bytes, release="24.10")     never raises, whatever the bytes; None is the newest release
     parsed.root      Message: what was understood, also of a text with faults
-    parsed.faults    tuple[TextFault, ...]: the one the server stops at, then the others; empty: it reads the file
+    parsed.faults    tuple[TextFault, ...]: where the server stops, then the others; empty if it reads the file
     parsed.log       tuple[str, ...]: the server's own lines, "2:17: Expected integer, got: 8.0"
 
     fault.rule, fault.message, fault.hint, fault.line, fault.column     ours; the place is the token to edit

@@ -1,4 +1,4 @@
-"""What the parser says where a production cannot go on: the server's words at the current token, and ours."""
+"""Reports of the parser where a production cannot go on: the server's words at the current token, and ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VALUE_KINDS = {WORD, DIGIT, QUOTE}
 
 
 def no_field(cursor: Cursor, kind: MessageType) -> NoReturn:
-    """No field of the message begins here."""
+    """Report a token that does not begin a field of the message."""
     if cursor.texts[cursor.at] == b"[":
         _extension(cursor, kind)
     if cursor.kinds[cursor.at] != WORD:
@@ -27,7 +27,7 @@ def no_field(cursor: Cursor, kind: MessageType) -> NoReturn:
 
 
 def _dashed(cursor: Cursor, name: str) -> str:
-    """Return a name that was written with dashes as a whole; the server reads only its first part."""
+    """Return the whole name where it is written with dashes; the server reads only its first part."""
     at, parts = cursor.at, [name]
     while cursor.texts[at] == b"-" and cursor.kinds[at + 1] == WORD:
         parts.append(cursor.written(at + 1))
@@ -36,14 +36,15 @@ def _dashed(cursor: Cursor, name: str) -> str:
 
 
 def _extension(cursor: Cursor, kind: MessageType) -> NoReturn:
-    """`[a.b.c]` is an extension's name, and no message has extensions."""
+    """Report `[a.b.c]`, the name of an extension: the messages of ModelConfig have none."""
     start = cursor.at
     cursor.at += 1
     parts = [_identifier(cursor, kind)]
     while cursor.texts[cursor.at] == b".":
         cursor.at += 1
         parts.append(_identifier(cursor, kind))
-    own = Own(faults.EXTENSION, f"{spelling.short(kind)} has no extensions, and [ begins the name of one", "", start)
+    message = f"[ starts the name of an extension, but {spelling.short(kind)} has no extensions"
+    own = Own(faults.EXTENSION, message, "Write the name of the field without brackets.", start)
     if cursor.texts[cursor.at] != b"]":
         cursor.fail(f'Expected "]", found "{cursor.written()}".', own)
     cursor.at += 1
@@ -61,56 +62,69 @@ def _identifier(cursor: Cursor, kind: MessageType) -> str:
 def _no_name(cursor: Cursor, kind: MessageType) -> Own:
     written = cursor.written()
     if cursor.kinds[cursor.at] == END:
-        opened = cursor.opened[-1] if cursor.opened else cursor.at
-        return Own(faults.UNBALANCED, f"{cursor.written(opened)} is never closed", "The file ends before.", opened)
+        return _never_closed(cursor, cursor.opened[-1]) if cursor.opened else _never_closed(cursor, cursor.at, "[")
     if written in {"}", ">", "]"}:
-        return Own(faults.UNBALANCED, f"{written} closes nothing", "Remove it, or look for a bracket closed too early.")
+        hint = "Remove it, or check that no earlier bracket is closed too soon."
+        return Own(faults.UNBALANCED, f"{written} has no matching opening bracket", hint)
     if written == "/" and cursor.texts[cursor.at + 1] in {b"/", b"*"}:
         opening = f"/{cursor.written(cursor.at + 1)}"
-        message = f"{opening} stands here, and a comment begins with #"
-        return Own(faults.COMMENT_STYLE, message, f"Write # for {opening}.")
+        hint = "Write # instead of //." if opening == "//" else "Write # at the start of each line of the comment."
+        return Own(faults.COMMENT_STYLE, f"a comment must start with #, not {opening}", hint)
     if written == "{" and cursor.at == 0 and not _is_template(cursor):
-        return Own(faults.JSON, "the file is JSON", "Write protobuf text: name: value, without quotes around names.")
-    message = f"{spelling.seen(written)}, and {spelling.short(kind)} needs the name of a field"
+        hint = "Remove the outer braces, and write each field as `name: value`, without quotes around the name."
+        return Own(faults.JSON, "the file must be protobuf text, not JSON", hint)
+    message = f"expected the name of a {spelling.short(kind)} field, found {spelling.shown(written)}"
     return Own(faults.UNPARSABLE, message, _no_name_hint(cursor))
 
 
+def _never_closed(cursor: Cursor, token: int, opened: str = "") -> Own:
+    """Return the fault for an opening bracket: the token's, or another that is reported there."""
+    opened = opened or cursor.written(token)
+    hint = f"Add the matching {_CLOSING[opened]} before the end of the file."
+    return Own(faults.UNBALANCED, f"{opened} is never closed", hint, token)
+
+
+_CLOSING = {"{": "}", "<": ">", "[": "]"}
+
+
 def _no_name_hint(cursor: Cursor) -> str:
-    """Tell what was meant by a text or a number where a name is due, the number mostly by one more value."""
+    """Return the hint for a string or a number in place of a name; the number is mostly one more value of a list."""
     if _is_template(cursor):
         return spelling.TEMPLATE
     if cursor.kinds[cursor.at] == QUOTE:
-        return "Names are written without quotes."
+        return "Remove the quotes around the name."
     value = cursor.at + (cursor.texts[cursor.at] == b"-")
     numbers = (
         cursor.kinds[value] == DIGIT and cursor.kinds[cursor.at - (cursor.texts[cursor.at - 1] == b",") - 1] == DIGIT
     )
-    return "Write several values in brackets, with commas between them." if numbers else ""
+    return "Write several values in brackets, separated by commas." if numbers else ""
 
 
 def _is_template(cursor: Cursor) -> bool:
-    """Tell whether ${…}, @…@, {{ … }} or {% … %} stands where a name is due."""
+    """Tell whether ${…}, @…@, {{ … }} or {% … %} is found in place of a name."""
     text = cursor.texts[cursor.at]
     return text in {b"$", b"%", b"@"} or (text == b"{" and cursor.texts[cursor.at + 1] in {b"{", b"%"})
 
 
 def taken(cursor: Cursor, spec: FieldType, before: Field) -> NoReturn:
-    """A singular field a second time, or a second member of a oneof."""
-    hint = f"The first one is on line {before.line}; remove one of the two."
+    """Report a singular field that is set again, or a second member of a oneof."""
     if before.spec is spec:
         rule = faults.SCALAR_TWICE if spec.message is None else faults.MESSAGE_TWICE
-        own = Own(rule, f"{spec.name} is written a second time", hint, cursor.at - 1)
+        merge = f"Merge it into the one on line {before.line}."
+        hint = merge if spec.message else f"Remove this one or the one on line {before.line}."
+        own = Own(rule, f"{spec.name} is set twice", hint, cursor.at - 1)
         cursor.fail(f'Non-repeated field "{spec.name}" is specified multiple times.', own)
     also = f'is specified along with field "{before.name}", another member of oneof "{spec.oneof}".'
-    own = Own(faults.TWO_OF_ONEOF, f"{spec.name} and {before.name} exclude each other", hint, cursor.at - 1)
+    hint = f"Remove {spec.name}, or remove {before.name} on line {before.line}."
+    own = Own(faults.TWO_OF_ONEOF, f"{spec.name} cannot be combined with {before.name}", hint, cursor.at - 1)
     cursor.fail(f'Field "{spec.name}" {also}', own)
 
 
 def no_colon(cursor: Cursor, spec: FieldType) -> None:
-    """No colon between a scalar field and its value; read on if a value follows."""
+    """Report a missing colon between a scalar field and its value; read on if a value follows."""
     written = cursor.written()
-    hint = "A colon is due, not =." if written == "=" else f"Write {spec.name}: and the value."
-    own = Own(faults.MISSING_COLON, f'no colon follows "{spec.name}"', hint)
+    hint = "Write a colon instead of =." if written == "=" else f"Write `{spec.name}:` before the value."
+    own = Own(faults.MISSING_COLON, f'expected a colon after "{spec.name}"', hint)
     cursor.complain(f'Expected ":", found "{written}".', own)
     cursor.at += written == "="
     if cursor.kinds[cursor.at] not in VALUE_KINDS and cursor.texts[cursor.at] not in {b"-", b"["}:
@@ -118,13 +132,13 @@ def no_colon(cursor: Cursor, spec: FieldType) -> None:
 
 
 def no_block(cursor: Cursor, spec: FieldType) -> NoReturn:
-    """No message begins where one is due."""
+    """Report a value that is not a message where the field needs one."""
     written = cursor.written()
     rule = faults.VALUE_NOT_MESSAGE if spec.name == "value" else faults.WRONG_LITERAL
-    hint = spelling.TEMPLATE if spelling.is_placeholder(written) else ""
+    hint = spelling.TEMPLATE if spelling.is_placeholder(written) else f"Write `{spec.name} {{ … }}`."
     if _is_parameter(spec) and cursor.kinds[cursor.at] == QUOTE:
-        hint = f"Write {{ string_value: {written} }}."
-    own = Own(rule, f"{spelling.seen(written)}, and {spec.name} needs a message: {{ … }}", hint)
+        hint = f"Write `{{ string_value: {written} }}`."
+    own = Own(rule, spelling.must_be(written, spec), hint)
     cursor.fail(f'Expected "{{", found "{written}".', own)
 
 
@@ -133,16 +147,17 @@ def _is_parameter(spec: FieldType) -> bool:
 
 
 def other_bracket(cursor: Cursor, close: bytes) -> None:
-    """A message is closed by the bracket of the other kind; read on as if it were the right one."""
+    """Report a message that is closed by a bracket of the other kind; read on as if it were the right one."""
     written = cursor.written()
     opened = cursor.written(cursor.opened[-1])
-    own = Own(faults.UNBALANCED, f"{written} closes what {opened} opened", f"Write {close.decode()}.")
+    message = f"{opened} must be closed by {close.decode()}, not {written}"
+    own = Own(faults.UNBALANCED, message, f"Write {close.decode()}.")
     cursor.complain(f'Expected "{close.decode()}", found "{written}".', own)
 
 
 def trailing_comma(cursor: Cursor, spec: FieldType) -> None:
-    """A list ends with a comma; read on as if it were not there."""
-    own = Own(faults.TRAILING_COMMA, "a comma stands before the list's end", "Remove it.", cursor.at - 1)
+    """Report a comma at the end of a list; read on as if it were not there."""
+    own = Own(faults.TRAILING_COMMA, "the list ends with a comma", "Remove the comma.", cursor.at - 1)
     cursor.complain(_EXPECTED.get(spec.type, "Expected integer, got: ]"), own)
 
 
@@ -157,12 +172,13 @@ _EXPECTED = {
 
 
 def no_comma(cursor: Cursor, spec: FieldType) -> None:
-    """No comma between two values of a list; read on if a value follows."""
+    """Report a missing comma between two values of a list; read on if a value follows."""
     written = cursor.written()
     if cursor.kinds[cursor.at] == END:
-        own = Own(faults.UNBALANCED, "[ is never closed", "The file ends before.", cursor.opened[-1])
+        own = _never_closed(cursor, cursor.opened[-1])
     else:
-        own = Own(faults.UNPARSABLE, f"{spelling.seen(written)}, and a list needs a comma or ]", f"In {spec.name}.")
+        message = f"expected a comma or ] in the list {spec.name}, found {spelling.shown(written)}"
+        own = Own(faults.UNPARSABLE, message, "Add the missing comma or bracket.")
     cursor.complain(f'Expected ",", found "{written}".', own)
     follows = cursor.texts[cursor.at] in {b"{", b"<"} if spec.message else cursor.kinds[cursor.at] in {DIGIT, QUOTE}
     if not follows:

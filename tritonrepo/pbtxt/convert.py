@@ -1,7 +1,7 @@
-"""Messages as plain data, and as the classes that protoc makes.
+"""Messages as plain data, and as the classes that protoc generates.
 
 Plain data are dicts by field name: lists for repeated fields, dicts for maps, `Enum` for an enum's name. Protobuf's
-classes are not imported here: what is to be filled or read is given, such as tritonclient's ModelConfig.
+classes are not imported here: the caller passes what is to be filled or read, such as tritonclient's ModelConfig.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def _plain(value: Value) -> Any:  # noqa: ANN401  plain data has any type
 
 
 def _entry(entry: Message) -> tuple[Data, Any]:
-    """Return key and value of a map's entry, where the one that is missing is its type's zero."""
+    """Return key and value of a map's entry; one that is missing is its type's zero."""
     plain = to_plain(entry)
     fields = entry.kind.fields
     return plain.get("key", zero(fields["key"])), plain.get("value", zero(fields["value"]))
 
 
 def zero(spec: FieldType) -> Any:  # noqa: ANN401  plain data has any type
-    """Return the value of a field that is not there."""
+    """Return the value of a field that is not set."""
     if spec.enum:
         return Enum(spec.enum.names[0])
     if spec.message:
@@ -61,17 +61,17 @@ def zero(spec: FieldType) -> Any:  # noqa: ANN401  plain data has any type
 def fill(target: Any, plain: Mapping[str, Any], kind: MessageType) -> None:  # noqa: ANN401  a class that protoc made
     """Set the fields of a protobuf message, an inference.ModelConfig of tritonclient for one, from plain data.
 
-    Raises Stop where its class is older than a field, or a string is not UTF-8, which these classes cannot hold.
+    Raise Stop if the class is older than a field, or if a string is not UTF-8, which these classes cannot hold.
     """
     for name, value in plain.items():
         if name not in target.DESCRIPTOR.fields_by_name:
-            message = f'this class has no field "{name}"'
+            message = f'the protobuf class has no field "{name}"'
             raise failure("field-newer-than-client", kind.name, message, "Update tritonclient.")
         try:
             _set(target, name, value, kind.fields[name])
         except (UnicodeEncodeError, ValueError) as error:
             place = f"{kind.name}.{name}"
-            raise failure("non-utf8-string", place, f"{error}", "Escape it, or save it as UTF-8.") from error
+            raise failure("non-utf8-string", place, f"{error}", "Save the string as UTF-8.") from error
 
 
 def _set(target: Any, name: str, value: Any, spec: FieldType) -> None:  # noqa: ANN401  a class that protoc made

@@ -1,4 +1,4 @@
-"""Where reading has come to in the tokens, and what has been said on the way."""
+"""The parser's position in the tokens, and the faults and log lines so far."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from tritonrepo.pbtxt.nodes import Source
 from tritonrepo.pbtxt.tokens import END, Tokens
 
 MOST = 50
-"""Faults after which reading stops, and lines of the log: nobody reads more, and each may cost a look at the rest."""
+"""Faults after which reading stops, and lines of the log: nobody reads more, and each may cost a scan of the rest."""
 
 
 class Lost(Exception):  # noqa: N818  control flow of the parser: `recovery` finds where it goes on
-    """Reading cannot go on here; what is wrong has been said."""
+    """Reading cannot go on here; the fault has been reported."""
 
 
 class More(Exception):  # noqa: N818  control flow of the parser: it starts again with a larger window
-    """The text goes on behind the tokens that were taken in."""
+    """The text continues after the tokens that were read."""
 
 
 class Cursor:
     """The tokens of a text, the number of the current one, and the faults so far.
 
-    The tokenizer is one token ahead of the parser and complains before it does; `log` is in that order, and ends where
-    the server stops: at the parser's first word. `names` are those of the fields that were read; `unnamed` is whether
-    an enum had a number that it has no name for.
+    The tokenizer is one token ahead of the parser and reports first; `log` is in that order, and ends where the server
+    stops: at the parser's first report. `names` are those of the fields that were read; `unnamed` is whether an enum
+    had a number for which it has no name.
     """
 
     __slots__ = (
@@ -57,12 +57,12 @@ class Cursor:
         return not at or b"\n" in self.source.text[before : self.starts[at]]
 
     def fail(self, words: str, own: Own) -> NoReturn:
-        """Say what is wrong at the current token and leave the production."""
+        """Report a fault at the current token and leave the production."""
         self.complain(words, own)
         raise Lost
 
     def complain(self, words: str, own: Own) -> None:
-        """Say what is wrong at the current token, in the server's words and ours."""
+        """Report a fault at the current token, in the server's words and ours."""
         lexical = self.catch_up()
         if self.kinds[self.at] == END and not self.whole:
             self._stop_short()
@@ -73,14 +73,14 @@ class Cursor:
             self._add(own, self.starts[token], server, self.source.place(self.ends[token]))
 
     def _stop_short(self) -> NoReturn:
-        """Leave a text whose tokens were not all taken in: what is at the window's end says nothing of the text."""
+        """Leave a text that was only read up to the window's end: a fault there says nothing about the text."""
         if not self.faults:
             raise More
         self.ended = True
         raise Lost
 
     def catch_up(self) -> bool:
-        """Say what the tokenizer has said up to the current token; tell whether there was anything."""
+        """Report the tokenizer's faults up to the current token; return whether there were any."""
         said = [fault for fault in self.pending if fault.token <= self.at]
         self.pending = self.pending[len(said) :]
         for fault in said[:MOST]:
@@ -106,5 +106,5 @@ class Cursor:
 
 
 def _is_inside(text: bytes, offset: int) -> bool:
-    """Tell whether this is a further byte of a character outside ASCII, of which the first byte was spoken of."""
+    """Tell whether this is a later byte of a non-ASCII character whose first byte was already reported."""
     return text[offset : offset + 1] >= b"\x80" and text[offset - 1 : offset] >= b"\x80"

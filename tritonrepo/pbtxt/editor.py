@@ -1,4 +1,4 @@
-"""Changes in a hand-written text: each says which bytes it replaces, and every other byte stays.
+"""Edits of a hand-written text: each replaces a range of bytes, and every other byte stays.
 
 Edits are made for the nodes of one parse, and applied together.
 """
@@ -18,7 +18,7 @@ BLANKS = b" \t\r\v\f"
 
 
 class Edit(NamedTuple):
-    """Bytes `start` to `end` become `text`; nothing is replaced where the two are equal."""
+    """Bytes `start` to `end` become `text`; if the two are equal, it is inserted."""
 
     start: int
     end: int
@@ -26,7 +26,7 @@ class Edit(NamedTuple):
 
 
 def apply(text: bytes, edits: Iterable[Edit]) -> bytes:
-    """Return the text with the edits, in any order; at one place the first given comes first. None may overlap."""
+    """Return the text with the edits, in any order; at one place the first given comes first. None can overlap."""
     pieces, at = [], 0
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
         assert edit.start >= at  # noqa: S101  edits that overlap are a bug of the caller
@@ -36,7 +36,7 @@ def apply(text: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def change(value: Node, spec: FieldType, to: Value) -> Edit:
-    """Return another value to a field, or to one item of a list."""
+    """Replace the value of a field, or of one item of a list."""
     lines = list(printer.field_lines(spec, to if isinstance(value, Scalar) else _one(to, spec), ""))
     written = "\n".join(lines)[len(spec.name) :].removeprefix(":").lstrip()
     return Edit(value.start, value.end, _bytes(written, value.source, _indent(value.source, value.start)))
@@ -47,12 +47,12 @@ def _one(to: Value, spec: FieldType) -> Value:
 
 
 def rename(field: Field, name: str) -> Edit:
-    """Return a field another name, as for one that is misspelt."""
+    """Rename a field, such as a misspelt one."""
     return Edit(field.start, field.start + len(field.name), name.encode())
 
 
 def put(message: Message, name: str, value: Value) -> Edit:
-    """Set a singular field: change its value where the text has one, else insert it."""
+    """Set a singular field: change its value if the text has the field, else insert it."""
     field = message.get(name)
     if field is None:
         return insert(message, name, value)
@@ -60,7 +60,7 @@ def put(message: Message, name: str, value: Value) -> Edit:
 
 
 def insert(message: Message, name: str, value: Value) -> Edit:
-    """Add a field after the last one that comes before it in the proto, on a line of its own if that one has one."""
+    """Add a field after the last one that precedes it in the proto, on a separate line if that one has its own line."""
     spec = message.kind.fields[name]
     places = list(message.kind.fields)
     before = [field for field in message.fields if places.index(field.name) <= places.index(name)]
@@ -101,7 +101,7 @@ def _first(message: Message, spec: FieldType, value: Value) -> Edit:
 
 
 def _gap(follows: bytes) -> bytes:
-    """Return the blank that keeps what is put in from growing together with what follows."""
+    """Return the blank that separates inserted text from what follows, if one is needed."""
     return b"" if follows in {b"", b" ", b"\t", b"\r", b"\n"} else b" "
 
 
@@ -138,7 +138,7 @@ def _indent(source: Source, at: int) -> bytes:
 
 
 def _is_blank(rest: bytes) -> bool:
-    """Tell whether nothing but blanks and a comment is left of a line."""
+    """Tell whether the rest of a line is only blanks and a comment."""
     return not rest.partition(b"#")[0].strip(BLANKS)
 
 
@@ -161,7 +161,7 @@ def delete(field: Field) -> Edit:
 
 
 def delete_item(field: Field, place: int) -> Edit:
-    """Remove one value of a list, with the comma that parts it from the next one or the one before."""
+    """Remove one value of a list, with the comma that separates it from the next or the previous one."""
     values = field.values
     if len(values) == 1:
         return Edit(values[0].start, values[0].end, b"")

@@ -1,4 +1,4 @@
-"""What is wrong with a text: our own words and place, the next step, and the words of the server where it stops."""
+"""Faults of a text: our message, place and hint, and the server's words for the one at which it stops."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ EXTENSION = "unknown-extension"
 
 @dataclass(frozen=True, slots=True)
 class TextFault:
-    """One fault of a text. Line and column count from 1, in characters, and are those of what is to be edited.
+    """One fault of a text. Line and column count from 1, in characters, and point at what is to be edited.
 
-    Its end is the column after the last character; 0 where the fault is none of a token.
+    `end_column` is the column after the last character; both ends are 0 if the fault is not about a token.
 
-    `server` is the server's line about it, "LINE:COLUMN: words", by its own way of counting; it is there for the first
-    fault alone, since the server stops there.
+    `server` is the server's line about it, "LINE:COLUMN: words", with the server's own count of columns; only the first
+    fault has it, because the server stops there.
     """
 
     rule: str

@@ -1,7 +1,7 @@
-"""What the server's tokenizer says of a token that is not well formed, and where it goes on.
+"""What the server's tokenizer reports about a malformed token, and where it goes on.
 
 Source of words and places: protobuf v21, src/google/protobuf/io/tokenizer.cc (Next, ConsumeNumber, ConsumeString). It
-reports and goes on: the token is still one, and the parser may have its own word on it afterwards.
+reports and goes on: the token remains a token, and the parser may report it again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNCLOSED = {UNCLOSED_LINE, UNCLOSED_END}
 POINT = "Hex and octal numbers must be integers."
 
 Said = list[tuple[int, str]]
-"""Offsets and words, in the order in which they are said."""
+"""Offsets and words, in the order in which they are reported."""
 
 ASCII = 0x80
 _CONTROLS = re.compile(rb"[\0-\x1f]++")
@@ -48,7 +48,7 @@ _ESCAPES = {b"": ESCAPE, b"x": ESCAPE_HEX, b"u": ESCAPE_FOUR, b"U": ESCAPE_EIGHT
 
 
 class LexicalFault(NamedTuple):
-    """What the tokenizer says while it reads the token with this number."""
+    """What the tokenizer reports while it reads the token with this number."""
 
     token: int
     offset: int
@@ -56,12 +56,12 @@ class LexicalFault(NamedTuple):
 
 
 def is_control(byte: int) -> bool:
-    """Tell whether the byte is a control character, which makes no token."""
+    """Tell whether the byte is a control character, which is not part of any token."""
     return byte < ord(" ")
 
 
 def judge(text: bytes, at: int, *, after_name: bool) -> tuple[int, Said]:
-    """Return the end of what begins at `at`, and what is said of it; `after_name`: right behind a name."""
+    """Return the end of what begins at `at`, and the reports about it; `after_name`: directly after a name."""
     byte = text[at]
     if is_control(byte):
         return _end(_CONTROLS, text, at), [(at, CONTROL)]

@@ -1,6 +1,6 @@
 """The tree of a text: messages, fields and values, each with the bytes that it came from.
 
-The classes are not frozen, alone for speed: a frozen dataclass takes three times as long to make, and a text has
+The classes are not frozen, only for speed: a frozen dataclass takes three times as long to create, and a text has
 hundreds of them. Nothing changes them once they are read.
 """
 
@@ -19,11 +19,11 @@ TAB = 8
 
 
 Data = bool | int | float | str
-"""A scalar's value; an enum's name is an `Enum`. Bytes that are no UTF-8 are surrogates, as os.fsdecode makes them."""
+"""A scalar's value; an enum's name is an `Enum`. Bytes that are not UTF-8 become surrogates, as by os.fsdecode."""
 
 
 class Source:
-    """A text and what its offsets mean; lines and comments are looked for when they are first asked for."""
+    """A text and what its offsets mean; lines and comments are searched for on first use."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
@@ -46,12 +46,12 @@ class Source:
         return line, self.text[self._lines[line - 1] : offset]
 
     def place(self, offset: int) -> tuple[int, int]:
-        """Return line and column from 1 as an editor counts: characters, a tab is one."""
+        """Return line and column from 1 as an editor counts: in characters, with a tab as one."""
         line, before = self._line_before(offset)
         return line, len(before.decode("utf-8", "replace")) + 1
 
     def server_place(self, offset: int) -> tuple[int, int]:
-        """Return line and column from 1 as the server counts: bytes, a tab goes on to the next multiple of 8.
+        """Return line and column from 1 as the server counts: in bytes, with a tab up to the next multiple of 8.
 
         Source: protobuf v21, src/google/protobuf/io/tokenizer.cc, Tokenizer::NextChar.
         """
@@ -60,7 +60,7 @@ class Source:
 
 
 class Placed:
-    """What has a place in a text: `start` is the offset of the token that a user would edit, `end` where it ends."""
+    """A node with a place in a text: `start` is the offset of the token that a user would edit, `end` where it ends."""
 
     __slots__ = ()
     source: Source
@@ -78,13 +78,13 @@ class Placed:
         return self.source.place(self.start)[1]
 
     def span(self, path: str) -> Span:
-        """Return the place with its end in the file of this path; counted only now, since few places are reported."""
+        """Return the place with its end in the file of this path; counted on demand: few places are reported."""
         return Span(path, *self.source.place(self.start), *self.source.place(self.end))
 
 
 @dataclass(slots=True, eq=False)
 class Scalar(Placed):
-    """A value that is no message, and where it is written."""
+    """A value that is not a message, and where it is written."""
 
     source: Source
     start: int
@@ -99,9 +99,9 @@ class Scalar(Placed):
 
 @dataclass(slots=True, eq=False)
 class Field(Placed):
-    """A field as it is written: `start` is its name's, `end` that of its last value, bracket or separator.
+    """A field as it is written: from `start`, its name, to `end`, the end of its last value, bracket or separator.
 
-    A repeated field that is written twice is two of these; one that is written as a list is one with all its values.
+    A repeated field that is written twice is two nodes; one that is written as a list is one node with all values.
     """
 
     source: Source
@@ -117,12 +117,12 @@ class Field(Placed):
 
     @property
     def value(self) -> Value:
-        """The last value; there is none in an empty list."""
+        """The last value; an empty list has none."""
         return self.values[-1]
 
     @property
     def comments(self) -> list[str]:
-        """The comments on the lines right above the name and behind the field on its last line, without `#`."""
+        """The comments directly above the name and after the field on its last line, without `#`."""
         text, spans = self.source.text, self.source.comments
         last = bisect_left(spans, (self.start, 0))
         first = last
@@ -137,7 +137,7 @@ class Field(Placed):
 
 
 def _alone(text: bytes, span: tuple[int, int]) -> bool:
-    """Tell whether a comment has its line for itself."""
+    """Tell whether a comment is alone on its line."""
     return not text[text.rfind(b"\n", 0, span[0]) + 1 : span[0]].strip()
 
 
@@ -149,7 +149,7 @@ def _adjoin(text: bytes, end: int, start: int) -> bool:
 
 @dataclass(slots=True, eq=False)
 class Message(Placed):
-    """A message: its fields in the order of the text; `start` and `end` are about its brackets, if it has them."""
+    """A message: its fields in the order of the text; `start` and `end` enclose its brackets, if it has them."""
 
     source: Source
     start: int
@@ -169,11 +169,11 @@ class Message(Placed):
         return self.get(name) is not None
 
     def all(self, name: str) -> list[Value]:
-        """Return all values of a field, lists and repeated fields alike."""
+        """Return all values of a field, whether written as a list or repeatedly."""
         return [value for field in self.fields if field.spec.name == name for value in field.values]
 
     def chosen(self, oneof: str) -> Field | None:
-        """Return the member of a oneof that is there."""
+        """Return the member of a oneof that is set."""
         return next((field for field in reversed(self.fields) if field.spec.oneof == oneof), None)
 
     def messages(self, name: str) -> list[Message]:
@@ -214,7 +214,7 @@ class Message(Placed):
         return [str(value.data) for value in self.scalars(name)]
 
     def data(self, name: str) -> Data | None:
-        """Return the value of a singular field, None if the text has none."""
+        """Return the value of a singular field; None if the text does not set it."""
         for field in reversed(self.fields):
             if field.spec.name == name:
                 for value in reversed(field.values):
@@ -238,7 +238,7 @@ class Message(Placed):
         return data if isinstance(data, str) else default
 
     def flag(self, name: str) -> bool:
-        """Return the bool of a singular field; false where it is not there."""
+        """Return the bool of a singular field; false if it is not set."""
         return self.data(name) is True
 
     def enum(self, name: str, default: str = "") -> str:
@@ -251,7 +251,7 @@ class Message(Placed):
         return self.messages(name)
 
     def mapping(self, name: str) -> dict[Data, Value | None]:
-        """Return a map by its keys, where of two entries with one key the last counts; a value may be missing."""
+        """Return a map by its keys; the last of several entries with one key counts, and a value may be missing."""
         return dict(map(_entry, self.entries(name)))
 
 

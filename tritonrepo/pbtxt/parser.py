@@ -1,11 +1,11 @@
-"""The grammar of protobuf text format, for the messages of ModelConfig, one production a method.
+"""The grammar of protobuf text format for the messages of ModelConfig, one function per production.
 
-Source: protobuf v21, src/google/protobuf/text_format.cc (ParserImpl): what is accepted, in which order it is looked at,
-and so where the words of the server stand. Triton is built with gRPC 1.54.3 (third_party, CMakeLists.txt), hence with
-protobuf 21; the change to gRPC 1.81 and protobuf 33 came to its `common` in July 2026, after the branch of 26.07.
+Source: protobuf v21, src/google/protobuf/text_format.cc (ParserImpl): what is accepted, in which order it is checked,
+and therefore where the server reports a fault. Triton is built with gRPC 1.54.3 (third_party, CMakeLists.txt), hence
+with protobuf 21; the change to gRPC 1.81 and protobuf 33 came to its `common` in July 2026, after the branch of 26.07.
 
     text     = { field } end
-    field    = name [ ":" ] ( value | list ) [ "," | ";" ]       only a message may go without the colon
+    field    = name [ ":" ] ( value | list ) [ "," | ";" ]       only a message can omit the colon
     list     = "[" [ value { "," value } ] "]"                   for repeated fields
     value    = block | scalar                                    `scalars` has the latter
     block    = "{" { field } "}" | "<" { field } ">"
@@ -25,10 +25,10 @@ from tritonrepo.pbtxt.schema import FieldType, MessageType, model_config
 from tritonrepo.pbtxt.tokens import END, WINDOW, tokenize
 
 GROWTH = 4
-"""How much larger the window gets: all windows together cost little more than the last one."""
+"""Factor by which the window grows: all windows together cost little more than the last one."""
 
 MOST_TOKENS = 2_000_000
-"""Tokens after which the window grows no more, for the memory's sake; a long string or comment is one or none."""
+"""Tokens after which the window stops growing, to save memory; a long string is one token, a comment none."""
 
 CLOSING = {b"{": b"}", b"<": b">"}
 BLOCK_ENDS = frozenset({b"}", b">"})
@@ -37,10 +37,10 @@ SEPARATORS = frozenset({b",", b";"})
 
 
 class Parsed(NamedTuple):
-    """What a text says and what is wrong with it; `log` is what the server's parser would have logged.
+    """What a text says and what is wrong with it; `log` is what the server's parser would log.
 
-    `names` are those of all fields in it, at whatever depth; `unnamed` is whether an enum has a number somewhere for
-    which it has no name.
+    `names` are those of all its fields, at any depth; `unnamed` is whether some enum has a number for which it has no
+    name.
     """
 
     root: Message
@@ -51,7 +51,7 @@ class Parsed(NamedTuple):
 
 
 def parse(text: bytes, release: str | None = None) -> Parsed:
-    """Read a config.pbtxt as the server of this release does; None is the newest release. Nothing is raised."""
+    """Read a config.pbtxt as the server of this release does; None is the newest release. Never raise."""
     kind = model_config(release)
     source = Source(text)
     window = WINDOW
@@ -66,8 +66,8 @@ def parse(text: bytes, release: str | None = None) -> Parsed:
 
 
 def _too_long(source: Source, kind: MessageType) -> Parsed:
-    message = f"the text has more than {MOST_TOKENS:,} names, values and signs"
-    fault = TextFault(faults.UNPARSABLE, 0, 1, 1, message, "A server may read it; tritonrepo reads no further.")
+    message = f"the file has more than {MOST_TOKENS:,} tokens, the most that tritonrepo reads"
+    fault = TextFault(faults.UNPARSABLE, 0, 1, 1, message, "Shorten the file. A server may accept it as it is.")
     return Parsed(Message(source, 0, len(source.text), kind, ()), (fault,), ())
 
 
@@ -121,7 +121,7 @@ def _field(cursor: Cursor, kind: MessageType, taken: dict[str, Field]) -> Field:
 
 
 def _is_set(spec: FieldType, value: Value) -> bool:
-    """Tell whether a field without presence counts as being there: only with another value than its type's zero.
+    """Tell whether a field without presence counts as set: only with another value than its type's zero.
 
     Source: protobuf v21, src/google/protobuf/generated_message_reflection.cc, Reflection::HasBit.
     """

@@ -1,8 +1,8 @@
 """Messages as config.pbtxt text in one canonical form: the proto's order, two spaces, short messages on one line.
 
-A message is what was read (`nodes.Message`; comments are not part of it) or plain data: a dict from field name to
-value, where a list repeats its field, a map is a dict or a list of `key` and `value`, an `Enum` is an enum's name and a
-str is a string. Parsing the text gives the same message, and printing that the same text.
+A message is what was read (`nodes.Message`, without its comments) or plain data: a dict from field name to value, where
+a list repeats its field, a map is a dict or a list of `key` and `value`, an `Enum` is an enum's name and a str is a
+string. Parsing the text returns the same message, and printing that message the same text.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Enum", "Message", "Value", "field_lines", "quoted", "scalar", "to_te
 
 WIDTH = 100
 FLOAT_DIGITS = range(6, 10)
-"""Significant digits that a float of 32 bits may need."""
+"""Numbers of significant digits that a 32-bit float can need."""
 
 Value = Union[bool, int, float, str, "Enum", Mapping[str, "Value"], Sequence["Value"]]
 Message = Mapping[str, Value]
 
 
 def to_text(message: Message | Node, kind: MessageType | None = None) -> str:
-    """Return the text of a message, a ModelConfig if nothing else is said; parsing it gives the same message."""
+    """Return the text of a message, a ModelConfig by default; parsing it returns the same message."""
     if isinstance(message, Node):
         return to_text(convert.to_plain(message), message.kind)
     return "".join(f"{line}\n" for line in _fields(message, kind or model_config(), ""))
@@ -43,7 +43,7 @@ def _in_order(message: Message, kind: MessageType) -> list[tuple[str, Value]]:
 
 
 def field_lines(spec: FieldType, value: Value, indent: str) -> Iterator[str]:
-    """Yield the lines of one field; a list of messages is the field several times, an empty list nothing."""
+    """Yield the lines of one field; a list of messages repeats the field, an empty list yields nothing."""
     if spec.message is None:
         if not (isinstance(value, list | tuple) and not value):
             yield f"{indent}{spec.name}: {_scalars(value, spec)}"
@@ -53,7 +53,7 @@ def field_lines(spec: FieldType, value: Value, indent: str) -> Iterator[str]:
 
 
 def _messages(value: Value, spec: FieldType) -> Sequence[Message]:
-    """Return the messages of a field, a map's entries too."""
+    """Return the messages of a field, including the entries of a map."""
     assert spec.message  # noqa: S101  by the caller
     if isinstance(value, Mapping):
         return [{"key": key, "value": item} for key, item in value.items()] if spec.message.is_entry else [value]
@@ -100,7 +100,7 @@ def scalar(value: Value, spec: FieldType) -> str:
 
 
 def _shortest(value: float) -> str:
-    """Return the fewest digits that are read as this float of 32 bits."""
+    """Return the fewest digits that are read as this 32-bit float."""
     texts = [repr(float(f"{value:.{digits}g}")) for digits in FLOAT_DIGITS]
     return next((text for text in texts if single(float(text)) == single(value)), texts[-1])
 
@@ -109,7 +109,7 @@ def quoted(text: str) -> str:
     r"""Return the text as a string literal: quotes, backslashes and control bytes escaped, the rest as UTF-8.
 
     Protobuf text format, "String Literals": \n, \t and octal escapes of bytes are understood by every parser. Bytes
-    that are no UTF-8 are escaped too.
+    that are not UTF-8 are also escaped.
     """
     return f'"{"".join(map(_char, text))}"'
 

@@ -1,7 +1,7 @@
-"""Where reading goes on after a fault, so that one round shows them all and none that comes only of the first.
+"""Where reading resumes after a fault, so that one run reports all faults and none that only follows from another.
 
-Brackets are trusted first: a field whose value is well-formed, only wrong, is stepped over. Else the next line is
-looked for that begins with a field of the same message, or the message's closing bracket.
+Brackets are trusted first: a field whose value is wrong but well-formed is skipped. Otherwise reading resumes at the
+next line that begins with a field of the same message, or at the message's closing bracket.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SEPARATORS = {b",", b";"}
 
 
 def resume(cursor: Cursor, start: int, kind: MessageType) -> bool:
-    """Go on after the field that begins with token `start`; tell whether there is a place to go on."""
+    """Resume after the field that begins with token `start`; return whether there is a place to resume."""
     found = None
     if not cursor.ended:
         found = _over_field(cursor, start) or _next_field(cursor, max(cursor.at, start + 1), kind)
@@ -29,14 +29,14 @@ def resume(cursor: Cursor, start: int, kind: MessageType) -> bool:
 
 
 def _give_up(cursor: Cursor) -> None:
-    """Go to the end: what the tokenizer has to say up to here is said, the rest is not looked at."""
+    """Go to the end: report the tokenizer's faults up to here and skip the rest."""
     cursor.catch_up()
     cursor.ended = True
     cursor.at = len(cursor.texts) - 1
 
 
 def next_item(cursor: Cursor) -> bool:
-    """Go to the comma or bracket that ends a list's item; tell whether there is one."""
+    """Go to the comma or bracket that ends a list's item; return whether there is one."""
     at, depth = cursor.at, 0
     while cursor.kinds[at] != END:
         text = cursor.texts[at]
@@ -51,7 +51,7 @@ def next_item(cursor: Cursor) -> bool:
 
 
 def _over_field(cursor: Cursor, start: int) -> int | None:
-    """Return the token after a well-formed field, if that is where another field could begin or the message end."""
+    """Return the token after a well-formed field, if another field can begin or the message can end there."""
     texts, kinds = cursor.texts, cursor.kinds
     if kinds[start] != WORD:
         return None

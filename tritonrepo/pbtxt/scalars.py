@@ -20,13 +20,13 @@ from tritonrepo.pbtxt.tokens import DIGIT, DOT, QUOTE, WORD
 
 LARGEST = {"int32": 2**31 - 1, "uint32": 2**32 - 1, "int64": 2**63 - 1, "uint64": 2**64 - 1}
 SMALL = {b"%d" % number: number for number in range(1025)}
-"""Most of a config's integers: they need no second look."""
+"""Most of a config's integers, which need no conversion."""
 
 MOST_DIGITS = 20
-"""Decimal digits of the largest uint64: a longer number cannot fit, and need not be converted to know it."""
+"""Decimal digits of the largest uint64: a longer number cannot fit, which is known without converting it."""
 
 NEXT = {b":", b"{", b"["}
-"""What shows that a name on a new line is the next field's, and not a value."""
+"""Tokens that show that a name on a new line is the next field's and not a value."""
 
 CLOSING = {b"}", b">"}
 
@@ -34,11 +34,11 @@ BOOLS = {b"true": True, b"True": True, b"t": True, b"false": False, b"False": Fa
 FLOAT_WORDS = {b"inf": float("inf"), b"infinity": float("inf"), b"nan": float("nan")}
 FLOAT_MAX = 3.4028234663852886e38
 FLOAT_MAX_ROUNDED = 3.4028235677973366e38
-"""The largest float, and the largest double that is still read as it (io/strtod.cc, SafeDoubleToFloat)."""
+"""The largest float, and the largest double that is still rounded to it (io/strtod.cc, SafeDoubleToFloat)."""
 
 
 def integer(token: bytes) -> int | None:
-    """Return the value of an integer token; None if it is none, as 08 is, or has too many digits."""
+    """Return the value of an integer token; None if it is invalid, such as 08, or has too many digits."""
     if token[:1] != b"0":
         return int(token) if len(token) <= MOST_DIGITS else None
     if token[1:2] in {b"x", b"X"}:
@@ -47,7 +47,7 @@ def integer(token: bytes) -> int | None:
 
 
 def _is_integer(token: bytes) -> bool:
-    """Tell an integer from a float; both begin with a digit."""
+    """Tell whether a token that begins with a digit is an integer and not a float."""
     return token.isdigit() or token[1:2] in {b"x", b"X"}
 
 
@@ -58,7 +58,8 @@ def _unsigned(cursor: Cursor, spec: FieldType, largest: int) -> int:
     value = integer(token)
     if value is None or value > largest:
         written = cursor.written()
-        cursor.fail(f"Integer out of range ({written})", spelling.out_of_range(written, spec, largest))
+        limit = -largest if largest > LARGEST[spec.type] else largest
+        cursor.fail(f"Integer out of range ({written})", spelling.out_of_range(written, spec, limit))
     cursor.at += 1
     return value
 
@@ -69,7 +70,7 @@ def unsigned(cursor: Cursor, spec: FieldType) -> Data:
 
 
 def signed(cursor: Cursor, spec: FieldType) -> Data:
-    """int32, int64: a minus may stand before the number, blanks and comments between."""
+    """int32, int64: a minus can precede the number, with blanks and comments between them."""
     token = cursor.texts[cursor.at]
     if token in SMALL:
         cursor.at += 1
@@ -81,7 +82,7 @@ def signed(cursor: Cursor, spec: FieldType) -> Data:
 
 
 def double(cursor: Cursor, spec: FieldType) -> Data:
-    """float, double: a decimal number, or inf, infinity, nan in any case; a minus may stand before it."""
+    """float, double: a decimal number, or inf, infinity or nan in any case; a minus can precede it."""
     negative = cursor.texts[cursor.at] == b"-"
     cursor.at += negative
     value = _positive(cursor, spec)
@@ -117,10 +118,11 @@ def boolean(cursor: Cursor, spec: FieldType) -> Data:
     token = cursor.texts[cursor.at]
     if cursor.kinds[cursor.at] == DIGIT and _is_integer(token):
         if (value := integer(token)) not in {0, 1}:
-            cursor.fail(f"Integer out of range ({cursor.written()})", spelling.boolean(cursor.written(), cursor.at))
+            own = spelling.boolean(cursor.written(), spec, cursor.at)
+            cursor.fail(f"Integer out of range ({cursor.written()})", own)
         cursor.at += 1
         return value == 1
-    own = _missing(cursor, spec) or spelling.boolean(cursor.written(), cursor.at)
+    own = _missing(cursor, spec) or spelling.boolean(cursor.written(), spec, cursor.at)
     if cursor.kinds[cursor.at] != WORD:
         cursor.fail(f"Expected identifier, got: {cursor.written()}", own)
     cursor.at += 1
@@ -130,7 +132,7 @@ def boolean(cursor: Cursor, spec: FieldType) -> Data:
 
 
 def _enumerated(cursor: Cursor, spec: FieldType) -> Data:
-    """An enum's value by name, or by a number, which the enum need not have."""
+    """An enum's value by name, or by a number, which can be one that the enum does not have."""
     assert spec.enum  # noqa: S101  by the type
     known = spec.enum.keys.get(cursor.texts[cursor.at])
     if known is not None:
@@ -156,7 +158,7 @@ _INT32 = FieldType("", 0, "int32", "", presence=False)
 
 
 def string(cursor: Cursor, spec: FieldType) -> Data:
-    """One string or several in a row, which are joined; raw bytes and NUL are allowed."""
+    """One string, or several adjacent ones, which are joined; raw bytes and NUL are allowed."""
     texts, kinds, at = cursor.texts, cursor.kinds, cursor.at
     if kinds[at] != QUOTE:
         _wrong(cursor, spec, "Expected string, got: ")
@@ -178,7 +180,7 @@ _PLAIN = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 
 def _unquoted(token: bytes) -> bytes:
-    """Return the bytes that a string token means."""
+    """Return the bytes that a string token stands for."""
     inner = token[1:-1] if token[-1] == token[0] else token[1:]
     return _ESCAPED.sub(_unescaped, inner) if b"\\" in inner else inner
 
@@ -195,7 +197,7 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 
 def _utf8(point: int) -> bytes:
-    """Return a code point as UTF-8, half a surrogate pair too; the server writes one above 10ffff as it stands."""
+    """Return a code point as UTF-8, also half a surrogate pair; the server keeps one above 10ffff as an escape."""
     return chr(point).encode("utf-8", "surrogatepass") if point <= 0x10FFFF else b"\\U%08x" % point  # noqa: PLR2004
 
 
@@ -213,7 +215,7 @@ READ: Mapping[str, Callable[[Cursor, FieldType], Data]] = {
 
 
 def _missing(cursor: Cursor, spec: FieldType) -> Own | None:
-    """Return what to say where the next field, or the end of the message, stands in the place of a value."""
+    """Return the fault for a value in whose place the next field or the end of the message is found, if any."""
     at = cursor.at
     is_next = cursor.kinds[at] == WORD and cursor.begins_line(at) and cursor.texts[at + 1] in NEXT
     return spelling.no_value(spec, at - 1) if is_next or cursor.texts[at] in CLOSING else None

@@ -1,7 +1,7 @@
 """The messages, fields and enums of ModelConfig in a release: a typed view of data/model_config.json.
 
-The facts are those of triton-inference-server/common, protobuf/model_config.proto, one branch a release; the file says
-which and is written by scripts/update_model_config.py.
+The facts are those of triton-inference-server/common, protobuf/model_config.proto, one branch per release; the file
+names the branches and is written by scripts/update_model_config.py.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Enum(str):
 
 @dataclass(frozen=True, slots=True)
 class EnumType:
-    """An enum: its values by name, the names by number, and values that came with a later release, by name.
+    """An enum: its values by name, the names by number, and the release of each later value, by name.
 
-    `keys` are the names by their bytes, as the tokens are: most of a text's names are made once.
+    `keys` are the names by their bytes, because tokens are bytes: this avoids decoding most names of a text.
     """
 
     name: str
@@ -40,8 +40,8 @@ class EnumType:
 class FieldType:
     """A field: `type` is a scalar's name as in the proto, "enum" or "message".
 
-    `slot` is what at most one field of a message may take: the oneof's name or the field's own, "" for repeated ones.
-    `presence` is whether a field that holds its type's zero counts as being there.
+    `slot` is what at most one field of a message can occupy: the oneof's name or the field's own, "" for repeated ones.
+    `presence` is whether a field that holds its type's zero counts as set.
     """
 
     name: str
@@ -55,7 +55,7 @@ class FieldType:
 
     @property
     def repeated(self) -> bool:
-        """Whether the field may be there more than once; maps too."""
+        """Whether the field can be set more than once, as lists and maps can."""
         return not self.slot
 
 
@@ -63,7 +63,8 @@ class FieldType:
 class MessageType:
     """A message: its fields by name in the order of the proto, and those of later releases with their release.
 
-    `keys` is the same by the name's bytes, as the tokens are. Filled in one go, since messages name one another.
+    `keys` is the same by the name's bytes, because tokens are bytes. Filled in later, because messages refer to each
+    other.
     """
 
     name: str
@@ -75,7 +76,7 @@ class MessageType:
 
 @cache
 def model_config(release: str | None = None) -> MessageType:
-    """Return the message ModelConfig as this release has it; None is the newest one that is known."""
+    """Return the message ModelConfig as this release has it; None is the newest known release."""
     return messages(release)[ROOT]
 
 
@@ -92,7 +93,7 @@ def messages(release: str | None) -> Mapping[str, MessageType]:
                 types[name].later[field_name] = facts["since"]
                 continue
             spec = _field(field_name, _as_of(facts, release), types, enums)
-            # a map's entry is a class of its own in the server, with a bit for each of its two fields
+            # in the server a map's entry is a separate class, with a presence bit for each of its two fields
             spec = replace(spec, presence=spec.presence or types[name].is_entry)
             types[name].fields[field_name] = types[name].keys[field_name.encode()] = spec
     return types

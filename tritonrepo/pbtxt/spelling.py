@@ -1,4 +1,4 @@
-"""Our own words for what is wrong: the value seen, the value needed, and the next step."""
+"""Messages and hints for faults: the value needed, the value found, and the next step."""
 
 from __future__ import annotations
 
@@ -11,40 +11,44 @@ from tritonrepo.pbtxt.lexical import LexicalFault
 from tritonrepo.pbtxt.schema import EnumType, FieldType, MessageType
 
 NEEDS = {
-    "int32": "a whole number",
-    "int64": "a whole number",
-    "uint32": "a whole number from 0 on",
-    "uint64": "a whole number from 0 on",
+    "int32": "an integer",
+    "int64": "an integer",
+    "uint32": "a non-negative integer",
+    "uint64": "a non-negative integer",
     "float": "a number",
     "double": "a number",
     "bool": "true or false",
-    "string": "a text in quotes",
+    "string": "a string in quotes",
+    "enum": "a name without quotes",
+    "message": "a message in braces",
 }
+"""What a value must be, by the type of its field."""
+
 SHOWN = 40
-"""Characters of a value that a message shows."""
+"""Maximum number of characters of a value that a message shows."""
 
 PLACEHOLDERS = ("$", "{", "<", "%", "@")
-"""How what a template engine fills in begins: ${x}, {{ x }}, <X>, %d, @X@."""
+"""First characters of what a template engine replaces: ${x}, {{ x }}, <X>, %d, @X@."""
 
-TEMPLATE = "It looks like a template that was not filled in."
+TEMPLATE = "Replace the placeholder with a value. The file looks like an unrendered template."
 
 
 def unknown_field(name: str, kind: MessageType, token: int) -> Own:
-    """A name that the message does not have, or not yet."""
+    """Return the fault for a name that the message lacks, or lacks in this release."""
     if name in kind.later:
-        message = f'field "{name}" of {short(kind)} came with {kind.later[name]}, later than this server'
-        return Own(faults.NEWER_FIELD, message, f"Remove it, or serve with {kind.later[name]} or newer.", token)
-    message = f'{short(kind)} has no field "{shown(name)}"'
+        message = f'field "{name}" of {short(kind)} requires Triton {kind.later[name]} or later'
+        return Own(faults.NEWER_FIELD, message, f"Remove it, or use Triton {kind.later[name]} or later.", token)
+    message = f'unknown field "{shown(name)}" in {short(kind)}'
     return Own(faults.UNKNOWN_FIELD, message, _closest(name, kind.fields) or _elsewhere(name, kind), token)
 
 
 def _elsewhere(name: str, kind: MessageType) -> str:
     owners = [inner.name for inner, field in _below(kind) if field == name]
     if owners:
-        return f'"{name}" is a field of "{owners[0]}"; write it inside of that.'
+        return f'Move it into "{owners[0]}", which has this field.'
     if not kind.fields:
-        return "It takes no fields: write { }."
-    return f"It has: {', '.join(kind.fields)}."
+        return f"Remove it. {short(kind)} has no fields."
+    return f"Use a field of {short(kind)}: {_either(kind.fields)}."
 
 
 def _below(kind: MessageType) -> Iterable[tuple[FieldType, str]]:
@@ -52,18 +56,19 @@ def _below(kind: MessageType) -> Iterable[tuple[FieldType, str]]:
 
 
 def enum(name: str, kind: EnumType, token: int) -> Own:
-    """A name that the enum does not have."""
-    message = f"{shown(name)} is no {kind.name.rpartition('.')[2]}"
+    """Return the fault for a name that the enum lacks, or lacks in this release."""
+    bare = kind.name.rpartition(".")[2]
     if name in kind.later:
-        return Own(faults.NEWER_FIELD, f"{message} before {kind.later[name]}", "", token)
-    return Own(faults.UNKNOWN_ENUM, message, _closest_value(name, kind), token)
+        message = f"{bare} {name} requires Triton {kind.later[name]} or later"
+        return Own(faults.NEWER_FIELD, message, f"Use another value, or Triton {kind.later[name]} or later.", token)
+    return Own(faults.UNKNOWN_ENUM, f"unknown {bare} {shown(name)}", _closest_value(name, kind), token)
 
 
 INVALID = "TYPE_INVALID"
-"""A data type that no input or output may have."""
+"""The data type that no input or output can have."""
 
 BY_OTHER_NAMES = {"BYTES": "TYPE_STRING", "FLOAT": "TYPE_FP32", "DOUBLE": "TYPE_FP64", "HALF": "TYPE_FP16"}
-"""What other tools call the data types (Triton's own clients: BYTES)."""
+"""Names that other tools use for the data types (Triton's own clients: BYTES)."""
 
 
 def _closest_value(name: str, kind: EnumType) -> str:
@@ -72,58 +77,70 @@ def _closest_value(name: str, kind: EnumType) -> str:
     if BY_OTHER_NAMES.get(bare) in kind.numbers:
         exact.insert(0, BY_OTHER_NAMES[bare])
     if exact:
-        return f"Write {exact[0]}."
-    return _closest(name.upper(), kind.numbers) or _one_of(kind)
+        return f"Use {exact[0]}."
+    return _closest(name.upper(), kind.numbers) or f"Use {_values(kind)}."
 
 
-def _one_of(kind: EnumType) -> str:
-    return f"It is one of {', '.join(value for value in kind.numbers if value != INVALID)}."
+def _values(kind: EnumType) -> str:
+    return _either(value for value in kind.numbers if value != INVALID)
+
+
+def _either(names: Iterable[str]) -> str:
+    """Return the names as a list that ends in "or"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def not_enum(written: str, spec: FieldType) -> Own:
-    """Something that is neither a name nor a number, where an enum's value is due."""
+    """Return the fault for something that is neither a name nor a number where an enum needs its value."""
     assert spec.enum  # noqa: S101  by the production
     bare = written.strip("\"'")
     if bare in spec.enum.numbers:
-        return Own(faults.QUOTED_ENUM, f"{shown(written)} is in quotes, and {spec.name} is an enum", f"Write {bare}.")
+        return Own(faults.QUOTED_ENUM, must_be(written, spec), f"Write {bare}.")
     hint = TEMPLATE if is_placeholder(written) else _closest_value(bare, spec.enum)
     rule = faults.QUOTED_ENUM if bare != written else faults.WRONG_LITERAL
-    return Own(rule, f"{seen(written)}, and {spec.name} needs a name without quotes", hint)
+    return Own(rule, must_be(written, spec), hint)
 
 
-def boolean(written: str, token: int) -> Own:
-    """Something that is no bool."""
+def boolean(written: str, spec: FieldType, token: int) -> Own:
+    """Return the fault for a value that is not a bool."""
     yes = written.strip("\"'").lower() in {"true", "t", "yes", "y", "on", "1", "1.0", "enable", "enabled"}
     no = written.strip("\"'").lower() in {"false", "f", "no", "n", "off", "0", "0.0", "disable", "disabled"}
     other = TEMPLATE if is_placeholder(written) else "Write true or false."
     hint = "Write true." if yes else "Write false." if no else other
-    return Own(faults.BOOL_LITERAL, f"{seen(written)}, and a bool is true or false", hint, token)
+    return Own(faults.BOOL_LITERAL, must_be(written, spec), hint, token)
 
 
-def out_of_range(written: str, spec: FieldType, largest: int) -> Own:
-    """A number that the field's type cannot hold."""
+def out_of_range(written: str, spec: FieldType, limit: int) -> Own:
+    """Return the fault for a number that the field's type cannot hold; `limit` is negative for a negative number."""
     if written.isdigit() and written[0] == "0" and written.strip("01234567"):
-        hint = f"A leading 0 makes it octal: write {written.lstrip('0')}."
-        return Own(faults.OUT_OF_RANGE, f"{shown(written)} is no octal number", hint)
-    message = f"{shown(written)} is too large for {spec.name or 'an enum'}, which is {spec.type}"
-    return Own(faults.OUT_OF_RANGE, message, f"The largest is {largest}.")
+        hint = f"Write {written.lstrip('0')}. A leading 0 makes a number octal."
+        return Own(faults.OUT_OF_RANGE, f"{shown(written)} is not a valid octal number", hint)
+    field = f"{spec.name or 'an enum'} ({spec.type})"
+    if limit < 0:
+        message, hint = f"-{shown(written)} is too small for {field}", f"Use a value of at least {limit}."
+    else:
+        message, hint = f"{shown(written)} is too large for {field}", f"Use a value up to {limit}."
+    return Own(faults.OUT_OF_RANGE, message, hint)
 
 
 def literal(written: str, spec: FieldType) -> Own:
-    """A value of another kind than the field's."""
-    message = f"{seen(written)}, and {spec.name} needs {NEEDS[spec.type]}"
-    return Own(faults.WRONG_LITERAL, message, _literal_hint(written, spec))
+    """Return the fault for a value whose type is not the field's."""
+    if written == "-" and spec.type.startswith("u"):
+        return Own(faults.WRONG_LITERAL, f"{_subject(spec)} cannot be negative", "Set it to 0 or a positive integer.")
+    hint = _literal_hint(written, spec) if written else f"Set it to {NEEDS[spec.type]}."
+    return Own(faults.WRONG_LITERAL, must_be(written, spec), hint)
 
 
 def braced(spec: FieldType) -> Own:
-    """A value, or a list of them, in the brackets of a message."""
-    hint = "Write several values in brackets: [ …, … ]." if spec.repeated else "Write it without the brackets."
-    return Own(faults.WRONG_LITERAL, f"{seen('{')}, and {spec.name} needs {NEEDS[spec.type]}", hint)
+    """Return the fault for a value, or a list of values, in the braces of a message."""
+    hint = "Use square brackets for a list: `[ …, … ]`." if spec.repeated else "Remove the braces."
+    return Own(faults.WRONG_LITERAL, must_be("{ … }", spec), hint)
 
 
 def no_value(spec: FieldType, token: int) -> Own:
-    """The next field, or the message's end, stands where a value is due."""
-    hint = _one_of(spec.enum) if spec.enum else f"It needs {NEEDS[spec.type]}."
+    """Return the fault for a field that is followed by the next field or the message's end instead of a value."""
+    hint = f"Set it to {_values(spec.enum) if spec.enum else NEEDS[spec.type]}."
     return Own(faults.WRONG_LITERAL, f"{spec.name} has no value", hint, token)
 
 
@@ -131,10 +148,10 @@ def _literal_hint(written: str, spec: FieldType) -> str:
     bare = written.strip("\"'")
     if is_placeholder(written):
         return TEMPLATE
+    if written == "+":
+        return "Remove the plus sign."
     if spec.type == "string":
         return f'Write "{bare}".' if bare.isalnum() else ""
-    if written == "-" and spec.type.startswith("u"):
-        return "It cannot be negative."
     number = bare.removeprefix("+").replace("_", "")
     if number.isdigit() and number.isascii() and number != written:
         return f"Write {number}."
@@ -143,37 +160,46 @@ def _literal_hint(written: str, spec: FieldType) -> str:
 
 
 def lexical_fault(text: bytes, fault: LexicalFault) -> Own:
-    """What the tokenizer complains of."""
+    """Return the fault for what the tokenizer reports."""
     if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) and fault.offset == 0:
-        return Own(faults.BYTE_ORDER_MARK, "the file begins with a byte order mark", "Save it as UTF-8 without one.")
+        hint = "Save the file as UTF-8 without a byte order mark."
+        return Own(faults.BYTE_ORDER_MARK, "the file starts with a byte order mark", hint)
+    char = text[fault.offset : fault.offset + 4].decode("utf-8", "replace")[:1]
+    if fault.words == lexical.ESCAPE:
+        message = f"unknown escape sequence \\{char if char.isprintable() else ''} in the string"
+        return Own(faults.UNPARSABLE, message, "Write \\\\ for a backslash.")
     if fault.words.startswith("Interpreting"):
-        char = text[fault.offset : fault.offset + 4].decode("utf-8", "replace")[:1]
-        message = f"character {char!a} stands outside of quotes and comments"
-        return Own(faults.UNPARSABLE, message, "Only ASCII may: look for odd blanks and quotes.")
+        message = f"a character outside quotes and comments must be ASCII, not {char!a}"
+        return Own(faults.UNPARSABLE, message, "Replace it. Look for non-breaking spaces and curly quotes.")
     message, hint = _LEXICAL[fault.words]
     return Own(faults.UNPARSABLE, message, hint)
 
 
 _LEXICAL = {
-    lexical.CONTROL: ("a control character stands in the text", "Is it a binary file, or UTF-16?"),
-    lexical.UNCLOSED_LINE: ("the string is not closed on its line", "Close the quotes; strings in a row are joined."),
-    lexical.UNCLOSED_END: ("the string is not closed", "Close the quotes."),
-    lexical.ESCAPE: ("the server knows no such escape", "A backslash itself is written twice."),
-    lexical.ESCAPE_HEX: ("\\x is not followed by hex digits", "Write two, as in \\x41."),
-    lexical.ESCAPE_FOUR: ("\\u is not followed by four hex digits", "Write four, as in \\u00e9."),
-    lexical.ESCAPE_EIGHT: ("\\U is not followed by eight hex digits up to 0010ffff", "Write eight, as in \\U0001f600."),
-    lexical.HEX: ("0x is not followed by hex digits", "Write some, or 0."),
-    lexical.OCTAL: ("a leading 0 makes the number octal, and 8 and 9 are no octal digits", "Write it without the 0."),
-    lexical.EXPONENT: ("the exponent has no digits", "Write some, as in 1e3."),
-    lexical.SPACE_AFTER: ("a letter follows the number", "Remove it, or put a blank between."),
-    lexical.SPACE_BEFORE: ("a number follows the name", "Put a colon or a blank between."),
-    lexical.SECOND_POINT: ("the number has a second point", "Remove one."),
-    lexical.POINT: ("a hex or octal number has a point", "Write it as a decimal number."),
+    lexical.CONTROL: ("the text contains a control character", "Remove it, or save the file as UTF-8 text."),
+    lexical.UNCLOSED_LINE: (
+        "the string is not closed on its line",
+        "Close the quotes on this line. Adjacent strings are joined.",
+    ),
+    lexical.UNCLOSED_END: ("the string is never closed", "Close the quotes."),
+    lexical.ESCAPE_HEX: ("\\x must be followed by hex digits", "Write two hex digits, such as \\x41."),
+    lexical.ESCAPE_FOUR: ("\\u must be followed by four hex digits", "Write four hex digits, such as \\u00e9."),
+    lexical.ESCAPE_EIGHT: (
+        "\\U must be followed by eight hex digits up to 0010ffff",
+        "Write eight hex digits, such as \\U0001f600.",
+    ),
+    lexical.HEX: ("0x must be followed by hex digits", "Add hex digits, or write 0."),
+    lexical.OCTAL: ("a number with a leading 0 is octal and cannot contain 8 or 9", "Remove the leading 0."),
+    lexical.EXPONENT: ("the exponent has no digits", "Add digits, such as 1e3."),
+    lexical.SPACE_AFTER: ("a letter directly follows the number", "Remove the letter, or add a space before it."),
+    lexical.SPACE_BEFORE: ("a number directly follows the name", "Add a colon or a space between them."),
+    lexical.SECOND_POINT: ("the number has an extra decimal point", "Remove the extra decimal point."),
+    lexical.POINT: ("a hex or octal number cannot have a decimal point", "Write it as a decimal number."),
 }
 
 
 def is_placeholder(written: str) -> bool:
-    """Tell whether a value, in quotes or not, is one that a template engine should have filled in."""
+    """Tell whether a value, in quotes or not, is a placeholder that a template engine should have replaced."""
     return written.strip("\"'").startswith(PLACEHOLDERS)
 
 
@@ -183,13 +209,21 @@ def short(kind: MessageType) -> str:
 
 
 def shown(written: str) -> str:
-    """Return a value as messages show it, short."""
+    """Return a value as messages show it, shortened."""
     return written if len(written) <= SHOWN else written[: SHOWN - 1] + "…"
 
 
-def seen(written: str) -> str:
-    """Return what stands there, also where that is the end."""
-    return f"{shown(written)} stands here" if written else "the file ends here"
+def must_be(written: str, spec: FieldType) -> str:
+    """Return the message that a field's value must be of its type; "" is the end of the file in its place."""
+    if not written:
+        return f"the file ends before the value of {spec.name or 'an enum'}"
+    return f"{_subject(spec)} must be {NEEDS[spec.type]}, not {shown(written)}"
+
+
+def _subject(spec: FieldType) -> str:
+    """Return what a message is about: the field, each value of a list, or "an enum" for the number of one."""
+    is_list = spec.repeated and spec.name and not spec.message
+    return f"each value in {spec.name}" if is_list else spec.name or "an enum"
 
 
 def _closest(name: str, known: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
-"""The tokens of protobuf text format, all of a text in a few calls of the regex engine.
+"""The tokens of protobuf text format, read with a few calls of the regex engine.
 
 Source: protobuf v21, src/google/protobuf/io/tokenizer.cc, with the options that TextFormat sets: `#` begins a comment,
-`f` may follow a float, a number needs a space before a letter. What is not a well-formed token is left to `lexical`.
+`f` may follow a float, a number needs a space before a letter. A malformed token is left to `lexical`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SYMBOL = rb"[!$%&()*+,\-/:;<=>?@\[\\\]^`{|}~\x7f]|\.(?![0-9])"
 TOKEN = rb"%b|%b|%b|%b" % (NAME, SYMBOL, STRING, NUMBER)
 
 END, WORD, DIGIT, DOT, QUOTE, OTHER = range(6)
-"""What a token's first byte makes of it: the end, a name, a number, `.` or `.5`, a string, any other symbol."""
+"""Kinds of tokens by their first byte: the end, a name, a number, `.` or `.5`, a string, any other symbol."""
 
 WINDOW = 1 << 18
-"""Bytes that are taken in the first time: a text that is wrong at its head is not read to its end."""
+"""Bytes that are read at first, so that a text with a fault at its start is not read to its end."""
 
 _ALL = re.compile(rb"(%b)(%b|)" % (GAP, TOKEN))
-"""Takes the gap also where no token follows: else its bytes would be tried one by one, each time up to its end."""
+"""Matches the gap even if no token follows: otherwise its bytes would be tried one by one, each up to its end."""
 
 _ONE = re.compile(TOKEN)
 _GAP = re.compile(GAP)
@@ -55,9 +55,9 @@ _KINDS = bytes(map(_kind, range(256)))
 
 
 class Tokens(NamedTuple):
-    """The tokens by number: text, kind, offset, offset of the end; the last one is the end of all, with no text.
+    """The tokens by number: text, kind, offset, offset of the end; the last one is the end of input, without text.
 
-    `faults` are what the tokenizer has to say; `whole` is whether the end is the text's, or only the window's.
+    `faults` are the tokenizer's reports; `whole` is whether the end is the text's and not only the window's.
     """
 
     texts: list[bytes]
@@ -69,21 +69,21 @@ class Tokens(NamedTuple):
 
 
 def tokenize(text: bytes, window: int) -> Tokens:
-    """Return the tokens of the first `window` bytes; of a window that ends in the text, the last token is left out."""
+    """Return the tokens of the first `window` bytes, without the last one if the text goes on after the window."""
     part = text if window >= len(text) else text[:window]
     gaps, tokens = zip(*_ALL.findall(part), strict=True)
     lengths = list(map(len, tokens))
     ends = list(accumulate(map(add, map(len, gaps), lengths)))
-    if ends[-1] != len(part):  # the engine has stepped over what is no token
+    if ends[-1] != len(part):  # the engine has skipped what is not a token
         return _tokenize_slowly(part, whole=part is text)
     texts, starts = list(tokens), list(map(sub, ends, lengths))
-    if len(texts) > 1 and not texts[-2]:  # a gap at the end of all is a match of its own
+    if len(texts) > 1 and not texts[-2]:  # a gap at the end of the text is a separate match
         del texts[-2], starts[-2], ends[-2]
     return _closed(texts, starts, ends, part, whole=part is text)
 
 
 def _closed(texts: list[bytes], starts: list[int], ends: list[int], part: bytes, *, whole: bool) -> Tokens:
-    """Return the tokens, of which the last is the end; of a text that goes on the one before it is left out."""
+    """Return the tokens up to the end; if the text goes on, the last one before the end is left out."""
     if not whole and len(texts) > 1:
         del texts[-2], starts[-2], ends[-2]
     kinds = bytes(map(part.__getitem__, starts[:-1])).translate(_KINDS) + bytes([END])
@@ -91,7 +91,7 @@ def _closed(texts: list[bytes], starts: list[int], ends: list[int], part: bytes,
 
 
 def _tokenize_slowly(part: bytes, *, whole: bool) -> Tokens:
-    """Return the tokens of a text with lexical faults, one by one."""
+    """Return the tokens of a text with lexical faults, matched one by one."""
     texts: list[bytes] = []
     starts: list[int] = []
     faults: list[LexicalFault] = []

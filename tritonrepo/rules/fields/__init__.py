@@ -17,8 +17,6 @@ from tritonrepo.rules.fields import (
     tensors,
     texts,
     values,
-    warmup_batches,
-    warmup_bytes,
     warmup_data,
     warmup_requests,
 )
@@ -38,6 +36,4 @@ MODULES: tuple[ModuleType, ...] = (
     batch_tensors,
     warmup_data,
     warmup_requests,
-    warmup_bytes,
-    warmup_batches,
 )

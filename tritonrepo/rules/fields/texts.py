@@ -1,8 +1,8 @@
 """Faults in a config's text, which the reader finds and names.
 
-Where several are at one place, the order of FAULTS decides which is reported. Source: protobuf v21,
-src/google/protobuf/text_format.cc and io/tokenizer.cc, called by core, src/filesystem/api.cc, ReadTextProto. In the model
-index the reason is only `failed to read text proto from PATH`; the server's log has the line and the words.
+If several are at one place, the order of FAULTS decides which is reported. Source: protobuf v21,
+src/google/protobuf/text_format.cc and io/tokenizer.cc, called by core, src/filesystem/api.cc, ReadTextProto. In the
+model index the reason is only `failed to read text proto from PATH`; the server's log has the line and the words.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FAULTS = (
 
 @rules(dict.fromkeys(FAULTS, Severity.ERROR), BROKEN, at=Stage.PARSE.after("config-missing-strict"), after_faults=True)
 def faults(model: Model, name: str) -> Iterator[Finding]:
-    """Yield the faults of one rule; the one at which the server stops is the first item."""
+    """Yield the faults of one rule; the one at which the server stops is item 0."""
     for number, fault in enumerate(model.parsed.faults if model.parsed is not None else (), start=1):
         if fault.rule == name:
             at, item = fault.span(f"{model.name}/{CONFIG}"), 0 if fault.server else number

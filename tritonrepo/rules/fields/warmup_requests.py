@@ -1,19 +1,25 @@
-"""Warmup samples as requests: the inputs that the model needs, their types and shapes, the batch.
+"""Warmup samples as requests: their inputs, the types and shapes of these, and the batch size.
 
-Source of all: core, src/infer_request.cc, Normalize, ValidateRequestInputs, unless they name another.
+The server sends the samples of model_warmup itself before a model counts as ready. Source of all: core,
+src/infer_request.cc, Normalize, ValidateRequestInputs, unless a rule names another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
 from tritonrepo.repository.tensors import ListedTensor
-from tritonrepo.rules.fields.warmup_samples import REQUEST, Given, Sample, samples
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
+
+REQUEST = "[request id: <id_unknown>] "
+"""What the server puts before its complaints about a request that has no id."""
 
 NOTE = (
     "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each "
@@ -21,15 +27,77 @@ NOTE = (
     "max_batch_size to zero. See the model configuration docs for more info on max_batch_size."
 )
 
+BATCH_CHECKED = frozenset({"python", "vllm", "onnxruntime"})
+"""Backends whose sources are known to refuse a batch larger than max_batch_size."""
 
-def _inputs(model: Model) -> Mapping[str, ListedTensor]:
-    """Return the model's inputs by name; of two with one name the first counts."""
-    return {tensor.name: tensor for tensor in reversed(model.tensors) if tensor.kind == "input"}
+PYTHON_BASED = frozenset({"python", "vllm"})
+
+
+class Given(NamedTuple):
+    """An input of a sample: its name, its entry in the map, and the entry's value if it has one."""
+
+    name: str
+    entry: Message
+    value: Message | None
+
+    @property
+    def dims(self) -> list[int]:
+        """Its dims, without the batch."""
+        return self.value.numbers("dims") if self.value is not None else []
+
+    @property
+    def data_type(self) -> str:
+        """Its data type; "" if it has none."""
+        return self.value.enum("data_type") if self.value is not None else ""
+
+    @property
+    def source(self) -> str:
+        """Which of zero_data, random_data and input_data_file it sets, even to false; "" for none."""
+        chosen = self.value.chosen("input_data_type") if self.value is not None else None
+        return chosen.name if chosen is not None else ""
+
+    @property
+    def place(self) -> Placed:
+        """Where it is written."""
+        return self.value if self.value is not None else self.entry
+
+
+class Sample(NamedTuple):
+    """A sample that the server runs: its position among all samples, and its inputs by name."""
+
+    item: int
+    node: Message
+    batch_size: int
+    inputs: Mapping[str, Given]
+
+    @property
+    def name(self) -> str:
+        """Its name, as in the server's messages."""
+        return self.node.text("name")
+
+
+def samples(model: Model) -> Iterator[Sample]:
+    """Yield the samples that run: none with batch_size 0, none of an ensemble or of passive instances.
+
+    Source: core, src/backend_model_instance.cc, ConstructAndInitializeInstance, GenerateWarmupData.
+    """
+    groups = model.config.messages("instance_group")
+    if model.is_ensemble or (groups and all(group.flag("passive") for group in groups)):
+        return
+    for item, node in enumerate(model.config.messages("model_warmup")):
+        batch_size = node.integer("batch_size")
+        if batch_size > 0:
+            yield Sample(item, node, batch_size, {given.name: given for given in _entries(node)})
+
+
+def _entries(node: Message) -> Iterator[Given]:
+    for entry in node.entries("inputs"):
+        yield Given(entry.text("key"), entry, entry.message("value"))
 
 
 def matched(model: Model) -> Iterator[tuple[Sample, Given, ListedTensor]]:
-    """Yield the inputs of samples with the model's inputs, where these are sure."""
-    known = _inputs(model)
+    """Yield the inputs of samples with the model's inputs of the same name; of two with one name the first counts."""
+    known = {tensor.name: tensor for tensor in reversed(model.tensors) if tensor.kind == "input"}
     for sample in samples(model):
         for name, given in sample.inputs.items():
             if name in known:
@@ -38,7 +106,7 @@ def matched(model: Model) -> Iterator[tuple[Sample, Given, ListedTensor]]:
 
 @rule("warmup-input-missing", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-file-too-short"))
 def input_missing(model: Model) -> Iterator[Finding]:
-    """A warmup sample has every input that the model needs."""
+    """A warmup sample must have every required input of the model."""
     inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
     required = [tensor for tensor in inputs if not tensor.flag("optional")]
     if not required or may_complete(model):
@@ -48,16 +116,12 @@ def input_missing(model: Model) -> Iterator[Finding]:
         if len(given) >= len(required):
             continue
         missing = [tensor for tensor in required if tensor.name not in sample.inputs]
-        first = missing[0] if missing else required[0]
         yield Finding(
             sample.node,
-            f"this sample lacks the input{'' if len(missing) == 1 else 's'} {_quoted(missing)}"
+            f"the warmup sample lacks the required input{'' if len(missing) == 1 else 's'} {_quoted(missing)}"
             if missing
-            else "this model needs one input twice",
-            hint=f'Write inputs {{ key: "{first.name}" value {{ data_type: {first.data_type} dims:'
-            f" {_shown(first.dims)} zero_data: true }} }}."
-            if missing
-            else "List the input once.",
+            else "the model lists a required input twice, so no warmup sample can match it",
+            hint=f"Add `{_zeros(missing[0])}`." if missing else "Remove the duplicate input from the config.",
             reason=_count_reason(model, (len(inputs), len(required)), given, missing),
             item=sample.item,
         )
@@ -67,13 +131,19 @@ def _quoted(tensors: Sequence[ListedTensor]) -> str:
     return ", ".join(f'"{tensor.name}"' for tensor in tensors[:9])
 
 
+def _zeros(tensor: ListedTensor) -> str:
+    """Return the entry of a sample that sends zeros to an input."""
+    value = f"data_type: {tensor.data_type} dims: {_shown(tensor.dims)} zero_data: true"
+    return f'inputs {{ key: "{tensor.name}" value {{ {value} }} }}'
+
+
 def _shown(dims: Sequence[int]) -> str:
-    """Return dims for a sample, where any size becomes 1."""
+    """Return dims as a sample can have them, where any size becomes 1."""
     return f"[ {', '.join(str(max(dim, 1)) for dim in dims)} ]"
 
 
 def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], missing: Sequence[ListedTensor]) -> str:
-    """Return the server's sentence; the order of several given inputs is the server's own, so it ends before them."""
+    """Return the server's sentence, which ends before several given inputs: their order is the server's own."""
     total, required = counts
     wanted = f"{total} inputs" if total == required else f"number of inputs between {required} and {total}"
     text = f"{REQUEST}expected {wanted} but got {len(given)} inputs for model '{model.config_name}'."
@@ -88,14 +158,15 @@ def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], m
 
 @rule("warmup-data-type-differs", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-input-missing"))
 def data_type_differs(model: Model) -> Iterator[Finding]:
-    """A warmup input has the type of the model's input."""
+    """A warmup input must have the data_type of the model's input."""
     for sample, given, tensor in matched(model):
         if tensor.data_type not in {"", "TYPE_INVALID", given.data_type}:
             written = given.value.scalars("data_type") if given.value is not None else []
+            found = f"data_type {given.data_type}" if given.data_type else "no data_type"
             yield Finding(
                 written[-1] if written else given.place,
-                f'warmup input "{given.name}" is of {given.data_type or "no type"}, the model\'s of {tensor.data_type}',
-                hint=f"Write data_type: {tensor.data_type}.",
+                f'warmup input "{given.name}" has {found}, but the model\'s input has {tensor.data_type}',
+                hint=f"Set data_type to {tensor.data_type}.",
                 reason=_type_reason(model, given, tensor),
                 item=sample.item,
             )
@@ -120,7 +191,7 @@ def _protocol(data_type: str) -> str:
 
 @rule("warmup-shape-differs", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-data-type-differs"))
 def shape_differs(model: Model) -> Iterator[Finding]:
-    """A warmup input has dims that fit those of the model's input."""
+    """The dims of a warmup input must match those of the model's input."""
     if may_complete(model):
         return
     for sample, given, tensor in matched(model):
@@ -131,8 +202,8 @@ def shape_differs(model: Model) -> Iterator[Finding]:
         expected, got = ([-1, *tensor.dims], [1, *given.dims]) if batch else ([*tensor.dims], given.dims)
         yield Finding(
             written or given.place,
-            f'warmup input "{given.name}" has dims {given.dims}, which do not fit the model\'s {list(tensor.dims)}',
-            hint=f"Write dims: {_shown(tensor.dims)}.",
+            f'warmup input "{given.name}" has dims {given.dims}, but the model\'s input has {list(tensor.dims)}',
+            hint=f"Set dims to `{_shown(tensor.dims)}`.",
             reason=f"{REQUEST}unexpected shape for input '{given.name}' for model '{model.config_name}'. Expected "
             f"{_listed(expected)}, got {_listed(got)}. {NOTE if batch else ''}",
             item=sample.item,
@@ -146,3 +217,70 @@ def fits(given: Sequence[int], dims: Sequence[int]) -> bool:
 
 def _listed(dims: Sequence[int]) -> str:
     return f"[{','.join(map(str, dims))}]"
+
+
+@rule("warmup-unknown-input", Severity.INFO, "model_warmup")
+def unknown_input(model: Model) -> Iterator[Finding]:
+    """Triton sends an unknown warmup input to the model unchecked."""
+    known = {tensor.name for tensor in model.tensors if tensor.kind == "input"}
+    if not known or may_complete(model):
+        return
+    for sample in samples(model):
+        for name, given in sample.inputs.items():
+            if name not in known:
+                keys = given.entry.scalars("key")
+                yield Finding(
+                    keys[-1] if keys else given.entry,
+                    f'unknown warmup input "{name}"',
+                    hint="Remove it, unless it is a control input of a model with sequence batching.",
+                )
+
+
+@rule("warmup-batch-too-large", Severity.ERROR, "model_warmup", at=Stage.WARMUP.after("warmup-strings-differ"))
+def batch_too_large(model: Model) -> Iterator[Finding]:
+    """The batch_size of a warmup sample cannot exceed max_batch_size."""
+    largest = max(model.max_batch_size, 1)
+    if model.backend not in BATCH_CHECKED or may_complete(model):
+        return
+    for sample in samples(model):
+        if sample.batch_size > largest:
+            yield Finding(
+                sample.node.scalars("batch_size")[-1],
+                f"batch_size is {sample.batch_size}, but max_batch_size is {model.max_batch_size}",
+                hint=f"Set batch_size to {largest}{' or less' if largest > 1 else ''}.",
+                reason=f"failed to run warmup sample '{sample.name}': batch size {sample.batch_size} for",
+                item=sample.item,
+            )
+
+
+@rule("warmup-run-fails", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-batch-too-large"))
+def run_fails(model: Model) -> Iterator[Finding]:
+    """A warmup sample of a batching Python model must have an input."""
+    inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
+    required = any(not tensor.flag("optional") for tensor in inputs)
+    if model.backend not in PYTHON_BASED or model.max_batch_size <= 0 or required or may_complete(model):
+        return
+    for sample in samples(model):
+        if not sample.inputs:
+            named = inputs[0].name if inputs else "NAME"
+            reason = f"{REQUEST}out of bounds index 0: request has 0 inputs;"
+            yield Finding(
+                sample.node,
+                "the warmup sample has no input, so the Python backend cannot read its batch size",
+                hint=f'Add an input: `inputs {{ key: "{named}" value {{ ... }} }}`.',
+                reason=f"failed to run warmup sample '{sample.name}': {reason}",
+                item=sample.item,
+            )
+
+
+@rule("warmup-batch-zero", Severity.WARNING, "model_warmup")
+def batch_zero(model: Model) -> Iterator[Finding]:
+    """A warmup sample should have a batch_size of at least 1."""
+    for node in model.config.messages("model_warmup"):
+        if not node.integer("batch_size"):
+            written = node.scalars("batch_size")
+            yield Finding(
+                written[-1] if written else node,
+                f"the warmup sample has {'batch_size 0' if written else 'no batch_size'}, so it never runs",
+                hint="Set batch_size to 1.",
+            )
