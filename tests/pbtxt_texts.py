@@ -1,6 +1,7 @@
-"""Texts for the reader of config.pbtxt: made from the schema in every style, then damaged, the same ones each time.
+"""Texts for the reader of config.pbtxt: built from the schema in every style, then damaged, reproducibly.
 
-`text(number)` is one of an endless row. Only `random()` is drawn, whose sequence Python keeps from version to version.
+`text(number)` is a member of an endless sequence. It draws only from `random()`, whose numbers are the same in every
+version of Python.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ ODD += '|dims: [ 1, 2 ]|name: ""'
 
 @dataclass(slots=True)
 class _Author:
-    """Writes one text; `wildness` is how often a value or a word is one that the server may refuse."""
+    """Writes one text; `wildness` is how often a value or a word is one that the server might refuse."""
 
     dice: random.Random
     wildness: float
@@ -94,7 +95,7 @@ class _Author:
 
 
 def text(number: int, others: Sequence[bytes] = ()) -> bytes:
-    """Return text `number`: made from the schema, or one of `others`; two of three are damaged in a few places."""
+    """Return text `number`: built from the schema, or one of `others`; two of three are damaged in a few places."""
     dice = random.Random(f"config.pbtxt {number}")
     author = _Author(dice, author_wildness(dice))
     if others and author.chance(0.5):
@@ -107,7 +108,7 @@ def text(number: int, others: Sequence[bytes] = ()) -> bytes:
 
 
 def author_wildness(dice: random.Random) -> float:
-    """Return how wild a text is: a third is tame, so that whole configs are accepted too."""
+    """Return how wild a text is: a third is tame, so that some whole configs are accepted."""
     return max(0.0, dice.random() - 1 / 3) / 3
 
 

@@ -1,4 +1,4 @@
-"""Reading config.pbtxt: what is accepted, what each value means, and where and what each fault is."""
+"""Reading config.pbtxt: what is accepted, what each value means, and the place and message of each fault."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_config_is_read_with_values_and_places() -> None:
     assert values == {"a": "b", "": "c"}
 
 
-def test_places_are_those_of_what_a_user_edits() -> None:
+def test_places_point_at_what_a_user_edits() -> None:
     root = understood(CONFIG)
     assert (field := root.get("max_batch_size"))
     assert (field.line, field.column, field.value.line, field.value.column) == (3, 1, 3, 17)
@@ -124,7 +124,7 @@ def test_true(written: str) -> None:
     assert policy.flag("decoupled")
 
 
-def test_enum_numbers_are_names_where_there_is_one() -> None:
+def test_an_enum_number_becomes_a_name_if_it_has_one() -> None:
     items = understood("input [ { data_type: 11 }, { data_type: 99 }, { data_type: -1 } ]").messages("input")
     assert [item.data("data_type") for item in items] == [Enum("TYPE_FP32"), 99, -1]
 
@@ -147,7 +147,7 @@ def test_accepted(text: str | bytes) -> None:
     understood(text)
 
 
-# text, rule, line and column to edit, the server's words, part of the message and hint
+# text, rule, line and column to edit, the start of the server's words, part of the message or hint
 FAULTS = {
     "misspelt field": (
         "max_batch_sise: 8",
@@ -262,7 +262,7 @@ FAULTS = {
         "template",
     ),
     "template for a field": ("${fields}", kinds.UNPARSABLE, (1, 1), "1:1: Expected identifier, got: $", "template"),
-    "a template's first line is no JSON": (
+    "a template's first line is not JSON": (
         "{% if gpu %}",
         kinds.UNPARSABLE,
         (1, 1),
@@ -311,7 +311,7 @@ FAULTS = {
         "1:17: Expected integer, got: {",
         "Remove the braces.",
     ),
-    "no list of data types has the one that is none": (
+    "the hint of data types omits TYPE_INVALID": (
         "input { data_type: 3.5 }",
         kinds.WRONG_LITERAL,
         (1, 20),
@@ -459,7 +459,7 @@ SEVERAL = {
     "none after an open bracket": ("input [\n  { dims: 1\n", [2]),
     "after a name with dashes": ("max-batch-size: 8 name: 1", [1, 1]),
     "none on the lines after an open string": ('input { name: "a }\nbackend: "b"\n', [1]),
-    "an open bracket behind a lost list": ("input {\n  dims: [ (\n  dims: 1\n", [2, 1]),
+    "an open bracket after a lost list": ("input {\n  dims: [ (\n  dims: 1\n", [2, 1]),
     "after a missing value": ("max_batch_size:\nbackend: x\n", [1, 2]),
 }
 
@@ -471,7 +471,7 @@ def test_reading_goes_on_after_a_fault(text: str, lines: list[int]) -> None:
     assert [bool(fault.server) for fault in parsed.faults] == [True, *[False] * (len(lines) - 1)]
 
 
-def test_what_was_understood_of_a_broken_text_is_there() -> None:
+def test_the_readable_parts_of_a_broken_text_are_kept() -> None:
     root = read('name = "a"\nfoo: 1\ninput [ { name: "x" dims: [ a, 4 ] } ]\nmax_batch_size: 8').root
     assert (root.text("name"), root.integer("max_batch_size")) == ("a", 8)
     assert [(item.text("name"), item.numbers("dims")) for item in root.messages("input")] == [("x", [4])]
@@ -483,7 +483,7 @@ def test_a_field_has_the_type_of_its_release() -> None:
     assert not read(text, "24.01").faults
 
 
-def test_the_schema_is_the_releases() -> None:
+def test_the_schema_is_that_of_the_release() -> None:
     text = "ensemble_scheduling { max_inflight_requests: 1 }"
     assert [fault.rule for fault in read(text, "25.10").faults] == [kinds.NEWER_FIELD]
     assert not read(text, "25.11").faults

@@ -1,6 +1,6 @@
-"""The reader beside C++: the parser of a real server (its verdicts kept by digest), protoc, and Python's own.
+"""The reader compared with the parser of a real server (verdicts kept by digest), protoc, and Python's protobuf.
 
-The verdicts are those of Triton 2.51.0 (24.10), had by benchmarks/soak/pbtxt.py, which also judges many more texts.
+The verdicts are those of Triton 2.51.0 (24.10), recorded by benchmarks/soak/pbtxt.py, which compares many more texts.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def test_a_text_with_faults_is_one_that_the_server_refuses() -> None:
 
 
 def entry_twice(parsed: Parsed, _: Verdict) -> bool:
-    """Protoc makes map entries without presence bits: a second key after "" is none to it. The server refuses it."""
+    """Protoc's map entries have no presence bits, so it accepts a second key after "". The server refuses it."""
     return any("Non-repeated field" in line for line in parsed.log)
 
 
 def newer_words(parsed: Parsed, verdict: Verdict) -> bool:
-    """Protobuf 22 and later say something else of a string that its line ends."""
+    """Protobuf 22 and later use other words for a string that is not closed on its line."""
     words = ('Multiline strings are not allowed. Did you miss a "?.', "String literals cannot cross line boundaries.")
     return tuple(line.replace(*words) for line in verdict.log) == parsed.log
 
@@ -87,7 +87,7 @@ def test_protoc_understands_the_same_message() -> None:
 
 
 def as_message(parsed: Parsed) -> ProtobufMessage | None:
-    """Return the protobuf message, None where a string is no UTF-8."""
+    """Return the protobuf message; None if a string is not UTF-8."""
     message = message_class(RELEASE)()
     try:
         convert.fill(message, convert.to_plain(parsed.root), KIND)
@@ -98,7 +98,7 @@ def as_message(parsed: Parsed) -> ProtobufMessage | None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_python_protobuf_gives_the_same_verdict_but_for_what_is_known() -> None:
-    """It decodes before it reads, so only ASCII is compared; its escapes are those of Python's codecs."""
+    """Python decodes before it reads, so only ASCII is compared; its escapes are those of Python's codecs."""
     texts = [made.decode() for made in map(text, range(3000)) if made.isascii() and b"\\" not in made]
     differ = [made for made in texts if python_reads(made) == bool(parse(made.encode(), RELEASE).faults)]
     assert [made for made in differ if not PYTHON_SIGNS.search(made)] == []
@@ -106,7 +106,7 @@ def test_python_protobuf_gives_the_same_verdict_but_for_what_is_known() -> None:
 
 
 PYTHON_SIGNS = re.compile(r"\+|[0-9]_[0-9]|-[ \t\n\r]|\b0[0-7xX]|[0-9][A-Za-z_.]")
-"""What is in every text that the two judge differently: signs and ways to write numbers; see the tables below."""
+"""What every text that the two judge differently contains: signs and spellings of numbers; see the tables below."""
 
 PYTHON_REFUSES = {
     "a minus with a blank": "max_batch_size: - 8",

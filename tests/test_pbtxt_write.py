@@ -125,7 +125,7 @@ def test_odd_floats_are_written_so_that_they_are_read(value: float) -> None:
     assert str(read) == str(value)
 
 
-def test_a_string_that_is_no_utf8_does_not_fit_a_protobuf_message() -> None:
+def test_a_string_that_is_not_utf8_does_not_fit_a_protobuf_message() -> None:
     plain = convert.to_plain(parse(b'name: "\xff"', RELEASE).root)
     with pytest.raises(Stop) as caught:
         convert.fill(message_class(RELEASE)(), plain, KIND)

@@ -101,7 +101,7 @@ def _no_name_hint(cursor: Cursor) -> str:
 
 
 def _is_template(cursor: Cursor) -> bool:
-    """Tell whether ${…}, @…@, {{ … }} or {% … %} is found in place of a name."""
+    """Return whether ${…}, @…@, {{ … }} or {% … %} is found in place of a name."""
     text = cursor.texts[cursor.at]
     return text in {b"$", b"%", b"@"} or (text == b"{" and cursor.texts[cursor.at + 1] in {b"{", b"%"})
 

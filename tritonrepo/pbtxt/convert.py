@@ -71,7 +71,8 @@ def fill(target: Any, plain: Mapping[str, Any], kind: MessageType) -> None:  # n
             _set(target, name, value, kind.fields[name])
         except (UnicodeEncodeError, ValueError) as error:
             place = f"{kind.name}.{name}"
-            raise failure("non-utf8-string", place, f"{error}", "Save the string as UTF-8.") from error
+            message = f"the string is not UTF-8: {error}"
+            raise failure("non-utf8-string", place, message, "Save the string as UTF-8.") from error
 
 
 def _set(target: Any, name: str, value: Any, spec: FieldType) -> None:  # noqa: ANN401  a class that protoc made

@@ -52,7 +52,7 @@ class Cursor:
         return self.texts[self.at if at is None else at].decode("utf-8", "replace")
 
     def begins_line(self, at: int) -> bool:
-        """Tell whether a token is the first one of its line."""
+        """Return whether a token is the first one of its line."""
         before = self.ends[at - 1] if at else 0
         return not at or b"\n" in self.source.text[before : self.starts[at]]
 
@@ -106,5 +106,5 @@ class Cursor:
 
 
 def _is_inside(text: bytes, offset: int) -> bool:
-    """Tell whether this is a later byte of a non-ASCII character whose first byte was already reported."""
+    """Return whether this is a later byte of a non-ASCII character whose first byte was already reported."""
     return text[offset : offset + 1] >= b"\x80" and text[offset - 1 : offset] >= b"\x80"

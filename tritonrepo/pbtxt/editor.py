@@ -138,7 +138,7 @@ def _indent(source: Source, at: int) -> bytes:
 
 
 def _is_blank(rest: bytes) -> bool:
-    """Tell whether the rest of a line is only blanks and a comment."""
+    """Return whether the rest of a line is only blanks and a comment."""
     return not rest.partition(b"#")[0].strip(BLANKS)
 
 

@@ -56,7 +56,7 @@ class LexicalFault(NamedTuple):
 
 
 def is_control(byte: int) -> bool:
-    """Tell whether the byte is a control character, which is not part of any token."""
+    """Return whether the byte is a control character, which is not part of any token."""
     return byte < ord(" ")
 
 

@@ -137,12 +137,12 @@ class Field(Placed):
 
 
 def _alone(text: bytes, span: tuple[int, int]) -> bool:
-    """Tell whether a comment is alone on its line."""
+    """Return whether a comment is alone on its line."""
     return not text[text.rfind(b"\n", 0, span[0]) + 1 : span[0]].strip()
 
 
 def _adjoin(text: bytes, end: int, start: int) -> bool:
-    """Tell whether what starts here is on the line after what ends there."""
+    """Return whether what starts here is on the line after what ends there."""
     between = text[end:start]
     return not between.strip() and between.count(b"\n") == 1
 
@@ -165,7 +165,7 @@ class Message(Placed):
         return None
 
     def has(self, name: str) -> bool:
-        """Tell whether the text names the field."""
+        """Return whether the text names the field."""
         return self.get(name) is not None
 
     def all(self, name: str) -> list[Value]:

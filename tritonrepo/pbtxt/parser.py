@@ -121,7 +121,7 @@ def _field(cursor: Cursor, kind: MessageType, taken: dict[str, Field]) -> Field:
 
 
 def _is_set(spec: FieldType, value: Value) -> bool:
-    """Tell whether a field without presence counts as set: only with another value than its type's zero.
+    """Return whether a field without presence counts as set: only with another value than its type's zero.
 
     Source: protobuf v21, src/google/protobuf/generated_message_reflection.cc, Reflection::HasBit.
     """

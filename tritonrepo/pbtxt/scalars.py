@@ -47,7 +47,7 @@ def integer(token: bytes) -> int | None:
 
 
 def _is_integer(token: bytes) -> bool:
-    """Tell whether a token that begins with a digit is an integer and not a float."""
+    """Return whether a token that begins with a digit is an integer and not a float."""
     return token.isdigit() or token[1:2] in {b"x", b"X"}
 
 

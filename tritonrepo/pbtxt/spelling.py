@@ -199,7 +199,7 @@ _LEXICAL = {
 
 
 def is_placeholder(written: str) -> bool:
-    """Tell whether a value, in quotes or not, is a placeholder that a template engine should have replaced."""
+    """Return whether a value, in quotes or not, is a placeholder that a template engine should have replaced."""
     return written.strip("\"'").startswith(PLACEHOLDERS)
 
 

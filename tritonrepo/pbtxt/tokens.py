@@ -119,7 +119,7 @@ def _tokenize_slowly(part: bytes, *, whole: bool) -> Tokens:
 
 
 def _is_name(texts: list[bytes], starts: list[int], at: int) -> bool:
-    """Tell whether the last token is a name that ends here."""
+    """Return whether the last token is a name that ends here."""
     return bool(texts) and starts[-1] + len(texts[-1]) == at and _KINDS[texts[-1][0]] == WORD
 
 

@@ -171,7 +171,7 @@ def _bytes(given: Given) -> int:
 
 
 def _is_fatal(model: Model, given: Given) -> bool:
-    """Tell whether the server reads strings that it did not create."""
+    """Return whether the server reads strings that it did not create."""
     made = given.data_type == "TYPE_STRING" and given.source != "input_data_file"
     release = model.target.release
     return made and release.has("counted-request-strings") and not release.has(BOUNDED)

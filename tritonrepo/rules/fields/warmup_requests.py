@@ -211,7 +211,7 @@ def shape_differs(model: Model) -> Iterator[Finding]:
 
 
 def fits(given: Sequence[int], dims: Sequence[int]) -> bool:
-    """Tell whether a sample's dims are as many as the input's, and equal where these are fixed."""
+    """Return whether a sample's dims are as many as the input's, and equal where these are fixed."""
     return len(given) == len(dims) and all(dim in {-1, size} for dim, size in zip(dims, given, strict=True))
 
 
