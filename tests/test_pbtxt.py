@@ -231,6 +231,13 @@ FAULTS = {
         "1:10: Expected string, got: python",
         'Write "python".',
     ),
+    "no quotes around a name of several tokens": (
+        "name: my-model.v2/x_1 backend: python",
+        kinds.WRONG_LITERAL,
+        (1, 7),
+        "1:7: Expected string, got: my",
+        'not my-model.v2/x_1\nWrite "my-model.v2/x_1".',
+    ),
     "template": ("max_batch_size: ${n}", kinds.WRONG_LITERAL, (1, 17), "1:17: Expected integer, got: $", "template"),
     "template for a bool": (
         "response_cache { enable: ${b} }",

@@ -223,7 +223,21 @@ def _missing(cursor: Cursor, spec: FieldType) -> Own | None:
 
 def _wrong(cursor: Cursor, spec: FieldType, words: str, *, lower: bool = False) -> NoReturn:
     written = cursor.written()
-    own = _missing(cursor, spec) or spelling.literal(written, spec)
+    own = _missing(cursor, spec) or spelling.literal(_word(cursor) if spec.type == "string" else written, spec)
     if written == "{" and (cursor.kinds[cursor.at + 1] in {DIGIT, QUOTE} or cursor.texts[cursor.at + 1] == b"-"):
         own = spelling.braced(spec)
     cursor.fail(words + (written.lower() if lower else written), own)
+
+
+def _word(cursor: Cursor) -> str:
+    """Return the current token with all that is attached to it: a string without quotes, such as my-model.v2."""
+    first = last = cursor.at
+    is_word = cursor.kinds[first] == WORD or cursor.texts[first] == b"/"
+    while is_word and _is_attached(cursor, last + 1):
+        last += 1
+    return cursor.source.text[cursor.starts[first] : cursor.ends[last]].decode("utf-8", "replace")
+
+
+def _is_attached(cursor: Cursor, at: int) -> bool:
+    part = cursor.kinds[at] in {WORD, DIGIT, DOT} or cursor.texts[at] in {b"-", b"/"}
+    return part and cursor.starts[at] == cursor.ends[at - 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from tritonrepo.diagnostics import nearest
@@ -26,6 +27,9 @@ NEEDS = {
 
 SHOWN = 40
 """Maximum number of characters of a value that a message shows."""
+
+UNQUOTED = re.compile(r"/?\w[\w./-]*", re.ASCII)
+"""What becomes a string if it is put in quotes: a name or a path."""
 
 PLACEHOLDERS = ("$", "{", "<", "%", "@")
 """First characters of what a template engine replaces: ${x}, {{ x }}, <X>, %d, @X@."""
@@ -151,7 +155,7 @@ def _literal_hint(written: str, spec: FieldType) -> str:
     if written == "+":
         return "Remove the plus sign."
     if spec.type == "string":
-        return f'Write "{bare}".' if bare.isalnum() else ""
+        return f'Write "{bare}".' if UNQUOTED.fullmatch(bare) else ""
     number = bare.removeprefix("+").replace("_", "")
     if number.isdigit() and number.isascii() and number != written:
         return f"Write {number}."
