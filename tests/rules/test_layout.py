@@ -288,8 +288,8 @@ WORDS = [
         CONFIG,
         ["v2/x", "v3/x"],
         [
-            "m: error: there is no version directory [no-version-available]",
-            "  v2 is none to the server: rename it to 1.",
+            "m: error: the model has no version directory [no-version-available]",
+            "  Rename v2 to 1. Version directories have numeric names.",
         ],
         NO_VERSION,
     ),
@@ -298,8 +298,8 @@ WORDS = [
         CONFIG,
         ["01/x", "02/x"],
         [
-            "m: error: there is no version directory [no-version-available]",
-            "  01 is none to the server: rename it to 1.",
+            "m: error: the model has no version directory [no-version-available]",
+            "  Rename 01 to 1. Triton ignores names with a leading zero.",
         ],
         NO_VERSION,
     ),
@@ -308,8 +308,8 @@ WORDS = [
         CONFIG,
         ["1", "2", "README"],
         [
-            "m: error: there is no version directory [no-version-available]",
-            "  1 is a file: make it a directory, with the model's files in it.",
+            "m: error: the model has no version directory [no-version-available]",
+            "  Replace the file 1 with a directory of that name, and put the model's files in it.",
         ],
         NO_VERSION,
     ),
@@ -318,8 +318,8 @@ WORDS = [
         CONFIG,
         ["README"],
         [
-            "m: error: there is no version directory [no-version-available]",
-            "  Make a directory 1, and put the model's files into it.",
+            "m: error: the model has no version directory [no-version-available]",
+            "  Create a directory 1, and put the model's files in it.",
         ],
         NO_VERSION,
     ),
@@ -327,7 +327,10 @@ WORDS = [
         "a version that is named twice and taken for present",
         POLICY + "specific { versions: [ 7, 7 ] } }",
         [],
-        ["m/config.pbtxt:3:44: warning: version 7 is named twice [policy-specific-duplicate]", "  Drop one."],
+        [
+            "m/config.pbtxt:3:44: warning: version 7 is listed twice [policy-specific-duplicate]",
+            "  Remove the duplicate.",
+        ],
         "",
     ),
     Case(
@@ -335,8 +338,8 @@ WORDS = [
         IO,
         [],
         [
-            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
-            '  Write backend: "…".',
+            "m/config.pbtxt: error: backend is missing, and no file identifies it [backend-not-inferable]",
+            "  Set backend to the backend that runs the model.",
         ],
         NO_BACKEND,
     ),
@@ -345,29 +348,38 @@ WORDS = [
         CONFIG,
         ["1/x", "01/x", "00/x", "v0/x", "v2.3/x", "latest/x", "2_old/x", "2_older/x", "-3/x", "0/x"],
         [
-            "m/-3: warning: version -3 loads, and no request can ask for it [version-negative]",
-            "  Name it from 1 on.",
-            "m/0: warning: 0 is served as version 0 [version-zero]",
-            "  Name it from 1 on.",
-            "m/00: warning: 00 is no version to the server, for its leading zero [version-leading-zero]",
-            "m/01: warning: 01 is no version to the server, for its leading zero [version-leading-zero]",
+            "m/-3: warning: version -3 loads, but no request can select it [version-negative]",
+            "  Rename it to 1 or higher.",
+            "m/0: warning: version 0 is served, but versions should start at 1 [version-zero]",
+            "  Rename it to 1 or higher.",
+            "m/00: warning: Triton ignores 00 because of its leading zero [version-leading-zero]",
+            "m/01: warning: Triton ignores 01 because of its leading zero [version-leading-zero]",
             "  Rename it to 1.",
             (
-                'm/2_old: warning: "2_old" counts as version 2, whose files the backend looks for in 2/ '
+                'm/2_old: warning: "2_old" counts as version 2, but the backend looks for its files in 2/ '
                 "[version-partial-number]"
             ),
-            "  Rename it to 2, or let its name not begin with a number.",
-            'm/2_older: warning: "2_older" counts as version 2, as 2_old does already [version-number-collision]',
-            "  Let its name not begin with a number.",
-            "m/config.pbtxt: info: of 4 versions only 2 is served [older-versions-not-served]",
+            "  Rename it to 2, or to a name that does not start with a number.",
+            'm/2_older: warning: "2_older" counts as version 2, but "2_old" already does [version-number-collision]',
+            "  Rename it to a name that does not start with a number.",
             (
-                "m/latest: warning: latest is no version to the server, which counts numbers alone "
+                "m/config.pbtxt: info: the model has 4 versions, but only version 2 is served "
+                "[older-versions-not-served]"
+            ),
+            (
+                "m/latest: warning: Triton ignores latest because a version directory must have a numeric name "
                 "[version-not-a-number]"
             ),
-            "  Give it the next number.",
-            "m/v0: warning: v0 is no version to the server, which counts numbers alone [version-not-a-number]",
-            "  Give it the next number.",
-            "m/v2.3: warning: v2.3 is no version to the server, which counts numbers alone [version-not-a-number]",
+            "  Rename it to the next version number.",
+            (
+                "m/v0: warning: Triton ignores v0 because a version directory must have a numeric name "
+                "[version-not-a-number]"
+            ),
+            "  Rename it to the next version number.",
+            (
+                "m/v2.3: warning: Triton ignores v2.3 because a version directory must have a numeric name "
+                "[version-not-a-number]"
+            ),
             "  Rename it to 2.",
         ],
         "",
@@ -377,7 +389,7 @@ WORDS = [
         None,
         ["Config.pbtxt", "1/x"],
         [
-            "m: error: Config.pbtxt is not read, and no file tells the backend [backend-not-inferable]",
+            ("m: error: Triton does not read Config.pbtxt, and no file identifies the backend [backend-not-inferable]"),
             "  Move it to m/config.pbtxt.",
         ],
         NO_BACKEND,
@@ -387,7 +399,10 @@ WORDS = [
         None,
         ["1/config.pbtxt", "1/x"],
         [
-            "m: error: 1/config.pbtxt is not read, and no file tells the backend [backend-not-inferable]",
+            (
+                "m: error: Triton does not read 1/config.pbtxt, and no file identifies the backend "
+                "[backend-not-inferable]"
+            ),
             "  Move it to m/config.pbtxt.",
         ],
         NO_BACKEND,
@@ -397,8 +412,8 @@ WORDS = [
         None,
         ["1/config.pbtxt", "1/model.py"],
         [
-            "m/1/config.pbtxt: error: there is no config.pbtxt [config-missing-strict]",
-            "  Move 1/config.pbtxt beside the version directory.",
+            "m/1/config.pbtxt: error: config.pbtxt is missing [config-missing-strict]",
+            "  Move 1/config.pbtxt next to the version directory.",
         ],
         "failed to open text file for read m/config.pbtxt: No such file or directory",
         (),
@@ -410,13 +425,13 @@ WORDS = [
         ["config.pbtxt.txt", "1/model.py"],
         [
             (
-                'm: info: there is no config.pbtxt; the backend "python" makes one up '
+                'm: info: config.pbtxt is missing, so the backend "python" completes an empty config '
                 "[model-without-config-loads-silently]"
             ),
-            "  Write one, so that inputs and outputs stay what they are.",
+            "  Create it to keep the inputs and outputs stable.",
             (
-                "m/config.pbtxt.txt: warning: config.pbtxt.txt is not read: the config is called config.pbtxt "
-                "[config-misnamed]"
+                "m/config.pbtxt.txt: warning: Triton does not read config.pbtxt.txt because its name is not "
+                "config.pbtxt [config-misnamed]"
             ),
             "  Rename it to config.pbtxt.",
         ],
@@ -428,10 +443,10 @@ WORDS = [
         ["1/model.py"],
         [
             (
-                'm: info: there is no config.pbtxt; the backend "python" makes one up '
+                'm: info: config.pbtxt is missing, so the backend "python" completes an empty config '
                 "[model-without-config-loads-silently]"
             ),
-            "  Write one, so that inputs and outputs stay what they are.",
+            "  Create it to keep the inputs and outputs stable.",
         ],
         "",
     ),
@@ -439,7 +454,10 @@ WORDS = [
         "nothing that makes one up",
         None,
         ["1/x", "model.py"],
-        ["m: error: no backend is named, and no file tells it [backend-not-inferable]", '  Write backend: "…".'],
+        [
+            "m: error: backend is missing, and no file identifies it [backend-not-inferable]",
+            "  Set backend to the backend that runs the model.",
+        ],
         NO_BACKEND,
     ),
     Case(
@@ -447,12 +465,12 @@ WORDS = [
         None,
         ["1/model.py"],
         [
-            "m: error: there is no config.pbtxt [config-missing-strict]",
-            "  Write one, or serve with auto-complete.",
-            'm/a: error: "a" is a link to nothing [dangling-link-in-model-directory]',
-            "  Mend the link, or remove it.",
-            'm/z: error: "z" is a link to nothing [dangling-link-in-model-directory]',
-            "  Mend the link, or remove it.",
+            "m: error: config.pbtxt is missing [config-missing-strict]",
+            "  Create it, or serve with auto-complete enabled.",
+            'm/a: error: "a" is a dangling symbolic link [dangling-link-in-model-directory]',
+            "  Fix or remove the link.",
+            'm/z: error: "z" is a dangling symbolic link [dangling-link-in-model-directory]',
+            "  Fix or remove the link.",
         ],
         "failed to open text file for read m/config.pbtxt: No such file or directory",
         [("a", DANGLING), ("z", DANGLING)],
@@ -463,8 +481,8 @@ WORDS = [
         IO,
         ["1/x"],
         [
-            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
-            '  Write backend: "…".',
+            "m/config.pbtxt: error: backend is missing, and no file identifies it [backend-not-inferable]",
+            "  Set backend to the backend that runs the model.",
         ],
         NO_BACKEND,
         [("1/other", DANGLING)],
@@ -476,12 +494,12 @@ WORDS = [
         ["1/x"],
         [
             (
-                'm/1/model.savedmodel: error: "1/model.savedmodel" is a link to nothing '
+                'm/1/model.savedmodel: error: "1/model.savedmodel" is a dangling symbolic link '
                 "[dangling-link-in-model-directory]"
             ),
-            "  Mend the link, or remove it.",
-            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
-            '  Write backend: "…".',
+            "  Fix or remove the link.",
+            "m/config.pbtxt: error: backend is missing, and no file identifies it [backend-not-inferable]",
+            "  Set backend to the backend that runs the model.",
         ],
         "failed to stat file m/1/model.savedmodel",
         [("1/model.savedmodel", DANGLING)],
@@ -491,8 +509,8 @@ WORDS = [
         IO,
         ["1/model.py"],
         [
-            'm/1/model.plan: error: "1/model.plan" is a link to nothing [dangling-link-in-model-directory]',
-            "  Mend the link, or remove it.",
+            'm/1/model.plan: error: "1/model.plan" is a dangling symbolic link [dangling-link-in-model-directory]',
+            "  Fix or remove the link.",
         ],
         "failed to stat file m/1/model.plan",
         [("1/model.plan", DANGLING)],
@@ -503,11 +521,14 @@ WORDS = [
         ["2/model.py"],
         [
             (
-                'm/config.pbtxt: warning: 2 tells the backend "python", though 3 is served '
-                "[inference-from-first-version-only]"
+                'm/config.pbtxt: warning: version directory 2 identifies the backend as "python", but version 3 is '
+                "served [inference-from-first-version-only]"
             ),
-            '  Write backend: "tensorrt", as 3/model.plan has it.',
-            "m/config.pbtxt: info: of 2 versions only 3 is served [older-versions-not-served]",
+            '  Set backend to "tensorrt", which 3/model.plan identifies.',
+            (
+                "m/config.pbtxt: info: the model has 2 versions, but only version 3 is served "
+                "[older-versions-not-served]"
+            ),
         ],
         "",
         [("3/model.plan", DANGLING)],
@@ -517,9 +538,12 @@ WORDS = [
         IO,
         ["1/model.py", "3/x"],
         [
-            'm/1/model.plan: error: "1/model.plan" is a link to nothing [dangling-link-in-model-directory]',
-            "  Mend the link, or remove it.",
-            "m/config.pbtxt: info: of 3 versions only 3 is served [older-versions-not-served]",
+            'm/1/model.plan: error: "1/model.plan" is a dangling symbolic link [dangling-link-in-model-directory]',
+            "  Fix or remove the link.",
+            (
+                "m/config.pbtxt: info: the model has 3 versions, but only version 3 is served "
+                "[older-versions-not-served]"
+            ),
         ],
         "failed to stat file m/1/model.plan",
         [("1/model.plan", DANGLING), ("2/model.plan", DANGLING)],
@@ -532,8 +556,8 @@ WORDS = [
         IO,
         ["1/model.py"],
         [
-            'm/1/model.pt2: error: "1/model.pt2" is a link to nothing [dangling-link-in-model-directory]',
-            "  Mend the link, or remove it.",
+            'm/1/model.pt2: error: "1/model.pt2" is a dangling symbolic link [dangling-link-in-model-directory]',
+            "  Fix or remove the link.",
         ],
         "failed to stat file m/1/model.pt2",
         [("1/model.pt2", DANGLING)],
@@ -546,10 +570,10 @@ WORDS = [
         ["1/x"],
         [
             (
-                'm/config.pbtxt: warning: "config.pbtxt" is a socket: what the server makes of it is not known '
+                'm/config.pbtxt: warning: "config.pbtxt" is a socket, so what the server does with it is unknown '
                 "[unreadable-file-or-directory]"
             ),
-            "  Make it readable.",
+            "  Replace it with a file.",
         ],
         "",
         [("config.pbtxt", Unreadable.SOCKET)],
@@ -560,11 +584,14 @@ WORDS = [
         ["10/x", "2/model.py", "3/x"],
         [
             (
-                "m/config.pbtxt: error: no backend is named, and 10, the first version in byte order, has no "
-                "model.py [backend-not-inferable]"
+                "m/config.pbtxt: error: backend is missing, and version directory 10, the first in byte order, has "
+                "no model.py [backend-not-inferable]"
             ),
-            '  Write backend: "python", as 2/model.py has it.',
-            "m/config.pbtxt: info: of 3 versions only 10 is served [older-versions-not-served]",
+            '  Set backend to "python", which 2/model.py identifies.',
+            (
+                "m/config.pbtxt: info: the model has 3 versions, but only version 10 is served "
+                "[older-versions-not-served]"
+            ),
         ],
         NO_BACKEND,
     ),
@@ -574,11 +601,14 @@ WORDS = [
         [".git/x", "1/model.py", "2/model.onnx"],
         [
             (
-                "m/.git: error: no backend is named, and .git comes before 2, whose model.onnx would tell it "
+                "m/.git: error: backend is missing, and .git sorts before 2, whose model.onnx would identify it "
                 "[extra-directory-hides-model-file]"
             ),
-            '  Write backend: "onnxruntime", or remove .git.',
-            "m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]",
+            '  Set backend to "onnxruntime", or remove .git.',
+            (
+                "m/config.pbtxt: info: the model has 2 versions, but only version 2 is served "
+                "[older-versions-not-served]"
+            ),
         ],
         NO_BACKEND,
     ),
@@ -588,10 +618,10 @@ WORDS = [
         [".git/x", "1/model.py"],
         [
             (
-                "m/.git: error: no backend is named, and .git comes before 1, whose model.py would tell it "
+                "m/.git: error: backend is missing, and .git sorts before 1, whose model.py would identify it "
                 "[extra-directory-hides-model-file]"
             ),
-            '  Write backend: "python", or remove .git.',
+            '  Set backend to "python", or remove .git.',
         ],
         NO_BACKEND,
         (),
@@ -602,8 +632,8 @@ WORDS = [
         IO,
         ["1/x", "1/checkpoint.tl"],
         [
-            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
-            '  Write backend: "fil".',
+            "m/config.pbtxt: error: backend is missing, and no file identifies it [backend-not-inferable]",
+            '  Set backend to "fil".',
         ],
         NO_BACKEND,
     ),
@@ -612,8 +642,8 @@ WORDS = [
         IO,
         ["1/model.plan/x"],
         [
-            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
-            '  model.plan is a directory: it does not count. Write backend: "tensorrt".',
+            "m/config.pbtxt: error: backend is missing, and no file identifies it [backend-not-inferable]",
+            '  Set backend to "tensorrt". model.plan is a directory and does not identify it.',
         ],
         NO_BACKEND,
     ),
@@ -622,8 +652,8 @@ WORDS = [
         IO,
         ["1/net.onnx"],
         [
-            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
-            '  Write backend: "onnxruntime" and default_model_filename: "net.onnx".',
+            "m/config.pbtxt: error: backend is missing, and no file identifies it [backend-not-inferable]",
+            '  Set backend to "onnxruntime" and default_model_filename to "net.onnx".',
         ],
         NO_BACKEND,
     ),
@@ -632,8 +662,8 @@ WORDS = [
         IO,
         ["1/onnx.net"],
         [
-            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
-            '  Write backend: "…".',
+            "m/config.pbtxt: error: backend is missing, and no file identifies it [backend-not-inferable]",
+            "  Set backend to the backend that runs the model.",
         ],
         NO_BACKEND,
     ),
@@ -642,8 +672,8 @@ WORDS = [
         IO + "ensemble_scheduling { }",
         ["1/x"],
         [
-            "m/config.pbtxt: error: no backend is named, and no file tells it [backend-not-inferable]",
-            '  Write platform: "ensemble".',
+            "m/config.pbtxt: error: backend is missing, and no file identifies it [backend-not-inferable]",
+            '  Set platform to "ensemble".',
         ],
         NO_BACKEND,
     ),
@@ -653,11 +683,14 @@ WORDS = [
         ["1/model.onnx", "2/model.py"],
         [
             (
-                'm/config.pbtxt: warning: 1 tells the backend "onnxruntime", though 2 is served '
-                "[inference-from-first-version-only]"
+                'm/config.pbtxt: warning: version directory 1 identifies the backend as "onnxruntime", but version '
+                "2 is served [inference-from-first-version-only]"
             ),
-            '  Write backend: "python", as 2/model.py has it.',
-            "m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]",
+            '  Set backend to "python", which 2/model.py identifies.',
+            (
+                "m/config.pbtxt: info: the model has 2 versions, but only version 2 is served "
+                "[older-versions-not-served]"
+            ),
         ],
         "",
     ),
@@ -667,11 +700,14 @@ WORDS = [
         ["1/model.py", "2/model.onnx"],
         [
             (
-                'm/config.pbtxt: warning: 1 tells the backend "python", though 2 is served '
-                "[inference-from-first-version-only]"
+                'm/config.pbtxt: warning: version directory 1 identifies the backend as "python", but version 2 is '
+                "served [inference-from-first-version-only]"
             ),
-            '  Write backend: "onnxruntime", as 2/model.onnx has it.',
-            "m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]",
+            '  Set backend to "onnxruntime", which 2/model.onnx identifies.',
+            (
+                "m/config.pbtxt: info: the model has 2 versions, but only version 2 is served "
+                "[older-versions-not-served]"
+            ),
         ],
         "",
     ),
@@ -681,10 +717,10 @@ WORDS = [
         ["10/model.py", "2/model.onnx"],
         [
             (
-                'm/config.pbtxt: warning: 10 tells the backend "python", though 2 is served '
-                "[inference-from-first-version-only]"
+                'm/config.pbtxt: warning: version directory 10 identifies the backend as "python", but version 2 '
+                "is served [inference-from-first-version-only]"
             ),
-            '  Write backend: "onnxruntime", as 2/model.onnx has it.',
+            '  Set backend to "onnxruntime", which 2/model.onnx identifies.',
         ],
         "",
     ),
@@ -692,21 +728,36 @@ WORDS = [
         "versions of two kinds, with a backend",
         'backend: "python"\n' + IO,
         ["1/model.py", "2/model.onnx"],
-        ["m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]"],
+        [
+            (
+                "m/config.pbtxt: info: the model has 2 versions, but only version 2 is served "
+                "[older-versions-not-served]"
+            ),
+        ],
         "",
     ),
     Case(
         "versions of one kind",
         IO,
         ["1/model.py", "2/model.py"],
-        ["m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]"],
+        [
+            (
+                "m/config.pbtxt: info: the model has 2 versions, but only version 2 is served "
+                "[older-versions-not-served]"
+            ),
+        ],
         "",
     ),
     Case(
         "a version of no kind",
         IO,
         ["1/model.py", "2/x"],
-        ["m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]"],
+        [
+            (
+                "m/config.pbtxt: info: the model has 2 versions, but only version 2 is served "
+                "[older-versions-not-served]"
+            ),
+        ],
         "",
     ),
     Case(
@@ -715,11 +766,14 @@ WORDS = [
         ["1/model.plan/x", "1/model.py", "2/model.py"],
         [
             (
-                "m/1/model.plan: warning: model.plan is no file, so it does not tell the backend "
+                "m/1/model.plan: warning: model.plan is not a file, so it does not identify the backend "
                 "[known-model-file-wrong-type]"
             ),
-            '  Write backend: "tensorrt", or "python".',
-            "m/config.pbtxt: info: of 2 versions only 2 is served [older-versions-not-served]",
+            '  Set backend to "tensorrt" or "python".',
+            (
+                "m/config.pbtxt: info: the model has 2 versions, but only version 2 is served "
+                "[older-versions-not-served]"
+            ),
         ],
         "",
     ),
@@ -729,10 +783,10 @@ WORDS = [
         ["1/model.savedmodel", "1/model.py"],
         [
             (
-                "m/1/model.savedmodel: warning: model.savedmodel is no directory, so it does not tell the "
+                "m/1/model.savedmodel: warning: model.savedmodel is not a directory, so it does not identify the "
                 "backend [known-model-file-wrong-type]"
             ),
-            '  Write backend: "tensorflow", or "python".',
+            '  Set backend to "tensorflow" or "python".',
         ],
         "",
     ),
@@ -746,10 +800,10 @@ WORDS = [
         ["1/model.pt2/x", "1/model.py"],
         [
             (
-                "m/1/model.pt2: warning: model.pt2 is no file, so it does not tell the backend "
+                "m/1/model.pt2: warning: model.pt2 is not a file, so it does not identify the backend "
                 "[known-model-file-wrong-type]"
             ),
-            '  Write backend: "pytorch", or "python".',
+            '  Set backend to "pytorch" or "python".',
         ],
         "",
         (),
@@ -760,18 +814,41 @@ WORDS = [
         LABEL + '"labels.txt" }',
         ["1/x", "a/aaa", "a/labels.txt", "a/zzz"],
         [
-            'm/config.pbtxt:2:125: error: there is no "labels.txt" in m/ [label-file-missing]',
-            '  Move a/labels.txt beside config.pbtxt, or write "a/labels.txt".',
+            'm/config.pbtxt:2:125: error: label file "labels.txt" does not exist in m/ [label-file-missing]',
+            '  Move a/labels.txt to m/labels.txt, or set label_filename to "a/labels.txt".',
         ],
         "failed to open text file for read m/labels.txt: No such file or directory",
+    ),
+    Case(
+        "labels beside the directory that is named",
+        LABEL + '"a/labels.txt" }',
+        ["1/x", "labels.txt"],
+        [
+            'm/config.pbtxt:2:125: error: label file "a/labels.txt" does not exist in m/ [label-file-missing]',
+            '  Move labels.txt to m/a/labels.txt, or set label_filename to "labels.txt".',
+        ],
+        "failed to open text file for read m/a/labels.txt: No such file or directory",
+    ),
+    Case(
+        "labels behind a directory that is not there",
+        LABEL + '"2/../l.txt" }',
+        ["1/x", "l.txt"],
+        [
+            'm/config.pbtxt:2:125: error: label file "2/../l.txt" does not exist in m/ [label-file-missing]',
+            '  Set label_filename to "l.txt".',
+        ],
+        "failed to open text file for read m/2/../l.txt: No such file or directory",
     ),
     Case(
         "labels in a directory, confined",
         LABEL + '"." }',
         ["1/weights"],
         [
-            'm/config.pbtxt:2:125: error: "." is a directory, which ends the whole server [label-file-is-directory]',
-            "  Name a file.",
+            (
+                'm/config.pbtxt:2:125: error: label file "." is a directory, which crashes the server '
+                "[label-file-is-directory]"
+            ),
+            "  Set label_filename to a file.",
         ],
         "server ended: basic_string::_M_replace_aux",
         (),
@@ -791,8 +868,8 @@ WORDS = [
         LABEL + '".." }',
         ["1/weights"],
         [
-            'm/config.pbtxt:2:125: error: ".." leads out of m/ [label-file-outside-model]',
-            "  Put the file beside config.pbtxt.",
+            'm/config.pbtxt:2:125: error: label file ".." is outside m/ [label-file-outside-model]',
+            "  Move the file next to config.pbtxt, and set label_filename to its name.",
         ],
         "label file path 'm/..' for output 'OUT' in model 'm' is outside model directory",
         (),
@@ -803,10 +880,13 @@ WORDS = [
         CONFIG + output("A", ".") + output("B", "l"),
         ["1/weights"],
         [
-            'm/config.pbtxt:3:69: error: "." is a directory, which ends the whole server [label-file-is-directory]',
-            "  Name a file.",
-            'm/config.pbtxt:3:143: error: there is no "l" in m/ [label-file-missing]',
-            "  Put it beside config.pbtxt.",
+            (
+                'm/config.pbtxt:3:69: error: label file "." is a directory, which crashes the server '
+                "[label-file-is-directory]"
+            ),
+            "  Set label_filename to a file.",
+            'm/config.pbtxt:3:143: error: label file "l" does not exist in m/ [label-file-missing]',
+            "  Create m/l.",
         ],
         "server ended: basic_string::_M_replace_aux",
     ),
@@ -815,10 +895,10 @@ WORDS = [
         CONFIG + output("A", "l") + output("B", "../../l"),
         ["1/weights"],
         [
-            'm/config.pbtxt:3:69: error: there is no "l" in m/ [label-file-missing]',
-            "  Put it beside config.pbtxt.",
-            'm/config.pbtxt:3:143: error: "../../l" leads out of m/ [label-file-outside-model]',
-            "  Put the file beside config.pbtxt.",
+            'm/config.pbtxt:3:69: error: label file "l" does not exist in m/ [label-file-missing]',
+            "  Create m/l.",
+            'm/config.pbtxt:3:143: error: label file "../../l" is outside m/ [label-file-outside-model]',
+            "  Move the file next to config.pbtxt, and set label_filename to its name.",
         ],
         "failed to open text file for read m/l: No such file or directory",
         (),
@@ -829,10 +909,13 @@ WORDS = [
         CONFIG + output("A", "l") + output("A", "l") + output("C", "."),
         ["1/x", "l"],
         [
-            'm/config.pbtxt:3:143: error: the output "A" has a label file already [duplicate-output-label]',
-            "  Drop one.",
-            'm/config.pbtxt:3:217: error: "." is a directory, which ends the whole server [label-file-is-directory]',
-            "  Name a file.",
+            'm/config.pbtxt:3:143: error: output "A" already has a label file [duplicate-output-label]',
+            "  Remove one of the two label_filename fields.",
+            (
+                'm/config.pbtxt:3:217: error: label file "." is a directory, which crashes the server '
+                "[label-file-is-directory]"
+            ),
+            "  Set label_filename to a file.",
         ],
         "multiple label files for 'A'",
     ),
@@ -841,8 +924,8 @@ WORDS = [
         POLICY + "specific { versions: [ 3, 5 ] } }",
         ["1/x", "2/x"],
         [
-            "m/config.pbtxt:3:41: error: there is none of the versions 3, 5 [policy-specific-none-present]",
-            "  There is 1, 2.",
+            "m/config.pbtxt:3:41: error: selected versions 3, 5 do not exist [policy-specific-none-present]",
+            "  Select an existing version: 1, 2.",
         ],
         NO_VERSION,
     ),
@@ -850,7 +933,10 @@ WORDS = [
         "no version named, with versions",
         POLICY + "specific { } }",
         ["10/x", "2/x"],
-        ["m/config.pbtxt:3:27: error: specific names no version [policy-specific-empty]", "  Write versions: [2, 10]."],
+        [
+            ("m/config.pbtxt:3:27: error: specific lists no versions, so no version is served [policy-specific-empty]"),
+            "  Set versions to `[2, 10]`.",
+        ],
         NO_VERSION,
     ),
     Case(
@@ -858,9 +944,9 @@ WORDS = [
         POLICY + "specific { } }",
         [],
         [
-            "m: error: there is no version directory [no-version-available]",
-            "  Make a directory 1, and put the model's files into it.",
-            "m/config.pbtxt:3:27: error: specific names no version [policy-specific-empty]",
+            "m: error: the model has no version directory [no-version-available]",
+            "  Create a directory 1, and put the model's files in it.",
+            ("m/config.pbtxt:3:27: error: specific lists no versions, so no version is served [policy-specific-empty]"),
         ],
         NO_VERSION,
     ),
@@ -868,7 +954,12 @@ WORDS = [
         "three versions of which one is served",
         CONFIG,
         ["1/x", "10/x", "9/x"],
-        ["m/config.pbtxt: info: of 3 versions only 10 is served [older-versions-not-served]"],
+        [
+            (
+                "m/config.pbtxt: info: the model has 3 versions, but only version 10 is served "
+                "[older-versions-not-served]"
+            ),
+        ],
         "",
     ),
     Case(
@@ -879,8 +970,8 @@ WORDS = [
             "m/2: info: version 2 has no files [empty-version-directory]",
             "m/3: info: version 3 has no files [empty-version-directory]",
             (
-                "m/config.pbtxt:3:16: info: 2 versions are served: if one fails to load, all of them are gone "
-                "[one-bad-version-fails-model]"
+                "m/config.pbtxt:3:16: info: 2 versions are served; if one fails to load, Triton unloads all of "
+                "them [one-bad-version-fails-model]"
             ),
         ],
         "",
@@ -890,7 +981,10 @@ WORDS = [
         "a version named three times",
         POLICY + "specific { versions: [ 1, 1, 1 ] } }",
         ["1/weights"],
-        ["m/config.pbtxt:3:44: warning: version 1 is named twice [policy-specific-duplicate]", "  Drop one."],
+        [
+            "m/config.pbtxt:3:44: warning: version 1 is listed twice [policy-specific-duplicate]",
+            "  Remove the duplicate.",
+        ],
         "",
     ),
     Case(
@@ -899,7 +993,7 @@ WORDS = [
         ["a.bin", "w.bin"],
         [
             (
-                "m/w.bin: error: w.bin lies in no version directory, and there is none "
+                "m/w.bin: error: w.bin is not in a version directory, and the model has none "
                 "[model-files-not-in-version-directory]"
             ),
             "  Move it to m/1/w.bin.",
@@ -912,7 +1006,7 @@ WORDS = [
         ["a/b/model.py"],
         [
             (
-                'm: error: "m" holds no model, and the server takes every directory of a repository for one '
+                'm: error: "m" holds no model, but Triton treats every top-level directory as a model '
                 "[stray-directory-at-repository-root]"
             ),
             "  Move it out of the repository.",
@@ -925,12 +1019,12 @@ WORDS = [
         ["a/model.py"],
         [
             (
-                'm: info: there is no config.pbtxt; the backend "python" makes one up '
+                'm: info: config.pbtxt is missing, so the backend "python" completes an empty config '
                 "[model-without-config-loads-silently]"
             ),
-            "  Write one, so that inputs and outputs stay what they are.",
-            "m: error: there is no version directory [no-version-available]",
-            "  Make a directory 1, and put the model's files into it.",
+            "  Create it to keep the inputs and outputs stable.",
+            "m: error: the model has no version directory [no-version-available]",
+            "  Create a directory 1, and put the model's files in it.",
         ],
         NO_VERSION,
     ),
@@ -940,10 +1034,10 @@ WORDS = [
         ["a/config.pbtxt"],
         [
             (
-                'm: error: "m" holds no model, and the server takes every directory of a repository for one '
+                'm: error: "m" holds no model, but Triton treats every top-level directory as a model '
                 "[stray-directory-at-repository-root]"
             ),
-            "  Models are not looked for below it: name m itself as a repository.",
+            "  Use m as a repository. Triton looks for models only at the top of one.",
         ],
         NO_BACKEND,
     ),
@@ -952,8 +1046,11 @@ WORDS = [
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/e.tar.gz"'),
         ["1/model.py"],
         [
-            'm/config.pbtxt:3:62: error: there is no "e.tar.gz" in m/ [execution-env-missing]',
-            "  Put the packed environment there.",
+            (
+                'm/config.pbtxt:3:62: error: the Python environment "e.tar.gz" does not exist in m/ '
+                "[execution-env-missing]"
+            ),
+            "  Copy the packed environment to m/e.tar.gz.",
         ],
         "Failed to get the canonical path for m/e.tar.gz.",
     ),
@@ -969,8 +1066,8 @@ WORDS = [
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"'),
         ["1/model.py", "e/bin"],
         [
-            "m/config.pbtxt:3:62: error: there is no e/bin/activate in m/ [execution-env-not-activated]",
-            "  Name a packed environment (conda-pack), or a directory with one unpacked in it.",
+            "m/config.pbtxt:3:62: error: e/bin/activate does not exist in m/ [execution-env-not-activated]",
+            "  Use an environment packed by conda-pack, or a directory with one unpacked in it.",
         ],
         "Path m/e/bin/activate does not exist. The Python environment should contain an 'activate' script.",
     ),
@@ -986,8 +1083,8 @@ WORDS = [
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"'),
         ["1/model.py", "d", "e2/x", "f"],
         [
-            'm/config.pbtxt:3:62: error: there is no "e" in m/ [execution-env-missing]',
-            "  Put the packed environment there.",
+            'm/config.pbtxt:3:62: error: the Python environment "e" does not exist in m/ [execution-env-missing]',
+            "  Copy the packed environment to m/e.",
         ],
         "Failed to get the canonical path for m/e.",
     ),
@@ -996,8 +1093,8 @@ WORDS = [
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/."'),
         ["1/model.py"],
         [
-            "m/config.pbtxt:3:62: error: there is no bin/activate in m/ [execution-env-not-activated]",
-            "  Name a packed environment (conda-pack), or a directory with one unpacked in it.",
+            "m/config.pbtxt:3:62: error: bin/activate does not exist in m/ [execution-env-not-activated]",
+            "  Use an environment packed by conda-pack, or a directory with one unpacked in it.",
         ],
         "Path m/bin/activate does not exist. The Python environment should contain an 'activate' script.",
     ),
@@ -1006,8 +1103,8 @@ WORDS = [
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/-e"'),
         ["1/model.py"],
         [
-            'm/config.pbtxt:3:62: error: there is no "-e" in m/ [execution-env-missing]',
-            "  Put the packed environment there.",
+            'm/config.pbtxt:3:62: error: the Python environment "-e" does not exist in m/ [execution-env-missing]',
+            "  Copy the packed environment to m/-e.",
         ],
         "Failed to get the canonical path for m/-e.",
     ),
@@ -1016,10 +1113,10 @@ WORDS = [
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"'),
         ["1/model.py"],
         [
-            'm/config.pbtxt:3:62: error: there is no "e" in m/ [execution-env-missing]',
-            "  Put the packed environment there.",
-            'm/e: error: "e" is a link to nothing [dangling-link-in-model-directory]',
-            "  Mend the link, or remove it.",
+            'm/config.pbtxt:3:62: error: the Python environment "e" does not exist in m/ [execution-env-missing]',
+            "  Copy the packed environment to m/e.",
+            'm/e: error: "e" is a dangling symbolic link [dangling-link-in-model-directory]',
+            "  Fix or remove the link.",
         ],
         "failed to stat file m/e",
         [("e", DANGLING)],
@@ -1028,7 +1125,9 @@ WORDS = [
         "an environment behind a link that is not followed",
         environment('string_value: "$$TRITON_MODEL_DIRECTORY/a/e"'),
         ["1/model.py"],
-        ['m/a: info: "a" leads to /srv, which is not looked into [config-symbolic-link]'],
+        [
+            'm/a: info: "a" is a link to /srv, which is not followed [config-symbolic-link]',
+        ],
         "",
         [("a", Link("/srv"))],
     ),
@@ -1045,10 +1144,10 @@ WORDS = [
         ["1/model.py"],
         [
             (
-                'm/config.pbtxt:3:62: info: "/opt/e.tar.gz" must be on the server\'s machine; it was not looked '
-                "for [execution-env-elsewhere]"
+                'm/config.pbtxt:3:62: info: "/opt/e.tar.gz" must exist on the server\'s machine and was not checked '
+                "[execution-env-elsewhere]"
             ),
-            "  To bring it along, put it beside the config and write $$TRITON_MODEL_DIRECTORY/e.tar.gz.",
+            "  Copy it next to config.pbtxt and use $$TRITON_MODEL_DIRECTORY/e.tar.gz to ship it with the model.",
         ],
         "",
     ),
@@ -1070,8 +1169,8 @@ WORDS = [
         POLICY + "specific { versions: [ 3 ] } }",
         ["10/x", "2/x"],
         [
-            "m/config.pbtxt:3:41: error: there is none of the versions 3 [policy-specific-none-present]",
-            "  There is 2, 10.",
+            "m/config.pbtxt:3:41: error: selected version 3 does not exist [policy-specific-none-present]",
+            "  Select an existing version: 2, 10.",
         ],
         NO_VERSION,
     ),
@@ -1081,16 +1180,19 @@ WORDS = [
         ["1/x", "-01/x", "-2x/x"],
         [
             (
-                'm/-01: warning: "-01" counts as version -1, whose files the backend looks for in -1/ '
+                'm/-01: warning: "-01" counts as version -1, but the backend looks for its files in -1/ '
                 "[version-partial-number]"
             ),
-            "  Rename it to -1, or let its name not begin with a number.",
+            "  Rename it to -1, or to a name that does not start with a number.",
             (
-                'm/-2x: warning: "-2x" counts as version -2, whose files the backend looks for in -2/ '
+                'm/-2x: warning: "-2x" counts as version -2, but the backend looks for its files in -2/ '
                 "[version-partial-number]"
             ),
-            "  Rename it to -2, or let its name not begin with a number.",
-            "m/config.pbtxt: info: of 3 versions only 1 is served [older-versions-not-served]",
+            "  Rename it to -2, or to a name that does not start with a number.",
+            (
+                "m/config.pbtxt: info: the model has 3 versions, but only version 1 is served "
+                "[older-versions-not-served]"
+            ),
         ],
         "",
     ),
@@ -1141,7 +1243,7 @@ def test_a_directory_that_is_no_model_has_one_fault(name: str, rule: str) -> Non
 def test_a_model_that_is_named_as_a_repository_is_told_so(name: str) -> None:
     found = judged({"config.pbtxt": of_text(CONFIG), f"1/{name}": of_text("x")})
     (error,) = [d for d in found.diagnostics if RULES[d.rule].severity == "error"]
-    assert error.hint == "Is the repository a model itself? Then name its parent directory."
+    assert error.hint == "If the repository is itself a model, name its parent directory."
 
 
 @pytest.mark.parametrize(

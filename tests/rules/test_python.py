@@ -576,16 +576,22 @@ SAID = {
     "a null byte on a later line": (
         Case(source("x = 1\n\n\0\n\0")),
         [
-            "m/1/model.py:3: error: Python cannot read it: it has a null byte [python-syntax-error]",
-            "  Mend the line; nothing behind it was looked at.",
+            (
+                "m/1/model.py:3: error: Python cannot parse model.py: the file contains a null byte "
+                "[python-syntax-error]"
+            ),
+            "  Fix this line. Nothing after it was checked.",
             "source code string cannot contain null bytes",
         ],
     ),
     "a null byte on the first": (
         Case(source("\0")),
         [
-            "m/1/model.py:1: error: Python cannot read it: it has a null byte [python-syntax-error]",
-            "  Mend the line; nothing behind it was looked at.",
+            (
+                "m/1/model.py:1: error: Python cannot parse model.py: the file contains a null byte "
+                "[python-syntax-error]"
+            ),
+            "  Fix this line. Nothing after it was checked.",
             "source code string cannot contain null bytes",
         ],
     ),
@@ -598,8 +604,11 @@ SAID = {
             ),
             "  Remove one of the two entries.",
             "",
-            'm/config.pbtxt:5:12: error: FORCE_CPU_ONLY_INPUT_TENSORS cannot be "" [python-force-cpu-value]',
-            '  Write "yes" or "no".',
+            (
+                'm/config.pbtxt:5:12: error: FORCE_CPU_ONLY_INPUT_TENSORS must be "yes" or "no", not "" '
+                "[python-force-cpu-value]"
+            ),
+            '  Set it to "yes" or "no".',
             "Incorrect value for FORCE_CPU_ONLY_INPUT_TENSORS: '",
         ],
     ),
@@ -612,24 +621,33 @@ SAID = {
             ),
             "  Remove one of the two entries.",
             "",
-            'm/config.pbtxt:5:72: error: FORCE_CPU_ONLY_INPUT_TENSORS cannot be "on" [python-force-cpu-value]',
-            '  Write "yes" or "no".',
+            (
+                'm/config.pbtxt:5:72: error: FORCE_CPU_ONLY_INPUT_TENSORS must be "yes" or "no", not "on" '
+                "[python-force-cpu-value]"
+            ),
+            '  Set it to "yes" or "no".',
             "Incorrect value for FORCE_CPU_ONLY_INPUT_TENSORS: on'",
         ],
     ),
     "a hidden file": (
         Case(named(".txt", _dot_txt=CLASS)),
         [
-            "m/config.pbtxt:4:25: error: the file of a Python model must end with .py [python-filename-extension]",
-            "  Rename .txt to model.py.",
+            (
+                "m/config.pbtxt:4:25: error: the file of a Python model must have a name that ends with .py, not "
+                '".txt" [python-filename-extension]'
+            ),
+            "  Rename .txt to model.py, and update default_model_filename.",
             "Model name must end with '.py'. Model name is \".txt\".",
         ],
     ),
     "an ending of many points": (
         Case(named("my.old.txt", my_dot_old_dot_txt=CLASS)),
         [
-            "m/config.pbtxt:4:25: error: the file of a Python model must end with .py [python-filename-extension]",
-            "  Rename my.old.txt to my.py.",
+            (
+                "m/config.pbtxt:4:25: error: the file of a Python model must have a name that ends with .py, not "
+                '"my.old.txt" [python-filename-extension]'
+            ),
+            "  Rename my.old.txt to my.py, and update default_model_filename.",
             "Model name must end with '.py'. Model name is \"my.old.txt\".",
         ],
     ),
@@ -637,8 +655,8 @@ SAID = {
         Case(named("my.old.model.py", my_dot_old_dot_model_dot_py=CLASS)),
         [
             (
-                "m/config.pbtxt:4:25: error: Python cannot import \"my.old.model.py\": there is no module '1.my' "
-                "[python-filename-import]"
+                "m/config.pbtxt:4:25: error: Python cannot import \"my.old.model.py\" because module '1.my' does not "
+                "exist [python-filename-import]"
             ),
             "  Rename it to my_old_model.py.",
             "ModuleNotFoundError: No module named '1.my'",
@@ -648,7 +666,7 @@ SAID = {
         Case(named("modelp", modelp=CLASS)),
         [
             (
-                "m/config.pbtxt:4:25: error: Python cannot import \"modelp\": there is no module '1.mod' "
+                "m/config.pbtxt:4:25: error: Python cannot import \"modelp\" because module '1.mod' does not exist "
                 "[python-filename-import]"
             ),
             "  Rename it to model.py.",
@@ -659,10 +677,10 @@ SAID = {
         Case(named("./main.py", main_dot_py=CLASS)),
         [
             (
-                "m/config.pbtxt:4:25: error: Python cannot import \"./main.py\": there is no module '.' "
+                "m/config.pbtxt:4:25: error: Python cannot import \"./main.py\" because module '.' does not exist "
                 "[python-filename-import]"
             ),
-            "  Put the file into the version directory.",
+            "  Use a file in the version directory, without ./ or ../.",
             "ModuleNotFoundError: No module named '.'",
         ],
     ),
@@ -671,9 +689,9 @@ SAID = {
         [
             (
                 "m/1/model.py:4:5: warning: TritonPythonModel.execute() takes 1 positional argument but 2 were "
-                "given: it loads, and every request fails [python-no-execute]"
+                "given, so every request fails once the model has loaded [python-no-execute]"
             ),
-            "  Write def execute(self, requests):",
+            "  Define it as `def execute(self, requests):`.",
             "",
         ],
     ),
@@ -681,10 +699,10 @@ SAID = {
         Case(source("x = 1\nclass TritonPythonModel:\n    y = 2\n")),
         [
             (
-                "m/1/model.py:2:1: warning: TritonPythonModel has no method execute: it loads, and every request "
-                "fails [python-no-execute]"
+                "m/1/model.py:2:1: warning: TritonPythonModel has no method execute, so every request fails once "
+                "the model has loaded [python-no-execute]"
             ),
-            "  Write def execute(self, requests):",
+            "  Define it as `def execute(self, requests):`.",
             "",
         ],
     ),
@@ -692,10 +710,10 @@ SAID = {
         Case(source(method("__init__()"))),
         [
             (
-                "m/1/model.py:4:5: error: TritonPythonModel.__init__() takes 0 positional arguments but 1 was given "
-                "[python-initialize-signature]"
+                "m/1/model.py:4:5: error: TritonPythonModel.__init__() takes 0 positional arguments but 1 was "
+                "given [python-initialize-signature]"
             ),
-            "  Write def __init__(self):",
+            "  Define it as `def __init__(self):`.",
             "TypeError: TritonPythonModel.__init__() takes 0 positional arguments but 1 was given",
         ],
     ),
@@ -703,10 +721,10 @@ SAID = {
         Case(source(method("initialize(self, a=1, *, j=0, k, l)"))),
         [
             (
-                "m/1/model.py:4:5: error: TritonPythonModel.initialize() missing 2 required keyword-only arguments: "
-                "'k' and 'l' [python-initialize-signature]"
+                "m/1/model.py:4:5: error: TritonPythonModel.initialize() missing 2 required keyword-only "
+                "arguments: 'k' and 'l' [python-initialize-signature]"
             ),
-            "  Write def initialize(self, args):",
+            "  Define it as `def initialize(self, args):`.",
             "TypeError: TritonPythonModel.initialize() missing 2 required keyword-only arguments: 'k' and 'l'",
         ],
     ),
@@ -714,10 +732,10 @@ SAID = {
         Case(source(method("initialize(self, a, b, c=1, *, k)"))),
         [
             (
-                "m/1/model.py:4:5: error: TritonPythonModel.initialize() missing 1 required positional argument: 'b' "
-                "[python-initialize-signature]"
+                "m/1/model.py:4:5: error: TritonPythonModel.initialize() missing 1 required positional argument: "
+                "'b' [python-initialize-signature]"
             ),
-            "  Write def initialize(self, args):",
+            "  Define it as `def initialize(self, args):`.",
             "TypeError: TritonPythonModel.initialize() missing 1 required positional argument: 'b'",
         ],
     ),
@@ -725,15 +743,15 @@ SAID = {
         Case(source(method("initialize(self, args)", "'doc'; pass; raise ValueError('no')"))),
         [
             "m/1/model.py:5:22: error: initialize always raises ValueError [python-initialize-raises]",
-            "  Drop the line, or the method: a model does without.",
+            "  Remove the line, or the method, which is optional.",
             "ValueError: no",
         ],
     ),
     "an unknown key of an input": (
         Case(source(completing("c.add_input({'name': 'A', 'x': 1})", "return c"))),
         [
-            'm/1/model.py:6:9: error: add_input takes no "x" [python-autocomplete-property]',
-            "  It takes name, data_type, dims, optional.",
+            'm/1/model.py:6:9: error: add_input does not accept the key "x" [python-autocomplete-property]',
+            "  Use only name, data_type, dims or optional.",
             (
                 "ValueError: input 'A' in auto-complete-config function for model 'm' contains property other than "
                 "'name', 'data_type', 'dims' and 'optional'."
@@ -743,27 +761,33 @@ SAID = {
     "an unknown key of an output": (
         Case(source(completing("c.add_output({'name': 'A', 'x': 1})", "return c"))),
         [
-            'm/1/model.py:6:9: error: add_output takes no "x" [python-autocomplete-property]',
-            "  It takes name, data_type, dims.",
+            'm/1/model.py:6:9: error: add_output does not accept the key "x" [python-autocomplete-property]',
+            "  Use only name, data_type or dims.",
             (
-                "ValueError: output 'A' in auto-complete-config function for model 'm' contains property other than "
-                "'name', 'data_type' and 'dims'."
+                "ValueError: output 'A' in auto-complete-config function for model 'm' contains property other "
+                "than 'name', 'data_type' and 'dims'."
             ),
         ],
     ),
     "a type that is lacking": (
         Case(source(completing("c.add_output({'name': 'A'})", "return c"))),
         [
-            'm/1/model.py:6:9: error: add_output needs "data_type" [python-autocomplete-property]',
-            "  Write it.",
-            ("ValueError: output 'A' in auto-complete-config function for model 'm' is missing 'data_type' property."),
+            (
+                'm/1/model.py:6:9: error: add_output is called without the required key "data_type" '
+                "[python-autocomplete-property]"
+            ),
+            '  Add "data_type" to the tensor.',
+            "ValueError: output 'A' in auto-complete-config function for model 'm' is missing 'data_type' property.",
         ],
     ),
     "a batch of 1": (
         Case(source(completing("c.set_max_batch_size(1)", "return c"), more="max_batch_size: 2\n")),
         [
-            "m/1/model.py:6:9: error: set_max_batch_size says 1, the config has 2 [python-autocomplete-max-batch]",
-            "  Write 1 or less in the config.",
+            (
+                "m/1/model.py:6:9: error: auto_complete_config sets max_batch_size 1, but the config has 2 "
+                "[python-autocomplete-max-batch]"
+            ),
+            "  Set max_batch_size to 1 or less in the config.",
             (
                 "ValueError: configuration specified max_batch_size 2, but in auto-complete-config function for "
                 "model 'm' specified max_batch_size 1"
@@ -773,8 +797,11 @@ SAID = {
     "a batch of none": (
         Case(source(completing("c.set_max_batch_size(0)", "return c"), more="max_batch_size: 1\n")),
         [
-            "m/1/model.py:6:9: error: set_max_batch_size says 0, the config has 1 [python-autocomplete-max-batch]",
-            "  Write 0 in the config.",
+            (
+                "m/1/model.py:6:9: error: auto_complete_config sets max_batch_size 0, but the config has 1 "
+                "[python-autocomplete-max-batch]"
+            ),
+            "  Set max_batch_size to 0 in the config.",
             (
                 "ValueError: configuration specified max_batch_size 1, but in auto-complete-config function for "
                 "model 'm' specified max_batch_size 0"
@@ -790,10 +817,10 @@ SAID = {
         ),
         [
             (
-                "m/1/model.py:6:9: error: set_model_transaction_policy says decoupled False, the config has True "
+                "m/1/model.py:6:9: error: auto_complete_config sets decoupled False, but the config has True "
                 "[python-autocomplete-decoupled]"
             ),
-            "  Write the same in both.",
+            "  Set the same value in both.",
             (
                 "ValueError: trying to change decoupled property in auto-complete-config for model 'm', which is "
                 "already set to 'True'."
@@ -808,10 +835,10 @@ SAID = {
         ),
         [
             (
-                "m/1/model.py:6:9: error: set_dynamic_batching, but the config has sequence_batching "
-                "[python-autocomplete-scheduler]"
+                "m/1/model.py:6:9: error: auto_complete_config sets dynamic_batching, but the config has "
+                "sequence_batching [python-autocomplete-scheduler]"
             ),
-            "  Drop one of the two.",
+            "  Remove one of the two.",
             (
                 "ValueError: Configuration specified scheduling_choice as 'sequence_batching', but "
                 "auto-complete-config function for model 'm' tries to set scheduling_choice as 'dynamic_batching'"
@@ -822,12 +849,31 @@ SAID = {
         Case(source(completing(f"c.add_input({{{IN}}})", f"c.add_input({{{IN.replace('[4]', '[5]')}}})", "return c"))),
         [
             (
-                'm/1/model.py:7:9: error: add_input says dims [5], but the config has [4] for input "IN" '
+                'm/1/model.py:7:9: error: add_input sets dims [5] for input "IN", but the config has [4] '
                 "[python-autocomplete-dims]"
             ),
-            "  Write the same in both, or in one of them.",
+            "  Use the same value in both, or set it in only one of them.",
             (
                 "ValueError: model 'm', tensor 'IN': the model expects dims [5] but the model configuration "
+                "specifies dims [4]"
+            ),
+        ],
+    ),
+    "a name with braces": (
+        Case(
+            source(
+                completing("c.add_input({'name': '{}', 'data_type': 'TYPE_FP32', 'dims': [5]})", "return c"),
+                IO.replace("IN", "{}"),
+            )
+        ),
+        [
+            (
+                'm/1/model.py:6:9: error: add_input sets dims [5] for input "{}", but the config has [4] '
+                "[python-autocomplete-dims]"
+            ),
+            "  Use the same value in both, or set it in only one of them.",
+            (
+                "ValueError: model 'm', tensor '{}': the model expects dims [5] but the model configuration "
                 "specifies dims [4]"
             ),
         ],
@@ -835,11 +881,11 @@ SAID = {
     "an optional output": (
         Case(source(completing(f"c.add_output({{{IN}, 'optional': True}})", "return c"))),
         [
-            'm/1/model.py:6:9: error: add_output takes no "optional" [python-autocomplete-property]',
-            "  It takes name, data_type, dims.",
+            'm/1/model.py:6:9: error: add_output does not accept the key "optional" [python-autocomplete-property]',
+            "  Use only name, data_type or dims.",
             (
-                "ValueError: output 'IN' in auto-complete-config function for model 'm' contains property other than "
-                "'name', 'data_type' and 'dims'."
+                "ValueError: output 'IN' in auto-complete-config function for model 'm' contains property other "
+                "than 'name', 'data_type' and 'dims'."
             ),
         ],
     ),
@@ -847,10 +893,10 @@ SAID = {
         Case(source(completing(f"c.add_input({{{IN}, 'optional': True}})", "return c"))),
         [
             (
-                "m/1/model.py:6:9: error: add_input says optional True, but the config has optional False for input "
-                '"IN" [python-autocomplete-optional]'
+                'm/1/model.py:6:9: error: add_input sets optional True for input "IN", but the config has optional '
+                "False [python-autocomplete-optional]"
             ),
-            "  Write it in the config, too.",
+            "  Set optional to the same value in the config.",
             (
                 "ValueError: model 'm', tensor 'IN': the model expects optional True but the model configuration "
                 "specifies optional False"
@@ -861,16 +907,16 @@ SAID = {
         Case(looking(f"o = ({GET}['dims'], {GET.replace('NO', 'YES')}['dims'])")),
         [
             (
-                'm/1/model.py:8:52: error: initialize needs the output "NO", which the config does not have '
+                'm/1/model.py:8:52: error: initialize needs output "NO", but the config does not have it '
                 "[python-tensor-not-in-config]"
             ),
-            "  It has: OUT.",
+            "  Use an output of the config: OUT.",
             "TypeError: 'NoneType' object is not subscriptable",
             (
-                'm/1/model.py:8:105: error: initialize needs the output "YES", which the config does not have '
+                'm/1/model.py:8:105: error: initialize needs output "YES", but the config does not have it '
                 "[python-tensor-not-in-config]"
             ),
-            "  It has: OUT.",
+            "  Use an output of the config: OUT.",
             "TypeError: 'NoneType' object is not subscriptable",
         ],
     ),
@@ -980,5 +1026,5 @@ def test_pythons_words_have_the_place() -> None:
     spoken = judged(tree(Case(source("class A:\n  x = (\n")))).diagnostics
     (found,) = [each for each in spoken if each.rule == "python-syntax-error"]
     assert str(found.at) == "m/1/model.py:2:7"
-    assert found.message == "Python cannot read it: '(' was never closed"
+    assert found.message == "Python cannot parse model.py: '(' was never closed"
     assert found.server_reason == "SyntaxError: '(' was never closed (model.py, line 2)"

@@ -1,4 +1,4 @@
-"""What lies where: models, versions, configs, and what the server makes of their names."""
+"""Repository layout: models, versions and configs, and how the server reads their names."""
 
 from __future__ import annotations
 

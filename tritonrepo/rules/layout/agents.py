@@ -14,16 +14,17 @@ from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
 INSTALLED = frozenset({"checksum"})
-"""The agents that NVIDIA's containers have."""
+"""The agents that NVIDIA's containers ship."""
 
 
 @rule("repository-agents-empty", Severity.ERROR, "model_repository_agents", at=Stage.POLL.first, state=State.CRASH)
 def empty(model: Model) -> Iterator[Finding]:
-    """Where there is model_repository_agents, it names an agent."""
+    """model_repository_agents must list at least one agent."""
     agents = model.config.message("model_repository_agents")
     if agents is not None and not agents.messages("agents"):
-        message = "model_repository_agents names no agent, which ends the whole server"
-        yield Finding(agents, message, hint="Drop it.", reason="server ended: -11")
+        message = "model_repository_agents lists no agent, which crashes the server"
+        hint = "Add an agent, or remove model_repository_agents."
+        yield Finding(agents, message, hint=hint, reason="server ended: -11")
 
 
 @rule(
@@ -33,13 +34,14 @@ def empty(model: Model) -> Iterator[Finding]:
     at=Stage.POLL.after("repository-agents-empty"),
 )
 def missing(model: Model) -> Iterator[Finding]:
-    """The server has the agents that a model names."""
+    """A repository agent must be available in the server's image."""
     agents = model.config.message("model_repository_agents")
     for item, agent in enumerate(agents.messages("agents") if agents is not None else ()):
         name = agent.text("name")
         if name not in INSTALLED:
             at = next(iter(agent.scalars("name")), agent)
-            message = f'there is no agent "{name}" in the images'
-            hint = f"They have {', '.join(sorted(INSTALLED))} alone. Use an image that has it, and ignore this rule."
+            message = f'no Triton image has the repository agent "{name}"'
+            stock = ", ".join(sorted(INSTALLED))
+            hint = f'Stock images have only {stock}. If your own image has "{name}", ignore this rule.'
             reason = f"unable to find 'libtritonrepoagent_{name}.so' for repo agent '{name}', searched:"
             yield Finding(at, message, hint=hint, reason=reason, item=item)

@@ -1,4 +1,4 @@
-"""Entries that cannot be read: links that lead nowhere, and what this user may not open."""
+"""Entries that cannot be read: dangling links, and what this user cannot open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable
 
 ORDER = (SAVEDMODEL, GRAPHDEF, *KINDS)
-"""The model files that tell the backend, as the core looks for them; of most it asks whether they are directories."""
+"""The model files that identify the backend, in the core's order; it checks whether most are directories."""
 
 
 @rule(
@@ -24,22 +24,22 @@ ORDER = (SAVEDMODEL, GRAPHDEF, *KINDS)
     after_faults=True,
 )
 def dangling_link(model: Model) -> Iterator[Finding]:
-    """No link in a model's directory leads to nothing."""
+    """A model directory cannot contain a dangling symbolic link."""
     for item, path in enumerate(path for path, entry in model.odd if entry is Unreadable.DANGLING):
         strict = path == CONFIG and signs.refused_bare(model)
         if (not strict and "/" not in path) or _is_looked_at(model, path):
-            message = f'"{path}" is a link to nothing'
+            message = f'"{path}" is a dangling symbolic link'
             yield Finding(
                 path,
                 message,
-                hint="Mend the link, or remove it.",
+                hint="Fix or remove the link.",
                 reason=f"failed to stat file {model.on_server(path)}",
                 item=item,
             )
 
 
 def _is_looked_at(model: Model, path: str) -> bool:
-    """Tell whether the core asks what a model file is, to find the backend: only while it has found none."""
+    """Return whether the core checks what a model file is to find the backend, which it does until it has found one."""
     directory, _, name = path.partition("/")
     kinds = [kind for kind in ORDER if kind.known(model.target.release)]
     asked = any(kind.filename == name and (kind is SAVEDMODEL or not kind.directory) for kind in kinds)
@@ -50,19 +50,20 @@ def _is_looked_at(model: Model, path: str) -> bool:
     names = [kind.filename for kind in kinds]
     found = model.inferred.filename
     if found == LIBTORCH.filename and f"{directory}/{found}" not in model.entries:
-        found = TORCH_AOTI.filename  # what was found, though the name that is filled in is another
+        found = TORCH_AOTI.filename  # what was found, though another name is filled in
     return found not in names or names.index(name) <= names.index(found)
 
 
 @rule("unreadable-file-or-directory", Severity.WARNING, after_faults=True)
 def unreadable(model: Model) -> Iterator[Finding]:
-    """Everything in a repository can be read by the user that the server runs as."""
+    """The user that runs the server should be able to read everything in the repository."""
     for path, entry in model.odd:
         if entry in {Unreadable.FORBIDDEN, Unreadable.LOCKED} or (path == CONFIG and _is_device(entry)):
             name = path or model.name
-            yield Finding(
-                path, f'"{name}" is {entry}: what the server makes of it is not known', hint="Make it readable."
-            )
+            message = f'"{name}" is {entry}, so what the server does with it is unknown'
+            allow = "Change its permissions so that this user can read it."
+            hint = "Replace it with a file." if _is_device(entry) else allow
+            yield Finding(path, message, hint=hint)
 
 
 def _is_device(entry: object) -> bool:

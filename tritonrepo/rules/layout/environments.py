@@ -1,4 +1,4 @@
-"""EXECUTION_ENV_PATH: the Python environment that a model brings along."""
+"""EXECUTION_ENV_PATH: the Python environment that a model ships with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IN_PYTHON = frozenset({"python", "vllm"})
 
 @rule("execution-env-missing", Severity.ERROR, "parameters", at=Stage.IMPORT.first)
 def environment_missing(model: Model) -> Iterator[Finding]:
-    """The Python environment that EXECUTION_ENV_PATH names beside the config is there."""
+    """A Python environment that EXECUTION_ENV_PATH names in the model directory must exist."""
     value = model.config.mapping("parameters").get(PARAMETER)
     if model.backend not in IN_PYTHON or not isinstance(value, Message):
         return
@@ -30,14 +30,14 @@ def environment_missing(model: Model) -> Iterator[Finding]:
     if written.startswith(f"{HERE}/") and not path.startswith("../") and not _is_there(model, path):
         reason = f"Failed to get the canonical path for {model.on_server(written.removeprefix(HERE))}."
         at = value.scalars("string_value")[-1]
-        yield Finding(
-            at, f'there is no "{path}" in {model.name}/', hint="Put the packed environment there.", reason=reason
-        )
+        message = f'the Python environment "{path}" does not exist in {model.name}/'
+        hint = f"Copy the packed environment to {model.name}/{path}."
+        yield Finding(at, message, hint=hint, reason=reason)
 
 
 @rule("execution-env-not-activated", Severity.ERROR, "parameters", at=Stage.IMPORT.after("execution-env-missing"))
 def environment_not_activated(model: Model) -> Iterator[Finding]:
-    """A Python environment that is a directory has its bin/activate."""
+    """A Python environment that is a directory must contain bin/activate."""
     value = model.config.mapping("parameters").get(PARAMETER)
     written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
     path = posixpath.normpath(f"./{written.removeprefix(HERE)}")
@@ -49,21 +49,21 @@ def environment_not_activated(model: Model) -> Iterator[Finding]:
         words = "does not exist. The Python environment should contain an 'activate' script."
         yield Finding(
             value.scalars("string_value")[-1],
-            f"there is no {script} in {model.name}/",
-            hint="Name a packed environment (conda-pack), or a directory with one unpacked in it.",
+            f"{script} does not exist in {model.name}/",
+            hint="Use an environment packed by conda-pack, or a directory with one unpacked in it.",
             reason=f"Path {model.on_server(script)} {words}",
         )
 
 
 @rule("execution-env-elsewhere", Severity.INFO, "parameters")
 def environment_elsewhere(model: Model) -> Iterator[Finding]:
-    """A Python environment that is not beside the config is the server's affair."""
+    """A Python environment outside the model directory is looked up on the server's machine."""
     value = model.config.mapping("parameters").get(PARAMETER)
     written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
     if isinstance(value, Message) and written and HERE not in written:
-        message = f'"{written}" must be on the server\'s machine; it was not looked for'
+        message = f'"{written}" must exist on the server\'s machine and was not checked'
         name = posixpath.basename(written)
-        hint = f"To bring it along, put it beside the config and write {HERE}/{name}."
+        hint = f"Copy it next to config.pbtxt and use {HERE}/{name} to ship it with the model."
         yield Finding(value.scalars("string_value")[-1], message, hint=hint)
 
 

@@ -1,4 +1,4 @@
-"""How the core tells a model's backend from its files, where the config names none.
+"""How the core identifies a model's backend by its files if the config names none.
 
 Source of all: core, src/model_config_utils.cc, AutoCompleteBackendFields; seen on 24.10.
 """
@@ -16,7 +16,7 @@ from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Entry, is_directory
 
 BY_FILE = {signs.VLLM: "vllm", "model.dali": "dali", "xgboost.json": "fil", "checkpoint.tl": "fil"}
-"""Model files of backends that the core does not tell by their files."""
+"""Model files of backends that the core does not identify by their files."""
 
 BY_EXTENSION = {"onnx": "onnxruntime", "plan": "tensorrt", "engine": "tensorrt", "pt": "pytorch", "py": "python"}
 
@@ -38,7 +38,7 @@ def _told_by(model: Model, directory: str) -> Inferred:
 
 
 def _hiding(model: Model) -> tuple[str, Inferred] | None:
-    """Return the version directory from which the core could tell the backend, if it looked there."""
+    """Return the version directory that would identify the backend if the core looked into it."""
     for name in signs.hidden_versions(model):
         told = _told_by(model, name)
         if told.backend:
@@ -52,70 +52,74 @@ def _is_version(model: Model, directory: str) -> bool:
 
 @rule("backend-not-inferable", Severity.ERROR, at=Stage.POLL.after("stray-directory-at-repository-root"))
 def not_inferable(model: Model) -> Iterator[Finding]:
-    """A config names its backend, or the first version directory has a file that tells it."""
+    """A config must name its backend, or a file in the first version directory must identify it."""
     if not signs.no_backend(model) or signs.is_stray(model):
         return
     if _hiding(model) is None or _is_version(model, model.directories[0]):
         message, hint = _reproach(model)
-        quiet = bool(signs.misplaced(model))  # said where the file lies
+        quiet = bool(signs.misplaced(model))  # reported at the file
         yield Finding(None, message, hint=hint, reason=signs.no_backend_words(model), quiet=quiet)
 
 
 def _reproach(model: Model) -> tuple[str, str]:
     if other := signs.misnamed_config(model):
-        return f"{other} is not read, and no file tells the backend", f"Move it to {model.name}/config.pbtxt."
-    message = "no backend is named, and no file tells it"
+        message = f"Triton does not read {other}, and no file identifies the backend"
+        return message, f"Move it to {model.name}/config.pbtxt."
+    message = "backend is missing, and no file identifies it"
     if model.config.has("ensemble_scheduling"):
-        return message, 'Write platform: "ensemble".'
+        return message, 'Set platform to "ensemble".'
     if hiding := _hiding(model):
         name, told = hiding
         first = model.directories[0]
-        message = f"no backend is named, and {first}, the first version in byte order, has no {told.filename}"
-        return message, f'Write backend: "{told.backend}", as {name}/{told.filename} has it.'
+        message = f"backend is missing, and version directory {first}, the first in byte order, has no {told.filename}"
+        return message, f'Set backend to "{told.backend}", which {name}/{told.filename} identifies.'
     return message, _advice(model)
 
 
 def _advice(model: Model) -> str:
-    """Return the backend that the files of a version seem to want."""
+    """Return how to name the backend that the files of a version seem to need."""
     names = [name for directory in model.versions.found.values() for name in _within(model, directory)]
     for name in names:
         if name in BY_FILE:
-            return f'Write backend: "{BY_FILE[name]}".'
+            return f'Set backend to "{BY_FILE[name]}".'
     for kind in KINDS:
         if kind.filename in names:
-            return f'{kind.filename} is a directory: it does not count. Write backend: "{kind.backend}".'
+            return f'Set backend to "{kind.backend}". {kind.filename} is a directory and does not identify it.'
     for name in names:
         if backend := BY_EXTENSION.get(name.rpartition(".")[2]):
-            return f'Write backend: "{backend}" and default_model_filename: "{name}".'
-    return 'Write backend: "…".'
+            return f'Set backend to "{backend}" and default_model_filename to "{name}".'
+    return "Set backend to the backend that runs the model."
 
 
 @rule("extra-directory-hides-model-file", Severity.ERROR, at=Stage.POLL.after("dangling-link-in-model-directory"))
 def extra_directory(model: Model) -> Iterator[Finding]:
-    """No other directory comes before the versions where the config names no backend."""
+    """If a config names no backend, its version directories must sort before all others."""
     if not signs.no_backend(model) or not model.versions.found or _is_version(model, model.directories[0]):
         return
     if hiding := _hiding(model):
         name, told = hiding
         first = model.directories[0]
-        message = f"no backend is named, and {first} comes before {name}, whose {told.filename} would tell it"
-        hint = f'Write backend: "{told.backend}", or remove {first}.'
+        message = f"backend is missing, and {first} sorts before {name}, whose {told.filename} would identify it"
+        hint = f'Set backend to "{told.backend}", or remove {first}.'
         yield Finding(first, message, hint=hint, reason=signs.no_backend_words(model))
 
 
 @rule("inference-from-first-version-only", Severity.WARNING)
 def from_first_version(model: Model) -> Iterator[Finding]:
-    """The versions of a model without a named backend are of one kind."""
+    """All versions of a model whose config names no backend should identify the same one."""
     if not model.inferred.filename or len(model.versions.found) == 1 or _names_backend(model):
         return
     first = model.directories[0] if model.directories else ""
     if _told_by(model, first).backend != model.inferred.backend:
         return
-    for name in (model.versions.found.get(number, first) for number in model.served):
+    for number in model.served:
+        name = model.versions.found.get(number, first)
         told = _told_by(model, name) if name != first else model.inferred
         if told.backend and told.backend != model.inferred.backend:
-            message = f'{first} tells the backend "{model.inferred.backend}", though {name} is served'
-            yield Finding(None, message, hint=f'Write backend: "{told.backend}", as {name}/{told.filename} has it.')
+            identified = f'version directory {first} identifies the backend as "{model.inferred.backend}"'
+            message = f"{identified}, but version {number} is served"
+            hint = f'Set backend to "{told.backend}", which {name}/{told.filename} identifies.'
+            yield Finding(None, message, hint=hint)
 
 
 def _names_backend(model: Model) -> bool:
@@ -124,7 +128,7 @@ def _names_backend(model: Model) -> bool:
 
 @rule("known-model-file-wrong-type", Severity.WARNING)
 def wrong_type(model: Model) -> Iterator[Finding]:
-    """A file that tells the backend is a file, and model.savedmodel a directory."""
+    """A file that identifies the backend should be a file, and model.savedmodel a directory."""
     if not model.inferred.filename or not model.directories or _names_backend(model):
         return
     first = _within(model, model.directories[0])
@@ -133,6 +137,7 @@ def wrong_type(model: Model) -> Iterator[Finding]:
     for kind in known.values():
         directory = kind is SAVEDMODEL
         if kind.filename in first and not kind.directory and is_directory(first[kind.filename]) is not directory:
-            message = f"{kind.filename} is no {'directory' if directory else 'file'}, so it does not tell the backend"
-            hint = f'Write backend: "{kind.backend}", or "{model.inferred.backend}".'
+            what = "directory" if directory else "file"
+            message = f"{kind.filename} is not a {what}, so it does not identify the backend"
+            hint = f'Set backend to "{kind.backend}" or "{model.inferred.backend}".'
             yield Finding(f"{model.directories[0]}/{kind.filename}", message, hint=hint)

@@ -1,4 +1,4 @@
-"""Label files of outputs, which the core reads once the config has passed.
+"""Label files of outputs, which the core reads once it has accepted the config.
 
 Source of all: core, src/model.cc, Init; src/label_provider.cc, AddLabels; seen on 24.10.
 """
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 
 class Label(NamedTuple):
-    """A label file as an output names it: its output's name and place in the list, what it is, and the system's words."""
+    """A label file as an output names it: the output's place in the list and its name, its kind, the system's words."""
 
     item: int
     output: str
@@ -61,33 +61,37 @@ def _kind(model: Model, name: str) -> tuple[Kind, str]:
     "label-file-missing", Severity.ERROR, "*.label_filename", at=Stage.COMPLETED.same_walk("label-file-outside-model")
 )
 def missing(model: Model) -> Iterator[Finding]:
-    """A label file lies beside config.pbtxt, where label_filename says."""
+    """A label file must exist at label_filename, relative to the model directory."""
     for item, _, written, kind, words in _labels(model):
         if kind is Kind.MISSING:
             name = str(written.data)
             reason = f"failed to open text file for read {model.on_server(name)}: {words}"
-            yield Finding(
-                written, f'there is no "{name}" in {model.name}/', hint=_advice(model, name), reason=reason, item=item
-            )
+            message = f'label file "{name}" does not exist in {model.name}/'
+            yield Finding(written, message, hint=_advice(model, name), reason=reason, item=item)
 
 
 def _advice(model: Model, name: str) -> str:
-    base = name.rpartition("/")[2]
+    base, wanted = name.rpartition("/")[2], posixpath.normpath(f"{model.name}/{name}")
     found = next((path for path in model.entries if path.rpartition("/")[2] == base), "")
-    return f'Move {found} beside config.pbtxt, or write "{found}".' if found else "Put it beside config.pbtxt."
+    if not found:
+        return f"Create {wanted}."
+    if f"{model.name}/{found}" == wanted:
+        return f'Set label_filename to "{found}".'
+    return f'Move {found} to {wanted}, or set label_filename to "{found}".'
 
 
 @rule("label-file-outside-model", Severity.ERROR, "*.label_filename", at=Stage.COMPLETED.after("config-not-provided"))
 def outside(model: Model) -> Iterator[Finding]:
-    """A label file lies in its model's directory."""
+    """A label file must be in its model's directory."""
     for item, output, written, kind, _ in _labels(model):
         if kind is Kind.OUTSIDE:
             path = model.on_server(str(written.data))
             reason = (
                 f"label file path '{path}' for output '{output}' in model '{model.name}' is outside model directory"
             )
-            message = f'"{written.data}" leads out of {model.name}/'
-            yield Finding(written, message, hint="Put the file beside config.pbtxt.", reason=reason, item=item)
+            message = f'label file "{written.data}" is outside {model.name}/'
+            hint = "Move the file next to config.pbtxt, and set label_filename to its name."
+            yield Finding(written, message, hint=hint, reason=reason, item=item)
 
 
 @rule(
@@ -98,13 +102,12 @@ def outside(model: Model) -> Iterator[Finding]:
     state=State.CRASH,
 )
 def is_a_directory(model: Model) -> Iterator[Finding]:
-    """A label file is a file."""
+    """A label file must be a file, not a directory."""
     for item, _, written, kind, _ in _labels(model):
         if kind is Kind.DIRECTORY:
-            message = f'"{written.data}" is a directory, which ends the whole server'
-            yield Finding(
-                written, message, hint="Name a file.", reason="server ended: basic_string::_M_replace_aux", item=item
-            )
+            message = f'label file "{written.data}" is a directory, which crashes the server'
+            reason = "server ended: basic_string::_M_replace_aux"
+            yield Finding(written, message, hint="Set label_filename to a file.", reason=reason, item=item)
 
 
 @rule(
@@ -114,10 +117,11 @@ def is_a_directory(model: Model) -> Iterator[Finding]:
     at=Stage.COMPLETED.same_walk("label-file-is-directory"),
 )
 def twice(model: Model) -> Iterator[Finding]:
-    """An output has one label file."""
+    """An output cannot have two label files."""
     seen: set[str] = set()
     for item, output, written, _, _ in _labels(model):
         if output in seen:
-            message = f'the output "{output}" has a label file already'
-            yield Finding(written, message, hint="Drop one.", reason=f"multiple label files for '{output}'", item=item)
+            message = f'output "{output}" already has a label file'
+            hint, reason = "Remove one of the two label_filename fields.", f"multiple label files for '{output}'"
+            yield Finding(written, message, hint=hint, reason=reason, item=item)
         seen.add(output)

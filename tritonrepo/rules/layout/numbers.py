@@ -1,4 +1,4 @@
-"""The names of version directories, which the server reads by std::stoll: what begins with a number is that version."""
+"""The names of version directories, which the server reads by std::stoll: the number that a name starts with counts."""
 
 from __future__ import annotations
 
@@ -14,73 +14,77 @@ from tritonrepo.rules.stages import Stage
 VERSIONISH = re.compile(
     r"(v|ver|version|rev|revision|r|release)[-_. ]?[0-9]+([-_.][0-9]+)*|latest|stable|current", re.IGNORECASE
 )
-"""Names that are surely meant as versions."""
+"""Names that are surely meant to be versions."""
 
 
 @rule("version-leading-zero", Severity.WARNING, after_faults=True)
 def leading_zero(model: Model) -> Iterator[Finding]:
-    """A version directory's name has no leading zero."""
+    """A version directory's name should not have a leading zero."""
     if model.versions.found:
         for name in model.versions.leading_zero:
             bare = name.lstrip("0")
             hint = f"Rename it to {bare}." if bare.isdecimal() else ""
-            yield Finding(name, f"{name} is no version to the server, for its leading zero", hint=hint)
+            yield Finding(name, f"Triton ignores {name} because of its leading zero", hint=hint)
 
 
 @rule("version-not-a-number", Severity.WARNING, after_faults=True)
 def not_a_number(model: Model) -> Iterator[Finding]:
-    """A version directory's name is a number."""
+    """A version directory's name should be a number."""
     if model.versions.found:
         for name in model.versions.no_number:
             if VERSIONISH.fullmatch(name):
                 digits = "".join(re.findall("[0-9]+", name)[:1]).lstrip("0")
-                hint = f"Rename it to {digits}." if digits else "Give it the next number."
-                yield Finding(name, f"{name} is no version to the server, which counts numbers alone", hint=hint)
+                hint = f"Rename it to {digits}." if digits else "Rename it to the next version number."
+                message = f"Triton ignores {name} because a version directory must have a numeric name"
+                yield Finding(name, message, hint=hint)
 
 
 @rule("version-partial-number", Severity.WARNING, after_faults=True)
 def partial_number(model: Model) -> Iterator[Finding]:
-    """A directory whose name begins with a number is that version."""
+    """A version directory's name should be only the version number."""
     for number, name in model.versions.found.items():
         if name != str(number):
-            message = f'"{name}" counts as version {number}, whose files the backend looks for in {number}/'
-            yield Finding(name, message, hint=f"Rename it to {number}, or let its name not begin with a number.")
+            message = f'"{name}" counts as version {number}, but the backend looks for its files in {number}/'
+            hint = f"Rename it to {number}, or to a name that does not start with a number."
+            yield Finding(name, message, hint=hint)
 
 
 @rule("version-number-collision", Severity.WARNING, after_faults=True)
 def collision(model: Model) -> Iterator[Finding]:
-    """No two directories are the same version."""
+    """Two directories should not count as the same version."""
     for name, number in model.versions.collisions.items():
-        message = f'"{name}" counts as version {number}, as {model.versions.found[number]} does already'
-        yield Finding(name, message, hint="Let its name not begin with a number.")
+        message = f'"{name}" counts as version {number}, but "{model.versions.found[number]}" already does'
+        yield Finding(name, message, hint="Rename it to a name that does not start with a number.")
 
 
 @rule("version-negative", Severity.WARNING, after_faults=True)
 def negative(model: Model) -> Iterator[Finding]:
-    """Versions are positive numbers."""
+    """A version number should not be negative."""
     for number, name in model.versions.found.items():
         if number < 0 and name == str(number):
-            yield Finding(name, f"version {number} loads, and no request can ask for it", hint="Name it from 1 on.")
+            message = f"version {number} loads, but no request can select it"
+            yield Finding(name, message, hint="Rename it to 1 or higher.")
 
 
 @rule("version-zero", Severity.WARNING, after_faults=True)
 def zero(model: Model) -> Iterator[Finding]:
-    """Versions count from 1."""
+    """Version numbers should start at 1."""
     if model.versions.found.get(0) == "0":
-        yield Finding("0", "0 is served as version 0", hint="Name it from 1 on.")
+        yield Finding("0", "version 0 is served, but versions should start at 1", hint="Rename it to 1 or higher.")
 
 
 @rule("version-overflow", Severity.ERROR, at=Stage.LOAD.first, state=State.CRASH, after_faults=True)
 def overflow(model: Model) -> Iterator[Finding]:
-    """A version fits into 64 bits."""
+    """A version number must fit into 64 bits."""
     for name in model.versions.overflow:
-        message = f"{name} is too large for a version, which ends the whole server"
-        yield Finding(name, message, hint="The largest is 9223372036854775807.", reason="server ended: stoll")
+        message = f"version number {name} does not fit into 64 bits, which crashes the server"
+        hint = "Rename it to a number up to 9223372036854775807."
+        yield Finding(name, message, hint=hint, reason="server ended: stoll")
 
 
 @rule("reserved-subdirectories", Severity.INFO, after_faults=True)
 def reserved(model: Model) -> Iterator[Finding]:
-    """The directories configs, warmup and initial_state are no versions."""
+    """The directories configs, warmup and initial_state are not versions."""
     for name in RESERVED & model.children.keys():
         if name in model.directories:
-            yield Finding(name, f"{name} is a directory with a meaning of its own, and no version")
+            yield Finding(name, f"{name} is a reserved directory, not a version")

@@ -1,4 +1,4 @@
-"""What the files of a model's directory say of it, where its config does not: shared by the rules of this family."""
+"""What a model's files say about it where its config does not; shared by the rules of this family."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tritonrepo.tree import Directory, is_directory
 MISNAMED = re.compile(r"(config|.+\.pbtxt)(\..+)?", re.IGNORECASE)
 VLLM = "model.json"
 MODEL_FILES = frozenset({SAVEDMODEL.filename, GRAPHDEF.filename, *(kind.filename for kind in KINDS), VLLM})
-"""The files from which the core tells a backend, and vLLM's."""
+"""The files by which the core identifies a backend, and vLLM's."""
 
 NO_VERSION = "at least one version must be available under the version policy of model '{}'"
 NO_BACKEND = (
@@ -22,41 +22,41 @@ NO_BACKEND = (
 )
 
 
-PARENT = "Is the repository a model itself? Then name its parent directory."
+PARENT = "If the repository is itself a model, name its parent directory."
 
 
 def no_backend_words(model: Model) -> str:
-    """Return what the server says where it finds no backend; after a dot at the name's end it looks for one called ""."""
+    """Return what the server says if it finds no backend; for a name that ends in a dot it looks for one called ""."""
     if "." in model.name:
         return f"unexpected platform type '' for {model.config_name}"
     return NO_BACKEND.format(model.name)
 
 
 def refused_bare(model: Model) -> bool:
-    """Tell whether the server reads no config and wants one."""
+    """Return whether the server reads no config but needs one."""
     return model.parsed is None and not model.hidden and not model.target.auto_complete
 
 
 def no_backend(model: Model) -> bool:
-    """Tell whether the core finds no backend; where the directory that it looks into is closed to us, it may."""
+    """Return whether the core surely finds no backend; in a directory that is closed to us it may find one."""
     if any(model.inferred) or refused_bare(model) or model.hidden:
         return False
     return not model.directories or not closed(model, model.directories[0])
 
 
 def closed(model: Model, directory: str) -> bool:
-    """Tell whether there is a directory that cannot be looked into from here."""
+    """Return whether a directory exists that cannot be read from here."""
     entry = model.children.get(directory, Directory())
     return is_directory(entry) and entry is not None and not isinstance(entry, Directory)
 
 
 def behind_closed(model: Model, path: str) -> bool:
-    """Tell whether a path leads through something that cannot be looked into from here."""
+    """Return whether a path leads through a directory that cannot be read from here."""
     return any(path.startswith(f"{each}/") for each, entry in model.odd if is_directory(entry))
 
 
 def misnamed_config(model: Model) -> str:
-    """Return what looks like the config of a model that has none, as a path below the model; "" for nothing."""
+    """Return what looks like the config of a model without one, as a path below the model; "" if nothing does."""
     if model.parsed is not None or model.hidden:
         return ""
     for name, entry in model.children.items():
@@ -66,7 +66,7 @@ def misnamed_config(model: Model) -> str:
 
 
 def misplaced(model: Model) -> str:
-    """Return a model file that lies directly in the directory of a model without versions."""
+    """Return a model file that is directly in the directory of a model without versions."""
     if model.versions.found or model.versions.overflow:
         return ""
     named = model.config.text("default_model_filename")
@@ -74,7 +74,7 @@ def misplaced(model: Model) -> str:
 
 
 def is_stray(model: Model) -> bool:
-    """Tell whether a directory at the top is surely meant for no model: no config, no version, no model file."""
+    """Return whether a top-level directory is surely not meant as a model: no config, no version, no model file."""
     if model.parsed is not None or model.hidden or model.versions.found or model.versions.overflow:
         return False
     shallow = (path.rpartition("/")[2] for path in model.entries if path.count("/") <= 1)
@@ -82,6 +82,6 @@ def is_stray(model: Model) -> bool:
 
 
 def hidden_versions(model: Model) -> Iterator[str]:
-    """Return the version directories other than the first subdirectory, the served one first."""
+    """Return the version directories other than the first subdirectory, served ones first."""
     numbers = sorted(model.versions.found, key=lambda number: (number not in model.served, number))
     return (model.versions.found[number] for number in numbers if model.versions.found[number] != model.directories[0])

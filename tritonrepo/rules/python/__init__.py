@@ -1,4 +1,4 @@
-"""What the Python backend makes of a model's source: the file it imports, the class in it, what that completes."""
+"""Python models: the file that the backend imports, its class, and the config that it completes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""auto_complete_config: how it is called, what it gives back; without auto-complete nobody calls it."""
+"""auto_complete_config: how it is called and what it returns; a server without auto-complete never calls it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tritonrepo.rules.stages import Stage
 
 @rule("python-autocomplete-signature", Severity.ERROR, "backend=python", at=Stage.COMPLETION.first)
 def signature(model: Model) -> Iterator[Finding]:
-    """auto_complete_config takes the config."""
+    """auto_complete_config must be callable with the config as its only argument."""
     for path, told in unfit_signatures(model):
         at = Span(f"{model.name}/{path}", told.line, told.column)
-        hint = "Write @staticmethod above def auto_complete_config(config):"
+        hint = "Add @staticmethod, and define it as `def auto_complete_config(config):`."
         yield Finding(at, told.words.removeprefix("TypeError: "), hint=hint, reason=told.words)
 
 
@@ -27,12 +27,11 @@ def signature(model: Model) -> Iterator[Finding]:
     at=Stage.COMPLETION.after("python-autocomplete-decoupled"),
 )
 def returned(model: Model) -> Iterator[Finding]:
-    """auto_complete_config gives the config back."""
+    """auto_complete_config must return the config."""
     for path, line, column in nothing_returned(model):
         at = Span(f"{model.name}/{path}", line, column)
         reason = (
             f"auto_complete_config function in model '{model.config_name}' must return a valid pb.ModelConfig object."
         )
-        yield Finding(
-            at, "auto_complete_config returns no config", hint="Write return config at its end.", reason=reason
-        )
+        message = "auto_complete_config does not return the config"
+        yield Finding(at, message, hint="Add `return config` at its end.", reason=reason)

@@ -1,4 +1,4 @@
-"""What is wrong with a Python model's class before its first request: it cannot be read, found, called."""
+"""What is wrong with a Python model's class before its first request: it cannot be read, found or called."""
 
 from __future__ import annotations
 
@@ -14,46 +14,50 @@ from tritonrepo.rules.stages import Stage
 
 @rule("python-syntax-error", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-model-file-is-directory"))
 def syntax(model: Model) -> Iterator[Finding]:
-    """A Python model's file can be read by the Python of its image."""
+    """A Python model's file must be valid in the Python version of its image."""
     for script in scripts(model):
         fault = script.tree
         if isinstance(fault, SyntaxFault):
             at = Span(f"{model.name}/{script.path}", fault.line, fault.column)
-            hint = "Mend the line; nothing behind it was looked at."
-            yield Finding(at, f"Python cannot read it: {fault.message}", hint=hint, reason=fault.reason)
+            hint = "Fix this line. Nothing after it was checked."
+            message = f"Python cannot parse {script.name}: {fault.message}"
+            yield Finding(at, message, hint=hint, reason=fault.reason)
 
 
 @rule("python-no-class", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-syntax-error"))
 def no_class(model: Model) -> Iterator[Finding]:
-    """A Python model's file has a class TritonPythonModel."""
+    """A Python model's file must define the class TritonPythonModel."""
     for script, found in class_facts(model):
         if found.classless:
             module = ".".join(script.path.removesuffix(".py").split("/")[-2:])
-            lacking = not_installed(model, script)  # Python comes to the import first
+            lacking = not_installed(model, script)  # Python reaches the import first
             attribute = f"AttributeError: module '{module}' has no attribute '{CLASS}'"
             reason = f"ModuleNotFoundError: No module named '{lacking}'" if lacking else attribute
-            hint = "Call the model's class so." if script.text.strip() else "Write it: the file is empty."
-            yield Finding(script.path, f"it has no class {CLASS}", hint=hint, reason=reason)
+            hint = f"Rename the model's class to {CLASS}."
+            hint = hint if script.text.strip() else "Add the class to the empty file."
+            message = f"{script.name} does not define the class {CLASS}"
+            yield Finding(script.path, message, hint=hint, reason=reason)
 
 
 @rule("python-no-execute", Severity.WARNING, "backend=python")
 def no_execute(model: Model) -> Iterator[Finding]:
-    """A Python model's class has a method execute that takes the requests."""
+    """A Python model's class should have a method execute that takes the requests."""
     for script, found in class_facts(model):
         told = found.executes_not
         if told is not None:
             what = f"{CLASS}.{told.words}" if told.words else f"{CLASS} has no method execute"
-            hint = "Write def execute(self, requests):"
-            yield Finding(_at(model, script, told), f"{what}: it loads, and every request fails", hint=hint)
+            hint = "Define it as `def execute(self, requests):`."
+            message = f"{what}, so every request fails once the model has loaded"
+            yield Finding(_at(model, script, told), message, hint=hint)
 
 
 @rule("python-initialize-signature", Severity.ERROR, "backend=python", at=Stage.INSTANCE.first)
 def initialize_signature(model: Model) -> Iterator[Finding]:
-    """A Python model's class is made without arguments, and its initialize takes one."""
+    """A Python model's class must take no arguments, and its initialize exactly one."""
     for script, found in class_facts(model):
         for name, told in found.signatures:
             if name != "auto_complete_config":
-                hint = f"Write def {name}({'self' if name == '__init__' else 'self, args'}):"
+                hint = f"Define it as `def {name}({'self' if name == '__init__' else 'self, args'}):`."
                 message = told.words.removeprefix("TypeError: ")
                 yield Finding(_at(model, script, told), message, hint=hint, reason=told.words)
                 break
@@ -63,13 +67,13 @@ def initialize_signature(model: Model) -> Iterator[Finding]:
     "python-initialize-raises", Severity.ERROR, "backend=python", at=Stage.INSTANCE.after("python-initialize-signature")
 )
 def initialize_raises(model: Model) -> Iterator[Finding]:
-    """A Python model's initialize does more than raise."""
+    """A Python model's initialize cannot always raise an exception."""
     for script, found in class_facts(model):
         wrong = {name for name, _ in found.signatures}
         for name, told in found.raising:
             if name != "auto_complete_config" and not wrong & {name, "__init__"}:
                 message = f"{name} always raises {told.words.partition(':')[0]}"
-                hint = "Drop the line, or the method: a model does without."
+                hint = "Remove the line, or the method, which is optional."
                 yield Finding(_at(model, script, told), message, hint=hint, reason=told.words)
                 break
 
@@ -78,15 +82,17 @@ def initialize_raises(model: Model) -> Iterator[Finding]:
     "python-tensor-not-in-config", Severity.ERROR, "backend=python", at=Stage.INSTANCE.after("python-initialize-raises")
 )
 def not_in_config(model: Model) -> Iterator[Finding]:
-    """A Python model's initialize finds the inputs and outputs in the config that it looks up."""
+    """Inputs and outputs that a Python model's initialize looks up must be in its config."""
     for script in scripts(model):
         names = {kind: [each.name for each in model.tensors if each.kind == kind] for kind in ("input", "output")}
         said: set[tuple[str, str]] = set()
         for kind, name, line, column in () if has_all(script, names) else needs(script):
             if name not in names[kind] and (kind, name) not in said and is_certain(script):
                 said.add((kind, name))
-                message = f'initialize needs the {kind} "{name}", which the config does not have'
-                hint = f"It has: {', '.join(names[kind])}." if names[kind] else f"It lists no {kind}s."
+                message = f'initialize needs {kind} "{name}", but the config does not have it'
+                hint = f"Add it to the config, which lists no {kind}s."
+                if names[kind]:
+                    hint = f"Use an {kind} of the config: {', '.join(names[kind])}."
                 reason = "TypeError: 'NoneType' object is not subscriptable"
                 yield Finding(Span(f"{model.name}/{script.path}", line, column), message, hint=hint, reason=reason)
 

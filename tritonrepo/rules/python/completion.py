@@ -1,7 +1,7 @@
-"""Whether auto_complete_config fits the config that is written.
+"""Whether auto_complete_config agrees with the config as written.
 
 Source: python_backend, src/resources/triton_python_backend_utils.py, ModelConfig, the same from r24.01 to r26.07;
-src/pb_stub.cc, Stub::AutoCompleteModelConfig. The config that it gets has every field, also those that are not written:
+src/pb_stub.cc, Stub::AutoCompleteModelConfig. The config that it gets has every field, also those not written:
 core, src/model_config_utils.cc, ModelConfigToJson.
 """
 
@@ -27,7 +27,7 @@ OTHER_SCHEDULERS = frozenset({"sequence_batching", "ensemble_scheduling"})
 
 
 class Refusal(NamedTuple):
-    """What fails: the rule that speaks of it, line and column from 1, our message and hint, the server's words."""
+    """What fails: the rule that reports it, line and column from 1, our message and hint, the server's words."""
 
     rule: str
     line: int
@@ -54,7 +54,7 @@ class ConfigState:
 
 @once
 def refusals(model: Model) -> tuple[tuple[str, Refusal], ...]:
-    """Return what is refused in the files of a model, by path; nothing where the server does not complete configs."""
+    """Return what is refused in a model's files, by path; nothing if the server does not complete configs."""
     return tuple(
         (script.path, refusal)
         for script, found in _asked(model)
@@ -88,7 +88,7 @@ def refused(model: Model, name: str) -> Iterator[Finding]:
 
 
 def nothing_returned(model: Model) -> Iterator[tuple[str, int, int]]:
-    """Yield the files, with the function's place, where all goes well but the config is not given back."""
+    """Yield the files in which all succeeds but the config is not returned, with the function's place."""
     refused = {path for path, _ in refusals(model)}
     for script, found in _asked(model):
         method = found.completes
@@ -97,7 +97,7 @@ def nothing_returned(model: Model) -> Iterator[tuple[str, int, int]]:
 
 
 def unfit_signatures(model: Model) -> Iterator[tuple[str, Told]]:
-    """Yield the files whose auto_complete_config cannot be called, and what Python says of it."""
+    """Yield the files whose auto_complete_config cannot be called, and what Python says about it."""
     for script, found in _asked(model):
         signatures = dict(found.signatures)
         if "auto_complete_config" in signatures:
@@ -163,36 +163,43 @@ def _properties(state: ConfigState, setting: Setting, kind: str) -> Refusal | No
         quoted = [f"'{each}'" for each in valid]
         words = f"ValueError: {named} contains property other than {', '.join(quoted[:-1])} and {quoted[-1]}."
         words = words if "name" in tensor else "KeyError: 'name'"
-        return Refusal(rule, *_place(setting), f'{call} takes no "{odd}"', f"It takes {', '.join(valid)}.", words)
+        message = f'{call} does not accept the key "{odd}"'
+        hint = f"Use only {', '.join(valid[:-1])} or {valid[-1]}."
+        return Refusal(rule, *_place(setting), message, hint, words)
     lacking = next((key for key in NEEDED if key not in tensor), None)
     if lacking is None:
         return None
     head = named if lacking != "name" else f"{kind} in auto-complete-config function for model '{state.model}'"
     words = f"ValueError: {head} is missing '{lacking}' property."
-    return Refusal(rule, *_place(setting), f'{call} needs "{lacking}"', "Write it.", words)
+    message = f'{call} is called without the required key "{lacking}"'
+    return Refusal(rule, *_place(setting), message, f'Add "{lacking}" to the tensor.', words)
 
 
 def _differs(state: ConfigState, setting: Setting, kind: str, current: dict[str, Any]) -> Refusal | None:
-    """Return the first property of a tensor that is written otherwise."""
+    """Return the first property of a tensor that differs from the config."""
     tensor, name = setting.argument, setting.argument["name"]
-    tail = f'but the config has {{}} for {kind} "{name}"'
-    model, called = f"model '{state.model}', tensor '{name}': the model expects", f"add_{kind}"
-    hint = "Write the same in both, or in one of them."
+    model = f"model '{state.model}', tensor '{name}': the model expects"
+    hint = "Use the same value in both, or set it in only one of them."
+
+    def conflict(completed: object, written: object) -> str:
+        return f'add_{kind} sets {completed} for {kind} "{name}", but the config has {written}'
+
     if current["data_type"] not in {INVALID, tensor["data_type"]}:
         types = f"datatype {current['data_type']} for {kind} '{name}', model provides {tensor['data_type']}"
         words = f"ValueError: unable to load model '{state.model}', configuration expects {types}"
-        message = f"{called} says {tensor['data_type']}, {tail.format(current['data_type'])}"
+        message = conflict(tensor["data_type"], current["data_type"])
         return Refusal("python-autocomplete-dtype", *_place(setting), message, hint, words)
     if current["dims"] and current["dims"] != tensor["dims"]:
         written = current["dims"]
         words = f"ValueError: {model} dims {tensor['dims']} but the model configuration specifies dims {written}"
-        message = f"{called} says dims {tensor['dims']}, {tail.format(written)}"
+        message = conflict(f"dims {tensor['dims']}", written)
         return Refusal("python-autocomplete-dims", *_place(setting), message, hint, words)
     if "optional" in current and current["optional"] != tensor.get("optional", current["optional"]):
         said, written = tensor["optional"], current["optional"]
         words = f"ValueError: {model} optional {said} but the model configuration specifies optional {written}"
-        message = f"{called} says optional {said}, {tail.format(f'optional {written}')}"
-        return Refusal("python-autocomplete-optional", *_place(setting), message, "Write it in the config, too.", words)
+        message = conflict(f"optional {said}", f"optional {written}")
+        hint = "Set optional to the same value in the config."
+        return Refusal("python-autocomplete-optional", *_place(setting), message, hint, words)
     return None
 
 
@@ -205,8 +212,8 @@ def _batch(state: ConfigState, setting: Setting) -> Refusal | None:
         return None
     words = f"ValueError: configuration specified max_batch_size {state.max_batch_size}, but in auto-complete-config"
     words += f" function for model '{state.model}' specified max_batch_size {size}"
-    message = f"set_max_batch_size says {size}, the config has {state.max_batch_size}"
-    hint = f"Write {size}{' or less' if size > 0 else ''} in the config."
+    message = f"auto_complete_config sets max_batch_size {size}, but the config has {state.max_batch_size}"
+    hint = f"Set max_batch_size to {size}{' or less' if size > 0 else ''} in the config."
     return Refusal("python-autocomplete-max-batch", *_place(setting), message, hint, words)
 
 
@@ -217,8 +224,8 @@ def _dynamic(state: ConfigState, setting: Setting) -> Refusal | None:
         return None
     words = f"ValueError: Configuration specified scheduling_choice as '{state.scheduler}', but auto-complete-config"
     words += f" function for model '{state.model}' tries to set scheduling_choice as 'dynamic_batching'"
-    message = f"set_dynamic_batching, but the config has {state.scheduler}"
-    return Refusal("python-autocomplete-scheduler", *_place(setting), message, "Drop one of the two.", words)
+    message = f"auto_complete_config sets dynamic_batching, but the config has {state.scheduler}"
+    return Refusal("python-autocomplete-scheduler", *_place(setting), message, "Remove one of the two.", words)
 
 
 def _policy(state: ConfigState, setting: Setting) -> Refusal | None:
@@ -229,16 +236,16 @@ def _policy(state: ConfigState, setting: Setting) -> Refusal | None:
     if odd is not None:
         words = f"ValueError: model transaction property in auto-complete-config function for model '{state.model}'"
         words += " contains property other than 'decoupled'."
-        message = f'set_model_transaction_policy takes no "{odd}"'
-        return Refusal("python-autocomplete-property", *_place(setting), message, "It takes decoupled alone.", words)
+        message = f'set_model_transaction_policy does not accept the key "{odd}"'
+        return Refusal("python-autocomplete-property", *_place(setting), message, "Use only decoupled.", words)
     wanted = policy.get("decoupled", state.decoupled)
     if state.decoupled is None or state.decoupled == wanted:
         state.decoupled = wanted
         return None
     words = f"ValueError: trying to change decoupled property in auto-complete-config for model '{state.model}', which"
     words += f" is already set to '{state.decoupled}'."
-    message = f"set_model_transaction_policy says decoupled {wanted}, the config has {state.decoupled}"
-    return Refusal("python-autocomplete-decoupled", *_place(setting), message, "Write the same in both.", words)
+    message = f"auto_complete_config sets decoupled {wanted}, but the config has {state.decoupled}"
+    return Refusal("python-autocomplete-decoupled", *_place(setting), message, "Set the same value in both.", words)
 
 
 def _raise(_state: ConfigState, setting: Setting) -> Refusal | None:

@@ -1,4 +1,4 @@
-"""What the Python backend reads in a config: the name of the file that it imports, and a parameter."""
+"""What the Python backend reads from a config: the name of the file that it imports, and a parameter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IN_PYTHON = frozenset({"python", "vllm"})
 
 @rule("python-force-cpu-value", Severity.ERROR, "parameters", at=Stage.BACKEND.after("backend-library-not-found"))
 def force_cpu(model: Model) -> Iterator[Finding]:
-    """FORCE_CPU_ONLY_INPUT_TENSORS is yes or no."""
+    """FORCE_CPU_ONLY_INPUT_TENSORS must be yes or no."""
     parameters = model.config.mapping("parameters") if model.backend in IN_PYTHON else {}
     if FORCE_CPU not in parameters:
         return
@@ -34,8 +34,9 @@ def force_cpu(model: Model) -> Iterator[Finding]:
         at: Placed = (
             next(iter(value.scalars("string_value")[-1:]), value) if isinstance(value, Message) else entries[-1]
         )
-        message = f'{FORCE_CPU} cannot be "{written}"'
-        yield Finding(at, message, hint='Write "yes" or "no".', reason=f"Incorrect value for {FORCE_CPU}: {written}'")
+        message = f'{FORCE_CPU} must be "yes" or "no", not "{written}"'
+        reason = f"Incorrect value for {FORCE_CPU}: {written}'"
+        yield Finding(at, message, hint='Set it to "yes" or "no".', reason=reason)
 
 
 @rule(
@@ -45,12 +46,13 @@ def force_cpu(model: Model) -> Iterator[Finding]:
     at=Stage.IMPORT.after("python-model-file-missing"),
 )
 def extension(model: Model) -> Iterator[Finding]:
-    """The file of a Python model ends with .py."""
+    """The file of a Python model must have a name that ends with .py."""
     name = model.config.text("default_model_filename").rpartition("/")[2]
     if model.backend == "python" and name and not name.endswith((".", "p", "y")):
-        hint = f"Rename {name} to {name.partition('.')[0] or 'model'}.py."
+        hint = f"Rename {name} to {name.partition('.')[0] or 'model'}.py, and update default_model_filename."
         reason = f"Model name must end with '.py'. Model name is \"{name}\"."
-        yield Finding(_filename(model), "the file of a Python model must end with .py", hint=hint, reason=reason)
+        message = f'the file of a Python model must have a name that ends with .py, not "{name}"'
+        yield Finding(_filename(model), message, hint=hint, reason=reason)
 
 
 @rule(
@@ -60,7 +62,7 @@ def extension(model: Model) -> Iterator[Finding]:
     at=Stage.IMPORT.after("python-filename-extension"),
 )
 def importable(model: Model) -> Iterator[Finding]:
-    """The file of a Python model has a name that Python can import."""
+    """The file of a Python model must have a name that Python can import."""
     name = model.config.text("default_model_filename")
     if model.backend != "python" or not name.endswith((".", "p", "y")):
         return
@@ -69,8 +71,9 @@ def importable(model: Model) -> Iterator[Finding]:
         if module:
             stem, dot, ending = name.rpartition("/")[2].rpartition(".")
             plain = f"{stem.replace('.', '_')}{dot}{ending}" if ending == "py" and stem else "model.py"
-            hint = f"Rename it to {plain}." if module != "." else "Put the file into the version directory."
-            message = f"Python cannot import \"{name}\": there is no module '{module}'"
+            dotted = "Use a file in the version directory, without ./ or ../."
+            hint = dotted if module == "." else f"Rename it to {plain}."
+            message = f"Python cannot import \"{name}\" because module '{module}' does not exist"
             yield Finding(
                 _filename(model), message, hint=hint, reason=f"ModuleNotFoundError: No module named '{module}'"
             )
@@ -81,7 +84,7 @@ def importable(model: Model) -> Iterator[Finding]:
     "python-model-file-is-directory", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-filename-import")
 )
 def file_is_directory(model: Model) -> Iterator[Finding]:
-    """A Python model's model.py is a file."""
+    """A Python model's model.py must be a file, not a directory."""
     name = model.inferred.filename or "model.py"
     stem, dot, ending = name.partition(".")
     if model.backend != "python" or "/" in name or (dot, ending) != (".", "py"):
@@ -91,16 +94,12 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
         others = {each for each in beside if each == stem or each.startswith(f"{stem}.")} - {name}
         if isinstance(follow(model, f"{version}/{name}"), Directory) and not others:
             reason = f"ModuleNotFoundError: No module named '{version}.{stem}'"
-            yield Finding(
-                f"{version}/{name}",
-                f"{name} is a directory",
-                hint="Put the file of that name in its place.",
-                reason=reason,
-            )
+            message = f"{name} is a directory, but the Python backend needs a file"
+            yield Finding(f"{version}/{name}", message, hint="Replace it with the file.", reason=reason)
 
 
 def _no_module(model: Model, name: str, version: str) -> str:
-    """Return the first part of the module's name that nothing in its directory has, "" where all may be there."""
+    """Return the first part of the module's name that nothing in its directory has, "" if all parts may exist."""
     path = posixpath.normpath(f"{model.directory_of(int(version))}/{name.lstrip('/')}")
     directory, _, last = path.rpartition("/")
     first, dot, _ = (last[:-3] if len(last) > 2 else last).partition(".")  # noqa: PLR2004  as the backend cuts it

@@ -84,6 +84,11 @@ class Script(NamedTuple):
     text: bytes
     tree: ast.Module | SyntaxFault | None
 
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.rpartition("/")[2]
+
 
 @once
 def scripts(model: Model) -> tuple[Script, ...]:
@@ -145,7 +150,7 @@ def _parse(path: str, text: bytes, python: tuple[int, int] | None) -> ast.Module
     if b"\0" in text:
         line = text.count(b"\n", 0, text.index(b"\0")) + 1
         words = "source code string cannot contain null bytes"
-        return SyntaxFault(line, 0, "it has a null byte", words)
+        return SyntaxFault(line, 0, "the file contains a null byte", words)
     version = python if python is not None and python < OURS else None
     name = path.rpartition("/")[2]
     with warnings.catch_warnings():
