@@ -126,7 +126,7 @@ def test_rules_are_selected_by_names_words_and_families(
 def test_a_rule_that_is_none_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", "models", "--select", "nosuch"]) == 2
     said = capsys.readouterr().err
-    assert 'there is no rule "nosuch"' in said
+    assert 'unknown rule "nosuch"' in said
     assert len(said) < 400
 
 

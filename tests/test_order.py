@@ -1,4 +1,4 @@
-"""The server's order, from the places at the rules; a place that cannot be is said in words that name the rule."""
+"""The server's order, from the places of the rules; the message about an impossible place names the rule."""
 
 from __future__ import annotations
 
@@ -50,17 +50,20 @@ def test_a_stage_to_which_the_server_does_not_come_has_no_turns() -> None:
 
 
 CONTRADICTIONS = {
-    "two behind one": (Stage.POLL.after("a"), 'the rules "b" and "new" both come right behind "a": place one of them'),
-    "two first": (Stage.POLL.first, 'the rules "a" and "new" both are the first of POLL: place one of them behind'),
+    "two behind one": (
+        Stage.POLL.after("a"),
+        'the rules "b" and "new" both are placed right after "a": place one after',
+    ),
+    "two first": (Stage.POLL.first, 'the rules "a" and "new" both are the first of POLL: place one after'),
     "behind no rule": (
         Stage.POLL.after("aa"),
-        'the rule "new" comes behind "aa", which is no error\'s name: is its module',
+        'the rule "new" is placed after "aa", which is not a known error: check that its module',
     ),
     "behind another stage": (
         Stage.IO.after("d"),
-        'the rule "new" comes behind "d", which has its place in POLL and not in IO',
+        'the rule "new" is placed after "d" in IO, but that rule is in POLL',
     ),
-    "behind itself": (Stage.POLL.after("new"), "the rules new come one behind the other in a circle"),
+    "behind itself": (Stage.POLL.after("new"), "the places of these rules form a cycle: new"),
 }
 
 
@@ -71,9 +74,9 @@ def test_a_contradiction_names_the_rules(position: Position, words: str) -> None
 
 
 def test_an_error_says_its_place_when_it_is_registered_and_nothing_else_does() -> None:
-    with pytest.raises(Misplaced, match='the rule "new" is an error: say when the server finds it, at='):
+    with pytest.raises(Misplaced, match='the rule "new" is an error without a place in the server\'s order: add at='):
         rule("new", Severity.ERROR)(check)
-    with pytest.raises(Misplaced, match='the rule "new" is no error, so it has no place'):
+    with pytest.raises(Misplaced, match='the rule "new" is not an error, so it cannot have a place'):
         rule("new", Severity.WARNING, at=Stage.IO.first)(check)
     assert "new" not in RULES
 

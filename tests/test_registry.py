@@ -168,4 +168,4 @@ def test_explain_finds_what_is_no_rule(capsys: pytest.CaptureFixture[str], word:
 
 def test_only_rules_can_be_selected(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", "--select", "stack-schema"]) == 2
-    assert 'there is no rule "stack-schema"' in capsys.readouterr().err
+    assert 'unknown rule "stack-schema"' in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The checks that Triton and its backends make, and what loads but is surely not meant: a module a family."""
+"""The checks that Triton and its backends make, and what loads but is surely not meant; one module per family."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ FAMILIES = (layout, fields, scheduling, instances, ensembles, backends, python, 
 
 __all__ = ["FAMILIES", "RULES", "Judged", "Rule", "judge"]
 
-turns(auto_complete=True)  # a rule without its place in the server's order is a message here, not in a run
+turns(auto_complete=True)  # a rule without a place in the server's order fails here, not in a run

@@ -18,7 +18,7 @@ POLLING = frozenset({"parse", "poll"})
 
 
 class Judged(NamedTuple):
-    """Everything found, sorted by place, one verdict a model, sorted by name, and how much comments have hidden."""
+    """All diagnostics, sorted by place, one verdict per model, sorted by name, and how many findings comments hide."""
 
     diagnostics: tuple[Diagnostic, ...]
     verdicts: tuple[Verdict, ...]
@@ -33,10 +33,10 @@ class Found(NamedTuple):
 
 
 def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True) -> Judged:
-    """Judge every model; `shown` picks the rules whose diagnostics are given, verdicts come from all of them.
+    """Judge every model; `shown` selects the rules whose diagnostics are returned, but all rules make the verdicts.
 
-    A model is judged after those that its steps and calls name, since a refused step refuses its ensembles. What an
-    ignore comment hides is not among the diagnostics, and counts for the verdict all the same.
+    A model is judged after those that its steps and calls name, because an ensemble cannot load if a step is refused.
+    What an ignore comment hides is not among the diagnostics, but still counts for the verdict.
     """
     judging = Judging(repository)
     every = _Dispatch(Scope.REPOSITORY)[frozenset(), False]
@@ -67,9 +67,9 @@ def _in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 
 class _Dispatch(dict[tuple[frozenset[str], bool], tuple[Rule, ...]]):
-    """The rules of a scope by a model's traits, and whether its config is unknown: then those that do not need it.
+    """The rules of a scope by a model's traits and whether its config is unknown: then only those that do not need it.
 
-    Most models of a repository have their traits in common with many others.
+    Most models of a repository share their traits with many others.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -84,7 +84,7 @@ class _Dispatch(dict[tuple[frozenset[str], bool], tuple[Rule, ...]]):
 
 
 def _models(judging: Judging) -> dict[str, list[Found]]:
-    """Run the rules of one model on each, and note which of them the server does not poll."""
+    """Run the rules of one model on each model, and note which models the server does not poll."""
     rules, found = _Dispatch(Scope.MODEL), dict[str, list[Found]]()
     for name, model in judging.models.items():
         called = rules[model.traits, model.unknown]
@@ -95,7 +95,7 @@ def _models(judging: Judging) -> dict[str, list[Found]]:
 
 
 def _graph(judging: Judging, whole: Iterable[Found], found: Mapping[str, list[Found]]) -> None:
-    """Run the rules of a model among the others, those that it calls first, and give each its verdict."""
+    """Run the rules of a model among the others, after those of the models that it calls, and set each verdict."""
     rules, of_all = _Dispatch(Scope.GRAPH), [each for each in whole if each.rule.state is not State.READY]
     for name in _callees_first(judging.models):
         model = judging.models[name]
@@ -105,13 +105,13 @@ def _graph(judging: Judging, whole: Iterable[Found], found: Mapping[str, list[Fo
 
 
 def _unpolled(model: Model, found: list[Found]) -> bool:
-    """Tell whether the server refuses the model as it reads its config; with auto-complete off I/O is checked then."""
+    """Return whether the server refuses the model when it reads its config; without auto-complete it checks I/O then."""
     verdict = _verdict(model, found)
     return verdict.stage in POLLING or (verdict.stage == "io" and not model.target.auto_complete)
 
 
 def _unjudged(verdict: Verdict, model: Model, judging: Judging) -> Verdict:
-    """Return the verdict of an ensemble in which nothing is wrong, but a step of which is not judged: nor is it then."""
+    """Return the verdict; an ensemble without faults is not judged if one of its steps is not judged."""
     if verdict.verdict is State.READY and model.is_ensemble:
         for name in calls(model):
             step = judging.verdicts.get(name)
@@ -121,10 +121,10 @@ def _unjudged(verdict: Verdict, model: Model, judging: Judging) -> Verdict:
 
 
 def _take_down(verdicts: dict[str, Verdict]) -> None:
-    """Give the verdict of a model that ends or blocks the server to all that would be ready: they are not served either.
+    """Set the verdict of a model that crashes or hangs the server for all that would be ready: they are not served.
 
-    While a model hangs as the server starts, no port is opened; where one ends the server, nobody waits for the others.
-    Where that is as it joins the ensembles, it has not said yet which of them it refuses.
+    While a model hangs during startup, the server opens no port; if one crashes it, the others are lost as well. If it
+    crashes while it connects the ensembles, it has not yet reported which of them it refuses.
     """
     found = [
         verdict for state in (State.CRASH, State.HANG) for verdict in verdicts.values() if verdict.verdict is state
@@ -135,7 +135,7 @@ def _take_down(verdicts: dict[str, Verdict]) -> None:
 
 
 def _callees_first(models: Mapping[str, Model]) -> Iterator[str]:
-    """Yield the models so that each comes after those it calls; members of a cycle come in byte order."""
+    """Yield the models so that each comes after those that it calls; members of a cycle come in byte order."""
     done: set[str] = set()
     for name in models:
         stack = [(name, iter(calls(models[name])))]
@@ -154,7 +154,7 @@ def _callees_first(models: Mapping[str, Model]) -> Iterator[str]:
 
 
 def calls(model: Model) -> Collection[str]:
-    """Return the names of the models that an ensemble's steps and a Python model's calls.json name."""
+    """Return the models that an ensemble's steps or a Python model's calls.json name."""
     if "ensemble_scheduling" not in model.fields:
         return [call.model for call in model.calls]
     scheduling = model.config.message("ensemble_scheduling")
@@ -181,8 +181,8 @@ def _diagnostic(each: Found, model: Model | None) -> Diagnostic:
     rule, finding = each
     at = finding.at
     if not isinstance(at, Span):
-        assert model is not None  # noqa: S101  a rule of the repository gives a Span
+        assert model is not None  # noqa: S101  a rule of the repository yields a Span
         at = model.at(at)
     name = model.name if model is not None else ""
-    hint = finding.hint.replace("\n", r"\n")  # it is one line: a line break in it is a name's
+    hint = finding.hint.replace("\n", r"\n")  # a hint is one line: a line break in it belongs to a name
     return Diagnostic(rule.name, rule.severity, at, finding.message, hint, name, finding.reason, finding.fix)

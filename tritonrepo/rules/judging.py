@@ -1,4 +1,4 @@
-"""One run over a repository: it owns the verdicts, and all that the rules work out and keep."""
+"""One run over a repository, which owns the verdicts and everything that the rules compute and keep."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tritonrepo.repository.once import Memo
 
 @dataclass(slots=True, eq=False)
 class Judging:
-    """A repository while it is judged, and what is known of its models so far.
+    """A repository while it is judged, and what is known about its models so far.
 
-    `repository` holds copies of the models that were read, so that what is kept of them (see `once`) ends with the run,
-    and runs know nothing of each other. `verdicts` has the models that are judged. `unpolled` are those whose config the
-    server refuses as it reads it: to all others they are not there. `decoupled` has those of the ensembles of which it
-    is known whether they answer more than once.
+    `repository` holds copies of the models that were read, so that what is kept with them (see `once`) ends with the
+    run, and runs know nothing of each other. `verdicts` has the models judged so far. `unpolled` are those whose config
+    the server refuses when it reads it: for all others they do not exist. `decoupled` has the ensembles of which it is
+    known whether they may send more than one response.
     """
 
     repository: Repository

@@ -1,4 +1,4 @@
-"""Rules by what a user types: a name, the words that names begin with, or a family."""
+"""Rules by what a user types: a name, the first words of names, or a family."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tritonrepo.diagnostics import closest
 from tritonrepo.rules import FAMILIES, RULES, Rule
 
 NAMES = {family.__name__.rpartition(".")[2]: f"{family.__name__}." for family in FAMILIES}
-"""Family → how the names of its modules begin."""
+"""Family → the prefix of its modules' names."""
 
 
 def matching(text: str) -> tuple[Rule, ...]:
-    """Return the rule of this name; else those whose names begin with these words, and those of this family."""
+    """Return the rule with this name, or else those whose names begin with these words and those of this family."""
     if text in RULES:
         return (RULES[text],)
     words, home = f"{text.removesuffix('-')}-", NAMES.get(text, "-")
@@ -23,4 +23,4 @@ def matching(text: str) -> tuple[Rule, ...]:
 
 def unknown(text: str, names: Iterable[str] = RULES) -> str:
     """Return what is wrong with a text that matches none of these names, and the next step."""
-    return f'there is no rule "{text}". {closest(text, [*names, *NAMES])} `tritonrepo explain --all` lists all.'
+    return f'unknown rule "{text}". {closest(text, [*names, *NAMES])} `tritonrepo explain --all` lists all.'

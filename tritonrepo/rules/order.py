@@ -1,4 +1,4 @@
-"""The server's order of evaluation, from the positions at the rules: which of several faults of a model it names first."""
+"""The server's order of checks, from the positions of the rules: which of a model's faults it reports first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tritonrepo.rules.stages import WITH_AUTO_COMPLETE, WITHOUT_AUTO_COMPLETE, P
 
 
 class Turn(NamedTuple):
-    """When a rule's turn comes: the stage, the number of its step among all, its position in the walk of this step."""
+    """A rule's turn: the stage, the number of its step among all steps, its position in the walk of this step."""
 
     stage: Stage
     step: int
@@ -25,7 +25,7 @@ def turns(*, auto_complete: bool) -> Mapping[str, Turn]:
 
 
 def in_turn(rules: Iterable[Rule], stages: Collection[Stage]) -> Mapping[str, Turn]:
-    """Return the turns of rules, where the server comes to the stages in this order; raise Misplaced without an order."""
+    """Return the turns of rules for a server that reaches the stages in this order; raise Misplaced if none exists."""
     positions = {
         rule.name: rule.position for rule in rules if rule.position is not None and rule.position.stage in stages
     }
@@ -44,23 +44,23 @@ def in_turn(rules: Iterable[Rule], stages: Collection[Stage]) -> Mapping[str, Tu
 
 
 def _behind(positions: Mapping[str, Position]) -> dict[tuple[Stage, str], str]:
-    """Return which rule comes right behind each; raise Misplaced where two do."""
+    """Return which rule comes right after each; raise Misplaced if two do."""
     behind: dict[tuple[Stage, str], str] = {}
     for name, at in positions.items():
         other = behind.setdefault((at.stage, at.before), name)
         if other != name:
-            where = f'come right behind "{at.before}"' if at.before else f"are the first of {at.stage.name}"
-            raise Misplaced(f'the rules "{other}" and "{name}" both {where}: place one of them behind the other')
+            where = f'are placed right after "{at.before}"' if at.before else f"are the first of {at.stage.name}"
+            raise Misplaced(f'the rules "{other}" and "{name}" both {where}: place one after the other')
     return behind
 
 
 def _lost(positions: Mapping[str, Position], found: Collection[str]) -> Misplaced:
-    """Return what is wrong with rules that no way from the first of their stage leads to."""
+    """Return what is wrong with rules that cannot be reached from the first of their stage."""
     lost = {name: at for name, at in positions.items() if name not in found}
     for name, at in lost.items():
-        behind = f'the rule "{name}" comes behind "{at.before}"'
+        placed = f'the rule "{name}" is placed after "{at.before}"'
         if at.before not in positions:
-            return Misplaced(f"{behind}, which is no error's name: is its module in its family's MODULES?")
+            return Misplaced(f"{placed}, which is not a known error: check that its module is in its family's MODULES")
         if (other := positions[at.before].stage) is not at.stage:
-            return Misplaced(f"{behind}, which has its place in {other.name} and not in {at.stage.name}")
-    return Misplaced(f"the rules {', '.join(sorted(lost))} come one behind the other in a circle")
+            return Misplaced(f"{placed} in {at.stage.name}, but that rule is in {other.name}")
+    return Misplaced(f"the places of these rules form a cycle: {', '.join(sorted(lost))}")

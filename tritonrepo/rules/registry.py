@@ -17,11 +17,11 @@ from tritonrepo.rules.stages import Position
 
 
 class Finding(NamedTuple):
-    """What a rule yields: the place (a node of the config, a path below the model, None: the config as a whole).
+    """What a rule yields, at a node of the config, a path below the model, or None for the config as a whole.
 
     `reason` is the server's own text. `item` is the position in a list that the server walks once for several checks:
-    where two rules share a walk, the earlier item's reason comes first. A `quiet` finding counts for the verdict alone:
-    the fault is said by another rule, but the server's first words about it are these. `fix` is what mends it; its paths
+    if two rules share a walk, the earlier item's reason comes first. A `quiet` finding counts only for the verdict:
+    another rule reports the fault, but these are the server's first words about it. `fix` is what repairs it; its paths
     are the repository's.
     """
 
@@ -35,9 +35,9 @@ class Finding(NamedTuple):
 
 
 class Scope(StrEnum):
-    """What a rule looks at: one model; a model among the others, once those that it needs are judged; the whole.
+    """What a rule checks: one model; a model among the others, once those that it needs are judged; the repository.
 
-    Or, in the end, a comment that hides findings.
+    Or, at the end, a comment that hides findings.
     """
 
     MODEL = "model"
@@ -68,12 +68,12 @@ class Rule:
 
     @property
     def page(self) -> str:
-        """The page, in Markdown: a title, then Why, Source, Bad, Says, Good; raise FileNotFoundError where it has none."""
+        """The page, in Markdown: a title, then Why, Source, Bad, Says, Good; raise FileNotFoundError if it has none."""
         return PAGES.joinpath(f"{self.name}.md").read_text("utf-8")
 
 
-class Misplaced(Exception):  # noqa: N818  what is wrong is said, as in "refused"
-    """A rule's position in the server's order is missing, or contradicts that of another rule."""
+class Misplaced(Exception):  # noqa: N818  the name says what is wrong
+    """A rule's position in the server's order is missing or contradicts that of another rule."""
 
 
 RULES: dict[str, Rule] = {}
@@ -88,11 +88,11 @@ def rule(
     state: State = State.REFUSED,
     after_faults: bool = False,
 ) -> Callable[[ModelCheck], ModelCheck]:
-    """Register a check of one model; an error says `at` which position of the server's order it is: see `Stage`.
+    """Register a check of one model; for an error, `at` is its position in the server's order: see `Stage`.
 
-    It is called only for a model with one of the traits `when` (see `Model.traits`: a field at the config's top by its
-    name, `*.NAME` for one at any depth, `backend=NAME`), or always without any. With `after_faults` it is called also
-    where the config's text is broken: then it must not need the config.
+    It is called only for a model with one of the traits `when` (see `Model.traits`: a top-level field by its name,
+    `*.NAME` for one at any depth, `backend=NAME`), or for every model if there are none. With `after_faults` it is also
+    called if the config's text is broken, so it must not need the config.
     """
 
     def register(check: ModelCheck) -> ModelCheck:
@@ -105,7 +105,7 @@ def rule(
 def graph_rule(
     name: str, severity: Severity, *when: str, at: Position | None = None, state: State = State.REFUSED
 ) -> Callable[[GraphCheck], GraphCheck]:
-    """Register a check of a model among the others, of which those that it needs are judged before it; see `Judging`."""
+    """Register a check of a model among the others; those that it needs are judged before it, see `Judging`."""
 
     def register(check: GraphCheck) -> GraphCheck:
         _add(Rule(name, severity, Scope.GRAPH, check, frozenset(when), at, state))
@@ -117,7 +117,7 @@ def graph_rule(
 def repository_rule(
     name: str, severity: Severity, *, at: Position | None = None, state: State = State.REFUSED
 ) -> Callable[[RepositoryCheck], RepositoryCheck]:
-    """Register a check of the repository as a whole; an error of it is every model's."""
+    """Register a check of the repository as a whole; its errors count for every model."""
 
     def register(check: RepositoryCheck) -> RepositoryCheck:
         _add(Rule(name, severity, Scope.REPOSITORY, check, position=at, state=state, after_faults=True))
@@ -127,7 +127,7 @@ def repository_rule(
 
 
 def comment_rule(name: str, severity: Severity) -> Callable[[CommentCheck], CommentCheck]:
-    """Register a check of an ignore comment and all findings on its model, by rule; verdicts know nothing of it."""
+    """Register a check of an ignore comment and all findings on its model, by rule; it does not affect verdicts."""
 
     def register(check: CommentCheck) -> CommentCheck:
         _add(Rule(name, severity, Scope.COMMENT, check, state=State.READY, after_faults=True))
@@ -141,7 +141,7 @@ def rules(
 ) -> Callable[[Select], Select]:
     """Register several rules that one function checks: it is called for each, with the rule's name as last argument.
 
-    Errors are one walk, in the order that is given.
+    Errors form one walk, in the given order.
     """
 
     def register(select: Select) -> Select:
@@ -165,9 +165,13 @@ def _selecting(select: Select, name: str) -> Select:
 
 
 def _add(new: Rule) -> None:
-    assert new.name not in RULES, new.name  # noqa: S101  two rules of one name are our bug
+    assert new.name not in RULES, new.name  # noqa: S101  two rules with one name are our bug
     if new.severity is Severity.ERROR and new.position is None:
-        raise Misplaced(f'the rule "{new.name}" is an error: say when the server finds it, at=Stage.….after("…")')
+        raise Misplaced(
+            f'the rule "{new.name}" is an error without a place in the server\'s order: add at=Stage.….after("…")'
+        )
     if new.severity is not Severity.ERROR and new.position is not None:
-        raise Misplaced(f'the rule "{new.name}" is no error, so it has no place in the server\'s order: drop at=')
+        raise Misplaced(
+            f'the rule "{new.name}" is not an error, so it cannot have a place in the server\'s order: remove at='
+        )
     RULES[new.name] = new

@@ -1,10 +1,10 @@
-"""When the server makes a check: the stage, and behind which other check, as a rule's decorator says it.
+"""When the server makes a check: its stage, and after which other check, as a rule's decorator says.
 
 Source: core, src/model_repository_manager/model_repository_manager.cc (Poll, InitializeModelInfo),
 src/model_config_utils.cc (ValidateModelConfig, ValidateModelIOConfig), src/model_repository_manager/model_lifecycle.cc
 (AsyncLoad, CreateModel), src/backend_model.cc; python_backend, src/python_be.cc, ModelState; src/stub_launcher.cc,
-Launch; src/pb_stub.cc, Init, StubSetup, AutoCompleteModelConfig, Initialize; vllm_backend, src/model.py. Most neighbours
-were confirmed by models with two faults on 24.10.
+Launch; src/pb_stub.cc, Init, StubSetup, AutoCompleteModelConfig, Initialize; vllm_backend, src/model.py. Most
+neighbours were confirmed by models with two faults on 24.10.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 
 class Stage(StrEnum):
-    """What the server is at; the word before a slash is what a verdict calls it."""
+    """What the server is doing; a verdict uses the word before a slash."""
 
     UNJUDGED = "/unjudged"
-    """Before all that the server checks: what it finds behind a link out of the repository is not known."""
+    """Before everything that the server checks: what it finds behind a link out of the repository is unknown."""
     START = "start"
     PARSE = "parse"
     POLL = "poll"
@@ -28,22 +28,22 @@ class Stage(StrEnum):
     ENSEMBLE = "ensemble"
     LOAD = "load"
     BACKEND = "backend"
-    """The backend as it gets the model."""
+    """The backend when it receives the model."""
     IMPORT = "backend/import"
-    """The Python backend as it imports the model."""
+    """The Python backend while it imports the model."""
     COMPLETION = "backend/completion"
-    """The backend as it completes the config; without auto-complete nobody does."""
+    """The backend while it completes the config, which happens only with auto-complete."""
     COMPLETED = "load/completed"
     """The core once the config is complete."""
     INSTANCE = "backend/instance"
-    """The backend as an instance of the model starts."""
+    """The backend while an instance of the model starts."""
     WARMUP = "load/warmup"
-    """The core once the instances are there."""
+    """The core once the instances exist."""
     RUNTIME = "runtime"
 
     @property
     def said(self) -> str:
-        """The stage as a verdict names it."""
+        """The stage's name in a verdict."""
         return self.value.partition("/")[0]
 
     @property
@@ -52,19 +52,19 @@ class Stage(StrEnum):
         return Position(self)
 
     def after(self, rule: str) -> Position:
-        """Return the position of a check of its own, right behind another rule's check, and behind all of its walk."""
+        """Return the position of a separate check, right after another rule's check and all of its walk."""
         return Position(self, rule)
 
     def same_walk(self, rule: str) -> Position:
-        """Return the position in a walk over a list in which the server makes several checks item by item.
+        """Return the position in a walk over a list in which the server makes several checks per item.
 
-        The fault of the earlier item comes first (see `Finding.item`); of faults of one item, that of the earlier rule.
+        The fault of the earlier item comes first (see `Finding.item`), and within an item that of the earlier rule.
         """
         return Position(self, rule, in_walk=True)
 
 
 class Position(NamedTuple):
-    """Where a rule stands in the server's order: in a stage, right behind the rule `before`, "" for the first one."""
+    """A rule's place in the server's order: in a stage, right after the rule `before`, "" for the first one."""
 
     stage: Stage
     before: str = ""

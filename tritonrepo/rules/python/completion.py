@@ -37,13 +37,13 @@ class Refusal(NamedTuple):
     words: str
 
 
-class Lost(Exception):  # noqa: N818  control flow: what comes after cannot be known
-    """A setting whose outcome is not certain."""
+class Lost(Exception):  # noqa: N818  control flow: what follows is unknown
+    """A setting whose outcome is uncertain."""
 
 
 @dataclass(slots=True)
 class ConfigState:
-    """The part of a config that the methods look at; a tensor has name, data_type, dims and, an input, optional."""
+    """The part of a config that the methods check; a tensor has name, data_type, dims and, if an input, optional."""
 
     model: str
     tensors: dict[str, list[dict[str, Any]]]
@@ -154,7 +154,7 @@ def _add(state: ConfigState, setting: Setting, kind: str) -> Refusal | None:
 
 
 def _properties(state: ConfigState, setting: Setting, kind: str) -> Refusal | None:
-    """Return what is wrong with the keys of a tensor."""
+    """Return what is wrong with a tensor's keys."""
     tensor, valid = setting.argument, VALID[kind]
     rule, call = "python-autocomplete-property", f"add_{kind}"
     named = f"{kind} '{tensor.get('name')}' in auto-complete-config function for model '{state.model}'"

@@ -1,6 +1,6 @@
-"""What is certain of a Python model's class from its source alone.
+"""What is certain about a Python model's class from its source alone.
 
-Where code may do anything, nothing is said: a decorator, a base class, a name that is bound twice, setattr and its like.
+Code that may do anything is not judged: a decorator, a base class, a name bound twice, setattr and the like.
 
 Source: python_backend, src/pb_stub.cc, Stub::AutoCompleteModelConfig, Stub::Initialize: TritonPythonModel is looked up
 in the module and called without arguments; auto_complete_config gets the config, initialize a dict.
@@ -22,14 +22,14 @@ from tritonrepo.rules.python.script import Script, SyntaxFault, nodes, scripts
 CLASS = "TritonPythonModel"
 BINDING = frozenset({"*", "exec", "eval", "globals", "vars", "locals", "setattr", "modules"})
 DYNAMIC = BINDING | {"__import__", "__dict__", "__getattr__", "__getattribute__", "__new__"}
-"""Names in a source with which anything may be bound anywhere."""
+"""Names in a source that may bind anything anywhere."""
 
 NAMES = ("id", "attr", "name", "asname", "arg", "value")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Told(NamedTuple):
-    """What goes wrong when a method is called: the place, and Python's words, "" where they are not known."""
+    """What goes wrong when a method is called: the place, and Python's words, "" if unknown."""
 
     line: int
     column: int
@@ -37,10 +37,10 @@ class Told(NamedTuple):
 
 
 class ClassFacts(NamedTuple):
-    """What is certain; False and None: nothing is.
+    """What is certain; False and None mean that nothing is.
 
-    `executes_not` is the place of a class that answers no request. `signatures` has the methods that cannot take what
-    they get, `raising` those that only raise; `completes` is auto_complete_config, where it is a plain function.
+    `executes_not` is the place of a class that answers no request. `signatures` has the methods that cannot take their
+    arguments, `raising` those that only raise; `completes` is auto_complete_config if it is a plain function.
     """
 
     classless: bool = False
@@ -57,12 +57,12 @@ LOOKED_UP = re.compile(rb"get_(in|out)put_config_by_name\s*\([^()\"']*,\s*[\"'](
 
 @once
 def class_facts(model: Model) -> tuple[tuple[Script, ClassFacts], ...]:
-    """Return what is certain of each source of a model."""
+    """Return what is certain about each source of a model."""
     return tuple((script, _facts(script.tree)) for script in scripts(model))
 
 
 def _facts(tree: ast.Module | SyntaxFault | None) -> ClassFacts:
-    """Return what is certain of a source; nothing of one that cannot be read."""
+    """Return what is certain about a source; nothing if it cannot be parsed."""
     if not isinstance(tree, ast.Module):
         return NOTHING
     cls = _class(tree)
@@ -87,16 +87,16 @@ def _methods(cls: ast.ClassDef) -> dict[str, Function]:
 
 
 def has_all(script: Script, names: Mapping[str, Collection[str]]) -> bool:
-    """Tell at a glance that a source looks up nothing but the inputs and outputs of these names, as most do."""
+    """Return whether a source, as most do, surely looks up only inputs and outputs of these names; this is cheap."""
     found = LOOKED_UP.findall(script.text)
     there = all(name.decode("utf-8", "replace") in names[f"{kind.decode()}put"] for kind, name in found)
     return there and len(found) == script.text.count(LOOKING)
 
 
 def needs(script: Script) -> Iterator[Lookup]:
-    """Yield the tensors that the config as it is written must have; none where the model may complete it.
+    """Yield the tensors that the config must have as written; none if the model may complete it.
 
-    They are certain only if the class `is_certain`, which costs more: most configs have what is needed.
+    They are certain only if the class `is_certain`, which costs more; most configs have what is needed.
     """
     tree = script.tree
     cls = _class(tree) if isinstance(tree, ast.Module) else None
@@ -109,14 +109,14 @@ def needs(script: Script) -> Iterator[Lookup]:
 
 
 def is_certain(script: Script) -> bool:
-    """Tell whether the class is what is called, and its methods are those that are seen in it."""
+    """Return whether the class is the one that is called, with the methods that its source shows."""
     tree = script.tree
     cls = _class(tree) if isinstance(tree, ast.Module) else None
     return isinstance(tree, ast.Module) and cls is not None and _is_certain(tree, cls, _methods(cls))
 
 
 def words(tree: ast.AST) -> set[str]:
-    """Return every name and every string of a source, its comments and docstrings aside; `*` for what imports all."""
+    """Return every name and string of a source except comments and docstrings; `*` for an import of all names."""
     every = nodes(tree)
     bare = {id(node.value) for node in every if isinstance(node, ast.Expr)}
     return {
@@ -156,7 +156,7 @@ def _bound(node: ast.AST, *, attributes: bool = True) -> Iterator[str]:
 
 
 METHODS = {"__init__": 1, "initialize": 2, "auto_complete_config": 1}
-"""The methods that are called as a model loads, and with how many arguments, self included."""
+"""The methods that are called when a model loads, and with how many arguments, including self."""
 
 
 def _executes_not(cls: ast.ClassDef, execute: Function | None) -> Told | None:
@@ -175,7 +175,7 @@ def _signatures(methods: dict[str, Function]) -> Iterator[tuple[str, Told]]:
 
 
 def _extra(method: Function) -> int:
-    """Return how many arguments a method gets beside the usual ones for its decorator; -1: it cannot be known."""
+    """Return how many extra arguments a method gets because of its decorator; -1 if that is unknown."""
     decorators = [getattr(each, "id", "?") for each in method.decorator_list]
     if not decorators or (method.name == "auto_complete_config" and decorators == ["staticmethod"]):
         return 0
@@ -183,7 +183,7 @@ def _extra(method: Function) -> int:
 
 
 def _cannot_take(method: Function, given: int) -> str:
-    """Return Python's words where a call with so many arguments fails, else "".
+    """Return Python's words if a call with this many arguments fails, else "".
 
     Source: cpython, Python/ceval.c, too_many_positional, missing_arguments.
     """
@@ -203,13 +203,13 @@ def _cannot_take(method: Function, given: int) -> str:
 
 def _listed(names: Sequence[str], kind: str) -> str:
     quoted = [f"'{name}'" for name in names]
-    comma = "," if len(quoted) > 2 else ""  # noqa: PLR2004  two names go without a comma
+    comma = "," if len(quoted) > 2 else ""  # noqa: PLR2004  two names take no comma
     text = f"{', '.join(quoted[:-1])}{comma} and {quoted[-1]}" if len(quoted) > 1 else quoted[0]
     return f"{len(quoted)} required {kind} argument{'' if len(quoted) == 1 else 's'}: {text}"
 
 
 def _raises(method: Function) -> Told | None:
-    """Return the first statement that does something, if it raises an exception whose text is known."""
+    """Return the first effective statement if it raises an exception whose text is known."""
     first = next((each for each in method.body if not _is_idle(each)), None)
     words = raised(first) if isinstance(first, ast.Raise) else ""
     if first is None or not words or isinstance(method, ast.AsyncFunctionDef):
@@ -219,7 +219,7 @@ def _raises(method: Function) -> Told | None:
 
 
 def raised(statement: ast.Raise) -> str:
-    """Return the text of an exception of Python's own, or pb_utils.TritonModelException, with one string; else ""."""
+    """Return the text of a built-in exception or pb_utils.TritonModelException with at most one string; else ""."""
     call = statement.exc
     if isinstance(call, ast.Call) and call.keywords:  # most take none, and raise a TypeError instead
         return ""
@@ -236,7 +236,7 @@ def raised(statement: ast.Raise) -> str:
 
 
 def _plain(method: Function | None) -> ast.FunctionDef | None:
-    """Return auto_complete_config where it is an ordinary function of its config."""
+    """Return auto_complete_config if it is an ordinary function of its config."""
     if not isinstance(method, ast.FunctionDef) or _extra(method) < 0 or _cannot_take(method, 1 + _extra(method)):
         return None
     return None if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes(method)) else method

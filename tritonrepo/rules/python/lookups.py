@@ -1,9 +1,9 @@
-"""The inputs and outputs that initialize looks up in its config, and takes apart without a look at what came back.
+"""The inputs and outputs that initialize looks up in its config and uses without checking the result.
 
-Only what runs for certain counts: the statements of the method before the first that branches, repeats or ends it.
+Only what surely runs counts: the statements before the first one that branches, loops or returns.
 
 Source: python_backend, src/resources/triton_python_backend_utils.py, get_input_config_by_name,
-get_output_config_by_name: None where the config has no such tensor.
+get_output_config_by_name: None if the config has no such tensor.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ PB_UTILS = "triton_python_backend_utils"
 LOOKUPS = {"get_input_config_by_name": "input", "get_output_config_by_name": "output"}
 READING = {*LOOKUPS, "using_decoupled_model_transaction_policy"}
 SCALARS = frozenset({"backend", "max_batch_size", "model_transaction_policy", "name", "parameters"})
-"""Parts of a config that have no tensors: what is done to them is of no matter here."""
+"""Parts of a config without tensors: what is done to them does not matter here."""
 
 SIMPLE = ast.Assign | ast.AnnAssign | ast.Expr
 BRANCHING = ast.Lambda | ast.IfExp | ast.BoolOp | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 class Lookup(NamedTuple):
-    """A tensor that must be there: "input" or "output", its name, and where that is written."""
+    """A tensor that must exist: "input" or "output", its name, and where the name is written."""
 
     kind: str
     name: str
@@ -34,7 +34,7 @@ class Lookup(NamedTuple):
 
 
 def lookups(tree: ast.Module, method: ast.FunctionDef) -> Iterator[Lookup]:
-    """Yield what a plain initialize(self, args) needs of its config, in order."""
+    """Yield what a plain initialize(self, args) needs from its config, in order."""
     module = _imported(tree, PB_UTILS)
     arguments = [each.arg for each in (*method.args.posonlyargs, *method.args.args)]
     yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes(method))
@@ -51,13 +51,13 @@ def lookups(tree: ast.Module, method: ast.FunctionDef) -> Iterator[Lookup]:
 
 
 def _imported(tree: ast.Module, module: str) -> str:
-    """Return the name that a module is imported under at the top of the file."""
+    """Return the name under which the file imports a module at its top."""
     aliases = (alias for node in tree.body if isinstance(node, ast.Import) for alias in node.names)
     return next((alias.asname or alias.name for alias in aliases if alias.name == module), "")
 
 
 def _written(node: ast.AST) -> str:
-    """Return `name`, `name.attribute` or json.loads(name["model_config"]) as it is written, "" for all else."""
+    """Return `name`, `name.attribute` or json.loads(name["model_config"]) as written, "" for anything else."""
     match node:
         case ast.Name(id=name):
             return name
@@ -78,7 +78,7 @@ def _loaded(name: str) -> str:
 
 
 class _Bindings:
-    """The expressions that are the config, and those that are what a lookup gave, as they are written."""
+    """The expressions that are the config, and those that are the result of a lookup, as written."""
 
     def __init__(self, module: str, myself: str, arguments: str) -> None:
         self.module = module
@@ -88,7 +88,7 @@ class _Bindings:
         self.found: dict[str, Lookup] = {}
 
     def lookup(self, node: ast.AST) -> Lookup | None:
-        """Read an expression as a lookup in the config, or as the name of one's result."""
+        """Read an expression as a lookup in the config, or as the name of its result."""
         match node:
             case ast.Call(
                 func=ast.Attribute(value=ast.Name(id=module), attr=called),
@@ -100,7 +100,7 @@ class _Bindings:
                 return self.found.get(_written(node))
 
     def needed(self, statement: ast.stmt) -> Iterator[Lookup]:
-        """Yield the lookups whose results are taken apart whenever the statement runs."""
+        """Yield the lookups whose results are subscripted whenever the statement runs."""
         waiting: list[ast.AST] = [statement]
         while waiting:
             node = waiting.pop()
@@ -135,7 +135,7 @@ class _Bindings:
                 return False
 
     def bind(self, statement: SIMPLE) -> None:
-        """Take in what the statement gives names to."""
+        """Record the names that the statement binds."""
         value = None if isinstance(statement, ast.Expr) else statement.value
         is_config = value is not None and _written(value) in self.configs
         found = self.lookup(value) if value is not None else None

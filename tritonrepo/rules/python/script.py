@@ -1,7 +1,7 @@
-"""The files that the Python backend imports, and what is in them: read and parsed, never run.
+"""The files that the Python backend imports and their contents, which are read and parsed but never run.
 
-Source: python_backend, src/pb_stub.cc, main (which directory), ModelContext::StubSetup (which module); both are the same
-from r24.01 to r26.07.
+Source: python_backend, src/pb_stub.cc, main (which directory), ModelContext::StubSetup (which module); both are
+unchanged from r24.01 to r26.07.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tritonrepo.repository.once import once
 from tritonrepo.rules.layout.environments import PARAMETER
 
 LARGEST_SCRIPT = 1 << 16
-"""Bytes of source that are parsed: what is made to be slow takes about a second then, and nothing ends the parser."""
+"""Bytes of source that are parsed: the slowest source of this size takes a second, and nothing stops the parser."""
 
 STUB = "triton_python_backend_stub"
 FILENAME = "model.py"
 NEWER = re.compile(r"\b(?:type\s+\w|(?:def|class)\s+\w+\s*\[)|[fF][rR]?[\"']|[rR][fF][\"']")
-"""What Python 3.12 reads otherwise than 3.11: PEP 695 and 701."""
+"""What Python 3.12 reads differently from 3.11: PEP 695 and 701."""
 NEWER_BLOCK = re.compile(rb"(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')")
 
 RISKY = (
@@ -54,7 +54,7 @@ RISKY = (
         b"\t" * 15,
     ),
 )
-"""Where one of these stands, also in a text or a longer word, Python may refuse what its grammar takes."""
+"""If a source has one of these, even in a string or a longer word, Python may reject what its grammar accepts."""
 
 REMARK = re.compile(rb"[(,]\s*#")
 KEYWORD = re.compile(rb"[(,]\s*(\w+)\s*=(?!=)")
@@ -62,11 +62,11 @@ OUTSIDE = ast.Return | ast.If | ast.For | ast.While | ast.Try | ast.With
 
 OURS = sys.version_info[:2]
 INSTALLED = sys.stdlib_module_names | {"triton_python_backend_utils", "c_python_backend_utils", "numpy"}
-"""Modules that a model finds in every image."""
+"""Modules that every image has."""
 
 
 class SyntaxFault(NamedTuple):
-    """Why Python cannot read a source: line and column from 1, or 0; our words, and the server's."""
+    """Why Python cannot parse a source: line and column from 1, or 0 if unknown; our words, and the server's."""
 
     line: int
     column: int
@@ -77,7 +77,7 @@ class SyntaxFault(NamedTuple):
 class Script(NamedTuple):
     """A file that a served version imports: its path below the model, its content.
 
-    `tree` is what Python reads, why it cannot, or None where that is not certain.
+    `tree` is what Python parses, why it cannot, or None if that is uncertain.
     """
 
     path: str
@@ -92,7 +92,7 @@ class Script(NamedTuple):
 
 @once
 def scripts(model: Model) -> tuple[Script, ...]:
-    """Return the sources that are imported for certain, and small enough to be parsed; none for another backend."""
+    """Return the sources that are surely imported and small enough to parse; none for another backend."""
     if model.backend != "python":
         return ()
     name = model.inferred.filename or FILENAME
@@ -104,7 +104,7 @@ def scripts(model: Model) -> tuple[Script, ...]:
 
 
 def _is_imported(model: Model, name: str, path: str) -> bool:
-    """Tell whether it is this file, and no package or library of the same name, nor a package around it."""
+    """Return whether this file is imported, and not a package or library of the same name or a package around it."""
     directory, _, last = path.rpartition("/")
     stem = last.removesuffix(".py")
     if not name.endswith(".py") or "." in stem or refused_module(name):
@@ -116,7 +116,7 @@ def _is_imported(model: Model, name: str, path: str) -> bool:
 
 
 def nodes(tree: ast.AST) -> list[ast.AST]:
-    """Return a node and all below it as ast.walk does, `ctx` aside, and faster: a source is gone through many times."""
+    """Return a node and all below it like ast.walk, except `ctx`, but faster: a source is walked many times."""
     found = [tree]
     for node in found:
         for name in node._fields:
@@ -129,16 +129,16 @@ def nodes(tree: ast.AST) -> list[ast.AST]:
 
 
 def refused_module(name: str) -> str:
-    """Return the module that Python looks for in vain because of how default_model_filename is written, or "".
+    """Return the module that Python cannot find because of how default_model_filename is written, or "".
 
-    The directory before the last `/`, a point and the file's name without its last three characters are imported.
+    Python imports the directory before the last `/`, a dot, and the file's name without its last three characters.
     """
     parts = [part for part in name.split("/") if part]
     return "." if len(parts) > 1 and parts[-2] in {".", ".."} else ""
 
 
 def _python_of(model: Model) -> tuple[int, int] | None:
-    """Return the version of the Python that runs a model; None where the model brings its own, or it is not known."""
+    """Return the version of the Python that runs a model; None if the model brings its own or it is unknown."""
     if STUB in model.children or PARAMETER in model.config.mapping("parameters"):
         return None
     major, _, minor = (model.target.release.python or "").partition(".")
@@ -146,7 +146,7 @@ def _python_of(model: Model) -> tuple[int, int] | None:
 
 
 def _parse(path: str, text: bytes, python: tuple[int, int] | None) -> ast.Module | SyntaxFault | None:
-    """Return a source's tree, why it has none, or None where that is not certain."""
+    """Return a source's tree, why it has none, or None if that is uncertain."""
     if b"\0" in text:
         line = text.count(b"\n", 0, text.index(b"\0")) + 1
         words = "source code string cannot contain null bytes"
@@ -167,7 +167,7 @@ def _parse(path: str, text: bytes, python: tuple[int, int] | None) -> ast.Module
 
 
 def _may_not_compile(text: bytes, tree: ast.Module) -> bool:
-    """Tell whether Python may refuse what its grammar takes: most sources are plain, and compiling costs as parsing does.
+    """Return whether Python may reject what its grammar accepts: most sources are plain, and compiling costs as much.
 
     Source: CPython, Python/symtable.c, Python/compile.c, Python/future.c: each SyntaxError needs one of these.
     """
@@ -180,7 +180,7 @@ def _may_not_compile(text: bytes, tree: ast.Module) -> bool:
     top = [*tree.body, *(node for each in classes for node in each.body)]
     functions = [node for node in top if isinstance(node, ast.FunctionDef)]
     if text.count(b"def ") != len(functions) or text.count(b"class ") != len(classes):
-        return True  # some within others, or words of a text
+        return True  # nested ones, or words of a string
     return any(isinstance(node, OUTSIDE) for node in top) or any(_twice(each.args) for each in functions)
 
 
@@ -191,7 +191,7 @@ def _twice(arguments: ast.arguments) -> bool:
 
 
 def not_installed(model: Model, script: Script) -> str:
-    """Return the first module that a source imports at its top and that no image has, as far as is known; else ""."""
+    """Return the first top-level import of a source that, as far as is known, no image has; else ""."""
     for node in script.tree.body if isinstance(script.tree, ast.Module) else ():
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level:
@@ -204,14 +204,14 @@ def not_installed(model: Model, script: Script) -> str:
 
 
 def _is_beside(model: Model, script: Script, module: str) -> bool:
-    """Tell whether something of the module's name lies in the version directory or the model's."""
+    """Return whether the version directory or the model's has something with the module's name."""
     homes = ("", f"{script.path.rpartition('/')[0]}/")
     heads = tuple(f"{home}{module}{end}" for home in homes for end in ("/", "."))
     return any(path.startswith(heads) for path in model.entries)
 
 
 def _may_be_newer(error: SyntaxError, text: bytes, python: tuple[int, int] | None) -> bool:
-    """Tell whether a newer Python than ours, which may be the server's, may read what ours cannot."""
+    """Return whether a newer Python than ours, which may be the server's, may parse what ours cannot."""
     if python is not None and python <= OURS:
         return False
     line = (error.text or "").strip()
@@ -219,7 +219,7 @@ def _may_be_newer(error: SyntaxError, text: bytes, python: tuple[int, int] | Non
 
 
 def _fault(error: SyntaxError) -> SyntaxFault:
-    """Return the fault; where our Python only tells that the server's is too old for it, the server's words are cut."""
+    """Return the fault; if our Python only reports that the server's is too old, the server's words are cut short."""
     lacking = "only supported in Python" in error.msg
     kind = type(error).__name__
     reason = f"{kind}: " if lacking else f"{kind}: {error}"

@@ -1,4 +1,4 @@
-"""What auto_complete_config does, where it only calls its config's methods with plain values, one after another."""
+"""What auto_complete_config does, if it only calls its config's methods with plain values one after another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN = object()
 
 
 class Setting(NamedTuple):
-    """A call of the config's method with plain values; or an exception that is raised, as its text."""
+    """A call of a config method with a plain value, or the text of an exception that is raised."""
 
     method: str
     argument: Any
@@ -24,7 +24,7 @@ class Setting(NamedTuple):
 
 
 def returns_nothing(method: ast.FunctionDef) -> bool:
-    """Tell whether a function, if it ends, gives None or a plain value."""
+    """Return whether a function, if it returns, returns None or a plain value."""
     return all(node.value is None or isinstance(node.value, ast.Constant) for node in _returns(method.body))
 
 
@@ -39,7 +39,7 @@ def _returns(body: list[ast.stmt]) -> Iterator[ast.Return]:
 
 
 def settings(method: ast.FunctionDef) -> Iterator[Setting]:
-    """Yield the settings up to the first statement that may do anything else."""
+    """Yield the settings before the first statement that may do anything else."""
     config = (*method.args.posonlyargs, *method.args.args)[-1].arg if _has_parameter(method) else ""
     known: dict[str, Any] = {}
     for statement in method.body:
@@ -69,7 +69,7 @@ def _has_parameter(method: ast.FunctionDef) -> bool:
 
 
 def _reads(value: ast.expr, config: str) -> bool:
-    """Tell whether an expression is config.as_dict()."""
+    """Return whether an expression is config.as_dict()."""
     match value:
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="as_dict"), args=[], keywords=[]):
             return name == config
