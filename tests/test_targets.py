@@ -66,7 +66,7 @@ def test_validate_says_that_a_record_is_for_a_release_of_the_future(
     place = made(tmp_path / "r", {"m/1/model.py": COMPLETING}, {"release": "99.01"})
     assert codes(place, tmp_path) == (2, 2)
     said = capsys.readouterr().err
-    assert said.count(f'{place}/tritonrepo.json: fatal: was built for release "99.01"') == 2
+    assert said.count(f'{place}/tritonrepo.json: fatal: the repository was built for release "99.01"') == 2
     assert run(["validate", place, "--release", "24.10", "--no-auto-complete"]) == 1
 
 

@@ -1,4 +1,4 @@
-"""A tree to models with positions: what a server would see, hand-written or ours. Nothing is executed."""
+"""Turns a tree into models with positions, as a server would see them; nothing is executed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tritonrepo.tree import Directory, Entry, File, Tree, Unreadable, in_bytes, 
 __all__ = ["CONFIG_BYTES", "NOTHING", "Model", "Repository", "Said", "Target", "model", "read", "target"]
 
 CONFIG_BYTES = 64 << 20
-"""A larger file is no config: it is not read. Protobuf's own limit is 2 GiB."""
+"""A larger file is not read as a config. Protobuf's own limit is 2 GiB."""
 
 
 def read(tree: Tree, server: Target, root: str = "") -> Repository:
     """Return the repository that a server of this target would see; `root` is its path in the server's messages.
 
-    Every directory at the top is a model, whatever it is called; so is one that cannot be looked into.
+    Every top-level directory is a model, whatever its name; so is one that cannot be read.
     """
     models: dict[str, dict[str, Entry]] = {}
     strays: dict[str, Entry] = {}
@@ -43,7 +43,7 @@ def read(tree: Tree, server: Target, root: str = "") -> Repository:
 
 
 def _children(entries: Mapping[str, Entry], below: str = "") -> dict[str, Entry | None]:
-    """Return the names directly in a directory; one that has something in it is None."""
+    """Return the names directly in a directory; a directory that is not empty is None."""
     children: dict[str, Entry | None] = {}
     for path, entry in entries.items():
         if path.startswith(below):
@@ -55,9 +55,9 @@ def _children(entries: Mapping[str, Entry], below: str = "") -> dict[str, Entry 
 def model(
     name: str, entries: Mapping[str, Entry], server: Target, root: str = "", closed: Entry | None = None
 ) -> Model:
-    """Return the model of these entries, paths counted from its directory.
+    """Return the model of these entries, whose paths are relative to its directory.
 
-    `closed` is what the directory is where it cannot be looked into.
+    `closed` is what the directory is if it cannot be read.
     """
     children = _children(entries)
     parsed = _config(children.get(CONFIG), server)

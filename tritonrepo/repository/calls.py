@@ -1,6 +1,6 @@
 """calls.json: which models a generated Python step calls by itself (BLS), and which version of each.
 
-The file lies in the step's version directory and is one JSON object, model → version. Of another form it is not ours.
+The file is in the step's version directory and is one JSON object, model → version. In any other form it is not ours.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from tritonrepo.tree import File
 
 PINS = "calls.json"
 PINS_BYTES = 1 << 16
-"""A larger calls.json is none of ours: it is not read."""
+"""A larger calls.json is not ours and is not read."""
 
 
 class Call(NamedTuple):
-    """A pinned call, and the place of the model's name, whose path is below the step's own directory."""
+    """A pinned call, and the place of the model's name in a file below the step's directory."""
 
     at: Span
     model: str
@@ -26,7 +26,7 @@ class Call(NamedTuple):
 
 
 def calls(path: str, file: File) -> tuple[Call, ...]:
-    """Read a calls.json; nothing comes of one that is not of our form."""
+    """Return the calls of a calls.json; none if it does not have our form."""
     if file.size > PINS_BYTES:
         return ()
     try:

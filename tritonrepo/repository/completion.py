@@ -1,8 +1,8 @@
-"""A model's config as it is once its backend has completed it: what the ensembles over it are checked against.
+"""A model's config after its backend has completed it, against which ensembles that use it are checked.
 
-Nothing is executed; where a backend may have added what cannot be seen here, the result says so.
+Nothing is executed; if a backend may have added something that cannot be seen here, the result says so.
 
-Source: core, src/backend_model.cc, UpdateModelConfig (what is taken back from a backend); onnxruntime_backend,
+Source: core, src/backend_model.cc, UpdateModelConfig (what the core accepts from a backend); onnxruntime_backend,
 src/onnxruntime.cc, AutoCompleteConfig; python_backend, src/resources/triton_python_backend_utils.py, ModelConfig;
 vllm_backend, src/model.py, auto_complete_config.
 """
@@ -18,10 +18,10 @@ from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.vllm_contract import contract
 
 SILENT = frozenset({"identity", "square", "repeat"})
-"""Backends that hand no config back to the core: their sources have no SetModelConfig."""
+"""Backends that return no config to the core: their sources have no SetModelConfig."""
 
 NEVER = SILENT | {"pytorch"}
-"""Backends that complete nothing; pytorch hands back what it got."""
+"""Backends that complete nothing; pytorch returns what it received."""
 
 PLAIN_CLASS = re.compile(rb"^class TritonPythonModel[ \t]*+(?:\([ \t]*+(?:object[ \t]*+)?\)[ \t]*+)?:", re.MULTILINE)
 SCRIPT_BYTES = 1 << 20
@@ -31,7 +31,7 @@ INVALID = "TYPE_INVALID"
 
 
 class Port(NamedTuple):
-    """An input or output of a loaded model; `listed` is its place in the config, None where the backend adds it."""
+    """An input or output of a loaded model; `listed` is its place in the config, None if the backend adds it."""
 
     name: str
     data_type: str
@@ -43,8 +43,8 @@ class Port(NamedTuple):
 class Completed(NamedTuple):
     """A config after completion.
 
-    Unless `exact`, the backend may add tensors, fill in types and dims that are missing, and raise a max_batch_size
-    of 0; what is written stays. `decoupled` is None where that cannot be known.
+    Unless `exact`, the backend may add tensors, fill in missing types and dims, and raise a max_batch_size of 0; what
+    is written stays. `decoupled` is None if it is unknown.
     """
 
     inputs: tuple[Port, ...]
@@ -56,7 +56,7 @@ class Completed(NamedTuple):
 
 @once
 def completed(model: Model) -> Completed:
-    """Return a model's completed config; an ensemble is never completed, but `decoupled` comes from its steps: None."""
+    """Return a model's completed config; an ensemble's is never completed, and its `decoupled` is None (see its steps)."""
     inputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "input")
     outputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "output")
     if model.backend == "vllm" and model.target.auto_complete:
@@ -66,14 +66,14 @@ def completed(model: Model) -> Completed:
 
 
 def may_complete_tensors(model: Model) -> bool:
-    """Tell whether a listed input or output may still get its type and its dims."""
+    """Return whether the backend may still set the type and dims of a listed input or output."""
     if not model.target.auto_complete or model.is_ensemble or model.backend in NEVER | {"vllm"}:
         return False
     return model.backend != "onnxruntime" and (model.backend != "python" or _python_completes(model))
 
 
 def may_complete(model: Model) -> bool:
-    """Tell whether inputs or outputs may be added, and max_batch_size raised."""
+    """Return whether the backend may add inputs or outputs and raise max_batch_size."""
     if model.target.auto_complete and model.backend == "vllm":  # adds what is missing, and leaves what is listed
         return True
     if model.target.auto_complete and model.backend == "onnxruntime":
@@ -96,7 +96,7 @@ def _decoupled(model: Model, *, exact: bool) -> bool | None:
 
 
 def _vllm(model: Model, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Completed:
-    """Add what the contract has and the config lacks, by name; what is listed is not compared."""
+    """Add what the contract has and the config lacks, by name; listed tensors are not compared."""
     listed = {("input", port.name) for port in inputs} | {("output", port.name) for port in outputs}
     added = [tensor for tensor in contract(model.target.release.name) if (tensor.kind, tensor.name) not in listed]
     ports = {
@@ -107,7 +107,7 @@ def _vllm(model: Model, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> 
 
 
 def _python_completes(model: Model) -> bool:
-    """Look for auto_complete_config in the model's files; what they import is not looked at, and counts as yes."""
+    """Return whether the model's files may have auto_complete_config; imports are not followed, and count as yes."""
     name = model.inferred.filename or "model.py"
     for version in model.served:
         file = model.file(f"{model.directory_of(version)}/{name}")

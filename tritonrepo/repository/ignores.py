@@ -1,9 +1,9 @@
-"""Ignore comments: what the author of a config.pbtxt knows and does not want to hear again.
+"""Ignore comments: what the author of a config.pbtxt knows and does not want to be told.
 
     # tritonrepo: ignore[rule-name, other-rule] the reason
 
-Behind something, the comment is for its own line; alone on its line, for the next line that is neither empty nor a
-comment; above the first field, for the whole model. A `#` in a string begins no comment.
+After something else on its line, the comment applies to that line; on a line of its own, to the next line that is
+neither empty nor a comment; above the first field, to the whole model. A `#` in a string does not start a comment.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tritonrepo.repository.model import Model
 
 MARK = b"tritonrepo:"
 SEARCHED_BYTES = 4 << 20
-"""A text of more bytes is not searched for comments, for the memory's sake."""
+"""A longer text is not searched for comments, to save memory."""
 
 MOST = 50
-"""Names after which no more are read: nobody means so many, and each unknown one costs a search for the nearest."""
+"""How many names are read at most: nobody needs more, and each unknown one costs a search for the nearest."""
 
 _ADDRESSED = re.compile(r"#+\s*tritonrepo:")
 _IGNORE = re.compile(r"#+\s*tritonrepo:\s*ignore\s*\[([^\]]*)\]\s*(.*)")
@@ -38,9 +38,9 @@ class Name(NamedTuple):
 
 
 class Ignore(NamedTuple):
-    """An ignore comment; without names it is addressed to tritonrepo, but cannot be read.
+    """An ignore comment; one without names is addressed to tritonrepo, but cannot be read.
 
-    `line` is the line that it is for, 0: the whole model.
+    `line` is the line that it applies to, or 0 for the whole model.
     """
 
     model: str
@@ -50,7 +50,7 @@ class Ignore(NamedTuple):
     line: int
 
     def covers(self, found: Diagnostic) -> bool:
-        """Tell whether a finding on the same model is where this comment is for."""
+        """Return whether this comment applies to the place of a finding on the same model."""
         return not self.line or (found.at.path == self.at.path and found.at.line == self.line)
 
 
@@ -82,7 +82,7 @@ def _ignore(model: Model, text: str, start: int, line: int) -> Ignore:
 
 
 def _line(source: Source, start: int, end: int) -> int:
-    """Return the line that a comment below the first field is for: its own, or, where it stands alone, the next one."""
+    """Return the line that a comment below the first field applies to: its own, or the next one if it is alone."""
     text = source.text
     alone = not text[text.rfind(b"\n", 0, start) + 1 : start].strip()
     return source.place(_end_of_gap(text, end) if alone else start)[0]

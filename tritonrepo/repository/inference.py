@@ -1,7 +1,7 @@
-"""What the core fills in from file names, with auto-complete on and off: backend, platform, default_model_filename.
+"""What the core fills in by file names, with or without auto-complete: backend, platform, default_model_filename.
 
-Source: core, src/model_config_utils.cc, AutoCompleteBackendFields. Only the byte-wise first subdirectory is looked at,
-and only while none of the three is written; the first match ends it.
+Source: core, src/model_config_utils.cc, AutoCompleteBackendFields. The core reads only the first subdirectory in byte
+order, and only if the config sets none of the three fields; it stops at the first match.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tritonrepo.repository.target import Target
 from tritonrepo.tree import Entry, is_directory
 
 Files = Mapping[str, Entry | None]
-"""What the first subdirectory has; a directory with something in it is None."""
+"""What the first subdirectory has; a directory that is not empty is None."""
 
 
 class Inferred(NamedTuple):
-    """The three fields after inference; all empty where the server cannot tell."""
+    """The three fields after inference; all are empty if the server finds nothing."""
 
     backend: str
     platform: str
@@ -27,9 +27,9 @@ class Inferred(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A model file that names its backend: the platform that goes with it, whether it may be a directory.
+    """A model file that identifies its backend, with its platform, and whether it may be a directory.
 
-    `only_with` is the fact without which a release does not know it.
+    `only_with` is a fact that a release must have to know the file.
     """
 
     filename: str
@@ -39,7 +39,7 @@ class Kind(NamedTuple):
     only_with: str = ""
 
     def known(self, release: Release) -> bool:
-        """Whether this release knows it."""
+        """Return whether this release knows it."""
         return not self.only_with or release.has(self.only_with)
 
 
@@ -57,13 +57,13 @@ KINDS = (
     Kind("model.py", "python", directory=True),
 )
 FILLED = {"tensorrt": "tensorrt_plan", "onnxruntime": "onnxruntime_onnx", "pytorch": "pytorch_libtorch"}
-"""The platform that these backends get where none is written; tensorflow gets none."""
+"""The platform that these backends get if none is written; tensorflow gets none."""
 
 FILENAMES = {"tensorrt": "model.plan", "onnxruntime": "model.onnx", "openvino": "model.xml", "python": "model.py"}
 
 
 def infer(name: str, config: Message, first: Files, server: Target, *, bare: bool) -> Inferred:
-    """Return the three fields; `bare` is a model without any config."""
+    """Return the three fields; `bare` means that the model has no config."""
     written = Inferred(config.text("backend"), config.text("platform"), config.text("default_model_filename"))
     if bare and not server.auto_complete:
         return written
@@ -83,7 +83,7 @@ def infer(name: str, config: Message, first: Files, server: Target, *, bare: boo
 
 
 def _tensorflow(written: Inferred, first: Files) -> Inferred:
-    """Find TensorFlow's platform, which its backend does not do without; a graphdef goes before a savedmodel."""
+    """Find TensorFlow's platform, which its backend requires; a graphdef comes before a savedmodel."""
     if written.platform or written.backend not in {"", "tensorflow"}:
         return written
     for kind in (GRAPHDEF, SAVEDMODEL):
@@ -95,7 +95,7 @@ def _tensorflow(written: Inferred, first: Files) -> Inferred:
 
 
 def _kind(found: Inferred, first: Files, release: Release) -> Inferred:
-    """Find the backend that a platform, a filename or else a file in the first subdirectory names, in this order."""
+    """Find the backend by the platform, the filename or a file in the first subdirectory, in this order."""
     if found.backend:
         return found
     for kind in KINDS:
@@ -112,6 +112,6 @@ def _kind(found: Inferred, first: Files, release: Release) -> Inferred:
 
 
 def _dotted(name: str) -> Inferred:
-    """Read a model called x.BACKEND as one of that backend: all after the first dot."""
+    """Read the backend of a model named x.BACKEND, which is all after the first dot."""
     backend = name.partition(".")[2]
     return Inferred(backend, "", f"model.{backend}" if backend else "")

@@ -1,4 +1,4 @@
-"""JSON files of a repository as text: where a key is written."""
+"""Places of keys in the JSON files of a repository."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tritonrepo.diagnostics import Span
 
 
 def place(path: str, text: str, key: str) -> Span:
-    """Return the place of the first key of this name; the text's start where it is written with escapes."""
+    """Return the place of the first key with this name, or the start of the text if it is written with escapes."""
     match = re.search(f"({re.escape(json.dumps(key, ensure_ascii=False))})\\s*:", text)
     return Span(path, *_counted(text, match.start()), *_counted(text, match.end(1))) if match else Span(path, 1, 1)
 

@@ -1,4 +1,4 @@
-"""A model as the server would see it: its files, its config with positions, what the core infers from file names."""
+"""A model as the server would see it: its files, its config with positions, and what the core infers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tritonrepo.tree import Entry, File
 CONFIG = "config.pbtxt"
 UNSIGNED = 1 << 64
 BROKEN = "text=broken"
-"""The trait of a model whose config's text has faults."""
+"""The trait of a model whose config text has faults."""
 
 
 @cache
@@ -34,16 +34,15 @@ class Model:
     """One directory at the top of a repository.
 
     `entries` are all entries below it, by path; `children` the names directly in it, name → entry, where a directory
-    with something in it is None; `directories` those of them that are directories to the server, in byte order;
-    `odd` what is neither a file nor a directory that can be looked into, the model's own directory as "".
-    `parsed` is None where there is no config that can be read; `config` is then empty. `hidden`: the server may see a
-    config there that cannot be read here. `root` is the repository's path as the user gave it, `beside` all entries of
-    the repository by path.
+    that is not empty is None; `directories` those of them that the server sees as directories, in byte order; `odd`
+    what is neither a file nor a readable directory, with the model's own directory as "". `parsed` is None if no config
+    can be read; `config` is then empty. `hidden`: the server may see a config that cannot be read here. `root` is
+    the repository's path as the user gave it, `beside` all entries of the repository by path.
 
-    `fields` are the names of the fields at the config's top; `traits`, by which rules are called, these, `*.NAME` for
-    fields at whatever depth, `backend=NAME`, and BROKEN. `config_name` is the name that the server's texts use: the
-    written one, else the directory's. `max_batch_size` is 0 where none is written. `memo` has what is worked out of the
-    model once, see `once`.
+    `fields` are the names of the config's top-level fields. `traits`, by which rules are called, are these, `*.NAME`
+    for fields at any depth, `backend=NAME`, and BROKEN. `config_name` is the name that the server's texts use: the
+    written one, or else the directory's. `max_batch_size` is 0 if it is not written. `memo` has what is computed once
+    from the model, see `once`.
     """
 
     name: str
@@ -91,7 +90,7 @@ class Model:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """The models that a Python model's served versions call, as their calls.json pin them."""
+        """The models that a Python model's served versions call, as pinned by their calls.json."""
         if self._calls is None:
             paths = (f"{self.directory_of(version)}/{PINS}" for version in self.served)
             files = ((path, self.file(path)) for path in paths) if self.backend == "python" else ()
@@ -100,12 +99,12 @@ class Model:
 
     @property
     def backend(self) -> str:
-        """The backend, written or inferred; "" where there is none, and for an ensemble."""
+        """The backend, written or inferred; "" if there is none, and for an ensemble."""
         return self.inferred.backend
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether the core, and no backend, runs it."""
+        """Whether the core runs it, and not a backend."""
         return self.inferred.platform == "ensemble"
 
     def at(self, place: Placed | str | None = None) -> Span:
@@ -117,9 +116,9 @@ class Model:
         return Span(f"{self.name}/{CONFIG}" if self.parsed is not None else self.name)
 
     def on_server(self, path: str = "") -> str:
-        """Return the path that the server's texts name for one below the model.
+        """Return the path below the model as the server's texts write it.
 
-        Source: core, src/filesystem/api.cc, JoinPath: of a second `/` in a row one is left out.
+        Source: core, src/filesystem/api.cc, JoinPath, which joins two consecutive `/` into one.
         """
         model = f"{self.root.rstrip('/')}/{self.name}" if self.root else self.name
         return f"{model}/{path.removeprefix('/')}" if path else model
@@ -130,16 +129,16 @@ class Model:
         return entry if isinstance(entry, File) else None
 
     def directory_of(self, version: int) -> str:
-        """Return the directory that a backend opens for a version: its number, whatever the directory is called.
+        """Return the directory that a backend opens for a version: the number, whatever the directory's name.
 
-        Source: core, TRITONBACKEND_ModelVersion, which gives an unsigned number: no backend finds a negative one.
+        Source: core, TRITONBACKEND_ModelVersion, which returns an unsigned number: no backend finds a negative one.
         """
         return str(version % UNSIGNED)
 
 
 @dataclass(slots=True, eq=False)
 class Repository:
-    """A whole repository: models in byte order, and what else lies at its top."""
+    """A whole repository: models in byte order, and everything else at its top level."""
 
     models: Mapping[str, Model]
     strays: Mapping[str, Entry]

@@ -1,4 +1,4 @@
-"""What is worked out once of a value and kept with it, as long as its owner keeps it: no cache outlives a run."""
+"""What is computed once from a value and kept with it as long as its owner: no cache outlives a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 class Keeping(Protocol):
-    """A value with a place for what is worked out of it."""
+    """A value with a place for what is computed from it."""
 
     memo: Memo
 
@@ -21,7 +21,7 @@ O = TypeVar("O", bound=Keeping)  # noqa: E741  the owner
 
 
 def once(work: Callable[Concatenate[O, P], R]) -> Callable[Concatenate[O, P], R]:
-    """Keep in its owner's memo what a function gives: the owner is its first argument, the others go with it."""
+    """Keep what a function returns in the memo of its first argument, the owner; the others must follow from it."""
 
     @wraps(work)
     def kept(owner: O, /, *context: P.args, **names: P.kwargs) -> R:

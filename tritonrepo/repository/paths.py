@@ -1,4 +1,4 @@
-"""What a server finds at a path that a config names: as the file system goes, through directories that are there."""
+"""What a server finds at a path that a config names, resolved like a file system through existing directories."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ MISSING = "No such file or directory"
 NOT_A_DIRECTORY = "Not a directory"
 TOO_LONG = "File name too long"
 LONGEST = 255
-"""Bytes of a name, on the file systems of servers."""
+"""Maximum bytes of a name on the file systems of servers."""
 
 OUT_OF_SIGHT = Link("..")
-"""What stands for all that does not lie in the repository."""
+"""Stand-in for everything outside the repository."""
 
 
 def follow(model: Model, path: str) -> Entry | str:
-    """Return what is at a path from the model's directory on, or the system's words for what is not there.
+    """Return what is at a path relative to the model's directory, or the system's words if nothing is.
 
-    A `Link` is what cannot be looked into from here, or leads out of the repository: it may be anything. To the system
-    a path ends at its first NUL.
+    A `Link` is what cannot be read from here or leads out of the repository: it may be anything. To the system, a path
+    ends at its first NUL.
     """
     here = [model.name]
     for part in path.partition("\0")[0].split("/"):
@@ -40,7 +40,7 @@ def follow(model: Model, path: str) -> Entry | str:
 
 
 def _entry(model: Model, parts: Sequence[str]) -> Entry | str:
-    """Return what is at a path of the repository, `..` being gone from it."""
+    """Return what is at a path of the repository, in which `..` is already resolved."""
     if list(parts) in ([], [model.name]):
         return Directory()
     entries, path = (model.entries, parts[1:]) if parts[0] == model.name else (model.beside, parts)

@@ -1,4 +1,4 @@
-"""The server that a repository is judged for, and the one way to it."""
+"""The target: the server that a repository is judged for, and the one way to determine it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Release, images and what they hold, processor and GPUs, and whether the server completes configs by itself.
+    """Release, images and their backends, processor and GPUs, and whether the server completes configs by itself.
 
-    `in_stack`: a stack file says so, and not the options of a command: hints name what the user can change.
+    `in_stack`: a stack file determines it, not the options of a command; hints name what the user can change.
     """
 
     release: Release
@@ -29,14 +29,14 @@ class Target:
 
     @property
     def counts_gpus(self) -> str:
-        """Where the user says how many GPUs there are."""
+        """Where the user sets the number of GPUs."""
         return "gpus in target" if self.in_stack else "--gpus"
 
 
 class Said(NamedTuple):
-    """What one place says of the server: options, a record, a stack file, settings; None where it says nothing.
+    """What one place says about the server: options, a record, a stack file, settings; None if it says nothing.
 
-    `where` is that place, for a release that is not known.
+    `where` is that place, for the message about an unknown release.
     """
 
     release: str | None = None
@@ -55,8 +55,8 @@ def target(
 ) -> Target:
     """Return the target: options over the record of a built repository, over the stack, over a project's settings.
 
-    Where nobody says it: the newest release, all its images together, one GPU, and a server that completes configs.
-    Raise Stop for a release that is not known.
+    The defaults are the newest release, all its images together, one GPU, and a server that completes configs. Raise
+    Stop for an unknown release.
     """
     said = (options, record, stack, settings)
     named = next((each for each in said if each.release is not None), None)
@@ -75,10 +75,10 @@ def target(
 
 
 def recorded(target: Mapping[str, Any], where: str) -> Said:
-    """Return what a record says, that of a build or of a push; one without a target is of a hand-written repository.
+    """Return what the record of a build or a push says; one without a target is of a hand-written repository.
 
-    Not whether that server completes configs. What a build makes of a stack must load without it; a directory may have
-    been edited since, and goes to servers which complete configs unless they are told not to.
+    It does not say whether the server completes configs. What a build generates must load without that; a directory may
+    have been edited since, and is for servers that complete configs unless they are told not to.
     """
     if not target:
         return NOTHING
@@ -93,7 +93,7 @@ def recorded(target: Mapping[str, Any], where: str) -> Said:
 
 
 def unknown(server: Target, at: Span) -> Iterator[Diagnostic]:
-    """Yield what is not known of the target's release, and so is not checked."""
+    """Yield what is unknown about the target's release and therefore not checked."""
     if gaps := server.release.unknown:
         message = f"some facts about Triton {server.release.name} are unknown: {', '.join(gaps)}"
         hint = f"Checks that depend on them are skipped. Use release {newest().name} for all checks."
@@ -104,10 +104,10 @@ def _release(said: Said) -> Release:
     if (known := RELEASES.get(said.release or "")) is not None:
         return known
     if not said.where:
-        message = "is no Triton release that this tritonrepo knows"
+        message = f'unknown Triton release "{said.release}"'
         raise fatal("release-unknown", str(said.release), message, instead(str(said.release)))
-    message = f'was built for release "{said.release}", which this tritonrepo does not know'
-    raise fatal("push-target", said.where, message, "Upgrade tritonrepo, or build again.")
+    message = f'the repository was built for release "{said.release}", which this tritonrepo does not know'
+    raise fatal("push-target", said.where, message, "Upgrade tritonrepo, or rebuild the repository.")
 
 
 def _first(said: list[T | None], default: T) -> T:

@@ -1,4 +1,4 @@
-"""The inputs and outputs that a config lists, each read once, in the order in which the server walks them."""
+"""The inputs and outputs that a config lists, each read once, in the order of the server's walk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BYTES = {
 
 
 def element_bytes(data_type: str) -> int:
-    """Return the bytes that the server counts for an element: 4 for a string, and for what has no type.
+    """Return the bytes that the server counts per element: 4 for a string, and for an element without a type.
 
     Source: common, src/model_config.cc.
     """
@@ -36,7 +36,7 @@ def element_bytes(data_type: str) -> int:
 class ListedTensor:
     """One entry of `input` or `output`; `item` is its position among all, inputs first.
 
-    `name` is "" where there is none, and so is `data_type`, else it is as written, "99" for an unknown number. `fields`
+    `name` and `data_type` are "" if missing; `data_type` is as written, such as "99" for an unknown number. `fields`
     has the last field of each name; `dims` are the values of all `dims` fields together.
     """
 
@@ -55,7 +55,7 @@ class ListedTensor:
         return found.value if found is not None and isinstance(found.value, Message) else None
 
     def flag(self, name: str) -> bool:
-        """Return a bool of it; false where it is not there."""
+        """Return the value of a bool field; false if it is missing."""
         return name in self.fields and self.node.flag(name)
 
 

@@ -1,6 +1,6 @@
-"""Version directories as the server counts them, and which of them a policy selects.
+"""Version directories as the server counts them, and the ones that a policy selects.
 
-Source: core, src/model_repository_manager/model_lifecycle.cc, VersionsToLoad: names are read by std::stoll.
+Source: core, src/model_repository_manager/model_lifecycle.cc, VersionsToLoad, which reads names by std::stoll.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ RESERVED = frozenset({"configs", "warmup", "initial_state"})
 NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 LIMITS = (-(1 << 63), (1 << 63) - 1)
 LONGEST = 19
-"""Digits of the largest of them."""
+"""Digits of the largest number."""
 
 
 class Versions(NamedTuple):
-    """What a model's directory has: number → directory name; and the names that are no version, or end the server."""
+    """The versions in a model's directory, number → name, and the names that are not versions or crash the server."""
 
     found: Mapping[int, str]
     leading_zero: tuple[str, ...] = ()
     no_number: tuple[str, ...] = ()
     overflow: tuple[str, ...] = ()
     collisions: Mapping[str, int] = {}
-    """Names that give a number which another directory has already."""
+    """Names whose number another directory already has."""
 
 
 def versions(directories: Iterable[str], *, config_names: bool = True) -> Versions:
-    """Read the names of a model's subdirectories, in byte order; `config_names`: whether `configs` is none."""
+    """Read the names of a model's subdirectories, in byte order; `config_names`: whether `configs` is reserved."""
     found: dict[int, str] = {}
     collisions: dict[str, int] = {}
     leading_zero, no_number, overflow = [], [], []
@@ -51,12 +51,12 @@ def versions(directories: Iterable[str], *, config_names: bool = True) -> Versio
 
 
 def _fits(digits: str) -> bool:
-    """Tell whether a number is one of 64 bits; Python itself reads no number of more than 4300 digits."""
+    """Return whether a number fits into 64 bits; Python itself reads no number of more than 4300 digits."""
     return len(digits.lstrip("+-0")) <= LONGEST and LIMITS[0] <= int(digits) <= LIMITS[1]
 
 
 def _count(name: str, number: int, found: dict[int, str], collisions: dict[str, int]) -> None:
-    """Count a directory as a version; of several with one number the plainly named one has the content."""
+    """Count a directory as a version; of several with one number, the plainly named one has the content."""
     if number in found and name == str(number):
         found[number], name = name, found[number]
     if found.setdefault(number, name) != name:
@@ -64,10 +64,10 @@ def _count(name: str, number: int, found: dict[int, str], collisions: dict[str, 
 
 
 def selected(found: Collection[int], policy: Message | None) -> tuple[int, ...]:
-    """Return the versions that a version_policy serves, ascending; an absent policy is the latest one.
+    """Return the versions that a version_policy serves, ascending; without a policy the latest version.
 
-    A `specific` version that is not there is passed over, but one that is named twice is then taken for present: the
-    core keeps both in one set.
+    A missing `specific` version is skipped, but one that is listed twice is assumed to exist: the core keeps both in
+    one set.
     """
     have = sorted(found)
     if policy is None:

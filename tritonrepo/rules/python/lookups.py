@@ -110,7 +110,7 @@ class _Bindings:
                 waiting += reversed([*ast.iter_child_nodes(node)])
 
     def changes(self, statement: ast.stmt) -> bool:
-        """Tell whether the config is used in a way that may change its tensors."""
+        """Return whether the config is used in a way that may change its tensors."""
         every = nodes(statement)
         parents = {child: node for node in every for child in ast.iter_child_nodes(node)}
         return any(not self._is_harmless(node, parents.get(node)) for node in every)
