@@ -52,14 +52,14 @@ TAKEN = {
 
 
 @pytest.mark.parametrize(("tree", "states"), TAKEN.values(), ids=TAKEN)
-def test_what_ends_or_blocks_the_server_takes_the_others_down(tree: dict[str, Entry], states: str) -> None:
+def test_what_crashes_or_hangs_the_server_takes_the_others_down(tree: dict[str, Entry], states: str) -> None:
     verdicts = judged(tree).verdicts
     assert " ".join(verdict.verdict.value for verdict in verdicts) == states
     names = sorted({path.partition("/")[0] for path in tree})
     assert [verdict.model for verdict in verdicts] == names
 
 
-def test_of_two_that_end_the_server_the_first_is_named() -> None:
+def test_of_two_that_crash_the_server_the_first_is_named() -> None:
     verdicts = judged(models(a=READY, b=f"{READY}model_repository_agents {{ }}\n", c=CRASH)).verdicts
     assert [verdict.rule for verdict in verdicts] == [
         "repository-agents-empty",
@@ -107,7 +107,7 @@ def test_a_model_is_judged_after_those_that_it_needs_whatever_their_names() -> N
     assert [verdict.rule for verdict in verdicts] == ["step-ensemble-invalid", "step-model-failed", "kind-unknown"]
 
 
-def test_a_model_without_io_is_not_polled_where_nothing_completes_it() -> None:
+def test_a_model_without_io_is_not_polled_if_nothing_completes_it() -> None:
     tree = models(a=over("b"), b=READY.replace("[ 4 ]", "[ 0 ]", 1))
     rules = {
         complete: judge(repository.read(tree, target(Said("24.10", auto_complete=complete)))).verdicts[0].rule

@@ -45,7 +45,7 @@ def test_rules_are_in_the_order_of_stages_and_places_whatever_comes_first_in_the
     assert [*in_turn(rules(CHAIN), STAGES[::-1])] == ["e", "a", "b", "c", "d"]
 
 
-def test_a_stage_to_which_the_server_does_not_come_has_no_turns() -> None:
+def test_a_stage_that_the_server_does_not_reach_has_no_turns() -> None:
     assert [*in_turn(rules(CHAIN), [Stage.IO])] == ["e"]
 
 

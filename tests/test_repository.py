@@ -34,7 +34,7 @@ def test_version_names_are_read_as_the_server_reads_them() -> None:
     assert found.collisions == {"1.0": 1, "1_0": 1}
 
 
-def test_configs_was_no_reserved_name_before_24_05() -> None:
+def test_configs_was_not_a_reserved_name_before_24_05() -> None:
     assert versions(["configs"], config_names=False).no_number == ("configs",)
     tree: Tree = {"m/config.pbtxt": of_text(CONFIG), "m/configs": Directory()}
     assert read(tree, target(Said("24.04"))).models["m"].versions.no_number == ("configs",)
@@ -75,7 +75,7 @@ def test_a_version_that_links_to_another_is_served(tmp_path: Path) -> None:
     assert found.file("2/model.py") is not None
 
 
-def test_what_is_closed_to_us_is_still_a_directory(tmp_path: Path) -> None:
+def test_what_we_cannot_read_is_still_a_directory(tmp_path: Path) -> None:
     (tmp_path / "r" / "m").mkdir(parents=True)
     (tmp_path / "r" / "m" / "config.pbtxt").write_text(CONFIG)
     (tmp_path / "r" / "m" / "3").symlink_to("/")
@@ -121,7 +121,7 @@ def test_the_servers_texts_join_paths(root: str, path: str, joined: str) -> None
 
 @pytest.mark.parametrize(("release", "taken"), [("24.10", False), ("24.11", True)])
 def test_push_and_smoke_read_a_config_as_the_target_does(release: str, taken: bool) -> None:  # noqa: FBT001
-    """The field model_metrics came with 24.11: a server before refuses the config as it reads it."""
+    """The field model_metrics was added in 24.11: an earlier server refuses the config when it reads it."""
     server = target(Said(release))
     tree = {"m/config.pbtxt": of_text("model_metrics { }"), "m/1/x": of_text("x")}
     (pushed,), (smoked,) = gating.models(tree, server).values(), expected.of(read(tree, server), "r").values()
@@ -130,7 +130,7 @@ def test_push_and_smoke_read_a_config_as_the_target_does(release: str, taken: bo
 
 
 def test_a_config_that_is_too_large_is_not_read() -> None:
-    """A server would read up to 2 GiB of it, and nobody has a config of this size."""
+    """A server would read up to 2 GiB, but nobody has a config of this size."""
 
     def unread(_: int, __: int) -> bytes:
         raise AssertionError

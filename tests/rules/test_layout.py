@@ -1,4 +1,4 @@
-"""Corner cases of what lies where in a repository; what the server says was seen on Triton 24.10."""
+"""Corner cases of repository layout; what the server says was seen on Triton 24.10."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STRICT = "--no-auto-complete"
 
 
 class Case(NamedTuple):
-    """Paths below the model m, the config's text unless it is None; what is said above `info`, or all; the reason."""
+    """Paths below the model m, the config's text if any; what is reported above `info`, or all of it; the reason."""
 
     name: str
     config: str | None
@@ -54,7 +54,11 @@ VERSIONS = [
     Case("an empty one", CONFIG, ["1/"]),
     Case("the largest", CONFIG, ["9223372036854775807/x"]),
     Case(
-        "one more ends the server", CONFIG, ["9223372036854775808/x"], ["version-overflow m/9223372036854775808"], STOLL
+        "one more crashes the server",
+        CONFIG,
+        ["9223372036854775808/x"],
+        ["version-overflow m/9223372036854775808"],
+        STOLL,
     ),
     Case("the smallest", CONFIG, ["-9223372036854775808/x"], ["version-negative m/-9223372036854775808"]),
     Case("300 digits", CONFIG, ["1/x", f"{'9' * 300}/x"], [f"version-overflow m/{'9' * 300}"], STOLL),
@@ -98,7 +102,7 @@ POLICIES = [
     Case("latest of more than there are", POLICY + "latest { num_versions: 4294967295 } }"),
     Case("latest 0", POLICY + "latest { num_versions: 0 } }", said=["policy-latest-zero 3:41"], reason=NO_VERSION),
     Case("latest of nothing", POLICY + "latest { } }", said=["policy-latest-zero 3:25"], reason=NO_VERSION),
-    Case("specific, named again and again", POLICY + "specific { versions: 1 versions: [ 1 ] } }", said=[
+    Case("specific, listed repeatedly", POLICY + "specific { versions: 1 versions: [ 1 ] } }", said=[
         "policy-specific-duplicate 3:53",
     ]),
     Case("specific, not there", POLICY + "specific { versions: [ 3, 2 ] } }", said=[
@@ -161,7 +165,7 @@ BACKENDS = [
         ["1/model.py", "1/config.pbtxt"],
         ["config-in-version-directory m/1/config.pbtxt"],
     ),
-    Case("that of a model which has one is no matter", CONFIG, ["1/model.py", "1/config.pbtxt", "config.pbtxt.bak"]),
+    Case("that of a model which has one does not matter", CONFIG, ["1/model.py", "1/config.pbtxt", "config.pbtxt.bak"]),
     Case("an unknown file", IO, ["1/model.bin"], ["backend-not-inferable m/config.pbtxt"], NO_BACKEND),
     Case("an empty config", "", ["1/"], ["backend-not-inferable m/config.pbtxt"], NO_BACKEND),
     Case(
@@ -215,7 +219,7 @@ LABELS = [
     Case("behind a link that is not followed", LABEL + '"a/labels.txt" }', odd=[("a", Link("/srv"))]),
     Case("empty is none", LABEL + '"" }'),
     Case(
-        "the model itself ends the server",
+        "the model itself crashes the server",
         LABEL + '"." }',
         said=["label-file-is-directory 2:125"],
         reason="server ended: basic_string",
@@ -1217,7 +1221,7 @@ def test_a_model(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", WORDS, ids=lambda case: case.name)
-def test_each_word_of_a_model(case: Case) -> None:
+def test_every_message_about_a_model(case: Case) -> None:
     found = judged(tree(case), case.options)
     assert [line for d in found.diagnostics if d.rule in FAMILY for line in str(d).splitlines()] == list(case.said)
     (verdict,) = found.verdicts
@@ -1232,7 +1236,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("name", "rule"), NAMES.items(), ids=NAMES)
-def test_a_directory_that_is_no_model_has_one_fault(name: str, rule: str) -> None:
+def test_a_directory_that_is_not_a_model_has_one_fault(name: str, rule: str) -> None:
     for options in ("", STRICT):
         found = judged({f"{name}/HEAD": of_text("x")}, options)
         assert [d.rule for d in found.diagnostics] == [rule]
@@ -1240,7 +1244,7 @@ def test_a_directory_that_is_no_model_has_one_fault(name: str, rule: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["weights", "model.py", "model.onnx"])
-def test_a_model_that_is_named_as_a_repository_is_told_so(name: str) -> None:
+def test_a_model_named_as_a_repository_gets_a_hint(name: str) -> None:
     found = judged({"config.pbtxt": of_text(CONFIG), f"1/{name}": of_text("x")})
     (error,) = [d for d in found.diagnostics if RULES[d.rule].severity == "error"]
     assert error.hint == "If the repository is itself a model, name its parent directory."
@@ -1249,7 +1253,7 @@ def test_a_model_that_is_named_as_a_repository_is_told_so(name: str) -> None:
 @pytest.mark.parametrize(
     "entry", [Link("/srv"), LOCKED], ids=["a link that is not followed", "one that we may not list"]
 )
-def test_a_model_that_cannot_be_looked_into_is_not_refused(entry: Entry) -> None:
+def test_a_model_that_cannot_be_read_is_not_refused(entry: Entry) -> None:
     found = judged({"m": entry})
     assert found.verdicts[0].verdict is State.READY
     assert {d.rule for d in found.diagnostics} <= {"config-symbolic-link", "unreadable-file-or-directory"}
@@ -1269,7 +1273,7 @@ def test_a_model_with_a_link_out_is_not_judged_whatever_else_is_wrong(path: str,
 @pytest.mark.parametrize(
     ("step", "state"), [('model_name: "m"', State.NOT_JUDGED), ('model_name: "nowhere"', State.REFUSED)]
 )
-def test_an_ensemble_is_refused_for_its_own_faults_alone(step: str, state: State) -> None:
+def test_an_ensemble_is_refused_only_for_its_own_faults(step: str, state: State) -> None:
     io = 'input { name: "I" data_type: TYPE_FP32 dims: [ 1 ] } output { name: "O" data_type: TYPE_FP32 dims: [ 1 ] }'
     maps = 'input_map { key: "A" value: "I" } output_map { key: "B" value: "O" }'
     text = f'platform: "ensemble" {io} ensemble_scheduling {{ step {{ {step} model_version: 7 {maps} }} }}'
@@ -1289,7 +1293,7 @@ def test_a_config_that_cannot_be_read_is_not_judged() -> None:
     [(Directory(), State.CRASH), (Link("/srv"), State.CRASH), (Unreadable.FIFO, State.HANG)],
     ids=["a directory", "a link to one", "a FIFO"],
 )
-def test_a_config_that_is_no_file_ends_or_blocks_the_server(entry: Entry, state: State) -> None:
+def test_a_config_that_is_not_a_file_crashes_or_hangs_the_server(entry: Entry, state: State) -> None:
     found = judged({"m/config.pbtxt": entry, "m/v1/x": of_text("x")})
     assert found.verdicts[0].verdict is state
 
@@ -1308,7 +1312,7 @@ def test_what_the_server_says_has_the_repositorys_path() -> None:
     assert reason == "failed to open text file for read /r/m/config.pbtxt: No such file or directory"
 
 
-def test_a_dangling_model_file_is_told_as_long_as_the_server_still_looks_for_one() -> None:
+def test_a_dangling_model_file_is_reported_while_the_server_still_looks_for_one() -> None:
     before = judged(tree(Case("", IO, ["1/model.py"], odd=[("1/model.plan", DANGLING)])))
     assert [verdict.rule for verdict in before.verdicts] == ["dangling-link-in-model-directory"]
     behind = judged(tree(Case("", IO, ["1/model.onnx"], odd=[("1/model.pt", DANGLING)])))

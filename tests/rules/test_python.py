@@ -23,7 +23,7 @@ LABEL = "failed to open text file for read m/l.txt: No such file or directory"
 
 
 class Case(NamedTuple):
-    """The files of a model "m" and what decides with auto-complete, and without, and the reason's beginning."""
+    """The files of a model "m", which rule decides with auto-complete and without, and how the reason begins."""
 
     files: Mapping[str, str | bytes | Entry]
     rule: str = ""
@@ -37,7 +37,7 @@ def config(more: str = "", tensors: str = IO) -> str:
 
 
 def named(filename: str, **files: str) -> dict[str, str]:
-    """Return the files of a model whose config names one; in paths `__` stands for / and `_dot_` for a point."""
+    """Return the files of a model whose config names one; in paths `__` stands for / and `_dot_` for a dot."""
     paths = {name.replace("__", "/").replace("_dot_", "."): text for name, text in files.items()}
     return {"config.pbtxt": config(f'default_model_filename: "{filename}"\n')} | {f"1/{p}": t for p, t in paths.items()}
 
@@ -947,7 +947,7 @@ EXECUTE = {
 
 
 @pytest.mark.parametrize(("text", "warned"), EXECUTE.values(), ids=EXECUTE)
-def test_a_class_without_execute_is_warned_of(text: str, *, warned: bool) -> None:
+def test_a_class_without_execute_gets_a_warning(text: str, *, warned: bool) -> None:
     assert loud(tree(Case(source(text)))) == ({"python-no-execute"} if warned else set())
 
 
@@ -1017,7 +1017,7 @@ PARTS = ["\n", "\n    ", " ", *PIECES.strip().replace("\n", "|").split("|")]
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=30).map("".join))
-def test_no_source_whatever_raises_anything(text: str) -> None:
+def test_no_source_raises_anything(text: str) -> None:
     judged(tree(Case(source(text))))
 
 

@@ -56,7 +56,7 @@ class Completed(NamedTuple):
 
 @once
 def completed(model: Model) -> Completed:
-    """Return a model's completed config; an ensemble's is never completed, and its `decoupled` is None (see its steps)."""
+    """Return the completed config; an ensemble's is never completed, and `decoupled` follows from its steps: None."""
     inputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "input")
     outputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "output")
     if model.backend == "vllm" and model.target.auto_complete:

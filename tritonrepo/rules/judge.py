@@ -105,7 +105,7 @@ def _graph(judging: Judging, whole: Iterable[Found], found: Mapping[str, list[Fo
 
 
 def _unpolled(model: Model, found: list[Found]) -> bool:
-    """Return whether the server refuses the model when it reads its config; without auto-complete it checks I/O then."""
+    """Return whether the server refuses the model when it reads the config; without auto-complete that includes I/O."""
     verdict = _verdict(model, found)
     return verdict.stage in POLLING or (verdict.stage == "io" and not model.target.auto_complete)
 
