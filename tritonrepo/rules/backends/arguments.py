@@ -44,7 +44,7 @@ class Arguments(NamedTuple):
         return f"is not valid {'UTF-8' if kind.startswith('Unicode') else 'JSON'}: {words}"
 
     @property
-    def cure(self) -> str:
+    def hint(self) -> str:
         """The hint for a text that cannot be read."""
         if "BOM" in self.fault or self.fault.startswith("Unicode"):
             return "Save the file as UTF-8 without a byte order mark."

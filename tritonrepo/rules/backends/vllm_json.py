@@ -57,7 +57,7 @@ def json_syntax(model: Model) -> Iterator[Finding]:
     for each in arguments(model):
         if each.fault:
             at = Span(f"{model.name}/{each.path}", each.line, each.column)
-            yield Finding(at, f"model.json {each.said}", hint=each.cure, reason=each.fault)
+            yield Finding(at, f"model.json {each.said}", hint=each.hint, reason=each.fault)
 
 
 @rule("vllm-model-json-not-object", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-json-syntax"))
@@ -153,7 +153,7 @@ def lora_file_shape(model: Model) -> Iterator[Finding]:
         kind = type(beside.value).__name__
         said = beside.said if beside.fault else f"must hold an object, not {SPOKEN[kind]}"
         reason = beside.fault or f"AttributeError: '{kind}' object has no attribute 'keys'"
-        hint = beside.cure or 'Write `{"NAME": "/path/of/the/adapter"}`.'
+        hint = beside.hint or 'Write `{"NAME": "/path/of/the/adapter"}`.'
         yield Finding(at, f"multi_lora.json {said}", hint=hint, reason=reason)
 
 

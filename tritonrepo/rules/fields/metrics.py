@@ -77,7 +77,7 @@ def no_buckets(model: Model) -> Iterator[Finding]:
             yield Finding(
                 options,
                 "the histogram_options have no buckets",
-                hint="Set buckets to your own in milliseconds, such as `[ 10, 100 ]`.",
+                hint="Set buckets in milliseconds, such as `[ 10, 100 ]`.",
                 reason="histogram options must specify non-empty 'buckets'",
                 item=item,
             )

@@ -70,7 +70,7 @@ def cache_server_off(model: Model) -> Iterator[Finding]:
         yield Finding(
             cache.scalars("enable")[-1],
             "response_cache has no effect unless the server is started with a cache",
-            hint="Start the server with another cache, or with `--cache-config local,size=104857600`.",
+            hint="Start the server with a cache, such as `--cache-config local,size=104857600`.",
         )
 
 
