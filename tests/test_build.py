@@ -236,7 +236,10 @@ def test_a_backend_that_no_image_has_stops_the_build(
 def test_somebody_elses_dockerfile_stays(rag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "r.Dockerfile").write_text("FROM scratch\n", "utf-8")
     assert build(rag, tmp_path / "r") == 2
-    assert "r.Dockerfile: fatal: was not written by tritonrepo" in capsys.readouterr().err
+    assert (
+        "r.Dockerfile: fatal: the build needs this path, but tritonrepo did not write the file"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "r").exists()
 
 
@@ -307,7 +310,11 @@ BAD = {
     ),
     "a package that is not the pinned one": (pinned_otherwise, "the lock pins", "Find out why"),
     "a broken lock": (broken_lock, "tritonrepo.lock: fatal: is not a lock file", "Restore it"),
-    "no stack file": (no_stack, "tritonrepo.yaml: fatal: there is no such stack file", "Name a stack file"),
+    "no stack file": (
+        no_stack,
+        "tritonrepo.yaml: fatal: the stack file does not exist",
+        "Use the path of a stack file",
+    ),
     "more tokens than positions": (
         too_many_tokens,
         "max_tokens is 600; the model has 512 positions",
@@ -419,4 +426,4 @@ def test_an_index_of_nothing_is_told(rag: Path, capsys: pytest.CaptureFixture[st
     assert run(["index", "-f", str(rag / "tritonrepo.yaml")]) == 2
     assert 'no file matches "./docs/*.jsonl"' in capsys.readouterr().err
     assert run(["index", "-f", str(rag / "tritonrepo.yaml"), "--model", "embeder"]) == 2
-    assert "is not a retriever of this stack" in capsys.readouterr().err
+    assert 'embeder: fatal: the stack has no retriever "embeder" [index-model]' in capsys.readouterr().err

@@ -20,7 +20,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(f"\n  {command} " in out for command in COMMANDS)
-    assert "130  stopped by Ctrl-C" in out
+    assert "130  interrupted by Ctrl-C" in out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -41,11 +41,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 USAGE = {
-    "an unknown command": (["biuld"], 'there is no command "biuld". Did you mean build?'),
-    "a command like no other": (["x"], 'there is no command "x". Commands: build, explain'),
+    "an unknown command": (["biuld"], 'unknown command "biuld". Did you mean "build"?'),
+    "a command like no other": (["x"], 'unknown command "x". Commands: build, explain'),
     "an unknown option": (["build", "--lokced"], "--lokced"),
     "an option without value": (["build", "-o"], "-o"),
-    "a time that is none": (["serve", "models", "--timeout", "nan"], "nan is no number of seconds"),
+    "a time that is none": (["serve", "models", "--timeout", "nan"], "nan is not a number of seconds"),
     "no time at all": (["smoke", "http://127.0.0.1:8000", "--timeout", "0"], "--timeout"),
     "a pause before now": (["push", "models", "s3://b/p", "--settle", "-1"], "--settle"),
     "a port that none has": (["up", "--http-port", "65536"], "--http-port"),
@@ -74,9 +74,9 @@ ENDS: dict[str, tuple[BaseException, int, str]] = {
     "what cannot be used": (fatal("r", "f", "is wrong", "Mend it."), 2, "f: fatal: is wrong [r]\n  Mend it.\n"),
     "what has problems": (failure("r", "f", "is wrong"), 1, "f: error: is wrong [r]\n"),
     "nothing to say": (Stop([]), 1, ""),
-    "Ctrl-C": (KeyboardInterrupt(), 130, "stopped\n"),
-    "SIGTERM": (cli.Terminated(), 130, "stopped\n"),
-    "a bug": (ZeroDivisionError("oops"), 3, f"This is a bug of tritonrepo {__version__}."),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "interrupted\n"),
+    "SIGTERM": (cli.Terminated(), 130, "interrupted\n"),
+    "a bug": (ZeroDivisionError("oops"), 3, f"This is a bug in tritonrepo {__version__}."),
 }
 
 

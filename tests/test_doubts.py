@@ -191,7 +191,7 @@ FAULTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "a backend": (a_backend_that_no_image_has, ('image has the backend "vllm"',)),
     "a batch": (a_batch_too_large, ("preferred_batch_size 4 is above max_batch_size 2",)),
     "a record": (a_record_that_is_none, ("tritonrepo.json: fatal: is not a build record",)),
-    "a Dockerfile": (a_dockerfile_of_ones_own, ("model_repository.Dockerfile: fatal: was not written by",)),
+    "a Dockerfile": (a_dockerfile_of_ones_own, ("model_repository.Dockerfile: fatal: the build needs this path",)),
 }
 TOGETHER = [
     ("no index", "an argument"),
@@ -297,7 +297,7 @@ def test_each_file_and_each_variable_of_a_stack_is_told(capsys: pytest.CaptureFi
     for message in (
         "one.yaml:2:1: fatal: a tab",
         'two.yaml:2:1: fatal: "name" is given',
-        "three.yaml: fatal: there is",
+        "three.yaml: fatal: the stack file does not exist",
     ):
         assert message in said
 

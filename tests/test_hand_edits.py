@@ -50,7 +50,7 @@ def test_a_file_changed_by_hand_is_named_and_kept_at_every_build(capsys: pytest.
         assert run(["build", "-o", "r"]) == 0
         said = capsys.readouterr()
         assert said.out == "! s/config.pbtxt  changed by hand\nr: nothing to write, 1 changed by hand and kept\n"
-        assert "r/s/config.pbtxt: warning: this file was changed by hand since build wrote it" in said.err
+        assert "r/s/config.pbtxt: warning: the file was changed by hand after build wrote it" in said.err
         assert "tritonrepo build --overwrite" in said.err
         assert Path(CONFIG).read_text("utf-8") == mine
     assert recorded() == good
@@ -113,7 +113,7 @@ def test_a_repository_changed_by_hand_is_not_what_the_stack_says(
     assert run(["build", "-o", "r", *options]) == code
     said = capsys.readouterr()
     assert "s/config.pbtxt  changed by hand\n" in said.out
-    assert ("error: this file was changed by hand" in said.err) == (code == 1 and "--overwrite" not in options)
+    assert ("error: the file was changed by hand" in said.err) == (code == 1 and "--overwrite" not in options)
     assert digests(Path()) == before
 
 
@@ -137,7 +137,7 @@ def test_a_kept_file_that_no_longer_loads_with_the_rest_stops_the_build(
     assert run(["build", "-o", "r"]) == 1
     said = capsys.readouterr()
     assert re.search(r"^r/s(/config.pbtxt:\d+:\d+)?: error: ", said.err, re.MULTILINE)
-    assert "r/s/config.pbtxt: warning: this file was changed by hand" in said.err
+    assert "r/s/config.pbtxt: warning: the file was changed by hand" in said.err
     assert digests(Path()) == before
     assert run(["build", "-o", "r", "--overwrite"]) == 0
     assert run(["build", "-o", "r", "--check", "--locked"]) == 0
@@ -177,7 +177,7 @@ def test_a_dockerfile_changed_by_hand_is_kept(built: Path, capsys: pytest.Captur
     assert run(["build", "-o", "r"]) == 0
     said = capsys.readouterr()
     assert "! ../r.Dockerfile  changed by hand\n" in said.out
-    assert "r.Dockerfile: warning: this file was changed by hand since build wrote it" in said.err
+    assert "r.Dockerfile: warning: the file was changed by hand after build wrote it" in said.err
     assert Path("r.Dockerfile").read_text("utf-8") == mine
     (built / "tritonrepo.yaml").write_text(SEARCH, "utf-8")
     assert run(["build", "-o", "r"]) == 0
@@ -210,7 +210,7 @@ def test_a_push_names_what_was_changed_by_hand_and_sends_it(
     mine = by_hand()
     assert push("r", uri) == 0
     said = capsys.readouterr().err
-    assert "r/s/config.pbtxt: warning: this file was changed by hand since build wrote it" in said
+    assert "r/s/config.pbtxt: warning: the file was changed by hand after build wrote it" in said
     assert said.count("by hand") == 1
     store, prefix = open_store(uri)
     sent = store.scan(prefix)["s/config.pbtxt"]

@@ -156,10 +156,10 @@ def hidden(inside: Path) -> Path:
 
 
 OPTIONS = {
-    "as it is": ([], 0, "1 model: no problem found, 1 ignored\n"),
-    "strict": (["--strict"], 0, "1 model: no problem found, 1 ignored\n"),
-    "another rule selected": (["--select", "version-zero"], 0, "1 model: no problem found\n"),
-    "ignored twice": (["--ignore", RULE], 0, "1 model: no problem found\n"),
+    "as it is": ([], 0, "1 model: no problems found, 1 ignored\n"),
+    "strict": (["--strict"], 0, "1 model: no problems found, 1 ignored\n"),
+    "another rule selected": (["--select", "version-zero"], 0, "1 model: no problems found\n"),
+    "ignored twice": (["--ignore", RULE], 0, "1 model: no problems found\n"),
 }
 
 

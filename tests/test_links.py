@@ -510,7 +510,10 @@ def test_a_builds_directory_with_links_out_is_neither_read_nor_written_through(
         (out / "tritonrepo.json").unlink()
         (out / "tritonrepo.json").symlink_to(outside / "credentials")
         assert run(arguments) == 2
-    assert "tritonrepo.json: fatal: is a link to" in capsys.readouterr().err
+    assert (
+        "tritonrepo.json: fatal: the build keeps its record at this path, but it is a link to"
+        in capsys.readouterr().err
+    )
     assert SECRET in (outside / "model.py").read_text("utf-8")
 
 

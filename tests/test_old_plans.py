@@ -56,7 +56,7 @@ def test_what_changed_since_a_build_was_planned_stays_and_nothing_is_written(
     (tmp_path / name).parent.mkdir(exist_ok=True)
     change(tmp_path / name)
     before = contents(tmp_path) | contents(rag)
-    with pytest.raises(api.Stop, match="was changed since this build was planned") as stopped:
+    with pytest.raises(api.Stop, match="was changed after this build was planned") as stopped:
         api.apply_build(plan)
     assert contents(tmp_path) | contents(rag) == before
     assert [(found.rule, found.severity) for found in stopped.value.diagnostics] == [
@@ -72,7 +72,7 @@ def test_a_lock_that_another_command_wrote_stays(rag: Path, tmp_path: Path, work
     append(rag / PROMPT)
     late = api.plan_build(stale, tmp_path / "other")
     before = contents(tmp_path) | contents(rag)
-    with pytest.raises(api.Stop, match="lock: error: was changed by somebody else since it was read"):
+    with pytest.raises(api.Stop, match="lock: error: somebody else changed the lock file after it was read"):
         api.apply_build(late)
     assert contents(tmp_path) | contents(rag) == before
 

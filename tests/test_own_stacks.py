@@ -241,10 +241,16 @@ def test_an_answer_that_leaves_no_room_for_its_prompt_is_told(own: Path, capsys:
 
 
 OUTS = {
-    "a URI": ("s3://models/prod", "is a URI, and a build goes into a directory"),
-    "the root": ("/", "is the root of the file system"),
-    "a place where the record is a directory": ("taken", "is a directory; a build keeps its record there"),
-    "a place with a directory for the Dockerfile": ("boxed", "boxed.Dockerfile: fatal: was not written by tritonrepo"),
+    "a URI": ("s3://models/prod", "the output must be a directory, not a URI"),
+    "the root": ("/", "the output directory is the root of the file system"),
+    "a place where the record is a directory": (
+        "taken",
+        "the build keeps its record at this path, but it is a directory",
+    ),
+    "a place with a directory for the Dockerfile": (
+        "boxed",
+        "boxed.Dockerfile: fatal: the build needs this path, but tritonrepo did not write the file",
+    ),
 }
 
 
@@ -298,7 +304,7 @@ def test_what_this_user_cannot_read_is_told(own: Path, path: str, command: str) 
 def test_a_stack_file_is_not_taken_for_its_lock(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (own / "tritonrepo.yaml").rename(own / "own.lock")
     assert run(["index", "-f", "own.lock"]) == 2
-    assert "is where the lock would be written" in capsys.readouterr().err
+    assert "the stack file has the path of its own lock file" in capsys.readouterr().err
     assert run(["index", "-f", "x" * 5000]) == 2
     assert "File name too long" in capsys.readouterr().err
 
@@ -309,8 +315,8 @@ def test_a_local_file_that_serve_cannot_find_is_told(own: Path, capsys: pytest.C
     (own / "r" / "tritonrepo.json").write_text(json.dumps(record), "utf-8")
     assert run(["serve", "r"]) == 2
     said = capsys.readouterr().err
-    assert "./m.gguf: fatal: is not there, the local file for o/m [source-missing]" in said
-    assert "Its path counts from the stack file's directory" in said
+    assert "./m.gguf: fatal: the local file for o/m does not exist [source-missing]" in said
+    assert "Start in the stack file's directory, to which the path is relative" in said
 
 
 MISSING = {

@@ -165,8 +165,8 @@ def test_what_may_not_be_pushed_is_told_and_nothing_is_sent(
 
 
 UNUSABLE = {
-    "no repository": ("nowhere", "{uri}", "there is no model repository"),
-    "a bucket's root": ("m", "s3://http://127.0.0.1:1/models", "at a bucket's root the release record"),
+    "no repository": ("nowhere", "{uri}", "the model repository does not exist or is empty"),
+    "a bucket's root": ("m", "s3://http://127.0.0.1:1/models", "the URI is a bucket's root"),
     "nobody listens": ("m", "s3://http://127.0.0.1:1/models/prod", "nobody answers at the endpoint"),
     "a URI that Triton misreads": ("m", "s3://https://h/models/prod", "an endpoint needs its port"),
 }  # fmt: skip
@@ -210,7 +210,7 @@ def test_another_stacks_prefix_is_refused(tmp_path: Path, uri: str, capsys: pyte
     store, prefix = open_store(uri)
     store.put(revisions.record_path(prefix), revisions.dump(Revision("other")))
     assert push(repository(tmp_path / "m", 1), uri) == 1
-    assert 'holds the stack "other", this is a repository without a stack' in capsys.readouterr().err
+    assert 'holds the stack "other", but this is a repository without a stack' in capsys.readouterr().err
     assert stored(uri) == {}
 
 
@@ -246,9 +246,7 @@ def test_a_store_that_hides_changes_from_servers_takes_a_first_revision_alone(
     before = sorted(there.rglob("*"))
     assert push(made, there) == 0
     assert push(repository(made, 2), there) == 1
-    assert (
-        f"{there}: error: a server that polls this store does not see that something changed" in capsys.readouterr().err
-    )
+    assert f"{there}: error: a polling server does not notice changes in this store to" in capsys.readouterr().err
     assert sorted(there.rglob("*")) == before
     assert push(made, tmp_path / "other") == 0
 
@@ -295,7 +293,7 @@ def test_a_plan_is_not_carried_out_on_what_another_push_changed(tmp_path: Path, 
     planned = plan_push(str(made), uri, Workspace())
     assert push(made, uri) == 0
     before = stored(uri)
-    with pytest.raises(Stop, match="somebody changed it while the plan was made, so nothing was sent"):
+    with pytest.raises(Stop, match="the prefix was changed while this push was planned, so nothing was sent"):
         apply_push(planned, Pace(0, time.monotonic, time.sleep))
     assert stored(uri) == before
 

@@ -134,7 +134,7 @@ def test_a_server_that_says_nothing_of_what_it_refused_or_is_not_ready_for_it_is
         capsys.readouterr()
         assert push(with_lone(written(tmp_path / "third", 2), IMPORTS), place, server) == 0
         said = capsys.readouterr().err
-        assert "warning: the server is not ready: with strict readiness one model that does not serve is enough" in said
+        assert "warning: the server is not ready: with strict readiness, one model that does not load is enough" in said
         assert "warning: leaf goes on with an older config: parameters.wrong.string_value: the repository says" in said
         assert (serving(server), pin(server)) == ({"leaf 2", "top 1"}, "2")
 

@@ -379,7 +379,7 @@ def test_nothing_is_written_until_the_pipeline_is_admitted_by_its_name(
     assert push(second, place, "--allow-mixed", "pipe") == 1
     assert push(second, place, "--allow-mixed", "outr") == 2
     assert capsys.readouterr().err.endswith(
-        '"outr" of --allow-mixed is unknown [push-allow-mixed]\n  Did you mean "outer"?\n'
+        'unknown model "outr" in --allow-mixed [push-allow-mixed]\n  Did you mean "outer"?\n'
     )
     assert sorted(tmp_path.rglob("*")) == there
     assert push(second, place, "--allow-mixed", "outer") == 0

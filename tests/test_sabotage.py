@@ -247,9 +247,9 @@ def test_requests_that_never_share_a_batch_prove_nothing_of_batches(running: Run
 
 def test_what_the_server_reads_needs_what_it_should_serve(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["smoke", running.server.http, "--repository", str(running.place)]) == 2
-    assert "--repository needs the STACK, DIR or URI that should be served" in capsys.readouterr().err
+    assert "--repository requires STACK, DIR or URI to compare with" in capsys.readouterr().err
     assert run(["smoke", running.server.http, str(running.good), "--repository", "nowhere"]) == 2
-    assert "nowhere: fatal: there is no model repository" in capsys.readouterr().err
+    assert "nowhere: fatal: the path is not a model repository" in capsys.readouterr().err
 
 
 def test_the_right_one_passes_whole(running: Running, smoke: Smoke) -> None:

@@ -490,8 +490,8 @@ def test_a_server_that_is_not_there_is_exit_2(unreachable: str, capsys: pytest.C
 
 BAD: dict[str, tuple[list[str], str]] = {
     "no gRPC there": (["--grpc", "127.0.0.1:1"], "name it with --grpc HOST:PORT"),
-    "no repository": (["empty"], "empty: fatal: there is no stack file and no model repository"),
-    "no such path": (["nowhere"], "nowhere: fatal: there is no stack file and no model repository"),
+    "no repository": (["empty"], "empty: fatal: the path is not a stack file or model repository"),
+    "no such path": (["nowhere"], "nowhere: fatal: the path is not a stack file or model repository"),
     "no such model": (["--only", "serch"], 'is not a model of this server [smoke-model]\n  Did you mean "search"?'),
     "no time": (["--timeout", "0"], "--timeout"),
     "no such form": (["--format", "xml"], "--format"),

@@ -47,7 +47,7 @@ def test_up_ask_prints_sources_streams_an_answer_and_ends(inside: Path, mark: st
     said = err.decode()
     assert "stand-in: ONNX Runtime with 8-bit weights instead of vLLM" in said
     assert "\n[1] version-gate  0." in said
-    assert "the target of this repository is 26.07" in said
+    assert "the repository is for Triton 26.07" in said
     assert (inside / "model_repository" / "rag" / "config.pbtxt").is_file()
     assert left(mark) == []
 
@@ -170,7 +170,7 @@ def test_up_stays_and_says_how_to_ask_it(inside: Path, mark: str) -> None:
         url = lines[0].split()[1]
         assert (
             lines[3]
-            == f"""ask it   curl -N {url}/v2/models/rag/generate_stream -d '{{"query": "…", "stream": true}}'\n"""
+            == f"""try it   curl -N {url}/v2/models/rag/generate_stream -d '{{"query": "…", "stream": true}}'\n"""
         )
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
@@ -187,7 +187,7 @@ def test_a_server_that_dies_is_told(rag_repository: Path, mark: str) -> None:
         os.kill(server, signal.SIGKILL)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert b"the server ended by itself" in err
+    assert b"the server stopped unexpectedly with exit code" in err
     assert left(mark) == []
 
 
@@ -205,10 +205,10 @@ def test_a_model_that_does_not_load_is_told_with_the_servers_reason(
 
 
 BAD = {
-    "no repository": (["serve", "nowhere"], 2, "nowhere: fatal: there is no model repository"),
-    "two modes": (["serve", ".", "--poll", "1", "--explicit"], 2, "--poll and --explicit exclude each other"),
+    "no repository": (["serve", "nowhere"], 2, "nowhere: fatal: the model repository does not exist or is empty"),
+    "two modes": (["serve", ".", "--poll", "1", "--explicit"], 2, "--poll and --explicit cannot be combined"),
     "a stack without an answer": (["up", "search.yaml", "--ask", "x"], 2, "no ensemble ends in a generator"),
-    "no stack": (["up", "nowhere"], 2, "nowhere: fatal: there is no such stack file"),
+    "no stack": (["up", "nowhere"], 2, "nowhere: fatal: the stack file does not exist"),
     "a bucket of no name": (["serve", "s3://b/p"], 2, 's3://b/p: fatal: "b" is no bucket name'),
     "another runtime": (["serve", ".", "--runtime", "/nowhere/python"], 2, "/nowhere/python"),
 }

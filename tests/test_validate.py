@@ -87,8 +87,8 @@ PICKED = {
     "another selected": (["--select", "version-zero"], 0, ""),
     "selected": (["--select", "dynamic-preferred-above-max"], 1, "preferred_batch_size 16"),
     "an unknown rule": (["--ignore", "dynamic-prefered-above-max"], 2, 'Did you mean "dynamic-preferred-above-max"?'),
-    "an unknown release": (["--release", "24.13"], 2, 'Triton release "24.13" is not known. Known releases: 24.01 to'),
-    "an unknown image": (["--image", "vllm"], 2, 'release 24.10 has no image "vllm"'),
+    "an unknown release": (["--release", "24.13"], 2, 'unknown Triton release "24.13". Known releases: 24.01 to'),
+    "an unknown image": (["--image", "vllm"], 2, 'Triton 24.10 has no image "vllm"'),
     "fewer GPUs than none": (["--gpus", "-1"], 2, "--gpus"),
 }
 
@@ -120,12 +120,12 @@ def test_colour_is_for_terminals_or_when_forced(
 def test_the_built_example_is_clean(rag_repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options in (["--release", "26.07"], ["--release", "26.07", "--no-auto-complete", "--gpus", "0"]):
         assert run(["validate", str(rag_repository), "--strict", *options]) == 0
-        assert capsys.readouterr().out == "7 models: no problem found\n"
+        assert capsys.readouterr().out == "7 models: no problems found\n"
 
 
 def test_a_stack_is_judged_without_being_written(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", str(EXAMPLE), "--strict"]) == 0
-    assert capsys.readouterr().out == "7 models: no problem found\n"
+    assert capsys.readouterr().out == "7 models: no problems found\n"
     assert not list(inside.iterdir())
 
 
@@ -238,7 +238,7 @@ def test_hostile_repositories_are_judged_and_never_crash_us(
 
 def test_an_absent_repository_is_told(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", "nowhere"]) == 2
-    assert capsys.readouterr().err.startswith("nowhere: fatal: there is no such repository")
+    assert capsys.readouterr().err.startswith("nowhere: fatal: the repository does not exist")
     assert not list(inside.iterdir())
 
 
@@ -268,7 +268,7 @@ def test_every_rule_is_explained(rule: str, capsys: pytest.CaptureFixture[str]) 
 
 
 EXPLAIN = {
-    "nothing": ([], 2, "name a rule, or --all"),
+    "nothing": ([], 2, "RULE or --all is required"),
     "an unknown rule": (["dynamic-prefered-above-max"], 2, "Did you mean"),
     "all": (["--all"], 0, "dynamic-preferred-above-max"),
 }

@@ -1,6 +1,6 @@
-"""The Python API: one function a command, the values that go in and come out, and `Stop`, which callers catch.
+"""The Python API: one function per command, the values that go in and come out, and `Stop`, which callers catch.
 
-Importing it costs no library but those of the standard; what a function needs beyond that it imports when it is called.
+Importing it loads only the standard library; a function imports whatever else it needs when it is called.
 """
 
 from __future__ import annotations

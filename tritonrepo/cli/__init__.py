@@ -15,29 +15,29 @@ from tritonrepo.cli.output import Guarded, say
 from tritonrepo.plain import printable
 
 COMMANDS = {
-    "build": "Write the model repository of a stack file.",
-    "explain": "Explain a rule of validate.",
-    "index": "Make the search index of a retriever from its documents.",
-    "push": "Bring a model repository into a bucket that servers read.",
+    "build": "Build the model repository that a stack file declares.",
+    "explain": "Explain a rule, or another name that a command reports.",
+    "index": "Build the search index of a retriever from its documents.",
+    "push": "Upload a model repository to a bucket that servers read.",
     "serve": "Run the real Triton core on this machine's CPU.",
-    "smoke": "Ask every model of a running server.",
-    "up": "Build a stack, serve it and ask it.",
-    "validate": "Say what the real server will say of a repository.",
+    "smoke": "Send a test request to every model on a running server.",
+    "up": "Build a stack, serve it, and test every model.",
+    "validate": "Check a repository and predict the server's verdict.",
 }
-"""Every command and its help in a line; each is the module of its name in this package."""
+"""Command → its one-line help; each command is the module of that name in this package."""
 
 EXIT_CODES = """\b
 Exit codes:
-  0    clean
-  1    what was judged or attempted has problems
-  2    wrong usage, or an input that cannot be read
-  3    a bug of tritonrepo
-  130  stopped by Ctrl-C or a signal
+  0    success
+  1    problems were found, or the operation failed
+  2    wrong usage or unreadable input
+  3    internal error in tritonrepo
+  130  interrupted by Ctrl-C or a signal
 """
 
 
 class _Commands(click.Group):
-    """Imports a command's module when the command is named, so that `--help` costs little."""
+    """Group that imports a command's module only when the command is named, so that `--help` starts quickly."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(COMMANDS)
@@ -62,8 +62,8 @@ class _Commands(click.Group):
             from tritonrepo.diagnostics import nearest
 
             near = nearest(args[0], COMMANDS)
-            hint = f"Did you mean {near}?" if near else f"Commands: {', '.join(COMMANDS)}."
-            raise click.UsageError(f'there is no command "{args[0]}". {hint}', ctx)
+            hint = f'Did you mean "{near}"?' if near else f"Commands: {', '.join(COMMANDS)}."
+            raise click.UsageError(f'unknown command "{args[0]}". {hint}', ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -82,12 +82,12 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasatt
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, met as Ctrl-C is: what was started is ended on the way out."""
+    """SIGTERM or SIGHUP, handled like Ctrl-C: whatever the command started is stopped on the way out."""
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
     for signum in ENDING:
-        signal.signal(signum, signal.SIG_IGN)  # ending must not be interrupted by impatience
+        signal.signal(signum, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     raise Terminated
 
 
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and give its exit code; what went wrong is told on stderr."""
+    """Run one command line and return its exit code; what went wrong is printed on stderr."""
     try:
         code = root.main(arguments, prog_name="tritonrepo", standalone_mode=False)
     except click.ClickException as error:
@@ -108,7 +108,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        say("stopped", err=True)
+        say("interrupted", err=True)
         code = 130
     except Exception as error:  # noqa: BLE001  the boundary
         code = _told(error)
@@ -116,7 +116,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _told(error: Exception) -> int:
-    """Tell what ended a command, and give the exit code; imports what `--help` then need not pay for."""
+    """Print what ended a command and return the exit code; imports here keep `--help` quick."""
     from tritonrepo.diagnostics import Severity, Stop
 
     if isinstance(error, Stop):
@@ -126,5 +126,5 @@ def _told(error: Exception) -> int:
     import traceback
 
     say(*"".join(traceback.format_exception(error)).rstrip().split("\n"), err=True)
-    say(f"This is a bug of tritonrepo {__version__}. Please report it with the lines above.", err=True)
+    say(f"This is a bug in tritonrepo {__version__}. Report it with the lines above.", err=True)
     return 3

@@ -1,4 +1,4 @@
-"""Asking a served stack: its sources to stderr and its streamed answer to stdout, for `up --ask`."""
+"""One question to a served stack, for `up --ask`: sources go to stderr, the streamed answer to stdout."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ EXCERPT = 100
 
 
 def ask(url: str, names: Pipelines, question: str) -> int:
-    """Print sources to stderr and the answer to stdout as it comes; raise Stop where no answer came."""
+    """Print the sources to stderr and the answer to stdout as it arrives; raise Stop if no answer arrives."""
     server = Endpoint(url)
     if names.search:
         for number, found in enumerate(passages(server, names.search, question), 1):
             say(f"[{number}] {found.id}  {found.score:.3f}  {found.text[:EXCERPT]}…", err=True)
-    assert names.answer is not None  # noqa: S101  pipelines sees to it
+    assert names.answer is not None  # noqa: S101  `pipelines` raises without one
     length = 0
     for said in answer(server, names.answer, question):
         length += len(said)
         piece(said)
     piece("\n")
     if not length:
-        message = f'"{names.answer}" ended without an answer'
-        raise failure("ask-empty", url, message, "Ask again, or look at its prompt.")
+        message = f'ensemble "{names.answer}" finished without an answer'
+        raise failure("ask-empty", url, message, "Check the ensemble's prompt, or ask again.")
     return 0

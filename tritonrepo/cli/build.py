@@ -1,4 +1,4 @@
-"""`tritonrepo build`: a stack file to a model repository."""
+"""`tritonrepo build`: a stack file becomes a model repository."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ Examples:
     default=Path("model_repository"),
     help="Directory of the model repository.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 unless there is nothing to do.")
-@click.option("--locked", is_flag=True, help="Refuse to change the lock, or to build what it does not describe.")
-@click.option("--overwrite", is_flag=True, help="Replace files that were changed by hand since build wrote them.")
+@click.option("--dry-run", is_flag=True, help="Print the plan without writing anything.")
+@click.option("--check", is_flag=True, help="Write nothing, and exit 1 if anything would change.")
+@click.option("--locked", is_flag=True, help="Fail if the lock file would change.")
+@click.option("--overwrite", is_flag=True, help="Replace files that were changed by hand after a build wrote them.")
 @allow_links
-@click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
+@click.option("-v", "--verbose", is_flag=True, help="Also list what is left alone.")
 def command(
     files: tuple[Path, ...],
     out: Path,
@@ -52,14 +52,14 @@ def command(
     links: tuple[Path, ...],
     verbose: bool,
 ) -> int:
-    """Write the model repository that a stack file declares.
+    """Build the model repository that a stack file declares.
 
-    What differs from the directory is planned, printed, and written file by file, each whole. A second build of the
-    same stack writes nothing. Files that are not of a build are left alone. Files of a build that were changed by hand
-    are named and kept: they are judged with the rest, and whatever reads the directory gets them as they are.
+    The command prints its plan, then writes each file that differs, whole or not at all. A second build of the same
+    stack writes nothing. Files that no build wrote are left alone. Files that were changed by hand after a build wrote
+    them are listed and kept: they are checked with the rest, and serve, push and up use them as they are.
 
-    With --check and --locked it is an error that the repository would not be what the stack says: documents that are
-    newer than their index, a tokenizer that only stands in, a file that was changed by hand.
+    With --check or --locked, the build fails if the repository would not match the stack: if documents are newer than
+    their index, a tokenizer is only a stand-in, or a file was changed by hand.
     """
     out = directory(out)
     loaded = load(files, workspace(links))

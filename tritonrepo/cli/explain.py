@@ -1,4 +1,4 @@
-"""`tritonrepo explain`: the page of a rule, or of whatever else is reported under a name."""
+"""`tritonrepo explain`: the page of a rule, or of any other name that a command reports."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Examples:
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["explain"])
 @click.argument("rule", required=False)
-@click.option("--all", "every", is_flag=True, help="List every rule, its severity and its first sentence.")
+@click.option("--all", "every", is_flag=True, help="List every name with its severity and title.")
 def command(rule: str | None, *, every: bool) -> int:
-    """Print why a rule is there, its source in Triton, a bad and a good example, and what is said of the bad one.
+    """Explain a rule: why it exists, where Triton checks it, a bad example with its message, and a good one.
 
-    RULE is its name. A family, such as scheduling, or words that names begin with, such as dynamic, list their rules.
-    Names of what other commands report, such as stack-schema, have pages too.
+    RULE is a rule's name. A family, such as scheduling, or the first words of names, such as dynamic, list the rules
+    that match. Names that other commands report, such as stack-schema, also have pages.
     """
     if every:
         say(*table(REGISTRY.values()).split("\n"))
         return 0
     if rule is None:
-        raise click.UsageError("name a rule, or --all")
+        raise click.UsageError("RULE or --all is required")
     found = named(rule)
     if not found:
         raise click.UsageError(unknown(rule, REGISTRY))

@@ -1,4 +1,4 @@
-"""`tritonrepo index`: documents to the search index of a retriever."""
+"""`tritonrepo index`: documents become the search index of a retriever."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Examples:
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["index"])
 @stack_files
-@click.option("--model", "only", metavar="NAME", help="Make the index of this retriever only.")
+@click.option("--model", "only", metavar="NAME", help="Build only the index of this retriever.")
 @allow_links
 def command(files: tuple[Path, ...], *, only: str | None, links: tuple[Path, ...]) -> int:
-    """Turn the documents of each retriever into vectors, with the graph that is deployed.
+    """Build the search index of each retriever from its documents, with the same graph that is deployed.
 
-    The index lies beside the stack file and is pinned in the lock: commit both. An index that is current stays
-    as it is.
+    Each index is written to the directory that the stack file names, and pinned in the lock file: commit both. An
+    index that is current is not rebuilt.
     """
     made, _ = index(load(files, workspace(links)), only)
     for name, place, passages in made:

@@ -1,4 +1,4 @@
-"""What the streams can show, and what is done when nobody reads them any more."""
+"""Output: what may reach a terminal, and what happens when the reader of a stream is gone."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ OTHER = re.compile(r"[^\0-\x7f]")
 
 
 def colour(stream: TextIO) -> bool:
-    """Whether to colour: a terminal that is not dumb, NO_COLOR unset or empty; FORCE_COLOR turns it on."""
+    """Return whether to colour: on a terminal that is not dumb, if NO_COLOR is unset or empty, or with FORCE_COLOR."""
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines, each as one: whatever foreign text is in it begins no other line and drives no terminal."""
+    """Print each line as one line: foreign text in it cannot start another line or drive the terminal."""
     click.echo("\n".join(map(printable, lines)), err=err)
 
 
 def piece(text: str) -> None:
-    """Print a part of what a model says, with its lines; all else in it that drives a terminal is written out."""
+    """Print a piece of a model's answer, line breaks included; whatever else could drive a terminal is escaped."""
     click.echo(escaped(text.replace("\r\n", "\n")), nl=False)
 
 
 def document(text: str) -> None:
-    """Print a document of `report`; a stream that is not UTF-8 gets it in ASCII, with the escapes of JSON."""
+    """Print a document of `report`; on a stream that is not UTF-8, in ASCII with JSON escapes."""
     plain = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
     click.echo(text if plain else OTHER.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
 
 @contextmanager
 def concluded(form: str, make: Callable[[Sequence[Diagnostic]], str]) -> Iterator[None]:
-    """Print the one document of a command whose `--format` is not text.
+    """Print the single document of a command whose `--format` is not text.
 
-    The diagnostics of a Stop that ends it are in it; `main` tells those on stderr as well.
+    It includes the diagnostics of a Stop that ends the command; `main` prints those on stderr as well.
     """
-    from tritonrepo.diagnostics import Stop  # only here: `--help` need not pay for it
+    from tritonrepo.diagnostics import Stop  # imported here to keep `--help` quick
 
     try:
         yield
@@ -62,16 +62,16 @@ def concluded(form: str, make: Callable[[Sequence[Diagnostic]], str]) -> Iterato
 
 
 def painted(lines: Iterable[str], *, colours: bool) -> None:
-    """Print lines of `report` that are printable already, with its own colours."""
+    """Print lines of `report`, which are already printable, with the colours in them."""
     stream = cast("TextIO", sys.stdout.patient) if isinstance(sys.stdout, Guarded) else sys.stdout
     for line in lines:
         click.echo(line, file=stream, color=colours)
 
 
 class Patient:
-    """A stream whose reader may leave: what is written from then on is dropped, and the work goes on.
+    """Stream whose reader may leave: what is written after that is discarded, and the work goes on.
 
-    click itself ends a command there; `push … | head` would leave a push half done.
+    click would end the command instead, so `push … | head` would leave a push half done.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -102,12 +102,12 @@ class Patient:
 
 
 class Guarded(Patient):
-    """A stream on which nobody drives a terminal: not a library's warning, not the text of a bug."""
+    """Stream on which nothing can drive a terminal, neither a library's warning nor a traceback."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self.patient = Patient(stream)
 
     def write(self, text: str) -> int:
-        """Write as the stream does, with what drives a terminal written out."""
+        """Write as the stream does, with whatever could drive a terminal escaped."""
         return super().write(escaped(text))

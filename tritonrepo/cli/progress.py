@@ -1,4 +1,4 @@
-"""What flows tell of their progress, as lines on stderr."""
+"""Progress of flows, as lines on stderr."""
 
 from __future__ import annotations
 

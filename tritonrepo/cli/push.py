@@ -1,4 +1,4 @@
-"""`tritonrepo push`: a model repository into a bucket that servers read, without a request failing."""
+"""`tritonrepo push`: a model repository goes to a bucket that servers read, and no request fails."""
 
 from __future__ import annotations
 
@@ -24,54 +24,59 @@ Examples:
 {EXIT_CODES}"""
 
 ADVICE = (
-    "servers must run with --strict-readiness=false --exit-on-error=false, as tritonrepo serve does: with Triton's"
-    " defaults they are not ready while a version loads; a polling server unloads all when one listing fails"
+    "servers must run with --strict-readiness=false --exit-on-error=false, as tritonrepo serve starts them: with"
+    " Triton's defaults, they are not ready while a version loads; a polling server unloads every model when one"
+    " listing fails"
 )
 
 ANSWER_S = 10
-"""Longest wait for one answer about health, index or config."""
+"""Maximum wait for one response about health, index or config, in seconds."""
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["push"])
 @click.argument("directory")
 @click.argument("uri")
-@click.option("--dry-run", is_flag=True, help="Print the plan and send nothing; with --server, ask what serves.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the plan without sending anything; with --server, the servers are queried for it.",
+)
 @click.option(
     "--server",
     "servers",
     multiple=True,
     metavar="URL",
-    help="A server of that repository: each phase waits until it serves what was written; several: name each. What does"
-    " not load before the push is named, and not kept.",
+    help="Server that reads URI. Each phase waits until the server serves what was written. Versions that do not load"
+    " even before the push are reported and not kept. Repeatable.",
 )
 @click.option(
     "--settle",
     type=PAUSE,
     metavar="SECONDS",
-    help="How long servers get between phases to see and load what was written; once --server serves it, to end the"
-    f" requests that began before.  [default: {SETTLE_S:g}, or {DRAIN_S:g} once --server serves it]",
+    help="Pause between phases, for servers to load what was written; with --server, for running requests to finish."
+    f"  [default: {SETTLE_S:g}, or {DRAIN_S:g} with --server]",
 )
 @click.option(
     "--timeout",
     type=WAIT,
     default=600.0,
     metavar="SECONDS",
-    help="Longest wait for a server of --server to load what a phase wrote.",
+    help="Maximum wait for a --server to load what a phase wrote.",
 )
 @click.option(
     "--allow-mixed",
     "mixable",
     multiple=True,
     metavar="MODEL",
-    help="Push although responses of this pipeline can mix both releases for a while. Repeatable.",
+    help="Push even if responses of this pipeline can mix the old and the new release for a while. Repeatable.",
 )
 @click.option(
     "--no-lock",
     is_flag=True,
-    help="Push without a lock, to a store that ignores conditional writes: see to it that nobody else pushes there.",
+    help="Push without a lock, to a store that ignores conditional writes. Make sure that nobody else pushes to URI.",
 )
 @allow_links
-@click.option("-v", "--verbose", is_flag=True, help="Also name what is left alone.")
+@click.option("-v", "--verbose", is_flag=True, help="Also list what is left alone.")
 def command(
     directory: str,
     uri: str,
@@ -85,11 +90,14 @@ def command(
     links: tuple[Path, ...],
     verbose: bool,
 ) -> int:
-    """Bring a model repository into a bucket from which servers serve, so that no request fails and none sees a mix.
+    """Upload a model repository to a bucket that running servers read.
 
-    DIRECTORY is a model repository, URI the very string that Triton is started with. The plan is printed, then carried
-    out: files of new versions first, which nothing names yet; then old and new versions side by side; then each
-    pipeline by one write; then the old versions end. A second push sends nothing; a killed one is finished by the next.
+    No request fails, and none sees a half-updated release. DIRECTORY is a model repository. URI is the exact string
+    that Triton was started with.
+
+    The command prints its plan, then holds new versions back, uploads their files, serves old and new versions side by
+    side, switches each pipeline with one write, and retires the old versions. A repeated push sends nothing, and the
+    next push completes an interrupted one.
     """
     endpoints = [Endpoint(url, ANSWER_S, ANSWER_S) for url in servers]
     push = plan_push(directory, uri, workspace(links), Servers(endpoints, timeout), mixable)

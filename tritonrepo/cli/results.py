@@ -12,7 +12,7 @@ HEAD = ("model", "version", "check", "protocol", "result", "ms")
 
 
 def title(result: Result) -> str:
-    """Return the check's name and what it is about, which distinguishes it from other checks of that name."""
+    """Return the check's name and its subject, which distinguishes it from other checks of that name."""
     return f"{result.check} {result.what}".strip()
 
 
@@ -40,7 +40,7 @@ def rows(results: Sequence[Result]) -> list[dict[str, str]]:
 
 
 def junit_rows(results: Sequence[Result]) -> list[Row]:
-    """Return the results as cases of suites."""
+    """Return the results as JUnit cases."""
     return [
         Row(
             result.model,
@@ -73,7 +73,7 @@ def gaps(results: Sequence[Result]) -> list[str]:
 
 
 def summary(results: Sequence[Result]) -> str:
-    """Return the closing line: how many models and checks, and how they ended."""
+    """Return the closing line: the number of models and checks, and their outcomes."""
     count = {outcome: sum(r.outcome is outcome for r in results) for outcome in Outcome}
     told = [f"{count[outcome]} {outcome}" for outcome in Outcome if count[outcome] or outcome is Outcome.PASSED]
     return f"{len({r.model for r in results})} models, {len(results)} checks: {', '.join(told)}"

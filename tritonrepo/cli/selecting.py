@@ -1,4 +1,4 @@
-"""Which findings are shown, by the names of rules that options give."""
+"""Which findings are shown, by the rules that options name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tritonrepo.rules.names import matching, unknown
 
 
 def selected(select: Sequence[str], ignore: Sequence[str], *, verbose: bool) -> Shown:
-    """Return whether to show a rule's findings; what is only good to know needs `verbose`."""
+    """Return the predicate that says whether to show a rule's findings; those of severity info need `verbose`."""
     wanted, hidden = _rules(select), _rules(ignore)
 
     def shown(rule: Rule) -> bool:
@@ -24,7 +24,7 @@ def selected(select: Sequence[str], ignore: Sequence[str], *, verbose: bool) -> 
 
 
 def _rules(texts: Sequence[str]) -> frozenset[str]:
-    """Return the names of the rules that an option names; a usage error for a text that names none."""
+    """Return the names of the rules that an option selects; raise a usage error for a text that matches no rule."""
     for text in texts:
         if not matching(text):
             raise click.UsageError(unknown(text))

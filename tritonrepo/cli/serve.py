@@ -27,8 +27,10 @@ Examples:
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["serve"])
 @click.argument("repository")
-@click.option("--poll", type=click.IntRange(1), metavar="SECONDS", help="Look for changes again and again.")
-@click.option("--explicit", is_flag=True, help="Load models only when a client asks for it.")
+@click.option(
+    "--poll", type=click.IntRange(1), metavar="SECONDS", help="Check the repository for changes every SECONDS seconds."
+)
+@click.option("--explicit", is_flag=True, help="Load models only when a client requests it.")
 @allow_links
 @options
 def command(
@@ -44,15 +46,15 @@ def command(
     llm_engine: str,
     timeout: float,
 ) -> int:
-    """Serve a model repository with Triton's own server, without Docker, GPU or root.
+    """Serve a model repository with the real Triton core on this machine's CPU, without Docker, a GPU or root.
 
-    REPOSITORY is a directory, or the s3:// URI of a bucket, which the server reads by itself.
+    REPOSITORY is a directory, or an s3:// URI, which the server reads by itself.
 
-    Backends that the CPU server lacks run as stand-ins with the same contract, and are named. The URLs go to stdout
-    once every model is loaded; Ctrl-C ends everything.
+    Stand-ins with the same contract replace the backends that the CPU server lacks, and are listed at startup. The URLs
+    are printed on stdout once every model has loaded or failed. Ctrl-C stops the server.
     """
     if poll and explicit:
-        raise click.UsageError("--poll and --explicit exclude each other: Triton has one model control mode")
+        raise click.UsageError("--poll and --explicit cannot be combined: Triton has one model control mode")
     mode = Mode.POLL if poll else Mode.EXPLICIT if explicit else Mode.ONCE
     ports = ports_or((http_port, grpc_port, metrics_port), USUAL)
     work = workspace(links)

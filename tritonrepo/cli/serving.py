@@ -1,4 +1,4 @@
-"""What `serve` and `up` share: the options of the server, and watching over it while it runs."""
+"""What `serve` and `up` share: the options of the server, and waiting while it runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USUAL = Ports(8000, 8001, 8002)
 
 
 def ports_or(given: tuple[int | None, int | None, int | None], usual: Ports) -> Ports:
-    """Return the ports that the options name, and the usual one for each that they do not."""
+    """Return the ports that the options set, and the usual port for each that they do not."""
     return Ports(*(default if port is None else port for port, default in zip(given, usual, strict=True)))
 
 
@@ -30,37 +30,37 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that `serve` and `up` share."""
     for option in (
         click.option(
-            "--timeout", type=WAIT, default=120.0, metavar="SECONDS", help="Longest wait for all models to load."
+            "--timeout", type=WAIT, default=120.0, metavar="SECONDS", help="Maximum wait for all models to load."
         ),
         click.option(
             "--llm-engine",
             type=click.Choice(list(ENGINES)),
             default="ort",
-            help="What stands in for vLLM; script echoes the prompt.",
+            help="Stand-in for vLLM: ort runs the model, script echoes the prompt.",
         ),
         click.option(
             "--runtime",
             type=click.Path(path_type=Path),
             metavar="PYTHON",
-            help="Python that hosts the models, if not this one.",
+            help="Python interpreter that hosts the models, if not the current one.",
         ),
-        click.option("--metrics-port", type=PORT, help="Port of the metrics; 0: any free.  [default: 8002]"),
-        click.option("--grpc-port", type=PORT, help="Port of gRPC; 0: any free.  [default: 8001]"),
-        click.option("--http-port", type=PORT, help="Port of HTTP; 0: any free.  [default: 8000]"),
+        click.option("--metrics-port", type=PORT, help="Metrics port, or 0 for any free port.  [default: 8002]"),
+        click.option("--grpc-port", type=PORT, help="gRPC port, or 0 for any free port.  [default: 8001]"),
+        click.option("--http-port", type=PORT, help="HTTP port, or 0 for any free port.  [default: 8000]"),
     ):
         command = option(command)
     return command
 
 
 def urls(server: Server) -> list[str]:
-    """Return the lines that say where the server is."""
+    """Return the lines that show the server's addresses."""
     return [f"http     {server.http}", f"grpc     {server.grpc}", f"metrics  {server.metrics}"]
 
 
 def watch(server: Server) -> int:
-    """Wait until the server ends by itself, which is a fault; Ctrl-C and SIGTERM leave by exception."""
+    """Wait until the server exits by itself, which is a fault; Ctrl-C and SIGTERM leave by exception."""
     while server.alive():
         time.sleep(GLANCE_S)
     tail = (f"  {line}" for line in server.log_tail(12).split("\n"))
-    say(f"the server ended by itself with code {server.exit_code()}; its log ends:", *tail, err=True)
+    say(f"the server stopped unexpectedly with exit code {server.exit_code()}; the end of its log:", *tail, err=True)
     return 1

@@ -1,4 +1,4 @@
-"""`tritonrepo smoke`: a running server really asked, model by model."""
+"""`tritonrepo smoke`: test requests to every model on a running server."""
 
 from __future__ import annotations
 
@@ -36,24 +36,30 @@ Examples:
 @click.argument("url")
 @click.argument("stack", metavar="[STACK|DIR|URI]", required=False)
 @click.option(
-    "--grpc", metavar="HOST:PORT", help="The gRPC port; none: ask over HTTP alone.  [default: the port after URL's]"
+    "--grpc", metavar="HOST:PORT", help="gRPC address, or none to test over HTTP only.  [default: the port after URL's]"
 )
 @click.option(
     "--repository",
     metavar="DIR|URI",
-    help="Directory or URI that the server reads: its files must be those of [STACK|DIR|URI].",
+    help="Directory or URI that the server reads. Its files must match those of [STACK|DIR|URI].",
 )
-@click.option("--only", multiple=True, metavar="MODEL", help="Ask this model alone; several: each of them.")
+@click.option("--only", multiple=True, metavar="MODEL", help="Test only this model. Repeatable.")
 @click.option(
     "--timeout",
     type=WAIT,
     default=30.0,
     metavar="SECONDS",
-    help="Longest wait for each answer, a stream's end included.",
+    help="Maximum wait for each complete response, including streams.",
 )
 @allow_links
-@click.option("--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML here.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="What stdout gets.")
+@click.option(
+    "--junit",
+    "junit_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write the results to FILE as JUnit XML.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def command(
     url: str,
     stack: str | None,
@@ -66,15 +72,15 @@ def command(
     junit_file: Path | None,
     form: str,
 ) -> int:
-    """Prove that a running Triton answers: every model is asked, over gRPC and HTTP, and its answer is judged.
+    """Send a test request to every model on a running server, over gRPC and HTTP, and check the responses.
 
-    URL is the server's HTTP address. STACK (a stack file or its directory) or a repository's DIR or URI says what
-    should be served: versions, configs, embeddings, search results and prompts must be exactly those, requests sent at
-    once must each get their own answer, and the cases under `smoke` are asked. With --repository, the files that the
-    server reads must be those as well. What was not checked is listed.
+    URL is the server's HTTP address. STACK (a stack file or its directory), or the DIR or URI of a repository, defines
+    what should be served: versions, configs, embeddings, search results and prompts must match it exactly, concurrent
+    requests must each get their own response, and the stack's smoke cases are run. With --repository, the files that
+    the server reads must match as well. Whatever was not checked is listed.
     """
     if repository is not None and stack is None:
-        raise click.UsageError("--repository needs the STACK, DIR or URI that should be served, to compare with")
+        raise click.UsageError("--repository requires STACK, DIR or URI to compare with")
     results: list[Result] = []
     with concluded(form, lambda ends: report_json.checked(rows(results), [*_found(results), *ends])):
         about = NOTHING if stack is None else known(stack, workspace(links), repository)

@@ -1,4 +1,4 @@
-"""What several commands begin with: the stack files' option, and the workspace of this process."""
+"""What several commands begin with: the option for stack files, and the workspace of this process."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def stack_files(command: Callable[..., Any]) -> Callable[..., Any]:
         "files",
         multiple=True,
         type=click.Path(path_type=Path),
-        help=f"Stack file; several: a later one wins.  [default: {DEFAULT}]",
+        help="Stack file. Repeat to merge several key by key; later files override earlier ones."
+        f"  [default: {DEFAULT}]",
     )(command)
 
 
 def workspace(links: tuple[Path, ...]) -> Workspace:
-    """Return the workspace of this process, which tells its progress on stderr."""
+    """Return the workspace of this process, which reports its progress on stderr."""
     return Workspace(os.environ, links, show)

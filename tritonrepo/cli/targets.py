@@ -1,4 +1,4 @@
-"""The options that say which server a repository is judged for."""
+"""The options that set the server that a repository is checked for."""
 
 from __future__ import annotations
 
@@ -16,18 +16,26 @@ from tritonrepo.repository import Said, Target, target
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options."""
     for option in (
-        click.option("--no-auto-complete", is_flag=True, help="The server runs with --disable-auto-complete-config."),
         click.option(
-            "--gpus", type=click.IntRange(0), metavar="N", help="GPUs of the server.  [default: the stack's; else 1]"
+            "--no-auto-complete", is_flag=True, help="Check for a server that runs with --disable-auto-complete-config."
+        ),
+        click.option(
+            "--gpus",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Number of GPUs.  [default: from the record or stack, else 1]",
         ),
         click.option(
             "--image",
             multiple=True,
             metavar="NAME",
-            help="Container image, as vllm-python-py3; several: mixed.  [default: the stack's; else all together]",
+            help="Container image, such as vllm-python-py3. Repeat for an image that combines several."
+            "  [default: from the record or stack, else all combined]",
         ),
         click.option(
-            "--release", metavar="YY.MM", help="Triton release.  [default: the stack's; else the newest known in full]"
+            "--release",
+            metavar="YY.MM",
+            help="Triton release.  [default: from the record or stack, else the newest fully known]",
         ),
     ):
         command = option(command)
@@ -35,9 +43,9 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def aim(release: str | None, image: tuple[str, ...], gpus: int | None, *, no_auto_complete: bool) -> Aim:
-    """Return what gives the target by these options; a usage error names the closest name."""
+    """Return the function that makes the target by these options; a usage error names the closest choice."""
     if release is not None and release not in RELEASES:
-        raise click.UsageError(f'Triton release "{release}" is not known. {instead(release)}')
+        raise click.UsageError(f'unknown Triton release "{release}". {instead(release)}')
     options = Said(release, image or None, gpus, False if no_auto_complete else None)
 
     def aimed(record: Said, stack: Said) -> Target:
@@ -45,7 +53,7 @@ def aim(release: str | None, image: tuple[str, ...], gpus: int | None, *, no_aut
         for name in found.images:
             if found.release.images and name not in found.release.images:
                 hint = closest(name, found.release.images)
-                raise click.UsageError(f'release {found.release.name} has no image "{name}". {hint}')
+                raise click.UsageError(f'Triton {found.release.name} has no image "{name}". {hint}')
         return found
 
     return aimed

@@ -32,7 +32,7 @@ Examples:
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["up"])
 @click.argument("stack", type=click.Path(path_type=Path), default=Path())
-@click.option("--ask", "question", metavar="TEXT", help="Ask this, print the answer as it comes, and end.")
+@click.option("--ask", "question", metavar="TEXT", help="Ask this question, stream the answer, and exit.")
 @click.option(
     "-o",
     "--output",
@@ -56,10 +56,12 @@ def command(
     llm_engine: str,
     timeout: float,
 ) -> int:
-    """Make the index where it is missing, build, serve on the CPU, ask every model, and stay up with URLs.
+    """Go from a stack file to a running server in one command.
 
-    STACK is a stack file or its directory. With --ask, sources go to stderr, the answer is streamed to stdout, and
-    everything ends; the ports are then any free ones.
+    The command builds missing indexes and the repository, serves it on the CPU, and tests every model. STACK is a stack
+    file or its directory. The server's URLs are printed once every test has passed, and the server
+    runs until Ctrl-C. With --ask, the command prints the sources on stderr, streams the answer to stdout, and exits;
+    the server then uses any free ports by default.
     """
     out = directory(out)
     loaded = load([stack], workspace(links))
@@ -75,12 +77,12 @@ def command(
         say(*urls(server))
         if names.answer:
             body = '{"query": "…", "stream": true}'
-            say(f"ask it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
+            say(f"try it   curl -N {server.http}/v2/models/{names.answer}/generate_stream -d '{body}'")
         return watch(server)
 
 
 def _proven(results: Sequence[Result]) -> bool:
-    """Tell how asking every model ended; False where one failed."""
+    """Print the result of the smoke test, and return whether no check failed."""
     for diagnostic in (diagnostic for result in results for diagnostic in result.diagnostics):
         say(*diagnostic.lines, err=True)
     for line in gaps(results):

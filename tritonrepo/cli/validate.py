@@ -1,4 +1,4 @@
-"""`tritonrepo validate`: what the real server will say of a repository, without one."""
+"""`tritonrepo validate`: the server's verdict on a repository, without a server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Examples:
 {EXIT_CODES}"""
 
 DOCUMENTS = {"json": report_json.judged}
-"""The choices of `--format` beside text: what makes one document of diagnostics, verdicts and the number ignored."""
+"""The choices of `--format` besides text: each makes one document of diagnostics, verdicts and the number ignored."""
 
 NOTHING = Judgement((), (), lambda _: [])
 
@@ -40,14 +40,12 @@ NOTHING = Judgement((), (), lambda _: [])
 @click.command(epilog=EPILOG, short_help=COMMANDS["validate"])
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @target_options
-@click.option(
-    "--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text", help="How findings are printed."
-)
+@click.option("--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text", help="Output format.")
 @click.option("--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Hide findings of this rule or family. Repeatable.")
 @allow_links
-@click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
-@click.option("-v", "--verbose", is_flag=True, help="Show what is only good to know, too.")
+@click.option("--strict", is_flag=True, help="Also exit 1 for warnings.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show findings of severity info.")
 def command(
     paths: tuple[str, ...],
     *,
@@ -62,15 +60,20 @@ def command(
     gpus: int | None,
     no_auto_complete: bool,
 ) -> int:
-    """Judge model repositories for a server: every mistake at once, with place, server's reason and next step.
+    """Check model repositories and predict the server's verdict, without a server or a GPU.
 
-    PATH is the directory of a repository, or a stack file or its directory: then what build would write is judged, for
-    the stack's own target except for what options name. Without PATH it is model_repository. Nothing is executed.
+    All mistakes are reported in one run, each with its location and the next step; --format json adds the server's own
+    reason. No model code is run.
 
-    A comment in a config.pbtxt hides findings: # tritonrepo: ignore[RULE, RULE] reason. Behind something it is for that
-    line, alone on its line for the next one, above the first field for the whole model. The verdict stays.
+    PATH is the directory or URI of a repository, or a stack file or its directory. For a stack, the repository that
+    build would write is checked, for the stack's own target unless options override it. PATH defaults to
+    model_repository.
 
-    RULE is a rule's name, a family such as scheduling, or words that names begin with, such as dynamic.
+    A comment in a config.pbtxt hides findings: `# tritonrepo: ignore[RULE, RULE] reason`. After a field, it applies to
+    that line; on a line of its own, to the next one; above the first field, to the whole model. The verdict does not
+    change.
+
+    RULE is a rule's name, a family such as scheduling, or the first words of names, such as dynamic.
     """
     shown = selected(select, ignore, verbose=verbose)
     given, work = aim(release, image, gpus, no_auto_complete=no_auto_complete), workspace(links)
@@ -101,7 +104,7 @@ def command(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Do without the search for reference cycles: trees of configs have none, and ten thousand cost it a second."""
+    """Turn off the search for reference cycles: trees of configs have none, and with ten thousand it takes a second."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Types of options that several commands have."""
+"""Options and option types that several commands share."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ PORT = click.IntRange(0, 65535)
 
 
 def allow_links(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the option that says where links may lead."""
+    """Add the option that allows links into more directories."""
     return click.option(
         "--allow-links",
         "links",
         multiple=True,
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Directory that links may lead into, such as a hub's cache. Repeatable.",
+        help="Directory that links may lead into, such as a model cache. Repeatable.",
     )(command)
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds; a plain FloatRange lets nan and inf pass."""
+    """Number of seconds; a plain FloatRange accepts nan and inf."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401  click's signature
-        """Return the seconds; a usage error for what is no time."""
+        """Return the seconds; raise a usage error for a number that is not finite."""
         seconds: float = super().convert(value, param, ctx)
         if not math.isfinite(seconds):
-            self.fail(f"{value} is no number of seconds.", param, ctx)
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
         return seconds
 
 

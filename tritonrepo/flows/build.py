@@ -1,4 +1,4 @@
-"""The pipeline of `build`, which `up` runs too: stack and lock to a plan for a directory, then the plan carried out."""
+"""The pipeline of `build` and `up`: stack and lock become a plan for a directory, which is then carried out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 class There(NamedTuple):
-    """What lies in the directory of a build: its store, and what an earlier build says that it wrote."""
+    """Content of a build's directory: its store, its tree, and the record of the earlier build."""
 
     store: Store
     prefix: str
@@ -48,24 +48,29 @@ class There(NamedTuple):
 
 
 def directory(out: Path | str) -> Path:
-    """Return the directory of a repository by a path that has a name; raise Stop where it cannot be one."""
+    """Return the directory of a repository as a path with a name; raise Stop if it cannot be one."""
     if SCHEME.match(str(out)):
-        hint = "Build into a directory, and bring it there: tritonrepo push DIR URI"
-        raise fatal("build-directory", str(out), "is a URI, and a build goes into a directory", hint)
+        hint = "Build into a directory, then run `tritonrepo push DIR URI`."
+        raise fatal("build-directory", str(out), "the output must be a directory, not a URI", hint)
     out = Path(out)
     named = out.resolve() if out.name in {"", ".."} else out
     if not named.name:
-        raise fatal("build-directory", str(out), "is the root of the file system", "Name a directory in it with -o.")
+        raise fatal(
+            "build-directory",
+            str(out),
+            "the output directory is the root of the file system",
+            "Choose a subdirectory with -o.",
+        )
     return named
 
 
 @reading()
 def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> Build:
-    """Resolve, generate and compare, and write nothing.
+    """Resolve, generate and compare, without writing anything.
 
-    Raise Stop with every input that is wrong and all that is in the way.
+    Raise Stop with every wrong input and every obstacle.
 
-    What an earlier build wrote and somebody changed since stays as it is, unless it is to be overwritten.
+    A file that an earlier build wrote and somebody has changed since is kept unless `overwrite` is set.
     """
     out, stack, lock = directory(out), loaded.stack, loaded.lock
     faults = Faults()
@@ -76,7 +81,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     there = faults.tried(lambda: _there(out, links), There(*open_store(str(out), links), {}, Record()))
     beside = faults.tried(lambda: _dockerfile(stack, out, overwrite=overwrite), Plan(()))
     made = Plan(())
-    if not faults.found:  # with stand-ins for what is missing, contents and version numbers are not the real ones
+    if not faults.found:  # with stand-ins for missing inputs, contents and version numbers are not the real ones
         made = plan(draft.tree, there.repository, there.record.written(), str(out), overwrite=overwrite)
         faults.add(*made.conflicts)
     warnings += [by_hand(f"{out}/{path}", "is kept") for path in made.kept]
@@ -96,20 +101,25 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
 
 
 def _there(out: Path, links: tuple[Path, ...]) -> There:
-    """Return what lies in a directory; raise Stop where it cannot be one of a build."""
+    """Return what is in a directory; raise Stop if a build cannot use it."""
     store, prefix = open_store(str(out), links)
     have = store.scan(prefix)
     if not isinstance(entry := have.get(NAME), File) and (entry is not None or below(have, NAME)):
         odd = entry if isinstance(entry, Unreadable) else "a directory"
         what = f"a link to {entry.target}" if isinstance(entry, Link) else odd
-        raise fatal("plan-blocked", f"{out}/{NAME}", f"is {what}; a build keeps its record there", "Move it away.")
+        raise fatal(
+            "plan-blocked",
+            f"{out}/{NAME}",
+            f"the build keeps its record at this path, but it is {what}",
+            "Move it elsewhere.",
+        )
     return There(store, prefix, have, records.load(have, str(out)))
 
 
 def judgement(stack: Stack, draft: Draft, kept: Tree, out: Path) -> list[Diagnostic]:
-    """Return what the target's server would say of a generated tree with what is kept of `out` in it.
+    """Return the findings for a generated tree that includes the kept files of `out`, for the target's server.
 
-    Findings are at the stack file's places, those in kept files at their own; infos are left out.
+    Findings point into the stack file, those in kept files into these files; infos are left out.
     """
     tree = {**draft.tree, **kept}
     found = judge(repository.read(tree, repository.target(stack=of_stack(stack)))).diagnostics
@@ -130,9 +140,9 @@ def _dockerfile_path(out: Path) -> Path:
 
 
 def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
-    """Return the write or deletion of the Dockerfile beside the repository, or that it is kept.
+    """Return the plan for the Dockerfile next to the repository: to write it, delete it or keep it.
 
-    Raise Stop where a stranger's is there.
+    Raise Stop if the build needs the path and the file there is not tritonrepo's.
     """
     text = dockerfile(stack)
     path = _dockerfile_path(out)
@@ -147,7 +157,10 @@ def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
         if text is None:
             return Plan(())
         raise fatal(
-            "plan-foreign-file", str(path), "was not written by tritonrepo, and this build needs its place", "Move it."
+            "plan-foreign-file",
+            str(path),
+            "the build needs this path, but tritonrepo did not write the file",
+            "Move the file elsewhere.",
         )
     edited = not is_as_written(now)
     if edited and not overwrite:
@@ -158,19 +171,19 @@ def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
 
 
 def _beside(out: Path) -> dict[str, File]:
-    """Return the Dockerfile beside the repository, where there is one, by its path in a plan."""
+    """Return the Dockerfile next to the repository, if there is one, by its path in a plan."""
     path = _dockerfile_path(out)
     return {f"../{path.name}": on_disk(path, path.stat().st_size)} if path.is_file() and not path.is_symlink() else {}
 
 
 def _digests(plan: Plan, tree: Mapping[str, Entry]) -> dict[str, str]:
-    """Return the SHA-256 of what lies where a plan writes or removes; "" where that is nothing."""
+    """Return the SHA-256 of what is at each path that a plan writes or deletes; "" if nothing is."""
     entries = {action.path: tree.get(action.path) for action in plan.actions}
     return {path: entry.sha256 if isinstance(entry, File) else str(entry or "") for path, entry in entries.items()}
 
 
 def _current(build: Build) -> None:
-    """Raise Stop where a file is neither what the plan was made from nor what it shall be."""
+    """Raise Stop if a file is neither what the plan was made from nor what the plan makes it."""
     if not build.plan:
         return
     shall: dict[str, set[str]] = {}
@@ -179,15 +192,15 @@ def _current(build: Build) -> None:
     now = _digests(build.plan, {**build.store.scan(build.prefix), **_beside(build.out)})
     for path, digest in now.items():
         if digest != build.seen[path] and digest not in shall[path]:
-            message = "was changed since this build was planned, so nothing was written"
-            raise failure("build-overtaken", f"{build.out}/{path}", message, "Build again.")
+            message = "the file was changed after this build was planned, so nothing was written"
+            raise failure("build-overtaken", f"{build.out}/{path}", message, "Run the build again.")
 
 
 @reading()
 def apply_build(build: Build) -> None:
-    """Write the lock, then the files; what a killed run left half-written is swept away.
+    """Write the lock, then the files, and remove what a killed run left half-written.
 
-    Raise Stop, with nothing written, where what the plan was made from is something else now: a plan may be old.
+    Raise Stop, with nothing written, if what the plan was made from has changed since: a plan may be old.
     """
     _current(build)
     write_lock(build.loaded, build.lock)
@@ -205,5 +218,5 @@ def _target(stack: Stack) -> dict[str, object]:
 
 
 def _local(stack: Stack) -> dict[str, str]:
-    """Return hub id → local source: what `serve` runs where the hub is out of reach."""
+    """Return hub ID → local source: what `serve` runs in place of the hub's model."""
     return {id_: text for name, model in stack.models.items() for id_, text in stack.part(name).local(model).items()}

@@ -1,6 +1,6 @@
-"""What a build warns of although it can build.
+"""What a build warns about although it succeeds.
 
-Most of it means that what is deployed would not be what the stack says: an error for `--check` and `--locked`.
+Most of it means that what is deployed would not match the stack: an error with `--check` and `--locked`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ EDITED = "build-hand-edited"
 
 
 def strictly(found: Iterable[Diagnostic], stack: Stack) -> list[Diagnostic]:
-    """Return the diagnostics with everything an error that means that the stack says something else."""
+    """Return the diagnostics, with those that mean a mismatch with the stack raised to errors."""
     untrue = {EDITED}.union(*(part.untrue for part in stack.parts.values()))
     return [replace(each, severity=Severity.ERROR) if each.rule in untrue else each for each in found]
 
 
 def lock_drift(build: Build) -> Diagnostic:
-    """Return what `--locked` says of a build that would change the lock."""
-    message = "would change: sources, versions or digests are not those that it pins"
-    hint = "Build without --locked and commit the lock."
+    """Return the diagnostic of `--locked` for a build that would change the lock."""
+    message = "the lock file would change: it pins other sources, versions or digests than this build has"
+    hint = "Build without --locked and commit the lock file."
     return Diagnostic("lock-drift", Severity.FATAL, Span(str(build.loaded.lock_path)), message, hint)
 
 
 def doubts(stack: Stack, gathering: Gathering) -> Iterator[Diagnostic]:
-    """Yield what is doubtful of a stack's target and models; raise Stop where that cannot be known."""
+    """Yield the warnings about a stack's target and models; raise Stop if they cannot be determined."""
     at = stack.target.places.get("release", stack.places[""])
     yield from unknown(target(stack=of_stack(stack)), at)
     for name, model in stack.models.items():
@@ -41,7 +41,7 @@ def doubts(stack: Stack, gathering: Gathering) -> Iterator[Diagnostic]:
 
 
 def by_hand(path: str, becomes: str) -> Diagnostic:
-    """Return the warning for a file of an earlier build that somebody changed, and what becomes of it."""
-    message = f"this file was {BY_HAND} since build wrote it, and {becomes}"
-    hint = "Make the change in the stack file. `tritonrepo build --overwrite` discards the one in this file."
+    """Return the warning for a file of an earlier build that somebody changed; `becomes` says what happens to it."""
+    message = f"the file was {BY_HAND} after build wrote it, and {becomes}"
+    hint = "Make the change in the stack file. To discard the change in this file, run `tritonrepo build --overwrite`."
     return Diagnostic(EDITED, Severity.WARNING, Span(path), message, hint)

@@ -1,4 +1,4 @@
-"""What a flow tells of its progress, as values, in the order in which it happens."""
+"""Progress of a flow, as values in the order in which it happens."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tritonrepo.sync.plan import Plan
 
 
 class Busy(NamedTuple):
-    """Something begins that takes a while, as a download."""
+    """Start of something that takes a while, such as a download."""
 
     what: str
 
 
 class Line(NamedTuple):
-    """How a push goes on: the phase that it is in, what it waits for."""
+    """Progress of a push: the phase that it is in, or what it waits for."""
 
     text: str
 
 
 class Indexed(NamedTuple):
-    """One index: the retriever's name, its directory, and how many passages it has; 0 where it was current."""
+    """One index: the retriever's name, its directory, and the number of passages; 0 if it was already current."""
 
     name: str
     place: Path
@@ -31,7 +31,7 @@ class Indexed(NamedTuple):
 
 
 class Built(NamedTuple):
-    """A build was carried out: its directory, and what was done."""
+    """Completed build: its directory, and the plan that was carried out."""
 
     out: Path
     plan: Plan

@@ -1,4 +1,4 @@
-"""Making search indexes, for `index` and `up`."""
+"""Building search indexes, for `index` and `up`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tritonrepo.tree import File, on_disk
 
 @reading()
 def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loaded]:
-    """Make every index that is not current, or that of `only`; give them, and the stack with the lock that pins them.
+    """Build every index that is not current, or that of `only`; return them and the stack with its new lock.
 
-    Indexes and lock are written. Raise Stop with all that is in the way.
+    Indexes and lock are written. Raise Stop with every obstacle.
     """
     recipes = _recipes(loaded.stack)
     if only is not None and only not in recipes:
         hint = closest(only, recipes) if recipes else ""
-        raise fatal("index-model", only, "is not a retriever of this stack", hint)
+        raise fatal("index-model", only, f'the stack has no retriever "{only}"', hint)
     gathering = loaded.gathering()
     faults = Faults()
     tried = [
@@ -44,14 +44,14 @@ def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loade
     sources = dict(loaded.lock.sources) | gathering.pins
     lock = replace(loaded.lock, indexes=indexes, sources=sources)
     not_overtaken(loaded, lock)
-    for done, _, files in made:  # not before each is made: an index and its pin change together
+    for done, _, files in made:  # only after all are built: an index and its pin change together
         _write(done.place, files)
     write_lock(loaded, lock)
     return [done for done, _, _ in made], loaded._replace(lock=lock)
 
 
 def missing(loaded: Loaded) -> Iterator[str]:
-    """Yield the models that search and have no index the lock knows."""
+    """Yield the retrievers whose index is missing or not in the lock."""
     for name, recipe in _recipes(loaded.stack).items():
         place = _place(recipe, loaded.stack.models[name].places["index"], loaded.work.links)
         if name not in loaded.lock.indexes or not (place / EMBEDDINGS).is_file() or not (place / PASSAGES).is_file():
@@ -59,7 +59,7 @@ def missing(loaded: Loaded) -> Iterator[str]:
 
 
 def _recipes(stack: Stack) -> dict[str, Recipe]:
-    """Return what the index of each model that has one is made of."""
+    """Return, for each model with an index, what the index is built from."""
     found = ((name, model, stack.part(name).index) for name, model in stack.models.items())
     return {name: index(model) for name, model, index in found if index is not None}
 
@@ -74,7 +74,7 @@ def _write(place: Path, files: dict[str, File]) -> None:
 
 
 def _make(name: str, recipe: Recipe, gathering: Gathering) -> tuple[Indexed, Index, dict[str, File]]:
-    """Return the index, its pin, and the files that are to be written."""
+    """Return the index, its pin, and the files to write."""
     embeds = gathering.embeds(recipe.embed_with)
     places = gathering.stack.models[name].places
     paths = documents.find(recipe.documents, places["documents"], gathering.links)

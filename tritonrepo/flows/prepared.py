@@ -1,4 +1,4 @@
-"""What is known before the first byte is written: of a build, and of a push."""
+"""What is known of a build and of a push before the first byte is written."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tritonrepo.tree import Tree
 
 
 class Build(NamedTuple):
-    """A build of a stack into a directory: what is to be done, what is doubtful, and the lock and record after it.
+    """Build of a stack into a directory: the plan, the warnings, and the lock and record after it.
 
-    `seen` has the digest of what lay where the plan writes or removes; "" is nothing.
+    `seen` holds the digest of what was at each path that the plan writes or deletes; "" if nothing was.
     """
 
     loaded: Loaded
@@ -47,7 +47,7 @@ class Build(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the servers of a repository do before a push, in their order; which versions serve on none; what to tell."""
+    """State of a repository's servers before a push, in their order; versions that no server serves; notes to show."""
 
     clients: tuple[Client, ...]
     presents: tuple[Present, ...]
@@ -58,12 +58,12 @@ class Seen(NamedTuple):
 
 
 class Push(NamedTuple):
-    """A push of a directory to a URI: what is to be done, and what lies here and there."""
+    """Push of a directory to a URI: the plan, and what is in both."""
 
     plan: Plan
     record: Record
     server: Target
-    """The one that the repository is for."""
+    """The server that the repository is for."""
 
     want: Tree
     have: Tree
@@ -75,12 +75,12 @@ class Push(NamedTuple):
     mixable: Collection[str]
     work: Workspace
     notes: tuple[Diagnostic, ...] = ()
-    """What is unknown of the target, and the files that were changed by hand since a build wrote them."""
+    """What is unknown about the target, and the files that were changed by hand after a build wrote them."""
 
     seen: Seen | None = None
-    """What its servers do; None where none is named."""
+    """State of its servers; None if no server is named."""
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is doubtful of the servers, the plan, and the directory."""
+        """Warnings about the servers, the plan and the directory."""
         return (*(self.seen.notes if self.seen else ()), *self.plan.notes, *self.notes)

@@ -1,4 +1,4 @@
-"""The pipeline of `push`: two stores to a plan, then the plan carried out and the revision recorded."""
+"""The pipeline of `push`: two stores become a plan, which is carried out, and the revision is recorded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DRAIN_S = 5.0
 
 
 class Servers(NamedTuple):
-    """The servers that read what is pushed, and how long each may take to load what a phase wrote."""
+    """Servers that read what is pushed, and the maximum wait for each to load what a phase wrote."""
 
     endpoints: Sequence[Endpoint] = ()
     timeout_s: float = 600.0
@@ -62,10 +62,10 @@ def plan_push(
     servers: Servers = NO_SERVERS,
     mixable: Collection[str] = (),
 ) -> Push:
-    """Judge what is to be pushed, compare it with what is there, ask the servers, and write nothing.
+    """Check what is to be pushed, compare it with the bucket, query the servers, and write nothing.
 
-    Responses of the pipelines in `mixable` may mix both releases for a while. What serves on no server is not kept.
-    Raise Stop where it may not be pushed.
+    Responses of the pipelines in `mixable` may mix both releases for a while. Versions that no server serves are not
+    kept. Raise Stop if the repository must not be pushed.
     """
     push = _compared(str(directory), str(uri), work, mixable)
     if not servers.endpoints:
@@ -79,8 +79,13 @@ def plan_push(
 def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str]) -> Push:
     store, prefix = open_store(uri)
     if not prefix:
-        hint = f"Push to a prefix: {uri.rstrip('/')}/NAME"
-        raise fatal("push-root", uri, "at a bucket's root the release record would have no place beside it", hint)
+        hint = f"Push to a prefix, such as `{uri.rstrip('/')}/NAME`."
+        raise fatal(
+            "push-root",
+            uri,
+            "the URI is a bucket's root, but the release record must be next to the pushed prefix",
+            hint,
+        )
     before, tag = revisions.read(store, prefix, uri)
     source, top = open_store(directory, work.links)
     want = _sealed(source.scan(top), directory)
@@ -88,8 +93,10 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
     server = repository.target(record=of_record(record, directory))
     _checked(want, server, directory)
     if before and before.name != record.name:
-        message = f"holds {_called(before.name)}, this is {_called(record.name)}"
-        hint = f"Push each to a prefix of its own. Is it to take this one over? Delete {revisions.record_path(prefix)}."
+        message = f"the prefix holds {_called(before.name)}, but this is {_called(record.name)}"
+        hint = (
+            f"Push each to a separate prefix. To replace what is there, delete {revisions.record_path(prefix)} first."
+        )
         raise failure("push-other-stack", uri, message, hint)
     have = revisions.known(store.scan(prefix), before)
     place = Place(store, prefix, uri)
@@ -100,9 +107,9 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
 
 
 def _planned(push: Push) -> Push:
-    """Return the same with its plan, which keeps no version that serves nowhere.
+    """Return the push with its plan, which keeps no version that no server serves.
 
-    Raise Stop where something stands in its way.
+    Raise Stop if something is in the way.
     """
     want, have, before, uri = push.want, push.have, push.before, push.place.uri
     resumed = revisions.broken_off(have, before)
@@ -113,8 +120,8 @@ def _planned(push: Push) -> Push:
     if made.conflicts:
         raise Stop(made.conflicts)
     if made and made.served and not push.place.store.caps.sees_changes:
-        message = "a server that polls this store does not see that something changed in a model that it has loaded"
-        hint = "Push to a prefix that no server reads yet, and start servers on it."
+        message = "a polling server does not notice changes in this store to a model that it has already loaded"
+        hint = "Push to a prefix that no server reads yet, then start servers on that prefix."
         raise failure("push-unseen", uri, message, hint)
     return push._replace(plan=made)
 
@@ -123,18 +130,21 @@ def _sealed(tree: Tree, directory: str) -> Tree:
     try:
         return seal(tree)
     except OSError as error:
-        message = f"cannot read {error.filename}: {error.strerror}"
+        message = f"{error.filename} cannot be read: {error.strerror}"
         raise fatal(
-            "push-source", directory, message, "Is a build writing there? Push again when it is done."
+            "push-source",
+            directory,
+            message,
+            "If a build is writing to the directory, push again once it has finished.",
         ) from None
 
 
 def _known(names: Collection[str], tree: Tree) -> Collection[str]:
-    """Return these names; raise Stop where one is no model of the tree."""
+    """Return these names; raise Stop if one is not a model of the tree."""
     there = sorted({path.split("/")[0] for path in tree if "/" in path})
     for name in names:
         if name not in there:
-            raise fatal("push-allow-mixed", name, f'"{name}" of --allow-mixed is unknown', closest(name, there))
+            raise fatal("push-allow-mixed", name, f'unknown model "{name}" in --allow-mixed', closest(name, there))
     return names
 
 
@@ -143,9 +153,14 @@ def _called(name: str) -> str:
 
 
 def _checked(want: Tree, server: Target, directory: str) -> None:
-    """Raise Stop where the target's server would refuse a model: what is broken must never reach a bucket."""
+    """Raise Stop if the target's server would refuse a model: a broken model must never reach a bucket."""
     if not want:
-        raise fatal("push-source", directory, "there is no model repository", "Write one: tritonrepo build")
+        raise fatal(
+            "push-source",
+            directory,
+            "the model repository does not exist or is empty",
+            "Create it with `tritonrepo build`.",
+        )
     found = judge(repository.read(want, server)).diagnostics
     errors = [_under(directory, each) for each in found if each.severity is Severity.ERROR]
     if errors:
@@ -153,7 +168,7 @@ def _checked(want: Tree, server: Target, directory: str) -> None:
 
 
 def _user() -> str:
-    """Return who pushes; a container's user may have a number alone."""
+    """Return who pushes; a container's user may have only a number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -165,7 +180,7 @@ def _under(directory: str, each: Diagnostic) -> Diagnostic:
 
 
 def paced(settle_s: float | None = None) -> Pace:
-    """Return the usual pace, or one that settles for so long between phases, and after a server serves one."""
+    """Return the usual pace, or one that pauses this long between phases and after a server serves one."""
     settle_s, drain_s = (SETTLE_S, DRAIN_S) if settle_s is None else (settle_s, settle_s)
     return Pace(settle_s, awake, time.sleep, drain_s)
 
@@ -174,7 +189,7 @@ USUAL = paced()
 
 
 def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> None:
-    """Do what is planned and record the revision; what is there already is not written again, and needs no lock.
+    """Carry out the plan and record the revision; a push that changes nothing writes nothing and takes no lock.
 
     Each phase waits until the servers serve it.
     """
@@ -196,9 +211,9 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> None
 
 @contextmanager
 def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> Iterator[Hold]:
-    """Hold the lock; raise Stop where the store does not keep it."""
-    message = "this store ignores the conditions of a write, so nothing keeps two pushes at once apart"
-    hint = "See to it that nobody else pushes there, and add --no-lock."
+    """Hold the lock; raise Stop if the store does not enforce it."""
+    message = "the store ignores conditional writes, so it cannot prevent two concurrent pushes"
+    hint = "Make sure that nobody else pushes to this prefix, then add --no-lock."
     refusal = failure("push-unconditional", place.uri, message, hint)
     try:
         with held(place, who, pace, tell) as hold:
@@ -210,12 +225,12 @@ def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str]
 
 
 def _current(push: Push) -> None:
-    """Raise Stop where another push changed what the plan was made from, before this one held the lock."""
+    """Raise Stop if another push changed what the plan was made from before this one held the lock."""
     store, prefix, uri = push.place
     record = store.fetch(revisions.record_path(prefix))
     if _glimpses(store.scan(prefix)) != _glimpses(push.have) or (record.tag if record else None) != push.tag:
-        message = "somebody changed it while the plan was made, so nothing was sent"
-        raise failure("push-overtaken", uri, message, "Push again.")
+        message = "the prefix was changed while this push was planned, so nothing was sent"
+        raise failure("push-overtaken", uri, message, "Run the push again.")
 
 
 def _glimpses(tree: Tree) -> dict[str, object]:
@@ -225,7 +240,7 @@ def _glimpses(tree: Tree) -> dict[str, object]:
 def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell: Callable[[str], None]) -> None:
     tag = push.tag
     if push.plan and push.before is None and not push.plan.served:
-        # said before it is written: what a push leaves that breaks off is no revision
+        # recorded first: what an interrupted push leaves is not a revision
         tag = _recorded(writer, revision, tag)
     written = apply(push.plan, push.have, writer, pace, tell)
     _recorded(writer, replace(revision, files=_finished(push, written)), tag)

@@ -37,15 +37,15 @@ STAND_INS = {
 }
 ENGINES = {
     "ort": STAND_INS["vllm"],
-    "script": "an echo of the prompt instead of vLLM: no model at all",
+    "script": "an echo of the prompt instead of vLLM: no model runs",
 }
 
 VENDORED = re.compile(r"(?!\.\.?/)([^/]+/[0-9]+/vendor/)([^/]+)/")
-"""A vendored package's file in a version directory, wherever a record from elsewhere says that files are."""
+"""File of a vendored package in a version directory, as a record, possibly a foreign one, names it."""
 
 
 class ServeOptions(NamedTuple):
-    """What `serve` and `up` can be told about the server."""
+    """Options of `serve` and `up` for the server."""
 
     ports: Ports = Ports()
     runtime: Path | None = None
@@ -56,32 +56,39 @@ class ServeOptions(NamedTuple):
 
 
 def read_record(repository: str, work: Workspace) -> Record:
-    """Return what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
+    """Return the record of a build or, in a bucket, of a push; an empty one for a hand-written repository."""
     store, prefix = open_store(repository, work.links)
     tree = store.scan(prefix)
     if not tree:
-        raise fatal("serve-repository", repository, "there is no model repository", "Write one: tritonrepo build")
+        raise fatal(
+            "serve-repository",
+            repository,
+            "the model repository does not exist or is empty",
+            "Create it with `tritonrepo build`.",
+        )
     record = record_of(store, prefix, tree, repository)
     _local_only(record, repository, work.links if is_remote(repository) else (Path(repository).parent, *work.links))
     return record
 
 
 def _local_only(record: Record, repository: str, places: tuple[Path, ...]) -> None:
-    """Raise Stop for a record that names local files elsewhere than below this directory and `places`.
+    """Raise Stop for a record that names local files outside this directory and `places`.
 
-    Whoever made the repository wrote it, and all that it names would be read.
+    Whoever made the repository wrote its record, and every file that it names would be read.
     """
     for text in record.local.values():
         try:
             source = parse_source(text)
         except (ValueError, TypeError):
-            hint = "Build it again, or remove its record."
-            raise fatal("record-syntax", repository, f'its record has no source, but "{text}"', hint) from None
+            hint = "Rebuild the repository, or remove its record."
+            raise fatal(
+                "record-syntax", repository, f'the repository\'s record names "{text}", which is not a source', hint
+            ) from None
         if isinstance(source, Local):
             roots = [os.path.realpath(place) for place in (Path.cwd(), *places)]
             if not any(is_in(os.path.realpath(Path(root, source.path)), other) for root in roots for other in roots):
-                message = f"the repository's record names the local file {text}, which is elsewhere; it was not read"
-                raise fatal("store-link", repository, message, "To allow it, name its directory: --allow-links DIR")
+                message = f"the record names the local file {text} outside the allowed directories, so it was not read"
+                raise fatal("store-link", repository, message, "Allow the file's directory with `--allow-links DIR`.")
 
 
 def serve(
@@ -91,10 +98,10 @@ def serve(
     record: Record | None = None,
     base: Path | None = None,
 ) -> Server:
-    """Start the server and give it when every model is loaded; as a context manager it ends with the context.
+    """Start the server and return it once every model has loaded or failed; as a context manager, it stops on exit.
 
-    The repository is a path, or the URI of a bucket, which the server is given as it is. Its record is read unless
-    given; the record's local sources count from `base`, or from the working directory.
+    The repository is a path, or a bucket's URI, which is passed to the server unchanged. Its record is read unless
+    given; the record's local sources are relative to `base`, or to the working directory.
     """
     record = read_record(str(repository), work) if record is None else record
     built_for = target(record=of_record(record, str(repository)))
@@ -123,7 +130,7 @@ def serve(
 
 
 def own_wheels(record: Record, built_for: WheelTag, here: WheelTag, cache: Cache) -> dict[str, File]:
-    """Return, by path, what takes the place of vendored files that another processor or Python needs than this one."""
+    """Return, by path, the replacements for vendored files that were built for another processor or Python."""
     homes: dict[str, set[str]] = {}
     for home, name in (found.groups() for found in map(VENDORED.match, record.files) if found):
         homes.setdefault(name, set()).add(home)
@@ -137,15 +144,15 @@ def own_wheels(record: Record, built_for: WheelTag, here: WheelTag, cache: Cache
 
 
 def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Workspace) -> dict[str, str]:
-    """Return hub id → directory of the graph that stands in for it, made where it is not in the cache."""
+    """Return hub ID → directory of the graph that stands in for the model; build it if it is not in the cache."""
     found = {}
     for model, text in record.local.items():
         source = parse_source(text)
         near = (base for base in bases if not isinstance(source, Local) or (base / source.path).exists())
         base = next(near, None)
         if base is None:
-            hint = "Its path counts from the stack file's directory: start there, or with tritonrepo up STACK."
-            raise fatal("source-missing", text, f"is not there, the local file for {model}", hint)
+            hint = "Start in the stack file's directory, to which the path is relative, or use `tritonrepo up STACK`."
+            raise fatal("source-missing", text, f"the local file for {model} does not exist", hint)
         at = Span(str(base / records.NAME))
         weights = resolve(source, arch, work.cache, None, at, links=work.links).files
         found[model] = str(decoder(weights, work.cache, at))
@@ -153,7 +160,7 @@ def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Work
 
 
 def banner(server: Server, record: Record, engine: str) -> list[str]:
-    """Return the lines that say what runs here, and what only stands in for what runs elsewhere."""
+    """Return the lines that show what runs here and which backends are stand-ins."""
     client = Client(server.endpoint)
     served = {state.name for state in client.index() if state.state == "READY"}
     used = sorted({str(client.config(name)["backend"]) for name in served} & set(STAND_INS))
@@ -161,6 +168,6 @@ def banner(server: Server, record: Record, engine: str) -> list[str]:
     lines = [f"Triton {release.server_version} ({release.name}) on the CPU"]
     aimed = target(record=of_record(record, "")).release.name
     if record.target and aimed != release.name:
-        lines[0] += f"; the target of this repository is {aimed}"
+        lines[0] += f"; the repository is for Triton {aimed}"
     said = STAND_INS | {"vllm": ENGINES[engine]}
     return lines + [f"stand-in: {said[name]}" for name in used]

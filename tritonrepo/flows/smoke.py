@@ -1,4 +1,4 @@
-"""The pipeline of `smoke`: what is known of a server's models, and what came of asking them."""
+"""The pipeline of `smoke`: what is known of a server's models, and the results of testing them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ NOTHING = Known()
 
 
 def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = ()) -> Iterator[Result]:
-    """Ask every model of a server, or these, and yield each result as it comes.
+    """Test every model of a server, or those in `only`, and yield each result as it arrives.
 
-    Raise Stop where the server cannot be reached at all, or has no model that `only` names.
+    Raise Stop if the server cannot be reached at all, or lacks a model that `only` names.
     """
     http = Client(server)
     with nullcontext() if server.grpc == NO_GRPC else Rpc(server) as rpc:
@@ -42,26 +42,26 @@ def smoke(server: Endpoint, about: Known = NOTHING, only: Collection[str] = ()) 
 
 
 def known(where: Path | str, work: Workspace, reads: Path | str | None = None) -> Known:
-    """Return what a stack file, its directory, or a repository's directory or URI says.
+    """Return what a stack file, its directory, or the directory or URI of a repository defines.
 
-    `reads` names the directory or URI that the server reads, where its files are to be compared as well.
+    `reads` is the directory or URI that the server reads, if its files are to be compared as well.
     """
     where = str(where)
     if is_stack(where):
         about = of_stack(load(where, work))
     else:
-        models = _models(where, "stack file and no model repository", work)
+        models = _models(where, "stack file or model repository", work)
         about = Known(Span(where), models, parts=work.parts)
     return about if reads is None else reading_from(about, str(reads), work)
 
 
 def reading_from(about: Known, where: str, work: Workspace) -> Known:
-    """Add what lies in the directory or bucket that the server reads."""
+    """Add the content of the directory or bucket that the server reads."""
     return replace(about, reads=_models(where, "model repository", work), reads_at=where)
 
 
 def _models(where: str, lacking: str, work: Workspace) -> dict[str, Expected]:
-    """Return the models of a repository; the digests of what a push brought are known without reading it."""
+    """Return the models of a repository; the digests of pushed files come from the record, without reading them."""
     store, prefix = open_store(where, work.links)
     tree = kept(store.scan(prefix), where)
     if is_remote(where) and prefix:
@@ -69,14 +69,14 @@ def _models(where: str, lacking: str, work: Workspace) -> dict[str, Expected]:
     said = targets.of_record(targets.record_of(store, prefix, tree, where), where)
     models = expected.of(repository.read(tree, repository.target(record=said)), where)
     if not models:
-        hint = "Name a directory with models in it" + (f", or one with a {DEFAULT}." if "stack" in lacking else ".")
-        raise fatal("smoke-repository", where, f"there is no {lacking}", hint)
+        hint = "Use a directory that contains models" + (f" or a {DEFAULT}." if "stack" in lacking else ".")
+        raise fatal("smoke-repository", where, f"the path is not a {lacking}", hint)
     return models
 
 
 @reading()
 def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
-    """Return what a stack says: the repository that a build would write, or that it wrote, and the declared cases."""
+    """Return what a stack defines: the repository that a build would write or wrote, and the declared cases."""
     stack = loaded.stack
     if tree is None:
         tree = generate(loaded.gathering().inputs(), loaded.lock.models).tree

@@ -1,4 +1,4 @@
-"""What several commands begin with: stack files and their lock, read; the lock, written."""
+"""What several commands begin with: reading stack files and their lock, and writing the lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_stack(path: str) -> bool:
 
 
 class Loaded(NamedTuple):
-    """A stack with its lock and where that lies, the files that it was read from, and where it is worked on."""
+    """Stack with its lock and the lock's path, the files that it was read from, and its workspace."""
 
     stack: Stack
     lock: Lock
@@ -40,7 +40,7 @@ class Loaded(NamedTuple):
 
     @property
     def remake(self) -> str:
-        """The command that makes the indexes of this stack."""
+        """The command that builds the indexes of this stack."""
         return shlex.join(["tritonrepo", "index", *(word for path in self.paths for word in ("-f", str(path)))])
 
     def gathering(self) -> Gathering:
@@ -49,7 +49,7 @@ class Loaded(NamedTuple):
 
 
 def load(paths: Path | str | Sequence[Path | str], work: Workspace) -> Loaded:
-    """Read a stack file or several, a later one over an earlier one, and the lock beside the first."""
+    """Read one stack file or several, later ones merged over earlier ones, and the lock next to the first."""
     paths = [paths] if isinstance(paths, Path | str) else paths
     with reading():
         named = [path / DEFAULT if path.is_dir() else path for path in map(Path, paths)] or [Path(DEFAULT)]
@@ -66,7 +66,7 @@ def load(paths: Path | str | Sequence[Path | str], work: Workspace) -> Loaded:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Make a Stop of what the system refuses: many files of a stack are read only where their content is needed."""
+    """Turn an OSError into a Stop: many files of a stack are read only where their content is needed."""
     try:
         yield
     except OSError as error:
@@ -74,15 +74,15 @@ def reading() -> Iterator[None]:
 
 
 def not_overtaken(loaded: Loaded, lock: Lock) -> None:
-    """Raise Stop where the lock on disk is neither what was read nor what is to be written."""
+    """Raise Stop if the lock on disk is neither what was read nor what is to be written."""
     path = loaded.lock_path
     if _lock(path, loaded.paths[0], loaded.work.links) not in (loaded.lock, lock):
-        message = "was changed by somebody else since it was read"
+        message = "somebody else changed the lock file after it was read"
         raise failure("lock-overtaken", str(path), message, "Run the command again.")
 
 
 def write_lock(loaded: Loaded, lock: Lock) -> None:
-    """Write the lock where it changed, whole or not at all; raise Stop where somebody else changed it since."""
+    """Write the lock if it changed, whole or not at all; raise Stop if somebody else has changed it since."""
     not_overtaken(loaded, lock)
     path = loaded.lock_path
     if locks.dump(lock) != locks.dump(loaded.lock) or not path.exists():
@@ -95,14 +95,21 @@ def write_lock(loaded: Loaded, lock: Lock) -> None:
 
 def _lock(path: Path, stack: Path, links: Sequence[Path]) -> Lock:
     if path == stack:
-        raise fatal("stack-name", str(path), "is where the lock would be written", "Name it something.yaml.")
+        raise fatal(
+            "stack-name", str(path), "the stack file has the path of its own lock file", "Rename it to end in .yaml."
+        )
     return locks.load(path.read_bytes(), str(path)) if inside(path, path.parent, links).exists() else Lock()
 
 
 def _content(path: Path, links: Sequence[Path]) -> bytes:
     if not path.exists():
-        raise fatal("stack-missing", str(path), "there is no such stack file", "Name a stack file or its directory.")
+        raise fatal(
+            "stack-missing",
+            str(path),
+            "the stack file does not exist",
+            "Use the path of a stack file or its directory.",
+        )
     if not path.is_file():
-        raise fatal("stack-missing", str(path), "is not a file")
+        raise fatal("stack-missing", str(path), "the stack file is not a regular file")
     with inside(path, path.parent, links).open("rb") as stream:
         return stream.read(MAX_BYTES + 1)

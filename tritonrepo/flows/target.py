@@ -1,4 +1,4 @@
-"""What a stack and what a record say of the target, for the one function that joins them: `repository.target`."""
+"""What a stack and a record say about the target, for `repository.target`, which combines them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tritonrepo.tree import Tree
 
 
 def of_stack(stack: Stack) -> Said:
-    """Return what a stack says; what is built of it is complete, so it is for a server that completes nothing."""
+    """Return what a stack says; its builds are complete, so they are for a server without auto-complete."""
     said = stack.target
     return Said(said.release, said.images, said.gpus, auto_complete=False, arch=said.arch)
 
 
 def record_of(store: Store, prefix: str, tree: Tree, where: str) -> Record:
-    """Return what a build says of its repository, or a push of a bucket's; an empty record for a hand-written one."""
+    """Return the record of a build or, in a bucket, of a push; an empty one for a hand-written repository."""
     if not is_remote(where):
         return records.load(tree, where)
     revision = revisions.read(store, prefix, where)[0] if prefix else None

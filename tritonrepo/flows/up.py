@@ -1,4 +1,4 @@
-"""The pipeline of `up`: from a stack to a server that answers for it."""
+"""The pipeline of `up`: from a stack to a server that answers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tritonrepo.smoke.case import Result
 from tritonrepo.stores import open_store
 
 SMOKE_S = 60.0
-"""Longest wait for each answer of the smoke test: a model's first one may take longer than its later ones."""
+"""Maximum wait for each response of the smoke test: a model's first one may take longer than later ones."""
 
 
 class Up(NamedTuple):
-    """A stack that is served: by which server, from which build, and which pipelines a question goes to."""
+    """Served stack: its server, its build, and the pipelines that a question goes to."""
 
     server: Server
     build: Build
@@ -36,9 +36,9 @@ class Up(NamedTuple):
 
 @contextmanager
 def up(loaded: Loaded, out: Path | str, chosen: ServeOptions, *, asked: bool = False) -> Iterator[Up]:
-    """Make the indexes that are missing, build, and serve what was built as long as the context lasts.
+    """Build the missing indexes and the repository, and serve it as long as the context lasts.
 
-    Raise Stop with all that is wrong of the stack; one that is to be `asked` needs a pipeline that answers.
+    Raise Stop with everything that is wrong with the stack; with `asked`, it must have a pipeline that answers.
     """
     names, build = _prepared(loaded, out, asked=asked)
     tell = loaded.work.tell
@@ -59,12 +59,12 @@ def prove(running: Up) -> list[Result]:
 
 
 def _prepared(loaded: Loaded, out: Path | str, *, asked: bool) -> tuple[Pipelines, Build]:
-    """Return the pipelines of a stack and its build; raise Stop with all that is wrong of them."""
+    """Return the pipelines of a stack and its build; raise Stop with everything that is wrong with them."""
     faults = Faults()
     names = faults.tried(lambda: pipelines(loaded.stack, needed=asked), Pipelines(None, None))
     indexed = faults.tried(lambda: _indexed(loaded), None)
     build = faults.tried(lambda: plan_build(indexed or loaded, out), None)
-    if indexed is None:  # why it cannot be made is told already
+    if indexed is None:  # why it cannot be built is already reported
         faults.found = [each for each in faults.found if each.rule != MISSING]
     faults.stop()
     assert build is not None  # noqa: S101  nothing was found
@@ -73,7 +73,7 @@ def _prepared(loaded: Loaded, out: Path | str, *, asked: bool) -> tuple[Pipeline
 
 @reading()
 def _indexed(loaded: Loaded) -> Loaded:
-    """Make the indexes that are missing."""
+    """Build the missing indexes."""
     if not list(missing(loaded)):
         return loaded
     made, loaded = index(loaded)

@@ -1,4 +1,4 @@
-"""Judging what a path names: a repository on the disk, or a stack file's, generated and not written."""
+"""Checks of what a path names: a repository, or that of a stack file, generated but not written."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ EXCERPT_BYTES = 1 << 20
 
 Shown = Callable[[Rule], bool]
 Aim = Callable[[Said, Said], Target]
-"""What gives the target, by what a record and what a stack say."""
+"""Makes the target from what a record and a stack say."""
 
 
 class Judgement(NamedTuple):
-    """What is said of one path, with places as the user can open them, the way to their lines, what comments hide."""
+    """Result for one path: diagnostics, verdicts, a reader of source lines, and the number of hidden findings.
+
+    The paths of diagnostics are those that the user can open.
+    """
 
     diagnostics: tuple[Diagnostic, ...]
     verdicts: tuple[Verdict, ...]
@@ -39,19 +42,19 @@ class Judgement(NamedTuple):
 
 
 def declared(record: Said, stack: Said) -> Target:
-    """Return the target that a record or a stack names; without them the usual one."""
+    """Return the target that a record or a stack names, or the default target."""
     return repository.target(record=record, stack=stack)
 
 
 def everything(rule: Rule) -> bool:  # noqa: ARG001  the signature of Shown
-    """Whether to show a rule's findings: of each."""
+    """Return True: show the findings of every rule."""
     return True
 
 
 def validate(path: Path | str, work: Workspace, aim: Aim = declared, shown: Shown = everything) -> Judgement:
-    """Judge the repository of a directory or URI, or what `build` would write of a stack file or its directory.
+    """Check the repository of a directory or URI, or what `build` would write for a stack file or its directory.
 
-    Raise Stop where there is none, or one that cannot be read.
+    Raise Stop if it does not exist or cannot be read.
     """
     path = str(path)
     return (_stack if is_stack(path) else _repository)(path, work, aim, shown)
@@ -59,7 +62,7 @@ def validate(path: Path | str, work: Workspace, aim: Aim = declared, shown: Show
 
 @reading()
 def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
-    """Judge what `build` would write; findings are at the stack file's places."""
+    """Check what `build` would write; findings point into the stack file."""
     loaded = load(path, work)
     target = aim(NOTHING, of_stack(loaded.stack))
     faults = Faults()
@@ -77,17 +80,17 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
 
 @reading()
 def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
-    """Judge a repository on the disk or in a bucket, for the target of its record."""
+    """Check a repository on disk or in a bucket, for the target of its record."""
     store, prefix = open_store(path, work.links)
     tree = store.scan(prefix)
     if not tree and (is_remote(path) or not Path(path).is_dir()):
         raise fatal(
-            "validate-path", path, "there is no such repository", "Name its directory, or the URI of its prefix."
+            "validate-path", path, "the repository does not exist", "Use its directory, or the URI of its prefix."
         )
     for name, entry in tree.items():
         if isinstance(entry, File) and entry.size > CONFIG_BYTES and is_config(name):
-            size = f"has {entry.size:,} bytes; a config has at most {CONFIG_BYTES:,}"
-            raise fatal("config-too-large", f"{path}/{name}", size, "Is it the right file?")
+            size = f"the config has {entry.size:,} bytes, but at most {CONFIG_BYTES:,} are read"
+            raise fatal("config-too-large", f"{path}/{name}", size, "Check that it is the right file.")
     target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
     judged = judge(repository.read(tree, target, path), shown)
     placed = (*unknown(target, Span(path)), *(each.renamed(partial(_place, path)) for each in judged.diagnostics))
@@ -96,7 +99,7 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement
 
 
 def _place(path: str, name: str) -> str:
-    """Return where a file of a repository is, as its user would name it."""
+    """Return the path of a repository's file as the user would write it."""
     return f"{path.rstrip('/')}/{name}" if is_remote(path) else str(Path(path, name))
 
 
@@ -108,6 +111,6 @@ def _tree_lines(tree: Tree, name: str) -> list[str]:
 
 
 def _lines_of(stack: Stack) -> Callable[[str], list[str]]:
-    """Return the way to the lines of the stack file, which has been read; no other file is."""
+    """Return the function that reads the lines of the stack file, and of no other file."""
     own = stack.places[""].path
     return lambda name: Path(own).read_text("utf-8", "replace").split("\n") if name == own else []

@@ -1,4 +1,4 @@
-"""Watching the servers of a repository while a push changes it: each phase waits until they serve what it wrote."""
+"""The servers of a repository during a push: each phase waits until they serve what it wrote."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tritonrepo.tree import Entry, Tree
 
 
 def look(servers: Sequence[Endpoint], push: Push, patience: Patience) -> Seen:
-    """Ask all servers what they make of what lies there, and write nothing.
+    """Query all servers about what is in the bucket, and write nothing.
 
-    What is broken is no obstacle. Raise Stop where a server is not there, not ready for another reason, or where the
-    push could not bring its own models to serve.
+    A broken model is not an obstacle. Raise Stop if a server does not respond, is not ready for another reason, or if
+    the push could not get its own models served.
     """
     clients = [Client(server) for server in servers]
     notes = [note for client in clients for note in _unready(client)]
@@ -41,7 +41,7 @@ def look(servers: Sequence[Endpoint], push: Push, patience: Patience) -> Seen:
 
 
 def watch(seen: Seen, push: Push) -> Watch:
-    """Return what comes back when all servers serve what was written."""
+    """Return the function that waits until all servers serve what was written."""
     change = seen.change
     stays = {name: tuple(map(str, model.served)) for name, model in change.want.items()}
     now: dict[str, Entry] = uploadable(push.have)
@@ -75,12 +75,12 @@ def watch(seen: Seen, push: Push) -> Watch:
 
 
 def _compared(push: Push) -> tuple[There, Change]:
-    """Return what lies there of the models that shall be, and what the push makes of them."""
+    """Return what is in the bucket of the wanted models, and what the push changes."""
     actions, before = push.plan.actions, push.before
     touched = {action.path.split("/")[0] for action in actions}
     want, have = gating.models(uploadable(push.want), push.server), uploadable(push.have)
     shared = want.keys() & {path.split("/")[0] for path in have}
-    # what is not written to is the same on both sides, and need not be fetched
+    # a model that is not written to is the same on both sides, so it is not fetched
     tree = {path: entry for path, entry in have.items() if path.split("/")[0] in touched}
     tree |= {path: entry for path, entry in push.want.items() if path.split("/")[0] not in touched}
     models = dict(_served(tree, shared, push))
@@ -99,7 +99,7 @@ def _parts(want: Mapping[str, gating.Model], path: str) -> Collection[str]:
 
 
 def _tells(model: Expected) -> tuple[object, ...]:
-    """Return what a server can be asked for; a policy by itself is not: what stays loaded keeps the old one (24.10)."""
+    """Return what a server can report; a version policy is not included: loaded versions keep the old one (24.10)."""
     return model.versions, _said(model)
 
 
@@ -108,7 +108,7 @@ def _said(model: Expected) -> dict[str, object]:
 
 
 def _served(tree: Tree, names: Collection[str], push: Push) -> Iterator[tuple[str, Expected]]:
-    """Yield the models of these names that a server should serve: not what is held back by a config of another name."""
+    """Yield the models of these names that a server should serve, without those that a gate's config holds back."""
     own = {path: entry for path, entry in tree.items() if path.split("/")[0] in names}
     found = repository.read(own, push.server)
     for name, model in expected.of(found, push.place.uri).items():
@@ -117,9 +117,9 @@ def _served(tree: Tree, names: Collection[str], push: Push) -> Iterator[tuple[st
 
 
 def _unready(client: Client) -> Iterator[Diagnostic]:
-    """Yield why a server is not ready where a model explains it; raise Stop where none does.
+    """Yield why a server is not ready if a model explains it; raise Stop otherwise.
 
-    A push would make such a server's trouble worse, or be blamed for it.
+    A push would make the trouble of such a server worse, or be blamed for it.
     """
     try:
         if client.ready():
@@ -131,9 +131,9 @@ def _unready(client: Client) -> Iterator[Diagnostic]:
     except Stop:
         explained = False
     if not explained:
-        hint = "Does it run with --strict-readiness=false? Without that one broken model makes it not ready."
+        hint = "Start it with --strict-readiness=false. Otherwise, one broken model makes it not ready."
         raise failure("server-not-ready", client.url, "the server is not ready, so nothing was sent", hint)
-    message = "the server is not ready: with strict readiness one model that does not serve is enough for that"
+    message = "the server is not ready: with strict readiness, one model that does not load is enough"
     hint = "Start it with --strict-readiness=false, so that it stays ready while models load."
     yield Diagnostic("server-not-ready", Severity.WARNING, Span(client.url), message, hint)
 
@@ -142,5 +142,5 @@ def _broken(one: Present, change: Change) -> Iterator[Diagnostic]:
     """Yield what did not serve before the push, with the server's reason."""
     awaited = healing.due(one, change)
     for name, why in sorted(one.broken.items()):
-        hint = "" if name in awaited else "It stays so after this push. Fix it with the next one."
+        hint = "" if name in awaited else "This push does not fix it. Fix it with the next one."
         yield Diagnostic("server-broken", Severity.WARNING, Span(one.url), why, hint)

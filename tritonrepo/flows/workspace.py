@@ -1,4 +1,4 @@
-"""What a flow may know of the process that it runs in, and whom it tells of its progress."""
+"""What a flow may know about its process, and where it reports its progress."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Workspace(NamedTuple):
-    """The environment that flows read, the directories that links may lead into, and who is told of progress.
+    """Environment that flows read, directories that links may lead into, and receiver of progress.
 
-    The environment says where the cache lies, and gives stack files their ${VARIABLES}; by itself no flow reads one.
-    `parts` are the roles that the models of its stack files may have.
+    The environment locates the cache and provides the ${VARIABLES} of stack files; flows read no other environment.
+    `parts` are the roles that models in stack files may have.
     """
 
     environ: Mapping[str, str] = NOTHING
@@ -33,5 +33,5 @@ class Workspace(NamedTuple):
         return Cache(default_root(self.environ), lambda what: self.tell(Busy(what)))
 
     def line(self, text: str) -> None:
-        """Tell a line."""
+        """Report a line of progress."""
         self.tell(Line(text))

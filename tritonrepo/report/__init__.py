@@ -1,3 +1,3 @@
-"""Values to text: diagnostics, plans and tables; gives strings, never prints."""
+"""Values to text: diagnostics, plans and tables. Returns strings and never prints."""
 
 from __future__ import annotations

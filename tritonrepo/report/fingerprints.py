@@ -1,4 +1,4 @@
-"""What tells a diagnostic from all others in later runs too: not its line, which moves with every edit above it."""
+"""Fingerprints that identify a diagnostic across runs, without its line, which moves with every edit above it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LENGTH = 32
 """Hexadecimal digits: 128 bits of SHA-256."""
 
 PLACE = re.compile(r"(:|\b(?:line|column|char) )[0-9]+")
-"""Numbers of lines and columns in a message, as in "in the generated m/config.pbtxt:3:1"."""
+"""Line and column numbers in a message, as in "in the generated m/config.pbtxt:3:1"."""
 
 
 def fingerprints(found: Sequence[Diagnostic]) -> list[str]:
-    """Return the fingerprint of each: of rule, path, model and message, without numbers of lines.
+    """Return a fingerprint for each diagnostic, made of rule, path, model and message, without line numbers.
 
-    Diagnostics of one file that are equal in all of these are counted in the order of their places.
+    Diagnostics that are equal in all of these are numbered in the order of their places.
     """
     counts: Counter[str] = Counter()
     made = [""] * len(found)

@@ -1,4 +1,4 @@
-"""Diagnostics, verdicts and rows as JSON: one document, keys sorted, nothing that differs between two runs."""
+"""Diagnostics, verdicts and rows as JSON: one document with sorted keys, and nothing that differs between runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tritonrepo.plain import DRIVING, hidden
 from tritonrepo.report.fingerprints import fingerprints
 
 SCHEMA = 1
-"""Raised by a change that breaks who reads it; keys are added, never renamed."""
+"""Raised by a change that breaks readers; keys are added, never renamed."""
 
 
 def judged(found: Sequence[Diagnostic], verdicts: Sequence[Verdict], ignored: int) -> str:
-    """Return the document that `schemas/validate.schema.json` describes; `ignored` findings are hidden by comments."""
+    """Return the document that `schemas/validate.schema.json` describes; `ignored` is the number of hidden findings."""
     severities = Counter(diagnostic.severity for diagnostic in found)
     states = Counter(verdict.verdict for verdict in verdicts)
     summary = {
@@ -43,10 +43,10 @@ def _document(found: Sequence[Diagnostic], rest: Mapping[str, object]) -> str:
 
 
 def dumps(data: object) -> str:
-    """Return data as a document that is valid wherever it is read: UTF-8 without halves of surrogate pairs.
+    """Return data as a document that every reader accepts: UTF-8 without lone surrogates.
 
-    What a file's name has that is not UTF-8 is written out, as in the other formats; what could drive a terminal is
-    escaped as JSON does.
+    Bytes of a file name that are not UTF-8 are written as text, as in the other formats; characters that could drive a
+    terminal get JSON escapes.
     """
     return DRIVING.sub(_escape, json.dumps(_without_secrets(data), indent=2, sort_keys=True, ensure_ascii=False))
 
@@ -65,7 +65,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def listed(found: Sequence[Diagnostic]) -> list[dict[str, Any]]:
-    """Return diagnostics as JSON data; a number of a line or column that is not known is null."""
+    """Return diagnostics as JSON data; an unknown line or column is null."""
     return [_data(each) | {"fingerprint": text} for each, text in zip(found, fingerprints(found), strict=True)]
 
 

@@ -1,7 +1,7 @@
-"""Results as JUnit XML, the form that CI systems show: one suite a subject, one case a check.
+"""Results as JUnit XML, the format that CI systems show: one suite per subject, one case per check.
 
-Source of the form: the schema of Jenkins' xUnit plugin, junit-10.xsd; names and messages hold no control characters,
-which XML 1.0 has no way to write.
+Source of the format: the schema of Jenkins' xUnit plugin, junit-10.xsd. Names and messages hold no control characters,
+which XML 1.0 cannot represent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tritonrepo.plain import printable
 
 
 class Row(NamedTuple):
-    """One case: its suite, its name, how long it took, the failures, what is only worth saying, why it was skipped."""
+    """One case: its suite, name, duration in seconds, failures, notes, and the reason if it was skipped."""
 
     suite: str
     name: str
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 def junit(name: str, rows: Iterable[Row]) -> str:
-    """Return the document; suites and their cases in order of name, then as they came."""
+    """Return the document; suites are sorted by name, and cases keep their order."""
     top = ET.Element("testsuites", name=printable(name))
     for suite, cases in groupby(sorted(rows, key=lambda row: row.suite), key=lambda row: row.suite):
         _suite(top, suite, list(cases))

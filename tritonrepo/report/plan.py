@@ -1,4 +1,4 @@
-"""Plans as text: one line an action, then the counts and bytes."""
+"""Plans as text: one line per action, then the counts and bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> str:
-    """Return the text of a plan for the directory `where`; the files of one vendored package are told in one line.
+    """Return the text of a plan for the directory `where`; the files of a vendored package share one line.
 
     `kept` are files that somebody changed, which the plan leaves as they are.
     """
@@ -39,7 +39,7 @@ def phases(plan: Plan, where: str) -> str:
 
 
 def _place(action: Action) -> tuple[str, str]:
-    """Return what is told as one: an action's path, or its vendored package, and its reason."""
+    """Return what shares a line: an action's path, or its vendored package, and its reason."""
     match = VENDORED.match(action.path)
     return (match[0] if match else action.path), action.reason
 
@@ -52,7 +52,7 @@ def _line(place: tuple[str, str], actions: list[Action]) -> str:
 
 
 def _bytes_text(count: int) -> str:
-    """Return a size as people read it: 512 B, 1.5 MiB."""
+    """Return a human-readable size: 512 B, 1.5 MiB."""
     size, unit = float(count), 0
     while size >= 1024 and unit < len(UNITS) - 1:  # noqa: PLR2004  the step between units
         size, unit = size / 1024, unit + 1

@@ -1,4 +1,4 @@
-"""Diagnostics as people read them: the message, the source line with a caret under the place, the next step."""
+"""Diagnostics as people read them: the message, the source line with a caret, and the hint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.plain import inline, printable
 
 WIDTH = 100
-"""Longer source lines are cut around the place."""
+"""Maximum length of a source line; longer ones are cut around the column."""
 
 
 class Style(StrEnum):
@@ -29,7 +29,7 @@ COLOURS = {
 }
 
 Lines = Callable[[str], list[str]]
-"""The lines of a file by the path that a diagnostic names; an empty list where there is nothing to show."""
+"""Returns the lines of a file by the path in a diagnostic; an empty list if there is nothing to show."""
 
 
 def _styled(text: str, *styles: Style, colour: bool) -> str:
@@ -68,9 +68,9 @@ def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
 
 
 def summary(found: Iterable[Diagnostic], models: int, ignored: int) -> str:
-    """Return the closing line: how many models, errors, warnings, and findings that comments hide."""
+    """Return the closing line: the number of models, errors, warnings, and findings that comments hide."""
     severities = [diagnostic.severity for diagnostic in found]
     counts = [(severities.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
     told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
     hidden = f", {ignored} ignored" if ignored else ""
-    return f"{models} model{'' if models == 1 else 's'}: {told or 'no problem found'}{hidden}"
+    return f"{models} model{'' if models == 1 else 's'}: {told or 'no problems found'}{hidden}"
