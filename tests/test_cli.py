@@ -23,6 +23,13 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "130  interrupted by Ctrl-C" in out
 
 
+def test_no_command_at_all_is_wrong_usage_and_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert all(f"\n  {command} " in said.err for command in COMMANDS)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_its_options_examples_and_exit_codes(
     command: str, capsys: pytest.CaptureFixture[str]

@@ -103,6 +103,9 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; what went wrong is printed on stderr."""
     try:
         code = root.main(arguments, prog_name="tritonrepo", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()  # the help, whose line breaks are meant
+        code = 2
     except click.ClickException as error:
         error.message = printable(error.message)  # type: ignore[misc]  # it is what `show` prints
         error.show()
