@@ -44,9 +44,15 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="PYTHON",
             help="Python interpreter that hosts the models, if not the current one.",
         ),
-        click.option("--metrics-port", type=PORT, help="Metrics port, or 0 for any free port.  [default: 8002]"),
-        click.option("--grpc-port", type=PORT, help="gRPC port, or 0 for any free port.  [default: 8001]"),
-        click.option("--http-port", type=PORT, help="HTTP port, or 0 for any free port.  [default: 8000]"),
+        click.option(
+            "--metrics-port", type=PORT, metavar="PORT", help="Metrics port, or 0 for any free port.  [default: 8002]"
+        ),
+        click.option(
+            "--grpc-port", type=PORT, metavar="PORT", help="gRPC port, or 0 for any free port.  [default: 8001]"
+        ),
+        click.option(
+            "--http-port", type=PORT, metavar="PORT", help="HTTP port, or 0 for any free port.  [default: 8000]"
+        ),
     ):
         command = option(command)
     return command

@@ -69,7 +69,7 @@ class Push(NamedTuple):
     have: Tree
     before: Revision | None
     tag: Tag | None
-    """The record's; None where there is no record."""
+    """Tag of the record; None if there is no record."""
 
     place: Place
     mixable: Collection[str]

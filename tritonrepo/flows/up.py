@@ -51,7 +51,7 @@ def up(loaded: Loaded, out: Path | str, chosen: ServeOptions, *, asked: bool = F
 
 
 def prove(running: Up) -> list[Result]:
-    """Ask every model as `smoke` does."""
+    """Test every model as `smoke` does."""
     build, server = running.build, running.server
     store, prefix = open_store(str(build.out), build.loaded.work.links)
     about = reading_from(of_stack(build.loaded, store.scan(prefix)), str(build.out), build.loaded.work)
