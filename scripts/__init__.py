@@ -1,1 +1,1 @@
-"""Scripts of the developers: `python -m scripts.NAME`."""
+"""Scripts for developers: `python -m scripts.NAME`."""

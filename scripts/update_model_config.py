@@ -1,8 +1,8 @@
 """Write data/model_config.json from each release's model_config.proto: `python -m scripts.update_model_config CLONE`.
 
 CLONE is a clone of https://github.com/triton-inference-server/common with its release branches (`r24.10`). The schema
-is the newest branch's; `since` of a field, message or enum value is the first branch that has it, and `before` lists
-what a field was in earlier ones. Descriptors come from protoc (grpcio-tools), so no grammar of .proto is kept here.
+is that of the newest branch; `since` of a field, message or enum value is the first branch that has it, and `before`
+lists what a field was in earlier ones. Descriptors come from protoc (grpcio-tools), so no .proto parser is needed here.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Schema = dict[str, Any]
 
 
 def git(clone: str, *words: str) -> str:
-    """Return what git says."""
+    """Return the output of git."""
     return subprocess.run(["git", "-C", clone, *words], check=True, capture_output=True, text=True).stdout
 
 
 def releases(clone: str) -> list[str]:
-    """Return the releases with a branch that holds the proto, oldest first."""
+    """Return the releases with a branch that has the proto, oldest first."""
     branches = git(clone, "for-each-ref", "--format=%(refname)").split()
     names = {match[1]: branch for branch in branches if (match := re.search(r"/r(\d\d\.\d\d)$", branch))}
     return [name for name in sorted(names) if git(clone, "ls-tree", names[name], PROTO)]
@@ -46,13 +46,13 @@ def ref(clone: str, release: str) -> str:
 
 
 def schema_of(proto: str) -> Schema:
-    """Return messages and enums of one proto's text, by full name, fields in the order of declaration."""
+    """Return the messages and enums of a proto's text by full name, with fields in the order of declaration."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model_config.proto"
         path.write_text(proto, "utf-8")
         out = Path(folder) / "set"
         if protoc.main(["protoc", f"-I{folder}", f"--descriptor_set_out={out}", str(path)]):
-            raise SystemExit("protoc refused the proto")
+            raise SystemExit("protoc rejected the proto")
         file = FileDescriptorSet.FromString(out.read_bytes()).file[0]
     schema: Schema = {"messages": {}, "enums": {}}
     for enum in file.enum_type:
@@ -63,12 +63,12 @@ def schema_of(proto: str) -> Schema:
 
 
 def values(enum: EnumDescriptorProto) -> Schema:
-    """Return name → number of an enum's values."""
+    """Return name → number of the values of an enum."""
     return {"values": {value.name: {"number": value.number} for value in enum.value}}
 
 
 def add(schema: Schema, scope: str, message: DescriptorProto) -> None:
-    """Add a message and all in it."""
+    """Add a message and everything in it."""
     name = f"{scope}.{message.name}"
     schema["messages"][name] = {"fields": dict(fields(message))}
     if message.options.map_entry:
@@ -95,7 +95,7 @@ def fields(message: DescriptorProto) -> Iterator[tuple[str, Schema]]:
 
 
 def with_history(schemas: dict[str, Schema]) -> Schema:
-    """Return the newest schema with `since` on all that is younger than the oldest, `before` where a type changed."""
+    """Return the newest schema with `since` for everything newer than the oldest, and `before` for changed types."""
     oldest, *_, newest = schemas
     for name, message in schemas[newest]["messages"].items():
         if (since := first(schemas, "messages", name)) != oldest:
@@ -133,7 +133,7 @@ def age(entry: Schema, seen: dict[str, Schema], oldest: str) -> None:
 
 
 def removed(schemas: dict[str, Schema]) -> list[str]:
-    """Return the fields that an earlier release had and the newest lacks: the data's format has no place for them."""
+    """Return the fields of earlier releases that the newest lacks: the format of the data cannot express them."""
     *_, newest = schemas
     return sorted(
         f"{name}.{field} (last in {release})"
@@ -150,9 +150,9 @@ def main() -> int:
     names = releases(clone)
     schemas = {name: schema_of(git(clone, "show", f"{ref(clone, name)}:{PROTO}")) for name in names}
     if gone := removed({name: schema for name, schema in schemas.items() if name >= "24.01"}):
-        raise SystemExit("fields are gone: " + ", ".join(gone))
+        raise SystemExit("fields were removed: " + ", ".join(gone))
     source = f"{REPOSITORY}, {PROTO}, branches r{names[0]} to r{names[-1]} ({ref(clone, names[-1])[:12]})"
-    what = "The schema of config.pbtxt. Written by `python -m scripts.update_model_config`; not to be edited."
+    what = "The schema of config.pbtxt. Written by `python -m scripts.update_model_config`; do not edit it."
     data = {"what": what, "source": source, "oldest": names[0], "newest": names[-1], **with_history(schemas)}
     OUT.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
     print(f"{OUT.relative_to(ROOT)}: {len(data['messages'])} messages, {len(data['enums'])} enums, {source}")

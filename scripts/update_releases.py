@@ -1,6 +1,6 @@
-"""Write tritonrepo/data/releases.json and vllm_tensors.json from scripts/releases.yaml, the one place of these facts.
+"""Write tritonrepo/data/releases.json and vllm_tensors.json from scripts/releases.yaml, which alone holds these facts.
 
-`--check` only says what is stale. Where the source is wrong, that is said and nothing is written.
+`--check` only reports what is stale. If the source is wrong, its faults are reported and nothing is written.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def data(source: dict[str, Any]) -> dict[Path, str]:
 def _faults(source: dict[str, Any]) -> Iterator[str]:
     for name, facts in source["releases"].items():
         if not _is_release(name):
-            yield f"{name!r} is no release{_quotes(name)}"
+            yield f"{name!r} is not a release{_quotes(name)}"
         yield from (f"{name}: {fault}" for fault in (*_odd(facts, NEEDED, POSSIBLE), *_no_text(facts)))
     for name, facts in source["differences"].items():
         if not DATES & facts.keys():
-            yield f"{name}: neither since nor until"
+            yield f"{name}: since or until is missing"
         yield from (f"{name}: {fault}" for fault in (*_odd(facts, {"says", "source"}, DATES), *_no_release(facts)))
     for tensor in source["vllm_tensors"]["tensors"]:
         found = (*_odd(tensor, TENSOR, {"optional"}), *_no_release(tensor))
@@ -52,24 +52,24 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
 
 
 def _odd(facts: dict[str, Any], needed: set[str], possible: set[str]) -> Iterator[str]:
-    """Yield what is missing of these facts, unknown, or empty where it must not be."""
+    """Yield the facts that are missing, unknown, or empty although they must not be."""
     yield from (f"{key} is missing" for key in sorted(needed - facts.keys()))
-    yield from (f"there is no fact {key}" for key in sorted(facts.keys() - needed - possible))
+    yield from (f"unknown fact {key}" for key in sorted(facts.keys() - needed - possible))
     yield from (f"{key} is empty" for key in ("source", "says") if key in needed & facts.keys() and not facts[key])
 
 
 def _no_text(facts: dict[str, Any]) -> Iterator[str]:
-    """Yield the versions that YAML does not read as text."""
+    """Yield the versions that YAML does not read as strings."""
     for key in FACTS:
         if not isinstance(facts.get(key), str | None):
-            yield f"{key}: {facts[key]} is no text{_quotes(facts[key])}"
+            yield f"{key}: {facts[key]} is not a string{_quotes(facts[key])}"
 
 
 def _no_release(facts: dict[str, Any]) -> Iterator[str]:
-    """Yield the bounds that name no release."""
+    """Yield the bounds that are not releases."""
     for key in sorted(DATES & facts.keys()):
         if not _is_release(facts[key]):
-            yield f"{key}: {facts[key]!r} is no release{_quotes(facts[key])}"
+            yield f"{key}: {facts[key]!r} is not a release{_quotes(facts[key])}"
 
 
 def _is_release(value: object) -> bool:
@@ -81,20 +81,20 @@ def _quotes(value: object) -> str:
 
 
 def main() -> int:
-    """Write or check."""
+    """Write or check the files."""
     try:
         made = data(yaml.safe_load(SOURCE.read_text("utf-8")))
     except ValueError as fault:
-        print(f"nothing is written, {SOURCE.name} is wrong:\n{fault}")
+        print(f"{SOURCE.name} has faults, so nothing was written:\n{fault}")
         return 1
     stale = [path for path, content in made.items() if not path.exists() or path.read_text("utf-8") != content]
     if "--check" in sys.argv:
         for path in stale:
-            print(f"{path.name} is stale: python -m scripts.update_releases")
+            print(f"{path.name} is stale; run `python -m scripts.update_releases`")
         return 1 if stale else 0
     for path in stale:
         path.write_text(made[path], "utf-8")
-        print(f"{path.name} written; what is made from it: python -m scripts.docs")
+        print(f"{path.name} written; to update what is generated from it, run `python -m scripts.docs`")
     return 0
 
 

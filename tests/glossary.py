@@ -1,4 +1,4 @@
-"""A role that no module of the package knows: a glossary, which says what words of query and passages mean."""
+"""A role that no module of the package knows: a glossary, which explains words in the query and the passages."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class TritonPythonModel:
 class Glossary:
     """Words and what they mean."""
 
-    role: Literal["glossary"] = key("what the model does")
-    source: Source = key("text file of lines such as `word: what it means`")
+    role: Literal["glossary"] = key("role of the model")
+    source: Source = key("text file with lines such as `word: what it means`")
     words: Mapping[str, Any] = key("further words", {})
     instances: Instances = key("copies of the step", Instances(kind="cpu"))
     places: Places = places()
@@ -69,19 +69,21 @@ class Glossary:
 
 def _check(name: str, model: Glossary, _: Stack) -> Iterator[Diagnostic]:
     if "" in model.words:
-        yield wrong(model.places, "words", f'"{name}" explains an empty word', "Remove it.")
+        yield wrong(model.places, "words", f'"{name}" explains an empty word', "Remove the empty word.")
 
 
 def _gather(_: str, model: Glossary, gathering: Gathering) -> File:
     found = list(gathering.resolve(model.source, model.places["source"]).values())
     if len(found) != 1:
-        raise fatal("glossary-source", model.places["source"], f"one file is needed here, not {len(found)}")
+        raise fatal("glossary-source", model.places["source"], f"the source must contain one file, not {len(found)}")
     return found[0]
 
 
 def _doubts(_: str, model: Glossary, __: Gathering) -> Iterator[Diagnostic]:
     if not model.words:
-        yield Diagnostic("glossary-thin", Severity.WARNING, model.places[""], "no words but those of the source")
+        yield Diagnostic(
+            "glossary-thin", Severity.WARNING, model.places[""], "the glossary has only the words of its source"
+        )
 
 
 def _make(name: str, model: Glossary, draft: Draft, inputs: Inputs) -> None:
@@ -107,7 +109,7 @@ def _cases(served: Served, known: Known) -> Iterator[Case]:
     def explains(reply: Reply) -> Iterator[Flaw]:
         said = [text(value) for value in reply.responses[0]["lines"].values.ravel().tolist()]
         if f"{word}: {means}" not in said:
-            yield Flaw(f'it does not explain "{word}"')
+            yield Flaw(f'"{word}" is not explained')
 
     request = ask(served, [given(served, "query", f"What is a {word}?"), given(served, "passages", "None.")])
     yield Case(Check.REFERENCE, request, both(well_formed(served), explains), served.at, f'"{word}"')

@@ -272,7 +272,7 @@ def test_options_are_read_as_the_backend_reads_them() -> None:
     assert "DISABLE" in str(options.graph_optimization_level)
     assert "PARALLEL" in str(options.execution_mode)
     assert list(onnx_session.ignored(given)) == [
-        "parameter 'gpu_mem_limit' has no meaning on a CPU",
+        "parameter 'gpu_mem_limit' has no effect on a CPU",
         "parameter 'own' is not read by the onnxruntime backend",
     ]
 
@@ -295,4 +295,4 @@ def test_a_model_file_may_have_another_name_or_be_a_directory(place: Path) -> No
 def test_what_has_no_effect_is_logged(place: Path) -> None:
     accelerator = {"execution_accelerators": {"gpu_execution_accelerator": [{"name": "tensorrt"}]}}
     loaded(place, "add", config(X, Y, optimization=accelerator))
-    assert "model 'm': gpu_execution_accelerator 'tensorrt' has no meaning on a CPU, ignored" in pb_utils.lines
+    assert "model 'm': gpu_execution_accelerator 'tensorrt' has no effect on a CPU, ignored" in pb_utils.lines

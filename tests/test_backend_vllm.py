@@ -55,12 +55,18 @@ def test_engine_arguments_are_read_and_those_without_meaning_named(tmp_path: Pat
 
 BAD_ARGUMENTS: dict[str, tuple[object, str]] = {
     "a list": ([1], "model.json must hold a JSON object of vLLM's engine arguments, not a list"),
-    "no model": ({}, "model.json names no model"),
-    "a model of no name": ({"model": 1}, "model.json names no model"),
-    "a flag for a number": ({"model": "m", "max_num_seqs": True}, "'max_num_seqs' is True: an integer of at least 1"),
-    "too small": ({"model": "m", "max_model_len": 0}, "'max_model_len' is 0: an integer of at least 1 is needed"),
-    "below nothing": ({"model": "m", "seed": -1}, "'seed' is -1: an integer of at least 0 is needed"),
-    "another tokenizer": ({"model": "m", "tokenizer": "n"}, "'tokenizer' is 'n': this stand-in uses the tokenizer of"),
+    "no model": ({}, 'model.json lacks "model"'),
+    "a model of no name": ({"model": 1}, 'model.json lacks "model"'),
+    "a flag for a number": (
+        {"model": "m", "max_num_seqs": True},
+        "'max_num_seqs' must be an integer of at least 1, not True",
+    ),
+    "too small": ({"model": "m", "max_model_len": 0}, "'max_model_len' must be an integer of at least 1, not 0"),
+    "below nothing": ({"model": "m", "seed": -1}, "'seed' must be an integer of at least 0, not -1"),
+    "another tokenizer": (
+        {"model": "m", "tokenizer": "n"},
+        "'tokenizer' is 'n', but this stand-in uses the tokenizer of",
+    ),
     "what is not here": ({"model": "m", "spec_model": "n"}, "'spec_model' asks for speculative decoding"),
     "an unknown name": ({"model": "m", "max_len": 1}, "got an unexpected keyword argument 'max_len'"),
     "adapters": ({"model": "m", "enable_lora": True}, "Triton backend cannot find "),
@@ -102,7 +108,7 @@ def test_sampling_parameters_have_vllms_defaults_and_take_text_for_numbers() -> 
 
 BAD_SAMPLING: dict[str, tuple[object, str]] = {
     "unknown": ({"heat": 1}, "Unexpected keyword argument 'heat'"),
-    "not done": ({"n": 2}, "'n' = 2 is not done by this CPU stand-in for vLLM"),
+    "not done": ({"n": 2}, "'n' = 2 is not supported by this CPU stand-in for vLLM"),
     "no number": ({"top_p": "high"}, "top_p: could not convert string to float: 'high'"),
     "nothing for a number": ({"temperature": None}, "temperature: "),
     "stops of numbers": ({"stop": [1]}, "stop must contain only strings, got [1]."),
@@ -306,7 +312,7 @@ def test_an_answer_ends(sampling: dict[str, Any], text: bytes, reason: bytes, *,
 
 BAD_REQUESTS = {
     "an embedding": (request(text_input="x", embedding_request="{}"), "Model llm does not support 'embed' request"),
-    "an image": (request(text_input="x", image="png"), "input 'image' was given"),
+    "an image": (request(text_input="x", image="png"), "input 'image' is set"),
     "a stream with its prompt": (
         request(text_input="x", stream=True, exclude_input_in_output=False),
         "When streaming, `exclude_input_in_output` = False is not allowed.",
@@ -424,7 +430,7 @@ def test_one_bad_request_fails_alone(model: TritonPythonModel) -> None:
 
 
 def test_the_log_names_what_has_no_meaning_here(model: TritonPythonModel) -> None:  # noqa: ARG001
-    assert "[vllm] engine arguments without meaning on this stand-in: dtype" in pb_utils.lines
+    assert "[vllm] engine arguments without effect on this stand-in: dtype" in pb_utils.lines
 
 
 def test_a_model_that_is_not_decoupled_is_refused() -> None:
@@ -434,15 +440,13 @@ def test_a_model_that_is_not_decoupled_is_refused() -> None:
 
 def test_an_unknown_engine_is_told(model: TritonPythonModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITONREPO_LLM_ENGINE", "gpu")
-    with pytest.raises(
-        ValueError, match="TRITONREPO_LLM_ENGINE is 'gpu': this stand-in has the engines ort and script"
-    ):
+    with pytest.raises(ValueError, match="TRITONREPO_LLM_ENGINE must be ort or script, not 'gpu'"):
         model.initialize(told(decoupled=True))
 
 
 def test_a_pace_of_no_number_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "fast")
-    with pytest.raises(ValueError, match="TRITONREPO_SCRIPT_TOKEN_MS is 'fast': a number of milliseconds is needed"):
+    with pytest.raises(ValueError, match="TRITONREPO_SCRIPT_TOKEN_MS must be a number of milliseconds, not 'fast'"):
         ScriptEngine(None)
 
 
@@ -489,7 +493,7 @@ def test_weights_that_are_not_here_are_told(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ValueError, match=r"lack model\.onnx, tokenizer\.json, generation\.json in "):
         find_weights("org/llm")
     monkeypatch.setenv("TRITONREPO_LOCAL_MODELS", "[]")
-    with pytest.raises(ValueError, match=r"is no JSON object of model → directory: \[\]"):
+    with pytest.raises(ValueError, match=r"must be a JSON object of model → directory, not \[\]"):
         find_weights("org/llm")
 
 

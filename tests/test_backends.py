@@ -224,7 +224,7 @@ ONNX_REFUSED: dict[str, tuple[str, str, str]] = {
 # model.json → the server's reason.
 LLM_REFUSED: dict[str, tuple[object, str]] = {
     "json_list": ([1], "model.json must hold a JSON object"),
-    "no_model": ({}, "model.json names no model"),
+    "no_model": ({}, 'model.json lacks "model"'),
     "unknown_argument": (
         {"model": "m", "max_model_length": 9},
         "got an unexpected keyword argument 'max_model_length'",
@@ -664,7 +664,7 @@ def test_sampling_parameters_are_refused_by_name(strict: Server, sampling: dict[
             "Error generating stream: Model llm does not support 'embed' request",
             id="embedding",
         ),
-        pytest.param("llm", {"text_input": "a", "image": "aGk="}, "input 'image' was given", id="image"),
+        pytest.param("llm", {"text_input": "a", "image": "aGk="}, "input 'image' is set", id="image"),
         pytest.param(
             "llm",
             {"text_input": "a", "sampling_parameters": '{"lora_name": "x"}'},

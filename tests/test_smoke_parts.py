@@ -44,29 +44,29 @@ SMOKE_FAULTS = {
         CASE.format(model="e_modl", expect="{embedding: {not_empty: true}}"),
         'a.yaml:12:17: fatal: "e_modl" is not a model that this stack builds [stack-meaning]\n  Did you mean "e_mod',
     ),
-    "nothing expected": (CASE.format(model="e", expect="{}"), "nothing is expected"),
+    "nothing expected": (CASE.format(model="e", expect="{}"), '"expect" is empty'),
     "an expectation of nothing": (
         CASE.format(model="e", expect="{embedding: {}}"),
-        'nothing is expected of "embedding"',
+        '"expect" says nothing about output "embedding"',
     ),
     "an unknown word": (
         CASE.format(model="e", expect="{embedding: {contain: x}}"),
-        'a.yaml:12:60: fatal: there is no key "contain" here [stack-schema]\n  Did you mean "contains"?',
+        'a.yaml:12:60: fatal: unknown key "contain" [stack-schema]\n  Did you mean "contains"?',
     ),
-    "no expectation": ("smoke: [{model: e, inputs: {}}]\n", '"expect" is missing [stack-schema]'),
+    "no expectation": ("smoke: [{model: e, inputs: {}}]\n", 'required key "expect" is missing [stack-schema]'),
     "a text for a flag": (
         CASE.format(model="e", expect="{embedding: {not_empty: maybe}}"),
-        '"not_empty" is true or false, not "maybe"',
+        '"not_empty" must be true or false, not "maybe"',
     ),
     "within without close": (
         CASE.format(model="e", expect="{embedding: {equals: 1, within: 2}}"),
-        '"within" belongs to "close"',
+        '"within" is set without "close"',
     ),
     "a text to be close to": (
         CASE.format(model="e", expect="{embedding: {close: [1, x]}}"),
-        '"close" of "embedding" is a number, not [1, \'x\']',
+        '"close" of "embedding" must be a number or a list of numbers, not [1, \'x\']',
     ),
-    "no list": ("smoke: {model: e}\n", '"smoke" is a list'),
+    "no list": ("smoke: {model: e}\n", '"smoke" must be a list'),
 }
 
 

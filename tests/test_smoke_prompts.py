@@ -91,7 +91,7 @@ def test_a_template_that_cannot_be_rendered_ends_in_its_own_process(
 
 def test_a_missing_jinja_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "OPTIONS", ["-I", "-S"])
-    with pytest.raises(ValueError, match=r"needs jinja2: pip install 'tritonrepo\[server\]'"):
+    with pytest.raises(ValueError, match=r"needs jinja2; run `pip install 'tritonrepo\[server\]'`"):
         rendered(Templates(MESSAGE, CHATML, SETTINGS), ASKED)
 
 

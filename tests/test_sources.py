@@ -195,9 +195,9 @@ def test_files_of_the_cache_are_read_only_and_a_directory_links_them(own: Cache)
 
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Stop, match="cannot write the cache: Not a directory"):
+    with pytest.raises(Stop, match="the cache cannot be written: Not a directory"):
         Cache(tmp_path / "file").tree("key", "making", writing(b"x", []))
-    with pytest.raises(Stop, match="cannot write the cache: Not a directory"):
+    with pytest.raises(Stop, match="the cache cannot be written: Not a directory"):
         Cache(tmp_path / "file").directory("name", {"c": of_bytes(b"x")})
 
 
@@ -303,14 +303,16 @@ def test_a_path_in_a_wheel_is_a_file_or_a_directory(own: Cache, shelf: Path) -> 
 
 def test_another_wheel_than_the_pinned_one_is_refused(own: Cache, shelf: Path) -> None:
     wheel(shelf, "x/a")
-    with pytest.raises(Stop, match=r"^stack.yaml:3:5: fatal: x==1 is x-1-py3-none-any.whl .*, the lock pins old.whl"):
+    with pytest.raises(
+        Stop, match=r"^stack.yaml:3:5: fatal: x==1 is x-1-py3-none-any.whl .*, but the lock pins old.whl"
+    ):
         package.unpacked("x==1", WheelTag("x86_64"), own, Pin("0" * 64, "old.whl"), AT)
 
 
 @pytest.mark.parametrize("member", ["../../evil", "/tmp/evil", "x/../../../evil"])
 def test_a_wheel_that_leads_out_of_itself_is_refused(own: Cache, shelf: Path, tmp_path: Path, member: str) -> None:
     wheel(shelf, member)
-    with pytest.raises(Stop, match=re.escape(f"holds the path {member}, which leads out of it")):
+    with pytest.raises(Stop, match=re.escape(f"contains the path {member}, which is outside the wheel")):
         package.unpacked("x==1", WheelTag("x86_64"), own, None, AT)
     assert not list(tmp_path.rglob("evil"))
 
@@ -349,7 +351,7 @@ def test_of_what_pip_says_the_cause_is_told(said: str, reason: str) -> None:
 
 def test_a_python_without_pip_is_told(own: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # noqa: ARG005
-    with pytest.raises(Stop, match=r"has no pip to download it with(?s:.*)ensurepip"):
+    with pytest.raises(Stop, match=r"has no pip to download it (?s:.*)ensurepip"):
         package.unpacked("x==1", WheelTag("x86_64"), own, None, AT)
 
 
@@ -365,8 +367,8 @@ def test_a_directory_counts_from_the_stack_file(own: Cache, tmp_path: Path) -> N
 
 
 ABSENT = {
-    "a directory": ("./nowhere", 'there is no "./nowhere"'),
-    "a hub model's files": ("hf://o/m", "files from the hub are not supported yet"),
+    "a directory": ("./nowhere", '"./nowhere" does not exist'),
+    "a hub model's files": ("hf://o/m", "files from the Hugging Face Hub are not supported yet"),
 }
 
 

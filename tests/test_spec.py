@@ -57,7 +57,7 @@ def test_what_is_wrong_with_a_pipeline_is_told_once_however_many_chain_it() -> N
     with pytest.raises(Stop) as stop:
         read(changed("[e, r, g]", "[q, g]") + "  q: {chain: [r]}\n  s: {chain: [q]}\n")
     (fault,) = stop.value.diagnostics
-    assert fault.message == '"q" chains retriever'
+    assert fault.message == 'the chain of "q" cannot be joined: retriever'
 
 
 def test_a_pipeline_in_a_chain_stands_for_its_models() -> None:
@@ -92,58 +92,61 @@ def changed(old: str, new: str) -> str:
 
 
 BAD = {
-    "empty": ("", "a.yaml: fatal: is empty"),
-    "only a comment": ("# nothing\n", "a.yaml: fatal: is empty"),
-    "a list": ("- a\n", "a.yaml:1:1: fatal: a stack file is a mapping of keys"),
-    "a tab": ("name: s\nmodels:\n\te: {}\n", "a.yaml:3:1: fatal: a tab cannot indent YAML"),
-    "an open quote": ('name: "s\n', "a.yaml:2:1: fatal: while scanning a quoted scalar"),
-    "a key twice": ("name: s\nname: t\n", 'a.yaml:2:1: fatal: "name" is given twice'),
-    "a key that is a list": ("? [a]\n: b\n", "a.yaml:1:3: fatal: a key is a plain name"),
+    "empty": ("", "a.yaml: fatal: the stack file is empty"),
+    "only a comment": ("# nothing\n", "a.yaml: fatal: the stack file is empty"),
+    "a list": ("- a\n", "a.yaml:1:1: fatal: the stack file must be a mapping of keys to values"),
+    "a tab": ("name: s\nmodels:\n\te: {}\n", "a.yaml:3:1: fatal: YAML cannot be indented with a tab"),
+    "an open quote": ('name: "s\n', "a.yaml:2:1: fatal: the file is not valid YAML: while scanning a quoted scalar"),
+    "a key twice": ("name: s\nname: t\n", 'a.yaml:2:1: fatal: key "name" is set twice'),
+    "a key that is a list": ("? [a]\n: b\n", "a.yaml:1:3: fatal: a key must be a plain name, not a list or a mapping"),
     "a tag": (changed("name: s", "name: !!python/object:os.system s"), "a.yaml:1:7: fatal: the tag"),
-    "not UTF-8": (b"name: s\nx: \xff\n", "a.yaml:2: fatal: is not UTF-8 at byte 11"),
-    "a NUL": (b"name: s\0", "a.yaml: fatal: cannot be read as YAML"),
+    "not UTF-8": (b"name: s\nx: \xff\n", "a.yaml:2: fatal: the stack file is not valid UTF-8 at byte 11"),
+    "a NUL": (b"name: s\0", "a.yaml: fatal: the file is not valid YAML"),
     "an alias bomb": (
         "a: &a [x]\n"
         + "".join(
             f"{b}: &{b} [*{a},*{a},*{a},*{a},*{a},*{a},*{a},*{a}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)
         ),
-        "expands to more than 50,000 values",
+        "the file expands to more than 50,000 values",
     ),
-    "an alias in itself": ("a: &a\n  b: *a\n", "nests deeper than 60 levels"),
+    "an alias in itself": ("a: &a\n  b: *a\n", "the file is nested deeper than 60 levels"),
     "nested brackets without end": ("a: " + "[" * 20_000, "a.yaml"),
-    "too large": (b"x" * (1 << 21), "a.yaml: fatal: has 2,097,152 bytes"),
-    "a key misspelt": (changed("source: ./weights", "sourec: ./weights"), 'there is no key "sourec" here'),
+    "too large": (b"x" * (1 << 21), "a.yaml: fatal: the stack file has 2,097,152 bytes"),
+    "a key misspelt": (changed("source: ./weights", "sourec: ./weights"), 'unknown key "sourec"'),
     "the right key is offered": (changed("source: ./weights", "sourec: ./weights"), 'Did you mean "source"?'),
-    "a key missing": (changed("    source: ./weights\n", ""), 'a.yaml:5:5: fatal: "source" is missing'),
-    "no role": (changed("role: embedder", "pooling: mean"), 'a.yaml:5:5: fatal: a model needs a "role"'),
-    "an unknown role": (changed("role: embedder", "role: embeder"), 'a.yaml:5:11: fatal: there is no role "embeder"'),
-    "a role not yet there": (changed("role: embedder", "role: reranker"), "the role reranker is not supported yet"),
-    "a key not yet there": (GOOD + "warmup: []\n", 'a.yaml:12:1: fatal: "warmup" is not supported here yet'),
+    "a key missing": (changed("    source: ./weights\n", ""), 'a.yaml:5:5: fatal: required key "source" is missing'),
+    "no role": (changed("role: embedder", "pooling: mean"), 'a.yaml:5:5: fatal: required key "role" is missing'),
+    "an unknown role": (changed("role: embedder", "role: embeder"), 'a.yaml:5:11: fatal: unknown role "embeder"'),
+    "a role not yet there": (changed("role: embedder", "role: reranker"), 'the role "reranker" is not supported yet'),
+    "a key not yet there": (GOOD + "warmup: []\n", 'a.yaml:12:1: fatal: key "warmup" is not supported here yet'),
     "an engine not yet there": (
         changed("role: generator,", "role: generator, engine: openai,"),
-        "the engine openai is not supported yet",
+        'the engine "openai" is not supported yet',
     ),
     "a form not yet there": (
         changed("chain: [e, r, g]", "chain: [e, r, g], form: bls"),
-        "the form bls is not supported yet",
+        'the form "bls" is not supported yet',
     ),
     "a number that is none": (
         changed("gpus: 0", "gpus: two"),
-        'a.yaml:2:47: fatal: "gpus" is a whole number, not "two"',
+        'a.yaml:2:47: fatal: "gpus" must be an integer, not "two"',
     ),
-    "a number too small": (changed("gpus: 0", "gpus: -1"), '"gpus" is -1; the least is 0'),
-    "a time without unit": (changed("1.5ms", "15"), '"max_queue_delay" is a time such as 2ms, not "15"'),
-    "a list that is none": (changed("images: [py3]", "images: py3"), '"images" is a list'),
+    "a number too small": (changed("gpus: 0", "gpus: -1"), '"gpus" must be at least 0, not -1'),
+    "a time without unit": (changed("1.5ms", "15"), '"max_queue_delay" must be a time such as 2ms, not "15"'),
+    "a list that is none": (changed("images: [py3]", "images: py3"), '"images" must be a list'),
     "a mapping that is none": (
         changed("target: {release: 24.10, images: [py3], gpus: 0}", "target: 24.10"),
-        '"target" is a mapping',
+        '"target" must be a mapping of keys to values',
     ),
     "a source of no form": (changed("./weights", "package:x"), '"package:x" is not a source'),
-    "a source not yet there": (changed("./weights", "s3://b/k"), "sources of the form s3://… are not supported yet"),
-    "an unknown release": (changed("24.10", "24.1"), 'a.yaml:2:19: fatal: Triton release "24.1" is not known'),
-    "an unknown image": (changed("[py3]", "[py4]"), 'release 24.10 has no image "py4"'),
-    "a name with a slash": (changed("  r: {", "  r/1: {"), '"r/1" cannot be a model\'s name'),
-    "names that collide": (changed("  r: {", "  e_model: {"), '"e_model" needs the name "e_model", which "e" has'),
+    "a source not yet there": (changed("./weights", "s3://b/k"), "sources that begin with s3:// are not supported yet"),
+    "an unknown release": (changed("24.10", "24.1"), 'a.yaml:2:19: fatal: unknown Triton release "24.1"'),
+    "an unknown image": (changed("[py3]", "[py4]"), 'Triton 24.10 has no image "py4"'),
+    "a name with a slash": (changed("  r: {", "  r/1: {"), '"r/1" cannot be the name of a model'),
+    "names that collide": (
+        changed("  r: {", "  e_model: {"),
+        '"e_model" needs the name "e_model", which "e" already uses',
+    ),
     "an embedder that is none": (changed("embed_with: e", "embed_with: g"), '"g" is not an embedder of this stack'),
     "a chain of strangers": (
         changed("[e, r, g]", "[e, r, h]"),
@@ -153,58 +156,82 @@ BAD = {
     "chains of each other": (changed("[e, r, g]", "[q]") + "  q: {chain: [p]}\n", 'the chain of "p" leads back to "p"'),
     "a chain of a pipeline too many": (
         GOOD + "  q: {chain: [p, e]}\n",
-        '"q" chains embedder → retriever → generator → ',
+        'the chain of "q" cannot be joined: embedder → retriever → generator → ',
     ),
-    "a generator in a pipeline of a pipeline": (GOOD + "  q: {chain: [p]}\n", '"g" stands in "p" already'),
-    "a chain in disorder": (changed("[e, r, g]", "[r, e]"), '"p" chains retriever → embedder'),
+    "a generator in a pipeline of a pipeline": (
+        GOOD + "  q: {chain: [p]}\n",
+        'generator "g" is already used in ensemble "p"',
+    ),
+    "a chain in disorder": (changed("[e, r, g]", "[r, e]"), 'the chain of "p" cannot be joined: retriever → embedder'),
     "an answer without generator": (
         changed("[e, r, g]", "[e, r], outputs: [answer]"),
-        '"p" has no generator, so no answer',
+        'ensemble "p" lists the output "answer" but has no generator',
     ),
-    "a generator in two pipelines": (GOOD + "  q: {chain: [e, r, g]}\n", '"g" stands in "p" already'),
-    "a generator without tokenizer": (changed(", local: ./m.gguf", ""), '"g" needs "tokenizer", a GGUF file'),
+    "a generator in two pipelines": (
+        GOOD + "  q: {chain: [e, r, g]}\n",
+        'generator "g" is already used in ensemble "p"',
+    ),
+    "a generator without tokenizer": (
+        changed(", local: ./m.gguf", ""),
+        'generator "g" must set tokenizer to a GGUF file',
+    ),
     "a tokenizer from the hub": (
         changed("local: ./m.gguf", "tokenizer: hf://o/m@abc"),
-        'a.yaml:9:57: fatal: "tokenizer" cannot be on the hub yet',
+        'a.yaml:9:57: fatal: loading "tokenizer" from the Hugging Face Hub is not supported yet',
     ),
-    "a stand-in from the hub": (changed("./m.gguf", "hf://o/m@abc"), '"local" cannot be on the hub yet'),
-    "a generator from disk": (changed("hf://o/m@abc", "./m"), '"g" loads its weights from the hub'),
-    "model among the args": (changed("dtype: auto", "model: x"), '"model" in args is written from "source"'),
+    "a stand-in from the hub": (
+        changed("./m.gguf", "hf://o/m@abc"),
+        'loading "local" from the Hugging Face Hub is not supported yet',
+    ),
+    "a generator from disk": (
+        changed("hf://o/m@abc", "./m"),
+        'the source of generator "g" must be a model on the Hugging Face Hub',
+    ),
+    "model among the args": (changed("dtype: auto", "model: x"), 'args cannot set "model", which comes from "source"'),
     "an embedder from the hub": (
         changed("./weights", "hf://a/b"),
-        "an embedder's weights from the hub are not supported yet",
+        "an embedder's weights from the Hugging Face Hub are not supported yet",
     ),
     "a variable that is not set": (
         changed("./weights", "${W}"),
         "a.yaml:6:13: fatal: the environment variable W is not set",
     ),
     "a variable with its reason": (changed("./weights", "${W:?the weights}"), "W is not set: the weights"),
-    "no model": ("name: s\nmodels: {}\n", "a.yaml:2:9: fatal: there is no model"),
+    "no model": ("name: s\nmodels: {}\n", 'a.yaml:2:9: fatal: "models" is empty'),
     "no name": (changed("name: s", 'name: ""'), 'a.yaml:1:7: fatal: "name" is empty'),
-    "no image": (changed("images: [py3]", "images: []"), "a.yaml:2:34: fatal: there is no image"),
-    "a model in the record's place": (changed("  r: {", "  tritonrepo.json: {"), "cannot be a model's name"),
+    "no image": (changed("images: [py3]", "images: []"), 'a.yaml:2:34: fatal: "images" is empty'),
+    "a model in the record's place": (changed("  r: {", "  tritonrepo.json: {"), "cannot be the name of a model"),
     "a name that no directory can have": (changed("  r: {", f"  {'r' * 256}: {{"), "has 256 characters"),
     "a name too long with its ending": (changed("  e:\n", f"  {'e' * 250}:\n"), "has 256 characters"),
-    "names that differ in case": (changed("  r: {", "  E_Model: {"), 'Not every file system tells "E_Model" from'),
-    "half a character": (changed("name: s", 'name: "\\ud800"'), "a.yaml:1:7: fatal: holds the character U+D800"),
-    "a NUL in a path": (changed("./weights", '"a\\0b"'), "a.yaml:6:13: fatal: holds the character U+0000"),
-    "a NUL in a key": (changed("  r: {", '  "r\\0": {'), "holds the character U+0000"),
+    "names that differ in case": (
+        changed("  r: {", "  E_Model: {"),
+        'Some file systems treat "E_Model" and "e_model" as the same name.',
+    ),
+    "half a character": (changed("name: s", 'name: "\\ud800"'), "a.yaml:1:7: fatal: the text contains U+D800"),
+    "a NUL in a path": (changed("./weights", '"a\\0b"'), "a.yaml:6:13: fatal: the text contains U+0000"),
+    "a NUL in a key": (changed("  r: {", '  "r\\0": {'), "the text contains U+0000"),
     "a number without end": (changed("gpus: 0", f"gpus: {'9' * 5000}"), "has 5000 digits"),
     "a number that JSON has not": (changed("dtype: auto", "x: 1e999"), '"1e999" is larger than any number'),
-    "a time without end": (changed("1.5ms", f"{'9' * 400}s"), '"max_queue_delay" is larger than any number'),
+    "a time without end": (changed("1.5ms", f"{'9' * 400}s"), '"max_queue_delay" is too large: "999'),
     "an index over another": (
         GOOD.replace("  r: {", "  r2: {role: retriever, documents: ./b, index: ././i, embed_with: e}\n  r: {", 1),
-        '"r" and "r2" have one directory for two indexes',
+        '"r" and "r2" use the same directory for different indexes',
     ),
     "a prompt without generator": (
         changed("[e, r, g]", "[e, r], prompt: {max_context_tokens: 90}"),
-        '"p" has no generator, so no prompt',
+        'ensemble "p" has a prompt but no generator',
     ),
-    "a window that is text": (changed("max_model_len: 512", 'max_model_len: "512"'), "max_model_len is '512'"),
-    "a window of nothing": (changed("max_model_len: 512", "max_model_len: 0"), "max_model_len is 0"),
+    "a window that is text": (
+        changed("max_model_len: 512", 'max_model_len: "512"'),
+        "max_model_len must be an integer of at least 1, not '512'",
+    ),
+    "a window of nothing": (
+        changed("max_model_len: 512", "max_model_len: 0"),
+        "max_model_len must be an integer of at least 1, not 0",
+    ),
     "an answer of nothing": (
         changed("role: generator,", "role: generator, sampling: {max_tokens: 0},"),
-        "max_tokens is 0",
+        "max_tokens must be an integer of at least 1, not 0",
     ),
     "a sampling parameter misspelt": (
         changed("role: generator,", "role: generator, sampling: {temperatur: 0},"),
@@ -308,7 +335,7 @@ def test_variables(text: str, variables: dict[str, str], value: str) -> None:
 
 
 def test_a_variable_whose_bytes_no_file_can_be_given_is_told() -> None:
-    with pytest.raises(Stop, match=r"holds the character U\+DCFF, which no file can be given"):
+    with pytest.raises(Stop, match=r"the text contains U\+DCFF, which cannot be written to a file"):
         read(changed("name: s", "name: ${V}"), V="a\udcff")
 
 
@@ -381,5 +408,5 @@ WRONG_LOCKS = {
 
 @pytest.mark.parametrize("content", WRONG_LOCKS.values(), ids=WRONG_LOCKS)
 def test_a_wrong_lock_is_told(content: bytes) -> None:
-    with pytest.raises(Stop, match=r"^l: fatal: (is not a lock file|has schema 9)"):
+    with pytest.raises(Stop, match=r"^l: fatal: the (file is not a valid lock file|lock file has schema 9)"):
         lock.load(content, "l")

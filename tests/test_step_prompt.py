@@ -124,7 +124,7 @@ def test_as_many_passages_as_fit_and_the_beginning_of_the_only_one(step: Make, c
 
 
 def test_a_question_that_leaves_no_room_is_refused(step: Make) -> None:
-    with pytest.raises(ValueError, match="the query needs 5006 tokens with its prompt, but only 50 are left for it"):
+    with pytest.raises(ValueError, match="the prompt with the query needs 5006 tokens, but only 50 are left for it"):
         step().prompt(" ".join(["q"] * 5000), ["p"], 10)
 
 
@@ -184,15 +184,18 @@ def test_bytes_that_are_no_utf8_are_replaced(step: Make) -> None:
 
 
 BAD = {
-    "no JSON": (request(query="q", passages=[], sampling_parameters="{"), "sampling_parameters is not JSON: "),
-    "no object": (request(query="q", passages=[], sampling_parameters="[1]"), "sampling_parameters is a JSON object"),
+    "no JSON": (request(query="q", passages=[], sampling_parameters="{"), "sampling_parameters is not valid JSON: "),
+    "no object": (
+        request(query="q", passages=[], sampling_parameters="[1]"),
+        "sampling_parameters must be a JSON object",
+    ),
     "a limit of no number": (
         request(query="q", passages=[], sampling_parameters='{"max_tokens": true}'),
-        "max_tokens is True; it is a whole number from 1 to 59",
+        "max_tokens must be an integer from 1 to 59, not True",
     ),
     "a limit of the whole window": (
         request(query="q", passages=[], sampling_parameters='{"max_tokens": 60}'),
-        "max_tokens is 60; it is a whole number from 1 to 59",
+        "max_tokens must be an integer from 1 to 59, not 60",
     ),
     "a query too long": (request(query="q " * 90, passages=[]), "the query needs "),
 }

@@ -47,8 +47,8 @@ TEMPLATES = {
 }
 PROMPTS = {name: row for name, row in TEMPLATES.items() if "nothing" not in name} | {
     "an attribute that texts have not": ("{{ query.no.way }}", "'str object' has no attribute 'no'"),
-    "brackets without end": ("{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}", "is no Jinja template"),
-    "more than a megabyte": ("a" * (1 << 20), "a prompt template has at most 1,048,576"),
+    "brackets without end": ("{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}", "is not a Jinja template"),
+    "more than a megabyte": ("a" * (1 << 20), "but at most 1,048,576 are allowed"),
 }
 
 
@@ -90,14 +90,14 @@ def test_a_chat_template_that_ends_nowhere_is_told(
 
 
 CHATS = {
-    "nothing at all": ("", "does not write the user's message"),
+    "nothing at all": ("", "omits the user's message"),
     "another form of messages": (
         "{% for m in messages %}{{ m.text }}{% endfor %}",
-        "does not write the user's message",
+        "omits the user's message",
     ),
     "what it refuses": (CHAT + "{{ raise_exception('no system role') }}", "no system role"),
-    "an open block": ("{% for m in messages %}", "the model's chat template cannot be read: Unexpected end"),
-    "another file": (CHAT + "{% include 'x' %}", "takes from x"),
+    "an open block": ("{% for m in messages %}", "the model's chat template cannot be parsed: Unexpected end"),
+    "another file": (CHAT + "{% include 'x' %}", "uses x, but it must be complete by itself"),
 }
 
 
@@ -135,7 +135,7 @@ def test_a_special_token_that_no_prompt_can_keep_out_is_refused(
     assert run(["index"]) == 0
     assert run(["build"]) == 2
     said = capsys.readouterr().err
-    assert f"m.gguf has the special token {token!r}, which a prompt cannot keep out of its texts" in said
+    assert f"m.gguf has the special token {token!r}, which cannot be kept out of the texts in a prompt" in said
 
 
 @pytest.fixture
@@ -187,4 +187,4 @@ def test_a_template_that_was_refused_is_tried_again(jinja: Jinja) -> None:
 def test_a_trial_that_never_ends_is_ended(jinja: Jinja, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template, "WALL_S", 0.001)
     (said,) = judged(jinja, "{{ a }}")
-    assert said.error == "it did not end within 0.001 s"
+    assert said.error == "it did not finish within 0.001 s"

@@ -1,4 +1,4 @@
-"""The tensors that Triton's vLLM backend adds to a config, by the release that first has them.
+"""The tensors that Triton's vLLM backend adds to a config, by the first release that has them.
 
 The facts are data/vllm_tensors.json, written by scripts/update_releases.py.
 """
@@ -32,5 +32,5 @@ def by_name() -> Mapping[tuple[str, str], Contract]:
 
 
 def contract(release: str) -> Iterator[Contract]:
-    """Yield what the backend of this release has."""
+    """Return the tensors of the backend in this release."""
     return (tensor for tensor in by_name().values() if tensor.since <= release)

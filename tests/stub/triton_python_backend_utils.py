@@ -1,11 +1,11 @@
-"""What Triton's Python backend gives the models that it runs: the types, and as much behaviour as tests need.
+"""The module that Triton's Python backend provides to models: its types, and as much behaviour as tests need.
 
-The real module is made by the server's stub process and exists in the server alone, so this one stands for it: mypy
-holds what runs inside Triton against it, and tests run that as plain Python. A test on the real server asks whether
-all of this is there. Ours alone are `models`, `model_dir`, `lines` and what a test reads from a request.
+The real module is made by the server's stub process and exists only in the server, so this one stands in for it: mypy
+checks what runs inside Triton against it, and tests run that code as plain Python. A test on the real server checks
+that all of this exists. Only ours are `models`, `model_dir`, `lines` and what a test reads from a request.
 
 Source: python_backend, src/pb_stub.cc, PYBIND11_EMBEDDED_MODULE(c_python_backend_utils), and
-src/resources/triton_python_backend_utils.py; what 24.10 has, the oldest release that is built for.
+src/resources/triton_python_backend_utils.py of Triton 24.10, the oldest release that builds support.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 Config: TypeAlias = dict[str, Any]
-"""Of a model or a tensor, as Triton's JSON."""
+"""The config of a model or a tensor, as Triton's JSON."""
 
 MaybeNone: TypeAlias = Any
-"""None where nothing has the name; of an input that the config requires this is never so."""
+"""None if nothing has the name, which never happens for an input that the config requires."""
 
 
 class MemoryType(Enum):
@@ -82,7 +82,7 @@ class InferenceResponse:
 
 
 class InferenceResponseSender:
-    """What a request gives; the real module has no such name, so that no code can use it but by its objects."""
+    """The sender of a request; the real module does not export this name, so code can only use its objects."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[InferenceResponse, int]] = []
@@ -109,7 +109,7 @@ class InferenceRequest:
         requested_output_names: Sequence[str] = (),
         model_name: str = "",
         model_version: int = -1,
-        preferred_memory: PreferredMemory | None = None,  # noqa: ARG002  where answers lie is the server's affair
+        preferred_memory: PreferredMemory | None = None,  # noqa: ARG002  the server decides where answers are
         parameters: Mapping[str, object] | None = None,
     ) -> None:
         self._inputs, self._names, self._parameters = list(inputs), set(requested_output_names), parameters or {}

@@ -1,3 +1,3 @@
-"""Weights to ONNX graphs and tokenizers, without torch."""
+"""Weights exported to ONNX graphs and tokenizers, without torch."""
 
 from __future__ import annotations

@@ -23,12 +23,12 @@ FLOAT, INT64 = 1, 7
 """The element types' numbers (onnx, onnx.proto, TensorProto.DataType)."""
 
 MASKED = float.fromhex("-0x1.fffffep+127")
-"""The lowest FP32, added to the score of a masked position: its weight after softmax is exactly 0, and a row with
-nothing but padding stays finite where -inf would give NaN."""
+"""The lowest FP32, added to the score of a masked position: its weight after softmax is exactly 0, and a row of
+only padding stays finite, while -inf would give NaN."""
 
 
 class Pool(StrEnum):
-    """Which token vectors make the sentence's: the mean of all, the first, or the last that is no padding."""
+    """Which token vectors make the sentence's: the mean of all, the first, or the last that is not padding."""
 
     MEAN = "mean"
     CLS = "cls"
@@ -49,7 +49,7 @@ def encoder(
     """Return the model: `input_ids`, `attention_mask` INT64 [batch, sequence] → `embedding` FP32 [batch, hidden].
 
     `config` is the model's config.json, `weights` its tensors under transformers' names. Padding is on the right; a row
-    without any token gives zeros, or with CLS its first vector. Raises Stop, with `at` as its place, for what the graph
+    without any token gives zeros, or its first vector with CLS. Raises Stop, with `at` as its place, for what the graph
     would not compute as the model does.
     """
     settings = parsed(config, at)
@@ -64,7 +64,7 @@ def encoder(
 
 
 class Encoder:
-    """One encoder as it is written into its graph; tensors are [batch, sequence, hidden] where nothing else is said."""
+    """One encoder as it is written into its graph; tensors are [batch, sequence, hidden] unless stated otherwise."""
 
     def __init__(self, settings: Settings, weights: Mapping[str, NDArray[Any]]) -> None:
         self.settings = settings
@@ -192,7 +192,7 @@ class Encoder:
         )
 
     def is_last(self) -> str:
-        """Add 1 for each row's last token that is no padding, 0 elsewhere: FP32 [batch, sequence]."""
+        """Add 1 for each row's last token that is not padding, 0 elsewhere: FP32 [batch, sequence]."""
         add = self.graph.add
         places = add("Cast", self.count_up(), to=FLOAT)
         kept = self.kept()

@@ -1,4 +1,4 @@
-"""config.json and weights of a BERT-like encoder → what its graph needs; what it would not compute is refused here."""
+"""config.json and weights of a BERT-like encoder → what its graph needs; anything else is rejected here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
 }
-"""transformers, activations.py, ACT2CLS: the first two are one function, so are the next three."""
+"""transformers, activations.py, ACT2CLS: the first two are the same function, and so are the next three."""
 
 FAMILIES = {
     "BertModel": "bert",
@@ -38,10 +38,10 @@ NEUTRAL: Mapping[str, object] = {
     "auto_map": None,
     "pruned_heads": {},
 }
-"""Fields that change the arithmetic, and the one value with which they do not; `auto_map` brings code of its own."""
+"""Fields that change the arithmetic, with the one value that does not; `auto_map` means custom code."""
 
 UNUSED = ("pooler.", "cls.", "lm_head.", "embeddings.position_ids", "embeddings.token_type_ids")
-"""Beginnings of names that a checkpoint may hold and token vectors do not depend on."""
+"""Prefixes of names that a checkpoint can hold and that token vectors do not depend on."""
 
 
 class Settings(NamedTuple):
@@ -61,7 +61,7 @@ class Settings(NamedTuple):
 
 
 def parsed(config: Mapping[str, Any], at: str) -> Settings:
-    """Read the settings; Stop with everything that is missing, misread or not computed, in the order of the fields."""
+    """Read the settings; raise Stop with everything that is missing, wrong or not supported, in field order."""
     found = list(_refused(config, at))
     if found:
         raise Stop(found)
@@ -99,28 +99,28 @@ def _refused(config: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
         yield _fault(
             "export-architecture",
             at,
-            f"architectures is {architectures!r}, and the encoders written here are {', '.join(FAMILIES)}",
-            "Name a model of one of these architectures.",
+            f"architectures is {architectures!r}, but only {', '.join(FAMILIES)} can be exported",
+            "Use a model of one of these architectures.",
         )
         return
     for field, neutral in NEUTRAL.items():
         if config.get(field, neutral) != neutral:
-            yield _unsupported(config, field, f"it has to be {neutral!r} or absent", at)
+            yield _unsupported(config, field, f"it must be {neutral!r} or missing", at)
     if str(config.get("hidden_act", "gelu")) not in ACTIVATIONS:
-        yield _unsupported(config, "hidden_act", f"the activations written here are {', '.join(ACTIVATIONS)}", at)
+        yield _unsupported(config, "hidden_act", f"only {', '.join(ACTIVATIONS)} can be exported", at)
     if FAMILIES[architectures[0]] == "roberta" and not _is_count(config.get("pad_token_id", 1), least=0):
-        yield _unsupported(config, "pad_token_id", "it has to be a token's id", at)
+        yield _unsupported(config, "pad_token_id", "it must be the id of a token", at)
     yield from _misnumbered(config, at)
 
 
 def _misnumbered(config: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
     wrong = [field for field in SIZES if not _is_count(config.get(field))]
     for field in wrong:
-        yield _unsupported(config, field, "it has to be a whole number of 1 or more", at)
+        yield _unsupported(config, field, "it must be an integer of 1 or more", at)
     if not isinstance(config.get("layer_norm_eps", 1e-12), int | float):
-        yield _unsupported(config, "layer_norm_eps", "it has to be a number", at)
+        yield _unsupported(config, "layer_norm_eps", "it must be a number", at)
     if not wrong and config["hidden_size"] % config["num_attention_heads"]:
-        yield _unsupported(config, "num_attention_heads", f"it has to divide hidden_size {config['hidden_size']}", at)
+        yield _unsupported(config, "num_attention_heads", f"it must divide hidden_size {config['hidden_size']}", at)
 
 
 def _is_count(value: object, least: int = 1) -> bool:
@@ -129,7 +129,7 @@ def _is_count(value: object, least: int = 1) -> bool:
 
 def _unsupported(config: Mapping[str, Any], field: str, needed: str, at: str) -> Diagnostic:
     seen = f"{field} is {config[field]!r}" if field in config else f"{field} is missing"
-    return _fault("export-config", at, f"{seen}; {needed}", "Name another model.")
+    return _fault("export-config", at, f"{seen}, but {needed}", "Use another model.")
 
 
 def _fault(rule: str, at: str, message: str, hint: str) -> Diagnostic:
@@ -137,22 +137,22 @@ def _fault(rule: str, at: str, message: str, hint: str) -> Diagnostic:
 
 
 def checked(settings: Settings, weights: Mapping[str, NDArray[Any]], at: str) -> dict[str, NDArray[Any]]:
-    """Return the weights as FP32 under the plain model's names; Stop, once, with all that are missing or misshapen."""
+    """Return the weights as FP32 under the plain model's names; raise one Stop for all that do not fit."""
     named = {name.removeprefix(settings.prefix + "."): weight for name, weight in weights.items()}
     needed = shapes(settings)
     wrong = [
-        f"{name} is missing" if name not in named else f"{name} is {list(named[name].shape)}, not {list(shape)}"
+        f"{name} is missing" if name not in named else f"{name} has shape {list(named[name].shape)}, not {list(shape)}"
         for name, shape in needed.items()
         if name not in named or named[name].shape != shape
     ]
-    # A weight that nothing reads means that the model computes more than the graph would: an adapter, another norm.
-    wrong += [f"{name} is not known" for name in sorted(named) if name not in needed and not name.startswith(UNUSED)]
+    # A weight that nothing reads means that the model computes more than the graph does: an adapter, another norm.
+    wrong += [f"{name} is unknown" for name in sorted(named) if name not in needed and not name.startswith(UNUSED)]
     if wrong:
         raise fatal(
             "export-weights",
             at,
-            f"{len(wrong)} of the weights do not fit this config: " + _shortened(wrong),
-            "Use config.json and weights of one model, whole.",
+            f"config.json does not match {len(wrong)} of the weights: " + _shortened(wrong),
+            "Use the config.json and the complete weights of the same model.",
         )
     return {name: named[name].astype("float32", copy=False) for name in needed}
 

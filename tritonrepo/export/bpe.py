@@ -1,4 +1,4 @@
-"""A GGUF's byte-level BPE vocabulary → tokenizer.json, written here: its bytes depend on no version of `tokenizers`."""
+"""The byte-level BPE vocabulary of a GGUF file → tokenizer.json, byte for byte whatever the `tokenizers` version."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PRE_TOKENIZERS: Mapping[str, list[dict[str, Any]]] = {
 r"""tokenizer.ggml.pre → the library's pre-tokenizers, in order.
 
 Source: llama.cpp, src/llama-vocab.cpp, LLAMA_VOCAB_PRE_TYPE_SMOLLM: split at each `\p{N}`, then by GPT-2's expression,
-which is the one that ByteLevel applies.
+which ByteLevel applies.
 """
 
 
 class Kind(IntEnum):
-    """tokenizer.ggml.token_type (llama.cpp, include/llama.h, llama_token_type), as far as it matters here."""
+    """tokenizer.ggml.token_type (llama.cpp, include/llama.h, llama_token_type), as far as needed here."""
 
     UNKNOWN = 2
     CONTROL = 3
@@ -32,7 +32,7 @@ class Kind(IntEnum):
 
 
 class Vocabulary(NamedTuple):
-    """Tokens by id, and the ids that are found in text before BPE: special ones, and the model's own additions."""
+    """Tokens by id, and the ids that are matched in text before BPE: special tokens, and the model's own additions."""
 
     tokens: list[str]
     special: tuple[int, ...]
@@ -40,23 +40,23 @@ class Vocabulary(NamedTuple):
 
 
 def vocabulary(container: Container) -> Vocabulary:
-    """Read the vocabulary; Stop for a tokenizer of another kind, and for tokens or types that do not fit each other."""
+    """Read the vocabulary; raise Stop for another kind of tokenizer, and for tokens and types that do not match."""
     kind = container.text("tokenizer.ggml.model")
     if kind != "gpt2":
         raise _unknown(container, "tokenizer.ggml.model", kind, ["gpt2"])
     tokens = container.texts("tokenizer.ggml.tokens")
     types = container.metadata.get("tokenizer.ggml.token_type")
     if not isinstance(types, list) or len(types) != len(tokens):
-        raise _unfit(container, f"tokenizer.ggml.token_type has to name the type of each of {len(tokens)} tokens")
+        raise _unfit(container, f"tokenizer.ggml.token_type must list the type of each of the {len(tokens)} tokens")
     if len(set(tokens)) != len(tokens):
         twice = next(token for token, count in Counter(tokens).items() if count > 1)
-        raise _unfit(container, f"token {twice!r} is in the vocabulary twice")
+        raise _unfit(container, f"duplicate token {twice!r} in the vocabulary")
     special = tuple(at for at, kind in enumerate(types) if kind in {Kind.UNKNOWN, Kind.CONTROL})
     return Vocabulary(tokens, special, tuple(at for at, kind in enumerate(types) if kind == Kind.USER_DEFINED))
 
 
 def tokenizer_json(container: Container, words: Vocabulary) -> bytes:
-    """Return the file that `tokenizers.Tokenizer.from_file` loads: UTF-8, no post-processor, so no BOS is added."""
+    """Return the file that `tokenizers.Tokenizer.from_file` loads: UTF-8, without post-processor, so without BOS."""
     pre = container.text("tokenizer.ggml.pre")
     if pre not in PRE_TOKENIZERS:
         raise _unknown(container, "tokenizer.ggml.pre", pre, list(PRE_TOKENIZERS))
@@ -99,7 +99,7 @@ def _merges(container: Container, ids: Mapping[str, int]) -> list[str]:
     for merge in merges:
         left, _, right = merge.partition(" ")
         if not {left, right, left + right} <= ids.keys():
-            raise _unfit(container, f"merge {merge!r} is of tokens that are not all in the vocabulary")
+            raise _unfit(container, f"merge {merge!r} uses tokens that are not in the vocabulary")
     return merges
 
 
@@ -107,10 +107,10 @@ def _unknown(container: Container, key: str, value: str, known: list[str]) -> St
     return fatal(
         "gguf-tokenizer",
         str(container.path),
-        f"{key} is {value!r}, and those written here are {', '.join(known)}",
-        "Name the model's own tokenizer.json beside the GGUF, or another model.",
+        f"{key} is {value!r}, but only {' and '.join(known)} can be converted",
+        "Use another model.",
     )
 
 
 def _unfit(container: Container, message: str) -> Stop:
-    return fatal("gguf-tokenizer", str(container.path), message, "Name another GGUF file.")
+    return fatal("gguf-tokenizer", str(container.path), message, "Use another GGUF file.")

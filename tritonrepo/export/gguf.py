@@ -1,4 +1,4 @@
-"""A GGUF file → what a server needs to chat with its model: tokenizer, template, special tokens, context length."""
+"""A GGUF file → what is needed to chat with its model: tokenizer, template, special tokens, context length."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tritonrepo.export.container import Container, read
 class ChatFormat:
     """How text becomes the model's tokens and back.
 
-    `tokenizer_json` is what the `tokenizers` library loads; it adds no BOS by itself. `chat_template` and `bos_token`
-    are "" where the file has none; `special_tokens` are texts that a prompt must not smuggle in; `context_length`
-    counts tokens.
+    `tokenizer_json` is what the `tokenizers` library loads; it does not add BOS. `chat_template` and `bos_token` are ""
+    if the file has none; `special_tokens` are strings that the texts in a prompt must not contain; `context_length` is
+    in tokens.
     """
 
     tokenizer_json: bytes
@@ -29,12 +29,12 @@ class ChatFormat:
 
 
 def chat_format(path: Path) -> ChatFormat:
-    """Read the chat format of a GGUF file; Stop when it is no GGUF or its tokenizer is none that is written here."""
+    """Read the chat format of a GGUF file; raise Stop if it is not GGUF or its tokenizer is not supported here."""
     return of_container(read(path))
 
 
 def of_container(container: Container) -> ChatFormat:
-    """Return the chat format of a GGUF file whose header is read already."""
+    """Return the chat format of a GGUF file whose header has been read."""
     vocabulary = bpe.vocabulary(container)
     template = container.metadata.get("tokenizer.chat_template", "")
     bos = bos_token_id(container)
@@ -50,25 +50,25 @@ def of_container(container: Container) -> ChatFormat:
 
 
 def token(container: Container, vocabulary: bpe.Vocabulary, number: int) -> str:
-    """Return the text of a token's id; Stop when the vocabulary has no such id."""
+    """Return the text of a token's id; raise Stop if the vocabulary lacks that id."""
     if number < len(vocabulary.tokens):
         return vocabulary.tokens[number]
     raise fatal(
         "gguf-metadata",
         str(container.path),
         f"token id {number} is outside the vocabulary of {len(vocabulary.tokens)}",
-        "Name another GGUF file.",
+        "Use another GGUF file.",
     )
 
 
 def bos_token_id(container: Container) -> int | None:
-    """Return the id of the token that begins a text, None where the file names none."""
+    """Return the id of the token that begins a text; None if the file names none."""
     key = "tokenizer.ggml.bos_token_id"
     return container.whole(key) if key in container.metadata else None
 
 
 def eos_token_ids(container: Container) -> list[int]:
-    """Return the ids that end a generation, the file's EOS first, then its end of turn and end of message."""
+    """Return the ids that end a generation: the file's EOS, then its end of turn and its end of message."""
     names = [f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot", "eom")]
     return list(
         dict.fromkeys(container.whole(name) for name in names if name in container.metadata or name == names[0])
@@ -76,8 +76,8 @@ def eos_token_ids(container: Container) -> list[int]:
 
 
 def adds_bos(container: Container) -> bool:
-    """Tell whether a prompt begins with BOS.
+    """Return whether a prompt begins with BOS.
 
-    Absent means no (llama.cpp, src/llama-vocab.cpp: BPE with the pre-tokenizers that are written here).
+    A missing key means no (llama.cpp, src/llama-vocab.cpp: BPE with the pre-tokenizers that are supported here).
     """
     return container.metadata.get("tokenizer.ggml.add_bos_token", False) is True and bos_token_id(container) is not None

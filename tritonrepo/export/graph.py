@@ -1,6 +1,6 @@
 """The ONNX graph that an exporter fills, node by node, and its bytes: equal input gives equal bytes.
 
-Opset 17 and IR 8 are what ONNX Runtime 1.12 and all later ones read (onnxruntime, docs/Versioning.md).
+ONNX Runtime 1.12 and all later ones read opset 17 and IR 8 (onnxruntime, docs/Versioning.md).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ OPSET = 17
 IR_VERSION = 8
 CONTRIB = "com.microsoft"
 LARGEST_BYTES = 2**31 - 1
-"""Protobuf writes no message of 2 GiB or more, and one file is what an object store replaces at once."""
+"""Protobuf writes no message of 2 GiB or more, and an object store replaces only single files atomically."""
 
 
 class ValueInfo(NamedTuple):
-    """An input or output of a graph: ONNX element type's name, and dims, where a name stands for any size."""
+    """An input or output of a graph: its name, ONNX element type, and dims; a dim given by name can have any size."""
 
     name: str
     element: str
@@ -31,7 +31,7 @@ class ValueInfo(NamedTuple):
 
 
 class Graph:
-    """Nodes and constants in the order in which they were added, each with a name that follows from that order."""
+    """Nodes and constants in the order in which they were added; the names of nodes follow from that order."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -39,7 +39,7 @@ class Graph:
         self.nbytes = 0
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """Keep a constant under this name, once, and give the name."""
+        """Keep a constant under this name, once, and return the name."""
         from onnx import numpy_helper
 
         if name not in self.constants:
@@ -48,19 +48,19 @@ class Graph:
         return name
 
     def integers(self, *values: int) -> str:
-        """Keep an INT64 vector, such as axes or a shape, and give its name."""
+        """Keep an INT64 vector, such as axes or a shape, and return its name."""
         import numpy as np
 
         return self.constant("i64_" + "_".join(map(str, values)), np.array(values, np.int64))
 
     def scalar(self, name: str, value: float) -> str:
-        """Keep an FP32 scalar and give its name."""
+        """Keep an FP32 scalar and return its name."""
         import numpy as np
 
         return self.constant(name, np.array(value, np.float32))
 
     def add(self, operator: str, *inputs: str, **attributes: Attribute) -> str:
-        """Add a node of the standard operators with one output and give the output's name."""
+        """Add a node of the standard operators with one output, and return the output's name."""
         output = f"{operator}_{len(self.nodes)}"
         self.add_named(operator, inputs, [output], **attributes)
         return output
@@ -72,7 +72,7 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, outputs, f"{operator}_{len(self.nodes)}", **attributes))
 
     def serialized(self, inputs: Sequence[ValueInfo], outputs: Sequence[ValueInfo], at: str) -> bytes:
-        """Return the bytes of the model; `at` is the place of the diagnostic when they are too many for one file."""
+        """Return the bytes of the model; `at` is the place of the diagnostic if they do not fit in one file."""
         from onnx import TensorProto, helper
 
         def declared(tensors: Sequence[ValueInfo]) -> list[Any]:
@@ -82,7 +82,7 @@ class Graph:
             raise fatal(
                 "export-too-large",
                 at,
-                f"the weights take {self.nbytes:,} bytes in ONNX, and one file holds {LARGEST_BYTES:,}",
+                f"the weights take {self.nbytes:,} bytes in ONNX, but a file can hold only {LARGEST_BYTES:,}",
                 "Choose a smaller model.",
             )
         graph = helper.make_graph(

@@ -1,10 +1,10 @@
-"""A GGUF file of the Llama architecture → a decoder for ONNX Runtime with 8-bit weights, its tokenizer and its ends.
+"""A GGUF file of the Llama architecture → an 8-bit decoder for ONNX Runtime, its tokenizer and its end tokens.
 
 Operators of ONNX Runtime's own (onnxruntime, docs/ContribOperators.md): GroupQueryAttention with rotary positions
 inside, MatMulNBits with blocks of 32 and 8-bit activations, GatherBlockQuantized on the same bytes where embeddings and
 logits are tied.
 
-ONNX Runtime 1.23 is the first that takes 8 bits in all of them; 1.22 refuses the GatherBlockQuantized (tried).
+ONNX Runtime 1.23 is the first that supports 8 bits in all of them; 1.22 rejects the GatherBlockQuantized (tried).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def decoder(gguf_path: Path, dest: Path) -> None:
     `seqlens_k` INT32 [batch] (tokens so far with the new ones, less 1), `total_sequence_length` INT32 [] → `logits`
     FP32 [batch, vocabulary] of the last position, `present.N.key|value`.
 
-    generation.json: `context_length` in tokens, `eos_token_ids`, `adds_bos`, `bos_token_id` (null where there is none).
+    generation.json: `context_length` in tokens, `eos_token_ids`, `adds_bos`, `bos_token_id` (null if it has none).
 
-    Raises Stop for another architecture and for anything in the file that this graph would not compute.
+    Raises Stop for another architecture, and for anything in the file that this graph would not compute.
     """
     container = read(gguf_path)
     sizes = sizes_of(container)
@@ -53,7 +53,10 @@ def decoder(gguf_path: Path, dest: Path) -> None:
         _place(files, dest)
     except OSError as error:
         raise fatal(
-            "export-write", str(dest), f"cannot be written: {error.strerror}", "Free or name a place."
+            "export-write",
+            str(dest),
+            f"the exported model cannot be written: {error.strerror}",
+            "Free some space, or use another path.",
         ) from error
 
 
@@ -90,7 +93,7 @@ def graph(container: Container, sizes: Sizes) -> bytes:
 
 
 class Decoder:
-    """One decoder as it is written into its graph; tensors are [batch, new, hidden] where nothing else is said."""
+    """One decoder as it is written into its graph; tensors are [batch, new, hidden] unless stated otherwise."""
 
     def __init__(self, container: Container, sizes: Sizes) -> None:
         self.container = container
@@ -117,7 +120,7 @@ class Decoder:
         self.graph.add_named("Identity", [self.linear(self.norm(last, "output_norm"), name)], ["logits"])
 
     def embedded(self) -> str:
-        """Add the tokens' vectors, out of the 8-bit blocks that the logits read too."""
+        """Add the tokens' vectors, taken from the 8-bit blocks that the logits also read."""
         graph, sizes = self.graph, self.sizes
         blocks, scales = self.quantised(EMBEDDING)
         by_block = graph.add("Reshape", scales, graph.integers(sizes.vocabulary, sizes.hidden // BLOCK, 1))
@@ -129,7 +132,7 @@ class Decoder:
         """Keep cosines and sines of every position of the context: FP32 [context, head / 2] each."""
         import numpy as np
 
-        # Python's power, not NumPy's: that differs in its last bit from version to version, and so would the file.
+        # Python's power: the last bit of NumPy's differs from version to version, and so would the file.
         frequencies = [self.sizes.base ** (-pair / self.sizes.head) for pair in range(0, self.sizes.head, 2)]
         angles = np.outer(np.arange(self.sizes.context), frequencies)
         cosines, sines = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
@@ -147,7 +150,7 @@ class Decoder:
             *rotations,
         ]
         output = f"attention_{layer}"
-        # GGUF stores query and key rows of a llama so that a rotated pair lies side by side (llama.cpp,
+        # GGUF stores the query and key rows of a llama so that a rotated pair is adjacent (llama.cpp,
         # convert_hf_to_gguf.py, LlamaModel.permute): interleaved.
         self.graph.add_named(
             "GroupQueryAttention",
@@ -175,7 +178,7 @@ class Decoder:
         return output
 
     def quantised(self, name: str) -> tuple[str, str]:
-        """Keep a weight in blocks of 32 bytes, each 128 + value / scale, and their scales; give both names."""
+        """Keep a weight in blocks of 32 bytes, each 128 + value / scale, and their scales; return both names."""
         blocks, scales = f"{name}.blocks", f"{name}.scales"
         if blocks not in self.graph.constants:
             for part, value in zip((blocks, scales), _quantise(self.container.array(name)), strict=True):

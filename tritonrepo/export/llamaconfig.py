@@ -1,4 +1,4 @@
-"""The metadata and tensors of a GGUF → the sizes of a Llama decoder; what its graph would not compute is refused."""
+"""The metadata and tensors of a GGUF file → the sizes of a Llama decoder; anything else is rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.export.container import Container
 
 BLOCK = 32
-"""Weights that share a scale; rows are quantised in such blocks, so every width has to be a multiple."""
+"""Weights that share a scale; rows are quantised in such blocks, so every width must be a multiple."""
 
 EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
 LAYER = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
@@ -29,7 +29,7 @@ KNOWN = {
     "rope.dimension_count",
 }
 NEUTRAL: Mapping[str, object] = {"rope.scaling.type": "none", "expert_count": 0, "expert_used_count": 0}
-"""Keys of the architecture with the one value that leaves the arithmetic as it is; any in neither set is refused."""
+"""Keys of the architecture, with the one value that leaves the arithmetic as it is; keys in neither are rejected."""
 
 
 class Sizes(NamedTuple):
@@ -48,14 +48,14 @@ class Sizes(NamedTuple):
 
 
 def sizes_of(container: Container) -> Sizes:
-    """Read the sizes; Stop when the file is no Llama's or names something that the graph does not compute."""
+    """Read the sizes; raise Stop if the file is not a Llama or needs something that the graph does not compute."""
     architecture = container.text("general.architecture")
     if architecture != "llama":
-        raise _refused(container, f"general.architecture is {architecture!r}, and the decoder written here is of llama")
+        raise _refused(container, f"general.architecture is {architecture!r}, but only llama can be exported")
     for key, value in container.metadata.items():
         name = key.removeprefix("llama.")
         if name != key and name not in KNOWN and (name not in NEUTRAL or value != NEUTRAL[name]):
-            raise _refused(container, f"{key} is {value!r:.40}, which the decoder written here does not compute")
+            raise _refused(container, f"{key} is {value!r:.40}, which the exported decoder does not compute")
     heads, hidden = container.whole("llama.attention.head_count"), container.whole("llama.embedding_length")
     sizes = Sizes(
         layers=container.whole("llama.block_count"),
@@ -75,14 +75,14 @@ def sizes_of(container: Container) -> Sizes:
 
 
 def _misfits(container: Container, sizes: Sizes) -> Iterator[str]:
-    """Say what does not fit together, among the sizes first, then between them and the tensors."""
+    """Yield what does not match: first among the sizes, then between them and the tensors."""
     if min(sizes[:8]) < 1 or sizes.hidden % sizes.heads or sizes.heads % sizes.shared or sizes.head % 2:
-        yield f"{sizes.hidden} values in {sizes.heads} heads over {sizes.shared} for keys do not divide evenly"
+        yield f"{sizes.hidden} values cannot be split evenly into {sizes.heads} heads over {sizes.shared} key heads"
     if sizes.hidden % BLOCK or sizes.between % BLOCK:
-        yield f"widths {sizes.hidden} and {sizes.between} are not multiples of the block of {BLOCK}"
+        yield f"embedding_length {sizes.hidden} and feed_forward_length {sizes.between} must be multiples of {BLOCK}"
     for key in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
         if container.whole(f"llama.{key}", sizes.head) != sizes.head:
-            yield f"llama.{key} is {container.whole(f'llama.{key}')}, and the decoder written here needs {sizes.head}"
+            yield f"llama.{key} must be {sizes.head}, not {container.whole(f'llama.{key}')}"
     untied = {OUTPUT: (sizes.vocabulary, sizes.hidden)} if OUTPUT in container.tensors else {}
     yield from _mistensors(container, shapes(sizes) | untied)
 
@@ -92,13 +92,13 @@ def _mistensors(container: Container, needed: Mapping[str, tuple[int, ...]]) -> 
         if name not in container.tensors:
             yield f"tensor {name} is missing"
         elif container.tensors[name].shape != shape:
-            yield f"tensor {name} is {list(container.tensors[name].shape)}, not {list(shape)}"
+            yield f"tensor {name} has shape {list(container.tensors[name].shape)}, not {list(shape)}"
     for name in sorted(container.tensors.keys() - needed.keys()):
-        yield f"tensor {name} is none that the decoder written here reads"
+        yield f"unexpected tensor {name}, which the exported decoder does not read"
 
 
 def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor that the graph needs; OUTPUT comes to it where logits are not tied."""
+    """Return the shape of every tensor that the graph needs; OUTPUT is added if the logits are not tied."""
     hidden, keys, between = sizes.hidden, sizes.shared * sizes.head, sizes.between
     norm, square, key = (hidden,), (hidden, hidden), (keys, hidden)
     up, down = (between, hidden), (hidden, between)
@@ -111,4 +111,4 @@ def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
 
 
 def _refused(container: Container, message: str) -> Stop:
-    return fatal("export-decoder", str(container.path), message, "Name another GGUF file.")
+    return fatal("export-decoder", str(container.path), message, "Use another GGUF file.")

@@ -28,18 +28,20 @@ NUMPY_TYPES = {
 
 
 def safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    """Read all tensors of a safetensors file; BF16, which NumPy lacks, comes as FP32, all others as they are.
+    """Read all tensors of a safetensors file; BF16, which NumPy lacks, becomes FP32, all others stay as they are.
 
-    Raises Stop (`weights-unreadable`) for a file that is absent, truncated, or whose header says what is not so.
+    Raises Stop (`weights-unreadable`) for a file that is missing, truncated or does not match its header.
     """
     from safetensors import SafetensorError, deserialize
 
     try:
         tensors = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except OSError as error:
-        raise fatal("weights-unreadable", str(path), f"cannot be read: {error.strerror}", "Check the path.") from error
+        raise fatal(
+            "weights-unreadable", str(path), f"the weights cannot be read: {error.strerror}", "Check the path."
+        ) from error
     except SafetensorError as error:
-        raise _broken(path, f"is no whole safetensors file: {error}") from error
+        raise _broken(path, f"the safetensors file is damaged or incomplete: {error}") from error
     return {name: _array(path, name, tensor) for name, tensor in sorted(tensors)}
 
 
@@ -56,11 +58,11 @@ def _array(path: Path, name: str, tensor: dict[str, Any]) -> NDArray[Any]:
         raise fatal(
             "weights-type-unknown",
             str(path),
-            f'tensor "{name}" has type {kind}, and the types read are {known}',
-            "Name weights that are not quantised.",
+            f'tensor "{name}" has type {kind}, but only these types are supported: {known}',
+            "Use weights that are not quantised.",
         )
     return np.frombuffer(data, NUMPY_TYPES[kind]).reshape(shape)
 
 
 def _broken(path: Path, message: str) -> Stop:
-    return fatal("weights-unreadable", str(path), message, "Fetch the file again, and check its size and SHA-256.")
+    return fatal("weights-unreadable", str(path), message, "Download the file again, and check its size and SHA-256.")

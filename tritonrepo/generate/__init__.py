@@ -1,4 +1,4 @@
-"""A stack and its files to the tree of a model repository; reads and writes nothing."""
+"""A stack and its files made into the tree of a model repository; nothing is read or written here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tritonrepo.spec.lock import Version
 def generate(inputs: Inputs, numbers: Mapping[str, Version]) -> Draft:
     """Return the repository's tree and the version number of each model, callees first.
 
-    `numbers` is what the lock knows: content that it knows keeps its number.
+    `numbers` are those of the lock: content that the lock knows keeps its number.
     """
     draft, stack = Draft(numbers), inputs.stack
     for name, model in stack.models.items():

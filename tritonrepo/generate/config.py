@@ -1,4 +1,4 @@
-"""The pieces of configs: messages of ModelConfig as plain data, complete, so that auto-complete has no work.
+"""The pieces of configs: messages of ModelConfig as plain data, complete, so that auto-complete has nothing to add.
 
 Field names and their order: triton-inference-server/common, protobuf/model_config.proto.
 """
@@ -53,7 +53,7 @@ def dynamic_batching(batching: Batching) -> Message:
 
 
 def instance_group(instances: Instances) -> list[Message]:
-    """Return the instance_group of a model that runs on GPUs where there are any."""
+    """Return the instance_group of a model with these copies."""
     message: dict[str, Value] = {"count": instances.count, "kind": Enum(f"KIND_{instances.kind.upper()}")}
     return [message | ({"gpus": list(instances.gpus)} if instances.gpus else {})]
 

@@ -1,8 +1,8 @@
-"""A Dockerfile for a stack whose backends no single Triton image has: one image, with the rest copied from its sister.
+"""A Dockerfile for a stack whose backends no single Triton image has: one image, with the rest copied from another.
 
 A backend is a directory under /opt/tritonserver/backends, and NVIDIA's own recipe for custom images copies it from one
-image of a release to another (server, docs/customization_guide/compose.md). vLLM and TensorRT-LLM are Python packages
-besides, so the image that has them is the one to start from.
+image of a release to another (server, docs/customization_guide/compose.md). vLLM and TensorRT-LLM are also Python
+packages, so the image that has them is the base.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ INSTALLED = frozenset({"vllm", "tensorrtllm"})
 
 
 def dockerfile(stack: Stack) -> str | None:
-    """Return the Dockerfile's text; None where one of the target's images has every backend that the stack needs.
+    """Return the Dockerfile's text; None if one of the target's images has every backend that the stack needs.
 
-    None, too, where it is not known what the images of this release have.
+    Also None if it is not known which backends the images of this release have.
 
-    It lies beside the repository, so no record of it has its digest: it carries that itself.
+    The file is next to the repository, so the record does not hold its digest: the file itself does.
     """
     release = RELEASES[stack.target.release]
     if not release.images:
@@ -43,7 +43,7 @@ def dockerfile(stack: Stack) -> str | None:
 
 
 def is_as_written(content: bytes) -> bool:
-    """Whether the content of a Dockerfile is one that this module made, which no one has changed since."""
+    """Return whether the content of a Dockerfile was made by this module and not changed since."""
     text = content.decode("utf-8", "replace")
     return text == _signed("".join(text.splitlines(keepends=True)[2:]))
 

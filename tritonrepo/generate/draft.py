@@ -1,4 +1,4 @@
-"""A repository in the making: models with their version numbers, which follow the content of the version directory."""
+"""A repository under construction: models and their version numbers, which follow from their content."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tritonrepo.spec.part import Places
 from tritonrepo.tree import File, digest, of_text
 
 HEADER = "# Written by tritonrepo build; edit the stack file instead."
-"""The first line of every generated file that can have a comment: no time and no version, which would change contents
-and with them the numbers of versions, where nothing else does."""
+"""The first line of every generated file that can have a comment. It has no time and no version of tritonrepo: those
+would change contents, and with them version numbers, although nothing else changes."""
 
 
 @dataclass(slots=True)
 class Draft:
-    """Collects the tree; `numbers` are the lock's version numbers before, `versions` those of this build.
+    """A tree in progress; `numbers` are the version numbers of the lock so far, `versions` those of this build.
 
-    `origins`: where in the stack file each model comes from, and each field of its config and of other files.
+    `origins` are the places in the stack file of each model, and of each field of its config and of other files.
 
-    Models are added callees first, since what calls a model names its version.
+    Models are added callees first, since a caller names the version that it calls.
     """
 
     numbers: Mapping[str, Version]
@@ -32,9 +32,9 @@ class Draft:
     origins: dict[str, Places] = field(default_factory=dict)
 
     def number(self, name: str, content: Mapping[str, File]) -> int:
-        """Return the version number of a model's content and put the content in its place.
+        """Add a model's content to the tree and return its version number.
 
-        Content that the lock knows keeps its number, other content gets the next one: a number is never reused.
+        Content that the lock knows keeps its number, other content gets the next one. A number is never reused.
         """
         found = digest(content)
         before = self.numbers.get(name)
@@ -44,17 +44,17 @@ class Draft:
         return version
 
     def configure(self, name: str, config: Message, origin: Places) -> None:
-        """Put a model's config.pbtxt in its place; `origin` says where its fields, and else the model, come from."""
+        """Add a model's config.pbtxt; `origin` has the places of its fields, and under "" of the model."""
         self.tree[f"{name}/config.pbtxt"] = of_text(f"{HEADER}\n{to_text(config)}")
         self.origins[name] = {"": origin[""]}
         self.origins[f"{name}/config.pbtxt"] = origin
 
     def explain(self, name: str, path: str, origin: Places) -> None:
-        """Say where the fields of a JSON file in the model's version directory come from."""
+        """Record where the fields of a JSON file in the model's version directory come from."""
         self.origins[f"{name}/{self.pinned(name)}/{path}"] = origin
 
     def pinned(self, name: str) -> int:
-        """Return the version that a caller of this model names."""
+        """Return the version of this model that callers name."""
         return self.versions[name].version
 
 
@@ -65,10 +65,10 @@ def step(name: str) -> File:
 
 
 def json_file(data: object) -> File:
-    """Return data as a JSON file: equal data give equal bytes."""
+    """Return data as a JSON file; equal data give equal bytes."""
     return of_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def vendor(packages: Mapping[str, Mapping[str, File]], *names: str) -> dict[str, File]:
-    """Return the vendored packages' files under `vendor/`, where the steps look."""
+    """Return the files of vendored packages under `vendor/`, from which the steps import."""
     return {f"vendor/{path}": file for name in names for path, file in packages[name].items()}

@@ -17,7 +17,7 @@ from tritonrepo.tree import of_bytes
 def add(draft: Draft, name: str, stack: Stack) -> None:
     """Add the ensemble. Its version directory holds `.keep`: object stores have no empty directories.
 
-    It has no batch dimension, and so every list of values that comes out is as long as it happens to be.
+    It has no batch dimension, so an output can have any number of values.
     """
     ensemble = stack.ensembles[name]
     pipeline = wired([(member, stack.part(member)) for member in ensemble.chain])
@@ -40,7 +40,7 @@ def add(draft: Draft, name: str, stack: Stack) -> None:
 
 
 def _steps(draft: Draft, member: Member) -> Iterator[Message]:
-    """Yield the steps of a member; of what it gives, they map only what somebody takes."""
+    """Yield the steps of a member; of its outputs, they map only those that are used."""
     ports = {port.name for port in (*member.part.takes, *member.part.gives)}
     for step in member.part.steps:
         model = f"{member.name}{step.ending}"

@@ -1,4 +1,4 @@
-"""What `generate` is given besides the stack: files that `sources` resolved. Nothing is fetched or opened here."""
+"""The input of `generate` besides the stack: files that `sources` resolved. Nothing is fetched or opened here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tritonrepo.tree import File
 class EncoderFiles:
     """A graph: `input_ids`, `attention_mask` INT64 [batch, tokens] → `embedding` FP32 [batch, dimensions].
 
-    `max_tokens` is where longer texts are cut.
+    `max_tokens` is the length at which texts are cut.
     """
 
     onnx: File
@@ -25,7 +25,7 @@ class EncoderFiles:
 
 @dataclass(frozen=True, slots=True)
 class ChatFiles:
-    """A language model's tokenizer, its chat template in Jinja, and what its special tokens are."""
+    """A language model's tokenizer, its chat template in Jinja, its special tokens and its context length."""
 
     tokenizer: File
     template: str
@@ -38,7 +38,7 @@ class ChatFiles:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The stack; by model name what its part gathered; and `vendored`: package → its files."""
+    """The stack, what the part of each model gathered by model name, and the files of each vendored package."""
 
     stack: Stack
     files: Mapping[str, Any]

@@ -1,3 +1,3 @@
-"""Documents to passages to vectors: the search index, through the graph that is deployed."""
+"""The search index: documents, their passages, and the vectors that the deployed graph makes of them."""
 
 from __future__ import annotations

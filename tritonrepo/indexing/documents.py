@@ -1,4 +1,4 @@
-"""JSON Lines documents to passages: each with an id and a text that the embedder reads whole."""
+"""The documents of a search index: JSON Lines, each line with an id and a text."""
 
 from __future__ import annotations
 
@@ -14,44 +14,53 @@ from tritonrepo.stores.links import inside
 
 RULE = "index-documents"
 MOST = 20
-"""So many wrong lines are told one by one: a file of another form has nothing but such."""
+"""Maximum number of wrong lines that are reported: every line of a file in another format is wrong."""
 
 
 class Document(NamedTuple):
-    """A text to be found, under the id that answers are traced by."""
+    """A text to be found, with the id that traces it in answers."""
 
     id: str
     text: str
 
 
 def find(pattern: str, at: Span, links: Sequence[Path] = ()) -> list[Path]:
-    """Return the files that a pattern matches, sorted; the pattern counts from the stack file's directory.
+    """Return the files that a glob pattern matches, sorted; the pattern is relative to the stack file's directory.
 
-    Raise Stop where one is a link out of the directory that the pattern names, but into none of `links`.
+    Raise Stop if one is a link out of the directory that the pattern names and not into one of `links`.
     """
     base = Path(at.path).parent
     anchor = Path(pattern).anchor
     try:
         found = sorted((Path(anchor) if anchor else base).glob(str(Path(pattern).relative_to(anchor))))
-    except (ValueError, IndexError):  # what Path.glob raises of "**x" and of "."
-        raise fatal(RULE, at, f'"{pattern}" is no pattern of files', "Write one such as ./docs/*.jsonl.") from None
+    except (ValueError, IndexError):  # what Path.glob raises for "**x" and "."
+        raise fatal(
+            RULE,
+            at,
+            f'"{pattern}" is not a glob pattern of files',
+            "Set documents to a pattern such as `./docs/*.jsonl`.",
+        ) from None
     named = inside(base / _unmistakable(pattern), base, links, at)
     files = [path for path in found if inside(path, named, links, at).is_file()]
     if not files:
-        hint = f"It was looked for in {base}." if not anchor else "Is it the path of files, not of their directory?"
+        hint = (
+            f"Check the pattern. It is relative to {base}."
+            if not anchor
+            else "Check that it matches files, not directories."
+        )
         raise fatal(RULE, at, f'no file matches "{pattern}"', hint)
     return files
 
 
 def _unmistakable(pattern: str) -> Path:
-    """Return the directory that a pattern names before the first part that stands for several."""
+    """Return the directory that a pattern names before its first part with a wildcard."""
     parts = Path(pattern).parts
     varies = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
     return Path(*parts[:varies])
 
 
 def digest(paths: list[Path]) -> str:
-    """Return one SHA-256 over the names and contents of the document files."""
+    """Return one SHA-256 of the names and contents of the document files."""
     total = hashlib.sha256()
     for path in paths:
         total.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
@@ -59,7 +68,7 @@ def digest(paths: list[Path]) -> str:
 
 
 def read(paths: list[Path]) -> list[Document]:
-    """Return the documents in order; raise Stop with every line that is not one, and with ids given twice."""
+    """Return the documents in order; raise Stop with every wrong line and every duplicate id."""
     wrong: list[Diagnostic] = []
     seen: dict[str, Span] = {}
     documents: list[Document] = []
@@ -67,25 +76,24 @@ def read(paths: list[Path]) -> list[Document]:
         try:
             document = _document(line)
         except ValueError as error:
-            hint = 'A line is {"id": "a-name", "text": "what is found"}.'
+            hint = 'Write each line as `{"id": "a-name", "text": "what is found"}`.'
             wrong.append(Diagnostic(RULE, Severity.FATAL, at, str(error), hint))
             continue
         if document.id in seen:
             first = seen[document.id]
-            wrong.append(
-                Diagnostic(RULE, Severity.FATAL, at, f'the id "{document.id}" is given twice', f"First in {first}.")
-            )
+            hint = f"Rename this one or the one in {first}."
+            wrong.append(Diagnostic(RULE, Severity.FATAL, at, f'duplicate id "{document.id}"', hint))
         seen.setdefault(document.id, at)
         documents.append(document)
     if wrong:
         raise Stop(_shortened(wrong))
     if not documents:
-        raise fatal(RULE, Span(str(paths[0])), "holds no document")
+        raise fatal(RULE, Span(str(paths[0])), "the file contains no documents", "Add at least one document.")
     return documents
 
 
 def _shortened(wrong: list[Diagnostic]) -> list[Diagnostic]:
-    """Return the first ones; the last of them says how many follow."""
+    """Return the first ones; the last of them says how many more there are."""
     rest = len(wrong) - MOST
     if rest <= 0:
         return wrong
@@ -102,18 +110,18 @@ def _lines(paths: list[Path]) -> Iterator[tuple[Span, bytes]]:
 
 
 def _document(line: bytes) -> Document:
-    """Return the document of a line; ValueError says what it is not."""
+    """Return the document of a line; raise ValueError if it is not one."""
     try:
         data = json.loads(line)
     except UnicodeDecodeError:
-        raise ValueError("is not UTF-8") from None
+        raise ValueError("the line is not valid UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"is not JSON: {error}") from None
+        raise ValueError(f"the line is not valid JSON: {error}") from None
     if not isinstance(data, dict):
-        raise ValueError("is not a JSON object")  # noqa: TRY004  one kind of fault to the caller
+        raise ValueError("the line is not a JSON object")  # noqa: TRY004  one kind of fault to the caller
     for name in ("id", "text"):
         if not isinstance(data.get(name), str) or not data[name].strip():
-            raise ValueError(f'has no "{name}", or one that is not a text')
+            raise ValueError(f'"{name}" is missing, empty or not a string')
         if any("\ud800" <= c <= "\udfff" for c in data[name]):
-            raise ValueError(f'has half of a surrogate pair in its "{name}", which is no character')
+            raise ValueError(f'"{name}" contains half of a surrogate pair, which is not a character')
     return Document(data["id"], data["text"])

@@ -1,4 +1,4 @@
-"""An encoder as the server will run it: same graph, same tokenizer, same limit, on ONNX Runtime."""
+"""An encoder as the server will run it: the same graph, tokenizer and limit, on ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BATCH = 32
 
 
 def load(files: EncoderFiles) -> Encoding:
-    """Return the functions of an encoder; raise Stop where what runs it is not installed."""
+    """Return the functions of an encoder; raise Stop if a package that it needs is not installed."""
     try:
         import onnxruntime
         from tokenizers import Tokenizer
     except ImportError as error:
-        needs = "making a search index needs onnxruntime and tokenizers"
-        raise fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[onnx]' ({error})") from None
+        needs = "building a search index needs onnxruntime and tokenizers"
+        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
     tokenizer = Tokenizer.from_str(files.tokenizer.content().decode())
     tokenizer.no_truncation()
     tokenizer.no_padding()

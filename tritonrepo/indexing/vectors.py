@@ -1,4 +1,4 @@
-"""Documents to passages and their vectors: the search index, through the functions of the encoder that is deployed."""
+"""The files of a search index: the passages of documents, and their vectors from the deployed encoder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tritonrepo.tree import File, of_bytes, of_text
 EMBEDDINGS = "embeddings.npy"
 PASSAGES = "passages.jsonl"
 MISSING = "index-missing"
-"""The rule that says that a model has no index: what is made by `tritonrepo index` makes up for it."""
+"""The rule that reports a missing index, which `tritonrepo index` repairs."""
 
 
 def make(encoding: Encoding, documents: list[Document]) -> dict[str, File]:
     """Return the index of these documents: vectors FP32 [passages, dimensions], and their passages.
 
-    `#2`, `#3` … follow the id of a document on further passages of it.
+    The ids of a document's further passages end in `#2`, `#3` ….
     """
     import numpy as np
 
@@ -31,12 +31,13 @@ def make(encoding: Encoding, documents: list[Document]) -> dict[str, File]:
     ]
     for id_, count in Counter(passage.id for passage in passages).items():
         if count > 1:
-            message = f'"{id_}" is the id of a document and of a further passage of a long one'
+            message = f'"{id_}" is both the id of a document and of a further passage of a long document'
             raise fatal("index-documents", "index", message, "Rename the document.")
     vectors = encoding.embed([passage.text for passage in passages])
     if not np.isfinite(vectors).all():
         row = int(np.argmin(np.isfinite(vectors).all(axis=1)))
-        raise fatal("index-vectors", "index", f'the embedder gives no finite vector for "{passages[row].id}"')
+        message = f'the embedder returns a vector for "{passages[row].id}" that is not finite'
+        raise fatal("index-vectors", "index", message, "Check the weights of the embedder.")
     buffer = io.BytesIO()
     np.save(buffer, vectors.astype(np.float32), allow_pickle=False)
     lines = [json.dumps({"id": p.id, "text": p.text}, ensure_ascii=False) for p in passages]

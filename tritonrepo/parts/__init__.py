@@ -1,6 +1,6 @@
-"""One module a role: its keys, its ports, the models that it becomes, what it needs, and its own checks.
+"""One module per role: its keys, its ports, the models that it becomes, what it needs, and its own checks.
 
-Nothing below this package knows a role by name: a stack file is read with the parts that it may use.
+Nothing below this package knows a role by name: a stack file is read with the parts that it can use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _load() -> Parts:
 
 
 class _Own(Mapping[str, Part[Any]]):
-    """The parts by role; their modules are imported at the first look, since most commands need no stack file."""
+    """The parts by role; their modules are imported on first use, since most commands need no stack file."""
 
     def __getitem__(self, role: str) -> Part[Any]:
         return _load()[role]
@@ -33,4 +33,4 @@ class _Own(Mapping[str, Part[Any]]):
 
 
 PARTS: Parts = _Own()
-"""The parts that come with this package."""
+"""The parts of this package."""

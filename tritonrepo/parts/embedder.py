@@ -29,14 +29,18 @@ from tritonrepo.tree import of_bytes
 class Embedder:
     """A sentence encoder: `text` STRING[1] to `embedding` FP32[dimensions]."""
 
-    role: Literal["embedder"] = key("what the model does")
-    source: Source = key("directory with the model's config.json, tokenizer.json and model.safetensors")
-    pooling: Literal["mean", "cls", "last"] | None = key(
-        "how token vectors become one; default: the model's own files", None
+    role: Literal["embedder"] = key("role of the model")
+    source: Source = key(
+        "files of the model (config.json, tokenizer.json and model.safetensors), in a directory or a package"
     )
-    normalize: bool | None = key("scale vectors to length 1; default: the model's own files", None)
-    max_tokens: int | None = key("longer texts are cut; default: the model's own limit", None, minimum=2)
-    batching: Batching = key("how requests are joined to batches", Batching())
+    pooling: Literal["mean", "cls", "last"] | None = key(
+        "how token vectors become one vector; default: as in the model's own files", None
+    )
+    normalize: bool | None = key("whether vectors are scaled to length 1; default: as in the model's own files", None)
+    max_tokens: int | None = key(
+        "length at which texts are cut, in tokens; default: the model's own limit", None, minimum=2
+    )
+    batching: Batching = key("how requests are combined into batches", Batching())
     instances: Instances = key("copies of the ONNX model", Instances())
     places: Places = places()
 
@@ -46,8 +50,8 @@ def _check(_: str, model: Embedder, __: Stack) -> Iterator[Diagnostic]:
         yield wrong(
             model.places,
             "source",
-            "an embedder's weights from the hub are not supported yet",
-            "Download them and write source: ./directory.",
+            "an embedder's weights from the Hugging Face Hub are not supported yet",
+            "Download them, and set `source: ./DIRECTORY`.",
         )
 
 
@@ -61,7 +65,7 @@ def _stand_in(_: Embedder) -> EncoderFiles:
 
 
 def _embeds(files: EncoderFiles) -> Embeds:
-    """Return the vectors' maker; the digest is over all that decides a vector."""
+    """Return the maker of vectors; its digest covers everything that determines a vector."""
     decides = f"{files.onnx.sha256} {files.tokenizer.sha256} {files.max_tokens}"
     return Embeds(hashlib.sha256(decides.encode()).hexdigest(), files.dimensions, lambda: load(files))
 
@@ -69,8 +73,8 @@ def _embeds(files: EncoderFiles) -> Embeds:
 def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
     """Add both models.
 
-    Texts are batched before they are tokenized, since Triton joins only requests of equal shape: two token tensors of
-    different length never share a batch, two texts always do.
+    Texts are batched before they are tokenized, since Triton combines only requests of equal shapes: token tensors of
+    different lengths never share a batch, texts always do.
     """
     files: EncoderFiles = inputs.files[name]
     graph = f"{name}_model"
@@ -121,7 +125,7 @@ def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
 
 
 def _origin(model: Embedder) -> Places:
-    """Return where the fields come from that both models have."""
+    """Return where the fields that both models have come from."""
     at = model.batching.places
     whole = at.get("")
     return origin(

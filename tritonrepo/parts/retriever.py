@@ -29,13 +29,13 @@ STALE = "index-stale"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retriever:
-    """An exact search: `embedding` FP32[dimensions] to `passages`, `ids` and `scores`, best first."""
+    """Exact search: `embedding` FP32[dimensions] to `passages`, `ids` and `scores`, best first."""
 
-    role: Literal["retriever"] = key("what the model does")
-    index: str = key("directory of the search index, made by `tritonrepo index`", example="./index")
-    documents: str = key('JSON Lines files with "id" and "text", a pattern', example="./docs/*.jsonl")
-    embed_with: str = key("name of the embedder")
-    top_k: int = key("number of passages found", 4, minimum=1)
+    role: Literal["retriever"] = key("role of the model")
+    index: str = key("directory of the search index, which `tritonrepo index` builds", example="./index")
+    documents: str = key('glob pattern of JSON Lines files; each line has "id" and "text"', example="./docs/*.jsonl")
+    embed_with: str = key("name of the embedder for documents and queries")
+    top_k: int = key("number of passages to return", 4, minimum=1)
     places: Places = places()
 
 
@@ -52,16 +52,16 @@ class IndexFiles:
 def _check(name: str, model: Retriever, stack: Stack) -> Iterator[Diagnostic]:
     embedding = [other for other in stack.models if stack.part(other).embeds is not None]
     if model.embed_with not in embedding:
-        hint = closest(model.embed_with, embedding) if embedding else "Declare a model with role: embedder."
+        hint = closest(model.embed_with, embedding) if embedding else "Add a model with `role: embedder`."
         yield wrong(model.places, "embed_with", f'"{model.embed_with}" is not an embedder of this stack', hint)
     other, owner = next((o, m) for o, m in stack.models.items() if isinstance(m, Retriever) and _same(m, model))
     if (owner.documents, owner.embed_with) != (model.documents, model.embed_with):
-        message = f'"{name}" and "{other}" have one directory for two indexes'
-        yield wrong(model.places, "index", message, "Give each its own.")
+        message = f'"{name}" and "{other}" use the same directory for different indexes'
+        yield wrong(model.places, "index", message, "Set index to another directory in one of them.")
 
 
 def _same(one: Retriever, other: Retriever) -> bool:
-    """Whether two write the same directory, each over the other's index."""
+    """Return whether both write to the same directory, each over the other's index."""
     first, second = (os.path.normpath(Path(m.places["index"].path).parent / m.index) for m in (one, other))
     return first == second
 
@@ -69,28 +69,28 @@ def _same(one: Retriever, other: Retriever) -> bool:
 def _fed(name: str, model: Retriever, makers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     maker = makers["query_embedding"]
     if maker != model.embed_with:
-        message = f'"{maker}" cannot feed "{name}", whose index is made by "{model.embed_with}"'
-        yield message, f"Chain {model.embed_with} first."
+        message = f'"{maker}" cannot feed "{name}", whose index is built with "{model.embed_with}"'
+        yield message, f"Use {model.embed_with} before it in the chain."
 
 
 def _gather(name: str, model: Retriever, gathering: Gathering) -> IndexFiles:
-    """Return the index; raise Stop where it is missing, not the pinned one, or of another embedder.
+    """Return the index; raise Stop if it is missing, not the pinned one, or of another embedder.
 
-    Vectors of another embedder mean nothing to this one, and a search over them fails without a word.
+    Vectors of another embedder mean nothing to this one, and a search over them would fail silently.
     """
     at = model.places["index"]
     place = Path(at.path).parent / model.index
     embeddings, passages = gathering.file(place / EMBEDDINGS, at), gathering.file(place / PASSAGES, at)
-    hint = f"Rebuild it: {gathering.remake}"
+    hint = f"Run `{gathering.remake}`."
     if embeddings is None or passages is None:
-        raise fatal(MISSING, at, f'"{name}" has no index in {place}', f"Make it: {gathering.remake}")
+        raise fatal(MISSING, at, f'the index of "{name}" does not exist in {place}', hint)
     pin = gathering.lock.indexes.get(name)
     if pin is None or (pin.embeddings, pin.passages) != (embeddings.sha256, passages.sha256):
         message = f'the index of "{name}" in {place} is not the one that the lock pins'
         raise fatal("index-changed", at, message, hint)
     embeds = gathering.embeds(model.embed_with)
     if pin.embedder != embeds.identity:
-        message = f'the index of "{name}" was made with another embedder than "{model.embed_with}" is now'
+        message = f'the index of "{name}" was built with another embedder than the current "{model.embed_with}"'
         raise fatal("index-embedder", at, message, hint)
     rows = sum(chunk.count(b"\n") for chunk in passages.chunks())
     return IndexFiles(embeddings, passages, rows, embeds.dimensions)
@@ -105,12 +105,12 @@ def _doubts(name: str, model: Retriever, gathering: Gathering) -> Iterator[Diagn
     pin = gathering.lock.indexes.get(name)
     found = documents.digest(documents.find(model.documents, at, gathering.links))
     if pin is not None and found != pin.documents:
-        message = f'the documents of "{name}" have changed since its index was made'
-        yield Diagnostic(STALE, Severity.WARNING, at, message, f"Rebuild it: {gathering.remake}")
+        message = f'the documents of "{name}" have changed since its index was built'
+        yield Diagnostic(STALE, Severity.WARNING, at, message, f"Run `{gathering.remake}`.")
 
 
 def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
-    """Yield the cases of a search, and of a pipeline that begins with one: a question that a passage answers."""
+    """Yield the cases of a search, and of a pipeline that contains one: a question that a passage answers."""
     models = known.models
     if served.name in links.searching(models):
         yield from search.cases(served, search.stored(models, served.name, served.version))
@@ -130,7 +130,7 @@ def _index(model: Retriever) -> Recipe:
 
 
 def _make(name: str, model: Retriever, draft: Draft, inputs: Inputs) -> None:
-    """Add the model; k is top_k, or the number of passages where there are fewer."""
+    """Add the model; k is top_k, or the number of passages if there are fewer."""
     files: IndexFiles = inputs.files[name]
     count = min(model.top_k, files.rows)
     batching: Batching = getattr(inputs.stack.models[model.embed_with], "batching", Batching())

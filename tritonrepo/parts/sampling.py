@@ -1,4 +1,4 @@
-"""What `args` and `sampling` of a stack file say that no engine, prompt step or request could work with."""
+"""Checks of `args` and `sampling` in a stack file: values that no engine, prompt step or request can use."""
 
 from __future__ import annotations
 
@@ -40,25 +40,26 @@ SAMPLING = frozenset(
     ]
 )
 """vLLM 0.10 and newer, vllm/sampling_params.py, SamplingParams; lora_name is the backend's own (vllm_backend,
-src/utils/vllm_backend_utils.py). A name beside these may be newer than this list: only a misspelt one is refused."""
+src/utils/vllm_backend_utils.py). Other names may be newer than this list, so only a misspelt one is rejected."""
 
 
 def generating(args: Mapping[str, Any], sampling: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield key, message and hint of what cannot be: lengths that are no numbers of tokens, misspelt parameters."""
+    """Yield key, message and hint of each fault: lengths that are not numbers of tokens, misspelt parameters."""
     length = args.get("max_model_len", 1)
     if not _whole(length) or (length < 1 and length != -1):
         yield (
             "args",
-            f"max_model_len is {length!r}",
-            "It is a whole number of tokens; leave it out for the model's own.",
+            f"max_model_len must be an integer of at least 1, not {length!r}",
+            "Set it to a number of tokens, or remove it to use the model's own limit.",
         )
     limit = sampling.get("max_tokens", 1)
     if not _whole(limit) or limit < 1:
-        yield "sampling", f"max_tokens is {limit!r}", "It is a whole number of tokens from 1."
+        message = f"max_tokens must be an integer of at least 1, not {limit!r}"
+        yield "sampling", message, "Set it to a number of tokens."
     for name in sampling:
         near = nearest(name, SAMPLING, 0.8)
         if name not in SAMPLING and near:
-            yield "sampling", f'vLLM has no sampling parameter "{name}"', f'Did you mean "{near}"?'
+            yield "sampling", f'unknown sampling parameter "{name}"', f'Did you mean "{near}"?'
 
 
 def _whole(value: Any) -> bool:  # noqa: ANN401  JSON

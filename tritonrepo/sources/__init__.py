@@ -1,3 +1,3 @@
-"""Where weights and vendored packages come from, and the cache that keeps them."""
+"""The sources of weights and vendored packages, and the cache that keeps their files."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The content-addressed cache: every file once under its SHA-256, read-only; trees of them under what made them."""
+"""The content-addressed cache: each file once, read-only, under its SHA-256; trees of files under a key."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tritonrepo.tree import File, on_disk
 
 
 def default_root(environment: Mapping[str, str]) -> Path:
-    """Return `$XDG_CACHE_HOME/tritonrepo`, or the place that the XDG base directory specification falls back to."""
+    """Return `$XDG_CACHE_HOME/tritonrepo`, or the fallback of the XDG base directory specification."""
     base = environment.get("XDG_CACHE_HOME")
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "tritonrepo"
 
 
 class Cache:
-    """A directory of blobs and of the trees made of them; safe to share between processes and to kill at any moment."""
+    """A directory of blobs and trees of blobs; processes can share it, and can be killed at any moment."""
 
     def __init__(self, root: Path, tell: Callable[[str], None] = lambda _: None) -> None:
         self.root = root
         self.tell = tell
-        """Is told what takes a while, before it begins."""
+        """Is called with a description of what takes a while, before it begins."""
 
     def tree(self, key: str, what: str, make: Callable[[Path], None]) -> dict[str, File]:
-        """Return the files that `make` writes into the directory it is handed; it is called only where the key is new.
+        """Return the files that `make` writes into the directory it receives; it is called only if the key is new.
 
-        The key says everything that the files depend on, `what` tells people what is going on. `make` may leave by an
-        exception: then nothing is kept.
+        The key holds everything that the files depend on; `what` describes the work to users. If `make` raises an
+        exception, nothing is kept.
         """
         entry = self.root / "trees" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
         known = self._read(entry)
@@ -48,9 +48,9 @@ class Cache:
         try:
             yield
         except OSError as error:
-            hint = "Free some space, or set XDG_CACHE_HOME to a directory that can be written."
+            hint = "Free some space, or set XDG_CACHE_HOME to a writable directory."
             raise fatal(
-                "cache-access", str(self.root), f"cannot write the cache: {error.strerror or error}", hint
+                "cache-access", str(self.root), f"the cache cannot be written: {error.strerror or error}", hint
             ) from error
 
     def _made(self, entry: Path, key: str, make: Callable[[Path], None]) -> dict[str, File]:
@@ -82,12 +82,12 @@ class Cache:
         blob = self._blob(digest)
         if not (blob.is_file() and blob.stat().st_size == size and _digest(blob) == digest):
             blob.parent.mkdir(parents=True, exist_ok=True)
-            path.chmod(0o444)  # the stores link what nobody may write to
+            path.chmod(0o444)  # stores hard-link files that nobody can write to
             path.replace(blob)
         return on_disk(blob, size, digest)
 
     def _read(self, entry: Path) -> dict[str, File] | None:
-        """Return the tree of an entry, or None where it or one of its blobs is not there whole."""
+        """Return the tree of an entry; None if the entry or one of its blobs is missing or incomplete."""
         try:
             made = entry.stat().st_mtime_ns
             listing = json.loads(entry.read_bytes())["files"]
@@ -97,10 +97,10 @@ class Cache:
         return files if all(self._sound(file, made) for file in files.values()) else None
 
     def _sound(self, file: File, made: int) -> bool:
-        """Tell whether a blob holds what its name says; `made` is when its tree was done, in ns.
+        """Return whether a blob has the content that its name says; `made` is when its tree was finished, in ns.
 
-        Repositories hold hard links of blobs, so a `chmod` or an edit there reaches the blob. One that looks touched is
-        read again: a spoilt one is given up, a good one left to whoever holds it while the cache keeps a copy.
+        Repositories hold hard links to blobs, so a `chmod` or an edit there affects the blob. One that looks modified
+        is read again: if its content has changed, it is removed; otherwise the cache replaces it with a separate copy.
         """
         blob = self._blob(str(file.sha256))
         try:
@@ -114,7 +114,7 @@ class Cache:
                 return False
         except OSError:
             return False
-        with suppress(OSError):  # a cache that may only be read serves as well
+        with suppress(OSError):  # a read-only cache works as well
             self._keep_apart(blob, made)
         return True
 
@@ -133,7 +133,7 @@ class Cache:
         return self.root / "blobs" / sha256[:2] / sha256
 
     def directory(self, name: str, files: Mapping[str, File]) -> Path:
-        """Return a directory that holds these files as links, for programs that want a path; made once a content."""
+        """Return a directory that holds these files as links, for programs that need a path; made once per content."""
         total = hashlib.sha256(json.dumps({path: file.sha256 for path, file in sorted(files.items())}).encode())
         target = self.root / "directories" / f"{name}-{total.hexdigest()[:16]}"
         if all(_same(target / path, file) for path, file in files.items()):
@@ -148,7 +148,7 @@ class Cache:
         for path, file in files.items():
             destination = place / path
             destination.parent.mkdir(parents=True, exist_ok=True)
-            assert file.path is not None  # noqa: S101  files of the cache lie on the disk
+            assert file.path is not None  # noqa: S101  files of the cache are on disk
             _placed(file.path, destination)
         try:
             place.rename(target)
@@ -165,12 +165,12 @@ def _digest(path: Path) -> str:
 def _placed(blob: Path, target: Path) -> None:
     try:
         os.link(blob, target)
-    except OSError:  # a file system without links, or somebody else's file
+    except OSError:  # a file system without links, or a file of another user
         shutil.copy2(blob, target)
 
 
 def _same(placed: Path, file: File) -> bool:
-    """Tell whether a directory still has what `_placed` put there."""
+    """Return whether a directory still has what `_placed` put into it."""
     try:
         facts, own = placed.stat(), file.path.stat() if file.path is not None else None
     except OSError:

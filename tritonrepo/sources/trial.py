@@ -1,7 +1,7 @@
-"""A script that reads and renders Jinja templates within limits of time and memory, and says how that went.
+"""A script that parses and renders Jinja templates within limits of time and memory, and prints the result.
 
-It is run by path (`template`, `rendering`), and never imported for its work: arguments are what is asked, the limits,
-and the directory of Jinja, "" for an installed one; the order comes on stdin as JSON.
+It is run by path (`template`, `rendering`), and never imported for its work. Its arguments are the task, the limits,
+and the directory of Jinja, "" for an installed one; the order is read from stdin as JSON.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 JUDGED, PROMPTS = "judged", "prompts"
-"""What may be asked."""
+"""The tasks."""
 
 
 def limit(**most: int) -> None:
-    """Let the system end or refuse what takes more; where it knows no such limit, the one on time outside is left."""
+    """Let the system enforce these limits; if it does not know one, only the caller's time limit remains."""
     import resource
 
     for name, value in most.items():
@@ -29,16 +29,16 @@ def limit(**most: int) -> None:
 
 
 class TooLong(Exception):  # noqa: N818  not an error: the end of a trial
-    """Raised where a template writes more than any model reads."""
+    """Raised if a template writes more than any model reads."""
 
 
 def refuse(message: object) -> None:
-    """Stand for `raise_exception` of chat templates."""
+    """Act as `raise_exception` of chat templates."""
     raise ValueError(message)
 
 
 def written(pieces: Iterable[str], longest: int) -> str:
-    """Return what is written; raise TooLong before it gets longer than that."""
+    """Return the joined pieces; raise TooLong if they are longer than allowed."""
     kept, length = [], 0
     for piece in pieces:
         length += len(piece)
@@ -49,7 +49,7 @@ def written(pieces: Iterable[str], longest: int) -> str:
 
 
 def environment() -> ImmutableSandboxedEnvironment:
-    """Return Jinja as the prompt step has it."""
+    """Return Jinja's environment as in the prompt step."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
@@ -58,7 +58,7 @@ def environment() -> ImmutableSandboxedEnvironment:
 
 
 def judged(text: str, given: Mapping[str, Any], longest: int) -> dict[str, Any]:
-    """Return what the template asks for, and what it writes or why it does not."""
+    """Return the variables and templates that the template uses, and its output or error."""
     from jinja2 import TemplateError, meta
 
     jinja = environment()
@@ -74,13 +74,13 @@ def judged(text: str, given: Mapping[str, Any], longest: int) -> dict[str, Any]:
         return said | {"memory": True}
     except (TemplateError, SyntaxError, TooLong) as error:
         return said | {"error": str(error) or type(error).__name__, "line": getattr(error, "lineno", 0) or 0}
-    except Exception as error:  # noqa: BLE001  whatever the template brings about
+    except Exception as error:  # noqa: BLE001  whatever the template raises
         return said | {"error": f"{type(error).__name__}: {error}"}
     return said
 
 
 def prompts(message: str, chat: str, settings: Mapping[str, Any], questions: Sequence[Sequence[Any]]) -> list[str]:
-    """Return the prompt of each question, as the prompt step makes it; whatever the templates raise is raised."""
+    """Return the prompt of each question, as the prompt step makes it; exceptions of the templates pass through."""
     jinja = environment()
     own, model = jinja.from_string(message), jinja.from_string(chat)
     system, bos = settings.get("system"), settings.get("bos_token", "")
@@ -104,10 +104,10 @@ if __name__ == "__main__":
     what, home = sys.argv[1], sys.argv[5]
     cpu_s, memory, longest = map(int, sys.argv[2:5])
     limit(RLIMIT_CPU=cpu_s, RLIMIT_AS=memory)
-    if what == JUDGED:  # the other has all of the user's Python, which may write at its end what it measured
+    if what == JUDGED:  # prompts run in the user's own Python, which may write measurements at exit
         limit(RLIMIT_CORE=0, RLIMIT_FSIZE=0)
     sys.dont_write_bytecode = True
     if home:
         sys.path.insert(0, home)
     order = json.load(sys.stdin)
-    print(json.dumps(prompts(**order) if what == PROMPTS else judged(**order, longest=longest)))  # noqa: T201  a script's answer
+    print(json.dumps(prompts(**order) if what == PROMPTS else judged(**order, longest=longest)))  # noqa: T201  the result of a script

@@ -1,4 +1,4 @@
-"""Packages that generated steps carry, so that stock Triton images run them: pinned, unpacked, never installed."""
+"""Packages in generated steps, so that stock Triton images can run them: pinned, unpacked, never installed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tritonrepo.tree import File
 
 VERSIONS = {"tokenizers": "0.23.3", "jinja2": "3.1.6", "markupsafe": "3.0.4"}
 NATIVE = frozenset({"tokenizers"})
-"""Those with a shared library; of the others only the Python files are taken."""
+"""Packages with a shared library; of all others, only the Python files are taken."""
 
 EVERY_PYTHON = frozenset({"tokenizers", "jinja2", "markupsafe"})
-"""Those whose files are the same for every Python; the library of tokenizers is an abi3 one."""
+"""Packages whose files are the same for every Python; the library of tokenizers uses abi3."""
 
 
 def vendored(
     names: Collection[str], tag: WheelTag, cache: Cache, pins: Mapping[str, Pin], at: Span
 ) -> tuple[dict[str, dict[str, File]], dict[str, Pin]]:
-    """Return package → files under its top directory, and the pins of what was read; the licences come along.
+    """Return package → files under its top directory, including licences, and the pins of what was read.
 
-    `tag` is the server's: the target's in what is built, and its own where this machine serves.
+    `tag` is the server's: the target's for a build, and this machine's for serving here.
     """
     packages: dict[str, dict[str, File]] = {}
     got: dict[str, Pin] = {}
@@ -36,12 +36,12 @@ def vendored(
 
 
 def _wheel_tag(name: str, tag: WheelTag) -> WheelTag:
-    """Return what the wheel of this package is for, on a server of this tag."""
+    """Return the tag of this package's wheel for a server with this tag."""
     return WheelTag(tag.arch) if name in EVERY_PYTHON else tag
 
 
 def differing(names: Collection[str], one: WheelTag, other: WheelTag) -> set[str]:
-    """Return the packages of which these two servers need different files."""
+    """Return the packages whose files differ between these two servers."""
     return {name for name in NATIVE.intersection(names) if _wheel_tag(name, one) != _wheel_tag(name, other)}
 
 
@@ -52,7 +52,7 @@ def _wanted(name: str, path: str) -> bool:
 
 
 def _place(path: str) -> str:
-    """Put a licence beside the code it is for: NAME-VERSION.dist-info/licenses/LICENSE.txt → NAME/LICENSE.txt."""
+    """Move a licence next to its code: NAME-VERSION.dist-info/licenses/LICENSE.txt → NAME/LICENSE.txt."""
     if ".dist-info/" not in path:
         return path
     return f"{path.split('-', 1)[0].lower()}/{path.rsplit('/', 1)[1]}"

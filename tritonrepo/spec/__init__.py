@@ -1,4 +1,4 @@
-"""The stack file: text to nodes with positions to a frozen Stack; and its lock."""
+"""The stack file, from text over nodes with positions to a frozen Stack; and its lock."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NONE = Keys(Span(""), {})
 
 
 def read(texts: Sequence[tuple[str, bytes]], variables: Mapping[str, str], parts: Parts) -> Stack:
-    """Return the Stack of stack files, as (path, content); later files override earlier ones. Its chains are flat.
+    """Return the Stack of stack files, given as (path, content); later ones override earlier ones. Chains are flat.
 
-    `parts` are the roles that its models may have.
+    `parts` are the roles that its models can have.
 
     Raises Stop with every problem and its place.
     """

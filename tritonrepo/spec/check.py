@@ -1,4 +1,4 @@
-"""What a stack file says wrong although every key fits: names that lead nowhere, chains that do not join."""
+"""Checks of a stack file whose keys all fit: unknown names, chains that cannot be joined."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Iterator, Sequence
 from tritonrepo.diagnostics import Diagnostic, Stop, closest
 from tritonrepo.releases import RELEASES, instead
 from tritonrepo.spec.nesting import circle, flat
-from tritonrepo.spec.part import Parts, wrong
+from tritonrepo.spec.part import Parts, either, wrong
 from tritonrepo.spec.stack import Ensemble, Expectation, Stack
 from tritonrepo.spec.wiring import possible, wired
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-"""Names become directories and keys: what Triton's S3 pattern takes (core, src/filesystem/implementations/s3.h)."""
+"""Names become directories and object keys: Triton's S3 pattern (core, src/filesystem/implementations/s3.h)."""
 
 EXPECTATIONS = ("not_empty", "contains", "first", "equals", "close")
-"""What can be expected of an output; `within` only says how close."""
+"""What can be expected of an output; `within` only limits how far off `close` may be."""
 
 LONGEST_NAME = 255
-"""Bytes of a name in a directory on Linux (limits.h, NAME_MAX)."""
+"""Maximum length of a name in a directory on Linux, in bytes (limits.h, NAME_MAX)."""
 
 RESERVED = "tritonrepo.json"
 """The record at the top of a built repository (sync.record), where a model of this name would have its directory."""
 
 
 def check(stack: Stack) -> None:
-    """Raise Stop with everything that cannot mean anything, in the order of the file."""
+    """Raise Stop with everything that has no meaning, in the order of the file."""
     found = [
         *_empty(stack),
         *_target(stack),
@@ -41,18 +41,20 @@ def check(stack: Stack) -> None:
 
 def _empty(stack: Stack) -> Iterator[Diagnostic]:
     if not stack.name.strip():
-        yield wrong(stack.places, "name", '"name" is empty', "It tells one stack from another in a bucket.")
+        yield wrong(
+            stack.places, "name", '"name" is empty', "Set name to a name that identifies this stack in a bucket."
+        )
     if not stack.models:
-        yield wrong(stack.places, "models", "there is no model", "Declare one, such as an embedder.")
+        yield wrong(stack.places, "models", '"models" is empty', "Add a model, such as an embedder.")
     if not stack.target.images:
-        yield wrong(stack.target.places, "images", "there is no image", "Leave images out for the usual ones.")
+        yield wrong(stack.target.places, "images", '"images" is empty', "Remove images to use the default ones.")
 
 
 def _target(stack: Stack) -> Iterator[Diagnostic]:
     target = stack.target
     release = RELEASES.get(target.release)
     if release is None:
-        message = f'Triton release "{target.release}" is not known'
+        message = f'unknown Triton release "{target.release}"'
         yield wrong(target.places, "release", message, instead(target.release))
         return
     for image in target.images:
@@ -60,7 +62,7 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
             yield wrong(
                 target.places,
                 "images",
-                f'release {release.name} has no image "{image}"',
+                f'Triton {release.name} has no image "{image}"',
                 closest(image, release.images),
             )
 
@@ -73,17 +75,19 @@ def _names(stack: Stack) -> Iterator[Diagnostic]:
             yield wrong(
                 places,
                 "",
-                f'"{name}" cannot be a model\'s name',
-                f"Use letters, digits, _, - and . only; a letter or digit first; not {RESERVED}.",
+                f'"{name}" cannot be the name of a model',
+                f"Use only letters, digits, _, - and ., beginning with a letter or digit; {RESERVED} is reserved.",
             )
         for full in (name, *(name + ending for ending in endings)):
             if len(full) > LONGEST_NAME:
-                message = f'"{full[:20]}…" has {len(full)} characters; a directory\'s name has at most {LONGEST_NAME}'
-                yield wrong(places, "", message)
+                message = (
+                    f'"{full[:20]}…" has {len(full)} characters, but a directory name can have at most {LONGEST_NAME}'
+                )
+                yield wrong(places, "", message, "Choose a shorter name.")
             owner, other = taken.get(full.casefold(), ("", full))
             if owner:
-                message = f'"{name}" needs the name "{full}", which "{owner}" has'
-                hint = "" if other == full else f' Not every file system tells "{full}" from "{other}".'
+                message = f'"{name}" needs the name "{full}", which "{owner}" already uses'
+                hint = "" if other == full else f' Some file systems treat "{full}" and "{other}" as the same name.'
                 yield wrong(places, "", message, f"Rename one of them.{hint}")
             taken.setdefault(full.casefold(), (name, full))
 
@@ -103,7 +107,7 @@ def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
                 message = f'"{name}" chains "{member}", which is not a model or pipeline of this stack'
                 yield wrong(ensemble.places, "chain", message, closest(member, sorted(known - {name})))
         if circle(stack, name):
-            hint = "Remove the pipeline that leads back to it."
+            hint = "Remove the pipeline that leads back to it from the chain."
             yield wrong(ensemble.places, "chain", f'the chain of "{name}" leads back to "{name}"', hint)
         if not any(faults.get(member) for member in ensemble.chain):
             yield from faults.get(name, ())
@@ -113,9 +117,9 @@ def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) ->
     members = [(member, stack.part(member)) for member in chain]
     joined = wired(members)
     if joined is None:
-        got = " → ".join(part.role for _, part in members) or "nothing"
-        hint = f"A chain is {', or '.join(possible(stack.parts))}."
-        yield wrong(ensemble.places, "chain", f'"{name}" chains {got}', hint)
+        got = " → ".join(part.role for _, part in members)
+        message = f'the chain of "{name}" cannot be joined: {got}' if got else f'the chain of "{name}" is empty'
+        yield wrong(ensemble.places, "chain", message, f"Use a chain such as {either(possible(stack.parts))}.")
         return
     for member in joined.members:
         for message, hint in member.part.fed(member.name, stack.models[member.name], member.makers):
@@ -125,28 +129,36 @@ def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) ->
     for part in stack.parts.values():
         for key in part.pipeline_keys:
             if key in ensemble.places and part.role not in roles:
-                yield wrong(ensemble.places, key, f'"{name}" has no {part.role}, so no {key}', f"Remove {key}.")
+                message = f'ensemble "{name}" has a {key} but no {part.role}'
+                hint = f"Remove {key}, or add a {part.role} to the chain."
+                yield wrong(ensemble.places, key, message, hint)
 
 
 def _answers(name: str, ensemble: Ensemble, given: Sequence[str], parts: Parts) -> Iterator[Diagnostic]:
-    """Yield the outputs that a pipeline names and does not have."""
+    """Yield the outputs that a pipeline lists but does not have."""
     for output in dict.fromkeys(ensemble.outputs or ()):
-        role = next((part.role for part in parts.values() if part.answers(output)), "model that gives it")
+        role = next((part.role for part in parts.values() if part.answers(output)), "model that returns it")
         if output not in given:
             has = f"{', '.join(given[:-1])} and {given[-1]}" if given[1:] else given[0]
-            hint = f"Without a {role} the outputs are {has}."
-            yield wrong(ensemble.places, "outputs", f'"{name}" has no {role}, so no {output}', hint)
+            message = f'ensemble "{name}" lists the output "{output}" but has no {role}'
+            hint = f"Remove outputs, or add a {role} to the chain. The outputs of this chain are {has}."
+            yield wrong(ensemble.places, "outputs", message, hint)
 
 
 def _smoke(stack: Stack) -> Iterator[Diagnostic]:
-    """Yield what no case of smoke can mean: a model that is not built, an expectation of nothing, words that clash."""
+    """Yield the faults of smoke cases: a model that is not built, an empty expectation, keys that conflict."""
     built = stack.built()
     for case in stack.smoke:
         if case.model not in {*built, *stack.ensembles}:
             hint = closest(case.model, [*built, *stack.ensembles])
             yield wrong(case.places, "model", f'"{case.model}" is not a model that this stack builds', hint)
         if not case.expect:
-            yield wrong(case.places, "expect", "nothing is expected", "Write expect: {OUTPUT: {not_empty: true}}.")
+            yield wrong(
+                case.places,
+                "expect",
+                '"expect" is empty',
+                "Add an output and what it must be, such as `{OUTPUT: {not_empty: true}}`.",
+            )
         for output, expectation in case.expect.items():
             yield from _expectation(output, expectation)
 
@@ -154,12 +166,13 @@ def _smoke(stack: Stack) -> Iterator[Diagnostic]:
 def _expectation(output: str, expectation: Expectation) -> Iterator[Diagnostic]:
     words = {word for word in EXPECTATIONS if getattr(expectation, word) is not None}
     if not words:
-        hint = f"Write one of {', '.join(EXPECTATIONS)}."
-        yield wrong(expectation.places, "", f'nothing is expected of "{output}"', hint)
+        hint = f"Set {either(EXPECTATIONS)}."
+        yield wrong(expectation.places, "", f'"expect" says nothing about output "{output}"', hint)
     if "within" in expectation.places and "close" not in words:
-        yield wrong(expectation.places, "within", '"within" belongs to "close"', 'Add "close", or write "equals".')
+        yield wrong(expectation.places, "within", '"within" is set without "close"', "Add close, or remove within.")
     for word in ("close", "within"):
         value = getattr(expectation, word)
         numbers = value if isinstance(value, list) and word == "close" else [value]
         if value is not None and not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
-            yield wrong(expectation.places, word, f'"{word}" of "{output}" is a number, not {value!r}')
+            what = "a number or a list of numbers" if word == "close" else "a number"
+            yield wrong(expectation.places, word, f'"{word}" of "{output}" must be {what}, not {value!r}')

@@ -1,7 +1,7 @@
-"""Several stack files to one, and `${VAR}` to values: the rules of Docker Compose.
+"""Several stack files merged into one, and `${VAR}` replaced by its value, by the rules of Docker Compose.
 
-A later file wins; mappings merge key by key, lists are replaced unless tagged `!append`. `${VAR}` must be set,
-`${VAR:-text}` has a default, `${VAR:?text}` says why it is needed, `$$` is a dollar sign.
+Later files override earlier ones: mappings merge key by key, lists are replaced unless tagged `!append`. `${VAR}` must
+be set, `${VAR:-text}` has a default, `${VAR:?text}` says why it is needed, `$$` is a dollar sign.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from tritonrepo.diagnostics import Faults, fatal
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar, refuse_unwritable
 
 VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*+))?(\}|\Z))")
-"""One that nobody closes is taken up to the text's end: else each would be tried so far."""
+"""An unclosed one matches up to the end of the text; otherwise the search would try each of them that far."""
 
 PLAIN = re.compile(r"true|false|[-+]?[0-9]+")
-"""What an interpolated value is read as something else than text for: a flag or a whole number."""
+"""Interpolated values that are not read as strings: Booleans and integers."""
 
 
 def merge(earlier: Node, later: Node) -> Node:
-    """Return the earlier node with what the later one says put over it."""
+    """Return the earlier node, overridden by the later one."""
     if isinstance(earlier, Keys) and isinstance(later, Keys):
         keys = dict(earlier.keys)
         for name, (at, node) in later.keys.items():
@@ -32,7 +32,7 @@ def merge(earlier: Node, later: Node) -> Node:
 
 
 def interpolate(node: Node, variables: Mapping[str, str]) -> Node:
-    """Return the node with every `${VAR}` in its values replaced; raise Stop with all that are not set."""
+    """Return the node with every `${VAR}` in its values replaced; raise Stop with every variable that is not set."""
     faults = Faults()
     done = _interpolated(node, variables, faults)
     faults.stop()
@@ -63,13 +63,13 @@ def _replaced(scalar: Scalar, variables: Mapping[str, str], faults: Faults) -> S
             return ""
         why = text or f"${{{name}}} is used here"
         message = f"the environment variable {name} is not set: {why}"
-        hint = f"Set {name}, or write ${{{name}:-default}}."
+        hint = f"Set {name}, or add a default: `${{{name}:-default}}`."
         faults.add(*fatal("stack-variable", scalar.at, message, hint).diagnostics)
         return ""
 
     text = VARIABLE.sub(value, scalar.text)
     if text == scalar.text:
         return scalar
-    refuse_unwritable(text, scalar.at)  # a variable may hold any bytes
+    refuse_unwritable(text, scalar.at)  # a variable can hold any bytes
     kind = {True: "bool", False: "int"}[text in {"true", "false"}] if PLAIN.fullmatch(text) else "str"
     return Scalar(scalar.at, text, kind)

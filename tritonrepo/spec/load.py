@@ -1,4 +1,4 @@
-"""Nodes to a frozen Stack, by the types that `spec.stack` declares; every problem is collected with its place."""
+"""Nodes made into a frozen Stack by the types that `spec.stack` declares; all problems are collected with places."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest
 from tritonrepo.spec import source, stack
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
-from tritonrepo.spec.part import Model, Parts
+from tritonrepo.spec.part import Model, Parts, either
 
 RULE = "stack-schema"
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)")
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)")
 MAX_DIGITS = 100
-"""No number of a stack file comes near, and Python itself reads no text of more than 4,300 digits as one."""
+"""Far more than any number in a stack file needs; Python itself converts at most 4,300 digits."""
 
 FREE = (Any, Mapping[str, Any])
 """Types of keys whose values are the user's own mappings and lists."""
@@ -29,14 +29,14 @@ BYTES = {"B": 1} | {f"{letter}iB": 1 << 10 * (i + 1) for i, letter in enumerate(
 BYTES |= {f"{letter}B": 10 ** (3 * (i + 1)) for i, letter in enumerate("KMGT")}
 
 
-class _Wrong(Exception):  # noqa: N818  carries one finding to where the value is dropped
+class _Wrong(Exception):  # noqa: N818  carries one finding to where the value is left out
     def __init__(self, at: Span, message: str, hint: str = "") -> None:
         self.diagnostic = Diagnostic(RULE, Severity.FATAL, at, message, hint)
         super().__init__(message)
 
 
 def load(node: Node, parts: Parts) -> stack.Stack:
-    """Return the Stack of these parts; raise Stop with everything that does not fit, in the order of the file."""
+    """Return the Stack, which can use these parts; raise Stop with everything that does not fit, in file order."""
     loader = _Loader(parts)
     value = loader.value(stack.Stack, node, "")
     if loader.wrong:
@@ -56,19 +56,19 @@ def _strip_optional(hint: Any) -> Any:
 
 @cache
 def hints(cls: type) -> dict[str, Any]:
-    """Return the types of a dataclass's keys, with `| None` taken off."""
+    """Return the types of a dataclass's keys, with `| None` removed."""
     return {name: _strip_optional(hint) for name, hint in get_type_hints(cls).items()}
 
 
 class _Loader:
-    """Walks types and nodes together and remembers what did not fit."""
+    """A walk over types and nodes together, which collects what does not fit."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.wrong: list[Diagnostic] = []
 
     def value(self, hint: Any, node: Node, name: str, minimum: int | None = None) -> Any:
-        """Return the node as a value of this type, or None after noting what is wrong."""
+        """Return the node as a value of this type; if it does not fit, collect the fault and return None."""
         try:
             return self._convert(hint, node, name, minimum)
         except _Wrong as wrong:
@@ -91,13 +91,15 @@ class _Loader:
         if "role" not in node.keys:
             unknown = next((key for key in ("backend", "platform") if key in node.keys), None)
             if unknown:
-                raise _Wrong(node.keys[unknown][0], f'models by "{unknown}" are not supported yet', _roles(roles))
-            raise _Wrong(node.at, 'a model needs a "role"', _roles(roles))
+                raise _Wrong(
+                    node.keys[unknown][0], f'models declared by "{unknown}" are not supported yet', _roles(roles)
+                )
+            raise _Wrong(node.at, 'required key "role" is missing', _roles(roles))
         role = node.keys["role"][1]
         text = _scalar(str, role, "role", None)
         if text not in roles:
             _refuse_not_yet("role", text, role.at)
-            raise _Wrong(role.at, f'there is no role "{text}"', closest(text, roles))
+            raise _Wrong(role.at, f'unknown role "{text}"', closest(text, roles))
         return self._record(roles[text].keys, node)
 
     def _record(self, cls: Any, node: Keys) -> Any:
@@ -112,9 +114,8 @@ class _Loader:
             values[name] = self.value(hints(cls)[name], child, name, known[name].metadata["minimum"])
         for name, f in known.items():
             if f.default is MISSING and f.default_factory is MISSING and name not in values:
-                self.wrong.append(
-                    Diagnostic(RULE, Severity.FATAL, node.at, f'"{name}" is missing', f"{name}: {f.metadata['doc']}.")
-                )
+                message, hint = f'required key "{name}" is missing', f"Add {name} ({f.metadata['doc']})."
+                self.wrong.append(Diagnostic(RULE, Severity.FATAL, node.at, message, hint))
         if self.wrong:
             return None  # a half-filled record would only lead to second errors
         free = [name for name in node.keys if hints(cls)[name] in FREE]
@@ -123,14 +124,15 @@ class _Loader:
 
     def _unknown(self, name: str, at: Span, known: list[str]) -> None:
         if name in stack.NOT_YET_KEYS:
-            message, hint = f'"{name}" is not supported here yet', f"One of: {', '.join(sorted(known))}."
+            message, hint = f'key "{name}" is not supported here yet', f"Use {either(sorted(known))}."
         else:
-            message, hint = f'there is no key "{name}" here', closest(name, known)
+            message, hint = f'unknown key "{name}"', closest(name, known)
         self.wrong.append(Diagnostic(RULE, Severity.FATAL, at, message, hint))
 
     def _list(self, hint: Any, node: Node, name: str) -> tuple[Any, ...]:
         if not isinstance(node, Items):
-            raise _Wrong(node.at, f'"{name}" is a list', f"Write [{node.text}]." if isinstance(node, Scalar) else "")
+            hint = f"Write `[{node.text}]`." if isinstance(node, Scalar) else ""
+            raise _Wrong(node.at, f'"{name}" must be a list', hint)
         return tuple(self.value(hint, item, name) for item in node.items)
 
     def _mapping(self, hint: Any, node: Keys) -> dict[str, Any]:
@@ -147,13 +149,13 @@ def _places(node: Node, path: str) -> Iterator[tuple[str, Span]]:
 
 
 def _roles(roles: Mapping[str, object]) -> str:
-    return f"Write role: and one of {', '.join(sorted(roles))}."
+    return f"Set role to {either(sorted(roles))}."
 
 
 def _keys(node: Node, name: str) -> Keys:
     if isinstance(node, Keys):
         return node
-    raise _Wrong(node.at, f'"{name}" is a mapping of keys')
+    raise _Wrong(node.at, f'"{name}" must be a mapping of keys to values')
 
 
 def _refuse_not_yet(name: str, text: str, at: Span) -> None:
@@ -164,7 +166,9 @@ def _refuse_not_yet(name: str, text: str, at: Span) -> None:
 def _scalar(hint: Any, node: Node, name: str, minimum: int | None) -> Any:
     if not isinstance(node, Scalar):
         _refuse_not_yet(name, "repository" if isinstance(node, Keys) else "", node.at)
-        raise _Wrong(node.at, f'"{name}" is a single value')
+        raise _Wrong(
+            node.at, f'"{name}" must be a single value, not a {"list" if isinstance(node, Items) else "mapping"}'
+        )
     if get_origin(hint) is Literal:
         return _choice(node, name, get_args(hint))
     if hint is int:
@@ -187,7 +191,7 @@ def _choice(node: Scalar, name: str, choices: tuple[str, ...]) -> str:
 
 def _flag(node: Scalar, name: str) -> bool:
     if node.kind != "bool":
-        raise _Wrong(node.at, f'"{name}" is true or false, not "{node.text}"')
+        raise _Wrong(node.at, f'"{name}" must be true or false, not "{node.text}"')
     return node.text.lower() == "true"
 
 
@@ -200,19 +204,20 @@ def _source(node: Scalar, name: str) -> source.Source:  # noqa: ARG001  one sign
 
 def _integer(node: Scalar, name: str, minimum: int | None) -> int:
     if node.kind != "int":
-        raise _Wrong(node.at, f'"{name}" is a whole number, not "{node.text}"')
+        raise _Wrong(node.at, f'"{name}" must be an integer, not "{node.text}"')
     if len(node.text) > MAX_DIGITS:
-        raise _Wrong(node.at, f'"{node.text[:20]}…" has {len(node.text)} digits; the most are {MAX_DIGITS}')
+        message = f'"{node.text[:20]}…" has {len(node.text)} digits, but a number can have at most {MAX_DIGITS}'
+        raise _Wrong(node.at, message)
     number = int(node.text, 0) if node.text[:2] in {"0x", "0o"} else int(node.text)
     if minimum is not None and number < minimum:
-        raise _Wrong(node.at, f'"{name}" is {number}; the least is {minimum}')
+        raise _Wrong(node.at, f'"{name}" must be at least {minimum}, not {number}')
     return number
 
 
 def _float(node: Scalar) -> float:
     number = float(node.text)
     if not math.isfinite(number):
-        raise _Wrong(node.at, f'"{node.text[:20]}" is larger than any number that JSON readers take')
+        raise _Wrong(node.at, f'"{node.text[:20]}" is larger than any number that JSON parsers accept')
     return number
 
 
@@ -220,10 +225,11 @@ def _quantity(node: Scalar, name: str, pattern: re.Pattern[str], units: Mapping[
     match = pattern.fullmatch(node.text)
     if not match:
         what = "a time such as 2ms" if pattern is DURATION else "a size such as 80GiB"
-        raise _Wrong(node.at, f'"{name}" is {what}, not "{node.text}"', f"Units: {', '.join(units)}.")
+        hint = f"Use a number with one of the units {either(tuple(units))}."
+        raise _Wrong(node.at, f'"{name}" must be {what}, not "{node.text}"', hint)
     number = float(match[1])
     if not math.isfinite(number):
-        raise _Wrong(node.at, f'"{name}" is larger than any number can be')
+        raise _Wrong(node.at, f'"{name}" is too large: "{node.text[:20]}"')
     return round(number * units[match[2]])
 
 

@@ -1,6 +1,6 @@
-"""tritonrepo.lock: what a build read, by digest, and the version number that each content has.
+"""tritonrepo.lock: the digests of what a build read, and the version number of each model's content.
 
-A JSON file with sorted keys. Same stack file and same lock give the same model repository, byte for byte.
+A JSON file with sorted keys. The same stack file and the same lock give the same model repository, byte for byte.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A source's content: the wheel's file name and SHA-256, or the SHA-256 over a directory's tree; a hub revision."""
+    """A source's content: a wheel's file name and SHA-256, the SHA-256 of a directory's tree, or a Hub revision."""
 
     sha256: str = ""
     file: str = ""
@@ -26,7 +26,7 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A search index: the digests of what it was made from, and of what it is."""
+    """A search index: the digests of what it was built from, and of its files."""
 
     documents: str
     embedder: str
@@ -36,7 +36,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The number of a model's version directory, and the digest of the content that has it."""
+    """The number of a model's version directory, and the digest of its content."""
 
     version: int
     content: str
@@ -62,7 +62,7 @@ def dump(lock: Lock) -> str:
 
 
 def _typed(entry: Entry, name: str) -> Entry:
-    """Return an entry whose values have their types; TypeError names the one that has not."""
+    """Return an entry whose values have their types; raise TypeError for the first that has not."""
     for f in fields(entry):
         value = getattr(entry, f.name)
         if type(value).__name__ != f.type:
@@ -77,14 +77,14 @@ def _numbered(entry: Version, name: str) -> Version:
 
 
 def load(content: bytes, path: str) -> Lock:
-    """Return the lock of this text; raise Stop where it is not one."""
+    """Return the lock that this text holds; raise Stop if it is not one."""
     try:
         data: dict[str, Any] = json.loads(content)
         if data["schema"] != SCHEMA:
             raise fatal(
                 "lock-schema",
                 path,
-                f"has schema {data['schema']}; this tritonrepo reads {SCHEMA}",
+                f"the lock file has schema {data['schema']}, but this tritonrepo reads schema {SCHEMA}",
                 "Upgrade tritonrepo.",
             )
         return Lock(
@@ -96,6 +96,6 @@ def load(content: bytes, path: str) -> Lock:
         raise fatal(
             "lock-syntax",
             path,
-            f"is not a lock file: {error}",
-            "Restore it from version control; or delete it and build again, which counts versions from 1.",
+            f"the file is not a valid lock file: {error}",
+            "Restore it from version control, or delete it and build again, which restarts version numbers at 1.",
         ) from None

@@ -1,7 +1,7 @@
-"""Pipelines that chain pipelines: a chain that names one has its models in that place.
+"""Pipelines in chains: the models of a pipeline take the place of its name.
 
 A server has one config per model, so a pipeline that called another one could not be pushed without mixing two
-releases: what calls models only moves by one write.
+releases; one that calls only models is switched with one write.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from itertools import chain, islice
 from tritonrepo.spec.stack import Stack
 
 LONGEST = 100
-"""Members of a chain that are told; a few lines of chains can double it again and again."""
+"""Maximum members of a chain that are kept; a few lines of nested chains can double it repeatedly."""
 
 
 def flat(stack: Stack) -> Mapping[str, tuple[str, ...]]:
-    """Return each pipeline's chain with the chains of pipelines in their place; none for what chains itself."""
+    """Return each pipeline's chain with nested pipelines expanded; pipelines in or above a cycle have none."""
     inner = {name: tuple(_pipelines(stack, name)) for name in stack.ensembles}
     found: dict[str, tuple[str, ...]] = {}
     for name in _inner_first(inner):
@@ -28,7 +28,7 @@ def flat(stack: Stack) -> Mapping[str, tuple[str, ...]]:
 
 
 def circle(stack: Stack, name: str) -> bool:
-    """Whether a pipeline's chain leads back to it."""
+    """Return whether a pipeline's chain leads back to it."""
     seen: set[str] = set()
     todo = [*_pipelines(stack, name)]
     while todo:
@@ -44,9 +44,9 @@ def _pipelines(stack: Stack, name: str) -> Iterator[str]:
 
 
 def _inner_first(inner: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """Yield the pipelines after those that they chain, but for circles and what is above them."""
+    """Yield each pipeline after those that it chains, except cycles and what is above them."""
     sorter = TopologicalSorter(inner)
-    with suppress(CycleError):  # it goes on to where the circle begins
+    with suppress(CycleError):  # the sorter still yields what is outside of the cycle
         sorter.prepare()
     while ready := sorter.get_ready():
         yield from ready

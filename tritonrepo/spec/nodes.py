@@ -1,6 +1,6 @@
-"""Stack file text to nodes that know their place: YAML with the habits of version 1.2.
+"""The text of a stack file parsed into nodes with positions: YAML by the rules of version 1.2.
 
-`on`, `yes` and `26.07` stay the text that was typed; a duplicate key, a tab, a loop or a bomb of aliases is a fault.
+`on`, `yes` and `26.07` keep the text as typed; a duplicate key, a tab, a loop or an alias bomb is a fault.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ MAX_BYTES = 1 << 20
 MAX_NODES = 50_000
 MAX_DEPTH = 60
 RULE = "stack-syntax"
+TAGS = "Remove the tag. The only tag is !append, on a list."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A list; `append` where it was tagged `!append`, to add to an earlier file's list instead of replacing it."""
+    """A list; `append` if it was tagged `!append`, to extend an earlier file's list instead of replacing it."""
 
     at: Span
     items: tuple[Node, ...]
@@ -50,7 +51,7 @@ Node = Scalar | Items | Keys
 
 
 class _Loader(yaml.SafeLoader):
-    """Resolves plain scalars as YAML 1.2's core schema does, not as 1.1."""
+    """Resolves plain scalars by the core schema of YAML 1.2, not of 1.1."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  PyYAML reads it from the class
 
@@ -67,54 +68,60 @@ for _tag, _pattern, _first in (
 
 
 def parse(content: bytes, path: str) -> Keys:
-    """Return the mapping at the top of a stack file; raise Stop with the place of what cannot be read."""
+    """Return the mapping at the top of a stack file; raise Stop with the place of what cannot be parsed."""
     text = _decoded(content, path)
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         raise _syntax(error, path) from None
     except yaml.YAMLError as error:
-        raise fatal(RULE, path, f"cannot be read as YAML: {str(error).splitlines()[0]}") from None
+        raise fatal(RULE, path, f"the file is not valid YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
-        raise fatal(RULE, path, f"nests deeper than {MAX_DEPTH} levels") from None
+        raise fatal(RULE, path, f"the file is nested deeper than {MAX_DEPTH} levels") from None
     if root is None:
-        raise fatal(RULE, path, "is empty", "A stack file needs at least `name` and `models`.")
+        raise fatal(RULE, path, "the stack file is empty", "Add at least name and models.")
     node = _Converter(path).convert(root, 0)
     if not isinstance(node, Keys):
-        raise fatal(RULE, node.at, "a stack file is a mapping of keys", "It starts with `name: my-stack`.")
+        message = "the stack file must be a mapping of keys to values"
+        raise fatal(RULE, node.at, message, "Start it with a key, such as `name: my-stack`.")
     return node
 
 
 def _decoded(content: bytes, path: str) -> str:
     if len(content) > MAX_BYTES:
-        raise fatal(
-            RULE, path, f"has {len(content):,} bytes; a stack file has at most {MAX_BYTES:,}", "Is it the right file?"
-        )
+        message = f"the stack file has {len(content):,} bytes, but at most {MAX_BYTES:,} are allowed"
+        raise fatal(RULE, path, message, "Check that this is the right file.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise fatal(RULE, Span(path, line), f"is not UTF-8 at byte {error.start}", "Save it as UTF-8 text.") from None
+        message = f"the stack file is not valid UTF-8 at byte {error.start}"
+        raise fatal(RULE, Span(path, line), message, "Save it as UTF-8 text.") from None
 
 
 def _syntax(error: yaml.MarkedYAMLError, path: str) -> Stop:
     mark = error.problem_mark or error.context_mark
     at = Span(path, mark.line + 1, mark.column + 1) if mark else Span(path)
-    problem = error.problem or "cannot be read as YAML"
+    problem = error.problem or "syntax error"
     if "'\\t'" in problem:
-        return fatal(RULE, at, "a tab cannot indent YAML", "Use spaces.")
-    return fatal(RULE, at, " ".join(filter(None, (error.context, problem))))
+        return fatal(RULE, at, "YAML cannot be indented with a tab", "Use spaces.")
+    return fatal(RULE, at, f"the file is not valid YAML: {' '.join(filter(None, (error.context, problem)))}")
 
 
 def refuse_unwritable(text: str, at: Span) -> None:
-    """Raise Stop for what an escape can name and no path or UTF-8 can hold: NUL, and halves of surrogate pairs."""
+    """Raise Stop for what escapes can name but paths and UTF-8 cannot hold: NUL, and halves of surrogate pairs."""
     wrong = next((c for c in text if c == "\0" or "\ud800" <= c <= "\udfff"), None)
     if wrong is not None:
-        raise fatal(RULE, at, f"holds the character U+{ord(wrong):04X}, which no file can be given", "Remove it.")
+        raise fatal(
+            RULE,
+            at,
+            f"the text contains U+{ord(wrong):04X}, which cannot be written to a file",
+            "Remove the character.",
+        )
 
 
 class _Converter:
-    """Turns PyYAML's nodes into ours and counts them, so that aliases cannot multiply without end."""
+    """Converts PyYAML's nodes to ours and counts them, so that aliases cannot multiply without limit."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -124,9 +131,11 @@ class _Converter:
         at = self.span(node)
         self.left -= 1
         if self.left < 0:
-            raise fatal(RULE, at, f"expands to more than {MAX_NODES:,} values", "Do aliases (`*name`) multiply here?")
+            message = f"the file expands to more than {MAX_NODES:,} values"
+            raise fatal(RULE, at, message, "Check for aliases (`*name`) that multiply.")
         if depth > MAX_DEPTH:
-            raise fatal(RULE, at, f"nests deeper than {MAX_DEPTH} levels", "Does an alias contain itself?")
+            message = f"the file is nested deeper than {MAX_DEPTH} levels"
+            raise fatal(RULE, at, message, "Check that no alias contains itself.")
         if isinstance(node, yaml.ScalarNode):
             refuse_unwritable(node.value, at)
             return Scalar(at, node.value, self.kind(node))
@@ -141,32 +150,24 @@ class _Converter:
         for key, value in node.value:
             at = self.span(key)
             if not isinstance(key, yaml.ScalarNode):
-                raise fatal(RULE, at, "a key is a plain name")
+                raise fatal(RULE, at, "a key must be a plain name, not a list or a mapping")
             refuse_unwritable(key.value, at)
             if key.value in seen:
-                raise fatal(
-                    RULE,
-                    at,
-                    f'"{key.value}" is given twice',
-                    f"The first stands in line {seen[key.value].line}; keep one.",
-                )
+                hint = f"Remove this one or the one on line {seen[key.value].line}."
+                raise fatal(RULE, at, f'key "{key.value}" is set twice', hint)
             seen[key.value] = at
             yield key.value, (at, self.convert(value, depth + 1))
 
     def kind(self, node: Any) -> str:
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         if kind not in {"str", "int", "float", "bool", "null"}:
-            raise fatal(
-                RULE, self.span(node), f"the tag {node.tag} has no meaning here", "The only tag is !append, on a list."
-            )
+            raise fatal(RULE, self.span(node), f"the tag {node.tag} is not supported here", TAGS)
         return str(kind)
 
     def tag(self, node: Any, known: set[str]) -> str:
         tag = str(node.tag)
         if tag.startswith("!") and tag not in known:
-            raise fatal(
-                RULE, self.span(node), f"the tag {tag} has no meaning here", "The only tag is !append, on a list."
-            )
+            raise fatal(RULE, self.span(node), f"the tag {tag} is not supported here", TAGS)
         return tag
 
     def span(self, node: Any) -> Span:
@@ -176,9 +177,9 @@ class _Converter:
 
 
 def _end(node: Any) -> Any:
-    """Return where a node ends; PyYAML's own mark of a block stands before what follows it, lines below.
+    """Return where a node ends; PyYAML's own end mark of a block is where the next thing begins, maybe lines below.
 
-    An alias stands where its anchor is, so the end of what ends in one is not known: it is before the start, or short.
+    An alias has the position of its anchor, so a node that ends in one has no known end: before its start, or short.
     """
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]

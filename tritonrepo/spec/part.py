@@ -1,7 +1,7 @@
-"""The shape of a part: all that a role of the stack file is, as one value. None is known here by name.
+"""The shape of a part: everything about a role of the stack file, as one value. Roles are not known by name here.
 
-A part's hooks are given values of the layers that call them. Their names are for the type checker alone: nothing of a
-layer above is imported here.
+A part's hooks receive values of the layers that call them. Those types are imported for the type checker only: nothing
+of a layer above is imported at run time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 RULE = "stack-meaning"
 
 Places = Mapping[str, Span]
-"""Where each key of a value stands; the key "" is the value itself.
+"""The place of each key of a value; the key "" is the value itself.
 
-What stands in a free mapping has the keys that lead to it, joined by dots: `args.max_model_len`.
+A value inside a free mapping has the keys that lead to it, joined by dots: `args.max_model_len`.
 """
 
 
@@ -41,11 +41,11 @@ class Model(Protocol):
 
     @property
     def places(self) -> Places:
-        """Where its keys stand."""
+        """The places of its keys."""
 
 
 class Port(NamedTuple):
-    """A tensor that goes in or comes out: its name, data type without TYPE_, and dims without the batch dimension."""
+    """An input or output tensor: its name, data type without TYPE_, and dims without the batch dimension."""
 
     name: str
     data_type: str
@@ -54,9 +54,9 @@ class Port(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step of an ensemble: the ending of its model's name, and the port that each tensor of that model is.
+    """A step of an ensemble: the suffix of its model's name, and the port for each tensor of that model.
 
-    A name that is no port of the part is a tensor between its own steps.
+    A name that is not a port of the part is a tensor between its own steps.
     """
 
     ending: str
@@ -65,9 +65,9 @@ class Step(NamedTuple):
 
 
 class Encoding(NamedTuple):
-    """Functions of one encoder: `pieces` cuts a text into those that it reads whole, `embed` gives [texts, dimensions].
+    """Functions of one encoder: `pieces` splits a text into parts that it reads whole, `embed` returns the vectors.
 
-    Vectors are FP32.
+    Vectors are FP32 [texts, dimensions].
     """
 
     pieces: Callable[[str], Iterable[str]]
@@ -75,7 +75,7 @@ class Encoding(NamedTuple):
 
 
 class Embeds(NamedTuple):
-    """What makes vectors: the digest of all that decides one, how long they are, and the encoder, loaded when asked."""
+    """A maker of vectors: the digest of all that determines them, their dimensions, and a loader of the encoder."""
 
     identity: str
     dimensions: int
@@ -83,7 +83,7 @@ class Embeds(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What a search index is made of: its directory, the pattern of its documents, and the model that embeds them."""
+    """What a search index is built from: its directory, a glob pattern of documents, and the model that embeds them."""
 
     directory: str
     documents: str
@@ -94,12 +94,12 @@ K = TypeVar("K", bound=Model)
 
 
 def nothing(*_: object) -> tuple[()]:
-    """Return what a part says where it has nothing to say."""
+    """Return nothing: the default of hooks that yield."""
     return ()
 
 
 def _no_files(*_: object) -> dict[str, str]:
-    """Return that a part stands on no file of this machine."""
+    """Return no local sources: the default of `local`."""
     return {}
 
 
@@ -107,9 +107,9 @@ def _no_files(*_: object) -> dict[str, str]:
 class Part(Generic[K]):
     """A role: its keys, its ports, the models that it becomes, and what it needs.
 
-    `endings` are those of the models that it becomes besides the one of its own name; `pipeline_keys` the keys of a
-    pipeline that mean something only with this part in its chain; `untrue` the rules of those doubts which say that
-    what is deployed would not be the stack's.
+    `endings` are the suffixes of the models that it becomes besides the one with its own name; `pipeline_keys` the keys
+    of a pipeline that have a meaning only with this part in its chain; `untrue` the rules of those doubts that mean
+    that the deployed models would not be those of the stack.
     """
 
     keys: type[K]
@@ -119,26 +119,26 @@ class Part(Generic[K]):
     make: Callable[[str, K, Draft, Inputs], None]
     """Add the models to the draft, callees first."""
     gather: Callable[[str, K, Gathering], object]
-    """Return the files that `make` finds in its inputs; raise Stop where they cannot be had."""
+    """Return the files that `make` finds in its inputs; raise Stop if they cannot be obtained."""
     stand_in: Callable[[K], object]
-    """Return what is judged in the place of files that cannot be had."""
+    """Return what is judged in place of files that cannot be obtained."""
     endings: tuple[str, ...] = ()
     backends: frozenset[str] = frozenset({"python"})
     vendored: frozenset[str] = frozenset()
     pipeline_keys: tuple[str, ...] = ()
     untrue: frozenset[str] = frozenset()
     check: Callable[[str, K, Stack], Iterable[Diagnostic]] = nothing
-    """Yield what the model cannot mean, its neighbours in the stack considered."""
+    """Yield the faults of the model, judged together with the rest of the stack."""
     doubts: Callable[[str, K, Gathering], Iterable[Diagnostic]] = nothing
-    """Yield what a build warns of although it can build; raise Stop where that cannot be known."""
+    """Yield warnings of a build that succeeds; raise Stop if they cannot be determined."""
     cases: Callable[[Served, Known], Iterable[Case | Crowd | Result]] = nothing
-    """Yield what `tritonrepo smoke` asks a served model, where a repository says that it is one of this part's."""
+    """Yield what `tritonrepo smoke` asks a served model that the repository shows to be one of this part's."""
     embeds: Callable[[Any], Embeds] | None = None
-    """Return what makes vectors of texts, of the files that were gathered, where the part does so."""
+    """Return the maker of vectors from the gathered files; None if the part embeds nothing."""
     index: Callable[[K], Recipe] | None = None
-    """Return what `tritonrepo index` makes, where the part searches."""
+    """Return what `tritonrepo index` builds; None if the part does not search."""
     local: Callable[[K], Mapping[str, str]] = _no_files
-    """Return the local sources that `serve` runs instead of models on the hub, by the id there."""
+    """Return the local sources that `serve` runs instead of Hugging Face Hub models, by their id there."""
     fed: Callable[[str, K, Mapping[str, str]], Iterable[tuple[str, str]]] = nothing
     """Yield message and hint of what is wrong with the models that feed its ports in a pipeline."""
 
@@ -148,16 +148,21 @@ class Part(Generic[K]):
         return str(get_args(get_type_hints(self.keys)["role"])[0])
 
     def answers(self, port: str) -> bool:
-        """Whether it gives a port of this name."""
+        """Return whether it gives a port of this name."""
         return any(given.name == port for given in self.gives)
 
 
 Parts = Mapping[str, Part[Any]]
-"""The parts that a stack file may use, by role."""
+"""The parts that a stack file can use, by role."""
+
+
+def either(words: Sequence[str]) -> str:
+    """Return words as alternatives: `a, b or c`."""
+    return " or ".join([", ".join(words[:-1]), *words[-1:]] if words[1:] else words)
 
 
 def wrong(places: Places, name: str, message: str, hint: str = "") -> Diagnostic:
-    """Return the diagnostic at a key, or at the whole value where the key is not given."""
+    """Return the diagnostic at a key, or at the whole value if the key is not set."""
     return Diagnostic(RULE, Severity.FATAL, places.get(name, places.get("", Span(""))), message, hint)
 
 
@@ -167,6 +172,6 @@ def origin(places: Places, **fields: Span | None) -> Places:
 
 
 def below(places: Places, name: str) -> Places:
-    """Return the places in a free mapping, by its own keys; "" is the mapping, or the whole value where it is not."""
+    """Return the places in a free mapping, by its own keys; "" is the mapping, or the whole value if it is not set."""
     inner = {path.removeprefix(f"{name}."): at for path, at in places.items() if path.startswith(f"{name}.")}
     return inner | {"": places.get(name, places[""])}

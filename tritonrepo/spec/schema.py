@@ -1,6 +1,6 @@
-"""The JSON Schema of the stack file, made from the dataclasses that the loader reads by.
+"""The JSON Schema of the stack file, made from the dataclasses that the loader uses.
 
-Only keywords that draft-07 and 2020-12 share, so that editors' language servers use it.
+It has only keywords that draft-07 and 2020-12 share, so that the language servers of editors understand it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXTS: Mapping[Any, dict[str, Any]] = {
 
 
 def schema(parts: Parts) -> dict[str, Any]:
-    """Return the schema of a whole stack file of these parts as JSON data."""
+    """Return the schema of a stack file with these parts as JSON data."""
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": TITLE}
     return head | _record(stack.Stack, parts)
 
@@ -45,7 +45,7 @@ def _record(cls: Any, parts: Parts) -> dict[str, Any]:
 
 def _key(cls: Any, f: Any, parts: Parts) -> dict[str, Any]:
     value = _type(hints(cls)[f.name], parts, f.metadata["minimum"])
-    value["description"] = f.metadata["doc"]
+    value["description"] = stack.sentence(f.metadata["doc"])
     if isinstance(f.default, (str, int, bool)) and not (
         isinstance(f.default, int) and "string" in str(value.get("type"))
     ):

@@ -9,13 +9,13 @@ PACKAGE = re.compile(
     r"package:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.+!_-]*)(?:/(?P<path>.+))?"
 )
 HUB = re.compile(r"hf://(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w.-]+))?")
-FORMS = "Forms: ./directory, package:NAME==VERSION/PATH, hf://OWNER/MODEL@REVISION."
+FORMS = "Use ./PATH, `package:NAME==VERSION/PATH` or `hf://OWNER/MODEL@REVISION`."
 NOT_YET = ("s3://", "gs://", "https://", "http://")
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """A file or directory, its path counted from the stack file's directory."""
+    """A file or directory; its path is relative to the stack file's directory."""
 
     text: str
     path: str
@@ -38,7 +38,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A model on the Hugging Face hub; without a revision it is not pinned."""
+    """A model on the Hugging Face Hub; without a revision it is not pinned."""
 
     text: str
     id: str
@@ -49,14 +49,14 @@ Source = Local | Package | Hub
 
 
 def parse_source(text: str) -> Source:
-    """Return the source that the text names; ValueError says what it should look like."""
+    """Return the source that the text names; raise ValueError if it is not one."""
     if match := PACKAGE.fullmatch(text):
         return Package(text, match["name"], match["version"], (match["path"] or "").strip("/"))
     if match := HUB.fullmatch(text):
         return Hub(text, match["id"], match["revision"])
     scheme = next((scheme for scheme in NOT_YET if text.startswith(scheme)), None)
     if scheme:
-        raise ValueError(f'sources of the form {scheme}… are not supported yet: "{text}"')
+        raise ValueError(f'sources that begin with {scheme} are not supported yet: "{text}"')
     if not text or text.startswith(("package:", "hf:")) or "://" in text:
         raise ValueError(f'"{text}" is not a source')
     return Local(text, text)

@@ -1,6 +1,6 @@
-"""The stack file as frozen data. The dataclasses are the one place where a key, its type, default and meaning are said.
+"""The stack file as frozen data. Only the dataclasses here declare a key, its type, its default and its meaning.
 
-The keys of a model are its part's (`spec.part`). The loader (`spec.load`), the JSON Schema (`spec.schema`) and
+The keys of a model are those of its part (`spec.part`). The loader (`spec.load`), the JSON Schema (`spec.schema`) and
 `docs/stack.md` are made from them.
 """
 
@@ -18,15 +18,23 @@ Bytes = NewType("Bytes", int)
 
 
 def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example: str = "") -> Any:
-    """Declare a key of the stack file: what it means, its default, and for numbers the least that is allowed."""
+    """Declare a key of the stack file: its meaning, its default, and for integers the minimum.
+
+    `doc` is a lower-case phrase without a period; hints quote it as it is, and references as a sentence.
+    """
     metadata = {"doc": doc, "minimum": minimum, "example": example}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
+def sentence(doc: str) -> str:
+    """Return the meaning of a key as a sentence."""
+    return f"{doc[:1].upper()}{doc[1:]}."
+
+
 def places() -> Any:
-    """Declare the field that keeps the positions; it is no key."""
+    """Declare the field that keeps the positions; it is not a key."""
     return field(default_factory=dict, compare=False, repr=False)
 
 
@@ -34,24 +42,26 @@ def places() -> Any:
 class Target:
     """The server that the repository is built for."""
 
-    release: str = key("Triton container release, year.month", newest().name, example=newest().name)
+    release: str = key("Triton container release, as year.month", newest().name, example=newest().name)
     images: tuple[str, ...] = key(
-        "container images whose backends the server has; several mean an image that mixes them",
+        "container images whose backends the server has; list several for an image that combines them",
         ("py3", "vllm-python-py3"),
     )
-    arch: Literal["x86_64", "aarch64"] = key("processor of the server", "x86_64")
-    gpus: int = key("number of GPUs", 1, minimum=0)
+    arch: Literal["x86_64", "aarch64"] = key("processor architecture of the server", "x86_64")
+    gpus: int = key("number of GPUs in the server", 1, minimum=0)
     gpu_memory: Bytes | None = key("memory of each GPU", None, example="80GiB")
     places: Places = places()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
-    """How requests are joined to batches."""
+    """How requests are combined into batches."""
 
-    max_batch_size: int = key("largest batch", 32, minimum=1)
-    preferred: tuple[int, ...] = key("batch sizes that are run at once when reached", ())
-    max_queue_delay: Microseconds = key("longest wait for others to join a batch", Microseconds(0), example="2ms")
+    max_batch_size: int = key("maximum batch size", 32, minimum=1)
+    preferred: tuple[int, ...] = key("batch sizes that run as soon as they are reached", ())
+    max_queue_delay: Microseconds = key(
+        "maximum time that a request waits for others to join its batch", Microseconds(0), example="2ms"
+    )
     places: Places = places()
 
 
@@ -59,69 +69,82 @@ class Batching:
 class Instances:
     """How many copies of a model run, and where."""
 
-    count: int = key("copies, on each GPU or on the CPU", 1, minimum=1)
-    kind: Literal["auto", "cpu", "gpu"] = key("auto: on GPUs where the server has them, else on the CPU", "auto")
-    gpus: tuple[int, ...] = key("numbers of the GPUs; none means all", ())
+    count: int = key("copies, per GPU or on the CPU", 1, minimum=1)
+    kind: Literal["auto", "cpu", "gpu"] = key(
+        "where the copies run; `auto` means on GPUs if the server has any, otherwise on the CPU", "auto"
+    )
+    gpus: tuple[int, ...] = key("GPU indexes; omit for all GPUs", ())
     places: Places = places()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """How query and passages become what the generator reads."""
+    """How the query and the passages become the prompt of the generator."""
 
     file: str | None = key(
-        "Jinja template of the user's message; it is given `query` and `passages`", None, example="prompt.j2"
+        "Jinja template of the user message, with the variables `query` and `passages`; default: numbered passages, "
+        "then the question",
+        None,
+        example="prompt.j2",
     )
-    system: str | None = key("the system message", None)
+    system: str | None = key("system message", None)
     max_context_tokens: int | None = key(
-        "most tokens of the whole prompt; default: what max_model_len leaves", None, minimum=64
+        "maximum tokens of the whole prompt; default: what the answer's max_tokens leaves of max_model_len",
+        None,
+        minimum=64,
     )
     places: Places = places()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensemble:
-    """Models joined to one pipeline, asked with `query`."""
+    """A pipeline of models that takes a `query`."""
 
-    chain: tuple[str, ...] = key("names of the models, in the order of the data; a pipeline stands for its models")
-    prompt: Prompt = key("for a chain with a generator", Prompt())
-    outputs: tuple[Literal["answer"], ...] | None = key("what the pipeline answers with a generator", None)
-    form: Literal["auto", "ensemble"] = key("how the pipeline is made", "auto")
+    chain: tuple[str, ...] = key(
+        "names of the models, in the order in which data flows; the name of another pipeline stands for its models"
+    )
+    prompt: Prompt = key("prompt of the generator; only for a chain that has one", Prompt())
+    outputs: tuple[Literal["answer"], ...] | None = key(
+        "outputs of the pipeline; default: those of its last model. `answer` needs a generator", None
+    )
+    form: Literal["auto", "ensemble"] = key(
+        "how the pipeline is built; `auto` and `ensemble` both mean a Triton ensemble", "auto"
+    )
     places: Places = places()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What an output must be; every key that is given must hold."""
+    """What an output must be. Every key that is set must hold."""
 
-    not_empty: bool | None = key("whether it must hold something: a text, or a value that is one", None)
-    contains: str | None = key("a text that stands in one of its values", None, example="kb-17")
-    first: str | None = key("what its first value is, as text", None, example="kb-17")
-    equals: Any = key("all its values: one, or a list", None)
-    close: Any = key("all its values, numbers, as near as `within`", None)
-    within: Any = key("largest difference that is still close", 0.001)
+    not_empty: bool | None = key("whether the output must contain a non-empty value", None)
+    contains: str | None = key("string that at least one value must contain", None, example="kb-17")
+    first: str | None = key("the first value, as a string", None, example="kb-17")
+    equals: Any = key("all values: one value, or a list", None)
+    close: Any = key("all values, as numbers with a tolerance of `within`: one number, or a list", None)
+    within: Any = key("maximum difference from each number of `close`", 0.001)
     places: Places = places()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smoke:
-    """One question that `tritonrepo smoke` asks a model, and what must come back."""
+    """A request that `tritonrepo smoke` sends to a model, and the expected response."""
 
-    model: str = key("name of the model or pipeline that is asked")
-    inputs: Mapping[str, Any] = key("input name to its value, or a list of them; what is optional may be left out")
-    expect: Mapping[str, Expectation] = key("output name to what it must be; the texts of a stream are one text")
+    model: str = key("name of the model or pipeline to query")
+    inputs: Mapping[str, Any] = key("value, or list of values, of each input; optional inputs can be omitted")
+    expect: Mapping[str, Expectation] = key("what each output must be; the strings of a stream are joined to one")
     places: Places = places()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A whole stack file."""
+    """The top level of the stack file."""
 
-    name: str = key("name of the stack")
+    name: str = key("name of the stack, which identifies it in a bucket")
     target: Target = key("the server that the repository is built for", Target())
-    models: Mapping[str, Model] = key("model name to model")
-    ensembles: Mapping[str, Ensemble] = key("pipeline name to pipeline", {})
-    smoke: tuple[Smoke, ...] = key("questions that a running server must answer as expected", ())
+    models: Mapping[str, Model] = key("models by name")
+    ensembles: Mapping[str, Ensemble] = key("pipelines by name", {})
+    smoke: tuple[Smoke, ...] = key("requests that a running server must answer as expected", ())
     places: Places = places()
     parts: Parts = field(default_factory=dict, compare=False, repr=False)
 
@@ -130,7 +153,7 @@ class Stack:
         return self.parts[self.models[name].role]
 
     def built(self) -> dict[str, str]:
-        """Return the models that are built, pipelines aside: each with the name that the stack file has for it."""
+        """Return the models that are built, without pipelines: each with its name in the stack file."""
         return {name + ending: name for name in self.models for ending in ("", *self.part(name).endings)}
 
 
@@ -140,15 +163,15 @@ def keys(cls: Any) -> tuple[Any, ...]:
 
 
 NOT_YET: dict[tuple[str, str], str] = {
-    ("role", "reranker"): "the role reranker",
-    ("role", "model"): "the role model",
-    ("engine", "openai"): "the engine openai",
-    ("engine", "pgvector"): "the engine pgvector",
-    ("form", "bls"): "the form bls",
-    ("weights", "repository"): "weights in the repository",
-    ("outputs", "sources"): "the output sources",
+    ("role", "reranker"): 'the role "reranker"',
+    ("role", "model"): 'the role "model"',
+    ("engine", "openai"): 'the engine "openai"',
+    ("engine", "pgvector"): 'the engine "pgvector"',
+    ("form", "bls"): 'the form "bls"',
+    ("weights", "repository"): 'the weights "repository"',
+    ("outputs", "sources"): 'the output "sources"',
 }
-"""Key and value of what the design has and this version has not: refused as "not yet", never half-done."""
+"""Keys and values of the design that this version lacks: they are rejected as "not supported yet", never half-done."""
 
 NOT_YET_KEYS = {"lora", "config", "backend", "platform", "dsn", "kind", "warmup", "ports"}
-"""Keys of the design that this version has not."""
+"""Keys of the design that this version lacks, wherever a record does not declare them."""

@@ -1,4 +1,4 @@
-"""Chains to pipelines: the ports of their members, joined by name and type."""
+"""Chains made into pipelines: the ports of their members are joined by name and type."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 from tritonrepo.spec.part import Part, Parts, Port
 
 QUERY = Port("query", "STRING", (1,))
-"""What a pipeline is asked with."""
+"""The input of every pipeline."""
 
 SHORTEST = 2
-"""Members of a chain: a model alone needs no pipeline."""
+"""Minimum members of a chain: a single model needs no pipeline."""
 
 TOLD = 4
-"""So many chains are named where one cannot be joined."""
+"""Maximum number of chains that a hint names."""
 
 
 class Member(NamedTuple):
-    """A model in a pipeline: who feeds its ports, and the pipeline's tensors of the ports that are joined."""
+    """A model in a pipeline: which models feed its ports, and the pipeline's tensor for each joined port."""
 
     name: str
     part: Part[Any]
@@ -28,7 +28,7 @@ class Member(NamedTuple):
 
 
 class Pipeline(NamedTuple):
-    """A chain whose ports are joined. What the last member gives is the answer."""
+    """A chain whose ports are joined. The outputs of the last member are those of the pipeline."""
 
     members: tuple[Member, ...]
     inputs: tuple[Port, ...]
@@ -36,21 +36,21 @@ class Pipeline(NamedTuple):
 
 
 ASKED, ALLOWED = -1, -2
-"""Who makes a tensor that no member makes: the query that each request has, and what it may have besides."""
+"""Makers of tensors that no member makes: the query, which each request has, and its optional inputs."""
 
 
 class _Made(NamedTuple):
-    """A port that is there to be read, and the number of the member that gives it, or ASKED or ALLOWED."""
+    """A port that can be read, and the index of the member that gives it, or ASKED or ALLOWED."""
 
     port: Port
     by: int
 
 
 def wired(chain: Sequence[tuple[str, Part[Any]]]) -> Pipeline | None:
-    """Return the chain of names and parts as a pipeline; None where its ports cannot be joined.
+    """Return the chain of names and parts as a pipeline; None if its ports cannot be joined.
 
-    A port is fed by the last member before it that gives one of its name; an optional one may be left to the request.
-    The query and each member but the last must feed a later one, and no answer may have an input's name.
+    A port is fed by the last earlier member that gives one of its name; an optional one can be left to the request.
+    The query and each member except the last must feed a later one, and no output can have the name of an input.
     """
     made = {QUERY.name: _Made(QUERY, ASKED)}
     feeds: list[dict[str, int]] = []
@@ -72,7 +72,7 @@ def wired(chain: Sequence[tuple[str, Part[Any]]]) -> Pipeline | None:
 
 
 def _fits(port: Port, made: Port) -> bool:
-    """Whether a port can take what is made."""
+    """Return whether a port can take what is made."""
     dims = zip(port.dims, made.dims, strict=False)
     same = port.data_type == made.data_type and len(port.dims) == len(made.dims)
     return same and all(-1 in {one, other} or one == other for one, other in dims)
@@ -81,7 +81,7 @@ def _fits(port: Port, made: Port) -> bool:
 def _members(
     chain: Sequence[tuple[str, Part[Any]]], feeds: Sequence[Mapping[str, int]], inputs: Collection[str]
 ) -> Iterator[Member]:
-    """Yield the members; a tensor has its model's name too where an input or a later one has that of its port."""
+    """Yield the members; a tensor's name begins with its model's if an input or a later tensor has its port's name."""
     last = {port.name: number for number, (_, part) in enumerate(chain) for port in part.gives}
 
     def tensor(port: str, by: int) -> str:

@@ -1,6 +1,6 @@
-"""text [B,1] STRING -> embedding [B,D] FP32: all texts of a batch tokenized to one tensor, one call of the ONNX model.
+"""text [B,1] STRING -> embedding [B,D] FP32: a batch of texts is tokenized together, then the ONNX model called once.
 
-calls.json names the model that is called and its version; settings.json has max_tokens, where longer texts are cut.
+calls.json names the ONNX model and its version; settings.json has max_tokens, the length at which texts are cut.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class TritonPythonModel:
     """The model of this step."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the tokenizer; its own truncation and padding are for other uses, so they are set anew."""
+        """Load the tokenizer, and replace its own truncation and padding, which are for other uses."""
         here = os.path.join(args["model_repository"], args["model_version"])
         sys.path.insert(0, os.path.join(here, "vendor"))
         from tokenizers import Tokenizer
@@ -34,7 +34,7 @@ class TritonPythonModel:
         self.tokenizer.enable_padding(pad_id=padding.get("pad_id", 0), pad_token=padding.get("pad_token", "[PAD]"))
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Answer all requests with one call; where that fails, each by itself, so that a bad one fails alone."""
+        """Answer all requests with one call; if it fails, answer each by itself, so that only a bad one fails."""
         try:
             return self.answers(requests)
         except Exception as error:

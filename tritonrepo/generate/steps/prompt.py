@@ -1,8 +1,8 @@
 """query [1], passages [-1] STRING -> prompt [1] STRING and the controls of the answer, all of them set.
 
-prompt.j2 makes the user's message of query and passages; chat_template.jinja, the model's own, makes the prompt. Query
-and passages are data: what looks like a special token in them is broken up, and nothing of them is read as a template.
-settings.json has the token budget, the default sampling parameters and the special tokens.
+prompt.j2 makes the user message from query and passages; the model's own chat_template.jinja makes the prompt. Query
+and passages are data: special tokens in them are broken up, and they are never parsed as templates. settings.json has
+the token budget, the default sampling parameters and the special tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class TritonPythonModel:
     """The model of this step."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load tokenizer and templates; templates run in Jinja's sandbox, as the model's own may come from anywhere."""
+        """Load tokenizer and templates, which run in Jinja's sandbox, since the model's own can come from anywhere."""
         here = os.path.join(args["model_repository"], args["model_version"])
         sys.path.insert(0, os.path.join(here, "vendor"))
         from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -35,7 +35,7 @@ class TritonPythonModel:
         self.special = breakable(self.settings["special_tokens"])
         self.tokenizer = Tokenizer.from_file(os.path.join(here, "tokenizer.json"))
         self.tokenizer.no_truncation()
-        # trimmed blocks and loop controls: what chat templates are written for (transformers, chat_template_utils.py)
+        # chat templates expect trimmed blocks and loop controls (transformers, chat_template_utils.py)
         jinja = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
@@ -68,23 +68,23 @@ class TritonPythonModel:
         )
 
     def sampling(self, given: NDArray[Any]) -> dict[str, Any]:
-        """Return the request's sampling parameters over the defaults."""
+        """Return the sampling parameters: the defaults, overridden by the request."""
         try:
             own = json.loads(given[0]) if given.size and given[0] else {}
         except ValueError as error:
-            raise ValueError(f"sampling_parameters is not JSON: {error}") from None
+            raise ValueError(f"sampling_parameters is not valid JSON: {error}") from None
         if not isinstance(own, dict):
-            raise ValueError('sampling_parameters is a JSON object such as {"max_tokens": 100}')
+            raise ValueError('sampling_parameters must be a JSON object such as {"max_tokens": 100}')
         sampling = {**self.settings["sampling"], **own}
         limit, window = sampling["max_tokens"], self.settings["max_model_len"]
         if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit < window:
-            raise ValueError(f"max_tokens is {limit!r}; it is a whole number from 1 to {window - 1}")
+            raise ValueError(f"max_tokens must be an integer from 1 to {window - 1}, not {limit!r}")
         return sampling
 
     def prompt(self, query: str, passages: list[str], max_tokens: int) -> str:
-        """Return the prompt with as many passages, best first, as the token budget holds; the only one may be cut.
+        """Return the prompt with the best passages that fit the token budget; if not even one fits, it is cut.
 
-        How many is found by halving: a request may bring thousands.
+        Their number is found by bisection, since a request can have thousands.
         """
         budget = self.settings["max_model_len"] - max_tokens
         budget = min(budget, self.settings["max_context_tokens"] or budget)
@@ -108,16 +108,16 @@ class TritonPythonModel:
         needed = self.tokens(prompt)
         if needed <= budget:
             return prompt
-        raise ValueError(f"the query needs {needed} tokens with its prompt, but only {budget} are left for it")
+        raise ValueError(f"the prompt with the query needs {needed} tokens, but only {budget} are left for it")
 
     def cut(self, passage: str, over: int) -> str:
-        """Return the beginning of a passage, at least `over` tokens shorter; a few more, since joints may differ."""
+        """Return the beginning of a passage, at least `over` tokens shorter; a few more, since tokens can merge."""
         encoding = self.tokenizer.encode(passage, add_special_tokens=False)
         keep = len(encoding.ids) - over - 4
         return passage[: encoding.offsets[keep - 1][1]] if keep > 0 else ""
 
     def rendered(self, query: str, passages: list[str]) -> str:
-        """Return the whole prompt; once the model's tokenizer has read it, it has one beginning-of-sequence token."""
+        """Return the whole prompt; the model's tokenizer will read it with a single beginning-of-sequence token."""
         content = self.message.render(query=query, passages=passages).strip()
         system = self.settings["system"]
         messages = [{"role": "system", "content": system}] if system else []
@@ -137,7 +137,7 @@ class TritonPythonModel:
         return len(self.tokenizer.encode(text, add_special_tokens=False).ids) + bool(self.settings["adds_bos"])
 
     def harmless(self, text: str) -> str:
-        """Return the text with a space inside whatever the tokenizer would read as a special token."""
+        """Return the text with a space inside everything that the tokenizer would read as a special token."""
         while found := [token for token in self.special if token in text]:
             for token in found:
                 text = text.replace(token, token[0] + " " + token[1:])
@@ -145,20 +145,20 @@ class TritonPythonModel:
 
 
 def breakable(tokens: list[str]) -> list[str]:
-    """Return the tokens that a space inside breaks up, longest first, without the white space around them.
+    """Return the tokens that a space inside breaks up, longest first, without surrounding white space.
 
-    A space behind the first letter would leave " x" and "x " what they are, and the text would grow for ever.
+    A space after the first character would leave " x" and "x " as they are, and the text would grow forever.
     """
     found = {token.strip() for token in tokens}
     return sorted((token for token in found if len(token) > 1), key=lambda token: (-len(token), token))
 
 
 def inputs(request: pb_utils.InferenceRequest, name: str) -> NDArray[Any]:
-    """Return the values of an input, none where it was not sent."""
+    """Return the values of an input; none if it was not sent."""
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     return np.array([]) if tensor is None else tensor.as_numpy().ravel()
 
 
 def refuse(message: str) -> NoReturn:
-    """Raise what `raise_exception` of a chat template says."""
+    """Raise the error of `raise_exception` in a chat template."""
     raise ValueError(message)

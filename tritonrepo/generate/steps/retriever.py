@@ -1,6 +1,6 @@
 """embedding [B,D] FP32 -> passages, ids [B,k] STRING, scores [B,k] FP32, best first; exact search over embeddings.npy.
 
-The score is the dot product, which is the cosine where the vectors have length 1. settings.json has top_k.
+The score is the dot product, which is the cosine if the vectors have length 1. settings.json has top_k.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TritonPythonModel:
         self.ids = np.array([line["id"].encode() for line in lines], dtype=object)
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Answer all requests with one search; where that fails, each by itself, so that a bad one fails alone."""
+        """Answer all requests with one search; if it fails, answer each by itself, so that only a bad one fails."""
         try:
             return self.answers(requests)
         except Exception as error:
@@ -57,10 +57,10 @@ class TritonPythonModel:
 
 
 def highest(scores: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """Return the places of the highest scores, best first, equal ones in the index's order; only these are sorted."""
+    """Return the positions of the highest scores, best first, ties in the order of the index; only these are sorted."""
     keys = -scores
     count = min(count, len(keys))
     worst = np.partition(keys, count - 1)[count - 1]
-    places = np.flatnonzero(~(keys > worst))  # with all that tie with the last one, and NaN, which sorts behind them
+    places = np.flatnonzero(~(keys > worst))  # including ties with the last one, and NaN, which sorts last
     best: NDArray[np.intp] = places[np.argsort(keys[places], kind="stable")[:count]]
     return best

@@ -1,6 +1,6 @@
-"""CPU stand-in for Triton's onnxruntime backend: the same contract, carried out by the onnxruntime package.
+"""CPU stand-in for Triton's onnxruntime backend: the same contract, implemented with the onnxruntime package.
 
-Triton loads this file as a Python-based backend where the C++ one is not installed. Source of the behaviour:
+Triton loads this file as a Python-based backend if the C++ one is not installed. Source of the behaviour:
 onnxruntime_backend, src/onnxruntime.cc.
 """
 
@@ -22,7 +22,7 @@ class TritonPythonModel:
 
     @staticmethod
     def auto_complete_config(config: pb_utils.ModelConfig) -> pb_utils.ModelConfig:
-        """Complete a configuration that lacks inputs or outputs from the graph."""
+        """Complete a configuration that lacks inputs or outputs, from the graph."""
         given = config.as_dict()
         if onnx_contract.is_complete(given):
             return config
@@ -31,7 +31,7 @@ class TritonPythonModel:
         return config
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Open the session and hold the configuration against its graph."""
+        """Open the session and check the configuration against its graph."""
         config = json.loads(args["model_config"])
         self.session = onnx_session.open_session(config, pb_utils.get_model_dir())
         self.graph = onnx_contract.read_graph(self.session)
@@ -44,7 +44,7 @@ class TritonPythonModel:
         self.output_dims = {given["name"]: onnx_contract.configured_dims(given) for given in config["output"]}
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Answer the requests in their order: as one batch if they can be joined, else one by one."""
+        """Answer the requests in order: as one batch if they can be combined, else one by one."""
         if self.batching and len(requests) > 1:
             try:
                 return self.run_joined(requests)
@@ -69,7 +69,7 @@ class TritonPythonModel:
         return [self.response(names, arrays) for arrays in parts]
 
     def run_alone(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
-        """Run one request; its fault is its own response's error."""
+        """Run one request; an error becomes its response."""
         try:
             names = [name for name in self.output_dims if name in request.requested_output_names()]
             return self.response(names, self.run(names, self.feed(request)))
@@ -78,7 +78,7 @@ class TritonPythonModel:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG))
 
     def feed(self, request: pb_utils.InferenceRequest) -> dict[str, NDArray[Any]]:
-        """Return the request's tensors as onnxruntime takes them: text as str, rank 0 for a graph's scalar."""
+        """Return the request's tensors as onnxruntime expects them: text as str, rank 0 for a graph's scalar."""
         arrays = {}
         for name in self.input_names:
             tensor = pb_utils.get_input_tensor_by_name(request, name)
@@ -87,7 +87,7 @@ class TritonPythonModel:
             array = tensor.as_numpy()
             wanted = self.graph.inputs.get(name) or self.graph.initializers[name]
             if array.dtype == np.object_:
-                # The C++ backend passes bytes on as they are; the package takes str alone.
+                # The C++ backend passes bytes on as they are; the package accepts only str.
                 texts = [text.decode("utf-8", errors="replace") for text in array.ravel()]
                 array = np.array(texts, dtype=np.object_).reshape(array.shape)
             arrays[name] = array if wanted.dims else array.reshape(())
@@ -99,7 +99,7 @@ class TritonPythonModel:
         return [self.outgoing(name, np.asarray(array)) for name, array in zip(names, arrays, strict=True)]
 
     def outgoing(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
-        """Return one output as Triton takes it."""
+        """Return one output as Triton expects it."""
         if array.dtype.kind in "OU":
             texts = [text.encode("utf-8") for text in array.ravel()]
             array = np.array(texts, dtype=np.object_).reshape(array.shape)

@@ -1,4 +1,4 @@
-"""Holds a model's configuration against its graph: completes what is absent, and refuses what does not fit.
+"""Checks a model's configuration against its graph: completes what is missing, and rejects what does not match.
 
 Source of every check, its order and its words: onnxruntime_backend, src/onnxruntime.cc, ModelState::AutoCompleteConfig
 and ModelInstanceState::ValidateInputs and ValidateOutputs; src/onnxruntime_utils.cc, CompareDimsSupported.
@@ -27,21 +27,21 @@ TYPES = {
     "tensor(uint64)": "TYPE_UINT64",
     "tensor(uint8)": "TYPE_UINT8",
 }
-# Core gives the backend no sight of --backend-config=onnxruntime,default-max-batch-size, so its own default is used.
+# The core does not pass --backend-config=onnxruntime,default-max-batch-size on, so the backend's default is used.
 DEFAULT_MAX_BATCH_SIZE = 4
 CONTROL_TYPES = {"int32_false_true": "TYPE_INT32", "fp32_false_true": "TYPE_FP32", "bool_false_true": "TYPE_BOOL"}
 NOT_TENSORS = {"seq": "SEQUENCE", "map": "MAP", "optional": "OPTIONAL", "sparse_tensor": "SPARSETENSOR"}
 
 
 class ValueInfo(NamedTuple):
-    """A tensor of the graph: Triton's data type (TYPE_INVALID where it has none) and its dims, -1 where dynamic."""
+    """A tensor of the graph: Triton's data type (TYPE_INVALID if it has none) and its dims, -1 if dynamic."""
 
     data_type: str
     dims: list[int]
 
 
 class Graph(NamedTuple):
-    """The tensors of a session by name; `initializers` are the inputs that a request may leave out."""
+    """The tensors of a session by name; `initializers` are the inputs that a request can omit."""
 
     inputs: dict[str, ValueInfo]
     outputs: dict[str, ValueInfo]
@@ -49,7 +49,7 @@ class Graph(NamedTuple):
 
 
 def read_graph(session: onnxruntime.InferenceSession) -> Graph:
-    """Return the session's tensors; ValueError when one of them is a sequence, a map or the like."""
+    """Return the session's tensors; raise ValueError if one of them is a sequence, a map or the like."""
     return Graph(
         tensors(session.get_inputs()), tensors(session.get_outputs()), tensors(session.get_overridable_initializers())
     )
@@ -71,23 +71,23 @@ def tensors(arguments: Iterable[onnxruntime.NodeArg]) -> dict[str, ValueInfo]:
 
 
 def is_complete(config: dict[str, Any]) -> bool:
-    """Return whether inputs and outputs are both listed: then nothing is completed, not even max_batch_size."""
+    """Return whether both inputs and outputs are listed: then nothing is completed, not even max_batch_size."""
     return bool((config["input"] or config.get("batch_input")) and config["output"])
 
 
 def complete(model_config: pb_utils.ModelConfig, graph: Graph, warn: Callable[[str], None]) -> None:
-    """Fill the absent of inputs, outputs, max_batch_size and scheduler in Triton's `model_config`, in place."""
+    """Fill in missing inputs, outputs, max_batch_size and scheduler of Triton's `model_config`, in place."""
     config = model_config.as_dict()
     complete_max_batch(model_config, graph, warn)
     batching = config["max_batch_size"] > 0
     for key, found in (("input", graph.inputs), ("output", graph.outputs)):
         if not config[key] and not (key == "input" and config.get("batch_input")):
-            # add_input and add_output take no reshape, which a tensor of rank 1 needs.
+            # add_input and add_output do not accept reshape, which a tensor of rank 1 needs.
             config[key].extend(entry(name, tensor, batching=batching) for name, tensor in found.items())
 
 
 def complete_max_batch(model_config: pb_utils.ModelConfig, graph: Graph, warn: Callable[[str], None]) -> None:
-    """Set max_batch_size and dynamic batching when every tensor leads with a dynamic dimension."""
+    """Set max_batch_size and dynamic batching if the first dimension of every tensor is dynamic."""
     config = model_config.as_dict()
     name, size = config["name"], config["max_batch_size"]
     if not all(tensor.dims and tensor.dims[0] == -1 for tensor in [*graph.inputs.values(), *graph.outputs.values()]):
@@ -116,7 +116,7 @@ def entry(name: str, tensor: ValueInfo, *, batching: bool) -> dict[str, Any]:
 
 
 def validate(config: dict[str, Any], graph: Graph) -> None:
-    """Refuse, in the real backend's order, the first thing of the configuration that the graph does not fit."""
+    """Reject, in the real backend's order, the first thing in the configuration that does not match the graph."""
     refuse_not_done(config)
     controls = list(sequence_controls(config))
     for control in controls:
@@ -134,7 +134,7 @@ def validate(config: dict[str, Any], graph: Graph) -> None:
 
 
 def refuse_not_done(config: dict[str, Any]) -> None:
-    """Refuse the features of the real backend that Triton does not hand on to a Python-based one."""
+    """Reject the features of the real backend that Triton does not pass on to a Python-based one."""
     states = (config.get("sequence_batching") or {}).get("state")
     for feature, used in (
         ("batch_input", config.get("batch_input")),
@@ -146,7 +146,7 @@ def refuse_not_done(config: dict[str, Any]) -> None:
 
 
 def not_done(config: dict[str, Any], feature: str) -> str:
-    """Return the words for a feature that only the real backend has."""
+    """Return the message for a feature that only the real backend has."""
     return (
         f"unable to load model '{config['name']}', {feature} needs the real onnxruntime backend: "
         "this CPU stand-in does not have it"
@@ -162,7 +162,7 @@ def sequence_controls(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def validate_control(config: dict[str, Any], control: tuple[str, str], inputs: dict[str, ValueInfo]) -> None:
-    """Check one sequence control against the graph's inputs: it is there, has dims [1] and the same type."""
+    """Check one sequence control against the graph's inputs: it exists, with dims [1] and the same type."""
     name, data_type = control
     if name not in inputs:
         raise ValueError(f"configuration specified sequence control '{name}', but model does not provide that input")
@@ -178,7 +178,7 @@ def validate_control(config: dict[str, Any], control: tuple[str, str], inputs: d
 
 
 def validate_input(config: dict[str, Any], given: dict[str, Any], found: dict[str, ValueInfo]) -> None:
-    """Check one listed input; `optional` and batching exclude each other."""
+    """Check one listed input; `optional` cannot be combined with batching."""
     if given.get("optional") and config["max_batch_size"]:
         raise ValueError(
             f"unable to load model '{config['name']}', optional input '{given['name']}' is not supported for models "
@@ -191,7 +191,7 @@ def validate_input(config: dict[str, Any], given: dict[str, Any], found: dict[st
 
 
 def refuse_ragged(config: dict[str, Any], given: dict[str, Any], tensor: ValueInfo) -> None:
-    """Refuse a ragged input: first for the reasons the real backend would have, then because the stand-in has none."""
+    """Reject a ragged input: first for the real backend's reasons, then because the stand-in does not support it."""
     start = (
         f"unable to load model '{config['name']}', configuration expects model provides input with shape [-1] "
         f"for ragged input '{given['name']}',"
@@ -222,7 +222,7 @@ def named(config: dict[str, Any], given: dict[str, Any], found: dict[str, ValueI
 
 
 def validate_dims(config: dict[str, Any], given: dict[str, Any], tensor: ValueInfo, *, exact: bool) -> None:
-    """Hold the configured dims against the graph's; those of a scalar must be 1."""
+    """Check the configured dims against the graph's; those of a scalar must be 1."""
     dims = configured_dims(given)
     if tensor.dims:
         compare_dims(config, given["name"], tensor.dims, dims, exact=exact)
@@ -235,12 +235,12 @@ def validate_dims(config: dict[str, Any], given: dict[str, Any], tensor: ValueIn
 
 
 def configured_dims(given: dict[str, Any]) -> list[int]:
-    """Return the dims that the graph is held against: `reshape` where there is one."""
+    """Return the dims to compare with the graph's: those of `reshape`, if it is set."""
     return list((given.get("reshape") or {"shape": given["dims"]}).get("shape") or [])
 
 
 def compare_dims(config: dict[str, Any], name: str, expected: list[int], dims: list[int], *, exact: bool) -> None:
-    """Compare a graph's dims with the configured ones; a graph's -1 takes anything, unless `exact`."""
+    """Compare a graph's dims with the configured ones; a graph's -1 matches any size, unless `exact`."""
     batching = config["max_batch_size"] > 0
     start = f"model '{config['name']}', tensor '{name}': "
     if batching and expected[0] != -1:

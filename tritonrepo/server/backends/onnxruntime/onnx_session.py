@@ -1,4 +1,4 @@
-"""Opens the ONNX file of a model as onnxruntime's session, with the options that config.pbtxt sets.
+"""Opens the ONNX file of a model as an onnxruntime session, with the options from config.pbtxt.
 
 Source of every check and word: onnxruntime_backend, src/onnxruntime.cc, ModelState (constructor, LoadModel), and
 backend, src/backend_common.cc, ParseIntValue and ParseBoolValue.
@@ -14,7 +14,7 @@ from typing import Any
 
 import onnxruntime
 
-# Read by the real backend, and of use on a GPU alone.
+# Read by the real backend, and useful only on a GPU.
 GPU_PARAMETERS = {"arena_extend_strategy", "cudnn_conv_algo_search", "do_copy_in_default_stream", "gpu_mem_limit"}
 CPU_PARAMETERS = {
     "enable_mem_arena",
@@ -29,13 +29,13 @@ GRAPH_LEVELS = {-1: "ORT_ENABLE_BASIC", 1: "ORT_ENABLE_EXTENDED", 2: "ORT_DISABL
 
 
 def open_session(config: dict[str, Any], directory: str) -> onnxruntime.InferenceSession:
-    """Return the session of the model in this version directory; ValueError in the real backend's words."""
+    """Return the session of the model in this version directory; raise ValueError in the real backend's words."""
     options = session_options(config)
     path = model_path(config, directory)
     refuse_accelerators(config)
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no base class but this one
+    except Exception as error:  # onnxruntime's own exceptions have only this base class in common
         raise ValueError(runtime_words(error)) from error
 
 
@@ -54,12 +54,12 @@ def runtime_words(error: Exception) -> str:
 
 
 def ignored(config: dict[str, Any]) -> Iterator[str]:
-    """Return one line on each part of the configuration that has no effect on this server."""
+    """Yield one line for each part of the configuration that has no effect on this server."""
     for name in sorted(set(parameters(config)) - CPU_PARAMETERS):
-        why = "has no meaning on a CPU" if name in GPU_PARAMETERS else "is not read by the onnxruntime backend"
+        why = "has no effect on a CPU" if name in GPU_PARAMETERS else "is not read by the onnxruntime backend"
         yield f"parameter '{name}' {why}"
     for accelerator in accelerators(config, "gpu"):
-        yield f"gpu_execution_accelerator '{accelerator}' has no meaning on a CPU"
+        yield f"gpu_execution_accelerator '{accelerator}' has no effect on a CPU"
 
 
 def parameters(config: dict[str, Any]) -> dict[str, str]:
@@ -74,7 +74,7 @@ def accelerators(config: dict[str, Any], device: str) -> list[str]:
 
 
 def refuse_accelerators(config: dict[str, Any]) -> None:
-    """Refuse any CPU accelerator: OpenVINO is the only one that the real backend has, and it is not built in here."""
+    """Reject any CPU accelerator: the real backend has only OpenVINO, which is not available here."""
     for name in accelerators(config, "cpu"):
         if name != "openvino":
             raise ValueError(f"unknown Execution Accelerator '{name}' is requested")
@@ -101,7 +101,7 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     options.execution_mode = execution_mode(values)
     options.intra_op_num_threads = thread_count(values, "intra_op_thread_count") or fair_share(config)
     options.inter_op_num_threads = thread_count(values, "inter_op_thread_count")
-    # Idle threads that spin take the cores from the models beside this one.
+    # Idle threads that spin would take cores from other models.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     if "enable_mem_arena" in values:
@@ -115,7 +115,7 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
 
 
 def graph_level(config: dict[str, Any]) -> onnxruntime.GraphOptimizationLevel:
-    """Return the optimisation level: Triton's numbers are its own, and any other number enables everything."""
+    """Return the optimisation level: Triton has its own numbers, and any other number enables everything."""
     level = int(((config.get("optimization") or {}).get("graph") or {}).get("level", 0))
     return getattr(onnxruntime.GraphOptimizationLevel, GRAPH_LEVELS.get(level, "ORT_ENABLE_ALL"))
 
@@ -132,12 +132,12 @@ def execution_mode(values: dict[str, str]) -> onnxruntime.ExecutionMode:
 
 
 def thread_count(values: dict[str, str], name: str) -> int:
-    """Return the number of threads that a parameter sets; 0 when it is absent or not positive."""
+    """Return the number of threads that a parameter sets; 0 if it is missing or not positive."""
     return max(0, integer(values.get(name, "0")))
 
 
 def fair_share(config: dict[str, Any]) -> int:
-    """Return each of the model's instances its part of the cores, at least one thread."""
+    """Return the threads of each instance of the model: its share of the cores, at least one."""
     instances = sum(int(group.get("count") or 1) for group in config.get("instance_group") or [])
     return max(1, len(os.sched_getaffinity(0)) // max(1, instances))
 

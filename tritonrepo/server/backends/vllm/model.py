@@ -1,6 +1,6 @@
 """CPU stand-in for Triton's vLLM backend: the same tensors, model.json and streaming, without vLLM.
 
-TRITONREPO_LLM_ENGINE chooses what answers: `ort` (the default; local weights on onnxruntime) or `script` (echoes the
+TRITONREPO_LLM_ENGINE chooses the engine: `ort` (the default; local weights on onnxruntime) or `script` (echoes the
 prompt). Source of the behaviour: vllm_backend, src/model.py, 24.10 to 26.01.
 """
 
@@ -31,20 +31,20 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Read model.json and start the engine."""
         config, self.name = json.loads(args["model_config"]), args["model_name"]
-        pb_utils.get_output_config_by_name(config, "text_output")["data_type"]  # the real backend fails here, too
+        pb_utils.get_output_config_by_name(config, "text_output")["data_type"]  # the real backend also fails here
         if not pb_utils.using_decoupled_model_transaction_policy(config):
             raise ValueError("vLLM Triton backend must be configured to use decoupled model transaction policy")
         self.arguments = read_arguments(pb_utils.get_model_dir(), args["model_instance_kind"])
         self.engine = start_engine(self.arguments)
         self.scheduler = Scheduler(self.arguments.max_num_seqs, fail)
         name = type(self.engine).__name__
-        pb_utils.Logger.log_info(f"[vllm] CPU stand-in for vLLM: {name}, one sequence a step, no continuous batching")
+        pb_utils.Logger.log_info(f"[vllm] CPU stand-in for vLLM: {name}, one sequence per step, no continuous batching")
         if self.arguments.without_meaning:
             listed = ", ".join(self.arguments.without_meaning)
-            pb_utils.Logger.log_info(f"[vllm] engine arguments without meaning on this stand-in: {listed}")
+            pb_utils.Logger.log_info(f"[vllm] engine arguments without effect on this stand-in: {listed}")
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
-        """Take the requests on; each is answered through its own response sender."""
+        """Accept the requests; each is answered through its own response sender."""
         for request in requests:
             answer = vllm_request.Answer(request, self.name)
             try:
@@ -54,7 +54,7 @@ class TritonPythonModel:
                 report(answer, error)
 
     def finalize(self) -> None:
-        """End the engine; requests under way fail."""
+        """Stop the engine; unfinished requests fail."""
         self.scheduler.close()
 
 
@@ -65,14 +65,14 @@ def start_engine(arguments: EngineArguments) -> Engine:
         return ScriptEngine(arguments.max_model_len)
     if kind == "ort":
         return OrtEngine(arguments.model, arguments.max_model_len)
-    raise ValueError(f"TRITONREPO_LLM_ENGINE is '{kind}': this stand-in has the engines ort and script")
+    raise ValueError(f"TRITONREPO_LLM_ENGINE must be ort or script, not '{kind}'")
 
 
 def fail(generation: Generation, error: Exception) -> None:
-    """Answer a sequence that could not go on, if it can still be answered."""
+    """Send the error of a sequence that could not continue, if its client can still be answered."""
     try:
         report(generation.answer, error)
-    except Exception as second:  # the scheduler's thread serves the other sequences
+    except Exception as second:  # the scheduler's thread must go on with the other sequences
         pb_utils.Logger.log_error(f"[vllm] the error could not be sent: {second}")
 
 

@@ -1,4 +1,4 @@
-"""Reads model.json: which of vLLM's engine arguments the stand-in honours, which mean nothing here, which it refuses.
+"""Reads model.json: which of vLLM's engine arguments the stand-in honours, which have no effect, which it rejects.
 
 Source of the names: vLLM 0.2.3 to 0.27.1, vllm/engine/arg_utils.py, AsyncEngineArgs. Source of the checks and their
 words: vllm_backend, src/model.py, _init_engine_args, _validate_device_config and _setup_lora.
@@ -16,7 +16,7 @@ Default = TypeVar("Default", bound=int | None)
 # vLLM's own default is 256 and more; every sequence here has its own key-value cache in the server's memory.
 DEFAULT_MAX_NUM_SEQS = 16
 
-# Patterns of names. How the work is spread, stored or watched changes no answer of one CPU process.
+# Patterns of names. How work is distributed, stored or observed does not change the answers of one CPU process.
 NO_MEANING = """
     dtype load_format *revision download_dir ignore_patterns hf_token hf_config_path config_format model_impl
     model_loader_extra_config model_weights generation_config served_model_name trust_remote_code tokenizer_mode
@@ -44,7 +44,7 @@ NO_MEANING = """
     max_prompt_adapter* allow_deprecated_quantization
 """.split()  # noqa: SIM905  two hundred quoted names would hide what they say
 
-# Patterns of names that would change the answers: allowed only with a value that asks for nothing.
+# Patterns of names that would change the answers: allowed only with a value that has no effect.
 REFUSED = {
     "enable_lora": "LoRA adapters",
     "enable_prompt_adapter": "prompt adapters",
@@ -76,7 +76,7 @@ ASK_FOR_NOTHING = (None, False, "", "false", "False", "auto", "none", "generate"
 
 
 class EngineArguments(NamedTuple):
-    """What the stand-in does with model.json; `max_model_len` None means the graph's own context length."""
+    """The arguments that the stand-in honours; `max_model_len` None means the graph's own context length."""
 
     model: str
     max_model_len: int | None
@@ -87,7 +87,7 @@ class EngineArguments(NamedTuple):
 
 
 def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
-    """Return the engine arguments of the version directory; ValueError or TypeError names what is wrong."""
+    """Return the engine arguments of the version directory; raise ValueError or TypeError if one is wrong."""
     path = Path(directory, "model.json")
     if not path.is_file():
         raise ValueError(f"'model.json' containing vllm engine args must be provided in '{directory}'")
@@ -100,7 +100,9 @@ def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
     without_meaning = tuple(sorted(name for name in given if not is_honoured(name, given)))
     model = given.get("model")
     if not isinstance(model, str) or not model:
-        raise ValueError('model.json names no model: add "model": a name of the hub, or the directory of the weights')
+        raise ValueError(
+            'model.json lacks "model": set it to the name of a Hugging Face Hub model or the directory of the weights'
+        )
     return EngineArguments(
         model,
         whole_number(given, "max_model_len", None),
@@ -112,18 +114,22 @@ def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
 
 
 def is_honoured(name: str, given: dict[str, Any]) -> bool:
-    """Return whether an argument is honoured (True) or without meaning here (False); ValueError if it is neither."""
+    """Return whether an argument is honoured (True) or has no effect (False); raise ValueError if it is rejected."""
     if name in ("model", "max_model_len", "max_num_seqs", "max_logprobs", "seed"):
         return True
     if name == "tokenizer":
         if given[name] in (None, given.get("model")):
             return True
-        raise ValueError(f"engine argument 'tokenizer' is {given[name]!r}: this stand-in uses the tokenizer of 'model'")
+        raise ValueError(
+            f"engine argument 'tokenizer' is {given[name]!r}, but this stand-in uses the tokenizer of 'model'"
+        )
     for pattern, what in REFUSED.items():
         if fnmatchcase(name, pattern):
             if any(given[name] == value for value in ASK_FOR_NOTHING):
                 return False
-            raise ValueError(f"engine argument '{name}' asks for {what}: this CPU stand-in for vLLM does not have it")
+            raise ValueError(
+                f"engine argument '{name}' asks for {what}, which this CPU stand-in for vLLM does not support"
+            )
     if any(fnmatchcase(name, pattern) for pattern in NO_MEANING):
         return False
     raise ValueError(
@@ -133,7 +139,7 @@ def is_honoured(name: str, given: dict[str, Any]) -> bool:
 
 
 def check_device(given: dict[str, Any], instance_kind: str) -> None:
-    """Refuse several GPUs on a KIND_GPU instance, and sizes that are no integers, as the real backend does."""
+    """Reject several GPUs on a KIND_GPU instance, and sizes that are not integers, as the real backend does."""
     sizes = [int(given.get(name, 1)) for name in ("tensor_parallel_size", "pipeline_parallel_size")]
     if sizes[0] * sizes[1] > 1 and instance_kind == "GPU":
         raise ValueError(
@@ -143,19 +149,21 @@ def check_device(given: dict[str, Any], instance_kind: str) -> None:
 
 
 def check_lora(given: dict[str, Any], path: Path) -> None:
-    """Refuse LoRA: first for the reason the real backend would have, then because the stand-in has none."""
+    """Reject LoRA: first for the real backend's reason, then because the stand-in does not support it."""
     if str(given.get("enable_lora")).lower() != "true":
         return
     if not path.is_file():
         raise ValueError(f"Triton backend cannot find {path}.")
-    raise ValueError(f"{path.name} needs the real vLLM backend: this CPU stand-in for vLLM has no LoRA adapters")
+    raise ValueError(
+        f"{path.name} needs the real vLLM backend: this CPU stand-in for vLLM does not support LoRA adapters"
+    )
 
 
 def whole_number(given: dict[str, Any], name: str, default: Default, least: int = 1) -> int | Default:
-    """Return an integer argument, or `default` where it is absent or null."""
+    """Return an integer argument, or `default` if it is missing or null."""
     value = given.get(name)
     if value is None:
         return default
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"engine argument '{name}' is {value!r}: an integer of at least {least} is needed")
+        raise ValueError(f"engine argument '{name}' must be an integer of at least {least}, not {value!r}")
     return value

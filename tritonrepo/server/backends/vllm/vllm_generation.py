@@ -14,7 +14,7 @@ from vllm_text import Transcript
 
 
 class Engine(Protocol):
-    """What makes logits: a graph on onnxruntime, or the script that echoes the prompt."""
+    """A source of logits: a graph on onnxruntime, or the script that echoes the prompt."""
 
     context_length: int
     eos_token_ids: frozenset[int]
@@ -32,7 +32,7 @@ class Engine(Protocol):
 
 
 class Delta(NamedTuple):
-    """What one token adds to the answer; `reason` is stop or length when it is the last."""
+    """What one token adds to the answer; `reason` is stop or length for the last one."""
 
     text: str
     reason: str | None
@@ -57,7 +57,7 @@ class Generation:
         return self.engine.decode(self.state, ids, skip_special=self.given.skip_special_tokens)
 
     def advance(self) -> bool:
-        """Read a part of the prompt or make one token; say whether there is more to do."""
+        """Read a part of the prompt or make one token; return whether there is more to do."""
         if self.answer.is_cancelled():
             self.answer.cancel()
             return False
@@ -68,7 +68,7 @@ class Generation:
         return more
 
     def make_token(self, logits: NDArray[Any]) -> bool:
-        """Choose a token and hand its text to the answer; say whether another one follows."""
+        """Choose a token and add its text to the answer; return whether another one follows."""
         choice = self.sampler.choose(logits)
         self.total, self.pending = self.total + 1, [choice.token]
         reason = self.reason_to_end(choice.token)
@@ -77,7 +77,7 @@ class Generation:
         return reason is None
 
     def reason_to_end(self, token: int) -> str | None:
-        """Add the token's text; return why the sequence ends with it, if it does."""
+        """Add the token's text; return the reason if the sequence ends with it."""
         if token in self.stopping:
             if self.given.include_stop_str_in_output:
                 self.transcript.add(token)
@@ -100,7 +100,7 @@ class Generation:
 
 
 def refuse_length(tokens: int, limit: int) -> None:
-    """Refuse a prompt that is empty or leaves no room for an answer (vLLM 0.10, v1/engine/processor.py)."""
+    """Reject a prompt that is empty or leaves no room for an answer (vLLM 0.10, v1/engine/processor.py)."""
     if tokens == 0:
         raise ValueError("The decoder prompt cannot be empty")
     if tokens >= limit:

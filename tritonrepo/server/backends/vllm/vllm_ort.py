@@ -1,4 +1,4 @@
-"""The engine with a model: a decoder graph with key-value cache on onnxruntime, one sequence a step.
+"""The engine with a model: a decoder graph with key-value cache on onnxruntime, one sequence per step.
 
 The directory holds model.onnx, tokenizer.json and generation.json. Graph: input_ids [1, tokens] INT64,
 past_key_values.<layer>.key and .value [1, heads, past, size] FP32, seqlens_k [1] INT32 (total - 1),
@@ -21,9 +21,9 @@ FILES = ("model.onnx", "tokenizer.json", "generation.json")
 
 
 class OrtEngine:
-    """Runs the graph on all cores this process may use; idle threads do not spin, to leave them to other models."""
+    """Runs the graph on all cores of this process; idle threads do not spin, which leaves cores to other models."""
 
-    # A long prompt is read in parts, so that the sequences beside it keep streaming.
+    # A long prompt is read in parts, so that other sequences keep streaming.
     prefill_tokens = 64
     token_s = 0.0
 
@@ -53,7 +53,7 @@ class OrtEngine:
         return ids, {"total": 0, "caches": caches}
 
     def feed(self, state: dict[str, Any], ids: list[int]) -> NDArray[Any]:
-        """Run the graph over `ids` behind the state's tokens; the cache stays onnxruntime's and is never copied out."""
+        """Run the graph over `ids` after the state's tokens; the cache stays in onnxruntime and is never copied."""
         state["total"] += len(ids)
         inputs = {
             "input_ids": as_value(np.array([ids], np.int64)),
@@ -72,12 +72,12 @@ class OrtEngine:
 
 
 def find_weights(model: str) -> Path:
-    """Return the directory of the local weights of a model that model.json names; ValueError says what is missing."""
+    """Return the directory of the local weights for a model in model.json; raise ValueError if one is missing."""
     listed = os.environ.get("TRITONREPO_LOCAL_MODELS") or "{}"
     try:
         named = json.loads(listed).get(model)
     except (AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"TRITONREPO_LOCAL_MODELS is no JSON object of model → directory: {listed}") from error
+        raise ValueError(f"TRITONREPO_LOCAL_MODELS must be a JSON object of model → directory, not {listed}") from error
     directory = Path(named or model)
     if not named and not directory.is_dir():
         raise ValueError(
@@ -91,7 +91,7 @@ def find_weights(model: str) -> Path:
 
 
 def checked_length(asked: int | None, own: int) -> int:
-    """Return the maximum model length; too long a one is refused in vLLM's words (config, _get_and_verify_max_len)."""
+    """Return the maximum model length; reject an excessive one in vLLM's words (config, _get_and_verify_max_len)."""
     if asked is not None and asked > own:
         raise ValueError(
             f"User-specified max_model_len ({asked}) is greater than the derived max_model_len "

@@ -43,7 +43,7 @@ OUTPUTS: tuple[dict[str, Any], ...] = (
 
 
 def complete(model_config: pb_utils.ModelConfig) -> None:
-    """Add the contract's tensors that the configuration lacks (by name alone), decoupled and max_batch_size 0."""
+    """Add the contract's tensors that the configuration lacks (by name only), decoupled and max_batch_size 0."""
     config = model_config.as_dict()
     names = {key: {tensor["name"] for tensor in config[key]} for key in ("input", "output")}
     for tensor in INPUTS:
@@ -57,7 +57,7 @@ def complete(model_config: pb_utils.ModelConfig) -> None:
 
 
 def value(request: pb_utils.InferenceRequest, name: str) -> Any:  # noqa: ANN401  what the client sent
-    """Return the first element of an input, text decoded; None when the request lacks the input."""
+    """Return the first element of an input, text decoded; None if the request lacks the input."""
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     if tensor is None:
         return None
@@ -66,7 +66,7 @@ def value(request: pb_utils.InferenceRequest, name: str) -> Any:  # noqa: ANN401
 
 
 class Answer:
-    """Reads one request, and sends its responses: one a token when streaming, else one in all."""
+    """Reads one request, and sends its responses: one per token when streaming, else a single one."""
 
     def __init__(self, request: pb_utils.InferenceRequest, model_name: str) -> None:
         self.sender = request.get_response_sender()
@@ -77,30 +77,30 @@ class Answer:
         self.count, self.cumulative = 0, float("nan")
 
     def read(self) -> str:
-        """Read the tensors; return the sampling parameters' JSON text. ValueError in the real backend's words."""
+        """Read the tensors; return the sampling parameters' JSON text; raise ValueError in the real backend's words."""
         request = self.request
         if value(request, "embedding_request") is not None:
             raise ValueError(f"Model {self.model_name} does not support 'embed' request")
         self.prompt: str = value(request, "text_input")
         image = pb_utils.get_input_tensor_by_name(request, "image")
         if image is not None and image.as_numpy().size:
-            raise ValueError("input 'image' was given: this CPU stand-in for vLLM reads text alone")
+            raise ValueError("input 'image' is set, but this CPU stand-in for vLLM reads only text")
         self.stream = bool(value(request, "stream"))
         exclude = value(request, "exclude_input_in_output")
         self.prepends = not self.stream if exclude is None else not exclude
         if self.prepends and self.stream:
             raise ValueError("When streaming, `exclude_input_in_output` = False is not allowed.")
         self.wanted = {name for name in FLAGS if name.startswith("return_") and value(request, name)}
-        # The tensor wins: BLS and ensembles have no other way to hand parameters on.
+        # The tensor takes precedence: BLS and ensembles have no other way to pass parameters on.
         given: str | None = value(request, "sampling_parameters")
         return request.parameters() if given is None else given
 
     def is_cancelled(self) -> bool:
-        """Return whether the client has gone."""
+        """Return whether the client has cancelled the request."""
         return self.sender.is_cancelled()
 
     def add(self, delta: Delta) -> None:
-        """Take what one token adds: send it when streaming, send the whole when it is the last."""
+        """Add what one token adds: send it when streaming, else send everything with the last one."""
         self.pieces.append(delta.text)
         self.count += 1
         if delta.logprob is not None and delta.likeliest is not None:
@@ -110,7 +110,7 @@ class Answer:
             self.send(delta.reason)
 
     def send(self, reason: str | None) -> None:
-        """Send what has gathered since the last response; a reason to end makes it the final one."""
+        """Send what has accumulated since the last response; a reason to end makes it the final one."""
         text = (self.prompt if self.prepends else "") + "".join(self.pieces)
         response = pb_utils.InferenceResponse([pb_utils.Tensor("text_output", texts(text)), *self.extras(reason)])
         final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if reason or not self.stream else 0
@@ -119,7 +119,7 @@ class Answer:
         self.count, self.logprobs = 0, None if self.logprobs is None else []
 
     def extras(self, reason: str | None) -> list[pb_utils.Tensor]:
-        """Return the outputs beside the text that the request asked for; counts are those since the last response."""
+        """Return the other outputs that the request asked for; counts are those since the last response."""
         logprobs = json.dumps(self.logprobs) if self.logprobs is not None else "null"
         arrays = {
             "finish_reason": texts(str(reason)),
@@ -131,7 +131,7 @@ class Answer:
         return [pb_utils.Tensor(name, array) for name, array in arrays.items() if f"return_{name}" in self.wanted]
 
     def cancel(self) -> None:
-        """End a cancelled request as the real backend does: an error when streaming, else what there is."""
+        """End a cancelled request as the real backend does: with an error when streaming, else with the text so far."""
         if self.stream:
             self.fail("Request was cancelled", pb_utils.TritonError.CANCELLED)
         else:

@@ -14,7 +14,7 @@ from vllm_sampling import SamplingParameters
 
 
 class Choice(NamedTuple):
-    """A token, its raw log probability, and the likeliest ones as id → (log probability, rank), where asked for."""
+    """A token, its raw log probability, and the likeliest ones as id → (log probability, rank), if requested."""
 
     token: int
     logprob: float | None
@@ -40,7 +40,7 @@ class Sampler:
         return self.described(token, raw)
 
     def penalise(self, logits: NDArray[Any]) -> None:
-        """Lower the logits of tokens that were seen: in prompt and output for repetition, else in the output."""
+        """Lower the logits of seen tokens: in prompt and output for the repetition penalty, else only in the output."""
         given = self.given
         if given.repetition_penalty != 1:
             seen = np.unique(np.array(self.prompt + self.output, dtype=np.int64))
@@ -63,11 +63,11 @@ class Sampler:
         if given.top_p < 1:
             weights = nucleus(weights, given.top_p)
         total = np.cumsum(weights)
-        # Drawn below the sum itself, which rounding leaves beside 1: the index is always one with weight.
+        # Drawn below the actual sum, which rounding can move away from 1: the index always has a weight above 0.
         return int(np.searchsorted(total, self.random.random() * total[-1], side="right"))
 
     def described(self, token: int, raw: NDArray[Any]) -> Choice:
-        """Add the log probabilities when the request asked for them; 0 asks for the chosen token's alone."""
+        """Add the log probabilities if the request asked for them; 0 asks for only the chosen token's."""
         count = self.given.logprobs
         if count is None:
             return Choice(token, None, None)

@@ -1,4 +1,4 @@
-"""Reads sampling parameters: vLLM's SamplingParams by name, honoured or refused, never ignored.
+"""Reads sampling parameters: vLLM's SamplingParams by name, honoured or rejected, never ignored.
 
 Source of the fields, defaults, checks and words: vLLM 0.10 and newer, vllm/sampling_params.py, SamplingParams; of the
 conversions: vllm_backend, src/utils/vllm_backend_utils.py, TritonSamplingParams.from_dict.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-# Fields of SamplingParams that this stand-in does not have, with the values that ask for nothing.
+# Fields of SamplingParams that this stand-in does not support, with the values that have no effect.
 REFUSED: dict[str, tuple[object, ...]] = {
     "n": (1,),
     "best_of": (None, 1),
@@ -41,8 +41,8 @@ PENALTY = 2
 CONVERSIONS: dict[str, Callable[[Any], Any]] = {"int": int, "float": float, "bool": bool, "int | None": int}
 
 
-class LoraNotEnabled(ValueError):  # noqa: N818  reads as the answer it becomes
-    """A request names a LoRA adapter; the real backend answers it in words of its own."""
+class LoraNotEnabled(ValueError):  # noqa: N818  named like the answer that it becomes
+    """A request names a LoRA adapter, which the real backend answers with a separate message."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class SamplingParameters:
 
 
 def read_sampling(text: str, max_logprobs: int) -> SamplingParameters:
-    """Return the parameters of one request from their JSON text; ValueError names the field at fault."""
+    """Return the parameters of one request from their JSON text; raise ValueError for a wrong field."""
     given = json.loads(text) if text else {}
     if not isinstance(given, dict):
         raise TypeError(f"sampling parameters must be a JSON object, not a {type(given).__name__}")
@@ -88,13 +88,13 @@ def read_sampling(text: str, max_logprobs: int) -> SamplingParameters:
 
 
 def converted(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the honoured fields with values of the right type; ValueError for a refused or unknown name."""
+    """Return the honoured fields with values of the right type; raise ValueError for a rejected or unknown name."""
     types = {item.name: str(item.type) for item in fields(SamplingParameters)}
     found: dict[str, Any] = {}
     for name, value in given.items():
         if name in REFUSED:
             if not any(value == nothing for nothing in REFUSED[name]):
-                raise ValueError(f"'{name}' = {value!r} is not done by this CPU stand-in for vLLM")
+                raise ValueError(f"'{name}' = {value!r} is not supported by this CPU stand-in for vLLM")
         elif name not in types:
             raise ValueError(f"Unexpected keyword argument '{name}'")
         elif name in ("stop", "stop_token_ids"):
@@ -124,7 +124,7 @@ def number(name: str, value: object, kind: Callable[[Any], Any]) -> object:
 
 
 def check(given: SamplingParameters, max_logprobs: int) -> None:
-    """Refuse values that vLLM refuses, in its order and words."""
+    """Reject the values that vLLM rejects, in its order and words."""
     length, logprobs = given.max_tokens, given.logprobs
     checks = (
         (abs(given.presence_penalty) <= PENALTY, f"presence_penalty must be in [-2, 2], got {given.presence_penalty}."),

@@ -1,4 +1,4 @@
-"""Lets the sequences of all requests take turns, one step each, so that every client's answer streams."""
+"""Lets the sequences of all requests take turns, one step each, so that every client receives a stream."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from vllm_generation import Generation
 
 
 class Scheduler:
-    """Steps at most `limit` sequences on one thread; the others wait in the order they came.
+    """Steps at most `limit` sequences on one thread; the others wait in order of arrival.
 
-    No batching: a step is one sequence's. The one that has waited longest since its last step is next.
+    There is no batching: a step belongs to one sequence. The one that has waited longest since its last step is next.
     """
 
     def __init__(self, limit: int, fail: Callable[[Generation, Exception], None]) -> None:
@@ -27,13 +27,13 @@ class Scheduler:
         self.thread.start()
 
     def submit(self, generation: Generation) -> None:
-        """Take a sequence on."""
+        """Accept a sequence."""
         with self.changed:
             self.waiting.append(generation)
             self.changed.notify()
 
     def close(self) -> None:
-        """End after the step under way; whatever is unfinished fails."""
+        """Stop after the current step; unfinished sequences fail."""
         with self.changed:
             self.closing = True
             self.changed.notify()
@@ -42,7 +42,7 @@ class Scheduler:
             self.fail(generation, RuntimeError("the model is being unloaded"))
 
     def work(self) -> None:
-        """Step one sequence after the other until closed."""
+        """Step one sequence after another until closed."""
         while (generation := self.next_due()) is not None:
             try:
                 more = generation.advance()
@@ -57,7 +57,7 @@ class Scheduler:
         heapq.heappush(self.running, (generation.due, next(self.serial), generation))
 
     def next_due(self) -> Generation | None:
-        """Return the sequence whose turn it is, waiting for it; None when closed."""
+        """Return the sequence whose turn it is, waiting for it; None once closed."""
         with self.changed:
             while not self.closing:
                 while self.waiting and len(self.running) < self.limit:

@@ -1,4 +1,4 @@
-"""The engine without a model: it echoes the words of the prompt, one a token, for tests of the contract."""
+"""The engine without a model: it echoes the words of the prompt, one per token, for tests of the contract."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class ScriptEngine:
-    """Echoes; TRITONREPO_SCRIPT_TOKEN_MS milliseconds a token (default 5). A token is a word of its own prompt."""
+    """Echoes one token every TRITONREPO_SCRIPT_TOKEN_MS milliseconds (default 5). A token is a word of the prompt."""
 
     eos_token_ids: frozenset[int] = frozenset()
     prefill_tokens = 1 << 30
@@ -21,14 +21,14 @@ class ScriptEngine:
         try:
             self.token_s = float(given) / 1000
         except ValueError as error:
-            raise ValueError(f"TRITONREPO_SCRIPT_TOKEN_MS is '{given}': a number of milliseconds is needed") from error
+            raise ValueError(f"TRITONREPO_SCRIPT_TOKEN_MS must be a number of milliseconds, not '{given}'") from error
 
     def begin(self, prompt: str) -> tuple[list[int], dict[str, Any]]:
-        """Return one token a word; the state knows the words and how many were echoed."""
+        """Return one token per word; the state holds the words and how many were echoed."""
         words = prompt.split()
         return list(range(len(words))), {"words": words, "echoed": 0}
 
-    def feed(self, state: dict[str, Any], ids: list[int]) -> NDArray[Any]:  # noqa: ARG002  what comes next hangs on no token
+    def feed(self, state: dict[str, Any], ids: list[int]) -> NDArray[Any]:  # noqa: ARG002  the next word depends on no token
         """Return logits that leave one choice: the next word."""
         logits = np.full(len(state["words"]), -np.inf, np.float32)
         logits[state["echoed"] % len(logits)] = 0
@@ -36,5 +36,5 @@ class ScriptEngine:
         return logits
 
     def decode(self, state: dict[str, Any], ids: list[int], *, skip_special: bool) -> str:  # noqa: ARG002  it has no special tokens
-        """Return the words, a blank after each."""
+        """Return the words, each followed by a space."""
         return "".join(f"{state['words'][index]} " for index in ids)

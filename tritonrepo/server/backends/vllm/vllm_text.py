@@ -1,4 +1,4 @@
-"""Turns tokens into text as they come, without half characters and without any part of a stop string.
+"""Turns tokens into text as they arrive, without partial characters and without any part of a stop string.
 
 Source of the behaviour: vLLM 0.10, vllm/v1/engine/detokenizer.py.
 """
@@ -11,7 +11,7 @@ UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 class Transcript:
-    """The text of one sequence so far, and how much of it may be given away."""
+    """The text of one sequence so far, and how much of it can be sent."""
 
     def __init__(self, decode: Callable[[list[int]], str], stop: list[str], *, include_stop: bool) -> None:
         self.decode, self.stop, self.include_stop = decode, stop, include_stop
@@ -21,7 +21,7 @@ class Transcript:
         self.given = self.searched = self.window = self.read = 0
 
     def add(self, token: int) -> None:
-        """Add a token; a character whose bytes are not all there yet waits for the next one."""
+        """Add a token; a character with incomplete bytes waits for the next one."""
         self.ids.append(token)
         # A token's text depends on the one before it (spaces, bytes of a character): decode from there, not from 0.
         before = self.decode(self.ids[self.window : self.read])
@@ -31,9 +31,9 @@ class Transcript:
             self.window, self.read = self.read, len(self.ids)
 
     def meets_stop(self, *, may_end: bool) -> bool:
-        """Return whether a stop string has come; the text then ends before it, or with it if it is to be included.
+        """Return whether a stop string has occurred; the text then ends before it, or after it if it is to be included.
 
-        Before the minimum length (`may_end` false) a stop string is part of the text, for good.
+        Before the minimum length (`may_end` false), a stop string remains part of the text.
         """
         start, self.searched = self.searched, len(self.text)
         for stop in self.stop if may_end else ():
