@@ -237,7 +237,10 @@ LLM_REFUSED: dict[str, tuple[object, str]] = {
     "lora_no_file": ({"model": "m", "enable_lora": True}, "Triton backend cannot find"),
     "tokenizer": ({"model": "m", "tokenizer": "other"}, "engine argument 'tokenizer' is 'other'"),
     "parallel_size": ({"model": "m", "tensor_parallel_size": "two"}, "invalid literal for int() with base 10"),
-    "max_model_len": ({"model": "m", "max_model_len": "long"}, "engine argument 'max_model_len' is 'long'"),
+    "max_model_len": (
+        {"model": "m", "max_model_len": "long"},
+        "engine argument 'max_model_len' must be an integer of at least 1, not 'long'",
+    ),
 }
 
 
@@ -627,7 +630,7 @@ def test_a_stop_ends_the_text_and_never_leaks(strict: Server, sampling: dict[str
     ("sampling", "message"),
     [
         pytest.param({"max_token": 3}, "Unexpected keyword argument 'max_token'", id="an unknown name"),
-        pytest.param({"n": 2}, "'n' = 2 is not done", id="n"),
+        pytest.param({"n": 2}, "'n' = 2 is not supported", id="n"),
         pytest.param({"structured_outputs": '{"json": {}}'}, "'structured_outputs' = ", id="structured outputs"),
         pytest.param({"max_tokens": 0}, "max_tokens must be at least 1, got 0.", id="max_tokens"),
         pytest.param({"max_tokens": "few"}, "max_tokens: invalid literal for int()", id="no number"),

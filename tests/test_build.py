@@ -300,7 +300,7 @@ BAD = {
     "no index": (no_index, '15:12: fatal: the index of "retriever" does not exist', "tritonrepo index"),
     "another index than the lock's": (another_index, "is not the one that the lock pins", "tritonrepo index"),
     "no prompt template": (no_prompt, 'file "prompt.j2" does not exist', "It is relative to the stack file"),
-    "no weights": (no_weights, '9:13: fatal: "./weights" does not exist', "Check the path /"),
+    "no weights": (no_weights, '9:13: fatal: "./weights" does not exist', "rag/weights exists."),
     "no safetensors": (
         no_safetensors,
         '"tokenizer.json" is missing from the embedder\'s source',

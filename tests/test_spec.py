@@ -334,6 +334,13 @@ def test_variables(text: str, variables: dict[str, str], value: str) -> None:
     assert read(changed("name: s", f"name: {text}"), **variables).name == value
 
 
+def test_a_variable_that_must_not_be_empty_is_called_empty() -> None:
+    with pytest.raises(
+        Stop, match=r"a.yaml:1:7: fatal: the environment variable N is empty: the name \[stack-variable"
+    ):
+        read(changed("name: s", "name: ${N:?the name}"), N="")
+
+
 def test_a_variable_whose_bytes_no_file_can_be_given_is_told() -> None:
     with pytest.raises(Stop, match=r"the text contains U\+DCFF, which cannot be written to a file"):
         read(changed("name: s", "name: ${V}"), V="a\udcff")

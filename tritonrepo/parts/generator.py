@@ -98,7 +98,7 @@ def _sources(name: str, model: Generator) -> Iterator[Diagnostic]:
             model.places,
             "",
             f'generator "{name}" must set tokenizer to a GGUF file with the tokenizer and chat template of its model',
-            "Set it to a local file or one in a package: the Hugging Face Hub is not supported yet.",
+            "Set tokenizer to a local file or to one in a package. The Hugging Face Hub is not supported yet.",
         )
     for each in ("tokenizer", "local"):
         if isinstance(getattr(model, each), Hub):

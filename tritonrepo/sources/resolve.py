@@ -55,7 +55,7 @@ def _local(source: Local, at: Span, links: Sequence[Path]) -> Resolved:
         named = path.absolute()
         found = files(kept(DirectoryStore(named.parent, links).scan(named.name), str(path)))
     else:
-        raise fatal("source-missing", at, f'"{source.path}" does not exist', f"Check the path {path}.")
+        raise fatal("source-missing", at, f'"{source.path}" does not exist', f"Check that {path} exists.")
     return Resolved(found, Pin(digest(found)))
 
 

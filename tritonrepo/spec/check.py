@@ -107,7 +107,7 @@ def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
                 message = f'"{name}" chains "{member}", which is not a model or pipeline of this stack'
                 yield wrong(ensemble.places, "chain", message, closest(member, sorted(known - {name})))
         if circle(stack, name):
-            hint = "Remove the pipeline that leads back to it from the chain."
+            hint = f'Remove the pipeline that leads back to "{name}".'
             yield wrong(ensemble.places, "chain", f'the chain of "{name}" leads back to "{name}"', hint)
         if not any(faults.get(member) for member in ensemble.chain):
             yield from faults.get(name, ())

@@ -61,8 +61,8 @@ def _replaced(scalar: Scalar, variables: Mapping[str, str], faults: Faults) -> S
             return str(text)
         if name in variables and operator is None:
             return ""
-        why = text or f"${{{name}}} is used here"
-        message = f"the environment variable {name} is not set: {why}"
+        state = "empty" if name in variables else "not set"
+        message = f"the environment variable {name} is {state}" + (f": {text}" if text else "")
         hint = f"Set {name}, or add a default: `${{{name}:-default}}`."
         faults.add(*fatal("stack-variable", scalar.at, message, hint).diagnostics)
         return ""
