@@ -35,7 +35,7 @@ SCALAR = config(tensor("x", "FP32", [1]), tensor("y", "FP32", [1]), 0)
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The version directory that Triton tells of."""
+    """The version directory that Triton names."""
     monkeypatch.setattr(pb_utils, "model_dir", str(tmp_path))
     return tmp_path
 

@@ -173,7 +173,7 @@ def test_the_requests_seed_wins_and_repeats_the_draw() -> None:
 
 
 def test_log_probabilities_are_those_of_the_raw_logits() -> None:
-    """0.2, 0.5 and 0.3 by hand; temperature and top_k have no part in them, and the chosen token comes first."""
+    """0.2, 0.5 and 0.3, by hand; temperature and top_k do not affect them, and the chosen token comes first."""
     logits = np.log(np.array([0.2, 0.5, 0.3], np.float32)) + 7
     choice = Sampler(SamplingParameters(logprobs=2, min_tokens=1), [], {1, 2}, seed=0).choose(logits)
     assert choice.token == 0
@@ -345,7 +345,7 @@ def test_a_cancelled_request_ends(last: object, *, stream: bool) -> None:
 
 
 class Turns:
-    """Stands for a Generation: notes each of its `count` turns in `told`; the last may fail."""
+    """A stand-in for a Generation: records each of its `count` turns in `told`; the last can fail."""
 
     def __init__(self, name: str, count: int, told: list[str], *, fails: bool = False) -> None:
         self.name, self.count, self.told, self.fails, self.due = name, count, told, fails, 0.0
@@ -363,7 +363,7 @@ class Turns:
 
 
 def scheduled(limit: int, *turns: Turns, awaited: bool = True) -> list[tuple[str, str]]:
-    """Submit all at once, close when they are over or at once; return the names and errors of those that failed."""
+    """Submit all together, close when they are done or at once; return the names and errors of those that failed."""
     failed: list[tuple[str, str]] = []
     scheduler = Scheduler(limit, lambda turn, error: failed.append((cast("Any", turn).name, str(error))))
     with scheduler.changed:

@@ -74,7 +74,7 @@ def test_weights_lie_on_the_disk_once(rag_repository: Path, cache: Cache) -> Non
 def test_killed_at_any_of_twenty_moments_the_next_build_repairs(
     rag: Path, rag_repository: Path, tmp_path: Path
 ) -> None:
-    """Each run is killed at another of the writes of one build; the last files that it wrote are torn as well."""
+    """Each run is killed at another write of a build, and the files that it wrote last are truncated."""
     script = (
         "import os, signal, sys\n"
         "from tritonrepo.stores import directory\n"

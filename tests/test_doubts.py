@@ -25,7 +25,7 @@ def named(text: str, source: str = SMOLLM2) -> str:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A small stack with an index, which may answer, in the directory where one stands."""
+    """A small stack with an index and optionally a generator, in the current directory."""
     stack = entered(tmp_path / "own", monkeypatch)
     assert run(["index"]) == 0
     capsys.readouterr()
@@ -71,7 +71,7 @@ def test_a_tokenizer_that_the_stack_names_is_pinned_and_no_doubt(capsys: pytest.
 
 @pytest.mark.usefixtures("own")
 def test_the_tokenizer_that_the_stack_names_is_the_one_that_is_carried(capsys: pytest.CaptureFixture[str]) -> None:
-    """`local` is for a CPU alone: a build does not even look for it."""
+    """`local` is only for a CPU: a build does not even look for it."""
     assert build(named(QWEN).replace(f"local: '{SMOLLM2}'", "local: ./nowhere.gguf")) == 0
     assert capsys.readouterr().err == ""
     assert build(named(QWEN, "./nowhere.gguf")) == 2
@@ -227,7 +227,7 @@ def test_no_fault_hides_another(capsys: pytest.CaptureFixture[str], names: tuple
 
 @pytest.mark.usefixtures("own")
 def test_what_is_missing_is_all_that_is_said_where_nothing_else_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    """What takes the place of missing files while the rest is judged is never judged itself."""
+    """The stand-ins for missing files are never judged themselves."""
     Path("tritonrepo.yaml").write_text(named(QWEN, "./nowhere.gguf"), "utf-8")
     for spoil in (no_index, no_weights, no_prompt):
         spoil()
@@ -271,7 +271,7 @@ def test_up_says_all_that_is_wrong_before_it_starts_anything(capsys: pytest.Capt
 
 @pytest.mark.usefixtures("own")
 def test_an_index_of_another_embedder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its vectors mean nothing to the new one, and nobody would see it."""
+    """Its vectors mean nothing to the new embedder, and nobody would notice."""
     assert build(SEARCH) == 0
     weights(Path("w"), architectures=["RobertaModel"], type_vocab_size=1)
     before = digests(Path())

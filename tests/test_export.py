@@ -128,7 +128,7 @@ def test_a_row_of_padding_alone_gives_zeros_and_spoils_no_other() -> None:
 
 
 def plain(weights: Weights) -> Weights:
-    """Whole multiples of 1/64 in these shapes: the same numbers with every version of NumPy."""
+    """Return multiples of 1/64 in these shapes: the same numbers in every version of NumPy."""
     return {
         name: (np.arange(weight.size, dtype=np.float32) % 17 / 64).reshape(weight.shape)
         for name, weight in weights.items()
@@ -542,7 +542,7 @@ def test_smollm2_reaches_to_the_end_of_its_context(smollm2: Path) -> None:
 
 
 def merged(word: str, vocabulary: Mapping[str, int], ranks: Mapping[str, int]) -> list[int]:
-    """Byte-pair encoding as Sennrich et al. describe it: the pair of the lowest rank is joined until none is left."""
+    """Byte-pair encoding as Sennrich et al. describe it: join the pair of the lowest rank until none is left."""
     printable = {**{b: chr(b) for b in [*range(33, 127), *range(161, 173), *range(174, 256)]}}
     rest = {b: chr(256 + n) for n, b in enumerate(b for b in range(256) if b not in printable)}
     parts = [(printable | rest)[byte] for byte in word.encode()]

@@ -59,7 +59,7 @@ def weights(place: Path, words: list[str] = WORDS, *, lower: bool = True, **chan
 
 
 def entered(stack: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a small stack with documents and without an index, and go where it is."""
+    """Write a small stack with documents and without an index, and change to its directory."""
     weights(stack / "w")
     (stack / "d").mkdir()
     (stack / "d" / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"id": "x", "text": "a b"}\r\n\r\n{"id": "y", "text": "c"}')
@@ -71,7 +71,7 @@ def entered(stack: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stack of one's own, with documents and without an index, in the directory where one stands."""
+    """A small stack with documents and without an index, in the current directory."""
     return entered(tmp_path / "own", monkeypatch)
 
 
@@ -198,7 +198,7 @@ def test_documents_may_be_named_by_their_whole_path(own: Path) -> None:
 
 
 def test_roberta_reads_as_many_tokens_as_it_has_positions_behind_its_padding(own: Path) -> None:
-    """Its positions count from the padding's id: of 20 rows with padding id 1, 18 are for tokens."""
+    """Positions count from the padding id: of 20 rows with padding id 1, 18 are for tokens."""
     weights(own / "w", architectures=["RobertaModel"], type_vocab_size=1)
     (own / "d" / "a.jsonl").write_text(json.dumps({"id": "long", "text": "a " * 40}), "utf-8")
     assert run(["index"]) == 0

@@ -58,7 +58,7 @@ def test_a_chain_is_joined_by_the_types_of_ports(port: Port, joined: bool) -> No
 
 
 def test_of_two_that_give_the_same_the_later_one_feeds_what_follows() -> None:
-    """As a reranker between the two would: the ensemble's tensors keep their names apart."""
+    """A reranker between the two would do this: the names of the ensemble's tensors stay distinct."""
     again = replace(PARTS["retriever"], takes=(Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,))))
     pipeline = wired([("e", PARTS["embedder"]), ("r", PARTS["retriever"]), ("k", again), ("g", PARTS["generator"])])
     assert pipeline is not None

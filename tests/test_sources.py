@@ -80,7 +80,7 @@ def cut(blob: Path) -> None:
 
 
 def written_to(blob: Path) -> None:
-    """The mode and the size stay, as where root writes."""
+    """Change the content only: mode and size stay, as when root writes."""
     made = blob.stat().st_mtime_ns
     blob.chmod(0o644)
     blob.write_bytes(b"CONTENT")
@@ -225,7 +225,7 @@ def wheel(place: Path, *members: str) -> Path:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory of wheels that pip takes instead of an index."""
+    """A directory of wheels that pip uses instead of an index."""
     place = tmp_path / "shelf"
     place.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -18,7 +18,7 @@ WORDS = {"[PAD]": 0, "?": 1, "one": 2, "two": 3, "three": 4, "bad": 5, "caf\ufff
 
 
 class Graph:
-    """Stands for NAME_model: the sum of the tokens' numbers and their count; it knows no number 5."""
+    """A stand-in for NAME_model: returns the sum and the count of the token ids; fails for the id 5."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []

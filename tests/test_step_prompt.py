@@ -112,7 +112,7 @@ def test_thousands_of_passages_are_counted_by_halving(step: Make, monkeypatch: p
 @pytest.mark.parametrize("count", range(6))
 @pytest.mark.parametrize("budget", [12, 13, 14, 16, 60])
 def test_as_many_passages_as_fit_and_the_beginning_of_the_only_one(step: Make, count: int, budget: int) -> None:
-    """Held against the plain way: one passage less each time."""
+    """Compared with the simple way: try one passage fewer each time."""
     model = step(max_context_tokens=budget)
     passages = [f"w{number} v v" for number in range(count)]
     fitting = [n for n in range(count + 1) if model.tokens(model.rendered("q", passages[:n])) <= min(budget, 50)]
@@ -129,7 +129,7 @@ def test_a_question_that_leaves_no_room_is_refused(step: Make) -> None:
 
 
 def plainly(model: TritonPythonModel, passages: list[str], budget: int) -> str | None:
-    """The plain way: one passage less each time, the only one cut, then none; nothing where the query has no room."""
+    """Return the prompt in the simple way: one passage fewer each time, the last one cut, then none."""
     for count in range(len(passages), -1, -1):
         prompt = model.rendered("q", passages[:count])
         over = model.tokens(prompt) - budget

@@ -80,7 +80,7 @@ def test_the_highest_are_those_of_a_stable_sort(scores: list[float], count: int)
 
 
 def test_only_the_best_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sort of a whole index of a million passages takes seconds a query."""
+    """Sorting a whole index of a million passages would take seconds per query."""
     sizes = []
     argsort = np.argsort
 

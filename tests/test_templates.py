@@ -68,7 +68,7 @@ def test_a_prompt_that_ends_nowhere_is_told(
 
 
 def served(own: Path, **metadata: Any) -> None:  # noqa: ANN401  one value of any type that GGUF has
-    """Let the stack's generator have a local file of its own."""
+    """Write a local GGUF file for the stack's generator."""
     changes = {f"tokenizer.{key}": value for key, value in metadata.items()}
     write_gguf(own / "m.gguf", llama_metadata() | {"tokenizer.chat_template": CHAT} | changes, {})
     local = ANSWER[ANSWER.index("local: '") :].split("'")[1]
@@ -140,14 +140,14 @@ def test_a_special_token_that_no_prompt_can_keep_out_is_refused(
 
 @pytest.fixture
 def jinja(tmp_path: Path) -> Jinja:
-    """The Jinja that steps carry, with a cache that knows no template yet."""
+    """The Jinja of the steps, with a cache that has no templates yet."""
     loaded = load([EXAMPLE], Workspace(os.environ))
     packages = loaded.gathering().vendored()
     return Jinja(packages, Cache(tmp_path / "cache"))
 
 
 def judged(jinja: Jinja, text: str, **given: object) -> list[Said]:
-    """Return what trials say; none where the template is known."""
+    """Return the results of trials; none if the template is cached."""
     said: list[Said] = []
     jinja.tried(text, given, "trying", said.append)
     return said

@@ -27,7 +27,7 @@ class Cache:
     def __init__(self, root: Path, tell: Callable[[str], None] = lambda _: None) -> None:
         self.root = root
         self.tell = tell
-        """Is called with a description of what takes a while, before it begins."""
+        """Called with a description of slow work, before it begins."""
 
     def tree(self, key: str, what: str, make: Callable[[Path], None]) -> dict[str, File]:
         """Return the files that `make` writes into the directory it receives; it is called only if the key is new.

@@ -1,4 +1,4 @@
-"""The stack file, from text over nodes with positions to a frozen Stack; and its lock."""
+"""The stack file, parsed from text to nodes with positions, then to a frozen Stack; and its lock."""
 
 from __future__ import annotations
 

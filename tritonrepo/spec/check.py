@@ -26,7 +26,7 @@ RESERVED = "tritonrepo.json"
 
 
 def check(stack: Stack) -> None:
-    """Raise Stop with everything that has no meaning, in the order of the file."""
+    """Raise Stop with every fault, in the order of the file."""
     found = [
         *_empty(stack),
         *_target(stack),

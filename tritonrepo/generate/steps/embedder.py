@@ -1,4 +1,4 @@
-"""text [B,1] STRING -> embedding [B,D] FP32: a batch of texts is tokenized together, then the ONNX model called once.
+"""text [B,1] STRING -> embedding [B,D] FP32: one tokenization and one call of the ONNX model per batch of texts.
 
 calls.json names the ONNX model and its version; settings.json has max_tokens, the length at which texts are cut.
 """

@@ -53,7 +53,7 @@ class OrtEngine:
         return ids, {"total": 0, "caches": caches}
 
     def feed(self, state: dict[str, Any], ids: list[int]) -> NDArray[Any]:
-        """Run the graph over `ids` after the state's tokens; the cache stays in onnxruntime and is never copied."""
+        """Run the graph over `ids` after the state's tokens; the cache stays in onnxruntime, never copied out."""
         state["total"] += len(ids)
         inputs = {
             "input_ids": as_value(np.array([ids], np.int64)),
