@@ -111,7 +111,9 @@ def _inner(hint: object, parts: Parts) -> list[type]:
 
 def _row(record: type, f: Field[Any], parts: Parts) -> str:
     hint = hints(record)[f.name]
-    value = _value(hint, parts) + ("" if f.metadata["minimum"] is None else f", at least {f.metadata['minimum']}")
+    value = (f.metadata["shown"] or _value(hint, parts)) + (
+        "" if f.metadata["minimum"] is None else f", at least {f.metadata['minimum']}"
+    )
     return (
         f"| `{f.name}` | {value} | {_default(hint, f)} | {stack.sentence(f.metadata['doc']).replace('|', '&#124;')} |"
     )

@@ -17,12 +17,13 @@ Microseconds = NewType("Microseconds", int)
 Bytes = NewType("Bytes", int)
 
 
-def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example: str = "") -> Any:
+def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example: str = "", shown: str = "") -> Any:
     """Declare a key of the stack file: its meaning, its default, and for integers the minimum.
 
-    `doc` is a lower-case phrase without a period; hints quote it as it is, and references as a sentence.
+    `doc` is a lower-case phrase without a period; hints quote it as it is, and references as a sentence. `shown` is the
+    type in the reference where checks narrow that of the field.
     """
-    metadata = {"doc": doc, "minimum": minimum, "example": example}
+    metadata = {"doc": doc, "minimum": minimum, "example": example, "shown": shown}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -121,8 +122,10 @@ class Expectation:
     contains: str | None = key("string that at least one value must contain", None, example="kb-17")
     first: str | None = key("the first value, as a string", None, example="kb-17")
     equals: Any = key("all values: one value, or a list", None)
-    close: Any = key("all values, as numbers with a tolerance of `within`: one number, or a list", None)
-    within: Any = key("maximum difference from each number of `close`", 0.001)
+    close: Any = key(
+        "all values, with a tolerance of `within`: one number, or a list", None, shown="number or list of numbers"
+    )
+    within: Any = key("maximum difference from each number of `close`", 0.001, shown="number")
     places: Places = places()
 
 
