@@ -43,14 +43,17 @@ LATE = ("initial-state-", "warmup-run-fails")
 
 TRIES = 3
 STAND_IN = {
-    "execution-env-elsewhere": "the path is not on this machine",
-    "config-not-provided": "the stand-in completes all",
-    "vllm-unknown-engine-arg": "the stand-in's words differ",
-    "vllm-model-json-not-object": "the stand-in's words differ",
-    "vllm-engine-arg-too-new": "the stand-in takes it",
-    "vllm-model-defaulted": "the stand-in refuses it",
+    "execution-env-elsewhere Bad": "the path is not on this machine",
+    "config-not-provided Bad": "the stand-in completes all",
+    "vllm-unknown-engine-arg Bad": "the stand-in's words differ",
+    "vllm-model-json-not-object Bad": "the stand-in's words differ",
+    "vllm-engine-arg-too-new Bad": "the stand-in takes it",
+    "vllm-model-defaulted Bad": "the stand-in refuses it",
+    "vllm-lora-file-missing Good": "the stand-in has no LoRA",
+    "vllm-lora-file-shape Bad": "the stand-in has no LoRA",
+    "vllm-lora-file-shape Good": "the stand-in has no LoRA",
 }
-"""Bad pages where what stands in for a backend is known to do otherwise than the backend."""
+"""Pages on which a stand-in for a backend is known to differ from the backend."""
 
 
 PLAIN = re.compile(r"[A-Za-z][\w-]*(\.\w+)?")
@@ -114,7 +117,7 @@ class Half:
             "needs another user": Unreadable.FORBIDDEN in self.tree.values(),
             f"needs the {lacking} backend": bool(lacking),
             "a link out": any(isinstance(entry, Outside) for entry in self.tree.values()),
-            STAND_IN.get(self.rule.name, ""): self.rule.name in STAND_IN and self.which == "Bad",
+            STAND_IN.get(self.label, ""): self.label in STAND_IN,
         }
         return next((why for why, holds in reasons.items() if holds), "")
 
@@ -190,7 +193,7 @@ def words_agree(ours: str, texts: Iterable[str]) -> bool:
 
 def by_itself(half: Half) -> str:
     """Return what is wrong with a page before a server runs: another rule decides, or the words differ."""
-    error = half.rule.severity is Severity.ERROR
+    error = half.rule.severity is Severity.ERROR and half.rule.state is not State.READY
     found = [verdict for verdict in half.verdicts.values() if verdict.verdict is not State.READY]
     if half.which == "Good" or not error:
         return f"refused by {found[0].rule}" if found and half.which == "Good" else ""
