@@ -21,7 +21,7 @@ VAGUE = {"utils", "helpers", "common", "manager", "base"}
 def test_a_module_is_short_and_says_what_it_is(module: Path) -> None:
     text = module.read_text("utf-8")
     lines = len(text.splitlines())
-    assert lines < 300, f"{lines} lines: make two modules of it, each of one matter"
+    assert lines < 300, f"{lines} lines: split it into two modules, each about one subject"
     assert ast.get_docstring(ast.parse(text)), "its first line says what is in it"
     assert module.stem not in VAGUE, "name it by what is in it"
 
@@ -31,7 +31,7 @@ def test_functions_are_short(module: Path) -> None:
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             statements = sum(isinstance(child, ast.stmt) for child in ast.walk(node)) - 1
-            assert statements <= 30, f"{node.name} has {statements} statements: make two functions of it"
+            assert statements <= 30, f"{node.name} has {statements} statements: split it into two functions"
 
 
 def test_no_cache_of_inputs_outlives_a_run() -> None:

@@ -11,7 +11,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.rules import RULES
 from tritonrepo.rules.order import in_turn, turns
-from tritonrepo.rules.registry import Finding, Misplaced, Rule, Scope, rule
+from tritonrepo.rules.registry import Finding, Misdeclared, Rule, Scope, rule
 from tritonrepo.rules.stages import Position, Stage
 
 
@@ -52,9 +52,9 @@ def test_a_stage_that_the_server_does_not_reach_has_no_turns() -> None:
 CONTRADICTIONS = {
     "two behind one": (
         Stage.POLL.after("a"),
-        'the rules "b" and "new" both are placed right after "a": place one after',
+        'the rules "b" and "new" are both placed right after "a": change one to follow',
     ),
-    "two first": (Stage.POLL.first, 'the rules "a" and "new" both are the first of POLL: place one after'),
+    "two first": (Stage.POLL.first, 'the rules "a" and "new" are both first in POLL: change one to follow'),
     "behind no rule": (
         Stage.POLL.after("aa"),
         'the rule "new" is placed after "aa", which is not a known error: check that its module',
@@ -69,14 +69,14 @@ CONTRADICTIONS = {
 
 @pytest.mark.parametrize(("position", "words"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_a_contradiction_names_the_rules(position: Position, words: str) -> None:
-    with pytest.raises(Misplaced, match=re.escape(words)):
+    with pytest.raises(Misdeclared, match=re.escape(words)):
         in_turn(rules({**dict(reversed(CHAIN.items())), "new": position}), STAGES)
 
 
 def test_an_error_says_its_place_when_it_is_registered_and_nothing_else_does() -> None:
-    with pytest.raises(Misplaced, match='the rule "new" is an error without a place in the server\'s order: add at='):
+    with pytest.raises(Misdeclared, match='the rule "new" is an error without a place in the server\'s order: add at='):
         rule("new", Severity.ERROR)(check)
-    with pytest.raises(Misplaced, match='the rule "new" is not an error, so it cannot have a place'):
+    with pytest.raises(Misdeclared, match='the rule "new" is not an error, so it cannot have a place'):
         rule("new", Severity.WARNING, at=Stage.IO.first)(check)
     assert "new" not in RULES
 

@@ -9,7 +9,9 @@ import pytest
 
 from tests.pages import NEEDED, OPTIONAL, REST, files, judged, loud, normal, said, sections
 from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt.schema import messages, model_config
 from tritonrepo.report.pages import title
+from tritonrepo.repository.model import BROKEN
 from tritonrepo.rules import FAMILIES, RULES, Rule
 from tritonrepo.rules.order import turns
 from tritonrepo.rules.registry import PAGES
@@ -23,7 +25,7 @@ INDEX = Path(__file__).parents[1] / "docs" / "rules.md"
 def test_page(rule: Rule) -> None:
     page = sections(rule.page)
     found = tuple(name for name in page if name not in OPTIONAL)
-    assert found == NEEDED, "the sections that every page has, in their order; see tests/pages.py"
+    assert found == NEEDED, "the page must have exactly these sections, in this order; see NEEDED in tests/pages.py"
     options = page.get("Run with", "")
     bad, good = files(page["Bad"]), files(page["Good"])
     assert said(bad, options, only=rule) == page["Says"]
@@ -93,11 +95,24 @@ def test_what_needs_no_config_is_found_beside_a_broken_one(name: str) -> None:
 
 def test_no_name_is_lost_which_somebody_ignores_or_selects() -> None:
     listed = re.findall(r"^\| \[([a-z0-9-]+)\]\(../tritonrepo/rules/", INDEX.read_text("utf-8"), re.MULTILINE)
-    assert sorted(listed) == sorted(RULES), "a name is kept forever; for a new one: python -m scripts.docs"
+    assert sorted(listed) == sorted(RULES), "run python -m scripts.docs for a new rule; never remove or rename one"
 
 
 def test_every_page_is_of_a_rule() -> None:
-    assert sorted(file.name for file in PAGES.iterdir()) == sorted(f"{name}.md" for name in RULES)
+    wrong = {file.name.removesuffix(".md") for file in PAGES.iterdir()} ^ RULES.keys()
+    assert not wrong, "a page without a rule, or a rule without a page: check the name and the family's MODULES"
+
+
+def test_every_trait_is_one_that_a_model_can_have() -> None:
+    """A rule with a misspelt trait is never called."""
+    known, anywhere = model_config().fields.keys(), {f"*.{name}" for name in field_names()}
+    named = {trait for rule in RULES.values() for trait in rule.when if not trait.startswith("backend=")}
+    assert named - known - anywhere - {BROKEN} == set()
+
+
+def field_names() -> set[str]:
+    """The fields of all messages of ModelConfig."""
+    return {name for kind in messages(None).values() for name in kind.fields}
 
 
 def test_a_family_has_every_module_with_rules_among_its_modules() -> None:

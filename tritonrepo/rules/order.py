@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from tritonrepo.rules.registry import RULES, Misplaced, Rule
+from tritonrepo.rules.registry import RULES, Misdeclared, Rule
 from tritonrepo.rules.stages import WITH_AUTO_COMPLETE, WITHOUT_AUTO_COMPLETE, Position, Stage
 
 
@@ -25,7 +25,7 @@ def turns(*, auto_complete: bool) -> Mapping[str, Turn]:
 
 
 def in_turn(rules: Iterable[Rule], stages: Collection[Stage]) -> Mapping[str, Turn]:
-    """Return the turns of rules for a server that reaches the stages in this order; raise Misplaced if none exists."""
+    """Return the turns of rules for a server that reaches the stages in this order; raise Misdeclared if none exists."""
     positions = {
         rule.name: rule.position for rule in rules if rule.position is not None and rule.position.stage in stages
     }
@@ -44,23 +44,25 @@ def in_turn(rules: Iterable[Rule], stages: Collection[Stage]) -> Mapping[str, Tu
 
 
 def _behind(positions: Mapping[str, Position]) -> dict[tuple[Stage, str], str]:
-    """Return which rule comes right after each; raise Misplaced if two do."""
+    """Return which rule comes right after each; raise Misdeclared if two do."""
     behind: dict[tuple[Stage, str], str] = {}
     for name, at in positions.items():
         other = behind.setdefault((at.stage, at.before), name)
         if other != name:
-            where = f'are placed right after "{at.before}"' if at.before else f"are the first of {at.stage.name}"
-            raise Misplaced(f'the rules "{other}" and "{name}" both {where}: place one after the other')
+            where = f'placed right after "{at.before}"' if at.before else f"first in {at.stage.name}"
+            raise Misdeclared(f'the rules "{other}" and "{name}" are both {where}: change one to follow the other')
     return behind
 
 
-def _lost(positions: Mapping[str, Position], found: Collection[str]) -> Misplaced:
+def _lost(positions: Mapping[str, Position], found: Collection[str]) -> Misdeclared:
     """Return what is wrong with rules that cannot be reached from the first of their stage."""
     lost = {name: at for name, at in positions.items() if name not in found}
     for name, at in lost.items():
         placed = f'the rule "{name}" is placed after "{at.before}"'
         if at.before not in positions:
-            return Misplaced(f"{placed}, which is not a known error: check that its module is in its family's MODULES")
+            return Misdeclared(
+                f"{placed}, which is not a known error: check that its module is in its family's MODULES"
+            )
         if (other := positions[at.before].stage) is not at.stage:
-            return Misplaced(f"{placed} in {at.stage.name}, but that rule is in {other.name}")
-    return Misplaced(f"the places of these rules form a cycle: {', '.join(sorted(lost))}")
+            return Misdeclared(f"{placed} in {at.stage.name}, but that rule is in {other.name}")
+    return Misdeclared(f"the places of these rules form a cycle: {', '.join(sorted(lost))}")

@@ -68,12 +68,15 @@ class Rule:
 
     @property
     def page(self) -> str:
-        """The page, in Markdown: a title, then Why, Source, Bad, Says, Good; raise FileNotFoundError if it has none."""
-        return PAGES.joinpath(f"{self.name}.md").read_text("utf-8")
+        """The page, in Markdown: a title, then Why, Source, Bad, Says, Good; raise Misdeclared if it does not exist."""
+        file = PAGES.joinpath(f"{self.name}.md")
+        if not file.is_file():
+            raise Misdeclared(f'the rule "{self.name}" has no page: create {file}')
+        return file.read_text("utf-8")
 
 
-class Misplaced(Exception):  # noqa: N818  the name says what is wrong
-    """A rule's position in the server's order is missing or contradicts that of another rule."""
+class Misdeclared(Exception):  # noqa: N818  the name says what is wrong
+    """A rule's name is taken, its page is missing, or its position in the server's order is missing or taken."""
 
 
 RULES: dict[str, Rule] = {}
@@ -165,13 +168,14 @@ def _selecting(select: Select, name: str) -> Select:
 
 
 def _add(new: Rule) -> None:
-    assert new.name not in RULES, new.name  # noqa: S101  two rules with one name are our bug
+    if new.name in RULES:
+        raise Misdeclared(f'the rule "{new.name}" already exists: choose another name')
     if new.severity is Severity.ERROR and new.position is None:
-        raise Misplaced(
+        raise Misdeclared(
             f'the rule "{new.name}" is an error without a place in the server\'s order: add at=Stage.….after("…")'
         )
     if new.severity is not Severity.ERROR and new.position is not None:
-        raise Misplaced(
+        raise Misdeclared(
             f'the rule "{new.name}" is not an error, so it cannot have a place in the server\'s order: remove at='
         )
     RULES[new.name] = new

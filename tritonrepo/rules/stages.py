@@ -52,7 +52,7 @@ class Stage(StrEnum):
         return Position(self)
 
     def after(self, rule: str) -> Position:
-        """Return the position of a separate check, right after another rule's check and all of its walk."""
+        """Return the position of a separate check, right after another rule's; of a walk, name its last rule."""
         return Position(self, rule)
 
     def same_walk(self, rule: str) -> Position:
