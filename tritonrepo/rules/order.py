@@ -25,7 +25,7 @@ def turns(*, auto_complete: bool) -> Mapping[str, Turn]:
 
 
 def in_turn(rules: Iterable[Rule], stages: Collection[Stage]) -> Mapping[str, Turn]:
-    """Return the turns of rules for a server that reaches the stages in this order; raise Misdeclared if none exists."""
+    """Return the turns of rules for a server that reaches these stages in order; raise Misdeclared if there is none."""
     positions = {
         rule.name: rule.position for rule in rules if rule.position is not None and rule.position.stage in stages
     }
