@@ -75,7 +75,7 @@ def command(
     """Send a test request to every model on a running server, over gRPC and HTTP, and check the responses.
 
     URL is the server's HTTP address. STACK (a stack file or its directory), or the DIR or URI of a repository, defines
-    what should be served: versions, configs, embeddings, search results and prompts must match it exactly, concurrent
+    what should be served: versions, configs, embeddings, search results and prompts must match it, concurrent
     requests must each get their own response, and the stack's smoke cases are run. With --repository, the files that
     the server reads must match as well. Whatever was not checked is listed.
     """

@@ -59,9 +59,9 @@ def command(
     """Go from a stack file to a running server in one command.
 
     The command builds missing indexes and the repository, serves it on the CPU, and tests every model. STACK is a stack
-    file or its directory. The server's URLs are printed once every test has passed, and the server
-    runs until Ctrl-C. With --ask, the command prints the sources on stderr, streams the answer to stdout, and exits;
-    the server then uses any free ports by default.
+    file or its directory. The server's URLs are printed unless a test fails, and the server runs until Ctrl-C. With
+    --ask, nothing is tested: the command prints the sources on stderr, streams the answer to stdout, and exits. The
+    server then uses any free ports by default.
     """
     out = directory(out)
     loaded = load([stack], workspace(links))

@@ -98,7 +98,9 @@ def serve(
     record: Record | None = None,
     base: Path | None = None,
 ) -> Server:
-    """Start the server and return it once every model has loaded or failed; as a context manager, it stops on exit.
+    """Start the server and return it once every model has loaded; as a context manager, it stops on exit.
+
+    Raise Stop if a model does not load, unless the server polls or loads on request: see `Server.unavailable`.
 
     The repository is a path, or a bucket's URI, which is passed to the server unchanged. Its record is read unless
     given; the record's local sources are relative to `base`, or to the working directory.
