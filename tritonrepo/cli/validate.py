@@ -69,9 +69,9 @@ def command(
     build would write is checked, for the stack's own target unless options override it. PATH defaults to
     model_repository.
 
-    A comment in a config.pbtxt hides findings: `# tritonrepo: ignore[RULE, RULE] reason`. After a field, it applies to
-    that line; on a line of its own, to the next one; above the first field, to the whole model. The verdict does not
-    change.
+    A comment in a config.pbtxt hides findings: `# tritonrepo: ignore[NAME, NAME] reason`. After a field, it applies to
+    that line; on a line of its own, to the next one; above the first field, to the whole model. NAME is a rule's full
+    name. The verdict does not change.
 
     RULE is a rule's name, a family such as scheduling, or the first words of names, such as dynamic.
     """
