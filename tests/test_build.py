@@ -342,6 +342,7 @@ def test_a_bad_input_is_one_message_and_nothing_is_written(
     said = capsys.readouterr()
     assert message in said.err
     assert hint in said.err
+    assert "differs" not in said.err, "what stands in for it agrees with everything"
     assert said.out == ""
     assert digests(rag) == before
     assert not (tmp_path / "r").exists()

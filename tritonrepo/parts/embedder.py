@@ -61,7 +61,7 @@ def _gather(_: str, model: Embedder, gathering: Gathering) -> EncoderFiles:
 
 
 def _stand_in(_: Embedder) -> EncoderFiles:
-    return EncoderFiles(of_bytes(b""), of_bytes(b""), dimensions=1, max_tokens=1)
+    return EncoderFiles(of_bytes(b""), of_bytes(b""), dimensions=-1, max_tokens=1)
 
 
 def _embeds(files: EncoderFiles) -> Embeds:

@@ -97,7 +97,7 @@ def _gather(name: str, model: Retriever, gathering: Gathering) -> IndexFiles:
 
 
 def _stand_in(model: Retriever) -> IndexFiles:
-    return IndexFiles(of_bytes(b""), of_bytes(b""), model.top_k, dimensions=1)
+    return IndexFiles(of_bytes(b""), of_bytes(b""), model.top_k, dimensions=-1)
 
 
 def _doubts(name: str, model: Retriever, gathering: Gathering) -> Iterator[Diagnostic]:
