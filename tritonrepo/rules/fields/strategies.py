@@ -39,7 +39,7 @@ def with_sequence(model: Model) -> Iterator[Finding]:
         yield Finding(
             entry.scalars("key")[-1],
             f"{STRATEGY} cannot be combined with sequence_batching",
-            hint="Remove this parameter, or use dynamic_batching instead.",
+            hint="Remove this parameter, or replace sequence_batching with dynamic_batching.",
             reason=f"{STRATEGY} cannot be specified with sequence batcher, using default batching strategy",
         )
 
