@@ -45,7 +45,7 @@ def not_tensorrt(model: Model) -> Iterator[Finding]:
         platform = model.inferred.platform
         if model.backend and written is not None and written.values and platform != TENSORRT:
             words = f"and platform {platform}specifies profile field which is only supported for TensorRT models"
-            message = f'profile is set for the backend "{model.backend}", but only TensorRT models have profiles'
+            message = f'profile is set for backend "{model.backend}", but only TensorRT models have profiles'
             yield Finding(
                 written,
                 message,

@@ -1,4 +1,4 @@
-"""What an initial_state is filled with: zeros, or a file of the model's directory initial_state."""
+"""What an initial_state is filled with: zeros, or a file in the model's initial_state directory."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
     at=Stage.WARMUP.same_walk("initial-state-file-is-directory"),
 )
 def file_missing(model: Model) -> Iterator[Finding]:
-    """The data_file of an initial_state must be in the model's directory initial_state."""
+    """The data_file of an initial_state must be in the model's initial_state directory."""
     for each in initials(model):
         path = _path_of(each)
         words = follow(model, path) if path is not None else None
@@ -143,7 +143,7 @@ def no_data(model: Model) -> Iterator[Finding]:
             yield Finding(
                 each.initial,
                 "the initial_state has neither zero_data nor data_file",
-                hint="Set `zero_data: true`, or set data_file to a file in the model's directory initial_state.",
+                hint="Set `zero_data: true`, or set data_file to a file in the model's initial_state directory.",
                 reason=f"initial_state setting expects state'{each.input_name}' to have state_data set",
                 item=each.item + DATA,
             )
