@@ -743,7 +743,7 @@ SAID = {
         Case(source(method("initialize(self, args)", "'doc'; pass; raise ValueError('no')"))),
         [
             "m/1/model.py:5:22: error: initialize always raises ValueError [python-initialize-raises]",
-            "  Remove the line, or the method, which is optional.",
+            "  Remove the line or the whole method, which is optional.",
             "ValueError: no",
         ],
     ),

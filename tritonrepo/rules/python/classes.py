@@ -67,13 +67,13 @@ def initialize_signature(model: Model) -> Iterator[Finding]:
     "python-initialize-raises", Severity.ERROR, "backend=python", at=Stage.INSTANCE.after("python-initialize-signature")
 )
 def initialize_raises(model: Model) -> Iterator[Finding]:
-    """A Python model's initialize cannot always raise an exception."""
+    """A Python model's initialize must not raise an exception unconditionally."""
     for script, found in class_facts(model):
         wrong = {name for name, _ in found.signatures}
         for name, told in found.raising:
             if name != "auto_complete_config" and not wrong & {name, "__init__"}:
                 message = f"{name} always raises {told.words.partition(':')[0]}"
-                hint = "Remove the line, or the method, which is optional."
+                hint = "Remove the line or the whole method, which is optional."
                 yield Finding(_at(model, script, told), message, hint=hint, reason=told.words)
                 break
 
