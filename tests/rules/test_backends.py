@@ -335,9 +335,7 @@ LISTED = {
 def test_the_type_and_dims_that_are_found_are_shown(given: str, shown: str, options: str, removed: str) -> None:
     config = VLLM + TEXT.replace("TYPE_STRING dims: [ 1 ]", given) + DECOUPLED
     found = next(d for d in judged(tree(Case(config, FULL)), options).diagnostics if d.rule == "vllm-io-contract")
-    assert (
-        found.message == f'input "text_input" is {shown}, but the vLLM backend uses TYPE_STRING [ 1 ] without checking'
-    )
+    assert found.message == f'input "text_input" is {shown}, but the vLLM backend always uses TYPE_STRING [ 1 ]'
     assert found.hint == f"Use TYPE_STRING [ 1 ]{removed}."
 
 

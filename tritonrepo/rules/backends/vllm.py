@@ -106,7 +106,7 @@ def contract_too_new(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-io-contract", Severity.WARNING, "backend=vllm")
 def io_contract(model: Model) -> Iterator[Finding]:
-    """A listed tensor of a vLLM model should have the backend's type and dims."""
+    """An input or output of a vLLM model should have the type and dims that the backend uses."""
     for tensor, known in _listed(model):
         if tensor.data_type and (tensor.data_type != known.data_type or tuple(tensor.dims) != known.dims):
             found = f"{tensor.data_type} {_shown(tensor.dims)}"
@@ -116,7 +116,7 @@ def io_contract(model: Model) -> Iterator[Finding]:
             removed = f", or remove the {tensor.kind}: auto-complete adds it" if model.target.auto_complete else ""
             yield Finding(
                 at.values[0] if at is not None and at.values else tensor.node,
-                f'{tensor.kind} "{tensor.name}" is {found}, but the vLLM backend uses {right} without checking',
+                f'{tensor.kind} "{tensor.name}" is {found}, but the vLLM backend always uses {right}',
                 hint=f"Use {right}{removed}.",
             )
 
