@@ -128,7 +128,7 @@ def _names_backend(model: Model) -> bool:
 
 @rule("known-model-file-wrong-type", Severity.WARNING)
 def wrong_type(model: Model) -> Iterator[Finding]:
-    """A file that identifies the backend should be a file, and model.savedmodel a directory."""
+    """model.savedmodel should be a directory, and other names that identify the backend should be files."""
     if not model.inferred.filename or not model.directories or _names_backend(model):
         return
     first = _within(model, model.directories[0])

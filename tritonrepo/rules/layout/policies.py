@@ -33,7 +33,7 @@ def latest_zero(model: Model) -> Iterator[Finding]:
 
 @rule("policy-specific-empty", Severity.ERROR, "version_policy", at=Stage.LOAD.after("policy-latest-zero"))
 def specific_empty(model: Model) -> Iterator[Finding]:
-    """The version_policy specific must list at least one version."""
+    """The specific field of a version_policy must list at least one version."""
     specific = _choice(model, "specific")
     if specific is not None and not specific.all("versions"):
         hint = f"Set versions to `{sorted(model.versions.found)}`." if model.versions.found else ""
@@ -43,7 +43,7 @@ def specific_empty(model: Model) -> Iterator[Finding]:
 
 @rule("policy-specific-none-present", Severity.ERROR, "version_policy", at=Stage.LOAD.after("policy-specific-empty"))
 def specific_none_present(model: Model) -> Iterator[Finding]:
-    """At least one version in a version_policy specific must exist."""
+    """At least one version in the specific field of a version_policy must exist."""
     specific = _choice(model, "specific")
     if specific is None or model.served or not model.versions.found:
         return
@@ -61,7 +61,7 @@ def _listed(numbers: Iterable[object]) -> str:
 
 @rule("policy-specific-version-missing", Severity.WARNING, "version_policy")
 def specific_version_missing(model: Model) -> Iterator[Finding]:
-    """Every version in a version_policy specific should exist."""
+    """Every version in the specific field of a version_policy should exist."""
     specific = _choice(model, "specific")
     if specific is None or not model.served:
         return
@@ -74,7 +74,7 @@ def specific_version_missing(model: Model) -> Iterator[Finding]:
 
 @rule("policy-specific-duplicate", Severity.WARNING, "version_policy")
 def specific_duplicate(model: Model) -> Iterator[Finding]:
-    """The version_policy specific should list each version only once."""
+    """The specific field of a version_policy should list each version only once."""
     specific = _choice(model, "specific")
     seen = Counter[object]()
     for number in specific.scalars("versions") if specific is not None else ():
