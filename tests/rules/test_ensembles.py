@@ -1203,12 +1203,12 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:6:73: warning: tensor "IN" has shape [-1,4], but [3,4] as "IN" of model "a", so '
                 "only requests of batch size 3 work [ensemble-batching-over-fixed]"
             ),
-            "  Set the first dim of the model without batching to -1, or enable batching in it.",
+            "  In the model without batching, set the first dim to -1, or enable batching.",
             (
                 'e/config.pbtxt:7:73: warning: tensor "mid" has shape [1,4], but [-1,4] as "IN" of model "b", so '
                 "only requests of batch size 1 work [ensemble-batching-over-fixed]"
             ),
-            "  Set the first dim of the model without batching to -1, or enable batching in it.",
+            "  In the model without batching, set the first dim to -1, or enable batching.",
             (
                 'e/config.pbtxt:7:112: info: tensor "OUT" has dims [2,4], but [-1,4] as "OUT" of model "b", so '
                 "each request is checked [step-batching-shape-vs-wildcard]"
@@ -1229,7 +1229,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:6:73: warning: tensor "mid" has shape [-1,4], but [5,4] as "IN" of model "b", so '
                 "only requests of batch size 5 work [ensemble-batching-over-fixed]"
             ),
-            "  Set the first dim of the model without batching to -1, or enable batching in it.",
+            "  In the model without batching, set the first dim to -1, or enable batching.",
         ],
     ),
     "a batch from a variable dim between models": (
@@ -1262,7 +1262,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:6:73: warning: tensor "mid" has shape [5,4], but [-1,4] as "IN" of model "b", so '
                 "only requests of batch size 5 work [ensemble-batching-over-fixed]"
             ),
-            "  Set the first dim of the model without batching to -1, or enable batching in it.",
+            "  In the model without batching, set the first dim to -1, or enable batching.",
         ],
     ),
     "variable dims in one model": (
@@ -1830,12 +1830,12 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 'e/config.pbtxt:6:73: warning: tensor "IN" has shape [-1,4], but [2,4] as "IN" of model "a", so '
                 "only requests of batch size 2 work [ensemble-batching-over-fixed]"
             ),
-            "  Set the first dim of the model without batching to -1, or enable batching in it.",
+            "  In the model without batching, set the first dim to -1, or enable batching.",
             (
                 'e/config.pbtxt:6:111: warning: tensor "OUT" has shape [-1,4], but [2,4] as "OUT" of model "a", so '
                 "only requests of batch size 2 work [ensemble-batching-over-fixed]"
             ),
-            "  Set the first dim of the model without batching to -1, or enable batching in it.",
+            "  In the model without batching, set the first dim to -1, or enable batching.",
         ],
     ),
     "models whose names come after the ensemble's": (

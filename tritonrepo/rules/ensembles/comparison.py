@@ -138,7 +138,7 @@ def _agreed(walk: Walk, mapped: Mapped, first: Definition, new: Definition) -> N
                 mapped.at,
                 f'tensor "{mapped.tensor}" has shape {first.shape}, but {new.shape} as "{mapped.key}" of model '
                 f'"{new.model}", so only requests of batch size {batch} work',
-                hint="Set the first dim of the model without batching to -1, or enable batching in it.",
+                hint="In the model without batching, set the first dim to -1, or enable batching.",
             ),
         )
     elif agreement.sizes_open(first, new):

@@ -96,7 +96,7 @@ def runtime_not_found(model: Model) -> Iterator[Finding]:
     if Search.MISSING in _searched(model):
         yield Finding(
             model.config.scalars("runtime")[-1],
-            f'"{written}" does not exist in the model\'s directory or in backend "{model.backend}"',
+            f'"{written}" does not exist in the model\'s directory or that of backend "{model.backend}"',
             hint=f"Add the file to {model.name}/ or to a version directory, or remove runtime.",
             reason=f"unable to find backend library '{written}' for model '{model.config_name}', searched:",
         )

@@ -63,7 +63,7 @@ def names_equal(model: Model) -> Iterator[Finding]:
 
 @rule("mixed-kinds", Severity.INFO, "instance_group")
 def mixed(model: Model) -> Iterator[Finding]:
-    """Triton gives requests to instances of different kinds alike."""
+    """Triton assigns requests to instances regardless of their kind."""
     found = [group for group in groups(model) if group.kind in {CPU, GPU, MODEL}]
     other = next((group for group in found if group.kind != found[0].kind), None)
     if other is not None:
