@@ -32,7 +32,7 @@ HOSTILE = {
 
 
 def both_read(made: bytes) -> bool:
-    """Tell whether the text is one that both parsers read, so that both do the whole work."""
+    """Return whether both parsers accept the text, so that both do all the work."""
     try:
         text_format.Parse(made.decode(), message_class(RELEASE)())
     except (text_format.ParseError, ValueError):
@@ -41,13 +41,13 @@ def both_read(made: bytes) -> bool:
 
 
 def fastest(work: object, texts: list[bytes]) -> float:
-    """Return milliseconds a text, the best of five rounds."""
+    """Return the milliseconds per text, the best of five rounds."""
     assert callable(work)
     return min(timeit.repeat(lambda: [work(made) for made in texts], number=1, repeat=5)) / len(texts) * 1000
 
 
 def main() -> int:
-    """Measure; exit status 1 if the budget is not kept."""
+    """Measure; return exit status 1 if the budget is exceeded."""
     found = [path.read_bytes() for path in sorted(Path(sys.argv[1]).rglob("config.pbtxt"))] if len(sys.argv) > 1 else []
     texts = [made for made in found or [text(number) for number in range(3000)] if both_read(made)]
     size = sum(map(len, texts)) / len(texts)
@@ -57,7 +57,7 @@ def main() -> int:
     print(f"ratio {ours / theirs:.2f} (budget {BUDGET})")
     tracemalloc.start()
     kept = [parse(made, RELEASE) for made in texts]
-    print(f"{tracemalloc.get_traced_memory()[0] / len(kept) / 1024:.1f} KiB kept a config")
+    print(f"{tracemalloc.get_traced_memory()[0] / len(kept) / 1024:.1f} KiB kept per config")
     tracemalloc.stop()
     for name, make in HOSTILE.items():
         small, large = (fastest(lambda made: parse(made, RELEASE), [make(n)]) for n in (100_000, 1_000_000))

@@ -252,11 +252,11 @@ FAMILY = {
     "speech": (SPEECH, "model.py", SPEECH_CODE),
     "thumbnails": (IMAGES, "model.onnx", ""),
 }
-"""Ten models that belong together: template, the file in the version directory, its content (none: 1 MiB, sparse)."""
+"""Ten models that belong together: template, the file in the version directory, its content (None: 1 MiB, sparse)."""
 
 
 def make(root: Path, models: int) -> None:
-    """Write the repository: families one after the other; every hundredth model prefers a batch above its largest."""
+    """Write the repository, family by family; every hundredth model prefers a batch above its maximum."""
     dice = random.Random(SEED)
     for number in range(models):
         family = f"team{number // len(FAMILY):04}"
@@ -279,19 +279,19 @@ def _write(model: Path, template: str, file: str, content: str, drawn: dict[str,
 
 
 def parsed(root: Path) -> None:
-    """Read every config with protobuf's own parser: what a check of syntax and names alone would cost."""
+    """Read every config with protobuf's own parser: what a check of only syntax and names would cost."""
     for model in root.iterdir():
         text_format.Parse((model / "config.pbtxt").read_text("utf-8"), ModelConfig())
 
 
 def validated(root: Path) -> None:
-    """Validate, as the command does it, its output included."""
+    """Validate as the command does, including its output."""
     with contextlib.redirect_stdout(io.StringIO()):
         assert run(["validate", str(root)]) == 1
 
 
 def fastest(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return seconds of each, the best of some rounds; they take turns, so that a busy machine is busy for all."""
+    """Return the seconds of each, the best of several rounds; they take turns, so that a busy machine slows all."""
     seconds = dict.fromkeys(works, float("inf"))
     for _ in range(rounds):
         for name, work in works.items():
@@ -302,18 +302,18 @@ def fastest(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 
 def command(*arguments: str) -> Callable[[], object]:
-    """Return the way to run a process whose output nobody reads."""
+    """Return a function that runs a process and discards its output."""
     return lambda: subprocess.run(arguments, capture_output=True, check=False)
 
 
 def peak(root: Path) -> float:
-    """Return the MiB that a process of its own needed at most for the whole repository."""
+    """Return the peak memory, in MiB, of a separate process for the whole repository."""
     subprocess.run([TOOL, "validate", str(root)], capture_output=True, check=False)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 def sizes(root: Path) -> str:
-    """Say what an ordinary config is here."""
+    """Return a description of an ordinary config of this benchmark."""
     texts = [path.read_text() for path in root.glob("*/config.pbtxt")]
     lines = sorted(text.count("\n") for text in texts)
     size, half = sum(map(len, texts)) / len(texts), lines[len(lines) // 2]
@@ -336,7 +336,7 @@ def measured(root: Path, nine: Path) -> Iterator[tuple[str, float, float]]:
 
 
 def main() -> int:
-    """Measure; exit status 1 if a budget is not kept."""
+    """Measure; return exit status 1 if a budget is exceeded."""
     with tempfile.TemporaryDirectory() as directory:
         root, nine = Path(directory, "models"), Path(directory, "nine")
         make(root, int(sys.argv[1]) if len(sys.argv) > 1 else MODELS)

@@ -1,4 +1,4 @@
-"""Clients that ask without pause and keep what came back, and the revisions of the example that they tell apart."""
+"""Clients that send requests without pause and record the responses, and the revisions that these identify."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Revision(NamedTuple):
 
 
 def revision(stack: Path, number: int, pooling: str) -> Revision:
-    """Change embedder, documents and prompt of a copy of the example, and build it beside the other revisions."""
+    """Change embedder, documents and prompt of a copy of the example, and build it next to the other revisions."""
     text = (EXAMPLE / "tritonrepo.yaml").read_text("utf-8")
     text = text.replace("    batching:", f"    pooling: {pooling}\n    batching:", 1)
     text = text.replace("system: You are", f"system: This is system-revision-{number}. You are")
@@ -49,12 +49,12 @@ def revision(stack: Path, number: int, pooling: str) -> Revision:
 
 
 def first_stack(place: Path) -> Path:
-    """Return a copy of the example that is free to be changed."""
+    """Return a copy of the example that may be changed."""
     return shutil.copytree(EXAMPLE, place / "stack")
 
 
 class Answer(NamedTuple):
-    """What came back: when, from which model, the revisions that it shows, its scores, and what failed."""
+    """A response: when, from which model, the revisions that it shows, its scores, and what failed."""
 
     at: float
     model: str
@@ -64,7 +64,7 @@ class Answer(NamedTuple):
 
 
 def ask(http: str, model: str, query: str) -> Answer:
-    """Ask a pipeline and give its answer, whatever that is."""
+    """Query a pipeline and return its response, whatever it is."""
     body = {"query": query} | ({"sampling_parameters": '{"max_tokens": 900}'} if model == "rag" else {})
     at = time.monotonic()
     try:
@@ -87,7 +87,7 @@ def post(http: str, model: str, body: Mapping[str, object]) -> dict[str, Any]:
 
 
 class Load:
-    """Asks `rag` and `search`, each by a client of its own, and readiness, until it is left."""
+    """Queries `rag` and `search`, each with a separate client, and readiness, until it is left."""
 
     def __init__(self, http: str) -> None:
         self.http = http
@@ -125,11 +125,11 @@ class Load:
 
     @property
     def failed(self) -> list[Answer]:
-        """Requests that got no answer, or one that lacks what it must show."""
+        """Requests without a response, or with one that lacks what it must show."""
         return [answer for answer in self.answers if answer.fault]
 
     def mixed(self, scores: Mapping[int, set[tuple[float, ...]]]) -> list[Answer]:
-        """Answers with marks of two revisions, or with scores that no revision gives for its own passages."""
+        """Responses with marks of two revisions, or with scores that no revision has for its passages."""
         return [
             answer
             for answer in self.answers

@@ -1,4 +1,4 @@
-"""Finding processes by a mark in their environment: what a command started, and whether anything of it is left."""
+"""Finding processes by a mark in their environment: what a command started, and whether any of it is left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def marked(value: str) -> list[int]:
 
 
 def left(value: str, within_s: float = 20) -> list[str]:
-    """Return the command lines of what is still there after a while; an empty list as soon as nothing is."""
+    """Return the command lines of what is still running after a while; an empty list as soon as nothing is."""
     deadline = time.monotonic() + within_s
     while pids := marked(value):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""A proxy before a real store, for what networks and lesser stores do to requests and replies."""
+"""A proxy in front of a real store, for what networks and limited stores do to requests and replies."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Reply(NamedTuple):
 
 Forward = Callable[[Request], Reply]
 Tamper = Callable[[Request, Forward], Reply | None]
-"""What becomes of a request; None: the connection is closed without a reply."""
+"""What happens to a request; None: the connection is closed without a reply."""
 
 
 @contextmanager
 def proxy(endpoint: str, tamper: Tamper) -> Iterator[str]:
-    """Yield the endpoint of a proxy before this one; signatures hold, since the host is handed on as it was called."""
+    """Yield the endpoint of a proxy for this one; signatures stay valid, because the host is passed on unchanged."""
     target = urlsplit(endpoint)
     assert target.hostname
 

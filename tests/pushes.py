@@ -60,13 +60,13 @@ def repository(place: Path, version: int) -> Path:
 
 
 def stored(uri: str) -> dict[str, bytes]:
-    """Return every object of the prefix, by what the store itself says."""
+    """Return every object of the prefix, according to the store itself."""
     store, prefix = open_store(uri)
     return {path: entry.content() for path, entry in store.scan(prefix).items() if isinstance(entry, File)}
 
 
 def push(*arguments: object) -> int:
-    """Push where no server looks, so that no write has to wait for the next second of the store's clock."""
+    """Push to where no server reads, so that no write has to wait for the next second of the store's clock."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tritonrepo.sync.pace.GRAIN_S", 0)
         return run(["push", *map(str, arguments), "--settle", "0"])
@@ -79,7 +79,7 @@ def own_files(made: Path) -> dict[str, bytes]:
 
 
 def beside(uri: str) -> list[str]:
-    """Return what lies beside the repository."""
+    """Return what is next to the repository."""
     store, prefix = open_store(uri)
     return list(store.scan(f"{prefix}.tritonrepo"))
 

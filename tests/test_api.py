@@ -82,4 +82,4 @@ def test_paths_may_be_given_as_such_and_one_stack_without_a_list(checkout: Path)
 def test_a_release_that_is_not_known_is_told_without_a_place() -> None:
     with pytest.raises(api.Stop, match=r"^26\.13: fatal: unknown Triton release \"26\.13\"") as stopped:
         api.target(api.Said("26.13"))
-    assert stopped.value.diagnostics[0].hint == "Known releases: 24.01 to 26.11."
+    assert stopped.value.diagnostics[0].hint == "Use a release from 24.01 to 26.11."

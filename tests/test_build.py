@@ -355,7 +355,10 @@ def test_a_foreign_file_in_the_way_stops_the_build(
     (out / "rag").mkdir(parents=True)
     (out / "rag" / "config.pbtxt").write_text("mine", "utf-8")
     assert build(rag, out) == 2
-    assert "rag/config.pbtxt: fatal: was not written by tritonrepo" in capsys.readouterr().err
+    assert (
+        "rag/config.pbtxt: fatal: the build needs this path, but tritonrepo did not write the file"
+        in capsys.readouterr().err
+    )
     assert digests(out) == {"rag/config.pbtxt": hashlib.sha256(b"mine").hexdigest()}
 
 

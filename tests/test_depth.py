@@ -148,7 +148,7 @@ def test_deep_files_of_a_stack_are_no_bug(
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_deep_passages_of_an_index_are_no_passages(depth: int) -> None:
-    with pytest.raises(ValueError, match=r"passages\.jsonl is not lines of id and text|rows"):
+    with pytest.raises(ValueError, match=r"passages\.jsonl must have JSON with id and text|rows"):
         index.load(_vectors(), of_text(nested(depth)))
 
 

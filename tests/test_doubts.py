@@ -193,7 +193,7 @@ FAULTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "an argument": (an_argument_misspelt, ("max_modle_len",)),
     "a backend": (a_backend_that_no_image_has, ('image has the backend "vllm"',)),
     "a batch": (a_batch_too_large, ("preferred_batch_size 4 is above max_batch_size 2",)),
-    "a record": (a_record_that_is_none, ("tritonrepo.json: fatal: is not a build record",)),
+    "a record": (a_record_that_is_none, ("tritonrepo.json: fatal: the file is not a build record",)),
     "a Dockerfile": (a_dockerfile_of_ones_own, ("model_repository.Dockerfile: fatal: the build needs this path",)),
 }
 TOGETHER = [

@@ -1,4 +1,4 @@
-"""An endpoint: where a server is, what its requests carry, whom they trust; over HTTP and gRPC alike."""
+"""An endpoint: where a server is, which headers requests carry, what they trust; over both HTTP and gRPC."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_where_grpc_is(endpoint: Endpoint, address: str) -> None:
 
 
 class Certificates:
-    """An authority of our own, a server's certificate and a client's."""
+    """A private authority, a server's certificate and a client's."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -68,7 +68,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @contextmanager
 def over_http(certificates: Certificates) -> Iterator[tuple[int, list[str]]]:
-    """A server that wants a client's certificate, and notes the tokens that requests carry."""
+    """A server that requires a client certificate, and records the tokens that requests carry."""
     seen: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -149,5 +149,5 @@ def test_a_file_of_tls_that_cannot_be_used_is_named(tmp_path: Path, ask: Callabl
     (tmp_path / "empty.pem").touch()
     for name, why in (("none.pem", "No such file"), ("empty.pem", "")):
         endpoint = Endpoint("https://127.0.0.1:1", tls=Tls(tmp_path / name))
-        with pytest.raises(Stop, match=rf"{name}: fatal: cannot be used for TLS: {why}.* \[server-tls\]"):
+        with pytest.raises(Stop, match=rf"{name}: fatal: the file cannot be used for TLS: {why}.* \[server-tls\]"):
             ask(endpoint)

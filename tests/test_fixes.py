@@ -1,4 +1,4 @@
-"""Fixes: what mends a fault in one file or several is applied whole or left, whatever the file is."""
+"""Fixes: each one, in one file or several, is applied completely or not at all, whatever the file is."""
 
 from __future__ import annotations
 

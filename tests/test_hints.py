@@ -1,4 +1,4 @@
-"""The next step that a message names: one that the user of this command can take, in words that fit a line."""
+"""Hints: the next step is one that the user of this command can take, in words that fit on a line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tritonrepo.diagnostics import closest
 
 __all__ = ["own"]
 IO = 'input { name: "I" data_type: TYPE_FP32 dims: [ 1 ] }\noutput { name: "O" data_type: TYPE_FP32 dims: [ 1 ] }\n'
-RELEASES = "Known releases: 24.01 to 26.11."
+RELEASES = "Use a release from 24.01 to 26.11."
 
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A hand-written model that needs TensorRT-LLM, in `models` where one stands."""
+    """A hand-written model that needs TensorRT-LLM, in `models` of the current directory."""
     (tmp_path / "models" / "m" / "1").mkdir(parents=True)
     (tmp_path / "models" / "m" / "1" / "weights").touch()
     (tmp_path / "models" / "m" / "config.pbtxt").write_text(f'backend: "tensorrtllm"\n{IO}', "utf-8")
@@ -134,6 +134,6 @@ def test_of_many_names_the_nearest_few_are_told() -> None:
     models = [f"model_{number}" for number in range(1000)]
     assert closest("model_70", models) == 'Did you mean "model_70"?'
     told = closest("xyz_el_7", models)
-    assert told.startswith("Nearest of 1,000: ")
+    assert told.startswith("Use one of 1,000 names. The closest are: ")
     assert told.count(", ") == 5
-    assert closest("q", ["a", "b"]) == "One of: a, b."
+    assert closest("q", ["a", "b"]) == "Use one of: a, b."

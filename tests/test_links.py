@@ -257,7 +257,7 @@ def test_serve_starts_no_server_on_a_repository_with_a_link_out(
     link("m/1/weights", "{home}/credentials")(models)
     with unopened(outside):
         assert run(["serve", str(models), "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", *mode]) == 2
-    assert f"{models}/m/1/weights: fatal: this links to {outside}/credentials, outside" in capsys.readouterr().err
+    assert f"{models}/m/1/weights: fatal: the link points to {outside}/credentials, outside" in capsys.readouterr().err
 
 
 def test_smoke_compares_with_no_repository_that_has_a_link_out(
@@ -266,7 +266,7 @@ def test_smoke_compares_with_no_repository_that_has_a_link_out(
     link("m/1/model.py", "{home}/model.py")(models)
     with unopened(outside):
         assert run(["smoke", "http://127.0.0.1:9", str(models)]) == 2
-    assert f"{models}/m/1/model.py: fatal: this links to {outside}/model.py, outside" in capsys.readouterr().err
+    assert f"{models}/m/1/model.py: fatal: the link points to {outside}/model.py, outside" in capsys.readouterr().err
 
 
 def hub(place: Path) -> Path:

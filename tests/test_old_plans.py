@@ -1,4 +1,4 @@
-"""A plan of a build that is carried out later: what changed meanwhile is not lost."""
+"""A plan of a build that is applied later: what changed in the meantime is not lost."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_what_changed_since_a_build_was_planned_stays_and_nothing_is_written(
 
 
 def test_a_lock_that_another_command_wrote_stays(rag: Path, tmp_path: Path, work: api.Workspace) -> None:
-    """Both would give one number to two contents."""
+    """Both would use one number for two contents."""
     stale = load(rag, work)
     append(rag / PROMPT)
     api.apply_build(api.plan_build(load(rag, work), tmp_path / "r"))

@@ -303,7 +303,7 @@ def test_what_this_user_cannot_read_is_told(own: Path, path: str, command: str) 
     done = subprocess.run(
         ["setpriv", rights, sys.executable, "-m", "tritonrepo", command], capture_output=True, text=True, check=False
     )
-    assert f"{path}: fatal: cannot be read: Permission denied" in done.stderr
+    assert f"{path}: fatal: the file cannot be read: Permission denied" in done.stderr
     assert done.returncode == 2
 
 
@@ -328,7 +328,7 @@ def test_a_local_file_that_serve_cannot_find_is_told(own: Path, capsys: pytest.C
 MISSING = {
     "the exporter": ("onnx", "index", "exporting an embedder needs numpy, onnx, safetensors and tokenizers"),
     "the tokenizer": ("tokenizers", "index", "exporting an embedder needs numpy, onnx, safetensors and tokenizers"),
-    "the part of the client for gRPC": ("grpc", "smoke", "asking a server needs tritonclient"),
+    "the part of the client for gRPC": ("grpc", "smoke", "sending requests to a server needs tritonclient"),
 }
 
 

@@ -1,4 +1,4 @@
-"""What anybody may have written never drives a terminal, begins a line, spoils a document, or shows a password."""
+"""Foreign text never controls a terminal, begins a line, damages a document, or shows a password."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DRIVING = re.compile(
 
 
 def harmless(text: str) -> bool:
-    """Whether nothing in a text drives a terminal or begins a line as a CI service's command."""
+    """Whether nothing in a text controls a terminal or begins a line as a CI service's command."""
     return not DRIVING.search(text) and not re.search(r"^\s*(::|##)", text, re.MULTILINE)
 
 
@@ -46,7 +46,7 @@ def process(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
 
 @pytest.fixture
 def evil(tmp_path: Path) -> Path:
-    """A repository whose names are made to be printed: escapes, lines, commands, and bytes that are no UTF-8."""
+    """A repository with hostile names: escapes, line breaks, commands, and bytes that are not UTF-8."""
     for name in (EVIL.encode(), b"byte\xff\x9b", b"::error::boo", "nbsp\u00a0\u200d".encode()):
         model = tmp_path / "evil" / os.fsdecode(name)
         (model / "1").mkdir(parents=True)
@@ -121,13 +121,13 @@ def test_who_holds_a_lock_is_told_harmlessly(
     (tmp_path / "bucket" / "p.tritonrepo" / "lock.json").write_text(json.dumps(holder))
     run(["push", "models", "bucket/p", "--settle", "0"])
     said = capsys.readouterr()
-    assert "is the push of" in said.err
+    assert "to see whether the push by" in said.err
     assert harmless(said.out + said.err)
 
 
 @contextmanager
 def hostile() -> Iterator[str]:
-    """A server that answers as none of Triton's would."""
+    """A server that responds as no Triton server would."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

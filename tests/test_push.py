@@ -1,4 +1,4 @@
-"""`tritonrepo push` as a command: what it sends, says and refuses, and that a killed one is finished by the next."""
+"""`tritonrepo push` as a command: what it sends, prints and refuses, and that the next push finishes a killed one."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def test_a_push_brings_everything_a_second_one_nothing_a_third_what_changed(
     assert (said.out, said.err) == (f"{uri}: nothing to do\n", "")
     assert push(repository(made, 2), uri) == 0
     assert capsys.readouterr().out.split("expand\n")[1] == (
-        "  ~ leaf/config.pbtxt  serves 1 and 2\n"
-        "switch\n  ~ top/config.pbtxt  calls leaf 2\n"
-        "contract\n  ~ leaf/config.pbtxt  serves 2 alone\n"
+        "  ~ leaf/config.pbtxt  serves versions 1 and 2\n"
+        "switch\n  ~ top/config.pbtxt  calls leaf version 2\n"
+        "contract\n  ~ leaf/config.pbtxt  serves only version 2\n"
         f"{uri}: 24 to write (936 B), 0 to delete\n"
     )
     assert {path: content for path, content in stored(uri).items() if path.startswith("leaf/1/")} == {
@@ -142,9 +142,9 @@ def test_a_push_killed_at_ten_random_moments_is_each_time_finished_by_the_next(
 
 
 REFUSED = {
-    "a live version that changed": ("leaf/1/model.py", CODE + "# other\n", 1, "version 1 serves, and its 1/model.py"),
+    "a live version that changed": ("leaf/1/model.py", CODE + "# other\n", 1, "version 1 is being served, but"),
     "a config that the server refuses": ("leaf/config.pbtxt", "max_batch_size: 8.0", 1, "config.pbtxt:1:17: error:"),
-    "a name that Triton misreads": ("leaf/1/a b", "", 1, 'has other characters than letters, digits, ".", "-" and "_"'),
+    "a name that Triton misreads": ("leaf/1/a b", "", 1, 'has characters other than letters, digits, ".", "-" and "_"'),
 }  # fmt: skip
 
 
@@ -167,8 +167,8 @@ def test_what_may_not_be_pushed_is_told_and_nothing_is_sent(
 UNUSABLE = {
     "no repository": ("nowhere", "{uri}", "the model repository does not exist or is empty"),
     "a bucket's root": ("m", "s3://http://127.0.0.1:1/models", "the URI is a bucket's root"),
-    "nobody listens": ("m", "s3://http://127.0.0.1:1/models/prod", "nobody answers at the endpoint"),
-    "a URI that Triton misreads": ("m", "s3://https://h/models/prod", "an endpoint needs its port"),
+    "nobody listens": ("m", "s3://http://127.0.0.1:1/models/prod", "the endpoint does not respond"),
+    "a URI that Triton misreads": ("m", "s3://https://h/models/prod", "the endpoint has no port"),
 }  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def test_every_command_that_takes_a_uri_tells_when_nobody_answers_there(
     said = capsys.readouterr()
     assert (said.out, said.err.splitlines()[0]) == (
         "",
-        f"{NOBODY}: fatal: cannot list: nobody answers at the endpoint [store-access]",
+        f"{NOBODY}: fatal: cannot list: the endpoint does not respond [store-access]",
     )
     assert not list(inside.iterdir())
 
@@ -231,7 +231,7 @@ def test_a_push_into_a_directory_follows_the_same_plan(tmp_path: Path, capsys: p
     made, there = repository(tmp_path / "m", 1), tmp_path / "served"
     assert push(made, there) == 0
     assert push(repository(made, 2), there) == 0
-    assert "serves 1 and 2" in capsys.readouterr().out
+    assert "serves versions 1 and 2" in capsys.readouterr().out
     assert push(made, there) == 0
     assert capsys.readouterr().out == f"{there}: nothing to do\n"
 
@@ -280,7 +280,7 @@ def test_a_file_that_changes_before_it_is_sent_breaks_the_push_off(
     assert push(made, uri) == 0
     planned = plan_push(str(repository(made, 2)), uri, Workspace())
     change(made / "leaf" / "2" / "model.py")
-    with pytest.raises(Stop, match=r"leaf/2/model.py: error: changed while it was pushed"):
+    with pytest.raises(Stop, match=r"leaf/2/model.py: error: the file changed while it was being pushed"):
         apply_push(planned, Pace(0, time.monotonic, time.sleep))
     assert b"versions: [ 1 ]" in stored(uri)["leaf/config.pbtxt"]
     (made / "leaf" / "2" / "model.py").write_text(CODE, "utf-8")
@@ -308,7 +308,7 @@ def test_a_push_beside_another_one_is_refused(tmp_path: Path, uri: str, capsys: 
 
     apply_push(plan_push(str(first), uri, Workspace(tell=tell)), Pace(0, time.monotonic, time.sleep))
     assert said == [1]
-    assert "so nothing was sent [push-locked]" in capsys.readouterr().err
+    assert "; nothing was sent [push-locked]" in capsys.readouterr().err
     assert stored(uri) == {path: content for path, content in own_files(first).items() if path != "README.md"}
     assert push(second, uri) == 0
 
@@ -350,7 +350,7 @@ def test_a_build_record_may_be_of_another_tritonrepo(
 
 
 class Clock:
-    """A clock that stands still but for waits and writes; it remembers what was done when."""
+    """A clock that moves only during waits and writes; it records what was done when."""
 
     def __init__(self, root: Path) -> None:
         self.time = 0.0
@@ -396,7 +396,7 @@ class Clock:
 
 
 def timed(tmp_path: Path, settle_s: float, *, resumed: bool = False) -> dict[str, list[float]]:
-    """Push the second version over the first, and give when each path was written."""
+    """Push the second version over the first, and return when each path was written."""
     first, second = (repository(tmp_path / str(version), version) for version in (1, 2))
     clock = Clock(tmp_path)
     shutil.copytree(first, tmp_path / "r")
@@ -433,7 +433,7 @@ def test_where_nothing_serves_nobody_is_waited_for(tmp_path: Path) -> None:
 
 
 class Overwritten(Clock):
-    """A store in which somebody else writes a file right after us."""
+    """A store in which someone else writes a file right after us."""
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         tag = super().put(path, file, if_absent=if_absent, if_match=if_match)
@@ -443,7 +443,7 @@ class Overwritten(Clock):
 
 
 class Full(Clock):
-    """A store that has no room for a pipeline's own config."""
+    """A store without space for a pipeline's config."""
 
     def ticket(self, write: Write, seconds: int) -> Send:
         if write.path.endswith("top/config.pbtxt") and self.done[2:]:
@@ -453,7 +453,7 @@ class Full(Clock):
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [(Overwritten, "is not what this push saw or wrote"), (Full, "cannot write")],
+    [(Overwritten, "the file is not what this push saw or wrote"), (Full, "cannot write")],
     ids=["somebody else writes", "the store refuses"],
 )
 def test_what_breaks_a_push_off_is_told_with_how_far_it_came(tmp_path: Path, kind: type[Clock], message: str) -> None:
@@ -461,7 +461,7 @@ def test_what_breaks_a_push_off_is_told_with_how_far_it_came(tmp_path: Path, kin
     made = plan(clock.scan(repository(tmp_path / "m", 1).name), {}, "r")
     with pytest.raises(Stop, match=message) as stop:
         apply(made, {}, clock.writer, Pace(0, clock.now, clock.sleep), lambda _: None)
-    assert "the push broke off in the middle: at least" in str(stop.value)
+    assert "the push was interrupted after at least" in str(stop.value)
     assert all(told.severity == "error" for told in stop.value.diagnostics)
 
 
@@ -470,7 +470,7 @@ WRONG_RECORDS = {"no JSON": b"{", "another schema": json.dumps({"schema": 9}).en
 
 @pytest.mark.parametrize("content", WRONG_RECORDS.values(), ids=WRONG_RECORDS)
 def test_a_wrong_record_is_told(content: bytes) -> None:
-    with pytest.raises(Stop, match=r"^r: fatal: (is not a release record|has schema 9)"):
+    with pytest.raises(Stop, match=r"^r: fatal: the (file is not a release record|release record has schema 9)"):
         revisions.load(content, "r")
 
 

@@ -1,4 +1,4 @@
-"""A push that is stopped while another one takes its lock over and finishes: real processes, a real store."""
+"""A push that is stopped while another one takes over its lock and finishes: real processes, a real store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tritonrepo.cli import run
 sys.exit(run(["push", *sys.argv[2:]]))
 """
 WAITS_S = 4
-"""How long the first one gives servers between its phases; it sleeps in one of these waits."""
+"""How long the first push waits between its phases; it is stopped during one of these waits."""
 
 
 def pushing(machine: str, source: Path, uri: str, settle_s: int) -> subprocess.Popen[str]:
@@ -28,7 +28,7 @@ def pushing(machine: str, source: Path, uri: str, settle_s: int) -> subprocess.P
 
 
 def test_a_push_that_slept_writes_over_nothing(tmp_path: Path, s3_server: S3Server) -> None:
-    """It slept before its contract, which would unpin what serves by now; other moments are the model's."""
+    """The first push sleeps before its contract phase, which would unpin what is served by now."""
     uri = s3_server.fresh()
     first, second, third = (repository(tmp_path / str(number), number) for number in (1, 2, 3))
     with pushing("one", first, uri, 0) as before:
@@ -48,7 +48,7 @@ def test_a_push_that_slept_writes_over_nothing(tmp_path: Path, s3_server: S3Serv
             asleep.send_signal(signal.SIGCONT)
         said = asleep.communicate(timeout=60)[1]
         assert asleep.returncode == 1, said
-        assert "another push took this one for dead" in said
+        assert "another push considered this one dead" in said
     added = {path for path in stored(uri).keys() - there.keys() if not path.startswith("leaf/2/")}
     assert not added
     assert {path: content for path, content in stored(uri).items() if path in there} == there

@@ -1,4 +1,4 @@
-"""`push --server` on real polling servers: each phase waits for what it wrote, and what is broken is mended."""
+"""`push --server` on real polling servers: each phase waits for what it wrote, and what is broken gets fixed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def with_lone(made: Path, code: str) -> Path:
 
 
 def push(made: Path, place: Path, *servers: Server, options: tuple[str, ...] = ("--timeout", "60")) -> int:
-    """Push as a user does who names the servers."""
+    """Push as a user who names the servers."""
     named = [part for server in servers for part in ("--server", server.http)]
     return run(["push", str(made), str(place), *named, "--settle", "0", *options])
 
@@ -58,7 +58,7 @@ def pin(server: Server) -> str:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where the servers look."""
+    """The prefix that the servers poll."""
     place = tmp_path / "served" / "prod"
     place.parent.mkdir()
     return place
@@ -73,7 +73,7 @@ def test_what_does_not_load_is_named_and_mended_and_a_refused_version_stops_the_
         capsys.readouterr()
         assert push(second, place, server, options=("--dry-run",)) == 0
         planned = capsys.readouterr()
-        assert "~ leaf/config.pbtxt  serves 2 without 1, which does not load" in planned.out
+        assert "~ leaf/config.pbtxt  serves version 2 without version 1, which does not load" in planned.out
         assert push(second, place, server) == 0
         said = capsys.readouterr()
         assert said.out == planned.out
@@ -82,18 +82,18 @@ def test_what_does_not_load_is_named_and_mended_and_a_refused_version_stops_the_
         leaf, lone, top = warned
         assert leaf.startswith("leaf version 1 does not load: Internal: ModuleNotFoundError: No module named")
         assert lone.startswith("lone version 1 does not load: Internal: FileNotFoundError: ")
-        assert top == "top calls leaf version 1, which does not serve [server-broken]"
+        assert top == "top calls leaf version 1, which is not served [server-broken]"
         assert (serving(server), pin(server)) == ({"leaf 2", "top 1"}, "2")
 
         third = with_lone(written(tmp_path / "third", 3, IMPORTS), NO_FILE)
         assert push(third, place, server) == 1
         said = capsys.readouterr()
-        assert "error: the server refused leaf version 3: Internal: ModuleNotFoundError: " in said.err
-        assert "the push broke off in the middle: at least" in said.err
+        assert "error: the server refused to load leaf version 3: Internal: ModuleNotFoundError: " in said.err
+        assert "the push was interrupted after at least" in said.err
         assert push(third, place, server) == 1
         said = capsys.readouterr()
         assert said.out == ""
-        assert "error: the server refused leaf version 3: Internal: ModuleNotFoundError: " in said.err
+        assert "error: the server refused to load leaf version 3: Internal: ModuleNotFoundError: " in said.err
         assert (serving(server), pin(server)) == ({"leaf 2", "top 1"}, "2")
 
         assert push(with_lone(written(tmp_path / "fourth", 4), NO_FILE), place, server) == 0
@@ -112,7 +112,7 @@ def test_a_replica_that_is_broken_for_its_own_reasons_keeps_nothing_from_the_oth
             capsys.readouterr()
             assert push(written(tmp_path / "second", 2), place, whole, broken) == 0
             said = capsys.readouterr()
-            assert "~ leaf/config.pbtxt  serves 1 and 2" in said.out
+            assert "~ leaf/config.pbtxt  serves versions 1 and 2" in said.out
             assert f"{broken.http}: warning: leaf version 1 does not load: " in said.err
             assert f"{whole.http}: warning: " not in said.err
             assert [serving(whole), serving(broken)] == [{"leaf 2", "top 1"}] * 2
@@ -135,7 +135,7 @@ def test_a_server_that_says_nothing_of_what_it_refused_or_is_not_ready_for_it_is
         assert push(with_lone(written(tmp_path / "third", 2), IMPORTS), place, server) == 0
         said = capsys.readouterr().err
         assert "warning: the server is not ready: with strict readiness, one model that does not load is enough" in said
-        assert "warning: leaf goes on with an older config: parameters.wrong.string_value: the repository says" in said
+        assert "warning: leaf still has an older config: parameters.wrong.string_value: the repository says" in said
         assert (serving(server), pin(server)) == ({"leaf 2", "top 1"}, "2")
 
         # what is only slow is waited for, and kept
@@ -144,4 +144,4 @@ def test_a_server_that_says_nothing_of_what_it_refused_or_is_not_ready_for_it_is
         fifth = capsys.readouterr()
         assert "waiting for http://127.0.0.1:" in fifth.err.partition("warning: ")[0]
         assert "warning: leaf" not in fifth.err
-        assert "~ leaf/config.pbtxt  serves 3 and 4" in fifth.out
+        assert "~ leaf/config.pbtxt  serves versions 3 and 4" in fifth.out

@@ -1,4 +1,4 @@
-"""A push under load: the real S3 server, the real Triton polling it, clients that ask without pause."""
+"""A push under load: the real S3 server, the real Triton polling it, clients that send requests without pause."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SETTLE = "2"
 """Seconds for requests that began before the servers had a phase, on a machine that is busy with their clients."""
 
 LONG_S = 6
-"""Seconds in which a server surely sees one phase before the next is written."""
+"""Seconds within which a server certainly sees a phase before the next one is written."""
 
 KILLS = 3
 """Other moments, and many more, are for `benchmarks.soak.pushes`."""
@@ -47,14 +47,14 @@ def revisions(tmp_path_factory: pytest.TempPathFactory) -> list[Revision]:
 
 
 def push(made: Revision, uri: str, server: Server) -> subprocess.Popen[str]:
-    """Push as a user would who names the server, which a phase then waits for however slow the machine is."""
+    """Push as a user who names the server: each phase then waits for it, however slow the machine is."""
     arguments = [sys.executable, "-c", PUSH, "push", str(made.repository), uri]
     arguments += ["--server", server.http, "--settle", SETTLE]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def scores(server: Server, number: int) -> set[tuple[float, ...]]:
-    """Return the scores of a revision that serves alone."""
+    """Return the scores of a revision that is served by itself."""
     answers = [ask(server.http, "search", query) for query in QUESTIONS]
     assert {answer.revisions for answer in answers} == {frozenset({number})}
     return {answer.scores for answer in answers}
@@ -68,7 +68,7 @@ def until_serving(server: Server, number: int) -> None:
 
 @pytest.fixture
 def uri(s3_server: S3Server, revisions: list[Revision]) -> str:
-    """A prefix of its own with the first revision."""
+    """A separate prefix with the first revision."""
     uri = s3_server.fresh()
     assert run(["push", str(revisions[0].repository), uri, "--settle", "0"]) == 0
     return uri
@@ -102,7 +102,7 @@ def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
 
 
 def answers_of_a_replica(pushing: subprocess.Popen[str], uri: str) -> tuple[list[Answer], str]:
-    """Start another server when old and new are about to stand side by side; ask it once the push is done.
+    """Start another server when old and new versions are about to be served side by side; query it after the push.
 
     The push gives it no time, since it was not named: what it must do is come up, and end with what was pushed.
     """
@@ -117,7 +117,7 @@ def answers_of_a_replica(pushing: subprocess.Popen[str], uri: str) -> tuple[list
 
 
 def leaves_first(made: Revision, uri: str) -> None:
-    """Publish in the order that a plain sync has: models, then the pipelines that pin them."""
+    """Publish in the order of a plain sync: models, then the pipelines that pin them."""
     planned = plan_push(str(made.repository), uri, Workspace())
     assert not planned.plan.conflicts
     at = {Phase.CONTRACT: Phase.EXPAND, Phase.SWITCH: Phase.SWITCH}
@@ -129,7 +129,7 @@ def leaves_first(made: Revision, uri: str) -> None:
 def test_a_push_that_is_killed_again_and_again_fails_no_request(
     uri: str, revisions: list[Revision], show: Callable[[str], None]
 ) -> None:
-    """Each killed push is followed by another one, perhaps killed too; a finished one by the way back."""
+    """Follow each killed push by another one, perhaps also killed, and a finished one by a push back."""
     moments = Random(7)
     with polling(uri) as server, Load(server.http) as load:
         goal, kills = 2, 0

@@ -1,4 +1,4 @@
-"""One push at a time: who holds the lock, what a killed push leaves, and what becomes of one that lost it."""
+"""One push at a time: who holds the lock, what a killed push leaves, and what happens to one that lost it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHO = {"by": "me", "at": "2026-01-01T00:00:00Z"}
 
 
 class Moments:
-    """A clock that goes on when somebody waits, and what happens then."""
+    """A clock that advances when something waits, and what happens then."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -46,7 +46,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def taken(place: Place, moments: Moments) -> dict[str, str]:
-    """Take the lock, and give what others then read in it."""
+    """Take the lock, and return what others then read in it."""
     with held(place, WHO, moments.pace, moments.told.append):
         found = find(place)
         assert found is not None
@@ -54,7 +54,7 @@ def taken(place: Place, moments: Moments) -> dict[str, str]:
 
 
 def left_there(place: Place, **changes: str) -> None:
-    """Leave a lock like one of this process, but for some fields."""
+    """Leave a lock like one of this process, except for some fields."""
     holder = taken(place, Moments()) | changes
     place.store.put(PATH, of_text(json.dumps(holder)))
 
@@ -70,7 +70,9 @@ def test_a_second_push_of_this_machine_is_refused_at_once(place: Place) -> None:
     moments = Moments()
     with (
         held(place, WHO, moments.pace, moments.told.append),
-        pytest.raises(Stop, match=r"me on .* pushes there since 2026-01-01T00:00:00Z, so nothing was sent"),
+        pytest.raises(
+            Stop, match=r"me on .* has been pushing to this prefix since 2026-01-01T00:00:00Z; nothing was sent"
+        ),
         held(place, WHO, moments.pace, moments.told.append),
     ):
         pass
@@ -82,7 +84,7 @@ def test_the_lock_of_a_process_that_was_killed_is_taken_once_what_it_sent_is_too
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         born = lock._born(str(process.pid))  # noqa: SLF001  as it writes it itself
         left_there(place, pid=str(process.pid), born=born)
-        with pytest.raises(Stop, match="pushes there since"):
+        with pytest.raises(Stop, match="has been pushing to this prefix since"):
             taken(place, Moments())
         process.kill()
         process.stdout, moments = None, Moments()
@@ -90,7 +92,7 @@ def test_the_lock_of_a_process_that_was_killed_is_taken_once_what_it_sent_is_too
             pass
         assert taken(place, moments)["by"] == "me"
     assert moments.time == lock.VALID_S + lock.GRACE_S
-    assert moments.told == ["waiting 12 s for what a killed push may have sent"]
+    assert moments.told == ["waiting 12 s for writes that a killed push may have sent"]
 
 
 def test_the_lock_of_a_process_whose_number_is_anothers_now_is_taken(place: Place) -> None:
@@ -111,14 +113,14 @@ def test_another_machines_lock_is_taken_once_it_was_silent_for_long(place: Place
     moments = Moments()
     assert taken(place, moments)["by"] == "me"
     assert moments.time == SILENT_S
-    assert moments.told == ["waiting up to 60 s: is the push of me on ci-7 still going on?"]
+    assert moments.told == ["waiting up to 60 s to see whether the push by me on ci-7 is still running"]
 
 
 def test_another_machines_lock_that_beats_refuses_a_push(place: Place) -> None:
     left_there(place, machine="other", host="ci-7")
     moments = Moments()
     moments.events = (partial(beats, place, moment) for moment in range(100))
-    with pytest.raises(Stop, match="me on ci-7 pushes there since 2026"):
+    with pytest.raises(Stop, match="me on ci-7 has been pushing to this prefix since 2026"):
         taken(place, moments)
     assert moments.time < SILENT_S
 
@@ -147,13 +149,13 @@ def test_a_lock_beats_as_long_as_it_is_held_and_tells_when_it_was_lost(
             hold.confirm()
         theirs = of_text("theirs")
         place.store.put(PATH, theirs)
-        with pytest.raises(Stop, match="another push took this one for dead"):
+        with pytest.raises(Stop, match="another push considered this one dead"):
             overwritten(place, theirs, hold.confirm)
     assert place.store.fetch(PATH) == (b"theirs", theirs.sha256)
 
 
 def overwritten(place: Place, content: File, check: Callable[[], None]) -> None:
-    """Write until `check` tells; a beat that was under way may have written over the first one."""
+    """Write until `check` notices; a beat that was in progress may have overwritten the first write."""
     while True:
         check()
         place.store.put(PATH, content)

@@ -1,4 +1,4 @@
-"""Whether a push mixes two revisions in one response: a model of the server, by other code than the plan's, judges."""
+"""Whether a push mixes two revisions in one response: by a model of the server in other code than the plan's."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tritonrepo.tree import Tree, of_bytes
 
 LEAVES, PIPELINES, PYTHON = ("a", "b"), ("p", "q", "t"), "k"
 ORDER = ("a", "b", "p", "k", "q", "t")
-"""Each calls only what stands before it."""
+"""Each calls only earlier ones."""
 
 Calls = tuple[tuple[str, int], ...]
 Answer = tuple[object, ...]
-"""A model, its version or, for a pipeline, the names that it calls; then the answers that these gave."""
+"""A model, its version or, for a pipeline, the names that it calls; then the responses that these returned."""
 
 
 class Model(NamedTuple):
@@ -58,7 +58,7 @@ def tree(revision: Revision) -> Tree:
 
 @st.composite
 def calls(draw: st.DrawFn, name: str, revision: Revision) -> Calls:
-    """What a model calls, of those before it: pinned to what serves, or the latest; a pipeline the same one again."""
+    """What a model calls of the earlier ones: pinned or the latest; a pipeline the same one again."""
     there = [other for other in ORDER[: ORDER.index(name)] if other in revision]
     chosen = draw(st.lists(st.sampled_from(there), min_size=1, max_size=3, unique=name == PYTHON))
     return tuple((other, draw(st.sampled_from([revision[other].version] * 3 + [-1]))) for other in chosen)
@@ -66,7 +66,7 @@ def calls(draw: st.DrawFn, name: str, revision: Revision) -> Calls:
 
 @st.composite
 def revisions(draw: st.DrawFn, before: Revision | None = None) -> Revision:
-    """A revision; where there was one before, the next: most of it as it was, but for the versions that are called."""
+    """A revision; after another one, the next: mostly the same, except for the versions that are called."""
     found: dict[str, Model] = {}
     for name in ORDER:
         old = before.get(name) if before else None
@@ -86,7 +86,7 @@ def revisions(draw: st.DrawFn, before: Revision | None = None) -> Revision:
 
 
 class Seen(NamedTuple):
-    """A model as a server has it: the versions that serve; for a pipeline its steps, for others calls by version."""
+    """A model on a server: the served versions; for a pipeline its steps, for others calls by version."""
 
     served: frozenset[int]
     steps: Calls | None
@@ -118,7 +118,7 @@ def seen(there: Mapping[str, bytes]) -> dict[str, Seen]:
 
 
 class Server:
-    """A server while it goes from one state to another: each model is loaded as either has it, at each moment anew."""
+    """A server between two states: at each moment, each model is loaded as in either of them."""
 
     def __init__(self, *states: State) -> None:
         self.states = states
@@ -130,11 +130,11 @@ class Server:
         return {(model, number) for model, number in asked if number in model.served}
 
     def _answers(self, name: str, version: int) -> frozenset[Answer]:
-        """All that a request of a model may be answered."""
+        """All possible responses to a request to a model."""
         return frozenset(a for model, number in self.loaded(name, version) for a in self.run(name, model, number))
 
     def run(self, name: str, model: Seen, number: int) -> Iterator[Answer]:
-        """A pipeline holds one loaded model for each name and version from its start; Python calls when it runs."""
+        """A pipeline resolves one loaded model for each name and version at its start; Python models when they call."""
         if model.steps is None:
             called = dict(model.calls).get(number, ())
             for parts in product(*(self.answers(*call) for call in called for _ in range(2))):
@@ -149,7 +149,7 @@ class Server:
 
 
 def whole(state: State, name: str, version: int) -> frozenset[Answer]:
-    """What a revision answers; where it does not serve the version, its latest."""
+    """The response of a revision, with its latest version if it does not serve the requested one."""
     server = Server(state)
     return server.answers(name, version) or server.answers(name, -1)
 
@@ -165,7 +165,7 @@ def groups(made: Plan, tree: Tree, random: Random) -> Iterator[Tree]:
 
 
 def torn(trees: Collection[Tree], ends: Collection[Tree]) -> set[str]:
-    """The pipelines of which a response is mixed on this way: it is not what one of the revisions at its ends gives."""
+    """The pipelines with a mixed response on the way: one that neither the first nor the last revision returns."""
     found = set()
     known = [seen(contents(tree)) for tree in ends]
     for states in pairwise(seen(contents(tree)) for tree in trees):
@@ -185,7 +185,7 @@ def refused(made: Plan) -> set[str]:
 
 
 def others(made: Plan) -> bool:
-    """Whether something else is in the way, such as a pipeline that the tree has no more and that keeps its callees."""
+    """Whether something else is in the way, such as a pipeline that left the tree and keeps its callees."""
     return any(each.rule != "push-mixed" for each in made.conflicts)
 
 
@@ -292,7 +292,7 @@ CASES: dict[str, tuple[Revision, Revision, str, str]] = {
     ),
     "pipelines change places": (revision(p="q1 a1", q="a1"), revision(2, p="a2", q="p1 a2"), "", "p,q"),
 }
-"""What was, what shall be; the pipelines that are refused; those that move at the switch, in their turns."""
+"""The old and the new revision; the pipelines that are refused; those that move at the switch, in their turns."""
 
 
 @pytest.mark.parametrize(("before", "now", "wrong", "order"), CASES.values(), ids=CASES)
@@ -312,15 +312,15 @@ SAID = {
         """\
 r/t: error: a response of "t" can mix both releases: t → p → a 2 is new, t → a 1 is old [push-mixed]
   "p" has one config for all its versions, so "t" cannot keep calling the old one.
-  Call the models of "p" directly in "t", or give the new "p" another name.
+  Call the models of "p" directly in "t", or rename the new "p".
   Add `--allow-mixed t` to accept such responses.""",
     ),
     "the latest": (
         CASES["the latest leaf and a pinned one"],
         """\
 r/p: error: a response of "p" can mix both releases: p → a 2 is new, p → b 1 is old [push-mixed]
-  "p" calls "a" without a version, so it gets a new one as soon as that serves.
-  Pin "a" in "p" to the version that serves, push that, and then push this release.
+  "p" calls "a" without a version, so it gets a new one as soon as that is served.
+  Pin "a" in "p" to the version that is served, push that, and then push this release.
   Add `--allow-mixed p` to accept such responses.""",
     ),
     "Python": (
@@ -328,7 +328,7 @@ r/p: error: a response of "p" can mix both releases: p → a 2 is new, p → b 1
         """\
 r/k: error: a response of "k" can mix both releases: k → p → a 2 is new, k → p → a 1 is old [push-mixed]
   "k" can call "p" several times per request, before and after it changes.
-  Call the models of "p" directly in "k", or give the new "p" another name.
+  Call the models of "p" directly in "k", or rename the new "p".
   Add `--allow-mixed k` to accept such responses.""",
     ),
 }

@@ -1,4 +1,4 @@
-"""Two pushes at once, in every order: one stops at any moment, the other goes as far as it likes, then both go on.
+"""Two pushes at once, in every order: one stops at any moment, the other runs for a while, then both continue.
 
 The pushes are the real ones; the store is a small exact one, whose tags are made of the content, as S3's are, so that
 what was written and written back looks untouched. Waiting takes no time here, so that thousands of orders run.
@@ -33,25 +33,25 @@ from tritonrepo.tree import File, Tree, in_order, of_bytes
 PREFIX = "prod"
 LOCK = f"{PREFIX}.tritonrepo/lock.json"
 LOOK_S = 31.0
-"""So that a silent lock is looked at twice, not thirty times."""
+"""So that a silent lock is read twice, not thirty times."""
 
 
 STORES: dict[str, Push] = {}
-"""Where a push finds its own view of the store."""
+"""How a push finds its own view of the store."""
 
 SERVED: dict[frozenset[tuple[str, bytes]], dict[str, tuple[int, ...]]] = {}
-"""What a server would serve of some content, so that each is judged once."""
+"""What a server would serve of each content, so that each is checked once."""
 
 
 class Shelf:
-    """What lies in the store, the time, and whose writes came, in order."""
+    """The content of the store, the time, and whose writes arrived, in order."""
 
     def __init__(self, objects: dict[str, bytes]) -> None:
         self.objects, self.time = dict(objects), 0.0
         self.landed: list[tuple[str, str]] = []
 
     def served(self) -> dict[str, tuple[int, ...]]:
-        """Return what a server would serve; fail where a config names what is not whole, or nobody serves."""
+        """Return what a server would serve; fail if a config names an incomplete version, or one that is not served."""
         head = f"{PREFIX}/"
         there = frozenset((p.removeprefix(head), b) for p, b in self.objects.items() if p.startswith(head))
         if there not in SERVED:
@@ -69,7 +69,7 @@ class Shelf:
 
 
 class Push:
-    """A push in a thread that does one thing with the store, or waits once, each time that it is let."""
+    """A push in a thread that does one thing with the store, or waits once, each time it may."""
 
     def __init__(self, shelf: Shelf, source: Path, by: str) -> None:
         self.shelf, self.source, self.by = shelf, source, by
@@ -94,7 +94,7 @@ class Push:
         self._came.release()
 
     def steps(self, most: int | None = None) -> None:
-        """Let it do so many things, or all that it has to."""
+        """Let it do this many things, or everything."""
         for number in count():
             if self.over or number == most:
                 break
@@ -184,7 +184,7 @@ def opened(uri: str, *_: object) -> tuple[Store, str]:
 
 
 def whole(shelf: Shelf, source: Path) -> bool:
-    """Whether this revision serves, alone and whole, and the record says so."""
+    """Whether only this revision is served, completely, and the record says so."""
     own = {f"{PREFIX}/{p.relative_to(source)}": p.read_bytes() for p in source.rglob("*") if p.is_file()}
     own |= {f"{PREFIX}/top/1/.keep": b""}
     recorded = load(shelf.objects[record_path(PREFIX)], "record").files
@@ -217,7 +217,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
 
 
 class Order(NamedTuple):
-    """Two pushes: the first stands before a step of its own, the second has gone some way."""
+    """Two pushes: the first is stopped before one of its steps, the second has made some progress."""
 
     shelf: Shelf
     one: Push
@@ -249,7 +249,7 @@ def orders(sources: dict[int, Path], other: int) -> Iterator[Order]:
 def test_what_a_killed_push_sent_comes_too_late(
     sources: dict[int, Path], other: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was of the same machine, so its lock need not be silent; its last write stays on its way for long."""
+    """The killed push was on the same machine, so its lock need not be silent; its last write takes long to arrive."""
     monkeypatch.setattr(lock, "_machine", lambda: "the same")
     monkeypatch.setattr(lock, "_born", lambda _: "runs" if threading.current_thread().name == "one" else "")
     for shelf, one, two in orders(sources, other):
@@ -277,7 +277,7 @@ def test_no_write_lands_once_another_push_holds_the_lock(sources: dict[int, Path
 
 
 def judged(shelf: Shelf, one: Push, two: Push, source: Path) -> bool:
-    """Look at what two pushes made together; whether the second one took the lock over."""
+    """Check what two pushes did together; return whether the second one took over the lock."""
     shelf.served()
     if ("two", LOCK) not in shelf.landed:
         assert two.failed or source.name == "1"  # which was there still, so that there was nothing to do

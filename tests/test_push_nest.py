@@ -45,14 +45,14 @@ STEP = """\
   }}
 """
 Nest = dict[str, dict[str, str]]
-"""Pipeline → output → the model that gives it."""
+"""Pipeline → output → the model that produces it."""
 
 NESTED: Nest = {"pipe": {"OUT": "leaf"}, "outer": {"A": "pipe", "B": "leaf"}}
 FLAT: Nest = {"pipe": {"OUT": "leaf"}, "outer": {"A": "leaf", "B": "leaf"}}
 
 
 def repository(place: Path, version: int, nest: Nest) -> Path:
-    """Write a leaf that answers its version, and pipelines over it, all in this version and pinned to it."""
+    """Write a leaf that returns its version, and pipelines over it, all in this version and pinned to it."""
     for name, outputs in ({"leaf": {"OUT": ""}} | nest).items():
         steps = "".join(STEP.format(model=model, version=version, out=out) for out, model in outputs.items() if model)
         text = f'name: "{name}"\nmax_batch_size: 0\n' + TENSOR.format(put="input", name="IN")
@@ -66,7 +66,7 @@ def repository(place: Path, version: int, nest: Nest) -> Path:
 
 
 class Load:
-    """Asks the pipelines without pause until it is left and has enough; keeps the leaves' versions in each answer."""
+    """Queries the pipelines until it is left and has enough; records the leaves' versions in each response."""
 
     def __init__(self, server: Server) -> None:
         self.at = urlsplit(server.http).netloc

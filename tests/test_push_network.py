@@ -1,4 +1,4 @@
-"""`tritonrepo push` over a bad network and to lesser stores: the real store behind a proxy that spoils what passes."""
+"""`tritonrepo push` over a bad network and to limited stores: the real store behind a proxy that damages traffic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DENIED = Reply(403, {}, b"<Error><Code>AccessDenied</Code><Message>no</Message><
 
 
 def once(wanted: Callable[[Request], bool], spoil: Callable[[Request, Forward], Reply | None]) -> Tamper:
-    """Spoil the first request of each path that is wanted."""
+    """Damage the first matching request of each path."""
     seen: set[str] = set()
 
     def tamper(request: Request, forward: Forward) -> Reply | None:
@@ -33,12 +33,12 @@ def once(wanted: Callable[[Request], bool], spoil: Callable[[Request, Forward], 
 
 
 def lost(request: Request, forward: Forward) -> None:
-    """The store does it, and nobody hears of it."""
+    """The store handles the request, but the reply is lost."""
     forward(request)
 
 
 def reset(_: Request, __: Forward) -> None:
-    """The store never sees it."""
+    """The store never receives the request."""
 
 
 def cut(request: Request, forward: Forward) -> Reply:
@@ -60,7 +60,7 @@ HARMLESS: dict[str, Tamper] = {
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let boto3 ask again without a pause."""
+    """Let boto3 retry without a pause."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
 
@@ -76,7 +76,7 @@ def test_what_a_network_loses_is_sent_again(tmp_path: Path, s3_server: S3Server,
 
 
 def careless(server: S3Server) -> Tamper:
-    """A store that reads no conditions: what the real one refused is written all the same."""
+    """A store that ignores conditions: what the real one refused is written anyway."""
 
     def tamper(request: Request, forward: Forward) -> Reply:
         reply = forward(request)
@@ -142,7 +142,7 @@ def test_a_refusal_in_the_middle_is_exit_1_and_leaves_no_lock(
 
 
 def without(pattern: bytes, header: str = "") -> Tamper:
-    """Strip something from every reply."""
+    """Remove something from every reply."""
 
     def tamper(request: Request, forward: Forward) -> Reply:
         reply = forward(request)
@@ -206,4 +206,4 @@ def test_a_lock_or_a_record_of_any_content_is_no_bug(
     assert push(made, uri) == 0
     put(Bucket=bucket, Key=record_path(prefix), Body=content)
     assert push(made, uri) == 2
-    assert "is not a release record" in capsys.readouterr().err
+    assert "the file is not a release record" in capsys.readouterr().err

@@ -34,7 +34,7 @@ def config(name: str, version: int, policy: str, more: str) -> bytes:
 
 
 def whole(name: str, version: int) -> Bytes:
-    """The content that a version has: a function of its number, since a number is never used twice."""
+    """The content of a version: a function of its number, because a number is never used twice."""
     names = (".keep",) if name in PIPELINES else ("model.py", "weights", "vendor/x")[: 1 + version % 3]
     return {f"{name}/{version}/{file}": f"{name}{version}{file}".encode() for file in names}
 
@@ -70,7 +70,7 @@ def after(state: Mapping[str, Entry], action: Action) -> dict[str, Entry]:
 
 
 class Seen(NamedTuple):
-    """What a server reads of a model, by other code than the plan's: policy, pins, version directories."""
+    """What a server reads of a model, in other code than the plan's: policy, pins, version directories."""
 
     gated: bool
     specific: set[int] | None
@@ -105,7 +105,7 @@ def unwhole(state: Bytes, name: str, version: int) -> bool:
 
 
 def unfinished(state: Bytes) -> list[str]:
-    """Versions that a config names, or that a server would load by itself, though their files are not all there."""
+    """Versions that a config names, or that a server would load by itself, although their files are incomplete."""
     return [
         f"{name} {version}"
         for name, model in seen(state).items()
@@ -115,7 +115,7 @@ def unfinished(state: Bytes) -> list[str]:
 
 
 def dangling(state: Bytes) -> list[str]:
-    """Pipelines that a server knows and that call a version which none serves."""
+    """Pipelines that a server knows and that call a version that is not served."""
     models = seen(state)
     return [
         f"{name} → {called} {version}"
@@ -126,7 +126,7 @@ def dangling(state: Bytes) -> list[str]:
 
 
 def at_once(actions: Sequence[Action], random: Random) -> list[Action]:
-    """Return actions in an order in which they may be done: those of one wave are sent at the same time."""
+    """Return the actions in a possible order: those of one wave are sent at the same time."""
     mixed: list[Action] = []
     for _, group in groupby(actions, key=lambda action: (action.phase, action.wave)):
         wave = list(group)
@@ -211,18 +211,18 @@ def test_a_change_of_all_goes_leaves_first_and_the_pipeline_at_once() -> None:
         "FILES 0 embedder/2/model.py: new",
         "FILES 0 graph/2/model.onnx: new",
         "FILES 0 retriever/2/index.npy: new",
-        "EXPAND 0 graph/config.pbtxt: serves 1 and 2",
-        "EXPAND 0 retriever/config.pbtxt: serves 1 and 2",
-        "EXPAND 1 embedder/config.pbtxt: serves 1 and 2",
-        "SWITCH 0 search/config.pbtxt: calls embedder 2, retriever 2",
-        "CONTRACT 1 embedder/config.pbtxt: serves 2 alone",
-        "CONTRACT 2 graph/config.pbtxt: serves 2 alone",
-        "CONTRACT 2 retriever/config.pbtxt: serves 2 alone",
+        "EXPAND 0 graph/config.pbtxt: serves versions 1 and 2",
+        "EXPAND 0 retriever/config.pbtxt: serves versions 1 and 2",
+        "EXPAND 1 embedder/config.pbtxt: serves versions 1 and 2",
+        "SWITCH 0 search/config.pbtxt: calls embedder version 2, retriever version 2",
+        "CONTRACT 1 embedder/config.pbtxt: serves only version 2",
+        "CONTRACT 2 graph/config.pbtxt: serves only version 2",
+        "CONTRACT 2 retriever/config.pbtxt: serves only version 2",
     ]
 
 
 def expanded(*versions: int) -> Tree:
-    """What a push of the last of these versions left that broke off before the pipeline moved."""
+    """What a push of the last of these versions left when it was interrupted before the pipeline moved."""
     tree = {path: file for version in versions for path, file in repository(version, version).items()}
     for name in ("graph", "embedder", "retriever"):
         tree[f"{name}/config.pbtxt"] = of_bytes(serving(config(name, versions[-1], "specific", ""), versions))
@@ -233,26 +233,26 @@ def test_what_a_broken_off_push_left_and_no_pipeline_calls_ends_with_the_next() 
     released = {name: {1} for name in ("graph", "embedder", "retriever", "search", "lone")}
     made = plan(repository(3, 3), expanded(1, 2), "r", resumed=True, released=released)
     assert [line for line in told(made) if line.startswith("EXPAND")] == [
-        "EXPAND 0 graph/config.pbtxt: serves 1 and 3",
-        "EXPAND 0 retriever/config.pbtxt: serves 1 and 3",
-        "EXPAND 1 embedder/config.pbtxt: serves 1 and 3",
+        "EXPAND 0 graph/config.pbtxt: serves versions 1 and 3",
+        "EXPAND 0 retriever/config.pbtxt: serves versions 1 and 3",
+        "EXPAND 1 embedder/config.pbtxt: serves versions 1 and 3",
     ]
     switched = dict(expanded(1, 2)) | {"search/config.pbtxt": repository(2, 2)["search/config.pbtxt"]}
     made = plan(repository(3, 3), switched, "r", resumed=True, released=released)
-    assert "EXPAND 0 graph/config.pbtxt: serves 1 and 2 and 3" in told(made)
+    assert "EXPAND 0 graph/config.pbtxt: serves versions 1 and 2 and 3" in told(made)
 
 
 def test_a_version_that_no_server_loads_is_not_kept_beside_the_new_one() -> None:
     dead = {("retriever", 1), ("search", 1)}
     assert told(plan(repository(1, 2), repository(1, 1), "r", dead=dead))[1:] == [
-        "EXPAND 0 retriever/config.pbtxt: serves 2 without 1, which does not load",
-        "SWITCH 0 search/config.pbtxt: calls retriever 2",
+        "EXPAND 0 retriever/config.pbtxt: serves version 2 without version 1, which does not load",
+        "SWITCH 0 search/config.pbtxt: calls retriever version 2",
     ]
     assert told(plan(repository(1, 2, "none"), repository(1, 1, "none"), "r", dead=dead)) == [
-        "GATE 1 retriever/config.pbtxt: unknown to servers until its files are there",
+        "GATE 1 retriever/config.pbtxt: hidden from servers until its files are uploaded",
         "FILES 0 retriever/2/index.npy: new",
-        "EXPAND 0 retriever/config.pbtxt: serves 2 without 1, which does not load",
-        "SWITCH 0 search/config.pbtxt: calls retriever 2",
+        "EXPAND 0 retriever/config.pbtxt: serves version 2 without version 1, which does not load",
+        "SWITCH 0 search/config.pbtxt: calls retriever version 2",
     ]
     assert told(plan(repository(1, 2), repository(1, 2), "r", dead={("retriever", 2)})) == []
 
@@ -267,12 +267,12 @@ def test_a_pipeline_that_calls_the_newest_version_does_not_keep_what_a_broken_of
     released = {name: {1} for name in ("graph", "embedder", "retriever", "search", "lone")}
     made = plan(newest(repository(3, 3)), newest(expanded(1, 2)), "r", resumed=True, released=released)
     assert [line for line in told(made) if line.startswith("EXPAND")] == [
-        "EXPAND 0 graph/config.pbtxt: serves 1 and 3",
-        "EXPAND 0 retriever/config.pbtxt: serves 1 and 3",
-        "EXPAND 1 embedder/config.pbtxt: serves 1 and 3",
+        "EXPAND 0 graph/config.pbtxt: serves versions 1 and 3",
+        "EXPAND 0 retriever/config.pbtxt: serves versions 1 and 3",
+        "EXPAND 1 embedder/config.pbtxt: serves versions 1 and 3",
     ]
     new = plan(newest(repository(3, 3)), newest(expanded(1, 2)), "r", resumed=True, released={})
-    assert "EXPAND 0 graph/config.pbtxt: serves 1 and 2 and 3" in told(new)
+    assert "EXPAND 0 graph/config.pbtxt: serves versions 1 and 2 and 3" in told(new)
 
 
 def test_only_what_changed_is_named() -> None:
@@ -287,8 +287,8 @@ def test_a_new_repository_is_gated_by_name_until_its_files_are_there() -> None:
     ]
     assert "FILES 0 search/1/.keep: new" in told(made)
     assert [line for line in told(made) if line.startswith("SWITCH")] == [
-        "SWITCH 0 lone/config.pbtxt: new: opens",
-        "SWITCH 0 search/config.pbtxt: new: opens",
+        "SWITCH 0 lone/config.pbtxt: new: starts serving",
+        "SWITCH 0 search/config.pbtxt: new: starts serving",
     ]
     assert not made.served
 
@@ -296,7 +296,7 @@ def test_a_new_repository_is_gated_by_name_until_its_files_are_there() -> None:
 def test_a_hand_written_config_that_serves_the_latest_is_pinned_before_files_arrive() -> None:
     made = plan(repository(1, 2, "none"), repository(1, 1, "none"), "r")
     gate = made.actions[0]
-    assert told(made)[0] == "GATE 0 retriever/config.pbtxt: serves 1 alone while 2 arrives"
+    assert told(made)[0] == "GATE 0 retriever/config.pbtxt: keeps serving only version 1 while version 2 is uploaded"
     assert isinstance(gate, Put)
     text = gate.file.content().decode()
     assert text.startswith('# retriever, by hand\nname: "retriever"\n')
@@ -313,7 +313,7 @@ def test_a_model_that_nobody_calls_is_switched_by_one_write() -> None:
     del want["lone/1/model.py"]
     assert told(plan(want, repository(1, 1), "r")) == [
         "FILES 0 lone/2/model.py: new",
-        "SWITCH 0 lone/config.pbtxt: serves 2",
+        "SWITCH 0 lone/config.pbtxt: serves version 2",
     ]
 
 
@@ -326,11 +326,13 @@ def test_pipelines_that_call_one_another_switch_together_and_a_new_one_is_there_
         return tree if called else {path: entry for path, entry in tree.items() if not path.startswith("search/")}
 
     both = told(plan(nested(2, called=True), nested(1, called=True), "r"))
-    assert [line for line in both if line.startswith("SWITCH")] == ["SWITCH 0 search/config.pbtxt: calls retriever 2"]
+    assert [line for line in both if line.startswith("SWITCH")] == [
+        "SWITCH 0 search/config.pbtxt: calls retriever version 2"
+    ]
     new = told(plan(nested(1, called=True), nested(1, called=False), "r"))
     assert new[-2:] == [
-        "EXPAND 2 search/config.pbtxt: new: opens",
-        "SWITCH 0 answers/config.pbtxt: calls search 1",
+        "EXPAND 2 search/config.pbtxt: new: starts serving",
+        "SWITCH 0 answers/config.pbtxt: calls search version 1",
     ]
 
 
@@ -347,9 +349,9 @@ def nested(version: int) -> Tree:
 
 def test_a_new_version_of_a_pipeline_serves_before_another_pipeline_calls_it() -> None:
     assert told(plan(nested(2), nested(1), "r"))[2:] == [
-        "EXPAND 1 search/config.pbtxt: serves 1 and 2",
-        "SWITCH 0 answers/config.pbtxt: calls search 2",
-        "CONTRACT 1 search/config.pbtxt: serves 2 alone",
+        "EXPAND 1 search/config.pbtxt: serves versions 1 and 2",
+        "SWITCH 0 answers/config.pbtxt: calls search version 2",
+        "CONTRACT 1 search/config.pbtxt: serves only version 2",
     ]
 
 
@@ -361,9 +363,9 @@ def test_old_versions_end_in_the_order_in_which_they_called_one_another() -> Non
 
     lines = told(plan(calling(version=2), calling("graph", version=1), "r"))
     assert [line for line in lines if line.startswith("CONTRACT")] == [
-        "CONTRACT 1 embedder/config.pbtxt: serves 2 alone",
-        "CONTRACT 1 retriever/config.pbtxt: serves 2 alone",
-        "CONTRACT 2 graph/config.pbtxt: serves 2 alone",
+        "CONTRACT 1 embedder/config.pbtxt: serves only version 2",
+        "CONTRACT 1 retriever/config.pbtxt: serves only version 2",
+        "CONTRACT 2 graph/config.pbtxt: serves only version 2",
     ]
 
 
@@ -383,7 +385,7 @@ def test_a_warm_up_file_that_changes_is_followed_by_its_models_config() -> None:
     want = {**repository(1, 1), "lone/warmup/data": of_text("x")}
     assert told(plan(want, repository(1, 1), "r")) == [
         "FILES 0 lone/warmup/data: new",
-        "EXPAND 0 lone/config.pbtxt: again: files beside it changed",
+        "EXPAND 0 lone/config.pbtxt: rewritten because files next to it changed",
     ]
 
 
@@ -392,7 +394,7 @@ def test_what_another_push_left_in_a_new_version_is_removed_before_it_opens() ->
     made = plan(repository(1, 2), have, "r")
     assert told(made)[:2] == [
         "FILES 0 retriever/2/index.npy: changed",
-        "FILES 0 -retriever/2/stale: left there by a push that was broken off",
+        "FILES 0 -retriever/2/stale: left over from an interrupted push",
     ]
 
 
@@ -410,17 +412,17 @@ def test_files_at_the_top_stay_here() -> None:
 REFUSED: dict[str, tuple[dict[str, Entry], str]] = {
     "a live version that changed": (
         {"retriever/1/index.npy": of_text("other")},
-        "r/retriever: error: version 1 serves, and its 1/index.npy would change",
+        "r/retriever: error: version 1 is being served, but this push would change its 1/index.npy",
     ),
-    "a file added to a live version": ({"retriever/1/more": of_text("x")}, "version 1 serves, and its 1/more would"),
-    "a name that Triton misreads": ({"lone/1/a b": of_text("x")}, "r/lone/1/a b: error: has other characters"),
-    "no config": ({"naked/1/model.py": of_text("x")}, "r/naked: error: has no config.pbtxt"),
+    "a file added to a live version": ({"retriever/1/more": of_text("x")}, "would change its 1/more"),
+    "a name that Triton misreads": ({"lone/1/a b": of_text("x")}, "r/lone/1/a b: error: the path has characters other"),
+    "no config": ({"naked/1/model.py": of_text("x")}, "r/naked: error: config.pbtxt is missing"),
     "a link out": ({"lone/link": Outside("/etc")}, "is a link that leads out of the repository"),
-    "a link round": ({"lone/link": Link("..")}, "is a link to a directory that it is in itself"),
-    "a FIFO": ({"lone/fifo": Unreadable.FIFO}, "is a FIFO; a bucket holds files only"),
+    "a link round": ({"lone/link": Link("..")}, "is a link to a directory that contains the link"),
+    "a FIFO": ({"lone/fifo": Unreadable.FIFO}, "the entry is a FIFO; a bucket can hold only regular files"),
     "a policy that would serve what only the bucket has": (
         {"lone/config.pbtxt": of_bytes(config("lone", 1, "latest", ""))},
-        "its version_policy would choose otherwise there than in this tree: version 1, 7",
+        "version_policy would select other versions in the bucket than in this repository: versions 1, 7",
     ),
 }  # fmt: skip
 
@@ -436,14 +438,17 @@ def test_what_is_unsafe_is_refused_before_anything_is_sent(more: dict[str, Entry
 def test_a_pipeline_that_is_left_alone_keeps_what_it_calls() -> None:
     want = {path: entry for path, entry in repository(2, 1).items() if not path.startswith("search/")}
     (refusal,) = plan(want, repository(1, 1), "r").conflicts
-    assert "r/search: error: is not in this tree and stays, and it calls embedder 1, which would end" in str(refusal)
+    said = 'r/search: error: "search" is not in this repository but stays in the bucket, and calls embedder version 1, '
+    assert f"{said}which this push would retire" in str(refusal)
 
 
 def test_a_file_that_a_live_version_keeps_is_told() -> None:
     want, have = repository(1, 1), {**repository(1, 1), "retriever/1/old.npy": of_text("x"), "lone/old": of_text("x")}
     made = plan(want, have, "r")
     (note,) = made.notes
-    assert "r/retriever: warning: a version that serves keeps what this tree has no more: 1/old.npy" in str(note)
+    assert "r/retriever: warning: a served version keeps files that this repository no longer has: 1/old.npy" in str(
+        note
+    )
     assert not made
     changed = plan(repository(1, 2), have, "r")
     assert not changed.notes  # the old version ends
@@ -455,5 +460,5 @@ def test_an_interface_that_changes_while_both_versions_serve_is_told() -> None:
     assert isinstance(file, File)
     want["retriever/config.pbtxt"] = of_bytes(file.content() + b"max_batch_size: 8\n")
     (note,) = plan(want, repository(1, 1), "r").notes
-    assert str(note).startswith("r/retriever: warning: its inputs or outputs change while")
+    assert str(note).startswith("r/retriever: warning: the inputs or outputs change while")
     assert not plan(repository(1, 2), repository(1, 1), "r").notes

@@ -1,4 +1,4 @@
-"""What a push makes of servers that do not serve what lies there: from what their index says to what it may do."""
+"""How a push treats servers that do not serve what is in the bucket: from their index to what it may do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ States = Sequence[tuple[str, str, str, str]]
 
 
 def tree(numbers: str, pin: str = "1", leaf: str = "leaf") -> dict[str, Entry]:
-    """Return a leaf that names these versions, and the pipeline that pins one."""
+    """Return a leaf with these versions, and the pipeline that pins one."""
     found: dict[str, Entry] = {f"{leaf}/{int(number)}/model.py": of_text("") for number in numbers.split(",")}
     found[f"{leaf}/config.pbtxt"] = of_text(LEAF.format(version=numbers).replace("leaf", leaf))
     found["top/config.pbtxt"] = of_text(TOP.format(version=pin).replace("leaf", leaf))
@@ -35,7 +35,7 @@ def tree(numbers: str, pin: str = "1", leaf: str = "leaf") -> dict[str, Entry]:
 
 @contextmanager
 def saying(states: States) -> Iterator[Client]:
-    """Yield a client of a server whose index says this, whatever time it has; its pipeline has an older config."""
+    """Yield a client of a server with this index; its pipeline has an older config."""
     index = [dict(zip(("name", "version", "state", "reason"), state, strict=True)) for state in states]
 
     class Index(http.server.BaseHTTPRequestHandler):
@@ -65,7 +65,7 @@ def saying(states: States) -> Iterator[Client]:
 
 
 class Time:
-    """A clock that goes on when it is waited for, a quarter of a minute each time."""
+    """A clock that advances by 15 s with each wait."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -84,7 +84,7 @@ STATES: dict[str, tuple[States, set[str], dict[str, str], float]] = {
         {"leaf", "top"},
         {
             "leaf": "leaf version 1 does not load: Internal: no module",
-            "top": "top calls leaf version 1, which does not serve",
+            "top": "top calls leaf version 1, which is not served",
         },
         0,
     ),
@@ -98,7 +98,7 @@ STATES: dict[str, tuple[States, set[str], dict[str, str], float]] = {
     "what goes on with an older config": (
         [READY, ("top", "1", "READY", "")],
         {"top"},
-        {"top": "top goes on with an older config: max_batch_size: the repository says 0, the server serves 4"},
+        {"top": "top still has an older config: max_batch_size: the repository says 0, but the server serves 4"},
         30,
     ),
     "what is not awaited and loads for ever": ([READY, ("top", "1", "LOADING", "")], {"other"}, {}, 615),
@@ -116,17 +116,20 @@ def test_what_is_broken_is_told_from_what_is_only_slow(
 
 
 LATE: dict[str, tuple[States, str]] = {
-    "nothing of that name": ([READY], "top: the server does not serve it; the repository has it"),
+    "nothing of that name": ([READY], "top: the server does not serve this model, but the repository has it"),
     "it loads for ever": ([TRIED_AGAIN, NO_TOP], "leaf is loading"),
-    "another version": ([("leaf", "7", "READY", ""), NO_TOP], "leaf: the server serves 7; the repository names 1"),
-    "no index": ([("", "", "", "")] * 0, "leaf: the server does not serve it; the repository has it"),
+    "another version": (
+        [("leaf", "7", "READY", ""), NO_TOP],
+        "leaf: the server serves version 7, but the repository selects version 1",
+    ),
+    "no index": ([("", "", "", "")] * 0, "leaf: the server does not serve this model, but the repository has it"),
 }
 
 
 @pytest.mark.parametrize(("states", "message"), LATE.values(), ids=LATE)
 def test_what_is_under_way_still_when_time_is_up_ends_the_push(states: States, message: str) -> None:
     time = Time()
-    with saying(states) as client, pytest.raises(Stop, match="after 600 s the server does not serve what lies") as stop:
+    with saying(states) as client, pytest.raises(Stop, match="after 600 s the server still does not serve") as stop:
         present(client, there({"leaf", "top"}), Patience(600, lambda: time.now, time.sleep, lambda _: None))
     assert message in str(stop.value)
 
@@ -137,7 +140,7 @@ def there(awaited: set[str]) -> There:
 
 
 def server(url: str, ready: str, refused: str = "", **broken: str) -> Present:
-    """Return a server that serves these, refuses those, and why models are broken."""
+    """Return a server that serves and refuses these versions, with the reasons for broken models."""
 
     def versions(text: str) -> list[Version]:
         return [(one.split("/")[0], one.split("/")[1]) for one in text.split()]
@@ -161,12 +164,12 @@ WAYS: dict[str, tuple[list[Present], Change, str]] = {
     "what this release brought was refused": (
         [HALF],
         change(MOVED, tree("1, 2"), {"leaf", "top"}, {"open": {"leaf"}}),
-        "http://a: error: the server refused leaf version 2: reason",
+        "http://a: error: the server refused to load leaf version 2: reason",
     ),
     "it was refused by one of two": (
         [server("http://b", "leaf/1 leaf/2 top/1"), HALF],
         change(MOVED, tree("1, 2"), {"leaf", "top"}, {"open": {"leaf"}}),
-        "http://a: error: the server refused leaf version 2: reason",
+        "http://a: error: the server refused to load leaf version 2: reason",
     ),
     "a refused version that nothing names any more": (
         [server("http://a", "leaf/1 top/1", "leaf/2")],
@@ -181,7 +184,7 @@ WAYS: dict[str, tuple[list[Present], Change, str]] = {
     "a new pipeline over what all refuse": (
         [server("http://a", "", "leaf/1", leaf="leaf ...")],
         change(tree("1"), {path: file for path, file in tree("1").items() if "leaf" in path}, {"top"}, {}),
-        "http://a: error: the server refused leaf version 1: reason",
+        "http://a: error: the server refused to load leaf version 1: reason",
     ),
     "a pipeline that serves would call what is refused": (
         [server("http://a", "leaf/1 top/1", "other/1", other="other ...")],
@@ -191,12 +194,12 @@ WAYS: dict[str, tuple[list[Present], Change, str]] = {
             {"top"},
             {},
         ),
-        "http://a: error: the server refused other version 1: reason",
+        "http://a: error: the server refused to load other version 1: reason",
     ),
     "the last push left what no server loads": (
         [server("http://a", "leaf/1", top="top is not loaded")],
         change(tree("1"), tree("1"), set(), {"open": {"top"}}),
-        "http://a: error: the server does not serve what lies there: top is not loaded",
+        "http://a: error: the server does not serve what is in the repository: top is not loaded",
     ),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`push --server` and servers that are of no use to it, and the time that it gives where nothing can be seen."""
+"""`push --server` with servers that are of no use to it, and how long it waits if nothing can be observed."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def test_a_server_that_serves_something_else_is_told(
         to = ["--server", server.http, "--settle", "0", "--timeout", "0.5"]
         assert run(["push", str(repository(tmp_path / "second", 2)), str(place), *to]) == 1
     said = capsys.readouterr().err
-    assert "after 0.5 s the server does not serve what lies there: top: the server does not serve it" in said
-    assert "Does it poll this very URI?" in said
+    assert "after 0.5 s the server still does not serve this repository: top: the server does not serve" in said
+    assert "Check that the server polls exactly this URI" in said
     assert sorted(place.rglob("*")) == before
 
 
 class NotReady(http.server.BaseHTTPRequestHandler):
-    """A server that is up and says that it is not ready."""
+    """A running server that reports that it is not ready."""
 
     def do_GET(self) -> None:
         self.send_response(400)

@@ -137,7 +137,7 @@ def test_a_config_that_is_too_large_is_not_read() -> None:
 
     tree = {"m/config.pbtxt": File(CONFIG_BYTES + 1, unread), "m/1/x": of_text("x")}
     assert read(tree, target()).models["m"].hidden
-    assert expected.of(read(tree, target()), "r")["m"].fault == "there is no config.pbtxt that can be read"
+    assert expected.of(read(tree, target()), "r")["m"].fault == "config.pbtxt is not a readable file"
 
 
 def test_the_repository_has_one_reader() -> None:

@@ -1,4 +1,4 @@
-"""A running RAG, sabotaged in one way after the other: `smoke` finds each, and nothing once it is right again."""
+"""A running RAG, sabotaged in one way after the other: `smoke` finds each, and nothing once it is repaired."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ Damage = Callable[[Path, Path], None]
 
 
 def step(*changes: tuple[str, str]) -> Damage:
-    """Return the damage to a model's code: each text by another."""
+    """Return the damage to a model's code: each text replaced by another."""
     return lambda version, _: edit(version / "model.py", *((re.escape(old), new) for old, new in changes))
 
 
 def graph(pool: str, *, normalize: bool) -> Damage:
-    """Return the damage of another export of the same weights."""
+    """Return the damage done by another export of the same weights."""
 
     def damage(version: Path, weights: Path) -> None:
         config = json.loads((weights / "config.json").read_text("utf-8"))
@@ -90,10 +90,10 @@ SABOTAGES = {
     "the worst passages after the best": Sabotage(
         "retriever",
         step((BEST, 'best = np.argsort(-scores, axis=1, kind="stable")[:, [0, *range(1 - self.top_k, 0)]]')),
-        "search", 'place 2 of 4 is "',
+        "search", '" at place 2 of 4, with a score of ',
     ),
     "one passage twice": Sabotage(
-        "retriever", step((BEST, f"{BEST}; best[:, 1] = best[:, 0]")), "search", "is there twice",
+        "retriever", step((BEST, f"{BEST}; best[:, 1] = best[:, 0]")), "search", '" twice',
     ),
     "passages in the place of their ids": Sabotage(
         "retriever",
@@ -101,23 +101,24 @@ SABOTAGES = {
         "search", "Check whether the outputs ids and passages are swapped.",
     ),
     "two passages in each other's place, with their ids": Sabotage(
-        "retriever", step((FOUND, f"{FOUND}; best[:, [0, 3]] = best[:, [3, 0]]")), "search", 'place 1 of 4 is "',
+        "retriever", step((FOUND, f"{FOUND}; best[:, [0, 3]] = best[:, [3, 0]]")),
+        "search", '" at place 1 of 4, with a score of ',
     ),
     "a passage beside another's id": Sabotage(
         "retriever", step(("self.ids[best]", "self.ids[best[:, ::-1]]")), "search", "is not the stored one",
     ),
     "one passage fewer": Sabotage(
-        "retriever", step((BEST, BEST + "[:, [0, 1, 2, 2]]")), "search", "is there twice",
+        "retriever", step((BEST, BEST + "[:, [0, 1, 2, 2]]")), "search", '" twice',
     ),
     "an index of other documents": Sabotage(
-        "retriever", other_documents, "search", 'ids has "kb-',
+        "retriever", other_documents, "search", 'returned the id "kb-',
     ),
     "an index of the same ids with other texts": Sabotage(
         "retriever", other_texts, "search", "is not the stored one",
     ),
     "rows of a search swapped between the requests of one batch": Sabotage(
         "retriever", step(("for q, end in zip(queries, ends)]", "for q, end in zip(queries, ends)][::-1]")),
-        "at-once", "another request's answer",
+        "at-once", "belongs to another request",
     ),
     "the first passage cut to 30 characters": Sabotage(
         "generator_prompt",
@@ -137,7 +138,7 @@ SABOTAGES = {
     ),
     "rows of vectors swapped between the requests of one batch": Sabotage(
         "embedder", step(("for own, end in zip(texts, ends)", "for own, end in [*zip(texts, ends)][::-1]")),
-        "at-once", "another request's answer",
+        "at-once", "belongs to another request",
     ),
     "special tokens missing": Sabotage(
         "embedder", step(("encode_batch(texts)", "encode_batch(texts, add_special_tokens=False)")),
@@ -153,7 +154,7 @@ SABOTAGES = {
 
 
 class Running(NamedTuple):
-    """The example, served from a directory of its own where nothing is loaded but on request."""
+    """The example, served from a separate directory, where models are loaded only on request."""
 
     server: Server
     place: Path
@@ -194,7 +195,7 @@ def test_a_sabotaged_model_is_found(running: Running, minilm_dir: Path, smoke: S
     assert (found.code, found.failed()) == (1, {(asked, sabotage.check)}), found.document["results"]
     said = found.said(asked, f"smoke-{sabotage.check}")
     assert sabotage.cause in said
-    assert all(part in said for part in ("Sent over ", "Came back: ", "Expected: "))
+    assert all(part in said for part in ("Sent over ", "Received: ", "Expected: "))
     (at_once,) = [row for row in found.document["results"] if row["check"] == "at-once"]
     assert at_once["outcome"] == ("failed" if sabotage.check == "at-once" else "not checked")
 
@@ -242,7 +243,7 @@ def test_requests_that_never_share_a_batch_prove_nothing_of_batches(running: Run
     assert isinstance(case, Case)
     (result,) = crowd.run(asking, Crowd((case, case), batched=True))
     assert (result.outcome, result.diagnostics) == (Outcome.NOT_CHECKED, ())
-    assert result.unchecked == "2 requests were sent at once, 5 times, and none of them shared a batch"
+    assert result.unchecked == "2 requests were sent at once, 5 times, but no two of them shared a batch"
 
 
 def test_what_the_server_reads_needs_what_it_should_serve(running: Running, capsys: pytest.CaptureFixture[str]) -> None:

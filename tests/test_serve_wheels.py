@@ -1,4 +1,4 @@
-"""Serving on this machine what was built for another processor: vendored packages are this server's own."""
+"""Serving on this machine what was built for another processor, with vendored packages for this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real server on small models: a start, an answer, every way a start can fail, and that nothing is left behind."""
+"""The real server on small models: a start, a response, every way a start can fail, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def found() -> runtime.Runtime:
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where servers of this test put their directories and kept logs: empty again when all is well."""
+    """Where servers of this test put their directories and kept logs: empty at the end."""
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
@@ -125,7 +125,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def served(found: runtime.Runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with `echo`, `own` (the same by a backend of ours) and `stream`, which waits for a file in between."""
+    """A server with `echo`, `own` (the same with a backend of ours) and `stream`, which waits for a file in between."""
     place = tmp_path_factory.mktemp("served")
     models = place / "models"
     model(models, "echo")
@@ -142,7 +142,7 @@ def served(found: runtime.Runtime, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def model(root: Path, name: str, initialize: str = "pass", *, code: str = CODE, config: str = "") -> Path:
-    """Write a Python model that answers OUT with IN, and give its directory."""
+    """Write a Python model that returns IN as OUT, and return its directory."""
     version = root / name / "1"
     version.mkdir(parents=True)
     (version / "model.py").write_text(code.replace("INITIALIZE", initialize), encoding="utf-8")
@@ -156,7 +156,7 @@ def ensemble(root: Path, name: str, step: str) -> None:
 
 
 def session_of(session: int) -> list[int]:
-    """Return the processes of a session, by /proc: pid (name) state parent group session."""
+    """Return the processes of a session from /proc: pid (name) state parent group session."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -184,7 +184,7 @@ def shared_memory(home: Path) -> list[Path]:
 
 
 def soon(holds: Callable[[], object]) -> bool:
-    """Tell whether something comes true within the bound; it is what the test waits for, not a pause."""
+    """Return whether something becomes true within the bound; the test waits for it, not for a fixed time."""
     deadline = time.monotonic() + BOUND_S
     while not holds():
         if time.monotonic() > deadline:
@@ -194,7 +194,7 @@ def soon(holds: Callable[[], object]) -> bool:
 
 
 def script(repository: Path, *point: str) -> subprocess.Popen[str]:
-    """Start a program of its own that serves a repository, and is interrupted at a point where one is named."""
+    """Start a separate program that serves a repository and, if a point is named, is interrupted there."""
     command = [sys.executable, "-c", SCRIPT, str(repository), *point]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
@@ -358,7 +358,7 @@ def test_a_taken_port_is_told_before_anything_starts(found: runtime.Runtime, tmp
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         (diagnostic,) = refused(Launch(tmp_path / "models", found, ports=Ports(grpc=port))).diagnostics
-    assert (diagnostic.severity, diagnostic.message) == ("fatal", f"grpc port {port} is taken by another program")
+    assert (diagnostic.severity, diagnostic.message) == ("fatal", f"grpc port {port} is in use by another program")
     assert not [*temporary.iterdir()]
 
 
@@ -379,7 +379,7 @@ def test_polling_serves_the_directory_itself(found: runtime.Runtime, tmp_path: P
 
 @pytest.mark.usefixtures("found")
 def test_a_killed_parent_leaves_nothing(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even what a model started in a session of its own, as engines do with their workers."""
+    """Nothing is left, not even what a model started in a separate session, as engines do with their workers."""
     token = f"TRITONREPO_TEST={tmp_path}"
     monkeypatch.setenv(*token.split("="))
     worker = 'import subprocess; subprocess.Popen(["sleep", "1000"], start_new_session=True)'

@@ -1,4 +1,4 @@
-"""The parts around the server that need none: preconditions, ports, staging, reading of logs, the client's faults."""
+"""The parts of the server room that need no server: preconditions, ports, staging, logs, errors of the client."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ GOOD = Facts(
         pytest.param({"glibc": "2.34"}, ["runtime-host"], "this system has 2.34", id="an older glibc"),
         pytest.param({"glibc": ""}, ["runtime-host"], "not glibc", id="another C library"),
         pytest.param(
-            {"version": "3.13.0"}, ["runtime-python"], "NumPy below 2, which ends at Python 3.12", id="Python 3.13"
+            {"version": "3.13.0"}, ["runtime-python"], "NumPy 1, which supports Python up to 3.12", id="Python 3.13"
         ),
         pytest.param({"version": "3.9.18"}, ["runtime-python"], "3.10 to 3.12", id="Python 3.9"),
         pytest.param({"implementation": "PyPy"}, ["runtime-python"], "this is PyPy", id="not CPython"),
@@ -57,7 +57,7 @@ GOOD = Facts(
         pytest.param(
             {"libpython": "", "libpython_trouble": "no such file: L"},
             ["runtime-libpython"],
-            "no such file: L\nThe stub would wait for it for ever. Debian, Ubuntu: apt-get install libpython3.11",
+            "no such file: L\nInstall libpython3.11.so.1.0. Without it, the stub hangs. On Debian or Ubuntu, run `apt",
             id="no shared libpython",
         ),
         pytest.param({"numpy": "2.3.5"}, ["runtime-numpy"], "pip install 'numpy<2'", id="NumPy 2"),
@@ -65,7 +65,9 @@ GOOD = Facts(
         pytest.param(
             {"missing": ("tokenizers",)}, ["runtime-package"], "tokenizers cannot be imported", id="a package"
         ),
-        pytest.param({"is_python3": False}, ["runtime-python"], "/venv/bin/python3 is another", id="another python3"),
+        pytest.param(
+            {"is_python3": False}, ["runtime-python"], "/venv/bin/python3 is a different Python", id="another python3"
+        ),
         pytest.param(
             {"wheel": "", "libpython": "", "numpy": "2.0.0"},
             ["runtime-wheel", "runtime-libpython", "runtime-numpy"],
@@ -98,10 +100,10 @@ def test_an_interpreter_is_asked_by_starting_it() -> None:
     ("content", "words"),
     [
         pytest.param(None, "No such file", id="nothing there"),
-        pytest.param("#!/bin/sh\necho hello\n", "does not answer as a Python does", id="another program"),
+        pytest.param("#!/bin/sh\necho hello\n", "it does not respond as Python does", id="another program"),
         pytest.param("#!/bin/sh\necho broken >&2; exit 3\n", "broken", id="a program that fails"),
-        pytest.param("#!/bin/sh\nexit 3\n", "ended with code 3", id="a program that fails without a word"),
-        pytest.param("#!/bin/sh\necho '{}'\n", "does not answer as a Python does", id="too short an answer"),
+        pytest.param("#!/bin/sh\nexit 3\n", "it exited with code 3", id="a program that fails without a word"),
+        pytest.param("#!/bin/sh\necho '{}'\n", "it does not respond as Python does", id="too short an answer"),
     ],
 )
 def test_what_is_no_python(tmp_path: Path, content: str | None, words: str) -> None:
@@ -115,7 +117,7 @@ def test_what_is_no_python(tmp_path: Path, content: str | None, words: str) -> N
 
 
 def test_a_libpython_that_is_not_one(tmp_path: Path) -> None:
-    """A LIBDIR with a broken library, and no other place: told in the loader's words."""
+    """A LIBDIR with a broken library, and no other location: reported in the loader's words."""
     (tmp_path / "libpython{}.{}.so.1.0".format(*sys.version_info)).touch()
     code = """if True:
         import sys, sysconfig, ctypes
@@ -142,7 +144,7 @@ def test_a_torn_installation(tmp_path: Path) -> None:
     server = runtime.runtime(replace(GOOD, wheel=str(tmp_path))).server
     server.parent.mkdir(parents=True)
     server.touch(mode=0o600)
-    assert f"chmod +x {server}" in [
+    assert f"Run `chmod +x {server}`." in [
         diagnostic.hint for diagnostic in runtime.absent_files(replace(GOOD, wheel=str(tmp_path)))
     ]
 
@@ -151,7 +153,7 @@ def test_a_torn_installation(tmp_path: Path) -> None:
     ("asked", "words"),
     [
         pytest.param(ports.Ports(http=70000), "http port 70000 is not between 0 and 65535", id="too high"),
-        pytest.param(ports.Ports(http=24999, metrics=24999), "http port 24999 is asked for twice", id="twice"),
+        pytest.param(ports.Ports(http=24999, metrics=24999), "http port 24999 is requested twice", id="twice"),
     ],
 )
 def test_ports_that_cannot_be(asked: ports.Ports, words: str) -> None:
@@ -198,13 +200,13 @@ def test_the_copy_never_follows_a_link_out(tmp_path: Path) -> None:
     with pytest.raises(Stop) as stop:
         staging.copy(repository, tmp_path / "copy")
     assert [(d.at.path, d.message) for d in stop.value.diagnostics] == [
-        (f"{repository}/m/out", f"this links to ../../secret, outside {repository}"),
+        (f"{repository}/m/out", f"the link points to ../../secret, outside {repository}"),
     ]
     (repository / "m" / "out").unlink()
     with pytest.raises(Stop) as stop:
         staging.copy(repository, tmp_path / "copy")
     assert [(d.at.path, d.message) for d in stop.value.diagnostics] == [
-        (f"{repository}/m/up", "this links to .., a directory that it is in itself"),
+        (f"{repository}/m/up", "the link points to .., a directory that contains the link"),
     ]
     assert not (tmp_path / "copy").exists()
 
@@ -212,7 +214,7 @@ def test_the_copy_never_follows_a_link_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        pytest.param(lambda _: None, "no such directory", id="nothing there"),
+        pytest.param(lambda _: None, "the directory does not exist", id="nothing there"),
         pytest.param(lambda path: path.touch(), "a file, not a model repository", id="a file"),
     ],
 )
@@ -262,9 +264,7 @@ def test_reasons_that_only_the_log_gives() -> None:
     ("log", "path", "words"),
     [
         pytest.param(LOG, None, "", id="an ordinary log"),
-        pytest.param(
-            "x Python model file not found in 'm/1/model.py'", "m/1/model.py", "no such file", id="no model.py"
-        ),
+        pytest.param("x Python model file not found in 'm/1/model.py'", "m/1/model.py", "is missing", id="no model.py"),
         pytest.param(
             "/b/triton_python_backend_stub: error while loading shared libraries: libpython3.11.so.1.0: gone",
             "",
@@ -316,12 +316,15 @@ def test_models_that_are_not_served(more: list[ModelState], explicit: bool, mess
 
 def test_dependants_stand_behind_their_root() -> None:
     found = loading.unavailable([*INDEX, ModelState("pipe"), ModelState("cfg")], LOG, "repo")
-    assert [(d.at.path, d.hint) for d in found] == [("repo/cfg", ""), ("repo/gate", "Not served because of it: pipe")]
+    assert [(d.at.path, d.hint) for d in found] == [
+        ("repo/cfg", ""),
+        ("repo/gate", "Fix this model first. Not served because of it: pipe."),
+    ]
 
 
 @contextmanager
 def answering(answer: bytes, *, then_wait: bool = False) -> Iterator[tuple[str, threading.Event]]:
-    """A server that gives every request the same bytes; the event is set when the client has closed its side."""
+    """A server that sends every request the same bytes; the event is set when the client has closed its side."""
     closed = threading.Event()
 
     def serve() -> None:
@@ -359,13 +362,25 @@ def test_closing_a_stream_closes_the_connection() -> None:
 @pytest.mark.parametrize(
     ("answer", "ask", "rule", "words"),
     [
-        pytest.param(HEAD + EVENT, lambda c: [*c.stream("m", {})], "server-answer", "broke off", id="a stream cut off"),
-        pytest.param(b"", lambda c: c.generate("m", {}), "server-answer", "broke off", id="no answer at all"),
         pytest.param(
-            b"\0\0\x18\4\0", lambda c: c.index(), "server-answer", "Is this its HTTP port, and not gRPC", id="gRPC"
+            HEAD + EVENT,
+            lambda c: [*c.stream("m", {})],
+            "server-answer",
+            "closed before the end of the response",
+            id="a stream cut off",
         ),
         pytest.param(
-            b"SSH-2.0\r\n", lambda c: c.ready(), "server-answer", "the answer is not HTTP: SSH", id="another protocol"
+            b"",
+            lambda c: c.generate("m", {}),
+            "server-answer",
+            "closed before the end of the response",
+            id="no answer at all",
+        ),
+        pytest.param(
+            b"\0\0\x18\4\0", lambda c: c.index(), "server-answer", "Check that this is the HTTP port", id="gRPC"
+        ),
+        pytest.param(
+            b"SSH-2.0\r\n", lambda c: c.ready(), "server-answer", "the response is not HTTP: SSH", id="another protocol"
         ),
         pytest.param(
             b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>",
@@ -385,7 +400,7 @@ def test_closing_a_stream_closes_the_connection() -> None:
             b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
             lambda c: [*c.stream("m", {})],
             "server-refused",
-            "HTTP 503",
+            "HTTP status 503",
             id="an empty stream under an error status",
         ),
     ],
@@ -400,7 +415,7 @@ def test_a_server_that_is_silent() -> None:
     with answering(HEAD + EVENT, then_wait=True) as (url, _):
         answers = Client(Endpoint(url, timeout_s=1)).stream("m", {})
         next(answers)
-        with pytest.raises(Stop, match="silent for 1 s") as stop:
+        with pytest.raises(Stop, match="sent nothing for 1 s") as stop:
             next(answers)
     assert [d.severity for d in stop.value.diagnostics] == ["fatal"]
 

@@ -1,4 +1,4 @@
-"""The third-party servers that tests may use: each starts and answers a real question, and is installed but once."""
+"""The third-party servers that tests may use: each starts and answers a real request, and is installed only once."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ LISTENS = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.ar
 
 
 def test_a_server_that_ends_before_it_answers_is_prepared_again_and_its_log_is_shown(tmp_path: Path) -> None:
-    """As one does whose port somebody else took."""
+    """Exit as a server does whose port is already in use."""
     (port,) = free_ports(1)
     with socket.create_server((HOST, port)):
         tried: list[Path] = []
@@ -105,7 +105,7 @@ def test_a_server_ends_with_all_that_it_started(tmp_path: Path) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
-    """A package of this test's own index, which holds one wheel."""
+    """A package from this test's index, which has one wheel."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     with zipfile.ZipFile(wheels / "served_here-1.0-py3-none-any.whl", "w") as wheel:

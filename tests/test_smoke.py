@@ -1,4 +1,4 @@
-"""`smoke` on the real server: a good one passes with every model asked, and each kind of damage is found and named."""
+"""`smoke` on the real server: a good one passes with every model tested, and each kind of damage is found and named."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BOTH = ["grpc", "http"]
 
 
 class Smoked(NamedTuple):
-    """The exit code, the document on stdout, and what stderr said."""
+    """The exit code, the document on stdout, and the text on stderr."""
 
     code: int
     document: Any
@@ -125,7 +125,7 @@ def test_one_model_over_http_alone(rag_server: Server, capsys: pytest.CaptureFix
         ["search", "1", "files", "not", "checked"],
     ]
     assert lines[3].split()[:5] == ["search", "1", "answer", "http", "passed"]
-    assert lines[5].startswith("not checked: files of search: there is nothing to compare with")
+    assert lines[5].startswith("not checked: files of search: nothing to compare with")
     assert lines[-1] == "1 models, 3 checks: 2 passed, 1 not checked"
 
 
@@ -142,11 +142,11 @@ def test_a_wrong_pooling_is_found_by_the_stored_vectors(
         found = smoke(server, rag_repository, "--only", "embedder", "--only", "embedder_model")
     assert (found.code, found.failed()) == (1, {("embedder", "reference")})
     said = found.said("embedder", "smoke-reference")
-    assert 'the vector of passage "model-repository-layout" has cosine 0.' in said
-    assert "8 of 8 differ" in said
+    assert 'the vector of passage "model-repository-layout" has a cosine of 0.' in said
+    assert "8 of 8 vectors differ" in said
     assert "Compare pooling" in said
     assert 'Sent over grpc: text BYTES[1, 1] ["A model repository is a directory' in said
-    assert "Came back: embedding FP32[1, 384] [" in said
+    assert "Received: embedding FP32[1, 384] [" in said
 
 
 def test_swapped_outputs_of_a_pipeline_are_found(tmp_path: Path, rag_repository: Path, smoke: Smoke) -> None:
@@ -157,7 +157,7 @@ def test_swapped_outputs_of_a_pipeline_are_found(tmp_path: Path, rag_repository:
         found = smoke(server, place)
     assert (found.code, found.failed()) == (1, {("search", "search")})
     said = found.said("search", "smoke-search")
-    assert 'ids has "Model control mode explicit loads' in said
+    assert 'returned the id "Model control mode explicit loads' in said
     assert "Check whether the outputs ids and passages are swapped." in said
 
 
@@ -177,9 +177,9 @@ def test_swapped_outputs_of_a_retriever_are_found(tmp_path: Path, rag_repository
         found = smoke(server, tmp_path / "one")
     assert (found.code, found.failed()) == (1, {(name, "search") for name in changes})
     assert "Check whether the outputs ids and passages are swapped." in found.said("ids", "smoke-search")
-    assert "scores do not descend: [0." in found.said("order", "smoke-search")
+    assert "scores that are not in descending order: [0." in found.said("order", "smoke-search")
     said = found.said("beside", "smoke-search")
-    assert 'the passage beside id "model-repository-layout" is not the stored one' in said
+    assert 'a passage for id "model-repository-layout" that is not the stored one' in said
 
 
 def test_a_version_that_is_not_loaded_is_found(
@@ -190,7 +190,9 @@ def test_a_version_that_is_not_loaded_is_found(
     edit(place / "retriever" / "config.pbtxt", (r"(versions: \[? ?)1", r"\g<1>2"))
     found = smoke(rag_server, place, "--only", "retriever")
     assert (found.code, found.failed()) == (1, {("retriever", "versions")})
-    assert "the server serves 1; the repository names 2" in found.said("retriever", "smoke-versions")
+    assert "the server serves version 1, but the repository selects version 2" in found.said(
+        "retriever", "smoke-versions"
+    )
 
 
 def test_drift_is_found_at_its_place_in_the_repository(
@@ -207,9 +209,9 @@ def test_drift_is_found_at_its_place_in_the_repository(
     (drift,) = [d for d in found.document["diagnostics"] if d["rule"] == "smoke-config"]
     assert (drift["path"], drift["line"]) == (f"{place}/embedder/config.pbtxt", line)
     assert drift["message"] == (
-        "embedder: dynamic_batching.max_queue_delay_microseconds: the repository says 2, the server serves 1000"
+        "embedder: dynamic_batching.max_queue_delay_microseconds: the repository says 2, but the server serves 1000"
     )
-    assert "does not serve it" in found.said("another", "smoke-versions")
+    assert "does not serve this model" in found.said("another", "smoke-versions")
     (more,) = [d for d in found.document["diagnostics"] if d["model"] == "generator"]
     assert more["severity"] == "warning"
     assert "which the repository does not have" in more["message"]
@@ -261,11 +263,11 @@ DAMAGED: dict[str, tuple[str, ...]] = {
     "a_nan": (
         method("def out(self, values):\n    return pb_utils.Tensor('OUT', values * [1, np.nan]).__class__('OUT', "
                "(values * [1, np.nan]).astype(np.float32))"),
-        "", "answer", "OUT is not finite: 1 of 2 values, value 1 is nan",
+        "", "answer", "output OUT is not finite: 1 of 2 values, first nan at index 1",
     ),
     "a_lack": (
         method("def answer(self, rows):\n    return [self.too(rows)]"),
-        "", "answer", "the answer lacks the output OUT, which the config declares; it has TOO",
+        "", "answer", "the response lacks the declared output OUT; it has TOO",
     ),
     "a_shape": (
         method("def out(self, values):\n    return pb_utils.Tensor('OUT', np.ones((1, 3), np.float32))"),
@@ -277,7 +279,7 @@ DAMAGED: dict[str, tuple[str, ...]] = {
     ),
     "endless": (
         method(SENDS.replace("END", "pass")), STREAMED, "stream",
-        "grpc: after 2 responses: the stream's final flag did not come within 2 s",
+        "grpc: after 2 responses: the stream's final flag did not arrive within 2 s",
     ),
     "empty": (
         method(SENDS.replace("range(2)", "[]").replace("END", ENDS)), STREAMED, "stream",
@@ -285,11 +287,11 @@ DAMAGED: dict[str, tuple[str, ...]] = {
     ),
     "hang": (
         method("def answer(self, rows):\n    import time\n    time.sleep(6)"), "", "answer",
-        "no answer came within 2 s",
+        "no response arrived within 2 s",
     ),
     "killed": (CODE, "", "answer", "Stub process 'killed_0_0' is not healthy."),
 }  # fmt: skip
-"""Model → its code, what its config has besides, the check that must fail, and the words that name the cause."""
+"""Model → its code, additions to its config, the check that must fail, and the words that name the cause."""
 
 GOOD: dict[str, tuple[str, ...]] = {
     "good": (CODE, ""),
@@ -318,7 +320,7 @@ def stub(server: Server, model: str) -> int:
 
 
 class Damage(NamedTuple):
-    """What smoke says of the server with every damaged model, on stdout and in JUnit's form."""
+    """What smoke reports about the server with every damaged model, on stdout and in JUnit's format."""
 
     found: Smoked
     junit: str
@@ -380,13 +382,13 @@ def test_junit_has_a_suite_a_model_and_a_case_a_check(damage: Damage) -> None:
     assert [suites["a_nan"].get(count) for count in ("tests", "failures", "skipped")] == ["4", "2", "1"]
     skipped = suites["a_nan"][1].find("skipped")
     assert skipped is not None
-    assert "there is nothing to compare with" in str(skipped.get("message"))
+    assert "nothing to compare with" in str(skipped.get("message"))
     assert suites["good"].get("failures") == "0"
     failure = suites["a_nan"][2].find("failure")
     assert failure is not None
     assert failure.get("type") == "smoke-answer"
     assert "OUT is not finite" in str(failure.get("message"))
-    assert "Came back: OUT FP32[1, 2] [1, nan]" in str(failure.text)
+    assert "Received: OUT FP32[1, 2] [1, nan]" in str(failure.text)
 
 
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGSTOP"], ids=["dies", "freezes"])
@@ -402,10 +404,11 @@ def test_when_the_server_is_gone_it_is_told_and_the_rest_fails_at_once(
             os.kill(server.pid, signal.SIGKILL)  # a frozen one would not end by itself
     assert (found.code, found.failed()) == (1, {("dies", "answer"), ("last", "answer")})
     said = found.said("dies", "smoke-answer")
-    assert "version 1, grpc: the server went away" in said
-    assert "version 1, http: was not asked: the server is gone" in said
+    assert "version 1, grpc: the server stopped responding" in said
+    assert "version 1, http: not tested, because the server stopped responding" in said
     said = found.said("last", "smoke-answer")
-    assert said.count("was not asked: the server is gone\nIt went away while dies version 1 was asked (answer).") == 2
+    lost = "Restart the server. It stopped responding while dies version 1 was tested (answer)."
+    assert said.count(f"not tested, because the server stopped responding\n{lost}") == 2
 
 
 CASES = """
@@ -426,7 +429,7 @@ smoke:
 
 
 def without_cases(stack: Path) -> str:
-    """Return the stack file's text up to its own cases."""
+    """Return the stack file's text up to its cases."""
     return stack.read_text("utf-8").split("\nsmoke:")[0]
 
 
@@ -452,11 +455,14 @@ def test_declared_cases_fail_at_their_place(rag_server: Server, rag: Path, smoke
     said = {(d["path"], d["line"], d["column"]): d["message"] for d in found.document["diagnostics"]}
     assert [said[str(stack), start + n, 5] for n in range(4)] == [
         found.document["diagnostics"][1]["message"],
-        'search: has no input "querry". Did you mean "query"?',
-        'search: has no output "idz". Did you mean "ids"?',
-        'search: input "query" is given with shape [2]; it takes [1]',
+        'search: unknown input "querry"',
+        'search: unknown output "idz"',
+        'search: input "query" must have shape [1], not [2]',
     ]
-    assert 'http: ids does not begin with the value "nowhere"; it is ["' in found.document["diagnostics"][1]["message"]
+    assert (
+        'http: output ids does not start with the value "nowhere"; it is ["'
+        in found.document["diagnostics"][1]["message"]
+    )
 
 
 def test_up_ends_when_a_model_does_not_answer_as_it_must(
@@ -469,7 +475,7 @@ def test_up_ends_when_a_model_does_not_answer_as_it_must(
     assert run(["up", str(rag), *ports, "--llm-engine", "script"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert 'grpc: ids does not begin with the value "nowhere"' in said.err
+    assert 'grpc: output ids does not start with the value "nowhere"' in said.err
     assert re.search(r"\nsmoke: 7 models, 73 checks: \d+ passed, 7 failed", said.err)
     assert "not checked: files" not in said.err
     assert (inside / "model_repository" / "rag").is_dir()
@@ -477,7 +483,7 @@ def test_up_ends_when_a_model_does_not_answer_as_it_must(
 
 @pytest.fixture
 def unreachable() -> str:
-    """A URL where nobody listens: a port that no process is given."""
+    """A URL where nothing listens: a port that no process has."""
     return "http://127.0.0.1:1"
 
 
@@ -489,10 +495,10 @@ def test_a_server_that_is_not_there_is_exit_2(unreachable: str, capsys: pytest.C
 
 
 BAD: dict[str, tuple[list[str], str]] = {
-    "no gRPC there": (["--grpc", "127.0.0.1:1"], "name it with --grpc HOST:PORT"),
+    "no gRPC there": (["--grpc", "127.0.0.1:1"], "with `--grpc HOST:PORT`, or"),
     "no repository": (["empty"], "empty: fatal: the path is not a stack file or model repository"),
     "no such path": (["nowhere"], "nowhere: fatal: the path is not a stack file or model repository"),
-    "no such model": (["--only", "serch"], 'is not a model of this server [smoke-model]\n  Did you mean "search"?'),
+    "no such model": (["--only", "serch"], 'not have this model [smoke-model]\n  Did you mean "search"?'),
     "no time": (["--timeout", "0"], "--timeout"),
     "no such form": (["--format", "xml"], "--format"),
 }  # fmt: skip

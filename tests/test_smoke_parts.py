@@ -1,4 +1,4 @@
-"""The parts of `smoke` by themselves: declared cases in the stack file, expectations, templates, drift, the reports."""
+"""The parts of `smoke` separately: declared cases in the stack file, expectations, templates, drift, the reports."""
 
 from __future__ import annotations
 
@@ -90,22 +90,26 @@ IDS = of_values("o", "BYTES", ["kb-17", "kb-1"], [2])
 NUMBERS = of_values("o", "FP32", [1.0, 2.0], [2])
 EXPECTATIONS: dict[str, tuple[Expectation, Tensor, str]] = {
     "holds something": (Expectation(not_empty=True), IDS, ""),
-    "holds nothing": (Expectation(not_empty=True), of_values("o", "BYTES", [""], [1]), "o is empty"),
-    "is to be empty": (Expectation(not_empty=False), IDS, "o is not empty"),
+    "holds nothing": (Expectation(not_empty=True), of_values("o", "BYTES", [""], [1]), "output o is empty"),
+    "is to be empty": (Expectation(not_empty=False), IDS, "output o is not empty"),
     "contains": (Expectation(contains="b-17"), IDS, ""),
-    "contains it not": (Expectation(contains="kb-18"), IDS, 'o does not contain "kb-18"; it is ["kb-17", "kb-1"]'),
+    "contains it not": (
+        Expectation(contains="kb-18"),
+        IDS,
+        'output o does not contain "kb-18"; it is ["kb-17", "kb-1"]',
+    ),
     "begins with": (Expectation(first="kb-17"), IDS, ""),
-    "begins with another": (Expectation(first="kb-1"), IDS, 'o does not begin with the value "kb-1"'),
+    "begins with another": (Expectation(first="kb-1"), IDS, 'output o does not start with the value "kb-1"'),
     "equals texts": (Expectation(equals=["kb-17", "kb-1"]), IDS, ""),
-    "equals one of them": (Expectation(equals="kb-17"), IDS, "o does not equal 'kb-17'"),
+    "equals one of them": (Expectation(equals="kb-17"), IDS, "output o does not equal 'kb-17'"),
     "equals numbers": (Expectation(equals=[1, 2]), NUMBERS, ""),
-    "equals other numbers": (Expectation(equals=[1, 3]), NUMBERS, "o does not equal [1, 3]"),
+    "equals other numbers": (Expectation(equals=[1, 3]), NUMBERS, "output o does not equal [1, 3]"),
     "is close": (Expectation(close=[1.0005, 2]), NUMBERS, ""),
     "is close enough": (Expectation(close=[1.4, 2], within=0.5), NUMBERS, ""),
-    "is not close": (Expectation(close=[1.4, 2]), NUMBERS, "o is not within 0.001 of [1.4, 2]"),
-    "is close to fewer": (Expectation(close=[1]), NUMBERS, "o is not within"),
-    "texts are close to nothing": (Expectation(close=[1, 2]), IDS, "o is not within"),
-    "two at once": (Expectation(first="kb-17", contains="x"), IDS, 'o does not contain "x"'),
+    "is not close": (Expectation(close=[1.4, 2]), NUMBERS, "output o is not within 0.001 of [1.4, 2]"),
+    "is close to fewer": (Expectation(close=[1]), NUMBERS, "output o is not within"),
+    "texts are close to nothing": (Expectation(close=[1, 2]), IDS, "output o is not within"),
+    "two at once": (Expectation(first="kb-17", contains="x"), IDS, 'output o does not contain "x"'),
 }
 
 
@@ -118,7 +122,9 @@ def test_an_expectation_is_judged(expectation: Expectation, tensor: Tensor, mess
 def test_the_pieces_of_a_stream_are_judged_as_one_text() -> None:
     pieces = tuple({"o": of_values("o", "BYTES", [piece], [1])} for piece in ("ver", "sion"))
     assert not list(meets({"o": Expectation(contains="version", equals="version")})(Reply(pieces)))
-    assert [f.message for f in meets({"no": Expectation(not_empty=True)})(Reply(pieces))] == ["no did not come"]
+    assert [f.message for f in meets({"no": Expectation(not_empty=True)})(Reply(pieces))] == [
+        "output no is missing from the response"
+    ]
 
 
 WHERE = Span("http://x/v2/models/m")
@@ -146,17 +152,20 @@ SERVED = {
 OUT = {"name": "OUT", "data_type": "TYPE_FP32", "dims": [2]}
 DRIFTS: dict[str, tuple[dict[str, object], str]] = {
     "none": ({}, ""),
-    "another batch": ({"max_batch_size": 4}, "max_batch_size: the repository says 8, the server serves 4"),
-    "dims": ({"output": [OUT | {"dims": [3]}]}, "output[0].dims[0]: the repository says 2, the server serves 3"),
+    "another batch": ({"max_batch_size": 4}, "max_batch_size: the repository says 8, but the server serves 4"),
+    "dims": ({"output": [OUT | {"dims": [3]}]}, "output[0].dims[0]: the repository says 2, but the server serves 3"),
     "one output more": ({"output": [OUT, OUT]}, "output: "),
-    "a parameter gone": ({"parameters": {}}, "parameters.a.string_value: the repository says b, the server serves no"),
+    "a parameter gone": (
+        {"parameters": {}},
+        "parameters.a.string_value: the repository says b, but the server serves no",
+    ),
     "a field that nobody wrote": (
         {"sequence_batching": {"max_sequence_idle_microseconds": 5}},
-        "sequence_batching.max_sequence_idle_microseconds: the repository says nothing, the server serves 5",
+        "sequence_batching.max_sequence_idle_microseconds: the repository says nothing, but the server serves 5",
     ),
     "a GPU is the server's choice": ({"instance_group": [{"kind": "KIND_GPU", "count": 1, "gpus": [0]}]}, ""),
     "two instances": ({"instance_group": [{"kind": "KIND_GPU"}, {"kind": "KIND_CPU"}]}, "instance_group: "),
-    "another backend": ({"backend": "vllm"}, "backend: the repository says python, the server serves vllm"),
+    "another backend": ({"backend": "vllm"}, "backend: the repository says python, but the server serves vllm"),
 }
 
 
@@ -203,7 +212,7 @@ STATES = {
 def test_a_version_is_at_fault_only_where_it_should_serve(state: ModelState, said: list[str]) -> None:
     results = [*survey(Client(Endpoint("http://127.0.0.1:1")), [state], frozenset())]
     messages = [d.message for result in results if isinstance(result, Result) for d in result.diagnostics]
-    assert [message.rpartition("it is ")[2] for message in messages] == said
+    assert [message.rpartition("its state is ")[2] for message in messages] == said
 
 
 def test_a_model_without_a_config_is_completed_by_the_server() -> None:
@@ -218,8 +227,8 @@ def test_a_config_that_cannot_be_read_is_told() -> None:
     models = expected.of(read(tree, target()), "r")
     results = {result.model: result for result in drift.versions(models, {"m": ["1"], "n": ["1"]}, Span("r"))}
     assert results["m"].diagnostics[0].at == Span("r/m/config.pbtxt", 1, 17)
-    assert "its config cannot be read: " in results["m"].diagnostics[0].message
-    assert "there is no config.pbtxt" in results["n"].diagnostics[0].message
+    assert "the config in the repository cannot be read: " in results["m"].diagnostics[0].message
+    assert "config.pbtxt is not a readable file" in results["n"].diagnostics[0].message
 
 
 def test_a_hand_written_ensemble_is_no_search() -> None:
@@ -235,10 +244,14 @@ def saved(shape: tuple[int, ...]) -> bytes:
 
 PASSAGE = '{"id": "a", "text": "b"}\n'
 INDEXES = {
-    "fewer vectors": (saved((1, 2)), PASSAGE * 2, r"embeddings.npy has shape \[1, 2\], passages.jsonl 2 passages"),
+    "fewer vectors": (
+        saved((1, 2)),
+        PASSAGE * 2,
+        r"embeddings.npy has shape \[1, 2\], but passages.jsonl has 2 passages",
+    ),
     "no rows": (saved((2,)), PASSAGE * 2, "has shape"),
-    "no JSON": (saved((1, 2)), "{", "is not lines of id and text"),
-    "no text": (saved((1, 2)), '{"id": "a"}', "is not lines of id and text"),
+    "no JSON": (saved((1, 2)), "{", "must have JSON with id and text on each line"),
+    "no text": (saved((1, 2)), '{"id": "a"}', "must have JSON with id and text on each line"),
     "no vectors": (b"x", PASSAGE, "pickled"),
 }
 
@@ -278,7 +291,7 @@ FINDS: dict[str, object] = {
 }
 LINES = "".join(f'{{"id": "{i}", "text": "{i.upper()}"}}\n' for i in "abcde")
 VECTORS = np.array([[1, 0, 0], [0.8, 0.6, 0], [0.7999, 0.6001, 0], [0, 0, 1], [0.795, 0, 0.6066]], np.float32)
-"""To the first one the second and the third are as near as half precision cannot tell; the last one is not quite."""
+"""The second and the third are so close to the first that half precision cannot distinguish them; the last is not."""
 
 
 def stored(vectors: object = VECTORS, lines: str = LINES) -> Index:
@@ -288,7 +301,7 @@ def stored(vectors: object = VECTORS, lines: str = LINES) -> Index:
 
 
 def found(rows: list[str], scores: list[float], shape: list[int] | None = None) -> dict[str, Tensor]:
-    """Return the answer of a search: "a" stands for that id with its own passage, "a:B" for it beside another's."""
+    """Return the response of a search: "a" is that id with its own passage, "a:B" with another's."""
     pairs = [row.partition(":") for row in rows]
     passages = [passage or id_.upper() for id_, _, passage in pairs]
     return {
@@ -302,24 +315,24 @@ FOUND: dict[str, tuple[list[str], list[float], str]] = {
     "the right three": (["a", "b", "c"], [1, 0.8, 0.7999], ""),
     "near ones in each other's place": (["a", "c", "b"], [1, 0.8, 0.7999], ""),
     "scores of half precision": (["a", "b", "c"], [1.0009, 0.7992, 0.7991], ""),
-    "the worst for the last": (["a", "b", "d"], [1, 0.8, 0], 'place 3 of 3 is "d", whose score by the'),
-    "one that is little worse": (["a", "b", "e"], [1, 0.8, 0.795], 'place 3 of 3 is "e", whose score by the'),
-    "another first": (["b", "a", "c"], [1, 0.8, 0.7], 'place 1 of 3 is "b", whose score by the'),
-    "one twice": (["a", "b", "b"], [1, 0.8, 0.8], 'the passage "b" is there twice'),
-    "two of three": (["a", "b"], [1, 0.8], "2 passages came, not 3"),
-    "one more": (["a", "b", "c", "d"], [1, 0.8, 0.8, 0], "4 passages came, not 3"),
-    "nothing": ([], [], "0 passages came, not 3"),
-    "wrong scores": (["a", "b", "c"], [2, 0.8, 0.8], 'the score of "a" is 2.0000; by the stored vectors it is 1.0000'),
-    "scores that rise": (["a", "b", "c"], [1, 0.79, 0.8], "scores do not descend: [1.0, 0.79"),
-    "a score fewer": (["a", "b", "c"], [1, 0.8], "there are 3 passages and 2 scores"),
-    "ids for passages": (["A:a", "B:b", "C:c"], [1, 0.8, 0.8], 'ids has "A", which is a passage'),
-    "an unknown id": (["a", "z", "c"], [1, 0.8, 0.8], 'ids has "z", which is no id of the index'),
-    "another's passage": (["a", "b:C", "c:B"], [1, 0.8, 0.8], 'the passage beside id "b" is not the stored one: "C…"'),
+    "the worst for the last": (["a", "b", "d"], [1, 0.8, 0], '"d" at place 3 of 3, with a score of'),
+    "one that is little worse": (["a", "b", "e"], [1, 0.8, 0.795], '"e" at place 3 of 3, with a score of'),
+    "another first": (["b", "a", "c"], [1, 0.8, 0.7], '"b" at place 1 of 3, with a score of'),
+    "one twice": (["a", "b", "b"], [1, 0.8, 0.8], 'the passage "b" twice'),
+    "two of three": (["a", "b"], [1, 0.8], "2 passages, not 3"),
+    "one more": (["a", "b", "c", "d"], [1, 0.8, 0.8, 0], "4 passages, not 3"),
+    "nothing": ([], [], "0 passages, not 3"),
+    "wrong scores": (["a", "b", "c"], [2, 0.8, 0.8], 'a score of 2.0000 for "a", but by the stored vectors it is 1.0'),
+    "scores that rise": (["a", "b", "c"], [1, 0.79, 0.8], "scores that are not in descending order: [1.0, 0.79"),
+    "a score fewer": (["a", "b", "c"], [1, 0.8], "3 passages but 2 scores"),
+    "ids for passages": (["A:a", "B:b", "C:c"], [1, 0.8, 0.8], 'the id "A", which is a passage'),
+    "an unknown id": (["a", "z", "c"], [1, 0.8, 0.8], 'the id "z", which is not in the index'),
+    "another's passage": (["a", "b:C", "c:B"], [1, 0.8, 0.8], 'a passage for id "b" that is not the stored one: "C…"'),
 }  # fmt: skip
 
 
 def judged(config: dict[str, object], search: Search, answer: dict[str, Tensor]) -> list[str]:
-    """Return what is said of an answer to the question for the passage "a"."""
+    """Return the flaws of a response to a search for the passage "a"."""
     asked = [case for case in searches(of_config(config, "1", WHERE), search) if isinstance(case, Case)]
     about = next(case for case in asked if case.what == '"a"')
     return [fault.message for fault in about.judge(Reply((answer,)))]
@@ -328,7 +341,9 @@ def judged(config: dict[str, object], search: Search, answer: dict[str, Tensor])
 @pytest.mark.parametrize(("rows", "scores", "message"), FOUND.values(), ids=FOUND)
 def test_a_search_is_judged_by_the_stored_index(rows: list[str], scores: list[float], message: str) -> None:
     said = judged(FINDS, Search(stored(), "embedding", 3, by_text=False), found(rows, scores))
-    assert [one.removeprefix('asked with passage "a", ').startswith(message) for one in said] == [True] * bool(message)
+    assert [one.removeprefix('a search for passage "a" returned ').startswith(message) for one in said] == [
+        True
+    ] * bool(message)
 
 
 def test_a_pipeline_may_be_off_by_what_its_embedder_may_be() -> None:
@@ -341,10 +356,10 @@ def test_a_pipeline_may_be_off_by_what_its_embedder_may_be() -> None:
 COUNTS: dict[str, tuple[int | None, list[str], list[float], str]] = {
     "more than there are": (9, ["a", "b"], [1, 0.6], ""),
     "more than there are, filled up": (9, ["a", "b", "", ""], [1, 0.6, 0, 0], ""),
-    "more than there are, filled with what was there": (9, ["a", "b", "b"], [1, 0.6, 0.6], "is there twice"),
-    "fewer than there are": (9, ["a"], [1], "1 passage came, not 2"),
+    "more than there are, filled with what was there": (9, ["a", "b", "b"], [1, 0.6, 0.6], 'the passage "b" twice'),
+    "fewer than there are": (9, ["a"], [1], "1 passage, not 2"),
     "not known": (None, ["a"], [1], ""),
-    "not known, and none": (None, [], [], "0 passages came, not 1"),
+    "not known, and none": (None, [], [], "0 passages, not 1"),
 }
 
 
@@ -363,7 +378,7 @@ def test_passages_may_share_an_id() -> None:
     search = Search(index, "embedding", 2, by_text=False)
     assert not judged(FINDS, search, found(["a", "a:B"], [1, 0.6]))
     assert judged(FINDS, search, found(["a", "a"], [1, 0.6])) == [
-        'asked with passage "a", the passage "a" is there twice'
+        'a search for passage "a" returned the passage "a" twice'
     ]
 
 
@@ -385,7 +400,7 @@ def test_an_index_with_a_nan_is_no_reference() -> None:
 MANY = FINDS | {"max_batch_size": 8, "dynamic_batching": {}}
 
 
-@pytest.mark.parametrize(("last", "message"), [("c", ""), ("c:B", 'the passage beside id "c" is not the stored one')])
+@pytest.mark.parametrize(("last", "message"), [("c", ""), ("c:B", 'a passage for id "c" that is not the stored one')])
 def test_a_search_is_asked_for_many_passages_in_one_batch(last: str, message: str) -> None:
     index = stored(np.eye(3), LINES[: 3 * len('{"id": "a", "text": "A"}\n')])
     *_, asked, crowd = searches(of_config(MANY, "1", WHERE), Search(index, "embedding", 1, by_text=False))
@@ -446,17 +461,19 @@ READS: dict[str, tuple[dict[str, Entry], Outcome, str]] = {
     "another config, which is compared as it is served": ({"config.pbtxt": of_text("#")}, Outcome.PASSED, ""),
     "another version beside it": ({"2/model.json": of_text("x")}, Outcome.PASSED, ""),
     "another of the same size": (
-        {"1/model.json": of_text('{"model": "b"}')}, Outcome.FAILED, "1/model.json differs: its SHA-256 is 595c",
+        {"1/model.json": of_text('{"model": "b"}')},
+        Outcome.FAILED,
+        "1/model.json differs: the server's copy has the SHA-256 595c",
     ),
     "another size": (
-        {"1/model.json": of_text("{}")}, Outcome.FAILED, "1/model.json differs: it has 2 bytes there, and should",
+        {"1/model.json": of_text("{}")}, Outcome.FAILED, "1/model.json differs: the server's copy has 2 bytes, not",
     ),
-    "a FIFO": ({"1/model.json": Unreadable.FIFO}, Outcome.FAILED, "1/model.json is not a file there: a FIFO"),
+    "a FIFO": ({"1/model.json": Unreadable.FIFO}, Outcome.FAILED, "the server's 1/model.json is not a file: a FIFO"),
     "what cannot be read": (
         {"1/model.json": File(14, unreadable)}, Outcome.FAILED, "1/model.json cannot be read: Input/output error",
     ),
     "another beside the version": ({"labels.txt": of_text("y")}, Outcome.FAILED, "labels.txt differs"),
-    "one more": ({"1/x.py": of_text("")}, Outcome.WARNING, "1/x.py should not be there"),
+    "one more": ({"1/x.py": of_text("")}, Outcome.WARNING, "1/x.py is not expected"),
 }  # fmt: skip
 
 
@@ -480,8 +497,8 @@ EMBEDS: dict[str, object] = {
 }
 EMBEDDED = {
     "the stored one": ([1.0, 0.0], ""),
-    "another direction": ([0.0, 1.0], "has cosine 0.0000 with the stored one"),
-    "another length": ([2.0, 0.0], "a vector has length 2.0000; the stored one has 1.0000"),
+    "another direction": ([0.0, 1.0], "has a cosine of 0.0000 with the stored one"),
+    "another length": ([2.0, 0.0], "a vector has length 2.0000, but the stored one has 1.0000"),
 }
 
 
@@ -509,7 +526,9 @@ def test_every_row_of_a_batch_is_judged() -> None:
 def test_a_version_too_many_is_told() -> None:
     models = expected.of(read({"m/1/model.py": of_text(""), "m/config.pbtxt": of_text("")}, target()), "r")
     (result,) = drift.versions(models, {"m": ["1", "2"]}, Span("r"))
-    assert [d.message for d in result.diagnostics] == ["m: the server serves 1, 2; the repository names 1"]
+    assert [d.message for d in result.diagnostics] == [
+        "m: the server serves versions 1, 2, but the repository selects version 1"
+    ]
 
 
 DATATYPES = ["BOOL", "INT8", "UINT64", "FP16", "BF16", "FP64", "BYTES"]
@@ -543,10 +562,10 @@ def test_made_up_inputs_fill_the_shapes_of_the_config() -> None:
 PAIRS = {
     "equal": (NUMBERS, NUMBERS, ""),
     "a thousandth apart": (NUMBERS, of_values("o", "FP32", [1.0005, 2], [2]), ""),
-    "apart": (NUMBERS, of_values("o", "FP32", [1.1, 2], [2]), "o differs between the protocols: [1, 2] over gRPC"),
-    "other texts": (IDS, of_values("o", "BYTES", ["a", "b"], [2]), "o differs"),
-    "fewer": (IDS, of_values("o", "BYTES", ["kb-17"], [1]), "o differs"),
-    "another name": (IDS, IDS._replace(name="p"), "o comes over one protocol alone"),
+    "apart": (NUMBERS, of_values("o", "FP32", [1.1, 2], [2]), "output o differs between the protocols: [1, 2] over"),
+    "other texts": (IDS, of_values("o", "BYTES", ["a", "b"], [2]), "output o differs"),
+    "fewer": (IDS, of_values("o", "BYTES", ["kb-17"], [1]), "output o differs"),
+    "another name": (IDS, IDS._replace(name="p"), "output o arrives over only one protocol"),
 }  # fmt: skip
 
 
@@ -558,7 +577,7 @@ def test_two_protocols_agree_or_not(one: Tensor, other: Tensor, message: str) ->
 
 @pytest.fixture
 def dripping() -> Iterator[str]:
-    """A server that sends a byte of an answer ten times a second."""
+    """A server that sends one byte of a response ten times a second."""
     done = threading.Event()
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
@@ -581,7 +600,7 @@ def dripping() -> Iterator[str]:
 def test_a_server_that_is_silent_from_the_start_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         assert run(["smoke", f"http://127.0.0.1:{server.getsockname()[1]}", "--timeout", "0.3"]) == 2
-    assert "fatal: the answer did not end within 0.3 s [server-late]" in capsys.readouterr().err
+    assert "fatal: the response was not complete within 0.3 s [server-late]" in capsys.readouterr().err
 
 
 def test_a_case_for_a_model_that_is_not_served_fails_at_its_place() -> None:
@@ -591,7 +610,7 @@ def test_a_case_for_a_model_that_is_not_served_fails_at_its_place() -> None:
     (result,) = cases(Known(declared=declared), [])
     assert isinstance(result, Result)
     assert [(d.at, d.message) for d in result.diagnostics] == [
-        (Span("a.yaml", 12, 17), "the server does not serve e, which case 1 asks")
+        (Span("a.yaml", 12, 17), "case 1 is for e, which the server does not serve")
     ]
 
 
@@ -604,13 +623,13 @@ def test_a_served_model_that_is_not_the_repositorys_is_told_and_still_asked() ->
     served = of_config({"name": "e", "input": [OUT | {"name": "other"}]}, "1", WHERE)
     told, asked = cases(Known(Span("r"), expected.of(read(tree, target()), "r"), parts=PARTS), [served])
     assert isinstance(told, Result)
-    assert told.diagnostics[0].message == 'e cannot be compared: it has no input "text"; it has other'
+    assert told.diagnostics[0].message == 'e cannot be compared: unknown input "text"; the model has other'
     assert isinstance(asked, Case)
     assert asked.check is Check.ANSWER
 
 
 def test_an_answer_that_only_drips_ends_at_its_deadline(dripping: str) -> None:
-    with pytest.raises(Stop, match=r"the answer did not end within 0\.5 s"):
+    with pytest.raises(Stop, match=r"the response was not complete within 0\.5 s"):
         list(Client(Endpoint(dripping, 5, 0.5)).stream("m", {}))
 
 

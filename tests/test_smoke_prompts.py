@@ -1,4 +1,4 @@
-"""The reference of prompts: what a repository's own templates make, and what is said where they make nothing."""
+"""The reference for prompts: what a repository's templates produce, and what is reported if they produce nothing."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def passages(case: Case) -> list[str]:
 
 
 def right(case: Case, message: str, chat: str) -> str:
-    """Return the prompt that these templates make of what a case asks."""
+    """Return the prompt that these templates produce for a case."""
     query = case.request.inputs[0].values.item().decode()
     (prompt,) = rendered(Templates(message, chat, SETTINGS), [Question(query, passages(case))])
     return prompt
@@ -147,8 +147,8 @@ WRONG: dict[str, tuple[Callable[[str, str], str], str]] = {
     "as it is": (lambda text, _: text, ""),
     "a passage cut": (lambda text, own: text.replace(own, own[:99]), "the prompt cuts passage 2 after 99 of its 700"),
     "a passage gone": (lambda text, own: text.replace(own, ""), "the prompt lacks passage 2"),
-    "a word more": (lambda text, own: text.replace(own, f"{own} x"), "which is not what its templates make"),
-    "no turn": (lambda text, _: text.removesuffix("<|im_start|>assistant\n"), "which is not what its templates make"),
+    "a word more": (lambda text, own: text.replace(own, f"{own} x"), "which its templates do not produce"),
+    "no turn": (lambda text, _: text.removesuffix("<|im_start|>assistant\n"), "which its templates do not produce"),
     "no system message": (lambda text, _: text.replace("Be brief.", ""), "the prompt lacks the system message"),
     "no query": (lambda text, _: text.replace("Which gauge", "What"), "the prompt lacks the query"),
     "nothing": (lambda *_: "", "the prompt lacks the system message, lacks the query, lacks passage 1, lacks"),
@@ -181,13 +181,13 @@ def test_what_a_template_leaves_out_is_not_missed() -> None:
 
 
 UNKNOWN: dict[str, tuple[object, str, str]] = {
-    "no settings": (None, MESSAGE, "no settings.json beside its templates, or none that is a JSON object"),
-    "settings of another kind": ([], MESSAGE, "or none that is a JSON object"),
-    "no limits": ({}, MESSAGE, "does not say how long a prompt may be: KeyError('sampling')"),
+    "no settings": (None, MESSAGE, "settings.json is missing next to its templates, or is not a JSON object"),
+    "settings of another kind": ([], MESSAGE, "or is not a JSON object"),
+    "no limits": ({}, MESSAGE, "does not limit the length of a prompt: KeyError('sampling')"),
     "a short limit": (
         dict(SETTINGS) | {"max_model_len": 200},
         MESSAGE,
-        "no prompt with 4 passages is sure to fit in 104",
+        "even a short prompt with 4 passages might not fit in 104",
     ),
     "no template": (SETTINGS, "{% if %}", "its templates cannot be rendered: jinja2.exceptions.TemplateSyntaxError"),
 }

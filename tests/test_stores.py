@@ -1,4 +1,4 @@
-"""What every Store promises, on each kind that there is."""
+"""What every Store promises, tested on each kind of store."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def in_s3(request: pytest.FixtureRequest) -> str:
 
 
 KINDS: dict[str, Callable[[pytest.FixtureRequest], str]] = {"directory": in_directory, "s3": in_s3}
-"""What gives the path or URI of an empty place of each kind; servers are real ones."""
+"""Functions that return the path or URI of an empty location, by kind; the servers are real ones."""
 
 BUCKETS = {name: kind for name, kind in KINDS.items() if name != "directory"}
 
@@ -333,7 +333,7 @@ def test_tidying_takes_nothing_from_a_run_that_goes_on(directory: DirectoryStore
 
 
 TROUBLE = {
-    "the repository is a file": ("r", "r", "is not a directory"),
+    "the repository is a file": ("r", "r", "the path is not a directory"),
     "a file where a directory is needed": ("r/a", "r/a/1/x", "cannot write"),
 }
 
@@ -375,7 +375,7 @@ def test_an_object_that_was_overwritten_since_its_scan_is_not_read_for_the_old_o
     entry = store.scan("r")["a"]
     store.put("r/a", of_bytes(b"new"))
     assert isinstance(entry, File)
-    with pytest.raises(Stop, match="a: error: it was overwritten or removed while it was read"):
+    with pytest.raises(Stop, match="a: error: the object was overwritten or removed while it was being read"):
         entry.content()
 
 
@@ -403,15 +403,15 @@ def looked_into(uri: str) -> None:
 
 NOBODY = "s3://http://127.0.0.1:1/models/prod"
 UNUSABLE: dict[str, tuple[dict[str, str | None], str, str]] = {
-    "nobody listens": ({}, NOBODY, "nobody answers at the endpoint"),
-    "no such bucket": ({}, "", "there is no such bucket (NoSuchBucket)"),
-    "an unknown key": ({"AWS_ACCESS_KEY_ID": "x"}, "", "the access key is not known there (InvalidAccessKeyId)"),
-    "a wrong secret": ({"AWS_SECRET_ACCESS_KEY": "x"}, "", "the secret does not belong to the access key"),
+    "nobody listens": ({}, NOBODY, "the endpoint does not respond"),
+    "no such bucket": ({}, "", "the bucket does not exist (NoSuchBucket)"),
+    "an unknown key": ({"AWS_ACCESS_KEY_ID": "x"}, "", "the store does not know the access key (InvalidAccessKeyId)"),
+    "a wrong secret": ({"AWS_SECRET_ACCESS_KEY": "x"}, "", "the secret key does not match the access key"),
     "a profile that is not there": ({"AWS_PROFILE": "x"}, "", "The config profile (x) could not be found"),
     "no credentials": (
         {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"},
         "",
-        "there are no credentials",
+        "no credentials were found",
     ),
 }
 
@@ -436,17 +436,17 @@ def test_a_bucket_that_cannot_be_used_is_told_in_one_message(
 
 def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(Stop, match=r"s3:// needs boto3 and obstore: .*\n  pip install 'tritonrepo\[s3\]'"):
+    with pytest.raises(Stop, match=r"s3:// URIs need boto3 and obstore: .*\n  Run `pip install 'tritonrepo\[s3\]'`."):
         open_store("s3://bucket/prefix")
 
 
 REDIRECTS = 301
-"""From http to https, as a proxy sends it: without the region that AWS sends along."""
+"""A redirect from http to https, as from a proxy: without the region that AWS adds."""
 
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(REDIRECTS, "cannot list: the endpoint sends every request elsewhere"), (400, "cannot list: Bad Request (400)")],
+    [(REDIRECTS, "cannot list: the endpoint redirects every request"), (400, "cannot list: Bad Request (400)")],
     ids=["a redirect", "a bad request"],
 )
 def test_an_endpoint_that_is_no_store_is_told_with_the_next_step(status: int, message: str) -> None:
@@ -454,7 +454,7 @@ def test_an_endpoint_that_is_no_store_is_told_with_the_next_step(status: int, me
         looked_into(f"s3://{endpoint}/models/prod")
     (told,) = stop.value.diagnostics
     assert (told.severity, told.message) == (Severity.FATAL, message)
-    assert "Is this the S3 API of a store?" in told.hint
+    assert "Check that this is the S3 API of a store" in told.hint
 
 
 def test_a_store_that_knows_no_conditions_says_so() -> None:
@@ -474,7 +474,7 @@ def test_a_server_gets_a_buckets_credentials_unless_it_has_a_file_of_its_own(
 
 
 def test_an_empty_text_is_no_place_and_a_step_up_is_the_directory_it_leads_to(inside: Path) -> None:
-    with pytest.raises(Stop, match="an empty text names no directory and no bucket"):
+    with pytest.raises(Stop, match="an empty string is not a directory or a bucket URI"):
         open_store("")
     (inside / "below").mkdir()
     assert open_store(f"{inside}/below/..")[1] == "inside"
@@ -483,7 +483,7 @@ def test_an_empty_text_is_no_place_and_a_step_up_is_the_directory_it_leads_to(in
 
 @pytest.mark.parametrize("number", [503, 500], ids=["slow down", "internal error"])
 def test_a_store_that_is_busy_is_asked_again(number: int) -> None:
-    """The first request is impatient with an endpoint that is not there, never with one that asks for time."""
+    """The first request has a short timeout for an absent endpoint, but not for one that asks for time."""
     with unwilling(number, times=2) as endpoint:
         store, prefix = open_store(f"s3://{endpoint}/models/prod")
         assert store.scan(prefix) == {}
@@ -494,7 +494,7 @@ SLOW = b"<Error><Code>SlowDown</Code></Error>"
 
 @contextmanager
 def unwilling(status: int, times: int, body: bytes = SLOW) -> Iterator[str]:
-    """Yield the endpoint of a store that refuses some requests, then lists nothing."""
+    """Yield the endpoint of a store that refuses some requests and then lists nothing."""
     refusals = iter([status] * times)
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Plans: the laws that hold for every tree, killed runs included."""
+"""Plans: the laws that hold for every tree, even after killed runs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def contents(tree: Tree) -> dict[str, bytes]:
 
 
 def unfinished(state: Tree, want: Tree) -> list[str]:
-    """Models whose config names a version of `want` that is not there whole."""
+    """Models whose config names a version of `want` that is incomplete."""
     wrong = []
     for path, file in files(state).items():
         if path.endswith("config.pbtxt") and contents(want).get(path) == file.content():
@@ -136,11 +136,23 @@ CONFLICTS = {
     "a file of somebody else": (
         {"m/a": of_bytes(b"1")},
         {"m/a": of_bytes(b"2")},
-        "r/m/a: fatal: was not written by tritonrepo",
+        "r/m/a: fatal: the build needs this path, but",
     ),
-    "a directory in a file's place": ({"m": of_bytes(b"1")}, {"m/a": of_bytes(b"2")}, "r/m: fatal: stands where"),
-    "an empty directory in a file's place": ({"m": of_bytes(b"1")}, {"m": Directory()}, "r/m: fatal: stands where"),
-    "a file in a directory's place": ({"m/a/b": of_bytes(b"1")}, {"m/a": of_bytes(b"2")}, "r/m/a: fatal: stands where"),
+    "a directory in a file's place": (
+        {"m": of_bytes(b"1")},
+        {"m/a": of_bytes(b"2")},
+        "r/m: fatal: the build needs a file",
+    ),
+    "an empty directory in a file's place": (
+        {"m": of_bytes(b"1")},
+        {"m": Directory()},
+        "r/m: fatal: the build needs a file",
+    ),
+    "a file in a directory's place": (
+        {"m/a/b": of_bytes(b"1")},
+        {"m/a": of_bytes(b"2")},
+        "r/m/a: fatal: the build needs a file",
+    ),
 }
 
 
@@ -213,7 +225,7 @@ WRONG_RECORDS = {
 
 @pytest.mark.parametrize("content", WRONG_RECORDS.values(), ids=WRONG_RECORDS)
 def test_a_wrong_record_is_told(content: bytes) -> None:
-    with pytest.raises(Stop, match=r"^r/tritonrepo.json: fatal: (is not a build record|has schema 9)"):
+    with pytest.raises(Stop, match=r"^r/tritonrepo.json: fatal: the (file is not|build record has schema 9)"):
         records.load({NAME: of_bytes(content)}, "r")
 
 

@@ -67,7 +67,7 @@ def test_buffers_lie_over_a_tree(base: Tree, buffers: Buffers, expected: dict[st
 
 
 PATHS = st.sampled_from(["a", "m/a", "m/1/a", "m/1/b", "m/2/v/a", "n/1/a"])
-"""None of them is a directory of another."""
+"""No path is a directory of another."""
 
 
 def written(top: Path, path: str) -> None:

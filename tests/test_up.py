@@ -1,4 +1,4 @@
-"""`up` and `serve` as processes: what they print, how they exit, and that nothing is ever left behind."""
+"""`up` and `serve` as processes: what they print, how they exit, and that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def start(mark: str, *arguments: str, stdout: IO[bytes] | int = subprocess.PIPE)
 
 
 def traces(tmp: Path, homes: list[str]) -> list[str]:
-    """Return what is left in a temporary directory, and in shared memory of the servers that had these directories."""
+    """Return what is left in a temporary directory, and in the shared memory of servers that used it."""
     regions = [path for home in homes for path in Path("/dev/shm").glob(f"{home}-*")]
     return sorted(str(path) for path in (*regions, *tmp.glob("tritonrepo-*")) if path.suffix != ".log")
 
@@ -65,7 +65,7 @@ MOMENTS = [
     "token",
     "ending",
 ]
-"""Where a run is interrupted: at the import of a module, after a step of the build, of the start, of the answer."""
+"""Where a run is interrupted: at the import of a module, or after a step of the build, the start or the answer."""
 
 BEFORE_A_SERVER = {"import", "record", "built"}
 
@@ -209,7 +209,7 @@ BAD = {
     "two modes": (["serve", ".", "--poll", "1", "--explicit"], 2, "--poll and --explicit cannot be combined"),
     "a stack without an answer": (["up", "search.yaml", "--ask", "x"], 2, "no ensemble ends in a generator"),
     "no stack": (["up", "nowhere"], 2, "nowhere: fatal: the stack file does not exist"),
-    "a bucket of no name": (["serve", "s3://b/p"], 2, 's3://b/p: fatal: "b" is no bucket name'),
+    "a bucket of no name": (["serve", "s3://b/p"], 2, 's3://b/p: fatal: "b" is not a bucket name'),
     "another runtime": (["serve", ".", "--runtime", "/nowhere/python"], 2, "/nowhere/python"),
 }
 

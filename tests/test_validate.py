@@ -87,7 +87,7 @@ PICKED = {
     "another selected": (["--select", "version-zero"], 0, ""),
     "selected": (["--select", "dynamic-preferred-above-max"], 1, "preferred_batch_size 16"),
     "an unknown rule": (["--ignore", "dynamic-prefered-above-max"], 2, 'Did you mean "dynamic-preferred-above-max"?'),
-    "an unknown release": (["--release", "24.13"], 2, 'unknown Triton release "24.13". Known releases: 24.01 to'),
+    "an unknown release": (["--release", "24.13"], 2, 'unknown Triton release "24.13". Use a release from 24.01 to'),
     "an unknown image": (["--image", "vllm"], 2, 'Triton 24.10 has no image "vllm"'),
     "fewer GPUs than none": (["--gpus", "-1"], 2, "--gpus"),
 }

@@ -1,4 +1,4 @@
-"""What is wrong, where, and the next step: the one way this package speaks of problems."""
+"""What is wrong, where, and the next step: the only way in which this package reports problems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tritonrepo.plain import printable
 
 
 class Severity(StrEnum):
-    """How bad it is, mildest first; `fatal` ends a command with exit code 2, `error` with 1."""
+    """Severity of a diagnostic, from mild to fatal; a command exits with code 2 on `fatal`, with 1 on `error`."""
 
     INFO = "info"
     WARNING = "warning"
@@ -22,9 +22,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """A place in a file: path as the user gave it, line and column from 1; 0 is the file as a whole.
+    """A place in a file: path as the user gave it, line and column from 1; 0 is the whole file.
 
-    Its end is the column after the last character, 0 where it is not known; no two places are told apart by it.
+    Its end is the column after the last character, 0 if it is not known; comparisons ignore it.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Span:
 
 
 class Replacement(NamedTuple):
-    """Text that comes in place of what stands from a place to its end; where both are one, it is put in there."""
+    """Text that replaces what is between the start and the end of a place; it is inserted if both are equal."""
 
     at: Span
     text: str
@@ -48,7 +48,7 @@ class Replacement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What mends a fault, in one file or several: all replacements or none; a safe one needs nobody to look at it."""
+    """A fix for a fault, in one file or several: all replacements or none; a safe one needs no review."""
 
     replacements: tuple[Replacement, ...]
     safe: bool = False
@@ -56,7 +56,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One fault: its place, what is wrong in one line, the next step, what the server says of it, and what mends it."""
+    """One fault: its place, what is wrong in one line, the next step, what the server says about it, and its fix."""
 
     rule: str
     severity: Severity
@@ -68,7 +68,7 @@ class Diagnostic:
     fix: Fix | None = None
 
     def renamed(self, name: Callable[[str], str]) -> Diagnostic:
-        """Return the same with every path as `name` gives it: where a user finds the file."""
+        """Return a copy with every path replaced by what `name` returns for it: where a user finds the file."""
         at, fix = replace(self.at, path=name(self.at.path)), self.fix
         if fix is not None:
             moved = (Replacement(replace(each.at, path=name(each.at.path)), each.text) for each in fix.replacements)
@@ -76,20 +76,20 @@ class Diagnostic:
         return replace(self, at=at, fix=fix)
 
     def __str__(self) -> str:
-        """Return the message as users see it; control characters in names are escaped."""
+        """Return the diagnostic as users see it; control characters in names are escaped."""
         return "\n".join(self.lines)
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The message's line, then those of the hint, indented."""
+        """The message's line, then the lines of the hint, indented."""
         head = printable(f"{self.at}: {self.severity}: {self.message} [{self.rule}]")
         return head, *(f"  {printable(line)}" for line in self.hint.split("\n") if line)
 
 
 class State(StrEnum):
-    """What becomes of a model on the server; a crash takes every model down, a hang keeps all waiting for ever.
+    """What happens to a model on the server; a crash takes all models down, a hang keeps all of them waiting forever.
 
-    It is not judged where the server would follow a link out of the repository, which is not done here.
+    A model is not judged if the server would follow a link out of the repository, which is not done here.
     """
 
     READY = "ready"
@@ -101,7 +101,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the server says of a model: the first failing check in its own order, that check's stage and its words."""
+    """What the server says about a model: the first failing check in its own order, that check's stage and words."""
 
     model: str
     verdict: State
@@ -110,15 +110,15 @@ class Verdict:
     server_reason: str = ""
 
 
-class Stop(Exception):  # noqa: N818  not an error of ours: the end of a command that cannot go on
-    """Ends a command with the diagnostics that say why; caught in `cli.main` alone."""
+class Stop(Exception):  # noqa: N818  not an error of ours: the end of a command that cannot continue
+    """The end of a command, with the diagnostics that say why; caught only in `cli.main`."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(map(str, self.diagnostics)))
 
     def of(self, severity: Severity) -> Stop:
-        """Return the same with all its diagnostics of this severity: where it was met says how much it ends."""
+        """Return a copy whose diagnostics all have this severity, which the caller chooses."""
         return Stop(replace(diagnostic, severity=severity) for diagnostic in self.diagnostics)
 
 
@@ -128,7 +128,7 @@ def fatal(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
 
 
 def failure(rule: str, at: Span | str, message: str, hint: str = "") -> Stop:
-    """Return the Stop for something that was attempted or judged and has a problem (exit code 1)."""
+    """Return the Stop for something that was attempted or checked and has a problem (exit code 1)."""
     return Stop([Diagnostic(rule, Severity.ERROR, at if isinstance(at, Span) else Span(at), message, hint)])
 
 
@@ -136,13 +136,13 @@ T = TypeVar("T")
 
 
 class Faults:
-    """The diagnostics of parts that do not depend on one another: each is tried, what failed is told in one run."""
+    """The diagnostics of independent parts: each part is tried, and all failures are reported in one run."""
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
 
     def tried(self, make: Callable[[], T], otherwise: T) -> T:
-        """Return what `make` does, or the stand-in `otherwise` where it cannot."""
+        """Return what `make` returns, or `otherwise` if it fails."""
         try:
             return make()
         except Stop as stop:
@@ -156,38 +156,38 @@ class Faults:
         self.found += [diagnostic for diagnostic in dict.fromkeys(diagnostics) if diagnostic not in self.found]
 
     def stop(self) -> None:
-        """Raise Stop with everything that was found, by place; do nothing where that is nothing."""
+        """Raise Stop with everything that was found, sorted by place; do nothing if nothing was found."""
         if self.found:
             raise Stop(sorted(self.found, key=lambda diagnostic: (diagnostic.at, diagnostic.rule)))
 
 
 def unreadable(error: OSError) -> Stop:
-    """Return the Stop for a file that the system refuses; raise the error again where it names none."""
+    """Return the Stop for a file that the system refuses to open; raise the error again if it names no file."""
     if error.filename is None:
         raise error
-    message = f"cannot be read: {error.strerror or error}"
-    return fatal("input-access", str(error.filename), message, "Give this user access to it, or another path.")
+    message = f"the file cannot be read: {error.strerror or error}"
+    return fatal("input-access", str(error.filename), message, "Grant this user read access, or use another path.")
 
 
 LONGEST_WORD = 99
-"""Characters of a misspelt word that are compared: the time grows with their square."""
+"""How many characters of a misspelt word are compared: the time grows with their square."""
 
 
 def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return the choice that a misspelt word was meant to be; "" where none is near."""
+    """Return the choice that a misspelt word was meant to be; "" if none is similar."""
     return next(iter(difflib.get_close_matches(word[:LONGEST_WORD], list(choices), 1, cutoff)), "")
 
 
 FEW = 12
-"""So many choices are told in a line; of more only the nearest."""
+"""Up to this many choices are listed in a line; of more, only the closest."""
 
 
 def closest(word: str, choices: Sequence[str] | Mapping[str, object]) -> str:
-    """Return `Did you mean "x"?`, or the choices where none is near; of many, those that are the least far."""
+    """Return `Did you mean "x"?`, or the choices if none is similar; of many choices, the closest."""
     near = nearest(word, choices)
     if near:
         return printable(f'Did you mean "{near}"?')
     if len(choices) <= FEW:
-        return printable(f"One of: {', '.join(sorted(choices))}.")
+        return printable(f"Use one of: {', '.join(sorted(choices))}.")
     few = difflib.get_close_matches(word[:LONGEST_WORD], list(choices), FEW // 2, 0)
-    return printable(f"Nearest of {len(choices):,}: {', '.join(few)}.")
+    return printable(f"Use one of {len(choices):,} names. The closest are: {', '.join(few)}.")

@@ -1,4 +1,4 @@
-"""Fixes of any file of a repository or stack, carried out on its bytes. Pure."""
+"""Fixes to any file of a repository or stack, applied to its bytes. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tritonrepo.diagnostics import Fix, Replacement
 
 
 class Applied(NamedTuple):
-    """The files that change, with their new content, and the fixes that could not be applied beside the others."""
+    """The files that change, with their new content, and the fixes that could not be applied with the others."""
 
     files: dict[str, bytes]
     left: tuple[Fix, ...]
@@ -24,15 +24,15 @@ class _Cut(NamedTuple):
     text: bytes
 
     def meets(self, other: _Cut) -> bool:
-        """Whether both would write the same bytes, or put something in at one place, where none is the first."""
+        """Whether both would write the same bytes, or insert something at the same place, in an undefined order."""
         overlap = self.start < other.end and other.start < self.end
         return self.path == other.path and (overlap or self.start == other.start)
 
 
 def applied(files: Mapping[str, bytes], fixes: Iterable[Fix]) -> Applied:
-    """Apply fixes in their order, each as a whole; one that meets an earlier one, or finds no such place, is left.
+    """Apply fixes in their order, each completely; one that meets an earlier one, or whose place is missing, is left.
 
-    What is left may fit once the others are in: the next run, on the new files, says so.
+    What is left may fit once the others are applied: the next run, on the new files, decides that.
     """
     taken: list[_Cut] = []
     left: list[Fix] = []
@@ -51,7 +51,7 @@ def applied(files: Mapping[str, bytes], fixes: Iterable[Fix]) -> Applied:
 
 
 def _cut(files: Mapping[str, bytes], replacement: Replacement) -> _Cut | None:
-    """Return a replacement by offsets; None where the file has no such place."""
+    """Return a replacement by offsets; None if the file does not have its place."""
     at = replacement.at
     content = files.get(at.path)
     if content is None:
@@ -63,7 +63,7 @@ def _cut(files: Mapping[str, bytes], replacement: Replacement) -> _Cut | None:
 
 
 def _offset(content: bytes, line: int, column: int) -> int | None:
-    """Return the offset of a place, whose column counts characters; None where there is none."""
+    """Return the offset of a place, whose column counts characters; None if it does not exist."""
     lines = content.split(b"\n")
     if not (0 < line <= len(lines) and column > 0):
         return None

@@ -1,7 +1,7 @@
-"""What each Triton release holds, and what it does that others do not: server version, backends, Python, vLLM.
+"""What each Triton release ships, and how releases differ: server version, backends, Python, vLLM.
 
-The facts are data/releases.json, each with its sources, written by scripts/update_releases.py. Names of releases are
-text, so 24.10 is not 24.1.
+The facts are in data/releases.json, each with its sources, written by scripts/update_releases.py. Names of releases
+are strings, so 24.10 is not 24.1.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ COMPLETE = {
     "vllm": "vLLM version",
     "onnxruntime": "ONNX Runtime version",
 }
-"""What must be known of a release that is judged where nobody names one, in words."""
+"""What must be known about a release for it to be the default, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """One release of the Triton containers.
 
-    `unknown` names what is not known of it: its images are then none, or a version None. `server_wheel` is the wheel
-    with its server, "" where there is none.
+    `unknown` lists what is not known about it: its images are then empty, or a version is None. `server_wheel` is the
+    wheel with its server, "" if it has none.
     """
 
     name: str
@@ -40,16 +40,16 @@ class Release:
     server_wheel: str = ""
 
     def backends(self, images: tuple[str, ...]) -> frozenset[str]:
-        """Return the backends that a server mixed from these images has."""
+        """Return the backends of a server that combines these images."""
         return frozenset(backend for image in images for backend in self.images.get(image, ()))
 
     def has(self, fact: str) -> bool:
-        """Whether a difference of the data file holds for this release; one that is not in the file is a KeyError."""
+        """Whether a difference of the data file applies to this release; raise KeyError for one not in the file."""
         return _differences()[fact].holds(self.name)
 
 
 class _Difference(NamedTuple):
-    """The first and the last release of which something is so; "" where there is no such bound."""
+    """The first and the last release to which something applies; "" for no such bound."""
 
     since: str
     until: str
@@ -90,7 +90,7 @@ def _release(entry: Mapping[str, Any]) -> Release:
 
 
 class _Releases(Mapping[str, Release]):
-    """The known releases by name; the file is read at the first look."""
+    """The known releases by name; the file is read on first access."""
 
     def __getitem__(self, name: str) -> Release:
         return _load()[name]
@@ -106,19 +106,19 @@ RELEASES: Mapping[str, Release] = _Releases()
 
 
 def newest() -> Release:
-    """Return the release that is meant where nobody names one: the newest of which all is known."""
+    """Return the default release: the newest about which everything is known."""
     return RELEASES[max(name for name, release in RELEASES.items() if not release.unknown)]
 
 
 def runnable() -> Release:
-    """Return the release whose server runs on this machine, from its wheel: the newest that has one."""
+    """Return the release whose server runs on this machine, from its wheel: the newest one that has a wheel."""
     return max((release for release in RELEASES.values() if release.server_wheel), key=lambda release: release.name)
 
 
 def instead(text: str) -> str:
-    """Return the next step for what is not a known release: the one that is surely meant, else all that are known."""
+    """Return the hint for an unknown release: the one that is surely meant, otherwise the range of all known ones."""
     year, _, month = text.partition(".")
     meant = [name for name in RELEASES if name in text or name == f"{year}.0{month}"]
     if len(meant) == 1 and not any(name.startswith(text) for name in RELEASES):
         return f'Did you mean "{meant[0]}"?'
-    return f"Known releases: {min(RELEASES)} to {max(RELEASES)}."
+    return f"Use a release from {min(RELEASES)} to {max(RELEASES)}."

@@ -1,6 +1,6 @@
 """A directory of files as a value: what is built, scanned, compared and written.
 
-Nothing is read or hashed before it is asked for. Paths are relative, with `/`, and sort by their bytes, as Triton's do.
+Nothing is read or hashed before it is needed. Paths are relative, with `/`, and sort by their bytes, as Triton's do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 CHUNK = 1 << 20
 
 Read = Callable[[int, int], bytes]
-"""Read at most n bytes at an offset: `read(offset, n)`; fewer come only at the end."""
+"""Read at most n bytes at an offset: `read(offset, n)`; it returns fewer only at the end."""
 
 
 def hashed(file: File) -> str:
@@ -28,9 +28,9 @@ def hashed(file: File) -> str:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file's size in bytes and the way to its content; `place` is where it lies on this machine's disk.
+    """A file's size in bytes and the way to its content; `place` is its path on this machine's disk, if it has one.
 
-    `hasher` gives the SHA-256 where it is not known: a cache of digests can stand in its place.
+    `hasher` computes the SHA-256 if it is not known: a cache of digests can replace it.
     """
 
     size: int
@@ -41,12 +41,12 @@ class File:
 
     @property
     def path(self) -> Path | None:
-        """Where it lies on this machine's disk; made when it is asked for, since thousands never are."""
+        """Its path on this machine's disk; made on demand, because thousands never are."""
         return None if self.place is None else Path(self.place)
 
     @property
     def sha256(self) -> str:
-        """The content's SHA-256 in hex; asked for once."""
+        """The content's SHA-256 in hex; computed once."""
         if self.known_sha256 is None:
             object.__setattr__(self, "known_sha256", self.hasher(self))
         assert self.known_sha256 is not None  # noqa: S101  set just above
@@ -54,7 +54,7 @@ class File:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the content in pieces of at most a mebibyte."""
-        offset, most = 0, min(CHUNK, self.size + 1)  # one more than it should have, so that one look shows the end
+        offset, most = 0, min(CHUNK, self.size + 1)  # one more than it should have, so that one read shows the end
         while chunk := self.read(offset, most):
             yield chunk
             if len(chunk) < most:
@@ -73,20 +73,20 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A symbolic link to a directory that is not looked into, since it lies in that itself, and where it points."""
+    """A symbolic link, and where it points: to a directory that is not scanned, because it contains the link."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outside(Link):
-    """A symbolic link out of the tree, to whatever is there: a server follows it, and nothing of ours does."""
+    """A symbolic link out of the tree, to anything: a server follows it, and nothing of ours does."""
 
     directory: bool = True
 
 
-HOW_TO_ALLOW = "Put the file itself there. If what the link leads to may be read, name its directory: --allow-links DIR"
-"""The next step where a link leads out."""
+HOW_TO_ALLOW = "Replace the link with the file itself, or allow links into its directory with `--allow-links DIR`."
+"""The hint for a link that leads out."""
 
 
 class Unreadable(StrEnum):
@@ -95,7 +95,7 @@ class Unreadable(StrEnum):
     FIFO = "a FIFO"
     SOCKET = "a socket"
     DEVICE = "a device"
-    DANGLING = "a link to nothing"
+    DANGLING = "a dangling symbolic link"
     FORBIDDEN = "not readable by this user"
     LOCKED = "a directory that this user cannot list"
 
@@ -105,7 +105,7 @@ Tree = Mapping[str, Entry]
 
 
 def is_directory(entry: Entry | None) -> bool:
-    """Whether an entry is a directory to one who follows links; None is a directory with something in it."""
+    """Whether an entry is a directory when links are followed; None is a directory with something in it."""
     if isinstance(entry, Outside):
         return entry.directory
     return entry is None or isinstance(entry, Directory | Link) or entry is Unreadable.LOCKED
@@ -122,7 +122,7 @@ def of_text(content: str) -> File:
 
 
 def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
-    """Return a file of this machine's disk; its digest where it is known already."""
+    """Return a file on this machine's disk, with its digest if that is already known."""
 
     def read(offset: int, n: int) -> bytes:
         with path.open("rb") as stream:
@@ -134,24 +134,24 @@ def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
 
 
 def in_bytes(path: str) -> bytes:
-    """Return the bytes of a path, which it sorts by; what is no UTF-8 is kept as it is on the disk."""
+    """Return the bytes of a path, its sort key; what is not UTF-8 is kept as it is on the disk."""
     return path.encode("utf-8", "surrogateescape")
 
 
 def in_order(tree: Tree) -> list[tuple[str, Entry]]:
     """Return the entries sorted by the bytes of their paths."""
-    if all(map(str.isascii, tree)):  # as nearly always: such characters sort as their bytes
+    if all(map(str.isascii, tree)):  # nearly always: ASCII characters sort as their bytes
         return sorted(tree.items(), key=itemgetter(0))
     return sorted(tree.items(), key=lambda item: in_bytes(item[0]))
 
 
 def files(tree: Tree) -> dict[str, File]:
-    """Return the files alone, in order."""
+    """Return only the files, in order."""
     return {path: entry for path, entry in in_order(tree) if isinstance(entry, File)}
 
 
 def digest(tree: Tree) -> str:
-    """Return one SHA-256 over paths and contents: equal for equal trees, whatever disk they lie on."""
+    """Return one SHA-256 over paths and contents: equal for equal trees, whatever disk they are on."""
     total = hashlib.sha256()
     for path, entry in in_order(tree):
         total.update(f"{path}\0{entry.sha256 if isinstance(entry, File) else entry}\n".encode())
@@ -159,15 +159,15 @@ def digest(tree: Tree) -> str:
 
 
 def parents(path: str) -> list[str]:
-    """Return the directories that a path lies in, the nearest first."""
+    """Return the directories that contain a path, the nearest first."""
     return [path.rsplit("/", depth)[0] for depth in range(1, path.count("/") + 1)]
 
 
 def overlay(base: Tree, buffers: Mapping[str, bytes | None]) -> dict[str, Entry]:
-    """Return a tree as a scan would give it with these contents at these paths; None removes a file, or a directory.
+    """Return the tree that a scan would return with these contents at these paths; None removes a file or directory.
 
-    Nothing is read. What lies above a new file becomes a directory, and what lies below it is gone; a directory that
-    is left without anything in it is an entry.
+    Nothing is read. What is above a new file becomes a directory, and what was below it is gone; a directory that
+    becomes empty is an entry.
     """
     new = {path: of_bytes(content) for path, content in buffers.items() if content is not None}
     above, heads = {each for path in new for each in parents(path)}, tuple(f"{path}/" for path in buffers)
@@ -181,6 +181,6 @@ def overlay(base: Tree, buffers: Mapping[str, bytes | None]) -> dict[str, Entry]
 
 
 def below(tree: Tree, prefix: str) -> dict[str, Entry]:
-    """Return the entries under a directory, their paths counted from it."""
+    """Return the entries under a directory, with paths relative to it."""
     head = prefix.rstrip("/") + "/"
     return {path.removeprefix(head): entry for path, entry in in_order(tree) if path.startswith(head)}

@@ -1,4 +1,4 @@
-"""Models that are being changed: a config as plain data with its files, and what of it a change may touch."""
+"""Models that are being changed: a config as plain data with its files, and what a change may touch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RELEASE = "24.10"
 KIND = model_config(RELEASE)
 COMPLETES = slice(NULL.index("    @staticmethod"), NULL.index("    def initialize"))
 MODEL_PY = NULL.replace(NULL[COMPLETES], "").encode()
-"""Without auto_complete_config, of which nobody knows what it does."""
+"""Without auto_complete_config, whose effect nobody knows."""
 
 
 Plain = dict[str, Any]
@@ -26,7 +26,7 @@ Plain = dict[str, Any]
 
 @dataclass(slots=True)
 class Draft:
-    """A model: its directory's name, its config (None: no file), its other files by path, text behind the config."""
+    """A model: its directory's name, its config (None: no file), its other files by path, text after the config."""
 
     name: str
     config: Plain | None
@@ -38,7 +38,7 @@ Group = list[Draft]
 
 
 def tree(group: Group) -> dict[str, Entry]:
-    """Write the models down; what lies below a file is left out."""
+    """Write the models to disk; what would be below a file is left out."""
     found: dict[str, Entry] = {}
     for draft in group:
         entries = dict(draft.files)
@@ -56,7 +56,7 @@ def tree(group: Group) -> dict[str, Entry]:
 
 
 def pick(dice: random.Random, items: Sequence[T]) -> T | None:
-    """Return one of the items, None where there is none."""
+    """Return one of the items, None if the sequence is empty."""
     return dice.choice(items) if items else None
 
 

@@ -1,4 +1,4 @@
-"""Ensembles made from nothing over models made from nothing, and what goes wrong between the two."""
+"""Ensembles made from scratch over models made from scratch, and what goes wrong between the two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAST = "pipeline"
 
 
 def leaf(dice: random.Random, number: int, given: Plain, batch: int) -> Draft:
-    """Return a model that takes a tensor such as this one."""
+    """Return a model that accepts a tensor like this one."""
     config: Plain = {
         "backend": "identity",
         "max_batch_size": batch,
@@ -109,7 +109,7 @@ def a_step(dice: random.Random, group: Group) -> tuple[Plain, list[Plain]] | Non
 
 
 def change_step(dice: random.Random, group: Group) -> None:
-    """Write another model or version into a step, or take one of them away."""
+    """Set another model or version in a step, or remove one of them."""
     found = a_step(dice, group)
     if found is None:
         return
@@ -208,7 +208,7 @@ def change_model(dice: random.Random, group: Group) -> None:
 
 
 def lose_model(dice: random.Random, group: Group) -> None:
-    """Take a model out of the repository, or its version, or give it another."""
+    """Remove a model or its version from the repository, or add another version."""
     draft = dice.choice(group)
     what = dice.choice(("model", "version", "another", "two"))
     if what == "model" and len(group) > 1:
@@ -222,7 +222,7 @@ def lose_model(dice: random.Random, group: Group) -> None:
 
 
 def loop(dice: random.Random, group: Group) -> None:
-    """Let a step name an ensemble: a later one, or itself."""
+    """Make a step name an ensemble: a later one, or itself."""
     found = a_step(dice, group)
     around = pick(dice, ensembles(group))
     if found is not None and around is not None:

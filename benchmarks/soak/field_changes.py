@@ -1,4 +1,4 @@
-"""Changes of a config by the schema alone: a value, a field more or less, something twice, or of another model."""
+"""Changes of a config by its schema only: a value, a field more or less, a duplicate, a part of another model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ FILENAMES = ("model.py", "model.onnx", "other.py", "model.plan", "", "1/model.py
 DEEPEST = 4
 
 NOT_ADDED = {"model_repository_agents", "EXECUTION_ENV_PATH"}
-"""An empty one ends the server, see file `drafts` of the row: such models are judged alone, which takes long."""
+"""An empty one crashes the server, see file `drafts` of the row: such models are checked separately, which is slow."""
 
 
 def number(dice: random.Random, spec: FieldType) -> int:
@@ -61,7 +61,7 @@ def number(dice: random.Random, spec: FieldType) -> int:
 
 
 def text(dice: random.Random, spec: FieldType, group: Group) -> str:
-    """Return a string for a field, one that has a meaning there if it can."""
+    """Return a string for a field, a meaningful one if possible."""
     pools: dict[str, tuple[str, ...]] = {
         "name": (*tensor_names(group), "NEW"),
         "target_name": (*tensor_names(group), "NEW"),
@@ -115,7 +115,7 @@ def filled(dice: random.Random, spec: FieldType, group: Group, depth: int) -> An
 
 
 def change_value(dice: random.Random, group: Group) -> None:
-    """Write another value where one is."""
+    """Replace a value."""
     draft = pick(dice, configs(group))
     found = pick(dice, values(draft)) if draft is not None else None
     if found is None:
@@ -129,7 +129,7 @@ def change_value(dice: random.Random, group: Group) -> None:
 
 
 def add_field(dice: random.Random, group: Group) -> None:
-    """Write any field that a message does not have yet."""
+    """Add any field that a message does not have yet."""
     draft = pick(dice, configs(group))
     if draft is None or draft.config is None:
         return
@@ -142,7 +142,7 @@ def add_field(dice: random.Random, group: Group) -> None:
 
 
 def remove(dice: random.Random, group: Group) -> None:
-    """Take a field away, or an item of a list or a map."""
+    """Remove a field, or an item of a list or a map."""
     draft = pick(dice, configs(group))
     holders = [one for one, _ in messages(draft.config, KIND) if one] if draft is not None and draft.config else []
     holder = pick(dice, holders)
@@ -157,7 +157,7 @@ def remove(dice: random.Random, group: Group) -> None:
 
 
 def double(dice: random.Random, group: Group) -> None:
-    """Write an item of a list twice."""
+    """Duplicate an item of a list."""
     draft = pick(dice, configs(group))
     if draft is None or draft.config is None:
         return
@@ -170,7 +170,7 @@ def double(dice: random.Random, group: Group) -> None:
 
 
 def move(dice: random.Random, group: Group) -> None:
-    """Put the items of a list in another order."""
+    """Reorder the items of a list."""
     draft = pick(dice, configs(group))
     lists = [one[name] for one in [draft.config or {}] for name in ("input", "output") if name in one] if draft else []
     held = pick(dice, lists)
@@ -179,7 +179,7 @@ def move(dice: random.Random, group: Group) -> None:
 
 
 def borrow(dice: random.Random, group: Group) -> None:
-    """Take a block over from another model, or the outputs for inputs."""
+    """Copy a block from another model, or the outputs to the inputs."""
     drafts = configs(group)
     draft, donor = pick(dice, drafts), pick(dice, drafts)
     if draft is None or donor is None or draft.config is None or not donor.config:
@@ -197,7 +197,7 @@ def borrow(dice: random.Random, group: Group) -> None:
 
 
 def rename(dice: random.Random, group: Group) -> None:
-    """Call an input or output otherwise."""
+    """Rename an input or output."""
     draft = pick(dice, configs(group))
     tensors = [one for kind in ("input", "output") for one in (draft.config or {}).get(kind, [])] if draft else []
     found = pick(dice, tensors)
@@ -206,7 +206,7 @@ def rename(dice: random.Random, group: Group) -> None:
 
 
 def spoil(dice: random.Random, group: Group) -> None:
-    """Write a line that the parser refuses, or what belongs to a later release."""
+    """Add a line that the parser rejects, or something from a later release."""
     draft: Draft | None = pick(dice, configs(group))
     if draft is not None:
         draft.tail = dice.choice(("foo: 1\n", "max_batch_size: 1.5\n", "model_metrics { }\n", "input [\n", "}\n"))

@@ -1,4 +1,4 @@
-"""Changes of a model's files and of what names them: versions, policies, model files, links, directories for files."""
+"""Changes of a model's files and of what names them: versions, policies, model files, links, directories as files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_version(dice: random.Random, group: Group) -> None:
 
 
 def rename_version(dice: random.Random, group: Group) -> None:
-    """Call the version directory 1 otherwise."""
+    """Rename the version directory 1."""
     draft = any_draft(dice, group)
     name = dice.choice(VERSIONS)
     files = {path: entry for path, entry in draft.files.items() if path == "1" or path.startswith("1/")}
@@ -45,7 +45,7 @@ def rename_version(dice: random.Random, group: Group) -> None:
 
 
 def remove_file(dice: random.Random, group: Group) -> None:
-    """Take a file or a directory away."""
+    """Remove a file or a directory."""
     draft = any_draft(dice, group)
     path = pick(dice, sorted(draft.files))
     if path is not None:
@@ -55,7 +55,7 @@ def remove_file(dice: random.Random, group: Group) -> None:
 
 
 def add_file(dice: random.Random, group: Group) -> None:
-    """Add a file that may mean something, in a version directory or beside it."""
+    """Add a file that may have a meaning, in a version directory or next to it."""
     draft = any_draft(dice, group)
     where = dice.choice(("1/", "1/", "2/", "", "0aux/", "assets/"))
     name = dice.choice(MODEL_FILES)
@@ -63,7 +63,7 @@ def add_file(dice: random.Random, group: Group) -> None:
 
 
 def add_directory(dice: random.Random, group: Group) -> None:
-    """Put a directory where a file is or may be."""
+    """Create a directory where a file is or may be."""
     draft = any_draft(dice, group)
     path = dice.choice((*MODEL_FILES, "labels.txt", "warmup/raw", "initial_state/state.bin", "1"))
     at = path if rare(dice, 0.2) else f"1/{path}"
@@ -71,7 +71,7 @@ def add_directory(dice: random.Random, group: Group) -> None:
 
 
 def add_link(dice: random.Random, group: Group) -> None:
-    """Add a link that leads nowhere."""
+    """Add a dangling link."""
     draft = any_draft(dice, group)
     draft.files[dice.choice(("dead", "1/dead", "2", "labels.txt", "README"))] = Unreadable.DANGLING
 
@@ -91,7 +91,7 @@ def add_data(dice: random.Random, group: Group) -> None:
 
 
 def infer(dice: random.Random, group: Group) -> None:
-    """Leave it to the server to find the backend, or name the file alone."""
+    """Let the server find the backend, or name only the file."""
     draft = pick(dice, configs(group))
     if draft is None or draft.config is None:
         return
@@ -102,19 +102,19 @@ def infer(dice: random.Random, group: Group) -> None:
 
 
 def no_config(dice: random.Random, group: Group) -> None:
-    """Take the config away, or give it another name."""
+    """Remove or rename the config."""
     any_draft(dice, group).config = None
 
 
 def name_it(dice: random.Random, group: Group) -> None:
-    """Write a name into the config, or take it away."""
+    """Set a name in the config, or remove it."""
     draft = pick(dice, configs(group))
     if draft is not None and draft.config is not None:
         draft.config["name"] = dice.choice((draft.name, draft.name, "other", "", draft.name + " ", "Made"))
 
 
 def choose_versions(dice: random.Random, group: Group) -> None:
-    """Write a policy and have two versions."""
+    """Set a policy, with two versions."""
     draft = pick(dice, configs(group))
     if draft is None or draft.config is None:
         return
@@ -132,7 +132,7 @@ def dotted(dice: random.Random, group: Group) -> None:
 
 
 def alone_with_backend(dice: random.Random, group: Group) -> None:
-    """Name the backend, not the platform; or the other way round; or both."""
+    """Set the backend instead of the platform, or the reverse, or both."""
     draft = pick(dice, configs(group))
     if draft is None or draft.config is None:
         return

@@ -1,4 +1,4 @@
-"""Models made from nothing, and the blocks of a config: mostly as one would write them, now and then with a fault."""
+"""Models made from scratch, and the blocks of a config: mostly realistic, sometimes with a fault."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GROUP: dict[str, tuple[float, tuple[Any, ...]]] = {
     "host_policy": (0.1, ("cpu", "numa0", "")),
     "secondary_devices": (0.1, ([{"kind": Enum("KIND_NVDLA"), "device_id": 0}], [{"device_id": -1}])),
 }
-"""The fields of an instance group: how often there, and what they hold."""
+"""The fields of an instance group: how often they occur, and what they hold."""
 
 STRATEGY = "TRITON_BATCH_STRATEGY_PATH"
 INPUT_KINDS = ("BATCH_ELEMENT_COUNT", "BATCH_ACCUMULATED_ELEMENT_COUNT", "BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO")
@@ -40,7 +40,7 @@ INPUT_KINDS += ("BATCH_MAX_ELEMENT_COUNT_AS_SHAPE", "BATCH_ITEM_SHAPE", "BATCH_I
 
 
 def model(dice: random.Random, name: str = "made") -> Draft:
-    """Return a model that a server loads, but for what is rare."""
+    """Return a model that a server loads, except in rare cases."""
     backend = dice.choice(BACKENDS)
     config: Plain = {"name": name} if rare(dice, 0.3) else {}
     config["backend"] = backend
@@ -190,7 +190,7 @@ def setting(name: str, make: Callable[[random.Random, Plain], Any]) -> Callable[
 
 
 def set_tensor_field(dice: random.Random, group: Group) -> None:
-    """Write a field of an input or output."""
+    """Set a field of an input or output."""
     draft = pick(dice, configs(group))
     side = dice.choice(("input", "output"))
     found = pick(dice, draft.config.get(side, [])) if draft is not None and draft.config is not None else None

@@ -1,4 +1,4 @@
-"""Repositories for the judges: good ones from pages, folders and the schema, changed in a few values, fields and files.
+"""Repositories to compare: good ones from pages, folders and the schema, with a few values, fields or files changed.
 
 `mutant(number, bases)` is one of an endless row. Its models are called `mNUMBER_…`, so that many share a server.
 """
@@ -27,14 +27,14 @@ from tritonrepo.tree import Directory, Entry, File, of_bytes
 RELEASE = "24.10"
 CONFIG = "config.pbtxt"
 MANY = 12
-"""Models in one folder of a base, at most: larger groups cost more than they find."""
+"""Maximum number of models in one folder of a base: larger groups cost more than they find."""
 
 LARGEST = 200_000
 LARGE = 1 << 10
-"""Above it a dim, a count or a batch size of what is allocated at load is cut: memory is no verdict."""
+"""The limit for a dim, count or batch size that is allocated at load: running out of memory is not a verdict."""
 
 MADE, FOUND = 0.3, 0.65
-"""The shares of pipelines made here, and of these and bases together; the rest are single models made here."""
+"""The share of pipelines made here, and of these plus bases; the rest are single models made here."""
 
 
 Change = Callable[[random.Random, Group], None]
@@ -86,7 +86,7 @@ def _folder(home: Path) -> Group:
 
 
 def _with_version(draft: Draft) -> None:
-    """Add what public repositories leave out: a version directory, and a Python model's file."""
+    """Add what public repositories omit: a version directory, and a Python model's file."""
     versions = {path.partition("/")[0] for path in draft.files if path.partition("/")[0].isdecimal()} or {"1"}
     for version in versions:
         draft.files.setdefault(version, Directory())
@@ -102,7 +102,7 @@ def _entries(folder: Path, home: Path) -> Iterable[tuple[str, Entry]]:
 
 
 def named(group: Group, tag: str) -> Group:
-    """Return a copy whose models' names, and the steps that name them, begin with a tag."""
+    """Return a copy with a tag before the names of models, also in the steps that name them."""
     made = deepcopy(group)
     names = {draft.name for draft in group}
     for draft in made:
@@ -137,7 +137,7 @@ def mutant(number: int, bases: Sequence[Group], families: Sequence[str] = tuple(
 
 
 def _bound(config: Plain) -> None:
-    """Cut what would take gigabytes: warmup requests, initial states, instances."""
+    """Reduce what would take gigabytes: warmup requests, initial states, instances."""
     samples = config.get("model_warmup", [])
     held = [tensor for sample in samples for tensor in sample.get("inputs", {}).values()]
     states = config.get("sequence_batching", {}).get("state", [])

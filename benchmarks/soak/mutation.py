@@ -40,7 +40,7 @@ def ray(place: Path, *arguments: str) -> None:
 
 
 def annotated(module: Path) -> list[Range]:
-    """Return begin and end of the annotations of a module: they are never run, so that no test could tell."""
+    """Return start and end of the annotations of a module: they never run, so no test can detect a change."""
     found: list[ast.expr] = []
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.AnnAssign | ast.arg) and node.annotation:
@@ -51,7 +51,7 @@ def annotated(module: Path) -> list[Range]:
 
 
 def sample(place: Path, session: Path, chosen: argparse.Namespace, job: int) -> None:
-    """Leave a job's share of the session's mutants, chosen by the seed."""
+    """Keep only a job's share of the session's mutants, chosen by the seed."""
     known: dict[str, list[Range]] = {}
     query = (
         "select job_id, module_path, start_pos_row, start_pos_col from mutation_specs"
@@ -99,7 +99,7 @@ def judged(temporary: Path, chosen: argparse.Namespace, job: int) -> list[tuple[
 
 
 def main() -> int:
-    """Run the sample and print its score; exit code 1 where too many survive."""
+    """Run the sample and print its score; return exit code 1 if too many survive."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--mutants", type=int, default=400)
     parser.add_argument("--seed", type=int, default=6)
@@ -114,7 +114,7 @@ def main() -> int:
         for module, diff in survived:
             print(f"\n{module}\n{diff}")
     score = 1 - len(survived) / len(found)
-    print(f"{len(found) - len(survived)} of {len(found)} killed: {score:.1%}; at least {ENOUGH:.0%} are demanded")
+    print(f"{len(found) - len(survived)} of {len(found)} killed: {score:.1%}; at least {ENOUGH:.0%} are required")
     return 0 if score >= ENOUGH else 1
 
 

@@ -1,4 +1,4 @@
-"""A C backend that accepts every model, so that what is judged is Triton's core, and thousands of models load at once.
+"""A C backend that accepts every model, so that Triton's core decides, and thousands of models load at once.
 
 It hands the config back to the core as most backends do; the silent one does not, as identity, square and repeat.
 """
@@ -49,7 +49,7 @@ Any *TRITONBACKEND_ModelInstanceExecute(Any *instance, Any **requests, uint32_t 
 
 
 def build(folder: Path, names: Iterable[str]) -> dict[str, Path]:
-    """Compile the backends of these names into a folder: name → the directory that the server wants for it."""
+    """Compile backends with these names into a folder: name → the directory that the server needs for it."""
     source = folder / "null.c"
     source.write_text(SOURCE, "utf-8")
     made: dict[bool, Path] = {}

@@ -1,4 +1,4 @@
-"""The real server, shown a repository of the rule pages: which models it serves, and why it refuses the others."""
+"""The real server on a repository of the rule pages: which models it serves, and why it refuses the others."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class TritonPythonModel:
         return None
 '''
 ENGINE = {"TRITONREPO_LLM_ENGINE": "script"}
-"""Our stand-in for vLLM needs no weights then."""
+"""With it, our stand-in for vLLM needs no weights."""
 
 HANGS = {"server-hangs", "server-deadline"}
 
 
 class Place(NamedTuple):
-    """What pages must share to be tried in one server: its backends, which of them are ours, auto-complete."""
+    """What pages must share to be tested in one server: backends, which of them are ours, auto-complete."""
 
     backends: frozenset[str]
     ours: frozenset[str]
@@ -66,7 +66,7 @@ class Place(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a server did: how it ended if it did not come up, model → reasons it was refused for, and its log."""
+    """What a server did: how it ended if it did not start, model → reasons for its refusal, and its log."""
 
     state: State
     ready: frozenset[str]
@@ -93,7 +93,7 @@ def write(root: Path, tree: Mapping[str, Entry]) -> None:
 
 
 def serve(tree: Mapping[str, Entry], place: Place, deadline_s: float, asked: Sequence[str] = ()) -> Seen:
-    """Show a tree to the real server, and send a first request to the models asked."""
+    """Start the real server on a tree, and send a first request to the given models."""
     with tempfile.TemporaryDirectory(prefix="pages-") as folder:
         root, null = Path(folder, "repository"), Path(folder, "null")
         root.mkdir()
@@ -120,7 +120,7 @@ def serve(tree: Mapping[str, Entry], place: Place, deadline_s: float, asked: Seq
 
 
 def ends(running: Server, model: str) -> bool:
-    """Whether the first request of a sequence ends the server."""
+    """Whether the first request of a sequence crashes the server."""
     client = Client(Endpoint(running.http, timeout_s=ANSWER_S))
     inputs = tuple(zeros(one) for one in client.metadata(model)["inputs"])
     with suppress(Stop):
@@ -139,7 +139,7 @@ def zeros(one: Mapping[str, Any]) -> Tensor:
 
 
 def stopped(stop: Stop, root: str) -> Seen:
-    """Return what a server did that did not come up."""
+    """Return what a server that did not start did."""
     rules = {diagnostic.rule for diagnostic in stop.diagnostics}
     state = State.CRASH if "server-died" in rules else State.HANG if rules & HANGS else State.REFUSED
     lines = [line for diagnostic in stop.diagnostics for line in str(diagnostic).splitlines()]

@@ -32,14 +32,14 @@ from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, o
 
 RELEASE = "24.10"
 ROOT = "$REPO"
-"""The repository in the server's texts, see `normal`."""
+"""The repository's path in the server's texts; see `normal`."""
 MANY = 24
 JOBS = 2
 DEADLINE_S = 90
 ALONE_S = 25
 ENDS = {State.CRASH, State.HANG}
 LATE = ("initial-state-", "warmup-run-fails")
-"""What is refused once its instances run: 24.10 ends then now and then, the more the more there are."""
+"""What is refused once its instances run: 24.10 sometimes crashes then, more often the more there are."""
 
 TRIES = 3
 STAND_IN = {
@@ -61,7 +61,7 @@ SHORT = 12
 
 
 class Half:
-    """A page's Bad or Good: its tree, and what we say of it."""
+    """A page's Bad or Good: its tree, and what we say about it."""
 
     def __init__(self, rule: Rule, which: str) -> None:
         page = sections(rule.page)
@@ -78,7 +78,7 @@ class Half:
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
-        """Our verdicts by model; what the first request ends is a crash here."""
+        """Our verdicts by model; a server that the first request ends counts as a crash."""
         found = verdicts(self.tree, self.target)
         return {
             name: replace(one, verdict=State.CRASH) if one.stage == "runtime" else one for name, one in found.items()
@@ -86,14 +86,14 @@ class Half:
 
     @property
     def place(self) -> Place:
-        """The kind of server to be tried in; an empty ONNX file stands for one that loads."""
+        """The kind of server to test it in; an empty ONNX file stands for one that loads."""
         empty = any(path.endswith(".onnx") and isinstance(e, File) and not e.size for path, e in self.tree.items())
         ours = {"vllm"} if empty else {"vllm", "onnxruntime"}
         return Place(self.target.backends, self.target.backends & ours, self.target.auto_complete)
 
     @property
     def alone(self) -> bool:
-        """Whether it may harm others in its server, or can't be renamed."""
+        """Whether it may harm other pages in its server, or cannot be renamed."""
         names = {path.partition("/")[0] for path in self.tree}
         loud = self.late or any(one.verdict in ENDS for one in self.verdicts.values())
         top = any("/" not in path and not isinstance(entry, Directory) for path, entry in self.tree.items())
@@ -102,12 +102,12 @@ class Half:
 
     @property
     def late(self) -> bool:
-        """Whether the server refuses it when its instances run already."""
+        """Whether the server refuses it only once its instances run."""
         return any(one.rule.startswith(LATE) and one.verdict is State.REFUSED for one in self.verdicts.values())
 
     @property
     def left_out(self) -> str:
-        """Why this server can't tell; empty where it can."""
+        """Why this server cannot decide; empty if it can."""
         models = repository.read(self.tree, self.target).models
         at_backend = (models[name].backend for name, found in self.verdicts.items() if found.stage == "backend")
         lacking = next((backend or "real" for backend in at_backend if backend not in {"python", *self.place.ours}), "")
@@ -123,7 +123,7 @@ class Half:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The models that end the server with their first request."""
+        """The models whose first request ends the server."""
         return tuple(name for name, verdict in self.verdicts.items() if verdict.stage == "runtime")
 
 
@@ -140,7 +140,7 @@ def verdicts(tree: Mapping[str, Entry], target: Target) -> dict[str, Verdict]:
 
 
 def renamed(half: Half, tag: str) -> dict[str, Entry]:
-    """Return the tree with each model's name, wherever it is written, headed by a tag; other bytes stay."""
+    """Return the tree with a tag before each model's name, wherever it occurs; other bytes stay."""
     names = sorted({path.partition("/")[0] for path in half.tree}, key=len, reverse=True)
     word = re.compile(rb"(?<![\w.-])(" + b"|".join(re.escape(os.fsencode(name)) for name in names) + rb")(?![\w.-])")
 
@@ -153,7 +153,7 @@ def renamed(half: Half, tag: str) -> dict[str, Entry]:
 
 
 def ended(expected: Mapping[str, Verdict], seen: Seen) -> str:
-    """Return how the end of a server that did not come up, or serves nothing, differs from what we say."""
+    """Return how the end of a server that did not start, or serves nothing, differs from what we say."""
     listing = seen.state is State.REFUSED and all(one.verdict is State.REFUSED for one in expected.values())
     first = next((verdict for verdict in expected.values() if listing or verdict.verdict in ENDS), None)
     if first is None or seen.state is not first.verdict:
@@ -180,13 +180,13 @@ def difference(expected: Mapping[str, Verdict], seen: Seen) -> str:
 
 
 def last_words(reason: str) -> str:
-    """Return what the log of a server says that ended, or the signal."""
+    """Return what the log of a server that ended says, or the signal."""
     words = normal(reason).removeprefix("server ended: ")
     return f"signal {words[1:]}" if re.fullmatch(r"-\d+", words) else words
 
 
 def words_agree(ours: str, texts: Iterable[str]) -> bool:
-    """Whether our reason is one of the server's, or a part of it that is long enough to be told from others."""
+    """Whether our reason is one of the server's, or a part of it that is long enough to be distinctive."""
     mine = normal(ours)
     return any(mine == text or (len(mine) >= SHORT and mine in text) for text in texts)
 
@@ -207,14 +207,14 @@ def by_itself(half: Half) -> str:
 
 
 def together(halves: Sequence[Half], place: Place) -> list[Half]:
-    """Try pages in one server; give those that differ there."""
+    """Test pages in one server, and return those that differ."""
     trees = [renamed(half, f"p{number}_") for number, half in enumerate(halves)]
     seen = serve({path: entry for tree in trees for path, entry in tree.items()}, place, DEADLINE_S)
     return [half for half, tree in zip(halves, trees, strict=True) if difference(verdicts(tree, half.target), seen)]
 
 
 def by_place(halves: Iterable[Half]) -> Iterator[tuple[Place, list[Half]]]:
-    """Yield the pages that can be tried in one server."""
+    """Yield the groups of pages that can be tested in one server."""
     groups: dict[Place, list[Half]] = defaultdict(list)
     for half in halves:
         groups[half.place].append(half)
@@ -233,7 +233,7 @@ def by_server(half: Half) -> str:
 
 
 def tried(halves: Sequence[Half]) -> list[Row]:
-    """Try pages on the server, together first; what differs there, or may harm others, alone."""
+    """Test pages on the server, first together, then separately those that differ or may harm others."""
     with ThreadPoolExecutor(JOBS) as pool:
         some = by_place(half for half in halves if not half.alone)
         odd = [half for found in pool.map(lambda pair: together(pair[1], pair[0]), some) for half in found]
@@ -244,9 +244,9 @@ def tried(halves: Sequence[Half]) -> list[Row]:
 
 
 def main(names: Sequence[str]) -> int:
-    """Print the table; 1 if a page and the server differ."""
+    """Print the table; return 1 if a page and the server differ."""
     if unknown := sorted(set(names) - set(RULES)):
-        print(f"no such rule: {', '.join(unknown)}")
+        print(f"unknown rule: {', '.join(unknown)}")
         return 2
     rules = [rule for rule in RULES.values() if not names or rule.name in names]
     halves = [Half(rule, which) for rule in rules for which in ("Bad", "Good")]
@@ -261,7 +261,7 @@ def main(names: Sequence[str]) -> int:
     for row in wrong:
         print(f"\n{row.half.label}\n  {row.differs}")
     counts = Counter(half.left_out for half in halves if half.left_out)
-    print(f"\n{len(halves)} pages, {len(asked)} tried on the server, {len(differing)} differ")
+    print(f"\n{len(halves)} pages, {len(asked)} tested on the server, {len(differing)} differ")
     print("".join(f"left out: {count} × {why}\n" for why, count in sorted(counts.items())), end="")
     return 1 if wrong else 0
 

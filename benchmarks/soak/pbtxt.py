@@ -1,4 +1,4 @@
-"""Judge texts by C++ and by us, and show where the two differ: `python -m benchmarks.soak.pbtxt --count 20000`.
+"""Parse texts with C++ and with our parser, and show differences: `python -m benchmarks.soak.pbtxt --count 20000`.
 
 Two judges. `server` is the parser inside the real Triton core of nvidia-pytriton, which reads every text as a model's
 config.pbtxt at its start. `protoc` is the one of grpcio-tools, or another `_protoc_compiler` (`--compiler`), such as
@@ -29,7 +29,7 @@ BATCH = 500
 MARK = b"Error parsing text-format inference.ModelConfig: "
 POLLED = b"Poll failed for model directory '"
 CRASHES = b"model_repository_agents"
-"""The server ends when it meets an empty one of these, before it has read the texts that follow."""
+"""An empty one of these crashes the server before it has read the texts that follow."""
 
 Log = tuple[str, ...]
 
@@ -45,7 +45,7 @@ def by_protoc(texts: Sequence[bytes], compiler: Path | None) -> Iterator[Log]:
 
 
 def by_server(texts: Sequence[bytes]) -> Iterator[Log]:
-    """Yield the server's lines on each text, many models to a start."""
+    """Yield the server's lines on each text, with many models per start."""
     for first in range(0, len(texts), BATCH):
         yield from _start(texts[first : first + BATCH])
 
@@ -62,7 +62,7 @@ def _start(texts: Sequence[bytes]) -> list[Log]:
             environment = os.environ | {"LD_LIBRARY_PATH": str(_site() / "nvidia_pytriton.libs")}
             done = subprocess.run(_command(folder), stdout=stream, stderr=stream, env=environment, check=False)
         if done.returncode < 0:
-            print(f"the server ended by signal {-done.returncode}; what it did not read counts as accepted")
+            print(f"the server was ended by signal {-done.returncode}; what it did not read counts as accepted")
         found = dict(_lines(log.read_bytes()))
     return [found.get(f"m{number:05}", ()) for number in range(len(texts))]
 
@@ -70,7 +70,7 @@ def _start(texts: Sequence[bytes]) -> list[Log]:
 def _site() -> Path:
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
-        raise SystemExit("the server comes with nvidia-pytriton, which is not installed")
+        raise SystemExit("the server is part of nvidia-pytriton, which is not installed")
     return Path(spec.origin).parent.parent
 
 
@@ -91,7 +91,7 @@ def _lines(log: bytes) -> Iterator[tuple[str, Log]]:
 
 
 def judged(texts: Sequence[bytes], cache: Path, judge: str, compiler: Path | None) -> Iterable[Log]:
-    """Return the verdicts, those that are kept and those that are new."""
+    """Return the verdicts, both kept and new ones."""
     kept: dict[str, list[str]] = json.loads(cache.read_text("utf-8")) if cache.exists() else {}
     new = list({digest(made): made for made in texts if digest(made) not in kept}.values())
     logs = by_server(new) if judge == "server" else by_protoc(new, compiler)
@@ -102,13 +102,13 @@ def judged(texts: Sequence[bytes], cache: Path, judge: str, compiler: Path | Non
 
 
 def main() -> int:
-    """Run; exit status 1 if anything differs."""
+    """Run; return exit status 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--judge", choices=("server", "protoc"), default="server")
     parser.add_argument("--compiler", type=Path)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--configs", type=Path, help="a folder whose config.pbtxt files are judged and damaged too")
+    parser.add_argument("--configs", type=Path, help="folder whose config.pbtxt files are also checked and damaged")
     parser.add_argument("--cache", type=Path, default=Path("build/pbtxt-verdicts.json"))
     parser.add_argument("--write", type=Path)
     parser.add_argument("--show", type=int, default=20)

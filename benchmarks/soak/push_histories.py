@@ -1,4 +1,4 @@
-"""Histories of pushes: who begins when, and what befalls whom at which moment. A seed and a number give one. Pure."""
+"""Histories of pushes: which begins when, and what happens to it at which moment, by seed and number. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from benchmarks.soak.push_revisions import Revision, revisions
 
 LONGEST_S = 25.0
-"""After so long a push that was stopped or cut off goes on, whatever it waited for: clients wait 60 s for an answer."""
+"""After this long, a push that was stopped or cut off continues, whatever it waited for: clients wait 60 s."""
 
 STEPS = 12
 """Most writes of a push; what befalls it at a step that it does not reach does not befall it.
@@ -19,13 +19,13 @@ Below 0: what it writes beside the repository, its lock above all; 0: at a time.
 HOLDING = ("stop before", "stop after", "cut off", "cut off after")
 KILLING = ("kill before", "kill after", "kill late")
 HARMLESS = ("delay", "lose answer")
-"""What a push must get over, and end with 0."""
+"""What a push must survive and exit with 0."""
 
 KINDS = (*HOLDING, *HOLDING, *KILLING, *HARMLESS, *HARMLESS)
 
 
 class Until(NamedTuple):
-    """How long it lasts: until a push has made so many writes (0: has ended), or so many seconds at most."""
+    """How long it lasts: until a push has made this many writes (0: has ended), or at most this many seconds."""
 
     seconds: float
     push: int = -1
@@ -33,7 +33,7 @@ class Until(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What befalls a push: at its write of this number before or after it, or at a time.
+    """What happens to a push: before or after its write of this number, or at a time.
 
     stop: SIGSTOP, then SIGCONT. cut off: nothing that it sends arrives before the end, nor, after, any answer.
     kill: SIGKILL; late: what it had just sent arrives at the end. delay: what it sends next arrives at the end.
@@ -47,7 +47,7 @@ class Fault(NamedTuple):
 
 
 class Start(NamedTuple):
-    """When a push begins: seconds after the history began, a push ended, or something befell it."""
+    """When a push begins: seconds after the history began, a push ended, or something happened to it."""
 
     event: str
     push: int
@@ -55,7 +55,7 @@ class Start(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A push: of which revision, when, as from another machine or not, told of the server or not, and its faults."""
+    """A push: its revision, when, whether as from another machine, whether with --server, and its faults."""
 
     revision: int
     start: Start
@@ -65,7 +65,7 @@ class Job(NamedTuple):
 
 
 class History(NamedTuple):
-    """Revisions, the first of which serves before; pushes."""
+    """Revisions, the first of which is served at the start, and pushes."""
 
     name: str
     plot: str
@@ -74,12 +74,12 @@ class History(NamedTuple):
 
     @property
     def near(self) -> bool:
-        """Whether all of it is one machine's, where nobody waits until a lock is silent."""
+        """Whether everything is on one machine, where no push waits for a silent lock."""
         return not any(job.apart for job in self.jobs)
 
 
 def history(seed: int, number: int) -> History:
-    """Return the history of a number."""
+    """Return the history with this number."""
     random = Random(f"{seed} {number}")
     made = tuple(revisions(random, 4))
     plot = random.choices((chance, overtaken, returning, beside), (5, 4, 2, 2))[0]
@@ -87,7 +87,7 @@ def history(seed: int, number: int) -> History:
 
 
 def chance(random: Random) -> list[Job]:
-    """Two or three pushes, and anything befalls any of them."""
+    """Return two or three pushes, with any fault for any of them."""
     count = random.choice([2, 3, 3])
     jobs = []
     for number in range(count):
@@ -99,7 +99,7 @@ def chance(random: Random) -> list[Job]:
 
 
 def overtaken(random: Random) -> list[Job]:
-    """The first push is held or dies, the next begins meanwhile, and the first goes on while it pushes or after."""
+    """Return a first push that is held or dies, and a next one during or after which the first continues."""
     kind = random.choice([*HOLDING, "kill late"])
     first = Fault(kind, random.randrange(1, STEPS), 0, Until(LONGEST_S, 1, random.choice([0, 0, 0, 1, 3, 5, 7])))
     apart = not kind.startswith("kill") or luck(
@@ -117,7 +117,7 @@ def overtaken(random: Random) -> list[Job]:
 
 
 def returning(random: Random) -> list[Job]:
-    """The first push is held before a write; meanwhile others bring the bucket to where that write would fit again."""
+    """Return a first push that is held before a write, and others after which that write would fit again."""
     kind = random.choice(["stop before", "cut off", "kill late"])
     first = Fault(kind, random.randrange(3, STEPS), 0, Until(LONGEST_S, 2, random.randrange(7)))
     second = _job(random, random.choice([1, 1, 2]), Start("fault", 0, 0))
@@ -126,7 +126,7 @@ def returning(random: Random) -> list[Job]:
 
 
 def beside(random: Random) -> list[Job]:
-    """The first push is killed with a write on its way; the next is of the same machine and need not wait to know."""
+    """Return a first push that is killed with a write on its way, and a next one on the same machine."""
     first = Fault("kill late", random.randrange(3, STEPS), 0, Until(LONGEST_S, 1, random.randrange(6)))
     jobs = [_job(random, 1, Start("after", 0, 0), first, apart=False)]
     return [*jobs, _job(random, random.choice([0, 0, 0, 1, 2]), Start("fault", 0, 0), apart=False)]
@@ -137,19 +137,19 @@ def _job(random: Random, revision: int, begins: Start, *faults: Fault, apart: bo
 
 
 def luck(random: Random, share: float) -> bool:
-    """Return whether something happens that happens in this share of cases."""
+    """Return true in this share of cases."""
     return random.random() < share
 
 
 def start(random: Random, number: int) -> Start:
-    """Return when a push begins: at any time, or in the wake of the one before."""
+    """Return when a push begins: at any time, or right after the previous one."""
     if number == 0 or luck(random, 0.4):
         return Start("after", 0, random.uniform(0, 2 + 4 * number))
     return Start(random.choice(["fault", "fault", "ended"]), number - 1, random.uniform(0, 2))
 
 
 def fault(random: Random, number: int, count: int) -> Fault:
-    """Return anything that may befall a push."""
+    """Return any fault that a push may meet."""
     step = random.choice([0, -random.randrange(1, STEPS), *(random.randrange(1, STEPS) for _ in range(3))])
     until = Until(random.choice([0.3, 1, 2, 5, 8]))
     others = [other for other in range(count) if other != number]

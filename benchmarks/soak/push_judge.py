@@ -1,4 +1,4 @@
-"""What must be so after a history of pushes, and what is not. Pure."""
+"""What must be true after a history of pushes, and what is not. Pure."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from benchmarks.soak.push_wire import Sent
 
 REFUSED = 412
 MAY = ("push-live-version", "push-version-shadowed", "server-late")
-"""Why a push that nobody disturbs may end with 1: another revision has that number, or this machine is busy."""
+"""Why an undisturbed push may exit with 1: another revision has that number, or this machine is busy."""
 
 
 class Ended(NamedTuple):
-    """A push that is over: what it was, from when to when, its exit code (None: killed), its last words."""
+    """A push that is over: what it was, from when to when, its exit code (None: killed), its output."""
 
     job: Job
     began: float
@@ -40,7 +40,7 @@ class Ended(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Everything that a history left: the bucket before it, what was sent, the bucket after it, pushes, answers."""
+    """Everything that a history left: the bucket before it, what was sent, the bucket after it, pushes, responses."""
 
     revisions: Sequence[Revision]
     before: Mapping[str, bytes]
@@ -51,7 +51,7 @@ class Seen(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """The bucket from a moment on: the repository's objects, and the record's content."""
+    """The bucket from a moment on: the objects of the repository, and the content of the record."""
 
     at: float
     state: State
@@ -77,7 +77,7 @@ def moments(seen: Seen) -> list[Moment]:
 
 
 def faults(seen: Seen) -> Iterator[str]:
-    """Yield everything that is not as it must be."""
+    """Yield everything that is not as it should be."""
     yield from _codes(seen)
     final = next((revision for revision in seen.revisions if not _unlike(seen.after, revision)), None)
     if final is None:
@@ -118,9 +118,10 @@ def _codes(seen: Seen) -> Iterator[str]:
 
 
 def _left(seen: Seen) -> Iterator[str]:
-    """Only the record is left beside, and a killed push's; its lock only where later ones wrote nothing.
+    """Yield what must not be left next to the repository: anything but the record and the objects of a killed push.
 
-    What a push sent that had ended by then is no later one's, however late it comes.
+    A killed push's lock may be left only if later pushes wrote nothing. What a push sent that had ended by then does
+    not count as written later, however late it arrives.
     """
     kept = sorted(path for path in seen.after if path.startswith(BESIDE) and path != RECORD)
     for path in kept:
@@ -132,13 +133,13 @@ def _left(seen: Seen) -> Iterator[str]:
 
 
 def _unlike(after: Mapping[str, bytes], revision: Revision) -> str:
-    """Say why a bucket is not this revision with its record."""
+    """Return why a bucket is not this revision with its record."""
     state = {path: md5(content) for path, content in after.items() if not path.startswith(BESIDE)}
     return whole(state, revision) or recorded(after.get(RECORD, b""), state, revision)
 
 
 def _truthful(seen: Seen, history: Sequence[Moment]) -> Iterator[str]:
-    """An exit code 0 says that the bucket was that revision, whole and recorded, once the push had written its last."""
+    """Yield pushes that exited with 0 although the bucket was not their complete, recorded revision then."""
     for number, push in enumerate(seen.pushes):
         if push.code != 0:
             continue
@@ -157,12 +158,12 @@ def _truthful(seen: Seen, history: Sequence[Moment]) -> Iterator[str]:
 
 
 def late_server(seen: Seen) -> bool:
-    """Whether requests may fail for a time: a push that is told of no server hopes that --settle is long enough."""
+    """Whether requests may fail for a time: a push without --server relies on a sufficient --settle."""
     return not all(push.job.watched for push in seen.pushes)
 
 
 def _strays(seen: Seen, final: Revision, there: State) -> Iterator[str]:
-    """What was there when a push took the lock is its to delete; what arrives later, nobody can know."""
+    """Yield stray objects: a push must delete what it finds once it holds the lock, not what arrives later."""
     late = {sent.path for sent in without_lock(seen.sent)}
     for path in strays(there, final):
         if path not in late:
@@ -170,7 +171,7 @@ def _strays(seen: Seen, final: Revision, there: State) -> Iterator[str]:
 
 
 def _answers(seen: Seen, final: Revision | None) -> Iterator[str]:
-    """After the last push no request fails, and soon all answers are the one revision's."""
+    """Yield what is wrong after the last push: no request may fail, and soon all responses are of one revision."""
     end = max(push.ended for push in seen.pushes)
     after = sorted(answer for answer in seen.answers if answer.asked > end)
     failed = [answer for answer in after if answer.fault]
@@ -188,14 +189,14 @@ def _answers(seen: Seen, final: Revision | None) -> Iterator[str]:
 
 
 def _meanwhile(seen: Seen) -> Iterator[str]:
-    """Where each push waited for the server to serve what it wrote, no request fails at all."""
+    """Yield failed requests, if each push waited for the server: then no request may fail at all."""
     asked, failed, mixed = meanwhile(seen)
     if (failed or mixed) and not late_server(seen):
         yield f"meanwhile: of {asked} requests {failed} failed and {mixed} were mixed"
 
 
 def meanwhile(seen: Seen) -> tuple[int, int, int]:
-    """Return how many requests there were before the last push ended, how many of them failed, and were mixed."""
+    """Return how many requests there were before the last push ended, and how many failed or were mixed."""
     end = max(push.ended for push in seen.pushes)
     before = [answer for answer in seen.answers if answer.asked <= end]
     known = {revision.answer for revision in seen.revisions}
@@ -204,13 +205,13 @@ def meanwhile(seen: Seen) -> tuple[int, int, int]:
 
 
 def holder(sent: Sequence[Sent]) -> int | None:
-    """Return the push whose lock lies there; None where none does."""
+    """Return the push whose lock exists, None if no lock does."""
     last = [one for one in sorted(sent) if one.path == LOCK and one.written][-1:]
     return last[0].push if last and last[0].method == "PUT" else None
 
 
 def _counts(path: str) -> bool:
-    """Whether servers or later pushes look there."""
+    """Whether servers or later pushes read this path."""
     return path == RECORD or not path.startswith(BESIDE)
 
 
@@ -227,13 +228,13 @@ def without_lock(sent: Sequence[Sent]) -> list[Sent]:
 
 
 def taken_over(sent: Sequence[Sent]) -> int:
-    """Count the locks that were another push's."""
+    """Return how many locks belonged to another push."""
     locks = [one for one in sorted(sent) if one.path == LOCK and one.written]
     return sum(a.push != b.push and a.method == b.method == "PUT" for a, b in pairwise(locks))
 
 
 def half(seen_sent: Sequence[Sent], pushes: Sequence[Ended]) -> bool:
-    """Whether a user must push again: a push was killed, or the last one that wrote anything says that it broke off."""
+    """Whether a user must push again: a push was killed, or the last one that wrote anything was interrupted."""
     if any(push.code is None for push in pushes):
         return True
     writers = [one.push for one in sorted(seen_sent) if one.written and not one.path.startswith(BESIDE)]
@@ -241,7 +242,7 @@ def half(seen_sent: Sequence[Sent], pushes: Sequence[Ended]) -> bool:
 
 
 def told(one: Sent) -> str:
-    """Return a write as a line; a lock's beats are all alike."""
+    """Return a write as a line; all beats of a lock look alike."""
     what = f"{one.method} {one.path} → {one.status}" + (f" if {one.condition[:14]}" if one.condition else "")
     if one.path == LOCK and one.method == "PUT":
         holds = json.loads(one.body or b"{}")

@@ -1,4 +1,4 @@
-"""Clients that ask a pipeline without pause, and what they were told when."""
+"""Clients that send requests to a pipeline without pause, and which responses they got when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BODY = json.dumps({"inputs": [{"name": "ASK", "datatype": "BYTES", "shape": [1, 
 
 
 class Answer(NamedTuple):
-    """When it was asked, when answered, what the models said, or what failed."""
+    """When a request was sent and answered, what the models said, or what failed."""
 
     asked: float
     at: float
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
 
 class Load:
-    """Asks until it is left."""
+    """Clients that send requests until the `with` block is left."""
 
     def __init__(self, http: str, answers: list[Answer]) -> None:
         self.answers = answers
@@ -71,7 +71,7 @@ class Load:
 
 
 def runs(answers: list[Answer]) -> list[tuple[float, str]]:
-    """Return when the clients began to be told something else, and what."""
+    """Return when the responses began to change, and to what."""
     found = []
     for said, some in groupby(sorted(answers, key=lambda one: one.at), key=lambda one: one.fault or sorted(one.tokens)):
         group = list(some)

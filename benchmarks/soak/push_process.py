@@ -1,4 +1,4 @@
-"""One push as a process of its own, and what befalls it."""
+"""One push as a separate process, and what happens to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.soak.push_wire import Wire
 
 FAR = {"BEAT_S": 1.0, "SILENT_S": 6.0, "VALID_S": 3, "LOOK_S": 0.25}
 NEAR = {"BEAT_S": 7.0, "SILENT_S": 40.0, "VALID_S": 20, "LOOK_S": 0.25}
-"""The lock's times in this soak, short where another machine waits for them; their order is that of the real ones."""
+"""The lock's times in this soak, short where another machine waits for them; in the order of the real ones."""
 
 DRIVER = """
 import sys
@@ -80,7 +80,7 @@ class Push:
         return self._process.returncode if self._process and not self.killed else None
 
     def tick(self, others: Sequence[Push]) -> None:
-        """Look whether it ended, whether what befell it is over, and whether it is time for something else."""
+        """Check whether it ended, whether its current fault is over, and whether it is time for another one."""
         now = time.monotonic()
         if self.running and self._process and self._process.poll() is not None:
             self.ended = now
@@ -148,7 +148,7 @@ class Push:
             self._signal(signal.SIGKILL)
 
     def _pid(self) -> int:
-        """Return the process itself; 0 where it is not there yet, or no more."""
+        """Return the id of the process itself; 0 if it does not exist yet or any longer."""
         if self._process is None or self._process.returncode is not None:
             return 0
         pid = self._process.pid
@@ -164,7 +164,7 @@ class Push:
                 os.kill(pid, number)
 
     def close(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it is doing."""
         if self._process and self._process.poll() is None:
             self._signal(signal.SIGKILL)
             self._process.kill()

@@ -1,4 +1,4 @@
-"""Small revisions that tell themselves apart, and what a bucket holds of them. Pure, but for writing one to a disk."""
+"""Small revisions that identify themselves, and what a bucket holds of them. Pure, except for writing one to a disk."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ NAME, SERVED, STEPS = (
 )
 
 State = Mapping[str, str]
-"""Path → MD5 of what lies there, which is the ETag of an object that one PUT wrote."""
+"""Path → MD5 of the content, which is the ETag of an object that one PUT wrote."""
 
 
 class Leaf(NamedTuple):
-    """A version of a model that says which revision brought it."""
+    """A version of a model that identifies the revision that added it."""
 
     version: int
     token: str
@@ -62,7 +62,7 @@ class Leaf(NamedTuple):
 
 
 class Revision(NamedTuple):
-    """What one push brings: its files by path, and the answer that its pipeline gives."""
+    """What one push uploads: its files by path, and the response of its pipeline."""
 
     number: int
     leaves: Mapping[str, Leaf]
@@ -100,7 +100,7 @@ def md5(content: bytes) -> str:
 
 
 def revisions(random: Random, count: int) -> list[Revision]:
-    """Return a first revision and others; each follows the one before or, as on a branch of its own, the first."""
+    """Return a first revision and others; each follows the previous one or, as on a separate branch, the first."""
     found = [Revision(0, {name: Leaf(1, f"{name}-r0", 1) for name in ("left", "right")})]
     for number in range(1, count):
         parent = random.choice([found[0], *[found[-1]] * 4])
@@ -116,7 +116,7 @@ def revisions(random: Random, count: int) -> list[Revision]:
 
 
 def whole(state: State, revision: Revision) -> str:
-    """Say what keeps a bucket from being a whole revision; nothing where it is one."""
+    """Return what keeps a bucket from being a complete revision; empty if it is one."""
     for path, digest in revision.state.items():
         if state.get(path) != digest:
             return f"{path} is {'another' if path in state else 'missing'}"
@@ -130,7 +130,7 @@ def strays(state: State, revision: Revision) -> list[str]:
 
 
 def recorded(record: bytes, state: State, revision: Revision) -> str:
-    """Say what of a record is not so; nothing where it describes the revision as it lies there."""
+    """Return what is wrong in a record; empty if it describes the revision in the bucket."""
     try:
         files = {path: (sha, size, tag) for path, (sha, size, tag) in json.loads(record)["files"].items()}
     except (ValueError, KeyError, TypeError) as error:
@@ -146,7 +146,7 @@ def recorded(record: bytes, state: State, revision: Revision) -> str:
 
 
 def unsafe(state: State, contents: Mapping[str, bytes], known: Sequence[Revision]) -> str:
-    """Say what of a bucket a server must not see: versions that are not all there, steps that call none that serves."""
+    """Return what a server must not see in a bucket: incomplete versions, steps that call what is not served."""
     served: dict[str, set[int]] = {}
     steps: list[tuple[str, int]] = []
     for path, tag in state.items():
@@ -169,7 +169,7 @@ def unsafe(state: State, contents: Mapping[str, bytes], known: Sequence[Revision
 
 
 def _is(state: State, name: str, version: int, revision: Revision) -> bool:
-    """Whether a version lies there as a revision has it, all of it."""
+    """Whether a version is in the bucket exactly as in a revision."""
     top = f"{name}/{version}/"
     wanted = {path: tag for path, tag in revision.state.items() if path.startswith(top)}
     return bool(wanted) and wanted.items() <= state.items()

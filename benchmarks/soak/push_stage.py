@@ -25,17 +25,17 @@ AFTER_S, SERVES_S = 4.0, 20.0
 """How long requests are watched after the last push; how long a server may take to see its last write."""
 
 DRAIN_S, SETTLE_S, TIMEOUT_S, CLOSING_S = 1, 8, 15, 30
-"""What pushes are told: --settle with --server and without, --timeout, and that of a push that must go through."""
+"""Options of pushes: --settle with and without --server, --timeout, and that of a push that must succeed."""
 
 NOW = Start("after", 0, 0)
 
 
 class ServerLost(Exception):  # noqa: N818  not an error of a push
-    """The server ended by itself; its last words."""
+    """The server exited by itself; the last lines of its log."""
 
 
 class Stage:
-    """A history while it goes on."""
+    """A history while it runs."""
 
     def __init__(self, made: History, s3: S3Server, folder: Path) -> None:
         self.made, self.s3, self.folder = made, s3, folder
@@ -50,7 +50,7 @@ class Stage:
         self.repositories = [revision.write(folder / f"revision-{revision.number}") for revision in made.revisions]
 
     def run(self) -> Seen:
-        """Go through all of it."""
+        """Run the whole history."""
         with ExitStack() as stack:
             stack.callback(self._end)
             self._finish(self._push(Job(0, NOW, apart=False, watched=False, faults=())), "--settle", "0")
@@ -73,7 +73,7 @@ class Stage:
             return Seen(self.made.revisions, before, self.sent, self.there(), self._ended(), self.answers)
 
     def timeline(self) -> Iterator[str]:
-        """Yield what happened in order, with seconds since the first push began."""
+        """Yield what happened, in order, with the seconds since the first push began."""
         began = self.pushes[0].began if self.pushes else 0
         lines = [(one.at, f"push {one.push} {judge.told(one)}") for one in self.sent if one.method in {"PUT", "DELETE"}]
         lines += [(at, f"clients {text}") for at, text in runs(self.answers)]
@@ -105,7 +105,7 @@ class Stage:
         return ["--server", self.server.http, "--settle", str(DRAIN_S), "--timeout", str(timeout_s)]
 
     def _play(self) -> None:
-        """Start the pushes when it is their time, until all have ended and nothing is held back any more."""
+        """Start the pushes at their times, until all have ended and nothing is held back any longer."""
         began = time.monotonic()
         while not all(push.ended and not push.active for push in self.pushes):
             for push in self.pushes:
@@ -127,7 +127,7 @@ class Stage:
         return bool(at) and time.monotonic() > at + start.seconds
 
     def _close(self) -> None:
-        """Push once more where somebody would, first what was begun last; say whose lock was there."""
+        """Push once more if a user would, first what was started last; return whose lock existed."""
         holder = judge.holder(self.sent)
         if holder is not None and not self.pushes[holder].killed:
             self.faults.append(f"lock: push {holder} leaves its own, and was not killed")
@@ -147,7 +147,7 @@ class Stage:
         self.faults.append("stuck: no push goes through any more")
 
     def _watch(self) -> None:
-        """Let the clients ask on, at least until the server serves what is there."""
+        """Let the clients continue, at least until the server serves what is in the bucket."""
         end = time.monotonic()
         there = {path: md5(content) for path, content in self.there().items()}
         wanted = {revision.answer for revision in self.made.revisions if not whole(there, revision)}
@@ -164,7 +164,7 @@ class Stage:
         return [Ended(push.job, push.began, push.ended, push.code, push.said) for push in self.pushes]
 
     def there(self) -> dict[str, bytes]:
-        """Return what the bucket holds, by what the store itself says, record and locks too."""
+        """Return what the bucket holds according to the store itself, including record and locks."""
         client = self.s3.client()
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=SHARED, Prefix=self.prefix)
         keys = [item["Key"] for page in pages for item in page.get("Contents", ())]

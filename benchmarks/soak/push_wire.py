@@ -1,4 +1,4 @@
-"""The way of one push to its store: what goes over it is written down, held back or lost, as a network may do."""
+"""The connection of one push to its store: requests are recorded, held back or lost, as on a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANSWER_S = 60
 
 
 class Sent(NamedTuple):
-    """A request as the store answered it: when, by which push, what; paths count from the repository's prefix."""
+    """A request that the store answered: when, from which push, what; paths are relative to the repository's prefix."""
 
     at: float
     push: int
@@ -36,7 +36,7 @@ class Sent(NamedTuple):
 
 
 class Wire:
-    """A port of this machine that stands for the store. `before` and `after` are called with the number of each write
+    """A port of this machine that represents the store. `before` and `after` are called with the number of each write
     (see `counted`; 0: a read) before it is passed on and once it is answered; False loses it, or the answer.
     """
 
@@ -64,7 +64,7 @@ class Wire:
         self._server.server_close()
 
     def counted(self, method: str, path: str) -> int:
-        """Return the number of a write; what lies beside, the lock and its like, counts by itself, as -1, -2, …."""
+        """Return the number of a write; those next to the repository, such as the lock, are -1, -2, …."""
         if method not in WRITES:
             return 0
         with self._counting:
@@ -79,7 +79,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # what is under way is waited for
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a push that was killed hears no answer."""
+        """Do nothing: a push that was killed receives no response."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -135,4 +135,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _pass  # noqa: N815  their names are http.server's
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its name is http.server's
-        """Say nothing: the log has it."""
+        """Do nothing: the log has it."""

@@ -37,13 +37,13 @@ from benchmarks.soak.push_stage import ServerLost, Stage
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 
 CRASH = "boost::interprocess::lock_exception"
-"""What the Python backend of 24.10 ends the server with now and then, as of server issues 5949 and 8882."""
+"""What sometimes crashes the server in the Python backend of 24.10; see server issues 5949 and 8882."""
 
 TRIES = 3
 
 
 class Told(NamedTuple):
-    """What came of a history: what is not as it must be, what led there, and counts."""
+    """The outcome of a history: what is not as it should be, what led to it, and counts."""
 
     name: str
     faults: tuple[str, ...]
@@ -52,7 +52,7 @@ class Told(NamedTuple):
 
 
 def tried(seed: int, number: int, s3: S3Server) -> Told:
-    """Go through a history; once more where the server ended for a reason of its own."""
+    """Run a history; repeat it once if the server exited for an unrelated reason."""
     made = history(seed, number)
     for count in range(TRIES):
         with tempfile.TemporaryDirectory(prefix="pushes-") as folder:
@@ -74,7 +74,7 @@ def tried(seed: int, number: int, s3: S3Server) -> Told:
 
 
 def counted(seen: Seen) -> Counter[str]:
-    """Return what there was in a history."""
+    """Return what happened in a history."""
     asked, failed, mixed = judge.meanwhile(seen)
     found = Counter({"requests meanwhile": asked, "failed meanwhile": failed, "mixed meanwhile": mixed})
     found["requests after"] = len(seen.answers) - asked
@@ -108,7 +108,7 @@ def options() -> argparse.Namespace:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Run; exit status 1 if anything is not as it must be."""
+    """Run; return exit status 1 if anything is not as it should be."""
     began = time.monotonic()
     os.environ |= CREDENTIALS
     total, kinds, bad = Counter[str](), Counter[str](), 0
@@ -127,7 +127,7 @@ def main(given: argparse.Namespace) -> int:
                 print(f"\n=== history {told.name}", *told.faults, "---", *told.timeline, sep="\n", flush=True)
             print(f"\r{done} of {len(numbers)}, {bad} bad, {time.monotonic() - began:.0f} s", end="", file=sys.stderr)
     took_s = time.monotonic() - began
-    print(f"\n\n{len(numbers)} histories of seed {given.seed} in {took_s:.0f} s, {bad} not as they must be")
+    print(f"\n\n{len(numbers)} histories of seed {given.seed} in {took_s:.0f} s, {bad} not as they should be")
     for name, count in [*sorted(total.items()), *sorted(kinds.items())]:
         print(f"  {count:7,} {name}")
     return 1 if bad else 0

@@ -1,4 +1,4 @@
-"""Keep what the real server said of changed repositories, as the tests' data: a few of every rule, and good ones.
+"""Record what the real server says about changed repositories, as test data: a few per rule, and good ones.
 
     python -m benchmarks.soak.record [--count 4000] [--each 8] [--ready 150] [--cache FILE]
 
@@ -26,11 +26,11 @@ from tritonrepo.tree import Entry, File
 
 DATA = Path(__file__).parents[2] / "tests" / "data" / "verdicts.jsonl"
 LARGEST = 4000
-"""Bytes of a repository that is worth its place."""
+"""Maximum size in bytes of a recorded repository."""
 
 
 def text(tree: Mapping[str, Entry]) -> dict[str, str] | None:
-    """Return a repository's files as text; None where it has something else, or too much."""
+    """Return a repository's files as text; None if it has anything else, or too much."""
     found: dict[str, str] = {}
     for path, entry in tree.items():
         if not isinstance(entry, File) or entry.size > LARGEST:
@@ -43,7 +43,7 @@ def text(tree: Mapping[str, Entry]) -> dict[str, str] | None:
 
 
 def line(files: Mapping[str, str], found: Ours, server: Judged, *, auto_complete: bool, tag: str) -> str:
-    """Return a repository with the server's verdicts, its models without their tag."""
+    """Return a repository with the server's verdicts, with the tags removed from its models' names."""
     models: dict[str, Any] = {}
     for name in found.verdicts:
         said = server.models.get(name)
@@ -53,7 +53,7 @@ def line(files: Mapping[str, str], found: Ours, server: Judged, *, auto_complete
 
 
 def main() -> int:
-    """Choose, ask and write."""
+    """Choose repositories, ask the server, and write its verdicts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--each", type=int, default=8)
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def half(options: argparse.Namespace, *, auto_complete: bool) -> Iterator[str]:
-    """Yield the lines of what is judged with auto-complete, or without."""
+    """Yield the lines for repositories judged with or without auto-complete."""
     place = wanted(auto_complete=auto_complete)
     taken: Counter[str] = Counter()
     picked: list[tuple[str, dict[str, str], Mapping[str, Entry], Ours]] = []
@@ -95,7 +95,7 @@ def half(options: argparse.Namespace, *, auto_complete: bool) -> Iterator[str]:
 
 
 def repositories(count: int) -> Iterator[tuple[str, Mapping[str, Entry]]]:
-    """Yield changed repositories, of every family as many, each with the tag of its models' names."""
+    """Yield changed repositories, equally many per family, each with the tag of its models' names."""
     bases = mutants.pages()
     for first, families in enumerate([[*mutants.FAMILIES], *([family] for family in mutants.FAMILIES)]):
         for number in range(first * count, (first + 1) * count):

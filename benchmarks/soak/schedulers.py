@@ -95,7 +95,7 @@ def sequence_batching(dice: random.Random, config: Plain) -> Plain:
 
 
 def strategy(dice: random.Random, config: Plain) -> Plain:
-    """Return one of the two strategies, or none."""
+    """Return one of the two strategies, or neither."""
     if rare(dice, 0.3):
         return {"direct": {"minimum_slot_utilization": dice.choice((0.0, 0.5, 1.0, 1.5, -0.1, float("nan")))}}
     if not rare(dice, 0.5):

@@ -1,4 +1,4 @@
-"""Inputs and outputs as one would write them, now and then odd, and the dice that decides it."""
+"""Realistic inputs and outputs, sometimes odd ones, and the dice that decide it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ODD_DIMS = ([], [0], [-2], [4, 0], [1 << 31], [1 << 62, 4], [-1, -3], [1 << 63 >
 
 
 def rare(dice: random.Random, chance: float = 0.08) -> bool:
-    """Tell whether something odd is due."""
+    """Return whether something odd is due."""
     return dice.random() < chance
 
 
@@ -41,7 +41,7 @@ def tensor(dice: random.Random, name: str) -> Plain:
 
 
 def reshape(dice: random.Random, shape: list[int]) -> Plain:
-    """Return a reshape of these dims: of the same size, mostly."""
+    """Return a reshape of these dims, mostly of the same size."""
     same = [[*shape, 1], [1, *shape], list(reversed(shape)), shape]
     flat = 1
     for dim in shape:

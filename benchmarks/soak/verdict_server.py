@@ -1,4 +1,4 @@
-"""The real server as a judge of many models at once: what its log says of each, after one start that ends by itself."""
+"""The real server on many models at once: what its log says about each, after one start that ends by itself."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from tritonrepo.server.runtime import Runtime, find
 from tritonrepo.tree import Entry
 
 STOPPER = "zz~ends.the.server"
-"""A model that no server loads: after it the start fails, and the server ends when all others are judged."""
+"""A model that no server loads: it makes the start fail, so that the server exits once all others are decided."""
 
 LOADED = re.compile(r"successfully loaded '(.+)'")
 VERSION = re.compile(r"failed to load '(?P<model>.+?)' version -?\d+: (?P<reason>.*)", re.DOTALL)
 STAND_INS = ("vllm",)
-"""Ours for onnxruntime is not among them: it reads the graphs, and these here are none."""
+"""Ours for onnxruntime is not among them: it reads the graphs, but these are not real ones."""
 
 THREADS = 4
 MEMORY = 6 << 30
-"""Bytes of address space: a warmup of some dims takes all there is, and then the system ends whom it likes."""
+"""Bytes of address space: a warmup with some dims takes all memory, and then the system kills any process."""
 
 
 class Said(NamedTuple):
-    """What the server says of one model: whether it serves it, and all reasons that it gives."""
+    """What the server says about one model: whether it serves it, and all reasons that it logs."""
 
     ready: bool
     reasons: tuple[str, ...] = ()
 
 
 class Seen(NamedTuple):
-    """A start: the signal or "deadline" where it did not come to its own end, and the verdicts by model."""
+    """A start: the signal or "deadline" if it did not end by itself, and the verdicts by model."""
 
     ended: str
     models: Mapping[str, Said]
@@ -49,10 +49,10 @@ class Seen(NamedTuple):
 
 
 class Bench:
-    """The backends, made once, and the server that is started over them."""
+    """The backends, created once, and the server that is started with them."""
 
     def __init__(self, folder: Path, names: Collection[str], *, real: bool) -> None:
-        """Make the backends: null ones, or, where `real`, Python's own and our stand-ins beside null ones."""
+        """Create the backends: null ones or, if `real`, the real Python backend and our stand-ins with null ones."""
         self.folder = folder
         self.runtime: Runtime = find()
         self.real = real
@@ -108,7 +108,7 @@ class Bench:
 
 
 def said(text: str, names: Collection[str], root: str) -> dict[str, Said]:
-    """Return the verdicts of a log; a refusal that names no model in its usual place is every model's that it names."""
+    """Return the verdicts of a log; a refusal without a model in the usual place applies to every model it names."""
     lines = [line for line in logs.lines(text) if line.level == "E"]
     ready = set(LOADED.findall(text))
     reasons: dict[str, list[str]] = defaultdict(list)

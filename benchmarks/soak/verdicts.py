@@ -1,4 +1,4 @@
-"""Judge changed repositories by the real server and by us, and show where verdict or reason differ.
+"""Compare the real server's verdicts and reasons on changed repositories with ours, and show the differences.
 
     python -m benchmarks.soak.verdicts [--first 0] [--count 400] [--families fields,blocks,files,graph]
         [--no-auto-complete] [--real] [--repositories FOLDER] [--cache FILE] [--show 40] [--keep FOLDER]
@@ -39,7 +39,7 @@ from tritonrepo.tree import Entry, File, digest
 ROOT = "$REPO"
 MANY = 120
 MANY_REAL = 24
-"""Repositories in one start; with the real Python backend each of their models is a process or two."""
+"""Repositories per start; with the real Python backend, each of their models is one or two processes."""
 
 DEADLINE_S = 60
 ALONE_S = 20
@@ -69,7 +69,7 @@ class Judged(NamedTuple):
 
 
 def wanted(*, auto_complete: bool) -> Target:
-    """Return the target that the server is."""
+    """Return the server's target."""
     return target(repository.Said(mutants.RELEASE, gpus=0, auto_complete=auto_complete))
 
 
@@ -86,7 +86,7 @@ class Ours(NamedTuple):
 
 
 def ours(tree: Tree, server: Target, *, real: bool = False) -> Ours:
-    """Judge a repository; null backends complete nothing, and never refuse a model."""
+    """Judge a repository; null backends complete nothing and never refuse a model."""
     read = repository.read(tree, server, ROOT)
     judged = judge(read)
     verdicts = {verdict.model: verdict for verdict in judged.verdicts}
@@ -98,17 +98,17 @@ def ours(tree: Tree, server: Target, *, real: bool = False) -> Ours:
 
 
 def alone(found: Ours) -> bool:
-    """Tell whether a repository is to be judged in a server of its own."""
+    """Return whether a repository needs a separate server."""
     return any(verdict.verdict is State.CRASH for verdict in found.verdicts.values())
 
 
 def hangs(found: Ours) -> bool:
-    """Tell whether a repository is one that the server waits for in vain."""
+    """Return whether a repository hangs the server."""
     return any(verdict.verdict is State.HANG for verdict in found.verdicts.values())
 
 
 class Server:
-    """The server with a memory."""
+    """The server with a memory of its verdicts."""
 
     def __init__(self, bench: Bench, cache: Path, *, auto_complete: bool) -> None:
         self.bench = bench
@@ -122,7 +122,7 @@ class Server:
         return f"{mode} {digest(tree)}"
 
     def judge(self, trees: Sequence[Tree], expected: Sequence[Ours]) -> list[Judged]:
-        """Return the verdicts on each repository, those that are kept and those that are new."""
+        """Return the verdicts on each repository, both kept and new ones."""
         new = [pair for pair in zip(trees, expected, strict=True) if self.key(pair[0]) not in self.kept]
         many = MANY_REAL if self.bench.real else MANY
         quiet = [tree for tree, found in new if not alone(found)]
@@ -140,7 +140,7 @@ class Server:
         return self.kept[self.key(tree)]
 
     def _together(self, trees: Sequence[Tree]) -> None:
-        """Judge many at once, halves of them where the server does not come to its own end."""
+        """Judge many repositories at once, or in halves if the server does not end by itself."""
         union = {path: entry for tree in trees for path, entry in tree.items()}
         limit = DEADLINE_S if len(trees) > 1 else ALONE_S
         seen: Seen = self.bench.judge(union, auto_complete=self.auto_complete, deadline_s=limit)
@@ -173,20 +173,20 @@ def rows(case: str, found: Ours, server: Judged) -> Iterator[Row]:
 
 
 def agree(mine: str, texts: Sequence[str]) -> bool:
-    """Whether our reason is one of the server's, or a part of it that is long enough to be told from others."""
+    """Whether our reason is one of the server's, or a part of it that is long enough to be distinctive."""
     mine = normal(mine)
     return any(mine == text or (len(mine) >= SHORT and mine in text) for text in map(normal, texts))
 
 
 def cause(row: Row) -> str:
-    """Return what rows of one cause have in common: the words without names and numbers."""
+    """Return what rows with the same cause have in common: the words without names and numbers."""
     words = " | ".join(row.server.reasons[:1])
     plain = re.sub(r"'[^']*'|m\d+_[\w.]+|-?\d+|\[[^\]]*\]", "…", words)
     return f"{row.what}: ours {row.ours.rule or row.ours.verdict}; server: {plain[:150]}"
 
 
 def keep(tree: Tree, folder: Path) -> None:
-    """Write a repository where it can be looked at."""
+    """Write a repository to disk for inspection."""
     for path, entry in tree.items():
         at = folder / path
         at.parent.mkdir(parents=True, exist_ok=True)
@@ -236,7 +236,7 @@ def options() -> argparse.Namespace:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Run; exit status 1 if anything differs."""
+    """Run; return exit status 1 if anything differs."""
     began = time.monotonic()
     place = wanted(auto_complete=not given.no_auto_complete)
     trees = cases(given)

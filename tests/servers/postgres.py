@@ -1,4 +1,4 @@
-"""A PostgreSQL server with pgvector, whose one user needs no password."""
+"""A PostgreSQL server with pgvector, whose only user needs no password."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.servers.serving import HOST, Service, free_ports, served
 
 USER = "tests"
 NOBODY = 65534
-"""Who runs it where the tests are root's, as whom PostgreSQL does not start."""
+"""The user that runs it if the tests run as root, since PostgreSQL does not start as root."""
 
 
 class PostgresServer(NamedTuple):
@@ -33,7 +33,7 @@ class PostgresServer(NamedTuple):
         return f"postgresql://{USER}@{HOST}:{self.port}/postgres"
 
     def ask(self, statements: str) -> str:
-        """Return what psql prints of the statements' rows, columns parted by |."""
+        """Return the rows of the statements as psql prints them, with columns separated by |."""
         psql = [f"{self.programs}/psql", "--no-psqlrc", "-qAt", "-v", "ON_ERROR_STOP=1"]
         done = subprocess.run([*psql, "-c", statements, self.dsn], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""A real S3 server on this machine: SeaweedFS, one process, its own ports, gone when the tests are."""
+"""A real S3 server on this machine: SeaweedFS, one process with its own ports, gone after the tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY, SECRET = "tritonrepo-test", "tritonrepo-test-secret"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
 PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
 GRPC = 10_000
-"""How far above each of its ports SeaweedFS takes another for gRPC, whatever it is told."""
+"""How far above each of its ports SeaweedFS uses another for gRPC, whatever its options."""
 ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 
 
@@ -42,7 +42,7 @@ class S3Server(NamedTuple):
         )
 
     def bucket(self) -> str:
-        """Make a bucket and give its name; each takes volumes of the server, so most tests share one."""
+        """Create a bucket and return its name; each needs volumes of the server, so most tests share one."""
         name = f"models-{uuid.uuid4().hex[:10]}"
         self.client().create_bucket(Bucket=name)
         return name
@@ -51,7 +51,7 @@ class S3Server(NamedTuple):
         return f"s3://{self.endpoint}/{bucket}/{prefix}"
 
     def fresh(self) -> str:
-        """Return the URI of a prefix that nobody has used; the bucket is there as soon as the server is up."""
+        """Return the URI of an unused prefix; the bucket exists as soon as the server has started."""
         return self.uri(SHARED, f"{uuid.uuid4().hex[:10]}/prod")
 
 

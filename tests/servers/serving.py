@@ -1,4 +1,4 @@
-"""Running a third-party server on this machine: free ports, a wait until it answers, an end that leaves nothing."""
+"""Running a third-party server on this machine: free ports, a wait until it responds, an end that leaves nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Server = TypeVar("Server")
 
 
 class Service(NamedTuple):
-    """A server's command, how it is known to answer, and how it ends."""
+    """A server's command, how to tell that it responds, and how it ends."""
 
     command: Sequence[str]
     answers: Callable[[], bool]
@@ -31,12 +31,12 @@ class Service(NamedTuple):
 
 
 class EndedError(Exception):
-    """A server ended before it answered."""
+    """A server exited before it responded."""
 
 
 @contextmanager
 def served(place: Path, prepared: Callable[[Path], tuple[Server, Service]]) -> Iterator[Server]:
-    """Run a server and yield what tests know it by; it is prepared in a directory of its own, again if it ended."""
+    """Run a server and yield what tests know it by; it is prepared in a separate directory, again if it exited."""
     with ExitStack() as running:
         yield _up(running, place, prepared)
 
@@ -56,7 +56,7 @@ def _up(running: ExitStack, place: Path, prepared: Callable[[Path], tuple[Server
 
 @contextmanager
 def started(service: Service, place: Path) -> Iterator[None]:
-    """Run a server until the block is left; what it said is shown where it does not come up."""
+    """Run a server until the block is left; show its output if it does not start."""
     log = place / "log"
     with log.open("wb") as said:
         process = subprocess.Popen(
@@ -91,7 +91,7 @@ def _await_answer(service: Service, process: subprocess.Popen[bytes], log: Path)
 
 
 def free_ports(count: int, above: int = 0) -> list[int]:
-    """Return free ports of which the ports `above` them exist and are free too."""
+    """Return free ports whose ports `above` them also exist and are free."""
     found: list[int] = []
     with ExitStack() as held:
         while len(found) < count:

@@ -1,7 +1,7 @@
-"""A small client of Triton's HTTP protocol, by the standard library: health, index, metadata, inference, generate.
+"""A small client of Triton's HTTP protocol, with the standard library: health, index, metadata, inference, generate.
 
 Source of the paths and forms: Triton's docs/protocol (extension_generate.md, extension_model_repository.md) and the
-KServe v2 protocol; the answers to faults were seen from Triton 24.10.
+KServe v2 protocol; the responses to errors were seen from Triton 24.10.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class ModelState(NamedTuple):
 
 
 class _Exchange(NamedTuple):
-    """A response that is being read; `patience` is called before each read, and sets how long that may take."""
+    """A response that is being read; `patience` is called before each read and sets how long that may take."""
 
     response: HTTPResponse
     patience: Callable[[], None]
 
 
 class Client:
-    """Talks to one server over HTTP; raise Stop where its URL is none."""
+    """A client of one server over HTTP; raise Stop if its URL is not one of a server."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -54,15 +54,15 @@ class Client:
         self._address = endpoint.address()
 
     def live(self) -> bool:
-        """Tell whether the server has started; 24.10 says no when it could not read its repository at all."""
+        """Return whether the server has started; 24.10 says no when it could not read its repository at all."""
         return self._status("/v2/health/live")
 
     def ready(self) -> bool:
-        """Tell whether the server says it is ready, which proves no model (a dead stub stays ready)."""
+        """Return whether the server says it is ready, which proves nothing about models (a dead stub stays ready)."""
         return self._status("/v2/health/ready")
 
     def index(self) -> list[ModelState]:
-        """Return every model of the server's repositories, one entry a version, in the server's order."""
+        """Return every model of the server's repositories, one entry per version, in the server's order."""
         models = self._json("POST", "/v2/repository/index", {})
         if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
             raise self._odd(models)
@@ -77,19 +77,19 @@ class Client:
         return self._mapping(self._json("GET", f"{_path(model, version)}/config"))
 
     def shared(self, model: str, version: str) -> int:
-        """Return by how many the requests that a version has answered are more than its executions, so far.
+        """Return how many more requests than executions a version has had so far.
 
-        Each of them shared an execution with another one. Source: docs/protocol/extension_statistics.md.
+        Each of these requests shared an execution with another. Source: docs/protocol/extension_statistics.md.
         """
         path = f"{_path(model, version)}/stats"
         try:
             (counted,) = self._json("GET", path)["model_stats"]
             return int(counted["inference_stats"]["success"]["count"]) - int(counted["execution_count"])
         except (KeyError, TypeError, ValueError) as error:
-            raise failure("server-answer", self.url, f"{path}: the answer is no statistics: {error!r}") from None
+            raise failure("server-answer", self.url, f"{path}: the response is not statistics: {error!r}") from None
 
     def infer(self, request: Request) -> dict[str, Tensor]:
-        """Return a model's one answer; tensors go in binary, so that every data type and every NaN arrives as it is."""
+        """Return a model's single response; tensors are binary, so every data type and NaN arrives unchanged."""
         body, length = packed(request)
         path = f"{_path(request.model, request.version)}/infer"
         head = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(length)}
@@ -101,15 +101,15 @@ class Client:
         try:
             return unpacked(self._parsed(content[:size])["outputs"], content[size:])
         except (KeyError, TypeError, ValueError) as error:
-            message = f"{path}: the answer is no inference response: {error!r}"
+            message = f"{path}: the response is not an inference response: {error!r}"
             raise failure("server-answer", self.url, message) from None
 
     def generate(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a model's one answer to inputs given by name."""
+        """Return a model's single response to inputs given by name."""
         return self._mapping(self._json("POST", f"{_path(model, '')}/generate", inputs))
 
     def stream(self, model: str, inputs: Mapping[str, Any], version: str = "") -> Generator[dict[str, Any]]:
-        """Yield a model's answers as they come; closing the iterator closes the connection."""
+        """Yield a model's responses as they arrive; closing the iterator closes the connection."""
         path = f"{_path(model, version)}/generate_stream"
         with self._asked("POST", path, json.dumps(inputs).encode()) as exchange:
             for event in events(exchange.response, exchange.patience):
@@ -117,8 +117,9 @@ class Client:
                 if "error" in answer:
                     raise failure("server-refused", self.url, f"{model}: {answer['error']}")
                 yield answer
-            if exchange.response.status >= 400:  # noqa: PLR2004  an answer with an error status that says no error
-                raise failure("server-refused", self.url, f"{model}: the answer is HTTP {exchange.response.status}")
+            if exchange.response.status >= 400:  # noqa: PLR2004  a response with an error status but no error text
+                message = f"{model}: the response has HTTP status {exchange.response.status}"
+                raise failure("server-refused", self.url, message)
 
     def _status(self, path: str) -> bool:
         with self._asked("GET", path) as exchange:
@@ -140,9 +141,9 @@ class Client:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            shown = text[:200].decode("utf-8", "replace") or "an empty answer"
-            hint = "Is this a Triton server's HTTP port? 8000 is its usual one"
-            raise failure("server-answer", self.url, f"the answer is not JSON: {shown}", hint) from None
+            shown = text[:200].decode("utf-8", "replace") or "an empty response"
+            hint = "Check that this is the HTTP port of a Triton server, by default 8000."
+            raise failure("server-answer", self.url, f"the response is not JSON: {shown}", hint) from None
 
     def _mapping(self, answer: object) -> dict[str, Any]:
         if not isinstance(answer, dict):
@@ -150,8 +151,8 @@ class Client:
         return answer
 
     def _odd(self, answer: object) -> Stop:
-        message = f"the answer is not of Triton's form: {json.dumps(answer)[:60]}"
-        return failure("server-answer", self.url, message, "Is this a Triton server's HTTP port?")
+        message = f"the response does not have Triton's format: {json.dumps(answer)[:60]}"
+        return failure("server-answer", self.url, message, "Check that this is the HTTP port of a Triton server.")
 
     @contextmanager
     def _asked(
@@ -187,27 +188,22 @@ class Client:
     def _broken(self, error: OSError | HTTPException, *, connected: bool) -> Stop:
         timeout_s, whole_s = self.endpoint.timeout_s, self.endpoint.whole_s
         if isinstance(error, TimeoutError) and whole_s is not None:
-            return failure("server-late", self.url, f"the answer did not end within {whole_s:g} s")
+            return failure("server-late", self.url, f"the response was not complete within {whole_s:g} s")
         if isinstance(error, TimeoutError):
-            hint = "Is it loading, or overloaded? Its log says more"
-            return fatal("server-unreachable", self.url, f"the server was silent for {timeout_s:g} s", hint)
+            hint = "Check the server's log: it may be loading models, or overloaded."
+            return fatal("server-unreachable", self.url, f"the server sent nothing for {timeout_s:g} s", hint)
         if not connected:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            secure = isinstance(error, SSLError)
-            hint = "Does this port have TLS, and a certificate that this machine trusts? Without TLS it is http://"
-            return fatal(
-                "server-unreachable",
-                self.url,
-                f"the server cannot be reached: {why}",
-                hint if secure else "Is it running, and on this port?",
-            )
+            hint = "Check that the server is running on this port."
+            if isinstance(error, SSLError):
+                hint = "Check that this machine trusts the port's certificate. For a port without TLS, use `http://`."
+            return fatal("server-unreachable", self.url, f"the server cannot be reached: {why}", hint)
         why = str(error) or type(error).__name__
         if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
-            hint = "Is this its HTTP port, and not gRPC's? 8000 is the usual one, and https:// is for one with TLS"
-            return failure("server-answer", self.url, f"the answer is not HTTP: {why[:60]}", hint)
-        return failure(
-            "server-answer", self.url, f"the connection broke off before the answer's end: {why}", "Look into its log"
-        )
+            hint = "Check that this is the HTTP port, by default 8000, not gRPC's. For a port with TLS, use `https://`."
+            return failure("server-answer", self.url, f"the response is not HTTP: {why[:60]}", hint)
+        message = f"the connection closed before the end of the response: {why}"
+        return failure("server-answer", self.url, message, "Check the server's log.")
 
 
 def _path(model: str, version: str) -> str:
@@ -221,9 +217,9 @@ def _content(exchange: _Exchange) -> bytes:
 
 
 def events(response: HTTPResponse, patience: Callable[[], None] = lambda: None) -> Iterator[bytes]:
-    """Yield the data of server-sent events as they come; a body that is none of them is given as one.
+    """Yield the data of server-sent events as they arrive; a body without events is yielded as one.
 
-    `read1` gives what is there: `read` would wait for more, and `readline` takes a broken chunked body for a whole one.
+    `read1` returns what has arrived: `read` would wait for more, and `readline` accepts a broken chunked body.
     """
     other, rest = b"", b""
     while got := _read(response, patience):

@@ -1,12 +1,13 @@
-"""Keeps one server: starts it, and ends it with all it leaves behind when its own standard input closes.
+"""The supervisor of one server: starts it, and ends it with all it leaves behind when its own standard input closes.
 
-A script, run as `python -I -S keeper.py` in a session of its own by `leash.Leash`. That pipe closes however its owner
-ends, by kill -9 too, so that nothing has to be cleaned up by a process that may be dead. It owns the temporary
-directory, adopts every orphan (the stubs of a server that died, an engine's workers, also those with sessions of
-their own) and removes the stubs' shared memory.
+A script, run as `python -I -S keeper.py` in a separate session by `leash.Leash`. That pipe closes however its owner
+ends, even by kill -9, so that no cleanup depends on a process that may be dead. The keeper owns the temporary
+directory, adopts every orphan (the stubs of a server that died, an engine's workers, also those with separate
+sessions) and removes the stubs' shared memory.
 
-Speaks in JSON lines: says {"home": directory}; hears one order {"argv", "env", "log", "grace_s"}; says {"pid": server};
-hears "ready", after which the end is an orderly one: SIGTERM first. A file `exited` in home holds the exit code.
+It communicates in JSON lines: sends {"home": directory}; receives one order {"argv", "env", "log", "grace_s"}; sends
+{"pid": server}; receives "ready", after which it ends the server in order: SIGTERM first. A file `exited` in home holds
+the exit code.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ KILLED_S = 10
 
 
 def main() -> None:
-    """Keep one server to its end."""
+    """Supervise one server to its end."""
     wake = listen()
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         home = Path(tempfile.mkdtemp(prefix="tritonrepo-"))
     except OSError as error:
-        say({"error": f"no temporary directory can be made: {error}"})
+        say({"error": f"cannot create a temporary directory: {error}"})
         return
     try:
         keep(home, wake)
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def listen() -> int:
-    """Return the descriptor that tells of signals, one byte each."""
+    """Return the descriptor that reports signals, one byte each."""
     wake, tell = os.pipe()
     os.set_blocking(tell, False)
     signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
@@ -62,13 +63,13 @@ def listen() -> int:
 
 
 def say(value: dict[str, Any]) -> None:
-    """Tell the owner."""
+    """Send a message to the owner."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
 
 def keep(home: Path, wake: int) -> None:
-    """Take the order, start the server, and come back when it is to end or has had its time for an orderly end."""
+    """Receive the order, start the server, and return when it is to end or its time for an orderly end is over."""
     say({"home": str(home)})
     heard = b""
     while b"\n" not in heard:
@@ -91,18 +92,18 @@ def keep(home: Path, wake: int) -> None:
 
 
 def hear(wake: int, timeout_s: float | None = None) -> dict[int, bytes]:
-    """Return what the leash and the signals say, as soon as one of them does; nothing after the time."""
+    """Return what the leash and the signals report, as soon as one of them does; nothing after the timeout."""
     ready, _, _ = select.select([LEASH, wake], [], [], timeout_s)
     return {descriptor: os.read(descriptor, 1 << 16) for descriptor in ready}
 
 
 def called_off(got: dict[int, bytes], wake: int) -> bool:
-    """Tell whether the leash is closed or a signal asks for the end."""
+    """Return whether the leash is closed or a signal asks for the end."""
     return got.get(LEASH) == b"" or any(number in got.get(wake, b"") for number in CALLS_OFF)
 
 
 def spawn(order: dict[str, Any]) -> int:
-    """Start the server with both its outputs in the log; it dies with this process, should that be killed."""
+    """Start the server with stdout and stderr in the log; it dies with this process if that is killed."""
     keeper = os.getpid()
     pid = os.fork()
     if pid:
@@ -124,7 +125,7 @@ def spawn(order: dict[str, Any]) -> int:
 
 
 def ended(server: int, home: Path) -> bool:
-    """Reap what has ended; when the server is among it, end what it left, note its exit code and tell so."""
+    """Reap what has ended; if the server is among it, end what it left, record its exit code and return True."""
     with suppress(ChildProcessError):
         while (found := os.waitpid(-1, os.WNOHANG))[0]:
             if found[0] == server:
@@ -137,7 +138,7 @@ def ended(server: int, home: Path) -> bool:
 
 
 def end_orderly(server: int, home: Path, wake: int, grace_s: float) -> None:
-    """Ask the server to end and wait for that, at most the time given."""
+    """Ask the server to end, and wait for that at most the given time."""
     deadline = time.monotonic() + grace_s
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGTERM)
@@ -147,7 +148,7 @@ def end_orderly(server: int, home: Path, wake: int, grace_s: float) -> None:
 
 
 def end_all() -> None:
-    """Kill every descendant and reap it; orphans come to this process, so that none gets away."""
+    """Kill and reap every descendant; orphans become children of this process, so none escapes."""
     deadline = time.monotonic() + KILLED_S
     while (family := descendants(os.getpid())) and time.monotonic() < deadline:
         for pid in family:
@@ -160,11 +161,11 @@ def end_all() -> None:
 
 
 def descendants(ancestor: int) -> list[int]:
-    """Return the processes below this one, zombies too, by /proc."""
+    """Return the descendants of a process, including zombies, from /proc."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            # pid (name) state parent …; the name may hold blanks and parentheses
+            # pid (name) state parent …; the name may contain spaces and parentheses
             parent = int(stat.read_bytes().rpartition(b")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
     found: list[int] = []

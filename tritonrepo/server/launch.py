@@ -1,4 +1,4 @@
-"""What a start is asked for, and the command line and environment that this makes for the server."""
+"""What to start, and the server's command line and environment for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANY_PORTS = Ports()
 
 
 class Mode(StrEnum):
-    """When the server looks at its repository: at start alone, again and again, or when told to."""
+    """When the server reads its repository: only at startup, repeatedly, or on request."""
 
     ONCE = "none"
     POLL = "poll"
@@ -26,7 +26,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is to be started, and how; `replaced` are files that a private copy has in place of the repository's."""
+    """What to start, and how; `replaced` are files that a private copy has instead of the repository's."""
 
     repository: Path | str
     runtime: Runtime
@@ -44,12 +44,12 @@ class Launch:
 
     @property
     def remote(self) -> bool:
-        """Whether the server reads the repository from a bucket by itself."""
+        """Whether the server itself reads the repository from a bucket."""
         return is_remote(str(self.repository))
 
     @property
     def copied(self) -> bool:
-        """Whether a private copy is served; where changes are to be seen, the directory itself is."""
+        """Whether a private copy is served, not the directory itself, in which the server can see changes."""
         return not self.remote and self.mode is Mode.ONCE
 
 
@@ -69,7 +69,7 @@ def log_path(home: Path) -> Path:
 
 
 def arguments(launch: Launch, ports: Ports, home: Path) -> list[str]:
-    """Return the server's command line. It comes up, and reports why, whatever a model does."""
+    """Return the server's command line, with which it starts whatever a model does, and reports failures."""
     served = str(launch.repository) if launch.remote else str(Path(launch.repository).absolute())
     if launch.copied:
         served = str(copy_path(home))
@@ -80,7 +80,7 @@ def arguments(launch: Launch, ports: Ports, home: Path) -> list[str]:
         str(launch.runtime.server),
         f"--model-repository={served}",
         f"--backend-directory={backends_path(home)}",
-        f"--backend-config=python,shm-region-prefix-name={home.name}-",  # Python-based backends take it from there
+        f"--backend-config=python,shm-region-prefix-name={home.name}-",  # Python-based backends read it there
         *listening,
         "--allow-metrics=true",
         "--strict-readiness=false",
@@ -97,7 +97,7 @@ def arguments(launch: Launch, ports: Ports, home: Path) -> list[str]:
 def environment(launch: Launch, home: Path) -> dict[str, str]:
     """Return its environment: ours, the wheel's libraries, the interpreter first on PATH, downloads below home.
 
-    A killed server leaves the copies of bucket models that it made (seen on 24.10: `folderXXXXXX` in /tmp).
+    A killed server leaves its copies of bucket models behind (seen on 24.10: `folderXXXXXX` in /tmp).
     """
     library_path = [*map(str, launch.runtime.library_path), os.environ.get("LD_LIBRARY_PATH", "")]
     downloads = {f"TRITON_{cloud}_MOUNT_DIRECTORY": str(home) for cloud in ("AWS", "GCS", "AZURE")}

@@ -1,4 +1,4 @@
-"""Our end of the pipe to the keeper: as long as it is open the server lives, and whatever closes it ends the server."""
+"""Our end of the pipe to the keeper: the server lives as long as it is open, and whatever closes it ends the server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Leash:
     home: Path
 
     def __init__(self) -> None:
-        # A session of its own: the terminal's Ctrl-C is for us, and the server's end is our decision.
+        # A separate session: the terminal's Ctrl-C is for us, and we decide when the server ends.
         self._keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", keeper.__file__],
             stdin=subprocess.PIPE,
@@ -36,16 +36,16 @@ class Leash:
 
     @property
     def session(self) -> int:
-        """The keeper's process id, which is the session id of the server and its stubs as well."""
+        """The keeper's process id, which is also the session id of the server and its stubs."""
         return self._keeper.pid
 
     def start(self, argv: Sequence[str], env: Mapping[str, str], *, log: Path, grace_s: float) -> int:
-        """Start the server and give its process id; both its outputs go into the log."""
+        """Start the server and return its process id; its stdout and stderr go to the log."""
         self._say(json.dumps({"argv": list(argv), "env": dict(env), "log": str(log), "grace_s": grace_s}))
         return int(self._hear("pid"))
 
     def ready(self) -> None:
-        """From here on the server's end is an orderly one: until `grace_s` are over it may finish what it does."""
+        """Make the server's end an orderly one from now on: it has `grace_s` to finish what it is doing."""
         self._say("ready")
 
     def exit_code(self) -> int | None:
@@ -58,9 +58,9 @@ class Leash:
             return None
 
     def release(self) -> None:
-        """End the server, its processes, its shared memory and the temporary directory, and wait for that.
+        """End the server and its processes, remove its shared memory and temporary directory, and wait for that.
 
-        An interrupt that comes meanwhile is raised once all is gone: whoever waits for us may count on that.
+        An interrupt in the meantime is raised once everything is gone, so that callers can rely on that.
         """
         assert self._keeper.stdin  # noqa: S101  it is a pipe
         assert self._keeper.stdout  # noqa: S101
@@ -83,14 +83,14 @@ class Leash:
             self._keeper.stdin.write(line.encode() + b"\n")
             self._keeper.stdin.flush()
         except BrokenPipeError as error:
-            raise fatal("server-keeper", "server", "the process that keeps the server has ended") from error
+            raise fatal("server-keeper", "server", "the process that supervises the server has exited") from error
 
     def _hear(self, key: str) -> Any:  # noqa: ANN401  JSON
         assert self._keeper.stdout  # noqa: S101
         line = self._keeper.stdout.readline()
         said = json.loads(line) if line else {}
         if key not in said:
-            why = said.get("error") or f"it ended with code {self._keeper.wait()}"
-            hint = "Set TMPDIR to a directory that can be written" if "error" in said else "Start again"
-            raise fatal("server-keeper", "server", f"the process that keeps the server cannot work: {why}", hint)
+            why = said.get("error") or f"it exited with code {self._keeper.wait()}"
+            hint = "Set TMPDIR to a writable directory." if "error" in said else "Start the server again."
+            raise fatal("server-keeper", "server", f"the process that supervises the server failed: {why}", hint)
         return said[key]

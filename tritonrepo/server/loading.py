@@ -1,4 +1,4 @@
-"""Which models a server that is up could not load, and why: root causes first, what only depends on them behind."""
+"""Which models a running server could not load, and why: root causes first, then what only depends on them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ REASON_LINES = 12
 def unavailable(
     index: Iterable[ModelState], log: str, repository: str, *, explicit: bool = False
 ) -> tuple[Diagnostic, ...]:
-    """Return one error for each model that is not served through a fault of its own, sorted by name.
+    """Return one error for each model that is not served because of its own fault, sorted by name.
 
-    In explicit mode a model that nobody asked for is no fault.
+    In explicit mode, a model that nobody requested is not an error.
     """
     refused = faults([*index], logs.reasons(log), explicit=explicit)
     behind = _dependants(refused)
@@ -40,7 +40,7 @@ def unavailable(
 
 
 def faults(index: Sequence[ModelState], reasons: Mapping[str, str], *, explicit: bool) -> dict[str, str]:
-    """Return the reason for each model that has a failed version, or none that serves."""
+    """Return the reason for each model that has a failed version, or no version that serves."""
     serving = {model.name for model in index if model.state in {"READY", "LOADING"}}
     found = {}
     for model in index:
@@ -56,7 +56,7 @@ def faults(index: Sequence[ModelState], reasons: Mapping[str, str], *, explicit:
 
 
 def _dependants(refused: Mapping[str, str]) -> dict[str, list[str]]:
-    """Give, for each model that failed by itself, those that are refused because of it alone, nearest first."""
+    """Return, for each model that failed by itself, those that are refused only because of it, nearest first."""
     blames = {
         model: found[1]
         for model, reason in refused.items()
@@ -72,11 +72,11 @@ def _dependants(refused: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def words(model: str, reason: str, behind: Sequence[str]) -> tuple[str, str]:
-    """Return message and hint: the reason's first line, then the others, then what is refused because of it."""
+    """Return message and hint: the reason's first line; the other lines, then what is refused because of it."""
     version, colon, rest = reason.partition(": ") if reason.startswith("version ") else ("", "", reason)
     first, *more = [line.strip() for line in KINDS.sub("", rest).splitlines() if line.strip()] or ["no reason is given"]
     if first.endswith(":") and more:  # Python's own: the type, and the text on the lines below
         first, *more = [f"{first} {more[0]}", *more[1:]]
     name = f"{model} {version}" if colon else model
-    also = [f"Not served because of it: {', '.join(behind)}"] if behind else []
+    also = [f"Fix this model first. Not served because of it: {', '.join(behind)}."] if behind else []
     return f"the server did not load {name}: {first}", "\n".join([*more[:REASON_LINES], *also])

@@ -1,7 +1,7 @@
-"""The server's log read for what matters: what it says of a model it cannot load, why it waits for ever, why it ended.
+"""What matters in the server's log: why a model cannot be loaded, why the server waits forever, why it exited.
 
 The forms of the lines are Triton 24.10's, each seen in a real log: `E1124 08:22:31.604112 6845 file.cc:123] "message"`,
-with line breaks inside the quotes written as backslash and n; the stubs' and libraries' own lines have other forms.
+with line breaks inside the quotes written as backslash and n; the lines of stubs and libraries have other forms.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HARMLESS = re.compile(
     "CUDA driver version is insufficient|unable to create stream for|Failed to initialize NVML|DCGM unable to start"
     "|CudaDriverHelper has not been initialized|failed to load all models"
 )
-"""What a healthy server without a GPU says, and the summary that names nothing."""
+"""What a healthy server without a GPU logs, and the summary that names nothing."""
 
 LINE = re.compile(r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ (?P<source>[\w.]+:\d+)\] +(?P<message>.*)")
 RAW_TROUBLE = re.compile(
@@ -26,7 +26,7 @@ RAW_TROUBLE = re.compile(
 TABLE = ("|", "+-")
 
 USAGE = "Usage: tritonserver"
-"""What follows a complaint about the command line, by the hundred lines."""
+"""What follows an error in the command line, for hundreds of lines."""
 
 NO_LIBRARY = re.compile(r"triton_python_backend_stub: error while loading shared libraries: (.*)")
 NO_MODEL_FILE = re.compile(r"Python model file not found in '(.*?)'")
@@ -37,7 +37,7 @@ REASONS = (
     re.compile(r"failed to load model '(?P<model>[^']+)': (?P<reason>.*)", re.DOTALL),
     re.compile(r"(?:Invalid argument: )?(?P<reason>ensemble '?(?P<model>[^' ]+)'? .*)", re.DOTALL),
 )
-"""Refusals that the repository index does not give: core, src/model_repository_manager/model_repository_manager.cc."""
+"""Refusals that the repository index lacks: core, src/model_repository_manager/model_repository_manager.cc."""
 
 
 class Line(NamedTuple):
@@ -48,7 +48,7 @@ class Line(NamedTuple):
 
 
 class Hang(NamedTuple):
-    """What the server waits for in vain: the file that is meant, what is wrong, and the cure."""
+    """What the server waits for in vain: the file, what is wrong with it, and the hint."""
 
     path: str
     message: str
@@ -67,7 +67,7 @@ def lines(text: str) -> Iterator[Line]:
 
 
 def telling(text: str) -> list[str]:
-    """Return the last lines that tell of trouble, at most twelve and each once, in their order."""
+    """Return the last lines that report trouble, at most twelve and each once, in their order."""
     kept: dict[str, None] = {}
     for level, message in lines(text.partition(USAGE)[0]):
         trouble = level in {"E", "F", "W"} or (not level and RAW_TROUBLE.search(message))
@@ -78,20 +78,18 @@ def telling(text: str) -> list[str]:
 
 
 def hang(text: str) -> Hang | None:
-    """Return what the server waits for without end; the cases are those that Triton 24.10 was seen to hang in."""
+    """Return what the server waits for forever, in the cases in which Triton 24.10 was seen to hang."""
     if found := NO_LIBRARY.search(text):
-        hint = "Name an interpreter that has its shared library with --runtime PYTHON"
-        return Hang(
-            "", f"the Python backend's stub cannot start, and the server would wait for it for ever: {found[1]}", hint
-        )
+        hint = "Choose an interpreter that has its shared library with `--runtime PYTHON`."
+        return Hang("", f"the Python backend's stub cannot start, which hangs the server: {found[1]}", hint)
     if found := NO_MODEL_FILE.search(text):
-        hint = "Put the model.py there, or remove the version directory"
-        return Hang(found[1], "there is no such file, and the server would wait for the model for ever", hint)
+        hint = "Create model.py, or remove the version directory."
+        return Hang(found[1], "the Python model file is missing, which hangs the server", hint)
     return None
 
 
 def reasons(text: str) -> dict[str, str]:
-    """Return the last reason that the log gives for each model it refused before any version was tried."""
+    """Return the last logged reason for each model that was refused before any version was tried."""
     found: dict[str, str] = {}
     parse_error = ""
     for level, message in lines(text):
@@ -106,7 +104,7 @@ def reasons(text: str) -> dict[str, str]:
 
 
 def _first_reason(message: str) -> tuple[str, str] | None:
-    """Return model and reason of a refusal, or nothing for another message."""
+    """Return model and reason of a refusal, None for any other message."""
     for form in REASONS:
         if found := form.match(message):
             return found["model"], found["reason"]

@@ -1,4 +1,4 @@
-"""The three ports of a server: taken ones are told of before anything starts, free ones are chosen by the system."""
+"""The three ports of a server: used ones are reported before anything starts, free ones are chosen by the system."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LISTEN = "0A"
 
 
 class Ports(NamedTuple):
-    """A server's ports; 0 asks for any that is free."""
+    """A server's ports; 0 means any free port."""
 
     http: int = 0
     grpc: int = 0
@@ -25,13 +25,13 @@ class Ports(NamedTuple):
 
 
 def choose(asked: Ports) -> Ports:
-    """Return three ports that nobody listened on a moment ago; a fatal Stop names all that cannot be had."""
+    """Return three ports that nothing listened on a moment ago; raise a fatal Stop with all that are unavailable."""
     found = [*twice(asked)]
     chosen = []
     with ExitStack() as held:
         for name, port in asked._asdict().items():
             listener = held.enter_context(socket.socket())
-            # Closed connections of an earlier server may still linger; only one that listens is in the way.
+            # Closed connections of an earlier server may still linger; only a listening socket is in the way.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((HOST, port))
@@ -45,20 +45,20 @@ def choose(asked: Ports) -> Ports:
 
 
 def twice(asked: Ports) -> Iterator[Diagnostic]:
-    """Yield a problem for ports that are asked for twice."""
+    """Yield a problem for each port that is requested twice."""
     wanted = [port for port in asked if port]
     for name, port in asked._asdict().items():
         if port and wanted.count(port) > 1:
-            yield problem(name, port, "is asked for twice")
+            yield problem(name, port, "is requested twice")
 
 
 def reason(error: OSError | OverflowError) -> str:
-    """Return why a port cannot be had, to be read after its number."""
+    """Return why a port is unavailable, as the predicate of a sentence."""
     match error:
         case OSError(errno=errno.EADDRINUSE):
-            return "is taken by another program"
+            return "is in use by another program"
         case OSError(errno=errno.EACCES):
-            return "needs more rights than this user has"
+            return "needs privileges that this user does not have"
         case OverflowError():
             return "is not between 0 and 65535"
         case _:
@@ -67,15 +67,15 @@ def reason(error: OSError | OverflowError) -> str:
 
 def problem(name: str, port: int, why: str) -> Diagnostic:
     """Return the fatal diagnostic for one port."""
-    hint = f"Choose another with --{name}-port, or 0 for any that is free"
+    hint = f"Choose another port with --{name}-port, or 0 for any free port."
     return Diagnostic("server-port", Severity.FATAL, Span(f"{HOST}:{port}"), f"{name} port {port} {why}", hint)
 
 
 def listens(pid: int, ports: Ports) -> bool:
-    """Tell whether this very process listens on all its ports (Linux's /proc; only for processes of this user).
+    """Return whether exactly this process listens on all its ports (Linux's /proc; only processes of this user).
 
-    Connecting would not do: it finds a stranger too, and on a port that nobody listens on yet the kernel may connect
-    the attempt with itself, which then keeps the port from the server.
+    Connecting would not work: it also finds other processes, and on a port that nothing listens on yet, the kernel may
+    connect the attempt to itself, which then keeps the port from the server.
     """
     sockets = {f"socket:[{row[9]}]": int(row[1].rpartition(":")[2], 16) for row in connections() if row[3] == LISTEN}
     owned = set()
@@ -87,7 +87,7 @@ def listens(pid: int, ports: Ports) -> bool:
 
 
 def connections() -> Iterator[list[str]]:
-    """Yield the columns of the kernel's tables of TCP sockets; gRPC's is in the second, as an IPv4 address in IPv6."""
+    """Yield the rows of the kernel's tables of TCP sockets; gRPC's is in the second, as an IPv4 address in IPv6."""
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         with suppress(FileNotFoundError):  # a machine without IPv6
             yield from (line.split() for line in table.read_text(encoding="ascii").splitlines()[1:])

@@ -1,7 +1,7 @@
-"""What a Python interpreter knows of itself, as far as the server has to care; nothing heavy is imported for it.
+"""What a Python interpreter knows about itself, as far as it matters to the server; nothing heavy is imported.
 
 Called in this process for the running interpreter, and as a script (facts as one JSON line) for another one: so it
-keeps to what every Python 3 understands, and to the standard library.
+uses only what every Python 3 understands, and the standard library.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def facts(needs: list[str]) -> dict[str, Any]:
 
 
 def glibc() -> str:
-    """Return glibc's version, such as `2.41`; empty where the C library is another."""
+    """Return glibc's version, such as `2.41`; empty if the C library is a different one."""
     try:
         name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
     except (AttributeError, ValueError, OSError):
@@ -46,19 +46,19 @@ def glibc() -> str:
 
 
 def is_python3(executable: str) -> bool:
-    """Tell whether `python3` beside this executable is the same interpreter.
+    """Return whether `python3` next to this executable is the same interpreter.
 
-    The stub starts as if it were the first `python3` on PATH, and takes that one's packages (tried on Triton 24.10).
+    The stub starts as if it were the first `python3` on PATH, and uses that one's packages (tried on Triton 24.10).
     """
-    beside = os.path.join(os.path.dirname(executable), "python3")  # noqa: PTH118, PTH120  no pathlib: what is old is plain
+    beside = os.path.join(os.path.dirname(executable), "python3")  # noqa: PTH118, PTH120  no pathlib, for old Pythons
     return os.path.realpath(beside) == os.path.realpath(executable)
 
 
 def libpython() -> tuple[str, str]:
-    """Return the path of the shared libpython that loads, or nothing and why the likeliest one does not."""
+    """Return the path of the shared libpython that loads and "", or "" and why the most likely one does not load."""
     name = "libpython{}.{}.so.1.0".format(*sys.version_info)
     libdir = sysconfig.get_config_var("LIBDIR") or ""
-    # Relocated builds (uv before 0.5.10) name the build machine's LIBDIR: there the library is below the prefix.
+    # Relocated builds (uv before 0.5.10) name the build machine's LIBDIR: their library is below the prefix.
     folders = [libdir, os.path.join(libdir, sysconfig.get_config_var("MULTIARCH") or ""), sys.base_prefix + "/lib"]  # noqa: PTH118
     trouble = ""
     for path in [*(os.path.join(folder, name) for folder in folders if folder), name]:  # noqa: PTH118
@@ -72,13 +72,13 @@ def libpython() -> tuple[str, str]:
 
 
 def wheel() -> str:
-    """Return the site-packages directory that holds pytriton; empty where it is not installed."""
+    """Return the site-packages directory that contains pytriton; empty if it is not installed."""
     spec = importlib.util.find_spec("pytriton")
     return os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else ""  # noqa: PTH120
 
 
 def version_of(distribution: str) -> str:
-    """Return an installed distribution's version, or nothing."""
+    """Return an installed distribution's version; empty if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

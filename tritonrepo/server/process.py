@@ -1,7 +1,7 @@
 """Starting, watching and ending the real server on this machine.
 
-What makes it end and leave nothing is the keeper's work (see `keeper`): here a start is a ladder that
-is gone when the leash is released, whatever the exception.
+The keeper (see `keeper`) ends the server and cleans up after it: here, everything that a start has set up is gone once
+the leash is released, whatever the exception.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tritonrepo.server.ports import HOST, Ports, choose, listens
 
 GLANCE_S = 0.03
 GRACE_S = 5
-"""How long after its own exit timeout a server may take to end before it is killed."""
+"""How long after its exit timeout a server may take to end before it is killed."""
 
 
 class Server:
-    """A server that is up; leaving its `with` block stops it."""
+    """A running server; leaving its `with` block stops it."""
 
     def __init__(self, leash: Leash, pid: int, ports: Ports, launch: Launch) -> None:
         self._leash = leash
@@ -37,7 +37,7 @@ class Server:
         self.ports = ports
         self.launch = launch
         self.unavailable: tuple[Diagnostic, ...] = ()
-        """Models that could not be loaded while it came up, in poll and explicit mode, where that can still mend."""
+        """Models that failed to load during startup, in poll and explicit mode, where they can still recover."""
 
     @property
     def http(self) -> str:
@@ -46,12 +46,12 @@ class Server:
 
     @property
     def grpc(self) -> str:
-        """The address of the gRPC protocol, as its clients want it: host and port."""
+        """The address of the gRPC protocol, as its clients need it: host and port."""
         return f"{HOST}:{self.ports.grpc}"
 
     @property
     def endpoint(self) -> Endpoint:
-        """The server as its clients are told of it."""
+        """The server as its clients see it."""
         return Endpoint(self.http, grpc=self.grpc)
 
     @property
@@ -70,11 +70,11 @@ class Server:
         return self._leash.home
 
     def alive(self) -> bool:
-        """Tell whether the server's process runs."""
+        """Return whether the server's process is running."""
         return self.exit_code() is None
 
     def exit_code(self) -> int | None:
-        """Return how the server ended, negative for a signal's number; None while it runs."""
+        """Return the server's exit code, negative for a signal's number; None while it runs."""
         return self._leash.exit_code()
 
     def log(self) -> str:
@@ -89,11 +89,11 @@ class Server:
         return "\n".join(self.log().splitlines()[-count:])
 
     def as_given(self, text: str) -> str:
-        """Return a text of the server with the private copy's path replaced by the path that the user knows."""
+        """Return a text from the server with the private copy's path replaced by the path that the user knows."""
         return text.replace(str(copy_path(self.home)), str(self.launch.repository))
 
     def stop(self) -> None:
-        """End the server and all it left, and wait for that; a second time does nothing."""
+        """End the server and all it left behind, and wait for that; a second call does nothing."""
         self._leash.release()
 
     def __enter__(self) -> Self:
@@ -106,9 +106,9 @@ class Server:
 
 
 def start(launch: Launch) -> Server:
-    """Return the server when it is up and every model's load is decided; a Stop says why it is not.
+    """Return the server once every model has loaded or failed; raise Stop if it does not start.
 
-    A model that did not load stops it only when models are loaded once; see `Server.unavailable`.
+    A model that failed to load is a Stop only if models are loaded once; see `Server.unavailable`.
     """
     if not launch.remote:
         staging.check(Path(launch.repository), launch.links)
@@ -124,7 +124,7 @@ def start(launch: Launch) -> Server:
 
 
 class Unlucky(Exception):  # noqa: N818  not an error: another try may do
-    """The server ended by chance: somebody was faster with a port, or the Python backend broke its own lock.
+    """The server exited by chance: another process took a port first, or the Python backend broke its own lock.
 
     The latter: server issues 5949 and 8882, open as of 25.02; seen in 24.10 while versions loaded on a busy machine.
     """
@@ -136,7 +136,7 @@ class Unlucky(Exception):  # noqa: N818  not an error: another try may do
 
 
 def attempt(launch: Launch) -> Server:
-    """Start once; everything is gone again when this raises, KeyboardInterrupt included."""
+    """Start the server once; if this raises, even KeyboardInterrupt, everything is cleaned up."""
     ports = choose(launch.ports)
     with ExitStack() as undo:
         leash = Leash()
@@ -156,7 +156,7 @@ def attempt(launch: Launch) -> Server:
 
 
 def await_up(server: Server) -> None:
-    """Come back when the server listens on all its ports; a failing Stop when it hangs, ends, or takes too long."""
+    """Wait until the server listens on all its ports; raise a failing Stop if it hangs, exits or takes too long."""
     deadline = time.monotonic() + server.launch.deadline_s
     while not listens(server.pid, server.ports):
         log = server.log()
@@ -165,33 +165,32 @@ def await_up(server: Server) -> None:
         if (code := server.exit_code()) is not None:
             raise died(server, code)
         if time.monotonic() > deadline:
-            message = f"the server was not up within {server.launch.deadline_s:g} s"
-            hint = "Is the bucket reachable from here, and are the credentials its own?" if server.launch.remote else ""
-            raise trouble(
-                server, "server-deadline", message, hint or "Does a model take longer? Allow it more time: --timeout"
-            )
+            message = f"the server did not start within {server.launch.deadline_s:g} s"
+            hint = "If a model needs longer to load, raise --timeout."
+            if server.launch.remote:
+                hint = "Check that the bucket can be reached from this machine, and its credentials."
+            raise trouble(server, "server-deadline", message, hint)
         time.sleep(GLANCE_S)
     if not Client(server.endpoint).live():
-        raise trouble(
-            server, "server-repository", "the server could not read its model repository", "See its words below"
-        )
+        message = "the server could not read its model repository"
+        raise trouble(server, "server-repository", message, "Check the server's messages below.")
 
 
 def died(server: Server, code: int) -> Stop | Unlucky:
-    """Return what to raise for a server that ended by itself."""
+    """Return what to raise for a server that exited by itself."""
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    stop = trouble(server, "server-died", f"the server ended while it came up, with {how}", "")
+    stop = trouble(server, "server-died", f"the server exited during startup with {how}", "")
     port = "already in use" in server.log()
     return Unlucky(stop, port=port) if port or "boost::interprocess::lock_exception" in server.log() else stop
 
 
 def decided(server: Server) -> tuple[Diagnostic, ...]:
-    """Return the models that are not served; where they are loaded once, these are a Stop."""
+    """Return the models that are not served; raise Stop with them if models are loaded once."""
     launch = server.launch
     index = [state._replace(reason=server.as_given(state.reason)) for state in settled(server)]
     found = loading.unavailable(index, server.log(), str(launch.repository), explicit=launch.mode is Mode.EXPLICIT)
     if found and launch.mode is Mode.ONCE:
-        kept = f"The server's log: {_keep_log(server)}"
+        kept = f"Check the server's log: `{_keep_log(server)}`."
         last = found[-1]
         hint = "\n".join(filter(None, [last.hint, kept]))
         raise Stop([*found[:-1], Diagnostic(last.rule, last.severity, last.at, last.message, hint)])
@@ -199,9 +198,9 @@ def decided(server: Server) -> tuple[Diagnostic, ...]:
 
 
 def settled(server: Server) -> list[ModelState]:
-    """Return the index when nothing is being loaded; within the deadline, after that as it is.
+    """Return the index once nothing is being loaded, or at the deadline as it is then.
 
-    A polling server loads Python models again as soon as it is up: their `__pycache__` is new to it.
+    A polling server loads Python models again as soon as it has started: their `__pycache__` is new to it.
     """
     client = Client(server.endpoint)
     deadline = time.monotonic() + server.launch.deadline_s
@@ -213,14 +212,14 @@ def settled(server: Server) -> list[ModelState]:
 
 
 def trouble(server: Server, rule: str, message: str, hint: str, at: str = "") -> Stop:
-    """Return the failing Stop with the log's telling lines; the whole log is kept where it says."""
-    kept = f"The server's log: {_keep_log(server)}"
+    """Return the failing Stop with the relevant lines of the log; the whole log is kept at the path in the hint."""
+    kept = f"Check the server's log: `{_keep_log(server)}`."
     lines = [hint, *logs.telling(server.log()), kept]
     return failure(rule, Span(at or str(server.launch.repository)), message, "\n".join(filter(None, lines)))
 
 
 def _keep_log(server: Server) -> Path:
-    """Copy the log to where it outlives the server, and give that path."""
+    """Copy the log to where it outlives the server, and return that path."""
     descriptor, path = tempfile.mkstemp(prefix="tritonrepo-server-", suffix=".log")
     os.close(descriptor)
     with suppress(FileNotFoundError):

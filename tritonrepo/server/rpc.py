@@ -1,4 +1,4 @@
-"""Triton's gRPC protocol by tritonclient: one answer, or a stream of them up to its final flag.
+"""Triton's gRPC protocol with tritonclient: one response, or a stream of them up to its final flag.
 
 Source of the final flag: Triton's docs/protocol/extension_parameters.md and docs/user_guide/decoupled_models.md; errors
 in a stream come as messages, without a status, and the stream goes on (seen from Triton 24.10).
@@ -21,31 +21,31 @@ AWAY = "UNAVAILABLE"
 
 
 class _Came(NamedTuple):
-    """What a stream's callback is given: a result or an error."""
+    """What a stream's callback receives: a result or an error."""
 
     result: Any
     error: Any
 
 
 class Rpc:
-    """Talks to one server over gRPC; raise Stop where its address is none."""
+    """A client of one server over gRPC; raise Stop if its address is not valid."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         try:
             import tritonclient.grpc as client
-        except (ImportError, RuntimeError) as error:  # the latter where tritonclient is there without its part for gRPC
+        except (ImportError, RuntimeError) as error:  # the latter if tritonclient is installed without its gRPC part
             raise missing_extra(error) from None
         self.address = endpoint.grpc_address()
         self.whole_s = endpoint.timeout_s if endpoint.whole_s is None else endpoint.whole_s
         self._types, self._headers = client, dict(endpoint.headers)
         secure = endpoint.address().secure
         if secure:
-            endpoint.tls.context()  # says what is wrong of a file; gRPC fails at the first request
+            endpoint.tls.context()  # reports what is wrong with a file; gRPC fails only at the first request
         try:
             self._client = client.InferenceServerClient(self.address, ssl=secure, **_files(endpoint.tls))
-        except Exception as error:  # noqa: BLE001  grpc says in many ways that an address is none
+        except Exception as error:  # noqa: BLE001  grpc rejects an address in many ways
             message = f"this is not the address of a gRPC server: {error}"
-            raise fatal("server-url", self.address, message, "Write it as HOST:PORT") from None
+            raise fatal("server-url", self.address, message, "Use the form `HOST:PORT`.") from None
 
     def __enter__(self) -> Self:
         return self
@@ -56,16 +56,19 @@ class Rpc:
         self._client.close()
 
     def check(self) -> None:
-        """Raise Stop unless a server answers here."""
+        """Raise Stop unless a server responds at this address."""
         try:
             self._client.is_server_live(self._headers, client_timeout=self.whole_s)
         except self._types.InferenceServerException as error:
             why = str(error.message()).split("\n")[0]
-            hint = "8001 is its usual gRPC port: name it with --grpc HOST:PORT, or ask over HTTP alone with --grpc none"
-            raise fatal("server-unreachable", self.address, f"gRPC cannot be reached: {why}", hint) from None
+            hint = (
+                "Set the gRPC address (default port 8001) with `--grpc HOST:PORT`, or use only HTTP with `--grpc none`."
+            )
+            message = f"the gRPC server cannot be reached: {why}"
+            raise fatal("server-unreachable", self.address, message, hint) from None
 
     def infer(self, request: Request) -> dict[str, Tensor]:
-        """Return a model's one answer; raise Stop with the server's words, or when time is up."""
+        """Return a model's single response; raise Stop with the server's words, or when time is up."""
         try:
             result = self._client.infer(
                 request.model,
@@ -80,7 +83,7 @@ class Rpc:
         return _outputs(result)
 
     def stream(self, request: Request) -> Iterator[dict[str, Tensor]]:
-        """Yield a decoupled model's answers as they come, up to its final flag; raise Stop when none comes in time."""
+        """Yield a decoupled model's responses as they arrive, up to its final flag; raise Stop if it is late."""
         came: queue.Queue[_Came] = queue.Queue()
         deadline = time.monotonic() + self.whole_s
         self._client.start_stream(lambda result, error: came.put(_Came(result, error)), headers=self._headers)
@@ -105,7 +108,7 @@ class Rpc:
         try:
             result, error = came.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
-            raise self._late("the stream's final flag did not come") from None
+            raise self._late("the stream's final flag did not arrive") from None
         if error is not None:
             raise self._refused(error)
         return result
@@ -121,9 +124,9 @@ class Rpc:
         status = str(error.status() or "").removeprefix("StatusCode.")
         message = str(error.message()).strip()
         if status == LATE:
-            return self._late("no answer came")
+            return self._late("no response arrived")
         if status == AWAY:
-            return fatal("server-unreachable", self.address, f"the connection broke off: {message.splitlines()[0]}")
+            return fatal("server-unreachable", self.address, f"the connection was lost: {message.splitlines()[0]}")
         return failure("server-refused", self.address, f"{status}: {message}" if status else message)
 
     def _late(self, what: str) -> Stop:
@@ -131,7 +134,7 @@ class Rpc:
 
 
 def _files(tls: Tls) -> dict[str, str]:
-    """Return the files of TLS by the names that tritonclient has for them."""
+    """Return the TLS files by the names that tritonclient has for them."""
     named = {"root_certificates": tls.ca, "certificate_chain": tls.certificate, "private_key": tls.key}
     return {name: str(path) for name, path in named.items() if path}
 

@@ -1,6 +1,6 @@
-"""What the server is shown: a private copy of the repository by hard links, and its backends directory.
+"""What the server sees: a private copy of the repository by hard links, and its backends directory.
 
-The server writes `__pycache__` beside every model.py, which must not land in what the user builds and pushes.
+The server writes `__pycache__` next to every model.py, which must not end up in what the user builds and pushes.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ WRITTEN_BY_PYTHON = "__pycache__"
 
 
 def check(repository: Path, links: Sequence[Path] = ()) -> Tree:
-    """Return what a server may be shown; raise Stop for what is no directory, cannot be listed, or has links out of it.
+    """Return what a server may see; raise Stop if it is not a directory, cannot be listed, or has links out of it.
 
     `links` are directories into which links may lead.
     """
     at = str(repository)
     if not repository.exists():
-        raise fatal("server-repository", at, "there is no such directory", "Build it first: tritonrepo build")
+        raise fatal("server-repository", at, "the directory does not exist", "Run `tritonrepo build` first.")
     if not repository.is_dir():
-        raise fatal(
-            "server-repository", at, "this is a file, not a model repository", "Name the directory of the models"
-        )
+        hint = "Use the directory that contains the models."
+        raise fatal("server-repository", at, "the path is a file, not a model repository", hint)
     if not os.access(repository, os.R_OK | os.X_OK):
-        raise fatal("server-repository", at, "this directory may not be listed by this user", f"chmod u+rx {at}")
+        hint = f"Run `chmod u+rx {at}`."
+        raise fatal("server-repository", at, "this user cannot list the directory", hint)
     store, prefix = open_store(at, links)
     return kept(store.scan(prefix), at)
 
 
 def copy(repository: Path, target: Path, links: Sequence[Path] = ()) -> None:
-    """Make `target` a copy: links within the repository resolved, what a server could not open refused, FIFOs left out.
+    """Create a copy at `target`, with links within the repository resolved and without FIFOs.
 
-    Every file is taken from the place where the look at the repository found it, and no link is followed on the way.
+    Raise Stop for what a server could not open. Every file is taken from where the scan found it, without following a
+    link on the way.
     """
     tree = check(repository, links)
     if found := [problem(repository, path, entry) for path, entry in tree.items() if odd(entry)]:
@@ -56,12 +57,13 @@ def copy(repository: Path, target: Path, links: Sequence[Path] = ()) -> None:
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
                 taken(entry, target / path)
     except OSError as error:
-        hint = "Set TMPDIR to a directory on the repository's own file system, where the copy takes no space"
-        raise fatal("server-copy", str(repository), f"copying it to {target} failed: {error}", hint) from error
+        hint = "Set TMPDIR to a directory on the repository's file system, where the copy takes no space."
+        message = f"cannot copy the repository to {target}: {error}"
+        raise fatal("server-copy", str(repository), message, hint) from error
 
 
 def replace(copied: Path, files: Mapping[str, File]) -> None:
-    """Put files into the copy in place of its own; what has a second name in the repository stays there as it is."""
+    """Replace files of the copy; what they are hard-linked to in the repository stays unchanged."""
     for path, file in files.items():
         place = copied / path
         place.unlink(missing_ok=True)
@@ -70,22 +72,21 @@ def replace(copied: Path, files: Mapping[str, File]) -> None:
 
 
 def odd(entry: Entry) -> bool:
-    """Tell whether an entry would be missing from the copy, though the server would see something there."""
+    """Return whether an entry would be missing from the copy although the server would see something there."""
     return isinstance(entry, Link) or entry in {Unreadable.LOCKED, Unreadable.FORBIDDEN}
 
 
 def problem(repository: Path, path: str, entry: Entry) -> Diagnostic:
     """Return the fatal diagnostic for an odd entry."""
-    said = f"is {entry}"
-    hint = "Make it readable."
+    message, hint = f"this is {entry}", "Make it readable for this user."
     if isinstance(entry, Link):
-        said = f"links to {entry.target}, a directory that it is in itself"
-        hint = "Remove the link; a bucket cannot hold links."
-    return Diagnostic("server-link", Severity.FATAL, Span(str(repository / path)), f"this {said}", hint)
+        message = f"the link points to {entry.target}, a directory that contains the link"
+        hint = "Remove the link. A bucket cannot hold links."
+    return Diagnostic("server-link", Severity.FATAL, Span(str(repository / path)), message, hint)
 
 
 def taken(file: Found, target: Path) -> None:
-    """Give a file a second name, or copy it where the file system or the kernel's rules for links do not let us."""
+    """Hard-link a scanned file, or copy it if the file system or the kernel's rules for links do not allow that."""
     try:
         file.spot.link(target)
     except OSError:
@@ -96,7 +97,7 @@ def taken(file: Found, target: Path) -> None:
 
 
 def place(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the file system or the kernel's rules for links do not let us."""
+    """Hard-link a file, or copy it if the file system or the kernel's rules for links do not allow that."""
     try:
         target.hardlink_to(source)
     except OSError:
@@ -104,10 +105,10 @@ def place(source: Path, target: Path) -> None:
 
 
 def backends(runtime: Runtime, ours: Mapping[str, Path], target: Path) -> None:
-    """Make the backends directory: the wheel's Python backend with the stub of this Python, and Python-based ones.
+    """Create the backends directory: the wheel's Python backend with the stub of this Python, and Python-based ones.
 
-    No symbolic links: Triton 24.10 refuses a backend library that lies outside the backends directory. Python-based
-    backends are copied, so that an edit of the original never reaches a server that runs.
+    No symbolic links: Triton 24.10 refuses a backend library outside the backends directory. Python-based backends are
+    copied, so that an edit of the original never reaches a running server.
     """
     python = target / "python"
     python.mkdir(parents=True)
@@ -115,5 +116,6 @@ def backends(runtime: Runtime, ours: Mapping[str, Path], target: Path) -> None:
         place(source, python / source.name)
     for name, directory in ours.items():
         if not (directory / "model.py").is_file():
-            raise fatal("server-backend", str(directory), f"backend {name} has no model.py here", "Name its directory")
+            hint = "Use the directory that contains the backend's model.py."
+            raise fatal("server-backend", str(directory), f"backend {name} has no model.py in this directory", hint)
         shutil.copytree(directory, target / name, ignore=shutil.ignore_patterns(WRITTEN_BY_PYTHON))

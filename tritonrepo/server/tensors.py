@@ -1,4 +1,4 @@
-"""Tensors as they go to a server and come back, and their binary form in HTTP.
+"""Tensors as they are sent to a server and returned, and their binary form in HTTP.
 
 Source: KServe's v2 inference protocol; Triton's docs/protocol/extension_binary_data.md and extension_sequence.md.
 """
@@ -29,7 +29,7 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one model is asked; `sequence`: the id of the sequence that this request begins and ends, 0 for none."""
+    """A request to one model; `sequence`: the id of the sequence that this request begins and ends, 0 for none."""
 
     model: str
     version: str
@@ -38,31 +38,31 @@ class Request:
 
 
 def missing_extra(error: ImportError | RuntimeError) -> Stop:
-    """Return the Stop for a tritonclient that is not there."""
-    needs = "asking a server needs tritonclient"
-    return fatal("extra-missing", "tritonrepo", needs, f"pip install 'tritonrepo[server]' ({error})")
+    """Return the Stop for a missing tritonclient."""
+    hint = f"Run `pip install 'tritonrepo[server]'`. The import failed: {error}."
+    return fatal("extra-missing", "tritonrepo", "sending requests to a server needs tritonclient", hint)
 
 
 def numpy_type(datatype: str) -> Any:  # noqa: ANN401  tritonclient has no types
-    """Return NumPy's type for the protocol's; ValueError for one that it does not have.
+    """Return NumPy's type for the protocol's; raise ValueError for one that the protocol does not have.
 
-    NumPy has no BF16, and what stands for it differs between versions of tritonclient: here it is float32.
+    NumPy has no BF16, and what represents it differs between versions of tritonclient: here it is float32.
     """
     import numpy as np
 
     found = np.float32 if datatype == "BF16" else _wire_type(datatype)
     if found is None:
-        raise ValueError(f'there is no data type "{datatype}" in the protocol')
+        raise ValueError(f'the protocol does not have the data type "{datatype}"')
     return found
 
 
 def for_client(tensor: Tensor) -> NDArray[Any]:
-    """Return a tensor's values as this version of tritonclient wants them."""
+    """Return a tensor's values in the form that this version of tritonclient needs."""
     return tensor.values.astype(_wire_type(tensor.datatype), copy=False)
 
 
 def from_client(name: str, datatype: str, values: NDArray[Any]) -> Tensor:
-    """Return the tensor of what this version of tritonclient gives."""
+    """Return the tensor of what this version of tritonclient returned."""
     return Tensor(name, datatype, values.astype(numpy_type(datatype), copy=False))
 
 
@@ -94,7 +94,7 @@ def packed(request: Request) -> tuple[bytes, int]:
 
 
 def unpacked(outputs: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Tensor]:
-    """Return the outputs that a JSON head describes; binary ones follow one another in `content`. ValueError if not."""
+    """Return the outputs that a JSON head describes; binary ones follow one another in `content`, else ValueError."""
     found, offset = {}, 0
     for output in outputs:
         name, datatype, shape = str(output["name"]), str(output["datatype"]), [int(n) for n in output["shape"]]
@@ -108,7 +108,7 @@ def unpacked(outputs: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, 
 
 
 def of_values(name: str, datatype: str, values: object, shape: Sequence[int]) -> Tensor:
-    """Return the tensor of plain values, texts in UTF-8; ValueError where they do not fit type or shape."""
+    """Return the tensor of plain values, strings in UTF-8; raise ValueError if they do not fit type or shape."""
     import numpy as np
 
     kind = numpy_type(datatype)

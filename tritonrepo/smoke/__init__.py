@@ -1,7 +1,7 @@
-"""A running server really asked: what it serves to cases, cases to answers, answers to results.
+"""Real requests to a running server: from what it serves to cases, from cases to responses, from these to results.
 
-`plan.cases` makes the cases, `asking.Asking` carries them out, `judge` and the roles' modules say what is wrong.
-Readiness is never taken for an answer: a model whose process is dead stays ready (seen from Triton 24.10).
+`plan.cases` makes the cases, `asking.Asking` carries them out, `judge` and the modules of the roles find what is wrong.
+Readiness never counts as a response: a model whose process is dead stays ready (seen from Triton 24.10).
 """
 
 from __future__ import annotations

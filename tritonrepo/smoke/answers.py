@@ -1,4 +1,4 @@
-"""Cases of what answers with a stream: a generator, or a pipeline that ends in one."""
+"""Cases of what responds with a stream: a generator, or a pipeline that ends in one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tritonrepo.smoke.made import CONTROLS, SAMPLING, ask, controls, given, made
 from tritonrepo.smoke.served import Served
 
 ECHO = "exclude_input_in_output"
-"""The input by which vLLM's backend puts the prompt before the answer (vllm_backend, src/utils/request.py)."""
+"""The input that makes vLLM's backend put the prompt before the answer (vllm_backend, src/utils/request.py)."""
 
 TALKS = 4
-"""How many are asked at once: each prompt is read by a language model, which may be slow."""
+"""How many requests are sent at once: a language model, which may be slow, reads each prompt."""
 
 
 def stream(served: Served, query: str = "", question: str = "Which passage was given?") -> Case:
-    """Return the case of a decoupled model: responses come, and then an end.
+    """Return the case of a decoupled model: responses arrive, and then the stream ends.
 
-    One that takes vLLM's controls is asked for few tokens and must say something, the same over both protocols.
+    One with vLLM's control inputs gets a request for few tokens and must return text, the same over both protocols.
     """
     request = made_up(served)
     if query:
@@ -41,14 +41,16 @@ def stream(served: Served, query: str = "", question: str = "Which passage was g
 
 def _speaks(reply: Reply) -> Iterator[Flaw]:
     if not any(text(value) for values in joined(reply).values() for value in values.tolist()):
-        yield Flaw(f"the stream ended after {len(reply.responses)} responses without a word", "Look at its prompt.")
+        count = len(reply.responses)
+        message = f"the stream ended after {count} response{'' if count == 1 else 's'} without any text"
+        yield Flaw(message, "Check the model's prompt.")
 
 
 def echoes(served: Served, query: str) -> Iterator[Crowd]:
-    """Yield the case of prompts that are read at once: each answer must repeat its own, word for word.
+    """Yield the case of simultaneous prompts: each answer must repeat its own prompt, word for word.
 
-    What a language model says hangs on what shares its batch; what it was asked does not. Nothing where a model cannot
-    be told to repeat its prompt.
+    What a language model says depends on what shares its batch, but its prompt does not. Nothing is yielded if the
+    model cannot be told to repeat its prompt.
     """
     inputs = {tensor.name for tensor in served.inputs}
     if served.decoupled and {*CONTROLS, ECHO, query} <= inputs:
@@ -75,10 +77,10 @@ def _repeats(question: str) -> Judge:
     def judge(reply: Reply) -> Iterator[Flaw]:
         said = "".join(text(value) for values in joined(reply).values() for value in values.tolist())
         if question not in said:
-            message = f"asked to repeat its prompt, it answers without {question!r}"
+            message = f"told to repeat its prompt, the model answers without {question!r}"
             yield Flaw(
                 message,
-                "Check that every step passes on what belongs to its own request.",
+                "Check that every step passes on the data of its own request.",
                 f"an answer with {question!r}",
             )
 

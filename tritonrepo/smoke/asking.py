@@ -1,4 +1,4 @@
-"""Carrying cases out, one after another: each has its deadline, none hides another, a dead server ends them all."""
+"""Running cases, one after the other: each has its deadline, none hides another, a dead server ends all of them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tritonrepo.smoke.judge import described, differences
 from tritonrepo.smoke.served import Declared
 
 BROKEN = {"server-unreachable", "server-answer", "server-late"}
-"""What may mean that the whole server is gone, not only this answer."""
+"""What may mean that the whole server is gone, not only this response."""
 
 GLANCE_S = 5.0
-"""How long a server that may be gone has to say that it lives."""
+"""How long a server that may be gone has to show that it is alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One server, over each protocol that it is asked by."""
+    """One server, over each protocol that is used."""
 
     http: Client
     rpc: Rpc | None
 
     def lives(self) -> bool:
-        """Tell whether the server answers at all."""
+        """Return whether the server responds at all."""
         try:
             timeout_s = min(GLANCE_S, self.http.endpoint.timeout_s)
             return Client(replace(self.http.endpoint, timeout_s=timeout_s, whole_s=None)).live()
@@ -39,7 +39,7 @@ class Connection:
 
 
 class Answered(NamedTuple):
-    """What came of a question over one protocol: the reply, as far as it came, and what is wrong with it."""
+    """The outcome of a request over one protocol: the reply, as far as it arrived, and what is wrong with it."""
 
     reply: Reply
     flaws: Sequence[Flaw]
@@ -47,17 +47,17 @@ class Answered(NamedTuple):
 
 
 class Asking:
-    """Asks cases in order and remembers whether the server is still there."""
+    """A run of cases in order that remembers whether the server is still there."""
 
     def __init__(self, connection: Connection, outputs: Mapping[str, tuple[Declared, ...]]) -> None:
         self.connection = connection
         self.outputs = outputs
         self.lost = ""
         self.wrong: set[tuple[str, str]] = set()
-        """Model and version whose answer to a single request was wrong."""
+        """Models and versions whose response to a single request was wrong."""
 
     def run(self, case: Case) -> Iterator[Result]:
-        """Yield the results of a case as they come, and that of comparing protocols."""
+        """Yield the results of a case as they arrive, and that of comparing protocols."""
         replies = {}
         protocols = [p for p in case.protocols if p is Protocol.HTTP or self.connection.rpc is not None]
         if not protocols:
@@ -76,13 +76,13 @@ class Asking:
             yield _compared(case, list(replies.values()))
 
     def answer(self, case: Case, protocol: Protocol) -> Answered:
-        """Ask once, and judge what comes."""
+        """Send the request once, and judge the reply."""
         began = time.monotonic()
         responses: list[Tensors] = []
         flaws: list[Flaw] = []
         try:
             for response in self._responses(case, protocol):
-                responses.append(response)  # noqa: PERF402  what came before a flaw is kept
+                responses.append(response)  # noqa: PERF402  what arrived before a flaw is kept
         except Stop as stop:
             flaws = [self._flaw(stop.diagnostics[0], case, len(responses))]
         ms = round((time.monotonic() - began) * 1000)
@@ -92,26 +92,28 @@ class Asking:
     def unasked(self, case: Case, protocol: Protocol) -> Result:
         """Return the result of a case for which the server is gone."""
         request = case.request
-        flaw = Flaw(f"version {request.version}, {protocol}: was not asked: the server is gone", self.lost)
+        message = f"version {request.version}, {protocol}: not tested, because the server stopped responding"
+        flaw = Flaw(message, self.lost)
         diagnostic = found(case.check, Severity.ERROR, case.at, flaw, request.model)
         return Result(request.model, request.version, case.check, case.what, str(protocol), diagnostics=(diagnostic,))
 
     def _flaw(self, diagnostic: Diagnostic, case: Case, count: int) -> Flaw:
-        """Return the flaw of a reply that did not come whole, and note it where the server itself is gone."""
+        """Return the flaw of an incomplete reply, and remember it if the server itself is gone."""
         message = diagnostic.message
         if case.streamed:
             message = f"after {count} response{'' if count == 1 else 's'}: {message}"
         if diagnostic.rule in BROKEN and not self.connection.lives():
             name = f"{case.request.model} version {case.request.version}"
-            self.lost = f"It went away while {name} was asked ({case.check})."
-            return Flaw(f"the server went away: {message}", "Look into its log, and start it again.")
-        return Flaw(message, "" if diagnostic.rule != "server-late" else "Does it hang? --timeout allows it more time.")
+            self.lost = f"Restart the server. It stopped responding while {name} was tested ({case.check})."
+            return Flaw(f"the server stopped responding: {message}", "Check its log and restart it.")
+        late = "Check whether the model hangs. If it needs more time, raise --timeout."
+        return Flaw(message, late if diagnostic.rule == "server-late" else "")
 
     def _responses(self, case: Case, protocol: Protocol) -> Iterable[Tensors]:
         connection, request = self.connection, case.request
         if protocol is Protocol.HTTP:
             return self._events(request) if case.streamed else [connection.http.infer(request)]
-        assert connection.rpc is not None  # noqa: S101  run asks only by what is there
+        assert connection.rpc is not None  # noqa: S101  run uses only protocols that exist
         return connection.rpc.stream(request) if case.streamed else [connection.rpc.infer(request)]
 
     def _events(self, request: Request) -> Iterator[Tensors]:
@@ -125,7 +127,7 @@ class Asking:
 
 
 def streams_over_http(request: Request) -> bool:
-    """Tell whether HTTP's generate_stream can carry a request: JSON lists of one dimension besides the batch."""
+    """Return whether HTTP's generate_stream can carry a request: JSON lists of one dimension besides the batch."""
     return all(
         tensor.values.size == max(tensor.values.shape, default=1) and tensor.datatype not in {"FP16", "BF16"}
         for tensor in request.inputs
@@ -143,12 +145,12 @@ def _of_json(declared: Declared, value: object) -> Tensor:
 
 
 def of_flaws(case: Case, protocol: Protocol, ms: int, answered: Answered) -> Result:
-    """Return the result of an answer; each flaw says what was sent, what came back, and what was expected."""
+    """Return the result of a response; each flaw says what was sent, received and expected."""
     request, came = case.request, answered.reply.responses
     diagnostics = []
     for flaw in answered.flaws:
         sent = f"Sent over {protocol}: {described(request.inputs)}"
-        back = f"Came back: {described(came[-1].values()) if came else 'nothing'}"
+        back = f"Received: {described(came[-1].values()) if came else 'nothing'}"
         message = f"version {request.version}, {protocol}: {flaw.message}"
         expected = f"Expected: {flaw.expected}" if flaw.expected else ""
         hint = "\n".join(filter(None, [flaw.hint, sent, back, expected]))
@@ -158,7 +160,8 @@ def of_flaws(case: Case, protocol: Protocol, ms: int, answered: Answered) -> Res
 
 def _skipped(case: Case) -> Result:
     request = case.request
-    flaw = Flaw(f"version {request.version} was not asked: its inputs go over gRPC alone", "Leave out --grpc none.")
+    message = f"version {request.version} was not tested, because its inputs can be sent only over gRPC"
+    flaw = Flaw(message, "Remove `--grpc none`.")
     diagnostic = found(case.check, Severity.WARNING, case.at, flaw, request.model)
     return Result(request.model, request.version, case.check, case.what, diagnostics=(diagnostic,))
 

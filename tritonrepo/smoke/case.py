@@ -1,4 +1,4 @@
-"""What smoke asks and what comes of it: cases, replies, flaws and results as values."""
+"""What a smoke test sends and finds: cases, replies, flaws and results as values."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ RULES = {
 
 
 class Protocol(StrEnum):
-    """How a model is asked."""
+    """How requests are sent to a model."""
 
     GRPC = "grpc"
     HTTP = "http"
 
 
 class Reply(NamedTuple):
-    """What came: one response, or those of a stream up to its end. HTTP's streams keep no shapes: `flat`."""
+    """What arrived: one response, or those of a stream up to its end. HTTP's streams keep no shapes: `flat`."""
 
     responses: tuple[Tensors, ...]
     flat: bool = False
 
 
 class Flaw(NamedTuple):
-    """What is wrong with a reply, in one line, the next step, and what was expected."""
+    """What is wrong with a reply, in one line; the hint, and what was expected."""
 
     message: str
     hint: str = ""
@@ -72,9 +72,9 @@ Judge = Callable[[Reply], Iterable[Flaw]]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question to one version of a model, over one or more protocols, and who judges the reply.
+    """One request to one version of a model, over one or more protocols, and the judge of the reply.
 
-    `what` tells cases of one check apart; `compared`: the protocols must give the same, and how bad it is if not.
+    `what` distinguishes cases of one check; `compared`: the severity if the protocols do not return the same.
     """
 
     check: Check
@@ -89,9 +89,9 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Questions to one version of a model that are asked all at once: each must get the answer to itself.
+    """Requests to one version of a model that are sent all at once: each must get its own response.
 
-    `batched`: the server joins such requests to batches, and some must have shared one for the check to say anything.
+    `batched`: the server joins such requests to batches, and some must have shared one for the check to mean anything.
     """
 
     cases: tuple[Case, ...]
@@ -109,7 +109,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row of the report; `ms` is how long it took, in milliseconds. `unchecked` says why nothing was checked."""
+    """One row of the report; `ms` is its duration in milliseconds. `unchecked` says why nothing was checked."""
 
     model: str
     version: str
@@ -122,7 +122,7 @@ class Result:
 
     @property
     def outcome(self) -> Outcome:
-        """The worst that was found."""
+        """The worst outcome that was found."""
         severities = {diagnostic.severity for diagnostic in self.diagnostics}
         if not severities - {Severity.INFO}:
             return Outcome.NOT_CHECKED if self.unchecked else Outcome.PASSED

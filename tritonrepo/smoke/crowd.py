@@ -1,4 +1,4 @@
-"""Many requests at the same moment: whether each gets its own answer, though the server joins them to batches."""
+"""Many requests at the same moment: whether each gets its own response although the server joins them to batches."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tritonrepo.smoke.asking import Answered, Asking, of_flaws
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Protocol, Result
 
 WAVES = 5
-"""How often the requests are sent until some have shared a batch: a quick model may answer each before the next."""
+"""How often the requests are sent until some have shared a batch: a fast model may answer each before the next."""
 
 
-SINGLE = "its answers to single requests are wrong already"
+SINGLE = "its responses to single requests are already wrong"
 
 
 class _Wave(NamedTuple):
-    """The answers to one wave, and how many requests shared a batch with another; None where the server counts none."""
+    """The responses to one wave, and how many requests shared a batch; None if the server does not count that."""
 
     answers: Sequence[Answered]
     joined: int | None
 
 
 def run(asking: Asking, crowd: Crowd) -> Iterator[Result]:
-    """Yield the one result of a crowd: over gRPC, or HTTP where streams or a lack of gRPC leave nothing else.
+    """Yield the single result of a crowd: over gRPC, or over HTTP for streams or without gRPC.
 
-    What is wrong with a single request already is not said again.
+    What is already wrong with a single request is not reported again.
     """
     first = crowd.cases[0]
     request = first.request
@@ -57,8 +57,8 @@ def _asked(asking: Asking, crowd: Crowd, whole: Case, protocol: Protocol) -> Res
         return of_flaws(replace(whole, request=case.request), protocol, ms, answered)
     unchecked = ""
     if crowd.batched and not wave.joined:
-        why = "none of them shared a batch" if wave.joined == 0 else "the server does not count its batches"
-        unchecked = f"{len(crowd.cases)} requests were sent at once, {WAVES} times, and {why}"
+        why = "no two of them shared a batch" if wave.joined == 0 else "the server does not count its batches"
+        unchecked = f"{len(crowd.cases)} requests were sent at once, {WAVES} times, but {why}"
     request = whole.request
     return Result(request.model, request.version, Check.AT_ONCE, whole.what, str(protocol), ms, (), unchecked)
 
@@ -72,7 +72,7 @@ def _wave(asking: Asking, cases: Sequence[Case], protocol: Protocol) -> _Wave:
 
 
 def _shared(asking: Asking, case: Case) -> int | None:
-    """Return by how many the requests of this version are more than its executions so far."""
+    """Return how many more requests than executions this version has had so far; None if that is unknown."""
     try:
         return asking.connection.http.shared(case.request.model, case.request.version)
     except Stop:
@@ -80,7 +80,7 @@ def _shared(asking: Asking, case: Case) -> int | None:
 
 
 def _wrong(cases: Sequence[Case], answers: Sequence[Answered]) -> tuple[Case, Answered] | None:
-    """Return the first wrong answer; where it is right for another's question, that is what is said of it."""
+    """Return the first wrong response; if it is the right one for another request, the flaw says so."""
     wrong = [number for number, answered in enumerate(answers) if answered.flaws]
     if not wrong:
         return None
@@ -89,11 +89,12 @@ def _wrong(cases: Sequence[Case], answers: Sequence[Answered]) -> tuple[Case, An
     others = (other for other in cases if other is not case)
     reply = answered.reply
     theirs = None if not reply.responses else next((o for o in others if not list(o.judge(reply))), None)
-    count = f"{len(wrong)} of {len(cases)} answers are wrong; the first: "
+    are = "is" if len(wrong) == 1 else "are"
+    count = f"{len(wrong)} of {len(cases)} responses {are} wrong; the first, for {case.what}"
     if theirs is None:
-        flaws = [flaw._replace(message=count + flaw.message) for flaw in answered.flaws]
+        flaws = [flaw._replace(message=f"{count}: {flaw.message}") for flaw in answered.flaws]
     else:
-        message = f"{count}asked about {case.what}, it gets another request's answer, that about {theirs.what}"
-        expected = next((flaw.expected for flaw in answered.flaws if flaw.expected), f"the answer about {case.what}")
-        flaws = [Flaw(message, "Check that the model gives each request of a batch its own rows.", expected)]
+        message = f"{count}, belongs to another request, the one for {theirs.what}"
+        expected = next((flaw.expected for flaw in answered.flaws if flaw.expected), f"the response for {case.what}")
+        flaws = [Flaw(message, "Check that the model returns each request of a batch its own rows.", expected)]
     return case, answered._replace(flaws=flaws)

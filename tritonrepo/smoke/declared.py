@@ -1,4 +1,4 @@
-"""Cases that a stack file declares: inputs as YAML has them, and what each output must be."""
+"""Cases that a stack file declares: inputs as YAML values, and what each output must be."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 
 def case(served: Served, declared: Smoke, number: int) -> Case | Result:
-    """Return a declared case for this version, or the result that says why it cannot be asked."""
+    """Return a declared case for this version, or the result that says why it cannot be run."""
     try:
         outputs = [tensor.name for tensor in served.outputs]
         for name in declared.expect:
             _known(name, outputs, "output")
         inputs = [_input(served, name, value) for name, value in declared.inputs.items()]
     except ValueError as error:
-        flaw = Flaw(f"{served.name}: {error}", "Mend the case in the stack file.")
+        message, *hints = map(str, error.args)
+        flaw = Flaw(f"{served.name}: {message}", "\n".join([*hints, "Fix the case in the stack file."]))
         at = declared.places.get("", served.at)
         diagnostic = found(Check.DECLARED, Severity.ERROR, at, flaw, served.name)
         return Result(served.name, served.version, Check.DECLARED, f"{number}", diagnostics=(diagnostic,))
@@ -46,7 +47,7 @@ def case(served: Served, declared: Smoke, number: int) -> Case | Result:
 
 def _known(name: str, names: list[str], what: str) -> None:
     if name not in names:
-        raise ValueError(f'has no {what} "{name}". {closest(name, names)}')
+        raise ValueError(f'unknown {what} "{name}"', closest(name, names))
 
 
 def _input(served: Served, name: str, value: object) -> Tensor:
@@ -58,11 +59,11 @@ def _input(served: Served, name: str, value: object) -> Tensor:
         shape = (1,) * (rank - len(shape)) + shape
     expected = (-1,) * bool(served.max_batch_size) + declared.dims
     if len(shape) != rank or any(e not in {-1, n} for e, n in zip(expected, shape, strict=True)):
-        raise ValueError(f'input "{name}" is given with shape {list(shape)}; it takes {list(expected)}')
+        raise ValueError(f'input "{name}" must have shape {list(expected)}, not {list(shape)}')
     try:
         return of_values(name, declared.datatype, _flat(value), shape)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f'input "{name}" is {declared.datatype}, and {value!r} is not: {error}') from None
+        raise ValueError(f'input "{name}" must be {declared.datatype}, not {value!r}: {error}') from None
 
 
 def _shape(value: object) -> tuple[int, ...]:
@@ -74,16 +75,16 @@ def _flat(value: object) -> list[object]:
 
 
 def meets(expect: Mapping[str, Expectation]) -> Judge:
-    """Return the judge of expectations; a stream is judged as a whole."""
+    """Return the judge of expectations; it judges a stream as a whole."""
 
     def judge(reply: Reply) -> Iterator[Flaw]:
         values = joined(reply)
         for name, expectation in expect.items():
             if name not in values:
-                yield Flaw(f"{name} did not come")
+                yield Flaw(f"output {name} is missing from the response")
                 continue
             for message in _unmet(values[name], expectation):
-                yield Flaw(f"{name} {message}; it is {excerpt(values[name])}")
+                yield Flaw(f"output {name} {message}; it is {excerpt(values[name])}")
 
     return judge
 
@@ -96,7 +97,7 @@ def _unmet(values: NDArray[Any], expectation: Expectation) -> Iterator[str]:
     if expectation.contains is not None and not any(expectation.contains in value for value in texts):
         yield f'does not contain "{expectation.contains}"'
     if expectation.first is not None and texts[:1] != [expectation.first]:
-        yield f'does not begin with the value "{expectation.first}"'
+        yield f'does not start with the value "{expectation.first}"'
     if expectation.equals is not None and not _equal(values, _flat(expectation.equals)):
         yield f"does not equal {expectation.equals!r}"
     if expectation.close is not None and not _close(values, _flat(expectation.close), float(expectation.within)):

@@ -1,4 +1,4 @@
-"""Drift: what the server serves against what the repository names. Nothing that the core fills in counts.
+"""Drift: what the server serves, compared with the repository. What the core fills in does not count.
 
 The core's own additions were seen from Triton 24.10: every scalar's default, the names and kinds of instance groups,
 `platform` and `runtime`, `default_model_filename`, a preferred batch size of max_batch_size.
@@ -20,16 +20,16 @@ FILLED = {
     "name", "platform", "backend", "runtime", "version_policy", "max_batch_size", "input", "output", "optimization",
     "instance_group", "default_model_filename", "dynamic_batching", "model_transaction_policy",
 }  # fmt: skip
-"""Top fields that the core, or a backend's auto-complete, writes where the repository says nothing of them."""
+"""Top fields that the core, or a backend's auto-complete, fills in if the repository does not set them."""
 
 KINDS = {"KIND_AUTO"}
-"""What a repository may say of an instance's kind that the server replaces by what it found."""
+"""What a repository may say about an instance's kind that the server replaces with what it found."""
 
-AGAIN = "Has the server loaded this repository? Load the model again, or restart it."
+AGAIN = "Check that the server reads this repository. Reload the model, or restart the server."
 
 
 def versions(expected: Mapping[str, Expected], served: Mapping[str, list[str]], missing: Span) -> Iterator[Result]:
-    """Give, for every model of the repository, whether exactly the versions that it names are served.
+    """Yield, for every model of the repository, whether exactly the versions that it selects are served.
 
     `served` is model → versions that are ready; a model that the repository lacks is a warning at `missing`.
     """
@@ -37,19 +37,21 @@ def versions(expected: Mapping[str, Expected], served: Mapping[str, list[str]], 
         ready = served.get(name)
         hint = AGAIN
         if model.fault:
-            message = f"its config cannot be read: {model.fault}"
-            hint = "tritonrepo validate says more."
+            message = f"the config in the repository cannot be read: {model.fault}"
+            hint = "Run `tritonrepo validate`."
         elif not ready:
-            message = "the server does not serve it; the repository has it"
+            message = "the server does not serve this model, but the repository has it"
         elif sorted(ready, key=int) != sorted(model.versions, key=int):
-            message = f"the server serves {_listed(ready)}; the repository names {_listed(model.versions)}"
+            wanted = _versions(model.versions)
+            message = f"the server serves {_versions(ready)}, but the repository selects {wanted}"
         else:
             yield Result(name, _listed(ready), Check.VERSIONS)
             continue
         diagnostic = found(Check.VERSIONS, Severity.ERROR, model.at, Flaw(f"{name}: {message}", hint), name)
         yield Result(name, _listed(ready or ()), Check.VERSIONS, diagnostics=(diagnostic,))
     for name in sorted(served.keys() - expected.keys()):
-        flaw = Flaw(f"the server serves {name}, which the repository does not have", "Is it another stack's?")
+        hint = "Check whether it belongs to another stack."
+        flaw = Flaw(f"the server serves {name}, which the repository does not have", hint)
         diagnostic = found(Check.VERSIONS, Severity.WARNING, missing, flaw, name)
         yield Result(name, _listed(served[name]), Check.VERSIONS, diagnostics=(diagnostic,))
 
@@ -58,8 +60,12 @@ def _listed(numbers: Sequence[str]) -> str:
     return ", ".join(sorted(numbers, key=int)) or "none"
 
 
+def _versions(numbers: Sequence[str]) -> str:
+    return f"version{'' if len(numbers) == 1 else 's'} {_listed(numbers)}" if numbers else "no version"
+
+
 def config(expected: Expected, served: Served) -> Result:
-    """Return whether the config that is served says what the repository's says."""
+    """Return whether the served config matches the repository's."""
     faults = [*_top(expected, served)]
     diagnostics = tuple(
         found(Check.CONFIG, Severity.ERROR, expected.places.get(field, expected.at), Flaw(message, AGAIN), served.name)
@@ -69,19 +75,19 @@ def config(expected: Expected, served: Served) -> Result:
 
 
 def _top(expected: Expected, served: Served) -> Iterator[tuple[str, str]]:
-    """Yield top field and message of every difference."""
+    """Yield the top field and the message of every difference."""
     ours, theirs = expected.config, served.config
     for field in sorted(ours.keys() | theirs.keys()):
         if field == "version_policy":
-            continue  # versions are compared by themselves
+            continue  # versions are compared separately
         for path, here, there in _differences(field, ours.get(field), theirs.get(field), filled=field in FILLED):
             if not _completed(path, here, there, ours):
-                says = f"the repository says {_shown(here)}, the server serves {_shown(there)}"
+                says = f"the repository says {_shown(here)}, but the server serves {_shown(there)}"
                 yield field, f"{served.name}: {path}: {says}"
 
 
 def _differences(path: str, ours: Any, theirs: Any, *, filled: bool) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
-    """Yield path, our and their value of what differs; `filled`: what we do not say at all is the server's to say."""
+    """Yield path, our value and theirs of every difference; `filled`: the server may set what we do not."""
     if filled and ours is None:
         return
     if isinstance(ours, Mapping) or isinstance(theirs, Mapping):
@@ -99,12 +105,12 @@ def _differences(path: str, ours: Any, theirs: Any, *, filled: bool) -> Iterator
 
 
 def _by_text(message: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return a message or map with text for keys, as JSON has them."""
+    """Return a message or map with strings as keys, as in JSON."""
     return {str(key): value for key, value in message.items()}
 
 
 def _same(ours: object, theirs: object) -> bool:
-    """Compare values; what is not there is its type's default: empty, zero, false, or an enum's first name."""
+    """Compare values; a missing one is its type's default: empty, zero, false, or an enum's first name."""
     if _is_default(ours) and _is_default(theirs):
         return True
     if isinstance(ours, float) and isinstance(theirs, (int, float)):
@@ -118,13 +124,13 @@ def _is_default(value: object) -> bool:
 
 @cache
 def _first_names() -> frozenset[str]:
-    """Return the names that every enum of a config begins with: what one that is not set reads as."""
+    """Return the first name of every enum of a config: the value of one that is not set."""
     fields = (field for message in messages(None).values() for field in message.fields.values())
     return frozenset(field.enum.names[0] for field in fields if field.enum)
 
 
 def _completed(path: str, ours: object, theirs: object, config: Mapping[str, Any]) -> bool:
-    """Tell whether a difference is what the core fills in, in a part that the repository does speak of."""
+    """Return whether a difference is what the core fills in, in a part that the repository sets."""
     if path.startswith("instance_group["):
         return _is_default(ours) or ours in KINDS
     if path in {"dynamic_batching.preferred_batch_size", "sequence_batching.oldest.preferred_batch_size"}:

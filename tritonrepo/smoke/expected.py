@@ -1,4 +1,4 @@
-"""What a repository says that a server should serve: each model's config, the versions that it names, their files."""
+"""What a server should serve according to a repository: each model's config, its versions, their files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tritonrepo.tree import Entry, File, below
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A model of a repository; `places` are those of the config's top fields, `contents` version → its files.
+    """A model of a repository; `places` are those of the config's top fields, `contents` is version → its files.
 
-    `beside`: its files next to config and version directories. `fault` says why the config could not be read; versions
-    are then unknown.
+    `beside`: its files next to config and version directories. `fault` says why the config could not be read; the
+    versions are then unknown.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Expected:
     fault: str = ""
 
     def has(self, *names: str) -> bool:
-        """Tell whether each version that is served holds these files."""
+        """Return whether each served version has these files."""
         return bool(self.versions) and all(
             isinstance(self.contents.get(version, {}).get(name), File) for version in self.versions for name in names
         )
@@ -49,14 +49,14 @@ def of(found: Repository, where: str) -> dict[str, Expected]:
 
 
 def _expected(model: Model, where: str) -> Expected:
-    """Return what a model says; one without a config says nothing, and the server completes it all."""
+    """Return what a model says; one without a config says nothing, and the server completes everything."""
     name, own, found = model.name, model.entries, model.versions.found
     at = Span(f"{where}/{name}/{CONFIG}")
     contents = {str(number): below(own, directory) for number, directory in found.items()}
     versioned = {*found.values(), CONFIG}
     beside = {path: entry for path, entry in own.items() if path.partition("/")[0] not in versioned}
     if model.parsed is None and CONFIG in own:
-        return Expected(name, {}, (), at, {}, contents, beside, "there is no config.pbtxt that can be read")
+        return Expected(name, {}, (), at, {}, contents, beside, "config.pbtxt is not a readable file")
     if model.parsed is not None and model.parsed.faults:
         fault = model.parsed.faults[0]
         return Expected(name, {}, (), fault.span(at.path), {}, contents, beside, fault.message)

@@ -1,4 +1,4 @@
-"""The files that a server reads against those that it should: what no answer tells, such as another model.json."""
+"""The files that a server reads, compared with the right ones: what no response shows, such as a wrong model.json."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.served import Served
 from tritonrepo.tree import Entry, File
 
-NOT_NAMED = "the server does not say what it has read: name its directory or URI with --repository"
+NOT_NAMED = "the server does not report which files it reads; name its directory or URI with --repository"
 NOT_KNOWN = (
-    "there is nothing to compare with, and answers were judged by their form alone:"
+    "nothing to compare with, so only the form of responses was checked;"
     " name the stack, directory or URI that should be served"
 )
-HINT = "Upload the right files, and load the model again."
+HINT = "Upload the right files, and reload the model."
 
 
 def compared(expected: Expected | None, there: Expected | None, served: Served, where: str) -> Result:
-    """Return whether a served version's files, and those beside its version directories, are there as they should be.
+    """Return whether a served version's files, and those next to its version directories, are as they should be.
 
-    Where nothing is expected, or `where` is empty, they are not checked. Digests are compared, never times.
+    If nothing is expected, or `where` is empty, they are not checked. Digests are compared, never times.
     """
     version = served.version
     if expected is None or not where:
@@ -33,14 +33,14 @@ def compared(expected: Expected | None, there: Expected | None, served: Served, 
     at = Span(f"{where}/{served.name}")
     diagnostics = [found(Check.FILES, Severity.ERROR, at, flaw, served.name) for flaw in flaws]
     diagnostics += [
-        found(Check.FILES, Severity.WARNING, at, Flaw(f"{version}/{path} should not be there"), served.name)
+        found(Check.FILES, Severity.WARNING, at, Flaw(f"{version}/{path} is not expected"), served.name)
         for path in extra
     ]
     return Result(served.name, version, Check.FILES, diagnostics=tuple(diagnostics))
 
 
 def _different(version: str, ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> Iterator[Flaw]:
-    """Yield every file of ours that is not the same there; what is unreadable is no reason to go on without a word."""
+    """Yield every file of ours that the server's copy lacks or has in another form; an unreadable one is reported."""
     for path, entry in ours.items():
         if not isinstance(entry, File):
             continue
@@ -49,14 +49,14 @@ def _different(version: str, ours: Mapping[str, Entry], theirs: Mapping[str, Ent
         if other is None:
             yield Flaw(f"{name} is missing", HINT)
         elif not isinstance(other, File):
-            yield Flaw(f"{name} is not a file there: {other}", HINT)
+            yield Flaw(f"the server's {name} is not a file: {other}", HINT)
         else:
             yield from _unlike(name, entry, other)
 
 
 def _unlike(name: str, ours: File, theirs: File) -> Iterator[Flaw]:
     if ours.size != theirs.size:
-        yield Flaw(f"{name} differs: it has {theirs.size} bytes there, and should have {ours.size}", HINT)
+        yield Flaw(f"{name} differs: the server's copy has {theirs.size} bytes, not {ours.size}", HINT)
         return
     try:
         here, there = ours.sha256, theirs.sha256
@@ -66,4 +66,4 @@ def _unlike(name: str, ours: File, theirs: File) -> Iterator[Flaw]:
         yield Flaw(f"{name} cannot be read: {stop.diagnostics[0].message}", stop.diagnostics[0].hint)
     else:
         if here != there:
-            yield Flaw(f"{name} differs: its SHA-256 is {there[:12]}… there, and should be {here[:12]}…", HINT)
+            yield Flaw(f"{name} differs: the server's copy has the SHA-256 {there[:12]}…, not {here[:12]}…", HINT)

@@ -1,4 +1,4 @@
-"""What a push can mend of what servers do not serve, which versions it keeps, and what it waits for. Pure."""
+"""What a push can fix of what servers do not serve, which versions it keeps, and what it waits for. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tritonrepo.sync.gating import Model, reached
 
 
 class Change(NamedTuple):
-    """What a push does: the models as they shall be, those that it writes to, those of which the config changes.
+    """What a push does: the models as they should be, those that it writes to, those whose config changes.
 
-    `open` are those that an earlier push left half-done, `there` what is named before. A version_policy alone is no
-    change of a config here.
+    `open` are those that an earlier push left half-done, `there` the versions named before. A change of only the
+    version_policy does not count as a change of the config.
     """
 
     want: Mapping[str, Model]
@@ -26,34 +26,34 @@ class Change(NamedTuple):
 
     @property
     def own(self) -> set[str]:
-        """Return the models that must serve at its end."""
+        """The models that must be served at its end."""
         return {*self.touched, *self.open} & self.want.keys()
 
 
 def dead(presents: Sequence[Present], models: Mapping[str, Collection[str]]) -> set[tuple[str, int]]:
-    """Return which of these versions of models no server serves, nor is about to."""
+    """Return which of these versions of models no server serves or is about to serve."""
     alive = {version for one in presents for version in one.ready | one.loading}
     return {(name, int(v)) for name, versions in models.items() for v in versions if (name, v) not in alive}
 
 
 def due(present: Present, change: Change) -> set[str]:
-    """Return the models that must be served at the end: the push's own, and those that it may revive."""
+    """Return the models that must be served at the end: the push's own, and those that it may fix."""
     mended = {name for name in present.broken if name in change.want and below(name, change.want) & {*change.touched}}
     return (change.own | mended) - hopeless(present, change).keys()
 
 
 class Cause(NamedTuple):
-    """Why a model cannot serve: the model at fault, and what to say."""
+    """Why a model cannot be served: the model at fault, and the Stop that says so."""
 
     model: str
     stop: Stop
 
 
 def hopeless(present: Present, change: Change) -> dict[str, Cause]:
-    """Return the models that cannot serve at the push's end, whatever it writes, and why.
+    """Return the models that cannot be served at the push's end, whatever it writes, and why.
 
-    They are of a version that the server refuses, or call one, and nothing changes of that but who serves beside it.
-    What it refused once, and nothing names now, it has not tried since.
+    They have a version that the server refuses, or call one, and the push changes only what is served next to it. A
+    version that the server refused once, but that nothing names now, has not been retried since.
     """
     found: dict[str, Cause] = {}
     for name in sorted({*change.own, *present.broken} & change.want.keys()):
@@ -67,17 +67,17 @@ def hopeless(present: Present, change: Change) -> dict[str, Cause]:
         if stuck:
             found[name] = Cause(stuck[0][0], refusal(present.url, stuck[0], present.refused[stuck[0]]))
         elif name in present.broken and not below(name, change.want) & {*change.touched}:
-            message = f"the server does not serve what lies there: {present.broken[name]}"
-            hint = "Fix it with a push that changes it."
+            message = f"the server does not serve what is in the repository: {present.broken[name]}"
+            hint = f"Push a change that fixes {name}."
             found[name] = Cause(name, failure("server-refused", present.url, message, hint))
     return found
 
 
 def in_the_way(presents: Sequence[Present], change: Change) -> list[Stop]:
-    """Return why the push would be in vain, or do harm.
+    """Return why the push would be in vain or do harm.
 
-    What did not serve before on a server, for the fault of a model that is not this push's own, is no reason; nor is
-    what is new and has no chance on some of them.
+    A model that a server did not serve before, because of a model that is not the push's own, is not a reason; nor is
+    a new model that some of the servers cannot serve.
     """
     causes = [hopeless(one, change) for one in presents]
     found: dict[str, Stop] = {}
@@ -92,9 +92,9 @@ def in_the_way(presents: Sequence[Present], change: Change) -> list[Stop]:
 
 
 def held_up(present: Present, now: Mapping[str, Model], want: Mapping[str, Model]) -> set[str]:
-    """Return the models that a server cannot serve as long as a version that it refused is named beside the new one.
+    """Return the models that a server cannot serve as long as a refused version is named next to the new one.
 
-    Seen on 24.10: of the new versions of a model all are loaded or none. Other servers may serve that version.
+    Seen on 24.10: the new versions of a model are loaded all or none. Other servers may serve the refused version.
     """
     refused = {
         name
@@ -106,14 +106,14 @@ def held_up(present: Present, now: Mapping[str, Model], want: Mapping[str, Model
 
 
 def below(name: str, models: Mapping[str, Model]) -> set[str]:
-    """Return a model, and all that it calls by its steps, and they call."""
+    """Return a model and everything that it calls by steps, directly or indirectly."""
     return {model for model, _ in _needs(name, models)}
 
 
 def _needs(name: str, models: Mapping[str, Model]) -> set[Version]:
-    """Return model and version of all that must serve for a model to serve: its own versions, and what steps call.
+    """Return model and version of all that a model needs to be served: its own versions, and what steps call.
 
-    What a calls.json names need not: a Python model loads without it.
+    It does not need what a calls.json names: a Python model loads without it.
     """
 
     def calls(one: Version) -> list[Version]:

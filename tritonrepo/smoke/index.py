@@ -1,4 +1,4 @@
-"""A stored search index, the reference of vectors and searches: a vector a passage, and the passage's id and text."""
+"""A stored search index, the reference for vectors and searches: per passage its vector, id and text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 1 << 14
 
 
 class Best(NamedTuple):
-    """The rows that a search must find, best first, and their scores: dot products with the query's vector."""
+    """The rows that a search must find, best first, and their scores, the dot products with the query's vector."""
 
     rows: NDArray[Any]
     scores: NDArray[Any]
@@ -27,7 +27,7 @@ class Best(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`vectors` FP32 [passages, dimensions]; `ids` and `texts`, one a passage; `rows` by id, which may have several."""
+    """`vectors` FP32 [passages, dimensions]; `ids` and `texts` by passage; `rows` by id, which may have several."""
 
     vectors: NDArray[Any]
     ids: tuple[str, ...]
@@ -35,16 +35,16 @@ class Index:
     rows: dict[str, tuple[int, ...]]
 
     def sample(self, count: int) -> list[int]:
-        """Return the rows of at most so many passages, spread evenly over the index."""
+        """Return the rows of at most `count` passages, spread evenly over the index."""
         step = max(1, len(self.ids) // max(count, 1))
         return list(range(0, len(self.ids), step))[:count]
 
     def row(self, id_: str, text: str, taken: Sequence[int]) -> int | None:
-        """Return the row with this id and text that is not taken yet; None where there is none."""
+        """Return the row with this id and text that is not taken yet, None if none is left."""
         return next((row for row in self.rows.get(id_, ()) if self.texts[row] == text and row not in taken), None)
 
     def best(self, asked: Sequence[int], count: int) -> list[Best]:
-        """Give, for the vector of each asked row, the `count` best of all rows, in one pass."""
+        """Return the `count` best of all rows for the vector of each asked row, in one pass."""
         import numpy as np
 
         queries = np.asarray(self.vectors[list(asked)], np.float32)
@@ -65,7 +65,7 @@ class Index:
         for start in range(0, len(self.ids), CHUNK):
             chunk = np.asarray(self.vectors[start : start + CHUNK], np.float32)
             if not np.isfinite(chunk).all():
-                raise ValueError(f"{EMBEDDINGS} holds values that are not finite")
+                raise ValueError(f"{EMBEDDINGS} has values that are not finite")
             yield start, chunk
 
 
@@ -77,7 +77,7 @@ def _taken(places: NDArray[Any], *arrays: NDArray[Any]) -> Iterator[NDArray[Any]
 
 
 def load(embeddings: File, passages: File) -> Index:
-    """Return the index; ValueError says what does not fit."""
+    """Return the index; raise ValueError with what does not fit."""
     import numpy as np
 
     if embeddings.path is not None:
@@ -88,9 +88,10 @@ def load(embeddings: File, passages: File) -> Index:
         lines = [json.loads(line) for line in passages.content().splitlines()]
         ids, texts = tuple(str(line["id"]) for line in lines), tuple(str(line["text"]) for line in lines)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{PASSAGES} is not lines of id and text: {error!r}") from None
+        raise ValueError(f"{PASSAGES} must have JSON with id and text on each line: {error!r}") from None
     if vectors.ndim != 2 or len(vectors) != len(ids) or not ids:  # noqa: PLR2004  rows and dimensions
-        raise ValueError(f"{EMBEDDINGS} has shape {list(vectors.shape)}, {PASSAGES} {len(ids)} passages")
+        shape = list(vectors.shape)
+        raise ValueError(f"{EMBEDDINGS} has shape {shape}, but {PASSAGES} has {len(ids)} passages")
     rows: dict[str, list[int]] = {}
     for row, id_ in enumerate(ids):
         rows.setdefault(id_, []).append(row)

@@ -1,4 +1,4 @@
-"""What must hold of every reply: the declared outputs, in the declared types and shapes, with finite numbers."""
+"""What must be true of every reply: the declared outputs, in the declared types and shapes, with finite numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST = 80
 
 
 def well_formed(served: Served, rows: int = 1) -> Judge:
-    """Return the judge of what a config promises, for a request of so many rows."""
+    """Return the judge of what a config promises, for a request with this number of rows."""
     batch = (rows,) if served.max_batch_size else ()
 
     def judge(reply: Reply) -> Iterator[Flaw]:
@@ -25,7 +25,8 @@ def well_formed(served: Served, rows: int = 1) -> Judge:
             for response in reply.responses:
                 yield from _complete(served, response)
         elif not reply.responses:
-            yield Flaw("the stream ended without a response", "Does the model send a response before its final flag?")
+            hint = "Check that the model sends a response before its final flag."
+            yield Flaw("the stream ended without a response", hint)
         for response in reply.responses:
             yield from _fitting(served, response, batch, flat=reply.flat)
 
@@ -33,7 +34,7 @@ def well_formed(served: Served, rows: int = 1) -> Judge:
 
 
 def both(*judges: Judge) -> Judge:
-    """Return the judge that asks the next one only where the ones before found nothing."""
+    """Return the judge that uses each next judge only if the previous ones found nothing."""
 
     def judge(reply: Reply) -> Iterable[Flaw]:
         return next(filter(None, (list(one(reply)) for one in judges)), [])
@@ -44,10 +45,10 @@ def both(*judges: Judge) -> Judge:
 def _complete(served: Served, response: Tensors) -> Iterator[Flaw]:
     lacking = [tensor.name for tensor in served.outputs if tensor.name not in response]
     if lacking:
-        got = ", ".join(response) or "none"
+        missing = f"{'outputs' if len(lacking) > 1 else 'output'} {', '.join(lacking)}"
         yield Flaw(
-            f"the answer lacks the output {', '.join(lacking)}, which the config declares; it has {got}",
-            "Make the model set it in every response, or take it out of its config.",
+            f"the response lacks the declared {missing}; it has {', '.join(response) or 'no outputs'}",
+            "Set every declared output in every response, or remove it from the config.",
         )
 
 
@@ -55,19 +56,19 @@ def _fitting(served: Served, response: Tensors, batch: tuple[int, ...], *, flat:
     declared = {tensor.name: tensor for tensor in served.outputs}
     for name, tensor in response.items():
         if name not in declared:
-            yield Flaw(f"the answer has an output {name}, which the config does not declare")
+            yield Flaw(f"the response has output {name}, which the config does not declare")
             continue
         yield from _fits(declared[name], tensor, batch, flat=flat)
 
 
 def _fits(declared: Declared, tensor: Tensor, batch: tuple[int, ...], *, flat: bool) -> Iterator[Flaw]:
     if tensor.datatype != declared.datatype:
-        yield Flaw(f"{declared.name} is {tensor.datatype}; the config says {declared.datatype}")
+        yield Flaw(f"output {declared.name} is {tensor.datatype}, but the config declares {declared.datatype}")
     expected, shape = (*batch, *declared.dims), tensor.values.shape
     if not flat and (
         len(shape) != len(expected) or any(e not in {-1, n} for e, n in zip(expected, shape, strict=True))
     ):
-        yield Flaw(f"{declared.name} has shape {list(shape)}; the config allows {list(expected)}")
+        yield Flaw(f"output {declared.name} has shape {list(shape)}, but the config declares {list(expected)}")
     yield from _finite(tensor)
 
 
@@ -79,26 +80,28 @@ def _finite(tensor: Tensor) -> Iterator[Flaw]:
         if bad.any():
             first = int(bad.argmax())
             value = tensor.values.ravel()[first]
-            message = f"{tensor.name} is not finite: {int(bad.sum())} of {bad.size} values, value {first} is {value}"
-            yield Flaw(message, "Look for a division by zero, an overflow in half precision, or a mask of zeros.")
+            count = f"{int(bad.sum())} of {bad.size} values"
+            message = f"output {tensor.name} is not finite: {count}, first {value} at index {first}"
+            hint = "Check the model for a division by zero, an overflow in half precision, or a mask of zeros."
+            yield Flaw(message, hint)
 
 
 def differences(one: Reply, other: Reply) -> Iterator[Flaw]:
-    """Yield what differs between the same question's replies over two protocols; numbers may by a thousandth."""
+    """Yield what differs between a request's replies over two protocols; numbers may differ by a thousandth."""
     first, second = joined(one), joined(other)
     for name in sorted(first.keys() | second.keys()):
         if name not in first or name not in second:
-            yield Flaw(f"{name} comes over one protocol alone")
+            yield Flaw(f"output {name} arrives over only one protocol")
         elif not _alike(first[name], second[name]):
             yield Flaw(
-                f"{name} differs between the protocols: {excerpt(first[name])} over gRPC, "
+                f"output {name} differs between the protocols: {excerpt(first[name])} over gRPC, "
                 f"{excerpt(second[name])} over HTTP",
-                "Do both ports belong to the same server?",
+                "Check that both ports belong to the same server.",
             )
 
 
 def joined(reply: Reply) -> dict[str, NDArray[Any]]:
-    """Return each output as one flat array; the texts of a stream are joined to one text."""
+    """Return each output as one flat array; the strings of a stream are joined into one."""
     import numpy as np
 
     parts: dict[str, list[Any]] = {}
@@ -130,7 +133,7 @@ def text(value: object) -> str:
 
 
 def excerpt(values: NDArray[Any]) -> str:
-    """Return the first values, short."""
+    """Return the first values, shortened."""
     flat = values.ravel()
     shown = [_short(text(value)) if flat.dtype == object else f"{value:.6g}" for value in flat[:SHOWN].tolist()]
     return f"[{', '.join(shown)}{', …' if flat.size > SHOWN else ''}]"
@@ -141,5 +144,5 @@ def _short(value: str) -> str:
 
 
 def described(tensors: Iterable[Tensor]) -> str:
-    """Return tensors in one line: name, type, shape, first values."""
+    """Return a description of tensors in one line: name, type, shape, first values."""
     return "; ".join(f"{t.name} {t.datatype}{list(t.values.shape)} {excerpt(t.values)}" for t in tensors) or "nothing"

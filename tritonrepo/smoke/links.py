@@ -1,4 +1,4 @@
-"""Who feeds whom in a repository: which index holds whose vectors, and what a pipeline does with its query."""
+"""How models of a repository are connected: which index holds whose vectors, and what a pipeline does with a query."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tritonrepo.tree import File
 
 INDEX = (EMBEDDINGS, PASSAGES)
 FOUND = {"ids", "passages", "scores"}
-"""What a search gives."""
+"""What a search returns."""
 
 
 class Pipeline(NamedTuple):
-    """An ensemble from a query to the passages of an index: its input, what makes its vectors, and what searches.
+    """An ensemble from a query to the passages of an index: its input, its embedding model, and its search model.
 
-    `version` is the one of what searches, empty for the latest; `whole`: what that finds is the ensemble's answer.
+    `version` is that of the search model, empty for the latest; `whole`: the search result is the ensemble's response.
     """
 
     query: str
@@ -34,7 +34,7 @@ def searching(models: Mapping[str, Expected]) -> list[str]:
 
 
 def prompting(models: Mapping[str, Expected]) -> list[str]:
-    """Return the models that write prompts in a chat template."""
+    """Return the models that render prompts with a chat template."""
     return [name for name, model in models.items() if model.has("prompt.j2", "chat_template.jinja")]
 
 
@@ -65,13 +65,13 @@ def _outputs(config: Mapping[str, Any]) -> set[str]:
 
 
 def embedding(models: Mapping[str, Expected], chosen: Mapping[str, str]) -> dict[str, str]:
-    """Return what embeds → what searches its vectors; `chosen` is what a stack says, ensembles say the rest."""
+    """Return embedding model → search model of its vectors; `chosen` comes from a stack, the rest from ensembles."""
     found = {pipeline.embeds: pipeline.searches for pipeline in pipelines(models).values()}
     return {name: searches for name, searches in (found | dict(chosen)).items() if name in models}
 
 
 def count(model: Expected, version: str) -> int | None:
-    """Return how many passages a search finds, by its config or its settings; None where neither says it."""
+    """Return how many passages a search finds, by its config or its settings; None if neither says it."""
     ids: Mapping[str, Any] = next(
         (tensor for tensor in model.config.get("output", []) if tensor.get("name") == "ids"), {}
     )

@@ -1,4 +1,4 @@
-"""Made-up inputs for a model that nothing more is known of: ones, true and a word, in the shapes of its config."""
+"""Made-up inputs for a model about which nothing else is known: ones, true and a word, in its config's shapes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tritonrepo.smoke.served import Declared, Served
 
 WORD = "smoke"
 SAMPLING = {"max_tokens": 8, "temperature": 0, "ignore_eos": True}
-"""What keeps a test answer short, never empty, and the same each time: vLLM's SamplingParams."""
+"""What keeps a test answer short, non-empty and reproducible: vLLM's SamplingParams."""
 
 CONTROLS: dict[str, tuple[str, object]] = {
     "sampling_parameters": ("BYTES", json.dumps(SAMPLING)),
     "stream": ("BOOL", True),
 }
-"""Optional inputs that are sent where a model has them, as vLLM's backend does: name → data type and value."""
+"""Optional inputs that are sent if a model has them, as with vLLM's backend: name → data type and value."""
 
 SEQUENCE = 7100
-"""The id of the sequence that a stateful model is asked in; it begins and ends with the one request."""
+"""The id of the sequence for a request to a stateful model; the request begins and ends it."""
 
 
 def controls(served: Served) -> list[Tensor]:
-    """Return the controls of an answer that this model takes."""
+    """Return the control inputs that this model accepts."""
     return [
         given(served, name, value)
         for name, (datatype, value) in CONTROLS.items()
@@ -33,7 +33,7 @@ def controls(served: Served) -> list[Tensor]:
 
 
 def made_up(served: Served) -> Request:
-    """Return the request with all required inputs and the controls: a batch of one, -1 as 1."""
+    """Return the request with all required inputs and the control inputs: a batch of one, -1 as 1."""
     known = controls(served)
     names = {tensor.name for tensor in known}
     inputs = [_made(t, served) for t in served.inputs if not t.optional and t.name not in names]
@@ -46,17 +46,18 @@ def ask(served: Served, inputs: list[Tensor]) -> Request:
 
 
 def given(served: Served, name: str, *rows: object) -> Tensor:
-    """Return an input with one value, or a list of them, a row; ValueError where the model does not take it."""
+    """Return an input with one value, or a list of values, per row; raise ValueError if the model has no such input."""
     tensor = next((t for t in served.inputs if t.name == name), None)
     if tensor is None:
-        raise ValueError(f'it has no input "{name}"; it has {", ".join(t.name for t in served.inputs) or "none"}')
+        inputs = ", ".join(t.name for t in served.inputs) or "no inputs"
+        raise ValueError(f'unknown input "{name}"; the model has {inputs}')
     flat = [value for row in rows for value in (row if isinstance(row, (list, tuple)) else [row])]
     dims = _sized(tensor.dims, len(flat) // len(rows))
     return of_values(name, tensor.datatype, flat, [len(rows), *dims] if served.max_batch_size else dims)
 
 
 def _sized(dims: tuple[int, ...], count: int) -> list[int]:
-    """Return the dims with the first -1 as what makes `count` values, and any further one as 1."""
+    """Return the dims with the first -1 replaced by what makes `count` values, and any further one by 1."""
     known = prod(dim for dim in dims if dim > 0) or 1
     sizes, left = [], max(count // known, 1)
     for dim in dims:

@@ -1,4 +1,4 @@
-"""Cases of an embedder: its vectors against those that the index stores."""
+"""Cases of an embedder: its vectors, compared with those in the index."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROWS = 8
-"""How many passages an embedder is asked at once."""
+"""How many passages an embedder gets in one request."""
 
 AT_ONCE = 32
-"""How many requests are sent at the same moment: more than a server answers before the last one is there."""
+"""How many requests are sent at the same moment: more than a server answers before the last one arrives."""
 
 LEAST_COSINE = 0.9999
-"""How like the stored vector a vector must be.
+"""How similar to the stored vector a vector must be, as a cosine.
 
-Measured with MiniLM over the example's passages: the same graph alone or in a batch stays above 0.9999999, in half
+Measured with MiniLM over the example's passages: the same graph stays above 0.9999999 with or without a batch, in half
 precision (and so in TF32) above 0.999999, in bfloat16 above 0.99997. Missing special tokens give 0.89 to 0.998, another
-pooling less. Weights of 8 bits give 0.93 to 0.97, no better than a mistake; with activations of 8 bits the texts beside
-it change a vector down to 0.986. That is another embedder, and no tolerance tells it from a wrong one.
+pooling less. 8-bit weights give 0.93 to 0.97, no better than a mistake; with 8-bit activations, the other texts of a
+batch change a vector down to 0.986. That is another embedder, and no tolerance distinguishes it from a wrong one.
 """
 
 EMBEDDED = sqrt(2 * (1 - LEAST_COSINE))
@@ -56,12 +56,13 @@ def _like(index: Index, rows: list[int]) -> Judge:
         import numpy as np
 
         if "embedding" not in reply.responses[0]:
-            yield Flaw('the answer has no output "embedding"')
+            yield Flaw("output embedding is missing from the response")
             return
         vectors = reply.responses[0]["embedding"].values.reshape(len(rows), -1)
         stored = np.asarray(index.vectors[rows])
         if vectors.shape != stored.shape:
-            yield Flaw(f"embedding has {vectors.shape[1]} dimensions, the stored index {stored.shape[1]}", ANEW)
+            message = f"the embedding has {vectors.shape[1]} dimensions, but the stored index has {stored.shape[1]}"
+            yield Flaw(message, ANEW)
             return
         expected = f"embedding {excerpt(stored)}, the stored vectors, within a cosine of {LEAST_COSINE}"
         found = _cosines(vectors, stored)
@@ -69,8 +70,8 @@ def _like(index: Index, rows: list[int]) -> Judge:
         if found[worst] < LEAST_COSINE:
             below = int((found < LEAST_COSINE).sum())
             yield Flaw(
-                f'the vector of passage "{index.ids[rows[worst]]}" has cosine {found[worst]:.4f} with the stored one, '
-                f"{LEAST_COSINE} is needed; {below} of {len(rows)} differ",
+                f'the vector of passage "{index.ids[rows[worst]]}" has a cosine of {found[worst]:.4f} with the stored '
+                f"one, but must have at least {LEAST_COSINE}; {below} of {len(rows)} vectors differ",
                 ANEW,
                 expected,
             )
@@ -81,19 +82,19 @@ def _like(index: Index, rows: list[int]) -> Judge:
 
 
 def _long(vectors: NDArray[Any], stored: NDArray[Any]) -> Iterator[Flaw]:
-    """Yield what is wrong with the vectors' lengths, which a cosine does not see and every score does."""
+    """Yield what is wrong with the vectors' lengths, which affect every score but no cosine."""
     import numpy as np
 
     lengths, right = (np.linalg.norm(rows, axis=1) for rows in (vectors, stored))
     off = np.abs(lengths - right) > EMBEDDED * right
     if off.any():
         first = int(off.argmax())
-        message = f"a vector has length {lengths[first]:.4f}; the stored one has {right[first]:.4f}"
+        message = f"a vector has length {lengths[first]:.4f}, but the stored one has {right[first]:.4f}"
         yield Flaw(message, ANEW, f"embedding {excerpt(stored[first])}")
 
 
 ANEW = (
-    "Compare pooling, normalization, special tokens and weights with those that the index was made with,"
+    "Compare pooling, normalization, special tokens and weights with those that the index was built with,"
     " or run `tritonrepo index`."
 )
 

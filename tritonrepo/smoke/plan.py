@@ -1,4 +1,4 @@
-"""Which cases a server is asked: what its own configs say, what a repository knows of them, what a stack declares."""
+"""The cases for a server: from its own configs, from what a repository knows about them, from a stack's own cases."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tritonrepo.spec.stack import Smoke
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known beside the server: the repository's models, who embeds for whom, and declared cases.
+    """What is known apart from the server: the repository's models, which one embeds for which, and declared cases.
 
-    `parts` are the roles whose own cases are asked; `embedding`: the model that embeds → the one whose index it made.
-    `at` is what a user named; None where nothing was named. `reads`: the models that lie where the server reads them,
-    `reads_at`: what a user calls that place, empty where it is not known.
+    `parts` are the roles whose own cases are run; `embedding`: the embedding model → the one whose index it built.
+    `at` is what a user named; None if nothing was named. `reads`: the models where the server reads them, `reads_at`:
+    what a user calls that place, empty if it is not known.
     """
 
     at: Span | None = None
@@ -35,7 +35,7 @@ class Known:
 
 
 def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Iterator[Result]:
-    """Yield how versions, configs and files compare with the repository's; what cannot be compared is said."""
+    """Yield how versions, configs and files compare with the repository's, and what cannot be compared."""
     served = list(served)
     if known.at is None:
         yield from (files.compared(None, None, one, "") for one in served)
@@ -57,9 +57,9 @@ def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Itera
 def cases(
     known: Known, served: Iterable[Served], only: frozenset[str] = frozenset()
 ) -> Iterator[Case | Crowd | Result]:
-    """Yield the cases of every served version, the models in order; a Result where a case cannot be made.
+    """Yield the cases of every served version, the models in order; a Result for a case that cannot be made.
 
-    `only` names the models that are asked, none means all; a declared case has its number in the stack file.
+    `only` selects the models to test, by default all; a declared case has its number in the stack file.
     """
     served = list(served)
     for one in served:
@@ -70,18 +70,18 @@ def cases(
     for number, case in enumerate(known.declared, 1):
         if case.model not in {one.name for one in served} and (not only or case.model in only):
             at = case.places.get("model", known.at or Span(case.model))
-            flaw = Flaw(f"the server does not serve {case.model}, which case {number} asks")
+            flaw = Flaw(f"case {number} is for {case.model}, which the server does not serve")
             diagnostic = found(Check.DECLARED, Severity.ERROR, at, flaw, case.model)
             yield Result(case.model, "", Check.DECLARED, str(number), diagnostics=(diagnostic,))
 
 
 def _known(known: Known, served: Served) -> Iterator[Case | Crowd | Result]:
-    """Yield the cases that nobody declared; what a stack says of a model knows better than made-up values do."""
+    """Yield the cases that nobody declared; a stack's cases for a model replace those with made-up values."""
     own: list[Case | Crowd | Result] = []
     try:
         own = _cases(known, served)
     except ValueError as error:
-        hint = "Is the model that is served the repository's? Is the repository whole?"
+        hint = "Check that the server serves this repository's model, and that the repository is complete."
         yield _impossible(served, Check.REFERENCE, Flaw(f"{served.name} cannot be compared: {error}", hint))
     if own or any(case.model == served.name for case in known.declared):
         yield from own
@@ -90,7 +90,7 @@ def _known(known: Known, served: Served) -> Iterator[Case | Crowd | Result]:
         yield plain(served)
         yield from answers.echoes(served, "text_input")
     except ValueError as error:
-        yield _impossible(served, Check.ANSWER, Flaw(f"{served.name} cannot be asked: {error}"))
+        yield _impossible(served, Check.ANSWER, Flaw(f"{served.name} cannot be tested: {error}"))
 
 
 def _impossible(served: Served, check: Check, flaw: Flaw) -> Result:
@@ -99,12 +99,12 @@ def _impossible(served: Served, check: Check, flaw: Flaw) -> Result:
 
 
 def plain(served: Served) -> Case:
-    """Return the case of a model that nothing more is known of."""
+    """Return the case of a model about which nothing else is known."""
     if served.decoupled:
         return answers.stream(served)
     return Case(Check.ANSWER, made_up(served), well_formed(served), served.at)
 
 
 def _cases(known: Known, served: Served) -> list[Case | Crowd | Result]:
-    """Return the cases of the first part whose model it is; an empty list where it is none's."""
+    """Return the cases of the first part that has this model; an empty list if no part has it."""
     return next(filter(None, ([*part.cases(served, known)] for part in known.parts.values())), [])

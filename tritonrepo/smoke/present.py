@@ -1,8 +1,8 @@
-"""What a server makes of a repository before a push changes it: what serves, what does not, and why.
+"""What a server makes of a repository before a push changes it: what is served, what is not, and why.
 
-Seen from Triton 24.10: a polling server tries what it refused again at each poll, and the index says LOADING meanwhile;
-a pipeline that calls what does not serve is unloaded, and nothing but its name is in the index; a reload that fails is
-in the log alone, and the model goes on with its older config.
+Seen from Triton 24.10: a polling server retries at each poll what it refused, and the index says LOADING meanwhile; a
+pipeline that calls what is not served is unloaded, and only its name is in the index; a reload that fails is only in
+the log, and the model keeps its older config.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.waiting import READY, Patience, Version, Wait, lacking, late, refusals
 
 SIGHT_S = 30
-"""How long a server that says nothing of a model may take to see it: two polls of Triton's default of 15 s."""
+"""How long a server that reports nothing about a model may take to see it: two polls of Triton's default of 15 s."""
 
 
 class There(NamedTuple):
-    """A repository as it lies there: its models; what they call; which are waited for; whose configs will change."""
+    """A repository as it is now: its models; what they call; which are waited for; whose configs will change."""
 
     models: Mapping[str, Expected]
     pins: Mapping[str, Mapping[str, int]]
@@ -30,9 +30,9 @@ class There(NamedTuple):
 
 
 class Present(NamedTuple):
-    """What one server does with a repository: versions that serve, may yet serve, or were refused, with the reason.
+    """What one server does with a repository: versions that are served, may yet be, or were refused, with the reason.
 
-    `broken` is model → why it does not serve what lies there.
+    `broken` is model → why it is not served as it is in the repository.
     """
 
     url: str
@@ -43,7 +43,7 @@ class Present(NamedTuple):
 
 
 class _Kind(Enum):
-    """How far a server is with a model. What is ODD may be a matter of time, or for ever: nothing tells."""
+    """How far a server is with a model. An ODD state may be temporary or permanent: nothing shows which."""
 
     SERVES = auto()
     BROKEN = auto()
@@ -58,9 +58,9 @@ class _State(NamedTuple):
 
 
 def present(client: Client, there: There, patience: Patience) -> Present:
-    """Return what the server does with what lies there, once nothing of it is under way.
+    """Return what the server does with the repository, once nothing of it is in progress.
 
-    Raise Stop when time is up and what is waited for is under way still.
+    Raise Stop if time is up and something that is waited for is still in progress.
     """
     wait, sights = Wait(client.url, patience), _Sights(client, there, patience)
     while True:
@@ -79,7 +79,7 @@ def present(client: Client, there: There, patience: Patience) -> Present:
 
 
 class _Sights:
-    """What was seen of a server, one look after the other."""
+    """What was observed of a server, one look after the other."""
 
     def __init__(self, client: Client, there: There, patience: Patience) -> None:
         self.client, self.there, self.patience = client, there, patience
@@ -89,7 +89,7 @@ class _Sights:
         self.states: dict[str, _State] = {}
 
     def look(self, index: list[ModelState]) -> None:
-        """Take the index as it is now; what was refused once is refused until it serves, though it is tried again."""
+        """Record the current index; what was refused once counts as refused until it is served, despite retries."""
         self.index = index
         self.refused |= refusals(index)
         self.refused = {version: why for version, why in self.refused.items() if version not in self._in(READY)}
@@ -100,7 +100,7 @@ class _Sights:
                 self.since.pop(name, None)
 
     def under_way(self) -> dict[str, str]:
-        """Return the models that may come to serve by themselves, with what they lack."""
+        """Return the models that may become served without a push, with what they lack."""
         return {
             name: state.why
             for name, state in self.states.items()
@@ -115,7 +115,7 @@ class _Sights:
         return Present(self.client.url, self._in(READY), loading, self.refused, broken)
 
     def at_last(self) -> Present:
-        """Return the same when time is up: what nothing tells of is broken."""
+        """Return the same when time is up: what remains unexplained is broken."""
         for name, why in self.under_way().items():
             if name in self.there.awaited and self.states[name].kind is not _Kind.ODD:
                 raise late(self.client.url, why, self.patience)
@@ -140,21 +140,21 @@ class _Sights:
         if self._in("LOADING") & {*named}:
             return _State(_Kind.LOADING, f"{name} is loading")
         if name not in {one.name for one in self.index}:
-            return _State(_Kind.LATE, f"{name}: the server does not serve it; the repository has it")
+            return _State(_Kind.LATE, f"{name}: the server does not serve this model, but the repository has it")
         ready = {version for version in self._in(READY) if version[0] == name}
         return self._loaded(name, exact=ready == {*named}) if ready else self._unloaded(name)
 
     def _loaded(self, name: str, *, exact: bool) -> _State:
-        """Compare what is loaded with what lies there; `exact`: the versions are the same."""
+        """Compare what is loaded with the repository; `exact`: the versions are the same."""
         if name not in self.there.awaited:
             return _State(_Kind.SERVES)
         why = next(lacking(self.client, self.index, {name: self.there.models[name]}), "")
         if why and exact and name in self.there.altered:
-            return self._odd(name, f"{name} goes on with an older config: {why.removeprefix(f'{name}: ')}")
+            return self._odd(name, f"{name} still has an older config: {why.removeprefix(f'{name}: ')}")
         return _State(_Kind.LATE, why) if why else _State(_Kind.SERVES)
 
     def _unloaded(self, name: str) -> _State:
-        """Return why a model is not loaded that the index only names: for what it calls, or for a reason of its own."""
+        """Return why a model that the index only names is not loaded: because of what it calls, or of itself."""
         for called, number in self.there.pins.get(name, {}).items():
             ready = {version for model, version in self._in(READY) if model == called}
             if str(number) in ready or (number <= 0 and ready):
@@ -163,7 +163,7 @@ class _Sights:
             if state.kind not in {_Kind.SERVES, _Kind.BROKEN}:
                 return _State(state.kind if state.kind is _Kind.LOADING else _Kind.LATE, f"{name} waits for {called}")
             shown = f"{called} version {number}" if number > 0 else called
-            return _State(_Kind.BROKEN, f"{name} calls {shown}, which does not serve")
+            return _State(_Kind.BROKEN, f"{name} calls {shown}, which is not served")
         return self._odd(name, f"{name} is not loaded; the server's log says why")
 
     def _odd(self, name: str, why: str) -> _State:

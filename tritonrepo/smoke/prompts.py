@@ -1,4 +1,4 @@
-"""Cases of a prompt step: its text must be the one that the repository's own templates make of query and passages."""
+"""Cases of a prompt step: its text must be what the repository's own templates make of query and passages."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tritonrepo.tree import File
 QUESTIONS = 8
 PASSAGES = 4
 SIZES = (2000, 1000, 700, 500, 350, 250, 150, 100)
-"""Characters of a passage: the longest with which a prompt surely fits, a token being a byte at least."""
+"""Characters of a passage: the longest with which a prompt surely fits, because a token is at least one byte."""
 
 AROUND = 30
-"""Characters that are shown on either side of a difference."""
+"""How many characters are shown on either side of a difference."""
 
-TEMPLATES = "Look at prompt.j2, chat_template.jinja and settings.json, and at the model.py that renders them."
+TEMPLATES = "Check prompt.j2, chat_template.jinja, settings.json and the model.py that renders them."
 
 
 def cases(served: Served, model: Expected) -> Iterator[Case | Crowd | Result]:
     """Yield the cases: one question by itself, and several at once.
 
-    Where no reference can be made, query and best passage must be there, and the rest is said to be not checked.
+    If no reference can be made, the query and the best passage must be present, and the rest is reported as unchecked.
     """
     version = served.version if served.version in model.contents else model.versions[-1]
     try:
@@ -56,7 +56,7 @@ def _templates(model: Expected, version: str) -> Templates:
     except (ValueError, RecursionError):
         settings = None
     if not isinstance(settings, dict):
-        raise ValueError("there is no settings.json beside its templates, or none that is a JSON object")  # noqa: TRY004
+        raise ValueError("settings.json is missing next to its templates, or is not a JSON object")  # noqa: TRY004
     return Templates(message, chat, settings)
 
 
@@ -69,22 +69,22 @@ def _written(templates: Templates) -> tuple[list[Question], list[str]]:
         own = prompts[start * QUESTIONS : (start + 1) * QUESTIONS]
         if max(len(prompt.encode()) for prompt in own) <= budget:
             return questions, own
-    raise ValueError(f"no prompt with {PASSAGES} passages is sure to fit in {budget} tokens")
+    raise ValueError(f"even a short prompt with {PASSAGES} passages might not fit in {budget} tokens")
 
 
 def _budget(templates: Templates) -> int:
-    """Return how many tokens a prompt may have at most; raise ValueError where nothing states it."""
+    """Return the maximum number of tokens of a prompt; raise ValueError if nothing states it."""
     settings = templates.settings
     try:
         answer = max(int(settings["sampling"]["max_tokens"]), int(str(SAMPLING["max_tokens"])))
         left = int(settings["max_model_len"]) - answer
         return min(left, int(settings.get("max_context_tokens") or left))
     except (KeyError, TypeError) as error:
-        raise ValueError(f"settings.json does not say how long a prompt may be: {error!r}") from None
+        raise ValueError(f"settings.json does not limit the length of a prompt: {error!r}") from None
 
 
 def _question(number: int, size: int) -> Question:
-    """Return a question whose every sentence is its own, so that none can stand for another."""
+    """Return a question whose every sentence is unique, so that no other can take its place."""
     passages = [_passage(f"Note {number}-{place}:", size) for place in range(1, PASSAGES + 1)]
     return Question(f"Which gauge of hall {number} is read first?", passages)
 
@@ -119,7 +119,7 @@ def _holds(question: Question) -> Judge:
 
 
 def _is(prompt: str, question: Question, system: str) -> Judge:
-    """Return the judge that takes this prompt alone, and says which part of it is not there."""
+    """Return the judge that accepts only this prompt, and says which part of it is missing."""
     numbered = [(f"passage {number}", passage) for number, passage in enumerate(question.passages, 1)]
     parts = [("the system message", system), ("the query", question.query), *numbered]
     parts = [(name, part) for name, part in parts if part and part in prompt]  # a template may leave some out
@@ -132,7 +132,7 @@ def _is(prompt: str, question: Question, system: str) -> Judge:
         at = next((n for n, (one, other) in pairs if one != other), min(len(written), len(prompt)))
         start, end = max(0, at - AROUND), at + AROUND
         lacking = _lacking(written, parts)
-        differs = f"has {written[start:end]!r} at character {start}, which is not what its templates make"
+        differs = f"has {written[start:end]!r} at character {start}, which its templates do not produce"
         expected = f"a prompt of {len(prompt)} characters, with {prompt[start:end]!r} at character {start}"
         yield Flaw(f"the prompt {', '.join(lacking) or differs}", TEMPLATES, expected)
 
@@ -140,7 +140,7 @@ def _is(prompt: str, question: Question, system: str) -> Judge:
 
 
 def _lacking(written: str, parts: Sequence[tuple[str, str]]) -> list[str]:
-    """Say of each part that is not whole there, that it lacks, or how much of its beginning is left."""
+    """Return, for each part that is missing or incomplete, that the prompt lacks it or where it cuts it off."""
     said = []
     for name, part in parts:
         if part in written:

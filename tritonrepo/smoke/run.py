@@ -1,4 +1,4 @@
-"""The whole of a smoke test as a stream of results: what is loaded, what was expected, what each model answers."""
+"""A whole smoke test as a stream of results: what is loaded, what was expected, what each model responds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tritonrepo.smoke.served import Served, survey
 
 
 def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[Result]:
-    """Yield every result as it comes; `only` names the models that are asked, none means all.
+    """Yield every result as it arrives; `only` selects the models to test, by default all.
 
-    Raises Stop where the server cannot be reached at all, or has no model that `only` names.
+    Raise Stop if the server cannot be reached at all, or lacks a model that `only` names.
     """
     index = _index(connection)
     names = sorted({state.name for state in index} | known.models.keys())
     for name in sorted(only - set(names)):
-        raise fatal("smoke-model", name, "is not a model of this server", closest(name, names) if names else "")
+        raise fatal("smoke-model", name, "the server does not have this model", closest(name, names) if names else "")
     served: list[Served] = []
     for seen in survey(connection.http, index, only):
         if isinstance(seen, Served):
@@ -42,12 +42,12 @@ def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[
 
 
 def _index(connection: Connection) -> list[ModelState]:
-    """Return the server's index; where it cannot be had from the start, nothing can be judged: a fatal Stop."""
+    """Return the server's index; raise a fatal Stop if it is unavailable, since nothing can be tested without it."""
     try:
         index = connection.http.index()
         if connection.rpc is not None:
             connection.rpc.check()
     except Stop as stop:
-        hint = "Is this a Triton server's HTTP port? 8000 is its usual one."
+        hint = "Check that this is the HTTP port of a Triton server, by default 8000."
         raise Stop(d if d.hint else replace(d, hint=hint) for d in stop.of(Severity.FATAL).diagnostics) from None
     return index

@@ -1,7 +1,7 @@
-"""Cases of what searches: asked with what is stored, it must give exactly the passages that the index says, in order.
+"""Cases of search models: a search for a stored passage must return exactly what the index says, in order.
 
-Two passages may be in each other's place only where their scores are nearer than what computing in floating point
-explains: a passage at some place must score no less than the one that belongs there, less the error of both.
+Two passages may be swapped only if their scores are closer than floating-point errors explain: a passage at some place
+must score no less than the one that belongs there, minus the error of both.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ SEARCHES = 64
 """How many vectors are searched for in one batch, which costs a server little."""
 
 MOST = 256
-"""How many places are ranked where nothing says how many passages an answer has."""
+"""How many places are ranked if nothing says how many passages a response has."""
 
 SINGLE = 2
 """How many are searched for one by one, over both protocols."""
 
 STORED = 1e-3
-"""Error of a score, by both vectors' lengths, of what searches with a stored vector.
+"""Error of a score, relative to both vectors' lengths, for a search with a stored vector.
 
-Half precision, and the TF32 of GPUs, round each number to 11 bits: a product of vectors is off by 2 × 2**-11 at most.
+Half precision, and the TF32 of GPUs, round each number to 11 bits: a product of vectors is off by at most 2 × 2**-11.
 """
 
-OTHER = "Check that it searches this very index, with vectors of the embedder that made it."
+OTHER = "Check that the model searches exactly this index, with vectors of the embedder that built it."
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A stored passage that is searched for: its row, what must be found, and how far scores may be off."""
+    """A stored passage to search for: its row, what must be found, and how far scores may be off."""
 
     row: int
     best: Best
@@ -54,7 +54,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What searches: by the input `query`, for `count` passages, as far as a repository says how many."""
+    """What searches: by the input `query`, for `count` passages if the repository says how many."""
 
     index: Index
     query: str
@@ -63,7 +63,7 @@ class Search:
 
 
 def stored(models: Mapping[str, Expected], name: str, version: str) -> Search:
-    """Return what a version of a model searches, or its latest one; ValueError where its index is broken."""
+    """Return what a version of a model, or its latest one, searches; raise ValueError if its index is broken."""
     model = models[name]
     version = version if version in model.versions else model.versions[-1]
     index = load(model.file(version, EMBEDDINGS), model.file(version, PASSAGES))
@@ -84,7 +84,7 @@ def cases(served: Served, search: Search) -> Iterator[Case | Crowd]:
 
 
 def _questions(search: Search) -> list[Question]:
-    """Return what can be asked, with one place more than an answer has: it says how clear the last one is."""
+    """Return the possible questions, with one place more than a response has: it shows how clear the last one is."""
     rows = search.index.sample(SEARCHES)
     most = (search.count or MOST) + 1
     found = search.index.best(rows, min(most, len(search.index.ids)))
@@ -92,7 +92,7 @@ def _questions(search: Search) -> list[Question]:
 
 
 def _clearest(asked: list[Question]) -> list[Question]:
-    """Return the questions whose answers are the least alike in score first: there, every place can be told."""
+    """Return the questions sorted by how distinct their scores are, since distinct scores prove every place."""
     import numpy as np
 
     return sorted(asked, key=lambda q: float(np.diff(q.best.scores).max(initial=-np.inf)))
@@ -103,7 +103,7 @@ def _case(served: Served, search: Search, asked: list[Question], what: str) -> C
     values = [index.texts[q.row] if search.by_text else index.vectors[q.row].tolist() for q in asked]
     request = ask(served, [given(served, search.query, *values)])
     judge = both(well_formed(served, len(asked)), _each(search, asked))
-    # near ties may fall either way, on one protocol as on the other
+    # near ties may go either way, on each protocol
     return Case(Check.SEARCH, request, judge, served.at, what, compared=Severity.WARNING)
 
 
@@ -112,7 +112,7 @@ def _each(search: Search, asked: list[Question]) -> Judge:
         answer = reply.responses[0]
         lacking = [name for name in ("ids", "passages", "scores") if name not in answer]
         if lacking:
-            yield Flaw(f"the answer has no {', '.join(lacking)}, which a search gives")
+            yield Flaw(f"the response lacks {', '.join(lacking)}, which a search must return")
             return
         for number, question in enumerate(asked):
             own = answer if len(asked) == 1 else _row(answer, number)
@@ -129,20 +129,20 @@ def _row(answer: Tensors, number: int) -> Tensors:
 
 
 def _judged(search: Search, question: Question, answer: Tensors) -> Iterator[Flaw]:
-    """Yield what is wrong with the answer to one question."""
+    """Yield what is wrong with the response to one question."""
     index = search.index
     ids, passages = ([text(v) for v in answer[name].values.ravel().tolist()] for name in ("ids", "passages"))
     scores = answer["scores"].values.ravel()
-    if len(index.ids) < len(ids):  # there are not so many passages: what fills the places must be empty
+    if len(index.ids) < len(ids):  # more places than passages: the rest must be empty
         last = max((n for n, id_ in enumerate(ids, 1) if id_), default=0)
         ids, passages, scores = ids[:last], passages[:last], scores[:last]
     count = min(search.count or max(len(ids), 1), len(index.ids))
     expected = _expected(index, question, count)
-    asked = f'asked with passage "{index.ids[question.row]}", '
+    asked = f'a search for passage "{index.ids[question.row]}" returned '
     rows: list[int] = []
     flaw = _stored(index, ids, passages, rows)
     if flaw is None and len(ids) != count:
-        flaw = Flaw(f"{len(ids)} passage{'' if len(ids) == 1 else 's'} came, not {count}", OTHER)
+        flaw = Flaw(f"{len(ids)} passage{'' if len(ids) == 1 else 's'}, not {count}", OTHER)
     flaw = flaw or _ranked(index, question, rows) or _scored(index, question, rows, scores)
     if flaw is not None:
         yield Flaw(asked + flaw.message, flaw.hint, expected)
@@ -157,9 +157,9 @@ def _expected(index: Index, question: Question, count: int) -> str:
 
 
 def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) -> Flaw | None:
-    """Return what is wrong with the pairs of id and passage; their rows are added."""
+    """Return what is wrong with the pairs of id and passage; add their rows to `rows`."""
     if len(ids) != len(passages):
-        return Flaw(f"there are {len(ids)} ids and {len(passages)} passages")
+        return Flaw(f"{len(ids)} ids but {len(passages)} passages")
     for id_, passage in zip(ids, passages, strict=True):
         row = index.row(id_, passage, rows)
         if row is not None:
@@ -167,43 +167,43 @@ def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) 
         elif id_ not in index.rows:
             swapped = id_ in index.texts
             hint = "Check whether the outputs ids and passages are swapped." if swapped else OTHER
-            return Flaw(f'ids has "{id_[:60]}", which is {"a passage" if swapped else "no id of the index"}', hint)
+            return Flaw(f'the id "{id_[:60]}", which is {"a passage" if swapped else "not in the index"}', hint)
         elif index.row(id_, passage, ()) is not None:
-            return Flaw(f'the passage "{id_}" is there twice', "Check that each passage is returned only once.")
+            return Flaw(f'the passage "{id_}" twice', "Check that each passage is returned only once.")
         else:
-            return Flaw(f'the passage beside id "{id_}" is not the stored one: "{passage[:60]}…"', OTHER)
+            return Flaw(f'a passage for id "{id_}" that is not the stored one: "{passage[:60]}…"', OTHER)
     return None
 
 
 def _ranked(index: Index, question: Question, rows: list[int]) -> Flaw | None:
-    """Return the first place whose passage is worse than what belongs there."""
+    """Return the flaw of the first place whose passage is worse than the one that belongs there."""
     right, best = _scores(index, question, rows), question.best
     near, theirs = (_near(index, question, which) for which in (rows, best.rows.tolist()))
     for place, (row, wanted) in enumerate(zip(rows, best.scores, strict=False)):
         if right[place] < wanted - near[place] - theirs[: place + 1].max():
             return Flaw(
-                f'place {place + 1} of {len(rows)} is "{index.ids[row]}", whose score by the stored vectors is '
-                f'{right[place]:.4f}, not "{index.ids[int(best.rows[place])]}" with {wanted:.4f}',
+                f'"{index.ids[row]}" at place {place + 1} of {len(rows)}, with a score of {right[place]:.4f} by the '
+                f'stored vectors, not "{index.ids[int(best.rows[place])]}" with {wanted:.4f}',
                 OTHER,
             )
     return None
 
 
 def _scored(index: Index, question: Question, rows: list[int], scores: NDArray[Any]) -> Flaw | None:
-    """Return what is wrong with the scores beside the right passages."""
+    """Return what is wrong with the scores of the right passages."""
     import numpy as np
 
     if len(scores) != len(rows):
-        return Flaw(f"there are {len(rows)} passages and {len(scores)} scores")
+        return Flaw(f"{len(rows)} passages but {len(scores)} scores")
     if (np.diff(scores) > 0).any():
-        return Flaw(f"scores do not descend: {scores.tolist()}")
+        return Flaw(f"scores that are not in descending order: {scores.tolist()}")
     right, near = _scores(index, question, rows), _near(index, question, rows)
     off = np.abs(scores - right) > near
     if not off.any():
         return None
     first = int(off.argmax())
-    score = f'the score of "{index.ids[rows[first]]}" is {scores[first]:.4f}'
-    return Flaw(f"{score}; by the stored vectors it is {right[first]:.4f}", OTHER)
+    score = f'a score of {scores[first]:.4f} for "{index.ids[rows[first]]}"'
+    return Flaw(f"{score}, but by the stored vectors it is {right[first]:.4f}", OTHER)
 
 
 def _scores(index: Index, question: Question, rows: list[int]) -> NDArray[Any]:

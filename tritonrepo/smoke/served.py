@@ -1,4 +1,4 @@
-"""What the server says that it serves: its index and each version's config, as values."""
+"""What the server reports to serve: its index and each version's config, as values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tritonrepo.smoke.case import Check, Flaw, Result, found
 
 
 class Declared(NamedTuple):
-    """A tensor of a config: dims without the batch dimension, -1 for any size; the protocol's name of its data type."""
+    """A tensor of a config: dims without the batch dimension, -1 for any size; its data type's name in the protocol."""
 
     name: str
     datatype: str
@@ -22,7 +22,7 @@ class Declared(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A version of a model that the server has loaded, with its config as the server gives it."""
+    """A version of a model that the server has loaded, with its config from the server."""
 
     name: str
     version: str
@@ -34,7 +34,7 @@ class Served:
 
     @property
     def decoupled(self) -> bool:
-        """Whether it answers with a stream; for an ensemble, the core says so when one of its steps does."""
+        """Whether it responds with a stream; for an ensemble, the core reports that if one of its steps does."""
         return bool(self.config.get("model_transaction_policy", {}).get("decoupled"))
 
     @property
@@ -49,7 +49,7 @@ class Served:
 
 
 def of_config(config: Mapping[str, Any], version: str, at: Span) -> Served:
-    """Return a served version by its config's JSON form."""
+    """Return a served version from its config's JSON form."""
     inputs, outputs = (tuple(map(_declared, config.get(key, ()))) for key in ("input", "output"))
     return Served(str(config["name"]), version, config, at, inputs, outputs, int(config.get("max_batch_size", 0)))
 
@@ -61,14 +61,14 @@ def _declared(tensor: Mapping[str, Any]) -> Declared:
 
 
 def place(client: Client, model: str) -> Span:
-    """Return where a model of a server is."""
+    """Return the place of a model on a server."""
     return Span(f"{client.url}/v2/models/{model}")
 
 
 def survey(client: Client, index: list[ModelState], only: frozenset[str]) -> Iterator[Served | Result]:
-    """Yield every loaded version, and the result of looking at each that the index names.
+    """Yield every loaded version, and a result for each version that the index names.
 
-    A version that is or was unloaded on purpose, and a model that nobody asked to load, are no fault by themselves.
+    A version that is or was unloaded on purpose, and a model that nobody requested to load, are not faults.
     """
     for state in index:
         idle = not state.version or state.reason == "unloaded" or state.state == "UNLOADING"
@@ -77,13 +77,13 @@ def survey(client: Client, index: list[ModelState], only: frozenset[str]) -> Ite
         at = place(client, state.name)
         if state.state != "READY":
             reason = f": {state.reason}" if state.reason else ""
-            flaw = Flaw(f"version {state.version} is not loaded, it is {state.state}{reason}", "Look into its log.")
-            yield _loaded(state, at, flaw)
+            message = f"version {state.version} is not loaded; its state is {state.state}{reason}"
+            yield _loaded(state, at, Flaw(message, "Check the server's log."))
             continue
         try:
             served = of_config(client.config(state.name, state.version), state.version, at)
         except Stop as stop:
-            yield _loaded(state, at, Flaw(f"its config cannot be had: {stop.diagnostics[0].message}"))
+            yield _loaded(state, at, Flaw(f"cannot fetch the model's config: {stop.diagnostics[0].message}"))
         else:
             yield Result(state.name, state.version, Check.LOADED)
             yield served

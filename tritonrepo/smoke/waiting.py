@@ -1,7 +1,7 @@
 """Waiting until a server serves what a repository says: which versions, with which configs.
 
-The index gives a version's state, and the reason where it was refused; a model whose reload is refused stays as it was,
-so its config tells (core, model_lifecycle.cc and model_repository_manager.cc; seen from Triton 24.10).
+The index has a version's state, and the reason if it was refused; a model whose reload is refused stays as it was,
+which its config shows (core, model_lifecycle.cc and model_repository_manager.cc; seen from Triton 24.10).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READY = "READY"
 
 
 class Patience(NamedTuple):
-    """How long a server may take, the clock and the wait; what is waited for is told."""
+    """How long a server may take; the clock and the wait; what reports what is waited for."""
 
     timeout_s: float
     now: Callable[[], float]
@@ -36,14 +36,14 @@ Version = tuple[str, str]
 
 
 class Wait:
-    """One wait for a server: what it lacks is told whenever that changes, until time is up."""
+    """A wait for a server until time is up; it reports what the server lacks whenever that changes."""
 
     def __init__(self, url: str, patience: Patience) -> None:
         self.url, self.patience = url, patience
         self.deadline, self.told = patience.now() + patience.timeout_s, ""
 
     def goes_on(self, lacking: str) -> bool:
-        """Wait a moment; False where time is up."""
+        """Wait a moment and return True; return False if time is up."""
         if self.patience.now() > self.deadline:
             return False
         if lacking != self.told:
@@ -54,10 +54,10 @@ class Wait:
 
 
 class Wanted(NamedTuple):
-    """What a server shall serve: the models as they are now, and the versions of each that are to stay.
+    """What a server should serve: the models as they are now, and the versions of each that are to stay.
 
-    A version that is refused and does not stay is not waited for: another one comes in its place. One that was refused
-    `before` is waited for until it was tried again: twice, since the first time may have begun before the last write.
+    A version that is refused and does not stay is not waited for: another one replaces it. One that was refused
+    `before` is waited for until it was retried twice, because the first retry may have begun before the last write.
     """
 
     now: Mapping[str, Expected]
@@ -66,7 +66,7 @@ class Wanted(NamedTuple):
 
 
 def until_served(client: Client, wanted: Wanted, patience: Patience) -> None:
-    """Come back once the server serves these models; raise Stop when it refuses a version that stays, or time is up."""
+    """Wait until the server serves these models; raise Stop if it refuses a version that stays, or time is up."""
     wait, tried, loading = Wait(client.url, patience), Counter[Version](), set[Version]()
     while True:
         refused: dict[Version, str] = {}
@@ -88,20 +88,20 @@ def until_served(client: Client, wanted: Wanted, patience: Patience) -> None:
 
 
 def refusal(url: str, version: Version, reason: str) -> Stop:
-    """Return the Stop for a version that a server could not load, in the server's words."""
-    message = f"the server refused {version[0]} version {version[1]}: {reason}"
-    hint = "It goes on with what it had. Mend that, and give the new content the next number."
+    """Return the Stop for a version that a server could not load, with the server's reason."""
+    message = f"the server refused to load {version[0]} version {version[1]}: {reason}"
+    hint = "Fix this, and use the next version number for the new content. The server keeps what it has loaded."
     return failure("server-refused", url, message, hint)
 
 
 def late(url: str, lacking: str, patience: Patience) -> Stop:
     """Return the Stop for a server that took too long."""
-    message = f"after {patience.timeout_s:g} s the server does not serve what lies there: {lacking}"
-    return failure("server-late", url, message, "Does it poll this very URI? Its log says more.")
+    message = f"after {patience.timeout_s:g} s the server still does not serve this repository: {lacking}"
+    return failure("server-late", url, message, "Check that the server polls exactly this URI, and read its log.")
 
 
 def refusals(index: Sequence[ModelState]) -> dict[Version, str]:
-    """Return the versions that a server could not load, with its reason."""
+    """Return the versions that a server could not load, with its reasons."""
     return {
         (state.name, state.version): state.reason
         for state in index
@@ -120,7 +120,7 @@ def _named(wanted: Wanted, refused: Collection[Version]) -> dict[str, Expected]:
 
 
 def lacking(client: Client, index: Sequence[ModelState], models: Mapping[str, Expected]) -> Iterator[str]:
-    """Yield what the server does not serve as the repository has it, one line each."""
+    """Yield what the server does not serve as it is in the repository, one line each."""
     ready: dict[str, list[str]] = {}
     for state in index:
         if state.state == READY and state.name in models:

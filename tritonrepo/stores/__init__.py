@@ -1,4 +1,4 @@
-"""Where trees lie: directories and buckets."""
+"""Where trees are stored: directories and buckets."""
 
 from __future__ import annotations
 
@@ -21,53 +21,55 @@ CREDENTIALS = "TRITON_CLOUD_CREDENTIAL_PATH"
 
 
 def is_remote(text: str) -> bool:
-    """Whether a text is meant as a URI of a bucket, however wrong, and not as a path."""
+    """Whether a text is meant as the URI of a bucket, however wrong, and not as a path."""
     return "://" in text or NEARLY.match(text) is not None
 
 
 def open_store(uri: str, links: Sequence[Path] = ()) -> tuple[Store, str]:
     """Return the Store and the prefix in it that a path or URI names.
 
-    The Store of a path is its parent directory, that of a URI its bucket: what belongs to a repository and must not lie
-    in it has its place beside it. Nothing is asked before the first `scan` or `read`. `links` are directories into
-    which links may lead out of one that is scanned.
+    The Store of a path is its parent directory, that of a URI its bucket: what belongs to a repository but must not be
+    in it is stored next to it. Nothing is accessed before the first `scan` or `read`. `links` are directories into
+    which links may lead out of a scanned one.
     """
     if is_remote(uri):
         return _opener(uri)(uri)
     if not uri:
-        hint = "Was a variable meant that is not set? This directory is written as a dot."
-        raise fatal("store-uri", '""', "an empty text names no directory and no bucket", hint)
+        hint = "Use `.` for the current directory. If the value comes from a variable, set the variable."
+        raise fatal("store-uri", '""', "an empty string is not a directory or a bucket URI", hint)
     path = Path(uri).absolute()
     path = path.resolve() if path.name == ".." else path
     return DirectoryStore(path.parent, links), path.name
 
 
 def _opener(uri: str) -> Callable[[str], tuple[Store, str]]:
-    """Return what opens a URI; raise Stop where Triton would take it for something else than a bucket."""
+    """Return what opens a URI; raise Stop if Triton would not read it as a bucket."""
     scheme, slashes, _ = uri.partition("://")
     bucket = BUCKETS.get(scheme)
     if hidden(uri) != uri:
         hint = " ".join(each.keys for each in ([bucket] if bucket else BUCKETS.values()))
-        raise fatal("store-uri", uri, "Triton reads no user and no password in a URI", hint)
+        raise fatal("store-uri", uri, "the URI has a user or password, which Triton does not support", hint)
     if slashes and bucket:
         return bucket.open_uri
     raise _unknown(uri, scheme if slashes else "")
 
 
 def _unknown(uri: str, scheme: str) -> Stop:
-    hint = f"Write {', or '.join(bucket.form for bucket in BUCKETS.values())}."
+    hint = f"Use {', or '.join(bucket.form for bucket in BUCKETS.values())}."
     if not scheme:
-        return fatal("store-uri", uri, "Triton would take this for a path: two slashes begin a URI", hint)
+        message = "Triton would read this as a local path because a URI needs two slashes"
+        return fatal("store-uri", uri, message, hint)
     if scheme in LATER:
         message = f"{scheme}:// buckets are not supported yet"
         return fatal(
-            "store-uri", uri, message, f"Name a directory or an {' or '.join(f'{name}://' for name in BUCKETS)} URI."
+            "store-uri", uri, message, f"Use a directory or an {' or '.join(f'{name}://' for name in BUCKETS)} URI."
         )
-    return fatal("store-uri", uri, f'Triton knows no scheme "{scheme}" and would take this for a path', hint)
+    message = f'Triton does not know the scheme "{scheme}" and would read this as a local path'
+    return fatal("store-uri", uri, message, hint)
 
 
 def server_environment(uri: str, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the variables by which a server reads a path or URI; none where it has a file of its own for that.
+    """Return the environment by which a server reads a path or URI; empty if it has a credentials file for that.
 
     Source: core, src/filesystem/api.cc, FileSystemManager::LoadCredentials.
     """

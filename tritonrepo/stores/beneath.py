@@ -1,7 +1,7 @@
-"""Files below a directory, opened from its real path down without following a link, whoever writes there meanwhile.
+"""Files below a directory, opened from its real path down without following a link, whoever else writes there.
 
-A scan finds out where links lead and gives each file by its real place. What is opened later is looked for there, step
-by step: where a directory or the file has become a link, or a FIFO, since, nothing is read.
+A scan finds out where links lead and records each file by its real location. What is opened later is looked up there,
+step by step: if a directory or the file has become a link or a FIFO since, nothing is read.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from tritonrepo.tree import File
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Without waiting, since a FIFO may have taken the file's place."""
+"""Opened without blocking, because a FIFO may have replaced the file."""
 
 REPLACED = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}
-"""What the system says of a link, of a file or link instead of a directory, and of a socket."""
+"""The system's errors for a link, for a file or link instead of a directory, and for a socket."""
 
 
 class Spot(NamedTuple):
-    """A place by the real path of a directory and the way from there, which has no link and no `..`; "" is itself."""
+    """A location: the real path of a directory, and the path below it, without links or `..`; "" is the directory."""
 
     root: str
     path: str
 
     def child(self, name: str) -> Spot:
-        """Return the place of a name in this directory."""
+        """Return the location of a name in this directory."""
         return Spot(self.root, f"{self.path}/{name}" if self.path else name)
 
     def __str__(self) -> str:
-        """Return the path as a whole."""
+        """Return the full path."""
         return os.path.join(self.root, self.path) if self.path else self.root  # noqa: PTH118  thousands of them
 
     def directory(self) -> int:
@@ -53,7 +53,7 @@ class Spot(NamedTuple):
         return here
 
     def directory_in(self, above: int) -> int:
-        """Return a descriptor of the directory here by one of the directory that it lies in."""
+        """Return a descriptor of the directory here, opened through the descriptor of its parent."""
         try:
             return os.open(self.path.rpartition("/")[2], DIRECTORY, dir_fd=above)
         except OSError as error:
@@ -86,12 +86,12 @@ class Spot(NamedTuple):
         return content
 
     def content(self) -> bytes:
-        """Read the file here as a whole."""
+        """Return the whole content of the file here."""
         with os.fdopen(self.open(), "rb") as stream:
             return stream.read()
 
     def link(self, target: Path) -> None:
-        """Make a second name for the file here."""
+        """Create a hard link to the file here."""
         above, _, name = self.path.rpartition("/")
         directory = Spot(self.root, above).directory()
         try:
@@ -105,10 +105,10 @@ class Spot(NamedTuple):
             raise self.told(OSError(errno.ELOOP, ""))
 
     def told(self, error: OSError) -> OSError | Stop:
-        """Return the error with the whole path; a Stop where another thing is there than a scan can have seen."""
+        """Return the error with the full path, or a Stop if something is here that no scan can have seen."""
         if error.errno in REPLACED:
-            message = "this path leads through a link, or to something that is not a file; it was not read"
-            hint = "If something else writes there, run the command again when it is done."
+            message = "the path leads through a link or to something other than a file; it was not read"
+            hint = "If another process writes to this path, run the command again when it has finished."
             return fatal("store-link", str(self), message, hint)
         return OSError(error.errno, error.strerror, str(self))
 
@@ -118,6 +118,6 @@ HERE = Spot(".", "")
 
 @dataclass(frozen=True, slots=True)
 class Found(File):
-    """A file that a scan has found, and where it really lies."""
+    """A file that a scan has found, and its real location."""
 
     spot: Spot = HERE

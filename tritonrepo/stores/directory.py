@@ -1,4 +1,4 @@
-"""A directory of this machine as a Store: files appear whole, by rename, weights as links of the cache's."""
+"""A directory on this machine as a Store: files appear complete, by rename, weights as hard links to the cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tritonrepo.stores.walk import Walk
 from tritonrepo.tree import File, Tree, hashed, in_order, of_bytes
 
 STAGING = ".tritonrepo-staging"
-"""Where half-written files lie: beside the repository, never in it, so that no server sees one."""
+"""Where half-written files are: next to the repository, never in it, so that no server sees one."""
 
 
 ALONE_S = 10.0
@@ -29,7 +29,7 @@ ALONE_S = 10.0
 class DirectoryStore:
     """The Store of a directory; `links` are directories into which links may lead out of what is scanned.
 
-    `hasher` gives the digests of what is scanned, where they are not known otherwise.
+    `hasher` computes the digests of scanned files that are not known otherwise.
     """
 
     def __init__(self, root: Path, links: Sequence[Path] = (), hasher: Callable[[File], str] = hashed) -> None:
@@ -44,17 +44,18 @@ class DirectoryStore:
         return Capabilities(stray=Tag("0" * 32), sees_changes=True)
 
     def scan(self, prefix: str) -> Tree:
-        """Return everything under the prefix; raise Stop where the prefix is no directory or cannot be read."""
+        """Return everything under the prefix; raise Stop if the prefix is not a directory or cannot be read."""
         top = self.root / prefix
         with _explained(top, "read"):
             if not os.path.lexists(top):
                 return {}
             if not top.is_dir():
-                raise fatal("store-access", str(top), "is not a directory", "Name the directory of a model repository.")
+                hint = "Use the directory of a model repository."
+                raise fatal("store-access", str(top), "the path is not a directory", hint)
             return dict(in_order(Walk(top, self.links, self.hasher).found))
 
     def fetch(self, path: str) -> Fetched | None:
-        """Return the content of a file and its SHA-256; None where there is none."""
+        """Return the content of a file and its SHA-256; None if it does not exist."""
         with _explained(self.root / path, "read"):
             try:
                 content = self._spot(path).content()
@@ -63,7 +64,7 @@ class DirectoryStore:
         return Fetched(content, Tag(of_bytes(content).sha256))
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
-        """Write beside, then rename; the tag is the content's SHA-256."""
+        """Write to a staging file, then rename it; the tag is the content's SHA-256."""
         self._done(Write(path, file, if_absent, if_match), None)
         return Tag(file.sha256)
 
@@ -72,7 +73,7 @@ class DirectoryStore:
         self._done(Write(path, None), None)
 
     def ticket(self, write: Write, seconds: int) -> Send:
-        """Prepare a write; its time, its condition and its rename are one under a lock of the operating system."""
+        """Prepare a write; an operating system lock makes its time check, condition and rename atomic."""
         end = awake() + seconds
         return lambda: self._done(write, end)
 
@@ -90,7 +91,7 @@ class DirectoryStore:
 
     @contextmanager
     def _judged(self, write: Write, end: float | None) -> Iterator[None]:
-        """Let a write happen if its condition holds and its time is not over, which stays so until it has happened."""
+        """Let a write happen if its condition holds and its time is not over, both until it has happened."""
         if end is None and not write.if_absent and write.if_match is None:
             yield
             return
@@ -114,8 +115,9 @@ class DirectoryStore:
     def _staged(self, file: File) -> Iterator[Path]:
         """Yield a path on the same file system that holds the content, and leave nothing behind."""
         if (self.root / STAGING).is_symlink():
-            hint = "Remove it: tritonrepo makes a directory of this name for files that are half written."
-            raise fatal("store-link", str(self.root / STAGING), "this is a link, and is not followed", hint)
+            hint = "Remove the link. tritonrepo creates a directory of this name for half-written files."
+            message = "the staging directory is a link, which is not followed"
+            raise fatal("store-link", str(self.root / STAGING), message, hint)
         self._own.mkdir(parents=True, exist_ok=True)
         staged = self._own / secrets.token_hex(8)
         try:
@@ -127,8 +129,8 @@ class DirectoryStore:
             staged.unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Remove what killed runs left half-written, and nothing of those that go on beside this one."""
-        with suppress(OSError):  # not there, or not empty in the end
+        """Remove what killed runs left half-written, and nothing of other runs that are still going on."""
+        with suppress(OSError):  # missing, or not empty in the end
             staging = self._spot(STAGING).directory()
             try:
                 for run in os.listdir(staging):  # noqa: PTH208  it is a descriptor
@@ -151,7 +153,7 @@ class DirectoryStore:
 
 
 def _make(directory: str) -> None:
-    """Make a directory and what it lies in; those of the library call themselves once a level."""
+    """Create a directory and its parents; the standard library's functions recurse once per level."""
     missing = []
     while directory and not os.path.isdir(directory):  # noqa: PTH112  as text, as the walk has them
         missing.append(directory)
@@ -161,7 +163,7 @@ def _make(directory: str) -> None:
 
 
 def _linked(file: File, staged: Path) -> bool:
-    """Hard-link a file that nobody may write to (the cache's), so that weights lie on the disk once."""
+    """Hard-link a read-only file (of the cache), so that weights are on the disk only once."""
     if isinstance(file, Found) or file.path is None or file.path.stat().st_mode & 0o222:
         return False
     try:
@@ -172,7 +174,7 @@ def _linked(file: File, staged: Path) -> bool:
 
 
 def runs(pid: str) -> bool:
-    """Whether a process of this number runs on this machine."""
+    """Whether a process with this number runs on this machine."""
     try:
         os.kill(int(pid), 0)
     except PermissionError:
@@ -183,20 +185,20 @@ def runs(pid: str) -> bool:
 
 
 def awake() -> float:
-    """Return seconds that go on while this process, or the whole machine, sleeps."""
+    """Return the seconds of a clock that keeps running while this process or the whole machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Keep every other conditional write to a directory out; one that is stopped in the middle of its own is told."""
+    """Keep every other conditional write to a directory out; raise Stop if one is stuck in the middle."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         end = awake() + ALONE_S
         while not _locked(descriptor):
             if awake() > end:
-                message = f"another process has been in the middle of a write there for {ALONE_S:g} s"
-                raise fatal("store-busy", str(directory), message, "Is it stopped? Let it go on, or end it.")
+                message = f"another process has been in the middle of a write to this directory for {ALONE_S:g} s"
+                raise fatal("store-busy", str(directory), message, "If that process is stopped, resume or end it.")
             time.sleep(0.01)
         yield
     finally:
@@ -213,17 +215,17 @@ def _locked(descriptor: int) -> bool:
 
 @contextmanager
 def _explained(path: Path, verb: str) -> Iterator[None]:
-    """Turn what the operating system refuses into one message that names the path."""
+    """Turn an error of the operating system into one message that names the path."""
     try:
         yield
     except OSError as error:
         hints = {
             errno.EACCES: "Grant this user access, or choose another directory.",
-            errno.EROFS: "Choose a directory on a file system that can be written.",
-            errno.ENOSPC: "Free some space; what was written whole stays, and the next run goes on from there.",
-            errno.EDQUOT: "Free some of this user's quota; the next run goes on from there.",
-            errno.ENOTDIR: "A file stands where a directory is needed; move it away.",
-            errno.EISDIR: "A directory stands where a file is needed; move it away.",
+            errno.EROFS: "Choose a directory on a writable file system.",
+            errno.ENOSPC: "Free some space and run the command again. It continues from this point.",
+            errno.EDQUOT: "Free some of this user's quota and run the command again. It continues from this point.",
+            errno.ENOTDIR: "Move the file that is where a directory is needed.",
+            errno.EISDIR: "Move the directory that is where a file is needed.",
         }
         reason = error.strerror or str(error)
         raise fatal("store-access", str(path), f"cannot {verb}: {reason}", hints.get(error.errno or 0, "")) from error

@@ -1,7 +1,7 @@
-"""Writes to S3 that the store itself refuses once their time is over: requests whose signature says when it ends.
+"""Writes to S3 that the store itself refuses once their time is over: requests whose signature expires.
 
-A request that is signed in its headers is good for a quarter of an hour, and a client that slept signs anew. One that
-is signed in its URL carries the moment of its signing, and the store counts from there by its own clock.
+A request that is signed in its headers is valid for 15 minutes, and a client that slept signs it again. One that is
+signed in its URL carries the time of its signing, and the store counts from there by its own clock.
 
 Source: AWS, Signature Version 4, "Authenticating Requests: Using Query Parameters", X-Amz-Expires.
 """
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 TRIES = 4
 GRACE_S = 1.0
-"""What a store that counts whole seconds may add to a request's time."""
+"""What a store that counts in whole seconds may add to a request's time."""
 
 PAUSE_S = 0.5
 FORBIDDEN, BUSY, FAILED = 403, 429, 500
 
 
 def prepare(client: Any, bucket: str, write: Write, seconds: int, skew_s: float) -> Callable[[], str | None]:  # noqa: ANN401  made by boto3
-    """Sign a write now and give what sends it and returns the reply's ETag, None where it has none.
+    """Sign a write now and return a function that sends it and returns the reply's ETag, None if it has none.
 
-    `skew_s` is how far the store's clock is ahead of this machine's. It raises ClientError as boto3 does, and Late.
+    `skew_s` is how far the store's clock is ahead of this machine's. The function raises ClientError, as boto3 does,
+    and Late.
     """
     operation = "delete_object" if write.file is None else "put_object"
     parameters, headers = {"Bucket": bucket, "Key": write.path}, {}
@@ -49,14 +50,14 @@ def _send(client: Any, url: str, headers: Mapping[str, str], write: Write, end: 
     from botocore.awsrequest import AWSRequest
     from botocore.exceptions import ClientError, HTTPClientError
 
-    session = client._endpoint.http_session  # noqa: SLF001  the user's own proxies and certificates are in it alone
+    session = client._endpoint.http_session  # noqa: SLF001  only it has the user's proxies and certificates
     method, body = ("DELETE", b"") if write.file is None else ("PUT", write.file.content())
     for left in reversed(range(TRIES)):
         try:
             reply = session.send(AWSRequest(method, url, data=body, headers=dict(headers)).prepare())
         except HTTPClientError:
             if not left:
-                # it may still be on its way, and who hears of a failure lets others write
+                # the write may still be on its way, and a caller that sees a failure lets others write
                 time.sleep(max(0.0, end + GRACE_S - awake()))
                 raise
         else:

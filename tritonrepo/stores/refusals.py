@@ -1,4 +1,4 @@
-"""What an object store and its clients refuse, as one message with the next step."""
+"""What an object store and its clients refuse, each as one message with the next step."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tritonrepo.diagnostics import Stop, fatal
+from tritonrepo.stores.s3_uri import ELSEWHERE
 from tritonrepo.stores.store import Conflict, Unconditional
 
-KEYS = "Give the key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE."
-GRANTS = "Grant it s3:ListBucket, s3:GetObject and, to push, s3:PutObject and s3:DeleteObject."
-BUCKET = "Create it, or mend the URI; an own endpoint is written s3://http://HOST:PORT/BUCKET/PREFIX."
-SCHEME = "Is the scheme right, http or https?"
-API = "Is this the S3 API of a store? Its log says more."
+KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or select a profile with AWS_PROFILE."
+GRANTS = "Grant this account s3:ListBucket, s3:GetObject and, to push, s3:PutObject and s3:DeleteObject."
+BUCKET = f"Create the bucket, or fix the URI. For a store other than AWS, use `{ELSEWHERE}`."
+SCHEME = "Check the scheme of the endpoint, http or https."
+API = "Check that this is the S3 API of a store, and read the store's log."
 CODES = {
-    "NoSuchBucket": ("there is no such bucket", BUCKET),
-    "AccessDenied": ("this account may not do that", GRANTS),
-    "InvalidAccessKeyId": ("the access key is not known there", KEYS),
-    "SignatureDoesNotMatch": ("the secret does not belong to the access key", KEYS),
+    "NoSuchBucket": ("the bucket does not exist", BUCKET),
+    "AccessDenied": ("this account does not have the permission", GRANTS),
+    "InvalidAccessKeyId": ("the store does not know the access key", KEYS),
+    "SignatureDoesNotMatch": ("the secret key does not match the access key", KEYS),
     "ExpiredToken": ("the session has expired", "Log in again."),
-    "InvalidToken": ("the session token is not known there", KEYS),
-    "RequestTimeTooSkewed": ("this machine's clock differs too much from the store's", "Set the clock."),
-    "SlowDown": ("the store asks for fewer requests, again and again", "Run it again later; it goes on from there."),
+    "InvalidToken": ("the store does not know the session token", KEYS),
+    "RequestTimeTooSkewed": ("this machine's clock differs too much from the store's", "Set this machine's clock."),
+    "SlowDown": ("the store keeps asking for fewer requests", "Run the command again later to continue."),
 }
 FAILED = 500
 UNKNOWN = {"NotImplemented", "501"}
@@ -31,17 +32,17 @@ ABSENT = {"404": "NoSuchBucket", "403": "AccessDenied", "Forbidden": "AccessDeni
 
 @contextmanager
 def missing_extra(uri: str) -> Iterator[None]:
-    """Turn the lack of the clients into the command that installs them."""
+    """Turn missing clients into a message with the command that installs them."""
     try:
         yield
     except ImportError as error:
-        message = f"s3:// needs boto3 and obstore: {error}"
-        raise fatal("store-extra", uri, message, "pip install 'tritonrepo[s3]'") from None
+        message = f"s3:// URIs need boto3 and obstore: {error}"
+        raise fatal("store-extra", uri, message, "Run `pip install 'tritonrepo[s3]'`.") from None
 
 
 @contextmanager
 def explained(at: str, verb: str) -> Iterator[None]:
-    """Turn what boto3, obstore and the store say into one message that names the place."""
+    """Turn errors of boto3, obstore and the store into one message that names the place."""
     from botocore.exceptions import BotoCoreError, ClientError
     from obstore.exceptions import BaseError
 
@@ -52,56 +53,56 @@ def explained(at: str, verb: str) -> Iterator[None]:
     except BotoCoreError as error:
         message, hint = _unsent(error)
         raise fatal("store-access", at, f"cannot {verb}: {message}", hint) from error
-    except RecursionError as error:  # boto3 follows such an answer for ever
-        message = f"cannot {verb}: the endpoint sends every request elsewhere"
+    except RecursionError as error:  # boto3 follows such redirects forever
+        message = f"cannot {verb}: the endpoint redirects every request"
         raise fatal("store-access", at, message, f"{SCHEME} {API}") from error
     except BaseError as error:
         lines = str(error).splitlines()
-        hint = "What was written whole stays; run it again, and it goes on from there."
+        hint = "Run the command again. It continues from this point, because complete files are kept."
         raise fatal(
             "store-access", at, f"cannot {verb}: {lines[0] if lines else type(error).__name__}", hint
         ) from error
 
 
 def lacking(at: str, verb: str, what: str) -> Stop:
-    """Return the Stop for a reply that says less than a store must say."""
+    """Return the Stop for a reply that lacks what a store must send."""
     return fatal("store-reply", at, f"cannot {verb}: the store's reply has no {what}", API)
 
 
 def _refused(at: str, verb: str, said: dict[str, str]) -> Stop:
     code = said.get("Code", "")
     code = ABSENT.get(code, code)
-    reason, hint = CODES.get(code, (said.get("Message", "") or "the store refused", API))
+    reason, hint = CODES.get(code, (said.get("Message", "") or "the store refused the request", API))
     return fatal("store-access", at, f"cannot {verb}: {reason} ({code})", hint)
 
 
 def _unsent(error: Exception) -> tuple[str, str]:
-    """Return message and next step for what failed before a store answered."""
+    """Return the message and hint for a failure before the store responded."""
     from botocore import exceptions as known
 
     text = str(error)
-    silent = "nobody answers at the endpoint"
+    silent = "the endpoint does not respond"
     kinds = [
-        (known.NoCredentialsError, "there are no credentials", KEYS),
+        (known.NoCredentialsError, "no credentials were found", KEYS),
         (known.PartialCredentialsError, text, KEYS),
-        (known.ProfileNotFound, text, "Mend AWS_PROFILE."),
-        (known.EndpointConnectionError, silent, "Is the store running, and are host and port those of its S3 API?"),
-        (known.ConnectTimeoutError, silent, "Is the store reachable from here?"),
+        (known.ProfileNotFound, text, "Fix AWS_PROFILE."),
+        (known.EndpointConnectionError, silent, "Check that the store runs and that host and port are its S3 API's."),
+        (known.ConnectTimeoutError, silent, "Check that the store is reachable from this machine."),
         (known.SSLError, text, SCHEME),
         (known.HTTPClientError, text, f"{SCHEME} {API}"),
-        (known.SSOError, text, "Log in again: aws sso login"),
-        (known.TokenRetrievalError, text, "Log in again: aws sso login"),
+        (known.SSOError, text, "Run `aws sso login`."),
+        (known.TokenRetrievalError, text, "Run `aws sso login`."),
     ]
     return next(((message, hint) for kind, message, hint in kinds if isinstance(error, kind)), (text, ""))
 
 
-class Busy(Exception):  # noqa: N818  an answer of the store, not an error
-    """The store answered that it cannot at this moment."""
+class Busy(Exception):  # noqa: N818  a reply of the store, not an error
+    """The store replied that it cannot handle the request at the moment."""
 
 
 @contextmanager
 def busy() -> Iterator[None]:
-    """Raise Busy where a store answers that it cannot."""
+    """Raise Busy if a store replies that it cannot handle the request."""
     from botocore.exceptions import ClientError
 
     try:
@@ -114,7 +115,7 @@ def busy() -> Iterator[None]:
 
 @contextmanager
 def conditions(path: str) -> Iterator[None]:
-    """Tell what a store says of a condition from what it refuses."""
+    """Turn a store's reply about a condition into Conflict or Unconditional; other refusals stay as they are."""
     from botocore.exceptions import ClientError
 
     try:

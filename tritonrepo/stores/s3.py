@@ -1,7 +1,7 @@
-"""An S3 bucket as a Store: boto3 for what is listed, small or conditional, obstore for bodies.
+"""An S3 bucket as a Store: boto3 for listings and for small or conditional objects, obstore for bodies.
 
 obstore writes many objects several times faster; boto3 has exact keys, conditions, and the user's own credentials
-(environment, profiles, SSO), which obstore is given.
+(environment, profiles, SSO), which it passes on to obstore.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     import obstore.store
 
 PLAIN_KEY = re.compile(r"[0-9A-Za-z_\-][0-9A-Za-z._\-]*(/\.*[0-9A-Za-z_\-][0-9A-Za-z._\-]*)*")
-"""Keys that obstore writes as they are; it escapes others, so those go by boto3. No step of them is dots alone."""
+"""Keys that obstore writes unchanged; it escapes others, so boto3 writes those. No part of them is only dots."""
 
 CONNECT_S, ANSWER_S = 1.4, 20
-"""How long the first request may take: nobody listening at the endpoint is told at once. Two addresses are tried."""
+"""How long the first request may take: a missing endpoint is reported at once. Two addresses are tried."""
 
 WHOLE_BYTES = 8 << 20
 PARTS_AT_ONCE, MOST_PARTS = 4, 10_000
 READS = 4
 NO_CODE = "404"
-"""What stands for the code of a refusal whose text was cut off."""
+"""The code of a refusal whose text was cut off."""
 
 
 def open_uri(uri: str) -> tuple[S3Store, str]:
@@ -55,7 +55,7 @@ class S3Store:
         self._skew_s = 0.0
         with missing_extra(address.uri):
             import boto3
-            import obstore  # noqa: F401  both are needed, so both are missed at once
+            import obstore  # noqa: F401  both are needed, so both are checked at once
         with explained(address.uri, "open"):
             self.session = boto3.session.Session()
 
@@ -65,7 +65,7 @@ class S3Store:
         return Capabilities(stray=Tag("0" * 32), sees_changes=True)
 
     def scan(self, prefix: str) -> Tree:
-        """Return every object under the prefix by one listing; a zero-byte "directory/" is an empty directory."""
+        """Return every object under the prefix from one listing; a zero-byte "directory/" is an empty directory."""
         head = f"{prefix}/" if prefix else ""
         found: dict[str, Entry] = {}
         for item in self._listed(head):
@@ -105,13 +105,14 @@ class S3Store:
                 with explained(at, "read"), conditions(key):
                     return self._got(key, Range=f"bytes={offset}-{offset + n - 1}", IfMatch=tag).content
             except Conflict:
-                message = "it was overwritten or removed while it was read"
-                raise failure("store-changed", at, message, "Is somebody pushing there? Try again.") from None
+                message = "the object was overwritten or removed while it was being read"
+                hint = "Run the command again when no push is running."
+                raise failure("store-changed", at, message, hint) from None
 
         return Stored(int(item["Size"]), read, tag=Tag(tag.strip('"')))
 
     def fetch(self, path: str) -> Fetched | None:
-        """Return the content of an object and its ETag; None where there is none."""
+        """Return the content of an object and its ETag; None if it does not exist."""
         with explained(f"{self.address.uri}: {path}", "read"):
             try:
                 return self._got(path)
@@ -119,7 +120,7 @@ class S3Store:
                 return None
 
     def _got(self, key: str, **parameters: str) -> Fetched:
-        """Read an object or a part of it; a body that is cut off is asked for again, which boto3 does not do."""
+        """Read an object or a part of it, again if the body is cut off, which boto3 does not do."""
         from botocore import exceptions as known
 
         cut = (
@@ -142,7 +143,7 @@ class S3Store:
 
     def _tag(self, answer: dict[str, Any], path: str) -> Tag:
         if not answer.get("ETag"):
-            raise lacking(f"{self.address.uri}: {path}", "go on", "ETag")
+            raise lacking(f"{self.address.uri}: {path}", "continue", "ETag")
         return Tag(str(answer["ETag"]).strip('"'))
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
@@ -171,7 +172,7 @@ class S3Store:
         return self._tag({"ETag": done["e_tag"]}, path)
 
     def _in_parts(self, path: str, file: File) -> Tag:
-        """Write a large object where none is; obstore knows this condition for objects of one part alone."""
+        """Write a large object where none exists; obstore supports this condition only for objects of one part."""
         call = {"Key": path, "UploadId": self._ask("create_multipart_upload", Key=path)["UploadId"]}
         step = max(WHOLE_BYTES, -(-file.size // MOST_PARTS))
 
@@ -185,7 +186,7 @@ class S3Store:
                 parts = list(pool.map(send, range(1, -(-file.size // step) + 1)))
             done = self._ask("complete_multipart_upload", MultipartUpload={"Parts": parts}, IfNoneMatch="*", **call)
         except BaseException:
-            with suppress(Exception):  # what is not completed is seen by nobody; the first fault is told
+            with suppress(Exception):  # nobody sees what is not completed; the first error is reported
                 self._ask("abort_multipart_upload", **call)
             raise
         return self._tag(done, path)
@@ -210,12 +211,12 @@ class S3Store:
             self._ask("delete_object", Key=path)
 
     def tidy(self) -> None:
-        """Do nothing: an upload that was not completed is seen by nobody."""
+        """Do nothing: nobody sees an upload that was not completed."""
 
     def server_environment(self) -> Mapping[str, str]:
-        """Return the variables by which Triton finds the credentials that were found here, by profile or SSO too.
+        """Return the environment that gives Triton the credentials found here, also those of a profile or SSO.
 
-        Source: core, src/filesystem/implementations/s3.h, S3Credential: these names alone are read.
+        Source: core, src/filesystem/implementations/s3.h, S3Credential: only these names are read.
         """
         with explained(self.address.uri, "open"):
             found = self.session.get_credentials()
@@ -230,8 +231,8 @@ class S3Store:
     def _region(self) -> str:
         return str(self.session.region_name or "us-east-1")
 
-    def _ask(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401  boto3's answers
-        """Do one request. The first one is impatient where nobody listens; who answers otherwise is asked again."""
+    def _ask(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401  boto3's replies
+        """Send one request. The first one has a short timeout; a store that is there but busy is asked again."""
         from botocore import exceptions as known
 
         call = {"Bucket": self.address.bucket, **parameters}
@@ -240,8 +241,8 @@ class S3Store:
                 return self._dated(getattr(self._client(patient=False), operation)(**call))
         return self._dated(getattr(self._client(), operation)(**call))
 
-    def _dated(self, answer: Any) -> Any:  # noqa: ANN401  boto3's answers
-        """Remember by the answer's date how far the store's clock is ahead of this machine's, in seconds."""
+    def _dated(self, answer: Any) -> Any:  # noqa: ANN401  boto3's replies
+        """Remember, from the reply's date, how far the store's clock is ahead of this machine's, in seconds."""
         self._met = True
         with suppress(KeyError, TypeError, ValueError):
             date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
@@ -258,14 +259,14 @@ class S3Store:
     def _made(self, *, connect_timeout: float, read_timeout: float, tries: int) -> Any:  # noqa: ANN401
         from botocore.config import Config
 
-        # Triton reads no endpoint from the environment, so nor do we; other stores than AWS know no default checksums
+        # Triton reads no endpoint from the environment, so neither do we; only AWS supports the default checksums
         config = Config(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
             retries={"total_max_attempts": tries, "mode": "standard"},
             s3={"addressing_style": "path" if self.address.endpoint else "auto"},
             ignore_configured_endpoint_urls=True,
-            signature_version="s3v4",  # for URLs too, which are signed the old way by default
+            signature_version="s3v4",  # also for URLs, which are signed the old way by default
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             max_pool_connections=32,
@@ -289,7 +290,7 @@ class S3Store:
         )
 
     def _bucket_region(self) -> str:
-        """Return where the bucket is: boto3 follows a redirect to its region, obstore does not."""
+        """Return the bucket's region: boto3 follows a redirect to it, obstore does not."""
         if self.address.endpoint:
             return self._region
         head = self._ask("head_bucket")["ResponseMetadata"]["HTTPHeaders"]

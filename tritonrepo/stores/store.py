@@ -1,4 +1,4 @@
-"""What every place that holds trees can do."""
+"""What every store of trees can do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tritonrepo.tree import File, Tree
 PIECE = 8 << 20
 
 Tag = NewType("Tag", str)
-"""What changes with the content of a file, and says nothing of it to anybody but the store that gave it.
+"""An opaque value that changes with the content of a file; only the store that issued it knows its meaning.
 
-Others compare tags for being equal, keep them, and hand them back as `if_match`. The tag of a file for which a scan
-gives none is the SHA-256 of its content, in hex.
+Others compare tags for equality, keep them, and pass them back as `if_match`. The tag of a file for which a scan
+returns none is the SHA-256 of its content, in hex.
 """
 
 
@@ -22,8 +22,8 @@ gives none is the SHA-256 of its content, in hex.
 class Capabilities:
     """What differs between stores.
 
-    `stray` is a tag that no file has, to try whether conditions are kept. `sees_changes`: a server that polls finds out
-    that something changed in a model which it has loaded.
+    `stray` is a tag that no file has, to test whether conditions are honored. `sees_changes`: a server that polls
+    notices that something changed in a model that it has loaded.
     """
 
     stray: Tag
@@ -32,9 +32,9 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Stored(File):
-    """A file of a store whose scan gives tags, so that who remembers one need not read the content again.
+    """A file of a store whose scan returns tags, so that a caller that knows one need not read the content again.
 
-    Once it is overwritten or removed, reading it raises Stop: a file is never half of one content, half of another.
+    Once it is overwritten or removed, reading it raises Stop: a read never mixes two contents.
     """
 
     tag: Tag = Tag("")
@@ -60,12 +60,12 @@ def tag_of(file: File) -> Tag:
 
 
 def glimpse(file: File) -> tuple[int, Tag | None]:
-    """Return what a scan says of a file without that it is read: its size, and its tag where there is one."""
+    """Return what a scan knows about a file without reading it: its size, and its tag if it has one."""
     return file.size, file.tag if isinstance(file, Stored) else None
 
 
 class Write(NamedTuple):
-    """A file to be written, or, where it is None, removed, and the condition on which that may happen."""
+    """A file to be written, or removed if it is None, and the condition for that."""
 
     path: str
     file: File | None
@@ -74,7 +74,7 @@ class Write(NamedTuple):
 
 
 Send = Callable[[], Tag | None]
-"""Do a write that was prepared and give its tag, None for a removal; raise Conflict or Late where nothing was done."""
+"""Do a prepared write and return its tag, None for a removal; raise Conflict or Late if nothing was done."""
 
 
 class Store(Protocol):
@@ -85,48 +85,48 @@ class Store(Protocol):
         """What this store can do."""
 
     def scan(self, prefix: str) -> Tree:
-        """Return everything under the prefix: paths counted from it, in order of their bytes.
+        """Return everything under the prefix, with paths relative to it, sorted by their bytes.
 
-        Where nothing is there the tree is empty. `__pycache__` is left out.
+        If nothing exists there, the tree is empty. `__pycache__` is left out.
         """
 
     def fetch(self, path: str) -> Fetched | None:
-        """Return a small file; None where there is none."""
+        """Return a small file; None if it does not exist."""
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
-        """Write a file whole or not at all and give its tag; raise Conflict where a condition does not hold."""
+        """Write a file completely or not at all, and return its tag; raise Conflict if a condition does not hold."""
 
     def delete(self, path: str) -> None:
-        """Remove a file; an absent one is no fault."""
+        """Remove a file; a missing one is not an error."""
 
     def ticket(self, write: Write, seconds: int) -> Send:
         """Prepare a write that the store itself refuses, with Late, once this time is over, whenever it is sent.
 
-        What prepares it may sleep before it sends: the time runs by a clock that does not stop with it.
+        The process may sleep before it sends the write: the time runs by a clock that does not stop meanwhile.
         """
 
     def tidy(self) -> None:
-        """Remove what killed runs left half-written, where a store shows such things at all."""
+        """Remove what killed runs left half-written, in a store where such files are visible."""
 
     def server_environment(self) -> Mapping[str, str]:
-        """Return the variables by which a Triton server reads what lies here, beside those that are set already."""
+        """Return the environment by which a Triton server reads this store, in addition to what is already set."""
 
 
 class Bucket(NamedTuple):
-    """A kind of bucket: what opens its URIs, how these are written, and the next step of who gave a password in one."""
+    """A kind of bucket: what opens its URIs, their form, and the hint for a URI that contains a password."""
 
     open_uri: Callable[[str], tuple[Store, str]]
     form: str
     keys: str
 
 
-class Unconditional(Exception):  # noqa: N818  an answer of the store, not an error
-    """The store knows no conditions on a `put`; nothing was written."""
+class Unconditional(Exception):  # noqa: N818  a reply of the store, not an error
+    """The store does not support conditions on a `put`; nothing was written."""
 
 
-class Conflict(Exception):  # noqa: N818  an answer of the store, not an error
-    """The condition of a `put` did not hold: somebody else wrote."""
+class Conflict(Exception):  # noqa: N818  a reply of the store, not an error
+    """The condition of a `put` did not hold: someone else wrote."""
 
 
-class Late(Exception):  # noqa: N818  an answer of the store, not an error
-    """A prepared write came after its time; nothing was written."""
+class Late(Exception):  # noqa: N818  a reply of the store, not an error
+    """A prepared write arrived after its time; nothing was written."""

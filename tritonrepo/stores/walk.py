@@ -1,4 +1,4 @@
-"""One look at everything below a directory, through links that stay in it or lead to where links may lead."""
+"""A scan of everything below a directory, through links that stay in it or lead into allowed directories."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tritonrepo.stores.beneath import Found, Spot
 from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, hashed
 
 FOLLOWED = 10_000
-"""How many entries are seen through links before further ones are left as links: links can multiply without end."""
+"""How many entries are scanned through links before further links are not followed: links can multiply endlessly."""
 
 READABLE = 0o444
 WRITTEN_BY_PYTHON = "__pycache__"
 
 
 class _Ahead(NamedTuple):
-    """A directory to be looked into: its path in the tree, its real place, those of the links that led there."""
+    """A directory to be scanned: its path in the tree, its real location, and those of the links that led there."""
 
     path: str
     spot: Spot
@@ -28,11 +28,11 @@ class _Ahead(NamedTuple):
 
 
 class Walk:
-    """A look at a directory; `found` is what lies there, by path.
+    """A scan of a directory; `found` is what it contains, by path.
 
     Links are followed as the server does, but not out of the directory; `allowed` are others that they may lead into.
-    `hasher` is what the files have as theirs.
-    Paths are made as text: a Path for each would cost as much as the look itself.
+    `hasher` becomes the hasher of the files.
+    Paths are built as text: a Path for each would cost as much as the scan itself.
     """
 
     def __init__(self, top: Path, allowed: Sequence[Path] = (), hasher: Callable[[File], str] = hashed) -> None:
@@ -40,7 +40,7 @@ class Walk:
         self._top, self._hasher = str(top), hasher
         self._roots = [os.path.realpath(each) for each in (top, *allowed)]
         self._left = FOLLOWED
-        self._open: dict[Spot, int] = {}  # the top and the directory before: most others lie in one of these
+        self._open: dict[Spot, int] = {}  # the top and the previous directory: most others are in one of these
         try:
             ahead = [_Ahead("", Spot(self._roots[0], ""))]
             while ahead:
@@ -50,7 +50,7 @@ class Walk:
                 os.close(descriptor)
 
     def _look(self, here: _Ahead) -> list[_Ahead]:
-        """Look into a directory; give those that lie in it, or that its links lead to."""
+        """Scan a directory, and return the directories in it and those that its links lead to."""
         try:
             descriptor = self._opened(here.spot)
         except PermissionError:
@@ -66,7 +66,7 @@ class Walk:
         return [each for item in items if (each := self._item(item, here, descriptor)) is not None]
 
     def _opened(self, spot: Spot) -> int:
-        """Open a directory, by the one that it lies in where that is open, and close the one before."""
+        """Open a directory, through its parent if that is open, and close the previous one."""
         if spot in self._open:
             return self._open[spot]
         above = self._open.get(Spot(spot.root, spot.path.rpartition("/")[0])) if spot.path else None
@@ -77,7 +77,7 @@ class Walk:
         return descriptor
 
     def _item(self, item: os.DirEntry[str], here: _Ahead, descriptor: int) -> _Ahead | None:
-        """Note what an entry is, or give the directory that it is or leads to."""
+        """Record what an entry is, or return the directory that it is or leads to."""
         name = item.name
         path = f"{here.path}/{name}" if here.path else name
         if here.trail:
@@ -105,7 +105,7 @@ class Walk:
         return None
 
     def _leaf(self, item: os.DirEntry[str], path: str, spot: Spot, descriptor: int) -> Entry:
-        """Return what an entry is to one who follows links, a directory as the link that leads there."""
+        """Return what an entry is when links are followed; a directory as the link that leads to it."""
         try:
             status = item.stat()
         except OSError as error:
@@ -129,7 +129,7 @@ def _readable(item: os.DirEntry[str], descriptor: int) -> bool:
 
 
 def _resolved(path: str) -> str:
-    """Return where a link leads; "" where that cannot be found out, such as for a path that is too long."""
+    """Return where a link leads; "" if that cannot be determined, such as for a path that is too long."""
     try:
         return os.path.realpath(path, strict=True)
     except OSError:
@@ -145,5 +145,5 @@ def _name_in_bytes(item: os.DirEntry[str]) -> bytes:
 
 
 def is_in(path: str, directory: str) -> bool:
-    """Whether a real path is that of a directory or of what lies below."""
+    """Whether a real path is a directory or something below it."""
     return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -1,3 +1,3 @@
-"""Bring a store to what a tree says: plan, apply, record."""
+"""Bringing a store to the state of a tree: plan, apply, record."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Carry a plan out on a store, at once or at the pace of servers; a killed run is finished by the next one."""
+"""Carrying out a plan on a store, at once or at the pace of servers; the next run finishes a killed one."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def apply(
     pace: Pace | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Tag | None]:
-    """Do every action and give the tags of what was written, by path; None is what was removed.
+    """Do every action and return the tags of what was written, by path; None for what was removed.
 
-    `have` is what the plan was made from: each write is on what was seen there, and is whole or not at all. Without a
-    pace all goes at once, since nobody reads there. With one, each phase is verified, servers get their time between
-    two, and a Stop in the middle says what is done: the next push goes on from there.
+    `have` is what the plan was made from: each write is conditional on what was seen, and is complete or not done.
+    Without a pace, everything is written at once, because nobody reads it. With one, each phase is verified, servers
+    get time between phases, and a Stop in the middle reports what is done: the next push continues from there.
     """
     before, written = files(have), dict[str, Tag | None]()
     around = Rounds(Work(plan, before, written, writer.place), pace, tell).around if pace else nullcontext
@@ -43,17 +43,17 @@ def apply(
 def _done(
     group: Sequence[Action], before: Mapping[str, File], written: Mapping[str, Tag | None], writer: Writer | Alone
 ) -> dict[str, Tag | None]:
-    """Do one group: what is new and may be large by itself, all else each on what was seen there."""
+    """Do one group: new files, which may be large, one by one, and everything else conditional on what was seen."""
     writes, news = dict[str, Write](), list[Put]()
     for action in group:
         path, seen = writer.place.path(action.path), _seen(action.path, before, written)
         if isinstance(action, Put) and action.phase is Phase.FILES and (seen is None or _is_large(action)):
             news.append(action)
-            if seen is not None:  # nothing serves it: gone first, so that it too is written where nothing is
+            if seen is not None:  # nothing serves it: removed first, so that it is also written where nothing exists
                 writes[action.path] = Write(path, None)
         elif isinstance(action, Put):
             writes[action.path] = Write(path, action.file, if_absent=seen is None, if_match=seen)
-        else:  # not every store knows conditions of a removal; its time is judged by all
+        else:  # not every store supports conditional removals; all of them check its time
             writes[action.path] = Write(path, None)
     with _unchanged(group):
         tags = dict(zip(writes, writer.write(list(writes.values())), strict=True))
@@ -63,12 +63,12 @@ def _done(
 
 
 def _is_large(action: Put) -> bool:
-    """Whether it is too large to be held in memory, which files of a version may be and files beside them never are."""
+    """Whether a file is too large to hold in memory; only files of a version can be."""
     return action.file.size > LARGE_BYTES and action.path.count("/") > 1
 
 
 def _seen(path: str, before: Mapping[str, File], written: Mapping[str, Tag | None]) -> Tag | None:
-    """Return the tag that a path should have now; None where nothing should be."""
+    """Return the tag that a path should have now; None if nothing should exist there."""
     if path in written:
         return written[path]
     return tag_of(before[path]) if path in before else None
@@ -83,7 +83,7 @@ def _added(writer: Writer | Alone, action: Put) -> Tag:
 
 @contextmanager
 def _unchanged(actions: Iterable[Action]) -> Iterator[None]:
-    """Raise Stop where a file that is sent is not any more what was judged."""
+    """Raise Stop if a file that is sent is no longer what was checked."""
     puts = [action for action in actions if isinstance(action, Put)]
     try:
         yield
@@ -95,4 +95,5 @@ def _unchanged(actions: Iterable[Action]) -> Iterator[None]:
 
 def _changed(action: Put) -> Stop:
     at = str(action.file.path or action.path)
-    return failure("push-source-changed", at, "changed while it was pushed", "Nothing serves it yet. Push again.")
+    hint = "Push again. Nothing serves the file yet."
+    return failure("push-source-changed", at, "the file changed while it was being pushed", hint)

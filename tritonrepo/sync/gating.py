@@ -1,4 +1,4 @@
-"""Which versions of a model a server would serve from a tree, and the config texts that hold a version back. Pure."""
+"""Which versions of a model a server would serve from a tree, and the configs that hold a version back. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tritonrepo.tree import File, Tree, files
 T = TypeVar("T")
 
 LATEST = -1
-"""The version of a call that names none."""
+"""The version of a call that names no version."""
 
 Call = tuple[str, int]
-"""A model's name, and the version that is asked of it."""
+"""A model's name, and the version that is requested."""
 
 Released = Mapping[str, Collection[int]]
 """Model → versions of the last finished push."""
@@ -27,10 +27,10 @@ Released = Mapping[str, Collection[int]]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model's files, paths counted from its directory; its config as far as a server accepts it; its versions.
+    """A model's files, with paths relative to its directory; its config, if a server accepts it; its versions.
 
-    `gated`: its config is none that a server takes, or is under another name: nothing new of it is loaded. `served` are
-    the versions that a server takes from these files, ascending.
+    `gated`: a server does not accept the config, or it has another name, so nothing new of the model is loaded.
+    `served` are the versions that a server would serve from these files, ascending.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Model:
 
     @property
     def text(self) -> bytes:
-        """The config's text; empty where there is none."""
+        """The config's text; empty if the model has no config."""
         return self.files[CONFIG].content() if CONFIG in self.files else b""
 
     def admits(self, version: int) -> bool:
@@ -54,13 +54,13 @@ class Model:
         return specific is None or version in specific.numbers("versions")
 
     def within(self, version: int) -> dict[str, File]:
-        """Return the files of a version, paths counted from the model's directory."""
+        """Return the files of a version, with paths relative to the model's directory."""
         head = f"{self.versions[version]}/" if version in self.versions else f"{version}/"
         return {path: file for path, file in self.files.items() if path.startswith(head)}
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether it is a pipeline: its one config says which versions are called."""
+        """Whether it is a pipeline: its one config determines which versions are called."""
         return self.config is not None and self.config.has("ensemble_scheduling")
 
     def steps(self) -> list[Call]:
@@ -70,9 +70,9 @@ class Model:
         return [(step.text("model_name"), step.integer("model_version")) for step in found]
 
     def called(self, *versions: int) -> set[Call]:
-        """Return model and version of all that it calls: by its steps, and by calls.json, of these versions or of all.
+        """Return model and version of all its calls: by its steps, and by the calls.json of these or all versions.
 
-        Whatever its backend is: a push holds back too much rather than too little.
+        The backend does not matter: a push holds back too much rather than too little.
         """
         tops = {self.versions[version] for version in versions if version in self.versions}
         found = set(self.steps())
@@ -88,12 +88,12 @@ class Model:
 
 
 def models(tree: Tree, server: Target) -> dict[str, Model]:
-    """Return the models that a server sees in the files of a tree, in order; files at its top belong to none."""
+    """Return the models that a server sees in the files of a tree, in order; top-level files belong to no model."""
     return {name: _of(model) for name, model in repository.read(files(tree), server).models.items()}
 
 
 def model_of(name: str, own: Mapping[str, File], server: Target) -> Model:
-    """Return the model of these files, paths counted from its directory."""
+    """Return the model of these files, with paths relative to its directory."""
     return _of(repository.model(name, own, server))
 
 
@@ -105,9 +105,9 @@ def _of(model: repository.Model) -> Model:
 
 
 def reached(start: Iterable[T], calls: Callable[[T], Iterable[T]]) -> set[T]:
-    """Return the start, and all that is reached from it by calls, through whatever others.
+    """Return the start, and everything that calls reach from it, directly or indirectly.
 
-    What counts as a call is the caller's to say: that of any version, of one that serves, or of a step alone.
+    The caller decides what counts as a call: that of any version, of a served one, or only of a step.
     """
     found: set[T] = set()
     todo = list(start)
@@ -120,9 +120,9 @@ def reached(start: Iterable[T], calls: Callable[[T], Iterable[T]]) -> set[T]:
 
 
 def needed(had: Mapping[str, Model], used: Collection[str], released: Released) -> set[Call]:
-    """Return model and version of what must go on: the last finished push's, what nobody is known to call, and callees.
+    """Return model and version of what must stay: the last finished push's, what has no known caller, and callees.
 
-    A call that names no version (`LATEST`) needs what the last finished push serves, or else all that is served.
+    A call that names no version (`LATEST`) needs what the last finished push serves, or otherwise all that is served.
     """
 
     def calls(one: Call) -> list[Call]:
@@ -145,22 +145,22 @@ def needed(had: Mapping[str, Model], used: Collection[str], released: Released) 
 
 
 def name_gate(name: str) -> bytes:
-    """Return the config that keeps a new model unknown while its files arrive, and the server ready all the while.
+    """Return the config that hides a new model while its files are uploaded, and keeps the server ready.
 
     Seen on 24.10: a config that names a missing version would turn readiness to 400; another name is refused at poll.
     """
-    return f'# its files are being pushed; its own config comes last\nname: "{name}.uploading"\n'.encode()
+    return f'# The files are being uploaded; the real config comes last.\nname: "{name}.uploading"\n'.encode()
 
 
 def serving(text: bytes, numbers: Collection[int]) -> bytes:
-    """Return a config's text with another version_policy, `specific`; every other byte stays."""
+    """Return a config's text with a `specific` version_policy; every other byte stays."""
     root = parse(text).root
     policy = {"specific": {"versions": sorted(numbers)}}
     return editor.apply(text, [editor.put(root, "version_policy", policy)])
 
 
 def depths(found: Mapping[str, Model]) -> dict[str, int]:
-    """Return how many calls deep a model stands above those that call nothing; a cycle counts no further."""
+    """Return how many calls each model is above models that call nothing; a cycle does not add to it."""
     calls = {name: (model.calls() & found.keys()) - {name} for name, model in found.items()}
     known: dict[str, int] = {}
     begun: set[str] = set()

@@ -1,22 +1,23 @@
-"""One push at a time: an object beside the repository, taken by a conditional write and written anew all the while.
+"""One push at a time: a lock object next to the repository, taken by a conditional write and rewritten regularly.
 
-A killed push leaves it there. On its own machine the next one sees that the process is gone, and gives what it sent
-the time to arrive; from elsewhere it sees that the object changes no more. No clocks are compared.
+A killed push leaves its lock behind. On the same machine, the next push sees that the process is gone, and waits until
+everything it sent must have arrived; from another machine, it sees that the lock no longer changes. Clocks are never
+compared.
 
-What keeps a push that slept, was cut off or is slow from writing once another one holds the lock:
+What keeps a push that slept, was cut off or is slow from writing once another push holds the lock:
 
-- Each content of the lock is unique, so a write of it on the tag of an earlier content is refused by the store.
-- Every write that a server or a later push may see is prepared first (`Store.ticket`), then the lock is written once
-  more (`confirm`), then the write is sent. The store refuses it `VALID_S` after it was prepared; another push takes the
-  lock only when it saw it unchanged for `SILENT_S`, which is longer. So if the lock is lost before the confirmation,
-  that one fails, and if it is lost after it, the write comes too late, however long this process slept between any two
-  of its instructions. It does not matter that a config may be again what the plan saw: the time is over all the same.
-- Files of new versions are many and large, so they are written without a ticket, but only where nothing is (`add`).
-  One that comes after the lock was lost changes nothing that is there. It can add a file to a version that no config
-  named when its own push planned it; that the other push brings the same number with other content, without that file,
-  and ends between the last look at the clock and the arrival, is what remains.
-- What the store has begun to carry out cannot be called back: that it takes longer over one write than `GRACE_S` after
-  a kill on the same machine, or else `SILENT_S - VALID_S`, is the other thing that remains.
+- Each content of the lock is unique, so the store refuses a write that is conditional on the tag of an earlier content.
+- Every write that a server or a later push may see is prepared first (`Store.ticket`), then the lock is rewritten
+  (`confirm`), then the write is sent. The store refuses it from `VALID_S` after it was prepared; another push takes the
+  lock only after seeing it unchanged for `SILENT_S`, which is longer. So if the lock is lost before the confirmation,
+  the confirmation fails, and if it is lost afterwards, the write arrives too late, however long this process slept
+  between any two of its instructions. A config that is back to what the plan saw makes no difference: the time is up.
+- Files of new versions are many and large, so they are written without a ticket, but only where nothing exists (`add`).
+  One that arrives after the lock was lost changes nothing that exists, but it can add a file to a version that no
+  config named when its push was planned. The remaining risk: the other push uploads the same version number with other
+  content and without that file, and finishes between the last look at the clock and the arrival.
+- The store cannot take back a write that it has begun. The other remaining risk: it needs longer for one write than
+  `GRACE_S` after a kill on the same machine, or than `SILENT_S - VALID_S` otherwise.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ if TYPE_CHECKING:
 
 BEAT_S = 10.0
 SILENT_S = 60.0
-"""A lock that does not change for so long is a killed push's; six beats are missed then."""
+"""A lock that has not changed for this long belongs to a killed push: six beats were missed."""
 
 VALID_S = 10
-"""How long a prepared write may be sent."""
+"""How long a prepared write remains valid."""
 
 GRACE_S = 2.0
-"""What stores and clocks that count whole seconds may add to that."""
+"""What stores and clocks that count in whole seconds may add to that."""
 
 LOOK_S = 2.0
 TRIES = 5
@@ -58,7 +59,7 @@ NAME = "lock.json"
 
 
 def find(place: Place) -> tuple[dict[str, str], Tag] | None:
-    """Return who holds the lock, and its tag; None where nobody does."""
+    """Return the holder of the lock and the lock's tag; None if nobody holds it."""
     found = place.store.fetch(place.beside(NAME))
     if found is None:
         return None
@@ -71,7 +72,7 @@ def find(place: Place) -> tuple[dict[str, str], Tag] | None:
 
 @contextmanager
 def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> Iterator[Hold]:
-    """Hold the lock. Raise Stop where another push holds it."""
+    """Hold the lock; raise Stop if another push holds it."""
     me = {**who, "host": platform.node(), "machine": _machine(), "pid": str(os.getpid()), "push": secrets.token_hex(16)}
     me["born"] = _born(me["pid"])
     hold = Hold(place, me, _taken(place, me, pace, tell), pace.now)
@@ -82,7 +83,7 @@ def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str],
 
 
 class Hold:
-    """The lock as its holder has it; a thread writes it anew, so that others see that the push goes on."""
+    """The lock from its holder's side; a thread rewrites it, so that others see that the push is still running."""
 
     def __init__(self, place: Place, me: Mapping[str, str], tag: Tag, now: Callable[[], float]) -> None:
         self._place, self._me, self._tag, self._now = place, me, tag, now
@@ -95,30 +96,31 @@ class Hold:
         while not self._over.wait(BEAT_S):
             with suppress(
                 Stop
-            ):  # the store may answer again; if not, or if the lock is lost, the push itself will tell
+            ):  # the store may recover; if it does not, or if the lock is lost, the push itself reports it
                 self.confirm()
 
     def confirm(self) -> None:
-        """Write the lock once more; raise a Stop where it is another's by now."""
+        """Rewrite the lock; raise Stop if another push holds it by now."""
         with self._mine:
             for _ in range(TRIES):
                 if self._lost:
                     break
                 if self._written():
                     return
-        message = "another push took this one for dead and goes on in its place"
-        raise failure("push-locked", self._place.uri, message, "Was this machine asleep? Push again when it ends.")
+        message = "another push considered this one dead and took over its lock"
+        hint = "Push again when the other push has finished. If this machine was suspended, keep it awake meanwhile."
+        raise failure("push-locked", self._place.uri, message, hint)
 
     def proven(self) -> bool:
-        """Whether the store refuses writes whose condition does not hold, in each way by which a push writes.
+        """Whether the store refuses writes whose condition does not hold, in each of the ways that a push writes.
 
-        Some know no conditions and say so, others answer 200 and write. It is tried on the lock itself, with its text.
+        Some stores do not support conditions and say so, others return 200 and write. Tried on the lock itself.
         """
         store, path, file = self._place.store, self._place.beside(NAME), _lock(self._me, 0)
         for wrong in (Write(path, file, if_absent=True), Write(path, file, if_match=store.caps.stray)):
             send = partial(store.put, path, file, if_absent=wrong.if_absent, if_match=wrong.if_match)
             for make in (partial(store.ticket, wrong, VALID_S), lambda send=send: send):
-                # once may be right: the lock was gone, since another push took it over and ended, and is here again
+                # one success may be right: another push took the lock over and ended, and now it exists again
                 if not self._refused(make()) and not self._refused(make()):
                     return False
         return True
@@ -134,7 +136,7 @@ class Hold:
             return False
 
     def recent(self) -> None:
-        """Confirm unless that was done a moment ago."""
+        """Confirm, unless that was done a moment ago."""
         if self._now() - self._sure > 2 * BEAT_S:
             self.confirm()
 
@@ -144,7 +146,7 @@ class Hold:
         try:
             self._tag = self._place.store.put(path, _lock(self._me, self._count), if_match=self._tag)
         except Conflict:
-            # a reply that was lost looks like a rival: what is there may be one's own
+            # a lost reply looks like a rival: the lock may be our own
             found = find(self._place)
             self._lost = found is None or found[0].get("push") != self._me["push"]
             self._tag = found[1] if found else self._tag
@@ -153,10 +155,10 @@ class Hold:
         return True
 
     def end(self) -> None:
-        """Return the lock if it is still one's own; one that stays is seen to be silent."""
+        """Remove the lock if it is still ours; if it stays, others see that it is silent."""
         self._over.set()
         self._thread.join()
-        with suppress(Stop, Conflict, Late):  # what was to be told has been
+        with suppress(Stop, Conflict, Late):  # what matters was reported already
             remove = self._place.store.ticket(Write(self._place.beside(NAME), None), VALID_S)
             self.confirm()
             remove()
@@ -170,7 +172,7 @@ def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Callable[[str]
     for _ in range(TRIES):
         found = find(place)
         if found and found[0].get("push") == me["push"]:
-            return found[1]  # the reply to the write of it was lost
+            return found[1]  # the reply to our write was lost
         if found and not (_ended(found[0], place, pace, tell) or _silent(place, found, pace, tell)):
             continue
         with suppress(Conflict):
@@ -179,15 +181,16 @@ def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Callable[[str]
 
 
 def _busy(place: Place, holder: Mapping[str, str]) -> Stop:
-    who = f"{holder.get('by', 'somebody')} on {holder.get('host', 'some machine')}"
-    message = f"{who} pushes there since {holder.get('at', 'this moment')}, so nothing was sent"
-    return failure("push-locked", place.uri, message, "Push again when that has ended.")
+    who = f"{holder.get('by', 'someone')} on {holder.get('host', 'an unknown machine')}"
+    message = f"{who} has been pushing to this prefix since {holder.get('at', 'just now')}; nothing was sent"
+    return failure("push-locked", place.uri, message, "Push again when that push has finished.")
 
 
 def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: Callable[[str], None]) -> bool:
-    """Watch a lock; whether it stays as it is for long enough. Raise Stop when it changes; False: it is gone."""
+    """Whether a lock stays unchanged for long enough, watching it; False if it is gone. Raise Stop if it changes."""
     holder, tag = found
-    tell(f"waiting up to {SILENT_S:g} s: is the push of {holder.get('by')} on {holder.get('host')} still going on?")
+    who = f"{holder.get('by')} on {holder.get('host')}"
+    tell(f"waiting up to {SILENT_S:g} s to see whether the push by {who} is still running")
     end = pace.now() + SILENT_S
     while pace.now() < end:
         pace.sleep(LOOK_S)
@@ -200,19 +203,19 @@ def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: C
 
 
 def _ended(holder: Mapping[str, str], place: Place, pace: Pace, tell: Callable[[str], None]) -> bool:
-    """Whether the holder was a process of this machine, and what it sent has come. Raise Stop where it runs."""
+    """Whether the holder was a process of this machine, once its writes have arrived. Raise Stop if it still runs."""
     if holder.get("machine") != _machine():
         return False
     born = _born(holder.get("pid", ""))
     if born and born == holder.get("born"):
         raise _busy(place, holder)
-    tell(f"waiting {VALID_S + GRACE_S:g} s for what a killed push may have sent")
+    tell(f"waiting {VALID_S + GRACE_S:g} s for writes that a killed push may have sent")
     pace.sleep(VALID_S + GRACE_S)
     return True
 
 
 def _machine() -> str:
-    """Return what tells apart where process numbers mean different processes: machine, start of it, container."""
+    """Return what identifies the scope of process numbers: the machine, its boot, and the container."""
     parts = [platform.node()]
     with suppress(OSError):
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(), os.readlink("/proc/self/ns/pid")]  # noqa: PTH115  it points to no path
@@ -220,7 +223,7 @@ def _machine() -> str:
 
 
 def _born(pid: str) -> str:
-    """Return when a process began, in ticks since the machine did; "" where it runs no more, or ended as a zombie."""
+    """Return when a process started, in ticks since boot; "" if it no longer runs or is a zombie."""
     if not re.fullmatch("[0-9]+", pid):  # a lock is foreign text
         return ""
     try:

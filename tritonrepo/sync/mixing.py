@@ -1,12 +1,12 @@
-"""Whether one answer of a pipeline could come from two releases while a plan is carried out. Pure.
+"""Whether one response of a pipeline could come from two releases while a plan is carried out. Pure.
 
-A server has one config a model, whatever versions of it serve; while it goes from one state of the repository to the
-next, each model by itself is as it was or as it will be. An answer is whole where the state before the push or the one
-after it gives it: the same models in the same versions, through the same pipelines.
+A server has one config per model, whatever versions of it are served; while it moves from one state of the repository
+to the next, each model independently has its old or its new state. A response is whole if the state before the push or
+the one after it produces it: the same models in the same versions, through the same pipelines.
 
-An ensemble takes hold of each model that its steps name once a request, when the request begins, and what these call
-when they run (core, src/ensemble_scheduler/ensemble_scheduler.cc, EnsembleContext). A Python model may call the models
-of its calls.json any number of times, each time as they are then.
+An ensemble resolves each model that its steps name once per request, when the request begins, and what these call when
+they run (core, src/ensemble_scheduler/ensemble_scheduler.cc, EnsembleContext). A Python model may call the models of
+its calls.json any number of times, each time in their current state.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ State = Mapping[str, Model]
 """The models of a repository at one moment, by name."""
 
 Loaded = tuple[Model, int]
-"""A model as one state has it, in one of its versions."""
+"""A model of one state, in one of its versions."""
 
 ENOUGH = 3
-"""Of more different answers than a release before and one after can give, one is mixed; no more are told apart."""
+"""How many responses are distinguished: of three, at least one is neither the old nor the new release's."""
 
 Found = TypeVar("Found")
 
 TWICE = 2
-"""As many calls show what any number of them can."""
+"""Two calls show what any number of them can."""
 
 
 class Made(NamedTuple):
-    """An answer: what gave it, and the answers that this was made from, as numbers."""
+    """A response: what produced it, and the responses that it was made from, as numbers."""
 
     model: str
     content: object
@@ -49,7 +49,7 @@ class Made(NamedTuple):
 
 
 class Mixed(NamedTuple):
-    """A pipeline that could mix releases; the way to what is new in such an answer, and to what is old."""
+    """A pipeline that could mix releases; the path to what is new in such a response, and to what is old."""
 
     model: str
     new: tuple[str, ...]
@@ -57,7 +57,7 @@ class Mixed(NamedTuple):
 
 
 def mixed(had: State, actions: Iterable[Action], server: Target) -> list[Mixed]:
-    """Return the pipelines of which an answer could be mixed while these actions are carried out, by name."""
+    """Return the pipelines whose responses could be mixed while these actions are carried out, sorted by name."""
     states = list(_states(had, actions, server))
     callers = _callers(states)
     book = _Book()
@@ -78,7 +78,7 @@ def mixed(had: State, actions: Iterable[Action], server: Target) -> list[Mixed]:
 
 
 def mixture(found: Mixed, states: Sequence[State], where: str) -> Diagnostic:
-    """Return the refusal to push what such a pipeline could mix."""
+    """Return the error for a push during which such a pipeline could mix releases."""
     new, old = " → ".join(found.new), " → ".join(found.old)
     message = f'a response of "{found.model}" can mix both releases: {new} is new, {old} is old'
     hint = "\n".join([*_ways_out(found, states), f"Add `--allow-mixed {found.model}` to accept such responses."])
@@ -86,7 +86,7 @@ def mixture(found: Mixed, states: Sequence[State], where: str) -> Diagnostic:
 
 
 def admit(made: Plan, names: Collection[str]) -> Plan:
-    """Return the plan without the refusals of these pipelines, of which its user is told all the same."""
+    """Return the plan with the conflicts of these pipelines turned into warnings."""
     admitted = [each for each in made.conflicts if each.rule == RULE and each.model in names]
     notes = [replace(each, severity=Severity.WARNING, hint="") for each in admitted]
     conflicts = tuple(each for each in made.conflicts if each not in admitted)
@@ -94,7 +94,7 @@ def admit(made: Plan, names: Collection[str]) -> Plan:
 
 
 def _ways_out(found: Mixed, states: Sequence[State]) -> Iterator[str]:
-    """Yield why a response can be mixed, and what to do about it, for each call on the two ways that is the cause."""
+    """Yield why a response can be mixed, and what to do about it, for each call on the two paths that causes it."""
     new, old = (list(pairwise(label.split(" ")[0] for label in way)) for way in (found.new, found.old))
     for caller, called in dict.fromkeys([*new, *old]):
         callers = [state[caller] for state in states if caller in state]
@@ -105,15 +105,15 @@ def _ways_out(found: Mixed, states: Sequence[State]) -> Iterator[str]:
         elif nested:
             yield f'"{called}" has one config for all its versions, so "{caller}" cannot keep calling the old one.'
         elif latest:
-            yield f'"{caller}" calls "{called}" without a version, so it gets a new one as soon as that serves.'
+            yield f'"{caller}" calls "{called}" without a version, so it gets a new one as soon as that is served.'
         if nested:
-            yield f'Call the models of "{called}" directly in "{caller}", or give the new "{called}" another name.'
+            yield f'Call the models of "{called}" directly in "{caller}", or rename the new "{called}".'
         elif latest:
-            yield f'Pin "{called}" in "{caller}" to the version that serves, push that, and then push this release.'
+            yield f'Pin "{called}" in "{caller}" to the version that is served, push that, and then push this release.'
 
 
 def _states(had: State, actions: Iterable[Action], server: Target) -> Iterator[State]:
-    """Yield the repository as it is, and after each group of actions, which servers may see in any order."""
+    """Yield the repository now and after each group of actions, which servers may see in any order."""
     state = dict(had)
     yield state
     for _, group in groupby(actions, key=lambda action: (action.phase, action.wave)):
@@ -130,12 +130,12 @@ def _states(had: State, actions: Iterable[Action], server: Target) -> Iterator[S
 
 
 def _changed(before: State, after: State) -> list[str]:
-    """Return the models that are not what they were: a state keeps the others as they are."""
+    """Return the models that changed: a state shares the others with the state before it."""
     return [name for name, model in after.items() if before.get(name) is not model]
 
 
 def _callers(states: Sequence[State]) -> dict[str, set[str]]:
-    """Return who calls a model in any of these states, by name."""
+    """Return the callers of each model in any of these states, by name."""
     callers: dict[str, set[str]] = {}
     for before, after in pairwise([{}, *states]):
         for name in _changed(before, after):
@@ -145,7 +145,7 @@ def _callers(states: Sequence[State]) -> dict[str, set[str]]:
 
 
 def _asked(names: Iterable[str], *states: State) -> Iterator[Call]:
-    """Yield what clients may ask pipelines for: no version, or any that serves; models that call nothing are none."""
+    """Yield what clients may request of pipelines (models that call others): no version, or any served one."""
     for name in sorted(names):
         models = [state[name] for state in states if name in state and state[name].calls()]
         served = {version for model in models for version in model.served}
@@ -153,7 +153,7 @@ def _asked(names: Iterable[str], *states: State) -> Iterator[Call]:
 
 
 class _Book:
-    """Numbers answers: equal ones have one number, however deep they are."""
+    """Numbers for responses: equal ones share one number, however deep they are."""
 
     def __init__(self) -> None:
         self._numbers: dict[Made, int] = {}
@@ -166,7 +166,7 @@ class _Book:
         return self._numbers[made]
 
     def way(self, answer: int, other: int | None) -> tuple[str, ...]:
-        """Return the way from an answer's pipeline down to the first place where it is not the other answer."""
+        """Return the path from a response's pipeline down to the first place where it differs from the other one."""
         way: list[str] = []
         while True:
             one, two = self._made[answer], None if other is None else self._made[other]
@@ -178,7 +178,7 @@ class _Book:
 
 
 class _Answers:
-    """All that calls may answer where each model is as one of these states has it."""
+    """All responses that calls can have when each model has its state from one of these states."""
 
     def __init__(self, book: _Book, *states: State) -> None:
         self._book = book
@@ -186,22 +186,22 @@ class _Answers:
         self._known: dict[tuple[int, int], tuple[int, ...]] = {}
 
     def whole(self, call: Call) -> int | None:
-        """Return what a single state answers; a version that it does not serve is the latest one. None: nothing."""
+        """Return the response of a single state, None if it has none; an unserved version means the latest one."""
         return next(iter(self.of(call) or self.of((call[0], LATEST))), None)
 
     def of(self, call: Call) -> tuple[int, ...]:
-        """Return the different answers of a call, or as many as are enough."""
+        """Return the different responses of a call, or as many as are enough."""
         return _enough(answer for loaded in self._loaded(call) for answer in self._by(*loaded))
 
     def _loaded(self, call: Call) -> list[Loaded]:
-        """Return what may take a call."""
+        """Return what may handle a call."""
         name, version = call
         models = {id(state[name]): state[name] for state in self._states if name in state}.values()
         found = [(model, max(model.served, default=0) if version == LATEST else version) for model in models]
         return [(model, number) for model, number in found if number in model.served]
 
     def _by(self, model: Model, number: int) -> tuple[int, ...]:
-        """Return the answers that one loaded version of a model can give."""
+        """Return the responses that one loaded version of a model can have."""
         todo, begun = [(model, number)], set[tuple[int, int]]()
         while todo:
             loaded = todo[-1]
@@ -214,23 +214,23 @@ class _Answers:
         return self._known[_key((model, number))]
 
     def _unknown(self, loaded: Loaded) -> list[Loaded]:
-        """Return what may take the calls of a loaded version, and of which it is not known yet what it answers."""
+        """Return what may handle the calls of a loaded version and whose responses are not known yet."""
         model, number = loaded
         below = (other for call in model.called(number) for other in self._loaded(call))
         return [other for other in below if _key(other) not in self._known]
 
     def _made(self, model: Model, number: int) -> tuple[int, ...]:
-        """Return the answers of a loaded version, made from those of what it calls."""
+        """Return the responses of a loaded version, made from those of what it calls."""
         content: object = _wiring(model) if model.is_ensemble else number
         calls = self._run(model) if model.is_ensemble else self._free(model, number)
         return _enough(self._book.number(Made(model.name, content, parts)) for parts in calls)
 
     def _found(self, loaded: Loaded) -> tuple[int, ...]:
-        """Return the answers that are known, or where a call comes round to itself, one that no release gives."""
+        """Return the known responses, or, if a call leads back to itself, one that no release has."""
         return self._known.get(_key(loaded), (self._book.number(Made(loaded[0].name, "itself", ())),))
 
     def _run(self, ensemble: Model) -> Iterator[tuple[int, ...]]:
-        """Yield the answers of an ensemble's steps: those that name the same go to one and the same loaded version."""
+        """Yield the responses of an ensemble's steps: steps that name the same model use the same loaded version."""
         steps = ensemble.steps()
         times = Counter(steps)
         chosen = [
@@ -244,14 +244,14 @@ class _Answers:
             yield tuple(next(parts[step]) for step in steps)
 
     def _free(self, model: Model, number: int) -> Iterator[tuple[int, ...]]:
-        """Return the answers of what a version calls by itself, each of them any number of times."""
+        """Return the responses of what a version's own code calls, any number of times each."""
         calls = [call for call in sorted(model.called(number)) for _ in range(TWICE)]
         found = (_enough(each for loaded in self._loaded(call) for each in self._found(loaded)) for call in calls)
         return islice(product(*found), ENOUGH)
 
 
 def _key(loaded: Loaded) -> tuple[int, int]:
-    """Return what tells loaded versions apart: states share the models that are the same in them."""
+    """Return what identifies a loaded version: states share the models that are the same in them."""
     return id(loaded[0]), loaded[1]
 
 
@@ -260,7 +260,7 @@ def _enough(found: Iterable[Found]) -> tuple[Found, ...]:
 
 
 def _wiring(model: Model) -> str:
-    """Return what an ensemble does but for the versions that it calls, which its parts tell."""
+    """Return what an ensemble does, except for the versions that it calls, which its parts show."""
     plain = to_plain(model.config)["ensemble_scheduling"] if model.config else {}
     return repr(
         [{key: value for key, value in step.items() if key != "model_version"} for step in plain.get("step", ())]

@@ -1,4 +1,4 @@
-"""What keeps a push from being planned, and what its user should know of it. Pure."""
+"""What prevents a push from being planned, and what its user should know about it. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTERFACE = ("max_batch_size", "input", "output")
 
 
 def conflicts(want: Tree, wanted: Mapping[str, Model], had: Mapping[str, Model], where: str) -> tuple[Diagnostic, ...]:
-    """Return everything that makes the push unsafe, by place."""
+    """Return everything that makes the push unsafe, sorted by place."""
     found = [*_unfit(want, where)]
     for name, model in wanted.items():
         found += [
@@ -37,69 +37,72 @@ def _refusal(rule: str, at: str, message: str, hint: str) -> Diagnostic:
 def _unfit(want: Tree, where: str) -> Iterator[Diagnostic]:
     for path, entry in in_order(want):
         if not isinstance(entry, File):
-            kind = f"is {entry}" if isinstance(entry, str) else "is a link to a directory that it is in itself"
+            kind = f"is {entry}" if isinstance(entry, str) else "is a link to a directory that contains the link"
             kind = "is a link that leads out of the repository" if isinstance(entry, Outside) else kind
-            yield _refusal("push-entry", path, f"{kind}; a bucket holds files only", "Put the file itself there.")
+            message = f"the entry {kind}; a bucket can hold only regular files"
+            yield _refusal("push-entry", path, message, "Replace it with a regular file, or remove it.")
         elif not SAFE.fullmatch(path):
-            reason = 'has other characters than letters, digits, ".", "-" and "_", with which Triton misreads its URI'
-            yield _refusal("push-name", f"{where}/{path}", reason, "Rename it.")
+            reason = 'the path has characters other than letters, digits, ".", "-" and "_", so Triton misreads its URI'
+            yield _refusal("push-name", f"{where}/{path}", reason, "Rename the file or its directory.")
 
 
 def _unguarded(want: Model, where: str) -> Iterator[Diagnostic]:
     if CONFIG not in want.files:
-        message = "has no config.pbtxt, so nothing could hold it back while its files arrive"
-        yield _refusal("push-config-missing", f"{where}/{want.name}", message, "Write its config.")
+        message = "config.pbtxt is missing, so servers could load the model before its files are complete"
+        yield _refusal("push-config-missing", f"{where}/{want.name}", message, "Create config.pbtxt for this model.")
 
 
 def _rewritten(want: Model, have: Model | None, where: str) -> Iterator[Diagnostic]:
-    """A version that serves must stay as it is: a server would load it half-written."""
+    """Yield the served versions that would change: a server could load them half-written."""
     for version in have.served if have else ():
         before = have.within(version) if have else {}
         now = want.within(version)
         changed = [path for path, file in now.items() if path not in before or before[path].sha256 != file.sha256]
         if changed:
-            message = f"version {version} serves, and its {', '.join(changed[:3])} would change"
-            hint = "Give the new content the next number: build with the lock of the release that serves."
+            message = f"version {version} is being served, but this push would change its {', '.join(changed[:3])}"
+            hint = "Use the next version number for new content: build with the lock file of the served release."
             yield _refusal("push-live-version", f"{where}/{want.name}", message, hint)
 
 
 def _shadowed(want: Model, have: Model | None, where: str) -> Iterator[Diagnostic]:
-    """A policy that counts directories would serve others than the tree means: older ones lie there too."""
+    """Yield a policy that counts directories and so would select other versions: the bucket has older ones as well."""
     policy = want.config.message("version_policy") if want.config else None
     there = {*want.versions, *(have.versions if have else ())}
     wrong = set(selected(there, policy)) ^ set(want.served)
     if want.config and wrong:
-        numbers = ", ".join(map(str, sorted(wrong)))
-        message = f"its version_policy would choose otherwise there than in this tree: version {numbers}"
+        numbers = f"version{'s' if len(wrong) > 1 else ''} {', '.join(map(str, sorted(wrong)))}"
+        message = f"version_policy would select other versions in the bucket than in this repository: {numbers}"
         policy_text = f"version_policy {{ specific {{ versions: [ {', '.join(map(str, want.served))} ] }} }}"
-        yield _refusal("push-version-shadowed", f"{where}/{want.name}", message, f"Write {policy_text}")
+        yield _refusal("push-version-shadowed", f"{where}/{want.name}", message, f"Set `{policy_text}`.")
 
 
 def _orphaned(left: Model, wanted: Mapping[str, Model], had: Mapping[str, Model], where: str) -> Iterator[Diagnostic]:
-    """A model that the tree has no more stays, and would lose what it calls."""
+    """Yield what a model that stays in the bucket, but is no longer in the tree, would lose."""
     for name, version in sorted(left.called(*left.served)) if left.served else ():
         ends = name in wanted and name in had and version in {*had[name].served} - {*wanted[name].served}
         if ends:
-            message = f"is not in this tree and stays, and it calls {name} {version}, which would end"
-            hint = f"Keep {left.name} in the stack, or delete it there once no client asks it."
+            calls = f"calls {name} version {version}, which this push would retire"
+            message = f'"{left.name}" is not in this repository but stays in the bucket, and {calls}'
+            hint = f"Keep {left.name} in the repository, or delete it from the bucket once no client uses it."
             yield _refusal("push-orphan", f"{where}/{left.name}", message, hint)
 
 
 def warnings(want: Model, have: Model, where: str, *, used: bool) -> Iterator[Diagnostic]:
-    """Yield what a user should know of a model that is there already."""
+    """Yield what a user should know about a model that the bucket already has."""
     at = Span(f"{where}/{want.name}")
     overlap = used and have.served and set(want.served) - set(have.served)
     if overlap and _interface(want) != _interface(have):
-        message = "its inputs or outputs change while old and new versions serve side by side, with one config"
-        hint = "Requests of the old pipeline may fail until the switch; a model of another name has no such time."
+        message = "the inputs or outputs change while old and new versions are served side by side with one config"
+        hint = "Rename the changed model if requests of the old pipeline must not fail until the switch."
         yield Diagnostic("push-interface", Severity.WARNING, at, message, hint)
     if overlap and want.config and want.config.text("backend") == "vllm":
-        message = "two copies of the engine are in memory until the old version ends"
-        yield Diagnostic("push-two-engines", Severity.WARNING, at, message, "Is the GPU's memory enough for both?")
+        message = "two copies of the vLLM engine are in memory until the old version is unloaded"
+        hint = "Check that the GPU has enough memory for both."
+        yield Diagnostic("push-two-engines", Severity.WARNING, at, message, hint)
     both = [version for version in have.served if version in want.versions]
     if left := sorted(path for version in both for path in have.within(version).keys() - want.files.keys()):
-        message = f"a version that serves keeps what this tree has no more: {', '.join(left[:3])}"
-        hint = "Give the version the next number, and the new one has this tree's files alone."
+        message = f"a served version keeps files that this repository no longer has: {', '.join(left[:3])}"
+        hint = "Use the next version number to get a version with only this repository's files."
         yield Diagnostic("push-left", Severity.WARNING, at, message, hint)
 
 

@@ -1,4 +1,4 @@
-"""Which pipelines move one after the other, so that none is seen half in one revision and half in the next. Pure."""
+"""The order in which pipelines switch, so that none is seen half in one revision and half in the next. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tritonrepo.sync.gating import Model, reached
 
 
 def turns(moving: Iterable[str], had: Mapping[str, Model], wanted: Mapping[str, Model]) -> dict[str, int]:
-    """Return each of the models that move at the switch its turn, counted from 0; most often all have the first.
+    """Return the turn of each model that moves at the switch, counted from 0; usually all have the first.
 
-    A pipeline that will call another waits for it; one that calls another no more goes before it. What calls the other
-    before and after has no turn that helps (`sync.mixing` says whether that does harm).
+    A pipeline that will call another waits for it; one that no longer calls another moves before it. For a pipeline
+    that calls another before and after the push, no order helps (`sync.mixing` says whether that does harm).
     """
     names, then = sorted(moving), {**had, **wanted}
     waits: dict[str, set[str]] = {name: set() for name in names}
@@ -35,7 +35,7 @@ def turns(moving: Iterable[str], had: Mapping[str, Model], wanted: Mapping[str, 
 
 
 def _below(name: str, models: Mapping[str, Model]) -> set[str]:
-    """Return the models that the served versions of one call, and theirs; what calls itself is not among them."""
+    """Return the models that a model's served versions call, directly or indirectly, without the model itself."""
 
     def calls(caller: str) -> set[str]:
         model = models.get(caller)

@@ -1,4 +1,4 @@
-"""Where a repository lies in a store, and what lies beside it: the lock and the record."""
+"""Where a repository is in a store, and what is next to it: the lock and the record."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
 
 
 def beside(prefix: str, name: str) -> str:
-    """Return the path of what belongs to a repository and must not lie in it: any directory there is a model."""
+    """Return the path of what belongs to a repository but must not be in it, where any directory is a model."""
     return f"{prefix}.tritonrepo/{name}"
 
 
 class Place(NamedTuple):
-    """The store and the repository's prefix in it; its URI, for messages."""
+    """The store, the repository's prefix in it, and its URI for messages."""
 
     store: Store
     prefix: str
     uri: str
 
     def beside(self, name: str) -> str:
-        """Return the path of what lies beside the repository."""
+        """Return the path of a file next to the repository."""
         return beside(self.prefix, name)
 
     def path(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""From what lies in a store to what a tree says: a Plan, made before anything is written. Pure."""
+"""The way from what a store has to what a tree says: a Plan, made before anything is written. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tritonrepo.repository.model import CONFIG
 from tritonrepo.tree import Directory, Entry, File, Tree, files, in_bytes, in_order, is_directory, parents
 
 BY_HAND = "changed by hand"
-"""Why a file of an earlier build is kept, or what is overwritten, as plans say it."""
+"""The reason in a plan for a file of an earlier build that is kept or overwritten."""
 
 
 class Phase(IntEnum):
-    """In this order, each finished before the next begins.
+    """Phases in their order, each finished before the next begins.
 
     A directory that nobody serves needs no gate, expand or switch.
     """
@@ -32,7 +32,7 @@ class Phase(IntEnum):
 
 
 class Put(NamedTuple):
-    """Write a file; the reason is what `--dry-run` prints. Waves part a phase where servers need time in it."""
+    """Write a file; the reason is what `--dry-run` prints. Waves divide a phase in which servers need time."""
 
     phase: Phase
     path: str
@@ -55,11 +55,11 @@ Action = Put | Delete
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions sorted by phase, then path; what stands in the way; what is left alone.
+    """Actions sorted by phase, then path; what is in the way; what is left alone.
 
-    Of a build: `kept` are the files of earlier builds that somebody changed since.
-    Of a push: `notes` are what its user should know; `resumed`, whether an earlier one was broken off; `served`,
-    whether a server can have loaded anything from there.
+    For a build, `kept` are the files of earlier builds that someone has changed since.
+    For a push, `notes` are what its user should know; `resumed`, whether an earlier push was interrupted; `served`,
+    whether a server can have loaded anything from the target.
     """
 
     actions: tuple[Action, ...]
@@ -76,14 +76,14 @@ class Plan:
 
 
 Written = Mapping[str, tuple[str, ...]]
-"""What earlier builds wrote: path → the SHA-256 that the file has; two where a killed build may not have come to it."""
+"""What earlier builds wrote: path → the file's SHA-256; two if a killed build may not have replaced it."""
 
 
 def plan(want: Tree, have: Tree, ours: Written, where: str, *, overwrite: bool = False) -> Plan:
     """Return the way from `have` to `want` for a directory that nobody serves.
 
-    Of `ours`, files that `want` has no more are deleted, and what is no longer as it was written is kept, unless it is
-    to be overwritten. Files of others are left alone and named, and one that stands where a file must go is a conflict.
+    Of `ours`, files that `want` no longer has are deleted, and files that were changed since are kept, unless they
+    are to be overwritten. Files of others are left alone and listed; one in the place of a new file is a conflict.
     `where` names the directory.
     """
     changed = {path: file for path, file in files(want).items() if not _same(file, have.get(path))}
@@ -128,14 +128,14 @@ def _same(file: File, entry: object) -> bool:
 
 
 def _occupied(want: Tree, have: Tree, ours: Written, where: str) -> list[Diagnostic]:
-    """Files of somebody else that a file of ours would overwrite."""
+    """Return the conflicts with files of others that a file of ours would overwrite."""
     return [
         Diagnostic(
             "plan-foreign-file",
             Severity.FATAL,
             Span(f"{where}/{path}"),
-            "was not written by tritonrepo, and this build needs its place",
-            "Move it away, or build into another directory with -o.",
+            "the build needs this path, but tritonrepo did not write the file",
+            "Move the file elsewhere, or build into another directory with -o.",
         )
         for path, file in files(want).items()
         if path in have and path not in ours and not _same(file, have[path])
@@ -143,7 +143,7 @@ def _occupied(want: Tree, have: Tree, ours: Written, where: str) -> list[Diagnos
 
 
 def _blocked(want: Tree, have: Tree, where: str) -> list[Diagnostic]:
-    """Directories where a file must go, and files where a directory must go."""
+    """Return the conflicts of directories with files to be written, and of files with directories."""
     tops = {each for path in want for each in parents(path)}
     inside = {each for path in have for each in parents(path)}
     blocked = [path for path, entry in have.items() if path in tops and not isinstance(entry, Directory)]
@@ -153,8 +153,8 @@ def _blocked(want: Tree, have: Tree, where: str) -> list[Diagnostic]:
             "plan-blocked",
             Severity.FATAL,
             Span(f"{where}/{path}"),
-            "stands where this build needs something else",
-            "Move it away.",
+            "the build needs a file where a directory is, or a directory where a file is",
+            "Move it elsewhere, or build into another directory with -o.",
         )
         for path in sorted(blocked)
     ]

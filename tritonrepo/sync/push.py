@@ -1,7 +1,7 @@
-"""The plan of a push: from what a served repository is to what a tree says, no step of it harmful to a server. Pure.
+"""The plan of a push: the way from a served repository to a tree, in steps that do no harm to a server. Pure.
 
-In no prefix of a plan does a config name a version whose files are not all there, nor is there a version directory
-that no config holds back; a live version is never rewritten.
+In no prefix of a plan does a config name a version whose files are incomplete, or is a version directory not held back
+by a config; a live version is never rewritten.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tritonrepo.tree import Directory, Entry, File, Tree, of_bytes
 
 KEEP = ".keep"
 PINNED, NAMED = 0, 1
-"""The waves of the gate: what serves must be seen pinned before files arrive; what is new is unknown anyway."""
+"""The waves of the gate: served models must be seen pinned before files arrive; new models are unknown anyway."""
 
 
 class _Change(NamedTuple):
-    """A model as it shall be, as it is, and its place among the others; the versions that a broken-off push left.
+    """A model as wanted and as it is, and its place among the others; the versions that an interrupted push left.
 
-    `depth` is its wave where callees go first, as the tree has them; `fall` where callers do, as they are there.
-    `used`: whether others call it, in the tree or there; `awaited`: which versions those of the tree call. `dead` are
-    versions that servers were seen not to serve.
+    `depth` is its wave when callees go first, by the calls in the tree; `fall` when callers do, by those in the store.
+    `used`: whether others call it, in the tree or the store; `awaited`: which versions models of the tree call. `dead`
+    are versions that no server was seen to serve.
     """
 
     want: Model
@@ -43,20 +43,21 @@ class _Change(NamedTuple):
 
     @property
     def old(self) -> tuple[int, ...]:
-        """What serves before, but for what has ended."""
+        """The versions served before, without those that have ended or do not load."""
         return tuple(number for number in self.have.served if number not in self.ended and number not in self.dead)
 
     @property
     def late(self) -> bool:
         """Whether it moves at the switch: pipelines, all at once, and models that nobody calls, each by one PUT.
 
-        A new version of a pipeline that others call is opened before, as other models' are: they call it at the switch.
+        A new version of a pipeline that others call is opened earlier, like those of other models: they call it at
+        the switch.
         """
         new = bool(self.awaited) if not self.old else not {*self.awaited} - {LATEST} <= {*self.old}
         return not self.used or (self.want.is_ensemble and not new)
 
 
-def plan(  # noqa: PLR0913  all that can be known of what is there
+def plan(  # noqa: PLR0913  all that can be known about the target
     want: Tree,
     have: Tree,
     where: str,
@@ -66,15 +67,16 @@ def plan(  # noqa: PLR0913  all that can be known of what is there
     dead: Collection[tuple[str, int]] = (),
     server: Target | None = None,
 ) -> Plan:
-    """Return the way from `have` to `want`; models that `want` lacks are left alone and named.
+    """Return the way from `have` to `want`; models that `want` lacks are left alone and listed.
 
-    `server` is what reads both; where nobody says it, one of the newest release.
+    `server` is the target that reads both; by default one of the newest release.
 
-    `have` should know its digests (`revision.known`): what it does not know is read. `where` names the repository.
-    `released` is model → versions of the last finished push, where a later one was broken off: what that one brought
-    and nothing calls yet ends, since a server that refuses one version of a model loads no other new one (24.10). So
-    do `dead` ones, model and version: what servers were seen not to serve.
-    What a pipeline could mix is a conflict that its user may admit (`mixing.admit`): the actions are there even so.
+    `have` should know its digests (`revision.known`): unknown ones are computed by reading. `where` names the
+    repository. `released` is model → versions of the last finished push, if a later one was interrupted: what that one
+    uploaded and nothing calls yet is retired, because a server that refuses one version of a model loads no other new
+    one (24.10). So are `dead` ones, model and version: what servers were seen not to serve.
+    A pipeline that could mix releases is a conflict that its user may accept (`mixing.admit`): the plan has its
+    actions anyway.
     """
     want, have = uploadable(want), uploadable(have)
     have = {path: _known(path, entry, want.get(path)) for path, entry in have.items()}
@@ -122,7 +124,7 @@ def _awaited(wanted: Mapping[str, Model]) -> dict[str, set[int]]:
 
 
 def _in_turn(actions: Sequence[Action], had: Mapping[str, Model], wanted: Mapping[str, Model]) -> list[Action]:
-    """Return the actions in order; what moves at the switch has its turn."""
+    """Return the actions in order, with the turns of those at the switch."""
     turn = turns({a.path.split("/")[0] for a in actions if a.phase is Phase.SWITCH}, had, wanted)
     return sorted(
         (a._replace(wave=turn[a.path.split("/")[0]]) if a.phase is Phase.SWITCH else a for a in actions),
@@ -131,9 +133,9 @@ def _in_turn(actions: Sequence[Action], had: Mapping[str, Model], wanted: Mappin
 
 
 def uploadable(tree: Tree) -> dict[str, Entry]:
-    """Return what a bucket can hold of a tree: nothing of its top, which no server reads; in empty directories a file.
+    """Return what a bucket can hold of a tree: no top-level files, which no server reads; a file per empty directory.
 
-    Source: an ensemble's version directory that is lost is "at least one version must be available" (24.10).
+    Source: without its version directory, an ensemble fails: "at least one version must be available" (24.10).
     """
     found: dict[str, Entry] = {}
     for path, entry in tree.items():
@@ -145,7 +147,7 @@ def uploadable(tree: Tree) -> dict[str, Entry]:
 
 
 def _known(path: str, entry: Entry, wanted: Entry | None) -> Entry:
-    """Return what is known already instead of what must be fetched, for the files that a plan reads."""
+    """Return the wanted file for an equal one that would have to be fetched, for the files that a plan reads."""
     read = path.endswith((f"/{CONFIG}", f"/{PINS}"))
     return wanted if read and wanted is not None and _same(wanted, entry) else entry
 
@@ -164,28 +166,28 @@ def _actions(change: _Change) -> list[Action]:
     configs = [*gate, *_open(change, present)]
     if _beside(change.want, moved) and len(configs) == len(gate):
         path, config = f"{change.want.name}/{CONFIG}", change.want.files[CONFIG]
-        configs.append(Put(Phase.EXPAND, path, config, "again: files beside it changed", change.depth))
+        configs.append(Put(Phase.EXPAND, path, config, "rewritten because files next to it changed", change.depth))
     return [*moved, *configs]
 
 
 def _beside(want: Model, moved: list[Action]) -> bool:
-    """Whether a file that belongs to no version is among them; of two writes in a second a server may see one."""
+    """Whether a file that belongs to no version is among them; a server may see two writes in a second as one."""
     return any(action.path.split("/")[1] not in want.versions.values() for action in moved)
 
 
 def _files(change: _Change) -> Iterator[Action]:
-    """Yield the uploads of what is missing, and the removal of what a push of something else left in a new version."""
+    """Yield the uploads of missing files and the deletions of what another push left in a new version."""
     want, have = change.want, change.have
     for path, file in want.files.items():
         if path != CONFIG and not _same(file, have.files.get(path)):
             yield Put(Phase.FILES, f"{want.name}/{path}", file, "changed" if path in have.files else "new")
     for version in want.versions.keys() - set(have.served):
         for path in have.within(version).keys() - want.files.keys():
-            yield Delete(Phase.FILES, f"{want.name}/{path}", "left there by a push that was broken off")
+            yield Delete(Phase.FILES, f"{want.name}/{path}", "left over from an interrupted push")
 
 
 def _gate(change: _Change, moved: list[Action]) -> Iterator[Put]:
-    """Yield the config that holds back the versions that are about to arrive, where the present one does not."""
+    """Yield the config that holds back the versions to be uploaded, if the present one does not."""
     want, have = change.want, change.have
     arriving = {
         version
@@ -196,15 +198,15 @@ def _gate(change: _Change, moved: list[Action]) -> Iterator[Put]:
     if not any(have.admits(version) for version in arriving):
         return
     if change.old:
-        held = f"serves {_numbers(change.old)} alone while {_numbers(arriving)} arrives"
+        held = f"keeps serving only {_numbers(change.old)} while {_numbers(arriving)} {_is(arriving)} uploaded"
         yield Put(Phase.GATE, path, of_bytes(serving(have.text, change.old)), held, PINNED)
     else:
-        told = f"{'' if change.dead else 'new: '}unknown to servers until its files are there"
+        told = f"{'' if change.dead else 'new: '}hidden from servers until its files are uploaded"
         yield Put(Phase.GATE, path, of_bytes(name_gate(want.name)), told, NAMED)
 
 
 def _open(change: _Change, present: File | None) -> Iterator[Put]:
-    """Yield the configs that bring the new versions into service, and then end the old ones."""
+    """Yield the configs that bring the new versions into service and then retire the old ones."""
     want, new = change.want, set(change.want.served)
     path, file = f"{want.name}/{CONFIG}", want.files[CONFIG]
     both = new | set(change.old) if change.used else new
@@ -213,13 +215,13 @@ def _open(change: _Change, present: File | None) -> Iterator[Put]:
     if not _same(first, present) and not _same(file, present):
         yield Put(phase, path, first, _reason(change, both), wave)
     if both != new:
-        yield Put(Phase.CONTRACT, path, file, f"serves {_numbers(new)} alone", change.fall)
+        yield Put(Phase.CONTRACT, path, file, f"serves only {_numbers(new)}", change.fall)
 
 
 def _reason(change: _Change, both: set[int]) -> str:
     if not change.old and not change.dead:
-        return "new: opens"
-    moved = [f"{name} {version}" for name, version in change.want.steps() if (name, version) not in change.have.steps()]
+        return "new: starts serving"
+    moved = [_called(*step) for step in change.want.steps() if step not in change.have.steps()]
     if moved:
         return f"calls {', '.join(dict.fromkeys(moved))}"
     if gone := {*change.dead} - both:
@@ -227,5 +229,13 @@ def _reason(change: _Change, both: set[int]) -> str:
     return f"serves {_numbers(both)}" if both != {*change.old, *change.dead} else "changed"
 
 
+def _called(name: str, version: int) -> str:
+    return f"the latest version of {name}" if version == LATEST else f"{name} version {version}"
+
+
 def _numbers(numbers: Collection[int]) -> str:
-    return " and ".join(map(str, sorted(numbers)))
+    return f"version{'' if len(numbers) == 1 else 's'} {' and '.join(map(str, sorted(numbers)))}"
+
+
+def _is(numbers: Collection[int]) -> str:
+    return "is" if len(numbers) == 1 else "are"

@@ -1,6 +1,6 @@
-"""tritonrepo.json at the top of a built repository: what wrote it, for what, and the digest of every file.
+"""tritonrepo.json at the top of a built repository: what wrote it, for which target, and the digest of every file.
 
-Triton ignores files at the top. Nothing in it differs between two builds of one lock.
+Triton ignores files at the top. Two builds with one lock file write the same record.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a build wrote: the stack's name, the target, `files` path → SHA-256; `local`: hub id → local source.
+    """What a build wrote: the stack's name, the target, `files` path → SHA-256; `local`: Hub id → local source.
 
-    While a build runs, `before` has the SHA-256 of what it is about to replace: one that is killed leaves some files as
-    they were, and no one is to take these for changed by hand.
+    While a build runs, `before` has the SHA-256 of what it is about to replace: a killed build leaves some files
+    unchanged, and these must not look as if they were changed by hand.
     """
 
     name: str = ""
@@ -34,7 +34,7 @@ class Record:
     before: Mapping[str, str] = field(default_factory=dict)
 
     def written(self) -> dict[str, tuple[str, ...]]:
-        """Return path → every SHA-256 that the file may have by our own doing."""
+        """Return path → every SHA-256 that the file may have from our own builds."""
         return {
             path: (digest, self.before[path]) if path in self.before else (digest,)
             for path, digest in self.files.items()
@@ -61,16 +61,16 @@ def edited(tree: Tree, record: Record) -> list[str]:
 
 
 def _flat(target: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a target whose values are single ones or lists of these, as a build writes them; else TypeError."""
+    """Return a target whose values are scalars or lists of scalars, as a build writes them; else raise TypeError."""
     for value in target.values():
         for each in value if isinstance(value, list) else [value]:
             if not isinstance(each, str | int | None):
-                raise TypeError(f"a target holds no {type(each).__name__}")
+                raise TypeError(f"a target cannot hold a {type(each).__name__}")
     return dict(target)
 
 
 def load(tree: Tree, where: str) -> Record:
-    """Return the record of a scanned repository; an empty one where there is none."""
+    """Return the record of a scanned repository; an empty one if it has none."""
     entry = tree.get(NAME)
     if not isinstance(entry, File):
         return Record()
@@ -80,22 +80,22 @@ def load(tree: Tree, where: str) -> Record:
             raise fatal(
                 "record-schema",
                 f"{where}/{NAME}",
-                f"has schema {data['schema']}; this tritonrepo reads {SCHEMA}",
+                f"the build record has schema {data['schema']}, but this tritonrepo reads schema {SCHEMA}",
                 "Upgrade tritonrepo.",
             )
         files, before = dict(data["files"]), dict(data.get("before", {}))
         return Record(str(data["name"]), _flat(data["target"]), files, dict(data["local"]), before)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        hint = "Move the directory away and build again."
-        raise fatal("record-syntax", f"{where}/{NAME}", f"is not a build record: {error}", hint) from None
+        hint = "Move the directory elsewhere and build again."
+        raise fatal("record-syntax", f"{where}/{NAME}", f"the file is not a build record: {error}", hint) from None
 
 
 def with_record(plan: Plan, record: Record, before: Record, have: Tree) -> Plan:
-    """Return the plan with the record's own writes around it; `record` says what is there once it is carried out.
+    """Return the plan with the record's own writes around it; `record` says what exists once it is carried out.
 
-    The record goes first and names what this plan writes, replaces and deletes: a run killed between leaves nothing
-    that the next one takes for a stranger's, or for changed by hand. Once the deletions are done it is written as it
-    should be.
+    The record is written first and names what this plan writes, replaces and deletes: a run killed in between leaves
+    nothing that the next one would take for someone else's, or for changed by hand. After the deletions, the final
+    record is written.
     """
     deletes = [action.path for action in plan.actions if isinstance(action, Delete)]
     files = {**{path: before.files[path] for path in deletes}, **record.files}
@@ -113,7 +113,7 @@ def with_record(plan: Plan, record: Record, before: Record, have: Tree) -> Plan:
 
 
 def _replaced(plan: Plan, files: Mapping[str, str], ours: Written, have: Tree) -> dict[str, str]:
-    """Return path → SHA-256 of what is there by our own doing, and is not what the record will say."""
+    """Return path → SHA-256 of our own files that are not what the record will say."""
     entries = {action.path: have.get(action.path) for action in plan.actions if action.path in ours}
     return {
         path: entry.sha256

@@ -1,7 +1,7 @@
 """The record of a revision: what the last push wrote, with each object's digest, size and tag.
 
-It lies beside the repository's prefix, at PREFIX.tritonrepo/: any directory inside is a model to Triton. An object
-whose tag and size are the record's has the record's digest; any other is read.
+It is next to the repository's prefix, at PREFIX.tritonrepo/, because to Triton any directory inside is a model. An
+object with the tag and size of the record has the record's digest; any other is read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Object(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a push published: the stack's name, target and local sources, the objects; who did it, when, by what."""
+    """What a push published: the stack's name, target and local sources, the objects; who pushed, when, with what."""
 
     name: str = ""
     target: Mapping[str, Any] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Revision:
 
 
 def record_path(prefix: str) -> str:
-    """Return where the record of the repository at a prefix lies."""
+    """Return the path of the record of the repository at a prefix."""
     return beside(prefix, "release.json")
 
 
@@ -55,7 +55,7 @@ def dump(revision: Revision) -> File:
 
 
 def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, Tag | None]:
-    """Return the record of the repository at a prefix and its tag; None twice where there is none."""
+    """Return the record of the repository at a prefix and its tag, both None if there is no record."""
     found = store.fetch(record_path(prefix))
     if found is None:
         return None, None
@@ -63,17 +63,17 @@ def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, Tag | 
 
 
 def load(content: bytes, where: str) -> Revision:
-    """Return the record of this content; raise Stop where it is not one."""
+    """Return the record of this content; raise Stop if it is not a record."""
     try:
         data = json.loads(content)
         if data["schema"] != SCHEMA:
-            message = f"has schema {data['schema']}; this tritonrepo reads {SCHEMA}"
+            message = f"the release record has schema {data['schema']}, but this tritonrepo reads schema {SCHEMA}"
             raise fatal("record-schema", where, message, "Upgrade tritonrepo.")
         objects = {path: _object(entry) for path, entry in data["files"].items()}
         return Revision(str(data["name"]), {**data["target"]}, {**data["local"]}, objects, {**data["made"]})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        hint = "Delete it: the next push reads the objects themselves."
-        raise fatal("record-syntax", where, f"is not a release record: {error!r}", hint) from None
+        hint = "Delete the file: the next push reads the objects themselves."
+        raise fatal("record-syntax", where, f"the file is not a release record: {error!r}", hint) from None
 
 
 def _object(entry: list[Any]) -> Object:
@@ -85,7 +85,7 @@ def _object(entry: list[Any]) -> Object:
 
 
 def known(tree: Tree, revision: Revision | None) -> Tree:
-    """Return a scanned tree with the digests that the record knows."""
+    """Return a scanned tree with the digests from the record."""
     if revision is None:
         return tree
     return {path: _with_digest(entry, revision.files.get(path)) for path, entry in tree.items()}
@@ -98,12 +98,12 @@ def _with_digest(entry: Entry, known: Object | None) -> Entry:
 
 
 def broken_off(have: Tree, revision: Revision | None) -> bool:
-    """Whether configs are not those of the last finished push: servers may still be loading what they name."""
+    """Whether configs differ from those of the last finished push: servers may still be loading what they name."""
     return bool(unfinished(have, revision))
 
 
 def unfinished(have: Tree, revision: Revision | None) -> set[str]:
-    """Return the models whose configs are not those of the last finished push."""
+    """Return the models whose configs differ from those of the last finished push."""
     recorded = revision.files if revision else {}
     configs = {path: file for path, file in files(have).items() if is_config(path)}
     moved = {path for path, file in configs.items() if path not in recorded or recorded[path].tag != tag_of(file)}
@@ -111,7 +111,7 @@ def unfinished(have: Tree, revision: Revision | None) -> set[str]:
 
 
 def versions(revision: Revision) -> dict[str, set[int]]:
-    """Return the versions of each model that a revision brought."""
+    """Return the versions of each model in a revision."""
     found: dict[str, set[int]] = {}
     for path in revision.files:
         name, _, rest = path.partition("/")
@@ -122,7 +122,7 @@ def versions(revision: Revision) -> dict[str, set[int]]:
 
 
 def objects(want: Tree, have: Tree, written: Mapping[str, Tag | None]) -> dict[str, Object]:
-    """Return the record's objects after a push: what it wrote with the tags it got, the rest as it was found."""
+    """Return the record's objects after a push: what it wrote with the new tags, and the rest as it was found."""
     present = {path: tag_of(file) for path, file in files(uploadable(have)).items() if path not in written}
     tags = present | {path: tag for path, tag in written.items() if tag is not None}
     return {path: Object(file.sha256, file.size, tags[path]) for path, file in files(uploadable(want)).items()}

@@ -1,4 +1,4 @@
-"""A tree that may not change while it is pushed: a build in the middle would send what nobody has judged or planned."""
+"""A tree that must not change while it is pushed: after a build in between, the push would send unchecked files."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import Entry, File, Tree, of_bytes
 
 Stamp = tuple[int, int, int]
-"""A file's number on its disk, its size, and when its content was last written, in ns."""
+"""A file's inode number, its size in bytes, and when its content was last written, in ns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed(File):
-    """A file of this machine's disk that remembers what it was when it was first seen."""
+    """A file on this machine's disk that remembers its state when it was first seen."""
 
     stamp: Stamp = (0, 0, 0)
 
 
 def seal(tree: Tree) -> dict[str, Entry]:
-    """Return a tree whose configs and calls are held in memory and whose other files tell whether they changed.
+    """Return a tree whose configs and calls are in memory and whose other files know whether they changed.
 
-    Raise OSError where a file cannot be read any more.
+    Raise OSError if a file can no longer be read.
     """
     return {path: _sealed(path, entry) for path, entry in tree.items()}
 
@@ -39,7 +39,7 @@ def _sealed(path: str, entry: Entry) -> Entry:
 
 
 def broken(file: File) -> bool:
-    """Whether a file is not the one any more that was sealed."""
+    """Whether a file is no longer the one that was sealed."""
     if not isinstance(file, Sealed) or file.path is None:
         return False
     try:

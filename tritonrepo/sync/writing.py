@@ -1,4 +1,4 @@
-"""The writes of a push: each on the tag that was seen, none once another push holds the lock."""
+"""The writes of a push: each conditional on the tag that was seen, none once another push holds the lock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16
 BATCH = 64
-"""How many writes are prepared together: they are sent long before their time is over."""
+"""How many writes are prepared together: few enough that all are sent long before they expire."""
 
 TRIES = 3
 
@@ -26,9 +26,9 @@ Result = TypeVar("Result")
 
 
 class Writer(NamedTuple):
-    """Who writes at a place.
+    """What writes at a place that others may read or write.
 
-    Without a `hold` somebody else sees to it that this push is alone; without `conditions` the store knows none.
+    Without a `hold`, someone else ensures that no other push runs; without `conditions`, the store supports none.
     """
 
     place: Place
@@ -37,13 +37,13 @@ class Writer(NamedTuple):
 
     @property
     def lanes(self) -> int:
-        """How many writes it does at a time."""
+        """How many writes run at a time."""
         return AT_ONCE
 
     def write(self, writes: Sequence[Write]) -> list[Tag | None]:
-        """Do writes that servers or other pushes see, each on its condition, and give their tags.
+        """Do writes that servers or other pushes see, each on its condition, and return their tags.
 
-        Raise Stop where a condition does not hold, unless one's own content is there, or where the lock is lost.
+        Raise Stop if a condition does not hold, unless our own content is there, or if the lock is lost.
         """
         batches = [writes[start : start + BATCH] for start in range(0, len(writes), BATCH)]
         return [tag for batch in batches for tag in self._batch(batch)]
@@ -59,8 +59,8 @@ class Writer(NamedTuple):
             tags |= {write: tag for write, tag in zip(left, done, strict=True) if not isinstance(tag, Late)}
             if len(tags) == len(writes):
                 return [tags[write] for write in writes]
-        message = f"the store needs more than {lock.VALID_S} s for a small object"
-        raise failure("push-late", self.place.uri, message, "Push again when it is faster.")
+        message = f"the store takes more than {lock.VALID_S} s to write a small object"
+        raise failure("push-late", self.place.uri, message, "Push again when the store responds faster.")
 
     def _ticket(self, write: Write) -> Send:
         plain = write if self.conditions else Write(write.path, write.file)
@@ -74,11 +74,11 @@ class Writer(NamedTuple):
         except Conflict:
             found = self.place.store.fetch(write.path)
             if found and write.file and found.content == write.file.content():
-                return found.tag  # the reply to it was lost
+                return found.tag  # the reply to our write was lost
             raise self._overtaken(write.path) from None
 
     def add(self, path: str, file: File) -> Tag:
-        """Write a file of any size where none is, and give its tag; one that is there must have its content."""
+        """Write a file of any size where none exists, and return its tag; an existing one must have this content."""
         if self.hold:
             self.hold.recent()
         try:
@@ -91,18 +91,19 @@ class Writer(NamedTuple):
             raise self._overtaken(path) from None
 
     def _overtaken(self, path: str) -> Stop:
-        message = "somebody else wrote it since this push was planned"
-        return failure("push-overtaken", f"{self.place.uri}: {path}", message, "Find out who, then push again.")
+        message = "someone else wrote this file after the push was planned"
+        hint = "Find out who writes to this prefix, and push again."
+        return failure("push-overtaken", f"{self.place.uri}: {path}", message, hint)
 
 
 class Alone(NamedTuple):
-    """Who writes at a place where nobody else reads or writes: one file after the other, each as it is planned."""
+    """What writes at a place where nobody else reads or writes: one file after the other, in the plan's order."""
 
     place: Place
     lanes: int = 1
 
     def write(self, writes: Sequence[Write]) -> list[Tag | None]:
-        """Do writes whatever is there, and give their tags."""
+        """Do writes whatever exists, and return their tags."""
         return [self._written(write) for write in writes]
 
     def _written(self, write: Write) -> Tag | None:
@@ -112,12 +113,12 @@ class Alone(NamedTuple):
         return None
 
     def add(self, path: str, file: File) -> Tag:
-        """Write a file whatever is there, and give its tag."""
+        """Write a file whatever exists, and return its tag."""
         return self.place.store.put(path, file)
 
 
 def each(do: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> list[Result]:
-    """Do the same with many, so many at a time; give the results in order; after a fault nothing further is begun."""
+    """Apply a function to items, `lanes` at a time, and return the results in order; start nothing after an error."""
     if lanes == 1:
         return [do(item) for item in items]
     with ThreadPoolExecutor(lanes) as pool:
