@@ -5,72 +5,16 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.syntax import MODULES, Module, given, source
 from tritonrepo.cli import run
 from tritonrepo.report.pages import sections
 from tritonrepo.report.registry import REGISTRY
 from tritonrepo.rules import RULES
 
-PACKAGE = Path(__file__).parent.parent / "tritonrepo"
 OTHERS = sorted(REGISTRY.keys() - RULES.keys())
-
-
-class Module:
-    """A module's tree, what its names stand for, and which of its callables take the name of what they report."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.tree = ast.parse(path.read_text("utf-8"))
-        self.name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-        self.imports = dict(self._imported())
-        self.constants = {
-            target.id: node.value
-            for node in self.tree.body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        self.takers = dict(self._takers())
-
-    def _imported(self) -> Iterator[tuple[str, tuple[str, str]]]:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:
-                    yield alias.asname or alias.name, (node.module, alias.name)
-
-    def _takers(self) -> Iterator[tuple[str, int]]:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.FunctionDef):
-                names = [argument.arg for argument in node.args.args]
-            elif isinstance(node, ast.ClassDef):
-                names = [
-                    each.target.id
-                    for each in node.body
-                    if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
-                ]
-            else:
-                continue
-            if "rule" in names:
-                yield node.name, names.index("rule")
-
-
-MODULES = {module.name: module for module in map(Module, sorted(PACKAGE.rglob("*.py")))}
-
-
-def source(module: Module, node: ast.expr) -> tuple[Module, str] | None:
-    """Return the module that defines what an expression names, and the name there."""
-    match node:
-        case ast.Name(id=name):
-            home, inner = module.imports.get(name, (module.name, name))
-            return (MODULES[home], inner) if home in MODULES else None
-        case ast.Attribute(value=ast.Name(id=name), attr=inner) if name in module.imports:
-            found = MODULES.get(".".join(module.imports[name]))
-            return (found, inner) if found else None
-        case _:
-            return None
 
 
 def written(module: Module, node: ast.expr) -> set[str]:
@@ -110,12 +54,10 @@ def reported() -> Iterator[tuple[str, str, str]]:
         for call in ast.walk(module.tree):
             if not isinstance(call, ast.Call) or module.name.startswith("tritonrepo.rules"):
                 continue
-            home, taker = source(module, call.func) or (module, "")
-            place = home.takers.get(taker)
-            given = [*(keyword.value for keyword in call.keywords if keyword.arg == "rule"), *call.args[place:][:1]]
-            if place is not None and given:
-                for name in written(module, given[0]):
-                    yield name, severity(call, taker), f"{module.path.relative_to(PACKAGE)}:{call.lineno}"
+            for expression in given(module, call, "rule"):
+                _, taker = source(module, call.func) or (module, "")
+                for name in written(module, expression):
+                    yield name, severity(call, taker), module.place(call)
 
 
 USED = [*reported()]
