@@ -290,5 +290,5 @@ def judged(shelf: Shelf, one: Push, two: Push, source: Path) -> bool:
     if two.failed is None:
         assert whole(shelf, source)
     else:
-        assert "somebody" in str(two.failed)
+        assert {"push-overtaken", "push-lost-write"} & {each.rule for each in two.failed.diagnostics}
     return one.failed is not None

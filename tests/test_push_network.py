@@ -97,7 +97,7 @@ def test_a_store_that_ignores_conditions_is_refused_unless_told_otherwise(
         uri = direct.replace(s3_server.endpoint, endpoint)
         assert push(made, uri) == 1
         said = capsys.readouterr().err
-        assert f"{uri}: error: this store ignores the conditions of a write" in said
+        assert f"{uri}: error: the store ignores conditional writes, so it cannot prevent two concurrent pushes" in said
         assert "add --no-lock" in said
         assert stored(direct) == {}
         assert beside(direct) == []
