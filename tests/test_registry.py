@@ -94,6 +94,11 @@ def test_a_page_is_a_title_a_severity_and_its_sections(name: str) -> None:
     assert [heading for heading, _ in sections(page)] == ["Why", "What to do"]
 
 
+def test_a_fence_keeps_what_it_holds() -> None:
+    page = "# T\n\n## Bad\n\n````text\n## no heading\n```\n\n````\n\n## Says\n\n```text\n```\n\n## Why\n\nSo\nit is.\n"
+    assert sections(page) == [("Bad", "## no heading\n```\n"), ("Says", ""), ("Why", "So\nit is.")]
+
+
 EXPLAINED = {
     "words that names begin with": ("store", 0, "store-access   fatal"),
     "a misspelt name": ("stack-shcema", 2, 'Did you mean "stack-schema"?'),

@@ -239,6 +239,16 @@ Error: Failed to initialize NVML
 """
 
 
+def test_a_command_in_a_hint_survives_a_strange_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever pastes it runs what is meant, whatever the directory is called."""
+    repository = tmp_path / "models; touch pwned"
+    repository.mkdir()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(Stop) as stopped:
+        staging.check(repository)
+    assert stopped.value.diagnostics[0].hint == f"Run `chmod u+rx '{repository}'`."
+
+
 def test_the_telling_lines_of_a_log() -> None:
     assert [line[:40] for line in logs.telling(LOG)] == [
         "[libprotobuf ERROR text_format.cc:337] E",

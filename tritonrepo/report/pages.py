@@ -44,7 +44,7 @@ def _unfenced(lines: list[str]) -> str:
     text = "\n".join(lines).strip("\n")
     first, _, rest = text.partition("\n")
     opens = FENCE.match(first)
-    return rest.removesuffix(f"\n{opens[1]}") if opens else text
+    return f"\n{rest}".removesuffix(f"\n{opens[1]}")[1:] if opens else text
 
 
 def page(entry: Entry) -> str:

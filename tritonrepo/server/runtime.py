@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Self
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
@@ -149,7 +150,7 @@ def _python_problems(facts: Facts) -> Iterator[Diagnostic]:
 
 def _package_problems(facts: Facts) -> Iterator[Diagnostic]:
     """Yield what is wrong with what is installed."""
-    install = f"Run `{facts.executable} -m {INSTALL}`."
+    install = f"Run `{quote(facts.executable)} -m {INSTALL}`."
     if not facts.wheel:
         yield problem(facts, "runtime-wheel", "nvidia-pytriton, which contains the server, is not installed", install)
     if not facts.libpython:
@@ -163,7 +164,7 @@ Python builds of uv and conda include the library; select one with `--runtime PY
         yield problem(facts, "runtime-libpython", message, hint)
     if facts.numpy and numbers(facts.numpy) >= (2, 0):
         message = f"NumPy {facts.numpy} is installed, but with NumPy 2 the server's stub crashes at the first string"
-        yield problem(facts, "runtime-numpy", message, f"Run `{facts.executable} -m pip install 'numpy<2'`.")
+        yield problem(facts, "runtime-numpy", message, f"Run `{quote(facts.executable)} -m pip install 'numpy<2'`.")
     if facts.wheel and not facts.numpy:
         yield problem(facts, "runtime-numpy", "NumPy, which every Python model needs, is not installed", install)
     if facts.missing:
@@ -171,7 +172,7 @@ Python builds of uv and conda include the library; select one with `--runtime PY
     if not facts.is_python3:
         folder = Path(facts.executable).parent
         message = f"{folder / 'python3'} is a different Python, but the stub uses the packages of the first python3"
-        hint = f"Run `{facts.executable} -m venv DIR`, and use `--runtime DIR/bin/python`."
+        hint = f"Run `{quote(facts.executable)} -m venv DIR`, and use `--runtime DIR/bin/python`."
         yield problem(facts, "runtime-python", message, hint)
 
 
@@ -202,10 +203,10 @@ def runtime(facts: Facts) -> Runtime:
 def absent_files(facts: Facts) -> Iterator[Diagnostic]:
     """Yield the files that are missing, as in another version of the wheel or a broken installation."""
     found = runtime(facts)
-    again = f"Run `{facts.executable} -m pip install --force-reinstall --no-deps nvidia-pytriton==0.7.0`."
+    again = f"Run `{quote(facts.executable)} -m pip install --force-reinstall --no-deps nvidia-pytriton==0.7.0`."
     for path in (found.server, found.stub, *found.backend_files):
         if not path.is_file():
             yield problem(facts, "runtime-wheel", f"the installed nvidia-pytriton does not contain {path}", again)
     for path in (found.server, found.stub):
         if path.is_file() and not os.access(path, os.X_OK):
-            yield problem(facts, "runtime-wheel", f"{path} is not executable", f"Run `chmod +x {path}`.")
+            yield problem(facts, "runtime-wheel", f"{path} is not executable", f"Run `chmod +x {quote(str(path))}`.")

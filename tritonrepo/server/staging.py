@@ -10,6 +10,7 @@ import shutil
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 from tritonrepo.server.runtime import Runtime
@@ -33,7 +34,7 @@ def check(repository: Path, links: Sequence[Path] = ()) -> Tree:
         hint = "Use the directory that contains the models."
         raise fatal("server-repository", at, "the path is a file, not a model repository", hint)
     if not os.access(repository, os.R_OK | os.X_OK):
-        hint = f"Run `chmod u+rx {at}`."
+        hint = f"Run `chmod u+rx {quote(at)}`."
         raise fatal("server-repository", at, "this user cannot list the directory", hint)
     store, prefix = open_store(at, links)
     return kept(store.scan(prefix), at)
