@@ -143,7 +143,7 @@ def stopped(stop: Stop, root: str) -> Seen:
     rules = {diagnostic.rule for diagnostic in stop.diagnostics}
     state = State.CRASH if "server-died" in rules else State.HANG if rules & HANGS else State.REFUSED
     lines = [line for diagnostic in stop.diagnostics for line in str(diagnostic).splitlines()]
-    for path in re.findall(r"server's log: (\S+)", str(stop)):
+    for path in re.findall(r"server's log: `(\S+)`", str(stop)):
         kept = Path(path)
         lines += [line.message for line in logs.lines(kept.read_text("utf-8", "replace"))]
         kept.unlink()

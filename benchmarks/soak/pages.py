@@ -38,7 +38,7 @@ JOBS = 2
 DEADLINE_S = 90
 ALONE_S = 25
 ENDS = {State.CRASH, State.HANG}
-LATE = ("initial-state-", "warmup-run-fails")
+LATE = ("initial-state-", "warmup-run-fails", "warmup-batch-too-large")
 """What is refused once its instances run: 24.10 sometimes crashes then, more often the more there are."""
 
 TRIES = 3
