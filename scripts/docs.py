@@ -48,14 +48,15 @@ def rules() -> Iterator[str]:
 
 def main() -> int:
     """Write the files, or check them."""
-    stale = [path for path, content in pages().items() if not path.exists() or path.read_text("utf-8") != content]
+    made = pages()
+    stale = [path for path, content in made.items() if not path.exists() or path.read_text("utf-8") != content]
     if "--check" in sys.argv:
         for path in stale:
             print(f"{path.relative_to(ROOT)} is stale: python -m scripts.docs")
         return 1 if stale else 0
     for path in stale:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(pages()[path], "utf-8")
+        path.write_text(made[path], "utf-8")
         print(f"{path.relative_to(ROOT)} written")
     return 0
 

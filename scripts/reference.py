@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
+from tritonrepo.diagnostics import either
 from tritonrepo.spec import stack
 from tritonrepo.spec.load import hints
-from tritonrepo.spec.part import Model, Parts, either
+from tritonrepo.spec.part import Model, Parts
 from tritonrepo.spec.source import Source
 
 HEAD = """\

@@ -178,6 +178,12 @@ def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
     return next(iter(difflib.get_close_matches(word[:LONGEST_WORD], list(choices), 1, cutoff)), "")
 
 
+def either(words: Iterable[str]) -> str:
+    """Return words as alternatives: `a, b or c`."""
+    *others, last = [*words] or [""]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 FEW = 12
 """Up to this many choices are listed in a line; of more, only the closest."""
 

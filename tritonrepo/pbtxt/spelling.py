@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from tritonrepo.diagnostics import nearest
+from tritonrepo.diagnostics import either, nearest
 from tritonrepo.pbtxt import faults, lexical
 from tritonrepo.pbtxt.faults import Own
 from tritonrepo.pbtxt.lexical import LexicalFault
@@ -52,7 +52,7 @@ def _elsewhere(name: str, kind: MessageType) -> str:
         return f'Move it into "{owners[0]}", which has this field.'
     if not kind.fields:
         return f"Remove it. {short(kind)} has no fields."
-    return f"Use a field of {short(kind)}: {_either(kind.fields)}."
+    return f"Use a field of {short(kind)}: {either(kind.fields)}."
 
 
 def _below(kind: MessageType) -> Iterable[tuple[FieldType, str]]:
@@ -86,13 +86,7 @@ def _closest_value(name: str, kind: EnumType) -> str:
 
 
 def _values(kind: EnumType) -> str:
-    return _either(value for value in kind.numbers if value != INVALID)
-
-
-def _either(names: Iterable[str]) -> str:
-    """Return the names as a list that ends in "or"."""
-    *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
+    return either(value for value in kind.numbers if value != INVALID)
 
 
 def not_enum(written: str, spec: FieldType) -> Own:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tritonrepo.diagnostics import Diagnostic, Stop, closest
+from tritonrepo.diagnostics import Diagnostic, Stop, closest, either
 from tritonrepo.releases import RELEASES, instead
 from tritonrepo.spec.nesting import circle, flat
-from tritonrepo.spec.part import Parts, either, wrong
+from tritonrepo.spec.part import Parts, wrong
 from tritonrepo.spec.stack import Ensemble, Expectation, Stack
 from tritonrepo.spec.wiring import possible, wired
 

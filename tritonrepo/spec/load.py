@@ -10,10 +10,10 @@ from dataclasses import MISSING, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either
 from tritonrepo.spec import source, stack
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
-from tritonrepo.spec.part import Model, Parts, either
+from tritonrepo.spec.part import Model, Parts
 
 RULE = "stack-schema"
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)")
@@ -225,7 +225,7 @@ def _quantity(node: Scalar, name: str, pattern: re.Pattern[str], units: Mapping[
     match = pattern.fullmatch(node.text)
     if not match:
         what = "a time such as 2ms" if pattern is DURATION else "a size such as 80GiB"
-        hint = f"Use a number with one of the units {either(tuple(units))}."
+        hint = f"Use a number with one of the units {either(units)}."
         raise _Wrong(node.at, f'"{name}" must be {what}, not "{node.text}"', hint)
     number = float(match[1])
     if not math.isfinite(number):

@@ -156,11 +156,6 @@ Parts = Mapping[str, Part[Any]]
 """The parts that a stack file can use, by role."""
 
 
-def either(words: Sequence[str]) -> str:
-    """Return words as alternatives: `a, b or c`."""
-    return " or ".join([", ".join(words[:-1]), *words[-1:]] if words[1:] else words)
-
-
 def wrong(places: Places, name: str, message: str, hint: str = "") -> Diagnostic:
     """Return the diagnostic at a key, or at the whole value if the key is not set."""
     return Diagnostic(RULE, Severity.FATAL, places.get(name, places.get("", Span(""))), message, hint)

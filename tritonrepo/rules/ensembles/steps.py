@@ -79,8 +79,7 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 def listed(names: Iterable[str]) -> str:
     """Return names in quotes: "a", "b" or "c"."""
-    quoted = [f'"{name}"' for name in names]
-    return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+    return diagnostics.either(f'"{name}"' for name in names)
 
 
 def these(versions: Sequence[int]) -> str:

@@ -5,9 +5,9 @@ Source of all: core, src/model_config_utils.cc, ValidateBatchIO.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Severity, either
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import completed
@@ -131,7 +131,7 @@ def _unknown_kinds(model: Model, field: str) -> Iterator[Finding]:
             yield Finding(
                 entry.scalars("kind")[-1],
                 f"unknown {field} kind {kind}",
-                hint=f"Use {_either(known.numbers)}.",
+                hint=f"Use {either(known.numbers)}.",
                 reason=f"unknown {field.replace('_', ' ')} kind '' for {model.config_name}",
                 item=item,
             )
@@ -179,12 +179,7 @@ def _known(kind: str, names: set[str]) -> str:
     """Return the hint for an unknown input or output."""
     if not names:
         return f"Add this {kind} to the config, which lists none."
-    return f"Use an {kind} of this model: {_either(sorted(names)[:9])}."
-
-
-def _either(names: Iterable[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
+    return f"Use an {kind} of this model: {either(sorted(names)[:9])}."
 
 
 def _kind(field: str, entry: Message) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.diagnostics import Severity, Span, either
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.rules.python.facts import ClassFacts, Told, class_facts
@@ -164,7 +164,7 @@ def _properties(state: ConfigState, setting: Setting, kind: str) -> Refusal | No
         words = f"ValueError: {named} contains property other than {', '.join(quoted[:-1])} and {quoted[-1]}."
         words = words if "name" in tensor else "KeyError: 'name'"
         message = f'{call} does not accept the key "{odd}"'
-        hint = f"Use only {', '.join(valid[:-1])} or {valid[-1]}."
+        hint = f"Use only {either(valid)}."
         return Refusal(rule, *_place(setting), message, hint, words)
     lacking = next((key for key in NEEDED if key not in tensor), None)
     if lacking is None:
