@@ -15,7 +15,6 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Severity
 from tritonrepo.rules import RULES
 from tritonrepo.rules.names import matching
-from tritonrepo.rules.registry import PAGES
 
 REPORTED = resources.files(__package__) / "pages"
 SEVERITY = re.compile(r"^Severity: (\w+)$", re.MULTILINE)
@@ -36,7 +35,7 @@ class Entry(NamedTuple):
 
 def _entries() -> Iterator[Entry]:
     for rule in RULES.values():
-        yield Entry(rule.name, rule.severity, PAGES / f"{rule.name}.md")
+        yield Entry(rule.name, rule.severity, rule.file)
     for file in sorted(REPORTED.iterdir(), key=lambda file: file.name):
         said = SEVERITY.search(file.read_text("utf-8"))
         yield Entry(file.name.removesuffix(".md"), Severity(said[1] if said else ""), file)

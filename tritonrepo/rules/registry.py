@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Fix, Severity, Span, State
@@ -67,12 +68,17 @@ class Rule:
     after_faults: bool = False
 
     @property
-    def page(self) -> str:
-        """The page, in Markdown: a title, then Why, Source, Bad, Says, Good; raise Misdeclared if it does not exist."""
+    def file(self) -> Traversable:
+        """The file of the page; raise Misdeclared if it does not exist."""
         file = PAGES.joinpath(f"{self.name}.md")
         if not file.is_file():
             raise Misdeclared(f'the rule "{self.name}" has no page: create {file}')
-        return file.read_text("utf-8")
+        return file
+
+    @property
+    def page(self) -> str:
+        """The page, in Markdown: a title, then Why, Source, Bad, Says, Good."""
+        return self.file.read_text("utf-8")
 
 
 class Misdeclared(Exception):  # noqa: N818  the name says what is wrong
