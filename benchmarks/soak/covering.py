@@ -1,0 +1,95 @@
+"""Which tests run a line: what a fault in that line could be noticed by, quickest first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coverage import CoverageData
+
+JUNIT = "junit.xml"
+DATA = "coverage.data"
+
+
+class NotGreenError(Exception):
+    """The tests fail without any fault, or nothing was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covering:
+    """Tests by the lines they run, from one measured run of them."""
+
+    seconds: Mapping[str, float]
+    """How long each test took, by its node."""
+
+    data: CoverageData
+    root: Path
+
+    def tests(self, module: str, first: int, last: int) -> list[str]:
+        """Return the tests that can notice a fault in these lines, quickest first.
+
+        A line that runs at import, or in a process that a test started, names no test: then all that run anything of
+        the module are returned, or simply all.
+        """
+        lines = self.data.contexts_by_lineno(str(self.root / module))
+        named = self._named(lines.get(line, ()) for line in range(first, last + 1))
+        named = named or self._named(lines.values()) or set(self.seconds)
+        return sorted(named, key=lambda test: (self.seconds[test], test))
+
+    def _named(self, contexts: Iterable[Iterable[str]]) -> set[str]:
+        # pytest-cov adds the phase of the test to its node
+        return {node for found in contexts for one in found if (node := one.rpartition("|")[0]) in self.seconds}
+
+
+def measured(place: Path, kept: Path, tests: Sequence[str]) -> Covering:
+    """Run tests in a clone and keep what they cover; a second call reads what the first kept.
+
+    Args:
+        place: The clone.
+        kept: Directory that keeps the measurement.
+        tests: Files and directories, as pytest takes them.
+
+    Raises:
+        NotGreenError: A test fails without a fault.
+    """
+    if not (kept / JUNIT).is_file():
+        kept.mkdir(parents=True, exist_ok=True)
+        junit = kept / f"{JUNIT}.new"
+        options = [
+            f"--junitxml={junit}",
+            "-o",
+            "junit_family=xunit1",
+            "--cov",
+            "--cov-context=test",
+            "--cov-report=",
+            "--cov-fail-under=0",
+        ]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, *tests]
+        ran = subprocess.run(command, cwd=place, env=environment(place), check=False, capture_output=True, text=True)
+        if ran.returncode:
+            raise NotGreenError(ran.stdout[-3000:] + ran.stderr[-3000:])
+        (place / ".coverage").replace(kept / DATA)
+        (kept / "root").write_text(str(place), encoding="utf-8")
+        junit.rename(kept / JUNIT)
+    data = CoverageData(str(kept / DATA))
+    data.read()
+    return Covering(_seconds(kept / JUNIT), data, Path((kept / "root").read_text("utf-8")))
+
+
+def environment(place: Path) -> dict[str, str]:
+    """Return the environment for tests in a clone: its code also where a test starts a process elsewhere."""
+    # a module is written twice within a second: its cached bytecode would hide the fault
+    return {**os.environ, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _seconds(junit: Path) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for case in ET.parse(junit).iter("testcase"):
+        if case.find("skipped") is None:
+            found[f"{case.get('file')}::{case.get('name')}"] = float(case.get("time", 0))
+    return found
