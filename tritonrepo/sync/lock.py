@@ -180,17 +180,19 @@ def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Callable[[str]
     raise _busy(place, {})
 
 
+def _who(holder: Mapping[str, str]) -> str:
+    return f"{holder.get('by', 'someone')} on {holder.get('host', 'an unknown machine')}"
+
+
 def _busy(place: Place, holder: Mapping[str, str]) -> Stop:
-    who = f"{holder.get('by', 'someone')} on {holder.get('host', 'an unknown machine')}"
-    message = f"{who} has been pushing to this prefix since {holder.get('at', 'just now')}; nothing was sent"
+    message = f"{_who(holder)} has been pushing to this prefix since {holder.get('at', 'just now')}; nothing was sent"
     return failure("push-locked", place.uri, message, "Push again when that push has finished.")
 
 
 def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: Callable[[str], None]) -> bool:
     """Whether a lock stays unchanged for long enough, watching it; False if it is gone. Raise Stop if it changes."""
     holder, tag = found
-    who = f"{holder.get('by')} on {holder.get('host')}"
-    tell(f"waiting up to {SILENT_S:g} s to see whether the push by {who} is still running")
+    tell(f"waiting up to {SILENT_S:g} s to see whether the push by {_who(holder)} is still running")
     end = pace.now() + SILENT_S
     while pace.now() < end:
         pace.sleep(LOOK_S)
