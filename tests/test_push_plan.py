@@ -275,6 +275,72 @@ def test_a_pipeline_that_calls_the_newest_version_does_not_keep_what_a_broken_of
     assert "EXPAND 0 graph/config.pbtxt: serves versions 1 and 2 and 3" in told(new)
 
 
+REASONS: dict[str, tuple[Tree, Tree, list[str]]] = {
+    "several steps, one twice, the latest": (
+        {"p/config.pbtxt": "a 2, a 2, b -1, c 1", "p/1/.keep": ""},
+        {"p/config.pbtxt": "a 1, b 1, c 1", "p/1/.keep": ""},
+        ["SWITCH 0 p/config.pbtxt: calls a version 2, the latest version of b"],
+    ),
+    "another parameter": (
+        {"p/config.pbtxt": "a 1", "p/1/.keep": "", "q/config.pbtxt": "", "q/1/x": ""},
+        {"p/config.pbtxt": "a 1", "p/1/.keep": "", "q/config.pbtxt": "a 1", "q/1/x": ""},
+        ["SWITCH 0 q/config.pbtxt: changed"],
+    ),
+    "two new versions of a model that serves the latest": (
+        {"q/config.pbtxt": "", "q/2/x": "", "q/3/x": ""},
+        {"q/config.pbtxt": "", "q/1/x": ""},
+        [
+            "GATE 0 q/config.pbtxt: keeps serving only version 1 while versions 2 and 3 are uploaded",
+            "FILES 0 q/2/x: new",
+            "FILES 0 q/3/x: new",
+            "SWITCH 0 q/config.pbtxt: serves version 3",
+        ],
+    ),
+}  # fmt: skip
+
+
+def pipelines(texts: Mapping[str, str]) -> Tree:
+    """Return a repository in which a config's text is the list of its steps."""
+
+    def whole(path: str, text: str) -> str:
+        name, _, rest = path.partition("/")
+        if rest != "config.pbtxt":
+            return text
+        steps = [each.split(" ") for each in text.split(", ") if each]
+        lines = "\n".join(STEP.format(name=called, version=version) for called, version in steps)
+        return f'name: "{name}"\n' + (f"ensemble_scheduling {{\n{lines}\n}}\n" if steps else "")
+
+    return {path: of_text(whole(path, text)) for path, text in texts.items()}
+
+
+@pytest.mark.parametrize(("want", "have", "lines"), REASONS.values(), ids=REASONS)
+def test_each_action_says_why(want: Mapping[str, str], have: Mapping[str, str], lines: list[str]) -> None:
+    assert told(plan(pipelines(want), pipelines(have), "r")) == lines
+
+
+def test_a_gate_that_is_not_needed_is_not_written_and_one_of_a_dead_version_is_not_called_new() -> None:
+    have = pipelines({"q/config.pbtxt": "", "q/1/x": ""})
+    want = pipelines({"q/config.pbtxt": "", "q/2/x": "", "q/3/x": ""})
+    assert told(plan(want, have, "r", dead={("q", 1), ("other", 1)})) == [
+        "GATE 1 q/config.pbtxt: hidden from servers until its files are uploaded",
+        "FILES 0 q/2/x: new",
+        "FILES 0 q/3/x: new",
+        "SWITCH 0 q/config.pbtxt: serves version 3 without version 1, which does not load",
+    ]
+    gated = {**have, "q/config.pbtxt": of_text('name: "q.uploading"')}
+    assert told(plan(want, gated, "r"))[:1] == ["FILES 0 q/2/x: new"]
+
+
+@pytest.mark.parametrize(("resumed", "have", "served"), [(True, {}, False), (False, repository(1, 1), True)])
+def test_a_plan_says_whether_it_resumes_one_and_whether_anything_serves(
+    resumed: bool,  # noqa: FBT001  a table's column
+    have: Tree,
+    served: bool,  # noqa: FBT001  a table's column
+) -> None:
+    made = plan(repository(2, 2), have, "r", resumed=resumed)
+    assert (made.resumed, made.served) == (resumed, served)
+
+
 def test_only_what_changed_is_named() -> None:
     made = plan(repository(1, 2), repository(1, 1), "r")
     assert {action.path.split("/")[0] for action in made.actions} == {"retriever", "search"}
@@ -417,6 +483,10 @@ REFUSED: dict[str, tuple[dict[str, Entry], str]] = {
     "a file added to a live version": ({"retriever/1/more": of_text("x")}, "would change its 1/more"),
     "a name that Triton misreads": ({"lone/1/a b": of_text("x")}, "r/lone/1/a b: error: the path has characters other"),
     "no config": ({"naked/1/model.py": of_text("x")}, "r/naked: error: config.pbtxt is missing"),
+    "many files of a live version": (
+        {f"retriever/1/{name}": of_text("x") for name in "dcba"},
+        "r/retriever: error: version 1 is being served, but this push would change its 1/a, 1/b, 1/c [push-live-ver",
+    ),
     "a link out": ({"lone/link": Outside("/etc")}, "is a link that leads out of the repository"),
     "a link round": ({"lone/link": Link("..")}, "is a link to a directory that contains the link"),
     "a FIFO": ({"lone/fifo": Unreadable.FIFO}, "the entry is a FIFO; a bucket can hold only regular files"),
@@ -433,6 +503,79 @@ def test_what_is_unsafe_is_refused_before_anything_is_sent(more: dict[str, Entry
     made = plan({**repository(1, 1), **more}, have, "r")
     assert message in "\n".join(map(str, made.conflicts))
     assert not made
+
+
+@pytest.mark.parametrize("character", [*"+=@,:;%&?*#~!()[]{}'\"\\ \té\n"])
+def test_a_path_has_only_characters_that_triton_reads_in_a_uri(character: str) -> None:
+    path = f"lone/1/a{character}b"
+    made = plan({**repository(1, 1), path: of_text("x")}, {}, "r")
+    assert [(each.rule, each.at.path) for each in made.conflicts] == [("push-name", f"r/{path}")]
+
+
+def test_letters_digits_dots_hyphens_and_underscores_are_such_characters() -> None:
+    assert not plan({**repository(1, 1), "lone/1/Az09._-": of_text("x")}, {}, "r").conflicts
+
+
+def test_every_fault_is_told_at_once_in_order_and_with_what_is_left_alone() -> None:
+    want: dict[str, Entry] = {**repository(1, 1), "retriever/1/x": of_text("x"), "a b/1/x": of_text(""), "z": Link(".")}
+    made = plan(want, {**repository(1, 1), "theirs/1/x": of_text("")}, "r")
+    assert [(each.rule, each.at.path) for each in made.conflicts] == [
+        ("push-name", "r/a b/1/x"),
+        ("push-entry", "z"),
+        ("push-config-missing", "r/a b"),
+        ("push-live-version", "r/retriever"),
+    ]
+    assert made.foreign == ("theirs",)
+    assert not made.actions
+
+
+def test_what_is_left_alone_keeps_what_it_calls_by_its_own_code() -> None:
+    left = {
+        "theirs/1/calls.json": of_text('{"graph": 1}'),
+        "theirs/2/calls.json": of_text('{"retriever": 1}'),
+        "theirs/config.pbtxt": of_bytes(config("theirs", 1, "specific", "")),
+    }
+    want = {path: entry for path, entry in repository(2, 2).items() if not path.startswith("search/")}
+    have = {path: entry for path, entry in repository(1, 1).items() if not path.startswith("search/")} | left
+    (refusal,) = plan(want, have, "r").conflicts  # its second version is not served
+    assert str(refusal) == (
+        'r/theirs: error: "theirs" is not in this repository but stays in the bucket, and calls graph version 1, which'
+        " this push would retire [push-orphan]\n"
+        "  Keep theirs in the repository, or delete it from the bucket once no client uses it."
+    )
+    gated = {**have, "theirs/config.pbtxt": of_text('name: "theirs.uploading"')}
+    assert not plan(want, gated, "r").conflicts
+    kept = {**want, "graph/1/model.onnx": of_text("graph 1")}
+    kept["graph/config.pbtxt"] = of_bytes(serving(config("graph", 2, "specific", ""), (1, 2)))
+    assert not plan(kept, have, "r").conflicts
+
+
+def engine(version: int, backend: str = "vllm") -> Tree:
+    """An engine, and a pipeline over it."""
+    step = STEP.format(name="llm", version=version)
+    return {
+        "llm/config.pbtxt": of_bytes(config("llm", version, "specific", f'backend: "{backend}"')),
+        f"llm/{version}/model.json": of_text(f"{version}"),
+        "rag/config.pbtxt": of_bytes(config("rag", 1, "specific", f"ensemble_scheduling {{ {step} }}")),
+        "rag/1": Directory(),
+    }
+
+
+def test_two_engines_in_memory_are_told() -> None:
+    (note,) = plan(engine(2), engine(1), "r").notes
+    assert str(note) == (
+        "r/llm: warning: two copies of the vLLM engine are in memory until the old version is unloaded"
+        " [push-two-engines]\n  Check that the GPU has enough memory for both."
+    )
+    alone = [{p: entry for p, entry in engine(version).items() if p.startswith("llm")} for version in (2, 1)]
+    quiet = {
+        "another backend": plan(engine(2, "python"), engine(1, "python"), "r"),
+        "the same version": plan(engine(1), engine(1), "r"),
+        "a new engine": plan(engine(1), {}, "r"),
+        "an old one that does not load": plan(engine(2), engine(1), "r", dead={("llm", 1)}),
+        "nobody calls it: one write": plan(alone[0], alone[1], "r"),
+    }
+    assert {name: made.notes for name, made in quiet.items()} == dict.fromkeys(quiet, ())
 
 
 def test_a_pipeline_that_is_left_alone_keeps_what_it_calls() -> None:
@@ -454,11 +597,17 @@ def test_a_file_that_a_live_version_keeps_is_told() -> None:
     assert not changed.notes  # the old version ends
 
 
-def test_an_interface_that_changes_while_both_versions_serve_is_told() -> None:
-    want = dict(repository(1, 2))
-    file = want["retriever/config.pbtxt"]
-    assert isinstance(file, File)
-    want["retriever/config.pbtxt"] = of_bytes(file.content() + b"max_batch_size: 8\n")
-    (note,) = plan(want, repository(1, 1), "r").notes
-    assert str(note).startswith("r/retriever: warning: the inputs or outputs change while")
-    assert not plan(repository(1, 2), repository(1, 1), "r").notes
+TENSOR = '{} {{ name: "T" data_type: TYPE_FP32 dims: [ 1 ] }}'
+
+
+@pytest.mark.parametrize("more", ["max_batch_size: 8", TENSOR.format("input"), TENSOR.format("output"), ""])
+def test_an_interface_that_changes_while_both_versions_serve_is_told(more: str) -> None:
+    def retriever(version: int, more: str) -> Tree:
+        own = of_bytes(config("retriever", version, "specific", f"dynamic_batching {{ }} {more}"))
+        return {**repository(1, version), "retriever/config.pbtxt": own}
+
+    told = "the inputs or outputs change while old and new versions are served side by side with one config"
+    hint = "Rename the changed model if requests of the old pipeline must not fail until the switch."
+    notes = [str(note) for note in plan(retriever(2, more), retriever(1, ""), "r").notes]
+    assert notes == ([f"r/retriever: warning: {told} [push-interface]\n  {hint}"] if more else [])
+    assert not plan(retriever(1, more), retriever(1, ""), "r").notes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,10 +18,10 @@ from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.sync import record as records
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.place import Place
-from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, plan
+from tritonrepo.sync.plan import Action, Delete, Plan, Put, is_config, plan
 from tritonrepo.sync.record import NAME, Record
 from tritonrepo.sync.writing import Alone
-from tritonrepo.tree import Directory, Entry, File, Tree, files, of_bytes
+from tritonrepo.tree import Directory, Entry, File, Link, Tree, files, of_bytes
 
 NAMES = st.sampled_from(["m", "n"])
 CONTENT = st.sampled_from([b"", b"1", b"22"])
@@ -65,13 +67,63 @@ def unfinished(state: Tree, want: Tree) -> list[str]:
 
 
 @given(repositories(), repositories())
-def test_no_prefix_has_a_config_whose_version_is_not_all_there(want: Tree, have: Tree) -> None:
-    state = dict(have)
-    for action in plan(want, have, ours(have), "r").actions:
-        if action.phase is Phase.PRUNE:
-            break
+def test_no_prefix_has_a_config_whose_version_is_not_all_there_and_what_goes_goes_last(want: Tree, have: Tree) -> None:
+    """A config that was there already with other files can be complete only at the end of the writes."""
+    state, already = dict(have), {*unfinished(have, want)}
+    actions = plan(want, have, ours(have), "r").actions
+    for action in actions:
         state = after(state, action)
-        assert not unfinished(state, want) or unfinished(have, want)
+        assert {*unfinished(state, want)} <= already
+    assert not unfinished(state, want)
+    kinds = [type(action) for action in actions]
+    assert kinds == sorted(kinds, key=[Put, Delete].index)
+
+
+def test_a_build_writes_files_then_configs_and_deletes_last() -> None:
+    paths = ("m/1/config.pbtxt", "m/config.pbtxt", "é/1/a", "z/1/a", "Z/1/a", "m/1/changed", "config.pbtxt")
+    want = {path: of_bytes(path.encode()) for path in paths}
+    have = {"a/1/gone": of_bytes(b"1"), "a/config.pbtxt": of_bytes(b"2"), "m/1/changed": of_bytes(b"3")}
+    made = plan(want, have, ours(have), "r")
+    assert [(action.phase.name, action.path, action.reason) for action in made.actions] == [
+        ("FILES", "Z/1/a", "new"),
+        ("FILES", "config.pbtxt", "new"),
+        ("FILES", "m/1/changed", "changed"),
+        ("FILES", "m/1/config.pbtxt", "new"),
+        ("FILES", "z/1/a", "new"),
+        ("FILES", "é/1/a", "new"),
+        ("CONTRACT", "m/config.pbtxt", "new"),
+        ("PRUNE", "a/1/gone", "not in the stack"),
+        ("PRUNE", "a/config.pbtxt", "not in the stack"),
+    ]
+
+
+CONFIGS = {"m/config.pbtxt": True, "m/1/config.pbtxt": False, "config.pbtxt": False, "m/config.pbtxt.bak": False}
+
+
+@pytest.mark.parametrize(("path", "right"), [*CONFIGS.items(), ("m/myconfig.pbtxt", False)])
+def test_a_models_config_is_directly_in_its_directory(path: str, right: bool) -> None:  # noqa: FBT001  a table's column
+    assert is_config(path) is right
+
+
+def test_only_files_of_ours_are_deleted_and_only_equal_ones_of_others_are_no_conflict() -> None:
+    have = {
+        "m/1/same": of_bytes(b"1"),
+        "m/1/size": of_bytes(b"12"),
+        "m/1/theirs": of_bytes(b"1"),
+        "m/2": Directory(),
+        "m/1/link": Link(".."),
+    }
+    want = {"m/1/same": of_bytes(b"1"), "m/1/size": of_bytes(b"1")}
+    made = plan(want, have, {}, "r")
+    (conflict,) = made.conflicts
+    assert str(conflict) == (
+        "r/m/1/size: fatal: the build needs this path, but tritonrepo did not write the file [plan-foreign-file]\n"
+        "  Move the file elsewhere, or build into another directory with -o."
+    )
+    assert made.foreign == ("m/1/link", "m/1/theirs", "m/2")
+    ours_by_name = dict.fromkeys(have, ("x",))
+    deleted = plan({}, have, ours_by_name, "r", overwrite=True).actions
+    assert [action.path for action in deleted] == ["m/1/same", "m/1/size", "m/1/theirs"]
 
 
 @given(repositories(), repositories())
@@ -217,6 +269,8 @@ def test_an_empty_directory_is_no_conflict() -> None:
 WRONG_RECORDS = {
     "no JSON": b"{",
     "no object": b"[]",
+    "a target of lists of lists": b'{"schema": 1, "name": "s", "target": {"a": [[]]}, "files": {}, "local": {}}',
+    "a target with a fraction": b'{"schema": 1, "name": "s", "target": {"a": 1.5}, "files": {}, "local": {}}',
     "nested too deep": b"[" * 100_000,
     "another schema": json.dumps({"schema": 9}).encode(),
     "no files": b'{"schema": 1}',
@@ -227,6 +281,72 @@ WRONG_RECORDS = {
 def test_a_wrong_record_is_told(content: bytes) -> None:
     with pytest.raises(Stop, match=r"^r/tritonrepo.json: fatal: the (file is not|build record has schema 9)"):
         records.load({NAME: of_bytes(content)}, "r")
+
+
+RECORD = """\
+{
+  "before": {
+    "a": "0"
+  },
+  "files": {
+    "a": "1"
+  },
+  "local": {
+    "o/m": "./x.gguf"
+  },
+  "name": "s",
+  "schema": 1,
+  "target": {
+    "release": "26.07"
+  }
+}
+"""
+
+
+def test_a_record_is_this_text_and_without_a_build_that_was_killed_has_no_before() -> None:
+    full = Record("s", {"release": "26.07"}, {"a": "1"}, {"o/m": "./x.gguf"}, {"a": "0"})
+    assert records.dump(full).content().decode() == RECORD
+    assert records.load({NAME: of_bytes(RECORD.encode())}, "r") == full
+    short = RECORD.replace('  "before": {\n    "a": "0"\n  },\n', "")
+    assert records.dump(replace(full, before={})).content().decode() == short
+    assert records.load({NAME: of_bytes(short.encode())}, "r") == replace(full, before={})
+    assert NAME == "tritonrepo.json"
+    assert records.load({}, "r") == Record()
+    assert full.written() == {"a": ("1", "0")}
+    assert replace(full, before={"b": "0"}).written() == {"a": ("1",)}
+
+
+def test_files_that_are_not_what_a_build_wrote_are_edited() -> None:
+    wrote = Record(files=records.digests({"a": of_bytes(b"1"), "b": of_bytes(b"2"), "gone": of_bytes(b"3")}))
+    tree = {"a": of_bytes(b"1"), "b": of_bytes(b"x"), "theirs": of_bytes(b"4"), "d": Directory()}
+    assert records.edited(tree, wrote) == ["b"]
+    killed = replace(wrote, before=records.digests({"b": of_bytes(b"x")}))
+    assert records.edited(tree, killed) == []
+
+
+def test_the_record_claims_first_and_closes_last_and_names_what_is_replaced() -> None:
+    have = {"m/1/a": of_bytes(b"1"), "m/1/gone": of_bytes(b"2"), "m/1/same": of_bytes(b"3")}
+    want = {"m/1/a": of_bytes(b"11"), "m/1/new": of_bytes(b"4"), "m/1/same": of_bytes(b"3")}
+    before, after_it = (Record("s", {}, records.digests(tree)) for tree in (have, want))
+    there = {**have, NAME: records.dump(before)}
+    made = records.with_record(plan(want, have, before.written(), "r"), after_it, before, there)
+    told = [(type(a).__name__, a.phase.name, a.path, a.reason) for a in made.actions]
+    assert told == [
+        ("Put", "CLAIM", NAME, "changed"),
+        ("Put", "FILES", "m/1/a", "changed"),
+        ("Put", "FILES", "m/1/new", "new"),
+        ("Delete", "PRUNE", "m/1/gone", "not in the stack"),
+        ("Put", "CLOSE", NAME, "changed"),
+    ]
+    claim, *_, close = (json.loads(a.file.content()) for a in made.actions if a.path == NAME and isinstance(a, Put))
+    digest = {path: hashlib.sha256(file.content()).hexdigest() for path, file in {**have, **want}.items()}
+    assert claim["files"] == digest
+    assert claim["before"] == {"m/1/a": hashlib.sha256(b"1").hexdigest()}
+    assert close["files"] == {path: digest[path] for path in want}
+    assert "before" not in close
+    assert not records.with_record(plan(want, want, {}, "r"), after_it, before, {NAME: records.dump(after_it)})
+    first = records.with_record(plan({}, {}, {}, "r"), Record("s"), Record(), {})
+    assert [(a.phase.name, a.reason) for a in first.actions] == [("CLOSE", "new")]
 
 
 def test_a_record_survives_its_text() -> None:

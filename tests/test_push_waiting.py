@@ -1,0 +1,371 @@
+"""How a push waits for a server: what it waits for, when it gives up, and what it can see of a change."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.pushes import LEAF
+from tests.pushes import push as pushed
+from tritonrepo.diagnostics import Stop
+from tritonrepo.flows import watching
+from tritonrepo.flows.prepared import Seen
+from tritonrepo.flows.push import Servers, plan_push
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.repository import read, target
+from tritonrepo.server.client import Client, ModelState
+from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.smoke import expected
+from tritonrepo.smoke.healing import Change
+from tritonrepo.smoke.present import Present
+from tritonrepo.smoke.waiting import Patience, Wanted, lacking, refusals, until_served
+from tritonrepo.sync import gating
+from tritonrepo.sync.pace import Watch
+from tritonrepo.sync.plan import Action, Phase, Put
+from tritonrepo.tree import of_text
+
+Index = Sequence[tuple[str, str, str, str]]
+READY, LOADING = ("leaf", "1", "READY", ""), ("leaf", "1", "LOADING", "")
+REFUSED = ("leaf", "1", "UNAVAILABLE", "no module")
+
+
+class Scripted(http.server.BaseHTTPRequestHandler):
+    """A server whose index is one after the other; the last one stays. A number is a status."""
+
+    indexes: list[Index | int]
+    config: Mapping[str, object]
+    ready = 200
+    asked: list[str]
+
+    def do_POST(self) -> None:
+        now = self.indexes.pop(0) if len(self.indexes) > 1 else self.indexes[0]
+        if isinstance(now, int):
+            return self.reply(now, {"error": "busy"})
+        return self.reply(200, [dict(zip(("name", "version", "state", "reason"), state, strict=True)) for state in now])
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.reply(self.ready if "health" in self.path else 200, self.config)
+
+    def reply(self, status: int, body: object) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the parent's name
+        """Keep quiet."""
+
+
+def served(version: str = "1") -> expected.Expected:
+    """Return what a server should serve of the leaf."""
+    tree = {"leaf/config.pbtxt": of_text(LEAF.format(version=version))}
+    tree |= {f"leaf/{number}/model.py": of_text("") for number in version.split(", ")}
+    return expected.of(read(tree, target()), "r")["leaf"]
+
+
+@contextmanager
+def scripted(*indexes: Index | int, ready: int = 200, **config: object) -> Iterator[Client]:
+    """Yield a client of a server with these indexes, which serves the leaf with this change of its config."""
+    made = {"indexes": list(indexes), "ready": ready, "config": {**served().config, **config}, "asked": []}
+    handler = type("Handler", (Scripted,), made)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            client = Client(Endpoint(f"http://127.0.0.1:{listening.server_port}", 10, 10))
+            client.config("leaf", "0")
+            yield client
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+class Time:
+    """A clock that moves only while something waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.told: list[str] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def patience(self, timeout_s: float = 600) -> Patience:
+        return Patience(timeout_s, lambda: self.now, self.sleep, self.told.append)
+
+
+LACKS = "leaf: the server does not serve this model, but the repository has it"
+WAITS: dict[str, tuple[list[Index | int], bool, float, str]] = {
+    "it serves": ([[READY]], False, 0, ""),
+    "it loads": ([[LOADING], [LOADING], [READY]], False, 0.5, ""),
+    "it does not respond for a while": ([500, [READY]], False, 0.25, ""),
+    "it was refused just now": ([[LOADING], [REFUSED]], False, 0.25, "no module"),
+    "it was refused before, and then loads": ([[REFUSED], [LOADING], [READY]], True, 0.5, ""),
+    "it was refused before, and is retried once": ([[REFUSED], [LOADING], [REFUSED], [READY]], True, 0.75, ""),
+    "it was refused before, and is retried twice": (
+        [[REFUSED], [LOADING], [LOADING], [REFUSED], [LOADING], [REFUSED], [READY]],
+        True,
+        1.25,
+        "no module",
+    ),
+}
+
+
+@pytest.mark.parametrize(("indexes", "before", "seconds", "reason"), WAITS.values(), ids=WAITS)
+def test_a_version_that_stays_is_waited_for_until_it_is_refused_anew(
+    indexes: list[Index | int],
+    before: bool,  # noqa: FBT001  a table's column
+    seconds: float,
+    reason: str,
+) -> None:
+    time = Time()
+    wanted = Wanted({"leaf": served()}, {"leaf": ["1"]}, {("leaf", "1")} if before else set())
+    with scripted(*indexes) as client:
+        if not reason:
+            until_served(client, wanted, time.patience())
+        else:
+            with pytest.raises(Stop) as stop:
+                until_served(client, wanted, time.patience())
+            assert str(stop.value) == (
+                f"{client.url}: error: the server refused to load leaf version 1: no module [server-refused]\n"
+                "  Fix this, and use the next version number for the new content."
+                " The server keeps what it has loaded."
+            )
+    assert time.now == seconds
+
+
+def test_what_is_lacking_is_told_whenever_it_changes() -> None:
+    time = Time()
+    other = ("leaf", "7", "READY", "")
+    with scripted([LOADING], [LOADING], [other], [LOADING], 503, [READY]) as client:
+        until_served(client, Wanted({"leaf": served()}, {}, ()), time.patience())
+        url = client.url
+    selects = "leaf: the server serves version 7, but the repository selects version 1"
+    error = "/v2/repository/index: busy"
+    assert time.told == [f"waiting for {url}: {lack}" for lack in (LACKS, selects, LACKS, error)]
+
+
+def test_a_version_that_is_refused_and_does_not_stay_is_not_waited_for() -> None:
+    second = ("leaf", "2", "READY", "")
+    time = Time()
+    wanted = Wanted({"leaf": served("1, 2")}, {"leaf": ["2"]}, ())
+    with scripted([REFUSED, second], version_policy={}) as client:
+        until_served(client, wanted, time.patience())
+        until_served(client, Wanted({"leaf": served()}, {}, ()), time.patience())  # nothing of it is left
+        until_served(client, Wanted({}, {"leaf": ["1"]}, ()), time.patience())  # it is nothing of ours
+    assert (time.now, time.told) == (0, [])
+
+
+def test_time_is_up_after_its_end_and_the_servers_own_reason_is_told_where_it_has_one() -> None:
+    wanted = Wanted({"leaf": served()}, {"leaf": ["1"]}, {("leaf", "1")})
+    time = Time()
+    with scripted([]) as client:
+        with pytest.raises(Stop) as stop:
+            until_served(client, wanted, time.patience(1.5))
+        assert str(stop.value) == (
+            f"{client.url}: error: after 1.5 s the server still does not serve this repository: {LACKS} [server-late]\n"
+            "  Check that the server polls exactly this URI, and read its log."
+        )
+    assert time.now == 1.75
+    with scripted([REFUSED]) as client, pytest.raises(Stop, match="refused to load leaf version 1: no module"):
+        until_served(client, wanted, time.patience(1.5))
+
+
+def test_a_version_is_refused_if_the_index_has_a_reason_for_it() -> None:
+    states = [
+        ModelState("a", "1", "UNAVAILABLE", "no module"),
+        ModelState("b", "1", "UNAVAILABLE", "unloaded"),
+        ModelState("c", "1", "UNAVAILABLE", ""),
+        ModelState("d", "1", "READY", "odd"),
+        ModelState("e", "1", "LOADING", "odd"),
+    ]
+    assert refusals(states) == {("a", "1"): "no module"}
+
+
+LACKING: dict[str, tuple[Index, str, dict[str, object], list[str]]] = {
+    "nothing": ([READY, ("other", "3", "READY", "")], "1", {}, []),
+    "an older config": (
+        [READY],
+        "1",
+        {"max_batch_size": 4},
+        ["leaf: max_batch_size: the repository says 0, but the server serves 4"],
+    ),
+    "what only loads": ([LOADING], "1", {}, [LACKS]),
+    "one of two versions": (
+        [READY, ("leaf", "2", "LOADING", "")],
+        "1, 2",
+        {"version_policy": {}},
+        ["leaf: the server serves version 1, but the repository selects versions 1, 2"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("index", "versions", "change", "lacks"), LACKING.values(), ids=LACKING)
+def test_what_a_server_lacks_is_in_its_index_and_in_the_config_of_the_last_version(
+    index: Index, versions: str, change: dict[str, object], lacks: list[str]
+) -> None:
+    states = [ModelState(*state) for state in index]
+    model = served(versions)
+    with scripted(index, **change) as client:
+        assert list(lacking(client, states, {"leaf": model})) == lacks
+
+
+CODE = "class TritonPythonModel: ...\n"
+TEXT = LEAF.format(version=1)
+BOTH = LEAF.format(version="1, 2")
+
+
+def puts(files: Mapping[str, str]) -> list[Action]:
+    return [Put(Phase.EXPAND, path, of_text(text), "") for path, text in files.items()]
+
+
+def leaf(place: Path, version: int, text: str = "") -> Path:
+    """Write a repository of one model."""
+    (place / "leaf" / str(version)).mkdir(parents=True)
+    (place / "leaf" / "config.pbtxt").write_text(text or LEAF.format(version=version), "utf-8")
+    (place / "leaf" / str(version) / "model.py").write_text(CODE, "utf-8")
+    return place
+
+
+def watched(place: Path, *servers: tuple[Client, Present], time: Time | None = None) -> Watch:
+    """Return what waits for these servers while a second version of the leaf is pushed over the first."""
+    assert pushed(leaf(place / "1", 1), place / "served") == 0
+    made = plan_push(leaf(place / "2", 2), place / "served", Workspace())
+    change = Change(gating.models(made.want, made.server), {"leaf"}, set(), set(), {"leaf": ["1"]})
+    patience = (time or Time()).patience(1)
+    clients, presents = [client for client, _ in servers], [present for _, present in servers]
+    return watching.watch(Seen(tuple(clients), tuple(presents), change, (), (), patience), made)
+
+
+def test_a_change_is_seen_if_every_written_model_says_something_else_afterwards(tmp_path: Path) -> None:
+    latest = TEXT.replace("specific { versions: [ 1 ] }", "latest { num_versions: 1 }")
+    new = {"new/1/model.py": CODE, "new/config.pbtxt": TEXT.replace('"leaf"', '"new"')}
+    rounds: list[tuple[dict[str, str], bool]] = [
+        ({"leaf/config.pbtxt": TEXT}, False),
+        ({"leaf/config.pbtxt": latest}, False),  # the same version is loaded, and a server does not tell its policy
+        ({"leaf/2/model.py": CODE}, True),
+        ({"leaf/config.pbtxt": BOTH}, True),
+        ({"leaf/config.pbtxt": BOTH}, False),
+        ({"leaf/config.pbtxt": BOTH.replace("max_batch_size: 0", "max_batch_size: 8")}, True),
+        ({"leaf/config.pbtxt": 'name: "leaf.uploading"'}, True),  # nothing of it is to serve
+        (new, True),
+        (new, False),
+        ({**new, "leaf/config.pbtxt": BOTH}, False),  # one of the two cannot be seen
+    ]
+    watch = watched(tmp_path)
+    assert [watch(puts(files)) for files, _ in rounds] == [told for _, told in rounds]
+
+
+WELL = frozenset({("leaf", "1")})
+
+
+def test_each_phase_waits_for_each_server_to_serve_what_was_written(tmp_path: Path) -> None:
+    time = Time()
+    second = ("leaf", "2", "READY", "")
+    serves = {"version_policy": {}}
+    with (
+        scripted([READY, second], **serves) as whole,
+        scripted([READY], [READY], [READY, second], [READY], **serves) as slow,
+    ):
+        there = [(client, Present(client.url, WELL, frozenset(), {}, {})) for client in (whole, slow)]
+        watch = watched(tmp_path, *there, time=time)
+        assert watch(puts({"leaf/2/model.py": CODE}))
+        assert time.told == []
+        assert watch(puts({"leaf/config.pbtxt": BOTH}))
+        lack = "leaf: the server serves version 1, but the repository selects versions 1, 2"
+        assert time.told == [f"waiting for {slow.url}: {lack}"]
+        with pytest.raises(Stop, match=f"{slow.url}: error: after 1 s the server still does not serve"):
+            watch(puts({"leaf/config.pbtxt": BOTH}))
+
+
+def test_a_refusal_of_the_version_that_is_pushed_ends_the_push_and_one_that_goes_does_not(tmp_path: Path) -> None:
+    no_second = ("leaf", "2", "UNAVAILABLE", "no module")
+    with scripted([REFUSED, no_second]) as client:
+        present = Present(client.url, frozenset(), frozenset(), {("leaf", "1"): "no module"}, {"leaf": "..."})
+        watch = watched(tmp_path, (client, present))
+        assert not watch(puts({"leaf/config.pbtxt": TEXT}))  # nobody waits for what goes
+        with pytest.raises(Stop, match="refused to load leaf version 2: no module"):
+            watch(puts({"leaf/2/model.py": CODE, "leaf/config.pbtxt": LEAF.format(version=2)}))
+
+
+def test_what_a_push_changes_is_compared_with_what_a_server_tells(tmp_path: Path) -> None:
+    place = tmp_path / "served"
+    assert pushed(leaf(tmp_path / "1", 1), place) == 0
+    with scripted([READY]) as client:
+        servers = Servers([client.endpoint])
+        made = plan_push(leaf(tmp_path / "2", 2), place, Workspace(), servers)
+        assert made.seen
+        change = made.seen.change
+        assert (change.touched, change.altered, change.open, change.there) == ({"leaf"}, set(), set(), {"leaf": ("1",)})
+        assert made.seen.presents == (Present(client.url, WELL, frozenset(), {}, {}),)
+        assert (made.seen.dead, made.warnings) == (set(), ())
+
+        larger = LEAF.format(version=2).replace("max_batch_size: 0", "max_batch_size: 8")
+        made = plan_push(leaf(tmp_path / "3", 2, larger), place, Workspace(), servers)
+        assert made.seen
+        assert made.seen.change.altered == {"leaf"}
+
+        beside = leaf(tmp_path / "4", 1)
+        (beside / "leaf" / "warmup").mkdir()
+        (beside / "leaf" / "warmup" / "data").write_bytes(b"")
+        made = plan_push(beside, place, Workspace(), servers)
+        assert made.seen
+        assert made.seen.change.altered == {"leaf"}
+
+        (place / "leaf" / "config.pbtxt").write_text(TEXT + "\n", "utf-8")
+        made = plan_push(tmp_path / "1", place, Workspace(), servers)
+        assert made.seen
+        assert made.seen.change.open == {"leaf"}
+
+
+def test_a_version_that_no_server_serves_is_planned_away_and_told(tmp_path: Path) -> None:
+    place = tmp_path / "served"
+    assert pushed(leaf(tmp_path / "1", 1), place) == 0
+    with scripted([REFUSED]) as client:
+        made = plan_push(leaf(tmp_path / "2", 2), place, Workspace(), Servers([client.endpoint]))
+        unchanged = "leaf version 1 does not load: no module"
+        (note,) = made.warnings
+        assert str(note) == f"{client.url}: warning: {unchanged} [server-broken]"
+        assert made.seen
+        assert made.seen.dead == {("leaf", 1)}
+        assert [action.reason for action in made.plan.actions][-1:] == [
+            "serves version 2 without version 1, which does not load"
+        ]
+        other = leaf(tmp_path / "3", 1)
+        (other / "new" / "1").mkdir(parents=True)
+        (other / "new" / "config.pbtxt").write_text(TEXT.replace("leaf", "new"), "utf-8")
+        (other / "new" / "1" / "model.py").write_text(CODE, "utf-8")
+        (note,) = plan_push(other, place, Workspace(), Servers([client.endpoint])).warnings
+        assert note.hint == "This push does not fix it. Fix it with the next one."
+
+
+def test_a_server_that_is_not_ready_is_told_or_refused_by_what_its_index_says(tmp_path: Path) -> None:
+    place = tmp_path / "served"
+    assert pushed(leaf(tmp_path / "1", 1), place) == 0
+    second = leaf(tmp_path / "2", 2)
+    with scripted([REFUSED], ready=400) as client:
+        first, *_ = plan_push(second, place, Workspace(), Servers([client.endpoint])).warnings
+        assert str(first) == (
+            f"{client.url}: warning: the server is not ready: with strict readiness, one model that does not load is"
+            " enough [server-not-ready]\n"
+            "  Start it with --strict-readiness=false, so that it stays ready while models load."
+        )
+    for indexes in ([READY], 500):
+        with scripted(indexes, ready=400) as client, pytest.raises(Stop) as stop:
+            plan_push(second, place, Workspace(), Servers([client.endpoint]))
+        assert str(stop.value) == (
+            f"{client.url}: error: the server is not ready, so nothing was sent [server-not-ready]\n"
+            "  Start it with --strict-readiness=false. Otherwise, one broken model makes it not ready."
+        )
+    with pytest.raises(Stop, match="fatal: the server cannot be reached: "):
+        plan_push(second, place, Workspace(), Servers([client.endpoint]))
+
+
+def test_a_push_waits_ten_minutes_for_a_server_unless_told_otherwise() -> None:
+    assert Servers() == ((), 600.0)
