@@ -29,7 +29,7 @@ from tritonrepo.stores.store import Capabilities, Fetched, Send, Stored, Tag, Wr
 from tritonrepo.sync import lock
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
-from tritonrepo.sync.pace import GRAIN_S, Pace
+from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.revision import Object, Revision
@@ -412,13 +412,14 @@ def timed(tmp_path: Path, settle_s: float, *, resumed: bool = False) -> dict[str
 def test_servers_get_their_time_between_the_phases(tmp_path: Path) -> None:
     times = timed(tmp_path, 30)
     assert times["r/leaf/2/model.py"] == [0]
-    assert times["r/leaf/config.pbtxt"] == [GRAIN_S, GRAIN_S + 60]
-    assert times["r/top/config.pbtxt"] == [GRAIN_S + 30]
+    assert times["r/leaf/config.pbtxt"] == [1.1, 61.1]
+    assert times["r/top/config.pbtxt"] == [31.1]
 
 
 def test_two_writes_to_a_model_are_never_in_one_second(tmp_path: Path) -> None:
     times = timed(tmp_path, 0)
-    assert times["r/leaf/config.pbtxt"] == [GRAIN_S, 3 * GRAIN_S]
+    assert times["r/leaf/config.pbtxt"] == pytest.approx([1.1, 3.3])
+    assert times["r/top/config.pbtxt"] == pytest.approx([2.2])
 
 
 def test_after_a_broken_off_push_servers_get_time_for_what_it_wrote(tmp_path: Path) -> None:

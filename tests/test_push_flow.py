@@ -216,20 +216,22 @@ def test_what_is_left_alone_is_listed_on_demand_and_advice_is_given_where_someth
     assert capsys.readouterr() == (f"{place}: nothing to do\n", "")
 
 
-OPTIONS: dict[str, tuple[list[str], tuple[object, ...]]] = {
-    "none": ([], ([], 600, (), (30, 5), False, ())),
+ALL = """
+--server http://a:1 --server b:2 --timeout 7 --settle 3 --allow-mixed top --allow-mixed leaf --no-lock --allow-links .
+"""
+OPTIONS: dict[str, tuple[str, tuple[object, ...]]] = {
+    "none": ("", ([], 600, (), (30, 5), False, ())),
     "each": (
-        ["--server", "http://a:1", "--server", "b:2", "--timeout", "7", "--settle", "3", "--allow-mixed", "top"]
-        + ["--allow-mixed", "leaf", "--no-lock", "--allow-links", "."],
+        ALL,
         ([("http://a:1", 10, 10), ("b:2", 10, 10)], 7, ("top", "leaf"), (3, 3), True, (Path(),)),
     ),
-    "no pause": (["--settle", "0"], ([], 600, (), (0, 0), False, ())),
+    "no pause": ("--settle 0", ([], 600, (), (0, 0), False, ())),
 }
 
 
 @pytest.mark.parametrize(("options", "expected"), OPTIONS.values(), ids=OPTIONS)
 def test_each_option_reaches_the_push(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], expected: tuple[object, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, expected: tuple[object, ...]
 ) -> None:
     found: list[object] = []
     made, place = str(repository(tmp_path / "m", 1)), str(tmp_path / "served" / "prod")
@@ -245,7 +247,7 @@ def test_each_option_reaches_the_push(
 
     monkeypatch.setattr(command, "plan_push", planned)
     monkeypatch.setattr(command, "apply_push", applied)
-    assert run(["push", made, place, *options]) == 0
+    assert run(["push", made, place, *options.split()]) == 0
     assert tuple(found) == expected
 
 

@@ -275,7 +275,7 @@ def test_a_pipeline_that_calls_the_newest_version_does_not_keep_what_a_broken_of
     assert "EXPAND 0 graph/config.pbtxt: serves versions 1 and 2 and 3" in told(new)
 
 
-REASONS: dict[str, tuple[Tree, Tree, list[str]]] = {
+REASONS: dict[str, tuple[Mapping[str, str], Mapping[str, str], list[str]]] = {
     "several steps, one twice, the latest": (
         {"p/config.pbtxt": "a 2, a 2, b -1, c 1", "p/1/.keep": ""},
         {"p/config.pbtxt": "a 1, b 1, c 1", "p/1/.keep": ""},

@@ -13,7 +13,7 @@ from tests.pushes import CODE, polling, push, repository
 from tests.test_push import Clock
 from tritonrepo.cli import run
 from tritonrepo.sync.apply import apply
-from tritonrepo.sync.pace import GRAIN_S, Pace
+from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.push import plan
 
 REFUSES = CODE + "\n    def initialize(self, args):\n        open('weights-that-are-only-there')\n"
@@ -82,4 +82,4 @@ def test_what_no_server_can_be_asked_for_gets_the_whole_time(tmp_path: Path, see
     made = plan(clock.scan(repository(tmp_path / "2", 2).name), have, "r", resumed=True)
     apply(made, have, clock.writer, Pace(30, clock.now, clock.sleep, 5, lambda _: seen), lambda _: None)
     times = [time for time, path in clock.done if path == "r/leaf/config.pbtxt"]
-    assert times == [GRAIN_S, GRAIN_S + 2 * wait_s]
+    assert times == [1.1, 1.1 + 2 * wait_s]

@@ -30,6 +30,7 @@ from tritonrepo.sync.pace import Watch
 from tritonrepo.sync.plan import Action, Phase, Put
 from tritonrepo.tree import of_text
 
+NOTHING: Mapping[str, object] = {}
 Index = Sequence[tuple[str, str, str, str]]
 READY, LOADING = ("leaf", "1", "READY", ""), ("leaf", "1", "LOADING", "")
 REFUSED = ("leaf", "1", "UNAVAILABLE", "no module")
@@ -70,9 +71,9 @@ def served(version: str = "1") -> expected.Expected:
 
 
 @contextmanager
-def scripted(*indexes: Index | int, ready: int = 200, **config: object) -> Iterator[Client]:
+def scripted(*indexes: Index | int, ready: int = 200, change: Mapping[str, object] = NOTHING) -> Iterator[Client]:
     """Yield a client of a server with these indexes, which serves the leaf with this change of its config."""
-    made = {"indexes": list(indexes), "ready": ready, "config": {**served().config, **config}, "asked": []}
+    made = {"indexes": list(indexes), "ready": ready, "config": {**served().config, **change}, "asked": []}
     handler = type("Handler", (Scripted,), made)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
@@ -155,7 +156,7 @@ def test_a_version_that_is_refused_and_does_not_stay_is_not_waited_for() -> None
     second = ("leaf", "2", "READY", "")
     time = Time()
     wanted = Wanted({"leaf": served("1, 2")}, {"leaf": ["2"]}, ())
-    with scripted([REFUSED, second], version_policy={}) as client:
+    with scripted([REFUSED, second]) as client:
         until_served(client, wanted, time.patience())
         until_served(client, Wanted({"leaf": served()}, {}, ()), time.patience())  # nothing of it is left
         until_served(client, Wanted({}, {"leaf": ["1"]}, ()), time.patience())  # it is nothing of ours
@@ -200,7 +201,7 @@ LACKING: dict[str, tuple[Index, str, dict[str, object], list[str]]] = {
     "one of two versions": (
         [READY, ("leaf", "2", "LOADING", "")],
         "1, 2",
-        {"version_policy": {}},
+        {},
         ["leaf: the server serves version 1, but the repository selects versions 1, 2"],
     ),
 }
@@ -212,7 +213,7 @@ def test_what_a_server_lacks_is_in_its_index_and_in_the_config_of_the_last_versi
 ) -> None:
     states = [ModelState(*state) for state in index]
     model = served(versions)
-    with scripted(index, **change) as client:
+    with scripted(index, change=change) as client:
         assert list(lacking(client, states, {"leaf": model})) == lacks
 
 
@@ -268,10 +269,9 @@ WELL = frozenset({("leaf", "1")})
 def test_each_phase_waits_for_each_server_to_serve_what_was_written(tmp_path: Path) -> None:
     time = Time()
     second = ("leaf", "2", "READY", "")
-    serves = {"version_policy": {}}
     with (
-        scripted([READY, second], **serves) as whole,
-        scripted([READY], [READY], [READY, second], [READY], **serves) as slow,
+        scripted([READY, second]) as whole,
+        scripted([READY], [READY], [READY, second], [READY]) as slow,
     ):
         there = [(client, Present(client.url, WELL, frozenset(), {}, {})) for client in (whole, slow)]
         watch = watched(tmp_path, *there, time=time)

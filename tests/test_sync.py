@@ -106,7 +106,7 @@ def test_a_models_config_is_directly_in_its_directory(path: str, right: bool) ->
 
 
 def test_only_files_of_ours_are_deleted_and_only_equal_ones_of_others_are_no_conflict() -> None:
-    have = {
+    have: Tree = {
         "m/1/same": of_bytes(b"1"),
         "m/1/size": of_bytes(b"12"),
         "m/1/theirs": of_bytes(b"1"),
@@ -318,7 +318,7 @@ def test_a_record_is_this_text_and_without_a_build_that_was_killed_has_no_before
 
 def test_files_that_are_not_what_a_build_wrote_are_edited() -> None:
     wrote = Record(files=records.digests({"a": of_bytes(b"1"), "b": of_bytes(b"2"), "gone": of_bytes(b"3")}))
-    tree = {"a": of_bytes(b"1"), "b": of_bytes(b"x"), "theirs": of_bytes(b"4"), "d": Directory()}
+    tree: Tree = {"a": of_bytes(b"1"), "b": of_bytes(b"x"), "theirs": of_bytes(b"4"), "d": Directory()}
     assert records.edited(tree, wrote) == ["b"]
     killed = replace(wrote, before=records.digests({"b": of_bytes(b"x")}))
     assert records.edited(tree, killed) == []
