@@ -80,7 +80,7 @@ class Push:
         self.caps = Capabilities(stray=Tag("0" * 32), sees_changes=True)
         self._let, self._came = threading.Semaphore(0), threading.Semaphore(0)
         threading.Thread(target=self._run, name=by, daemon=True).start()
-        self._came.acquire()
+        assert self._came.acquire(timeout=60)
 
     def _run(self) -> None:
         try:
@@ -99,7 +99,7 @@ class Push:
             if self.over or number == most:
                 break
             self._let.release()
-            self._came.acquire()
+            assert self._came.acquire(timeout=60)
         if self.bug:
             raise self.bug
 
@@ -233,6 +233,7 @@ def orders(sources: dict[int, Path], other: int) -> Iterator[Order]:
             shelf = Shelf(before.objects)
             one = Push(shelf, sources[2], "one")
             while ("one", LOCK) not in shelf.landed:
+                assert not one.over, one.failed
                 one.steps(1)
             one.steps(stop_at)
             if one.over:

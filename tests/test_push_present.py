@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.pushes import LEAF, TOP
+from tests.pushes import LEAF, TOP, ending
 from tritonrepo.diagnostics import Stop
 from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client
@@ -55,13 +55,20 @@ def saying(states: States) -> Iterator[Client]:
             """Keep quiet."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield Client(Endpoint(f"http://127.0.0.1:{listening.server_port}"))
         finally:
             listening.shutdown()
             thread.join()
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    """A wait that a fault makes endless is a failure."""
+    with ending():
+        yield
 
 
 class Time:

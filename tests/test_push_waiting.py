@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pushes import LEAF
+from tests.pushes import LEAF, ending
 from tests.pushes import push as pushed
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import watching
@@ -34,6 +34,13 @@ NOTHING: Mapping[str, object] = {}
 Index = Sequence[tuple[str, str, str, str]]
 READY, LOADING = ("leaf", "1", "READY", ""), ("leaf", "1", "LOADING", "")
 REFUSED = ("leaf", "1", "UNAVAILABLE", "no module")
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    """A wait that a fault makes endless is a failure."""
+    with ending():
+        yield
 
 
 class Scripted(http.server.BaseHTTPRequestHandler):
