@@ -22,10 +22,11 @@ from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.store import Tag, Write
+from tritonrepo.stores.store import Tag, Unconditional, Write
+from tritonrepo.sync.lock import Hold
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.writing import Writer
-from tritonrepo.tree import of_text
+from tritonrepo.tree import Tree, of_text
 
 AT_ONCE = Pace(0, lambda: 1000, lambda _: None)
 
@@ -335,3 +336,51 @@ def test_a_plan_is_carried_out_only_on_what_it_was_made_from(tmp_path: Path, pat
     )
     assert "leaf/2/model.py" not in stored(str(place))
     assert beside(str(place)) == ["release.json"]
+
+
+@pytest.mark.parametrize("name", ["leaf/config.pbtxt", "leaf/1/model.py"])
+def test_a_file_that_goes_while_the_directory_is_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    made, real = repository(tmp_path / "m", 1), DirectoryStore.scan
+
+    def scan(store: DirectoryStore, prefix: str) -> Tree:
+        tree = real(store, prefix)
+        if prefix == "m":
+            (made / name).unlink()
+        return tree
+
+    monkeypatch.setattr(DirectoryStore, "scan", scan)
+    assert push(made, tmp_path / "served" / "prod") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        f"{made}: fatal: {made / name} cannot be read: No such file or directory [push-source]\n"
+        "  If a build is writing to the directory, push again once it has finished.\n"
+    )
+    assert not (tmp_path / "served").exists()
+
+
+def test_a_store_that_does_not_know_conditions_is_refused_before_anything_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "served" / "prod"
+    planned = plan_push(repository(tmp_path / "m", 1), place, Workspace())
+
+    def unknown(*_: object, **__: object) -> None:
+        raise Unconditional
+
+    def unproven(_: Hold) -> bool:
+        return False
+
+    for kind, name, instead in ((DirectoryStore, "put", unknown), (Hold, "proven", unproven)):
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, name, instead)
+            with pytest.raises(Stop) as stop:
+                apply_push(planned, AT_ONCE)
+        assert str(stop.value) == (
+            f"{place}: error: the store ignores conditional writes, so it cannot prevent two concurrent pushes"
+            " [push-unconditional]\n"
+            "  Make sure that nobody else pushes to this prefix, then add --no-lock."
+        )
+        assert (stored(str(place)), beside(str(place))) == ({}, [])
