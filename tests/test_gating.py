@@ -9,6 +9,7 @@ import pytest
 from tests.pushes import ending
 from tritonrepo.repository import target
 from tritonrepo.sync.gating import Model, depths, model_of, models, name_gate, needed, reached, serving
+from tritonrepo.sync.order import turns
 from tritonrepo.tree import Directory, Tree, of_text
 
 STEP = 'step {{ model_name: "{}" model_version: {} }}'
@@ -219,3 +220,36 @@ SERVING: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize(("before", "after"), SERVING.values(), ids=SERVING)
 def test_a_policy_is_set_in_a_config_and_every_other_byte_stays(before: str, after: str) -> None:
     assert serving(before.encode(), [10, 2]).decode() == after
+
+
+def chained(**calls: str) -> dict[str, str]:
+    """Return pipelines by the models that their steps name."""
+    tree = {f"{name}/1/.keep": "" for name in calls}
+    steps = {name: [(called, 1) for called in text.split()] for name, text in calls.items()}
+    return tree | {f"{name}/config.pbtxt": config(name, *steps[name], more=policy(1)) for name in calls}
+
+
+UNSERVED = {**chained(p="a", q="a"), "p/2/calls.json": '{"q": 1}'}
+TURNS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, int]]] = {
+    "no calls among them": (chained(p="a", q="a"), chained(p="b", q="b"), {"p": 0, "q": 0}),
+    "one begins to call the other": (chained(p="a", q="a"), chained(p="q", q="a"), {"q": 0, "p": 1}),
+    "one is new": (chained(q="a"), chained(p="q", q="a"), {"q": 0, "p": 1}),
+    "one no longer calls the other": (chained(p="q", q="a"), chained(p="a", q="a"), {"p": 0, "q": 1}),
+    "one calls the other before and after": (chained(p="q", q="a"), chained(p="q b", q="b"), {"p": 0, "q": 0}),
+    "one begins to call the other through a third": (
+        chained(p="a", q="a", m="q"),
+        chained(p="m", q="a", m="q"),
+        {"q": 0, "p": 1},
+    ),
+    "three in a row": (chained(p="a", q="a", r="a"), chained(p="q", q="r", r="a"), {"r": 0, "q": 1, "p": 2}),
+    "they change places": (chained(p="q", q="a"), chained(p="a", q="p"), {"p": 0, "q": 1}),
+    "a circle of calls": (chained(p="a", q="a", r="a"), chained(p="q", q="p", r="p"), {"p": 0, "q": 0, "r": 0}),
+    "a version that is not served calls the other": (chained(p="a", q="a"), UNSERVED, {"p": 0, "q": 0}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), TURNS.values(), ids=TURNS)
+def test_a_pipeline_moves_after_what_it_will_call_and_before_what_it_no_longer_calls(
+    before: dict[str, str], after: dict[str, str], expected: dict[str, int]
+) -> None:
+    assert turns(expected, found(before), found(after)) == expected

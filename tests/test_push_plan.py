@@ -455,6 +455,20 @@ def test_a_warm_up_file_that_changes_is_followed_by_its_models_config() -> None:
     ]
 
 
+def test_a_warm_up_file_that_changes_with_the_version_is_followed_by_the_new_config_only() -> None:
+    want = {
+        **repository(1, 1),
+        "lone/warmup/data": of_text("x"),
+        "lone/2/model.py": of_text("new"),
+        "lone/config.pbtxt": of_bytes(config("lone", 2, "specific", "")),
+    }
+    assert told(plan(want, repository(1, 1), "r")) == [
+        "FILES 0 lone/2/model.py: new",
+        "FILES 0 lone/warmup/data: new",
+        "SWITCH 0 lone/config.pbtxt: serves version 2",
+    ]
+
+
 def test_what_another_push_left_in_a_new_version_is_removed_before_it_opens() -> None:
     have = {**repository(1, 1), "retriever/2/stale": of_text("x"), "retriever/2/index.npy": of_text("other")}
     made = plan(repository(1, 2), have, "r")
@@ -462,6 +476,7 @@ def test_what_another_push_left_in_a_new_version_is_removed_before_it_opens() ->
         "FILES 0 retriever/2/index.npy: changed",
         "FILES 0 -retriever/2/stale: left over from an interrupted push",
     ]
+    assert made.notes == ()
 
 
 def test_a_directory_marker_is_a_version_directory_like_a_keep_file() -> None:

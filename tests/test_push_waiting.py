@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -49,7 +50,7 @@ class Scripted(http.server.BaseHTTPRequestHandler):
     indexes: list[Index | int]
     config: Mapping[str, object]
     ready = 200
-    asked: list[str]
+    asked: ClassVar[list[str]] = []
 
     def do_POST(self) -> None:
         now = self.indexes.pop(0) if len(self.indexes) > 1 else self.indexes[0]
@@ -80,7 +81,7 @@ def served(version: str = "1") -> expected.Expected:
 @contextmanager
 def scripted(*indexes: Index | int, ready: int = 200, change: Mapping[str, object] = NOTHING) -> Iterator[Client]:
     """Yield a client of a server with these indexes, which serves the leaf with this change of its config."""
-    made = {"indexes": list(indexes), "ready": ready, "config": {**served().config, **change}, "asked": []}
+    made = {"indexes": list(indexes), "ready": ready, "config": {**served().config, **change}}
     handler = type("Handler", (Scripted,), made)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
@@ -270,6 +271,13 @@ def test_a_change_is_seen_if_every_written_model_says_something_else_afterwards(
     assert [watch(puts(files)) for files, _ in rounds] == [told for _, told in rounds]
 
 
+def test_the_config_of_the_last_version_is_what_a_server_is_asked_for() -> None:
+    states = [("leaf", version, "READY", "") for version in "12"]
+    with scripted(states) as client:
+        assert list(lacking(client, [ModelState(*state) for state in states], {"leaf": served("1, 2")})) == []
+        assert Scripted.asked[-1] == "/v2/models/leaf/versions/2/config"
+
+
 WELL = frozenset({("leaf", "1")})
 
 
@@ -289,6 +297,25 @@ def test_each_phase_waits_for_each_server_to_serve_what_was_written(tmp_path: Pa
         assert time.told == [f"waiting for {slow.url}: {lack}"]
         with pytest.raises(Stop, match=f"{slow.url}: error: after 1 s the server still does not serve"):
             watch(puts({"leaf/config.pbtxt": BOTH}))
+
+
+def test_at_its_end_a_push_waits_for_all_that_it_was_to_bring_into_service(tmp_path: Path) -> None:
+    with scripted([]) as client:
+        watch = watched(tmp_path, (client, Present(client.url, WELL, frozenset(), {}, {})))
+        assert watch(puts({"leaf/2/model.py": CODE}))
+        with pytest.raises(Stop, match=f"after 1 s the server still does not serve this repository: {LACKS}"):
+            watch(puts({"leaf/2/part": ""}))  # the second of two actions
+
+
+def test_a_push_that_changes_nothing_of_what_a_server_refuses_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "served"
+    assert pushed(leaf(tmp_path / "1", 1), place) == 0
+    with scripted([REFUSED]) as client:
+        servers = Servers([client.endpoint])
+        with pytest.raises(Stop, match="the server refused to load leaf version 1: no module"):
+            plan_push(leaf(tmp_path / "2", 1, f"# another comment\n{TEXT}"), place, Workspace(), servers)
+        larger = TEXT.replace("max_batch_size: 0", "max_batch_size: 8")
+        assert plan_push(leaf(tmp_path / "3", 1, larger), place, Workspace(), servers).plan
 
 
 def test_a_refusal_of_the_version_that_is_pushed_ends_the_push_and_one_that_goes_does_not(tmp_path: Path) -> None:
