@@ -123,11 +123,15 @@ def test_a_push_was_interrupted_where_a_config_is_not_the_recorded_one(have: Tre
     assert revisions.unfinished(have, None) == {path[0] for path in have if path[2:] == "config.pbtxt"}
 
 
+def removed(offset: int, count: int) -> bytes:
+    raise FileNotFoundError(f"{count} bytes at {offset}")
+
+
 def test_a_new_record_has_what_was_written_and_the_rest_as_it_was_found() -> None:
     have: Tree = {
         "m/1/a": stored(b"1", "old a"),
         "m/config.pbtxt": stored(b"1", "old config"),
-        "m/1/gone": stored(b"1", "old gone"),
+        "m/1/gone": File(1, removed),
         "other/1/x": stored(b"1", "other"),
     }
     want: Tree = {
