@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.pushes import push
 from tests.test_push_nest import NESTED, repository
 from tests.test_push_plan import STEP, after, at_once, contents
+from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.sync.mixing import admit
 from tritonrepo.sync.plan import Phase, Plan
 from tritonrepo.sync.push import plan
@@ -365,6 +366,11 @@ def test_what_is_admitted_is_planned_and_told() -> None:
     admitted = admit(made, ["q", "t"])
     assert (admitted.conflicts, admitted.actions) == ((), made.actions)
     assert [str(each).split(": ")[:2] for each in admitted.notes] == [["r/q", "warning"], ["r/t", "warning"]]
+    assert [each.hint for each in admitted.notes] == ["", ""]
+    other, note = (Diagnostic(rule, Severity.ERROR, Span("r/q"), "no", model="q") for rule in ("push-other", "note"))
+    mixed = admit(Plan((), (*made.conflicts, other), notes=(note,)), ["q", "t"])
+    assert mixed.conflicts == (other,)
+    assert [each.rule for each in mixed.notes] == ["push-mixed", "push-mixed", "note"]
 
 
 def test_nothing_is_written_until_the_pipeline_is_admitted_by_its_name(

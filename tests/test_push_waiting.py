@@ -17,7 +17,7 @@ from tests.pushes import push as pushed
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import watching
 from tritonrepo.flows.prepared import Seen
-from tritonrepo.flows.push import Servers, plan_push
+from tritonrepo.flows.push import Servers, apply_push, plan_push
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client, ModelState
@@ -27,7 +27,7 @@ from tritonrepo.smoke.healing import Change
 from tritonrepo.smoke.present import Present
 from tritonrepo.smoke.waiting import Patience, Wanted, lacking, refusals, until_served
 from tritonrepo.sync import gating
-from tritonrepo.sync.pace import Watch
+from tritonrepo.sync.pace import Pace, Watch
 from tritonrepo.sync.plan import Action, Phase, Put
 from tritonrepo.tree import of_text
 
@@ -316,6 +316,21 @@ def test_a_push_that_changes_nothing_of_what_a_server_refuses_is_refused(tmp_pat
             plan_push(leaf(tmp_path / "2", 1, f"# another comment\n{TEXT}"), place, Workspace(), servers)
         larger = TEXT.replace("max_batch_size: 0", "max_batch_size: 8")
         assert plan_push(leaf(tmp_path / "3", 1, larger), place, Workspace(), servers).plan
+
+
+def test_a_push_is_carried_out_at_the_pace_of_its_servers(tmp_path: Path) -> None:
+    place, pace = tmp_path / "served", Pace(0, lambda: 1000, lambda _: None)
+    assert pushed(leaf(tmp_path / "1", 1), place) == 0
+    with scripted([READY]) as client:
+        planned = plan_push(leaf(tmp_path / "2", 2), place, Workspace(), Servers([client.endpoint], 0.01))
+        with pytest.raises(Stop) as stop:
+            apply_push(planned, pace)
+    late, broken_off = stop.value.diagnostics
+    assert late.message == (
+        "after 0.01 s the server still does not serve this repository:"
+        " leaf: the server serves version 1, but the repository selects version 2"
+    )
+    assert broken_off.rule == "push-broken-off"
 
 
 def test_a_refusal_of_the_version_that_is_pushed_ends_the_push_and_one_that_goes_does_not(tmp_path: Path) -> None:

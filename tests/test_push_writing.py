@@ -448,6 +448,33 @@ def test_a_file_that_changes_is_known_by_inode_size_or_time(tmp_path: Path, chan
     )
 
 
+def sealed_file(root: Path) -> tuple[Path, File]:
+    path = root / "r" / "m" / "1" / "a"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"new")
+    file = seal(DirectoryStore(root).scan("r"))["m/1/a"]
+    assert isinstance(file, File)
+    return path, file
+
+
+def test_the_file_that_is_gone_is_named_and_no_other_of_its_batch(tmp_path: Path) -> None:
+    path, file = sealed_file(tmp_path)
+    path.unlink()
+    store = Memory(r__m__0__a=b"x", r__m__1__a=b"x", r__m__2__a=b"x")
+    puts = [Put(Phase.FILES, name, content, "") for name, content in (("m/0/a", OLD), ("m/1/a", file), ("m/2/a", OLD))]
+    with pytest.raises(Stop) as stop:
+        apply(actions(*puts), store.scan("r"), Writer(place(store), None))
+    assert [each.at.path for each in stop.value.diagnostics] == [str(path)]
+
+
+def test_the_digest_that_is_recorded_is_that_of_what_was_sent(tmp_path: Path) -> None:
+    path, file = sealed_file(tmp_path)
+    store = Memory()
+    apply(actions(Put(Phase.FILES, "m/1/a", file, "")), {}, Writer(place(store), None))
+    path.write_bytes(b"later")
+    assert file.sha256 == "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437"
+
+
 def test_configs_and_calls_are_read_once_and_what_is_not_on_a_disk_stays_as_it_is(tmp_path: Path) -> None:
     held = ("m/config.pbtxt", "m/1/calls.json")
     for name in (*held, "m/1/config.pbtxt"):
