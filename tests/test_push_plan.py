@@ -331,7 +331,15 @@ def test_a_gate_that_is_not_needed_is_not_written_and_one_of_a_dead_version_is_n
     assert told(plan(want, gated, "r"))[:1] == ["FILES 0 q/2/x: new"]
 
 
-@pytest.mark.parametrize(("resumed", "have", "served"), [(True, {}, False), (False, repository(1, 1), True)])
+@pytest.mark.parametrize(
+    ("resumed", "have", "served"),
+    [
+        (True, {}, False),
+        (False, repository(1, 1), True),
+        (False, {"lone/config.pbtxt": of_text('name: "lone.uploading"'), "lone/1/model.py": of_text("lone")}, False),
+    ],
+    ids=["nothing there", "all of the first revision", "only what a gate hides"],
+)
 def test_a_plan_says_whether_it_resumes_one_and_whether_anything_serves(
     resumed: bool,  # noqa: FBT001  a table's column
     have: Tree,
@@ -485,6 +493,15 @@ def test_a_directory_marker_is_a_version_directory_like_a_keep_file() -> None:
     assert not plan(repository(1, 1), {**kept, "search/1/.keep": of_bytes(b"")}, "r")
 
 
+def test_a_file_of_a_version_may_be_named_like_a_config() -> None:
+    want = {**repository(1, 2), "retriever/2/config.pbtxt": of_text("x"), "retriever/2/sub/calls.json": of_text("x")}
+    assert told(plan(want, repository(1, 1), "r"))[:3] == [
+        "FILES 0 retriever/2/config.pbtxt: new",
+        "FILES 0 retriever/2/index.npy: new",
+        "FILES 0 retriever/2/sub/calls.json: new",
+    ]
+
+
 def test_files_at_the_top_stay_here() -> None:
     want = {**repository(1, 1), "tritonrepo.json": of_text("{}"), "README.md": of_text("x")}
     assert not plan(want, repository(1, 1), "r")
@@ -533,14 +550,15 @@ def test_letters_digits_dots_hyphens_and_underscores_are_such_characters() -> No
 
 def test_every_fault_is_told_at_once_in_order_and_with_what_is_left_alone() -> None:
     want: dict[str, Entry] = {**repository(1, 1), "retriever/1/x": of_text("x"), "a b/1/x": of_text(""), "z": Link(".")}
-    made = plan(want, {**repository(1, 1), "theirs/1/x": of_text("")}, "r")
+    theirs = {f"{name}/1/x": of_text("") for name in ("theirs", "d", "e", "b", "c", "z2")}
+    made = plan(want, {**repository(1, 1), **theirs}, "r")
     assert [(each.rule, each.at.path) for each in made.conflicts] == [
         ("push-name", "r/a b/1/x"),
         ("push-entry", "z"),
         ("push-config-missing", "r/a b"),
         ("push-live-version", "r/retriever"),
     ]
-    assert made.foreign == ("theirs",)
+    assert made.foreign == ("b", "c", "d", "e", "theirs", "z2")
     assert not made.actions
 
 
@@ -598,6 +616,15 @@ def test_a_pipeline_that_is_left_alone_keeps_what_it_calls() -> None:
     (refusal,) = plan(want, repository(1, 1), "r").conflicts
     said = 'r/search: error: "search" is not in this repository but stays in the bucket, and calls embedder version 1, '
     assert f"{said}which this push would retire" in str(refusal)
+
+
+def test_the_first_three_files_that_a_live_version_keeps_are_named() -> None:
+    have = {**repository(1, 1), **{f"retriever/1/{name}": of_text("x") for name in "dbca"}}
+    (note,) = plan(repository(1, 1), have, "r").notes
+    assert str(note) == (
+        "r/retriever: warning: a served version keeps files that this repository no longer has: 1/a, 1/b, 1/c"
+        " [push-left]\n  Use the next version number to get a version with only this repository's files."
+    )
 
 
 def test_a_file_that_a_live_version_keeps_is_told() -> None:
