@@ -169,6 +169,11 @@ NEEDED: dict[str, tuple[dict[str, str], Mapping[str, set[int]], set[tuple[str, i
         RELEASED,
         {("leaf", 1), ("leaf", 2), ("inner", 1), ("outer", 1)},
     ),
+    "a version 0, which is not the latest": (
+        pipelines(0, 1),
+        RELEASED,
+        {("leaf", 0), ("leaf", 1), ("inner", 1), ("outer", 1)},
+    ),
     "a new version of the inner pipeline, which others call": (
         pipelines(2, 1, policy(2)),
         {"leaf": {1}},

@@ -384,3 +384,19 @@ def test_a_store_that_does_not_know_conditions_is_refused_before_anything_is_sen
             "  Make sure that nobody else pushes to this prefix, then add --no-lock."
         )
         assert (stored(str(place)), beside(str(place))) == ({}, [])
+
+
+def test_a_record_that_another_push_wrote_is_not_written_over(tmp_path: Path) -> None:
+    place = tmp_path / "served" / "prod"
+    assert push(repository(tmp_path / "m", 1), place) == 0
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Line) and event.text.startswith("contract"):
+            open_store(str(place))[0].put("prod.tritonrepo/release.json", of_text("theirs"))
+
+    with pytest.raises(Stop) as stop:
+        apply_push(plan_push(repository(tmp_path / "n", 2), place, Workspace(tell=tell)), AT_ONCE)
+    assert str(stop.value).startswith(
+        f"{place}: prod.tritonrepo/release.json: error: someone else wrote this file after the push was planned"
+    )
+    assert place.with_name("prod.tritonrepo").joinpath("release.json").read_text("utf-8") == "theirs"

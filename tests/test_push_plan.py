@@ -551,6 +551,7 @@ def test_letters_digits_dots_hyphens_and_underscores_are_such_characters() -> No
 def test_every_fault_is_told_at_once_in_order_and_with_what_is_left_alone() -> None:
     want: dict[str, Entry] = {**repository(1, 1), "retriever/1/x": of_text("x"), "a b/1/x": of_text(""), "z": Link(".")}
     theirs = {f"{name}/1/x": of_text("") for name in ("theirs", "d", "e", "b", "c", "z2")}
+    theirs["a b/7/x"] = of_text("")  # no policy selects it before there is a config
     made = plan(want, {**repository(1, 1), **theirs}, "r")
     assert [(each.rule, each.at.path) for each in made.conflicts] == [
         ("push-name", "r/a b/1/x"),

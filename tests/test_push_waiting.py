@@ -28,7 +28,7 @@ from tritonrepo.smoke.present import Present
 from tritonrepo.smoke.waiting import Patience, Wanted, lacking, refusals, until_served
 from tritonrepo.sync import gating
 from tritonrepo.sync.pace import Pace, Watch
-from tritonrepo.sync.plan import Action, Phase, Put
+from tritonrepo.sync.plan import Action, Delete, Phase, Put
 from tritonrepo.tree import of_text
 
 NOTHING: Mapping[str, object] = {}
@@ -297,6 +297,15 @@ def test_each_phase_waits_for_each_server_to_serve_what_was_written(tmp_path: Pa
         assert time.told == [f"waiting for {slow.url}: {lack}"]
         with pytest.raises(Stop, match=f"{slow.url}: error: after 1 s the server still does not serve"):
             watch(puts({"leaf/config.pbtxt": BOTH}))
+
+
+def test_nobody_waits_for_what_a_gate_hides_or_what_was_removed(tmp_path: Path) -> None:
+    second = ("leaf", "2", "READY", "")
+    with scripted([second]) as client:
+        watch = watched(tmp_path, (client, Present(client.url, WELL, frozenset(), {}, {})))
+        assert watch(puts({"leaf/config.pbtxt": 'name: "leaf.uploading"'}))
+        removed: list[Action] = [Delete(Phase.FILES, "leaf/1/model.py", "")]
+        assert watch([*removed, *puts({"leaf/2/model.py": CODE, "leaf/config.pbtxt": BOTH})])
 
 
 def test_at_its_end_a_push_waits_for_all_that_it_was_to_bring_into_service(tmp_path: Path) -> None:

@@ -148,3 +148,9 @@ def test_a_new_record_has_what_was_written_and_the_rest_as_it_was_found() -> Non
         ),
         "m/2/.keep": Object("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 0, Tag("keep")),
     }
+
+
+def test_versions_are_directories_with_something_in_them() -> None:
+    paths = ("m/1/a", "m/7", "m/07/a", "m/x/a", "m/12/sub/a", "n/config.pbtxt")
+    record = Revision(files=dict.fromkeys(paths, Object("d", 1, Tag("t"))))
+    assert revisions.versions(record) == {"m": {1, 12}, "n": set()}

@@ -121,6 +121,7 @@ def test_only_files_of_ours_are_deleted_and_only_equal_ones_of_others_are_no_con
         "  Move the file elsewhere, or build into another directory with -o."
     )
     assert made.foreign == ("m/1/link", "m/1/theirs", "m/2")
+    assert made.kept == ()
     ours_by_name = dict.fromkeys(have, ("x",))
     deleted = plan({}, have, ours_by_name, "r", overwrite=True).actions
     assert [action.path for action in deleted] == ["m/1/same", "m/1/size", "m/1/theirs"]
@@ -344,6 +345,10 @@ def test_the_record_claims_first_and_closes_last_and_names_what_is_replaced() ->
     assert claim["before"] == {"m/1/a": hashlib.sha256(b"1").hexdigest()}
     assert close["files"] == {path: digest[path] for path in want}
     assert "before" not in close
+    claimed = {**have, NAME: next(a.file for a in made.actions if isinstance(a, Put))}
+    begun = records.load(claimed, "r")
+    again = records.with_record(plan(want, have, begun.written(), "r"), after_it, begun, claimed)
+    assert [a.phase.name for a in again.actions] == ["FILES", "FILES", "PRUNE", "CLOSE"]
     assert not records.with_record(plan(want, want, {}, "r"), after_it, before, {NAME: records.dump(after_it)})
     first = records.with_record(plan({}, {}, {}, "r"), Record("s"), Record(), {})
     assert [(a.phase.name, a.reason) for a in first.actions] == [("CLOSE", "new")]
