@@ -223,9 +223,12 @@ class S3Store:
             frozen = found.get_frozen_credentials() if found else None
         if frozen is None:
             return {}
-        token = {"AWS_SESSION_TOKEN": frozen.token} if frozen.token else {}
-        keys = {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key}
-        return keys | token | {"AWS_DEFAULT_REGION": self._region}
+        return {
+            "AWS_ACCESS_KEY_ID": frozen.access_key,
+            "AWS_SECRET_ACCESS_KEY": frozen.secret_key,
+            "AWS_SESSION_TOKEN": frozen.token or "",  # not that of other keys, which may be set
+            "AWS_DEFAULT_REGION": self._region,
+        }
 
     @property
     def _region(self) -> str:
