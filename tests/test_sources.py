@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tritonrepo.diagnostics import Span, Stop
+from tritonrepo.diagnostics import Severity, Span, Stop
 from tritonrepo.sources import package, vendored
 from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.sources.package import WheelTag
@@ -64,6 +65,7 @@ def test_a_failed_making_leaves_nothing(own: Cache) -> None:
 
     with pytest.raises(ZeroDivisionError):
         own.tree("key", "making", make)
+    assert not list((own.root / "work").iterdir())
     assert not [path for path in own.root.rglob("*") if path.is_file()]
     calls: list[int] = []
     own.tree("key", "making", writing(b"x", calls))
@@ -167,6 +169,79 @@ def test_a_link_that_was_changed_but_holds_the_same_is_left_alone_and_the_cache_
     assert not list((own.root / "work").iterdir())
 
 
+def test_a_copy_that_the_cache_keeps_is_taken_as_it_is_from_then_on(own: Cache, tmp_path: Path) -> None:
+    path = own.tree("key", "making", writing(b"content", []))["c"].path
+    assert path is not None
+    (tmp_path / "link").hardlink_to(path)
+    touched(tmp_path / "link")
+    own.tree("key", "making", writing(b"content", []))
+    kept = path.stat()
+    own.tree("key", "making", writing(b"content", []))
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
+    assert not path.samefile(tmp_path / "link")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o464, 0o446], ids=["its owner", "its group", "everyone"])
+def test_a_blob_that_anyone_may_write_is_read_before_it_is_trusted(own: Cache, mode: int) -> None:
+    calls: list[int] = []
+    path = own.tree("key", "making", writing(b"content", calls))["c"].path
+    assert path is not None
+    opened_and_written_to(path)
+    path.chmod(mode)
+    assert own.tree("key", "making", writing(b"content", calls))["c"].content() == b"content"
+    assert len(calls) == 2
+
+
+def test_a_cache_that_keeps_no_copy_works_as_well(own: Cache) -> None:
+    path = own.tree("key", "making", writing(b"content", []))["c"].path
+    assert path is not None
+    touched(path)
+    (own.root / "work").rmdir()
+    assert own.tree("key", "making", writing(b"content", []))["c"].content() == b"content"
+
+
+def test_each_key_has_its_own_tree_and_equal_content_its_one_file(own: Cache) -> None:
+    first = own.tree("one", "making", writing(b"content", []))["c"].path
+    assert first is not None
+    number = first.stat().st_ino
+    assert own.tree("two", "making", writing(b"other", []))["c"].content() == b"other"
+    assert own.tree("three", "making", writing(b"content", []))["c"].path == first
+    assert own.tree("one", "making", writing(b"x", []))["c"].content() == b"content"
+    assert first.stat().st_ino == number
+    assert not list((own.root / "work").iterdir())
+
+
+def test_a_directory_is_that_of_its_name_and_files(own: Cache) -> None:
+    one = own.tree("one", "making", writing(b"content", []))
+    two = own.tree("two", "making", writing(b"other", []))
+    places = [
+        own.directory("a", one),
+        own.directory("b", one),
+        own.directory("a", two),
+        own.directory("a", {"c": one["c"]}),
+    ]
+    assert len(set(places)) == 4
+    assert [place.name.partition("-")[0] for place in places] == ["a", "b", "a", "a"]
+    (places[0] / "c").unlink()
+    assert own.directory("a", one) == places[0]
+    assert (places[0] / "c").read_bytes() == b"content"
+    assert sorted(path.name for path in places[0].parent.iterdir()) == sorted(place.name for place in places)
+
+
+def test_a_directory_that_another_process_makes_meanwhile_is_taken(own: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree, rename = own.tree("key", "making", writing(b"content", [])), Path.rename
+
+    def overtaken(self: Path, target: Path) -> Path:
+        target.mkdir()
+        (target / "c").write_bytes(b"theirs")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    place = own.directory("name", tree)
+    assert (place / "c").read_bytes() == b"theirs"
+    assert list(place.parent.iterdir()) == [place]
+
+
 def test_a_torn_listing_is_made_anew(own: Cache) -> None:
     calls: list[int] = []
     own.tree("key", "making", writing(b"x", calls))
@@ -204,6 +279,7 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 ROOTS = {
     "the variable": ({"XDG_CACHE_HOME": "/c"}, Path("/c/tritonrepo")),
     "none": ({}, Path.home() / ".cache" / "tritonrepo"),
+    "an empty one counts as none": ({"XDG_CACHE_HOME": ""}, Path.home() / ".cache" / "tritonrepo"),
     "a relative one counts as none": ({"XDG_CACHE_HOME": "c"}, Path.home() / ".cache" / "tritonrepo"),
 }
 
@@ -216,7 +292,9 @@ def test_the_cache_lies_where_the_xdg_specification_says(environment: dict[str, 
 def wheel(place: Path, *members: str) -> Path:
     path = place / "x-1-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("x-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: x\nVersion: 1\n")
+        archive.writestr(
+            "x-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: x\nVersion: 1\nRequires-Dist: nowhere\n"
+        )
         archive.writestr("x-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         for member in members:
             archive.writestr(member, b"content")
@@ -233,9 +311,26 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def test_a_wheel_is_downloaded_by_pip_and_unpacked(own: Cache, shelf: Path) -> None:
-    wheel(shelf, "x/model/a", "x/b")
+def test_a_wheel_is_downloaded_by_pip_once_and_unpacked(
+    own: Cache, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it depends on is not downloaded, and a user's own warnings do not end pip."""
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    made = wheel(shelf, "x/model/a", "x/b")
+    sha256 = hashlib.sha256(made.read_bytes()).hexdigest()
     found, pin = package.unpacked("x==1", WheelTag("x86_64"), own, None, AT)
+    made.unlink()
+    again = package.unpacked("x==1", WheelTag("x86_64"), own, Pin(sha256, "x-1-py3-none-any.whl"), AT)
+    assert (again[1], sorted(again[0])) == (pin, sorted(found))
+    assert pin == Pin(sha256, "x-1-py3-none-any.whl")
+    with pytest.raises(Stop) as stop:
+        package.unpacked("x==1", WheelTag("x86_64"), own, Pin("0" * 64, "x-1-py3-none-any.whl"), AT)
+    (told,) = stop.value.diagnostics
+    assert (told.rule, told.severity, told.at) == ("source-changed", Severity.FATAL, AT)
+    assert told.message == (
+        f"x==1 is x-1-py3-none-any.whl {sha256[:12]}…, but the lock pins x-1-py3-none-any.whl 000000000000…"
+    )
+    assert told.hint.startswith("Check why the file of this version has changed.")
     own_files = {path: file.content() for path, file in found.items() if ".dist-info" not in path}
     assert own_files == {"x/b": b"content", "x/model/a": b"content"}
     assert pin.file == "x-1-py3-none-any.whl"
@@ -291,14 +386,90 @@ def test_two_servers_differ_in_the_packages_whose_wheels_differ() -> None:
     assert vendored.differing(names, WheelTag("aarch64", "3.11"), here) == {"bound", "free"}
 
 
+@pytest.mark.usefixtures("packages")
+def test_a_cache_keeps_the_wheel_of_each_processor_and_python_apart(own: Cache) -> None:
+    tags = [WheelTag("x86_64", "3.12"), WheelTag("aarch64", "3.12"), WheelTag("aarch64", "3.11")]
+    for tag in (*tags, *tags):
+        found, _ = vendored.vendored({"bound"}, tag, own, {}, AT)
+        said = found["bound"]["bound/core.so"].content().decode()
+        assert said.startswith(f"cp{(tag.python or '').replace('.', '')}-")
+        assert said.endswith(tag.arch)
+
+
+PLATFORMS = {
+    "the glibc of the oldest image": ("cp310-abi3-manylinux_2_28_aarch64", True),
+    "an older glibc": ("cp310-abi3-manylinux_2_17_aarch64", True),
+    "an older glibc by its old name": ("cp310-cp310-manylinux2014_aarch64", True),
+    "a later glibc": ("cp310-abi3-manylinux_2_34_aarch64", False),
+    "a later Python": ("cp311-abi3-manylinux_2_28_aarch64", False),
+    "another processor": ("cp310-abi3-manylinux_2_28_x86_64", False),
+}
+
+
+@pytest.mark.parametrize(("tag", "good"), PLATFORMS.values(), ids=PLATFORMS)
+def test_a_source_is_a_wheel_that_runs_on_the_oldest_python_and_that_processor(
+    own: Cache, shelf: Path, tag: str, *, good: bool
+) -> None:
+    """Triton 24.10 has Python 3.10 on Ubuntu 22.04."""
+    tagged(shelf, "x", tag)
+    source = parse_source("package:x==1/x/core.so")
+    if good:
+        found = resolve(source, "aarch64", own, None, AT)
+        assert (list(found.files), found.files["core.so"].content()) == (["core.so"], tag.encode())
+        assert found.pin.file == f"x-1-{tag}.whl"
+    else:
+        with pytest.raises(Stop, match=r"stack.yaml:3:5: fatal: x==1 cannot be downloaded .source-package."):
+            resolve(source, "aarch64", own, None, AT)
+
+
+MEMBERS = (
+    "Bound/__init__.py",
+    "Bound/core.so",
+    "Bound/core.pyi",
+    "Bound/py.typed",
+    "Bound/below/a.py",
+    "Bound-1.dist-info/licenses/LICENSE.txt",
+    "Bound-1.dist-info/license.md",
+    "Bound-1.dist-info/COPYING",
+)
+TAKEN = {"bound/LICENSE.txt", "bound/license.md", "Bound/__init__.py", "Bound/below/a.py"}
+
+
+@pytest.mark.parametrize(
+    ("native", "taken"), [(["bound"], TAKEN | {"Bound/core.so"}), ([], TAKEN)], ids=["native", "of Python alone"]
+)
+def test_a_step_gets_code_libraries_where_they_belong_and_licences(
+    own: Cache, shelf: Path, monkeypatch: pytest.MonkeyPatch, native: list[str], taken: set[str]
+) -> None:
+    tagged(shelf, "Bound", "py3-none-any")
+    with zipfile.ZipFile(shelf / "Bound-1-py3-none-any.whl", "a") as archive:
+        for member in {*MEMBERS} - {*archive.namelist()} - {"Bound/__init__.py"}:
+            archive.writestr(member, "content")
+    monkeypatch.setattr(vendored, "VERSIONS", {"bound": "1"})
+    monkeypatch.setattr(vendored, "NATIVE", frozenset(native))
+    found, pins = vendored.vendored({"bound"}, WheelTag("x86_64", "3.12"), own, {}, AT)
+    assert set(found["bound"]) == taken
+    with pytest.raises(Stop, match=r"but the lock pins other\.whl"):
+        vendored.vendored(
+            {"bound"}, WheelTag("x86_64", "3.12"), own, {**pins, "package:bound==1": Pin("0", "other.whl")}, AT
+        )
+
+
 def test_a_path_in_a_wheel_is_a_file_or_a_directory(own: Cache, shelf: Path) -> None:
     wheel(shelf, "x/model/a", "x/b")
     for text, paths in (
         ("package:x==1/x/model", ["a"]),
         ("package:x==1/x/b", ["b"]),
         ("package:x==1/x", ["b", "model/a"]),
+        ("package:x==1", ["x-1.dist-info/METADATA", "x-1.dist-info/WHEEL", "x/b", "x/model/a"]),
     ):
         assert sorted(resolve(parse_source(text), "x86_64", own, None, AT).files) == paths
+    with pytest.raises(Stop) as stop:
+        resolve(parse_source("package:x==1/x/mod"), "x86_64", own, None, AT)
+    (told,) = stop.value.diagnostics
+    assert (told.rule, told.at) == ("source-missing", AT)
+    assert told.message == '"x/mod" does not exist in package:x==1'
+    assert told.hint == "Check the path. The source contains: x, x-1.dist-info, x/model."
 
 
 def test_another_wheel_than_the_pinned_one_is_refused(own: Cache, shelf: Path) -> None:

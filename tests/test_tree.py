@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,26 @@ from hypothesis import strategies as st
 from tritonrepo.repository import read, target
 from tritonrepo.rules import judge
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, files, of_bytes, overlay
+from tritonrepo.tree import (
+    Directory,
+    Entry,
+    File,
+    Link,
+    Outside,
+    Tree,
+    Unreadable,
+    below,
+    digest,
+    files,
+    in_bytes,
+    in_order,
+    is_directory,
+    of_bytes,
+    of_text,
+    on_disk,
+    overlay,
+    parents,
+)
 
 FILE = of_bytes(b"base")
 EMPTY = Directory()
@@ -115,3 +135,111 @@ def test_a_buffer_is_judged_as_if_it_were_saved_and_nothing_else_is_read() -> No
     assert said("max_batch_size: 8") == []
     assert said("max_batch_size: 8.0") == ["m/config.pbtxt:2:17"]
     assert files(overlay(saved, {}))["m/1/model.plan"] is weights
+
+
+MIB = 1 << 20
+
+
+def reading(content: bytes, size: int) -> tuple[File, list[tuple[int, int]]]:
+    """Return a file that has a size and a content, and what is read of it."""
+    asked: list[tuple[int, int]] = []
+
+    def read(offset: int, n: int) -> bytes:
+        asked.append((offset, n))
+        return content[offset : offset + n]
+
+    return File(size, read), asked
+
+
+READS = {
+    "nothing": (0, 0, [(0, 1)]),
+    "little": (5, 5, [(0, 6)]),
+    "one less than a piece": (MIB - 1, MIB - 1, [(0, MIB)]),
+    "a whole piece": (MIB, MIB, [(0, MIB), (MIB, MIB)]),
+    "more than a piece": (MIB + 1, MIB + 1, [(0, MIB), (MIB, MIB)]),
+    "more than it should": (9, 5, [(0, 6), (6, MIB)]),
+    "less than it should": (3, 5, [(0, 6)]),
+}
+
+
+@pytest.mark.parametrize(("length", "size", "reads"), READS.values(), ids=READS)
+def test_a_file_is_read_to_its_end_in_few_pieces(length: int, size: int, reads: list[tuple[int, int]]) -> None:
+    content = bytes(number % 251 for number in range(length))
+    file, asked = reading(content, size)
+    assert file.content() == content
+    assert asked == reads
+    assert max(map(len, file.chunks()), default=0) <= MIB
+
+
+def test_a_digest_is_computed_once_and_not_where_it_is_known() -> None:
+    file, asked = reading(b"abc", 3)
+    assert {file.sha256, file.sha256} == {"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
+    assert asked == [(0, 4)]
+    assert File(3, unread, None, "known").sha256 == "known"
+
+
+def test_a_file_on_disk_is_read_from_any_offset(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"0123456789")
+    file = on_disk(tmp_path / "f", 10, "known")
+    assert (file.read(0, 3), file.read(7, 9), file.content()) == (b"012", b"789", b"0123456789")
+    assert (file.size, file.path, file.sha256) == (10, tmp_path / "f", "known")
+    assert on_disk(tmp_path / "f", 10).sha256 == "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"
+    assert of_bytes(b"x").path is None
+
+
+def test_a_text_is_in_utf_8() -> None:
+    assert (of_text("é").content(), of_text("é").size, of_bytes(b"abc").read(1, 1)) == (b"\xc3\xa9", 2, b"b")
+
+
+DIRECTORIES: dict[str, tuple[Entry | None, bool]] = {
+    "nothing, for something is in it": (None, True),
+    "an empty one": (EMPTY, True),
+    "a link back": (Link(".."), True),
+    "a link out to one": (Outside("/x", directory=True), True),
+    "a link out to a file": (Outside("/x", directory=False), False),
+    "one that cannot be listed": (Unreadable.LOCKED, True),
+    "a file that cannot be read": (Unreadable.FORBIDDEN, False),
+    "a dangling link": (Unreadable.DANGLING, False),
+    "a file": (FILE, False),
+}
+
+
+@pytest.mark.parametrize(("entry", "expected"), DIRECTORIES.values(), ids=DIRECTORIES)
+def test_an_entry_is_a_directory_or_not(entry: Entry | None, *, expected: bool) -> None:
+    assert is_directory(entry) is expected
+
+
+def test_the_digest_of_a_tree_is_that_of_its_paths_and_contents() -> None:
+    """It is in every lock: `printf 'a\0SHA\n…' | sha256sum` gives it, too."""
+    tree: Tree = {"é": Unreadable.FIFO, "b": of_bytes(b"abc"), "a": of_bytes(b"")}
+    lines = (
+        "a\0e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"
+        "b\0ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
+        "é\0a FIFO\n"
+    )
+    assert digest(tree) == hashlib.sha256(lines.encode()).hexdigest()
+    assert digest(dict(reversed(tree.items()))) == digest(tree)
+    assert digest({}) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@pytest.mark.parametrize(
+    ("path", "above"), [("a", []), ("a/b", ["a"]), ("a/b/c", ["a/b", "a"])], ids=["none", "one", "two"]
+)
+def test_the_parents_of_a_path_are_its_directories_the_nearest_first(path: str, above: list[str]) -> None:
+    assert parents(path) == above
+
+
+@pytest.mark.parametrize("prefix", ["m", "m/"])
+def test_what_is_below_a_directory_has_paths_from_there(prefix: str) -> None:
+    tree: Tree = {"m/b": FILE, "m/a/c": EMPTY, "m": FILE, "m2/d": FILE, "n/m/e": FILE}
+    assert list(below(tree, prefix).items()) == [("a/c", EMPTY), ("b", FILE)]
+
+
+def test_files_and_entries_are_in_the_order_of_their_bytes() -> None:
+    """U+FFFD is before U+10000 in UTF-8, and a byte that is none of it is after every ASCII character."""
+    names = ["a", "a.b", "a/b", "é", "\ufffd", "\U00010000", "\udcff"]
+    tree: Tree = {name: EMPTY if name == "a.b" else FILE for name in reversed(names)}
+    assert [path for path, _ in in_order(tree)] == names
+    assert list(files(tree)) == [name for name in names if name != "a.b"]
+    assert in_bytes("a\udcff") == b"a\xff"
+    assert [path for path, _ in in_order({"b": FILE, "B": FILE, "a": FILE})] == ["B", "a", "b"]
