@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 from botocore import exceptions as known
@@ -27,8 +28,8 @@ LOGIN = "Run `aws sso login`."
 
 
 def refused(code: str, message: str = "", status: int = 400) -> known.ClientError:
-    said = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return known.ClientError(said, "PutObject")  # type: ignore[arg-type]  as a store's reply may lack things
+    said: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return known.ClientError(said, "PutObject")
 
 
 URL = {"endpoint_url": "http://h:1"}

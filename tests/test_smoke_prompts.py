@@ -89,6 +89,12 @@ def test_a_template_that_cannot_be_rendered_ends_in_its_own_process(
         rendered(Templates(message, CHATML, SETTINGS), ASKED)
 
 
+def test_a_template_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "WAIT_S", 0.001)
+    with pytest.raises(ValueError, match=r"^rendering its templates takes more than 0\.001 s$"):
+        rendered(Templates(MESSAGE, CHATML, SETTINGS), ASKED)
+
+
 def test_a_missing_jinja_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "OPTIONS", ["-I", "-S"])
     with pytest.raises(ValueError, match=r"needs jinja2; run `pip install 'tritonrepo\[server\]'`"):

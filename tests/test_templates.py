@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,14 @@ from tests.pumped import ended
 from tests.test_export import llama_metadata, write_gguf
 from tests.test_own_stacks import ANSWER, own
 from tritonrepo.cli import run
-from tritonrepo.diagnostics import Stop
+from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.flows.stack import load
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.sources import template
+from tritonrepo.generate.inputs import ChatFiles
+from tritonrepo.sources import template, trial
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.template import Jinja, Said
-from tritonrepo.tree import File
+from tritonrepo.sources.template import Jinja, Said, chat_tried
+from tritonrepo.tree import File, of_bytes
 
 __all__ = ["own"]
 
@@ -188,3 +191,111 @@ def test_a_trial_that_never_ends_is_ended(jinja: Jinja, monkeypatch: pytest.Monk
     monkeypatch.setattr(template, "WALL_S", 0.001)
     (said,) = judged(jinja, "{{ a }}")
     assert said.error == "it did not finish within 0.001 s"
+
+
+ENDS: dict[str, tuple[str, Said]] = {
+    "killed": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        Said(read=True, error="it takes more than 3 s of processor time"),
+    ),
+    "stopped by its limit": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)",
+        Said(read=True, error="it takes more than 3 s of processor time"),
+    ),
+    "a traceback": ("raise ValueError('of the parser')", Said(error="ValueError: of the parser")),
+    "a code alone": ("import sys; sys.exit(7)", Said(error="the parser exited with code 7")),
+    "no memory": (
+        "print('{\"memory\": true}')",
+        Said(read=True, error="it needs more than 256 MiB of memory", memory=True),
+    ),
+    "a result": ("print(input())", Said(names=("a",), read=True, written="x")),
+}
+
+
+@pytest.mark.parametrize(("script", "said"), ENDS.values(), ids=ENDS)
+def test_the_end_of_a_trial_is_its_result(script: str, said: Said) -> None:
+    order = '{"names": ["a"], "read": true, "written": "x"}'
+    found = template._said([sys.executable, "-I", "-S", "-c", script], order)  # noqa: SLF001  the end of any process
+    assert found._replace(names=tuple(found.names)) == said
+
+
+PIECES = {"as long as allowed": (["ab", "c"], "abc"), "nothing": ([], ""), "one more": (["ab", "cd"], None)}
+
+
+@pytest.mark.parametrize(("pieces", "text"), PIECES.values(), ids=PIECES)
+def test_a_text_is_written_up_to_its_limit(pieces: list[str], text: str | None) -> None:
+    if text is not None:
+        assert trial.written(pieces, 3) == text
+        return
+    with pytest.raises(trial.TooLong, match="it writes more than 3 characters"):
+        trial.written(pieces, 3)
+
+
+JUDGED: dict[str, tuple[str, dict[str, Any]]] = {
+    "names": ("{{ b }}{{ a }}{{ range(2) }}{% set c = 1 %}", {"names": ["a", "b"], "others": [], "read": True}),
+    "what it writes": ("{{ q }}!", {"names": ["q"], "others": [], "read": True, "written": "Q!"}),
+    "blocks that leave no lines": ("{% if q %}\n  {% if q %}\nx\n{% endif %}{% endif %}", {"written": "x\n"}),
+    "another file": ("{% include 'x' %}{{ 1 // 0 }}", {"others": ["x"], "written": ""}),
+    "another file by a variable": ("{% include q %}", {"others": ["another template"], "written": ""}),
+    "a fault of syntax": ("\n\n{% if %}", {"line": 3, "error": "Expected an expression, got 'end of statement block'"}),
+    "a fault when rendered": (
+        "{{ 1 // 0 }}",
+        {"read": True, "error": "ZeroDivisionError: integer division or modulo by zero"},
+    ),
+    "a refusal": ("{{ raise_exception('no') }}", {"read": True, "error": "ValueError: no"}),
+    "too long": ("{{ 'x' * 11 }}", {"read": True, "error": "it writes more than 10 characters", "line": 0}),
+    "a loop that ends early": ("{% for i in [1, 2] %}{% break %}{% endfor %}", {"written": ""}),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), JUDGED.values(), ids=JUDGED)
+def test_a_trial_says_what_a_template_uses_and_writes(text: str, expected: dict[str, Any]) -> None:
+    found = trial.judged(text, {"q": "Q"}, 10)
+    assert {name: found.get(name) for name in expected} == expected
+    assert "memory" not in found
+
+
+def test_a_prompt_is_made_of_the_message_the_system_text_and_the_tokens() -> None:
+    chat = (
+        "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}"
+        "{% if add_generation_prompt %}<model>{% endif %}"
+    )
+    tokens = {"bos_token": "[B]", "eos_token": "[E]"}
+    asked = [("Q", ["one", "two"])]
+    message = "\n{{ passages | join(', ') }}: {{ query }}\n"
+    assert trial.prompts(message, chat, tokens, asked) == ["[B]<user>one, two: Q[E]<model>"]
+    said = {**tokens, "system": "S", "adds_bos": True}
+    assert trial.prompts(message, "[B]" + chat, said, asked) == ["<system>S[E]<user>one, two: Q[E]<model>"]
+    assert trial.prompts("{{ query }}", "{{ messages[0].content }}", {"adds_bos": True}, [("Q", [])]) == ["Q"]
+
+
+CHAT_FILES = ChatFiles(of_bytes(b""), CHAT, "[B]", "[E]", adds_bos=True, special_tokens=(), context_length=64)
+NEEDS = {
+    "the beginning": "{% if bos_token != '[B]' %}{{ raise_exception('x') }}{% endif %}",
+    "the end": "{% if eos_token != '[E]' %}{{ raise_exception('x') }}{% endif %}",
+    "the question of an answer": "{% if not add_generation_prompt %}{{ raise_exception('x') }}{% endif %}",
+    "the system text": "{% if messages[0].content != 'S' %}{{ raise_exception('x') }}{% endif %}",
+    "the user's message last": "{% if messages[1].role != 'user' %}{{ raise_exception('x') }}{% endif %}",
+}
+
+
+def test_a_chat_template_is_tried_with_all_that_it_is_given_later(jinja: Jinja) -> None:
+    chat_tried(replace(CHAT_FILES, template=CHAT + "".join(NEEDS.values())), "S", jinja, Span("s.yaml", 5))
+    alone = "{% if messages | length != 1 %}{{ raise_exception('x') }}{% endif %}"
+    chat_tried(replace(CHAT_FILES, template=CHAT + alone), None, jinja, Span("s.yaml", 5))
+
+
+@pytest.mark.parametrize(("more", "good"), [(0, True), (1, False)], ids=["as long as allowed", "one more"])
+def test_a_chat_template_has_a_megabyte_at_most(jinja: Jinja, more: int, *, good: bool) -> None:
+    text = CHAT + "{#" + "é" * ((1_048_576 - len(CHAT) - 4) // 2) + "#}"
+    text += "x" * (1_048_576 - len(text.encode()) + more)
+    chat = replace(CHAT_FILES, template=text)
+    if good:
+        chat_tried(chat, None, jinja, Span("s.yaml", 5))
+        return
+    with pytest.raises(Stop) as stop:
+        chat_tried(chat, None, jinja, Span("s.yaml", 5))
+    (told,) = stop.value.diagnostics
+    assert (told.rule, told.at) == ("source-chat-template", Span("s.yaml", 5))
+    assert told.message == "the model's chat template exceeds 1,048,576 bytes"
+    assert told.hint == "Use another model file, or fix the template in this one."

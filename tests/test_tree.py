@@ -218,7 +218,7 @@ def test_the_digest_of_a_tree_is_that_of_its_paths_and_contents() -> None:
         "é\0a FIFO\n"
     )
     assert digest(tree) == hashlib.sha256(lines.encode()).hexdigest()
-    assert digest(dict(reversed(tree.items()))) == digest(tree)
+    assert digest(dict(reversed([*tree.items()]))) == digest(tree)
     assert digest({}) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
