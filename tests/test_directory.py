@@ -49,15 +49,18 @@ def everything(top: Path) -> list[str]:
 
 
 @contextmanager
-def nobody() -> Iterator[Path]:
-    """Yield an open directory while this process is a user without rights."""
+def nobody(real: int = 0) -> Iterator[Path]:
+    """Yield an open directory while this process acts as a user without rights.
+
+    Files are opened by the effective user; the kernel judges signals by the real one, too.
+    """
     with tempfile.TemporaryDirectory() as given:  # pytest's own directories are closed to other users
         os.chown(given, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
+        os.setresuid(real, NOBODY, 0)
         try:
             yield Path(given)
         finally:
-            os.seteuid(0)
+            os.setresuid(0, 0, 0)
 
 
 def test_the_last_delete_leaves_the_stores_own_directory_and_no_other(store: DirectoryStore) -> None:
@@ -158,7 +161,7 @@ def test_a_process_runs_or_not(pid: Callable[[], str], *, expected: bool) -> Non
 
 @pytest.mark.skipif(not ROOT, reason="only root can become another user")
 def test_another_users_run_goes_on_and_keeps_its_half_written_files() -> None:
-    with nobody() as place:
+    with nobody(real=NOBODY) as place:
         assert runs("1")
         (place / STAGING / "1-0").mkdir(parents=True)
         (place / STAGING / "1-0" / "half").write_bytes(b"x")
@@ -168,10 +171,10 @@ def test_another_users_run_goes_on_and_keeps_its_half_written_files() -> None:
 
 @contextmanager
 def locked(place: Path) -> Iterator[None]:
-    """Be another process in the middle of a conditional write."""
+    """Be another process that lets nobody else write: a shared lock keeps out who wants one of his own."""
     descriptor = os.open(place, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
     finally:
         os.close(descriptor)
@@ -505,6 +508,15 @@ def test_a_spot_is_read_from_any_offset_and_linked(tmp_path: Path) -> None:
     assert (spot.read(2, 3), spot.read(8, 9), spot.read(10, 1), spot.content()) == (b"234", b"89", b"", b"0123456789")
     spot.link(tmp_path / "second")
     assert (tmp_path / "second").samefile(tmp_path / "d" / "e" / "f")
+
+
+def test_a_system_that_reads_less_than_asked_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Source: read(2): it is not an error if this number is smaller than the number of bytes requested."""
+    (tmp_path / "f").write_bytes(b"0123456789")
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda descriptor, n, offset: pread(descriptor, min(n, 3), offset))
+    spot = Spot(str(tmp_path), "f")
+    assert (spot.read(1, 8), spot.read(5, 99)) == (b"12345678", b"56789")
 
 
 def test_what_is_absent_is_told_with_its_whole_path(tmp_path: Path) -> None:
