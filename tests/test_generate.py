@@ -1,0 +1,512 @@
+"""What a stack becomes: whole configs, written out here or in `golden`, for files that are made up in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from tritonrepo import spec
+from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span
+from tritonrepo.generate import generate
+from tritonrepo.generate.dockerfile import dockerfile, is_as_written
+from tritonrepo.generate.draft import Draft, json_file
+from tritonrepo.generate.inputs import ChatFiles, EncoderFiles, Inputs
+from tritonrepo.generate.origins import moved
+from tritonrepo.parts import PARTS
+from tritonrepo.parts.retriever import IndexFiles
+from tritonrepo.spec.lock import Version
+from tritonrepo.spec.part import Model
+from tritonrepo.spec.stack import Stack
+from tritonrepo.tree import File, of_text
+
+GOLDEN = Path(__file__).parent / "golden" / "handbook"
+
+STACK = """\
+name: s
+target: {release: '24.10'}
+models:
+  e: {role: embedder, source: ./w}
+  r: {role: retriever, index: ./i, documents: ./d/*.jsonl, embed_with: e}
+  g: {role: generator, source: hf://o/m, local: ./m.gguf}
+ensembles:
+  s: {chain: [e, r]}
+  p: {chain: [e, r, g]}
+"""
+CHAT = ChatFiles(
+    tokenizer=of_text("tokenizer of g"),
+    template="chat template",
+    bos_token="<bos>",
+    eos_token="<eos>",
+    adds_bos=True,
+    special_tokens=("<one>", "<two>"),
+    context_length=2048,
+)
+VENDORED = {
+    name: {f"{name}/__init__.py": of_text(f"code of {name}")} for name in ("tokenizers", "jinja2", "markupsafe")
+}
+
+
+def changed(old: str, new: str, text: str = STACK) -> str:
+    assert text.count(old) == 1
+    return text.replace(old, new)
+
+
+def read(text: str) -> Stack:
+    return spec.read([("s.yaml", text.encode())], {}, PARTS)
+
+
+def chat_files(model: Model, prompt: File | None) -> Any:  # noqa: ANN401  the part's own type
+    files: Any = PARTS["generator"].stand_in(model)
+    return replace(files, chat=CHAT, prompt=prompt)
+
+
+def drafted(
+    text: str, numbers: Mapping[str, Version] | None = None, *, rows: int = 9, prompt: File | None = None
+) -> Draft:
+    """Generate a stack whose models are called e, r and g."""
+    stack = read(text)
+    files = {
+        "e": EncoderFiles(of_text("graph"), of_text("tokenizer of e"), dimensions=7, max_tokens=50),
+        "r": IndexFiles(of_text("vectors"), of_text("texts"), rows=rows, dimensions=7),
+        "g": chat_files(stack.models["g"], prompt),
+    }
+    return generate(Inputs(stack, files, VENDORED), numbers or {})
+
+
+def content(draft: Draft, path: str) -> str:
+    return draft.tree[path].content().decode()
+
+
+def config(draft: Draft, name: str) -> ModelConfig:
+    """Return the config as Google's own parser reads it."""
+    return text_format.Parse(content(draft, f"{name}/config.pbtxt"), ModelConfig())
+
+
+def message(text: str) -> ModelConfig:
+    return text_format.Parse(text, ModelConfig())
+
+
+def golden() -> dict[str, str]:
+    return {path.relative_to(GOLDEN).as_posix(): path.read_text("utf-8") for path in GOLDEN.rglob("*.*")}
+
+
+def test_the_examples_configs_and_settings_are_the_golden_files(rag_repository: Path) -> None:
+    written = {path.parent for path in rag_repository.glob("*/config.pbtxt")}
+    assert {path.name for path in written} == {path.name for path in GOLDEN.iterdir()}
+    assert {path: (rag_repository / path).read_text("utf-8") for path in golden()} == golden()
+
+
+INSTANCES = {
+    "by default one, where the server has room": ("", "kind: KIND_AUTO count: 1"),
+    "several": (", instances: {count: 3}", "kind: KIND_AUTO count: 3"),
+    "on the CPU": (", instances: {kind: cpu}", "kind: KIND_CPU count: 1"),
+    "on every GPU": (", instances: {kind: gpu, count: 2}", "kind: KIND_GPU count: 2"),
+    "on some GPUs": (", instances: {kind: gpu, gpus: [2, 0]}", "kind: KIND_GPU count: 1 gpus: [ 2, 0 ]"),
+    "on a GPU if there is one": (", instances: {gpus: [1], count: 4}", "kind: KIND_AUTO count: 4 gpus: [ 1 ]"),
+}
+
+
+@pytest.mark.parametrize(("keys", "group"), INSTANCES.values(), ids=INSTANCES)
+def test_the_graph_runs_as_many_copies_where_the_stack_says(keys: str, group: str) -> None:
+    draft = drafted(changed("source: ./w", f"source: ./w{keys}"))
+    assert config(draft, "e_model").instance_group == message(f"instance_group {{ {group} }}").instance_group
+    two, one = (message(f"instance_group {{ kind: KIND_CPU count: {count} }}") for count in (2, 1))
+    assert config(draft, "e").instance_group == two.instance_group
+    assert config(draft, "r").instance_group == config(draft, "g_prompt").instance_group == one.instance_group
+
+
+BATCHING = {
+    "by default 32 and without a wait": ("", 32, ""),
+    "another maximum": (", batching: {max_batch_size: 5}", 5, ""),
+    "sizes that run at once": (", batching: {preferred: [4, 2]}", 32, "preferred_batch_size: [ 4, 2 ]"),
+    "a wait": (", batching: {max_queue_delay: 2ms}", 32, "max_queue_delay_microseconds: 2000"),
+    "all of them": (
+        ", batching: {max_batch_size: 8, preferred: [8], max_queue_delay: 7us}",
+        8,
+        "preferred_batch_size: 8 max_queue_delay_microseconds: 7",
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "size", "scheduler"), BATCHING.values(), ids=BATCHING)
+def test_requests_are_batched_as_the_embedder_says(keys: str, size: int, scheduler: str) -> None:
+    """The step waits for others; the graph behind it and the search are called by models that have waited already."""
+    draft = drafted(changed("source: ./w", f"source: ./w{keys}"))
+    waits = message(f"max_batch_size: {size} dynamic_batching {{ {scheduler} }}")
+    passes = message(f"max_batch_size: {size} dynamic_batching {{ }}")
+    for name, expected in {"e": waits, "e_model": passes, "r": passes}.items():
+        found = config(draft, name)
+        assert (found.max_batch_size, found.dynamic_batching) == (size, expected.dynamic_batching), name
+        assert found.HasField("dynamic_batching")
+    for name in ("g", "g_prompt", "s", "p"):
+        assert config(draft, name).max_batch_size == 0
+        assert not config(draft, name).HasField("dynamic_batching")
+
+
+EARLY_VLLM = """\
+name: "g" backend: "vllm" version_policy { specific { versions: 1 } }
+input { name: "text_input" data_type: TYPE_STRING dims: 1 }
+input { name: "stream" data_type: TYPE_BOOL dims: 1 optional: true }
+input { name: "sampling_parameters" data_type: TYPE_STRING dims: 1 optional: true }
+input { name: "exclude_input_in_output" data_type: TYPE_BOOL dims: 1 optional: true }
+output { name: "text_output" data_type: TYPE_STRING dims: -1 }
+instance_group { kind: KIND_MODEL count: 1 }
+model_transaction_policy { decoupled: true }
+"""
+
+
+def test_the_vllm_model_has_the_tensors_of_its_release() -> None:
+    assert config(drafted(STACK), "g") == message(EARLY_VLLM)
+    newer = config(drafted(changed("24.10", "26.07")), "g")
+    assert newer == message((GOLDEN / "generator" / "config.pbtxt").read_text("utf-8").replace('"generator"', '"g"'))
+
+
+SEARCHED = {"fewer than there are": (4, 9, 4), "as many as there are": (4, 4, 4), "more than there are": (4, 3, 3)}
+
+
+@pytest.mark.parametrize(("asked", "rows", "given"), SEARCHED.values(), ids=SEARCHED)
+def test_a_search_returns_top_k_passages_or_all_that_there_are(asked: int, rows: int, given: int) -> None:
+    draft = drafted(changed("embed_with: e", f"embed_with: e, top_k: {asked}"), rows=rows)
+    assert json.loads(content(draft, "r/1/settings.json")) == {"top_k": given}
+    assert config(draft, "r") == message(f"""
+        name: "r" backend: "python" version_policy {{ specific {{ versions: 1 }} }} max_batch_size: 32
+        input {{ name: "embedding" data_type: TYPE_FP32 dims: 7 }}
+        output {{ name: "passages" data_type: TYPE_STRING dims: {given} }}
+        output {{ name: "ids" data_type: TYPE_STRING dims: {given} }}
+        output {{ name: "scores" data_type: TYPE_FP32 dims: {given} }}
+        dynamic_batching {{ }} instance_group {{ kind: KIND_CPU count: 1 }}""")
+
+
+def test_without_a_top_k_four_passages_are_returned() -> None:
+    assert json.loads(content(drafted(STACK), "r/1/settings.json")) == {"top_k": 4}
+
+
+def test_each_model_has_its_own_files_and_no_others() -> None:
+    steps = {
+        "e/1": {"model.py", "calls.json", "settings.json", "tokenizer.json", "vendor/tokenizers/__init__.py"},
+        "e_model/1": {"model.onnx"},
+        "r/1": {"model.py", "settings.json", "embeddings.npy", "passages.jsonl"},
+        "g/1": {"model.json"},
+        "g_prompt/1": {
+            *("model.py", "settings.json", "tokenizer.json", "chat_template.jinja", "prompt.j2"),
+            *(f"vendor/{name}/__init__.py" for name in ("tokenizers", "jinja2", "markupsafe")),
+        },
+        "s/1": {".keep"},
+        "p/1": {".keep"},
+    }
+    expected = {f"{place}/{name}" for place, names in steps.items() for name in names}
+    draft = drafted(STACK)
+    assert draft.tree.keys() == expected | {f"{place[:-2]}/config.pbtxt" for place in steps}
+    texts = {
+        "e_model/1/model.onnx": "graph",
+        "e/1/tokenizer.json": "tokenizer of e",
+        "r/1/embeddings.npy": "vectors",
+        "r/1/passages.jsonl": "texts",
+        "g_prompt/1/tokenizer.json": "tokenizer of g",
+        "g_prompt/1/chat_template.jinja": "chat template",
+        "g_prompt/1/vendor/jinja2/__init__.py": "code of jinja2",
+        "p/1/.keep": "",
+    }
+    assert {path: content(draft, path) for path in texts} == texts
+    assert json.loads(content(draft, "e/1/settings.json")) == {"max_tokens": 50}
+    for name, step in {"e": "embedder", "r": "retriever", "g_prompt": "prompt"}.items():
+        source = (Path(__file__).parent.parent / "tritonrepo" / "generate" / "steps" / f"{step}.py").read_text("utf-8")
+        head, _, rest = content(draft, f"{name}/1/model.py").partition("\n")
+        assert (head, rest) == ("# Written by tritonrepo build; edit the stack file instead.", source)
+
+
+ENGINE = {
+    "a model without a revision": ("hf://o/m", "", {"model": "o/m"}),
+    "a model at a revision": ("hf://o/m@v1", "", {"model": "o/m", "revision": "v1"}),
+    "engine arguments": (
+        "hf://o/m@v1",
+        ", args: {max_model_len: 512, dtype: auto, x: [1, {y: null}]}",
+        {"model": "o/m", "revision": "v1", "max_model_len": 512, "dtype": "auto", "x": [1, {"y": None}]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "keys", "engine"), ENGINE.values(), ids=ENGINE)
+def test_model_json_names_the_hub_model_and_the_engine_arguments(
+    source: str, keys: str, engine: dict[str, object]
+) -> None:
+    draft = drafted(changed("hf://o/m,", f"{source}{keys},"))
+    assert json.loads(content(draft, "g/1/model.json")) == engine
+
+
+PROMPTED = {
+    "max_model_len": 2048,
+    "max_context_tokens": None,
+    "system": None,
+    "sampling": {"max_tokens": 256},
+    "bos_token": "<bos>",
+    "eos_token": "<eos>",
+    "adds_bos": True,
+    "special_tokens": ["<one>", "<two>"],
+}
+PROMPTS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "what the model's own files say": ("", "", {}),
+    "a window": (", args: {max_model_len: 512}", "", {"max_model_len": 512}),
+    "the smallest window": (", args: {max_model_len: 1}", "", {"max_model_len": 1}),
+    "a window that the engine chooses": (", args: {max_model_len: -1}", "", {}),
+    "another limit of an answer": (", sampling: {max_tokens: 9}", "", {"sampling": {"max_tokens": 9}}),
+    "another parameter": (", sampling: {top_p: 0.5}", "", {"sampling": {"max_tokens": 256, "top_p": 0.5}}),
+    "a prompt of its own": (
+        "",
+        ", prompt: {system: Hello, max_context_tokens: 64}",
+        {"system": "Hello", "max_context_tokens": 64},
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "prompt", "settings"), PROMPTS.values(), ids=PROMPTS)
+def test_the_prompt_step_is_told_what_the_stack_and_the_tokenizer_say(
+    keys: str, prompt: str, settings: dict[str, object]
+) -> None:
+    text = changed("chain: [e, r, g]", f"chain: [e, r, g]{prompt}", changed("hf://o/m,", f"hf://o/m{keys},"))
+    assert json.loads(content(drafted(text), "g_prompt/1/settings.json")) == PROMPTED | settings
+
+
+def test_the_prompt_of_another_pipeline_is_not_taken() -> None:
+    text = changed("s: {chain: [e, r]}", "a: {chain: [e, r, h], prompt: {system: Of h}}")
+    text = changed("ensembles:", "  h: {role: generator, source: hf://o/h, local: ./h.gguf}\nensembles:", text)
+    stack = read(changed("chain: [e, r, g]", "chain: [e, r, g], prompt: {system: Of g}", text))
+    draft = Draft({})
+    files = {name: chat_files(stack.models[name], None) for name in "gh"}
+    for name in files:
+        PARTS["generator"].make(name, stack.models[name], draft, Inputs(stack, files, VENDORED))
+    said = {name: json.loads(content(draft, f"{name}_prompt/1/settings.json"))["system"] for name in "gh"}
+    assert said == {"g": "Of g", "h": "Of h"}
+
+
+DEFAULT_PROMPT = """\
+{# Written by tritonrepo build; edit the stack file instead. #}
+{% for passage in passages %}
+[{{ loop.index }}] {{ passage }}
+{% endfor %}
+
+Question: {{ query }}
+"""
+
+
+def test_a_message_has_the_stacks_own_template_or_one_with_numbered_passages() -> None:
+    assert content(drafted(STACK), "g_prompt/1/prompt.j2") == DEFAULT_PROMPT
+    assert content(drafted(STACK, prompt=of_text("{{ query }}!")), "g_prompt/1/prompt.j2") == "{{ query }}!"
+
+
+def pipeline_of(versions: Mapping[str, int]) -> ModelConfig:
+    """Return the example's pipeline, with the names of the small stack and with these versions."""
+    found = message((GOLDEN / "rag" / "config.pbtxt").read_text("utf-8"))
+    found.name = "p"
+    names = {"embedder": "e", "retriever": "r", "generator": "g", "generator_prompt": "g_prompt"}
+    for step in found.ensemble_scheduling.step:
+        step.model_name = names[step.model_name]
+        step.model_version = versions[step.model_name]
+    return found
+
+
+def test_content_keeps_its_number_other_content_gets_the_next_and_callers_name_it() -> None:
+    first = drafted(STACK)
+    assert {version.version for version in first.versions.values()} == {1}
+    assert config(first, "p") == pipeline_of(dict.fromkeys(("e", "r", "g", "g_prompt"), 1))
+    known = {
+        "e_model": Version(6, "other"),
+        "r": replace(first.versions["r"], version=3),
+        "g": Version(1, "other"),
+        "p": replace(first.versions["p"], version=8),
+        "gone": Version(4, "x"),
+    }
+    later = drafted(STACK, known)
+    expected = {"e": 1, "e_model": 7, "r": 3, "g": 2, "g_prompt": 1, "s": 1, "p": 8}
+    assert {name: version.version for name, version in later.versions.items()} == expected
+    for name, number in expected.items():
+        assert (
+            config(later, name).version_policy
+            == message(f"version_policy {{ specific {{ versions: {number} }} }}").version_policy
+        )
+        assert {path.split("/")[1] for path in later.tree if path.startswith(f"{name}/")} == {
+            "config.pbtxt",
+            str(number),
+        }
+    assert json.loads(content(later, "e/1/calls.json")) == {"e_model": 7}
+    found = config(later, "p")
+    assert [(step.model_name, step.model_version) for step in found.ensemble_scheduling.step] == [
+        ("e", 1),
+        ("r", 3),
+        ("g_prompt", 1),
+        ("g", 2),
+    ]
+    assert later.versions["r"] == known["r"]
+    assert later.versions["g"].content == first.versions["g"].content != "other"
+
+
+def test_names_and_bytes_of_its_files_decide_a_models_number() -> None:
+    one, other = of_text("1"), of_text("2")
+    digest = hashlib.sha256(f"a\0{hashlib.sha256(b'1').hexdigest()}\n".encode()).hexdigest()
+    lock = {"m": Version(5, digest)}
+    assert Draft(lock).number("m", {"a": one}) == 5
+    assert Draft(lock).number("m", {"a": other}) == 6
+    assert Draft(lock).number("m", {"b": one}) == 6
+    assert Draft(lock).number("m", {"a": one, "b": one}) == 6
+    assert Draft(lock).number("n", {"a": one}) == 1
+
+
+def test_equal_data_are_equal_json_whatever_their_order() -> None:
+    assert json_file({"b": [2, "é"], "a": 1}).content().decode() == '{\n  "a": 1,\n  "b": [\n    2,\n    "é"\n  ]\n}\n'
+
+
+PLACED = """\
+name: s
+models:
+  e:
+    role: embedder
+    source: ./w
+    batching:
+      max_batch_size: 8
+      preferred: [4]
+    instances:
+      kind: gpu
+      gpus: [1]
+  r:
+    role: retriever
+    index: ./i
+    documents: ./d
+    embed_with: e
+    top_k: 3
+  g:
+    role: generator
+    source: hf://o/m@v
+    local: ./m
+    args:
+      max_model_len: 9
+ensembles:
+  p:
+    chain: [e, r, g]
+"""
+FIELDS: dict[str, tuple[str, str, tuple[int, int]]] = {
+    "the batch size of the step": ("e/config.pbtxt", "max_batch_size", (7, 23)),
+    "the batch size of the graph": ("e_model/config.pbtxt", "max_batch_size", (7, 23)),
+    "the scheduler": ("e/config.pbtxt", "dynamic_batching", (8, 18)),
+    "a name, which is the model's": ("e/config.pbtxt", "name", (4, 5)),
+    "the copies": ("e_model/config.pbtxt", "instance_group", (11, 13)),
+    "the copies of the step, which are not the stack's": ("e/config.pbtxt", "instance_group", (4, 5)),
+    "the graph's inputs": ("e_model/config.pbtxt", "input", (5, 13)),
+    "the graph's outputs": ("e_model/config.pbtxt", "output", (5, 13)),
+    "what a search takes": ("r/config.pbtxt", "input", (16, 17)),
+    "what a search returns": ("r/config.pbtxt", "output", (17, 12)),
+    "the batch size of a search": ("r/config.pbtxt", "max_batch_size", (13, 5)),
+    "a field of the generator": ("g/config.pbtxt", "output", (19, 5)),
+    "an engine argument": ("g/1/model.json", '  "max_model_len"', (23, 22)),
+    "the hub model": ("g/1/model.json", '  "model"', (20, 13)),
+    "the revision": ("g/1/model.json", '  "revision"', (20, 13)),
+    "the object of the arguments": ("g/1/model.json", "{", (23, 7)),
+    "a field of the prompt step": ("g_prompt/config.pbtxt", "input", (19, 5)),
+    "the steps of a pipeline": ("p/config.pbtxt", "ensemble_scheduling", (26, 12)),
+    "a pipeline's inputs": ("p/config.pbtxt", "input", (26, 12)),
+    "a pipeline's outputs": ("p/config.pbtxt", "output", (26, 12)),
+    "a pipeline's platform": ("p/config.pbtxt", "platform", (26, 5)),
+}
+
+
+@pytest.mark.parametrize(("path", "start", "place"), FIELDS.values(), ids=FIELDS)
+def test_a_finding_on_a_generated_field_is_at_its_cause_in_the_stack(
+    path: str, start: str, place: tuple[int, int]
+) -> None:
+    draft = drafted(PLACED)
+    lines = content(draft, path).splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if line.startswith(start))
+    at = Span(path, number, 3)
+    found = moved(
+        Diagnostic("x", Severity.ERROR, at, "wrong", "do", fix=Fix((Replacement(at, ""),))), draft.origins, draft.tree
+    )
+    assert found == Diagnostic(
+        "x", Severity.ERROR, Span("s.yaml", *place), f"wrong, in the generated {path}:{number}:3", "do"
+    )
+
+
+def test_a_finding_inside_of_a_field_belongs_to_it() -> None:
+    draft = drafted(PLACED)
+    lines = content(draft, "p/config.pbtxt").splitlines()
+    inner = lines.index('    model_name: "r"') + 1
+    found = moved(Diagnostic("x", Severity.ERROR, Span("p/config.pbtxt", inner, 5), "w"), draft.origins, draft.tree)
+    assert found.at == Span("s.yaml", 26, 12)
+
+
+def test_a_finding_on_a_whole_file_is_at_the_model_and_one_on_a_strangers_stays() -> None:
+    draft = drafted(PLACED)
+
+    def at(path: str, line: int = 0) -> Span:
+        return moved(Diagnostic("x", Severity.ERROR, Span(path, line), "w"), draft.origins, draft.tree).at
+
+    assert at("e/config.pbtxt") == at("e/1/model.py", 9) == at("e") == Span("s.yaml", 4, 5)
+    assert at("e_model/config.pbtxt", 1) == Span("s.yaml", 4, 5)  # the line that says what wrote the file
+    assert at("p") == Span("s.yaml", 26, 5)
+    stranger = Diagnostic("x", Severity.ERROR, Span("own/config.pbtxt", 2, 1), "wrong", fix=Fix(()))
+    assert moved(stranger, draft.origins, draft.tree) == stranger
+
+
+COPIES = {
+    "GPUs": (", instances: {count: 2, kind: gpu, gpus: [1]}", "[1]"),
+    "a kind": (", instances: {count: 2, kind: gpu}", "gpu}"),
+    "a count": (", instances: {count: 2}", "{count"),
+    "nothing": ("", "{role: embedder"),
+}
+
+
+@pytest.mark.parametrize(("keys", "place"), COPIES.values(), ids=COPIES)
+def test_copies_are_wrong_where_the_stack_says_the_most_about_them(keys: str, place: str) -> None:
+    text = changed("source: ./w", f"source: ./w{keys}")
+    at = drafted(text).origins["e_model/config.pbtxt"]
+    assert at.get("instance_group", at[""]) == Span("s.yaml", 4, text.splitlines()[3].index(place) + 1)
+
+
+IMAGE = "nvcr.io/nvidia/tritonserver:26.07"
+BACKENDS = "/opt/tritonserver/backends"
+COPY = f"FROM {IMAGE}-vllm-python-py3\nCOPY --from={IMAGE}-py3 {BACKENDS}/onnxruntime {BACKENDS}/onnxruntime\n"
+SEARCH_ONLY = changed("  p: {chain: [e, r, g]}\n", "", changed("  g: {role", "  # {role"))
+IMAGES: dict[str, tuple[str, str, str | None]] = {
+    "vLLM beside a graph": ("{release: '26.07'}", STACK, COPY),
+    "the same in another order": ("{release: '26.07', images: [vllm-python-py3, py3]}", STACK, COPY),
+    "an image that has all": ("{release: '26.07'}", SEARCH_ONLY, None),
+    "one image that has not all": ("{release: '26.07', images: [py3]}", STACK, None),
+    "a release whose images are not known": ("{release: '26.11'}", STACK, None),
+}
+
+
+@pytest.mark.parametrize(("target", "text", "expected"), IMAGES.values(), ids=IMAGES)
+def test_backends_that_no_image_has_together_are_copied_into_one(target: str, text: str, expected: str | None) -> None:
+    """The base is the image with vLLM, which is a Python package besides a backend."""
+    found = dockerfile(read(changed("{release: '24.10'}", target, text)))
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None
+        first, second, *rest = found.splitlines(keepends=True)
+        assert first == "# Written by tritonrepo build; edit the stack file instead.\n"
+        assert second.endswith(f" {hashlib.sha256(expected.encode()).hexdigest()}\n")
+        assert "".join(rest) == expected
+
+
+EDITS: dict[str, tuple[bool, str, str]] = {
+    "nothing": (True, "", ""),
+    "a line": (False, "FROM", "# mine\nFROM"),
+    "the end": (False, "\nCOPY", "\nUSER me\nCOPY"),
+    "the digest": (False, "SHA-256 ", "SHA-256 0"),
+    "the first line": (False, "# Written", "# Changed"),
+}
+
+
+@pytest.mark.parametrize(("same", "old", "new"), EDITS.values(), ids=EDITS)
+def test_a_dockerfile_that_was_edited_is_recognized(same: bool, old: str, new: str) -> None:  # noqa: FBT001
+    text = dockerfile(read(changed("24.10", "26.07")))
+    assert text is not None
+    assert is_as_written(text.replace(old, new, 1).encode()) == same
+    assert not is_as_written(b"\xff")
