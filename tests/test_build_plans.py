@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -251,3 +253,80 @@ def test_what_serve_runs_instead_of_hub_models_is_recorded_only_where_the_stack_
     assert record["local"].keys() == {"o/m"}
     assert build(SEARCH) == 0
     assert json.loads(Path("model_repository/tritonrepo.json").read_text("utf-8"))["local"] == {}
+
+
+def another_index() -> None:
+    path = Path("i/embeddings.npy")
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def other_passages() -> None:
+    edited("i/passages.jsonl", '"x"', '"z"')
+
+
+def no_lock() -> None:
+    Path("tritonrepo.lock").unlink()
+
+
+def half_an_index() -> None:
+    Path("i/passages.jsonl").unlink()
+
+
+def no_vectors() -> None:
+    Path("i/embeddings.npy").unlink()
+
+
+SPOILT = {
+    "other vectors": (another_index, "index-changed"),
+    "other passages": (other_passages, "index-changed"),
+    "an index that no lock pins": (no_lock, "index-changed"),
+    "no passages": (half_an_index, "index-missing"),
+    "no vectors": (no_vectors, "index-missing"),
+}
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(("spoil", "rule"), SPOILT.values(), ids=SPOILT)
+def test_an_index_is_that_of_the_lock_or_none(spoil: Callable[[], None], rule: str) -> None:
+    spoil()
+    before = digests(Path())
+    with pytest.raises(Stop) as stop:
+        api.plan_build(api.load([], api.Workspace(os.environ)), "model_repository")
+    assert [(each.rule, each.severity, str(each.at)) for each in stop.value.diagnostics] == [
+        (rule, Severity.FATAL, f"tritonrepo.yaml:4:{SEARCH.splitlines()[3].index('./i') + 1}")
+    ]
+    assert "Run `tritonrepo index -f tritonrepo.yaml`." in stop.value.diagnostics[0].hint
+    assert digests(Path()) == before
+
+
+ROOM = {
+    "an answer as long as all": ("args: {max_model_len: 256}", "args: "),
+    "an answer of the stack's own length": ("args: {max_model_len: 99}, sampling: {max_tokens: 99}", "sampling: "),
+    "a token for the prompt": ("args: {max_model_len: 257}", None),
+    "a token for the prompt and a short answer": ("args: {max_model_len: 99}, sampling: {max_tokens: 98}", None),
+}
+
+
+@pytest.mark.parametrize(("keys", "at"), ROOM.values(), ids=ROOM)
+def test_an_answer_leaves_a_token_for_its_prompt(own: Path, keys: str, at: str | None) -> None:
+    text = ANSWER.replace("args: {max_model_len: 900}", keys)
+    (own / "tritonrepo.yaml").write_text(text, "utf-8")
+    gathering = api.load([], api.Workspace(os.environ)).gathering()
+    if at is None:
+        gathering.inputs()
+        return
+    with pytest.raises(Stop) as stop:
+        gathering.inputs()
+    (found,) = stop.value.diagnostics
+    assert (found.rule, str(found.at)) == (
+        "source-generator",
+        f"tritonrepo.yaml:5:{text.splitlines()[4].index(at) + len(at) + 1}",
+    )
+
+
+@pytest.mark.usefixtures("own")
+def test_a_release_whose_facts_are_not_all_known_is_told_at_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(SEARCH.replace("name: own", "name: own\ntarget: {release: '26.11'}"), "--dry-run") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("tritonrepo.yaml:2:19: info: ")
+    assert "[release-incomplete]" in said

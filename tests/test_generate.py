@@ -536,3 +536,50 @@ def test_a_dockerfile_that_was_edited_is_recognized(same: bool, old: str, new: s
     assert text is not None
     assert is_as_written(text.replace(old, new, 1).encode()) == same
     assert not is_as_written(b"\xff")
+
+
+def test_what_stands_in_for_missing_files_fits_everything() -> None:
+    stack = read(changed("embed_with: e", "embed_with: e, top_k: 6"))
+    files = {name: stack.part(name).stand_in(model) for name, model in stack.models.items()}
+    draft = generate(Inputs(stack, files, VENDORED), {})
+    assert [list(port.dims) for name in ("e", "e_model") for port in config(draft, name).output] == [[-1], [-1]]
+    found = config(draft, "r")
+    assert [list(port.dims) for port in (*found.input, *found.output)] == [[-1], [6], [6], [6]]
+
+
+def test_vectors_are_of_one_embedder_while_graph_tokenizer_and_limit_are_the_same() -> None:
+    embeds = PARTS["embedder"].embeds
+    assert embeds is not None
+    files = EncoderFiles(of_text("graph"), of_text("tokenizer"), dimensions=7, max_tokens=50)
+    digests = [hashlib.sha256(text).hexdigest() for text in (b"graph", b"tokenizer")]
+    found = embeds(files)
+    assert found.dimensions == 7
+    assert found.identity == hashlib.sha256(f"{' '.join(digests)} 50".encode()).hexdigest()
+    others = [
+        replace(files, onnx=of_text("x")),
+        replace(files, tokenizer=of_text("x")),
+        replace(files, max_tokens=51),
+    ]
+    assert len({found.identity, *(embeds(other).identity for other in others)}) == 4
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+REVISIONS = {
+    "a commit": (f"@{COMMIT}", True),
+    "a digit less": (f"@{COMMIT[1:]}", False),
+    "a digit more": (f"@{COMMIT}0", False),
+    "capitals": (f"@{COMMIT.upper()}", False),
+    "another letter": (f"@g{COMMIT[1:]}", False),
+    "none": ("", False),
+}
+
+
+@pytest.mark.parametrize(("revision", "pinned"), REVISIONS.values(), ids=REVISIONS)
+def test_only_the_40_digits_of_a_commit_pin_a_hub_model(revision: str, pinned: bool) -> None:  # noqa: FBT001
+    stack = read(changed("hf://o/m", f"hf://o/m{revision}").replace("local:", "tokenizer: ./t.gguf, local:"))
+    gathering: Any = None  # it is not asked
+    found = list(PARTS["generator"].doubts("g", stack.models["g"], gathering))
+    assert [(each.rule, str(each.at)) for each in found] == (
+        [] if pinned else [("source-not-pinned", f"s.yaml:6:{len('  g: {role: generator, source: ') + 1}")]
+    )
+    assert pinned or "`hf://o/m@COMMIT`" in found[0].hint

@@ -98,6 +98,14 @@ def test_the_chains_that_are_offered_are_those_that_can_be_joined() -> None:
     assert possible(PARTS) == ["embedder → retriever", "embedder → retriever → generator"]
 
 
+def test_four_chains_are_offered_at_most_the_shortest_first() -> None:
+    many = {**PARTS, **{f"e{number}": PARTS["embedder"] for number in range(4)}}
+    assert possible(many) == [f"{role} → retriever" for role in ("embedder", "e0", "e1", "e2")]
+    two = {**PARTS, "e0": PARTS["embedder"]}
+    searches, answers = [f"{role} → retriever" for role in ("embedder", "e0")], ["embedder", "e0"]
+    assert possible(two) == [*searches, *(f"{role} → retriever → generator" for role in answers)]
+
+
 def test_a_finding_on_an_engine_argument_is_at_its_own_line(rag: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = rag / "tritonrepo.yaml"
     inline = "args: {max_model_len: 4096, gpu_memory_utilization: 0.5, max_num_seqs: 64}"

@@ -327,3 +327,42 @@ def test_a_sampling_parameter_is_refused_only_if_it_is_surely_misspelt(name: str
     else:
         assert f'unknown sampling parameter "{name}"' in said(text)
         assert f'Did you mean "{meant}"?' in said(text)
+
+
+NOT_YET = {
+    "a role": (changed("role: embedder", "role: model"), "5:11", 'the role "model" is not supported yet'),
+    "a backend": (changed("role: embedder", "backend: onnxruntime"), "5:5", 'declared by "backend" are not supported'),
+    "a platform": (changed("role: embedder", "platform: x"), "5:5", 'declared by "platform" are not supported'),
+    "weights": (
+        changed("role: generator,", "role: generator, weights: {repository: x},"),
+        "9:33",
+        'the weights "repository" is not supported yet',
+    ),
+    "an output": (
+        changed("[e, r, g]", "[e, r, g], outputs: [sources]"),
+        "11:35",
+        'the output "sources" is not supported yet',
+    ),
+    "weights of another name": (
+        changed("role: generator,", "role: generator, weights: disk,"),
+        "9:33",
+        '"weights" cannot be "disk"',
+    ),
+    "weights in a list": (
+        changed("role: generator,", "role: generator, weights: [hub],"),
+        "9:33",
+        '"weights" must be a single value, not a list',
+    ),
+    "a name in a mapping": (changed("name: s", "name: {a: b}"), "1:7", '"name" must be a single value, not a mapping'),
+}
+
+
+@pytest.mark.parametrize(("text", "place", "message"), NOT_YET.values(), ids=NOT_YET)
+def test_what_a_later_version_may_have_is_told_as_such(text: str, place: str, message: str) -> None:
+    assert faults(text) == [(f"a.yaml:{place}", "stack-schema")]
+    assert message in said(text)
+
+
+@pytest.mark.parametrize("key", ["lora", "config", "backend", "platform", "dsn", "kind", "warmup", "ports"])
+def test_keys_of_a_later_version_are_not_called_unknown(key: str) -> None:
+    assert f'key "{key}" is not supported here yet' in said(changed("role: embedder", f"role: embedder\n    {key}: x"))
