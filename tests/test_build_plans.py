@@ -330,3 +330,52 @@ def test_a_release_whose_facts_are_not_all_known_is_told_at_its_place(capsys: py
     said = capsys.readouterr().err
     assert said.startswith("tritonrepo.yaml:2:19: info: ")
     assert "[release-incomplete]" in said
+
+
+def test_paths_count_from_the_file_that_names_them(own: Path) -> None:
+    (own / "tritonrepo.yaml").write_text(ANSWER, "utf-8")
+    (own / "over").mkdir()
+    (own / "i").rename(own / "over" / "i")
+    (own / "w").rename(own / "over" / "v")
+    (own / "over" / "q.j2").write_text("{{ query }} and {{ passages }}", "utf-8")
+    later = "models: {e: {source: ./v}, r: {index: ./i}}\nensembles: {p: {prompt: {file: q.j2}}}\n"
+    (own / "over" / "tritonrepo.yaml").write_text(later, "utf-8")
+    with pytest.raises(Stop) as stop:
+        api.load(["."], api.Workspace(os.environ)).gathering().inputs()
+    assert {each.rule for each in stop.value.diagnostics} >= {"index-missing", "source-missing"}
+    found = api.load([".", "over"], api.Workspace(os.environ)).gathering().inputs().files
+    assert found["g"].prompt.content() == b"{{ query }} and {{ passages }}"
+    assert found["r"].passages.content() == (own / "over" / "i" / "passages.jsonl").read_bytes()
+    assert found["r"].rows == 2
+
+
+def a_directory(record: Path) -> None:
+    record.mkdir()
+
+
+def a_full_directory(record: Path) -> None:
+    (record / "x").mkdir(parents=True)
+    (record / "x" / "y").touch()
+
+
+TAKEN = {
+    "a directory": (a_directory, "a directory"),
+    "a directory with something in it": (a_full_directory, "a directory"),
+    "a FIFO": (os.mkfifo, "a FIFO"),
+}
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(("make", "what"), TAKEN.values(), ids=TAKEN)
+def test_what_stands_in_the_records_place_is_told(
+    capsys: pytest.CaptureFixture[str], make: Callable[[Path], None], what: str
+) -> None:
+    record = Path("model_repository/tritonrepo.json")
+    record.parent.mkdir()
+    make(record)
+    before = digests(Path())
+    assert run(["build"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith(" ")]
+    assert line.startswith("model_repository/tritonrepo.json: fatal: ")
+    assert line.endswith(f" it is {what} [plan-blocked]")
+    assert digests(Path()) == before

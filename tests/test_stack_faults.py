@@ -366,3 +366,52 @@ def test_what_a_later_version_may_have_is_told_as_such(text: str, place: str, me
 @pytest.mark.parametrize("key", ["lora", "config", "backend", "platform", "dsn", "kind", "warmup", "ports"])
 def test_keys_of_a_later_version_are_not_called_unknown(key: str) -> None:
     assert f'key "{key}" is not supported here yet' in said(changed("role: embedder", f"role: embedder\n    {key}: x"))
+
+
+EXPECTED = {
+    "a value": ("not_empty: true", ""),
+    "a flag that says no": ("not_empty: false", ""),
+    "a string in it": ("contains: x", ""),
+    "an empty string in it": ("contains: ''", ""),
+    "its first value": ("first: x", ""),
+    "all its values": ("equals: [1, x]", ""),
+    "a number": ("close: 0", ""),
+    "numbers": ("close: [1, 2.5, -3]", ""),
+    "a tolerance": ("close: 1, within: 0.5", ""),
+    "no tolerance at all": ("close: 1, within: 0", ""),
+    "several things": ("not_empty: true, contains: x", ""),
+    "nothing": ("", '"expect" says nothing about output "o"'),
+    "a tolerance of nothing": ("within: 0.5", '"expect" says nothing about output "o"'),
+    "a tolerance without a number": ("first: x, within: 0.5", '"within" is set without "close"'),
+    "a string that is close": ("close: x", "must be a number or a list of numbers, not 'x'"),
+    "a flag that is close": ("close: true", "must be a number or a list of numbers, not True"),
+    "a list with a string": ("close: [1, x]", "must be a number or a list of numbers, not [1, 'x']"),
+    "a list in a list": ("close: [[1]]", "must be a number or a list of numbers, not [[1]]"),
+    "a tolerance that is a string": ("close: 1, within: x", "must be a number, not 'x'"),
+    "a tolerance that is a list": ("close: 1, within: [1]", "must be a number, not [1]"),
+    "a tolerance that is a flag": ("close: 1, within: true", "must be a number, not True"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), EXPECTED.values(), ids=EXPECTED)
+def test_an_expectation_says_something_that_can_be_compared(words: str, message: str) -> None:
+    text = f"{GOOD}smoke: [{{model: e, inputs: {{}}, expect: {{o: {{{words}}}}}}}]\n"
+    if message:
+        assert message in said(text)
+        assert {(place.split(":")[1], rule) for place, rule in faults(text)} == {("12", "stack-meaning")}
+    else:
+        assert read(text).smoke[0].expect.keys() == {"o"}
+
+
+@pytest.mark.parametrize("model", ["e", "e_model", "r", "g", "g_prompt", "p"])
+def test_each_model_that_is_built_and_each_pipeline_can_be_asked(model: str) -> None:
+    assert (
+        read(f"{GOOD}smoke: [{{model: {model}, inputs: {{}}, expect: {{o: {{first: x}}}}}}]\n").smoke[0].model == model
+    )
+
+
+@pytest.mark.parametrize("model", ["r_model", "p_prompt", "q", ""])
+def test_no_other_model_can_be_asked(model: str) -> None:
+    text = f"{GOOD}smoke: [{{model: '{model}', inputs: {{}}, expect: {{o: {{first: x}}}}}}]\n"
+    assert faults(text) == [("a.yaml:12:17", "stack-meaning")]
+    assert f'"{model}" is not a model that this stack builds' in said(text)
