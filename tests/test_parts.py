@@ -9,11 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from google.protobuf import json_format, text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from tritonrepo import repository
 from tritonrepo.cli import run
+from tritonrepo.diagnostics import Span
 from tritonrepo.parts import PARTS
+from tritonrepo.smoke import expected
+from tritonrepo.smoke.case import Case, Crowd, Result
+from tritonrepo.smoke.plan import Known
+from tritonrepo.smoke.served import of_config
 from tritonrepo.spec.part import Port
 from tritonrepo.spec.wiring import possible, wired
+from tritonrepo.stores import open_store
 
 
 def test_the_shape_of_a_part_imports_no_layer_above() -> None:
@@ -116,3 +125,51 @@ def test_a_finding_on_an_engine_argument_is_at_its_own_line(rag: Path, capsys: p
     said = capsys.readouterr().out
     assert f"{path}:{line}:31: error: vLLM has no engine argument" in said
     assert "in the generated generator/2/model.json:2:3 [vllm-unknown-engine-arg]" in said
+
+
+ASKED: dict[str, tuple[str, list[tuple[str, ...]]]] = {
+    "embedder": (
+        "embedder",
+        [("reference", "1 passage"), ("reference", "8 passages"), ("crowd", "32", "batched")],
+    ),
+    "embedder_model": ("", []),
+    "generator": ("", []),
+    "generator_prompt": ("generator", [("prompt", '"Which gauge of hall 0 is read first?"'), ("crowd", "8")]),
+    "rag": ("retriever", [("stream", ""), ("crowd", "4")]),
+    "retriever": (
+        "retriever",
+        [
+            ("search", '"model-control-explicit"'),
+            ("search", '"ensemble-decoupled"'),
+            ("search", "60 passages"),
+            ("crowd", "32", "batched"),
+        ],
+    ),
+    "search": (
+        "retriever",
+        [("search", '"model-control-explicit"'), ("search", '"ensemble-decoupled"'), ("crowd", "32")],
+    ),
+}
+
+
+def told(case: Case | Crowd | Result) -> tuple[str, ...]:
+    if isinstance(case, Crowd):
+        return ("crowd", str(len(case.cases)), *(["batched"] if case.batched else []))
+    return str(case.check), case.what
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_each_part_asks_its_own_models_and_a_search_the_pipelines_around_it(rag_repository: Path, name: str) -> None:
+    store, prefix = open_store(str(rag_repository))
+    models = expected.of(repository.read(store.scan(prefix), repository.target()), "r")
+    text = (rag_repository / name / "config.pbtxt").read_text("utf-8")
+    config = json_format.MessageToDict(text_format.Parse(text, ModelConfig()), preserving_proto_field_name=True)
+    if name == "rag":  # a server says so of an ensemble by itself
+        config["model_transaction_policy"] = {"decoupled": True}
+    known = Known(Span("r"), models, parts=PARTS)
+    found = {
+        role: [told(case) for case in part.cases(of_config(config, "1", Span("s")), known)]
+        for role, part in PARTS.items()
+    }
+    role, asked = ASKED[name]
+    assert {role: cases for role, cases in found.items() if cases} == ({role: asked} if asked else {})
