@@ -11,6 +11,9 @@ from tritonrepo.export.container import Container
 BLOCK = 32
 """Weights that share a scale; rows are quantised in such blocks, so every width must be a multiple."""
 
+HEAD = 16
+"""A head's values are rotated in such blocks (onnxruntime, contrib_ops/cpu/bert/group_query_attention_helper.h)."""
+
 EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
 LAYER = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
 
@@ -76,8 +79,10 @@ def sizes_of(container: Container) -> Sizes:
 
 def _misfits(container: Container, sizes: Sizes) -> Iterator[str]:
     """Yield what does not match: first among the sizes, then between them and the tensors."""
-    if min(sizes[:8]) < 1 or sizes.hidden % sizes.heads or sizes.heads % sizes.shared or sizes.head % 2:
+    if min(sizes[:8]) < 1 or sizes.hidden % sizes.heads or sizes.heads % sizes.shared:
         yield f"{sizes.hidden} values cannot be split evenly into {sizes.heads} heads over {sizes.shared} key heads"
+    if sizes.head % HEAD:
+        yield f"the size of a head must be a multiple of {HEAD}, not {sizes.head}"
     if sizes.hidden % BLOCK or sizes.between % BLOCK:
         yield f"embedding_length {sizes.hidden} and feed_forward_length {sizes.between} must be multiples of {BLOCK}"
     for key in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
