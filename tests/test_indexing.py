@@ -1,0 +1,412 @@
+"""Search indexes: which documents, cut into which passages, with which vectors, and when one is built again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from tests import reference
+from tests.test_export import bert_config, bert_weights
+from tests.test_own_stacks import edited, own, weights
+from tritonrepo.cli import run
+from tritonrepo.diagnostics import Span, Stop
+from tritonrepo.export.bert import Pool, Pooling
+from tritonrepo.export.bert import encoder as exported
+from tritonrepo.flows.index import index, missing
+from tritonrepo.flows.stack import Loaded, load
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.generate.inputs import EncoderFiles
+from tritonrepo.indexing import documents, encoder, vectors
+from tritonrepo.indexing.documents import Document
+from tritonrepo.spec.part import Encoding
+from tritonrepo.tree import of_bytes, on_disk
+
+__all__ = ["own"]
+
+AT = Span("stack/tritonrepo.yaml", 4, 30)
+LIMIT = 7
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrst"]
+
+
+def tokenizer() -> Tokenizer:
+    """One id a letter, [CLS] and [SEP] around them; cut and padded for other uses, as published ones are."""
+    made: Any = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    made.enable_truncation(4)
+    made.enable_padding(length=9)
+    return made
+
+
+@pytest.fixture(scope="module")
+def encoding(tmp_path_factory: pytest.TempPathFactory) -> Encoding:
+    config = bert_config()
+    path = tmp_path_factory.mktemp("encoder") / "model.onnx"
+    path.write_bytes(exported(config, bert_weights(config), Pooling(Pool.MEAN, normalize=True)))
+    files = EncoderFiles(on_disk(path, path.stat().st_size), of_bytes(tokenizer().to_str().encode()), 16, LIMIT)
+    return encoder.load(files)
+
+
+PIECES = {
+    "a short text": ("a b c", ["a b c"]),
+    "as many tokens as are read besides the two special ones": ("a b c d e", ["a b c d e"]),
+    "one more": ("a b c d e f", ["a b c d e", "f"]),
+    "twice as many": ("a b c d e f g h i j", ["a b c d e", "f g h i j"]),
+    "more than twice": ("a b c d e f g h i j k l", ["a b c d e", "f g h i j", "k l"]),
+    "white space inside is kept, outside is not": ("  a  b\nc d e \t f  ", ["a  b\nc d e", "f"]),
+    "what the tokenizer does not know": ("ä ö ü a b €", ["ä ö ü a b", "€"]),
+    "a text without a token": ("", [""]),
+}
+
+
+@pytest.mark.parametrize(("text", "pieces"), PIECES.values(), ids=PIECES)
+def test_a_document_is_cut_into_passages_that_the_embedder_reads_whole(
+    text: str, pieces: list[str], encoding: Encoding
+) -> None:
+    assert list(encoding.pieces(text)) == pieces
+
+
+def test_vectors_are_the_references_in_the_order_of_the_texts_and_over_several_batches(encoding: Encoding) -> None:
+    letters = WORDS[4:]
+    texts = [" ".join(letters[n % 20] for n in range(start, start + start % 5 + 1)) for start in range(70)]
+    config = bert_config()
+    bert = reference.Bert(config, bert_weights(config))
+    ids = [[2, *(WORDS.index(letter) for letter in text.split()), 3] for text in texts]
+    want = np.array([bert.embedding(each, "mean", normalize=True) for each in ids])
+    got = encoding.embed(texts)
+    assert got.dtype == np.float32
+    assert np.abs(got - want).max() < 1e-6
+
+
+def test_a_text_that_is_too_long_is_cut_as_the_served_embedder_cuts_it(encoding: Encoding) -> None:
+    long, cut, shorter = encoding.embed(["a b c d e f g h", "a b c d e", "a b c d"])
+    assert np.abs(long - cut).max() < 1e-6
+    assert np.abs(long - shorter).max() > 1e-3
+
+
+def held(vectors_of: dict[str, list[float]], pieces: dict[str, list[str]] | None = None) -> Encoding:
+    """An encoding that knows these vectors by text, and cuts these texts."""
+
+    def embed(texts: Sequence[str]) -> NDArray[Any]:
+        return np.array([vectors_of[text] for text in texts], np.float64)
+
+    return Encoding(lambda text: (pieces or {}).get(text, [text]), embed)
+
+
+def test_an_index_has_a_vector_and_a_line_for_each_passage_in_order() -> None:
+    known = {"a": [1, 2], "b1": [3, 4], "b2": [5, 6], "b3": [0, 1], "ç": [7, 8.5]}
+    found = vectors.make(
+        held(known, {"b": ["b1", "b2", "b3"]}), [Document("x", "a"), Document("long", "b"), Document("é", "ç")]
+    )
+    assert sorted(found) == ["embeddings.npy", "passages.jsonl"]
+    assert found["passages.jsonl"].content().decode() == (
+        '{"id": "x", "text": "a"}\n'
+        '{"id": "long", "text": "b1"}\n{"id": "long#2", "text": "b2"}\n{"id": "long#3", "text": "b3"}\n'
+        '{"id": "é", "text": "ç"}\n'
+    )
+    array = np.load(io.BytesIO(found["embeddings.npy"].content()), allow_pickle=False)
+    assert array.dtype == np.float32
+    assert array.tolist() == [[1, 2], [3, 4], [5, 6], [0, 1], [7, 8.5]]
+
+
+NOT_FINITE = {"not a number": float("nan"), "infinity": float("inf"), "minus infinity": float("-inf")}
+
+
+@pytest.mark.parametrize("value", NOT_FINITE.values(), ids=NOT_FINITE)
+def test_a_vector_that_is_not_finite_is_told_by_its_passage(value: float) -> None:
+    known = {"a": [1.0, 2.0], "b": [3.0, value], "c": [value, value]}
+    with pytest.raises(Stop) as stop:
+        vectors.make(held(known), [Document("first", "a"), Document("second", "b"), Document("third", "c")])
+    (found,) = stop.value.diagnostics
+    assert (found.rule, found.at.path) == ("index-vectors", "index")
+    assert found.message == 'the embedder returns a vector for "second" that is not finite'
+
+
+def test_an_id_that_a_further_passage_has_as_well_is_told() -> None:
+    known = {"b1": [1.0], "b2": [2.0], "c": [3.0]}
+    with pytest.raises(Stop, match='"x#2" is both the id of a document and of a further passage'):
+        vectors.make(held(known, {"b": ["b1", "b2"]}), [Document("x", "b"), Document("x#2", "c")])
+
+
+def written(place: Path, **contents: str | bytes) -> list[Path]:
+    paths = [place / f"{name}.jsonl" for name in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return paths
+
+
+def test_documents_come_in_the_order_of_files_and_lines_as_they_are_written(tmp_path: Path) -> None:
+    paths = written(
+        tmp_path,
+        a=b'\xef\xbb\xbf{"id": "1", "text": " one "}\r\n \n\n{"text": "two", "id": "2", "more": 3}',
+        b='{"id": " 3", "text": "\\ud83d\\ude42 é"}\n',
+        c="\n",
+    )
+    assert documents.read(paths) == [("1", " one "), ("2", "two"), (" 3", "🙂 é")]
+
+
+def told(paths: list[Path]) -> list[str]:
+    with pytest.raises(Stop) as stop:
+        documents.read(paths)
+    assert {found.rule for found in stop.value.diagnostics} == {"index-documents"}
+    return [f"{found.at.path.rpartition('/')[2]}:{found.at.line}: {found.message}" for found in stop.value.diagnostics]
+
+
+LINES = {
+    "no JSON": ("nothing", "the line is not valid JSON: Expecting value: line 1 column 1 (char 0)"),
+    "a list": ('["id", "text"]', "the line is not a JSON object"),
+    "a text": ('"id"', "the line is not a JSON object"),
+    "bytes that are no UTF-8": (b'{"id": "a", "text": "\xff"}', "the line is not valid UTF-8"),
+    "no id": ('{"text": "x"}', '"id" is missing, empty or not a string'),
+    "an id that is a number": ('{"id": 1, "text": "x"}', '"id" is missing, empty or not a string'),
+    "an id of white space": ('{"id": " \\t", "text": "x"}', '"id" is missing, empty or not a string'),
+    "no text": ('{"id": "a"}', '"text" is missing, empty or not a string'),
+    "a text of nothing": ('{"id": "a", "text": ""}', '"text" is missing, empty or not a string'),
+    "a text of white space": ('{"id": "a", "text": "\\n"}', '"text" is missing, empty or not a string'),
+    "a text that is a list": ('{"id": "a", "text": ["x"]}', '"text" is missing, empty or not a string'),
+    "the first half of a character": ('{"id": "a", "text": "\\ud800"}', '"text" contains half of a surrogate pair'),
+    "the last second half": ('{"id": "a", "text": "\\udfff"}', '"text" contains half of a surrogate pair'),
+    "half a character in the id": ('{"id": "\\udc00", "text": "a"}', '"id" contains half of a surrogate pair'),
+}
+
+
+@pytest.mark.parametrize(("line", "says"), LINES.values(), ids=LINES)
+def test_a_line_that_is_no_document_is_told_and_the_rest_is_read(line: str | bytes, says: str, tmp_path: Path) -> None:
+    good = b'{"id": "good", "text": "x"}\n'
+    bad = line.encode() if isinstance(line, str) else line
+    (first, second) = told(written(tmp_path, a=good + b"\n" + bad + b"\n" + good))
+    assert first.startswith(f"a.jsonl:3: {says}")
+    assert second == 'a.jsonl:4: duplicate id "good"'
+
+
+def test_what_is_next_to_half_characters_is_a_character(tmp_path: Path) -> None:
+    line = json.dumps({"id": "a", "text": "\ud7ff\ue000"})
+    assert documents.read(written(tmp_path, a=line)) == [("a", "\ud7ff\ue000")]
+
+
+def test_each_further_one_of_an_id_is_told_with_the_place_of_the_first(tmp_path: Path) -> None:
+    line = '{"id": "x", "text": "a"}\n'
+    with pytest.raises(Stop) as stop:
+        documents.read(written(tmp_path, a=line, b=line * 2))
+    found = stop.value.diagnostics
+    assert [(d.at.path, d.at.line, d.message) for d in found] == [
+        (str(tmp_path / "b.jsonl"), 1, 'duplicate id "x"'),
+        (str(tmp_path / "b.jsonl"), 2, 'duplicate id "x"'),
+    ]
+    assert {d.hint for d in found} == {f"Rename this one or the one in {tmp_path / 'a.jsonl'}:1."}
+
+
+@pytest.mark.parametrize(("wrong", "said", "more"), [(19, 19, ""), (20, 20, ""), (23, 20, "3 more lines are wrong.")])
+def test_twenty_wrong_lines_are_told_and_the_number_of_the_others(
+    wrong: int, said: int, more: str, tmp_path: Path
+) -> None:
+    with pytest.raises(Stop) as stop:
+        documents.read(written(tmp_path, a="x\n" * wrong))
+    found = stop.value.diagnostics
+    assert [d.at.line for d in found] == list(range(1, said + 1))
+    assert found[-1].hint.endswith(more or "`.")
+    assert not any("more lines" in d.hint for d in found[:-1])
+
+
+def test_files_without_a_document_are_told_by_the_first(tmp_path: Path) -> None:
+    assert told(written(tmp_path, a="\n \n", b="")) == ["a.jsonl:0: the file contains no documents"]
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Span:
+    """The place of a pattern in a stack file, next to which there are documents."""
+    for name in ("b.jsonl", "a.jsonl", "a.txt", "deep/c.jsonl", "x.jsonl/inside.jsonl"):
+        (tmp_path / "docs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "docs" / name).touch()
+    return Span(str(tmp_path / "tritonrepo.yaml"), 4, 30)
+
+
+FOUND = {
+    "files in order, no directory": ("./docs/*.jsonl", ["a.jsonl", "b.jsonl"]),
+    "one file": ("docs/b.jsonl", ["b.jsonl"]),
+    "a class of letters": ("docs/[b-z].jsonl", ["b.jsonl"]),
+    "one letter": ("docs/?.txt", ["a.txt"]),
+    "every depth": ("docs/**/c.jsonl", ["deep/c.jsonl"]),
+    "a directory that varies": ("d*s/a.*", ["a.jsonl", "a.txt"]),
+}
+
+
+@pytest.mark.parametrize(("pattern", "names"), FOUND.values(), ids=FOUND)
+@pytest.mark.parametrize("whole", [False, True], ids=["from the stack file", "from the root"])
+def test_a_pattern_finds_files(pattern: str, names: list[str], stack: Span, tmp_path: Path, *, whole: bool) -> None:
+    given = f"{tmp_path}/{pattern}" if whole else pattern
+    assert documents.find(given, stack) == [tmp_path / "docs" / name for name in names]
+
+
+def test_a_pattern_that_finds_nothing_is_told_at_its_place(stack: Span, tmp_path: Path) -> None:
+    for pattern, hint in (
+        ("./docs/*.json", f"Check the pattern. It is relative to {tmp_path}."),
+        ("./docs/x.jsonl", f"Check the pattern. It is relative to {tmp_path}."),
+        (f"{tmp_path}/docs/*.json", "Check that it matches files, not directories."),
+    ):
+        with pytest.raises(Stop) as stop:
+            documents.find(pattern, stack)
+        (found,) = stop.value.diagnostics
+        assert (found.at, found.message, found.hint) == (stack, f'no file matches "{pattern}"', hint)
+
+
+@pytest.mark.parametrize("pattern", ["d*s/secret.jsonl", "docs/*.jsonl", "docs/secret.jsonl"])
+def test_a_link_out_of_the_directory_that_a_pattern_names_is_refused(
+    pattern: str, stack: Span, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.jsonl").touch()
+    (tmp_path / "docs" / "secret.jsonl").symlink_to(outside / "secret.jsonl")
+    with pytest.raises(Stop, match="secret"):
+        documents.find(pattern, stack)
+    assert tmp_path / "docs" / "secret.jsonl" in documents.find(pattern, stack, [outside])
+
+
+def test_the_digest_of_documents_is_of_their_names_and_contents_alone(tmp_path: Path) -> None:
+    paths = written(tmp_path, a="one", b="two")
+    lines = "".join(f"{n}.jsonl {hashlib.sha256(c).hexdigest()}\n" for n, c in (("a", b"one"), ("b", b"two")))
+    assert documents.digest(paths) == hashlib.sha256(lines.encode()).hexdigest()
+    (tmp_path / "elsewhere").mkdir()
+    assert documents.digest(written(tmp_path / "elsewhere", a="one", b="two")) == documents.digest(paths)
+
+
+def loaded() -> Loaded:
+    return load("tritonrepo.yaml", Workspace(os.environ))
+
+
+def said(capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    assert run(["index", *more]) == 0
+    return capsys.readouterr().out
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_index_is_pinned_with_what_it_was_built_from(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys) == "r: i holds 2 passages\n"
+    lock = json.loads((own / "tritonrepo.lock").read_text("utf-8"))
+    pin = lock["indexes"]["r"]
+    assert pin["embeddings"] == sha256(own / "i" / "embeddings.npy")
+    assert pin["passages"] == sha256(own / "i" / "passages.jsonl")
+    assert pin["documents"] == hashlib.sha256(f"a.jsonl {sha256(own / 'd' / 'a.jsonl')}\n".encode()).hexdigest()
+    assert list(lock["sources"]) == ["./w"]
+    assert sorted(path.name for path in own.iterdir()) == ["d", "i", "p.j2", "tritonrepo.lock", "tritonrepo.yaml", "w"]
+    assert sorted(path.name for path in (own / "i").iterdir()) == ["embeddings.npy", "passages.jsonl"]
+
+
+CHANGES: dict[str, tuple[str, ...]] = {
+    "its pooling": ("tritonrepo.yaml", "source: ./w", "source: ./w, pooling: cls"),
+    "its limit": ("tritonrepo.yaml", "source: ./w", "source: ./w, max_tokens: 12"),
+    "its weights' norm": ("w/config.json", "0.001", "0.5"),
+    "its tokenizer": ("w/tokenizer.json", '"t":', '"T":'),
+    "a document": ("d/a.jsonl", "a b", "a c"),
+}
+
+
+@pytest.mark.parametrize(("name", "old", "new"), CHANGES.values(), ids=CHANGES)
+@pytest.mark.usefixtures("own")
+def test_an_index_is_built_again_after_a_change_of_what_decides_it(
+    capsys: pytest.CaptureFixture[str], name: str, old: str, new: str
+) -> None:
+    said(capsys)
+    before = Path("tritonrepo.lock").read_text("utf-8")
+    assert said(capsys) == "r: i is current\n"
+    assert Path("tritonrepo.lock").read_text("utf-8") == before
+    edited(name, old, new)
+    assert said(capsys) == "r: i holds 2 passages\n"
+    assert Path("tritonrepo.lock").read_text("utf-8") != before
+    assert said(capsys) == "r: i is current\n"
+
+
+@pytest.mark.parametrize("name", ["embeddings.npy", "passages.jsonl"])
+@pytest.mark.parametrize("gone", [True, False], ids=["is gone", "was changed"])
+def test_an_index_whose_file_is_not_the_pinned_one_is_built_again(
+    own: Path, capsys: pytest.CaptureFixture[str], name: str, *, gone: bool
+) -> None:
+    said(capsys)
+    assert list(missing(loaded())) == []
+    content = (own / "i" / name).read_bytes()
+    if gone:
+        (own / "i" / name).unlink()
+    else:
+        (own / "i" / name).write_bytes(content[::-1])
+    assert list(missing(loaded())) == (["r"] if gone else [])
+    assert said(capsys) == "r: i holds 2 passages\n"
+    assert (own / "i" / name).read_bytes() == content
+
+
+def test_an_index_that_no_lock_knows_is_missing(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(missing(loaded())) == ["r"]
+    said(capsys)
+    (own / "tritonrepo.lock").unlink()
+    assert list(missing(loaded())) == ["r"]
+
+
+def test_only_the_index_that_is_named_is_built_and_the_pins_of_others_stay(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights(own / "w2")
+    more = "  e2: {role: embedder, source: ./w2}\n"
+    more += "  r2: {role: retriever, documents: ./d/*.jsonl, index: ./i2, embed_with: e2}\nensembles:"
+    edited("tritonrepo.yaml", "ensembles:", more)
+    assert said(capsys, "--model", "r2") == "r2: i2 holds 2 passages\n"
+    assert not (own / "i").exists()
+    assert said(capsys, "--model", "r") == "r: i holds 2 passages\n"
+    lock = json.loads((own / "tritonrepo.lock").read_text("utf-8"))
+    assert (sorted(lock["indexes"]), sorted(lock["sources"])) == (["r", "r2"], ["./w", "./w2"])
+    assert said(capsys) == "r: i is current\nr2: i2 is current\n"
+    assert list(missing(loaded())) == []
+
+
+def test_an_unknown_model_is_told_with_the_nearest_and_nothing_is_built(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited("tritonrepo.yaml", "  r: {", "  retriever: {")
+    edited("tritonrepo.yaml", "[e, r]", "[e, retriever]")
+    assert run(["index", "--model", "retreiver"]) == 2
+    error = capsys.readouterr().err
+    assert 'retreiver: fatal: the stack has no retriever "retreiver" [index-model]' in error
+    assert 'Did you mean "retriever"?' in error
+    assert not (own / "i").exists()
+
+
+def test_an_index_is_not_written_over_a_lock_that_somebody_else_has_changed(own: Path) -> None:
+    before = loaded()
+    (own / "tritonrepo.lock").write_text('{"schema": 1, "sources": {"x": {}}, "indexes": {}, "models": {}}', "utf-8")
+    with pytest.raises(Stop, match="somebody else changed the lock file after it was read"):
+        index(before)
+    assert not (own / "i").exists()
+
+
+@pytest.mark.usefixtures("own")
+def test_what_was_built_and_the_new_lock_are_returned() -> None:
+    (made,), after = index(loaded())
+    assert (made.name, made.place, made.passages) == ("r", Path("i"), 2)
+    assert after.lock == loaded().lock
+    assert list(after.lock.indexes) == ["r"]
+    (again,), same = index(after)
+    assert (again.passages, same.lock) == (0, after.lock)
+
+
+@pytest.mark.parametrize("name", ["embeddings.npy", "passages.jsonl"])
+def test_an_index_is_not_written_through_a_link_out_of_the_stack(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "outside").write_text("mine", "utf-8")
+    (own / "i").mkdir()
+    (own / "i" / name).symlink_to(tmp_path / "outside")
+    assert run(["index"]) == 2
+    assert name in capsys.readouterr().err
+    assert (tmp_path / "outside").read_text("utf-8") == "mine"
+    assert (own / "i" / name).is_symlink()
