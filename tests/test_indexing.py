@@ -38,14 +38,14 @@ LIMIT = 7
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrst"]
 
 
-def tokenizer() -> Tokenizer:
-    """One id a letter, [CLS] and [SEP] around them; cut and padded for other uses, as published ones are."""
+def tokenizer() -> str:
+    """Return tokenizer.json: one id a letter, [CLS] and [SEP] around them; cut and padded for other uses."""
     made: Any = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     made.enable_truncation(4)
     made.enable_padding(length=9)
-    return made
+    return str(made.to_str())
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def encoding(tmp_path_factory: pytest.TempPathFactory) -> Encoding:
     config = bert_config()
     path = tmp_path_factory.mktemp("encoder") / "model.onnx"
     path.write_bytes(exported(config, bert_weights(config), Pooling(Pool.MEAN, normalize=True)))
-    files = EncoderFiles(on_disk(path, path.stat().st_size), of_bytes(tokenizer().to_str().encode()), 16, LIMIT)
+    files = EncoderFiles(on_disk(path, path.stat().st_size), of_bytes(tokenizer().encode()), 16, LIMIT)
     return encoder.load(files)
 
 
@@ -104,7 +104,7 @@ def held(vectors_of: dict[str, list[float]], pieces: dict[str, list[str]] | None
 
 
 def test_an_index_has_a_vector_and_a_line_for_each_passage_in_order() -> None:
-    known = {"a": [1, 2], "b1": [3, 4], "b2": [5, 6], "b3": [0, 1], "ç": [7, 8.5]}
+    known: dict[str, list[float]] = {"a": [1, 2], "b1": [3, 4], "b2": [5, 6], "b3": [0, 1], "ç": [7, 8.5]}
     found = vectors.make(
         held(known, {"b": ["b1", "b2", "b3"]}), [Document("x", "a"), Document("long", "b"), Document("é", "ç")]
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import triton_python_backend_utils as pb_utils
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from tests.tensors import Broken, outputs, refusal, request, written
 from tritonrepo.generate.steps.embedder import TritonPythonModel
@@ -111,3 +111,25 @@ def test_a_lone_failure_is_not_tried_twice(tmp_path: Path, graph: Graph) -> None
     (response,) = step(tmp_path).execute([texts(b"bad")])
     assert refusal(response) == "index 5 is out of bounds"
     assert len(graph.calls) == 1
+
+
+def test_special_tokens_stand_around_each_text_and_count_within_max_tokens(tmp_path: Path, graph: Graph) -> None:
+    model = step(tmp_path)
+    tokenizer: Any = Tokenizer.from_file(str(tmp_path / "1" / "tokenizer.json"))
+    tokenizer.post_processor = processors.BertProcessing(("<pad>", 7), ("?", 1))
+    (tmp_path / "1" / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
+    model.initialize({"model_repository": str(tmp_path), "model_version": "1"})
+    model.execute([texts(b"one two"), texts(b"three"), texts(b"")])
+    assert graph.calls == [
+        {
+            "input_ids": [[1, 2, 7], [1, 4, 7], [1, 7, 0]],
+            "attention_mask": [[1, 1, 1], [1, 1, 1], [1, 1, 0]],
+        }
+    ]
+    assert sys.path[0] == str(tmp_path / "1" / "vendor")
+
+
+def test_every_request_of_a_batch_without_a_good_one_has_its_own_error(tmp_path: Path, graph: Graph) -> None:
+    responses = step(tmp_path).execute([texts(b"bad"), texts(b"one", b"bad")])
+    assert [refusal(response) for response in responses] == ["index 5 is out of bounds"] * 2
+    assert [len(call["input_ids"]) for call in graph.calls] == [3, 1, 2]

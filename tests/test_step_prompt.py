@@ -12,7 +12,7 @@ import pytest
 import triton_python_backend_utils as pb_utils
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from tests.pumped import ended
 from tests.tensors import Broken, outputs, refusal, request, written
@@ -44,8 +44,8 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     tokenizer = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
 
-    def made(chat: str = CHAT, **changes: object) -> TritonPythonModel:
-        files = {"tokenizer.json": tokenizer.to_str(), "chat_template.jinja": chat, "prompt.j2": MESSAGE}
+    def made(chat: str = CHAT, message: str = MESSAGE, **changes: object) -> TritonPythonModel:
+        files = {"tokenizer.json": tokenizer.to_str(), "chat_template.jinja": chat, "prompt.j2": message}
         model = TritonPythonModel()
         model.initialize(written(tmp_path, {**files, "settings.json": SETTINGS | changes}))
         return model
@@ -248,3 +248,140 @@ def test_special_tokens_in_query_and_passages_are_broken_up(step: Make) -> None:
 def test_query_and_passages_are_never_templates(step: Make) -> None:
     (response,) = step().execute([request(query="{{ 7 * 7 }}", passages=[b"{% if x %}"])])
     assert outputs(response)["prompt"] == [b"<|user|>{% if x %} ? {{ 7 * 7 }}<|a|>"]
+
+
+def cut(count: int) -> str:
+    """Return the prompt with the first words of the only passage: 8 tokens more than it has words."""
+    return f"<|user|>{' '.join(words(count))} ? q<|a|>"
+
+
+NONE = "<|user|>? q<|a|>"
+"""The prompt without passages: 7 tokens, since the tokenizer joins neighbouring marks."""
+
+CUT = {
+    "a passage that just fits": (28, False, [20], cut(20)),
+    "one token too many": (27, False, [20], cut(15)),
+    "half of it": (18, False, [20], cut(6)),
+    "its first word": (13, False, [20], cut(1)),
+    "nothing of it": (12, False, [20], NONE),
+    "the query alone, which just fits": (7, False, [20], NONE),
+    "the query alone, from the start": (7, False, [], NONE),
+    "a beginning takes a token as well": (28, True, [20], cut(15)),
+    "a passage that just fits after a beginning": (29, True, [20], cut(20)),
+    "the query that just fits after a beginning": (8, True, [20], NONE),
+    "the first of two is cut": (20, False, [20, 1], cut(8)),
+    "the first of two fits": (11, False, [2, 20], cut(2)),
+    "no limit of its own": (None, False, [42], cut(42)),
+    "no limit of its own, one token too many": (None, False, [43], cut(38)),
+    "a limit above what the answer leaves": (55, False, [43], cut(38)),
+}
+
+
+@pytest.mark.parametrize(("limit", "adds", "sizes", "prompt"), CUT.values(), ids=CUT)
+def test_a_prompt_holds_as_much_of_the_passages_as_fits(
+    step: Make,
+    limit: int | None,
+    adds: bool,  # noqa: FBT001
+    sizes: list[int],
+    prompt: str,
+) -> None:
+    model = step(max_context_tokens=limit, adds_bos=adds, bos_token="<s>" if adds else "")
+    passages = [" ".join(words(size)) for size in sizes]
+    assert model.prompt("q", passages, 10) == prompt
+
+
+@pytest.mark.parametrize(("adds", "budget", "needed"), [(False, 6, 7), (True, 7, 8)])
+def test_a_query_that_is_one_token_too_long_is_refused(step: Make, adds: bool, budget: int, needed: int) -> None:  # noqa: FBT001
+    model = step(max_context_tokens=budget, adds_bos=adds, bos_token="<s>")
+    with pytest.raises(ValueError, match=f"needs {needed} tokens, but only {budget} are left for it"):
+        model.prompt("q", ["p"], 10)
+
+
+def test_a_limit_of_the_request_leaves_less_for_its_passages(step: Make) -> None:
+    passages = [b"w0 w1 w2", b"v0 v1 v2"]
+    for limit, text in ((46, b"<|user|>w0 w1 w2 v0 v1 v2 ? q<|a|>"), (47, b"<|user|>w0 w1 w2 ? q<|a|>")):
+        given = request(query="q", passages=passages, sampling_parameters=f'{{"max_tokens": {limit}}}')
+        (response,) = step().execute([given])
+        assert outputs(response)["prompt"] == [text]
+
+
+def test_passages_are_left_out_where_what_stands_around_them_does_not_fit(step: Make) -> None:
+    model = step(
+        message="{% for p in passages %}so it is said: {{ p }} {% endfor %}? {{ query }}", max_context_tokens=9
+    )
+    assert model.prompt("q", ["w0 w1 w2 w3 w4 w5"], 10) == NONE
+
+
+def test_white_space_around_a_message_and_blocks_is_trimmed(step: Make) -> None:
+    chat = "{% for m in messages %}\n    {% if true %}\n{{ m.content }}|\n    {% endif %}\n{% endfor %}\n"
+    assert step(chat, message="\n\n  {{ query }} é \n").rendered("q", []) == "q é|\n"
+
+
+def test_a_template_can_leave_a_loop_and_knows_both_ends(step: Make) -> None:
+    chat = "{% for m in messages %}{{ bos_token }}{{ m.role }}{{ eos_token }}{% break %}{% endfor %}"
+    model = step(chat, bos_token="<s>", eos_token="</s>", system="x")
+    assert model.rendered("q", []) == "<s>system</s>"
+
+
+def test_the_message_of_the_system_comes_first_and_an_empty_one_is_left_out(step: Make) -> None:
+    assert step(system="Be brief.").rendered("q", []) == "<|system|>Be brief.<|user|>? q<|a|>"
+    assert step(system="").rendered("q", []) == "<|user|>? q<|a|>"
+
+
+@pytest.mark.parametrize("chat", ["{{ ''.__class__.__mro__ }}", "{{ messages.append(1) }}"])
+def test_a_template_reaches_nothing_outside_the_sandbox(step: Make, chat: str) -> None:
+    (response,) = step(chat).execute([request(query="q", passages=[])])
+    assert "unsafe" in refusal(response)
+    assert response.error().code() == pb_utils.TritonError.INTERNAL
+
+
+GIVEN: dict[str, tuple[dict[str, Any], list[bool]]] = {
+    "nothing": ({}, [False, True]),
+    "a stream": ({"stream": True}, [True, True]),
+    "no stream": ({"stream": False}, [False, True]),
+    "the prompt as well": ({"exclude_input_in_output": False}, [False, False]),
+    "the answer alone": ({"stream": True, "exclude_input_in_output": True}, [True, True]),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), GIVEN.values(), ids=GIVEN)
+def test_what_is_not_said_of_the_answer_has_a_default(step: Make, given: dict[str, Any], said: list[bool]) -> None:
+    (response,) = step().execute([request(query="q", passages=[], **given)])
+    found = outputs(response)
+    assert [found["stream"], found["exclude_input_in_output"]] == [[said[0]], [said[1]]]
+
+
+LIMITS = {
+    "an empty text": ("", '{"max_tokens": 10}'),
+    "the least": ('{"max_tokens": 1}', '{"max_tokens": 1}'),
+    "the most": ('{"max_tokens": 50}', '{"max_tokens": 50}'),
+    "none": ('{"max_tokens": 0}', "max_tokens must be an integer from 1 to 59, not 0"),
+    "below none": ('{"max_tokens": -1}', "max_tokens must be an integer from 1 to 59, not -1"),
+    "a fraction": ('{"max_tokens": 5.0}', "max_tokens must be an integer from 1 to 59, not 5.0"),
+    "text": ('{"max_tokens": "5"}', "max_tokens must be an integer from 1 to 59, not '5'"),
+    "nothing": ('{"max_tokens": null}', "max_tokens must be an integer from 1 to 59, not None"),
+    "all but one, which leaves no room": ('{"max_tokens": 59}', "needs 7 tokens, but only 1 are left for it"),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), LIMITS.values(), ids=LIMITS)
+def test_a_limit_of_the_answer_is_within_the_window(step: Make, given: str, said: str) -> None:
+    (response,) = step().execute([request(query="q", passages=[], sampling_parameters=given)])
+    if response.has_error():
+        assert said in refusal(response)
+    else:
+        assert outputs(response)["sampling_parameters"] == [said.encode()]
+
+
+def test_a_tokenizers_own_limit_and_special_tokens_do_not_change_the_count(tmp_path: Path, step: Make) -> None:
+    step()
+    tokenizer: Any = Tokenizer(models.WordLevel({"?": 0, "<s>": 1}, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.enable_truncation(3)
+    (tmp_path / "1" / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
+    model = TritonPythonModel()
+    model.initialize({"model_repository": str(tmp_path), "model_version": "1"})
+    assert model.tokens("a b c d e") == 5
+    assert model.cut("a b c d e f g h i", 1) == "a b c d"
+    assert sys.path[0] == str(tmp_path / "1" / "vendor")

@@ -66,6 +66,24 @@ ensemble_scheduling { step [
       input_map { key: "embedding" value: "vector" } output_map { key: "ids" value: "ids" } }
 ] }
 """
+CHAT = "{{ bos_token }}{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}"
+PROMPT = f"""
+backend: "python" {ON_CPU}
+input [ {tensor("query", "STRING", 1)}, {tensor("passages", "STRING", -1)},
+  {{ name: "sampling_parameters" data_type: TYPE_STRING dims: [ 1 ] optional: true }} ]
+output [ {tensor("prompt", "STRING", 1)}, {tensor("sampling_parameters", "STRING", 1)},
+  {tensor("stream", "BOOL", 1)}, {tensor("exclude_input_in_output", "BOOL", 1)} ]
+"""
+PROMPT_SETTINGS = {
+    "max_model_len": 30,
+    "max_context_tokens": None,
+    "system": None,
+    "sampling": {"max_tokens": 10},
+    "bos_token": "<s>",
+    "eos_token": "",
+    "adds_bos": True,
+    "special_tokens": ["<s>", "<user>"],
+}
 NAMES = """
 import json
 import c_python_backend_utils
@@ -123,6 +141,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     np.save(index / "embeddings.npy", INDEX)
     model(place, "search", SEARCH)
+    model(
+        place,
+        "prompt",
+        PROMPT,
+        model__py=step("prompt"),
+        settings__json=json.dumps(PROMPT_SETTINGS),
+        tokenizer__json=tokenizer.to_str(),
+        chat_template__jinja=CHAT,
+        prompt__j2="{% for p in passages %}{{ p }} {% endfor %}? {{ query }}",
+    )
     asked, said = tensor("any", "STRING", 1), tensor("names", "STRING", 1)
     model(place, "names", f'backend: "python" {ON_CPU} input [ {asked} ] output [ {said} ]', model__py=NAMES)
     backends = {"onnxruntime": Path(str(resources.files("tritonrepo"))) / "server" / "backends" / "onnxruntime"}
@@ -204,3 +232,49 @@ def names(node: ast.stmt) -> Iterator[str]:
     elif isinstance(node, ast.Assign | ast.AnnAssign):
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             yield from (item.id for item in ast.walk(target) if isinstance(item, ast.Name))
+
+
+def test_concurrent_searches_by_text_each_get_their_own_answer(server: Server) -> None:
+    """A text is the sum of its words' vectors: the search of "east east north" is that of (2, 1)."""
+    vectors = [(east, north) for east in range(5) for north in range(5) if east + north]
+    before = executions(server, "retriever")
+    with ThreadPoolExecutor(24) as pool:
+        found = list(
+            pool.map(lambda v: infer(server, "search", "query", text("east " * v[0] + "north " * v[1])), vectors)
+        )
+    for vector, result in zip(vectors, found, strict=True):
+        scores = (INDEX @ np.array(vector, np.float32)).tolist()
+        rows = sorted(range(len(INDEX)), key=lambda row, scores=scores: (-scores[row], row))[:TOP_K]  # type: ignore[misc]
+        assert result.as_numpy("ids").tolist() == [[str(row).encode() for row in rows]]
+    assert executions(server, "retriever") - before < len(vectors)
+
+
+def prompted(server: Server, query: str, passages: list[str], sampling: str = "") -> str:
+    """Return the prompt; where it is refused, the error."""
+    values = {"query": [query], "passages": passages} | ({"sampling_parameters": [sampling]} if sampling else {})
+    inputs = []
+    for name, texts in values.items():
+        inputs.append(triton.InferInput(name, [len(texts)], "BYTES"))
+        inputs[-1].set_data_from_numpy(np.array([each.encode() for each in texts], dtype=np.object_))
+    try:
+        with triton.InferenceServerClient(server.grpc) as client:
+            return str(client.infer("prompt", inputs).as_numpy("prompt")[0].decode())
+    except InferenceServerException as error:
+        return str(error)
+
+
+def test_concurrent_prompts_are_each_ones_own_without_the_beginning_and_one_fails_alone(server: Server) -> None:
+    def asked(number: int) -> str:
+        return prompted(server, f"q{number}", ["<s>"] * (number % 3), "{" if number == 7 else "")
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(asked, range(16)))
+    assert "sampling_parameters is not valid JSON" in found.pop(7)
+    assert found == [f"<user> {'< s> ' * (n % 3)}? q{n} " for n in range(16) if n != 7]
+
+
+def test_a_prompt_on_the_server_is_cut_to_what_the_window_leaves_after_the_beginning(server: Server) -> None:
+    """Of 30 tokens, 10 are for the answer, one for the beginning, and three for "<user>", "?" and the query."""
+    for size, kept in ((16, 16), (17, 12), (40, 12)):
+        words = [f"w{n}" for n in range(size)]
+        assert prompted(server, "q", [" ".join(words)]) == f"<user> {' '.join(words[:kept])} ? q "
