@@ -251,6 +251,41 @@ def test_tensors_come_in_their_types_and_bf16_as_fp32(tmp_path: Path) -> None:
     assert found["i"].tolist() == [7]
 
 
+KINDS: dict[str, list[Any]] = {
+    "float64": [0.1, -1e300],
+    "float32": [0.5, -1.5],
+    "float16": [1.5, -2],
+    "int64": [-(2**63), 2**63 - 1],
+    "int32": [-(2**31), 2**31 - 1],
+    "int16": [-32_768, 32_767],
+    "int8": [-128, 127],
+    "uint64": [0, 2**64 - 1],
+    "uint32": [0, 2**32 - 1],
+    "uint16": [0, 65_535],
+    "uint8": [0, 255],
+    "bool": [True, False],
+}
+
+
+def test_each_type_of_the_format_is_read_at_both_ends_of_its_range(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    given = {kind: np.array([values], kind) for kind, values in KINDS.items()}
+    save_file(given, tmp_path / "m")
+    found = safetensors(tmp_path / "m")
+    assert {name: (str(array.dtype), array.tolist()) for name, array in found.items()} == {
+        kind: (kind, [values]) for kind, values in KINDS.items()
+    }
+
+
+def test_bf16_is_the_upper_half_of_an_fp32_below_zero_as_well(tmp_path: Path) -> None:
+    halves = np.array([0xBF80, 0xFF80, 0x8000], "<u2")  # -1, minus infinity, minus 0
+    header = {"b": {"dtype": "BF16", "shape": [3], "data_offsets": [0, 6]}}
+    found = safetensors(safetensors_file(tmp_path / "m", header, halves.tobytes()))["b"]
+    assert found.tolist() == [-1, -math.inf, 0]
+    assert np.signbit(found).all()
+
+
 @pytest.mark.parametrize(
     ("header", "says"),
     [
