@@ -266,7 +266,7 @@ def test_up_says_all_that_is_wrong_before_it_starts_anything(capsys: pytest.Capt
     said = capsys.readouterr().err
     for message in ('no file matches "./d/*.jsonl"', 'file "p.j2" does not exist', "max_modle_len"):
         assert message in said
-    assert "has no index" not in said
+    assert 'the index of "r"' not in said
 
 
 @pytest.mark.usefixtures("own")

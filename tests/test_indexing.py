@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,15 @@ def test_a_text_that_is_too_long_is_cut_as_the_served_embedder_cuts_it(encoding:
     long, cut, shorter = encoding.embed(["a b c d e f g h", "a b c d e", "a b c d"])
     assert np.abs(long - cut).max() < 1e-6
     assert np.abs(long - shorter).max() > 1e-3
+
+
+def test_what_building_an_index_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(Stop, match="building a search index needs onnxruntime and tokenizers") as stop:
+        encoder.load(EncoderFiles(of_bytes(b""), of_bytes(b""), 16, LIMIT))
+    (found,) = stop.value.diagnostics
+    assert found.rule == "extra-missing"
+    assert found.hint.startswith("Run `pip install 'tritonrepo[onnx]'`")
 
 
 def held(vectors_of: dict[str, list[float]], pieces: dict[str, list[str]] | None = None) -> Encoding:
