@@ -5,7 +5,7 @@ import json
 import math
 import struct
 import tracemalloc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,19 @@ def embed(model: onnxruntime.InferenceSession, texts: Sequence[Sequence[int]], l
     ids = np.array([[*text, *[PADDING] * (length - len(text))] for text in texts], np.int64)
     mask = np.array([[1] * len(text) + [0] * (length - len(text)) for text in texts], np.int64)
     return np.asarray(model.run(["embedding"], {"input_ids": ids, "attention_mask": mask})[0])
+
+
+def declared(tensors: Iterable[Any]) -> list[tuple[str, str, list[str | int]]]:
+    """Return name, type and dims of a graph's inputs or outputs as the file has them, without what can be inferred."""
+    kinds = {1: "FP32", 6: "INT32", 7: "INT64"}
+    return [
+        (
+            t.name,
+            kinds[t.type.tensor_type.elem_type],
+            [d.dim_param or d.dim_value for d in t.type.tensor_type.shape.dim],
+        )
+        for t in tensors
+    ]
 
 
 def cosines(a: Array, b: Array) -> Array:
