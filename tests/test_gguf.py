@@ -381,6 +381,7 @@ UNFIT = {
     "no merges": (changed(tokenizer__ggml__merges=None), "tokenizer.ggml.merges is missing"),
     "no model": (changed(tokenizer__ggml__model=None), "tokenizer.ggml.model is missing"),
     "no context": (changed(llama__context_length=None), "llama.context_length is missing"),
+    "an end of turns only": (ended(eos=None, eot=1), "tokenizer.ggml.eos_token_id is missing"),
 }
 
 

@@ -270,6 +270,15 @@ def test_a_pattern_that_finds_nothing_is_told_at_its_place(stack: Span, tmp_path
         assert (found.at, found.message, found.hint) == (stack, f'no file matches "{pattern}"', hint)
 
 
+@pytest.mark.parametrize("pattern", [".", ""])
+def test_a_pattern_that_is_a_directory_is_told_at_its_place(pattern: str, stack: Span) -> None:
+    with pytest.raises(Stop) as stop:
+        documents.find(pattern, stack)
+    (found,) = stop.value.diagnostics
+    assert (found.rule, found.at) == ("index-documents", stack)
+    assert found.message == f'"{pattern}" is not a glob pattern of files'
+
+
 @pytest.mark.parametrize("pattern", ["d*s/secret.jsonl", "docs/*.jsonl", "docs/secret.jsonl"])
 def test_a_link_out_of_the_directory_that_a_pattern_names_is_refused(
     pattern: str, stack: Span, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
