@@ -248,9 +248,9 @@ def test_of_many_weights_that_do_not_fit_the_first_six_are_named(missing: int, e
     weights = bert_weights(config)
     kept = dict(list(weights.items())[missing:])
     with pytest.raises(Stop) as stop:
-        encoder(config, kept, MEAN)
+        encoder(config, kept, MEAN, "m/config.json")
     (found,) = stop.value.diagnostics
-    assert found.rule == "export-weights"
+    assert (found.rule, found.severity, found.at.path) == ("export-weights", Severity.FATAL, "m/config.json")
     assert found.message.startswith(f"config.json does not match {missing} of the weights: ")
     assert found.message.count(" is missing") == 6
     assert found.message.endswith(ends)
@@ -290,7 +290,7 @@ def test_a_model_that_one_file_cannot_hold_is_refused_before_it_is_written() -> 
     graph.constant("a", np.zeros(9, np.float32))
     assert graph.nbytes == 12 + 16
     graph.nbytes = 2**31 - 1
-    graph.serialized([], [], "m")
+    graph.serialized([], [], "m")  # does not raise
     graph.nbytes = 2**31
     with pytest.raises(Stop) as stop:
         graph.serialized([], [], "m")

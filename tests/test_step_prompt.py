@@ -377,7 +377,7 @@ def test_a_tokenizers_own_limit_and_special_tokens_do_not_change_the_count(tmp_p
     step()
     tokenizer: Any = Tokenizer(models.WordLevel({"?": 0, "<s>": 1}, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A <s>", special_tokens=[("<s>", 1)])
     tokenizer.enable_truncation(3)
     (tmp_path / "1" / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
     model = TritonPythonModel()
