@@ -229,8 +229,18 @@ def test_a_chat_has_all_that_its_file_says(own: Cache, tmp_path: Path) -> None:
         assert (found.bos_token, found.eos_token, found.adds_bos) == ("<|s|>", "<|e|>", True)
         assert found.special_tokens == ("<|s|>", "<|e|>")
         assert json.loads(found.tokenizer.content())["model"]["type"] == "BPE"
-    other = chat.chat(gguf(tmp_path / "g", "n.gguf", tokenizer__ggml__add_bos_token=False), own, AT)
-    assert other.adds_bos is False
+
+
+def test_of_a_sources_files_only_the_gguf_decides_what_is_read_again(
+    counted: tuple[Cache, list[str]], tmp_path: Path
+) -> None:
+    cache, said = counted
+    beside = {"LICENSE": of_bytes(b"x")}
+    assert chat.chat(beside | gguf(tmp_path / "g"), cache, AT).adds_bos is True
+    assert chat.chat({"LICENSE": of_bytes(b"y")} | gguf(tmp_path / "g"), cache, AT).adds_bos is True
+    other = gguf(tmp_path / "g", "n.gguf", tokenizer__ggml__add_bos_token=False)
+    assert chat.chat(beside | other, cache, AT).adds_bos is False
+    assert said == ["reading the tokenizer of m.gguf", "reading the tokenizer of n.gguf"]
 
 
 def told(call: Callable[[], object]) -> str:

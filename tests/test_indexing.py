@@ -291,6 +291,14 @@ def test_a_link_out_of_the_directory_that_a_pattern_names_is_refused(
     assert tmp_path / "docs" / "secret.jsonl" in documents.find(pattern, stack, [outside])
 
 
+def test_a_link_within_the_stack_leads_out_of_the_documents_that_are_named(stack: Span, tmp_path: Path) -> None:
+    (tmp_path / "notes.jsonl").touch()
+    (tmp_path / "docs" / "link.jsonl").symlink_to(tmp_path / "notes.jsonl")
+    with pytest.raises(Stop, match=r"link\.jsonl"):
+        documents.find("docs/l*.jsonl", stack)
+    assert documents.find("*/link.jsonl", stack) == [tmp_path / "docs" / "link.jsonl"]
+
+
 def test_the_digest_of_documents_is_of_their_names_and_contents_alone(tmp_path: Path) -> None:
     paths = written(tmp_path, a="one", b="two")
     lines = "".join(f"{n}.jsonl {hashlib.sha256(c).hexdigest()}\n" for n, c in (("a", b"one"), ("b", b"two")))
@@ -375,7 +383,7 @@ def test_an_index_that_no_lock_knows_is_missing(own: Path, capsys: pytest.Captur
 def test_only_the_index_that_is_named_is_built_and_the_pins_of_others_stay(
     own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights(own / "w2")
+    weights(own / "w2", hidden_act="relu")
     more = "  e2: {role: embedder, source: ./w2}\n"
     more += "  r2: {role: retriever, documents: ./d/*.jsonl, index: ./i2, embed_with: e2}\nensembles:"
     edited("tritonrepo.yaml", "ensembles:", more)

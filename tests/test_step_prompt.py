@@ -226,6 +226,7 @@ def test_a_chat_template_may_refuse(step: Make) -> None:
     chat = "{{ raise_exception('no ' ~ messages[0].role ~ ' here') }}"
     (response,) = step(chat).execute([request(query="q", passages=[])])
     assert refusal(response) == "no user here"
+    assert response.error().code() == pb_utils.TritonError.INVALID_ARG
 
 
 @pytest.mark.parametrize("chat", [CHAT, "{{ bos_token }}" + CHAT, "{{ bos_token }}{{ bos_token }}" + CHAT])
@@ -385,3 +386,31 @@ def test_a_tokenizers_own_limit_and_special_tokens_do_not_change_the_count(tmp_p
     assert model.tokens("a b c d e") == 5
     assert model.cut("a b c d e f g h i", 1) == "a b c d"
     assert sys.path[0] == str(tmp_path / "1" / "vendor")
+
+
+def test_a_beginning_without_a_text_is_nothing_to_take_away(step: Make) -> None:
+    model = step(adds_bos=True, bos_token="")
+    with ended():
+        assert model.rendered("q", []) == NONE
+
+
+HARMLESS = {
+    "one": (["<|a|>"], "x<|a|>y", "x< |a|>y"),
+    "each": (["<|a|>"], "<|a|><|a|>", "< |a|>< |a|>"),
+    "one inside another": (["<|a|>"], "<|<|a|>a|>", "<|< |a|>a|>"),
+    "one that appears when another is broken": (["<|", "< |"], "<|", "<  |"),
+    "the longest first": (["ab", "abc"], "abc", "a bc"),
+    "two characters": (["</"], "</", "< /"),
+}
+
+
+@pytest.mark.parametrize(("special", "text", "harmless"), HARMLESS.values(), ids=HARMLESS)
+def test_a_special_token_is_broken_behind_its_first_character(
+    step: Make, special: list[str], text: str, harmless: str
+) -> None:
+    with ended():
+        assert step(special_tokens=special).harmless(text) == harmless
+
+
+def test_what_is_broken_up_comes_longest_first_in_the_same_order_each_time() -> None:
+    assert breakable(["b1", " abc ", "c", "a1", "c1", "b1", "", "  "]) == ["abc", "a1", "b1", "c1"]

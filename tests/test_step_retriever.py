@@ -41,6 +41,13 @@ def test_the_best_passages_come_first_and_equal_ones_in_the_order_of_the_index(t
     assert found["scores"] == [[1.0, 1.0, pytest.approx(0.6)]]
 
 
+def test_a_score_is_the_dot_product_whatever_the_lengths_of_the_vectors(tmp_path: Path) -> None:
+    vectors = np.array([[1, 1], [3, 0], [-4, 0.5]], np.float32)
+    (response,) = step(tmp_path, vectors).execute([request(embedding=np.array([[2, 4]], np.float32))])
+    found = outputs(response)
+    assert (found["ids"], found["scores"]) == ([[b"id-0", b"id-1", b"id-2"]], [[6.0, 6.0, -6.0]])
+
+
 def test_each_request_gets_its_own_rows(tmp_path: Path) -> None:
     both = np.concatenate([NORTH, EAST])
     first, second, third = step(tmp_path, top_k=1).execute([request(embedding=e) for e in (EAST, both, NORTH)])
