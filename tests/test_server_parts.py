@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from tritonrepo.diagnostics import Stop
@@ -20,6 +25,7 @@ from tritonrepo.server import loading, logs, ports, probe, runtime, staging
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.runtime import Facts
+from tritonrepo.tree import Directory, Unreadable, of_text
 
 BOUND_S = 60
 GOOD = Facts(
@@ -47,12 +53,21 @@ GOOD = Facts(
         pytest.param({"system": "Darwin", "machine": "arm64"}, ["runtime-host"], "Darwin on arm64", id="a Mac"),
         pytest.param({"machine": "aarch64"}, ["runtime-host"], "Linux on aarch64", id="an ARM machine"),
         pytest.param({"glibc": "2.34"}, ["runtime-host"], "this system has 2.34", id="an older glibc"),
+        pytest.param({"glibc": "2.36"}, [], "", id="a newer glibc"),
+        pytest.param({"glibc": "2.4"}, ["runtime-host"], "this system has 2.4", id="a glibc of one digit"),
+        pytest.param({"system": "FreeBSD"}, ["runtime-host"], "FreeBSD on x86_64", id="another system"),
         pytest.param({"glibc": ""}, ["runtime-host"], "not glibc", id="another C library"),
         pytest.param(
             {"version": "3.13.0"}, ["runtime-python"], "NumPy 1, which supports Python up to 3.12", id="Python 3.13"
         ),
         pytest.param({"version": "3.9.18"}, ["runtime-python"], "3.10 to 3.12", id="Python 3.9"),
         pytest.param({"implementation": "PyPy"}, ["runtime-python"], "this is PyPy", id="not CPython"),
+        pytest.param({"version": "4.0.0"}, ["runtime-python"], "does not run on Python 4.0", id="Python 4"),
+        pytest.param({"numpy": "2.0.0"}, ["runtime-numpy"], "NumPy 2.0.0 is installed", id="the first NumPy 2"),
+        pytest.param({"numpy": "1.99.9"}, [], "", id="the last NumPy 1"),
+        pytest.param({"libpython": "libpython3.11.so.1.0"}, [], "", id="a libpython that the loader finds"),
+        pytest.param({"libpython_trouble": "odd"}, [], "", id="a libpython that loads after all"),
+        pytest.param({"missing": ("a", "b")}, ["runtime-package"], "a and b cannot be imported", id="two packages"),
         pytest.param({"wheel": "", "numpy": ""}, ["runtime-wheel"], "pip install 'tritonrepo[local]'", id="no wheel"),
         pytest.param(
             {"libpython": "", "libpython_trouble": "no such file: L"},
@@ -91,9 +106,98 @@ def test_preconditions(change: dict[str, Any], rules: list[str], words: str) -> 
 
 
 def test_an_interpreter_is_asked_by_starting_it() -> None:
-    asked = runtime.ask(Path(sys.executable), ["json", "no_such_module"])
+    asked = runtime.ask(Path(sys.executable), ["no_such_module", "json"])
     assert asked == Facts.of(probe.facts(["json", "no_such_module"]))
-    assert asked.missing == ("no_such_module",)
+    machine = os.uname()
+    assert (asked.system, asked.machine) == (machine.sysname, machine.machine)
+    assert (asked.implementation.lower(), asked.executable) == (sys.implementation.name, sys.executable)
+    assert asked.version == "{}.{}.{}".format(*sys.version_info)
+    assert asked.glibc == c_library()
+    assert asked.numpy == numpy.__version__
+    assert asked.is_python3 is (Path(sys.executable).with_name("python3").resolve() == Path(sys.executable).resolve())
+    assert (Path(asked.wheel) / "pytriton" / "__init__.py").is_file()
+    assert Path(asked.libpython).name == "libpython{}.{}.so.1.0".format(*sys.version_info)
+    assert (asked.libpython_trouble, asked.missing) == ("", ("no_such_module",))
+
+
+def c_library() -> str:
+    """Return glibc's version in the library's own words."""
+    library = ctypes.CDLL(None)
+    library.gnu_get_libc_version.restype = ctypes.c_char_p
+    return str(library.gnu_get_libc_version().decode())
+
+
+BESIDE: dict[str, tuple[str, bool]] = {
+    "the same by a link": ("link", True),
+    "another one": ("other", False),
+    "none": ("", False),
+}
+
+
+@pytest.mark.parametrize(("beside", "same"), BESIDE.values(), ids=BESIDE)
+def test_the_python3_beside_an_interpreter_is_the_same_or_not(tmp_path: Path, beside: str, *, same: bool) -> None:
+    python, python3 = tmp_path / "python3.11", tmp_path / "python3"
+    python.touch()
+    if beside == "link":
+        python3.symlink_to("python3.11")
+    elif beside:
+        python3.touch()
+    assert probe.is_python3(str(python)) is same
+
+
+def glibc_of(answer: str | Exception | None, monkeypatch: pytest.MonkeyPatch) -> str:
+    def confstr(_: str) -> str | None:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(os, "confstr", confstr)
+    return probe.glibc()
+
+
+C_LIBRARIES: dict[str, tuple[str | Exception | None, str]] = {
+    "glibc": ("glibc 2.41", "2.41"),
+    "another": ("musl 1.2", ""),
+    "without a word": (None, ""),
+    "that does not know the question": (ValueError("unrecognized configuration name"), ""),
+    "that fails": (OSError(22, "Invalid argument"), ""),
+}
+
+
+@pytest.mark.parametrize(("answer", "version"), C_LIBRARIES.values(), ids=C_LIBRARIES)
+def test_only_glibc_has_a_version(
+    answer: str | Exception | None, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert glibc_of(answer, monkeypatch) == version
+
+
+NUMBERS = {
+    "two": ("3.12", (3, 12)),
+    "three": ("3.11.9", (3, 11)),
+    "one": ("3", (3, 0)),
+    "a suffix": ("3.13.0rc2+", (3, 13)),
+    "two digits before two": ("2.9", (2, 9)),
+    "nothing": ("", (0, 0)),
+}
+
+
+@pytest.mark.parametrize(("version", "numbers"), NUMBERS.values(), ids=NUMBERS)
+def test_versions_are_compared_by_their_first_two_numbers(version: str, numbers: tuple[int, int]) -> None:
+    assert runtime.numbers(version) == numbers
+
+
+def test_the_wheels_files_are_where_it_has_them() -> None:
+    found = runtime.runtime(GOOD)
+    triton = Path("/venv/lib/python3.11/site-packages/pytriton/tritonserver")
+    assert (found.python, found.version, found.minor) == (Path("/venv/bin/python"), "3.11.9", "3.11")
+    assert found.server == triton / "bin" / "tritonserver"
+    assert found.stub == triton / "python_backend_stubs" / "3.11" / "triton_python_backend_stub"
+    names = ["libtriton_python.so", "triton_python_backend_utils.py"]
+    assert found.backend_files == tuple(triton / "backends" / "python" / name for name in names)
+    libraries = Path("/venv/lib/python3.11/site-packages/nvidia_pytriton.libs")
+    assert found.library_path == (libraries, Path("/usr/lib"))
+    by_name = runtime.runtime(replace(GOOD, libpython="libpython3.11.so.1.0"))
+    assert by_name.library_path == (libraries,)  # the loader finds it
 
 
 @pytest.mark.parametrize(
@@ -140,7 +244,10 @@ def test_a_libpython_that_is_not_one(tmp_path: Path) -> None:
 
 def test_a_torn_installation(tmp_path: Path) -> None:
     found = [*runtime.absent_files(replace(GOOD, wheel=str(tmp_path)))]
-    assert len(found) == 4
+    names = ["tritonserver", "triton_python_backend_stub", "libtriton_python.so", "triton_python_backend_utils.py"]
+    assert [one.message.rpartition("/")[2] for one in found] == names
+    assert {(one.rule, one.severity) for one in found} == {("runtime-wheel", "fatal")}
+    assert all("nvidia-pytriton==0.7.0" in one.hint for one in found)
     server = runtime.runtime(replace(GOOD, wheel=str(tmp_path))).server
     server.parent.mkdir(parents=True)
     server.touch(mode=0o600)
@@ -154,11 +261,44 @@ def test_a_torn_installation(tmp_path: Path) -> None:
     [
         pytest.param(ports.Ports(http=70000), "http port 70000 is not between 0 and 65535", id="too high"),
         pytest.param(ports.Ports(http=24999, metrics=24999), "http port 24999 is requested twice", id="twice"),
+        pytest.param(ports.Ports(grpc=24999, metrics=24999), "grpc port 24999 is requested twice", id="the last two"),
     ],
 )
 def test_ports_that_cannot_be(asked: ports.Ports, words: str) -> None:
-    with pytest.raises(Stop, match=words):
+    with pytest.raises(Stop) as stop:
         ports.choose(asked)
+    ((rule, severity, message),) = [(d.rule, d.severity, d.message) for d in stop.value.diagnostics]
+    assert (rule, severity, message) == ("server-port", "fatal", words)
+
+
+def test_every_used_port_is_told_with_its_option() -> None:
+    with socket.create_server((ports.HOST, 0)) as one, socket.create_server((ports.HOST, 0)) as other:
+        http, metrics = one.getsockname()[1], other.getsockname()[1]
+        with pytest.raises(Stop) as stop:
+            ports.choose(ports.Ports(http, 0, metrics))
+    assert [(d.at.path, d.message, d.hint) for d in stop.value.diagnostics] == [
+        (f"127.0.0.1:{port}", f"{name} port {port} is in use by another program",
+         f"Choose another port with --{name}-port, or 0 for any free port.")
+        for name, port in (("http", http), ("metrics", metrics))
+    ]  # fmt: skip
+
+
+def test_a_port_that_is_free_is_taken_as_it_was_asked_for() -> None:
+    free = ports.choose(ports.Ports())
+    assert ports.choose(ports.Ports(free.grpc, free.http, 0))[:2] == (free.grpc, free.http)
+
+
+REASONS: dict[str, tuple[OSError | OverflowError, str]] = {
+    "used": (OSError(errno.EADDRINUSE, "x"), "is in use by another program"),
+    "privileged": (OSError(errno.EACCES, "x"), "needs privileges that this user does not have"),
+    "no number of a port": (OverflowError("bind(): port must be 0-65535."), "is not between 0 and 65535"),
+    "else": (OSError(errno.EADDRNOTAVAIL, "no such address"), "cannot be used: no such address"),
+}
+
+
+@pytest.mark.parametrize(("error", "words"), REASONS.values(), ids=REASONS)
+def test_why_a_port_is_unavailable_is_told(error: OSError | OverflowError, words: str) -> None:
+    assert ports.reason(error) == words
 
 
 def test_free_ports_differ_and_only_ones_own_listening_counts() -> None:
@@ -172,6 +312,9 @@ def test_free_ports_differ_and_only_ones_own_listening_counts() -> None:
     ):
         assert ports.listens(os.getpid(), chosen)
         assert not ports.listens(os.getppid(), chosen)
+    with socket.create_server((ports.HOST, chosen.http)), socket.create_server((ports.HOST, chosen.grpc)):
+        assert not ports.listens(os.getpid(), chosen)  # one is not listened on
+    assert not ports.listens(1 << 30, chosen)
 
 
 def test_the_copy_resolves_links_and_leaves_out_what_cannot_be_served(tmp_path: Path) -> None:
@@ -209,6 +352,90 @@ def test_the_copy_never_follows_a_link_out(tmp_path: Path) -> None:
         (f"{repository}/m/up", "the link points to .., a directory that contains the link"),
     ]
     assert not (tmp_path / "copy").exists()
+
+
+CIRCLES = {"of the model": ("1/up", ".."), "of the version": ("1/inner/up", "../../1"), "of itself": ("1/up", "../1")}
+
+
+@pytest.mark.parametrize(("link", "target"), CIRCLES.values(), ids=CIRCLES)
+def test_a_circle_below_the_repository_is_told(tmp_path: Path, link: str, target: str) -> None:
+    place = tmp_path / "repository" / "m" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(target)
+    with pytest.raises(Stop) as stop:
+        staging.copy(tmp_path / "repository", tmp_path / "copy")
+    assert [(d.rule, d.severity, d.at.path, d.message) for d in stop.value.diagnostics] == [
+        ("server-link", "fatal", str(place), f"the link points to {target}, a directory that contains the link")
+    ]
+    assert not (tmp_path / "copy").exists()
+
+
+def test_what_this_user_cannot_read_is_told_before_anything_is_copied() -> None:
+    entries = {"m/1/secret": Unreadable.FORBIDDEN, "m/locked": Unreadable.LOCKED}
+    assert all(staging.odd(entry) for entry in entries.values())
+    assert not any(staging.odd(entry) for entry in (Unreadable.FIFO, Directory(), of_text("x")))
+    found = staging.problem(Path("r"), "m/1/secret", Unreadable.FORBIDDEN)
+    assert (found.rule, found.severity, found.at.path) == ("server-link", "fatal", "r/m/1/secret")
+    assert found.message == f"this is {Unreadable.FORBIDDEN}"
+    assert found.hint == "Make it readable for this user."
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A directory on another file system than the tests' own."""
+    place = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    yield place
+    shutil.rmtree(place)
+
+
+def test_a_file_is_copied_where_it_cannot_be_linked(tmp_path: Path, elsewhere: Path) -> None:
+    if tmp_path.stat().st_dev == elsewhere.stat().st_dev:
+        pytest.skip("there is only one file system")
+    (tmp_path / "r" / "m" / "1").mkdir(parents=True)
+    program = tmp_path / "r" / "m" / "1" / "program"
+    program.write_text("x")
+    program.chmod(0o750)
+    staging.copy(tmp_path / "r", elsewhere / "copy")
+    staging.place(program, elsewhere / "placed")
+    for made in (elsewhere / "copy" / "m" / "1" / "program", elsewhere / "placed"):
+        assert (made.read_text(), made.stat().st_mode & 0o777) == ("x", 0o750)
+
+
+def test_a_copy_that_fails_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "r" / "m").mkdir(parents=True)
+    (tmp_path / "r" / "m" / "weights").touch()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(staging, "taken", full)
+    with pytest.raises(Stop) as stop:
+        staging.copy(tmp_path / "r", tmp_path / "copy")
+    ((rule, path, message),) = [(d.rule, d.at.path, d.message) for d in stop.value.diagnostics]
+    assert (rule, path) == ("server-copy", str(tmp_path / "r"))
+    assert message.endswith(": [Errno 28] No space left on device")
+
+
+def test_the_backends_directory_holds_pythons_and_ours(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    here = runtime.runtime(replace(GOOD, wheel=str(site)))
+    for path in (*here.backend_files, here.stub):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    ours = tmp_path / "ours"
+    (ours / "__pycache__").mkdir(parents=True)
+    for name in ("model.py", "other.py", "__pycache__/model.pyc"):
+        (ours / name).write_text(name)
+    staging.backends(here, {"mine": ours}, tmp_path / "backends")
+    made = {str(path.relative_to(tmp_path / "backends")) for path in (tmp_path / "backends").rglob("*")}
+    assert made == {
+        "mine", "mine/model.py", "mine/other.py", "python", "python/libtriton_python.so",
+        "python/triton_python_backend_utils.py", "python/triton_python_backend_stub",
+    }  # fmt: skip
+    assert not (tmp_path / "backends" / "mine" / "model.py").samefile(ours / "model.py")
+    (ours / "model.py").unlink()
+    with pytest.raises(Stop, match="backend mine has no model.py in this directory"):
+        staging.backends(here, {"mine": ours}, tmp_path / "again")
 
 
 @pytest.mark.parametrize(
