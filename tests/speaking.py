@@ -1,0 +1,122 @@
+"""A server of Triton's HTTP protocol whose answers a test chooses, also those that the real server never gives."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+TYPES = {"FP32": "<f4", "INT64": "<i8", "BOOL": "?"}
+"""Data type of the protocol → NumPy's, little-endian: docs/protocol/extension_binary_data.md."""
+
+
+class Asked(NamedTuple):
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    head: Mapping[str, str]
+    body: bytes
+
+
+class Said(NamedTuple):
+    """An answer."""
+
+    body: bytes = b"{}"
+    status: int = 200
+    head: Mapping[str, str] = {}
+
+
+@dataclass
+class Speaking:
+    """A running server: its URL, and what it was asked."""
+
+    url: str
+    asked: list[Asked] = field(default_factory=list)
+
+
+@contextmanager
+def speaking(answer: Callable[[Asked], Said]) -> Iterator[Speaking]:
+    """Run the server."""
+    here = Speaking("")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+            here.asked.append(asked)
+            said = answer(asked)
+            self.send_response(said.status)
+            for name, value in {"Content-Length": str(len(said.body)), **said.head}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(said.body)
+
+        do_GET = do_POST  # noqa: N815  the parent's name
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the parent's name
+            """Keep quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        here.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield here
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def plain(value: object, status: int = 200) -> Said:
+    """Return the answer with this JSON."""
+    return Said(json.dumps(value).encode(), status)
+
+
+def arrays(asked: Asked) -> dict[str, NDArray[Any]]:
+    """Return the inputs of an inference by name; strings as an array of bytes."""
+    size = int(asked.head["inference-header-content-length"])
+    rest, found = asked.body[size:], {}
+    for tensor in json.loads(asked.body[:size])["inputs"]:
+        length = tensor["parameters"]["binary_data_size"]
+        content, rest = rest[:length], rest[length:]
+        if tensor["datatype"] == "BYTES":
+            values = np.array(strings(content), object)
+        else:
+            values = np.frombuffer(content, TYPES[tensor["datatype"]])
+        found[tensor["name"]] = values.reshape(tensor["shape"])
+    assert not rest
+    return found
+
+
+def strings(content: bytes) -> list[bytes]:
+    """Return strings, each after its length in four bytes."""
+    found = []
+    while content:
+        end = 4 + int.from_bytes(content[:4], "little")
+        found.append(content[4:end])
+        content = content[end:]
+    return found
+
+
+def inferred(**outputs: NDArray[Any]) -> Said:
+    """Return the answer with these outputs in binary: text as BYTES, numbers as FP32."""
+    described, content = [], b""
+    for name, values in outputs.items():
+        if values.dtype == object:
+            part = b"".join(len(text).to_bytes(4, "little") + text for text in values.ravel().tolist())
+        else:
+            part = values.astype("<f4").tobytes()
+        kind = "BYTES" if values.dtype == object else "FP32"
+        shape, size = list(values.shape), {"binary_data_size": len(part)}
+        described.append({"name": name, "datatype": kind, "shape": shape, "parameters": size})
+        content += part
+    head = json.dumps({"outputs": described}).encode()
+    return Said(head + content, head={"Inference-Header-Content-Length": str(len(head))})
