@@ -434,7 +434,7 @@ def test_the_backends_directory_holds_pythons_and_ours(tmp_path: Path) -> None:
     }  # fmt: skip
     assert not (tmp_path / "backends" / "mine" / "model.py").samefile(ours / "model.py")
     (ours / "model.py").unlink()
-    with pytest.raises(Stop, match="backend mine has no model[.]py in this"):
+    with pytest.raises(Stop, match=r"backend mine has no model\.py in this"):
         staging.backends(here, {"mine": ours}, tmp_path / "again")
 
 

@@ -341,7 +341,7 @@ def test_what_joins_nothing_is_sent_once() -> None:
 
 
 def test_anothers_answer_is_named() -> None:
-    result, sent = at_once(Joining(3, [5], lambda value: {2: 3.0}.get(value, value)), THREE, batched=True)
+    result, sent = at_once(Joining(3, [5], lambda value: 3 if value == 2 else value), THREE, batched=True)
     ((message, hint),) = [(d.message, d.hint.split("\n")) for d in result.diagnostics]
     assert message == (
         "version 1, http: 1 of 3 responses is wrong; the first, for 2, belongs to another request, the one for 3"
