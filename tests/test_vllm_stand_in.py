@@ -26,12 +26,12 @@ FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 # ------------------------------------------------------------------------------------------------ model.json
 
 
-def arguments(place: Path, kind: str = "MODEL", **given: object) -> EngineArguments:
+def arguments(place: Path, kind: str = "MODEL", /, **given: Any) -> EngineArguments:  # noqa: ANN401  JSON
     (place / "model.json").write_text(json.dumps({"model": "m"} | given), "utf-8")
     return read_arguments(str(place), kind)
 
 
-NOTHING = [None, False, "", "false", "False", "auto", "none", "generate", "raw_logprobs", 1, {}, []]
+NOTHING: list[object] = [None, False, "", "false", "False", "auto", "none", "generate", "raw_logprobs", 1, {}, []]
 
 
 @pytest.mark.parametrize("value", NOTHING, ids=map(repr, NOTHING))
@@ -83,7 +83,7 @@ guided_decoding_backend max_lora_rank max_loras tokenizer_mode load_format""".sp
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_an_argument_that_changes_no_answer_is_named(tmp_path: Path, name: str) -> None:
-    assert arguments(tmp_path, **{name: 1}).without_meaning == (name,)
+    assert arguments(tmp_path, "MODEL", **{name: 1}).without_meaning == (name,)
 
 
 LORA: dict[str, tuple[object, bool]] = {
@@ -128,10 +128,10 @@ LEAST: dict[str, tuple[str, int]] = {
 
 @pytest.mark.parametrize(("name", "least"), LEAST.values(), ids=LEAST)
 def test_a_number_has_its_least_value(tmp_path: Path, name: str, least: int) -> None:
-    assert getattr(arguments(tmp_path, **{name: least}), name) == least
+    assert getattr(arguments(tmp_path, "MODEL", **{name: least}), name) == least
     for wrong in (least - 1, str(least), 1.5, True):
         with pytest.raises(ValueError, match=f"'{name}' must be an integer of at least {least}, not {wrong!r}"):
-            arguments(tmp_path, **{name: wrong})
+            arguments(tmp_path, "MODEL", **{name: wrong})
 
 
 # ------------------------------------------------------------------------------------------------ sampling
@@ -484,6 +484,17 @@ def test_a_prompt_leaves_room_for_one_token(tokens: int, message: str) -> None:
 
 def test_a_length_may_be_the_graphs_own() -> None:
     assert (checked_length(8, 8), checked_length(7, 8), checked_length(None, 8)) == (8, 7, 8)
+
+
+def test_a_token_is_due_at_the_engines_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 50.0)
+    asked = request(text_input="a b")
+    made, engine = Answer(asked, "llm"), ScriptEngine(None)
+    engine.token_s = 7.5
+    running = Generation(engine, read_sampling(made.read(), 20), made, seed=None)
+    assert running.due == 50
+    assert running.advance()
+    assert running.due == 57.5
 
 
 def test_an_end_of_sequence_stops_unless_it_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
