@@ -291,6 +291,8 @@ ENDS: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
     "a stop string": ({"stop": ["b"]}, b"a ", b"stop"),
     "a stop string that is kept": ({"stop": ["b"], "include_stop_str_in_output": True}, b"a b", b"stop"),
     "a stop before the minimum": ({"stop": ["b"], "min_tokens": 3}, b"a b c a ", b"stop"),
+    "a stop at the minimum": ({"stop": ["b"], "min_tokens": 2}, b"a b c a ", b"stop"),
+    "a stop just after the minimum": ({"stop": ["b"], "min_tokens": 1}, b"a ", b"stop"),
     "the limit": ({"max_tokens": 2}, b"a b ", b"length"),
 }
 

@@ -212,6 +212,24 @@ def test_a_late_answer_says_what_to_do() -> None:
     assert hint == "Check whether the model hangs. If it needs more time, raise --timeout."
 
 
+def test_a_late_answer_of_a_server_that_is_gone_ends_the_run() -> None:
+    over = threading.Event()
+
+    def frozen(asked: Asked) -> Said:
+        if asked.path.endswith("live"):
+            return plain({}, 503)
+        over.wait(60)
+        return plain({})
+
+    with asking(frozen, timeout_s=0.5) as (each, _):
+        (result,) = each.run(case(1))
+        over.set()
+    assert [d.message for d in result.diagnostics] == [
+        "version 1, http: the server stopped responding: the response was not complete within 0.5 s"
+    ]
+    assert each.lost == "Restart the server. It stopped responding while m version 1 was tested (answer)."
+
+
 def test_what_arrived_of_a_stream_before_its_error_is_counted() -> None:
     body = b'data: {"X": 1.0}\n\ndata: {"error": "broke"}\n\n'
     with asking(lambda _: Said(body)) as (each, _):

@@ -521,6 +521,18 @@ def test_the_oldest_sequences_have_a_default_batch_too(size: int, *, same: bool)
     assert (not drift.config(here, of_config(there, "1", AT)).diagnostics) == same
 
 
+@pytest.mark.parametrize(
+    ("there", "same"), [(0.10000000149011612, True), (0.1001, False)], ids=["a float's own error", "more"]
+)
+def test_numbers_are_compared_as_floats_hold_them(there: float, *, same: bool) -> None:
+    text = "sequence_batching { direct { minimum_slot_utilization: 0.1 } }"
+    here = models(m={"config.pbtxt": text, "1/model.py": ""})["m"]
+    batching = {"direct": {"minimum_slot_utilization": there}}
+    assert (
+        not drift.config(here, of_config({"name": "m", "sequence_batching": batching}, "1", AT)).diagnostics
+    ) == same
+
+
 def test_a_long_value_is_shown_shortened() -> None:
     here = models(m={"config.pbtxt": f'parameters {{ key: "a" value {{ string_value: "{"x" * 81}" }} }}'})["m"]
     (said,) = drift.config(here, of_config({"name": "m"}, "1", AT)).diagnostics

@@ -367,6 +367,16 @@ def test_two_passages_may_be_swapped_if_their_scores_differ_by_no_more_than_the_
     assert said == [worse] * (not swapped)
 
 
+def test_a_passage_that_may_score_less_leaves_its_place_to_the_next() -> None:
+    """The second has the length 10, so its score may be off by 0.01: it may well be the last."""
+    scores, lengths = [1, 0.9, 0.899, 0.8932], [1, 10, 1, 1]
+    vectors = [[score, sqrt(length**2 - score**2)] for score, length in zip(scores, lengths, strict=True)]
+    search = Search(index(vectors), "embedding", 3, by_text=False)
+    (crowd,) = [asked for asked in searches(retriever(), search) if isinstance(asked, Crowd)]
+    (case,) = [case for case in crowd.cases if case.what == '"p0"']
+    assert not list(case.judge(found_in([0, 2, 3], [1, 0.899, 0.8932])))
+
+
 def test_what_a_search_lacks_is_named() -> None:
     config = retriever(output=[{"name": "scores", "data_type": "TYPE_FP32", "dims": [-1]}])
     (case,) = searches(config, Search(index([[1, 0]]), "embedding", 1, by_text=False))

@@ -15,7 +15,7 @@ import pytest
 from tests.test_spec import GOOD
 from tritonrepo import spec
 from tritonrepo.cli import run
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
 from tritonrepo.parts import PARTS
 from tritonrepo.report.junit import Row, junit
 from tritonrepo.report.table import table
@@ -451,6 +451,10 @@ def unreadable(_offset: int, _count: int) -> bytes:
     raise OSError(5, "Input/output error")
 
 
+def refused(_offset: int, _count: int) -> bytes:
+    raise failure("store-access", "s3://b/p", "reading was refused", "Grant s3:GetObject.")
+
+
 RIGHT: dict[str, Entry] = {
     "config.pbtxt": of_text(""),
     "1/model.json": of_text('{"model": "a"}'),
@@ -471,6 +475,9 @@ READS: dict[str, tuple[dict[str, Entry], Outcome, str]] = {
     "a FIFO": ({"1/model.json": Unreadable.FIFO}, Outcome.FAILED, "the server's 1/model.json is not a file: a FIFO"),
     "what cannot be read": (
         {"1/model.json": File(14, unreadable)}, Outcome.FAILED, "1/model.json cannot be read: Input/output error",
+    ),
+    "what a bucket refuses": (
+        {"1/model.json": File(14, refused)}, Outcome.FAILED, "1/model.json cannot be read: reading was refused",
     ),
     "another beside the version": ({"labels.txt": of_text("y")}, Outcome.FAILED, "labels.txt differs"),
     "one more": ({"1/x.py": of_text("")}, Outcome.WARNING, "1/x.py is not expected"),

@@ -149,6 +149,21 @@ def test_a_prompt_is_asked_with_passages_that_are_long_and_fit() -> None:
     assert sizes == {16384: {2000}, 4096: {700}, 1024: {150}}
 
 
+LIMITS: dict[str, tuple[dict[str, Any], int]] = {
+    "the window, less an answer": ({"max_model_len": 1024}, 150),
+    "less than the window": ({"max_model_len": 16384, "max_context_tokens": 928}, 150),
+    "more than the window": ({"max_model_len": 1024, "max_context_tokens": 9999}, 150),
+    "a longer answer": ({"max_model_len": 1800, "sampling": {"max_tokens": 872}}, 150),
+}
+
+
+@pytest.mark.parametrize(("limits", "size"), LIMITS.values(), ids=LIMITS)
+def test_the_least_limit_decides_how_long_passages_are(limits: dict[str, Any], size: int) -> None:
+    first, _ = made(dict(SETTINGS) | limits)
+    assert isinstance(first, Case)
+    assert {len(passage) for passage in passages(first)} == {size}
+
+
 WRONG: dict[str, tuple[Callable[[str, str], str], str]] = {
     "as it is": (lambda text, _: text, ""),
     "a passage cut": (lambda text, own: text.replace(own, own[:99]), "the prompt cuts passage 2 after 99 of its 700"),
