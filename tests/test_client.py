@@ -14,6 +14,7 @@ from tests.speaking import Asked, Said, arrays, inferred, plain, speaking
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server.client import Client, ModelState, events
 from tritonrepo.server.endpoint import Address, Endpoint
+from tritonrepo.server.rpc import Rpc
 from tritonrepo.server.tensors import Request, of_values
 
 ADDRESSES: dict[str, tuple[str, Address]] = {
@@ -191,6 +192,16 @@ def test_patience_is_asked_before_each_read() -> None:
     response, left = Pieces([b"data: a\n", b"data: b\n"]), list[int]()
     assert len(list(events(cast("HTTPResponse", response), lambda: left.append(len(response.pieces))))) == 2
     assert left == [3, 2, 1]
+
+
+@pytest.mark.parametrize("ask", [lambda r, q: r.infer(q), lambda r, q: [*r.stream(q)]], ids=["one", "a stream"])
+def test_grpc_that_nobody_serves_is_told(ask: Callable[[Rpc, Request], object]) -> None:
+    endpoint = Endpoint("http://127.0.0.1:1", 20, grpc="127.0.0.1:1")
+    with Rpc(endpoint) as rpc, pytest.raises(Stop) as stop:
+        ask(rpc, Request("m", "1", ()))
+    ((rule, severity, at, message),) = [(d.rule, d.severity, d.at.path, d.message) for d in stop.value.diagnostics]
+    assert (rule, severity, at) == ("server-unreachable", "fatal", "127.0.0.1:1")
+    assert message.startswith("the connection was lost: ")
 
 
 INPUTS = (

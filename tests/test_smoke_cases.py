@@ -522,7 +522,9 @@ def test_the_oldest_sequences_have_a_default_batch_too(size: int, *, same: bool)
 
 
 @pytest.mark.parametrize(
-    ("there", "same"), [(0.10000000149011612, True), (0.1001, False)], ids=["a float's own error", "more"]
+    ("there", "same"),
+    [(0.1, True), (0.10000000149011612, True), (0.1001, False)],
+    ids=["as JSON", "as a float", "more"],
 )
 def test_numbers_are_compared_as_floats_hold_them(there: float, *, same: bool) -> None:
     text = "sequence_batching { direct { minimum_slot_utilization: 0.1 } }"
