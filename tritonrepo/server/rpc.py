@@ -88,13 +88,17 @@ class Rpc:
         deadline = time.monotonic() + self.whole_s
         self._client.start_stream(lambda result, error: came.put(_Came(result, error)), headers=self._headers)
         try:
-            self._client.async_stream_infer(
-                request.model,
-                self._inputs(request),
-                request.version,
-                enable_empty_final_response=True,
-                **_sequence(request),
-            )
+            try:
+                self._client.async_stream_infer(
+                    request.model,
+                    self._inputs(request),
+                    request.version,
+                    enable_empty_final_response=True,
+                    **_sequence(request),
+                )
+            except self._types.InferenceServerException as error:
+                self._next(came, deadline)  # the stream is already broken, and only its callback is told why
+                raise self._refused(error) from None
             final = False
             while not final:
                 result = self._next(came, deadline)
