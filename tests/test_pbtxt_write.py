@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import struct
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.pbtxt_texts import RELEASE, text
 from tritonrepo.diagnostics import Stop
 from tritonrepo.pbtxt import Enum, Message, convert, editor, parse
 from tritonrepo.pbtxt.editor import Edit
-from tritonrepo.pbtxt.printer import Value, to_text
+from tritonrepo.pbtxt.printer import Value, quoted, to_text
 from tritonrepo.pbtxt.scalars import single
 from tritonrepo.pbtxt.schema import FieldType, MessageType, model_config
 
@@ -247,3 +248,240 @@ def planned(root: Message, name: str, value: Value, deletes: bool) -> tuple[dict
     if KIND.fields[name].repeated or (others and not fields) or len(fields) > 1:
         return {"max_batch_size": 77}, editor.put(root, "max_batch_size", 77)
     return {name: value}, editor.put(root, name, value)
+
+
+SHORTEST = {
+    "one digit": "0.5",
+    "six digits": "7.08228",
+    "seven digits": "0.005231407",
+    "eight digits": "-269.46692",
+    "nine digits": "115527.086",
+    "nine digits below one": "0.120951906",
+    "a negative one": "-103.217316",
+    "an exponent": "1e-07",
+    "a whole number": "16777216.0",
+}
+
+
+@pytest.mark.parametrize("written", SHORTEST.values(), ids=SHORTEST)
+def test_a_float_is_written_with_the_fewest_digits_that_are_read_as_it(written: str) -> None:
+    """As `struct` rounds to 32 bits; nine digits are enough for any of them (IEEE 754, FLT_DECIMAL_DIG)."""
+    (value,) = struct.unpack("f", struct.pack("f", float(written)))
+    text = to_text({"sequence_batching": {"direct": {"minimum_slot_utilization": value}}}, KIND)
+    assert text == f"sequence_batching {{ direct {{ minimum_slot_utilization: {written} }} }}\n"
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e300])
+def test_a_double_keeps_all_its_digits(value: float) -> None:
+    metrics = {"model_metrics": {"metric_control": [{"histogram_options": {"buckets": [value, 2.0]}}]}}
+    assert f"buckets: [ {value!r}, 2.0 ]" in to_text(metrics, model_config("24.11"))
+
+
+NEAR = 3.4028235677973366e38
+ROUNDED = {
+    "the largest float": (3.4028234663852886e38, 3.4028234663852886e38),
+    "the largest double that is rounded to it": (NEAR, 3.4028234663852886e38),
+    "its negative": (-NEAR, -3.4028234663852886e38),
+    "the next double": (math.nextafter(NEAR, math.inf), math.inf),
+    "its negative, too": (math.nextafter(-NEAR, -math.inf), -math.inf),
+    "half of the smallest": (2.0**-150, 0.0),
+    "the smallest": (2.0**-149, 2.0**-149),
+}
+
+
+@pytest.mark.parametrize(("value", "rounded"), ROUNDED.values(), ids=ROUNDED)
+def test_a_double_becomes_the_float_that_protobuf_makes_of_it(value: float, rounded: float) -> None:
+    """Source: protobuf v21, io/strtod.cc, SafeDoubleToFloat."""
+    assert single(value) == rounded
+
+
+QUOTED = {
+    "quotes and backslashes": ("a\"b\\c'd", '"a\\"b\\\\c\'d"'),
+    "line breaks and tabs": ("\n\r\t", '"\\n\\r\\t"'),
+    "control characters": ("\0\x1f\x7f", '"\\000\\037\\177"'),
+    "what begins after them": (" \x80~", '" \x80~"'),
+    "letters outside ASCII": ("é😀", '"é😀"'),
+    "bytes that are no text": ("\udcff\udc80", '"\\377\\200"'),
+    "half a surrogate pair": ("\ud83d", '"\\355\\240\\275"'),
+    "a half that is no byte": ("\udc7f\udd00", '"\\355\\261\\277\\355\\264\\200"'),
+}
+
+
+@pytest.mark.parametrize(("text", "literal"), QUOTED.values(), ids=QUOTED)
+def test_a_string_is_quoted(text: str, literal: str) -> None:
+    assert quoted(text) == literal
+
+
+def lines(plain: dict[str, Value]) -> list[str]:
+    return to_text(plain, KIND).splitlines()
+
+
+def test_a_message_is_on_one_line_up_to_100_columns_and_two_levels() -> None:
+    fits = {"input": [{"name": "n" * (100 - len('input { name: "" }'))}]}
+    assert lines(fits) == [f'input {{ name: "{"n" * 82}" }}']
+    longer: dict[str, Value] = {"input": [{"name": "n" * 83, "dims": [1]}]}
+    assert lines(longer) == ["input {", f'  name: "{"n" * 83}"', "  dims: [ 1 ]", "}"]
+    two: dict[str, Value] = {"version_policy": {"latest": {"num_versions": 1}}}
+    assert lines(two) == ["version_policy { latest { num_versions: 1 } }"]
+    three: dict[str, Value] = {"optimization": {"cuda": {"graph_spec": [{"batch_size": 1}]}}}
+    assert lines(three) == ["optimization {", "  cuda { graph_spec { batch_size: 1 } }", "}"]
+
+
+def test_empty_values_are_written_as_what_they_are() -> None:
+    assert lines({"dynamic_batching": {}}) == ["dynamic_batching { }"]
+    assert lines({"instance_group": [{"gpus": []}, {"passive": False}]}) == [
+        "instance_group { }",
+        "instance_group { passive: false }",
+    ]
+    assert lines({"input": [], "parameters": {}, "name": ""}) == ['name: ""']
+    assert lines({"parameters": {"a": {}}}) == ['parameters { key: "a" value { } }']
+
+
+def test_plain_data_is_what_the_text_says() -> None:
+    text = (
+        "output [ ] max_batch_size: 0 input { dims: 1 dims: [ 2, 3 ] } input [ { data_type: 11 } ] max_batch_size: 4 "
+        "parameters { key: 'a' value { string_value: '1' } } parameters { } parameters { key: 'a' } "
+        "dynamic_batching { priority_queue_policy { value { timeout_action: 1 } } } cc_model_filenames { key: '8.0' }"
+    )
+    plain = convert.to_plain(root_of(text))
+    assert plain == {
+        "max_batch_size": 4,
+        "input": [{"dims": [1, 2, 3]}, {"data_type": "TYPE_FP32"}],
+        "parameters": {"a": {}, "": {}},
+        "dynamic_batching": {"priority_queue_policy": {0: {"timeout_action": "DELAY"}}},
+        "cc_model_filenames": {"8.0": ""},
+    }
+    assert list(plain) == ["max_batch_size", "input", "parameters", "dynamic_batching", "cc_model_filenames"]
+    assert isinstance(plain["input"][1]["data_type"], Enum)
+
+
+def test_what_is_not_set_has_its_types_zero() -> None:
+    fields = KIND.fields
+    group, tensor, batching = (fields[name].message for name in ("instance_group", "input", "sequence_batching"))
+    assert group
+    assert tensor
+    assert batching
+    assert batching.fields["direct"].message
+    zeros = {
+        "kind": convert.zero(group.fields["kind"]),
+        "passive": convert.zero(group.fields["passive"]),
+        "count": convert.zero(group.fields["count"]),
+        "name": convert.zero(fields["name"]),
+        "reshape": convert.zero(tensor.fields["reshape"]),
+        "share": convert.zero(batching.fields["direct"].message.fields["minimum_slot_utilization"]),
+    }
+    assert zeros == {"kind": "KIND_AUTO", "passive": False, "count": 0, "name": "", "reshape": {}, "share": 0.0}
+    assert [type(zeros[name]) for name in ("kind", "passive", "count", "share")] == [Enum, bool, int, float]
+
+
+def test_a_field_that_the_client_lacks_is_told() -> None:
+    old = message_class("24.10")()
+    kind = model_config("24.11")
+    with pytest.raises(Stop) as caught:
+        convert.fill(old, {"name": "m", "model_metrics": {}}, kind)
+    (told,) = caught.value.diagnostics
+    assert (told.rule, told.severity, told.at.path) == ("field-newer-than-client", "error", "inference.ModelConfig")
+    assert told.message == 'the protobuf class has no field "model_metrics"'
+    assert told.hint == "Update tritonclient."
+
+
+def test_a_message_that_is_filled_has_every_kind_of_value() -> None:
+    plain: dict[str, Any] = {
+        "name": "m",
+        "input": [{"data_type": Enum("TYPE_FP32"), "dims": [1, -1]}, {"data_type": 99}],
+        "dynamic_batching": {},
+        "parameters": {"a": {"string_value": "1"}, "b": {}},
+        "cc_model_filenames": {"8.0": "f"},
+    }
+    made = message_class(RELEASE)()
+    convert.fill(made, plain, KIND)
+    assert (made.name, [list(each.dims) for each in made.input]) == ("m", [[1, -1], []])
+    assert [each.data_type for each in made.input] == [11, 99]
+    assert made.HasField("dynamic_batching")
+    assert not made.HasField("sequence_batching")
+    assert {key: value.string_value for key, value in made.parameters.items()} == {"a": "1", "b": ""}
+    assert dict(made.cc_model_filenames) == {"8.0": "f"}
+    back = convert.of_message(made, KIND)
+    assert back == plain
+    assert list(back) == ["name", "input", "dynamic_batching", "cc_model_filenames", "parameters"]
+
+
+PUT = {
+    "on a new line with its indent": ("  backend: 'b' # c\n", "  backend: 'b' # c\n  max_batch_size: 3\n"),
+    "after a separator on its line": ("name: 'n', backend: 'b';", "name: 'n', backend: 'b'; max_batch_size: 3"),
+    "on a line before two messages": ("input { } output { }", "max_batch_size: 3\ninput { } output { }"),
+    "before a message": ("\tinput { }\n", "\tmax_batch_size: 3\n\tinput { }\n"),
+    "below a comment and its field": ("# c\ninput { }\n", "# c\ninput { }\nmax_batch_size: 3\n"),
+    "in the place of a value": ("max_batch_size: - # c\n 1\n", "max_batch_size: 3\n"),
+    "in the place of the last value": ("max_batch_size: 0 max_batch_size: 1", "max_batch_size: 0 max_batch_size: 3"),
+    "at the end of a file without a line feed": ("# c", "# c\nmax_batch_size: 3\n"),
+    "at the end of a file with CR LF": ("# c\r\n# d", "# c\r\n# d\r\nmax_batch_size: 3\r\n"),
+    "after a line with CR LF": ("name: 'n'\r\n# d\r\n", "name: 'n'\r\nmax_batch_size: 3\r\n# d\r\n"),
+    "after a message over two lines": (
+        "version_policy {\n}\ninput { }\n",
+        "version_policy {\n}\nmax_batch_size: 3\ninput { }\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("hand", "becomes"), PUT.values(), ids=PUT)
+def test_a_field_is_put_where_the_text_has_room(hand: str, becomes: str) -> None:
+    assert edited(hand, editor.put(root_of(hand), "max_batch_size", 3)) == becomes
+
+
+REMOVED = {
+    "with its line": ("name: 'n'\nbackend: 'b'\nruntime: 'r'\n", "name: 'n'\nruntime: 'r'\n"),
+    "with the last line": ("name: 'n'\n  backend: 'b';  ", "name: 'n'\n"),
+    "but not a comment after it": ("backend: 'b' # c\n", " # c\n"),
+    "with the blanks before it": ("name: 'n' \t backend: 'b'\nruntime: 'r'", "name: 'n'\nruntime: 'r'"),
+    "but not the only blank between two": ("name: 'n' backend: 'b'runtime: 'r'", "name: 'n' runtime: 'r'"),
+    "between two": ("name: 'n' backend: 'b' runtime: 'r'", "name: 'n' runtime: 'r'"),
+    "at the start of a line": ("backend: 'b' runtime: 'r'\n", " runtime: 'r'\n"),
+    "over several lines": ("name: 'n'\nbackend:\n'b'\nruntime: 'r'", "name: 'n'\nruntime: 'r'"),
+    "with CR LF": ("name: 'n'\r\nbackend: 'b'\r\nruntime: 'r'", "name: 'n'\r\nruntime: 'r'"),
+}
+
+
+@pytest.mark.parametrize(("hand", "becomes"), REMOVED.values(), ids=REMOVED)
+def test_a_field_is_removed(hand: str, becomes: str) -> None:
+    field = root_of(hand).get("backend")
+    assert field
+    assert edited(hand, editor.delete(field)) == becomes
+
+
+ITEMS = {
+    "the first": (0, "[ 2, 3 ]"),
+    "one in the middle": (1, "[ 1, 3 ]"),
+    "the last": (2, "[ 1, 2 ]"),
+}
+
+
+@pytest.mark.parametrize(("place", "becomes"), ITEMS.values(), ids=ITEMS)
+def test_an_item_is_removed_with_its_comma(place: int, becomes: str) -> None:
+    hand = "input { dims: [ 1, 2, 3 ] }"
+    dims = root_of(hand).messages("input")[0].get("dims")
+    assert dims
+    assert edited(hand, editor.delete_item(dims, place)) == f"input {{ dims: {becomes} }}"
+
+
+def test_the_only_item_is_removed_from_its_brackets() -> None:
+    hand = "input { dims: [ 1 ] }"
+    dims = root_of(hand).messages("input")[0].get("dims")
+    assert dims
+    assert edited(hand, editor.delete_item(dims, 0)) == "input { dims: [  ] }"
+
+
+def test_a_message_is_changed_in_its_braces() -> None:
+    hand = "\tinput [\n\t\t{ name: 'a' }\n\t]\r\n"
+    field = root_of(hand).get("input")
+    assert field
+    made: dict[str, Value] = {"name": "b" * 90, "dims": [1]}
+    assert edited(hand, editor.change(field.value, field.spec, made)) == (
+        f'\tinput [\n\t\t{{\r\n\t\t  name: "{"b" * 90}"\r\n\t\t  dims: [ 1 ]\r\n\t\t}}\n\t]\r\n'
+    )
+
+
+def test_edits_at_one_place_keep_their_order_and_none_overlap() -> None:
+    assert editor.apply(b"abc", [Edit(2, 3, b"x"), Edit(1, 1, b"1"), Edit(1, 1, b"2"), Edit(1, 2, b"y")]) == b"a12yx"
+    with pytest.raises(AssertionError):
+        editor.apply(b"abc", [Edit(0, 2, b""), Edit(1, 3, b"")])

@@ -139,7 +139,7 @@ def braced(spec: FieldType) -> Own:
 def no_value(spec: FieldType, token: int) -> Own:
     """Return the fault for a field that is followed by the next field or the message's end instead of a value."""
     hint = f"Set it to {_values(spec.enum) if spec.enum else NEEDS[spec.type]}."
-    return Own(faults.WRONG_LITERAL, f"{spec.name} has no value", hint, token)
+    return Own(faults.WRONG_LITERAL, f"{spec.name or 'an enum'} has no value", hint, token)
 
 
 def _literal_hint(written: str, spec: FieldType) -> str:
@@ -154,7 +154,8 @@ def _literal_hint(written: str, spec: FieldType) -> str:
     if number.isdigit() and number.isascii() and number != written:
         return f"Write {number}."
     whole = number.partition(".")[0]
-    return f"Write {whole}." if whole.isdigit() and not number.partition(".")[2].strip("0") and whole != written else ""
+    is_whole = whole.isdigit() and whole.isascii() and not number.partition(".")[2].strip("0")
+    return f"Write {whole}." if is_whole and whole != written else ""
 
 
 def lexical_fault(text: bytes, fault: LexicalFault) -> Own:
