@@ -51,7 +51,8 @@ def test_values_are_all_that_a_field_has_in_their_order() -> None:
     assert second.all("dims") == third.all("dims") == third.scalars("dims") == []
     assert ONE.all("output") == ONE.messages("output") == []
     assert ONE.all("input") == [first, second, third]
-    assert ONE.scalars("input") == ONE.messages("name") == []
+    assert ONE.scalars("input") == []
+    assert ONE.messages("name") == []
     group = ONE.messages("instance_group")[0]
     assert (group.texts("profile"), group.numbers("gpus")) == (["x", "y", "z"], [1, 2])
     assert group.numbers("profile") == []
