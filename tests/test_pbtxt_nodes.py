@@ -129,6 +129,7 @@ COMMENTS = {
     "with a blank line between": ("# one\n\n# two\nname: 'a'", ["two"]),
     "with a blank line below": ("# one\n\nname: 'a'", []),
     "of another field's line": ("backend: 'b' # one\nname: 'a'", []),
+    "above another field of its line": ("# one\nbackend: 'b' name: 'a'", []),
     "above another field": ("# one\nbackend: 'b'\nname: 'a'", []),
     "after": ("name: 'a' # one", ["one"]),
     "after a separator": ("name: 'a' , # one\nbackend: 'b'", ["one"]),

@@ -416,6 +416,12 @@ PUT = {
     "in the place of the last value": ("max_batch_size: 0 max_batch_size: 1", "max_batch_size: 0 max_batch_size: 3"),
     "at the end of a file without a line feed": ("# c", "# c\nmax_batch_size: 3\n"),
     "at the end of a file with CR LF": ("# c\r\n# d", "# c\r\n# d\r\nmax_batch_size: 3\r\n"),
+    "before a tab": ("backend: 'b'\tinput { }", "backend: 'b' max_batch_size: 3\tinput { }"),
+    "before a carriage return": (
+        "name: 'n' backend: 'b'\rinput { }",
+        "name: 'n' backend: 'b' max_batch_size: 3\rinput { }",
+    ),
+    "before a field that touches": ("backend: 'b'input { }", "backend: 'b' max_batch_size: 3 input { }"),
     "after a line with CR LF": ("name: 'n'\r\n# d\r\n", "name: 'n'\r\nmax_batch_size: 3\r\n# d\r\n"),
     "after a message over two lines": (
         "version_policy {\n}\ninput { }\n",
@@ -427,6 +433,13 @@ PUT = {
 @pytest.mark.parametrize(("hand", "becomes"), PUT.values(), ids=PUT)
 def test_a_field_is_put_where_the_text_has_room(hand: str, becomes: str) -> None:
     assert edited(hand, editor.put(root_of(hand), "max_batch_size", 3)) == becomes
+
+
+def test_one_more_of_a_repeated_field_comes_after_the_last() -> None:
+    hand = "name: 'n'\ninput { name: 'a' }\ninput { name: 'b' }\noutput { }\n"
+    assert edited(hand, editor.insert(root_of(hand), "input", {"name": "c"})) == (
+        "name: 'n'\ninput { name: 'a' }\ninput { name: 'b' }\ninput { name: \"c\" }\noutput { }\n"
+    )
 
 
 REMOVED = {
