@@ -647,3 +647,23 @@ def test_an_enums_value_of_a_later_release_is_told_as_such() -> None:
         )
     ]
     assert said("input { data_type: TYPE_BF16 }", "22.05") == []
+
+
+CONTROL = "sequence_batching { control_input { control { %s } } }"
+COMMAS = {
+    "strings": ("instance_group { profile: [ 'a', ] }", "1:34: Expected string, got: ]"),
+    "bools": (CONTROL % "bool_false_true: [ true, ]", "1:72: Expected identifier, got: ]"),
+    "floats": (CONTROL % "fp32_false_true: [ 1, ]", "1:69: Expected double, got: ]"),
+    "integers": (CONTROL % "int32_false_true: [ 1, ]", "1:70: Expected integer, got: ]"),
+    "messages": ("input [ { }, ]", '1:14: Expected "{", found "]".'),
+    "doubles": (
+        "model_metrics { metric_control { histogram_options { buckets: [ 1, ] } } }",
+        "1:68: Expected double, got: ]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), COMMAS.values(), ids=COMMAS)
+def test_the_server_wants_another_value_after_a_comma(text: str, words: str) -> None:
+    """Source: protobuf v21, text_format.cc, ConsumeField, which reads a value after each comma."""
+    assert parse(text.encode(), "24.11").log == (words,)

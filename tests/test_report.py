@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from tritonrepo.cli import results as smoke_results
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
+from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span, State, Verdict
 from tritonrepo.report import json as report_json
 from tritonrepo.report import pages, plan, text
 from tritonrepo.report.fingerprints import fingerprints
@@ -184,6 +185,7 @@ def test_junit_has_a_suite_for_each_model_and_counts() -> None:
     first, second = ET.fromstring(told)
     assert first.attrib == {"name": "m", "tests": "1", "failures": "0", "errors": "0", "skipped": "0", "time": "0.250"}
     assert second.attrib == {"name": "n", "tests": "2", "failures": "1", "errors": "0", "skipped": "1", "time": "1.502"}
+    assert [each.tag for each in (first, *second)] == ["testsuite", "testcase", "testcase"]
     assert [case.attrib for case in second] == [
         {"classname": "n", "name": "one", "time": "1.500"},
         {"classname": "n", "name": "three", "time": "0.002"},
@@ -221,6 +223,23 @@ def test_json_has_findings_verdicts_and_counts() -> None:
         (1, 1, None),
     ]
     assert told.startswith('{\n  "diagnostics": [')
+
+
+def test_json_has_everything_of_a_finding() -> None:
+    fix = Fix((Replacement(Span("g", 1, 2, 3, 4), "new"),))
+    whole = Diagnostic("r", Severity.ERROR, Span("f", 1, 2, 3, 4), "x", "Do.", "m", "reason", fix)
+    first, second = report_json.listed([whole, replace(whole, fix=None, at=Span("f"))])
+    place = {"line": 1, "column": 2, "end_line": 3, "end_column": 4}
+    said = {"rule": "r", "severity": "error", "message": "x", "hint": "Do.", "model": "m", "server_reason": "reason"}
+    assert len(first.pop("fingerprint")) == 32
+    assert first == {
+        **said,
+        **place,
+        "path": "f",
+        "fix": {"safe": False, "replacements": [{"path": "g", **place, "text": "new"}]},
+    }
+    assert second.pop("fingerprint")
+    assert second == {**said, **dict.fromkeys(place), "path": "f"}
 
 
 def test_json_of_a_smoke_test_counts_outcomes_and_models() -> None:

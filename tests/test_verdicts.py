@@ -1,6 +1,7 @@
-"""What the real server said of a thousand changed repositories is what we say.
+"""What the real server said of many changed repositories is still what we say.
 
-`python -m benchmarks.soak.record` asked it, and kept those of which both said the same then.
+`python -m benchmarks.soak.record` asked it, and kept only those of which both said the same. The file notices what
+changes for the worse; it is no evidence of how often server and tool agree, which `benchmarks.soak.verdicts` measures.
 """
 
 from __future__ import annotations
