@@ -107,7 +107,7 @@ def test_all_faults_are_kept_once_and_told_in_order() -> None:
     assert faults.tried(lambda: stopping(fatal("s", Span("b", 2), "x")), 2) == 2
     assert faults.tried(lambda: stopping(failure("r", Span("b", 2), "x")), 2) == 2
     assert faults.tried(lambda: stopping(OSError(errno.EACCES, "Permission denied", "a")), 3) == 3
-    again = Diagnostic("t", Severity.WARNING, Span("c"), "y")
+    again = Diagnostic("a", Severity.WARNING, Span("c"), "y")
     faults.add(again, again)
     with pytest.raises(Stop) as caught:
         faults.stop()
@@ -115,7 +115,7 @@ def test_all_faults_are_kept_once_and_told_in_order() -> None:
         ("input-access", "a"),
         ("r", "b:2"),
         ("s", "b:2"),
-        ("t", "c"),
+        ("a", "c"),
     ]
     with pytest.raises(ZeroDivisionError):
         faults.tried(lambda: 1 // 0, 2)

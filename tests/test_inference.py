@@ -510,6 +510,11 @@ def test_a_repository_is_read_in_byte_order() -> None:
     assert [name for name, each in found.models.items() if each.hidden] == ["away", "closed"]
 
 
+def test_a_models_name_is_compared_alone_and_not_with_its_paths() -> None:
+    tree = {"a-b/1/x": X, "a/1/x": X}
+    assert list(read(tree, target(Said("24.10"))).models) == ["a", "a-b"]
+
+
 def test_a_model_says_what_rules_ask_of_it() -> None:
     found = made('name: "other" backend: "x" max_batch_size: 3 input { dims: 1 } foo: 1', {"10/a": X, "9/a": X, "b": X})
     assert (found.config_name, found.max_batch_size, found.directories, found.served) == (

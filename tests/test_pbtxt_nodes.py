@@ -326,3 +326,32 @@ def test_the_schema_follows_the_releases() -> None:
     assert entry.is_entry
     assert entry.fields["key"].presence
     assert not fields["input"].message.is_entry  # type: ignore[union-attr]
+
+
+BOUNDS = {
+    "int32": ("max_batch_size: %d", -(2**31), 2**31 - 1),
+    "int64": ("input { dims: %d }", -(2**63), 2**63 - 1),
+    "uint32": ("version_policy { latest { num_versions: %d } }", 0, 2**32 - 1),
+    "uint64": ("dynamic_batching { max_queue_delay_microseconds: %d }", 0, 2**64 - 1),
+}
+
+
+@pytest.mark.parametrize(("text", "least", "most"), BOUNDS.values(), ids=BOUNDS)
+def test_an_integer_is_read_up_to_its_bounds(text: str, least: int, most: int) -> None:
+    for number, fits in ((least, True), (least - 1, False), (most, True), (most + 1, False)):
+        parsed = parse((text % number).encode(), RELEASE)
+        assert (not parsed.faults) == fits, number
+        data = [value.data for node in walk(parsed.root) for field in node.fields for value in node.scalars(field.name)]
+        assert data == ([number] if fits else [])
+
+
+def test_the_log_ends_where_the_server_stops() -> None:
+    """At the first fault of the grammar: it has read one token further, and reports what is wrong with that before."""
+    parsed = parse(b"foo: 1\nname: 1x\n\x01", RELEASE)
+    assert parsed.log == ('1:4: Message type "inference.ModelConfig" has no field named "foo".',)
+    assert [(each.line, bool(each.server)) for each in parsed.faults] == [(1, True), (2, False), (3, False)]
+    assert parse(b"foo \x01 \x02", RELEASE).log == (
+        "1:5: Invalid control characters encountered in text.",
+        "1:7: Invalid control characters encountered in text.",
+        '1:8: Message type "inference.ModelConfig" has no field named "foo".',
+    )
