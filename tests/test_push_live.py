@@ -74,6 +74,7 @@ def uri(s3_server: S3Server, revisions: list[Revision]) -> str:
     return uri
 
 
+@pytest.mark.timeout(900)
 def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
     uri: str, revisions: list[Revision], capsys: pytest.CaptureFixture[str], show: Callable[[str], None]
 ) -> None:
@@ -126,6 +127,7 @@ def leaves_first(made: Revision, uri: str) -> None:
     apply(plan, planned.have, Writer(planned.place, None), Pace(LONG_S, time.monotonic, time.sleep), lambda _: None)
 
 
+@pytest.mark.timeout(900)
 def test_a_push_that_is_killed_again_and_again_fails_no_request(
     uri: str, revisions: list[Revision], show: Callable[[str], None]
 ) -> None:
