@@ -100,8 +100,15 @@ def test_names_cannot_drive_the_terminal() -> None:
     assert "\\x1b[31m" in str(fatal("r", "a\x1b[31m\nb", "is wrong"))
 
 
+LOCALES = {
+    "the machine's locale": {},
+    "a locale without letters": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@pytest.mark.parametrize("locale", LOCALES.values(), ids=LOCALES)
 @pytest.mark.parametrize("stream", [1, 2])
-def test_a_reader_that_leaves_ends_no_work(tmp_path: Path, stream: int) -> None:
+def test_a_reader_that_leaves_ends_no_work(tmp_path: Path, stream: int, locale: dict[str, str]) -> None:
     """As `… | head` does: what was asked for is done, with its exit code and without a word."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -115,20 +122,35 @@ def test_a_reader_that_leaves_ends_no_work(tmp_path: Path, stream: int) -> None:
         *(["validate", "models"] if stream == 1 else ["validate", "nowhere"]),
     ]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {("stdout", "stderr")[stream - 1]: writer}
-    done = subprocess.run(command, cwd=tmp_path, check=False, **streams)  # type: ignore[call-overload]
+    environment = os.environ | locale
+    done = subprocess.run(command, cwd=tmp_path, check=False, env=environment, **streams)  # type: ignore[call-overload]
     os.close(writer)
     assert done.returncode == {1: 0, 2: 2}[stream]
     assert not done.stdout
     assert not done.stderr
 
 
-def test_help_may_be_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("locale", LOCALES.values(), ids=LOCALES)
+def test_help_may_be_cut(tmp_path: Path, locale: dict[str, str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "tritonrepo", "--help"]
-    done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, check=False)
+    environment = os.environ | locale
+    done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("colours", ["", "1"], ids=["plain", "colours"])
+def test_letters_are_utf_8_in_a_locale_without_them(tmp_path: Path, colours: str) -> None:
+    model = tmp_path / "models" / "m"
+    (model / "1").mkdir(parents=True)
+    (model / "config.pbtxt").write_text('backend: "modèle…"\n', "utf-8")
+    environment = os.environ | LOCALES["a locale without letters"] | {"FORCE_COLOR": colours}
+    command = [sys.executable, "-m", "tritonrepo", "validate", "models"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert 'named "modèle…"'.encode() in done.stdout
 
 
 VARIABLES = [

@@ -6,12 +6,12 @@ import importlib
 import signal
 import sys
 from types import FrameType
-from typing import Any, TextIO, cast
+from typing import Any
 
 import click
 
 from tritonrepo import __version__
-from tritonrepo.cli.output import Guarded, say
+from tritonrepo.cli.output import guarded, say
 from tritonrepo.plain import printable
 
 COMMANDS = {
@@ -95,7 +95,7 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     for signum in ENDING:
         signal.signal(signum, _terminate)
-    sys.stdout, sys.stderr = cast("TextIO", Guarded(sys.stdout)), cast("TextIO", Guarded(sys.stderr))
+    sys.stdout, sys.stderr = guarded(sys.stdout), guarded(sys.stderr)
     sys.exit(run(sys.argv[1:]))
 
 

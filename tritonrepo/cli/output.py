@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
@@ -111,3 +113,14 @@ class Guarded(Patient):
     def write(self, text: str) -> int:
         """Write as the stream does, with whatever could drive a terminal escaped."""
         return super().write(escaped(text))
+
+
+def guarded(stream: TextIO) -> TextIO:
+    """Return the guarded stream; one in ASCII becomes UTF-8 first.
+
+    click would write past the guard: it replaces a stream in ASCII, which a locale without letters gives, by its own
+    in UTF-8.
+    """
+    if isinstance(stream, TextIOWrapper) and codecs.lookup(stream.encoding).name == "ascii":
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    return cast("TextIO", Guarded(stream))
