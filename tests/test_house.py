@@ -14,6 +14,7 @@ from tritonrepo.cli import COMMANDS
 
 PACKAGE = Path(__file__).parent.parent / "tritonrepo"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted(Path(__file__).parent.rglob("test_*.py"))
 VAGUE = {"utils", "helpers", "common", "manager", "base"}
 
 
@@ -32,6 +33,15 @@ def test_functions_are_short(module: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             statements = sum(isinstance(child, ast.stmt) for child in ast.walk(node)) - 1
             assert statements <= 30, f"{node.name} has {statements} statements: split it into two functions"
+
+
+@pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(PACKAGE.parent)))
+def test_a_test_is_short(module: Path) -> None:
+    """Its table is data, in a decorator or a constant, and does not count: only the function itself does."""
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= 100, f"{node.name} has {lines} lines: split it, or move its data into a table"
 
 
 def test_no_cache_of_inputs_outlives_a_run() -> None:
