@@ -36,7 +36,9 @@ class Embedder:
     pooling: Literal["mean", "cls", "last"] | None = key(
         "how token vectors become one vector; default: as in the model's own files", None
     )
-    normalize: bool | None = key("whether vectors are scaled to length 1; default: as in the model's own files", None)
+    normalize: bool | None = key(
+        "whether vectors are scaled to unit length; default: as in the model's own files", None
+    )
     max_tokens: int | None = key(
         "length at which texts are cut, in tokens; default: the model's own limit", None, minimum=2
     )
