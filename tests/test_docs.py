@@ -1,67 +1,176 @@
-"""The documents say what the code does: their console blocks are run, their options exist."""
+"""The documents' blocks are run, their links lead somewhere, and what is generated is current."""
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from scripts.docs import pages
+from tests.claims import TEST, Claim, unproven
 from tests.conftest import EXAMPLE
-from tritonrepo.cli import COMMANDS, root
+from tests.documents import PAGES, README, ROOT, SPAN, blocks, statements
+from tests.pages import judged
+from tests.pushes import CODE
+from tritonrepo.cli import COMMANDS, root, run
+from tritonrepo.server.process import Server
+from tritonrepo.tree import of_text
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-PAGES = [README, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")), *sorted((ROOT / "docs").glob("*.md"))]
-BLOCKS = {
-    f"{page.name} {number}": block
-    for page in PAGES
-    for number, block in enumerate(
-        re.findall(r"^```console\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL), 1
-    )
-}
+LINKING = [*PAGES.values(), ROOT / "CHANGELOG.md"]
+BLOCKS = {f"{name} {number}": block for name in PAGES for number, block in enumerate(blocks(name), 1)}
+
+
+def of(language: str) -> dict[str, str]:
+    return {name: block.text for name, block in BLOCKS.items() if block.language == language}
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A directory as a user's clone: the examples, and the command on the PATH."""
+    """A directory as a user's clone: the examples."""
     shutil.copytree(EXAMPLE, tmp_path / "examples" / "models" / "rag")
     return tmp_path
 
 
-@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+CONSOLE = of("console")
+
+
+@pytest.mark.parametrize("block", CONSOLE.values(), ids=CONSOLE)
 def test_a_console_block_prints_what_it_shows(checkout: Path, block: str) -> None:
-    for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+    commands = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+    assert "".join(f"$ {command}\n{shown}" for command, shown in commands) == block
+    for command, shown in commands:
         line = f'PATH="{Path(sys.executable).parent}:$PATH"; {command}'
         done = subprocess.run(["bash", "-c", line], cwd=checkout, capture_output=True, text=True, check=False)
         pattern = re.sub(r"^…\\\n", "(?:.*\n)*", re.escape(shown), flags=re.MULTILINE).replace("…", ".*")
         assert re.fullmatch(pattern, done.stdout + done.stderr), done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_and_option_is_in_the_documents(command: str) -> None:
-    lines = (ROOT / "docs" / "commands.md").read_text("utf-8").splitlines()
-    row = next(line for line in lines if line.startswith(f"| `tritonrepo {command}"))
-    found = root.get_command(click.Context(root), command)
-    assert found is not None
-    options = [option.opts[0] for option in found.params if isinstance(option, click.Option)]
-    shared = ["serve's"] if command == "up" else []
-    own = [o for o in options if not shared or o in {"-o", "--ask"}]
-    assert all(word in row for word in (*own, *shared))
+def test_a_block_is_of_a_kind_that_is_tested() -> None:
+    """`console` and `sh` are run or parsed here, `python` by test_api.py; `text` is in the ledger."""
+    assert {block.language for block in BLOCKS.values()} == {"console", "sh", "python", "yaml", "text"}
+    assert {name for name, block in BLOCKS.items() if block.language == "yaml"} == {"README.md 5", "smoke.md 3"}
+    assert {block.page for block in BLOCKS.values() if block.language == "python"} == {"api.md"}
+
+
+def examples() -> Iterator[str]:
+    """Yield the commands of the blocks of `sh` and of the examples in the help of commands."""
+    for text in of("sh").values():
+        yield from text.splitlines()
+    for name in COMMANDS:
+        command = root.get_command(click.Context(root), name)
+        assert command is not None
+        shown = re.search(r"^Examples:\n((?:  .*\n)+)", command.epilog or "", re.MULTILINE)
+        assert shown, name
+        yield from (line.strip() for line in shown[1].splitlines())
+
+
+OURS = sorted({line.split("#")[0].strip() for line in examples() if line.startswith("tritonrepo ")})
+OTHERS = sorted({line for line in examples() if not line.startswith("tritonrepo ")})
+
+
+@pytest.mark.parametrize("line", OURS)
+def test_an_example_is_a_command_line_that_its_command_takes(line: str) -> None:
+    _, name, *arguments = shlex.split(line)
+    command = root.get_command(click.Context(root), name)
+    assert command is not None
+    command.make_context(name, arguments, parent=click.Context(root))
+
+
+CURL = (
+    "curl -N 127.0.0.1:8000/v2/models/rag/generate_stream"
+    """ -d '{"query": "How do I roll a model back?", "stream": true}'"""
+)
+
+
+def test_the_other_lines_of_shell_blocks_are_those_that_are_run_elsewhere() -> None:
+    """By `.ci/run`, by this file, and by whoever writes a rule."""
+    assert OTHERS == [
+        ". .venv/bin/activate",
+        "bash .ci/run",
+        CURL,
+        "pip install -q '.[local]'",
+        "pip install -q -e '.[all,test]'",
+        "python -m pytest -q -n 2",
+        "python -m pytest -q -n 2 tests/test_rules.py tests/rules tests/test_order.py",
+        "python3 -m venv .venv && . .venv/bin/activate",
+    ]
+    (chosen,) = (line for line in OTHERS if "tests/" in line)
+    assert [path for path in re.findall(r"tests/\S+", chosen) if not (ROOT / path).exists()] == []
+
+
+MODEL = """backend: "python"
+max_batch_size: 0
+input { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] }
+output { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }
+instance_group { kind: KIND_CPU }
+"""
+READING = [line for line in OURS if line.split()[1] in {"validate", "explain"}]
+
+
+@pytest.mark.parametrize("line", READING)
+def test_an_example_that_only_reads_succeeds(
+    line: str, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(checkout)
+    for name in ("models", "model_repository"):
+        (checkout / name / "m" / "1").mkdir(parents=True)
+        (checkout / name / "m" / "config.pbtxt").write_text(MODEL)
+        (checkout / name / "m" / "1" / "model.py").write_text(CODE)
+    assert run(shlex.split(line)[1:]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_request_of_the_documents_is_answered(rag_server: Server) -> None:
+    program, *arguments = shlex.split(CURL.replace("127.0.0.1:8000", rag_server.http.removeprefix("http://")))
+    if shutil.which(program) is None:
+        pytest.skip("no curl: on request")
+    done = subprocess.run([program, "-s", *arguments], capture_output=True, text=True, check=True, timeout=60)
+    events = [json.loads(line.removeprefix("data: ")) for line in done.stdout.splitlines() if line]
+    assert len(events) > 1
+    assert all(isinstance(event["answer"], str) for event in events)
+
+
+def test_the_case_of_the_documents_is_asked_and_passes(
+    rag_server: Server, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = checkout / "examples" / "models" / "rag" / "tritonrepo.yaml"
+    text = BLOCKS["smoke.md 3"].text
+    stack.write_text(stack.read_text("utf-8").split("\nsmoke:")[0] + "\n" + text, "utf-8")
+    cases = yaml.safe_load(text)["smoke"]
+    asked = [word for case in cases for word in ("--only", case["model"])]
+    assert run(["smoke", rag_server.http, str(stack), "--grpc", rag_server.grpc, *asked, "--format", "json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    passed = [row for row in results if (row["check"], row["outcome"]) == ("declared", "passed")]
+    assert len(passed) == 2 * len(cases)
+
+
+def test_a_comment_of_the_documents_hides_what_it_names() -> None:
+    """And nothing else: without it, the finding is there."""
+    line = BLOCKS["validate.md 3"].text
+    found = [
+        judged({"m/config.pbtxt": of_text(MODEL + text), "m/1/model.py": of_text(CODE)})
+        for text in (line, line.partition("#")[0])
+    ]
+    assert [[each.rule for each in one.diagnostics] for one in found] == [[], ["dynamic-without-batching"]]
+    assert [one.ignored for one in found] == [1, 0]
 
 
 def test_the_readme_is_short_and_runs_what_ci_runs_first() -> None:
     """`.ci/run` takes its first block of sh for the way to run it, its second for the tests."""
     text = README.read_text("utf-8")
     assert len(text.splitlines()) <= 150
-    run, test, *_ = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert "tritonrepo up examples/models/rag" in run
-    assert "python -m pytest" in test
+    first, second = (block.text for block in blocks("README.md") if block.language == "sh")
+    assert first.splitlines()[-1].startswith("tritonrepo up examples/models/rag --ask ")
+    assert second.splitlines()[-1] == "python -m pytest -q -n 2"
 
 
 def anchors(page: Path) -> set[str]:
@@ -70,7 +179,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text("utf-8")):
         linked = page.parent / target if target else page
@@ -84,11 +193,15 @@ def test_every_document_is_linked_from_the_readme() -> None:
 
 
 def test_the_readme_shows_the_example_as_it_is() -> None:
-    shown = re.search(r"^```yaml\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    assert shown is not None
+    """Without its comments."""
     example = (EXAMPLE / "tritonrepo.yaml").read_text("utf-8")
-    for line in shown[1].splitlines():
-        assert line.split("{")[0].rstrip() in example
+    assert yaml.safe_load(BLOCKS["README.md 5"].text) == yaml.safe_load(example)
+
+
+def test_the_readme_shows_the_beginning_of_an_answer() -> None:
+    (shown,) = (block.text for block in blocks("README.md") if block.language == "text")
+    assert "version_policy" in shown
+    assert shown.endswith(" …\n")
 
 
 def test_what_is_made_from_the_code_is_current() -> None:
@@ -96,12 +209,13 @@ def test_what_is_made_from_the_code_is_current() -> None:
         assert path.read_text("utf-8") == content, f"{path.name}: run python -m scripts.docs"
 
 
-def test_every_guard_in_the_table_of_texts_names_tests_that_are_there() -> None:
-    tests = ROOT / "tests"
-    table = (ROOT / "docs" / "untrusted-texts.md").read_text("utf-8")
-    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
-    for row in rows:
-        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row)
-        assert named, row
-        for path, test in named:
-            assert f"def {test}(" in (tests / path).read_text("utf-8"), row
+GUARDED = ["untrusted.md", "untrusted-texts.md"]
+
+
+@pytest.mark.parametrize("page", GUARDED)
+def test_every_guard_in_the_tables_names_tests_that_are_there(page: str) -> None:
+    rows = [line for line in statements(PAGES[page].read_text("utf-8")) if line.startswith("| ")][1:]
+    for number, row in enumerate(rows, 1):
+        proofs = tuple(SPAN.findall(row.removesuffix(" |").rpartition(" | ")[2]))
+        assert list(unproven(Claim(row, proofs, number))) == [], row
+        assert all(TEST.fullmatch(proof) for proof in proofs), row

@@ -1,0 +1,90 @@
+"""Numbers that the documents state, read from where the code has them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+
+from tests.conftest import EXAMPLE
+from tests.documents import PAGES, ROOT
+from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli.serve import command as serve
+from tritonrepo.cli.serving import USUAL
+from tritonrepo.flows.push import Servers, paced
+from tritonrepo.parts.generator import COMMIT, MAX_TOKENS
+from tritonrepo.releases import runnable
+from tritonrepo.repository import target
+from tritonrepo.server import logs
+from tritonrepo.smoke.meaning import AT_ONCE, LEAST_COSINE
+from tritonrepo.sources import template
+from tritonrepo.spec import lock
+from tritonrepo.spec.load import BYTES
+from tritonrepo.stores.walk import FOLLOWED
+from tritonrepo.sync.lock import GRACE_S, SILENT_S, VALID_S
+
+WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+LOCAL = " ".join(PROJECT["project"]["optional-dependencies"]["local"])
+HOUSE = (ROOT / "tests" / "test_house.py").read_text("utf-8")
+MODELS = len(lock.load((EXAMPLE / "tritonrepo.lock").read_bytes(), "").models)
+PRESSED = paced()
+"""The pace of a push without `--settle`."""
+
+
+def one(pattern: str, text: str) -> str:
+    """Return the only group of the only match."""
+    found = {*re.findall(pattern, text)}
+    assert len(found) == 1, f"{pattern} finds {found or 'nothing'}"
+    return str(found.pop())
+
+
+def rules_of(page: str) -> str:
+    """Return how many rules a page lists before its first table."""
+    return WORDS[len(re.findall(r"^- \*\*", PAGES[page].read_text("utf-8"), re.MULTILINE))].capitalize()
+
+
+NEXT = one(r"python_version < '([\d.]+)'", LOCAL)
+"""The first Python that cannot serve."""
+
+FACTS: Mapping[str, str] = {
+    "settle": f"{PRESSED.settle_s:g}",
+    "settle-seen": f"{PRESSED.drain_s:g}",
+    "timeout-push": f"{Servers(()).timeout_s:g}",
+    "killed-here": f"{VALID_S + GRACE_S:g}",
+    "killed-elsewhere": f"{SILENT_S:g}",
+    "models-of-the-example": WORDS[MODELS].capitalize(),
+    "models-of-the-example-in-words": WORDS[MODELS],
+    "release-here": runnable().name,
+    "least-cosine": f"{LEAST_COSINE:g}",
+    "at-once": f"{AT_ONCE}",
+    "exit-success": one(r"(\d+) +success", EXIT_CODES),
+    "exit-error": one(r"(\d+) +problems were found, or the operation failed", EXIT_CODES),
+    "exit-fatal": one(r"(\d+) +wrong usage or unreadable input", EXIT_CODES),
+    "exit-bug": one(r"(\d+) +internal error", EXIT_CODES),
+    "exit-interrupted": one(r"(\d+) +interrupted", EXIT_CODES),
+    "port-http": f"{USUAL.http}",
+    "port-grpc": f"{USUAL.grpc}",
+    "port-metrics": f"{USUAL.metrics}",
+    "gpus-by-default": f"{target().gpus}",
+    "port-any": one(r"(\d+) for any free port", " ".join(str(getattr(each, "help", "")) for each in serve.params)),
+    "python-first": one(r">=([\d.]+)", PROJECT["project"]["requires-python"]),
+    "python-last": f"3.{int(NEXT.removeprefix('3.')) - 1}",
+    "python-next": NEXT,
+    "numpy-of-the-wheel": str(int(one(r"numpy>=[\d.]+,<(\d+)", LOCAL)) - 1),
+    "rules-for-texts": rules_of("untrusted-texts.md"),
+    "rules-for-paths": rules_of("untrusted.md"),
+    "entries-through-links": f"{FOLLOWED:,}",
+    "trial-seconds": f"{template.CPU_S}",
+    "trial-memory": f"{template.MEMORY >> 20}",
+    "trial-characters": {1_000_000: "a million"}[template.LONGEST],
+    "characters-of-a-log-line": f"{logs.LONGEST}",
+    "digits-of-a-commit": one(r"\{(\d+)\}", COMMIT.pattern),
+    "power-of-kB": f"{BYTES['KB']}",
+    "power-of-KiB": f"{BYTES['KiB']}",
+    "max-tokens": f"{MAX_TOKENS}",
+    "lines-of-a-module": one(r"lines < (\d+)", HOUSE),
+    "statements-of-a-function": one(r"statements <= (\d+)", HOUSE),
+    "lines-of-a-command": one(r"splitlines\(\)\) < (\d+)", HOUSE),
+    "python-in-triton": f"3.{one('py3([0-9]+)', *PROJECT['tool']['ruff']['per-file-target-version'].values())}",
+}

@@ -1,0 +1,374 @@
+"""Every name in the documents' code spans is one of the project, and every option one of the command it is said of."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from tests.claims import TEST
+from tests.conftest import EXAMPLE
+from tests.documents import PAGES, ROOT, SPAN, stated
+from tests.facts import PROJECT
+from tests.servers.packages import ROOT as INSTALLED
+from tests.syntax import MODULES
+from tritonrepo import api
+from tritonrepo.cli import COMMANDS, root, run
+from tritonrepo.cli.serving import USUAL, ports_or
+from tritonrepo.diagnostics import State
+from tritonrepo.parts import PARTS
+from tritonrepo.pbtxt.schema import messages
+from tritonrepo.report.registry import REGISTRY
+from tritonrepo.rules import FAMILIES, RULES
+from tritonrepo.server.ports import Ports
+from tritonrepo.smoke.case import Outcome
+from tritonrepo.spec.schema import schema
+
+WORD = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_][\w-]*(?:[./:][\w*-]+)*")
+PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
+ABOUT = {"build": {"build", "index"}, "validate": {"validate"}, "push": {"push"}, "smoke": {"smoke"}}
+ABOUT |= {"serve": {"serve", "up"}, "stack": {"build"}, "README": set(), "commands": set(COMMANDS)}
+"""Page → the commands that it is about, whose options it may name without their command."""
+
+OF_TRITON = {
+    "--strict-readiness",
+    "--exit-on-error",
+    "--disable-auto-complete-config",
+    "--model-control-mode",
+}
+"""The server's own options, which the package gives it or asks for."""
+
+OF_OTHERS = {
+    *(
+        "curl",
+        "pip",
+        "pytest",
+        "bash",
+        "install",
+        "console",
+        "sh",
+        "text",
+        "true",
+        "null",
+        "e",
+        "k",
+        "blobs",
+        "O_NONBLOCK",
+    ),
+    *("O_NOFOLLOW", "reranker", "openai", "pgvector", "bls", "repository", "sources", "dsn", "lora", "warmup", "ports"),
+    *("AsyncEngineArgs", "azurite", "docker-compose", "FAMILY", "auto_complete_config", "udcNN", "error", "group"),
+    *("include", "import", "extends", "with", "-e", "-k"),
+    *("embedder_model", "generator_prompt", "production", "aarch64"),
+}
+"""Words of other programs, and of what is not supported."""
+
+
+def command(name: str) -> click.Command:
+    found = root.get_command(click.Context(root), name)
+    assert found is not None
+    return found
+
+
+@cache
+def options(name: str) -> frozenset[str]:
+    return frozenset(
+        word for option in command(name).params if isinstance(option, click.Option) for word in option.opts
+    ) | {"--help"}
+
+
+def rows() -> dict[str, tuple[set[str], str]]:
+    """Return command → the options in its row of the table of commands, and the row's first cell."""
+    found = {}
+    for line in stated()["commands"]:
+        if match := re.match(r"\| `tritonrepo (\w+)", line):
+            first, second, _ = re.split(r" (?<!\\)\| ", line.removeprefix("| "))
+            found[match[1]] = ({word for span in SPAN.findall(second) for word in WORD.findall(span)}, first)
+    return found
+
+
+SERVES = {"--http-port", "--grpc-port", "--metrics-port", "--runtime", "--llm-engine", "--timeout", "--allow-links"}
+"""What the row of `up` calls serve's options."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_row_of_a_command_has_its_options_and_no_others(name: str) -> None:
+    words, usage = rows()[name]
+    said = {word for word in words if word.startswith("-")}
+    shown = {next((o for o in option.opts if len(o) == 2), option.opts[0]) for option in own(name)}
+    assert said | (SERVES if name == "up" else set()) == shown
+    arguments = " ".join(
+        str(each.make_metavar(click.Context(command(name))))
+        for each in command(name).params
+        if isinstance(each, click.Argument)
+    )
+    known = {"DIRECTORY URI": "DIR URI", "REPOSITORY": r"DIR\|URI"}
+    escaped = known.get(arguments, arguments.replace("|", r"\|"))
+    assert usage == f"`tritonrepo {name} {escaped}`".replace(" `", "`").replace(
+        "`tritonrepo validate [PATH]...`", "`tritonrepo validate [PATH]…`"
+    )
+
+
+def own(name: str) -> list[click.Option]:
+    return [option for option in command(name).params if isinstance(option, click.Option)]
+
+
+def test_an_option_that_can_be_repeated_says_so() -> None:
+    for name in COMMANDS:
+        for option in own(name):
+            assert bool(re.search(r"\bRepeat", option.help or "")) == option.multiple, f"{name} {option.opts}"
+
+
+DEFAULTS = {
+    ("build", "--file"): "tritonrepo.yaml",
+    ("index", "--file"): "tritonrepo.yaml",
+    ("build", "--output"): "model_repository",
+    ("up", "--output"): "model_repository",
+    ("push", "--timeout"): "600.0",
+    ("serve", "--timeout"): "120.0",
+    ("up", "--timeout"): "120.0",
+    ("smoke", "--timeout"): "30.0",
+    ("serve", "--llm-engine"): "ort",
+    ("up", "--llm-engine"): "ort",
+    ("smoke", "--format"): "text",
+    ("validate", "--format"): "text",
+    ("serve", "--http-port"): "8000",
+    ("serve", "--grpc-port"): "8001",
+    ("serve", "--metrics-port"): "8002",
+    ("up", "--http-port"): "8000",
+    ("up", "--grpc-port"): "8001",
+    ("up", "--metrics-port"): "8002",
+    ("push", "--settle"): "30, or 5 with --server",
+    ("smoke", "--grpc"): "the port after URL's",
+    ("validate", "--release"): "from the record or stack, else the newest fully known",
+    ("validate", "--image"): "from the record or stack, else all combined",
+    ("validate", "--gpus"): "from the record or stack, else 1",
+}
+
+
+def test_a_default_is_the_one_that_the_help_shows() -> None:
+    """And no option has another: what the help shows in brackets is click's, or written by hand."""
+    found = {}
+    for name in COMMANDS:
+        context = click.Context(command(name), show_default=True)
+        for option in own(name):
+            record = option.get_help_record(context)
+            assert record is not None
+            if default := re.search(r"default: ([^\];]+)", record[1]):
+                found[name, option.opts[-1]] = default[1]
+    assert found == DEFAULTS
+    assert Ports(8000, 8001, 8002) == USUAL == ports_or((None, None, None), USUAL)
+
+
+@pytest.mark.usefixtures("inside")
+def test_validate_takes_the_directory_of_a_build_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate"]) == 2
+    assert capsys.readouterr().err.startswith("model_repository: fatal: ")
+
+
+def test_information_is_shown_when_asked_for(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (inside / "r" / "m" / "1").mkdir(parents=True)
+    (inside / "r" / "README").write_text("of no model")
+    (inside / "r" / "m" / "config.pbtxt").write_text('backend: "identity"\n')
+    run(["validate", "r"])
+    assert "file-at-repository-root" not in capsys.readouterr().out
+    run(["validate", "r", "-v"])
+    assert ": info: " in capsys.readouterr().out
+
+
+def test_the_row_of_up_speaks_of_the_options_that_it_shares_with_serve() -> None:
+    line = next(line for line in stated()["commands"] if line.startswith("| `tritonrepo up"))
+    assert "serve's for ports, runtime, engine, timeout and links; " in line
+    assert options("up") & options("serve") - {"--help"} == SERVES
+
+
+def test_a_value_in_the_table_of_commands_is_called_as_in_the_help() -> None:
+    for name, (words, _) in rows().items():
+        metavars = " ".join(
+            str(option.make_metavar(click.Context(command(name)))) for option in own(name) if not option.is_flag
+        )
+        renamed = {"FILE": "PATH", "DIR": "PATH"}
+        for word in words:
+            if not word.startswith("-"):
+                assert word in metavars or renamed.get(word, "?") in metavars, f"{name} {word}"
+
+
+def identifiers() -> Iterator[str]:
+    """Yield the names in the package's code, and its strings without spaces."""
+    for module in MODULES.values():
+        yield from (module.name, module.name.removeprefix("tritonrepo."))
+        for node in ast.walk(module.tree):
+            match node:
+                case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                    yield name
+                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    yield name
+                case ast.Constant(value=str(text)) if len(text.split()) == 1:
+                    yield from (text, *WORD.findall(text))
+
+
+def files() -> Iterator[str]:
+    """Yield the paths of the project, each also without the directories above it."""
+    places = ("tritonrepo", "tests", "scripts", "benchmarks", "docs", "schemas", "examples", ".ci")
+    found = [
+        ROOT,
+        *ROOT.glob("*.*"),
+        *(path for place in places for path in (ROOT / place, *(ROOT / place).rglob("*"))),
+    ]
+    for path in found:
+        parts = path.relative_to(ROOT).parts
+        for number in range(len(parts)):
+            yield "/".join(parts[number:])
+            yield "/".join(parts[number:]).removesuffix(path.suffix).replace("/", ".")
+
+
+def keys(node: Any) -> Iterator[str]:  # noqa: ANN401  any JSON
+    """Yield the keys and values of the stack file's schema."""
+    if isinstance(node, dict):
+        yield from (key for key in node if isinstance(key, str))
+        yield from (word for value in node.values() for word in keys(value))
+    elif isinstance(node, list):
+        yield from (word for value in node for word in keys(value))
+    elif isinstance(node, str):
+        yield node
+
+
+@cache
+def known() -> frozenset[str]:
+    """Return every name that the project has."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    packages = (re.split(r"[\[><=;]", each)[0] for group in extras.values() for each in group)
+    fields = (name for kind in messages(None).values() for name in (*kind.fields,))
+    return frozenset(
+        {
+            *re.findall(r"package:([\w-]+)==", (EXAMPLE / "tritonrepo.yaml").read_text("utf-8")),
+            INSTALLED.name,
+            *(verdict.value.split()[0] for verdict in State),
+            *(name.partition("-")[0] for name in RULES),
+            *(*COMMANDS, *REGISTRY, *api.__all__, *PARTS, *extras, *packages, *fields, *OF_OTHERS, "tritonrepo"),
+            *(family.__name__.rpartition(".")[2] for family in FAMILIES),
+            *(word for name in COMMANDS for word in options(name)),
+            *(name for each in api.__all__ for name in dir(getattr(api, each))),
+            *identifiers(),
+            *files(),
+            *(word for key in keys(schema(PARTS)) if " " not in key for word in (key, *WORD.findall(key))),
+        }
+    )
+
+
+def unknown(span: str) -> Iterator[str]:
+    """Yield the words of a span that are no name of the project: a placeholder, a path and an example's value are."""
+    if span in known() or TEST.fullmatch(span) or span == str(Outcome.NOT_CHECKED) or re.fullmatch(r"\[.*\]|\W*", span):
+        return
+    text = re.sub(
+        r"\"[^\"]*\"|'[^']*'|https?://\S+|s3://\S*|\$\{?\w+\S*|hf://\S*|package:\S*|(?<![\w-])\d[\w.]*|#.*", " ", span
+    )
+    for word in WORD.findall(text):
+        parts = [part for part in re.split(r"[./:]", word) if part]
+        if (
+            any((ROOT).glob(word))
+            if "*" in word
+            else word in known() or word in OF_TRITON or PLACEHOLDER.fullmatch(word)
+        ):
+            continue
+        if not all(part in known() or PLACEHOLDER.fullmatch(part) or len(part) < 2 for part in parts):
+            yield word
+
+
+NAMED = [
+    (page, span)
+    for page in PAGES
+    if page != "rules.md"
+    for line in stated()[Path(page).stem]
+    for span in SPAN.findall(line)
+]
+SPANS = sorted(
+    {(page, span) for page, span in NAMED if " changed by hand" not in span and not span.startswith("To stop ")}
+)
+
+
+def test_a_name_in_the_documents_is_one_of_the_project() -> None:
+    assert [f"{page}: `{span}`: {word}" for page, span in SPANS for word in unknown(span)] == []
+
+
+def lines_of_commands() -> Iterator[tuple[str, str]]:
+    """Yield each span that is a command line of ours, and its page."""
+    for page, span in SPANS:
+        if span.startswith("tritonrepo ") and span.split()[1] != "COMMAND":
+            yield page, span
+
+
+def test_a_command_line_in_a_sentence_names_a_command_and_its_options() -> None:
+    for page, span in lines_of_commands():
+        _, name, *words = shlex.split(span.replace("[", "").replace("]", ""))
+        assert name in COMMANDS, f"{page}: `{span}`"
+        assert {word for word in words if word.startswith("-")} <= options(name), f"{page}: `{span}`"
+
+
+PAGES_ABOUT = [page for page in stated() if page in ABOUT]
+
+
+@pytest.mark.parametrize("page", PAGES_ABOUT)
+def test_an_option_is_one_of_the_command_that_the_page_or_the_sentence_is_about(page: str) -> None:
+    wrong = []
+    for line in stated()[page]:
+        spans = SPAN.findall(line)
+        named = {word for span in spans for word in span.split() if word in COMMANDS}
+        allowed = OF_TRITON.union(*(options(name) for name in ABOUT[page] | named))
+        wrong += [
+            f"{word}: {line}"
+            for span in spans
+            for word in WORD.findall(re.sub(r"'[^']*'|\bpip .*|curl .*", "", span))
+            if word.startswith("-") and word not in allowed
+        ]
+    assert wrong == []
+
+
+MODULE = re.compile(r"`python -m ([\w.]+)")
+
+
+def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> None:
+    """It says so itself: its docstring has how it is run."""
+    run = {name for line in stated()["CONTRIBUTING"] for name in MODULE.findall(line)}
+    assert run == {
+        "benchmarks.soak.pages",
+        "benchmarks.soak.pushes",
+        "benchmarks.soak.record",
+        "scripts.docs",
+        "scripts.update_model_config",
+        "scripts.update_releases",
+    }
+    for name in run:
+        found = importlib.util.find_spec(name)
+        assert found is not None, name
+        assert found.origin is not None
+        tree = ast.parse(Path(found.origin).read_text("utf-8"))
+        assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body), name
+
+
+def test_a_variable_of_the_environment_is_one_that_is_read() -> None:
+    """An option's is `TRITONREPO_COMMAND_OPTION`; others stand in the code."""
+    said = {word for _, span in NAMED for word in re.findall(r"\b(?:TRITONREPO|XDG|TEST)_[A-Z_]+", span)}
+    of_options = {str(option.envvar) for name in COMMANDS for option in own(name)}
+    read = {name for name in identifiers() if name.isupper()} | {"TEST_SERVERS"}
+    assert said - of_options - read == set()
+    assert said >= {"TRITONREPO_SERVE_HTTP_PORT", "XDG_CACHE_HOME", "TEST_SERVERS"}
+
+
+def test_an_extra_that_is_to_be_installed_is_one_of_the_package() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    said = [
+        word
+        for _, span in NAMED
+        for found in re.findall(r"pip install .*\[([\w,]+)\]", span)
+        for word in found.split(",")
+    ]
+    assert said
+    assert set(said) <= extras.keys()

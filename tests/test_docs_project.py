@@ -1,0 +1,152 @@
+"""What CONTRIBUTING.md says of the project, compared with the project."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from pathlib import Path
+
+import click
+
+from benchmarks.soak import pages as soak_pages
+from tests import conftest, test_stores
+from tests.documents import PAGES, ROOT, SPAN, stated
+from tests.facts import PROJECT
+from tests.pages import NEEDED, OPTIONAL
+from tests.servers.packages import Manager, Package
+from tests.test_docs_facts import table
+from tritonrepo.cli import root
+from tritonrepo.cli.validate import DOCUMENTS
+from tritonrepo.rules import RULES
+from tritonrepo.rules.judging import Judging
+from tritonrepo.rules.registry import Scope
+from tritonrepo.stores import BUCKETS, s3
+from tritonrepo.stores.store import Bucket, Store
+
+PACKAGE = ROOT / "tritonrepo"
+TOOL = PROJECT["tool"]
+
+
+def test_ci_runs_what_the_documents_say() -> None:
+    """Its lines, in their order; `block` takes the README's n-th block of sh."""
+    lines = [line for line in (ROOT / ".ci" / "run").read_text("utf-8").splitlines() if line and line[0] != "#"]
+    steps = [line.removeprefix("run ") for line in lines if line.startswith("run ")]
+    assert steps[0] == "rm -rf .venv"
+    assert [step.split()[0] for step in steps[1:6]] == ["pip", "ruff", "ruff", "mypy", "lint-imports"]
+    assert steps[1] == "pip install -q -e '.[all,test,lint]'"
+    assert "coverage report" in steps
+    (first,) = (number for number, line in enumerate(lines) if line.startswith("block 1 | "))
+    (second,) = (number for number, line in enumerate(lines) if line.startswith("block 2 | "))
+    assert lines[first - 1].endswith("block 1")
+    assert first < second
+    assert "coverage run -m pytest" in lines[second]
+    assert TOOL["coverage"]["report"]["fail_under"] == 95
+
+
+def test_the_packages_are_the_layers_that_the_linter_holds() -> None:
+    (layers,) = (each for each in TOOL["importlinter"]["contracts"] if each["type"] == "layers")
+    said = [SPAN.findall(names) for names, _ in table("CONTRIBUTING.md", "| package")]
+    held = [re.findall(r"\w+", layer) for layer in layers["layers"]]
+    assert sorted(name for row in said for name in row) == sorted({n for layer in held for n in layer} - {"onnxfile"})
+    place = {name: number for number, layer in enumerate(held) for name in layer}
+    order = [place[name] for row in said for name in row]
+    assert order == sorted(order)
+    assert layers["exhaustive"]
+
+
+def test_the_sections_of_a_page_are_those_that_the_tests_read() -> None:
+    text = PAGES["CONTRIBUTING.md"].read_text("utf-8")
+    listed = text.partition("It consists of")[2].partition("The sections are")[0]
+    said = re.findall(r"^- \*([\w ]+)\*(, optional)?", listed, re.MULTILINE)
+    assert {name for name, optional in said if not optional} == set(NEEDED)
+    assert {name for name, optional in said if optional} == set(OPTIONAL)
+    assert [name for name, _ in said if name in NEEDED] == list(NEEDED)
+    assert soak_pages.RELEASE == "24.10"
+
+
+def test_a_rule_over_several_models_gets_the_run() -> None:
+    checks = [rule.check for rule in RULES.values() if rule.scope is Scope.GRAPH]
+    assert checks
+    assert all(Judging.__name__ in str(inspect.signature(check)) for check in checks)
+
+
+def test_the_store_of_the_documents_is_that_of_the_code() -> None:
+    assert all(isinstance(bucket, Bucket) for bucket in BUCKETS.values())
+    assert len(Bucket._fields) == 3  # how it is opened, and the two texts
+    methods = [each for name, each in vars(Store).items() if inspect.isfunction(each) and not name.startswith("_")]
+    assert methods
+    assert all(each.__doc__ for each in methods)
+    assert BUCKETS["s3"].open_uri is s3.open_uri
+    extras = PROJECT["project"]["optional-dependencies"]
+    for kind in BUCKETS:
+        assert extras[kind]
+        assert kind in re.findall(r"\w+", extras["all"][0])
+        assert kind in test_stores.KINDS
+        assert (ROOT / "tests" / "servers" / f"{kind}.py").is_file()
+        assert hasattr(conftest, f"{kind}_server")
+    late = TOOL["ruff"]["lint"]["flake8-tidy-imports"]["banned-module-level-imports"]
+    network = next(each for each in TOOL["importlinter"]["contracts"] if each["name"].startswith("the network"))
+    untyped = TOOL["mypy"]["overrides"][0]["module"]
+    assert {"boto3", "obstore"} <= {*late} & {*network["forbidden_modules"]}
+    assert "boto3.*" in untyped
+    slept = {path.name for path in (PACKAGE / "stores").glob("*.py") if "def awake" in path.read_text("utf-8")}
+    assert slept == {"directory.py"}
+
+
+def test_the_formats_of_validate_are_modules_of_one_function() -> None:
+    command = root.get_command(click.Context(root), "validate")
+    assert command is not None
+    (form,) = (each for each in command.params if isinstance(each, click.Option) and "--format" in each.opts)
+    assert isinstance(form.type, click.Choice)
+    assert list(form.type.choices) == ["text", *DOCUMENTS]
+    for name, made in DOCUMENTS.items():
+        assert made.__module__ == f"tritonrepo.report.{name}"
+        assert len(inspect.signature(made).parameters) == 3
+
+
+def test_what_runs_in_triton_is_checked_for_its_python() -> None:
+    (places,) = TOOL["ruff"]["per-file-target-version"]
+    assert places == "tritonrepo/{generate/steps,server/backends}/**"
+    assert "tests/stub" in TOOL["mypy"]["mypy_path"]
+    assert "tests/stub" in TOOL["pytest"]["pythonpath"]
+    (stub,) = (ROOT / "tests" / "stub").glob("*.py")
+    assert stub.name == "triton_python_backend_utils.py"
+    assert stub.stem in TOOL["mypy"]["modules"]
+
+
+def test_the_form_of_vllms_arguments_is_as_described() -> None:
+    data = json.loads((PACKAGE / "data" / "vllm_arguments.json").read_text("utf-8"))
+    said = {
+        span
+        for line in stated()["CONTRIBUTING"]
+        if "AsyncEngineArgs" in line or "`now`" in line
+        for span in SPAN.findall(line)
+    }
+    keys = {"since", "until", "now", "change"}
+    assert keys <= said
+    assert {key for each in data["arguments"].values() for key in each} - {"uncertain"} == keys
+    assert all(re.search(rf"\b{key}\b", data["form"]) for key in keys)
+    assert {"versions", "form"} <= said & data.keys()
+
+
+def test_the_servers_of_the_tests_are_pinned() -> None:
+    from tests.servers import packages
+
+    pinned = [each for each in vars(packages).values() if isinstance(each, Package)]
+    assert len(pinned) > 3
+    assert all(re.match(r"\d+\.\d+", each.version) for each in pinned)
+    assert {manager.value for manager in Manager} == {"pypi", "npm", "apt"}
+    assert {each.name for each in pinned if each.on_request} == {"azurite", "docker-compose"}
+    assert packages.ASKED == "TEST_SERVERS"
+
+
+def test_a_skip_that_nobody_expects_fails_ci() -> None:
+    assert conftest.EXPECTED_SKIPS.search("azurite is installed on request")
+    assert not conftest.EXPECTED_SKIPS.search("the server does not start")
+    text = Path(conftest.__file__).read_text("utf-8")
+    finish = next(
+        n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.name == "pytest_sessionfinish"
+    )
+    assert "exitstatus = pytest.ExitCode.TESTS_FAILED" in ast.unparse(finish)
