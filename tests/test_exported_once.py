@@ -215,6 +215,13 @@ def test_a_decoder_of_a_source_computes_what_the_reference_does(own: Cache, tmp_
     assert {path.name for path in place.iterdir()} == {"model.onnx", "tokenizer.json", "generation.json"}
 
 
+def test_each_gguf_file_has_a_decoder_of_its_own(own: Cache, tmp_path: Path) -> None:
+    first, second, third = (chat.decoder(found, own, AT) for found in sources(tmp_path / "g"))
+    read = [json.loads((place / "generation.json").read_text("utf-8"))["eos_token_ids"] for place in (first, second)]
+    assert read == [[1], [1, 2]]
+    assert not json.loads((third / "generation.json").read_text("utf-8"))["adds_bos"]
+
+
 def gguf(place: Path, name: str = "m.gguf", **changes: Any) -> dict[str, File]:  # noqa: ANN401  one value of any type
     place.mkdir(exist_ok=True)
     path = write_gguf(place / name, changed(**changes), {})

@@ -245,6 +245,7 @@ FOUND = {
     "files in order, no directory": ("./docs/*.jsonl", ["a.jsonl", "b.jsonl"]),
     "one file": ("docs/b.jsonl", ["b.jsonl"]),
     "a class of letters": ("docs/[b-z].jsonl", ["b.jsonl"]),
+    "a class of letters in a directory": ("[d]ocs/b.jsonl", ["b.jsonl"]),
     "one letter": ("docs/?.txt", ["a.txt"]),
     "every depth": ("docs/**/c.jsonl", ["deep/c.jsonl"]),
     "a directory that varies": ("d*s/a.*", ["a.jsonl", "a.txt"]),

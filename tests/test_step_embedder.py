@@ -28,6 +28,8 @@ class Graph:
         self.calls.append({name: array.tolist() for name, array in arrays.items()})
         assert (asked.model_name, asked.model_version) == ("graph", 7)
         assert asked.requested_output_names() == {"embedding"}
+        assert asked.preferred_memory is not None
+        assert asked.preferred_memory.wanted == (pb_utils.TRITONSERVER_MEMORY_CPU, 0), "NumPy reads no memory of a GPU"
         assert all(array.dtype == np.int64 for array in arrays.values())
         if 5 in arrays["input_ids"]:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError("index 5 is out of bounds"))

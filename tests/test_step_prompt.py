@@ -413,4 +413,5 @@ def test_a_special_token_is_broken_behind_its_first_character(
 
 
 def test_what_is_broken_up_comes_longest_first_in_the_same_order_each_time() -> None:
-    assert breakable(["b1", " abc ", "c", "a1", "c1", "b1", "", "  "]) == ["abc", "a1", "b1", "c1"]
+    pairs = [f"{letter}{digit}" for letter in "abc" for digit in range(9)]
+    assert breakable([*reversed(pairs), " abc ", "c", "b1", "", "  "]) == ["abc", *pairs]

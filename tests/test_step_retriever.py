@@ -21,7 +21,7 @@ EAST, NORTH = np.array([[1, 0]], np.float32), np.array([[0, 1]], np.float32)
 
 
 def step(place: Path, vectors: NDArray[Any] = VECTORS, top_k: int = 3) -> TritonPythonModel:
-    lines = [json.dumps({"id": f"id-{row}", "text": f"tëxt {row}"}) for row in range(len(vectors))]
+    lines = [json.dumps({"id": f"id-{row}", "text": f"tëxt {row}"}, ensure_ascii=False) for row in range(len(vectors))]
     files = {"settings.json": {"top_k": top_k}, "embeddings.npy": vectors, "passages.jsonl": "\n".join(lines)}
     model = TritonPythonModel()
     model.initialize(written(place, files))

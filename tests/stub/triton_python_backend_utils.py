@@ -64,7 +64,7 @@ class Tensor:
 
 class PreferredMemory:
     def __init__(self, preferred_memory_type: MemoryType, preferred_device_id: int = 0) -> None:
-        pass
+        self.wanted = preferred_memory_type, preferred_device_id
 
 
 class InferenceResponse:
@@ -109,11 +109,12 @@ class InferenceRequest:
         requested_output_names: Sequence[str] = (),
         model_name: str = "",
         model_version: int = -1,
-        preferred_memory: PreferredMemory | None = None,  # noqa: ARG002  the server decides where answers are
+        preferred_memory: PreferredMemory | None = None,
         parameters: Mapping[str, object] | None = None,
     ) -> None:
         self._inputs, self._names, self._parameters = list(inputs), set(requested_output_names), parameters or {}
         self.model_name, self.model_version = model_name, model_version
+        self.preferred_memory = preferred_memory
         self.sender = InferenceResponseSender()
 
     def inputs(self) -> list[Tensor]:
