@@ -20,7 +20,7 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Severity, Span, Stop
 from tritonrepo.flows.build import directory
 from tritonrepo.flows.doubts import by_hand, strictly
-from tritonrepo.flows.events import Event, Line
+from tritonrepo.flows.events import Busy, Event, Line
 from tritonrepo.flows.stack import is_stack
 from tritonrepo.flows.target import of_record, of_stack
 from tritonrepo.parts import PARTS
@@ -212,7 +212,8 @@ def test_a_workspace_tells_what_it_does_and_finds_its_cache_by_its_environment(t
     told: list[Event] = []
     work = api.Workspace({"XDG_CACHE_HOME": str(tmp_path)}, tell=told.append)
     work.line("waiting")
-    assert told == [Line("waiting")]
+    work.cache.tell("exporting")
+    assert told == [Line("waiting"), Busy("exporting")]
     assert work.cache.root == tmp_path / "tritonrepo"
     assert work.parts is PARTS
     assert (work.environ, work.links) == ({"XDG_CACHE_HOME": str(tmp_path)}, ())

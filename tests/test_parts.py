@@ -96,6 +96,13 @@ def test_one_that_rewrites_the_query_feeds_what_follows_under_a_name_of_its_own(
     assert wired([*chain, ("l", last)]) is None  # an ensemble's output cannot be its input
 
 
+def test_a_chain_that_nobody_asks_anything_is_none() -> None:
+    """Its only input would be one that no model reads."""
+    constant = replace(PARTS["embedder"], takes=())
+    assert wired([("c", constant), ("r", PARTS["retriever"])]) is None
+    assert wired([("e", PARTS["embedder"]), ("r", PARTS["retriever"])]) is not None
+
+
 def test_an_option_has_one_type_for_all_who_take_it() -> None:
     last = PARTS["generator"]
     other = Port("stream", "STRING", (1,), optional=True)
