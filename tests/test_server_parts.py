@@ -72,7 +72,8 @@ GOOD = Facts(
         pytest.param(
             {"libpython": "", "libpython_trouble": "no such file: L"},
             ["runtime-libpython"],
-            "no such file: L\nInstall libpython3.11.so.1.0. Without it, the stub hangs. On Debian or Ubuntu, run `apt",
+            "no such file: L\nInstall libpython3.11.so.1.0. Without it, the stub hangs. On Debian or Ubuntu, run "
+            "`apt-get install libpython3.11`.\nWithout root, unpack that package with `dpkg -x`, and add",
             id="no shared libpython",
         ),
         pytest.param({"numpy": "2.3.5"}, ["runtime-numpy"], "pip install 'numpy<2'", id="NumPy 2"),

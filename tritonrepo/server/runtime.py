@@ -157,6 +157,7 @@ def _package_problems(facts: Facts) -> Iterator[Diagnostic]:
         library, why = f"libpython{facts.minor}.so.1.0", facts.libpython_trouble
         hint = f"""Install {library}. Without it, the stub hangs. On Debian or Ubuntu, run \
 `apt-get install libpython{facts.minor}`.
+Without root, unpack that package with `dpkg -x`, and add the library's directory to LD_LIBRARY_PATH.
 With pyenv, run `PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {facts.minor}`.
 If you build Python yourself, run `configure --enable-shared`.
 Python builds of uv and conda include the library; select one with `--runtime PYTHON`."""
