@@ -49,7 +49,7 @@ def test_a_console_block_prints_what_it_shows(checkout: Path, block: str) -> Non
     assert "".join(f"$ {command}\n{shown}" for command, shown in commands) == block
     for command, shown in commands:
         line = f'PATH="{Path(sys.executable).parent}:$PATH"; {command}'
-        done = subprocess.run(["bash", "-c", line], cwd=checkout, capture_output=True, text=True, check=False)
+        done = subprocess.run(["bash", "-c", line], cwd=checkout, capture_output=True, encoding="utf-8", check=False)
         pattern = re.sub(r"^…\\\n", "(?:.*\n)*", re.escape(shown), flags=re.MULTILINE).replace("…", ".*")
         assert re.fullmatch(pattern, done.stdout + done.stderr), done.stdout + done.stderr
 

@@ -223,12 +223,9 @@ class S3Store:
             frozen = found.get_frozen_credentials() if found else None
         if frozen is None:
             return {}
-        return {
-            "AWS_ACCESS_KEY_ID": frozen.access_key,
-            "AWS_SECRET_ACCESS_KEY": frozen.secret_key,
-            "AWS_SESSION_TOKEN": frozen.token or "",  # not that of other keys, which may be set
-            "AWS_DEFAULT_REGION": self._region,
-        }
+        # without a token, an empty one: the environment may have that of other keys
+        keys = {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key}
+        return keys | {"AWS_SESSION_TOKEN": frozen.token or "", "AWS_DEFAULT_REGION": self._region}
 
     @property
     def _region(self) -> str:
