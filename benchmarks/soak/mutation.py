@@ -46,23 +46,41 @@ WHOLE = "tritonrepo"
 """The package whose modules lie at the top."""
 
 PACKAGES: Mapping[str, Sequence[str]] = {
-    "cli": ("cli", "api", "json", "build", "validate", "docs"),
-    "export": ("export", "sources"),
-    "flows": ("api", "build", "targets", "own_stacks", "validate", "fixes", "ignores", "push_plan"),
-    "generate": ("build", "rag", "parts", "own_part", "templates", "step_embedder", "step_prompt", "step_retriever"),
-    "indexing": ("build", "sources"),
-    "parts": ("parts", "own_part", "own_stacks", "build", "rag", "spec"),
-    "pbtxt": ("pbtxt", "pbtxt_write", "fixes", "depth"),
-    "report": ("registry", "json", "hints", "rules", "plain"),
-    "repository": ("repository", "links", "validate", "rules", "judge"),
+    "cli": ("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "docs_names"),
+    "export": ("export_bert", "gguf", "exported_once", "encoder_files", "export"),
+    "flows": (
+        "push_flow",
+        "push_waiting",
+        "build_plans",
+        "indexing",
+        "diagnostics",
+        "credentials",
+        "api",
+        "own_stacks",
+    ),
+    "generate": ("generate", "parts", "step_embedder", "step_prompt", "step_retriever", "build_plans", "build"),
+    "indexing": ("indexing", "build"),
+    "parts": ("parts", "stack_faults", "stack_keys", "generate", "own_part", "own_stacks", "build_plans"),
+    "pbtxt": ("pbtxt_nodes", "pbtxt_words", "pbtxt_write", "pbtxt", "fixes", "depth"),
+    "report": ("report", "registry", "json", "hints", "plain", "output"),
+    "repository": ("inference", "repository", "links", "judge", "ignores", "rules"),
     "rules": ("verdicts", "rules", "ignores", "judge"),
-    "server": ("server_parts", "backends", "backend_onnx", "backend_vllm", "endpoint", "server"),
-    "smoke": ("smoke_parts", "smoke_prompts", "templates", "smoke"),
-    "sources": ("sources",),
-    "spec": ("spec", "own_stacks", "many_mistakes", "build"),
-    "stores": ("stores", "s3_uri", "tree", "links"),
-    "sync": ("sync", "push_plan", "push_lock", "push_model", "push_present", "push_mixed", "push_nest", "push_heal"),
-    WHOLE: ("api", "fixes", "plain", "releases", "tree", "links", "json", "hints"),
+    "server": (
+        *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),
+        *("backend_onnx", "endpoint", "server"),
+    ),
+    "smoke": (
+        *("smoke_judges", "smoke_cases", "smoke_asking", "smoke_commands", "smoke_prompts", "smoke_parts"),
+        *("push_present", "push_heal"),
+    ),
+    "sources": ("sources", "encoder_files", "gguf", "templates", "exported_once"),
+    "spec": ("stack_values", "stack_faults", "stack_keys", "spec", "lock", "parts", "many_mistakes"),
+    "stores": ("directory", "refusals", "s3_uri", "s3_replies", "credentials", "links", "tree", "stores"),
+    "sync": (
+        *("sync", "push_plan", "push_writing", "gating", "revision", "push_hold", "push_flow", "push_waiting"),
+        *("push_lock", "push_mixed", "push_model", "push_nest"),
+    ),
+    WHOLE: ("diagnostics", "fixes", "plain", "releases", "tree", "links", "inference", "api", "json"),
 }
 """The tests that a package names: `tests/test_NAME.py`."""
 
