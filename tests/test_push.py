@@ -119,13 +119,13 @@ cli.main()
 """
 
 
-def test_a_push_killed_at_ten_random_moments_is_each_time_finished_by_the_next(
+def test_a_push_killed_at_five_random_moments_is_each_time_finished_by_the_next(
     tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "GRACE_S", -lock.VALID_S)  # nothing that a killed one sent stays on its way here
     made = repository(tmp_path / "m", 1)
     assert push(made, uri) == 0
-    for version, count in enumerate(Random(3).sample(range(25), 10), 2):
+    for version, count in enumerate(Random(3).sample(range(25), 5), 2):
         shutil.rmtree(made)
         repository(made, version)
         arguments = [sys.executable, "-c", KILL, str(count), "push", str(made), uri, "--settle", "0"]
