@@ -85,7 +85,7 @@ def test_each_request_goes_to_its_path_with_the_headers(
     ask: Callable[[Client], object], line: str, body: object
 ) -> None:
     with speaking(anything) as server:
-        ask(Client(Endpoint(f"{server.url}/behind/", 30, headers={"X-Own": "y"})))
+        ask(Client(Endpoint(f"{server.url}/behind/", 30, 30, headers={"X-Own": "y"})))
     ((method, path, head, sent),) = server.asked
     assert f"{method} {path}" == line.replace(" /", " /behind/", 1)
     assert (head["x-own"], head["content-type"]) == ("y", "application/json")
@@ -133,6 +133,10 @@ BAD: dict[str, tuple[Said, Callable[[Client], object], str, str]] = {
         Said(b"data: {\n\n"), lambda c: [*c.stream("m", {})], "server-answer", "the response is not JSON: {",
     ),
     "nothing": (Said(b""), lambda c: c.index(), "server-answer", "the response is not JSON: an empty response"),
+    "a body that is cut short": (
+        Said(b"[]", head={"Content-Length": "9"}), lambda c: c.index(), "server-answer",
+        "the connection closed before the end of the response: IncompleteRead(2 bytes read, 7 more expected)",
+    ),
     "a refusal": (
         plain({"error": "no such model"}, 400), lambda c: c.config("m"), "server-refused",
         "/v2/models/m/config: no such model",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -582,26 +583,28 @@ def test_two_protocols_agree_or_not(one: Tensor, other: Tensor, message: str) ->
     assert [fault.message.startswith(message) for fault in faults[:1]] == ([True] if message else [])
 
 
-@pytest.fixture
-def dripping() -> Iterator[str]:
-    """A server that sends one byte of a response ten times a second."""
+@contextmanager
+def dripping(head: bytes, drop: bytes, pause_s: float) -> Iterator[str]:
+    """Run a server that sends the same drop of a response again and again until its client has left."""
     done = threading.Event()
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
         def drip() -> None:
             connection, _ = server.accept()
-            with connection:
+            with connection, suppress(OSError):
                 connection.recv(1 << 16)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                for _ in range(50):  # far beyond the deadline, and yet an end for a client that has none
-                    if not done.wait(0.1):
-                        connection.sendall(b"1\r\n \r\n")
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+                end = time.monotonic() + 3  # far beyond the deadline, and yet an end for a client that has none
+                while not done.wait(pause_s) and time.monotonic() < end:
+                    connection.sendall(drop)
 
         thread = threading.Thread(target=drip)
         thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        done.set()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            done.set()
+            thread.join()
 
 
 def test_a_server_that_is_silent_from_the_start_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -635,9 +638,24 @@ def test_a_served_model_that_is_not_the_repositorys_is_told_and_still_asked() ->
     assert asked.check is Check.ANSWER
 
 
-def test_an_answer_that_only_drips_ends_at_its_deadline(dripping: str) -> None:
-    with pytest.raises(Stop, match=r"the response was not complete within 0\.5 s"):
-        list(Client(Endpoint(dripping, 5, 0.5)).stream("m", {}))
+CHUNKED, SIZED = b"Transfer-Encoding: chunked\r\n", b"Content-Length: 1000000\r\n"
+DRIPS: dict[str, tuple[bytes, bytes, float, Callable[[Client], object]]] = {
+    "a stream": (CHUNKED, b"1\r\n \r\n", 0.02, lambda c: [*c.stream("m", {})]),
+    "a stream without a pause": (CHUNKED, b"1\r\n \r\n", 0, lambda c: [*c.stream("m", {})]),
+    "a stream that pauses": (CHUNKED, b"", 0.02, lambda c: [*c.stream("m", {})]),
+    "a body in chunks": (CHUNKED, b"1\r\n \r\n", 0.02, lambda c: c.config("m")),
+    "a body of a known length": (SIZED, b" ", 0.02, lambda c: c.index()),
+    "a body up to the end of the connection": (b"", b" ", 0.02, lambda c: c.index()),
+}
+
+
+@pytest.mark.parametrize(("head", "drop", "pause_s", "ask"), DRIPS.values(), ids=DRIPS)
+def test_an_answer_that_only_drips_ends_at_its_deadline(
+    head: bytes, drop: bytes, pause_s: float, ask: Callable[[Client], object]
+) -> None:
+    late = r"the response was not complete within 0\.2 s"
+    with dripping(head, drop, pause_s) as url, pytest.raises(Stop, match=late):
+        ask(Client(Endpoint(url, 5, 0.2)))
 
 
 def test_a_table_is_aligned_and_harmless() -> None:

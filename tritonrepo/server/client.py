@@ -10,12 +10,14 @@ import json
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http.client import (
     BadStatusLine,
     HTTPConnection,
     HTTPException,
     HTTPResponse,
     HTTPSConnection,
+    IncompleteRead,
     RemoteDisconnected,
 )
 from ssl import SSLError
@@ -164,8 +166,12 @@ class Client:
         connected = False
 
         def patience() -> None:
-            if deadline is not None:
-                wire.settimeout(min(timeout_s, max(0.001, deadline - time.monotonic())))
+            if deadline is None or wire.fileno() < 0:  # Python 3.13 closes it with the last byte of a known length
+                return
+            left = deadline - time.monotonic()
+            if left <= 0:  # a response that never pauses does not run into the socket's timeout
+                raise TimeoutError
+            wire.settimeout(min(timeout_s, left))
 
         try:
             connection.connect()
@@ -211,9 +217,11 @@ def _path(model: str, version: str) -> str:
 
 
 def _content(exchange: _Exchange) -> bytes:
-    """Return the whole body; `read`, unlike `read1`, notices one that is cut short."""
-    exchange.patience()
-    return exchange.response.read()
+    """Return the whole body, in pieces: within `read`, each byte that arrives would start the time anew."""
+    content = b"".join(iter(partial(_read, *exchange), b""))
+    if missing := exchange.response.length:  # unlike `read`, `read1` does not notice a body that is cut short
+        raise IncompleteRead(content, missing)
+    return content
 
 
 def events(response: HTTPResponse, patience: Callable[[], None] = lambda: None) -> Iterator[bytes]:
