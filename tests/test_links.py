@@ -529,7 +529,8 @@ def test_a_dockerfile_that_is_a_link_is_somebody_elses(
 
 
 @pytest.mark.parametrize(
-    "local", ["{home}", "{home}/credentials", "../home/credentials", "s3://b/x", "link/credentials"]
+    "local",
+    ["{home}", "{home}/credentials", "../home/credentials", "s3://b/x", "link/credentials", "{there}/link/credentials"],
 )
 def test_a_record_does_not_make_serve_read_what_lies_elsewhere(
     models: Path,
@@ -538,11 +539,14 @@ def test_a_record_does_not_make_serve_read_what_lies_elsewhere(
     capsys: pytest.CaptureFixture[str],
     local: str,
 ) -> None:
-    (inside / "link").symlink_to(outside)
-    local = local.format(home=outside)
+    there = inside.parent / "there"
+    there.mkdir()
+    for place in (inside, there):
+        (place / "link").symlink_to(outside)
+    local = local.format(home=outside, there=there)
     record = Record("x", {"release": "24.10", "images": ["py3"]}, {}, {"o/m": local})
     (models / "tritonrepo.json").write_bytes(dump(record).content())
-    deep = models.rename(inside / "models")
+    deep = models.rename(there / "models")
     with unopened(outside):
         assert run(["serve", str(deep), "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]) == 2
     assert local in capsys.readouterr().err

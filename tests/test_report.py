@@ -176,19 +176,27 @@ def test_a_table_is_aligned_and_ends_without_blanks() -> None:
 def test_junit_has_a_suite_for_each_model_and_counts() -> None:
     rows = [
         Row("n", "one", 1.5, [found(hint="Do this."), found()]),
-        Row("m", "two", 0.25, notes=[found(Severity.WARNING)]),
-        Row("n", "three", 0.0015, skipped="why \x1b"),
+        Row("m \x07", "two", 0.25, notes=[found(Severity.WARNING)]),
+        Row("n", "three \x1b", 0.0015, skipped="why \x1b"),
     ]
     told = junit("name \x1b", rows)
     assert told.startswith('<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="name \\x1b">\n  <testsuite ')
     assert told.endswith("</testsuites>\n")
     first, second = ET.fromstring(told)
-    assert first.attrib == {"name": "m", "tests": "1", "failures": "0", "errors": "0", "skipped": "0", "time": "0.250"}
+    assert first.attrib == {
+        "name": "m \\x07",
+        "tests": "1",
+        "failures": "0",
+        "errors": "0",
+        "skipped": "0",
+        "time": "0.250",
+    }
     assert second.attrib == {"name": "n", "tests": "2", "failures": "1", "errors": "0", "skipped": "1", "time": "1.502"}
     assert [each.tag for each in (first, *second)] == ["testsuite", "testcase", "testcase"]
-    assert [case.attrib for case in second] == [
+    assert [case.attrib for case in (*first, *second)] == [
+        {"classname": "m \\x07", "name": "two", "time": "0.250"},
         {"classname": "n", "name": "one", "time": "1.500"},
-        {"classname": "n", "name": "three", "time": "0.002"},
+        {"classname": "n", "name": "three \\x1b", "time": "0.002"},
     ]
     (failure,) = second[0]
     assert (failure.tag, failure.attrib) == ("failure", {"type": "a-rule", "message": "a fault"})

@@ -24,6 +24,8 @@ from tritonrepo.diagnostics import Stop
 from tritonrepo.server import loading, logs, ports, probe, runtime, staging
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.server.launch import Launch
+from tritonrepo.server.process import start
 from tritonrepo.server.runtime import Facts
 from tritonrepo.tree import Directory, Unreadable, of_text
 
@@ -437,6 +439,37 @@ def test_the_backends_directory_holds_pythons_and_ours(tmp_path: Path) -> None:
     (ours / "model.py").unlink()
     with pytest.raises(Stop, match=r"backend mine has no model\.py in this"):
         staging.backends(here, {"mine": ours}, tmp_path / "again")
+
+
+IN_USE = "creating server: Internal - failed to bind: Address already in use"
+CRASHED = "terminate called after throwing an instance of 'boost::interprocess::lock_exception'"
+STARTS: dict[str, tuple[str, int, int]] = {
+    "a free port is taken before the server has it": (IN_USE, 0, 2),
+    "one of the free ports is taken": (IN_USE, 1, 2),
+    "a port that was asked for is taken": (IN_USE, 3, 1),
+    "the Python backend crashes": (CRASHED, 3, 2),
+    "another end": ("unrecognized option", 0, 1),
+}
+
+
+@pytest.mark.parametrize(("said", "asked", "starts"), STARTS.values(), ids=STARTS)
+def test_a_server_that_ends_by_chance_is_started_once_more_unless_its_ports_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, asked: int, starts: int
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    here = runtime.runtime(replace(GOOD, wheel=str(tmp_path / "site")))
+    for path in (here.server, *here.backend_files, here.stub):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    here.server.write_text(f'#!/bin/sh\necho once >> {tmp_path}/starts\necho "{said}"\nexit 1\n')
+    here.server.chmod(0o700)
+    (tmp_path / "models").mkdir()
+    launch = Launch(tmp_path / "models", here, ports.Ports(*ports.choose(ports.Ports())[:asked]))
+    with pytest.raises(Stop, match="the server exited during startup with exit code 1") as stop:
+        start(launch)
+    assert said in stop.value.diagnostics[0].hint
+    assert (tmp_path / "starts").read_text() == "once\n" * starts
 
 
 @pytest.mark.parametrize(
