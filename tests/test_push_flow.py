@@ -195,6 +195,15 @@ def test_warnings_of_the_checks_do_not_stop_a_push_and_those_of_the_plan_are_tol
     )
 
 
+def test_what_is_unknown_of_the_release_of_a_record_is_told_and_stops_no_push(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = built(repository(tmp_path / "m", 1), target={"release": "26.11"})
+    assert push(made, tmp_path / "served" / "prod") == 0
+    assert f"{made}: info: some facts about Triton 26.11 are unknown: image backends, " in capsys.readouterr().err
+    assert release(tmp_path / "served" / "prod")["target"] == {"release": "26.11"}
+
+
 def test_what_is_left_alone_is_listed_on_demand_and_advice_is_given_where_something_is_sent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -407,7 +408,7 @@ def test_a_server_that_is_not_ready_is_told_or_refused_by_what_its_index_says(tm
     place = tmp_path / "served"
     assert pushed(leaf(tmp_path / "1", 1), place) == 0
     second = leaf(tmp_path / "2", 2)
-    with scripted([REFUSED], ready=400) as client:
+    with scripted([("other", "1", "READY", ""), REFUSED], ready=400) as client:
         first, *_ = plan_push(second, place, Workspace(), Servers([client.endpoint])).warnings
         assert str(first) == (
             f"{client.url}: warning: the server is not ready: with strict readiness, one model that does not load is"
@@ -423,6 +424,14 @@ def test_a_server_that_is_not_ready_is_told_or_refused_by_what_its_index_says(tm
         )
     with pytest.raises(Stop, match="fatal: the server cannot be reached: "):
         plan_push(second, place, Workspace(), Servers([client.endpoint]))
+
+
+def test_a_server_that_does_not_say_whether_it_is_ready_is_of_no_use(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(Stop) as stop:
+            plan_push(leaf(tmp_path / "1", 1), tmp_path / "served", Workspace(), Servers([Endpoint(url, 5, 0.1)]))
+    assert str(stop.value) == f"{url}: fatal: the response was not complete within 0.1 s [server-late]"
 
 
 def test_a_push_waits_ten_minutes_for_a_server_unless_told_otherwise() -> None:
