@@ -447,6 +447,12 @@ UNREAD = {
     "append on a value": ("a: !append 1", "a:1:4 the tag !append is not supported here"),
     "another tag on a list": ("a: !extend [1]", "a:1:4 the tag !extend is not supported here"),
     "bytes that are no UTF-8, by line": (b"a: 1\nb: 2\nc: \xe9", "a:3 the stack file is not valid UTF-8 at byte 13"),
+    "bytes that are no UTF-8, after a byte order mark": (
+        b"\xef\xbb\xbfa: 1\n\xe9",
+        "a:2 the stack file is not valid UTF-8 at byte 8",
+    ),
+    "a tag after a byte order mark": (b"\xef\xbb\xbfa: !x 1", "a:1:4 the tag !x is not supported here"),
+    "a fault of syntax after a byte order mark": (b"\xef\xbb\xbfa: ]", "a:1:4 the file is not valid YAML"),
     "half a pair in a value": ('a: "\\udfff"', "a:1:4 the text contains U+DFFF"),
     "the first half of a pair": ('a: "\\ud800"', "a:1:4 the text contains U+D800"),
     "half a pair in a key": ('"\\ud800": 1', "a:1:1 the text contains U+D800"),

@@ -92,7 +92,7 @@ def _decoded(content: bytes, path: str) -> str:
         message = f"the stack file has {len(content):,} bytes, but at most {MAX_BYTES:,} are allowed"
         raise fatal(RULE, path, message, "Check that this is the right file.")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8")  # PyYAML skips a byte order mark and does not count it in columns
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         message = f"the stack file is not valid UTF-8 at byte {error.start}"
