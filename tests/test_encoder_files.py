@@ -157,6 +157,15 @@ def test_texts_are_cut_at_the_stacks_limit_or_the_models(
     assert made(source, kept, max_tokens=wish).max_tokens == limit
 
 
+@pytest.mark.parametrize(("padding", "limit"), [(0, 19), (1, 18), (5, 14)])
+def test_roberta_loses_the_positions_up_to_its_padding_id(source: Path, kept: Cache, padding: int, limit: int) -> None:
+    """Its first token has the position after the padding id: transformers, modeling_roberta.py, position ids."""
+    weights(source, architectures=["RobertaModel"], type_vocab_size=1, pad_token_id=padding)
+    assert made(source, kept).max_tokens == made(source, kept, max_tokens=limit).max_tokens == limit
+    message = f"max_tokens is {limit + 1}, but the model has only {limit} positions"
+    assert refused(source, kept, max_tokens=limit + 1) == [(LIMIT_AT, message, f"Set max_tokens to at most {limit}.")]
+
+
 BEYOND: dict[str, tuple[object, int | None, tuple[Span, str, str]]] = {
     "more than positions": (
         None,

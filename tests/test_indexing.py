@@ -280,7 +280,9 @@ def test_a_pattern_that_is_a_directory_is_told_at_its_place(pattern: str, stack:
     assert found.message == f'"{pattern}" is not a glob pattern of files'
 
 
-@pytest.mark.parametrize("pattern", ["d*s/secret.jsonl", "docs/*.jsonl", "docs/secret.jsonl"])
+@pytest.mark.parametrize(
+    "pattern", ["d*s/secret.jsonl", "[d]ocs/secret.jsonl", "d?cs/secret.jsonl", "docs/*.jsonl", "docs/secret.jsonl"]
+)
 def test_a_link_out_of_the_directory_that_a_pattern_names_is_refused(
     pattern: str, stack: Span, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -189,6 +189,7 @@ REST = {
     "a field with dashes": ("foo-bar-baz: { x } bar: 1", [(1, 1), (1, 20)]),
     "a field before the message's end": ("input { foo: 1 } bar: 1", [(1, 9), (1, 18)]),
     "a value that is none": ("foo: ( 1 )\nname: 'n'\nbar: 1", [(1, 1), (3, 1)]),
+    "a known field within a line": ("foo: ( name 2 )\nname: 'n'\nbar: 1", [(1, 1), (3, 1)]),
     "two values": ("foo: 1 2\nname: 'n'\nbar: 1", [(1, 1), (3, 1)]),
     "no value": ("foo:\nname: 'n'\nbar: 1", [(1, 1), (3, 1)]),
     "two separators": ("foo: 1;;\nname: 'a' bar: 1", [(1, 1), (2, 11)]),

@@ -537,6 +537,20 @@ def test_a_directory_counts_from_the_stack_file(own: Cache, tmp_path: Path) -> N
     assert resolve(parse_source("./weights"), "x86_64", own, None, at).pin != resolved.pin
 
 
+def test_a_link_out_of_a_source_is_refused_and_followed_where_it_is_allowed(own: Cache, tmp_path: Path) -> None:
+    for place in ("stack/weights", "shared"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "shared" / "b").write_bytes(b"1")
+    (tmp_path / "stack" / "weights" / "a").symlink_to(tmp_path / "shared" / "b")
+    at = Span(str(tmp_path / "stack" / "stack.yaml"), 1, 1)
+    with pytest.raises(Stop) as stop:
+        resolve(parse_source("./weights"), "x86_64", own, None, at)
+    (told,) = stop.value.diagnostics
+    assert (told.rule, told.at.path) == ("store-link", str(tmp_path / "stack" / "weights" / "a"))
+    allowed = resolve(parse_source("./weights"), "x86_64", own, None, at, links=[tmp_path / "shared"])
+    assert {path: file.content() for path, file in allowed.files.items()} == {"a": b"1"}
+
+
 ABSENT = {
     "a directory": ("./nowhere", '"./nowhere" does not exist'),
     "a hub model's files": ("hf://o/m", "files from the Hugging Face Hub are not supported yet"),

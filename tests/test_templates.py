@@ -285,6 +285,21 @@ def test_a_chat_template_is_tried_with_all_that_it_is_given_later(jinja: Jinja) 
     chat_tried(replace(CHAT_FILES, template=CHAT + alone), None, jinja, Span("s.yaml", 5))
 
 
+SILENT = {
+    "a text of its own": "You are a helpful assistant.",
+    "the system text and no question": "{{ messages[0].content }}",
+    "the roles of all messages": "{% for m in messages %}<|{{ m.role }}|>{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("text", SILENT.values(), ids=SILENT)
+def test_a_chat_template_that_writes_all_but_the_question_is_refused(jinja: Jinja, text: str) -> None:
+    with pytest.raises(Stop) as stop:
+        chat_tried(replace(CHAT_FILES, template=text), "S", jinja, Span("s.yaml", 5))
+    (told,) = stop.value.diagnostics
+    assert told.message == "the model's chat template omits the user's message"
+
+
 @pytest.mark.parametrize(("more", "good"), [(0, True), (1, False)], ids=["as long as allowed", "one more"])
 def test_a_chat_template_has_a_megabyte_at_most(jinja: Jinja, more: int, *, good: bool) -> None:
     text = CHAT + "{#" + "é" * ((1_048_576 - len(CHAT) - 4) // 2) + "#}"
