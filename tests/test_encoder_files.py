@@ -197,6 +197,30 @@ def test_a_limit_that_cannot_be_is_told_where_it_stands(
     assert refused(source, kept, max_tokens=wish) == [told]
 
 
+def test_a_limit_of_the_models_own_that_leaves_nothing_is_told_at_the_source(source: Path, kept: Cache) -> None:
+    (source / LENGTH).write_text('{"max_seq_length": 2}', "utf-8")
+    files = resolve(parse_source("./w"), "x86_64", kept, None, Span(str(source.parent / "stack.yaml"))).files
+    with pytest.raises(Stop) as stop:
+        encoder(Wish("./w", None, None, None, {"source": AT}), files, kept)
+    (told,) = stop.value.diagnostics
+    assert (told.at, told.message) == (AT, "max_tokens is 2, but the tokenizer adds 2 tokens to every text")
+
+
+def test_a_module_without_a_type_is_not_left_out(source: Path, kept: Cache) -> None:
+    (source / MODULES).write_text('[{"type": "sentence_transformers.models.Transformer"}, {"path": "2_X"}]', "utf-8")
+    ((at, message, _),) = refused(source, kept)
+    assert (at, message) == (AT, 'the embedder has a "" module, which cannot be exported')
+
+
+def test_of_a_source_with_many_files_ten_are_named(source: Path, kept: Cache) -> None:
+    (source / "config.json").unlink()
+    for number in range(11):
+        (source / f"a{number:02}").touch()
+    names = "1_Pooling/config.json, a00, a01, a02, a03, a04, a05, a06, a07, a08"
+    ((_, _, hint),) = refused(source, kept)
+    assert hint == f"Add the file, or use another source. This one contains: {names}."
+
+
 def test_lower_case_is_asked_only_of_a_tokenizer_that_keeps_case(source: Path, kept: Cache) -> None:
     (source / LENGTH).write_text('{"do_lower_case": true}', "utf-8")
     assert made(source, kept).max_tokens == 20

@@ -297,9 +297,21 @@ def test_a_link_out_of_the_directory_that_a_pattern_names_is_refused(
 def test_a_link_within_the_stack_leads_out_of_the_documents_that_are_named(stack: Span, tmp_path: Path) -> None:
     (tmp_path / "notes.jsonl").touch()
     (tmp_path / "docs" / "link.jsonl").symlink_to(tmp_path / "notes.jsonl")
-    with pytest.raises(Stop, match=r"link\.jsonl"):
-        documents.find("docs/l*.jsonl", stack)
+    for pattern in ("docs/l*.jsonl", "docs/link.jsonl"):
+        with pytest.raises(Stop, match=r"link\.jsonl"):
+            documents.find(pattern, stack)
     assert documents.find("*/link.jsonl", stack) == [tmp_path / "docs" / "link.jsonl"]
+
+
+def test_a_directory_of_documents_that_is_a_link_out_of_the_stack_is_refused(
+    stack: Span, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "a.jsonl").touch()
+    (tmp_path / "linked").symlink_to(outside)
+    with pytest.raises(Stop, match="linked leads out of"):
+        documents.find("linked/*.jsonl", stack)
+    assert documents.find("linked/*.jsonl", stack, [outside]) == [tmp_path / "linked" / "a.jsonl"]
 
 
 def test_the_digest_of_documents_is_of_their_names_and_contents_alone(tmp_path: Path) -> None:

@@ -206,6 +206,16 @@ REST = {
     ),
     "an item of two words": ("input { dims: [ a b, c ] }\nbar: 1", [(1, 17), (1, 22), (2, 1)]),
     "an item with brackets": ("input [ foo [ 1, 2 ], bar ]\nbar: 1", [(1, 9), (1, 23), (2, 1)]),
+    "a field with a sign that is none": ("foo: +5 bar: 1", [(1, 1), (1, 9)]),
+    "a field with a fraction": ("foo: .5 bar: 1", [(1, 1), (1, 9)]),
+    "a field at the end of the text": ("foo: 'a\n", [(1, 1), (1, 8)]),
+    "a field before the end in angle brackets": ("input < foo: 1 > bar: 1", [(1, 9), (1, 18)]),
+    "after a bracket that closes nothing": ("foo: ( }\nname: 'n'\nbar: 1", [(1, 1), (3, 1)]),
+    "after a list that ends in another bracket": (
+        "input [ foo }\noutput { name: 'x', foo: 1 }",
+        [(1, 9), (2, 21)],
+    ),
+    "a character that is none, before nothing": ("name = \x01", [(1, 6), (1, 8)]),
     "nothing after an open string": ("name: 'a\nfoo: 1", [(1, 9)]),
     "nothing after a bracket too many": ("}\nfoo: 1", [(1, 1)]),
 }

@@ -456,12 +456,13 @@ def test_a_step_gets_code_libraries_where_they_belong_and_licences(
 
 
 def test_a_path_in_a_wheel_is_a_file_or_a_directory(own: Cache, shelf: Path) -> None:
-    wheel(shelf, "x/model/a", "x/b")
+    wheel(shelf, "x/model/a", "x/b", "top.py")
     for text, paths in (
+        ("package:x==1/top.py", ["top.py"]),
         ("package:x==1/x/model", ["a"]),
         ("package:x==1/x/b", ["b"]),
         ("package:x==1/x", ["b", "model/a"]),
-        ("package:x==1", ["x-1.dist-info/METADATA", "x-1.dist-info/WHEEL", "x/b", "x/model/a"]),
+        ("package:x==1", ["top.py", "x-1.dist-info/METADATA", "x-1.dist-info/WHEEL", "x/b", "x/model/a"]),
     ):
         assert sorted(resolve(parse_source(text), "x86_64", own, None, AT).files) == paths
     with pytest.raises(Stop) as stop:
@@ -469,7 +470,7 @@ def test_a_path_in_a_wheel_is_a_file_or_a_directory(own: Cache, shelf: Path) -> 
     (told,) = stop.value.diagnostics
     assert (told.rule, told.at) == ("source-missing", AT)
     assert told.message == '"x/mod" does not exist in package:x==1'
-    assert told.hint == "Check the path. The source contains: x, x-1.dist-info, x/model."
+    assert told.hint == "Check the path. The source contains: top.py, x, x-1.dist-info, x/model."
 
 
 def test_another_wheel_than_the_pinned_one_is_refused(own: Cache, shelf: Path) -> None:
@@ -537,18 +538,29 @@ def test_a_directory_counts_from_the_stack_file(own: Cache, tmp_path: Path) -> N
     assert resolve(parse_source("./weights"), "x86_64", own, None, at).pin != resolved.pin
 
 
-def test_a_link_out_of_a_source_is_refused_and_followed_where_it_is_allowed(own: Cache, tmp_path: Path) -> None:
-    for place in ("stack/weights", "shared"):
-        (tmp_path / place).mkdir(parents=True)
-    (tmp_path / "shared" / "b").write_bytes(b"1")
-    (tmp_path / "stack" / "weights" / "a").symlink_to(tmp_path / "shared" / "b")
-    at = Span(str(tmp_path / "stack" / "stack.yaml"), 1, 1)
+LINKS = {
+    "a file of the source": ("weights/a", "b", "weights/a"),
+    "the source": ("weights", ".", "stack.yaml"),
+    "the one file of the source": ("weights", "b", "stack.yaml"),
+}
+
+
+@pytest.mark.parametrize(("link", "target", "place"), LINKS.values(), ids=LINKS)
+def test_a_link_out_of_the_stack_is_refused_and_followed_where_it_is_allowed(
+    own: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str, target: str, place: str
+) -> None:
+    shared = tmp_path / "shared"
+    for directory in (shared, (tmp_path / "stack" / link).parent):
+        directory.mkdir(parents=True)
+    (shared / "b").write_bytes(b"1")
+    (tmp_path / "stack" / link).symlink_to(shared / target)
+    monkeypatch.chdir(tmp_path / "stack")
     with pytest.raises(Stop) as stop:
-        resolve(parse_source("./weights"), "x86_64", own, None, at)
+        resolve(parse_source("./weights"), "x86_64", own, None, AT)
     (told,) = stop.value.diagnostics
-    assert (told.rule, told.at.path) == ("store-link", str(tmp_path / "stack" / "weights" / "a"))
-    allowed = resolve(parse_source("./weights"), "x86_64", own, None, at, links=[tmp_path / "shared"])
-    assert {path: file.content() for path, file in allowed.files.items()} == {"a": b"1"}
+    assert (told.rule, told.at.path) == ("store-link", place)
+    allowed = resolve(parse_source("./weights"), "x86_64", own, None, AT, links=[shared])
+    assert [file.content() for file in allowed.files.values()] == [b"1"]
 
 
 ABSENT = {

@@ -173,6 +173,9 @@ def test_what_judged_it_is_part_of_what_is_known(jinja: Jinja, monkeypatch: pyte
             changed.setattr(template, limit, getattr(template, limit) - 1)
             assert judged(jinja, text, a=1)
     with monkeypatch.context() as changed:
+        changed.setattr(sys, "version", "another")
+        assert judged(jinja, text, a=1)
+    with monkeypatch.context() as changed:
         changed.setattr(template, "_script", lambda: b"another")
         assert judged(jinja, text, a=1)
     assert judged(jinja, text, a=1) == []
@@ -201,6 +204,10 @@ ENDS: dict[str, tuple[str, Said]] = {
     "stopped by its limit": (
         "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)",
         Said(read=True, error="it takes more than 3 s of processor time"),
+    ),
+    "ended by another signal": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+        Said(error="the parser exited with code -15"),
     ),
     "a traceback": ("raise ValueError('of the parser')", Said(error="ValueError: of the parser")),
     "a code alone": ("import sys; sys.exit(7)", Said(error="the parser exited with code 7")),
@@ -282,22 +289,28 @@ NEEDS = {
 def test_a_chat_template_is_tried_with_all_that_it_is_given_later(jinja: Jinja) -> None:
     chat_tried(replace(CHAT_FILES, template=CHAT + "".join(NEEDS.values())), "S", jinja, Span("s.yaml", 5))
     alone = "{% if messages | length != 1 %}{{ raise_exception('x') }}{% endif %}"
-    chat_tried(replace(CHAT_FILES, template=CHAT + alone), None, jinja, Span("s.yaml", 5))
+    for system in (None, ""):
+        chat_tried(replace(CHAT_FILES, template=CHAT + alone), system, jinja, Span("s.yaml", 5))
 
 
-SILENT = {
-    "a text of its own": "You are a helpful assistant.",
-    "the system text and no question": "{{ messages[0].content }}",
-    "the roles of all messages": "{% for m in messages %}<|{{ m.role }}|>{% endfor %}",
+OMITS = "omits the user's message"
+WRONG = {
+    "a text of its own": ("You are a helpful assistant.", OMITS),
+    "the system text and no question": ("{{ messages[0].content }}", OMITS),
+    "the roles of all messages": ("{% for m in messages %}<|{{ m.role }}|>{% endfor %}", OMITS),
+    "a fault of syntax, by line": (
+        "\n\n{% if %}",
+        "cannot be parsed: Expected an expression, got 'end of statement block' (line 3)",
+    ),
 }
 
 
-@pytest.mark.parametrize("text", SILENT.values(), ids=SILENT)
-def test_a_chat_template_that_writes_all_but_the_question_is_refused(jinja: Jinja, text: str) -> None:
+@pytest.mark.parametrize(("text", "message"), WRONG.values(), ids=WRONG)
+def test_a_chat_template_that_does_not_write_the_question_is_refused(jinja: Jinja, text: str, message: str) -> None:
     with pytest.raises(Stop) as stop:
         chat_tried(replace(CHAT_FILES, template=text), "S", jinja, Span("s.yaml", 5))
     (told,) = stop.value.diagnostics
-    assert told.message == "the model's chat template omits the user's message"
+    assert told.message == f"the model's chat template {message}"
 
 
 @pytest.mark.parametrize(("more", "good"), [(0, True), (1, False)], ids=["as long as allowed", "one more"])
