@@ -101,7 +101,7 @@ BAD = {
     "a key that is a list": ("? [a]\n: b\n", "a.yaml:1:3: fatal: a key must be a plain name, not a list or a mapping"),
     "a tag": (changed("name: s", "name: !!python/object:os.system s"), "a.yaml:1:7: fatal: the tag"),
     "not UTF-8": (b"name: s\nx: \xff\n", "a.yaml:2: fatal: the stack file is not valid UTF-8 at byte 11"),
-    "a NUL": (b"name: s\0", "a.yaml: fatal: the file is not valid YAML"),
+    "a NUL": (b"name: s\0", "a.yaml:1:8: fatal: the text contains U+0000, which YAML does not allow"),
     "an alias bomb": (
         "a: &a [x]\n"
         + "".join(

@@ -24,7 +24,7 @@ WHERE = {
     "a key that is a list": "1:3 syntax",
     "a tag": "1:7 syntax",
     "not UTF-8": "2 syntax",
-    "a NUL": "syntax",
+    "a NUL": "1:8 syntax",
     "an alias in itself": "1:4 syntax",
     "too large": "syntax",
     "a key misspelt": "5:5 schema, 6:5 schema",

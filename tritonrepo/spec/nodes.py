@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from tritonrepo.diagnostics import Span, Stop, fatal
 
@@ -74,8 +75,8 @@ def parse(content: bytes, path: str) -> Keys:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         raise _syntax(error, path) from None
-    except yaml.YAMLError as error:
-        raise fatal(RULE, path, f"the file is not valid YAML: {str(error).splitlines()[0]}") from None
+    except ReaderError as error:
+        raise _unprintable(text, error.position, path) from None
     except RecursionError:
         raise fatal(RULE, path, f"the file is nested deeper than {MAX_DEPTH} levels") from None
     if root is None:
@@ -106,6 +107,13 @@ def _syntax(error: yaml.MarkedYAMLError, path: str) -> Stop:
     if "'\\t'" in problem:
         return fatal(RULE, at, "YAML cannot be indented with a tab", "Use spaces.")
     return fatal(RULE, at, f"the file is not valid YAML: {' '.join(filter(None, (error.context, problem)))}")
+
+
+def _unprintable(text: str, index: int, path: str) -> Stop:
+    before = text[:index].removeprefix("\ufeff")
+    at = Span(path, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
+    message = f"the text contains U+{ord(text[index]):04X}, which YAML does not allow"
+    return fatal(RULE, at, message, "Remove the character.")
 
 
 def refuse_unwritable(text: str, at: Span) -> None:
