@@ -46,7 +46,7 @@ WHOLE = "tritonrepo"
 """The package whose modules lie at the top."""
 
 PACKAGES: Mapping[str, Sequence[str]] = {
-    "cli": ("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "docs_names"),
+    "cli": ("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts"),
     "export": ("export_bert", "gguf", "exported_once", "encoder_files", "export"),
     "flows": (
         "push_flow",
