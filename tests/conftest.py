@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.servers import packages
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
@@ -44,7 +44,8 @@ for variable in [name for name in os.environ if OWN.match(name)]:
     del os.environ[variable]
 os.environ |= CREDENTIALS
 
-settings.register_profile("ci", derandomize=True, deadline=None)
+# how long an input takes says how busy the machine is
+settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 
 

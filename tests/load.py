@@ -1,4 +1,4 @@
-"""Clients that send requests without pause and record the responses, and the revisions that these identify."""
+"""Clients that send one request after another and record the responses, and the revisions that these identify."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.conftest import EXAMPLE
 from tritonrepo.cli import run
 
 QUESTIONS = ("How do I roll a model back?", "How do I stop a half-uploaded version from being served?")
-PAUSE_S = 0.02
-"""Between a client's requests, so that a server that starts meanwhile has processor time on a small machine."""
+PAUSE_S = 0.1
+"""Between a client's requests, so that servers and the push have processor time on a small machine."""
 MARK = re.compile(r"(system|handbook)-revision-([0-9]+)")
 
 
@@ -104,7 +104,7 @@ class Load:
             self.answers.append(ask(self.http, model, next(questions)))
 
     def _watch(self) -> None:
-        while not self._over.wait(0.02):
+        while not self._over.wait(PAUSE_S):
             try:
                 with urllib.request.urlopen(f"{self.http}/v2/health/ready", timeout=30) as response:
                     self.readiness[response.status] += 1

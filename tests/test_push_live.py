@@ -1,4 +1,4 @@
-"""A push under load: the real S3 server, the real Triton polling it, clients that send requests without pause."""
+"""A push under load: the real S3 server, the real Triton polling it, clients that send one request after another."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from tritonrepo.cli import run
 from tritonrepo.server.process import Server
 
 ENOUGH = 5_000
+PAUSE_S = 0.005
 CLIENTS = ("outer", "outer", "outer", "pipe")
 CODE = """\
 import numpy as np
@@ -77,7 +78,7 @@ class Load:
     def _ask(self, model: str) -> None:
         question = {"inputs": [{"name": "IN", "datatype": "INT32", "shape": [1], "data": [0]}]}
         with closing(http.client.HTTPConnection(self.at, timeout=60)) as connection:
-            while not self._over.is_set() or self.answers.total() < ENOUGH:
+            while not self._over.wait(PAUSE_S) or self.answers.total() < ENOUGH:
                 connection.request("POST", f"/v2/models/{model}/infer", json.dumps(question))
                 reply = connection.getresponse()
                 said = json.loads(reply.read())

@@ -145,7 +145,7 @@ def plainly(model: TritonPythonModel, passages: list[str], budget: int) -> str |
 PASSAGES = st.lists(st.integers(0, 9).map(lambda count: " ".join(["w"] * count)), max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(passages=PASSAGES, budget=st.integers(1, 60))
 @example(passages=["w w w w w w w w w"], budget=12)
 @example(passages=["w"], budget=3)

@@ -242,7 +242,7 @@ def test_an_absent_repository_is_told(inside: Path, capsys: pytest.CaptureFixtur
     assert not list(inside.iterdir())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from(["m/config.pbtxt", "m/1/model.py", "m/1/model.json", "n/config.pbtxt", "n/1/calls.json", "x"]),
