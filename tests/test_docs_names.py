@@ -55,6 +55,7 @@ OF_OTHERS = {
         "install",
         "console",
         "sh",
+        "venv",
         "text",
         "true",
         "null",
@@ -215,13 +216,16 @@ def identifiers() -> Iterator[str]:
 
 
 def files() -> Iterator[str]:
-    """Yield the paths of the project, each also without the directories above it."""
+    """Yield the paths of the project, each also without the directories above it; what tools left is not counted."""
     places = ("tritonrepo", "tests", "scripts", "benchmarks", "docs", "schemas", "examples", ".ci")
-    found = [
-        ROOT,
-        *ROOT.glob("*.*"),
-        *(path for place in places for path in (ROOT / place, *(ROOT / place).rglob("*"))),
-    ]
+    own = [*ROOT.glob("*.*"), *(path for place in places for path in (ROOT / place).rglob("*"))]
+    found = {
+        each
+        for path in own
+        if path.is_file() and path.parent.name != "__pycache__"
+        for each in (path, *path.parents)
+        if each.is_relative_to(ROOT)
+    }
     for path in found:
         parts = path.relative_to(ROOT).parts
         for number in range(len(parts)):
