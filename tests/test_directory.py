@@ -54,7 +54,7 @@ def nobody(real: int = 0) -> Iterator[Path]:
 
     Files are opened by the effective user; the kernel judges signals by the real one, too.
     """
-    with tempfile.TemporaryDirectory() as given:  # pytest's own directories are closed to other users
+    with tempfile.TemporaryDirectory(dir="/tmp") as given:  # pytest's own, and TMPDIR, may be closed to other users
         os.chown(given, NOBODY, NOBODY)
         os.setresuid(real, NOBODY, 0)
         try:

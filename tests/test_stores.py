@@ -256,7 +256,7 @@ def test_links_that_multiply_without_end_are_left_as_links(tmp_path: Path) -> No
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not read")
 def test_what_this_user_cannot_list_or_read_is_an_entry() -> None:
-    with tempfile.TemporaryDirectory() as given:  # pytest's own directories are closed to other users
+    with tempfile.TemporaryDirectory(dir="/tmp") as given:  # pytest's own, and TMPDIR, may be closed to other users
         place = Path(given)
         place.chmod(0o755)
         top = place / "r"

@@ -42,8 +42,8 @@ class PostgresServer(NamedTuple):
 
 @contextmanager
 def postgres() -> Iterator[PostgresServer]:
-    """Run the server, in a directory that its user can reach, unlike those of pytest and of the cache."""
-    with tempfile.TemporaryDirectory(prefix="tritonrepo-postgres-") as given:
+    """Run the server, in a directory that its user can reach; pytest's, the cache's and TMPDIR may be closed to it."""
+    with tempfile.TemporaryDirectory(prefix="tritonrepo-postgres-", dir="/tmp") as given:
         place = Path(given)
         place.chmod(0o755)
         source = Path(str(installed(POSTGRES)).removesuffix(POSTGRES.program))
