@@ -80,6 +80,11 @@ def plain(value: object, status: int = 200) -> Said:
     return Said(json.dumps(value).encode(), status)
 
 
+def streamed(*pieces: str) -> Said:
+    """Return the answer of a generator, as events of a stream."""
+    return Said(b"".join(b"data: %b\n\n" % json.dumps({"answer": piece}).encode() for piece in pieces))
+
+
 def arrays(asked: Asked) -> dict[str, NDArray[Any]]:
     """Return the inputs of an inference by name; strings as an array of bytes."""
     size = int(asked.head["inference-header-content-length"])

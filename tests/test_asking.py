@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.speaking import Speaking, plain, speaking, streamed
 from tritonrepo.cli import run
 from tritonrepo.cli.asking import ask
 from tritonrepo.diagnostics import Stop
@@ -22,33 +21,10 @@ from tritonrepo.flows.stack import load
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.endpoint import Endpoint
 
-Asked = list[tuple[str, Any]]
 
-
-@contextmanager
-def answering(found: Mapping[str, Any], pieces: list[str]) -> Iterator[tuple[str, Asked]]:
-    """A server that gives these search results and these pieces of an answer; it keeps what it was asked."""
-    asked: Asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
-            text = json.dumps(found).encode()
-            if self.path.endswith("/generate_stream"):
-                text = b"".join(b"data: %b\n\n" % json.dumps({"answer": piece}).encode() for piece in pieces)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
+def answering(found: Mapping[str, Any], pieces: list[str]) -> AbstractContextManager[Speaking]:
+    """A server that gives these search results and these pieces of an answer."""
+    return speaking(lambda asked: streamed(*pieces) if asked.path.endswith("/generate_stream") else plain(found))
 
 
 TWO = {"ids": ["a", "b"], "scores": [0.5, 0.12345], "passages": ["x" * 101, "short"]}
@@ -56,37 +32,37 @@ ONE = {"ids": "a", "scores": 1, "passages": "only"}
 
 
 def test_sources_are_numbered_and_the_answer_follows_piece_by_piece(capsys: pytest.CaptureFixture[str]) -> None:
-    with answering(TWO, ["One ", "", "two."]) as (url, asked):
-        assert ask(url, Pipelines("rag", "search"), "why?") == 0
+    with answering(TWO, ["One ", "", "two."]) as here:
+        assert ask(here.url, Pipelines("rag", "search"), "why?") == 0
     said = capsys.readouterr()
     assert said.out == "One two.\n"
     assert said.err == f"[1] a  0.500  {'x' * 100}…\n[2] b  0.123  short…\n"
-    assert asked == [
+    assert [(asked.path, json.loads(asked.body)) for asked in here.asked] == [
         ("/v2/models/search/generate", {"query": "why?"}),
         ("/v2/models/rag/generate_stream", {"query": "why?", "stream": True}),
     ]
 
 
 def test_a_stack_that_does_not_search_has_no_sources(capsys: pytest.CaptureFixture[str]) -> None:
-    with answering({}, ["x"]) as (url, asked):
-        assert ask(url, Pipelines("rag", None), "q") == 0
+    with answering({}, ["x"]) as here:
+        assert ask(here.url, Pipelines("rag", None), "q") == 0
     assert capsys.readouterr() == ("x\n", "")
-    assert [path for path, _ in asked] == ["/v2/models/rag/generate_stream"]
+    assert [asked.path for asked in here.asked] == ["/v2/models/rag/generate_stream"]
 
 
 @pytest.mark.parametrize("pieces", [[], ["", ""]], ids=["none", "empty ones"])
 def test_an_answer_without_text_is_a_failure(capsys: pytest.CaptureFixture[str], pieces: list[str]) -> None:
-    with answering({}, pieces) as (url, _), pytest.raises(Stop) as caught:
-        ask(url, Pipelines("rag", None), "q")
+    with answering({}, pieces) as here, pytest.raises(Stop) as caught:
+        ask(here.url, Pipelines("rag", None), "q")
     (told,) = caught.value.diagnostics
-    assert (told.rule, told.severity, told.at.path) == ("ask-empty", "error", url)
+    assert (told.rule, told.severity, told.at.path) == ("ask-empty", "error", here.url)
     assert told.message == 'ensemble "rag" finished without an answer'
     assert capsys.readouterr().out == "\n"
 
 
 def test_a_single_passage_comes_without_a_list() -> None:
-    with answering(ONE, []) as (url, _):
-        assert passages(Endpoint(url), "search", "q") == [Passage("a", 1.0, "only")]
+    with answering(ONE, []) as here:
+        assert passages(Endpoint(here.url), "search", "q") == [Passage("a", 1.0, "only")]
 
 
 def test_a_question_goes_to_the_pipeline_that_answers() -> None:

@@ -6,13 +6,12 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
+from tests.speaking import Said, speaking
 from tests.test_own_stacks import ANSWER, own
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
@@ -164,26 +163,8 @@ def _vectors() -> File:
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_deep_answers_of_a_server_are_told(depth: int) -> None:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.answered()
-
-        def do_POST(self) -> None:
-            self.answered()
-
-        def answered(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            text = nested(depth).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        client = Client(Endpoint(f"http://127.0.0.1:{server.server_port}", 10))
+    with speaking(lambda _: Said(nested(depth).encode())) as here:
+        client = Client(Endpoint(here.url, 10))
         asked: list[Any] = [
             client.index,
             lambda: client.metadata("m"),
@@ -194,4 +175,3 @@ def test_deep_answers_of_a_server_are_told(depth: int) -> None:
         for ask in asked:
             with pytest.raises(Stop):
                 ask()
-        server.shutdown()

@@ -7,18 +7,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
-from threading import Thread
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.servers.s3 import S3Server
+from tests.speaking import Asked, Said, plain, speaking, streamed
 from tests.test_cli import raising
 from tritonrepo.cli import output, root, run
 from tritonrepo.cli.asking import ask
@@ -125,48 +122,20 @@ def test_who_holds_a_lock_is_told_harmlessly(
     assert harmless(said.out + said.err)
 
 
-@contextmanager
-def hostile() -> Iterator[str]:
-    """A server that responds as no Triton server would."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.answered()
-
-        def do_POST(self) -> None:
-            self.answered()
-
-        def answered(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body: Any = {"name": EVIL, "versions": ["1"], "error": EVIL, "backend": EVIL, "inputs": [], "outputs": []}
-            status = 200
-            if self.path.endswith("/index"):
-                body = [{"name": EVIL, "version": "1", "state": "READY", "reason": EVIL}]
-            elif "/models/" in self.path and not self.path.endswith("/generate_stream"):
-                status = 400
-            text = json.dumps(body).encode()
-            if self.path.endswith("/generate_stream"):
-                parts = ["to\x1b[2J be\n", "or \x9bnot\r\n", "\u202e\ud83d", "l'\u00e9t\u00e9\u00a0!"]
-                text = b"".join(b"data: %b\n\n" % json.dumps({"answer": part}).encode() for part in parts)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
+def hostile(asked: Asked) -> Said:
+    """Answer as no Triton server would."""
+    if asked.path.endswith("/generate_stream"):
+        return streamed("to\x1b[2J be\n", "or \x9bnot\r\n", "\u202e\ud83d", "l'\u00e9t\u00e9\u00a0!")
+    if asked.path.endswith("/index"):
+        return plain([{"name": EVIL, "version": "1", "state": "READY", "reason": EVIL}])
+    body = {"name": EVIL, "versions": ["1"], "error": EVIL, "backend": EVIL, "inputs": [], "outputs": []}
+    return plain(body, 400 if "/models/" in asked.path else 200)
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_what_a_server_says_is_harmless(tmp_path: Path, form: str) -> None:
-    with hostile() as url:
-        done = process("smoke", url, "--grpc", "none", "--format", form, "--junit", "smoke.xml", cwd=tmp_path)
+    with speaking(hostile) as here:
+        done = process("smoke", here.url, "--grpc", "none", "--format", form, "--junit", "smoke.xml", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert harmless((done.stdout + done.stderr).decode())
     assert b"error" in done.stdout
@@ -177,8 +146,8 @@ def test_what_a_server_says_is_harmless(tmp_path: Path, form: str) -> None:
 
 
 def test_an_answer_keeps_its_lines_and_letters_and_drives_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with hostile() as url:
-        assert ask(url, Pipelines("m", None), "q") == 0
+    with speaking(hostile) as here:
+        assert ask(here.url, Pipelines("m", None), "q") == 0
     assert capsys.readouterr().out == "to\\x1b[2J be\nor \\x9bnot\n\\u202e\\ud83dl'\u00e9t\u00e9\u00a0!\n"
 
 
