@@ -6,7 +6,6 @@ what was written and written back looks untouched. Waiting takes no time here, s
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.memory import Memory, tag_of
 from tests.pushes import CODE, LEAF, TOP
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import push as pushing
@@ -24,12 +24,12 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.pbtxt import parse
 from tritonrepo.repository import target
 from tritonrepo.stores import open_store
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Stored, Tag, Write
+from tritonrepo.stores.store import Fetched, Late, Send, Store, Tag, Write
 from tritonrepo.sync import lock, writing
 from tritonrepo.sync.gating import models
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.revision import load, record_path
-from tritonrepo.tree import File, Tree, in_order, of_bytes
+from tritonrepo.tree import File, Tree, of_bytes
 
 PREFIX = "prod"
 LOCK = f"{PREFIX}.tritonrepo/lock.json"
@@ -47,12 +47,19 @@ SERVED: dict[frozenset[tuple[str, bytes]], dict[str, tuple[int, ...]]] = {}
 """What a server would serve of each content, so that each is checked once."""
 
 
-class Shelf:
-    """The content of the store, the time, and whose writes arrived, in order."""
+class Shelf(Memory):
+    """The store, the time, and whose writes arrived, in order: each push is a thread of its name."""
 
     def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__()
         self.objects, self.time = dict(objects), 0.0
         self.landed: list[tuple[str, str]] = []
+        self.then = self._arrived
+
+    def _arrived(self, write: Write) -> None:
+        self.landed.append((threading.current_thread().name, write.path))
+        if write.file is not None:
+            self.served()
 
     def served(self) -> dict[str, tuple[int, ...]]:
         """Return what a server would serve; fail if a config names an incomplete version, or one that is not served."""
@@ -81,7 +88,7 @@ class Push:
         self.failed: Stop | None = None
         self.bug: BaseException | None = None
         self.over = False
-        self.caps = Capabilities(stray=Tag("0" * 32), sees_changes=True)
+        self.caps = shelf.caps
         self._let, self._came = threading.Semaphore(0), threading.Semaphore(0)
         threading.Thread(target=self._run, name=by, daemon=True).start()
         assert self._came.acquire(timeout=60)
@@ -117,34 +124,29 @@ class Push:
 
     def scan(self, prefix: str) -> Tree:
         self._turn()
-        head = f"{prefix}/"
-        found = {path.removeprefix(head): body for path, body in self.shelf.objects.items() if path.startswith(head)}
-        return dict(in_order({path: Stored(len(b), of_bytes(b).read, tag=tag_of(b)) for path, b in found.items()}))
+        return self.shelf.scan(prefix)
 
     def fetch(self, path: str) -> Fetched | None:
         self._turn()
-        body = self.shelf.objects.get(path)
-        return None if body is None else Fetched(body, tag_of(body))
+        return self.shelf.fetch(path)
 
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         self._turn()
-        tag = self._land(Write(path, file, if_absent, if_match))
-        assert tag
-        return tag
+        return self.shelf.put(path, file, if_absent=if_absent, if_match=if_match)
 
     def delete(self, path: str) -> None:
         self._turn()
-        self._land(Write(path, None))
+        self.shelf.delete(path)
 
     def ticket(self, write: Write, seconds: int) -> Send:
         self._turn()
-        end = self.shelf.time + seconds
+        end, sent = self.shelf.time + seconds, self.shelf.ticket(write, seconds)
 
         def send() -> Tag | None:
             self._turn()
             if self.shelf.time > end:
                 raise Late(write.path)
-            return self._land(write)
+            return sent()
 
         return send
 
@@ -153,22 +155,6 @@ class Push:
 
     def server_environment(self) -> dict[str, str]:
         return {}
-
-    def _land(self, write: Write) -> Tag | None:
-        there = self.shelf.objects.get(write.path)
-        if (write.if_absent and there is not None) or write.if_match not in {None, there and tag_of(there)}:
-            raise Conflict(write.path)
-        self.shelf.landed.append((self.by, write.path))
-        if write.file is None:
-            self.shelf.objects.pop(write.path, None)
-            return None
-        self.shelf.objects[write.path] = write.file.content()
-        self.shelf.served()
-        return tag_of(self.shelf.objects[write.path])
-
-
-def tag_of(body: bytes) -> Tag:
-    return Tag(hashlib.sha256(body).hexdigest()[:16])
 
 
 def revision(place: Path, version: int) -> Path:
