@@ -5,20 +5,16 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
-from types import FrameType
 from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).parent.parent / "tritonrepo"
 CALLS = frozenset({"match", "search", "fullmatch", "sub", "findall", "finditer", "split"})
 REPEATS = {codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT}
 ALPHABET = sorted({*" \n\ta0A._-/'\"\\#{}()[]$:=<>|,;@%+~!?\0"})
-STUCK_S = 3.0
 LONGEST = 4
 """How many characters of a class stand for all of them."""
 
@@ -180,23 +176,3 @@ def _class(items: Iterable[Node]) -> str:
         else:
             text += names[value]
     return f"[{text}]"
-
-
-class Stuck(Exception):  # noqa: N818  as the package names what ends a thing
-    """Raised into a match that goes on and on."""
-
-
-def _stuck(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
-    raise Stuck
-
-
-@contextmanager
-def ended() -> Iterator[None]:
-    """End what uses the processor without end, so that a failure is one and not a hang."""
-    before = signal.signal(signal.SIGVTALRM, _stuck)
-    signal.setitimer(signal.ITIMER_VIRTUAL, STUCK_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,19 +92,3 @@ def polling(uri: str) -> Iterator[Server]:
         patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
         with serve(uri, chosen, Workspace(os.environ), None, EXAMPLE) as server:
             yield server
-
-
-@contextmanager
-def ending(seconds: float = 20) -> Iterator[None]:
-    """Fail what would otherwise run for ever."""
-
-    def late(*_: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.pushes import ending
+from tests.ending import ending
 from tritonrepo.repository import target
 from tritonrepo.sync.gating import Model, depths, model_of, models, name_gate, needed, reached, serving
 from tritonrepo.sync.order import turns
@@ -105,7 +105,7 @@ def test_models_are_directories_in_order_and_files_at_the_top_are_none() -> None
 
 def test_circles_of_calls_end() -> None:
     calls = {"a": ["b", "c"], "b": ["a"], "c": ["c"], "d": ["a"]}
-    with ending():
+    with ending("work"):
         assert reached(["a"], lambda name: calls[name]) == {"a", "b", "c"}
         assert reached(["d", "c"], lambda name: calls[name]) == {"a", "b", "c", "d"}
         assert reached([], lambda name: calls[name]) == set()
@@ -129,13 +129,13 @@ DEPTHS: dict[str, tuple[dict[str, str], dict[str, int]]] = {
 
 @pytest.mark.parametrize(("calls", "expected"), DEPTHS.values(), ids=DEPTHS)
 def test_a_model_is_above_everything_that_it_calls(calls: dict[str, str], expected: dict[str, int]) -> None:
-    with ending():
+    with ending("work"):
         assert depths(calling(**calls)) == expected
 
 
 def test_a_circle_of_calls_is_needed_as_a_whole_and_ends() -> None:
     there = calling(a="b", b="a", c="")
-    with ending():
+    with ending("work"):
         assert needed(there, {"a", "b", "c"}, {"a": {1}}) == {("a", 1), ("b", 1)}
         assert needed(there, {"a", "b"}, {}) == {("c", 1)}
 

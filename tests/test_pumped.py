@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pumped import Used, ended, texts, used
+from tests.ending import ending
+from tests.pumped import Used, texts, used
 from tritonrepo.diagnostics import Span
 from tritonrepo.spec.compose import interpolate
 from tritonrepo.spec.nodes import Scalar
@@ -20,7 +21,7 @@ PATTERNS = used()
 def test_every_pattern_reads_a_text_once(used: Used) -> None:
     for text in texts(used.pattern, COUNT):
         subject = text.encode("latin-1") if isinstance(used.pattern.pattern, bytes) else text
-        with ended():
+        with ending("work"):
             for call in used.calls:
                 if call in {"match", "fullmatch"}:
                     getattr(used.pattern, call)(subject)
@@ -31,7 +32,7 @@ def test_every_pattern_reads_a_text_once(used: Used) -> None:
 
 def test_variables_that_nobody_closes_are_read_once() -> None:
     text = "${a:-" * COUNT
-    with ended():
+    with ending("work"):
         assert interpolate(Scalar(Span("f"), text, "str"), {}) == Scalar(Span("f"), text, "str")
         assert interpolate(Scalar(Span("f"), f"{text}$$", "str"), {}) == Scalar(Span("f"), f"{text}$", "str")
 
@@ -50,5 +51,5 @@ def test_variables_that_nobody_closes_are_read_once() -> None:
     ],
 )
 def test_which_keys_are_plain(key: str, plain: bool) -> None:  # noqa: FBT001  a row of the table
-    with ended():
+    with ending("work"):
         assert bool(PLAIN_KEY.fullmatch(key)) is plain

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.ending import ending
 from tests.memory import Memory
-from tests.pushes import ending
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Tag, Unconditional, Write
 from tritonrepo.sync.lock import Hold, held
@@ -24,7 +24,7 @@ LOST = "another push considered this one dead and took over its lock"
 @pytest.fixture(autouse=True)
 def bounded() -> Iterator[None]:
     """A wait that a fault makes endless is a failure."""
-    with ending():
+    with ending("wait"):
         yield
 
 

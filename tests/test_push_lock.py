@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pushes import ending
+from tests.ending import ending
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Tag
@@ -30,7 +30,7 @@ WHO = {"by": "me", "at": "2026-01-01T00:00:00Z"}
 @pytest.fixture(autouse=True)
 def bounded() -> Iterator[None]:
     """A wait that a fault makes endless is a failure."""
-    with ending():
+    with ending("wait"):
         yield
 
 

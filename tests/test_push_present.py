@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.pushes import LEAF, TOP, ending
+from tests.ending import ending
+from tests.pushes import LEAF, TOP
 from tritonrepo.diagnostics import Stop
 from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client
@@ -73,7 +74,7 @@ def saying(*indexes: States, status: int = 200) -> Iterator[Client]:
 @pytest.fixture(autouse=True)
 def bounded() -> Iterator[None]:
     """A wait that a fault makes endless is a failure."""
-    with ending():
+    with ending("wait"):
         yield
 
 

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import pytest
 
-from tests.pushes import LEAF, ending
+from tests.ending import ending
+from tests.pushes import LEAF
 from tests.pushes import push as pushed
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import watching
@@ -41,7 +42,7 @@ REFUSED = ("leaf", "1", "UNAVAILABLE", "no module")
 @pytest.fixture(autouse=True)
 def bounded() -> Iterator[None]:
     """A wait that a fault makes endless is a failure."""
-    with ending():
+    with ending("wait"):
         yield
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from tests.pumped import ended
+from tests.ending import ending
 from tests.tensors import Broken, outputs, refusal, request, written
 from tritonrepo.generate.steps.prompt import TritonPythonModel, breakable
 
@@ -68,7 +68,7 @@ BLANKS = {
 def test_a_special_token_of_white_space_hangs_nobody(step: Make, special: list[str]) -> None:
     text = " x  x\t <|x|>\n x "
     model = step(special_tokens=special)
-    with ended():
+    with ending("work"):
         harmless = model.harmless(text)
     assert harmless.replace(" ", "") == text.replace(" ", "")
     assert "<|x|>" not in harmless or "<|x|>" not in special
@@ -81,7 +81,7 @@ SPECIAL = st.lists(st.text("<|x >\t", max_size=4), max_size=4)
 def test_no_special_token_is_left_in_any_text(text: str, special: list[str]) -> None:
     model = TritonPythonModel()
     model.special = breakable(special)
-    with ended():
+    with ending("work"):
         harmless = model.harmless(text)
     assert harmless.replace(" ", "") == text.replace(" ", "")
     assert not [token for token in special if len(token.strip()) > 1 and token in harmless]
@@ -100,7 +100,7 @@ def test_thousands_of_passages_are_counted_by_halving(step: Make, monkeypatch: p
         return rendered(query, passages)
 
     monkeypatch.setattr(model, "rendered", counted)
-    with ended():
+    with ending("work"):
         prompt = model.prompt("q", words(20_000), 10)
     kept = [word for word in words(20_000) if f"{word} " in prompt]
     assert kept == words(len(kept))
@@ -390,7 +390,7 @@ def test_a_tokenizers_own_limit_and_special_tokens_do_not_change_the_count(tmp_p
 
 def test_a_beginning_without_a_text_is_nothing_to_take_away(step: Make) -> None:
     model = step(adds_bos=True, bos_token="")
-    with ended():
+    with ending("work"):
         assert model.rendered("q", []) == NONE
 
 
@@ -408,7 +408,7 @@ HARMLESS = {
 def test_a_special_token_is_broken_behind_its_first_character(
     step: Make, special: list[str], text: str, harmless: str
 ) -> None:
-    with ended():
+    with ending("work"):
         assert step(special_tokens=special).harmless(text) == harmless
 
 

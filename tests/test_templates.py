@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import EXAMPLE
-from tests.pumped import ended
+from tests.ending import ending
 from tests.test_export import llama_metadata, write_gguf
 from tests.test_own_stacks import ANSWER, own
 from tritonrepo.cli import run
@@ -62,7 +62,7 @@ def test_a_prompt_that_ends_nowhere_is_told(
     (own / "tritonrepo.yaml").write_text(ANSWER, "utf-8")
     assert run(["index"]) == 0
     (own / "p.j2").write_text("{{ query }}" + text, "utf-8")
-    with ended():
+    with ending("work"):
         assert run(["build"]) == 2
     said = capsys.readouterr().err
     assert "p.j2" in said
@@ -84,7 +84,7 @@ def test_a_chat_template_that_ends_nowhere_is_told(
 ) -> None:
     served(own, chat_template=CHAT + text)
     assert run(["index"]) == 0
-    with ended():
+    with ending("work"):
         assert run(["build"]) == 2
     said = capsys.readouterr().err
     assert "the model's chat template cannot be rendered" in said
