@@ -76,6 +76,36 @@ def test_requests_are_joined_to_one_run_and_each_gets_its_rows(place: Path, monk
     assert sizes == [3]
 
 
+def test_requests_of_any_number_of_rows_are_joined_and_cut(place: Path) -> None:
+    model = loaded(place, "add", config(X, Y))
+    rows: list[list[list[float]]] = [[[1, 1]], [[2, 2], [3, 3]], [[4, 4]], [[5, 5], [6, 6], [7, 7]]]
+    responses = model.execute([asked(x=floats(*given)) for given in rows])
+    assert [outputs(one)["y"] for one in responses] == [
+        [[2, 2]],
+        [[3, 3], [4, 4]],
+        [[5, 5]],
+        [[6, 6], [7, 7], [8, 8]],
+    ]
+
+
+def test_without_batches_requests_are_run_one_by_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded(place, "fixed", config(tensor("x", "FP32", [1, 2]), tensor("y", "FP32", [1, 2]), 0))
+    monkeypatch.setattr(model, "run_joined", lambda _: pytest.fail("there is no batch"))
+    responses = model.execute([asked(x=floats([1, 2])), asked(x=floats([3, 4]))])
+    assert [outputs(one)["y"] for one in responses] == [[[2, 3]], [[4, 5]]]
+
+
+def test_only_the_outputs_that_were_asked_for_are_returned(place: Path) -> None:
+    """One request asks for none, alone and where another one of its batch asks for one."""
+    model = loaded(place, "add", config(X, Y))
+    nothing = pb_utils.InferenceRequest(inputs=[pb_utils.Tensor("x", floats([1, 2]))], requested_output_names=[])
+    none, some = model.execute([nothing, asked(x=floats([3, 4]))])
+    assert outputs(some) == {"y": [[4, 5]]}
+    assert set(outputs(none)) <= {"y"}
+    (alone,) = model.execute([nothing])
+    assert outputs(alone) == {}
+
+
 def test_requests_of_other_lengths_are_run_one_by_one(place: Path) -> None:
     """The table has the rows [0, 1], [2, 3], [4, 5], [6, 7]."""
     model = loaded(place, "lookup", LOOKUP)

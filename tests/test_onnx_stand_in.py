@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import onnx_contract
 import onnx_session
 import onnxruntime
 import pytest
 import triton_python_backend_utils as pb_utils
 from onnx_contract import Graph, ValueInfo
-
-from tests.graphs import GRAPHS
-from tests.tensors import outputs
-from tritonrepo.server.backends.onnxruntime.model import TritonPythonModel
 
 TYPES = {
     "tensor(bool)": "TYPE_BOOL", "tensor(double)": "TYPE_FP64", "tensor(float)": "TYPE_FP32",
@@ -337,47 +331,3 @@ def test_the_backends_words_for_an_error() -> None:
     said = onnx_session.runtime_words(RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : bad input"))
     assert said == "onnx runtime error 2: bad input"
     assert onnx_session.runtime_words(RuntimeError("plain")) == "plain"
-
-
-# ------------------------------------------------------------------------------------------------ requests
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(pb_utils, "model_dir", str(tmp_path))
-    return tmp_path
-
-
-def loaded(place: Path, name: str, given: dict[str, Any]) -> TritonPythonModel:
-    GRAPHS[name](place / "model.onnx")
-    model = TritonPythonModel()
-    model.initialize({"model_config": json.dumps(given)})
-    return model
-
-
-def asked(values: list[Any], *names: str) -> pb_utils.InferenceRequest:
-    given = pb_utils.Tensor("x", np.array(values, np.float32))
-    return pb_utils.InferenceRequest(inputs=[given], requested_output_names=names)
-
-
-def test_only_the_outputs_that_were_asked_for_are_returned(place: Path) -> None:
-    model = loaded(place, "add", config(X))
-    none, some = model.execute([asked([[1, 2]]), asked([[3, 4]], "y")])
-    assert outputs(some) == {"y": [[4, 5]]}
-    assert set(outputs(none)) <= {"y"}
-    (alone,) = model.execute([asked([[1, 2]])])
-    assert outputs(alone) == {}
-
-
-def test_requests_of_any_number_of_rows_are_joined_and_cut(place: Path) -> None:
-    model = loaded(place, "add", config(X))
-    rows = [[[1, 1]], [[2, 2], [3, 3]], [[4, 4]], [[5, 5], [6, 6], [7, 7]]]
-    responses = model.execute([asked(given, "y") for given in rows])
-    assert [outputs(one)["y"] for one in responses] == [[[a + 1, b + 1] for a, b in given] for given in rows]
-
-
-def test_without_batches_requests_are_run_one_by_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = loaded(place, "fixed", config(tensor("x", 1, 2), y=tensor("y", 1, 2), batch=0))
-    monkeypatch.setattr(model, "run_joined", lambda _: pytest.fail("there is no batch"))
-    responses = model.execute([asked([[1, 2]], "y"), asked([[3, 4]], "y")])
-    assert [outputs(one)["y"] for one in responses] == [[[2, 3]], [[4, 5]]]
