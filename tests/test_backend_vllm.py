@@ -25,8 +25,6 @@ from vllm_text import Transcript
 from tests.tensors import outputs, refusal, request
 from tritonrepo.server.backends.vllm.model import TritonPythonModel
 
-# ------------------------------------------------------------------------------------------------ model.json
-
 
 def arguments(place: Path, content: object, kind: str = "MODEL") -> EngineArguments:
     (place / "model.json").write_text(json.dumps(content), "utf-8")
@@ -94,9 +92,6 @@ def test_several_gpus_are_refused_on_one_of_kind_gpu(tmp_path: Path) -> None:
 def test_a_version_without_model_json_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'model\.json' containing vllm engine args must be provided in"):
         read_arguments(str(tmp_path), "MODEL")
-
-
-# ------------------------------------------------------------------------------------------------ sampling
 
 
 def test_sampling_parameters_have_vllms_defaults_and_take_text_for_numbers() -> None:
@@ -184,9 +179,6 @@ def test_log_probabilities_are_those_of_the_raw_logits() -> None:
     assert choice.likeliest[1][0] == pytest.approx(np.log(0.5), abs=1e-6)
 
 
-# ------------------------------------------------------------------------------------------------ text
-
-
 @pytest.mark.parametrize(
     ("stop", "pieces"),
     [
@@ -204,9 +196,6 @@ def test_pieces_never_split_a_character(stop: list[str], pieces: list[str]) -> N
         transcript.add(token)
         found.append(transcript.take(finished=token == len(tokens) - 1))
     assert found == pieces
-
-
-# ------------------------------------------------------------------------------------------------ one answer
 
 
 Sent = list[tuple[dict[str, Any] | str, int]]
@@ -343,9 +332,6 @@ def test_a_cancelled_request_ends(last: object, *, stream: bool) -> None:
     assert sent(asked)[-1] == (last, FINAL)
 
 
-# ------------------------------------------------------------------------------------------------ several answers
-
-
 class Turns:
     """A stand-in for a Generation: records each of its `count` turns in `told`; the last can fail."""
 
@@ -395,9 +381,6 @@ def test_what_is_unfinished_fails_when_the_model_is_unloaded() -> None:
         ("endless", "the model is being unloaded"),
         ("waiting", "the model is being unloaded"),
     ]
-
-
-# ------------------------------------------------------------------------------------------------ the model
 
 
 @pytest.fixture
@@ -472,9 +455,6 @@ def test_a_config_is_completed_to_the_contract_and_what_it_has_is_kept() -> None
     assert config["input"][0] == own
     assert len(config["output"]) == 6
     assert config["model_transaction_policy"] == {"decoupled": True}
-
-
-# ------------------------------------------------------------------------------------------------ weights
 
 
 def test_a_prompt_read_in_parts_is_the_prompt_read_at_once(smollm2_graph: Path) -> None:

@@ -31,9 +31,6 @@ Array = np.ndarray[Any, Any]
 Given = str | bool | Array
 
 
-# ------------------------------------------------------------------------------------------------ the server
-
-
 class Server(NamedTuple):
     """A running Triton: its addresses and the state of its models as name → reason ('' when ready)."""
 
@@ -51,9 +48,6 @@ def triton(repository: Path, env: Mapping[str, str], *, auto_complete: bool) -> 
     with start(launch) as running:
         states = {m.name: "" if m.state == "READY" else m.reason for m in Client(Endpoint(running.http)).index()}
         yield Server(f"127.0.0.1:{running.ports.http}", running.grpc, states)
-
-
-# ------------------------------------------------------------------------------------------------ models
 
 
 def tensor(name: str, kind: str, dims: Sequence[int], extra: str = "") -> str:
@@ -331,9 +325,6 @@ def llm(completing: Server) -> Server:
     return completing
 
 
-# ------------------------------------------------------------------------------------------------ asking
-
-
 class Response(NamedTuple):
     """One response of a stream: outputs by name (bytes decoded), error, whether it is final, its place of arrival."""
 
@@ -425,9 +416,6 @@ def config_of(server: Server, model: str) -> dict[str, Any]:
     with InferenceServerClient(server.http) as client:
         config: dict[str, Any] = client.get_model_config(model)
     return config
-
-
-# ------------------------------------------------------------------------------------------------ onnxruntime
 
 
 @pytest.mark.parametrize("name", ONNX_REFUSED)
@@ -525,9 +513,6 @@ def test_a_batch_size_that_the_graph_cannot_have_is_refused(completing: Server) 
         "model does not support batching while non-zero max_batch_size is specified"
         in completing.models["not_batchable"]
     )
-
-
-# ------------------------------------------------------------------------------------------------ vllm, the contract
 
 
 @pytest.mark.parametrize("name", LLM_REFUSED)
@@ -727,8 +712,6 @@ def test_eight_clients_stream_at_the_same_time(strict: Server) -> None:
     for stream in streams:
         stream.close()
 
-
-# ------------------------------------------------------------------------------------------------ vllm, real tokens
 
 CHAT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 

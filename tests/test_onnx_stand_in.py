@@ -255,9 +255,6 @@ def test_a_config_is_complete_with_inputs_and_outputs(given: dict[str, Any], *, 
     assert onnx_contract.is_complete(given) is complete
 
 
-# ------------------------------------------------------------------------------------------------ the session
-
-
 def options(**values: str) -> onnxruntime.SessionOptions:
     return onnx_session.session_options({"parameters": {n: {"string_value": v} for n, v in values.items()}})
 

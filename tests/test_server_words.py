@@ -174,9 +174,6 @@ def test_a_reason_is_told_in_one_line_and_the_rest_below(reason: str, message: s
     assert loading.words("m", reason, []) == (f"the server did not load {message}", "\n".join(hint))
 
 
-# ------------------------------------------------------------------------------------------------ the command line
-
-
 HERE = runtime.runtime(GOOD)
 PORTS, HOME = Ports(1, 2, 3), Path("/tmp/tritonrepo-x")
 ALWAYS = [

@@ -297,9 +297,6 @@ def test_http_streams_carry_lists_of_one_dimension(inputs: list[Tensor], *, carr
     assert streams_over_http(Request("m", "1", tuple(inputs))) is carried
 
 
-# ------------------------------------------------------------------------------------------------ all at once
-
-
 class Joining:
     """A server that answers only once all requests of a wave have arrived, and says how many shared a batch."""
 
@@ -398,9 +395,6 @@ def test_a_crowd_goes_over_grpc_unless_it_is_streamed() -> None:
         assert not [asked for asked in server.asked if "/stats" not in asked.path]
         (result,) = crowd.run(each, Crowd((case(1, streamed=True), case(1, streamed=True)), batched=False))
         assert (result.protocol, result.outcome) == ("http", "passed")
-
-
-# ------------------------------------------------------------------------------------------------ a whole run
 
 
 CONFIG = {

@@ -40,9 +40,6 @@ def told(tensors: tuple[Tensor, ...] | list[Tensor]) -> list[tuple[str, str, tup
     return [(t.name, t.datatype, t.values.shape, t.values.ravel().tolist()) for t in tensors]
 
 
-# ------------------------------------------------------------------------------------------------ values
-
-
 SHAPES: dict[str, tuple[int, list[int], tuple[object, ...], tuple[int, ...]]] = {
     "one value": (0, [1], (5,), (1,)),
     "any size": (0, [-1], ([5, 6, 7],), (3,)),
@@ -107,9 +104,6 @@ def test_controls_are_sent_to_what_has_them_in_their_type(inputs: list[dict[str,
     if "sampling_parameters" in values:
         asked = json.loads(values["sampling_parameters"])
         assert asked == {"max_tokens": 8, "temperature": 0, "ignore_eos": True}
-
-
-# ------------------------------------------------------------------------------------------------ a stack's cases
 
 
 def of_stack(
@@ -196,9 +190,6 @@ def test_a_declared_stream_goes_over_http_only_if_http_can_carry_it() -> None:
     assert (alone.protocols, alone.streamed) == (BOTH, False)
 
 
-# ------------------------------------------------------------------------------------------------ streams
-
-
 QUERY = tensor("query", "STRING", 1)
 ECHO = tensor("exclude_input_in_output", "BOOL", 1, optional=True)
 
@@ -261,9 +252,6 @@ def test_a_repeated_prompt_must_be_ones_own() -> None:
     assert said(second, own) == [
         "told to repeat its prompt, the model answers without 'Which gauge of hall 1 is read first?'"
     ]
-
-
-# ------------------------------------------------------------------------------------------------ repositories
 
 
 def models(**contents: Mapping[str, str | Entry]) -> dict[str, Expected]:
@@ -436,9 +424,6 @@ def test_a_decoupled_model_is_tested_as_a_stream_and_asked_to_repeat_its_prompts
     assert [type(one) for one in asked] == [Case, Crowd]
     assert isinstance(asked[0], Case)
     assert (asked[0].check, asked[0].streamed) == (Check.STREAM, True)
-
-
-# ------------------------------------------------------------------------------------------------ drift
 
 
 OURS = """backend: "python"

@@ -77,9 +77,6 @@ def test_the_last_line_counts_models_checks_and_outcomes() -> None:
     assert summary(RESULTS[:1]) == "1 models, 1 checks: 0 passed, 1 failed"
 
 
-# ------------------------------------------------------------------------------------------------ smoke
-
-
 def model(name: str) -> dict[str, Any]:
     inputs = [{"name": "A", "data_type": "TYPE_FP32", "dims": [1]}]
     return {"name": name, "input": inputs, "output": [inputs[0] | {"name": "X"}]}
@@ -171,9 +168,6 @@ def test_what_a_server_should_serve_is_read_from_a_directory(inside: Path) -> No
             known("empty", work) if where is None else known(where, work, "empty")
         ((rule, severity, at, said),) = [(d.rule, d.severity, d.at, d.hint) for d in stop.value.diagnostics]
         assert (rule, severity, at, said) == ("smoke-repository", "fatal", Span("empty"), hint)
-
-
-# ------------------------------------------------------------------------------------------------ serve and up
 
 
 @pytest.mark.parametrize(
@@ -330,9 +324,6 @@ def test_a_record_may_name_local_files_beside_the_repository_only(repository: Pa
         read_record("r", Workspace({}))
     assert [(d.rule, d.severity, d.at) for d in stop.value.diagnostics] == [(rule, "fatal", Span("r"))]
     assert source in stop.value.diagnostics[0].message
-
-
-# ------------------------------------------------------------------------------------------------ questions
 
 
 FOUND: dict[str, tuple[Mapping[str, object], list[Passage]]] = {

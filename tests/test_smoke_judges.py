@@ -205,9 +205,6 @@ def test_a_failed_check_is_reported_under_its_own_name(check: Check) -> None:
     assert found(check, S.WARNING, AT, flaw, "m") == Diagnostic(f"smoke-{check}", S.WARNING, AT, "bad", "Mend it.", "m")
 
 
-# ------------------------------------------------------------------------------------------------ vectors
-
-
 def index(vectors: object) -> Index:
     """Return an index of these vectors, whose passages are p0, p1 …"""
     rows = np.array(vectors, np.float32)
@@ -312,9 +309,6 @@ def test_a_vector_that_is_no_output_is_told() -> None:
     assert [flaw.message for flaw in flaws] == ["output embedding is missing from the response"]
 
 
-# ------------------------------------------------------------------------------------------------ searches
-
-
 def retriever(query: str = "embedding", kind: str = "FP32", **more: object) -> Served:
     asked = {"name": query, "data_type": f"TYPE_{kind}", "dims": [-1 if kind == "FP32" else 1]}
     outputs = [{"name": n, "data_type": "TYPE_STRING", "dims": [-1]} for n in ("ids", "passages")]
@@ -416,9 +410,6 @@ def test_the_questions_with_the_most_distinct_scores_are_asked_one_by_one() -> N
     vectors = [[1, 0, 0], [1, 0, 0], [0, 2, 0], [0, 1, 0], [0, 0, 3], [0, 0, 1], [0, 0, 0.5]]
     asked = [*searches(retriever(), Search(index(vectors), "embedding", 2, by_text=False))]
     assert [case.what for case in asked if isinstance(case, Case)] == ['"p2"', '"p4"']
-
-
-# ------------------------------------------------------------------------------------------------ the index
 
 
 SAMPLES = {

@@ -23,8 +23,6 @@ from tests.tensors import outputs, refusal, request
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
-# ------------------------------------------------------------------------------------------------ model.json
-
 
 def arguments(place: Path, kind: str = "MODEL", /, **given: Any) -> EngineArguments:  # noqa: ANN401  JSON
     (place / "model.json").write_text(json.dumps({"model": "m"} | given), "utf-8")
@@ -132,9 +130,6 @@ def test_a_number_has_its_least_value(tmp_path: Path, name: str, least: int) -> 
     for wrong in (least - 1, str(least), 1.5, True):
         with pytest.raises(ValueError, match=f"'{name}' must be an integer of at least {least}, not {wrong!r}"):
             arguments(tmp_path, "MODEL", **{name: wrong})
-
-
-# ------------------------------------------------------------------------------------------------ sampling
 
 
 BOUNDS: dict[str, tuple[dict[str, Any], str]] = {
@@ -301,9 +296,6 @@ def test_no_log_probabilities_are_made_unless_they_are_asked_for() -> None:
     assert only.logprob == pytest.approx(np.log(0.5), abs=1e-6)
 
 
-# ------------------------------------------------------------------------------------------------ text
-
-
 def transcribed(stop: list[str], *words: str, include_stop: bool = False) -> list[str]:
     """Return the pieces as words are added; the last call is the end."""
     transcript = Transcript(lambda ids: "".join(words[i] for i in ids), stop, include_stop=include_stop)
@@ -346,9 +338,6 @@ def test_a_stop_before_the_minimum_is_not_found_later() -> None:
     transcript.add(1)
     assert not transcript.meets_stop(may_end=True)
     assert transcript.take(finished=True) == "abc"
-
-
-# ------------------------------------------------------------------------------------------------ requests
 
 
 def answer(**tensors: Any) -> tuple[Answer, pb_utils.InferenceRequest]:  # noqa: ANN401  tensors of any kind
@@ -468,9 +457,6 @@ def test_an_output_that_is_there_is_kept() -> None:
     config = completed({"max_batch_size": 0, "input": [], "output": [own]})
     assert [t for t in config["output"] if t["name"] == "text_output"] == [own]
     assert len(config["output"]) == len(OUTPUTS)
-
-
-# ------------------------------------------------------------------------------------------------ lengths
 
 
 @pytest.mark.parametrize(("tokens", "message"), [(0, "cannot be empty"), (7, ""), (8, "length 8"), (9, "length 9")])
