@@ -216,7 +216,10 @@ def test_each_further_one_of_an_id_is_told_with_the_place_of_the_first(tmp_path:
     assert {d.hint for d in found} == {f"Rename this one or the one in {tmp_path / 'a.jsonl'}:1."}
 
 
-@pytest.mark.parametrize(("wrong", "said", "more"), [(19, 19, ""), (20, 20, ""), (23, 20, "3 more lines are wrong.")])
+@pytest.mark.parametrize(
+    ("wrong", "said", "more"),
+    [(19, 19, ""), (20, 20, ""), (21, 20, "\n1 more line is wrong."), (23, 20, "\n3 more lines are wrong.")],
+)
 def test_twenty_wrong_lines_are_told_and_the_number_of_the_others(
     wrong: int, said: int, more: str, tmp_path: Path
 ) -> None:
@@ -225,7 +228,7 @@ def test_twenty_wrong_lines_are_told_and_the_number_of_the_others(
     found = stop.value.diagnostics
     assert [d.at.line for d in found] == list(range(1, said + 1))
     assert found[-1].hint.endswith(more or "`.")
-    assert not any("more lines" in d.hint for d in found[:-1])
+    assert not any("more line" in d.hint for d in found[:-1])
 
 
 def test_files_without_a_document_are_told_by_the_first(tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ def _shortened(wrong: list[Diagnostic]) -> list[Diagnostic]:
     if rest <= 0:
         return wrong
     last = wrong[MOST - 1]
-    return [*wrong[: MOST - 1], replace(last, hint=f"{last.hint}\n{rest:,} more lines are wrong.")]
+    more = "1 more line is wrong." if rest == 1 else f"{rest:,} more lines are wrong."
+    return [*wrong[: MOST - 1], replace(last, hint=f"{last.hint}\n{more}")]
 
 
 def _lines(paths: list[Path]) -> Iterator[tuple[Span, bytes]]:
