@@ -66,6 +66,10 @@ REFUSED = {
     "IPv6": ("s3://http://[::1]:9000/b/r", "the host must consist of letters, digits, dots and hyphens"),
     "an underscore in the host": ("s3://my_minio:9000/b/r", "the host must consist of"),
     "no bucket": ("s3://", "the URI has no bucket"),
+    "the ARN of an access point": (
+        "s3://arn:aws:s3:eu-west-1:1:accesspoint:x/r",
+        "the host must consist of letters, digits, dots and hyphens",
+    ),
     "a scheme in the middle": ("s3://bucket/http://h:80/b", 'Triton would ignore "bucket/"'),
     "no bucket name": ("s3://a/b", '"a" is not a bucket name'),
     "capitals in the scheme": ("S3://bucket/r", 'Triton does not know the scheme "S3"'),

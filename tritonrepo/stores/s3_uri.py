@@ -20,7 +20,7 @@ ENDPOINT = re.compile(
     re.DOTALL,
 )
 SAFE = re.compile(r"[0-9a-zA-Z.\-_]+")
-AWS_BUCKET = re.compile(r"[0-9a-zA-Z.\-_]{3,255}|arn:.*")
+AWS_BUCKET = re.compile(r"[0-9a-zA-Z.\-_]{3,255}")
 ELSEWHERE = "s3://http://HOST:PORT/BUCKET/PREFIX"
 FORM = f"`s3://BUCKET/PREFIX` on AWS, or `{ELSEWHERE}` for any other store"
 
