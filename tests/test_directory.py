@@ -242,6 +242,39 @@ def test_a_refused_write_leaves_no_file_behind(store: DirectoryStore) -> None:
     assert (store.root / "r" / "a").read_bytes() == b"1"
 
 
+def unreadable(offset: int, n: int) -> bytes:  # noqa: ARG001  a File's signature
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+NEVER: dict[str, tuple[Callable[[DirectoryStore], object], type[Exception]]] = {
+    "on a condition": (lambda store: store.put("r/new/1/x", of_bytes(b"1"), if_match=Tag("0" * 64)), Conflict),
+    "in time": (lambda store: store.ticket(Write("r/new/1/x", of_bytes(b"1")), -1)(), Late),
+    "of what cannot be read": (lambda store: store.put("r/new/1/x", File(3, unreadable)), Stop),
+}
+
+
+@pytest.mark.parametrize(("write", "error"), NEVER.values(), ids=NEVER)
+def test_a_write_that_is_not_done_leaves_no_directories(
+    store: DirectoryStore, write: Callable[[DirectoryStore], object], error: type[Exception]
+) -> None:
+    """A server would take an empty directory with a number for a version."""
+    with pytest.raises(error):
+        write(store)
+    store.tidy()
+    assert everything(store.root) == []
+
+
+def test_a_directory_that_another_one_removes_as_a_file_is_read_is_made_again(store: DirectoryStore) -> None:
+    def read(offset: int, n: int) -> bytes:  # noqa: ARG001  a File's signature
+        DirectoryStore(store.root).delete("r/1/old")
+        return b"" if offset else b"new"
+
+    store.put("r/1/old", of_bytes(b"old"))
+    store.put("r/1/new", File(3, read))
+    store.tidy()
+    assert everything(store.root) == ["r", "r/1", "r/1/new"]
+
+
 def test_time_runs_by_the_clock_that_runs_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Source: clock_gettime(2), CLOCK_BOOTTIME."""
     monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 7.0, time.CLOCK_MONOTONIC: 1.0}.__getitem__)

@@ -84,8 +84,8 @@ class DirectoryStore:
                 with self._judged(write, end):
                     self._remove(target)
                 return None
-            _make(str(target.parent))
             with self._staged(write.file) as staged, self._judged(write, end):
+                _make(str(target.parent))  # last: a refused write or an unreadable file must leave none empty
                 staged.replace(target)
         return Tag(write.file.sha256)
 
