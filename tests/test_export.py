@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import struct
@@ -140,26 +139,14 @@ def test_a_row_of_padding_alone_gives_zeros_and_spoils_no_other() -> None:
     assert cosines(rows[1], embed(model, [[3, 8]])[0]) > 1 - 1e-9
 
 
-def plain(weights: Weights) -> Weights:
-    """Return multiples of 1/64 in these shapes: the same numbers in every version of NumPy."""
-    return {
-        name: (np.arange(weight.size, dtype=np.float32) % 17 / 64).reshape(weight.shape)
-        for name, weight in weights.items()
-    }
-
-
 def test_equal_input_gives_equal_bytes_that_old_runtimes_read() -> None:
     config = bert_config()
-    weights = plain(bert_weights(config))
+    weights = bert_weights(config)
     model = encoder(config, weights, Pooling(Pool.MEAN, normalize=True))
     assert model == encoder(config, dict(reversed(weights.items())), Pooling(Pool.MEAN, normalize=True))
-    assert hashlib.sha256(model).hexdigest() == GOLDEN_ENCODER
     proto = onnx.load_from_string(model)
     onnx.checker.check_model(proto, full_check=True)
     assert (proto.ir_version, [(o.domain, o.version) for o in proto.opset_import]) == (8, [("", 17)])
-
-
-GOLDEN_ENCODER = "f2e092adf2e1934c1a1f38d9468f24d881f709b1caa3bf6a1d95086cbca84538"
 
 
 @pytest.mark.parametrize(
@@ -415,14 +402,6 @@ def test_a_decoder_gives_the_references_logits(*, tied: bool, tmp_path: Path) ->
         # 8 bits in weights and activations.
         assert cosines(got, want) > 0.999
         assert got.argmax() == want.argmax()
-
-
-def test_equal_weights_give_equal_decoders(tmp_path: Path) -> None:
-    decoder(write_gguf(tmp_path / "m.gguf", llama_metadata(), plain(llama_weights())), tmp_path / "llm")
-    assert hashlib.sha256((tmp_path / "llm" / "model.onnx").read_bytes()).hexdigest() == GOLDEN_DECODER
-
-
-GOLDEN_DECODER = "757b8f291734652a08ad193008e62b89e5f0e424a0512ff1b2e899f4441963bd"
 
 
 def test_a_decoder_comes_with_its_ends_and_tokenizer(tmp_path: Path) -> None:
