@@ -1,19 +1,22 @@
 """Print how many lines of tests there are for each line of code: no blank lines, comments or docstrings.
 
-A test file counts for the package that it imports most; `python -m scripts.lines`.
+The lines of a test file are shared out by how many names it imports of each package; `python -m scripts.lines`.
 """
 
 from __future__ import annotations
 
 import ast
 import io
-import re
 import tokenize
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+SPOKEN = {"diagnostics", "tree"}
+"""Whose values almost every test has in hand: they count only in a file that imports nothing else."""
+
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -30,27 +33,39 @@ def lines(text: str) -> int:
     return len(found)
 
 
-def package_of(path: Path, packages: set[str]) -> str:
-    """Return the package that a test file is about."""
+def imported(text: str) -> Iterator[str]:
+    """Yield, for each name that a file imports of the project, what comes first below `tritonrepo`."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                yield f"{node.module}.{name.name}".removeprefix("tritonrepo.").partition(".")[0]
+
+
+def shares(path: Path, packages: set[str]) -> dict[str, float]:
+    """Return package → how many lines of a test file are about it."""
+    text = path.read_text("utf-8")
     if path.parent.name == "rules":
-        return "rules"
-    named = re.findall(r"^\s*(?:from|import) tritonrepo\.(\w+)", path.read_text("utf-8"), re.MULTILINE)
-    counted = Counter(name for name in named if name in packages)
-    return counted.most_common(1)[0][0] if counted else "(shared)"
+        counted = Counter(["rules"])
+    else:
+        named = [name for name in imported(text) if name in packages]
+        counted = Counter([name for name in named if name not in SPOKEN] or named or ["(shared)"])
+    return {name: lines(text) * count / counted.total() for name, count in counted.items()}
 
 
 def main() -> None:
     code: Counter[str] = Counter()
-    tests: Counter[str] = Counter()
+    tests: defaultdict[str, float] = defaultdict(float)
     for path in sorted((ROOT / "tritonrepo").rglob("*.py")):
         name = path.relative_to(ROOT / "tritonrepo").parts[0].removesuffix(".py")
         code[name] += lines(path.read_text("utf-8"))
     for path in sorted((ROOT / "tests").rglob("*.py")):
-        tests[package_of(path, {*code})] += lines(path.read_text("utf-8"))
+        for name, share in shares(path, {*code}).items():
+            tests[name] += share
     for name in sorted({*code, *tests}):
         ratio = f"{tests[name] / code[name]:.2f}" if code[name] else ""
-        print(f"{name:<16}{code[name]:>8}{tests[name]:>8}{ratio:>8}")
-    print(f"{'all':<16}{code.total():>8}{tests.total():>8}{tests.total() / code.total():>8.2f}")
+        print(f"{name:<16}{code[name]:>8}{tests[name]:>8.0f}{ratio:>8}")
+    total = sum(tests.values())
+    print(f"{'all':<16}{code.total():>8}{total:>8.0f}{total / code.total():>8.2f}")
 
 
 if __name__ == "__main__":
