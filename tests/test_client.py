@@ -192,12 +192,6 @@ def test_events_are_found_wherever_the_pieces_end(pieces: list[bytes], found: li
     assert [event.strip() for event in events(cast("HTTPResponse", Pieces(pieces)))] == found
 
 
-def test_patience_is_asked_before_each_read() -> None:
-    response, left = Pieces([b"data: a\n", b"data: b\n"]), list[int]()
-    assert len(list(events(cast("HTTPResponse", response), lambda: left.append(len(response.pieces))))) == 2
-    assert left == [3, 2, 1]
-
-
 @pytest.mark.parametrize("ask", [lambda r, q: r.infer(q), lambda r, q: [*r.stream(q)]], ids=["one", "a stream"])
 def test_grpc_that_nobody_serves_is_told(ask: Callable[[Rpc, Request], object]) -> None:
     endpoint = Endpoint("http://127.0.0.1:1", 20, grpc="127.0.0.1:1")

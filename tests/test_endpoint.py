@@ -6,9 +6,10 @@ import http.server
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,13 @@ def over_http(certificates: Certificates) -> Iterator[tuple[int, list[str]]]:
             self.send_response(200)
             self.end_headers()
 
+        def do_POST(self) -> None:
+            self.do_GET()
+            with suppress(OSError):
+                for _ in range(300):
+                    self.wfile.write(b" ")
+                    time.sleep(0.01)
+
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the parent's name
             """Keep quiet."""
 
@@ -132,6 +140,11 @@ def test_http_carries_headers_and_both_sides_are_proven(certificates: Certificat
         assert seen == ["Bearer abc"]
         with pytest.raises(Stop, match=r"the server cannot be reached: .*certificate"):
             Client(Endpoint(endpoint.url, 10)).live()
+
+
+def test_a_response_over_tls_ends_at_its_deadline(certificates: Certificates) -> None:
+    with over_http(certificates) as (port, _), pytest.raises(Stop, match=r"not complete within 0\.3 s"):
+        Client(Endpoint(f"https://127.0.0.1:{port}", 10, 0.3, tls=certificates.tls)).index()
 
 
 def test_grpc_carries_headers_and_both_sides_are_proven(certificates: Certificates) -> None:

@@ -643,6 +643,8 @@ DRIPS: dict[str, tuple[bytes, bytes, float, Callable[[Client], object]]] = {
     "a stream": (CHUNKED, b"1\r\n \r\n", 0.02, lambda c: [*c.stream("m", {})]),
     "a stream without a pause": (CHUNKED, b"1\r\n \r\n", 0, lambda c: [*c.stream("m", {})]),
     "a stream that pauses": (CHUNKED, b"", 0.02, lambda c: [*c.stream("m", {})]),
+    "the size of a chunk": (CHUNKED, b"0", 0.02, lambda c: [*c.stream("m", {})]),
+    "a header": (b"X: ", b"a", 0.02, lambda c: c.live()),
     "a body in chunks": (CHUNKED, b"1\r\n \r\n", 0.02, lambda c: c.config("m")),
     "a body of a known length": (SIZED, b" ", 0.02, lambda c: c.index()),
     "a body up to the end of the connection": (b"", b" ", 0.02, lambda c: c.index()),

@@ -7,17 +7,16 @@ KServe v2 protocol; the responses to errors were seen from Triton 24.10.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+import socket
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.client import (
     BadStatusLine,
     HTTPConnection,
     HTTPException,
     HTTPResponse,
     HTTPSConnection,
-    IncompleteRead,
     RemoteDisconnected,
 )
 from ssl import SSLError
@@ -38,13 +37,6 @@ class ModelState(NamedTuple):
     version: str = ""
     state: str = ""
     reason: str = ""
-
-
-class _Exchange(NamedTuple):
-    """A response that is being read; `patience` is called before each read and sets how long that may take."""
-
-    response: HTTPResponse
-    patience: Callable[[], None]
 
 
 class Client:
@@ -95,11 +87,11 @@ class Client:
         body, length = packed(request)
         path = f"{_path(request.model, request.version)}/infer"
         head = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(length)}
-        with self._asked("POST", path, body, head) as exchange:
-            content = _content(exchange)
-        if exchange.response.status != 200:  # noqa: PLR2004  HTTP's OK
-            raise self._refused(path, exchange.response, self._parsed(content))
-        size = int(exchange.response.getheader("Inference-Header-Content-Length") or len(content))
+        with self._asked("POST", path, body, head) as response:
+            content = response.read()
+        if response.status != 200:  # noqa: PLR2004  HTTP's OK
+            raise self._refused(path, response, self._parsed(content))
+        size = int(response.getheader("Inference-Header-Content-Length") or len(content))
         try:
             return unpacked(self._parsed(content[:size])["outputs"], content[size:])
         except (KeyError, TypeError, ValueError) as error:
@@ -113,26 +105,26 @@ class Client:
     def stream(self, model: str, inputs: Mapping[str, Any], version: str = "") -> Generator[dict[str, Any]]:
         """Yield a model's responses as they arrive; closing the iterator closes the connection."""
         path = f"{_path(model, version)}/generate_stream"
-        with self._asked("POST", path, json.dumps(inputs).encode()) as exchange:
-            for event in events(exchange.response, exchange.patience):
+        with self._asked("POST", path, json.dumps(inputs).encode()) as response:
+            for event in events(response):
                 answer = self._mapping(self._parsed(event))
                 if "error" in answer:
                     raise failure("server-refused", self.url, f"{model}: {answer['error']}")
                 yield answer
-            if exchange.response.status >= 400:  # noqa: PLR2004  a response with an error status but no error text
-                message = f"{model}: the response has HTTP status {exchange.response.status}"
+            if response.status >= 400:  # noqa: PLR2004  a response with an error status but no error text
+                message = f"{model}: the response has HTTP status {response.status}"
                 raise failure("server-refused", self.url, message)
 
     def _status(self, path: str) -> bool:
-        with self._asked("GET", path) as exchange:
-            return exchange.response.status == 200  # noqa: PLR2004  HTTP's OK
+        with self._asked("GET", path) as response:
+            return response.status == 200  # noqa: PLR2004  HTTP's OK
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  JSON
-        with self._asked(method, path, None if body is None else json.dumps(body).encode()) as exchange:
-            text = _content(exchange)
+        with self._asked(method, path, None if body is None else json.dumps(body).encode()) as response:
+            text = response.read()
         answer = self._parsed(text)
-        if exchange.response.status != 200:  # noqa: PLR2004
-            raise self._refused(path, exchange.response, answer)
+        if response.status != 200:  # noqa: PLR2004
+            raise self._refused(path, response, answer)
         return answer
 
     def _refused(self, path: str, response: HTTPResponse, answer: Any) -> Stop:  # noqa: ANN401  JSON
@@ -159,27 +151,16 @@ class Client:
     @contextmanager
     def _asked(
         self, method: str, path: str, body: bytes | None = None, head: Mapping[str, str] = JSON
-    ) -> Iterator[_Exchange]:
-        timeout_s, whole_s = self.endpoint.timeout_s, self.endpoint.whole_s
-        deadline = None if whole_s is None else time.monotonic() + whole_s
+    ) -> Iterator[HTTPResponse]:
         connection = self._connection()
         connected = False
-
-        def patience() -> None:
-            if deadline is None or wire.fileno() < 0:  # Python 3.13 closes it with the last byte of a known length
-                return
-            left = deadline - time.monotonic()
-            if left <= 0:  # a response that never pauses does not run into the socket's timeout
-                raise TimeoutError
-            wire.settimeout(min(timeout_s, left))
-
         try:
             connection.connect()
-            connected, wire = True, connection.sock
-            connection.request(method, self._address.path + path, body, {**head, **self.endpoint.headers})
-            patience()
-            with connection.getresponse() as response:
-                yield _Exchange(response, patience)
+            connected = True
+            with _shut_after(self.endpoint.whole_s, connection.sock):
+                connection.request(method, self._address.path + path, body, {**head, **self.endpoint.headers})
+                with connection.getresponse() as response:
+                    yield response
         except (OSError, HTTPException) as error:
             raise self._broken(error, connected=connected) from error
         finally:
@@ -187,9 +168,10 @@ class Client:
 
     def _connection(self) -> HTTPConnection:
         host, port, _, secure = self._address
+        timeout_s = min(self.endpoint.timeout_s, self.endpoint.whole_s or self.endpoint.timeout_s)
         if not secure:
-            return HTTPConnection(host, port, timeout=self.endpoint.timeout_s)
-        return HTTPSConnection(host, port, timeout=self.endpoint.timeout_s, context=self.endpoint.tls.context())
+            return HTTPConnection(host, port, timeout=timeout_s)
+        return HTTPSConnection(host, port, timeout=timeout_s, context=self.endpoint.tls.context())
 
     def _broken(self, error: OSError | HTTPException, *, connected: bool) -> Stop:
         timeout_s, whole_s = self.endpoint.timeout_s, self.endpoint.whole_s
@@ -216,21 +198,41 @@ def _path(model: str, version: str) -> str:
     return f"/v2/models/{quote(model, safe='')}" + (f"/versions/{version}" if version else "")
 
 
-def _content(exchange: _Exchange) -> bytes:
-    """Return the whole body, in pieces: within `read`, each byte that arrives would start the time anew."""
-    content = b"".join(iter(partial(_read, *exchange), b""))
-    if missing := exchange.response.length:  # unlike `read`, `read1` does not notice a body that is cut short
-        raise IncompleteRead(content, missing)
-    return content
+@contextmanager
+def _shut_after(seconds: float | None, wire: socket.socket) -> Iterator[None]:
+    """Shut a connection down at its deadline and raise TimeoutError: a response may drip in any of its parts."""
+    if seconds is None:
+        yield
+        return
+    late = threading.Event()
+
+    def shut() -> None:
+        late.set()
+        with suppress(OSError):
+            socket.socket.shutdown(wire, socket.SHUT_RDWR)  # below TLS, whose own would change what is being read
+
+    timer = threading.Timer(seconds, shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if late.is_set():  # what was read so far made no sense
+            raise TimeoutError from error
+        raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise TimeoutError
 
 
-def events(response: HTTPResponse, patience: Callable[[], None] = lambda: None) -> Iterator[bytes]:
+def events(response: HTTPResponse) -> Iterator[bytes]:
     """Yield the data of server-sent events as they arrive; a body without events is yielded as one.
 
     `read1` returns what has arrived: `read` would wait for more, and `readline` accepts a broken chunked body.
     """
     other, rest = b"", b""
-    while got := _read(response, patience):
+    while got := response.read1(1 << 16):
         *lines, rest = (rest + got).split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):
@@ -239,8 +241,3 @@ def events(response: HTTPResponse, patience: Callable[[], None] = lambda: None) 
                 other += line
     if other := (other + rest).strip():
         yield other.removeprefix(b"data:")
-
-
-def _read(response: HTTPResponse, patience: Callable[[], None]) -> bytes:
-    patience()
-    return response.read1(1 << 16)
