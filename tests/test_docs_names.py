@@ -66,7 +66,7 @@ OF_OTHERS = {
     ),
     *("O_NOFOLLOW", "reranker", "openai", "pgvector", "bls", "repository", "sources", "dsn", "lora", "warmup", "ports"),
     *("AsyncEngineArgs", "azurite", "docker-compose", "FAMILY", "auto_complete_config", "udcNN", "error", "group"),
-    *("include", "import", "extends", "with", "-e", "-k"),
+    *("include", "import", "extends", "with", "-e", "-k", "cosmic-ray", "pytest-cov"),
     *("embedder_model", "generator_prompt", "production", "aarch64"),
 }
 """Words of other programs, and of what is not supported."""
@@ -254,6 +254,7 @@ def known() -> frozenset[str]:
         {
             *re.findall(r"package:([\w-]+)==", (EXAMPLE / "tritonrepo.yaml").read_text("utf-8")),
             INSTALLED.name,
+            *re.findall(r"--\w+", (ROOT / "benchmarks" / "soak" / "mutation.py").read_text("utf-8")),
             *(verdict.value.split()[0] for verdict in State),
             *(name.partition("-")[0] for name in RULES),
             *(*COMMANDS, *REGISTRY, *api.__all__, *PARTS, *extras, *packages, *fields, *OF_OTHERS, "tritonrepo"),
@@ -342,6 +343,7 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
     """It says so itself: its docstring has how it is run."""
     run = {name for line in stated()["CONTRIBUTING"] for name in MODULE.findall(line)}
     assert run == {
+        "benchmarks.soak.mutation",
         "benchmarks.soak.pages",
         "benchmarks.soak.pushes",
         "benchmarks.soak.record",

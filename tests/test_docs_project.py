@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from benchmarks.soak import pages as soak_pages
+from benchmarks.soak.covering import FOLDERS, PACKAGES, WHOLE
 from tests import conftest, test_stores
 from tests.documents import PAGES, ROOT, SPAN, stated
 from tests.facts import PROJECT
@@ -83,6 +84,23 @@ def test_the_packages_are_the_layers_that_the_linter_holds() -> None:
     order = [place[name] for row in said for name in row]
     assert order == sorted(order)
     assert layers["exhaustive"]
+
+
+def test_each_package_names_tests_that_exist() -> None:
+    packages = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    assert PACKAGES.keys() == packages - {"data"} | {WHOLE}
+    named = [f"tests/test_{name}.py" for names in PACKAGES.values() for name in names]
+    folders = [folder for folders in FOLDERS.values() for folder in folders]
+    assert [path for path in (*named, *folders) if not (ROOT / path).exists()] == []
+
+
+def test_the_table_of_faults_has_each_package() -> None:
+    text = (ROOT / "benchmarks" / "mutation.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\d+) \| (\d+%) \|", text, re.MULTILINE)
+    assert [package for package, *_ in rows] == sorted(PACKAGES)
+    for _, possible, tried, noticed, share in rows:
+        assert 0 < int(noticed) <= int(tried) <= int(possible)
+        assert share == f"{int(noticed) / int(tried):.0%}"
 
 
 def test_the_sections_of_a_page_are_those_that_the_tests_read() -> None:

@@ -32,7 +32,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.soak.covering import Covering, environment, measured
+from benchmarks.soak.covering import FOLDERS, PACKAGES, WHOLE, Covering, environment, measured
 from benchmarks.soak.faults import Fault, faults, faulty
 from tritonrepo.sources.cache import default_root
 
@@ -41,50 +41,6 @@ KEPT = ROOT / ".mutation"
 TABLE = ROOT / "benchmarks" / "mutation.md"
 ENOUGH_S = 120.0
 """Tests of one fault together: beyond, the slowest are left out."""
-
-WHOLE = "tritonrepo"
-"""The package whose modules lie at the top."""
-
-PACKAGES: Mapping[str, Sequence[str]] = {
-    "cli": ("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts"),
-    "export": ("export_bert", "gguf", "exported_once", "encoder_files", "export"),
-    "flows": (
-        "push_flow",
-        "push_waiting",
-        "build_plans",
-        "indexing",
-        "diagnostics",
-        "credentials",
-        "api",
-        "own_stacks",
-    ),
-    "generate": ("generate", "parts", "step_embedder", "step_prompt", "step_retriever", "build_plans", "build"),
-    "indexing": ("indexing", "build"),
-    "parts": ("parts", "stack_faults", "stack_keys", "generate", "own_part", "own_stacks", "build_plans"),
-    "pbtxt": ("pbtxt_nodes", "pbtxt_words", "pbtxt_write", "pbtxt", "fixes", "depth"),
-    "report": ("report", "registry", "json", "hints", "plain", "output"),
-    "repository": ("inference", "repository", "links", "judge", "ignores", "rules"),
-    "rules": ("verdicts", "rules", "ignores", "judge"),
-    "server": (
-        *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),
-        *("backend_onnx", "endpoint", "server"),
-    ),
-    "smoke": (
-        *("smoke_judges", "smoke_cases", "smoke_asking", "smoke_commands", "smoke_prompts", "smoke_parts"),
-        *("push_present", "push_heal"),
-    ),
-    "sources": ("sources", "encoder_files", "gguf", "templates", "exported_once"),
-    "spec": ("stack_values", "stack_faults", "stack_keys", "spec", "lock", "parts", "many_mistakes"),
-    "stores": ("directory", "refusals", "s3_uri", "s3_replies", "credentials", "links", "tree", "stores"),
-    "sync": (
-        *("sync", "push_plan", "push_writing", "gating", "revision", "push_hold", "push_flow", "push_waiting"),
-        *("push_lock", "push_mixed", "push_model", "push_nest"),
-    ),
-    WHOLE: ("diagnostics", "fixes", "plain", "releases", "tree", "links", "inference", "api", "json"),
-}
-"""The tests that a package names: `tests/test_NAME.py`."""
-
-FOLDERS: Mapping[str, Sequence[str]] = {"rules": ("tests/rules",)}
 
 
 class Result(NamedTuple):
