@@ -44,6 +44,7 @@ EXCERPTS: dict[str, tuple[Span, Sequence[str], list[str]]] = {
     "tabs as blanks": (Span("f", 1, 2), ["\tx"], ["  1 |  x", "    |  ^"]),
     "escapes before the column": (Span("f", 1, 2), ["\x1bx"], ["  1 | \\x1bx", "    |     ^"]),
     "a line as long as is shown": (Span("f", 1, 100), ["a" * 100], [f"  1 | {'a' * 100}", f"    | {' ' * 99}^"]),
+    "a longer line, at its start": (Span("f", 1, 1), ["a" * 100 + "b"], [f"  1 | {'a' * 100}", "    | ^"]),
     "a longer line, near its start": (
         Span("f", 1, 51),
         ["b" * 50 + "a" * 51],
