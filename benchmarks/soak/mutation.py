@@ -24,7 +24,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ def judged(run: Run, fault: Fault, place: Path, covering: Covering) -> Result | 
     tests = [test for test, until in zip(tests, spent, strict=True) if until <= ENOUGH_S] or tests[:1]
     module.write_text(new, encoding="utf-8")
     try:
-        noticed = fails(place, tests, 60 + 5 * sum(covering.seconds[test] for test in tests))
+        noticed = fails(place, {test: covering.seconds[test] for test in tests})
     finally:
         module.write_text(old, encoding="utf-8")
     diff = "\n".join([*difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=1)][2:])
@@ -116,8 +116,10 @@ def judged(run: Run, fault: Fault, place: Path, covering: Covering) -> Result | 
     return Result(*row)
 
 
-def fails(place: Path, tests: Sequence[str], limit_s: float) -> bool:
-    """Return whether one of the tests fails, or all together do not end in time."""
+def fails(place: Path, tests: Mapping[str, float]) -> bool:
+    """Return whether one of the tests, given with the seconds it takes, fails or does not end in time."""
+    longest_s = 20 + 5 * max(tests.values())
+    limit_s = 60 + 5 * sum(tests.values())
     with tempfile.TemporaryDirectory(prefix="fault-") as scratch:
         cache = default_root(os.environ)
         if cache.is_dir():
@@ -125,8 +127,9 @@ def fails(place: Path, tests: Sequence[str], limit_s: float) -> bool:
             shutil.copytree(cache, Path(scratch) / "tritonrepo", copy_function=os.link, symlinks=True)
         listed = Path(scratch) / "tests"
         listed.write_text("\n".join(tests), encoding="utf-8")
+        options = ["-q", "-x", "-p", "no:cacheprovider", f"--timeout={longest_s}"]
         ran = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"@{listed}"],
+            [sys.executable, "-m", "pytest", *options, f"@{listed}"],
             cwd=place,
             env=environment(place) | {"XDG_CACHE_HOME": scratch, "TMPDIR": scratch},
             stdout=subprocess.DEVNULL,
