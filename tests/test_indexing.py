@@ -95,6 +95,11 @@ def test_a_text_that_is_too_long_is_cut_as_the_served_embedder_cuts_it(encoding:
     assert np.abs(long - shorter).max() > 1e-3
 
 
+def test_documents_are_cut_the_same_after_texts_were_embedded(encoding: Encoding) -> None:
+    encoding.embed(["a b c d e f g h", "a"])
+    assert list(encoding.pieces("a b c d e f g h i j k l")) == ["a b c d e", "f g h i j", "k l"]
+
+
 def test_what_building_an_index_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(Stop, match="building a search index needs onnxruntime and tokenizers") as stop:

@@ -23,15 +23,17 @@ def load(files: EncoderFiles) -> Encoding:
     except ImportError as error:
         needs = "building a search index needs onnxruntime and tokenizers"
         raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
-    tokenizer = Tokenizer.from_str(files.tokenizer.content().decode())
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    special = tokenizer.num_special_tokens_to_add(is_pair=False)
+    text = files.tokenizer.content().decode()
+    whole, cut = Tokenizer.from_str(text), Tokenizer.from_str(text)
+    whole.no_truncation()
+    whole.no_padding()
+    cut.enable_truncation(files.max_tokens)
+    cut.enable_padding()
+    size = files.max_tokens - whole.num_special_tokens_to_add(is_pair=False)
     session = onnxruntime.InferenceSession(str(files.onnx.path), providers=["CPUExecutionProvider"])
 
     def pieces(text: str) -> Iterator[str]:
-        offsets = tokenizer.encode(text, add_special_tokens=False).offsets
-        size = files.max_tokens - special
+        offsets = whole.encode(text, add_special_tokens=False).offsets
         starts = [0, *(offsets[i][0] for i in range(size, len(offsets), size))]
         for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
             yield text[start:end].strip()
@@ -39,11 +41,9 @@ def load(files: EncoderFiles) -> Encoding:
     def embed(texts: Sequence[str]) -> NDArray[Any]:
         import numpy as np
 
-        tokenizer.enable_truncation(files.max_tokens)
-        tokenizer.enable_padding()
         parts = []
         for start in range(0, len(texts), BATCH):
-            encodings = tokenizer.encode_batch(texts[start : start + BATCH])
+            encodings = cut.encode_batch(texts[start : start + BATCH])
             feed = {
                 "input_ids": np.array([e.ids for e in encodings], np.int64),
                 "attention_mask": np.array([e.attention_mask for e in encodings], np.int64),
