@@ -94,8 +94,9 @@ def test_every_model_of_a_good_server_is_asked_over_both_protocols(
 ) -> None:
     found = smoke(rag_server, rag_repository if known == "repository" else EXAMPLE)
     assert (found.code, found.document["diagnostics"], found.err) == (0, [], "")
-    unchecked = [row["model"] for row in found.document["results"] if row["outcome"] == "not checked"]
-    assert unchecked == MODELS  # their files: nobody said what the server reads
+    unchecked = [(row["model"], row["check"]) for row in found.document["results"] if row["outcome"] == "not checked"]
+    # their files: nobody said what the server reads; on a busy machine, requests may not meet in a batch
+    assert [each for each in unchecked if each[1] != "at-once"] == [(model, "files") for model in MODELS]
     asked = {
         model: sorted({row["protocol"] for row in found.document["results"] if row["model"] == model} - {""})
         for model in MODELS
