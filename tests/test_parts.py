@@ -16,6 +16,7 @@ from tritonrepo import repository
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
 from tritonrepo.parts import PARTS
+from tritonrepo.parts.sampling import generating
 from tritonrepo.smoke import expected
 from tritonrepo.smoke.case import Case, Crowd, Result
 from tritonrepo.smoke.plan import Known
@@ -180,3 +181,45 @@ def test_each_part_asks_its_own_models_and_a_search_the_pipelines_around_it(rag_
     }
     role, asked = ASKED[name]
     assert {role: cases for role, cases in found.items() if cases} == ({role: asked} if asked else {})
+
+
+SAMPLING = [
+    "n",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "stop",
+    "stop_token_ids",
+    "bad_words",
+    "include_stop_str_in_output",
+    "ignore_eos",
+    "max_tokens",
+    "min_tokens",
+    "logprobs",
+    "prompt_logprobs",
+    "detokenize",
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "truncate_prompt_tokens",
+    "logit_bias",
+    "allowed_token_ids",
+    "structured_outputs",
+    "guided_decoding",
+    "extra_args",
+    "lora_name",
+]
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_a_sampling_parameter_is_taken_and_told_where_it_is_misspelt(name: str) -> None:
+    """Fields of vLLM's SamplingParams, vllm/sampling_params.py of 0.10 and newer, and the backend's lora_name."""
+    assert [*generating({}, {name: 1})] == []
+    if len(name) > 3:
+        misspelt = f"{name}s"
+        hint = (misspelt, f'Did you mean "{name}"?')
+        assert [(said.split('"')[1], next_step) for _, said, next_step in generating({}, {misspelt: 1})] == [hint]
