@@ -87,8 +87,13 @@ class Covering:
         return sorted(named, key=lambda test: (self.seconds[test], test))
 
     def _named(self, contexts: Iterable[Iterable[str]]) -> set[str]:
-        # pytest-cov adds the phase of the test to its node
-        return {node for found in contexts for one in found if (node := one.rpartition("|")[0]) in self.seconds}
+        """Return the tests of these contexts; all tests of a file may depend on a line that runs in a fixture."""
+        named = set()
+        for context in (each for found in contexts for each in found):
+            node, _, phase = context.rpartition("|")  # of pytest-cov
+            file = f"{node.partition('::')[0]}::"
+            named |= {test for test in self.seconds if test == node or (phase == "setup" and test.startswith(file))}
+        return named
 
 
 def measured(place: Path, kept: Path, tests: Sequence[str]) -> Covering:
