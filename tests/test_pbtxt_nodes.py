@@ -206,6 +206,7 @@ REST = {
     ),
     "an item of two words": ("input { dims: [ a b, c ] }\nbar: 1", [(1, 17), (1, 22), (2, 1)]),
     "an item with brackets": ("input [ foo [ 1, 2 ], bar ]\nbar: 1", [(1, 9), (1, 23), (2, 1)]),
+    "a missing comma before a message": ("input [ { } { foo: 1 } ]", [(1, 13), (1, 15)]),
     "a field with a sign that is none": ("foo: +5 bar: 1", [(1, 1), (1, 9)]),
     "a field with a fraction": ("foo: .5 bar: 1", [(1, 1), (1, 9)]),
     "a field at the end of the text": ("foo: 'a\n", [(1, 1), (1, 8)]),

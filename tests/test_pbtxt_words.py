@@ -112,6 +112,7 @@ NAMES = {
         "",
     ),
     "a number after a string": ("name: 'a' 5", "1:11-1:12", "expected the name of a ModelConfig field, found 5", ""),
+    "a minus before a slash": ("-/ c", "1:1-1:2", "expected the name of a ModelConfig field, found -", ""),
     "a slash": ("/ c", "1:1-1:2", "expected the name of a ModelConfig field, found /", ""),
     "a comment as in C++": (
         "// c",
@@ -388,6 +389,18 @@ STRINGS = {
     "a word in braces": ("name: { a }", "1:7-1:8", "name must be a string in quotes, not {", TEMPLATE),
     "nothing before the next field": (
         "name:\nbackend: 'b'",
+        "1:5-1:6",
+        "name has no value",
+        "Set it to a string in quotes.",
+    ),
+    "nothing before a message on the next line": (
+        "name:\ninput { }",
+        "1:5-1:6",
+        "name has no value",
+        "Set it to a string in quotes.",
+    ),
+    "nothing before a list on the next line": (
+        "name:\ninput [ ]",
         "1:5-1:6",
         "name has no value",
         "Set it to a string in quotes.",
