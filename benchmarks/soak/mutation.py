@@ -38,6 +38,7 @@ from tritonrepo.sources.cache import default_root
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".mutation"
+SUMMARY = KEPT / "summary.json"
 TABLE = ROOT / "benchmarks" / "mutation.md"
 ENOUGH_S = 120.0
 """Tests of one fault together: beyond, the slowest are left out."""
@@ -200,6 +201,11 @@ noticed; there are always some.
 """
 
 
+def summary() -> dict[str, dict[str, object]]:
+    """Return the row of each package that was run."""
+    return json.loads(SUMMARY.read_text("utf-8")) if SUMMARY.is_file() else {}
+
+
 def table(rows: Mapping[str, Mapping[str, object]]) -> str:
     """Return the table of the last run of each package."""
     lines = []
@@ -223,20 +229,21 @@ def main() -> int:
     if unknown := [name for name in options.packages if name not in PACKAGES]:
         parser.error(f"unknown package {unknown[0]}: choose from {', '.join(PACKAGES)}")
     commit = subprocess.check_output(["git", "rev-parse", "--short=8", "HEAD"], cwd=ROOT, text=True).strip()
-    summary = KEPT / "summary.json"
-    rows = json.loads(summary.read_text("utf-8")) if summary.is_file() else {}
     for package in options.packages:
         run = Run(package, commit, options.faults, options.seed, options.jobs)
         with tempfile.TemporaryDirectory(prefix="mutation-") as temporary:
             results, possible = soaked(run, Path(temporary))
         noticed = sum(row.noticed for row in results)
-        rows[package] = {"possible": possible, "tried": len(results), "noticed": noticed, "commit": commit}
-        summary.write_text(json.dumps(rows), encoding="utf-8")
+        # read again: another run may have ended since
+        rows = summary() | {
+            package: {"possible": possible, "tried": len(results), "noticed": noticed, "commit": commit}
+        }
+        SUMMARY.write_text(json.dumps(rows), encoding="utf-8")
         if options.show:
             told(results)
         print(f"{package}: {noticed} of {len(results)} noticed", flush=True)
     if options.table:
-        TABLE.write_text(table(rows), encoding="utf-8")
+        TABLE.write_text(table(summary()), encoding="utf-8")
     return 0
 
 
