@@ -39,6 +39,11 @@ class Span:
         return ":".join([self.path, *numbers])
 
 
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column of an offset of a text, both from 1."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
 class Replacement(NamedTuple):
     """Text that replaces what is between the start and the end of a place; it is inserted if both are equal."""
 

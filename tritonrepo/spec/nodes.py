@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from yaml.reader import ReaderError
 
-from tritonrepo.diagnostics import Span, Stop, fatal
+from tritonrepo.diagnostics import Span, Stop, fatal, line_and_column
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 50_000
@@ -110,8 +110,8 @@ def _syntax(error: yaml.MarkedYAMLError, path: str) -> Stop:
 
 
 def _unprintable(text: str, index: int, path: str) -> Stop:
-    before = text[:index].removeprefix("\ufeff")
-    at = Span(path, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
+    mark = len(text) - len(text.removeprefix("\ufeff"))
+    at = Span(path, *line_and_column(text[mark:], index - mark))
     message = f"the text contains U+{ord(text[index]):04X}, which YAML does not allow"
     return fatal(RULE, at, message, "Remove the character.")
 
