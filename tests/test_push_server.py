@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import http.server
+import re
 import shutil
-import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.pushes import CODE, polling, push, repository
+from tests.documents import ROOT
+from tests.pushes import CODE, CRASH, polling, push, repository
+from tests.speaking import Said, speaking
 from tests.test_push import Clock
 from tritonrepo.cli import run
 from tritonrepo.sync.apply import apply
@@ -43,30 +48,16 @@ def test_a_server_that_serves_something_else_is_told(
     assert sorted(place.rglob("*")) == before
 
 
-class NotReady(http.server.BaseHTTPRequestHandler):
-    """A running server that reports that it is not ready."""
-
-    def do_GET(self) -> None:
-        self.send_response(400)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the parent's name
-        """Keep quiet."""
-
-
 def test_a_server_that_is_not_there_or_not_ready_gets_nothing_sent(
     tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     second = str(repository(tmp_path / "second", 2))
     before = sorted(place.rglob("*"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), NotReady) as listening:
-        threading.Thread(target=listening.serve_forever).start()
-        url = f"http://127.0.0.1:{listening.server_port}"
+    with speaking(lambda _: Said(b"", 400)) as server:
+        url = server.url
         assert run(["push", second, str(place), "--server", url]) == 1
-        assert (
-            f"{url}: error: the server is not ready, so nothing was sent [server-not-ready]" in capsys.readouterr().err
-        )
-        listening.shutdown()
+    said = capsys.readouterr().err
+    assert f"{url}: error: the server is not ready, so nothing was sent [server-not-ready]" in said
     assert run(["push", second, str(place), "--server", url]) == 2
     assert f"{url}: fatal: the server cannot be reached: " in capsys.readouterr().err
     assert run(["push", second, str(place), "--server", "nonsense://x"]) == 2
@@ -83,3 +74,21 @@ def test_what_no_server_can_be_asked_for_gets_the_whole_time(tmp_path: Path, see
     apply(made, have, clock.writer, Pace(30, clock.now, clock.sleep, 5, lambda _: seen), lambda _: None)
     times = [time for time, path in clock.done if path == "r/leaf/config.pbtxt"]
     assert times == [1.1, 1.1 + 2 * wait_s]
+
+
+@pytest.mark.parametrize(
+    ("log", "failure"), {"crashed": (CRASH, RuntimeError), "alive": ("all is well", AssertionError)}.values()
+)
+def test_a_test_beside_a_crash_of_triton_itself_is_run_once_more(
+    monkeypatch: pytest.MonkeyPatch, log: str, failure: type[Exception]
+) -> None:
+    @contextmanager
+    def served(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(log=lambda: f"  what():  {log}")
+
+    monkeypatch.setattr("tests.pushes.serve", served)
+    with pytest.raises(failure) as raised, polling("/served"):
+        raise AssertionError("connection refused")
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["addopts"]
+    (again,) = (option.partition("=")[2] for option in options if option.startswith("--only-rerun"))
+    assert bool(re.search(again, str(raised.value))) == (failure is RuntimeError)
