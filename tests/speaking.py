@@ -1,11 +1,11 @@
-"""A server of Triton's HTTP protocol whose answers a test chooses, also those that the real server never gives."""
+"""A server whose answers a test chooses, also those that no real one gives; and answers of Triton's HTTP protocol."""
 
 from __future__ import annotations
 
 import http.server
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -57,9 +57,10 @@ def speaking(answer: Callable[[Asked], Said]) -> Iterator[Speaking]:
             for name, value in {"Content-Length": str(len(said.body)), **said.head}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(said.body)
+            if self.command != "HEAD":
+                self.wfile.write(said.body)
 
-        do_GET = do_POST  # noqa: N815  the parent's name
+        do_CONNECT = do_GET = do_HEAD = do_PUT = do_POST  # noqa: N815  the names that the parent looks for
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the parent's name
             """Keep quiet."""
@@ -73,6 +74,11 @@ def speaking(answer: Callable[[Asked], Said]) -> Iterator[Speaking]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def index(states: Iterable[tuple[str, str, str, str]], status: int = 200) -> Said:
+    """Return Triton's answer about its repository: the name, version, state and reason of each."""
+    return plain([dict(zip(("name", "version", "state", "reason"), state, strict=True)) for state in states], status)
 
 
 def plain(value: object, status: int = 200) -> Said:

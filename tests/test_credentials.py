@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.servers.s3 import CREDENTIALS, KEY, SECRET, S3Server
+from tests.speaking import Said, plain, speaking
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
@@ -91,30 +88,6 @@ def test_a_server_is_given_what_a_profile_says(
     assert server_environment(ON_AWS, {}) == given
 
 
-@contextmanager
-def replying(status: int, body: bytes) -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of a server that always replies the same, and what it is asked."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_CONNECT = do_PUT = do_HEAD = do_GET  # noqa: N815  the names that the server looks for
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
-        server.shutdown()
-
-
 def test_a_server_is_given_the_credentials_of_a_single_sign_on(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After `aws sso login`, the token is in a file, and the portal has the credentials: GetRoleCredentials."""
     start = "https://own.example/start"
@@ -128,11 +101,12 @@ def test_a_server_is_given_the_credentials_of_a_single_sign_on(config: Path, mon
     said = {"accessKeyId": "key", "secretAccessKey": "secret", "sessionToken": "token", "expiration": 32503680000000}
     monkeypatch.setattr("botocore.credentials.SSOProvider._SSO_TOKEN_CACHE_DIR", str(config.parent))
     monkeypatch.setenv("AWS_PROFILE", "own")
-    with replying(200, json.dumps({"roleCredentials": said}).encode()) as (portal, asked):
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", portal)
+    with speaking(lambda _: plain({"roleCredentials": said})) as portal:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", portal.url)
         found = server_environment(ON_AWS, {})
     assert found == {**KEYS, "AWS_SESSION_TOKEN": "token", "AWS_DEFAULT_REGION": "eu-west-3"}
-    assert asked == ["/federation/credentials?role_name=reader&account_id=123456789012"]
+    path = "/federation/credentials?role_name=reader&account_id=123456789012"
+    assert [(asked.method, asked.path) for asked in portal.asked] == [("GET", path)]
 
 
 def test_a_single_sign_on_that_is_over_is_told(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,14 +139,15 @@ def test_a_bucket_without_an_endpoint_is_on_aws_whatever_a_profile_says(
 ) -> None:
     """Triton reads no endpoint from there, so it would look for the bucket on AWS."""
     keys = "aws_access_key_id = key\naws_secret_access_key = secret\n"
-    with replying(403, b"") as (other, followed), replying(403, b"") as (proxy, asked):
-        config.write_text(f"[profile own]\n{keys}{region}{text.format(other=other)}", "utf-8")
+    with speaking(lambda _: Said(b"", 403)) as other, speaking(lambda _: Said(b"", 403)) as proxy:
+        config.write_text(f"[profile own]\n{keys}{region}{text.format(other=other.url)}", "utf-8")
         monkeypatch.setenv("AWS_PROFILE", "own")
-        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         store, prefix = open_store(ON_AWS)
         with pytest.raises(Stop, match=r"s3://models/prod: fatal: cannot list: "):
             store.scan(prefix)
-    assert (asked, followed) == ([host], [])
+    assert [(asked.method, asked.path) for asked in proxy.asked] == [("CONNECT", host)]
+    assert other.asked == []
 
 
 CONFIG = """backend: "python"

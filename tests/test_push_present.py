@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -12,6 +9,7 @@ import pytest
 
 from tests.ending import ending
 from tests.pushes import LEAF, TOP
+from tests.speaking import Asked, Said, index, plain, speaking
 from tritonrepo.diagnostics import Stop
 from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client
@@ -43,32 +41,15 @@ def saying(*indexes: States, status: int = 200) -> Iterator[Client]:
     """
     left = [*indexes]
 
-    class Index(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            now = left.pop(0) if len(left) > 1 else left[0]
-            index = [dict(zip(("name", "version", "state", "reason"), state, strict=True)) for state in now]
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(index).encode())
+    def answer(asked: Asked) -> Said:
+        if asked.method == "POST":
+            return index(left.pop(0) if len(left) > 1 else left[0], status)
+        name = asked.path.split("/")[3]
+        older = {"max_batch_size": 4} if name == "top" else {}
+        return plain({**expected.of(read(tree("1"), target()), "r")[name].config, **older})
 
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            name = self.path.split("/")[3]
-            older = {"max_batch_size": 4} if name == "top" else {}
-            self.wfile.write(json.dumps({**expected.of(read(tree("1"), target()), "r")[name].config, **older}).encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the parent's name
-            """Keep quiet."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as listening:
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield Client(Endpoint(f"http://127.0.0.1:{listening.server_port}"))
-        finally:
-            listening.shutdown()
-            thread.join()
+    with speaking(answer) as server:
+        yield Client(Endpoint(server.url))
 
 
 @pytest.fixture(autouse=True)

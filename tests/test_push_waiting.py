@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import socket
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from tests.ending import ending
 from tests.pushes import LEAF
 from tests.pushes import push as pushed
+from tests.speaking import Asked, Said, Speaking, index, plain, speaking
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import watching
 from tritonrepo.flows.prepared import Seen
@@ -46,33 +43,6 @@ def bounded() -> Iterator[None]:
         yield
 
 
-class Scripted(http.server.BaseHTTPRequestHandler):
-    """A server whose index is one after the other; the last one stays. A number is a status."""
-
-    indexes: list[Index | int]
-    config: Mapping[str, object]
-    ready = 200
-    asked: ClassVar[list[str]] = []
-
-    def do_POST(self) -> None:
-        now = self.indexes.pop(0) if len(self.indexes) > 1 else self.indexes[0]
-        if isinstance(now, int):
-            return self.reply(now, {"error": "busy"})
-        return self.reply(200, [dict(zip(("name", "version", "state", "reason"), state, strict=True)) for state in now])
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        self.reply(self.ready if "health" in self.path else 200, self.config)
-
-    def reply(self, status: int, body: object) -> None:
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the parent's name
-        """Keep quiet."""
-
-
 def served(version: str = "1") -> expected.Expected:
     """Return what a server should serve of the leaf."""
     tree = {"leaf/config.pbtxt": of_text(LEAF.format(version=version))}
@@ -81,20 +51,30 @@ def served(version: str = "1") -> expected.Expected:
 
 
 @contextmanager
+def scripting(*indexes: Index | int, ready: int = 200, change: Mapping[str, object] = NOTHING) -> Iterator[Speaking]:
+    """Run a server with one index after the other, of which the last stays; a number is a status.
+
+    It serves the leaf with this change of its config.
+    """
+    left = list(indexes)
+
+    def answer(asked: Asked) -> Said:
+        if asked.method == "GET":
+            return plain({**served().config, **change}, ready if "health" in asked.path else 200)
+        now = left.pop(0) if len(left) > 1 else left[0]
+        return plain({"error": "busy"}, now) if isinstance(now, int) else index(now)
+
+    with speaking(answer) as server:
+        yield server
+
+
+@contextmanager
 def scripted(*indexes: Index | int, ready: int = 200, change: Mapping[str, object] = NOTHING) -> Iterator[Client]:
-    """Yield a client of a server with these indexes, which serves the leaf with this change of its config."""
-    made = {"indexes": list(indexes), "ready": ready, "config": {**served().config, **change}}
-    handler = type("Handler", (Scripted,), made)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            client = Client(Endpoint(f"http://127.0.0.1:{listening.server_port}", 10, 10))
-            client.config("leaf", "0")
-            yield client
-        finally:
-            listening.shutdown()
-            thread.join()
+    """Yield a client of such a server."""
+    with scripting(*indexes, ready=ready, change=change) as server:
+        client = Client(Endpoint(server.url, 10, 10))
+        client.config("leaf", "0")
+        yield client
 
 
 class Time:
@@ -275,9 +255,10 @@ def test_a_change_is_seen_if_every_written_model_says_something_else_afterwards(
 
 def test_the_config_of_the_last_version_is_what_a_server_is_asked_for() -> None:
     states = [("leaf", version, "READY", "") for version in "12"]
-    with scripted(states) as client:
+    with scripting(states) as server:
+        client = Client(Endpoint(server.url))
         assert list(lacking(client, [ModelState(*state) for state in states], {"leaf": served("1, 2")})) == []
-        assert Scripted.asked[-1] == "/v2/models/leaf/versions/2/config"
+    assert server.asked[-1].path == "/v2/models/leaf/versions/2/config"
 
 
 WELL = frozenset({("leaf", "1")})

@@ -7,17 +7,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.servers.s3 import CREDENTIALS, S3Server
+from tests.speaking import Asked, Said, speaking
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store, server_environment
 from tritonrepo.stores.directory import STAGING, DirectoryStore
@@ -497,21 +496,9 @@ def unwilling(status: int, times: int, body: bytes = SLOW) -> Iterator[str]:
     """Yield the endpoint of a store that refuses some requests and then lists nothing."""
     refusals = iter([status] * times)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            code = next(refusals, 200)
-            answer = b"<ListBucketResult></ListBucketResult>" if code == 200 else body
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer if self.command != "HEAD" else b"")
+    def answer(_: Asked) -> Said:
+        code = next(refusals, 200)
+        return Said(b"<ListBucketResult></ListBucketResult>" if code == 200 else body, code)
 
-        do_HEAD = do_PUT = do_GET  # noqa: N815  the names that the server looks for
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with speaking(answer) as server:
+        yield server.url
