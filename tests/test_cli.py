@@ -49,6 +49,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 USAGE = {
     "an unknown command": (["biuld"], 'unknown command "biuld". Did you mean "build"?'),
+    "an unknown command with an argument": (["biuld", "x"], 'unknown command "biuld". Did you mean "build"?'),
     "a command like no other": (["x"], 'unknown command "x". Commands: build, explain'),
     "an unknown option": (["build", "--lokced"], "--lokced"),
     "an option without value": (["build", "-o"], "-o"),

@@ -481,6 +481,7 @@ def reshaped(hidden: int, heads: int, shared: int, layers: int, between: int) ->
 SIZES: dict[str, tuple[tuple[int, int, int, int, int], float | None, float]] = {
     "a key head for each head, which is the default": ((128, 8, 8, 1, 96), None, 1e-5),
     "one key head for all": ((96, 2, 1, 3, 64), 10_000.0, 0.5),
+    "one head": ((64, 1, 1, 1, 64), None, 1e-5),
     "three heads for each key head": ((96, 6, 2, 1, 96), 50.0, 1e-5),
 }
 

@@ -448,6 +448,7 @@ BESIDE: dict[str, Entry] = {
     "m/1/closed": Unreadable.LOCKED,
     "m/2": Directory(),
     "n/1/b": X,
+    "n/m": X,
     "labels.txt": X,
 }
 FOUND: dict[str, tuple[str, Entry | str]] = {
@@ -459,6 +460,7 @@ FOUND: dict[str, tuple[str, Entry | str]] = {
     "up and down": ("2/../1/a", X),
     "a file beside the model": ("../labels.txt", X),
     "another model's": ("../n/1/b", X),
+    "another model's with its name": ("../n/m", X),
     "back into the model": ("../m/1/a", X),
     "the repository": ("..", Directory()),
     "out of the repository": ("../..", Link("..")),

@@ -19,7 +19,10 @@ WHOLE = "tritonrepo"
 """The package whose modules lie at the top."""
 
 PACKAGES: Mapping[str, Sequence[str]] = {
-    "cli": ("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts"),
+    "cli": (
+        *("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "targets"),
+        *("validate", "push_flow"),
+    ),
     "export": ("export_bert", "gguf", "exported_once", "encoder_files", "export"),
     "flows": (
         "push_flow",
@@ -37,7 +40,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "parts": ("parts", "stack_faults", "stack_keys", "generate", "own_part", "own_stacks", "build_plans"),
     "pbtxt": ("pbtxt_nodes", "pbtxt_words", "pbtxt_write", "pbtxt", "fixes", "depth"),
     "report": ("report", "registry", "json", "hints", "plain", "output"),
-    "repository": ("inference", "repository", "links", "judge", "ignores", "rules"),
+    "repository": ("inference", "repository", "links", "judge", "ignores", "rules", "targets", "diagnostics"),
     "rules": ("verdicts", "rules", "ignores", "judge"),
     "server": (
         *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),

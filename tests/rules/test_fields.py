@@ -1059,6 +1059,18 @@ SAID = {
             "failed to run warmup sample 'w': batch size 9 for",
         ],
     ),
+    "a batch above two": (
+        Case(
+            warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").replace("1", "3", 1), batch=2, backend="python"),
+            files={"1/model.py": PYTHON},
+        ),
+        "warmup-batch-too-large",
+        [
+            "m/config.pbtxt:5:38: error: batch_size is 3, but max_batch_size is 2 [warmup-batch-too-large]",
+            "  Set batch_size to 2 or less.",
+            "failed to run warmup sample 'w': batch size 3 for",
+        ],
+    ),
     "a batch that is the largest": (
         Case(
             warm(given("data_type: TYPE_FP32 dims: 4 zero_data: true").replace("1", "8", 1), backend="python"),
