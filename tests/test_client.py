@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from typing import Any, cast
 
@@ -15,7 +17,7 @@ from tritonrepo.diagnostics import Stop
 from tritonrepo.server.client import Client, ModelState, events
 from tritonrepo.server.endpoint import Address, Endpoint
 from tritonrepo.server.rpc import Rpc
-from tritonrepo.server.tensors import Request, of_values
+from tritonrepo.server.tensors import Request, Tensor, of_values
 
 ADDRESSES: dict[str, tuple[str, Address]] = {
     "a host alone": ("triton.example", Address("triton.example", None, "", secure=False)),
@@ -228,6 +230,74 @@ def test_an_inference_sends_its_inputs_in_binary(sequence: int) -> None:
     parameters = json.loads(asked.body[: int(asked.head["inference-header-content-length"])])["parameters"]
     whole = {"sequence_id": 7, "sequence_start": True, "sequence_end": True} if sequence else {}
     assert parameters == {"binary_data_output": True, **whole}
+
+
+@contextmanager
+def over_grpc() -> Iterator[tuple[Endpoint, list[Any]]]:
+    """Run a server whose models return Y = "ü", in a stream twice before the final flag; yield also what it is asked."""
+    import grpc
+    from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+    asked: list[Any] = []
+    said = service_pb2.ModelInferResponse(
+        outputs=[{"name": "Y", "datatype": "BYTES", "shape": [1]}], raw_output_contents=[b"\2\0\0\0" + "ü".encode()]
+    )
+    final = service_pb2.ModelInferResponse(parameters={"triton_final_response": {"bool_param": True}})
+
+    class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # it has no types
+        def ModelInfer(self, request: object, _: object) -> object:  # noqa: N802  the protocol's name
+            asked.append(request)
+            return said
+
+        def ModelStreamInfer(self, requests: Iterator[object], _: object) -> Iterator[object]:  # noqa: N802  the same
+            asked.append(next(requests))
+            for response in (said, said, final):
+                yield service_pb2.ModelStreamInferResponse(infer_response=response)
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield Endpoint("http://127.0.0.1", 30, grpc=f"127.0.0.1:{port}"), asked
+    finally:
+        server.stop(None).wait()
+
+
+ASK: dict[str, tuple[Callable[[Rpc, Request], Sequence[Mapping[str, Tensor]]], int]] = {
+    "one": (lambda rpc, request: [rpc.infer(request)], 1),
+    "a stream": (lambda rpc, request: [*rpc.stream(request)], 2),
+}
+
+
+@pytest.mark.parametrize(("ask", "count"), ASK.values(), ids=ASK)
+@pytest.mark.parametrize("sequence", [0, 7], ids=["alone", "a sequence"])
+def test_grpc_sends_the_same(
+    ask: Callable[[Rpc, Request], Sequence[Mapping[str, Tensor]]], count: int, sequence: int
+) -> None:
+    """docs/protocol/extension_sequence.md and extension_binary_data.md."""
+    with over_grpc() as (endpoint, requests), Rpc(endpoint) as rpc:
+        found = ask(rpc, Request("m", "3", INPUTS, sequence))
+    assert [{name: tensor.values.tolist() for name, tensor in one.items()} for one in found] == [
+        {"Y": ["ü".encode()]}
+    ] * count
+    (asked,) = requests
+    assert (asked.model_name, asked.model_version) == ("m", "3")
+    assert [(one.name, one.datatype, [*one.shape]) for one in asked.inputs] == [
+        ("N", "INT64", [1, 2]),
+        ("T", "BYTES", [2]),
+        ("B", "BOOL", [2]),
+    ]
+    assert [*asked.raw_input_contents] == [
+        np.array([1, -2], "<i8").tobytes(),
+        b"\6\0\0\0" + "grüß".encode() + b"\0\0\0\0",
+        b"\1\0",
+    ]
+    named = ("sequence_id", "sequence_start", "sequence_end")
+    told = {name: asked.parameters[name] for name in named if name in asked.parameters}
+    assert [(name, told[name].int64_param or told[name].bool_param) for name in told] == (
+        [("sequence_id", 7), ("sequence_start", True), ("sequence_end", True)] if sequence else []
+    )
 
 
 def test_outputs_in_json_are_read_as_well() -> None:

@@ -275,11 +275,13 @@ def test_models_that_fail(found: runtime.Runtime, tmp_path: Path, temporary: Pat
     models = tmp_path / "models"
     model(models, "good")
     model(models, "raises", 'raise ValueError("no weights")')
+    model(models, "imports", "import no_such_module")
     ensemble(models, "inner", "raises")
     ensemble(models, "outer", "inner")
     (model(models, "typo") / "config.pbtxt").write_text("max_batch_sise: 1\n", encoding="utf-8")
     stop = refused(Launch(models, found))
-    raises, typo = stop.diagnostics
+    missing, raises, typo = stop.diagnostics
+    assert missing.message.startswith("the server did not load imports version 1: ModuleNotFoundError")
     assert (raises.rule, raises.severity, raises.at.path) == ("server-model-unavailable", "error", f"{models}/raises")
     assert raises.message == "the server did not load raises version 1: ValueError: no weights"
     assert f"{models}/raises/1/model.py" in raises.hint
