@@ -234,7 +234,7 @@ def test_an_inference_sends_its_inputs_in_binary(sequence: int) -> None:
 
 @contextmanager
 def over_grpc() -> Iterator[tuple[Endpoint, list[Any]]]:
-    """Run a server whose models return Y = "ü", in a stream twice before the final flag; yield also what it is asked."""
+    """Run a server whose models return Y = "ü", in a stream twice before the final flag; yield also its requests."""
     import grpc
     from tritonclient.grpc import service_pb2, service_pb2_grpc
 
