@@ -67,8 +67,8 @@ REFUSED = {
     "an underscore in the host": ("s3://my_minio:9000/b/r", "the host must consist of"),
     "no bucket": ("s3://", "the URI has no bucket"),
     "the ARN of an access point": (
-        "s3://arn:aws:s3:eu-west-1:1:accesspoint:x/r",
-        "the host must consist of letters, digits, dots and hyphens",
+        "s3://arn:aws:s3:eu-west-1:1:accesspoint/x/r",
+        "an ARN is not a bucket name",
     ),
     "a scheme in the middle": ("s3://bucket/http://h:80/b", 'Triton would ignore "bucket/"'),
     "no bucket name": ("s3://a/b", '"a" is not a bucket name'),
@@ -124,6 +124,10 @@ HINTS = {
     "https without port": ("s3://https://h.example/b/r", "Add the port: `h.example:443/…`."),
     "http without port": ("s3://http://h.example/b/r", "Add the port: `h.example:80/…`."),
     "no scheme and an empty port": ("s3://h:/b/r", "Add the port: `h:80/…`."),
+    "an ARN": (
+        "s3://arn:aws:s3:eu-west-1:1:accesspoint:x/r",
+        "Use the name of the bucket, or the alias of the access point.",
+    ),
     "a bad host": ("s3://my_minio:9000/b/r", "Use a host name or an IPv4 address."),
     "a bad bucket": (
         "s3://h:9000/My_bucket/r",

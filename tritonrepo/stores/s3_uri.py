@@ -80,6 +80,8 @@ def _misread(uri: str, address: Address) -> tuple[str, str] | None:
     inner = re.search("https?://", rest)
     if inner and inner.start():
         return f'Triton would ignore "{rest[: inner.start()]}", which is before {inner[0]}', f"Use {FORM}."
+    if rest.startswith("arn:"):
+        return "an ARN is not a bucket name", "Use the name of the bucket, or the alias of the access point."
     if not address.endpoint and (inner or ":" in rest.partition("/")[0]):
         return _endpoint_fault(rest, address)
     if not address.bucket:
