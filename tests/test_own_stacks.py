@@ -307,9 +307,11 @@ def test_what_this_user_cannot_read_is_told(own: Path, path: str, command: str) 
     assert done.returncode == 2
 
 
-def test_a_stack_file_is_not_taken_for_its_lock(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("more", [[], ["-f", "more.yaml"]], ids=["alone", "the first of two"])
+def test_a_stack_file_is_not_taken_for_its_lock(own: Path, more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     (own / "tritonrepo.yaml").rename(own / "own.lock")
-    assert run(["index", "-f", "own.lock"]) == 2
+    (own / "more.yaml").write_text("name: more\n", "utf-8")
+    assert run(["index", "-f", "own.lock", *more]) == 2
     assert "the stack file has the path of its own lock file" in capsys.readouterr().err
     assert run(["index", "-f", "x" * 5000]) == 2
     assert "File name too long" in capsys.readouterr().err
