@@ -15,6 +15,7 @@ class Module:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.tree = ast.parse(path.read_text("utf-8"))
+        self.nodes = [*ast.walk(self.tree)]
         self.name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
         self.imports = dict(self._imported())
         self.constants = {
@@ -27,13 +28,13 @@ class Module:
         self.parameters = dict(self._parameters())
 
     def _imported(self) -> Iterator[tuple[str, tuple[str, str]]]:
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     yield alias.asname or alias.name, (node.module, alias.name)
 
     def _parameters(self) -> Iterator[tuple[str, list[str]]]:
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.FunctionDef):
                 yield node.name, [argument.arg for argument in node.args.args]
             elif isinstance(node, ast.ClassDef):

@@ -205,7 +205,7 @@ def identifiers() -> Iterator[str]:
     """Yield the names in the package's code, and its strings without spaces."""
     for module in MODULES.values():
         yield from (module.name, module.name.removeprefix("tritonrepo."))
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             match node:
                 case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
                     yield name

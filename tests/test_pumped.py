@@ -11,7 +11,7 @@ from tritonrepo.spec.compose import interpolate
 from tritonrepo.spec.nodes import Scalar
 from tritonrepo.stores.s3 import PLAIN_KEY
 
-COUNT = 100_000
+COUNT = 50_000
 """How often a part stands there: a pattern that is linear has read that in milliseconds, another one takes minutes."""
 
 PATTERNS = used()

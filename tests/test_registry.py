@@ -51,7 +51,7 @@ def severity(call: ast.Call, taker: str) -> str:
 def reported() -> Iterator[tuple[str, str, str]]:
     """Yield each name that the package outside `rules` reports something under, how bad it is, and where."""
     for module in MODULES.values():
-        for call in ast.walk(module.tree):
+        for call in module.nodes:
             if not isinstance(call, ast.Call) or module.name.startswith("tritonrepo.rules"):
                 continue
             for expression in given(module, call, "rule"):

@@ -61,11 +61,13 @@ def _assigned(name: str, scope: ast.AST) -> Iterator[ast.expr]:
 
 def _calls(module: Module) -> Iterator[tuple[ast.AST, ast.Call]]:
     """Yield each call of a module, and the innermost function that it is in."""
-    inside: dict[ast.Call, ast.AST] = {}
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Module | ast.FunctionDef):
-            inside |= {each: node for each in ast.walk(node) if isinstance(each, ast.Call)}
-    yield from ((scope, call) for call, scope in inside.items())
+    left: list[tuple[ast.AST, ast.AST]] = [(module.tree, module.tree)]
+    while left:
+        scope, node = left.pop()
+        if isinstance(node, ast.Call):
+            yield scope, node
+        inner = node if isinstance(node, ast.FunctionDef) else scope
+        left += ((inner, child) for child in ast.iter_child_nodes(node))
 
 
 def _given(module: Module) -> Iterator[tuple[str, ast.expr, ast.AST]]:
@@ -79,7 +81,7 @@ def _given(module: Module) -> Iterator[tuple[str, ast.expr, ast.AST]]:
 
 def _returned(module: Module) -> Iterator[tuple[str, ast.expr, ast.AST]]:
     """Yield what the functions return whose name says that it is a hint."""
-    for scope in ast.walk(module.tree):
+    for scope in module.nodes:
         if isinstance(scope, ast.FunctionDef) and scope.name.endswith("hint"):
             returns = (node for node in ast.walk(scope) if isinstance(node, ast.Return) and node.value)
             yield from (("hint", node.value, scope) for node in returns if node.value)
@@ -120,7 +122,7 @@ def in_help() -> Iterator[Text]:
 def docstrings() -> Iterator[Text]:
     """Yield the docstrings of the package."""
     for module in MODULES.values():
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
                 yield Text("docstring", ast.get_docstring(node) or "", module.place(node))
 
