@@ -50,6 +50,28 @@ def test_a_chain_is_joined_by_the_names_of_ports(chain: Sequence[str], joined: b
     assert (wired([(role, PARTS[role]) for role in chain]) is not None) == joined
 
 
+CONTROLS = [
+    Port("sampling_parameters", "STRING", (1,), optional=True),
+    Port("stream", "BOOL", (1,), optional=True),
+    Port("exclude_input_in_output", "BOOL", (1,), optional=True),
+]
+PORTS: dict[str, tuple[list[Port], list[Port]]] = {
+    "embedder": ([Port("query", "STRING", (1,))], [Port("query_embedding", "FP32", (-1,))]),
+    "retriever": (
+        [Port("query_embedding", "FP32", (-1,))],
+        [Port("passages", "STRING", (-1,)), Port("ids", "STRING", (-1,)), Port("scores", "FP32", (-1,))],
+    ),
+    "generator": (
+        [Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,)), *CONTROLS],
+        [Port("answer", "STRING", (-1,))],
+    ),
+}
+
+
+def test_each_role_takes_and_gives_what_own_parts_rely_on() -> None:
+    assert {role: ([*part.takes], [*part.gives]) for role, part in PARTS.items()} == PORTS
+
+
 TYPES = {
     "the same": (Port("passages", "STRING", (-1,)), True),
     "a length that may fit": (Port("passages", "STRING", (4,)), True),

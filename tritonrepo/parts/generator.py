@@ -281,7 +281,7 @@ PART = Part(
         Step("", {"text_input": "prompt"} | CHOSEN, {"text_output": "answer"}),
     ),
     endings=("_prompt",),
-    backends=frozenset({"python", "vllm"}),
+    backends=frozenset({"vllm"}),
     vendored=frozenset({"tokenizers", "jinja2", "markupsafe"}),
     pipeline_keys=("prompt",),
     check=_check,

@@ -123,7 +123,8 @@ class Part(Generic[K]):
     stand_in: Callable[[K], object]
     """Return what is judged in place of files that cannot be obtained."""
     endings: tuple[str, ...] = ()
-    backends: frozenset[str] = frozenset({"python"})
+    backends: frozenset[str] = frozenset()
+    """Beside the Python backend, which every stack needs."""
     vendored: frozenset[str] = frozenset()
     pipeline_keys: tuple[str, ...] = ()
     untrue: frozenset[str] = frozenset()
