@@ -94,6 +94,15 @@ def test_each_package_names_tests_that_exist() -> None:
     assert [path for path in (*named, *folders) if not (ROOT / path).exists()] == []
 
 
+def test_the_table_of_faults_has_each_package() -> None:
+    text = (ROOT / "benchmarks" / "mutation.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\d+) \| (\d+%) \|", text, re.MULTILINE)
+    assert [package for package, *_ in rows] == sorted(PACKAGES)
+    for _, possible, tried, noticed, share in rows:
+        assert 0 < int(noticed) <= int(tried) <= int(possible)
+        assert share == f"{int(noticed) / int(tried):.0%}"
+
+
 def test_the_sections_of_a_page_are_those_that_the_tests_read() -> None:
     text = PAGES["CONTRIBUTING.md"].read_text("utf-8")
     listed = text.partition("It consists of")[2].partition("The sections are")[0]
