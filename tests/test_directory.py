@@ -8,9 +8,11 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,6 +44,26 @@ def no_descriptors_left() -> Iterator[None]:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     yield
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+
+
+def test_runs_that_write_and_tidy_up_at_once_keep_nothing_from_each_other(store: DirectoryStore) -> None:
+    """Each removes the directories that it leaves empty, while another one is about to write there."""
+
+    def run(number: int) -> None:
+        for turn in range(100):
+            own = DirectoryStore(store.root)
+            own.put(f"m/{turn % 3}/{number}", of_bytes(b"x"))
+            own.delete(f"m/{turn % 3}/{number}")
+            own.tidy()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(run, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert everything(store.root) == []
 
 
 def everything(top: Path) -> list[str]:
@@ -300,6 +322,7 @@ SYSTEM = {
         "Disk quota exceeded",
         "Free some of this user's quota and run the command again. It continues from this point.",
     ),
+    "a file for a new directory": (errno.EEXIST, "File exists", "Move the file that is where a directory is needed."),
     "a file for a directory": (errno.ENOTDIR, "Not a directory", "Move the file that is where a directory is needed."),
     "a directory for a file": (errno.EISDIR, "Is a directory", "Move the directory that is where a file is needed."),
     "a broken disk": (errno.EIO, "Input/output error", ""),

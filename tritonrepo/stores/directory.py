@@ -21,9 +21,12 @@ from tritonrepo.tree import File, Tree, hashed, in_order, of_bytes
 STAGING = ".tritonrepo-staging"
 """Where half-written files are: next to the repository, never in it, so that no server sees one."""
 
-
 ALONE_S = 10.0
 """Longest wait for another process's conditional write, which takes milliseconds."""
+
+
+TRIES = 100
+"""For a directory that others remove again and again while it is empty, which takes them longer than this does."""
 
 
 class DirectoryStore:
@@ -85,8 +88,8 @@ class DirectoryStore:
                     self._remove(target)
                 return None
             with self._staged(write.file) as staged, self._judged(write, end):
-                _make(str(target.parent))  # last: a refused write or an unreadable file must leave none empty
-                staged.replace(target)
+                # last: a refused write or an unreadable file must leave no empty directory
+                _inside(target.parent, lambda: staged.replace(target))
         return Tag(write.file.sha256)
 
     @contextmanager
@@ -106,10 +109,16 @@ class DirectoryStore:
     def _remove(self, target: Path) -> None:
         target.unlink(missing_ok=True)
         for parent in target.parents:
-            if parent == self.root or (parent.exists() and any(parent.iterdir())):
+            if parent == self.root:
                 break
-            if parent.exists():
+            try:
                 parent.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY and not any(parent.iterdir()):
+                    raise
+                break
 
     @contextmanager
     def _staged(self, file: File) -> Iterator[Path]:
@@ -118,7 +127,7 @@ class DirectoryStore:
             hint = "Remove the link. tritonrepo creates a directory of this name for half-written files."
             message = "the staging directory is a link, which is not followed"
             raise fatal("store-link", str(self.root / STAGING), message, hint)
-        self._own.mkdir(parents=True, exist_ok=True)
+        _inside(self._own.parent, lambda: self._own.mkdir(exist_ok=True))
         staged = self._own / secrets.token_hex(8)
         try:
             if not _linked(file, staged):
@@ -150,6 +159,19 @@ class DirectoryStore:
     def _tag(self, path: str) -> Tag | None:
         found = self.fetch(path)
         return found and found.tag
+
+
+def _inside(directory: Path, act: Callable[[], object]) -> None:
+    """Do something in a directory that is made if it is missing, though others may remove it while it is empty."""
+    for left in reversed(range(TRIES)):
+        try:
+            _make(str(directory))
+            act()
+        except (FileNotFoundError, FileExistsError):  # also from what exists and is gone at the next look
+            if not left:
+                raise
+        else:
+            return
 
 
 def _make(directory: str) -> None:
@@ -225,6 +247,7 @@ def _explained(path: Path, verb: str) -> Iterator[None]:
             errno.ENOSPC: "Free some space and run the command again. It continues from this point.",
             errno.EDQUOT: "Free some of this user's quota and run the command again. It continues from this point.",
             errno.ENOTDIR: "Move the file that is where a directory is needed.",
+            errno.EEXIST: "Move the file that is where a directory is needed.",
             errno.EISDIR: "Move the directory that is where a file is needed.",
         }
         reason = error.strerror or str(error)
