@@ -43,8 +43,17 @@ checked together with what the build would write, and if the two do not load tog
 (`tritonrepo.json`) keeps the digest of what was built. `validate`, `serve`, `up` and `push` use a repository as it is,
 including hand edits; `push` lists them.
 
-**Pipelines** have one of two forms: `[EMBEDDER, RETRIEVER]` answers a `query` with `ids`, `passages` and `scores`;
-`[EMBEDDER, RETRIEVER, GENERATOR]` answers it with a streamed `answer`.
+**Your own models**: a model with `backend` or `platform` is any model that Triton can serve. Its `source` is a file or
+a directory of files for the version directory. A single file gets the name that the backend looks for. If `config`
+lists no inputs or outputs, a build reads them from the ONNX file, as Triton's auto-complete would.
+
+**Configs**: `config` holds fields of Triton's [ModelConfig](https://github.com/triton-inference-server/common/blob/main/protobuf/model_config.proto)
+as YAML, for any model or pipeline. What it says stands as written, and a build adds only what is absent. Messages and
+maps merge with what is generated, lists and single values replace it, and `null` removes a generated field.
+
+**Pipelines** are chains or steps. A chain has one of two forms: `[EMBEDDER, RETRIEVER]` answers a `query` with `ids`,
+`passages` and `scores`; `[EMBEDDER, RETRIEVER, GENERATOR]` answers it with a streamed `answer`. Steps call any models
+of the stack, and each step names the tensor of the pipeline for each tensor of its model.
 
 **Several files**: with `-f base.yaml -f production.yaml`, later files override earlier ones. Mappings merge key by key,
 and a list is replaced unless it is tagged `!append`.
@@ -63,6 +72,7 @@ WORDS: Mapping[Any, str] = {
     stack.Bytes: "size, such as `80GiB`",
     Source: "source",
     Any: "any value",
+    stack.Config: "fields of a ModelConfig",
 }
 NOT_YET = """\
 These values are not supported yet: {values}. Neither are these keys, except where a table above lists them: {keys}.\

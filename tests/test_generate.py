@@ -583,3 +583,47 @@ def test_only_the_40_digits_of_a_commit_pin_a_hub_model(revision: str, pinned: b
         [] if pinned else [("source-not-pinned", f"s.yaml:6:{len('  g: {role: generator, source: ') + 1}")]
     )
     assert pinned or "`hf://o/m@COMMIT`" in found[0].hint
+
+
+OWN = {
+    "config": ("role: generator,", "role: generator, config: {metric_tags: {a: b}},", "g"),
+    "prompt_config": ("role: generator,", "role: generator, prompt_config: {metric_tags: {a: b}},", "g_prompt"),
+    "model_config": ("role: embedder,", "role: embedder, model_config: {metric_tags: {a: b}},", "e_model"),
+    "config of an embedder": ("role: embedder,", "role: embedder, config: {metric_tags: {a: b}},", "e"),
+    "config of a retriever": ("role: retriever,", "role: retriever, config: {metric_tags: {a: b}},", "r"),
+    "config of a pipeline": ("{chain: [e, r]}", "{chain: [e, r], config: {metric_tags: {a: b}}}", "s"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "name"), OWN.values(), ids=OWN)
+def test_the_config_of_each_model_has_its_key(old: str, new: str, name: str) -> None:
+    draft = drafted(changed(old, new))
+    tagged = [each for each in draft.configs if dict(config(draft, each).metric_tags) == {"a": "b"}]
+    assert tagged == [name]
+
+
+def test_a_chain_can_leave_outputs_out() -> None:
+    draft = drafted(changed("{chain: [e, r]}", "{chain: [e, r], outputs: [ids]}"))
+    found = config(draft, "s")
+    assert [output.name for output in found.output] == ["ids"]
+    assert [dict(step.output_map) for step in found.ensemble_scheduling.step] == [
+        {"embedding": "query_embedding"},
+        {"ids": "ids"},
+    ]
+
+
+def test_steps_can_call_the_models_that_a_role_adds() -> None:
+    steps = "{steps: [{model: e_model, inputs: {input_ids: i, attention_mask: m}, outputs: {embedding: v}}]}"
+    found = config(drafted(changed("{chain: [e, r]}", steps)), "s")
+    assert found.max_batch_size == 32
+    assert [(tensor.name, list(tensor.dims)) for tensor in found.input] == [("i", [-1]), ("m", [-1])]
+    assert [(tensor.name, list(tensor.dims)) for tensor in found.output] == [("v", [7])]
+
+
+def test_a_pipeline_of_steps_batches_only_if_all_of_its_models_do() -> None:
+    call = "{model: e, inputs: {text: q}, outputs: {embedding: v}}"
+    prompt = "{model: g_prompt, inputs: {query: q, passages: p}, outputs: {prompt: t}}"
+    text = changed("  p: {chain: [e, r, g]}\n", "")
+    found = config(drafted(changed("{chain: [e, r]}", f"{{steps: [{call}, {prompt}]}}", text)), "s")
+    assert found.max_batch_size == 0
+    assert [(tensor.name, list(tensor.dims)) for tensor in found.input] == [("q", [1]), ("p", [-1])]

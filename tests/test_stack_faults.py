@@ -108,7 +108,7 @@ def test_a_fault_is_told_at_its_place_by_its_rule_and_no_other_is_told(text: str
 
 HINTS = {
     "a list that is none": "Write `[py3]`.",
-    "no role": "embedder, generator or retriever",
+    "no role": "embedder, generator, model or retriever",
     "an unknown role": 'Did you mean "embedder"?',
     "a key not yet there": "ensembles, models, name, smoke or target",
     "an unknown release": "24.01 to 26.11",
@@ -330,18 +330,10 @@ def test_a_sampling_parameter_is_refused_only_if_it_is_surely_misspelt(name: str
 
 
 NOT_YET = {
-    "a role": (changed("role: embedder", "role: model"), "5:11", 'the role "model" is not supported yet'),
-    "a backend": (changed("role: embedder", "backend: onnxruntime"), "5:5", 'declared by "backend" are not supported'),
-    "a platform": (changed("role: embedder", "platform: x"), "5:5", 'declared by "platform" are not supported'),
     "weights": (
         changed("role: generator,", "role: generator, weights: {repository: x},"),
         "9:33",
         'the weights "repository" is not supported yet',
-    ),
-    "an output": (
-        changed("[e, r, g]", "[e, r, g], outputs: [sources]"),
-        "11:35",
-        'the output "sources" is not supported yet',
     ),
     "weights of another name": (
         changed("role: generator,", "role: generator, weights: disk,"),
@@ -363,7 +355,13 @@ def test_what_a_later_version_may_have_is_told_as_such(text: str, place: str, me
     assert message in said(text)
 
 
-@pytest.mark.parametrize("key", ["lora", "config", "backend", "platform", "dsn", "kind", "warmup", "ports"])
+def test_an_output_of_a_later_version_is_told_as_such() -> None:
+    text = changed("[e, r, g]", "[e, r, g], outputs: [answer, sources]")
+    assert faults(text) == [("a.yaml:11:34", "stack-meaning")]
+    assert 'the output "sources" is not supported yet' in said(text)
+
+
+@pytest.mark.parametrize("key", ["lora", "dsn", "kind", "warmup", "ports"])
 def test_keys_of_a_later_version_are_not_called_unknown(key: str) -> None:
     assert f'key "{key}" is not supported here yet' in said(changed("role: embedder", f"role: embedder\n    {key}: x"))
 

@@ -259,7 +259,6 @@ REQUIRED = {
     "documents": ("documents: ./d/*.jsonl, ", "", "a.yaml:8:6", "documents"),
     "an index's embedder": (", embed_with: e", "", "a.yaml:8:6", "embed_with"),
     "a generator's source": ("source: hf://o/m@abc, ", "", "a.yaml:9:6", "source"),
-    "a chain": ("{chain: [e, r, g]}", "{outputs: [answer]}", "a.yaml:11:6", "chain"),
 }
 
 

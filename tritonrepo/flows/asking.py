@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import fatal
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
-from tritonrepo.spec.stack import Stack
+from tritonrepo.spec.stack import Ensemble, Stack
 
 ANSWER = "answer"
 """Output of a pipeline that answers questions."""
@@ -31,8 +31,8 @@ class Passage(NamedTuple):
 
 def pipelines(stack: Stack, *, needed: bool) -> Pipelines:
     """Return the pipelines that a question goes to; raise Stop if one is needed and the stack has none."""
-    answering = [name for name, e in stack.ensembles.items() if stack.part(e.chain[-1]).answers(ANSWER)]
-    finding = [name for name in stack.ensembles if name not in answering]
+    answering = [name for name, e in stack.ensembles.items() if _gives(stack, e, ANSWER)]
+    finding = [name for name, e in stack.ensembles.items() if _gives(stack, e, "passages")]
     if needed and not answering:
         raise fatal(
             "ask-pipeline",
@@ -41,6 +41,11 @@ def pipelines(stack: Stack, *, needed: bool) -> Pipelines:
             "Add such an ensemble under ensembles.",
         )
     return Pipelines(next(iter(answering), None), next(iter(finding), None))
+
+
+def _gives(stack: Stack, ensemble: Ensemble, port: str) -> bool:
+    """Return whether a chain takes a query and gives this; steps have tensors of any meaning."""
+    return bool(ensemble.chain) and stack.part(ensemble.chain[-1]).answers(port)
 
 
 def passages(server: Endpoint, pipeline: str, question: str) -> list[Passage]:

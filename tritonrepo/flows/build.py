@@ -76,6 +76,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     faults = Faults()
     gathering = loaded.gathering()
     draft = generate(gathering.gathered(faults), lock.models)
+    faults.add(*draft.faults)
     warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(stack, gathering)], [])
     links = loaded.work.links
     there = faults.tried(lambda: _there(out, links), There(*open_store(str(out), links), {}, Record()))

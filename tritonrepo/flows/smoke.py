@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tritonrepo import repository
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Span, Stop, fatal
 from tritonrepo.flows import target as targets
 from tritonrepo.flows.stack import DEFAULT, Loaded, is_stack, load, reading
 from tritonrepo.flows.workspace import Workspace
@@ -79,7 +79,10 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
     """Return what a stack defines: the repository that a build would write or wrote, and the declared cases."""
     stack = loaded.stack
     if tree is None:
-        tree = generate(loaded.gathering().inputs(), loaded.lock.models).tree
+        draft = generate(loaded.gathering().inputs(), loaded.lock.models)
+        if draft.faults:
+            raise Stop(draft.faults)
+        tree = draft.tree
     places = _places(stack)
     found = repository.read(tree, repository.target(stack=targets.of_stack(stack)))
     models = {

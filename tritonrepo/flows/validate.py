@@ -68,6 +68,7 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
     faults = Faults()
     inputs = loaded.gathering().gathered(faults)
     draft = generate(inputs, loaded.lock.models)
+    faults.add(*draft.faults)
     judged = judge(repository.read(draft.tree, target), shown)
     placed = (moved(each, draft.origins, draft.tree) for each in judged.diagnostics)
     found = sorted(placed, key=lambda each: (each.at, each.rule))

@@ -28,7 +28,7 @@ def dockerfile(stack: Stack) -> str | None:
     release = RELEASES[stack.target.release]
     if not release.images:
         return None
-    needed = frozenset({"python"}).union(*(stack.part(name).backends for name in stack.models))
+    needed = frozenset[str]().union(*(stack.part(name).backends(model) for name, model in stack.models.items()))
     has = {image: set(release.images[image]) for image in stack.target.images}
     base = max(has, key=lambda image: (len(has[image] & needed & INSTALLED), len(has[image] & needed)))
     copies = [

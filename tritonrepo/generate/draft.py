@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 
+from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.generate.own import NOTHING, Own, laid_over, origins
 from tritonrepo.pbtxt.printer import Message, to_text
 from tritonrepo.spec.lock import Version
 from tritonrepo.spec.part import Places
-from tritonrepo.tree import File, digest, of_text
+from tritonrepo.tree import File, digest, of_bytes, of_text
 
 HEADER = "# Written by tritonrepo build; edit the stack file instead."
 """The first line of every generated file that can have a comment. It has no time and no version of tritonrepo: those
@@ -21,7 +23,8 @@ would change contents, and with them version numbers, although nothing else chan
 class Draft:
     """A tree in progress; `numbers` are the version numbers of the lock so far, `versions` those of this build.
 
-    `origins` are the places in the stack file of each model, and of each field of its config and of other files.
+    `configs` are the configs as data. `origins` are the places in the stack file of each model, and of each field of
+    its config and of other files.
 
     Models are added callees first, since a caller names the version that it calls.
     """
@@ -29,13 +32,20 @@ class Draft:
     numbers: Mapping[str, Version]
     tree: dict[str, File] = field(default_factory=dict)
     versions: dict[str, Version] = field(default_factory=dict)
+    configs: dict[str, Message] = field(default_factory=dict)
     origins: dict[str, Places] = field(default_factory=dict)
+    faults: list[Diagnostic] = field(default_factory=list)
+    """What is wrong in the stack file and shows only here."""
+
+    unknown: set[str] = field(default_factory=set)
+    """Models whose files cannot be obtained, so that their tensors may not be known."""
 
     def number(self, name: str, content: Mapping[str, File]) -> int:
         """Add a model's content to the tree and return its version number.
 
         Content that the lock knows keeps its number, other content gets the next one. A number is never reused.
         """
+        content = _kept(content)
         found = digest(content)
         before = self.numbers.get(name)
         version = 1 if before is None else before.version + (before.content != found)
@@ -43,11 +53,22 @@ class Draft:
         self.tree |= {f"{name}/{version}/{path}": file for path, file in content.items()}
         return version
 
-    def configure(self, name: str, config: Message, origin: Places) -> None:
-        """Add a model's config.pbtxt; `origin` has the places of its fields, and under "" of the model."""
-        self.tree[f"{name}/config.pbtxt"] = of_text(f"{HEADER}\n{to_text(config)}")
+    def place(self, name: str, versions: Mapping[int, Mapping[str, File]]) -> None:
+        """Add versions of a model whose numbers the stack file sets; callers name the highest."""
+        for version, content in versions.items():
+            self.tree |= {f"{name}/{version}/{path}": file for path, file in _kept(content).items()}
+        newest = max(versions)
+        self.versions[name] = Version(newest, digest(_kept(versions[newest])))
+
+    def configure(self, name: str, config: Message, origin: Places, own: Own = NOTHING) -> None:
+        """Add a model's config.pbtxt, with the stack file's own fields laid over it.
+
+        `origin` has the places of its fields, and under "" of the model.
+        """
+        self.configs[name] = laid_over(config, own)
+        self.tree[f"{name}/config.pbtxt"] = of_text(f"{HEADER}\n{to_text(self.configs[name])}")
         self.origins[name] = {"": origin[""]}
-        self.origins[f"{name}/config.pbtxt"] = origin
+        self.origins[f"{name}/config.pbtxt"] = origins(origin, config, own)
 
     def explain(self, name: str, path: str, origin: Places) -> None:
         """Record where the fields of a JSON file in the model's version directory come from."""
@@ -56,6 +77,11 @@ class Draft:
     def pinned(self, name: str) -> int:
         """Return the version of this model that callers name."""
         return self.versions[name].version
+
+
+def _kept(content: Mapping[str, File]) -> Mapping[str, File]:
+    """Return the files of a version directory; without any, a `.keep`: object stores have no empty directories."""
+    return content or {".keep": of_bytes(b"")}
 
 
 def step(name: str) -> File:

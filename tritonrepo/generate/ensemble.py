@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from tritonrepo.generate import config
+from tritonrepo.generate import config, handmade
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft
+from tritonrepo.generate.own import own
 from tritonrepo.pbtxt.printer import Message
 from tritonrepo.spec.part import origin
 from tritonrepo.spec.stack import Stack
 from tritonrepo.spec.wiring import Member, wired
-from tritonrepo.tree import of_bytes
 
 
 def add(draft: Draft, name: str, stack: Stack) -> None:
-    """Add the ensemble. Its version directory holds `.keep`: object stores have no empty directories.
+    """Add the ensemble; its version directory has no files.
 
     It has no batch dimension, so an output can have any number of values.
     """
     ensemble = stack.ensembles[name]
+    if ensemble.steps:
+        handmade.add(draft, name, ensemble)
+        return
     pipeline = wired([(member, stack.part(member)) for member in ensemble.chain])
     assert pipeline is not None  # noqa: S101  spec.check refuses others
     chain = ensemble.places.get("chain")
-    steps = [step for member in pipeline.members for step in _steps(draft, member)]
-    version = draft.number(name, {".keep": of_bytes(b"")})
+    outputs = [port for port in pipeline.outputs if ensemble.outputs is None or port.name in ensemble.outputs]
+    left_out = {port.name for port in pipeline.outputs} - {port.name for port in outputs}
+    steps = [step for member in pipeline.members for step in _steps(draft, member, left_out)]
+    version = draft.number(name, {})
     draft.configure(
         name,
         config.config(
@@ -32,14 +37,15 @@ def add(draft: Draft, name: str, stack: Stack) -> None:
             "ensemble",
             version,
             0,
-            Ports(pipeline.inputs, pipeline.outputs),
+            Ports(pipeline.inputs, tuple(outputs)),
             ensemble_scheduling={"step": steps},
         ),
         origin(ensemble.places, ensemble_scheduling=chain, input=chain, output=chain),
+        own(ensemble.places, ensemble.config),
     )
 
 
-def _steps(draft: Draft, member: Member) -> Iterator[Message]:
+def _steps(draft: Draft, member: Member, left_out: Collection[str]) -> Iterator[Message]:
     """Yield the steps of a member; of its outputs, they map only those that are used."""
     ports = {port.name for port in (*member.part.takes, *member.part.gives)}
     for step in member.part.steps:
@@ -48,6 +54,6 @@ def _steps(draft: Draft, member: Member) -> Iterator[Message]:
         outputs = {
             tensor: member.gives.get(port, port)
             for tensor, port in step.outputs.items()
-            if port in member.gives or port not in ports
+            if (port in member.gives and member.gives[port] not in left_out) or port not in ports
         }
         yield config.ensemble_step(model, draft.pinned(model), inputs, outputs)

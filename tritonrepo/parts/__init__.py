@@ -14,9 +14,9 @@ from tritonrepo.spec.part import Part, Parts
 
 @cache
 def _load() -> Parts:
-    from tritonrepo.parts import embedder, generator, retriever  # noqa: PLC0415  see _Own
+    from tritonrepo.parts import embedder, generator, model, retriever  # noqa: PLC0415  see _Own
 
-    return {part.role: part for part in (embedder.PART, retriever.PART, generator.PART)}
+    return {part.role: part for part in (embedder.PART, retriever.PART, generator.PART, model.PART)}
 
 
 class _Own(Mapping[str, Part[Any]]):

@@ -12,6 +12,7 @@ from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step, vendor
 from tritonrepo.generate.inputs import EncoderFiles, Inputs
+from tritonrepo.generate.own import own
 from tritonrepo.indexing.encoder import load
 from tritonrepo.smoke import links, meaning, search
 from tritonrepo.smoke.case import Case, Crowd
@@ -21,7 +22,7 @@ from tritonrepo.sources.encoder import Wish, encoder
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin, wrong
 from tritonrepo.spec.source import Hub, Source
-from tritonrepo.spec.stack import Batching, Instances, Stack, key, places
+from tritonrepo.spec.stack import Batching, Config, Instances, Stack, config_key, key, places
 from tritonrepo.tree import of_bytes
 
 
@@ -44,6 +45,8 @@ class Embedder:
     )
     batching: Batching = key("how requests are combined into batches", Batching())
     instances: Instances = key("copies of the ONNX model", Instances())
+    config: Config = config_key()
+    model_config: Config = config_key("NAME_model")
     places: Places = places()
 
 
@@ -97,6 +100,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
             instance_group=config.instance_group(model.instances),
         ),
         {**_origin(model), **origin(model.places, instance_group=kinds, input=source, output=source)},
+        own(model.places, model.model_config, "model_config"),
     )
     content = {
         "model.py": step("embedder"),
@@ -117,6 +121,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
             instance_group=config.on_cpu(2),  # one tokenizes while the other waits for the graph
         ),
         _origin(model),
+        own(model.places, model.config),
     )
 
 
@@ -143,7 +148,7 @@ PART = Part(
     gives=(Port("query_embedding", "FP32", (-1,)),),
     steps=(Step("", {"text": "query"}, {"embedding": "query_embedding"}),),
     endings=("_model",),
-    backends=frozenset({"onnxruntime"}),
+    backends=lambda _: frozenset({"onnxruntime", "python"}),
     vendored=frozenset({"tokenizers"}),
     check=_check,
     gather=_gather,

@@ -13,6 +13,7 @@ from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step, vendor
 from tritonrepo.generate.inputs import ChatFiles, Inputs
+from tritonrepo.generate.own import own
 from tritonrepo.parts.sampling import generating
 from tritonrepo.pbtxt.printer import Enum
 from tritonrepo.smoke import links, prompts
@@ -26,7 +27,7 @@ from tritonrepo.sources.template import chat_tried
 from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
 from tritonrepo.spec.source import Hub, Source
-from tritonrepo.spec.stack import Prompt, Stack, key, places
+from tritonrepo.spec.stack import Config, Prompt, Stack, config_key, key, places
 from tritonrepo.tree import File, of_bytes, of_text
 from tritonrepo.vllm_contract import contract
 
@@ -73,6 +74,8 @@ class Generator:
     sampling: Mapping[str, Any] = key(
         "default sampling parameters of vLLM, which a request can override; max_tokens defaults to 256", {}
     )
+    config: Config = config_key()
+    prompt_config: Config = config_key("NAME_prompt")
     places: Places = places()
 
 
@@ -110,10 +113,9 @@ def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
     yield from _sources(name, model)
     for each, message, hint in generating(model.args, model.sampling):
         yield wrong(model.places, each, message, hint)
-    for each in ("model", "revision"):
-        if each in model.args:
-            message = f'args cannot set "{each}", which comes from "source"'
-            yield wrong(model.places, "args", message, f"Remove {each} from args.")
+    for each in filter(model.args.__contains__, ("model", "revision")):
+        message = f'args cannot set "{each}", which comes from "source"'
+        yield wrong(model.places, "args", message, f"Remove {each} from args.")
     first, *others = [pipeline for pipeline, chain in flat(stack).items() if name in chain] or [""]
     for other in others:
         message = f'generator "{name}" is already used in ensemble "{first}"'
@@ -129,7 +131,8 @@ def _window(model: Generator, files: ChatFiles) -> int:
 
 def _prompt(name: str, stack: Stack) -> Prompt:
     """Return the prompt of the one pipeline with this generator."""
-    return next((pipeline.prompt for pipeline in stack.ensembles.values() if name in pipeline.chain), Prompt())
+    using = [stack.ensembles[pipeline].prompt for pipeline, models in flat(stack).items() if name in models]
+    return using[0] if using else Prompt()
 
 
 def _gather(name: str, model: Generator, gathering: Gathering) -> _Files:
@@ -203,12 +206,11 @@ def _make(name: str, model: Generator, draft: Draft, inputs: Inputs) -> None:
     at = model.places.get("source")
     revision = {"revision": model.source.revision} if model.source.revision else {}
     version = draft.number(name, {"model.json": json_file({"model": model.source.id} | revision | dict(model.args))})
-    tensors = [
-        (t.kind, Port(t.name, t.data_type.removeprefix("TYPE_"), t.dims, t.optional))
-        for t in contract(inputs.stack.target.release)
-    ]
-    takes = tuple(port for kind, port in tensors if kind == "input")
-    gives = tuple(port for kind, port in tensors if kind == "output")
+    tensors = [*contract(inputs.stack.target.release)]
+    takes, gives = (
+        tuple(Port(t.name, t.data_type.removeprefix("TYPE_"), t.dims, t.optional) for t in tensors if t.kind == kind)
+        for kind in ("input", "output")
+    )
     draft.configure(
         name,
         config.config(
@@ -221,6 +223,7 @@ def _make(name: str, model: Generator, draft: Draft, inputs: Inputs) -> None:
             model_transaction_policy={"decoupled": True},
         ),
         origin(model.places),
+        own(model.places, model.config),
     )
     arguments = below(model.places, "args")
     draft.explain(name, "model.json", {**arguments, **origin(arguments, model=at, revision=at)})
@@ -262,6 +265,7 @@ def _make_prompt(name: str, model: Generator, draft: Draft, inputs: Inputs) -> N
             instance_group=config.on_cpu(),
         ),
         origin(model.places),
+        own(model.places, model.prompt_config, "prompt_config"),
     )
 
 
@@ -281,7 +285,7 @@ PART = Part(
         Step("", {"text_input": "prompt"} | CHOSEN, {"text_output": "answer"}),
     ),
     endings=("_prompt",),
-    backends=frozenset({"vllm"}),
+    backends=lambda _: frozenset({"vllm", "python"}),
     vendored=frozenset({"tokenizers", "jinja2", "markupsafe"}),
     pipeline_keys=("prompt",),
     check=_check,

@@ -13,6 +13,7 @@ from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step
 from tritonrepo.generate.inputs import Inputs
+from tritonrepo.generate.own import own
 from tritonrepo.indexing import documents
 from tritonrepo.indexing.vectors import EMBEDDINGS, MISSING, PASSAGES
 from tritonrepo.smoke import answers, links, search
@@ -21,7 +22,7 @@ from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.part import Part, Places, Port, Recipe, Step, origin, wrong
-from tritonrepo.spec.stack import Batching, Stack, key, places
+from tritonrepo.spec.stack import Batching, Config, Stack, config_key, key, places
 from tritonrepo.tree import File, of_bytes
 
 STALE = "index-stale"
@@ -36,6 +37,7 @@ class Retriever:
     documents: str = key('glob pattern of JSON Lines files; each line has "id" and "text"', example="./docs/*.jsonl")
     embed_with: str = key("name of the embedder for documents and queries")
     top_k: int = key("number of passages to return", 4, minimum=1)
+    config: Config = config_key()
     places: Places = places()
 
 
@@ -157,6 +159,7 @@ def _make(name: str, model: Retriever, draft: Draft, inputs: Inputs) -> None:
             instance_group=config.on_cpu(),
         ),
         origin(model.places, input=model.places.get("embed_with"), output=model.places.get("top_k")),
+        own(model.places, model.config),
     )
 
 

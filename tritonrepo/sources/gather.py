@@ -12,7 +12,7 @@ from tritonrepo.generate.inputs import Inputs
 from tritonrepo.releases import RELEASES
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.package import WheelTag
-from tritonrepo.sources.resolve import resolve
+from tritonrepo.sources.resolve import Resolved, resolve
 from tritonrepo.sources.template import Jinja
 from tritonrepo.sources.vendored import vendored
 from tritonrepo.spec.lock import Lock, Pin
@@ -90,11 +90,15 @@ class Gathering:
 
     def resolve(self, source: Source, at: Span) -> dict[str, File]:
         """Return the files of a source, which the lock pins; `at` is where the stack file names it."""
+        return self.resolved(source, at).files
+
+    def resolved(self, source: Source, at: Span) -> Resolved:
+        """Return the files of a source, and whether it is a single file."""
         resolved = resolve(
             source, self.stack.target.arch, self.cache, self.lock.sources.get(source.text), at, links=self.links
         )
         self.pins[source.text] = resolved.pin
-        return resolved.files
+        return resolved
 
     def file(self, path: Path, at: Span) -> File | None:
         """Return a file that the stack file names at this place; None if it does not exist."""

@@ -17,10 +17,11 @@ from tritonrepo.tree import File, below, digest, files, on_disk
 
 
 class Resolved(NamedTuple):
-    """The files of a source, by path in it (a single file under its own name), and its pin in the lock."""
+    """The files of a source, by path in it, and its pin in the lock; `single` is one file, under its own name."""
 
     files: dict[str, File]
     pin: Pin
+    single: bool = False
 
 
 def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is named
@@ -34,7 +35,7 @@ def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is 
     match source:
         case Package():
             wheel, got = unpacked(source.requirement, WheelTag(arch), cache, pin, at)
-            return Resolved(_part(wheel, source.path, source.text, at), got)
+            return Resolved(_part(wheel, source.path, source.text, at), got, source.path in wheel)
         case Local():
             return _local(source, at, links)
         case Hub():
@@ -56,7 +57,7 @@ def _local(source: Local, at: Span, links: Sequence[Path]) -> Resolved:
         found = files(kept(DirectoryStore(named.parent, links).scan(named.name), str(path)))
     else:
         raise fatal("source-missing", at, f'"{source.path}" does not exist', f"Check that {path} exists.")
-    return Resolved(found, Pin(digest(found)))
+    return Resolved(found, Pin(digest(found)), path.is_file())
 
 
 def _part(tree: dict[str, File], path: str, text: str, at: Span) -> dict[str, File]:

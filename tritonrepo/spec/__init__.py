@@ -31,4 +31,5 @@ def read(texts: Sequence[tuple[str, bytes]], variables: Mapping[str, str], parts
     stack = load(interpolate(reduce(merge, nodes), variables), parts)
     check(stack)
     chains = flat(stack)
-    return replace(stack, ensembles={name: replace(e, chain=chains[name]) for name, e in stack.ensembles.items()})
+    flattened = {name: e if e.steps else replace(e, chain=chains[name]) for name, e in stack.ensembles.items()}
+    return replace(stack, ensembles=flattened)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Diagnostic, Stop, closest, either
 from tritonrepo.releases import RELEASES, instead
+from tritonrepo.spec import steps
 from tritonrepo.spec.nesting import circle, flat
 from tritonrepo.spec.part import Parts, wrong
-from tritonrepo.spec.stack import Ensemble, Expectation, Stack
+from tritonrepo.spec.stack import NOT_YET, Ensemble, Expectation, Stack
 from tritonrepo.spec.wiring import possible, wired
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -100,12 +101,15 @@ def _models(stack: Stack) -> Iterator[Diagnostic]:
 def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
     chains, known = flat(stack), {*stack.models, *stack.ensembles}
     joined = {name: chain for name, chain in chains.items() if all(member in stack.models for member in chain)}
-    faults = {name: list(_chain(name, stack.ensembles[name], chain, stack)) for name, chain in joined.items()}
+    faults = {name: list(_pipeline(name, stack.ensembles[name], chain, stack)) for name, chain in joined.items()}
     for name, ensemble in stack.ensembles.items():
         for member in ensemble.chain:
             if member not in known:
                 message = f'"{name}" chains "{member}", which is not a model or pipeline of this stack'
                 yield wrong(ensemble.places, "chain", message, closest(member, sorted(known - {name})))
+            elif member in stack.ensembles and stack.ensembles[member].steps:
+                message = f'"{name}" chains "{member}", which is wired by hand'
+                yield wrong(ensemble.places, "chain", message, f'Wire "{name}" by hand too, with steps.')
         if circle(stack, name):
             hint = f'Remove the pipeline that leads back to "{name}".'
             yield wrong(ensemble.places, "chain", f'the chain of "{name}" leads back to "{name}"', hint)
@@ -113,19 +117,9 @@ def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
             yield from faults.get(name, ())
 
 
-def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) -> Iterator[Diagnostic]:
-    members = [(member, stack.part(member)) for member in chain]
-    joined = wired(members)
-    if joined is None:
-        got = " → ".join(part.role for _, part in members)
-        message = f'the chain of "{name}" cannot be joined: {got}' if got else f'the chain of "{name}" is empty'
-        yield wrong(ensemble.places, "chain", message, f"Use a chain such as {either(possible(stack.parts))}.")
-        return
-    for member in joined.members:
-        for message, hint in member.part.fed(member.name, stack.models[member.name], member.makers):
-            yield wrong(ensemble.places, "chain", message, hint)
-    yield from _answers(name, ensemble, [port.name for port in joined.outputs], stack.parts)
-    roles = {part.role for _, part in members}
+def _pipeline(name: str, ensemble: Ensemble, models: Sequence[str], stack: Stack) -> Iterator[Diagnostic]:
+    yield from steps.faults(name, ensemble, stack) if ensemble.steps else _chain(name, ensemble, models, stack)
+    roles = {stack.part(model).role for model in models}
     for part in stack.parts.values():
         for key in part.pipeline_keys:
             if key in ensemble.places and part.role not in roles:
@@ -134,11 +128,35 @@ def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) ->
                 yield wrong(ensemble.places, key, message, hint)
 
 
+def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) -> Iterator[Diagnostic]:
+    members = [(member, stack.part(member)) for member in chain]
+    own = next((member for member, part in members if not part.steps), None)
+    if own is not None:
+        message = f'the chain of "{name}" cannot join the tensors of "{own}", which are not those of a role'
+        yield wrong(ensemble.places, "chain", message, "Wire the pipeline by hand: use steps instead of chain.")
+        return
+    joined = wired(members)
+    if joined is None:
+        got = " → ".join(part.role for _, part in members)
+        message = f'the chain of "{name}" cannot be joined: {got}' if got else f'the chain of "{name}" is empty'
+        if "chain" not in ensemble.places:
+            message = f'ensemble "{name}" sets neither chain nor steps'
+        hint = f"Use a chain such as {either(possible(stack.parts))}."
+        yield wrong(ensemble.places, "chain", message, hint if "chain" in ensemble.places else f"Add chain. {hint}")
+        return
+    for member in joined.members:
+        for message, hint in member.part.fed(member.name, stack.models[member.name], member.makers):
+            yield wrong(ensemble.places, "chain", message, hint)
+    yield from _answers(name, ensemble, [port.name for port in joined.outputs], stack.parts)
+
+
 def _answers(name: str, ensemble: Ensemble, given: Sequence[str], parts: Parts) -> Iterator[Diagnostic]:
     """Yield the outputs that a pipeline lists but does not have."""
     for output in dict.fromkeys(ensemble.outputs or ()):
         role = next((part.role for part in parts.values() if part.answers(output)), "model that returns it")
-        if output not in given:
+        if ("outputs", output) in NOT_YET:
+            yield wrong(ensemble.places, "outputs", f"{NOT_YET['outputs', output]} is not supported yet")
+        elif output not in given:
             has = f"{', '.join(given[:-1])} and {given[-1]}" if given[1:] else given[0]
             message = f'ensemble "{name}" lists the output "{output}" but has no {role}'
             hint = f"Remove outputs, or add a {role} to the chain. The outputs of this chain are {has}."

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either
-from tritonrepo.spec import source, stack
+from tritonrepo.spec import config, source, stack
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.part import Model, Parts
 
@@ -21,8 +21,8 @@ SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)")
 MAX_DIGITS = 100
 """Far more than any number in a stack file needs; Python itself converts at most 4,300 digits."""
 
-FREE = (Any, Mapping[str, Any])
-"""Types of keys whose values are the user's own mappings and lists."""
+FREE = (Any, Mapping[str, Any], Mapping[str, str], Mapping[str, source.Source], stack.Config)
+"""Types of keys whose values are the user's own mappings and lists: the place of all that is in them is kept."""
 
 MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 BYTES = {"B": 1} | {f"{letter}iB": 1 << 10 * (i + 1) for i, letter in enumerate("KMGT")}
@@ -77,6 +77,10 @@ class _Loader:
 
     def _convert(self, hint: Any, node: Node, name: str, minimum: int | None) -> Any:
         origin = get_origin(hint)
+        if hint is stack.Config:
+            fields, wrong = config.read(node)
+            self.wrong += wrong
+            return fields
         if hint is Model or is_dataclass(hint):
             keys = _keys(node, name)
             return self._model(keys) if hint is Model else self._record(hint, keys)
@@ -89,12 +93,10 @@ class _Loader:
     def _model(self, node: Keys) -> Any:
         roles = self.parts
         if "role" not in node.keys:
-            unknown = next((key for key in ("backend", "platform") if key in node.keys), None)
-            if unknown:
-                raise _Wrong(
-                    node.keys[unknown][0], f'models declared by "{unknown}" are not supported yet', _roles(roles)
-                )
-            raise _Wrong(node.at, 'required key "role" is missing', _roles(roles))
+            implied = next((role for role in roles if stack.implied(roles[role].keys, node.keys)), None)
+            if implied is None:
+                raise _Wrong(node.at, 'required key "role" is missing', _roles(roles))
+            return self._record(roles[implied].keys, node)
         role = node.keys["role"][1]
         text = _scalar(str, role, "role", None)
         if text not in roles:

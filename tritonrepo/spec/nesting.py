@@ -18,12 +18,18 @@ LONGEST = 100
 
 
 def flat(stack: Stack) -> Mapping[str, tuple[str, ...]]:
-    """Return each pipeline's chain with nested pipelines expanded; pipelines in or above a cycle have none."""
+    """Return the models of each pipeline in their order, with nested pipelines expanded.
+
+    Pipelines in or above a cycle have none; a step's model is the one of the stack file that adds it.
+    """
+    built = stack.built()
     inner = {name: tuple(_pipelines(stack, name)) for name in stack.ensembles}
     found: dict[str, tuple[str, ...]] = {}
     for name in _inner_first(inner):
-        members = ((found[m] if m in inner[name] else (m,)) for m in stack.ensembles[name].chain)
-        found[name] = tuple(islice(chain.from_iterable(members), LONGEST))
+        ensemble = stack.ensembles[name]
+        members = ((found[m] if m in inner[name] else (m,)) for m in ensemble.chain)
+        called = dict.fromkeys(built[step.model] for step in ensemble.steps if step.model in built)
+        found[name] = tuple(islice(chain.from_iterable([*members, called]), LONGEST))
     return found
 
 

@@ -98,6 +98,11 @@ def nothing(*_: object) -> tuple[()]:
     return ()
 
 
+def _python(_: object) -> frozenset[str]:
+    """Return the backend of a Python step: the default of `backends`."""
+    return frozenset({"python"})
+
+
 def _no_files(*_: object) -> dict[str, str]:
     """Return no local sources: the default of `local`."""
     return {}
@@ -123,8 +128,8 @@ class Part(Generic[K]):
     stand_in: Callable[[K], object]
     """Return what is judged in place of files that cannot be obtained."""
     endings: tuple[str, ...] = ()
-    backends: frozenset[str] = frozenset()
-    """Beside the Python backend, which every stack needs."""
+    backends: Callable[[K], frozenset[str]] = _python
+    """Return the backends of the models that it becomes."""
     vendored: frozenset[str] = frozenset()
     pipeline_keys: tuple[str, ...] = ()
     untrue: frozenset[str] = frozenset()

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from tritonrepo.spec import source, stack
+from tritonrepo.spec import config_schema, source, stack
+from tritonrepo.spec.config_schema import VARIABLE
 from tritonrepo.spec.load import hints
 from tritonrepo.spec.part import Model, Parts
 
 TITLE = "tritonrepo stack file"
-VARIABLE = {"type": "string", "pattern": r"\$\{"}
 TEXTS: Mapping[Any, dict[str, Any]] = {
     str: {"type": ["string", "number", "boolean"]},
     bool: {"anyOf": [{"type": "boolean"}, VARIABLE]},
@@ -22,13 +22,14 @@ TEXTS: Mapping[Any, dict[str, Any]] = {
     stack.Bytes: {"type": "string", "pattern": r"^[0-9.]+ *([KMGT]i?)?B$|\$\{"},
     Any: {},
     source.Source: {"type": "string"},
+    stack.Config: {"allOf": [config_schema.reference()]},
 }
 
 
 def schema(parts: Parts) -> dict[str, Any]:
     """Return the schema of a stack file with these parts as JSON data."""
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": TITLE}
-    return head | _record(stack.Stack, parts)
+    return head | _record(stack.Stack, parts) | {"definitions": config_schema.definitions()}
 
 
 def _record(cls: Any, parts: Parts) -> dict[str, Any]:
@@ -40,7 +41,8 @@ def _record(cls: Any, parts: Parts) -> dict[str, Any]:
         "properties": {f.name: _key(cls, f, parts) for f in keys},
         "additionalProperties": False,
     }
-    return record | ({"required": required} if required else {})
+    either = [{"required": [name]} for name in stack.EITHER.get(cls, ())]
+    return record | ({"required": required} if required else {}) | ({"oneOf": either} if either else {})
 
 
 def _key(cls: Any, f: Any, parts: Parts) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def _key(cls: Any, f: Any, parts: Parts) -> dict[str, Any]:
 def _type(hint: Any, parts: Parts, minimum: int | None = None) -> dict[str, Any]:
     if hint is Model:
         roles = [_record(part.keys, parts) for part in parts.values()]
-        return {"type": "object", "required": ["role"], "anyOf": roles}
+        return {"type": "object", "anyOf": roles}
     if is_dataclass(hint):
         return _record(hint, parts)
     inner = get_args(hint)

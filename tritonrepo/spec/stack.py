@@ -6,7 +6,7 @@ The keys of a model are those of its part (`spec.part`). The loader (`spec.load`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, NewType
 
@@ -15,6 +15,9 @@ from tritonrepo.spec.part import Model, Part, Parts, Places
 
 Microseconds = NewType("Microseconds", int)
 Bytes = NewType("Bytes", int)
+
+Config = NewType("Config", Mapping[str, Any])
+"""Fields of a ModelConfig as `spec.config` reads them."""
 
 
 def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example: str = "", shown: str = "") -> Any:
@@ -27,6 +30,13 @@ def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def config_key(model: str = "NAME") -> Any:
+    """Declare a key that holds fields of the config of a model, which has the name of the stack file or an ending."""
+    return key(
+        f"fields of the config.pbtxt of {model}, by their names in ModelConfig; they override what is generated", {}
+    )
 
 
 def sentence(doc: str) -> str:
@@ -98,19 +108,36 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step of a pipeline that is wired by hand: a model, and the pipeline's tensor for each of its tensors."""
+
+    model: str = key("name of the model; also one that a role adds, such as embedder_model")
+    version: int | None = key("version to call; default: the newest", None, minimum=1)
+    inputs: Mapping[str, str] = key("tensor of the pipeline for each input of the model", example="{INPUT__0: ids}")
+    outputs: Mapping[str, str] = key(
+        "tensor of the pipeline for each output of the model that is used", example="{OUTPUT__0: score}"
+    )
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ensemble:
-    """A pipeline of models that takes a `query`."""
+    """A pipeline of models: a chain of roles that takes a `query`, or steps that are wired by hand."""
 
     chain: tuple[str, ...] = key(
-        "names of the models, in the order in which data flows; the name of another pipeline stands for its models"
+        "names of the models, in the order in which data flows; the name of another pipeline stands for its models", ()
+    )
+    steps: tuple[Step, ...] = key(
+        "calls of models, in place of `chain`: tensors that no step returns are the inputs of the pipeline", ()
     )
     prompt: Prompt = key("prompt of the generator; only for a chain that has one", Prompt())
-    outputs: tuple[Literal["answer"], ...] | None = key(
-        "outputs of the pipeline; default: those of its last model. `answer` needs a generator", None
+    outputs: tuple[str, ...] | None = key(
+        "outputs of the pipeline; default: those of the last model of a chain, or those that no step reads", None
     )
     form: Literal["auto", "ensemble"] = key(
         "how the pipeline is built; `auto` and `ensemble` both mean a Triton ensemble", "auto"
     )
+    config: Config = config_key()
     places: Places = places()
 
 
@@ -160,14 +187,23 @@ class Stack:
         return {name + ending: name for name in self.models for ending in ("", *self.part(name).endings)}
 
 
+EITHER = {Ensemble: ("chain", "steps")}
+"""Keys of which a record needs exactly one."""
+
+
 def keys(cls: Any) -> tuple[Any, ...]:
     """Return the fields of a dataclass that are keys of the stack file."""
     return tuple(f for f in fields(cls) if f.metadata)
 
 
+def implied(cls: Any, names: Collection[str]) -> bool:
+    """Return whether keys that are set show that a model has the role of this dataclass, whose role can be omitted."""
+    role = next(f for f in keys(cls) if f.name == "role")
+    return role.default is not MISSING and any(name in names for name in ("backend", "platform"))
+
+
 NOT_YET: dict[tuple[str, str], str] = {
     ("role", "reranker"): 'the role "reranker"',
-    ("role", "model"): 'the role "model"',
     ("engine", "openai"): 'the engine "openai"',
     ("engine", "pgvector"): 'the engine "pgvector"',
     ("form", "bls"): 'the form "bls"',
@@ -176,5 +212,5 @@ NOT_YET: dict[tuple[str, str], str] = {
 }
 """Keys and values of the design that this version lacks: they are rejected as "not supported yet", never half-done."""
 
-NOT_YET_KEYS = {"lora", "config", "backend", "platform", "dsn", "kind", "warmup", "ports"}
+NOT_YET_KEYS = {"lora", "dsn", "kind", "warmup", "ports"}
 """Keys of the design that this version lacks, wherever a record does not declare them."""

@@ -1,0 +1,187 @@
+"""Any model that Triton serves: NAME, with the files and the config that the stack file names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from tritonrepo.diagnostics import Diagnostic, Faults, fatal
+from tritonrepo.generate import signature
+from tritonrepo.generate.draft import Draft
+from tritonrepo.generate.inputs import Inputs
+from tritonrepo.generate.own import own
+from tritonrepo.onnxfile import BrokenError, Header, header
+from tritonrepo.pbtxt.printer import Value
+from tritonrepo.repository.inference import FILENAMES, FILLED, LIBTORCH
+from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.part import Part, Places, origin, wrong
+from tritonrepo.spec.source import Source
+from tritonrepo.spec.stack import Config, Stack, config_key, key, places
+from tritonrepo.tree import File, of_bytes
+
+PLATFORMS = {platform: backend for backend, platform in FILLED.items()}
+NAMES = {**FILENAMES, LIBTORCH.backend: LIBTORCH.filename, "vllm": "model.json"}
+"""The file that a backend loads, unless default_model_filename names another one."""
+
+RULE = "source-model"
+
+LARGEST = (1 << 63) - 1
+"""The largest version number: Triton reads it as a 64-bit integer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Any model that Triton can serve, from your own files."""
+
+    role: Literal["model"] = key("role of the model; can be omitted if backend or platform is set", "model")
+    backend: str | None = key("Triton backend that runs the model", None, example="onnxruntime")
+    platform: str | None = key("platform, in place of the backend", None, example="onnxruntime_onnx")
+    source: Source | None = key("files of the version directory: a file, or a directory of files", None)
+    versions: Mapping[str, Source] = key(
+        "files of several versions by version number, in place of `source`; all of them are served", {}
+    )
+    files: Mapping[str, Source] = key(
+        "files next to the version directories, such as labels and warm-up data, by path in the model's directory", {}
+    )
+    config: Config = config_key()
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The content of each version by its number, 0 for one without; the files beside; what completes the config."""
+
+    versions: Mapping[int, Mapping[str, File]]
+    beside: Mapping[str, File]
+    header: Header | None
+    known: bool = True
+
+
+def _backend(model: Model) -> str:
+    """Return the backend that the stack file names, in one of its ways; "" if it names none."""
+    platform = model.platform or model.config.get("platform") or ""
+    return str(model.backend or model.config.get("backend") or PLATFORMS.get(platform, ""))
+
+
+def _check(name: str, model: Model, _: Stack) -> Iterator[Diagnostic]:
+    if model.source is not None and model.versions:
+        yield wrong(model.places, "versions", f'"{name}" sets both source and versions', "Remove one of them.")
+    for each in ("backend", "platform", "name"):
+        if each in model.config and getattr(model, each, None) is not None:
+            message = f'"{each}" of "{name}" is set twice, here and in config'
+            yield wrong(model.places, each, message, "Remove one of them.")
+    for number in model.versions:
+        if not (number.isascii() and number.isdecimal()) or number[0] == "0" or int(number) > LARGEST:
+            message = f'"{number}" cannot be the number of a version'
+            hint = "Use an integer from 1, without leading zeros."
+            yield wrong(model.places, f"versions.{number}", message, hint)
+    for path in model.files:
+        parts = path.split("/")
+        if any(part in {"", ".", ".."} for part in parts) or path == "config.pbtxt" or parts[0].isdecimal():
+            message = f'"{path}" cannot be a path next to the versions of "{name}"'
+            hint = "Use a relative path, such as labels.txt. Version directories come from source or versions."
+            yield wrong(model.places, f"files.{path}", message, hint)
+
+
+def _gather(name: str, model: Model, gathering: Gathering) -> _Files:
+    faults = Faults()
+    named: dict[int, tuple[Source, str]] = {0: (model.source, "source")} if model.source is not None else {}
+    named |= {int(number): (source, f"versions.{number}") for number, source in model.versions.items()}
+    found: dict[int, dict[str, File]] = {
+        number: faults.tried(partial(_version, model, source, place, gathering), {})
+        for number, (source, place) in named.items()
+    }
+    beside: dict[str, File] = {}
+    for path, source in model.files.items():
+        at = model.places.get(f"files.{path}", model.places["files"])
+        resolved = faults.tried(partial(gathering.resolved, source, at), None)
+        for inner, file in resolved.files.items() if resolved else ():
+            beside[path if resolved and resolved.single else f"{path}/{inner}"] = file
+    newest = found[max(found)] if found else {}
+    completes = faults.tried(partial(_header, name, model, newest), None)
+    faults.stop()
+    return _Files(found or {0: {}}, beside, completes)
+
+
+def _version(model: Model, source: Source, place: str, gathering: Gathering) -> dict[str, File]:
+    """Return the files of a version directory; a single file gets the name that the backend looks for."""
+    at = model.places.get(place, model.places[""])
+    found = gathering.resolved(source, at)
+    if not found.single:
+        return found.files
+    ((own_name, file),) = found.files.items()
+    return {_filename(model) or own_name: file}
+
+
+def _filename(model: Model) -> str:
+    return model.config.get("default_model_filename") or NAMES.get(_backend(model), "")
+
+
+def _header(name: str, model: Model, files: Mapping[str, File]) -> Header | None:
+    """Return the header of the ONNX file that completes the config; None if nothing has to be completed."""
+    file = files.get(_filename(model) or FILENAMES["onnxruntime"])
+    if _backend(model) not in {"", "onnxruntime"} or file is None or not signature.lacks(model.config):
+        return None
+    at = model.places.get("source", model.places.get("versions", model.places[""]))
+    try:
+        found = header(file)
+    except BrokenError as error:
+        message = f'the ONNX file of "{name}" is damaged or incomplete: {error}'
+        raise fatal(
+            RULE, at, message, "Download or export the file again. If it is a Git LFS pointer, fetch it."
+        ) from None
+    if why := signature.wrong(found, model.config):
+        message = f'the inputs and outputs of "{name}" cannot be read from its ONNX file: {why}'
+        raise fatal(RULE, at, message, "List input and output in config, or export the model again.")
+    return found
+
+
+def _stand_in(model: Model) -> _Files:
+    """Return an empty file in each version, under the name that the backend looks for."""
+    version = {_filename(model) or "model": of_bytes(b"")}
+    numbers = [int(number) for number in model.versions] or [0]
+    return _Files(dict.fromkeys(numbers, version), {}, None, known=False)
+
+
+def _make(name: str, model: Model, draft: Draft, inputs: Inputs) -> None:
+    """Add the model; of its config, only what is absent is generated."""
+    files: _Files = inputs.files[name]
+    numbers = sorted(files.versions)
+    if numbers[0] == 0:
+        numbers = [draft.number(name, files.versions[0])]
+    else:
+        draft.place(name, files.versions)
+    draft.unknown |= set() if files.known else {name}
+    draft.tree |= {f"{name}/{path}": file for path, file in files.beside.items()}
+    message: dict[str, Value] = {"name": name}
+    message |= {each: value for each in ("backend", "platform") if (value := getattr(model, each)) is not None}
+    message["version_policy"] = {"specific": {"versions": numbers}}
+    if files.header is not None:
+        message |= signature.completed(files.header, model.config)
+    source = model.places.get("source", model.places.get("versions"))
+    at = {each: model.places.get(each) for each in ("backend", "platform")}
+    draft.configure(
+        name,
+        message,
+        origin(model.places, **at, version_policy=model.places.get("versions"), input=source, output=source),
+        own(model.places, model.config),
+    )
+
+
+def _backends(model: Model) -> frozenset[str]:
+    return frozenset(filter(None, [_backend(model)])) - {"ensemble"}
+
+
+PART = Part(
+    keys=Model,
+    takes=(),
+    gives=(),
+    steps=(),
+    backends=_backends,
+    check=_check,
+    gather=_gather,
+    stand_in=_stand_in,
+    make=_make,
+)
