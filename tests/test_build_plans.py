@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_build import digests, signed
+from tests.test_build import digests
 from tests.test_doubts import build, own
 from tests.test_lock import built
 from tests.test_own_stacks import ANSWER, SEARCH, edited
@@ -99,25 +99,6 @@ def test_a_check_writes_nothing_where_files_would_change(capsys: pytest.CaptureF
     assert digests(Path()) == before
     assert run(["build", "--locked"]) == 0, "configs have no number"
     assert run(["build", "--check", "--locked"]) == 0
-
-
-DOCKERFILES: dict[str, tuple[str, str, str | None]] = {
-    "somebody else's stays where none is needed": (SEARCH, "FROM scratch\n", "FROM scratch\n"),
-    "an earlier one is deleted where none is needed": (SEARCH, signed("FROM x\n"), None),
-    "an edited one stays where none is needed": (
-        SEARCH,
-        signed("FROM x\n") + "USER me\n",
-        signed("FROM x\n") + "USER me\n",
-    ),
-}
-
-
-@pytest.mark.parametrize(("text", "there", "then"), DOCKERFILES.values(), ids=DOCKERFILES)
-def test_a_dockerfile_of_an_earlier_build(own: Path, text: str, there: str, then: str | None) -> None:
-    path = own / "model_repository.Dockerfile"
-    path.write_text(there, "utf-8")
-    assert build(text) == 0
-    assert (path.read_text("utf-8") if path.exists() else None) == then
 
 
 def test_a_file_that_has_what_a_build_would_write_is_taken_over(built: Path) -> None:

@@ -34,7 +34,7 @@ from tritonrepo.spec.schema import schema
 
 WORD = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_][\w-]*(?:[./:][\w*-]+)*")
 PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
-ABOUT = {"build": {"build", "index"}, "validate": {"validate"}, "push": {"push"}, "smoke": {"smoke"}}
+ABOUT = {"build": {"build", "index", "image"}, "validate": {"validate"}, "push": {"push"}, "smoke": {"smoke"}}
 ABOUT |= {"serve": {"serve", "up"}, "stack": {"build"}, "README": set(), "commands": set(COMMANDS)}
 """Page → the commands that it is about, whose options it may name without their command."""
 
@@ -129,6 +129,7 @@ def test_an_option_that_can_be_repeated_says_so() -> None:
 
 DEFAULTS = {
     ("build", "--file"): "tritonrepo.yaml",
+    ("image", "--file"): "tritonrepo.yaml",
     ("index", "--file"): "tritonrepo.yaml",
     ("build", "--output"): "model_repository",
     ("up", "--output"): "model_repository",

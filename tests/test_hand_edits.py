@@ -12,7 +12,7 @@ import pytest
 from tests.pushes import push
 from tests.servers.s3 import S3Server
 from tests.test_build import digests
-from tests.test_own_stacks import ANSWER, SEARCH, edited, entered
+from tests.test_own_stacks import ANSWER, edited, entered
 from tritonrepo.cli import run
 from tritonrepo.stores import open_store
 from tritonrepo.tree import File
@@ -168,32 +168,13 @@ def test_what_stands_in_a_files_place_is_kept_too() -> None:
     assert not Path(CONFIG).is_symlink()
 
 
-def test_a_dockerfile_changed_by_hand_is_kept(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (built / "tritonrepo.yaml").write_text(ANSWER, "utf-8")
-    assert run(["build", "-o", "r"]) == 0
-    good, mine = Path("r.Dockerfile").read_text("utf-8"), by_hand("r.Dockerfile")
-    edited("tritonrepo.yaml", "name: own", "name: own\ntarget: {release: '26.06'}")
-    capsys.readouterr()
-    assert run(["build", "-o", "r"]) == 0
-    said = capsys.readouterr()
-    assert "! ../r.Dockerfile  changed by hand\n" in said.out
-    assert "r.Dockerfile: warning: the file was changed by hand after build wrote it" in said.err
-    assert Path("r.Dockerfile").read_text("utf-8") == mine
-    (built / "tritonrepo.yaml").write_text(SEARCH, "utf-8")
-    assert run(["build", "-o", "r"]) == 0
-    assert Path("r.Dockerfile").exists()
-    (built / "tritonrepo.yaml").write_text(ANSWER, "utf-8")
-    assert run(["build", "-o", "r", "--overwrite"]) == 0
-    assert Path("r.Dockerfile").read_text("utf-8") == good
-
-
 def test_every_generated_text_says_at_its_top_what_made_it(built: Path) -> None:
     text = ANSWER.replace(", prompt: {file: p.j2}", "")
     (built / "tritonrepo.yaml").write_text(text, "utf-8")
     assert run(["build", "-o", "r"]) == 0
     made = [path for path in Path("r").rglob("*") if path.name in {"config.pbtxt", "model.py"}]
     assert len(made) == 7 + 3
-    for path in [*made, Path("r.Dockerfile")]:
+    for path in made:
         assert path.read_text("utf-8").startswith(TOP), path
     assert Path("r/g_prompt/1/prompt.j2").read_text("utf-8").startswith("{# Written by tritonrepo build; ")
     for path in Path("r").rglob("*.json"):

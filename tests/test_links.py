@@ -517,17 +517,6 @@ def test_a_builds_directory_with_links_out_is_neither_read_nor_written_through(
     assert SECRET in (outside / "model.py").read_text("utf-8")
 
 
-def test_a_dockerfile_that_is_a_link_is_somebody_elses(
-    rag: Path, outside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "out.Dockerfile").symlink_to(outside / "credentials")
-    stack = rag / "tritonrepo.yaml"
-    stack.write_text(stack.read_text("utf-8").replace("[py3, vllm-python-py3]", "[py3]"), "utf-8")
-    with unopened(outside):
-        run(["build", "-f", str(stack), "-o", str(tmp_path / "out"), "--dry-run"])
-    assert SECRET not in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     "local",
     ["{home}", "{home}/credentials", "../home/credentials", "s3://b/x", "link/credentials", "{there}/link/credentials"],

@@ -253,10 +253,6 @@ OUTS = {
         "taken",
         "the build keeps its record at this path, but it is a directory",
     ),
-    "a place with a directory for the Dockerfile": (
-        "boxed",
-        "boxed.Dockerfile: fatal: the build needs this path, but tritonrepo did not write the file",
-    ),
 }
 
 
@@ -266,8 +262,7 @@ def test_where_nothing_can_be_built_nothing_is_written(
 ) -> None:
     (own / "tritonrepo.yaml").write_text(ANSWER, "utf-8")
     assert run(["index"]) == 0
-    for place in ("taken/tritonrepo.json", "boxed.Dockerfile"):
-        (own / place).mkdir(parents=True)
+    (own / "taken/tritonrepo.json").mkdir(parents=True)
     before = files()
     assert run(["build", "-o", out]) == 2
     assert message in capsys.readouterr().err
@@ -281,7 +276,6 @@ def test_a_repository_may_be_where_one_stands(own: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(own / "r")
     assert run(["build", "-f", "..", "-o", "."]) == 0
     assert (own / "r" / "e" / "config.pbtxt").is_file()
-    assert (own / "r.Dockerfile").is_file()
 
 
 UNREADABLE = {

@@ -123,14 +123,24 @@ PLANS: dict[str, tuple[list[Action], tuple[str, ...], str]] = {
         [put("m/1/vendor/p/a", 5), put("m/1/vendor/p/b/c", 6), put("m/1/vendor/q/a"), put("m/vendor/p/a")],
         (),
         (
-            "+ m/1/vendor/p/  new (2 files)\n+ m/1/vendor/q/  new (1 files)\n+ m/vendor/p/a  new\n"
+            "+ m/1/vendor/p/  new (2 files)\n+ m/1/vendor/q/  new (1 file)\n+ m/vendor/p/a  new\n"
             "out: 4 to write (13 B), 0 to delete"
         ),
     ),
     "a vendored package, partly new": (
         [put("m/1/vendor/p/a"), put("m/1/vendor/p/b", 1, "changed")],
         (),
-        "+ m/1/vendor/p/  new (1 files)\n~ m/1/vendor/p/  changed (1 files)\nout: 2 to write (2 B), 0 to delete",
+        "~ m/1/vendor/p/  new (1 file), changed (1 file)\nout: 2 to write (2 B), 0 to delete",
+    ),
+    "a vendored package between whose files another comes": (
+        [put("m/1/vendor/p/a"), put("m/1/z"), put("m/1/vendor/p/b", 1, phase=Phase.CONTRACT)],
+        (),
+        "+ m/1/vendor/p/  new (2 files)\n+ m/1/z  new\nout: 3 to write (3 B), 0 to delete",
+    ),
+    "a record, written first and last": (
+        [put("tritonrepo.json", 9, phase=Phase.CLAIM), put("m/a"), put("tritonrepo.json", 7, phase=Phase.CLOSE)],
+        (),
+        "+ tritonrepo.json  new\n+ m/a  new\nout: 2 to write (8 B), 0 to delete",
     ),
     "a name that drives a terminal": ([put("m/\x1b")], (), "+ m/\\x1b  new\nout: 1 to write (1 B), 0 to delete"),
 }

@@ -9,6 +9,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verd
 from tritonrepo.flows.asking import Passage, Pipelines, answer, passages, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.events import Built, Busy, Event, Indexed, Line
+from tritonrepo.flows.image import image
 from tritonrepo.flows.index import index
 from tritonrepo.flows.prepared import Build, Push
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
@@ -18,6 +19,7 @@ from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.up import Up, prove, up
 from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.generate.dockerfile import Image
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.server.endpoint import Endpoint, Tls
 from tritonrepo.server.launch import Mode
@@ -32,6 +34,7 @@ __all__ = [
     "Diagnostic",
     "Endpoint",
     "Event",
+    "Image",
     "Indexed",
     "Judgement",
     "Line",
@@ -59,6 +62,7 @@ __all__ = [
     "answer",
     "apply_build",
     "apply_push",
+    "image",
     "index",
     "known",
     "load",

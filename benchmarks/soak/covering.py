@@ -27,6 +27,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "flows": (
         "push_flow",
         "push_waiting",
+        "image",
         "build_plans",
         "indexing",
         "diagnostics",
@@ -46,6 +47,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "step_embedder",
         "step_prompt",
         "step_retriever",
+        "image",
         "build_plans",
         "build",
     ),

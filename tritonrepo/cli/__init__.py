@@ -17,6 +17,7 @@ from tritonrepo.plain import printable
 COMMANDS = {
     "build": "Build the model repository that a stack file declares.",
     "explain": "Explain a rule, or another name that a command reports.",
+    "image": "Print the Dockerfile of the image that serves a stack.",
     "index": "Build the search index of a retriever from its documents.",
     "push": "Upload a model repository to a bucket that servers read.",
     "serve": "Run the real Triton core on this machine's CPU.",

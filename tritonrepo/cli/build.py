@@ -13,6 +13,8 @@ from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.flows.build import apply_build, directory, plan_build
 from tritonrepo.flows.doubts import lock_drift, strictly
+from tritonrepo.flows.image import combines
+from tritonrepo.flows.image import command as image_command
 from tritonrepo.flows.stack import load
 from tritonrepo.report import plan as report
 
@@ -71,6 +73,9 @@ def command(
         if diagnostic not in refused:
             say(*diagnostic.lines, err=True)
     say(*report.lines(build.plan.actions, str(out), build.plan.kept).split("\n"))
+    if build.plan and combines(loaded.stack):
+        said = "no single Triton image has every backend of this stack"
+        say(f"{said}; `{image_command(loaded)}` prints the Dockerfile of one that does", err=True)
     if verbose:
         for path in build.plan.foreign:
             say(f"left alone: {out}/{path}", err=True)

@@ -20,7 +20,10 @@ def show(event: Event) -> None:
             say(f"{name}: {place} holds {passages} passages", err=True)
         case Built(out, plan):
             up_to_date = "nothing written" if plan.kept else "up to date"
-            say(f"{out}: {f'{len(plan.actions)} files written' if plan else up_to_date}", err=True)
+            say(
+                f"{out}: {f'{len({action.path for action in plan.actions})} files written' if plan else up_to_date}",
+                err=True,
+            )
         case Diagnostic():
             say(*event.lines, err=True)
         case _:

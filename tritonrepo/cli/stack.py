@@ -27,6 +27,18 @@ def stack_files(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def stack_or_files(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument that names a stack, and the option that names its files instead."""
+    return click.argument("stack", type=click.Path(path_type=Path), required=False)(stack_files(command))
+
+
+def chosen(stack: Path | None, files: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return the stack files that a command names; raise a usage error if it names them in both ways."""
+    if stack is not None and files:
+        raise click.UsageError("STACK and --file cannot be combined: name every file with --file")
+    return files if stack is None else (stack,)
+
+
 def workspace(links: tuple[Path, ...]) -> Workspace:
     """Return the workspace of this process, which reports its progress on stderr."""
     return Workspace(os.environ, links, show)

@@ -15,8 +15,7 @@ from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import Loaded, reading, write_lock
 from tritonrepo.flows.target import of_stack
 from tritonrepo.generate import generate
-from tritonrepo.generate.dockerfile import dockerfile, is_as_written
-from tritonrepo.generate.draft import HEADER, Draft
+from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.origins import moved
 from tritonrepo.rules import judge
 from tritonrepo.spec.stack import Stack
@@ -25,10 +24,10 @@ from tritonrepo.stores.store import Store
 from tritonrepo.sync import record as records
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.place import Place
-from tritonrepo.sync.plan import BY_HAND, Delete, Phase, Plan, Put, in_phase_order, plan
+from tritonrepo.sync.plan import Plan, Put, plan
 from tritonrepo.sync.record import NAME, Record
 from tritonrepo.sync.writing import Alone
-from tritonrepo.tree import Entry, File, Link, Tree, Unreadable, below, of_text, on_disk
+from tritonrepo.tree import Entry, File, Link, Tree, Unreadable, below
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -80,13 +79,11 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(stack, gathering)], [])
     links = loaded.work.links
     there = faults.tried(lambda: _there(out, links), There(*open_store(str(out), links), {}, Record()))
-    beside = faults.tried(lambda: _dockerfile(stack, out, overwrite=overwrite), Plan(()))
     made = Plan(())
     if not faults.found:  # with stand-ins for missing inputs, contents and version numbers are not the real ones
         made = plan(draft.tree, there.repository, there.record.written(), str(out), overwrite=overwrite)
         faults.add(*made.conflicts)
     warnings += [by_hand(f"{out}/{path}", "is kept") for path in made.kept]
-    warnings += [by_hand(str(_dockerfile_path(out)), "is kept") for _ in beside.kept]
     judged = judgement(stack, draft, {path: there.tree[path] for path in made.kept}, out)
     if faults.found or any(diagnostic.severity is Severity.ERROR for diagnostic in judged):
         faults.add(*judged, *warnings)
@@ -94,10 +91,8 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     kept = {path: there.record.files[path] for path in made.kept}
     record = Record(stack.name, _target(stack), records.digests(draft.tree) | kept, _local(stack))
     made = records.with_record(made, record, there.record, there.tree)
-    actions = sorted((*made.actions, *beside.actions), key=in_phase_order)
-    made = replace(made, actions=tuple(actions), kept=(*beside.kept, *made.kept))
     now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
-    seen = _digests(made, {**there.tree, **_beside(out)})
+    seen = _digests(made, there.tree)
     return Build(loaded, out, made, now, record, (*warnings, *judged), there.store, there.prefix, seen)
 
 
@@ -136,47 +131,6 @@ def judgement(stack: Stack, draft: Draft, kept: Tree, out: Path) -> list[Diagnos
     )
 
 
-def _dockerfile_path(out: Path) -> Path:
-    return out.with_name(f"{out.name}.Dockerfile")
-
-
-def _dockerfile(stack: Stack, out: Path, *, overwrite: bool) -> Plan:
-    """Return the plan for the Dockerfile next to the repository: to write it, delete it or keep it.
-
-    Raise Stop if the build needs the path and the file there is not tritonrepo's.
-    """
-    text = dockerfile(stack)
-    path = _dockerfile_path(out)
-    place = f"../{path.name}"
-    there = _beside(out).get(place)
-    now = there.content() if there is not None else None
-    if now is None and (path.exists() or path.is_symlink()):
-        now = b""  # a directory or a link: somebody else's
-    if now is None or now == (text or "").encode():
-        return Plan((Put(Phase.FILES, place, of_text(text), "new"),) if text and now is None else ())
-    if not now.startswith(HEADER.encode()):
-        if text is None:
-            return Plan(())
-        raise fatal(
-            "plan-foreign-file",
-            str(path),
-            "the build needs this path, but tritonrepo did not write the file",
-            "Move the file elsewhere.",
-        )
-    edited = not is_as_written(now)
-    if edited and not overwrite:
-        return Plan((), kept=(place,))
-    if text is None:
-        return Plan((Delete(Phase.PRUNE, place, "not in the stack"),))
-    return Plan((Put(Phase.FILES, place, of_text(text), BY_HAND if edited else "changed"),))
-
-
-def _beside(out: Path) -> dict[str, File]:
-    """Return the Dockerfile next to the repository, if there is one, by its path in a plan."""
-    path = _dockerfile_path(out)
-    return {f"../{path.name}": on_disk(path, path.stat().st_size)} if path.is_file() and not path.is_symlink() else {}
-
-
 def _digests(plan: Plan, tree: Mapping[str, Entry]) -> dict[str, str]:
     """Return the SHA-256 of what is at each path that a plan writes or deletes; "" if nothing is."""
     entries = {action.path: tree.get(action.path) for action in plan.actions}
@@ -190,7 +144,7 @@ def _current(build: Build) -> None:
     shall: dict[str, set[str]] = {}
     for action in build.plan.actions:
         shall.setdefault(action.path, set()).add(action.file.sha256 if isinstance(action, Put) else "")
-    now = _digests(build.plan, {**build.store.scan(build.prefix), **_beside(build.out)})
+    now = _digests(build.plan, build.store.scan(build.prefix))
     for path, digest in now.items():
         if digest != build.seen[path] and digest not in shall[path]:
             message = "the file was changed after this build was planned, so nothing was written"

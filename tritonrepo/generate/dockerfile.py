@@ -1,4 +1,4 @@
-"""A Dockerfile for a stack whose backends no single Triton image has: one image, with the rest copied from another.
+"""A Dockerfile for the image that serves a stack: a Triton image, with the backends that it lacks from another one.
 
 A backend is a directory under /opt/tritonserver/backends, and NVIDIA's own recipe for custom images copies it from one
 image of a release to another (server, docs/customization_guide/compose.md). vLLM and TensorRT-LLM are also Python
@@ -7,46 +7,56 @@ packages, so the image that has them is the base.
 
 from __future__ import annotations
 
-import hashlib
+from typing import NamedTuple
 
-from tritonrepo.generate.draft import HEADER
 from tritonrepo.releases import RELEASES
 from tritonrepo.spec.stack import Stack
 
+HEADER = "# Written by tritonrepo image; edit the stack file instead."
 IMAGE = "nvcr.io/nvidia/tritonserver"
 BACKENDS = "/opt/tritonserver/backends"
 INSTALLED = frozenset({"vllm", "tensorrtllm"})
 
 
-def dockerfile(stack: Stack) -> str | None:
-    """Return the Dockerfile's text; None if one of the target's images has every backend that the stack needs.
+class Image(NamedTuple):
+    """An image for a stack: the Triton image that it begins with, and each backend with the image that has it.
 
-    Also None if it is not known which backends the images of this release have.
-
-    The file is next to the repository, so the record does not hold its digest: the file itself does.
+    `absent` are the backends that none of the target's images has.
     """
+
+    release: str
+    base: str
+    copies: tuple[tuple[str, str], ...]
+    absent: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The full name of the Triton image that it begins with."""
+        return self.of(self.base)
+
+    @property
+    def dockerfile(self) -> str:
+        """Its Dockerfile."""
+        paths = ((self.of(donor), f"{BACKENDS}/{backend}") for backend, donor in self.copies)
+        return "\n".join(
+            [HEADER, f"FROM {self.name}", *(f"COPY --from={donor} {path} {path}" for donor, path in paths), ""]
+        )
+
+    def of(self, image: str) -> str:
+        """Return the full name of an image of this release."""
+        return f"{IMAGE}:{self.release}-{image}"
+
+
+def image(stack: Stack) -> Image | None:
+    """Return the image of a stack; None if it is not known which backends the images of its release have."""
     release = RELEASES[stack.target.release]
     if not release.images:
         return None
     needed = frozenset[str]().union(*(stack.part(name).backends(model) for name, model in stack.models.items()))
     has = {image: set(release.images[image]) for image in stack.target.images}
     base = max(has, key=lambda image: (len(has[image] & needed & INSTALLED), len(has[image] & needed)))
-    copies = [
-        f"COPY --from={IMAGE}:{release.name}-{donor} {BACKENDS}/{backend} {BACKENDS}/{backend}"
-        for backend in sorted(needed - has[base])
-        for donor in [next((image for image in has if backend in has[image]), None)]
-        if donor is not None
-    ]
-    if not copies:
-        return None
-    return _signed("\n".join([f"FROM {IMAGE}:{release.name}-{base}", *copies, ""]))
-
-
-def is_as_written(content: bytes) -> bool:
-    """Return whether the content of a Dockerfile was made by this module and not changed since."""
-    text = content.decode("utf-8", "replace")
-    return text == _signed("".join(text.splitlines(keepends=True)[2:]))
-
-
-def _signed(text: str) -> str:
-    return f"{HEADER}\n# The lines below have the SHA-256 {hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+    donors = {
+        backend: next((image for image in has if backend in has[image]), None) for backend in sorted(needed - has[base])
+    }
+    copies = tuple((backend, donor) for backend, donor in donors.items() if donor is not None)
+    return Image(release.name, base, copies, tuple(backend for backend, donor in donors.items() if donor is None))

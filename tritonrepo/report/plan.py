@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -14,18 +15,12 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> str:
-    """Return the text of a plan for the directory `where`; the files of a vendored package share one line.
+    """Return the text of a plan for the directory `where`; a path has one line, and so has a vendored package.
 
     `kept` are files that somebody changed, which the plan leaves as they are.
     """
-    actions, where = list(actions), printable(where)
-    text = [_line(place, list(group)) for place, group in groupby(actions, key=_place)]
-    puts = [action for action in actions if isinstance(action, Put)]
-    size = sum(action.file.size for action in puts)
-    text += [f"! {printable(path)}  {BY_HAND}" for path in kept]
-    count = f"{len(puts)} to write ({_bytes_text(size)}), {len(actions) - len(puts)} to delete"
-    count = count if actions else "nothing to write" if kept else "nothing to do"
-    text.append(f"{where}: {count}{f', {len(kept)} {BY_HAND} and kept' if kept else ''}")
+    actions = list({(action.path, action.reason): action for action in actions}.values())
+    text = [*_lines(actions), *(f"! {printable(path)}  {BY_HAND}" for path in kept), _total(actions, where, kept)]
     return "\n".join(text)
 
 
@@ -33,22 +28,48 @@ def phases(plan: Plan, where: str) -> str:
     """Return the text of a push's plan: each phase's name, then its actions."""
     text: list[str] = []
     for phase, group in groupby(plan.actions, key=lambda action: action.phase):
-        *told, _ = lines(group, where).split("\n")
-        text += [phase.name.lower(), *(f"  {line}" for line in told)]
-    return "\n".join([*text, lines(plan.actions, where).rsplit("\n", 1)[-1]])
+        text += [phase.name.lower(), *(f"  {line}" for line in _lines(group))]
+    return "\n".join([*text, _total(plan.actions, where)])
 
 
-def _place(action: Action) -> tuple[str, str]:
-    """Return what shares a line: an action's path, or its vendored package, and its reason."""
-    match = VENDORED.match(action.path)
-    return (match[0] if match else action.path), action.reason
+def _lines(actions: Iterable[Action]) -> list[str]:
+    groups: dict[str, list[Action]] = {}
+    for action in actions:
+        groups.setdefault(_place(action.path), []).append(action)
+    return [_line(place, group) for place, group in groups.items()]
 
 
-def _line(place: tuple[str, str], actions: list[Action]) -> str:
-    path, reason = place
-    sign = ("+" if reason.startswith("new") else "~") if isinstance(actions[0], Put) else "-"
-    count = f" ({len(actions)} files)" if path.endswith("/") else ""
-    return f"{sign} {printable(path)}  {reason}{count}"
+def _total(actions: Sequence[Action], where: str, kept: Sequence[str] = ()) -> str:
+    puts = [action for action in actions if isinstance(action, Put)]
+    size = sum(action.file.size for action in puts)
+    count = f"{len(puts)} to write ({_bytes_text(size)}), {len(actions) - len(puts)} to delete"
+    count = count if actions else "nothing to write" if kept else "nothing to do"
+    return f"{printable(where)}: {count}{f', {len(kept)} {BY_HAND} and kept' if kept else ''}"
+
+
+def _place(path: str) -> str:
+    """Return what has a line: a path, or the vendored package that it is in."""
+    match = VENDORED.match(path)
+    return match[0] if match else path
+
+
+def _line(place: str, actions: list[Action]) -> str:
+    counts = Counter(action.reason for action in actions)
+    signs = {_sign(action) for action in actions}
+    told = ", ".join(
+        f"{reason} ({_files(count)})" if place.endswith("/") else reason for reason, count in counts.items()
+    )
+    return f"{signs.pop() if len(signs) == 1 else '~'} {printable(place)}  {told}"
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
+
+
+def _sign(action: Action) -> str:
+    if not isinstance(action, Put):
+        return "-"
+    return "+" if action.reason.startswith("new") else "~"
 
 
 def _bytes_text(count: int) -> str:

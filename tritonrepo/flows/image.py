@@ -1,0 +1,55 @@
+"""The pipeline of `image`: a stack becomes the Dockerfile of the image that serves it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.flows.stack import Loaded
+from tritonrepo.generate import dockerfile
+from tritonrepo.generate.dockerfile import Image
+from tritonrepo.spec.stack import Stack
+
+RULE = "image-unknown"
+NOT_OF_A_TAG = re.compile(r"[^a-z0-9]+")
+
+
+def image(loaded: Loaded) -> Image:
+    """Return the image that has every backend of a stack; raise Stop if the target's images cannot be combined to it.
+
+    Dependencies of other images than Python packages and backends are not looked at.
+    """
+    stack = loaded.stack
+    found = dockerfile.image(stack)
+    if found is None:
+        message = f"the backends of the images of Triton {stack.target.release} are not known yet"
+        raise _stop(stack, "release", message, "Set release to an earlier one, or write the Dockerfile by hand.")
+    if found.absent:
+        names = " and ".join(f'"{name}"' for name in found.absent)
+        message = f"the target's images lack the backend {names}"
+        raise _stop(stack, "images", message, "Add an image that has it to images, or build on an image of your own.")
+    return found
+
+
+def combines(stack: Stack) -> bool:
+    """Return whether no single Triton image has every backend of a stack, so that it needs an image of its own."""
+    found = dockerfile.image(stack)
+    return found is not None and bool(found.copies)
+
+
+def command(loaded: Loaded) -> str:
+    """Return the command that prints the Dockerfile of a stack."""
+    return shlex.join(["tritonrepo", "image", *(word for path in loaded.paths for word in ("-f", str(path)))])
+
+
+def build_line(loaded: Loaded) -> str:
+    """Return the command that builds the image of a stack."""
+    stack = loaded.stack
+    name = NOT_OF_A_TAG.sub("-", stack.name.lower()).strip("-")[:128] or "triton"
+    return f"{command(loaded)} | docker build -t {name}:{stack.target.release} -"
+
+
+def _stop(stack: Stack, key: str, message: str, hint: str) -> Stop:
+    at = stack.target.places.get(key, stack.places.get("target", stack.places.get("", Span(""))))
+    return Stop([Diagnostic(RULE, Severity.ERROR, at, message, hint)])
