@@ -56,7 +56,12 @@ maps merge with what is generated, lists and single values replace it, and `null
 of the stack, and each step names the tensor of the pipeline for each tensor of its model.
 
 **Several files**: with `-f base.yaml -f production.yaml`, later files override earlier ones. Mappings merge key by key,
-and a list is replaced unless it is tagged `!append`.
+and a list is replaced unless it is tagged `!append`. A key whose value is the tag `!remove`, as in `gpus: !remove`, is
+removed.
+
+**Extending**: `extends: base.yaml` merges a file over another one, exactly as `-f base.yaml -f FILE` does. A list names
+several, the earliest first, and each of them can extend others; a file that is reached twice counts once, where it is
+first needed. Paths in each file are relative to that file, and the lock is next to the file that the command names.
 
 **Variables**: `${VAR}` must be set, but can be empty. `${VAR:-text}` is `text` if the variable is unset or empty.
 `${VAR:?text}` must be set and not empty, and `text` says why it is needed. `$$` is a dollar sign.
@@ -69,6 +74,7 @@ WORDS: Mapping[Any, str] = {
     int: "integer",
     bool: "`true` or `false`",
     stack.Microseconds: "duration, such as `2ms`",
+    stack.Paths: "path or list of paths",
     stack.Bytes: "size, such as `80GiB`",
     Source: "source",
     Any: "any value",

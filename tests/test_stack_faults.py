@@ -110,7 +110,7 @@ HINTS = {
     "a list that is none": "Write `[py3]`.",
     "no role": "embedder, generator, model or retriever",
     "an unknown role": 'Did you mean "embedder"?',
-    "a key not yet there": "ensembles, models, name, smoke or target",
+    "a key not yet there": "ensembles, extends, models, name, smoke or target",
     "an unknown release": "24.01 to 26.11",
     "an unknown image": 'Did you mean "py3"?',
     "a name with a slash": "tritonrepo.json is reserved",

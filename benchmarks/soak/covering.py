@@ -68,6 +68,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "sources": ("sources", "encoder_files", "gguf", "templates", "exported_once", "links"),
     "spec": (
+        "extends",
         "own_config",
         "own_models",
         "stack_values",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -18,6 +19,7 @@ from tritonrepo.generate import generate
 from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.origins import moved
 from tritonrepo.rules import judge
+from tritonrepo.spec.source import Local, parse_source
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Store
@@ -89,7 +91,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
         faults.add(*judged, *warnings)
         faults.stop()
     kept = {path: there.record.files[path] for path in made.kept}
-    record = Record(stack.name, _target(stack), records.digests(draft.tree) | kept, _local(stack))
+    record = Record(stack.name, _target(stack), records.digests(draft.tree) | kept, _local(loaded))
     made = records.with_record(made, record, there.record, there.tree)
     now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
     seen = _digests(made, there.tree)
@@ -172,6 +174,12 @@ def _target(stack: Stack) -> dict[str, object]:
     return target | {"images": list(stack.target.images)}
 
 
-def _local(stack: Stack) -> dict[str, str]:
-    """Return hub ID → local source: what `serve` runs in place of the hub's model."""
-    return {id_: text for name, model in stack.models.items() for id_, text in stack.part(name).local(model).items()}
+def _local(loaded: Loaded) -> dict[str, str]:
+    """Return hub ID → local source: what `serve` runs in place of the hub's model, relative to the lock's directory."""
+    stack, here, found = loaded.stack, loaded.lock_path.parent, dict[str, str]()
+    for name, model in stack.models.items():
+        base = Path(model.places.get("local", model.places[""]).path).parent
+        for id_, text in stack.part(name).local(model).items():
+            as_written = base == here or Path(text).is_absolute() or not isinstance(parse_source(text), Local)
+            found[id_] = text if as_written else os.path.relpath(base / text, here)
+    return found

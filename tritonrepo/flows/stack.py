@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import spec
-from tritonrepo.diagnostics import Faults, failure, fatal, unreadable
+from tritonrepo.diagnostics import Faults, Span, failure, fatal, unreadable
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec import lock as locks
@@ -58,7 +59,8 @@ def load(paths: Path | str | Sequence[Path | str], work: Workspace) -> Loaded:
         lock = faults.tried(lambda: _lock(lock_path, named[0], work.links), Lock())
         texts = [(str(path), faults.tried(partial(_content, path, work.links), None)) for path in named]
         there = [(path, text) for path, text in texts if text is not None]
-        stack = faults.tried(lambda: spec.read(there, work.environ, work.parts), None) if there else None
+        opened = partial(_extended, links=work.links)
+        stack = faults.tried(lambda: spec.read(there, work.environ, work.parts, opened), None) if there else None
         faults.stop()
     assert stack is not None  # noqa: S101  nothing was found
     return Loaded(stack, lock, lock_path, tuple(named), work)
@@ -99,6 +101,21 @@ def _lock(path: Path, stack: Path, links: Sequence[Path]) -> Lock:
             "stack-name", str(path), "the stack file has the path of its own lock file", "Rename it to end in .yaml."
         )
     return locks.load(path.read_bytes(), str(path)) if inside(path, path.parent, links).exists() else Lock()
+
+
+def _extended(name: str, at: Span, links: Sequence[Path]) -> tuple[str, bytes]:
+    """Return the path and content of a stack file that another one extends at this place."""
+    above = Path(at.path).parent
+    path = inside(above / name, above, links, at)
+    path = path / DEFAULT if path.is_dir() else path
+    short = Path(os.path.normpath(path))
+    path = short if short.resolve() == path.resolve() else path  # with links, `a/..` can be another directory
+    if not path.is_file():
+        state = "is not a regular file" if path.exists() else "does not exist"
+        hint = f"Use a path relative to {above}/." if above.name else "Use a path relative to this file."
+        raise fatal("stack-extends", at, f"the extended stack file {path} {state}", hint)
+    with inside(path, path.parent, links, at).open("rb") as stream:
+        return str(path), stream.read(MAX_BYTES + 1)
 
 
 def _content(path: Path, links: Sequence[Path]) -> bytes:

@@ -1,16 +1,17 @@
 """Several stack files merged into one, and `${VAR}` replaced by its value, by the rules of Docker Compose.
 
-Later files override earlier ones: mappings merge key by key, lists are replaced unless tagged `!append`. `${VAR}` must
-be set, `${VAR:-text}` has a default, `${VAR:?text}` says why it is needed, `$$` is a dollar sign.
+Later files override earlier ones: mappings merge key by key, lists are replaced unless tagged `!append`, and a key
+whose value is tagged `!remove` is removed. `${VAR}` must be set, `${VAR:-text}` has a default, `${VAR:?text}` says why
+it is needed, `$$` is a dollar sign.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from tritonrepo.diagnostics import Faults, fatal
-from tritonrepo.spec.nodes import Items, Keys, Node, Scalar, refuse_unwritable
+from tritonrepo.diagnostics import Faults, Span, closest, fatal
+from tritonrepo.spec.nodes import REMOVE, Items, Keys, Node, Scalar, refuse_unwritable
 
 VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*+))?(\}|\Z))")
 """An unclosed one matches up to the end of the text; otherwise the search would try each of them that far."""
@@ -19,16 +20,37 @@ PLAIN = re.compile(r"true|false|[-+]?[0-9]+")
 """Interpolated values that are not read as strings: Booleans and integers."""
 
 
-def merge(earlier: Node, later: Node) -> Node:
-    """Return the earlier node, overridden by the later one."""
-    if isinstance(earlier, Keys) and isinstance(later, Keys):
-        keys = dict(earlier.keys)
-        for name, (at, node) in later.keys.items():
-            keys[name] = (at, merge(keys[name][1], node) if name in keys else node)
-        return Keys(earlier.at, keys)
-    if isinstance(earlier, Items) and isinstance(later, Items) and later.append:
-        return Items(earlier.at, earlier.items + later.items)
+def merged(nodes: Iterable[Keys], top: Span) -> Keys:
+    """Return the nodes merged, later ones over earlier ones; raise Stop with every `!remove` that removes nothing."""
+    faults = Faults()
+    done = Keys(top, {})
+    for node in nodes:
+        done = Keys(done.at if done.keys else node.at, _merged_keys(done, node, faults))
+    faults.stop()
+    return done
+
+
+def _merged(earlier: Node | None, later: Node, faults: Faults) -> Node:
+    """Return the earlier node, if there is one, overridden by the later one."""
+    if isinstance(later, Keys):
+        before = earlier if isinstance(earlier, Keys) else Keys(later.at, {})
+        return Keys(before.at, _merged_keys(before, later, faults))
+    if isinstance(later, Items):
+        items = tuple(_merged(None, item, faults) for item in later.items)
+        extended = earlier if isinstance(earlier, Items) and later.append else Items(later.at, ())
+        return Items(extended.at, extended.items + items)
     return later
+
+
+def _merged_keys(earlier: Keys, later: Keys, faults: Faults) -> dict[str, tuple[Span, Node]]:
+    keys = dict(earlier.keys)
+    for name, (at, node) in later.keys.items():
+        if not (isinstance(node, Scalar) and node.kind == REMOVE):
+            keys[name] = (at, _merged(keys[name][1] if name in keys else None, node, faults))
+        elif keys.pop(name, None) is None:
+            message = f'"{name}" cannot be removed because no earlier file sets it here'
+            faults.add(*fatal("stack-remove", node.at, message, closest(name, keys) if keys else "").diagnostics)
+    return keys
 
 
 def interpolate(node: Node, variables: Mapping[str, str]) -> Node:

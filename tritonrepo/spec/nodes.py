@@ -19,12 +19,16 @@ MAX_BYTES = 1 << 20
 MAX_NODES = 50_000
 MAX_DEPTH = 60
 RULE = "stack-syntax"
-TAGS = "Remove the tag. The only tag is !append, on a list."
+REMOVE = "!remove"
+TAGS = "Remove the tag. The only tags are !append, on a list, and !remove, in place of a value."
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value: the text as typed, and whether YAML 1.2 reads it as str, int, float, bool or null."""
+    """A single value: the text as typed, and whether YAML 1.2 reads it as str, int, float, bool or null.
+
+    The kind `!remove` is that of a value with this tag, which removes the key that an earlier file set.
+    """
 
     at: Span
     text: str
@@ -55,6 +59,14 @@ class _Loader(yaml.SafeLoader):
     """Resolves plain scalars by the core schema of YAML 1.2, not of 1.1."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  PyYAML reads it from the class
+
+    def scan_tag(self) -> Any:
+        """Return the token of a tag; `}`, `]` and `,` end ours, as in YAML 1.2 (5.6), where PyYAML wants a space."""
+        if self.prefix(len(REMOVE)) != REMOVE or self.peek(len(REMOVE)) not in ",]}":
+            return super().scan_tag()
+        start = self.get_mark()
+        self.forward(len(REMOVE))
+        return yaml.TagToken(("!", REMOVE[1:]), start, self.get_mark())
 
 
 for _tag, _pattern, _first in (
@@ -144,14 +156,27 @@ class _Converter:
         if depth > MAX_DEPTH:
             message = f"the file is nested deeper than {MAX_DEPTH} levels"
             raise fatal(RULE, at, message, "Check that no alias contains itself.")
+        if node.tag == REMOVE:
+            return self.removed(node, at)
         if isinstance(node, yaml.ScalarNode):
             refuse_unwritable(node.value, at)
             return Scalar(at, node.value, self.kind(node))
         if isinstance(node, yaml.SequenceNode):
-            items = tuple(self.convert(item, depth + 1) for item in node.value)
+            items = tuple(self.item(item, depth + 1) for item in node.value)
             return Items(at, items, append=self.tag(node, {"!append"}) == "!append")
         self.tag(node, set())
         return Keys(at, dict(self.pairs(node, depth)))
+
+    def item(self, node: Any, depth: int) -> Node:
+        if node.tag == REMOVE:
+            hint = "Write the list without the item; a later list replaces an earlier one."
+            raise fatal(RULE, self.span(node), f"the tag {REMOVE} removes a key, not an item of a list", hint)
+        return self.convert(node, depth)
+
+    def removed(self, node: Any, at: Span) -> Scalar:
+        if node.value:
+            raise fatal(RULE, at, f"the tag {REMOVE} cannot be combined with a value", "Remove the tag or the value.")
+        return Scalar(at, "", REMOVE)
 
     def pairs(self, node: Any, depth: int) -> Iterator[tuple[str, tuple[Span, Node]]]:
         seen: dict[str, Span] = {}

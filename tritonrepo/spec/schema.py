@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, is_dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from tritonrepo.spec import config_schema, source, stack
-from tritonrepo.spec.config_schema import VARIABLE
+from tritonrepo.spec.config_schema import NULL, VARIABLE
+from tritonrepo.spec.extends import KEY
 from tritonrepo.spec.load import hints
 from tritonrepo.spec.part import Model, Parts
 
@@ -20,57 +21,74 @@ TEXTS: Mapping[Any, dict[str, Any]] = {
     bool: {"anyOf": [{"type": "boolean"}, VARIABLE]},
     stack.Microseconds: {"type": "string", "pattern": r"^[0-9.]+ *(us|ms|s)$|\$\{"},
     stack.Bytes: {"type": "string", "pattern": r"^[0-9.]+ *([KMGT]i?)?B$|\$\{"},
+    stack.Paths: {"type": ["string", "array"], "items": {"type": "string"}},
     Any: {},
     source.Source: {"type": "string"},
     stack.Config: {"allOf": [config_schema.reference()]},
 }
 
 
+EXTENDS = {"required": [KEY]}
+
+
 def schema(parts: Parts) -> dict[str, Any]:
-    """Return the schema of a stack file with these parts as JSON data."""
+    """Return the schema of a stack file with these parts as JSON data.
+
+    A file that extends another one can omit what the other one sets, and remove it: to a validator, a value with the
+    tag `!remove` is null.
+    """
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": TITLE}
-    return head | _record(stack.Stack, parts) | {"definitions": config_schema.definitions()}
+    over, whole = _Schema(parts, over=True).record(stack.Stack), _Schema(parts, over=False).record(stack.Stack)
+    return head | {"if": EXTENDS, "then": over, "else": whole, "definitions": config_schema.definitions()}
 
 
-def _record(cls: Any, parts: Parts) -> dict[str, Any]:
-    keys = stack.keys(cls)
-    required = [f.name for f in keys if f.default is MISSING and f.default_factory is MISSING]
-    record: dict[str, Any] = {
-        "type": "object",
-        "description": (cls.__doc__ or "").strip(),
-        "properties": {f.name: _key(cls, f, parts) for f in keys},
-        "additionalProperties": False,
-    }
-    either = [{"required": [name]} for name in stack.EITHER.get(cls, ())]
-    return record | ({"required": required} if required else {}) | ({"oneOf": either} if either else {})
+class _Schema(NamedTuple):
+    """A walk over types; the schema is that of a file that is merged over another one, or of a whole stack."""
 
+    parts: Parts
+    over: bool
 
-def _key(cls: Any, f: Any, parts: Parts) -> dict[str, Any]:
-    value = _type(hints(cls)[f.name], parts, f.metadata["minimum"])
-    value["description"] = stack.sentence(f.metadata["doc"])
-    if isinstance(f.default, (str, int, bool)) and not (
-        isinstance(f.default, int) and "string" in str(value.get("type"))
-    ):
-        value["default"] = f.default
-    if f.metadata["example"]:
-        value["examples"] = [f.metadata["example"]]
-    return value
+    def record(self, cls: Any) -> dict[str, Any]:
+        keys = stack.keys(cls)
+        required = [f.name for f in keys if f.default is MISSING and f.default_factory is MISSING]
+        record: dict[str, Any] = {
+            "type": "object",
+            "description": (cls.__doc__ or "").strip(),
+            "properties": {f.name: self.key(cls, f) for f in keys},
+            "additionalProperties": False,
+        }
+        either = [{"required": [name]} for name in stack.EITHER.get(cls, ())]
+        needed = ({"required": required} if required else {}) | ({"oneOf": either} if either else {})
+        return record if self.over else record | needed
 
+    def key(self, cls: Any, f: Any) -> dict[str, Any]:
+        value = self.type(hints(cls)[f.name], f.metadata["minimum"])
+        kind = str(value.get("type"))
+        value = self.removable(value)
+        value["description"] = stack.sentence(f.metadata["doc"])
+        if isinstance(f.default, (str, int, bool)) and not (isinstance(f.default, int) and "string" in kind):
+            value["default"] = f.default
+        if f.metadata["example"]:
+            value["examples"] = [f.metadata["example"]]
+        return value
 
-def _type(hint: Any, parts: Parts, minimum: int | None = None) -> dict[str, Any]:
-    if hint is Model:
-        roles = [_record(part.keys, parts) for part in parts.values()]
-        return {"type": "object", "anyOf": roles}
-    if is_dataclass(hint):
-        return _record(hint, parts)
-    inner = get_args(hint)
-    containers: dict[Any, Callable[[], dict[str, Any]]] = {
-        tuple: lambda: {"type": "array", "items": _type(inner[0], parts)},
-        Mapping: lambda: {"type": "object", "additionalProperties": _type(inner[1], parts)},
-        Literal: lambda: {"enum": list(inner)},
-    }
-    if get_origin(hint) in containers:
-        return containers[get_origin(hint)]()
-    if hint is int:
-        return {"anyOf": [{"type": "integer"} | ({"minimum": minimum} if minimum is not None else {}), VARIABLE]}
-    return dict(TEXTS[hint])
+    def removable(self, value: dict[str, Any]) -> dict[str, Any]:
+        return {"anyOf": [value, NULL]} if self.over and value else value
+
+    def type(self, hint: Any, minimum: int | None = None) -> dict[str, Any]:
+        if hint is Model:
+            roles = [self.record(part.keys) for part in self.parts.values()]
+            return {"type": "object", "anyOf": roles}
+        if is_dataclass(hint):
+            return self.record(hint)
+        inner = get_args(hint)
+        containers: dict[Any, Callable[[], dict[str, Any]]] = {
+            tuple: lambda: {"type": "array", "items": self.type(inner[0])},
+            Mapping: lambda: {"type": "object", "additionalProperties": self.removable(self.type(inner[1]))},
+            Literal: lambda: {"enum": list(inner)},
+        }
+        if get_origin(hint) in containers:
+            return containers[get_origin(hint)]()
+        if hint is int:
+            return {"anyOf": [{"type": "integer"} | ({"minimum": minimum} if minimum is not None else {}), VARIABLE]}
+        return dict(TEXTS[hint])

@@ -15,6 +15,7 @@ from tritonrepo.spec.part import Model, Part, Parts, Places
 
 Microseconds = NewType("Microseconds", int)
 Bytes = NewType("Bytes", int)
+Paths = NewType("Paths", tuple[str, ...])
 
 Config = NewType("Config", Mapping[str, Any])
 """Fields of a ModelConfig as `spec.config` reads them."""
@@ -171,6 +172,7 @@ class Stack:
     """The top level of the stack file."""
 
     name: str = key("name of the stack, which identifies it in a bucket")
+    extends: Paths = key("stack files that this one is merged over, the earliest first", Paths(()), example="base.yaml")
     target: Target = key("the server that the repository is built for", Target())
     models: Mapping[str, Model] = key("models by name")
     ensembles: Mapping[str, Ensemble] = key("pipelines by name", {})
