@@ -63,6 +63,9 @@ removed.
 several, the earliest first, and each of them can extend others; a file that is reached twice counts once, where it is
 first needed. Paths in each file are relative to that file, and the lock is next to the file that the command names.
 
+**What a stack says**: `tritonrepo show` prints the stack that its files and variables make together. `--defaults` adds
+the keys that no file sets, and `--origins` the file and line of each key.
+
 **Variables**: `${VAR}` must be set, but can be empty. `${VAR:-text}` is `text` if the variable is unset or empty.
 `${VAR:?text}` must be set and not empty, and `text` says why it is needed. `$$` is a dollar sign.
 

@@ -35,7 +35,7 @@ from tritonrepo.spec.schema import schema
 WORD = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_][\w-]*(?:[./:][\w*-]+)*")
 PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {"build": {"build", "index", "image"}, "validate": {"validate"}, "push": {"push"}, "smoke": {"smoke"}}
-ABOUT |= {"serve": {"serve", "up"}, "stack": {"build"}, "README": set(), "commands": set(COMMANDS)}
+ABOUT |= {"serve": {"serve", "up"}, "stack": {"build", "show"}, "README": set(), "commands": set(COMMANDS)}
 """Page → the commands that it is about, whose options it may name without their command."""
 
 OF_TRITON = {
@@ -131,6 +131,7 @@ DEFAULTS = {
     ("build", "--file"): "tritonrepo.yaml",
     ("image", "--file"): "tritonrepo.yaml",
     ("index", "--file"): "tritonrepo.yaml",
+    ("show", "--file"): "tritonrepo.yaml",
     ("build", "--output"): "model_repository",
     ("up", "--output"): "model_repository",
     ("push", "--timeout"): "600.0",

@@ -14,6 +14,7 @@ from tritonrepo.flows.index import index
 from tritonrepo.flows.prepared import Build, Push
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
 from tritonrepo.flows.serve import ServeOptions, serve
+from tritonrepo.flows.show import show
 from tritonrepo.flows.smoke import known, smoke
 from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.up import Up, prove, up
@@ -73,6 +74,7 @@ __all__ = [
     "plan_push",
     "prove",
     "serve",
+    "show",
     "smoke",
     "target",
     "up",

@@ -69,6 +69,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "sources": ("sources", "encoder_files", "gguf", "templates", "exported_once", "links"),
     "spec": (
         "extends",
+        "show",
         "own_config",
         "own_models",
         "stack_values",

@@ -21,6 +21,7 @@ COMMANDS = {
     "index": "Build the search index of a retriever from its documents.",
     "push": "Upload a model repository to a bucket that servers read.",
     "serve": "Run the real Triton core on this machine's CPU.",
+    "show": "Print the effective stack as YAML.",
     "smoke": "Send a test request to every model on a running server.",
     "up": "Build a stack, serve it, and test every model.",
     "validate": "Check a repository and predict the server's verdict.",

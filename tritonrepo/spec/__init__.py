@@ -11,6 +11,7 @@ from tritonrepo.spec.compose import interpolate, merged
 from tritonrepo.spec.extends import Opened, files, nowhere
 from tritonrepo.spec.load import load
 from tritonrepo.spec.nesting import flat
+from tritonrepo.spec.nodes import Keys
 from tritonrepo.spec.part import Parts
 from tritonrepo.spec.stack import Stack
 
@@ -25,7 +26,9 @@ def read(
     Raises Stop with every problem and its place.
     """
     tops = files(texts, variables, opened)
-    stack = load(interpolate(merged(tops, Span("")), variables), parts)
+    node = interpolate(merged(tops, Span("")), variables)
+    assert isinstance(node, Keys)  # noqa: S101  what is interpolated keeps its form
+    stack = load(node, parts)
     check(stack)
     chains = flat(stack)
     flattened = {name: e if e.steps else replace(e, chain=chains[name]) for name, e in stack.ensembles.items()}

@@ -53,6 +53,11 @@ def _merged_keys(earlier: Keys, later: Keys, faults: Faults) -> dict[str, tuple[
     return keys
 
 
+def literal(text: str) -> str:
+    """Return the text as a stack file has it: `interpolate` makes it this text again."""
+    return text.replace("$", "$$") if VARIABLE.search(text) else text
+
+
 def interpolate(node: Node, variables: Mapping[str, str]) -> Node:
     """Return the node with every `${VAR}` in its values replaced; raise Stop with every variable that is not set."""
     faults = Faults()

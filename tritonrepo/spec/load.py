@@ -35,14 +35,14 @@ class _Wrong(Exception):  # noqa: N818  carries one finding to where the value i
         super().__init__(message)
 
 
-def load(node: Node, parts: Parts) -> stack.Stack:
+def load(node: Keys, parts: Parts) -> stack.Stack:
     """Return the Stack, which can use these parts; raise Stop with everything that does not fit, in file order."""
     loader = _Loader(parts)
     value = loader.value(stack.Stack, node, "")
     if loader.wrong:
         raise Stop(sorted(loader.wrong, key=lambda d: d.at))
     assert isinstance(value, stack.Stack)  # noqa: S101  nothing was wrong
-    return replace(value, parts=parts)
+    return replace(value, parts=parts, node=node)
 
 
 def _strip_optional(hint: Any) -> Any:
@@ -122,7 +122,8 @@ class _Loader:
             return None  # a half-filled record would only lead to second errors
         free = [name for name in node.keys if hints(cls)[name] in FREE]
         inner = {path: at for name in free for path, at in _places(node.keys[name][1], name)}
-        return cls(**values, places={"": node.at} | {name: child.at for name, (_, child) in node.keys.items()} | inner)
+        given = {name: child.at for name, (_, child) in node.keys.items() if name in values}
+        return cls(**values, places={"": node.at} | given | inner)
 
     def _unknown(self, name: str, at: Span, known: list[str]) -> None:
         if name in stack.NOT_YET_KEYS:

@@ -69,15 +69,21 @@ class _Loader(yaml.SafeLoader):
         return yaml.TagToken(("!", REMOVE[1:]), start, self.get_mark())
 
 
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", r"~|null|Null|NULL|", "~nN"),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""] if _tag == "null" else list(_first)
-    )
+KINDS = (
+    ("bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]),
+    ("null", re.compile(r"^(?:~|null|Null|NULL|)$"), [*"~nN", ""]),
+    ("int", re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), [*"-+0123456789"]),
+    ("float", re.compile(r"^(?:[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)$"), [*"-+.0123456789"]),
+)
+"""Kinds of plain scalars besides str, with their patterns and first characters (YAML 1.2, 10.3.2)."""
+
+for _kind, _pattern, _first in KINDS:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", _pattern, _first)
+
+
+def is_text(text: str) -> bool:
+    """Return whether a plain scalar of this text is a string."""
+    return not any(pattern.match(text) for _, pattern, _ in KINDS)
 
 
 def parse(content: bytes, path: str) -> Keys:

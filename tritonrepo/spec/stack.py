@@ -10,7 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, NewType
 
+from tritonrepo.diagnostics import Span
 from tritonrepo.releases import newest
+from tritonrepo.spec.nodes import Keys
 from tritonrepo.spec.part import Model, Part, Parts, Places
 
 Microseconds = NewType("Microseconds", int)
@@ -179,6 +181,8 @@ class Stack:
     smoke: tuple[Smoke, ...] = key("requests that a running server must answer as expected", ())
     places: Places = places()
     parts: Parts = field(default_factory=dict, compare=False, repr=False)
+    node: Keys = field(default=Keys(Span(""), {}), compare=False, repr=False)
+    """What the files say together, with variables replaced."""
 
     def part(self, name: str) -> Part[Any]:
         """Return the part of a model."""

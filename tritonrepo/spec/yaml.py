@@ -1,0 +1,83 @@
+"""Nodes as YAML text, from which `spec.nodes` reads the same nodes: block style, and short lists in brackets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+from tritonrepo.spec.compose import literal
+from tritonrepo.spec.nodes import Items, Keys, Node, Scalar, is_text
+
+PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./@=+*~-]|:(?=\S)| (?=[A-Za-z0-9_./]))*")
+"""Strings that need no quotes, in lists as well. Others are quoted, so that every YAML parser reads them alike."""
+
+WIDTH = 100
+"""Maximum length of a list in brackets; a longer one has a line per item."""
+
+LONGEST_KEY = 1000
+"""PyYAML reads a key without `?` only up to 1,024 characters."""
+
+Comment = Callable[[Node, str], str]
+"""Returns the comment behind a key of a mapping; "" for none."""
+
+
+def text(node: Keys, comment: Comment = lambda _, __: "") -> str:
+    """Return the text of a mapping, with a comment behind each key."""
+    return "\n".join([*_keys(node, comment), ""])
+
+
+def _keys(node: Keys, comment: Comment) -> Iterator[str]:
+    for name, (_, value) in node.keys.items():
+        key = _string(name)
+        head = f"{key}:" if len(key) <= LONGEST_KEY else f"? {key}\n:"
+        said = comment(node, name)
+        behind = f"  # {said}" if said else ""
+        inline = _inline(value)
+        if inline is not None:
+            yield f"{head} {inline}{behind}"
+        else:
+            yield f"{head}{behind}"
+            yield from (f"  {line}" for line in _block(value, comment))
+
+
+def _block(node: Node, comment: Comment) -> Iterator[str]:
+    """Yield the lines of a mapping or list that has several."""
+    if isinstance(node, Keys):
+        yield from (line for text in _keys(node, comment) for line in text.split("\n"))
+    elif isinstance(node, Items):
+        for item in node.items:
+            inline = _inline(item)
+            first, *others = [inline] if inline is not None else _block(item, comment)
+            yield f"- {first}"
+            yield from (f"  {line}" for line in others)
+
+
+def _inline(node: Node) -> str | None:
+    """Return a value that fits behind its key; None for one that needs lines of its own."""
+    if isinstance(node, Scalar):
+        return scalar(node)
+    if isinstance(node, Keys):
+        return None if node.keys else "{}"
+    items = [scalar(item) for item in node.items if isinstance(item, Scalar)]
+    found = f"[{', '.join(items)}]"
+    return found if len(items) == len(node.items) and len(found) <= WIDTH else None
+
+
+def scalar(node: Scalar) -> str:
+    """Return a single value: of another kind than a string as it was typed."""
+    if node.kind == "null":
+        return "null"
+    return _string(literal(node.text)) if node.kind == "str" else node.text
+
+
+def _string(text: str) -> str:
+    if PLAIN.fullmatch(text) and is_text(text) and text != "...":
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else _escape(c) for c in quoted)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"  # noqa: PLR2004  the end of the first plane
