@@ -149,6 +149,27 @@ def test_the_example_is_shown_and_read_again(defaults: bool) -> None:  # noqa: F
     assert read(shown(stack, defaults=defaults, origins=True)) == stack
 
 
+OWN = """\
+name: s
+models:
+  m:
+    backend: python
+    source: ./m.py
+    config: {max_batch_size: 8, dynamic_batching: null, parameters: {a: {string_value: "1"}}}
+  n: {platform: onnxruntime_onnx, versions: {"1": ./a, "2": ./b}, files: {labels.txt: ./l}}
+ensembles:
+  q: {steps: [{model: m, inputs: {x: a}, outputs: {y: b}}, {model: n, version: 2, inputs: {x: b}, outputs: {y: c}}]}
+"""
+
+
+@pytest.mark.parametrize("defaults", [False, True])
+def test_models_and_pipelines_of_ones_own_are_shown_as_given(defaults: bool) -> None:  # noqa: FBT001
+    stack = read(OWN)
+    text = shown(stack, defaults=defaults)
+    assert read(text) == stack
+    assert "      max_batch_size: 8\n      dynamic_batching: null\n" in text
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 DATA: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(-1e9, 1e9), TEXT),

@@ -11,6 +11,7 @@ from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.events import Built, Busy, Event, Indexed, Line
 from tritonrepo.flows.image import image
 from tritonrepo.flows.index import index
+from tritonrepo.flows.init import init
 from tritonrepo.flows.prepared import Build, Push
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
 from tritonrepo.flows.serve import ServeOptions, serve
@@ -65,6 +66,7 @@ __all__ = [
     "apply_push",
     "image",
     "index",
+    "init",
     "known",
     "load",
     "paced",

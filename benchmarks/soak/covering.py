@@ -28,6 +28,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "push_flow",
         "push_waiting",
         "image",
+        "init",
         "build_plans",
         "indexing",
         "diagnostics",

@@ -29,7 +29,7 @@ def text(node: Keys, comment: Comment = lambda _, __: "") -> str:
 
 def _keys(node: Keys, comment: Comment) -> Iterator[str]:
     for name, (_, value) in node.keys.items():
-        key = _string(name)
+        key = string(name)
         head = f"{key}:" if len(key) <= LONGEST_KEY else f"? {key}\n:"
         said = comment(node, name)
         behind = f"  # {said}" if said else ""
@@ -68,10 +68,11 @@ def scalar(node: Scalar) -> str:
     """Return a single value: of another kind than a string as it was typed."""
     if node.kind == "null":
         return "null"
-    return _string(literal(node.text)) if node.kind == "str" else node.text
+    return string(literal(node.text)) if node.kind == "str" else node.text
 
 
-def _string(text: str) -> str:
+def string(text: str) -> str:
+    """Return a string as a stack file has it, in quotes if it needs them; `$` stays as it is."""
     if PLAIN.fullmatch(text) and is_text(text) and text != "...":
         return text
     quoted = json.dumps(text, ensure_ascii=False)
