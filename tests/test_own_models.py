@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -405,3 +407,48 @@ def test_a_missing_source_hides_no_other_mistake_and_makes_none(here: Path, caps
         "fatal [source-missing]",
         "error [kind-cpu-with-gpus]",
     ]
+
+
+def completing(name: str, text: str) -> Path:
+    """A directory of one model, written by hand."""
+    place = Path("hand", name)
+    (place / "1").mkdir(parents=True)
+    (place / "config.pbtxt").write_text(text, "utf-8")
+    return place
+
+
+def test_a_hand_written_repository_is_completed_by_the_server(here: Path) -> None:
+    shutil.copy(here / "add.onnx", completing("add", 'backend: "onnxruntime"\n') / "1" / "model.onnx")
+    with api.serve(here / "hand", api.ServeOptions(api.Ports(0, 0, 0)), api.Workspace(os.environ)) as server:
+        assert [tensor["name"] for tensor in Client(server.endpoint).config("add")["input"]] == ["x"]
+
+
+COMPLETES = """\
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    @staticmethod
+    def auto_complete_config(config):
+        config.add_input({"name": "IN", "data_type": "TYPE_FP32", "dims": [2]})
+        config.add_output({"name": "OUT", "data_type": "TYPE_FP32", "dims": [2]})
+        return config
+
+    def execute(self, requests):
+        return []
+"""
+
+
+def test_a_build_says_whether_the_server_has_to_complete_configs(here: Path) -> None:
+    assert build(f"models:\n{GRAPH}") == 0
+    record = json.loads((here / "model_repository" / "tritonrepo.json").read_bytes())
+    assert "auto_complete" not in record["target"]
+    (here / "completes.py").write_text(COMPLETES, "utf-8")
+    assert build(f"models:\n{GRAPH}  own: {{backend: python, source: ./completes.py}}\n") == 0
+    record = json.loads((here / "model_repository" / "tritonrepo.json").read_bytes())
+    assert record["target"]["auto_complete"] is True
+    with api.serve(
+        here / "model_repository", api.ServeOptions(api.Ports(0, 0, 0)), api.Workspace(os.environ)
+    ) as server:
+        assert [tensor["name"] for tensor in Client(server.endpoint).config("own")["input"]] == ["IN"]

@@ -14,7 +14,7 @@ from tritonrepo.diagnostics import Diagnostic, Faults, Severity, failure, fatal
 from tritonrepo.flows.doubts import by_hand, doubts
 from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import Loaded, reading, write_lock
-from tritonrepo.flows.target import of_stack
+from tritonrepo.flows.target import COMPLETES, of_stack
 from tritonrepo.generate import generate
 from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.origins import moved
@@ -91,7 +91,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
         faults.add(*judged, *warnings)
         faults.stop()
     kept = {path: there.record.files[path] for path in made.kept}
-    record = Record(stack.name, _target(stack), records.digests(draft.tree) | kept, _local(loaded))
+    record = Record(stack.name, _target(stack, draft), records.digests(draft.tree) | kept, _local(loaded))
     made = records.with_record(made, record, there.record, there.tree)
     now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
     seen = _digests(made, there.tree)
@@ -120,7 +120,7 @@ def judgement(stack: Stack, draft: Draft, kept: Tree, out: Path) -> list[Diagnos
     Findings point into the stack file, those in kept files into these files; infos are left out.
     """
     tree = {**draft.tree, **kept}
-    found = judge(repository.read(tree, repository.target(stack=of_stack(stack)))).diagnostics
+    found = judge(repository.read(tree, repository.target(stack=of_stack(stack, complete=draft.complete)))).diagnostics
     return sorted(
         (
             each.renamed(lambda path: f"{out}/{path}")
@@ -168,10 +168,11 @@ def apply_build(build: Build) -> None:
         build.store.tidy()
 
 
-def _target(stack: Stack) -> dict[str, object]:
+def _target(stack: Stack, draft: Draft) -> dict[str, object]:
+    """Return what the record says about the server, including whether it has to complete configs."""
     target = asdict(stack.target)
     del target["places"]
-    return target | {"images": list(stack.target.images)}
+    return target | {"images": list(stack.target.images)} | ({} if draft.complete else {COMPLETES: True})
 
 
 def _local(loaded: Loaded) -> dict[str, str]:

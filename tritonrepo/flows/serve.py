@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span, fatal
-from tritonrepo.flows.target import of_record, record_of
+from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import runnable
 from tritonrepo.repository import target
@@ -120,6 +120,7 @@ def serve(
         chosen.ports,
         chosen.mode,
         chosen.poll_s,
+        auto_complete=completes(record),
         backends={name: here / name for name in STAND_INS},
         environment=environment,
         deadline_s=chosen.deadline_s,

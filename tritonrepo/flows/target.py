@@ -11,11 +11,19 @@ from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.record import Record
 from tritonrepo.tree import Tree
 
+COMPLETES = "auto_complete"
+"""The key of a record's target that is true if some configs have to be completed by the server."""
 
-def of_stack(stack: Stack) -> Said:
-    """Return what a stack says; its builds are complete, so they are for a server without auto-complete."""
+
+def completes(record: Record) -> bool:
+    """Return whether a repository needs a server that completes configs; a hand-written one may."""
+    return not record.target or bool(record.target.get(COMPLETES))
+
+
+def of_stack(stack: Stack, *, complete: bool = True) -> Said:
+    """Return what a stack says; a build whose configs are complete is for a server without auto-complete."""
     said = stack.target
-    return Said(said.release, said.images, said.gpus, auto_complete=False, arch=said.arch)
+    return Said(said.release, said.images, said.gpus, auto_complete=not complete, arch=said.arch)
 
 
 def record_of(store: Store, prefix: str, tree: Tree, where: str) -> Record:

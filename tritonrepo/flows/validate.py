@@ -64,11 +64,11 @@ def validate(path: Path | str, work: Workspace, aim: Aim = declared, shown: Show
 def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
     """Check what `build` would write; findings point into the stack file."""
     loaded = load(path, work)
-    target = aim(NOTHING, of_stack(loaded.stack))
     faults = Faults()
     inputs = loaded.gathering().gathered(faults)
     draft = generate(inputs, loaded.lock.models)
     faults.add(*draft.faults)
+    target = aim(NOTHING, of_stack(loaded.stack, complete=draft.complete))
     judged = judge(repository.read(draft.tree, target), shown)
     placed = (moved(each, draft.origins, draft.tree) for each in judged.diagnostics)
     found = sorted(placed, key=lambda each: (each.at, each.rule))

@@ -74,6 +74,11 @@ class Draft:
         """Record where the fields of a JSON file in the model's version directory come from."""
         self.origins[f"{name}/{self.pinned(name)}/{path}"] = origin
 
+    @property
+    def complete(self) -> bool:
+        """Whether each config lists its inputs and outputs, so that auto-complete has nothing to add."""
+        return all(config.get("input") and config.get("output") for config in self.configs.values())
+
     def pinned(self, name: str) -> int:
         """Return the version of this model that callers name."""
         return self.versions[name].version

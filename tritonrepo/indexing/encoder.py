@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.diagnostics import fatal
@@ -24,8 +23,8 @@ def load(files: EncoderFiles) -> Encoding:
     except ImportError as error:
         needs = "building a search index needs onnxruntime and tokenizers"
         raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
-    whole = Tokenizer.from_str(files.tokenizer.content().decode())
-    cut = deepcopy(whole)
+    text = files.tokenizer.content().decode()
+    whole, cut = Tokenizer.from_str(text), Tokenizer.from_str(text)
     whole.no_truncation()
     whole.no_padding()
     cut.enable_truncation(files.max_tokens)

@@ -65,6 +65,12 @@ def _backend(model: Model) -> str:
     return str(model.backend or model.config.get("backend") or PLATFORMS.get(platform, ""))
 
 
+def is_version(name: str) -> bool:
+    """Return whether a directory's name is the plain number of a version."""
+    digits = name.isascii() and name.isdecimal() and len(name) <= len(str(LARGEST))
+    return digits and name[0] != "0" and int(name) <= LARGEST
+
+
 def _check(name: str, model: Model, _: Stack) -> Iterator[Diagnostic]:
     if model.source is not None and model.versions:
         yield wrong(model.places, "versions", f'"{name}" sets both source and versions', "Remove one of them.")
@@ -73,13 +79,13 @@ def _check(name: str, model: Model, _: Stack) -> Iterator[Diagnostic]:
             message = f'"{each}" of "{name}" is set twice, here and in config'
             yield wrong(model.places, each, message, "Remove one of them.")
     for number in model.versions:
-        if not (number.isascii() and number.isdecimal()) or number[0] == "0" or int(number) > LARGEST:
+        if not is_version(number):
             message = f'"{number}" cannot be the number of a version'
             hint = "Use an integer from 1, without leading zeros."
             yield wrong(model.places, f"versions.{number}", message, hint)
     for path in model.files:
         parts = path.split("/")
-        if any(part in {"", ".", ".."} for part in parts) or path == "config.pbtxt" or parts[0].isdecimal():
+        if any(part in {"", ".", ".."} for part in parts) or path == "config.pbtxt" or is_version(parts[0]):
             message = f'"{path}" cannot be a path next to the versions of "{name}"'
             hint = "Use a relative path, such as labels.txt. Version directories come from source or versions."
             yield wrong(model.places, f"files.{path}", message, hint)

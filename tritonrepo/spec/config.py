@@ -18,6 +18,9 @@ RULE = "stack-config"
 BITS = {"int32": (-(1 << 31), (1 << 31) - 1), "int64": (-(1 << 63), (1 << 63) - 1)}
 BITS |= {"uint32": (0, (1 << 32) - 1), "uint64": (0, (1 << 64) - 1)}
 LARGEST = {"float": (2 - 2**-23) * 2.0**127, "double": math.inf}
+NOT_FINITE = {".inf": "inf", "-.inf": "-inf", ".nan": "nan"}
+"""Numbers as YAML writes them (YAML 1.2, 10.2.1.4), which Triton's text format also has."""
+
 MAX_DIGITS = 20
 """Digits of the largest integer of any field."""
 
@@ -121,9 +124,13 @@ def _scalar(spec: FieldType, node: Node) -> Any:  # noqa: ANN401  plain data has
     return node.text
 
 
-def _enum(spec: FieldType, enum: EnumType, node: Scalar) -> Enum:
+def _enum(spec: FieldType, enum: EnumType, node: Scalar) -> Enum | int:
+    """Return the name of an enum's value; a number stands for the value that has it, as in Triton's text format."""
     if node.text in enum.numbers:
         return Enum(node.text)
+    if node.kind == "int":
+        number = _ranged(spec, node, BITS["int32"])
+        return Enum(enum.names[number]) if number in enum.names else number
     short = enum.name.rpartition(".")[2]
     prefixed = [name for name in enum.numbers if name.endswith(f"_{node.text.upper()}")]
     hint = f'Did you mean "{prefixed[0]}"?' if len(prefixed) == 1 else closest(node.text, enum.numbers)
@@ -133,7 +140,11 @@ def _enum(spec: FieldType, enum: EnumType, node: Scalar) -> Enum:
 def _integer(spec: FieldType, node: Scalar) -> int:
     if node.kind != "int":
         raise _Wrong(node.at, f'"{spec.name}" must be an integer, not "{node.text}"')
-    least, most = BITS[spec.type]
+    return _ranged(spec, node, BITS[spec.type])
+
+
+def _ranged(spec: FieldType, node: Scalar, limits: tuple[int, int]) -> int:
+    least, most = limits
     hexadecimal = node.text[:2] in {"0x", "0o"}
     if len(node.text.lstrip("+-0ox")) <= MAX_DIGITS:
         number = int(node.text, 0) if hexadecimal else int(node.text)
@@ -143,6 +154,8 @@ def _integer(spec: FieldType, node: Scalar) -> int:
 
 
 def _float(spec: FieldType, node: Scalar) -> float:
+    if node.text in NOT_FINITE:
+        return float(NOT_FINITE[node.text])
     if node.kind not in {"int", "float"}:
         raise _Wrong(node.at, f'"{spec.name}" must be a number, not "{node.text}"')
     number = float(int(node.text, 0)) if node.text[:2] in {"0x", "0o"} else float(node.text)

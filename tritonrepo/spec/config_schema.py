@@ -63,7 +63,7 @@ def _single(spec: FieldType) -> dict[str, Any]:
 
 def _literal(spec: FieldType) -> dict[str, Any]:
     if spec.enum is not None:
-        return {"enum": list(spec.enum.numbers)}
+        return {"enum": [*spec.enum.numbers, *spec.enum.names]}
     if spec.type in BITS:
         least, most = BITS[spec.type]
         return {"type": "integer", "minimum": least, "maximum": most}

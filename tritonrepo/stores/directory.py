@@ -24,7 +24,6 @@ STAGING = ".tritonrepo-staging"
 ALONE_S = 10.0
 """Longest wait for another process's conditional write, which takes milliseconds."""
 
-
 TRIES = 100
 """For a directory that others remove again and again while it is empty, which takes them longer than this does."""
 
