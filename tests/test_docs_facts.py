@@ -89,7 +89,8 @@ def test_the_phases_of_a_push_are_those_of_the_code() -> None:
 
 
 def test_no_command_goes_back_to_an_earlier_release() -> None:
-    assert set(COMMANDS) == {"build", "explain", "index", "push", "serve", "smoke", "up", "validate"}
+    local = {"build", "explain", "image", "index", "init", "show"}
+    assert set(COMMANDS) == {*local, "push", "serve", "smoke", "up", "validate"}
 
 
 def test_serve_starts_a_server_as_push_needs_it(rag_server: Server) -> None:
@@ -396,6 +397,9 @@ def test_every_command_is_a_function() -> None:
         "serve": {"serve"},
         "up": {"up", "prove"},
         "smoke": {"smoke", "known"},
+        "image": {"image"},
+        "init": {"init"},
+        "show": {"show"},
     }
     assert set(COMMANDS) - of_command.keys() == {"explain"}
     assert set().union(*of_command.values()) <= set(api.__all__)
