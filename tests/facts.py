@@ -18,7 +18,7 @@ from tritonrepo.repository import target
 from tritonrepo.server import logs
 from tritonrepo.smoke.meaning import AT_ONCE, LEAST_COSINE
 from tritonrepo.sources import template
-from tritonrepo.spec import lock
+from tritonrepo.spec import lock_text
 from tritonrepo.spec.load import BYTES
 from tritonrepo.stores.walk import FOLLOWED
 from tritonrepo.sync.lock import GRACE_S, SILENT_S, VALID_S
@@ -27,7 +27,7 @@ WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LOCAL = " ".join(PROJECT["project"]["optional-dependencies"]["local"])
 HOUSE = (ROOT / "tests" / "test_house.py").read_text("utf-8")
-MODELS = len(lock.load((EXAMPLE / "tritonrepo.lock").read_bytes(), "").models)
+MODELS = len(lock_text.load((EXAMPLE / "tritonrepo.lock").read_bytes(), "").models)
 PRESSED = paced()
 """The pace of a push without `--settle`."""
 

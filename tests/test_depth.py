@@ -126,6 +126,10 @@ STACK = {
         "tritonrepo.lock",
         '{"schema": 1, "sources": {"a": {"file": %s}}, "indexes": {}, "models": {}}',
     ),
+    "a number of the lock": (
+        "tritonrepo.lock",
+        '{"schema": 2, "sources": {}, "indexes": {}, "models": {"a": {"version": 1, "contents": {"1": %s}}}}',
+    ),
     "documents": ("d/a.jsonl", '{"id": "x", "text": "a", "more": %s}'),
     "the encoder's config": ("w/config.json", "%s"),
     "the encoder's modules": ("w/modules.json", "%s"),

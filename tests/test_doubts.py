@@ -248,7 +248,7 @@ def test_a_broken_lock_and_a_broken_stack_are_told_together(capsys: pytest.Captu
     edited("tritonrepo.yaml", "embed_with", "embedwith")
     assert run(["build"]) == 2
     said = capsys.readouterr().err
-    assert "tritonrepo.lock: fatal: the file is not a valid lock file" in said
+    assert "tritonrepo.lock:1:2: fatal: the file is not a valid lock file" in said
     assert 'unknown key "embedwith"' in said
 
 

@@ -347,9 +347,14 @@ def test_an_index_is_pinned_with_what_it_was_built_from(own: Path, capsys: pytes
     assert said(capsys) == "r: i holds 2 passages\n"
     lock = json.loads((own / "tritonrepo.lock").read_text("utf-8"))
     pin = lock["indexes"]["r"]
-    assert pin["embeddings"] == sha256(own / "i" / "embeddings.npy")
-    assert pin["passages"] == sha256(own / "i" / "passages.jsonl")
-    assert pin["documents"] == hashlib.sha256(f"a.jsonl {sha256(own / 'd' / 'a.jsonl')}\n".encode()).hexdigest()
+    assert pin["files"] == {
+        "embeddings": sha256(own / "i" / "embeddings.npy"),
+        "passages": sha256(own / "i" / "passages.jsonl"),
+    }
+    assert (
+        pin["made_from"]["documents"]
+        == hashlib.sha256(f"a.jsonl {sha256(own / 'd' / 'a.jsonl')}\n".encode()).hexdigest()
+    )
     assert list(lock["sources"]) == ["./w"]
     assert sorted(path.name for path in own.iterdir()) == ["d", "i", "p.j2", "tritonrepo.lock", "tritonrepo.yaml", "w"]
     assert sorted(path.name for path in (own / "i").iterdir()) == ["embeddings.npy", "passages.jsonl"]

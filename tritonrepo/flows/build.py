@@ -93,7 +93,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     kept = {path: there.record.files[path] for path in made.kept}
     record = Record(stack.name, _target(stack, draft), records.digests(draft.tree) | kept, _local(loaded))
     made = records.with_record(made, record, there.record, there.tree)
-    now = replace(lock, sources=gathering.pins, models=dict(lock.models) | draft.versions)
+    now = replace(lock, sources=lock.pinned(gathering.pins), models=dict(lock.models) | draft.versions)
     seen = _digests(made, there.tree)
     return Build(loaded, out, made, now, record, (*warnings, *judged), there.store, there.prefix, seen)
 

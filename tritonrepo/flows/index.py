@@ -41,7 +41,7 @@ def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loade
     faults.stop()
     made = [each for each in tried if each is not None]
     indexes = dict(loaded.lock.indexes) | {done.name: pin for done, pin, _ in made}
-    sources = dict(loaded.lock.sources) | gathering.pins
+    sources = dict(loaded.lock.sources) | loaded.lock.pinned(gathering.pins)
     lock = replace(loaded.lock, indexes=indexes, sources=sources)
     not_overtaken(loaded, lock)
     for done, _, files in made:  # only after all are built: an index and its pin change together

@@ -14,7 +14,6 @@ from tritonrepo.server.client import Client
 from tritonrepo.smoke.healing import Change
 from tritonrepo.smoke.present import Present
 from tritonrepo.smoke.waiting import Patience
-from tritonrepo.spec import lock as locks
 from tritonrepo.spec.lock import Lock
 from tritonrepo.stores.store import Store, Tag
 from tritonrepo.sync.place import Place
@@ -43,7 +42,7 @@ class Build(NamedTuple):
     @property
     def drifted(self) -> bool:
         """Whether the lock would change."""
-        return locks.dump(self.lock) != locks.dump(self.loaded.lock)
+        return not self.loaded.lock.agrees(self.lock)
 
 
 class Seen(NamedTuple):

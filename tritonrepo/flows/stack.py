@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import spec
-from tritonrepo.diagnostics import Faults, Span, failure, fatal, unreadable
+from tritonrepo.diagnostics import Faults, Span, Stop, failure, fatal, unreadable
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.sources.gather import Gathering
-from tritonrepo.spec import lock as locks
-from tritonrepo.spec.lock import Lock
+from tritonrepo.spec import lock_text
+from tritonrepo.spec.lock import SCHEMA, Lock
 from tritonrepo.spec.nodes import MAX_BYTES
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.links import inside
-from tritonrepo.tree import of_text
+from tritonrepo.stores.store import Conflict, Tag
+from tritonrepo.tree import of_bytes, of_text
 
 DEFAULT = "tritonrepo.yaml"
+
+Reader = Callable[[bytes, str], Lock]
+"""Makes the lock of a content and the path to report; raises Stop if it is not a lock."""
 
 
 def is_stack(path: str) -> bool:
@@ -31,39 +35,44 @@ def is_stack(path: str) -> bool:
 
 
 class Loaded(NamedTuple):
-    """Stack with its lock and the lock's path, the files that it was read from, and its workspace."""
+    """Stack with its lock and the lock's path, the files that it was read from, its workspace, the lock's reader."""
 
     stack: Stack
     lock: Lock
     lock_path: Path
     paths: tuple[Path, ...]
     work: Workspace
+    reader: Reader = lock_text.load
 
     @property
     def remake(self) -> str:
         """The command that builds the indexes of this stack."""
-        return shlex.join(["tritonrepo", "index", *(word for path in self.paths for word in ("-f", str(path)))])
+        return self.command("index")
+
+    def command(self, name: str) -> str:
+        """Return a command for this stack."""
+        return shlex.join(["tritonrepo", name, *(word for path in self.paths for word in ("-f", str(path)))])
 
     def gathering(self) -> Gathering:
         """Return what resolves the stack's sources."""
         return Gathering(self.stack, self.lock, self.work.cache, self.remake, self.work.links)
 
 
-def load(paths: Path | str | Sequence[Path | str], work: Workspace) -> Loaded:
+def load(paths: Path | str | Sequence[Path | str], work: Workspace, reader: Reader = lock_text.load) -> Loaded:
     """Read one stack file or several, later ones merged over earlier ones, and the lock next to the first."""
     paths = [paths] if isinstance(paths, Path | str) else paths
     with reading():
         named = [path / DEFAULT if path.is_dir() else path for path in map(Path, paths)] or [Path(DEFAULT)]
         lock_path = named[0].with_suffix(".lock")
         faults = Faults()
-        lock = faults.tried(lambda: _lock(lock_path, named[0], work.links), Lock())
+        lock = faults.tried(lambda: _read(_bytes(lock_path, named[0], work.links), lock_path, reader), Lock())
         texts = [(str(path), faults.tried(partial(_content, path, work.links), None)) for path in named]
         there = [(path, text) for path, text in texts if text is not None]
         opened = partial(_extended, links=work.links)
         stack = faults.tried(lambda: spec.read(there, work.environ, work.parts, opened), None) if there else None
         faults.stop()
     assert stack is not None  # noqa: S101  nothing was found
-    return Loaded(stack, lock, lock_path, tuple(named), work)
+    return Loaded(stack, lock, lock_path, tuple(named), work, reader)
 
 
 @contextmanager
@@ -75,32 +84,53 @@ def reading() -> Iterator[None]:
         raise unreadable(error) from None
 
 
-def not_overtaken(loaded: Loaded, lock: Lock) -> None:
-    """Raise Stop if the lock on disk is neither what was read nor what is to be written."""
+def not_overtaken(loaded: Loaded, lock: Lock) -> Tag | None:
+    """Return the tag of the lock on disk, None if there is none.
+
+    Raise Stop if it is neither what was read nor what is to be written.
+    """
     path = loaded.lock_path
-    if _lock(path, loaded.paths[0], loaded.work.links) not in (loaded.lock, lock):
-        message = "somebody else changed the lock file after it was read"
-        raise failure("lock-overtaken", str(path), message, "Run the command again.")
+    content = _bytes(path, loaded.paths[0], loaded.work.links)
+    if _read(content, path, loaded.reader) not in (loaded.lock, lock):
+        raise _overtaken(path)
+    return None if content is None else Tag(of_bytes(content).sha256)
 
 
 def write_lock(loaded: Loaded, lock: Lock) -> None:
     """Write the lock if it changed, whole or not at all; raise Stop if somebody else has changed it since."""
-    not_overtaken(loaded, lock)
+    tag = not_overtaken(loaded, lock)
     path = loaded.lock_path
-    if locks.dump(lock) != locks.dump(loaded.lock) or not path.exists():
-        store, name = open_store(str(path))
-        try:
-            store.put(name, of_text(locks.dump(lock)))
-        finally:
-            store.tidy()
+    if tag is not None and loaded.lock.schema == SCHEMA and loaded.lock == lock:
+        return
+    store, name = open_store(str(path))
+    try:
+        if path.is_symlink():  # the store follows none, so it knows no tag
+            store.put(name, of_text(lock_text.dump(lock)))
+        else:
+            store.put(name, of_text(lock_text.dump(lock)), if_absent=tag is None, if_match=tag)
+    except Conflict:
+        raise _overtaken(path) from None
+    finally:
+        store.tidy()
 
 
-def _lock(path: Path, stack: Path, links: Sequence[Path]) -> Lock:
+def _overtaken(path: Path) -> Stop:
+    return failure(
+        "lock-overtaken", str(path), "somebody else changed the lock file after it was read", "Run the command again."
+    )
+
+
+def _read(content: bytes | None, path: Path, reader: Reader) -> Lock:
+    return Lock() if content is None else reader(content, str(path))
+
+
+def _bytes(path: Path, stack: Path, links: Sequence[Path]) -> bytes | None:
+    """Return what a lock file holds, None if there is none."""
     if path == stack:
         raise fatal(
             "stack-name", str(path), "the stack file has the path of its own lock file", "Rename it to end in .yaml."
         )
-    return locks.load(path.read_bytes(), str(path)) if inside(path, path.parent, links).exists() else Lock()
+    return path.read_bytes() if inside(path, path.parent, links).exists() else None
 
 
 def _extended(name: str, at: Span, links: Sequence[Path]) -> tuple[str, bytes]:

@@ -43,13 +43,13 @@ class Draft:
     def number(self, name: str, content: Mapping[str, File]) -> int:
         """Add a model's content to the tree and return its version number.
 
-        Content that the lock knows keeps its number, other content gets the next one. A number is never reused.
+        Content that the lock knows gets its number, other content the next one. A number is never reused.
         """
         content = _kept(content)
         found = digest(content)
         before = self.numbers.get(name)
-        version = 1 if before is None else before.version + (before.content != found)
-        self.versions[name] = Version(version, found)
+        self.versions[name] = before.having(found) if before else Version(1, found)
+        version = self.versions[name].version
         self.tree |= {f"{name}/{version}/{path}": file for path, file in content.items()}
         return version
 

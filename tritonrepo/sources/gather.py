@@ -37,6 +37,7 @@ class Gathering:
         self.cache = cache
         self.remake = remake
         self.links = links
+        self.pinned = lock.pins(stack.target.arch)
         self.pins: dict[str, Pin] = {}
         self.jinja: Jinja | None = None
         self._found: dict[str, Any] = {}
@@ -84,7 +85,7 @@ class Gathering:
         """Return the vendored packages of this stack's steps."""
         target = self.stack.target
         tag = WheelTag(target.arch, RELEASES[target.release].python)
-        packages, pins = vendored(self._needed(), tag, self.cache, self.lock.sources, self.stack.places[""])
+        packages, pins = vendored(self._needed(), tag, self.cache, self.pinned, self.stack.places[""])
         self.pins |= pins
         return packages
 
@@ -94,9 +95,8 @@ class Gathering:
 
     def resolved(self, source: Source, at: Span) -> Resolved:
         """Return the files of a source, and whether it is a single file."""
-        resolved = resolve(
-            source, self.stack.target.arch, self.cache, self.lock.sources.get(source.text), at, links=self.links
-        )
+        pin = self.pinned.get(source.text)
+        resolved = resolve(source, self.stack.target.arch, self.cache, pin, at, links=self.links)
         self.pins[source.text] = resolved.pin
         return resolved
 

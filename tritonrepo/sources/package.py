@@ -22,7 +22,7 @@ from tritonrepo.tree import File
 RULE = "source-package"
 UNFORESEEN = "ERROR: Exception:"
 WHEEL = "WHEEL-FILE"
-"""The file of an unpacked tree that names its wheel, as `FILENAME SHA256`; no member of a wheel has this name."""
+"""The file of an unpacked tree that names its wheel, as `FILENAME SHA256 SIZE`; no member of a wheel has this name."""
 
 OLDEST = "3.10"
 """The oldest Python in the Triton images that this package builds for (Triton 24.10)."""
@@ -41,19 +41,20 @@ def unpacked(requirement: str, tag: WheelTag, cache: Cache, pin: Pin | None, at:
     If the wheel is in the cache, the network is not used.
     """
     files = cache.tree(
-        " ".join(["package", requirement, *filter(None, tag)]),
+        " ".join(["wheel", requirement, *filter(None, tag)]),
         f"downloading {requirement}",
         lambda place: _fetch(requirement, tag, at, place),
     )
-    name, sha256 = files[WHEEL].content().decode().split()
+    name, sha256, size = files[WHEEL].content().decode().split()
     if pin and pin.sha256 != sha256:
         raise fatal(
             "source-changed",
             at,
             f"{requirement} is {name} {sha256[:12]}…, but the lock pins {pin.file} {pin.sha256[:12]}…",
-            "Check why the file of this version has changed. To accept it, remove its entry from the lock.",
+            "Check why the file of this version has changed."
+            f" To accept it, run `tritonrepo lock --upgrade package:{requirement}`.",
         )
-    return {path: file for path, file in files.items() if path != WHEEL}, Pin(sha256, name)
+    return {path: file for path, file in files.items() if path != WHEEL}, Pin(sha256, name, size=int(size))
 
 
 def _fetch(requirement: str, tag: WheelTag, at: Span, place: Path) -> None:
@@ -73,7 +74,7 @@ def _fetch(requirement: str, tag: WheelTag, at: Span, place: Path) -> None:
                     "Use another package.",
                 )
         archive.extractall(place)
-    (place / WHEEL).write_text(f"{wheel.name} {sha256}", "utf-8")
+    (place / WHEEL).write_text(f"{wheel.name} {sha256} {wheel.stat().st_size}", "utf-8")
 
 
 def _pip(requirement: str, tag: WheelTag, download: Path, at: Span) -> None:

@@ -57,7 +57,8 @@ def _local(source: Local, at: Span, links: Sequence[Path]) -> Resolved:
         found = files(kept(DirectoryStore(named.parent, links).scan(named.name), str(path)))
     else:
         raise fatal("source-missing", at, f'"{source.path}" does not exist', f"Check that {path} exists.")
-    return Resolved(found, Pin(digest(found)), path.is_file())
+    size = sum(file.size for file in found.values())
+    return Resolved(found, Pin(digest(found), size=size), path.is_file())
 
 
 def _part(tree: dict[str, File], path: str, text: str, at: Span) -> dict[str, File]:
