@@ -89,7 +89,7 @@ def test_the_phases_of_a_push_are_those_of_the_code() -> None:
 
 
 def test_no_command_goes_back_to_an_earlier_release() -> None:
-    local = {"build", "explain", "image", "index", "init", "show"}
+    local = {"build", "explain", "image", "index", "init", "lock", "show"}
     assert set(COMMANDS) == {*local, "push", "serve", "smoke", "up", "validate"}
 
 
@@ -162,7 +162,7 @@ def test_the_lock_of_the_example_pins_every_source_by_sha256() -> None:
     }
     pinned = json.loads((EXAMPLE / "tritonrepo.lock").read_text("utf-8"))["sources"]
     assert {each for each in named if each.startswith("package:")} <= pinned.keys()
-    assert all(re.fullmatch("[0-9a-f]{64}", pin["sha256"]) for pin in pinned.values())
+    assert all(re.fullmatch("[0-9a-f]{64}", pin["sha256"]) for pins in pinned.values() for pin in pins.values())
 
 
 def test_no_image_has_both_backends() -> None:
@@ -393,6 +393,7 @@ def test_every_command_is_a_function() -> None:
         "build": {"plan_build", "apply_build"},
         "validate": {"validate"},
         "index": {"index"},
+        "lock": {"plan_lock", "apply_lock"},
         "push": {"plan_push", "apply_push"},
         "serve": {"serve"},
         "up": {"up", "prove"},

@@ -34,7 +34,7 @@ from tritonrepo.spec.schema import schema
 
 WORD = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_][\w-]*(?:[./:][\w*-]+)*")
 PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
-ABOUT = {"build": {"build", "index", "image", "init"}, "validate": {"validate"}, "push": {"push"}, "smoke": {"smoke"}}
+ABOUT = {"build": {"build", "index", "image", "init", "lock"}, "validate": {"validate"}, "push": {"push"}, "smoke": {"smoke"}}
 ABOUT |= {"serve": {"serve", "up"}, "stack": {"build", "show"}, "README": set(), "commands": set(COMMANDS)}
 """Page → the commands that it is about, whose options it may name without their command."""
 
@@ -133,6 +133,7 @@ DEFAULTS = {
     ("index", "--file"): "tritonrepo.yaml",
     ("init", "--template"): "rag",
     ("show", "--file"): "tritonrepo.yaml",
+    ("lock", "--file"): "tritonrepo.yaml",
     ("build", "--output"): "model_repository",
     ("up", "--output"): "model_repository",
     ("push", "--timeout"): "600.0",

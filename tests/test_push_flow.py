@@ -127,6 +127,22 @@ def test_a_push_that_changes_nothing_takes_no_lock_and_writes_nothing(
     assert release(place)["files"] == recorded["files"]
 
 
+def test_a_push_of_an_earlier_version_sends_its_config_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "served" / "prod"
+    for number, version in enumerate((1, 2, 1)):
+        capsys.readouterr()
+        assert push(repository(tmp_path / str(number), version), place) == 0
+    assert capsys.readouterr().out == (
+        "expand\n  ~ leaf/config.pbtxt  serves versions 1 and 2\n"
+        "switch\n  ~ top/config.pbtxt  calls leaf version 1\n"
+        "contract\n  ~ leaf/config.pbtxt  serves only version 1\n"
+        f"{place}: 3 to write (790 B), 0 to delete\n"
+    )
+    assert {path.split("/")[1] for path in stored(str(place)) if path.startswith("leaf/")} == {"1", "2", "config.pbtxt"}
+
+
 NAMES = {
     "another stack": ("other", "rag", 'the stack "other", but this is the stack "rag"'),
     "a stack over a repository without one": ("", "rag", 'a repository without a stack, but this is the stack "rag"'),

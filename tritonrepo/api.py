@@ -12,6 +12,7 @@ from tritonrepo.flows.events import Built, Busy, Event, Indexed, Line
 from tritonrepo.flows.image import image
 from tritonrepo.flows.index import index
 from tritonrepo.flows.init import init
+from tritonrepo.flows.lock import Locked, apply_lock, plan_lock
 from tritonrepo.flows.prepared import Build, Push
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
 from tritonrepo.flows.serve import ServeOptions, serve
@@ -41,6 +42,7 @@ __all__ = [
     "Judgement",
     "Line",
     "Loaded",
+    "Locked",
     "Mode",
     "Outcome",
     "Passage",
@@ -63,6 +65,7 @@ __all__ = [
     "Workspace",
     "answer",
     "apply_build",
+    "apply_lock",
     "apply_push",
     "image",
     "index",
@@ -73,6 +76,7 @@ __all__ = [
     "passages",
     "pipelines",
     "plan_build",
+    "plan_lock",
     "plan_push",
     "prove",
     "serve",

@@ -39,6 +39,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "asking",
         "smoke_commands",
         "old_plans",
+        "lock_command",
     ),
     "generate": (
         "generate",
@@ -77,6 +78,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "stack_faults",
         "stack_keys",
         "spec",
+        "lock_text",
+        "lock_merge",
         "lock",
         "parts",
         "many_mistakes",

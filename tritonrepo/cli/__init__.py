@@ -20,6 +20,7 @@ COMMANDS = {
     "image": "Print the Dockerfile of the image that serves a stack.",
     "index": "Build the search index of a retriever from its documents.",
     "init": "Create a stack that builds and runs as it is.",
+    "lock": "Pin sources and version numbers without building.",
     "push": "Upload a model repository to a bucket that servers read.",
     "serve": "Run the real Triton core on this machine's CPU.",
     "show": "Print the effective stack as YAML.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
@@ -60,7 +61,8 @@ def _rewritten(want: Model, have: Model | None, where: str) -> Iterator[Diagnost
         changed = [path for path, file in now.items() if path not in before or before[path].sha256 != file.sha256]
         if changed:
             message = f"version {version} is being served, but this push would change its {', '.join(changed[:3])}"
-            hint = "Use the next version number for new content: build with the lock file of the served release."
+            taken = f"Run `{shlex.join(['tritonrepo', 'lock', '--from', where])}`, then build and push again."
+            hint = f"{taken} In a repository without a stack, use the next version number for new content."
             yield _refusal("push-live-version", f"{where}/{want.name}", message, hint)
 
 
