@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -27,9 +28,10 @@ from tritonrepo.flows.lock import apply_lock, plan_lock
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.spec import lock_text
 from tritonrepo.spec.lock import Lock, Version
+from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import STAGING, DirectoryStore
 from tritonrepo.stores.store import Tag
-from tritonrepo.tree import File
+from tritonrepo.tree import File, of_text
 
 __all__ = ["indexed"]
 
@@ -285,8 +287,6 @@ def test_of_two_branches_with_one_number_the_second_pushes_under_the_next_by_the
     assert f"{uri}/e: error: version 2 is being served, but this push would change its 2/settings.json" in error
     assert stored(uri) == two
     (command,) = re.findall("Run `(tritonrepo lock --from .*?)`, then build and push again.", error)
-    (told,) = read(uri)
-    assert re.fullmatch(rf"reading [0-9]+ files of {uri} that the last push's record lacks", told)  # those of version 1
     assert said(capsys, *shlex.split(command)[1:]) == "~ e  2 → 3, version 2 taken\ntritonrepo.lock: 1 change\n"
     pushed(uri, capsys)
     three = stored(uri)
@@ -319,6 +319,61 @@ def test_the_digests_of_the_last_push_are_taken_from_its_record_and_are_those_of
     assert numbers() == {"e": 2, "e_model": 1}
     assert locked().models["e"].others == {1: built.models["e"].content}
     assert locked().models["e_model"] == built.models["e_model"]
+
+
+def test_numbers_that_no_server_has_any_more_are_those_of_the_record_and_no_push_gives_them_again(
+    own: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    uri = s3_server.fresh()
+    pushed(uri, capsys)
+    branch(own, "late", monkeypatch)
+    monkeypatch.chdir(own)
+    for tokens in (12, 13):
+        limit(tokens)
+        pushed(uri, capsys)
+    theirs = locked().models["e"]
+    before = stored(uri)
+    monkeypatch.chdir(own.parent / "late")
+    limit(11)
+    error = pushed(uri, capsys, 1)
+    assert error == (
+        f"{uri}/e: error: version 2 was pushed earlier with other content, and a number is never used twice"
+        " [push-version-taken]\n"
+        f"  Run `tritonrepo lock --from {uri}`, then build and push again.\n"
+    )
+    assert stored(uri) == before
+    assert read(uri) == []  # not even what the last push did not send
+    assert said(capsys, "lock", "--from", uri) == "~ e  2 → 4, versions 2, 3 taken\ntritonrepo.lock: 1 change\n"
+    assert {number: content for number, content in locked().models["e"].known.items() if number < 4} == theirs.known
+    pushed(uri, capsys)
+    limit(12)
+    pushed(uri, capsys)
+    assert numbers()["e"] == 2
+    after = stored(uri)
+    assert {path: after[path] for path in before if path.startswith("e/2/")} == {
+        path: text for path, text in before.items() if path.startswith("e/2/")
+    }
+
+
+def test_what_no_record_knows_is_read(
+    own: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    uri = s3_server.fresh()
+    pushed(uri, capsys)
+    built = locked()
+    store, prefix = open_store(uri)
+    store.put(f"{prefix}/e/5/settings.json", of_text("theirs"))
+    store.put(f"{prefix}/e/1/settings.json", of_text("changed by hand"))
+    branch(own, "fresh", monkeypatch)
+    LOCK.unlink()
+    assert read(uri) == [f"reading 2 files of {uri} that no push has recorded"]
+    store.delete(f"{prefix}.tritonrepo/release.json")
+    (told,) = read(uri)
+    assert int(told.split()[1]) == sum(path.endswith("config.pbtxt") is False for path in stored(uri))
+    assert said(capsys, "lock", "--from", uri).startswith("+ e  6, versions 1, 5 taken\n+ e_model  1\n")
+    text = hashlib.sha256(b"theirs").hexdigest()
+    assert locked().models["e"].known[5] == hashlib.sha256(f"settings.json\0{text}\n".encode()).hexdigest()
+    assert locked().models["e"].content == built.models["e"].content
 
 
 def another_stack(repository: Path) -> None:

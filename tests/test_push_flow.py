@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import re
 from collections.abc import Collection, Sequence
@@ -57,7 +58,7 @@ def test_the_record_of_a_push_says_what_who_when_with_what_and_for_which_target(
     made = built(repository(tmp_path / "m", 1), target={"release": "26.07", "gpus": 2}, local={"o/m": "./x"})
     assert push(made, place) == 0
     record = release(place)
-    assert set(record) == {"schema", "name", "target", "local", "files", "made"}
+    assert set(record) == {"schema", "name", "target", "local", "files", "made", "contents"}
     assert record["name"] == "rag"
     assert record["target"] == {"release": "26.07", "gpus": 2}
     assert record["local"] == {"o/m": "./x"}
@@ -141,6 +142,60 @@ def test_a_push_of_an_earlier_version_sends_its_config_alone(
         f"{place}: 3 to write (790 B), 0 to delete\n"
     )
     assert {path.split("/")[1] for path in stored(str(place)) if path.startswith("leaf/")} == {"1", "2", "config.pbtxt"}
+
+
+def renewed(made: Path, version: int, text: str) -> Path:
+    (made / "leaf" / str(version) / "part-0").write_text(text, "utf-8")
+    return made
+
+
+def test_a_record_keeps_the_digest_of_each_version_that_was_ever_pushed(tmp_path: Path) -> None:
+    place = tmp_path / "served" / "prod"
+    for version in (1, 2):
+        assert push(built(repository(tmp_path / str(version), version)), place) == 0
+    found = release(place)
+    assert found["contents"].keys() == {"leaf/1", "leaf/2", "top/1"}
+    parts = sorted((path.name, path.read_bytes()) for path in (tmp_path / "1" / "leaf" / "1").iterdir())
+    lines = "".join(f"{name}\0{hashlib.sha256(content).hexdigest()}\n" for name, content in parts)
+    assert found["contents"]["leaf/1"] == hashlib.sha256(lines.encode()).hexdigest()
+    assert not any(path.startswith("leaf/1/") for path in found["files"])
+
+
+REUSED: dict[str, tuple[str, str, int]] = {
+    "the same content": ("rag", "1 0", 0),
+    "other content": ("rag", "other", 1),
+    "other content without a stack": ("", "other", 0),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "code"), REUSED.values(), ids=REUSED)
+def test_a_number_that_no_server_has_any_more_keeps_its_content_where_a_stack_is_pushed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, code: int
+) -> None:
+    place = tmp_path / "served" / "prod"
+    for version in (1, 2):
+        assert push(built(repository(tmp_path / str(version), version), name), place) == 0
+    before = stored(str(place))
+    capsys.readouterr()
+    assert push(built(renewed(repository(tmp_path / "3", 1), 1, text), name), place) == code
+    if code:
+        assert capsys.readouterr().err == (
+            f"{place}/leaf: error: version 1 was pushed earlier with other content, and a number is never used twice"
+            f" [push-version-taken]\n  Run `tritonrepo lock --from {place}`, then build and push again.\n"
+        )
+        assert stored(str(place)) == before
+    else:
+        assert stored(str(place))["leaf/1/part-0"] == text.encode()
+
+
+def test_what_an_interrupted_push_left_of_a_version_can_be_replaced(tmp_path: Path) -> None:
+    """It was never published, so nobody has its content."""
+    place = tmp_path / "served" / "prod"
+    assert push(built(repository(tmp_path / "1", 1)), place) == 0
+    (place / "leaf" / "2").mkdir()
+    (place / "leaf" / "2" / "part-0").write_text("half", "utf-8")
+    assert push(built(repository(tmp_path / "2", 2)), place) == 0
+    assert stored(str(place))["leaf/2/part-0"] == b"2 0"
 
 
 NAMES = {

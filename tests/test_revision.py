@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,9 @@ FULL = Revision("rag", {"gpus": 2}, {"o/m": "./x.gguf"}, {"m/1/a": Object("6b86b
 def test_a_record_is_this_text_at_this_place_and_nothing_else() -> None:
     assert revisions.dump(FULL).content().decode() == TEXT
     assert revisions.load(TEXT.encode(), "r") == FULL
+    more = replace(FULL, contents={"m/1": "c", "m/2": "d"})
+    assert json.loads(revisions.dump(more).content())["contents"] == {"m/1": "c", "m/2": "d"}
+    assert revisions.load(revisions.dump(more).content(), "r") == more
     assert revisions.record_path("a/prod") == "a/prod.tritonrepo/release.json"
     store = Memory()
     assert revisions.read(store, "prod", "s3://b/prod") == (None, None)
@@ -60,6 +64,8 @@ WRONG = {
     "no list": spoilt(files={"a": "d"}),
     "files in a list": spoilt(files=["a"]),
     "a target in a list": spoilt(target=["a"]),
+    "a content that is a number": spoilt(contents={"m/1": 1}),
+    "contents in a list": spoilt(contents=["m/1"]),
     "nested too deep": b"[" * 100_000,
     "bytes": b"\xff",
 }

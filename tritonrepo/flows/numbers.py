@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.flows.events import Busy
 from tritonrepo.flows.stack import Loaded
-from tritonrepo.repository.versions import versions
 from tritonrepo.spec.lock_text import LARGEST
 from tritonrepo.stores import open_store
 from tritonrepo.stores.links import kept
 from tritonrepo.stores.store import Stored
 from tritonrepo.sync import record as records
 from tritonrepo.sync import revision as revisions
-from tritonrepo.sync.push import uploadable
-from tritonrepo.tree import Entry, Tree, digest
+from tritonrepo.sync.gating import Call
+from tritonrepo.sync.revision import Revision
+from tritonrepo.tree import Tree, digest
 
 RULE = "lock-from"
+NUMBER = re.compile("[1-9][0-9]{0,17}")
 
 
 def served(uri: str, loaded: Loaded, names: Collection[str]) -> dict[str, dict[int, str]]:
-    """Return, for these models, the numbers that a repository has, with the digest that a build gives each version.
+    """Return, for these models, the numbers that a repository has given, with the digest of each content.
 
     Digests come from the record of the last push; only what that does not know is read. Of several numbers with one
     content, only one has the digest: that of the last push, or the highest one. Raise Stop if there is no repository,
@@ -40,40 +42,50 @@ def served(uri: str, loaded: Loaded, names: Collection[str]) -> dict[str, dict[i
     if owner not in {"", loaded.stack.name}:
         message = f'the repository holds the stack "{owner}", but this is the stack "{loaded.stack.name}"'
         raise fatal(RULE, uri, message, "Use the URI of this stack's own repository.")
-    own = _versions(kept(uploadable(revisions.known(have, before)), uri), names, uri)
-    _announce(own, uri, loaded)
-    released = revisions.versions(before) if before else {}
-    return {name: _once(trees, released.get(name, ())) for name, trees in own.items()}
+    before = before or Revision()
+    there = _there(revisions.directories(kept(revisions.known(have, before), uri)), names, uri)
+    recorded, released = _recorded(before, names), revisions.versions(before)
+    # a push compares what serves, so that is read if it is no longer what was recorded
+    compared = {
+        (name, number): tree
+        for (name, number), tree in there.items()
+        if (name, number) not in recorded or number in released.get(name, ())
+    }
+    _announce(compared, uri, loaded)
+    return _by_model(recorded | {call: digest(tree) for call, tree in compared.items()}, released)
 
 
-def _versions(have: Tree, names: Collection[str], uri: str) -> dict[str, dict[int, Tree]]:
-    """Return the files of each version of these models, without models that have none."""
-    directories: dict[str, dict[str, dict[str, Entry]]] = {}
-    for path, entry in have.items():
-        name, _, rest = path.partition("/")
-        top, _, inner = rest.partition("/")
-        if name in names and inner:
-            directories.setdefault(name, {}).setdefault(top, {})[inner] = entry
-    found: dict[str, dict[int, Tree]] = {}
-    for name, tops in directories.items():
-        for number, top in versions(sorted(tops)).found.items():
-            if number > LARGEST:
-                message = f"version {number} leaves no number for a next one"
-                raise fatal(RULE, f"{uri.rstrip('/')}/{name}", message, "Remove that version.")
-            if number > 0:
-                found.setdefault(name, {})[number] = tops[top]
-    return found
+def _there(found: Mapping[str, Mapping[int, Tree]], names: Collection[str], uri: str) -> dict[Call, Tree]:
+    """Return the files of each version of these models; raise Stop for a number that leaves none for a next one."""
+    there = {(name, number): tree for name in names for number, tree in found.get(name, {}).items() if number > 0}
+    for name, number in sorted(there):
+        if number > LARGEST:
+            message = f"version {number} leaves no number for a next one"
+            raise fatal(RULE, f"{uri.rstrip('/')}/{name}", message, "Remove that version.")
+    return there
 
 
-def _announce(own: Mapping[str, Mapping[int, Tree]], uri: str, loaded: Loaded) -> None:
+def _recorded(before: Revision, names: Collection[str]) -> dict[Call, str]:
+    """Return what the pushes so far have published of these models, whether it is still there or not."""
+    split = ((path.rpartition("/"), content) for path, content in before.contents.items())
+    numbers = ((name, number, content) for (name, _, number), content in split if NUMBER.fullmatch(number))
+    return {(name, int(number)): content for name, number, content in numbers if name in names}
+
+
+def _announce(trees: Mapping[Call, Tree], uri: str, loaded: Loaded) -> None:
     """Report what must be read of a bucket."""
-    entries = (entry for trees in own.values() for tree in trees.values() for entry in tree.values())
+    entries = (entry for tree in trees.values() for entry in tree.values())
     count = sum(isinstance(entry, Stored) and entry.known_sha256 is None for entry in entries)
     if count:
-        loaded.work.tell(Busy(f"reading {count} file{'s'[: count > 1]} of {uri} that the last push's record lacks"))
+        loaded.work.tell(Busy(f"reading {count} file{'s'[: count > 1]} of {uri} that no push has recorded"))
 
 
-def _once(trees: Mapping[int, Tree], released: Collection[int]) -> dict[int, str]:
-    digests = {number: digest(tree) for number, tree in trees.items()}
-    chosen = {digests[number]: number for number in sorted(digests, key=lambda number: (number in released, number))}
-    return {number: found if chosen[found] == number else "" for number, found in digests.items()}
+def _by_model(digests: Mapping[Call, str], released: Mapping[str, Collection[int]]) -> dict[str, dict[int, str]]:
+    """Return model → number → digest, each digest once."""
+    chosen: dict[tuple[str, str], int] = {}
+    for name, number in sorted(digests, key=lambda call: (call[1] in released.get(call[0], ()), call)):
+        chosen[name, digests[name, number]] = number
+    found: dict[str, dict[int, str]] = {}
+    for (name, number), content in sorted(digests.items()):
+        found.setdefault(name, {})[number] = content if chosen[name, content] == number else ""
+    return found

@@ -115,7 +115,8 @@ def _planned(push: Push) -> Push:
     resumed = revisions.broken_off(have, before)
     released = revisions.versions(before) if before and resumed else None
     dead = push.seen.dead if push.seen else ()
-    made = plan(want, have, uri, resumed=resumed, released=released, dead=dead, server=push.server)
+    given = before.contents if before and before.name else {}  # those of hand-written repositories are not counted
+    made = plan(want, have, uri, resumed=resumed, released=released, dead=dead, given=given, server=push.server)
     made = admit(made, _known(push.mixable, {**have, **want}))
     if made.conflicts:
         raise Stop(made.conflicts)
@@ -243,7 +244,8 @@ def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell:
         # recorded first: what an interrupted push leaves is not a revision
         tag = _recorded(writer, revision, tag)
     written = apply(push.plan, push.have, writer, pace, tell)
-    _recorded(writer, replace(revision, files=_finished(push, written)), tag)
+    contents = {**(push.before.contents if push.before else {}), **revisions.contents(push.want)}
+    _recorded(writer, replace(revision, files=_finished(push, written), contents=contents), tag)
 
 
 def _finished(push: Push, written: Mapping[str, Tag | None]) -> Mapping[str, Object]:

@@ -11,7 +11,7 @@ from tritonrepo.pbtxt import Message, editor, parse
 from tritonrepo.repository import Target
 from tritonrepo.repository.calls import PINS, calls
 from tritonrepo.repository.model import CONFIG
-from tritonrepo.tree import File, Tree, files
+from tritonrepo.tree import File, Tree, digest, files
 
 T = TypeVar("T")
 
@@ -57,6 +57,10 @@ class Model:
         """Return the files of a version, with paths relative to the model's directory."""
         head = f"{self.versions[version]}/" if version in self.versions else f"{version}/"
         return {path: file for path, file in self.files.items() if path.startswith(head)}
+
+    def content(self, version: int) -> str:
+        """Return the digest of a version's content, as a build computes it."""
+        return digest({path.partition("/")[2]: file for path, file in self.within(version).items()})
 
     @property
     def is_ensemble(self) -> bool:

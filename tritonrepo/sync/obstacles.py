@@ -17,13 +17,16 @@ SAFE = re.compile(r"[0-9A-Za-z._\-/]+")
 INTERFACE = ("max_batch_size", "input", "output")
 
 
-def conflicts(want: Tree, wanted: Mapping[str, Model], had: Mapping[str, Model], where: str) -> tuple[Diagnostic, ...]:
-    """Return everything that makes the push unsafe, sorted by place."""
+def conflicts(
+    want: Tree, wanted: Mapping[str, Model], had: Mapping[str, Model], where: str, given: Mapping[str, str]
+) -> tuple[Diagnostic, ...]:
+    """Return everything that makes the push unsafe, sorted by place; `given` are the contents of published numbers."""
     found = [*_unfit(want, where)]
     for name, model in wanted.items():
         found += [
             *_unguarded(model, where),
             *_rewritten(model, had.get(name), where),
+            *_reused(model, had.get(name), where, given),
             *_shadowed(model, had.get(name), where),
         ]
     for name in sorted(had.keys() - wanted.keys()):
@@ -61,9 +64,20 @@ def _rewritten(want: Model, have: Model | None, where: str) -> Iterator[Diagnost
         changed = [path for path, file in now.items() if path not in before or before[path].sha256 != file.sha256]
         if changed:
             message = f"version {version} is being served, but this push would change its {', '.join(changed[:3])}"
-            taken = f"Run `{shlex.join(['tritonrepo', 'lock', '--from', where])}`, then build and push again."
-            hint = f"{taken} In a repository without a stack, use the next version number for new content."
+            hint = f"{_way_out(where)}\nIn a repository without a stack, use the next version number for new content."
             yield _refusal("push-live-version", f"{where}/{want.name}", message, hint)
+
+
+def _reused(want: Model, have: Model | None, where: str, given: Mapping[str, str]) -> Iterator[Diagnostic]:
+    """Yield the versions that are not served now, but were published with other content."""
+    for version in sorted(want.versions.keys() - set(have.served if have else ())):
+        if given.get(f"{want.name}/{version}", "") not in {"", want.content(version)}:
+            message = f"version {version} was pushed earlier with other content, and a number is never used twice"
+            yield _refusal("push-version-taken", f"{where}/{want.name}", message, _way_out(where))
+
+
+def _way_out(where: str) -> str:
+    return f"Run `{shlex.join(['tritonrepo', 'lock', '--from', where])}`, then build and push again."
 
 
 def _shadowed(want: Model, have: Model | None, where: str) -> Iterator[Diagnostic]:

@@ -65,6 +65,7 @@ def plan(  # noqa: PLR0913  all that can be known about the target
     resumed: bool = False,
     released: Released | None = None,
     dead: Collection[tuple[str, int]] = (),
+    given: Mapping[str, str] = {},
     server: Target | None = None,
 ) -> Plan:
     """Return the way from `have` to `want`; models that `want` lacks are left alone and listed.
@@ -74,7 +75,8 @@ def plan(  # noqa: PLR0913  all that can be known about the target
     `have` should know its digests (`revision.known`): unknown ones are computed by reading. `where` names the
     repository. `released` is model → versions of the last finished push, if a later one was interrupted: what that one
     uploaded and nothing calls yet is retired, because a server that refuses one version of a model loads no other new
-    one (24.10). So are `dead` ones, model and version: what servers were seen not to serve.
+    one (24.10). So are `dead` ones, model and version: what servers were seen not to serve. `given` is MODEL/NUMBER →
+    digest of the content that earlier pushes published: a number never gets another one.
     A pipeline that could mix releases is a conflict that its user may accept (`mixing.admit`): the plan has its
     actions anyway.
     """
@@ -82,7 +84,7 @@ def plan(  # noqa: PLR0913  all that can be known about the target
     have = {path: _known(path, entry, want.get(path)) for path, entry in have.items()}
     server = server or target()
     wanted, had = models(want, server), models(have, server)
-    faults = conflicts(want, wanted, had, where)
+    faults = conflicts(want, wanted, had, where, given)
     foreign = tuple(sorted(had.keys() - wanted.keys()))
     if faults:
         return Plan((), faults, foreign)

@@ -17,7 +17,7 @@ from tritonrepo.stores.store import Stored, Tag, tag_of
 from tritonrepo.sync.place import beside
 from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.push import uploadable
-from tritonrepo.tree import Entry, File, Tree, files, of_text
+from tritonrepo.tree import Entry, File, Tree, digest, files, of_text
 
 if TYPE_CHECKING:
     from tritonrepo.stores.store import Store
@@ -35,13 +35,17 @@ class Object(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a push published: the stack's name, target and local sources, the objects; who pushed, when, with what."""
+    """What a push published: the stack's name, target and local sources, the objects; who pushed, when, with what.
+
+    `contents` is MODEL/NUMBER → digest of the content, of all versions that this push and earlier ones published.
+    """
 
     name: str = ""
     target: Mapping[str, Any] = field(default_factory=dict)
     local: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Object] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 def record_path(prefix: str) -> str:
@@ -51,7 +55,10 @@ def record_path(prefix: str) -> str:
 
 def dump(revision: Revision) -> File:
     """Return the record as a file."""
-    return of_text(json.dumps({"schema": SCHEMA, **asdict(revision)}, indent=1, sort_keys=True) + "\n")
+    data = {"schema": SCHEMA, **asdict(revision)}
+    if not revision.contents:
+        del data["contents"]
+    return of_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
 
 
 def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, Tag | None]:
@@ -70,7 +77,8 @@ def load(content: bytes, where: str) -> Revision:
             message = f"the release record has schema {data['schema']}, but this tritonrepo reads schema {SCHEMA}"
             raise fatal("record-schema", where, message, "Upgrade tritonrepo.")
         objects = {path: _object(entry) for path, entry in data["files"].items()}
-        return Revision(str(data["name"]), {**data["target"]}, {**data["local"]}, objects, {**data["made"]})
+        contents = {str(path): _text(text) for path, text in data.get("contents", {}).items()}
+        return Revision(str(data["name"]), {**data["target"]}, {**data["local"]}, objects, {**data["made"]}, contents)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Delete the file: the next push reads the objects themselves."
         raise fatal("record-syntax", where, f"the file is not a release record: {error!r}", hint) from None
@@ -82,6 +90,12 @@ def _object(entry: list[Any]) -> Object:
             return Object(sha256, size, Tag(tag))
         case _:
             raise TypeError(entry)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def known(tree: Tree, revision: Revision | None) -> Tree:
@@ -119,6 +133,26 @@ def versions(revision: Revision) -> dict[str, set[int]]:
         if "/" in rest:
             numbers.update(counted([rest.partition("/")[0]]).found)
     return found
+
+
+def directories(tree: Tree) -> dict[str, dict[int, Tree]]:
+    """Return the files of each version by model and number, with paths relative to its directory."""
+    tops: dict[str, dict[str, dict[str, Entry]]] = {}
+    for path, entry in uploadable(tree).items():
+        name, _, rest = path.partition("/")
+        top, _, inner = rest.partition("/")
+        if inner:
+            tops.setdefault(name, {}).setdefault(top, {})[inner] = entry
+    return {
+        name: {number: found[top] for number, top in counted(sorted(found)).found.items()}
+        for name, found in tops.items()
+    }
+
+
+def contents(tree: Tree) -> dict[str, str]:
+    """Return MODEL/NUMBER → digest of the content, as a build computes it."""
+    found = directories(tree).items()
+    return {f"{name}/{number}": digest(own) for name, numbers in found for number, own in numbers.items()}
 
 
 def objects(want: Tree, have: Tree, written: Mapping[str, Tag | None]) -> dict[str, Object]:
