@@ -77,7 +77,8 @@ class Version:
 
     def learning(self, there: Mapping[int, str]) -> Version:
         """Return a version with the numbers that a repository has, which decides if both know a number or a content."""
-        known = {number: "" if digest in there.values() else digest for number, digest in self.known.items()}
+        contents = {*there.values()}
+        known = {number: "" if digest in contents else digest for number, digest in self.known.items()}
         known |= there
         return numbered(known, self.version if known[self.version] == self.content else max(known))
 
@@ -135,9 +136,10 @@ def joined(ours: Lock, theirs: Lock) -> Lock:
 
 def _shared(ours: Version, theirs: Version) -> Version:
     """Return the version that knows the numbers of both; of two numbers of one content, the lower one counts."""
-    mine, other, known = ours.known, theirs.known, dict[int, str]()
+    mine, other, known, seen = ours.known, theirs.known, dict[int, str](), set[str]()
     for number in sorted({*mine, *other}):
         digest = mine.get(number, other.get(number, ""))
         taken = number in mine and number in other and mine[number] != other[number]
-        known[number] = "" if taken or digest in known.values() else digest
+        known[number] = "" if taken or digest in seen else digest
+        seen.add(known[number])
     return numbered(known, ours.version if known[ours.version] == ours.content else max(known))

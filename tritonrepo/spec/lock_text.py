@@ -246,16 +246,18 @@ def _second_version(name: str, data: object) -> Version:
     version = _number(given, name)
     contents = _mapping(given.get("contents"), f'"contents" of {quoted(name)}', "models", name)
     known: dict[int, str] = {}
+    seen: set[str] = set()
     for text, digest in contents.items():
         keys = ("models", name, "contents", text)
         if not re.fullmatch(r"[1-9][0-9]{0,18}", text) or int(text) > LARGEST:
             raise _WrongError(f"{_shown(text)} of {quoted(name)} is not a version number from 1 to {LARGEST}", *keys)
         if digest is not None and (not isinstance(digest, str) or not digest):
             raise _WrongError(f"the content of {quoted(name)} version {text} is {_shown(digest)}", *keys)
-        if digest is not None and digest in known.values():
+        if digest in seen:
             message = f"version {text} of {quoted(name)} has the content of an earlier version: null belongs to one"
             raise _WrongError(message, *keys)
         known[int(text)] = digest or ""
+        seen |= {digest} if digest else set()
     if version not in known:
         message = f"version {version} of {quoted(name)} is missing from its contents"
         raise _WrongError(message, "models", name, "version")
