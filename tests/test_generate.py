@@ -385,6 +385,40 @@ def test_names_and_bytes_of_its_files_decide_a_models_number() -> None:
     assert Draft(lock).number("n", {"a": one}) == 1
 
 
+def of(text: str) -> str:
+    """Return the digest of a version that has this text in its only file, a."""
+    return hashlib.sha256(f"a\0{hashlib.sha256(text.encode()).hexdigest()}\n".encode()).hexdigest()
+
+
+def test_content_that_comes_back_has_its_number_again_and_a_number_that_is_taken_is_not_given() -> None:
+    known = {"m": Version(5, of("now"), {2: of("before"), 7: "", 9: of("later")})}
+    texts = {"before": 2, "now": 5, "later": 9, "new": 10}
+    for text, number in texts.items():
+        draft = Draft(known)
+        assert draft.number("m", {"a": of_text(text)}) == draft.pinned("m") == number
+        assert draft.versions["m"].known == {2: of("before"), 5: of("now"), 7: "", 9: of("later")} | {number: of(text)}
+
+
+def test_after_the_largest_number_the_highest_unused_one_is_given() -> None:
+    largest = 9223372036854775807  # of 64 bits
+    draft = Draft({"m": Version(largest, "x", {largest - 1: ""})})
+    assert draft.number("m", {"a": of_text("1")}) == largest - 2
+    assert draft.versions["m"].known == {largest - 2: of("1"), largest - 1: "", largest: "x"}
+
+
+def test_numbers_that_the_stack_file_sets_are_known_with_their_contents_and_the_next_one_is_above_them() -> None:
+    draft = Draft({"m": Version(5, of("mine"), {3: of("other"), 4: of("a12")})})
+    draft.place("m", {3: {"a": of_text("a3")}, 12: {"a": of_text("a12")}, 8: {"a": of_text("a12")}})
+    known = {3: of("a3"), 4: "", 5: of("mine"), 8: "", 12: of("a12")}
+    assert (draft.pinned("m"), draft.versions["m"].known) == (12, known)
+    assert Draft(draft.versions).number("m", {"a": of_text("mine")}) == 5
+    assert Draft(draft.versions).number("m", {"a": of_text("a3")}) == 3
+    assert Draft(draft.versions).number("m", {"a": of_text("next")}) == 13
+    first = Draft({})
+    first.place("m", {3: {"a": of_text("a3")}})
+    assert first.versions == {"m": Version(3, of("a3"))}
+
+
 def test_equal_data_are_equal_json_whatever_their_order() -> None:
     assert json_file({"b": [2, "é"], "a": 1}).content().decode() == '{\n  "a": 1,\n  "b": [\n    2,\n    "é"\n  ]\n}\n'
 

@@ -169,7 +169,6 @@ def changed(old: str, new: str) -> tuple[str, int]:
     return TEXT.replace(old, new), TEXT[: TEXT.index(old)].count("\n") + 1
 
 
-LEAST = '\'"version" of "m" is {}, not a number from 1 to 9223372036854775806\''
 WRONG: dict[str, tuple[tuple[str, int], str]] = {
     "a number that is 0": (changed('"version": 3', '"version": 0'), '"version" of "m" is 0, not a number from 1 to 92'),
     "a number below it": (changed('"version": 3', '"version": -1'), '"version" of "m" is -1, not a number'),
@@ -177,8 +176,8 @@ WRONG: dict[str, tuple[tuple[str, int], str]] = {
     "a number that is a flag": (changed('"version": 3', '"version": true'), '"version" of "m" is true, not a number'),
     "a number with a fraction": (changed('"version": 3', '"version": 3.0'), '"version" of "m" is 3.0, not a number'),
     "a number too large": (
-        changed('"version": 3', '"version": 9223372036854775807'),
-        '"version" of "m" is 9223372036854775807, not a number from 1 to 9223372036854775806',
+        changed('"version": 3', '"version": 9223372036854775808'),
+        '"version" of "m" is 9223372036854775808, not a number from 1 to 9223372036854775807',
     ),
     "no number": (changed('"version": 3,', '"note": 3,'), '"m" lacks "version"'),
     "a number that is not among the known ones": (
@@ -189,8 +188,8 @@ WRONG: dict[str, tuple[tuple[str, int], str]] = {
     "a known number with a zero before it": (changed('"10": "y"', '"010": "y"'), '"010" of "m" is not a version'),
     "a known number in other digits": (changed('"10": "y"', '"\\u0661": "y"'), '"\\u0661" of "m" is not a version'),
     "a known number too large": (
-        changed('"10": "y"', '"9223372036854775807": "y"'),
-        '"9223372036854775807" of "m" is not a version number',
+        changed('"10": "y"', '"9223372036854775808": "y"'),
+        '"9223372036854775808" of "m" is not a version number',
     ),
     "a known number of many digits": (changed('"10": "y"', f'"{"9" * 5000}": "y"'), "is not a version number"),
     "a number of many digits": (changed('"version": 3', f'"version": {"9" * 5000}'), "Exceeds the limit"),

@@ -14,7 +14,7 @@ from tritonrepo.flows.stack import Loaded, load, reading, write_lock
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate import generate
 from tritonrepo.spec import lock_text
-from tritonrepo.spec.lock import Lock, Version
+from tritonrepo.spec.lock import Lock, Version, numbered
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Stack
 
@@ -67,6 +67,7 @@ def plan_lock(
     gathering = loaded._replace(lock=base).gathering()
     asked = {name: models[name].forgetting() for name in renumber if name in models}
     draft = generate(gathering.gathered(faults), {**models, **asked})
+    faults.add(*draft.faults)
     pinned = base.pinned(gathering.pins)
     if faults.found and (forgotten or base.schema == 0) and not renumber and _behind(faults):
         notes = tuple(replace(each, severity=Severity.WARNING) for each in faults.found)
@@ -86,15 +87,19 @@ def _behind(faults: Faults) -> bool:
 
 
 def _learned(before: Version | None, there: Mapping[int, str]) -> Version:
-    return (before or Version(min(there), there[min(there)])).learning(there)
+    return before.learning(there) if before else numbered(there, max(there))
 
 
 def _known(names: Collection[str], loaded: Loaded) -> None:
-    """Raise Stop if one of these is not a model of the stack."""
+    """Raise Stop if one of these is not a model of the stack, or has its numbers in the stack file."""
     built = _names(loaded.stack)
     faults = Faults()
     for name in names:
-        if name not in built:
+        model = loaded.stack.models.get(name)
+        if model is not None and getattr(model, "versions", False):
+            message = f'the stack file itself sets the version numbers of "{name}"'
+            faults.add(*fatal("lock-model", model.places["versions"], message, "Change them there.").diagnostics)
+        elif name not in built:
             message = f'unknown model "{name}" in --renumber'
             faults.add(*fatal("lock-model", name, message, closest(name, sorted(built))).diagnostics)
     faults.stop()

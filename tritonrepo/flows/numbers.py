@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from tritonrepo.diagnostics import fatal
 from tritonrepo.flows.events import Busy
 from tritonrepo.flows.stack import Loaded
-from tritonrepo.spec.lock_text import LARGEST
+from tritonrepo.spec.lock import distinct
 from tritonrepo.stores import open_store
 from tritonrepo.stores.links import kept
 from tritonrepo.stores.store import Stored
@@ -43,7 +43,7 @@ def served(uri: str, loaded: Loaded, names: Collection[str]) -> dict[str, dict[i
         message = f'the repository holds the stack "{owner}", but this is the stack "{loaded.stack.name}"'
         raise fatal(RULE, uri, message, "Use the URI of this stack's own repository.")
     before = before or Revision()
-    there = _there(revisions.directories(kept(revisions.known(have, before), uri)), names, uri)
+    there = _there(revisions.directories(kept(revisions.known(have, before), uri)), names)
     recorded, released = _recorded(before, names), revisions.versions(before)
     # a push compares what serves, so that is read if it is no longer what was recorded
     compared = {
@@ -55,14 +55,9 @@ def served(uri: str, loaded: Loaded, names: Collection[str]) -> dict[str, dict[i
     return _by_model(recorded | {call: digest(tree) for call, tree in compared.items()}, released)
 
 
-def _there(found: Mapping[str, Mapping[int, Tree]], names: Collection[str], uri: str) -> dict[Call, Tree]:
-    """Return the files of each version of these models; raise Stop for a number that leaves none for a next one."""
-    there = {(name, number): tree for name in names for number, tree in found.get(name, {}).items() if number > 0}
-    for name, number in sorted(there):
-        if number > LARGEST:
-            message = f"version {number} leaves no number for a next one"
-            raise fatal(RULE, f"{uri.rstrip('/')}/{name}", message, "Remove that version.")
-    return there
+def _there(found: Mapping[str, Mapping[int, Tree]], names: Collection[str]) -> dict[Call, Tree]:
+    """Return the files of each version of these models that a lock can have."""
+    return {(name, number): tree for name in names for number, tree in found.get(name, {}).items() if number > 0}
 
 
 def _recorded(before: Revision, names: Collection[str]) -> dict[Call, str]:
@@ -82,10 +77,7 @@ def _announce(trees: Mapping[Call, Tree], uri: str, loaded: Loaded) -> None:
 
 def _by_model(digests: Mapping[Call, str], released: Mapping[str, Collection[int]]) -> dict[str, dict[int, str]]:
     """Return model → number → digest, each digest once."""
-    chosen: dict[tuple[str, str], int] = {}
-    for name, number in sorted(digests, key=lambda call: (call[1] in released.get(call[0], ()), call)):
-        chosen[name, digests[name, number]] = number
     found: dict[str, dict[int, str]] = {}
-    for (name, number), content in sorted(digests.items()):
-        found.setdefault(name, {})[number] = content if chosen[name, content] == number else ""
-    return found
+    for (name, number), content in digests.items():
+        found.setdefault(name, {})[number] = content
+    return {name: distinct(contents, released.get(name, ())) for name, contents in found.items()}

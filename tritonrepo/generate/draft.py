@@ -10,7 +10,7 @@ from importlib import resources
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.generate.own import NOTHING, Own, laid_over, origins
 from tritonrepo.pbtxt.printer import Message, to_text
-from tritonrepo.spec.lock import Version
+from tritonrepo.spec.lock import Version, given
 from tritonrepo.spec.part import Places
 from tritonrepo.tree import File, digest, of_bytes, of_text
 
@@ -57,8 +57,8 @@ class Draft:
         """Add versions of a model whose numbers the stack file sets; callers name the highest."""
         for version, content in versions.items():
             self.tree |= {f"{name}/{version}/{path}": file for path, file in _kept(content).items()}
-        newest = max(versions)
-        self.versions[name] = Version(newest, digest(_kept(versions[newest])))
+        contents = {version: digest(_kept(content)) for version, content in versions.items()}
+        self.versions[name] = given(self.numbers.get(name), contents)
 
     def configure(self, name: str, config: Message, origin: Places, own: Own = NOTHING) -> None:
         """Add a model's config.pbtxt, with the stack file's own fields laid over it.

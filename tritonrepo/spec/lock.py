@@ -6,7 +6,7 @@ disk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 SCHEMA = 2
@@ -14,6 +14,8 @@ ANY = "any"
 """The processor of a file that is the same for all of them."""
 
 ARCHES = ("aarch64", "x86_64")
+LARGEST = (1 << 63) - 1
+"""Triton counts versions in 64 bits (core, src/model_repository_manager/model_lifecycle.cc, VersionsToLoad)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,15 @@ class Version:
         return dict(sorted({**self.others, self.version: self.content}.items()))
 
     def having(self, content: str) -> Version:
-        """Return the version of this content: it keeps its number, or gets the next one above all that were used."""
-        number = next((number for number, digest in self.known.items() if digest == content), max(self.known) + 1)
-        return numbered({**self.known, number: content}, number)
+        """Return the version of this content: it keeps its number, or gets the next one above all that were used.
+
+        Above the largest possible one, it is the highest that was never used.
+        """
+        known = self.known
+        number = next((number for number, digest in known.items() if digest == content), max(known) + 1)
+        if number > LARGEST:
+            number = next(number for number in range(LARGEST, 0, -1) if number not in known)
+        return numbered({**known, number: content}, number)
 
     def forgetting(self) -> Version:
         """Return a version whose numbers are all taken, so that any content gets the next one."""
@@ -76,11 +84,24 @@ class Version:
         return numbered({**self.known, **others, self.version: self.content}, self.version)
 
     def learning(self, there: Mapping[int, str]) -> Version:
-        """Return a version with the numbers that a repository has, which decides if both know a number or a content."""
+        """Return the version with these numbers, too, which count if both know a number or a content."""
         contents = {*there.values()}
         known = {number: "" if digest in contents else digest for number, digest in self.known.items()}
         known |= there
         return numbered(known, self.version if known[self.version] == self.content else max(known))
+
+
+def distinct(contents: Mapping[int, str], first: Collection[int] = ()) -> dict[int, str]:
+    """Return numbers with each digest once: at the highest number, or one of the `first` ones."""
+    chosen = {contents[number]: number for number in sorted(contents, key=lambda number: (number in first, number))}
+    return {number: digest if chosen[digest] == number else "" for number, digest in sorted(contents.items())}
+
+
+def given(before: Version | None, contents: Mapping[int, str]) -> Version:
+    """Return the version of a model whose numbers are given with their contents; the current one is the highest."""
+    newest = max(contents)
+    own = distinct(contents)
+    return numbered((before.learning(own) if before else numbered(own, newest)).known, newest)
 
 
 def numbered(known: Mapping[int, str], version: int) -> Version:

@@ -14,10 +14,7 @@ from json import dumps as quoted
 from typing import Any, NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Span, Stop, fatal
-from tritonrepo.spec.lock import ANY, ARCHES, SCHEMA, Index, Lock, Pin, Version, joined, numbered
-
-LARGEST = (1 << 63) - 2
-"""Triton counts versions in 64 bits (core, model_lifecycle.cc, VersionsToLoad), and a next one must remain."""
+from tritonrepo.spec.lock import ANY, ARCHES, LARGEST, SCHEMA, Index, Lock, Pin, Version, joined, numbered
 
 SECTIONS = ("indexes", "models", "sources")
 MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
