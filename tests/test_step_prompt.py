@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from tests.ending import ending
 from tests.tensors import Broken, outputs, refusal, request, written
 from tritonrepo.generate.steps.prompt import TritonPythonModel, breakable
+from tritonrepo.sources import trial
 
 CHAT = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|a|>{% endif %}"
@@ -415,3 +417,39 @@ def test_a_special_token_is_broken_behind_its_first_character(
 def test_what_is_broken_up_comes_longest_first_in_the_same_order_each_time() -> None:
     pairs = [f"{letter}{digit}" for letter in "abc" for digit in range(9)]
     assert breakable([*reversed(pairs), " abc ", "c", "b1", "", "  "]) == ["abc", *pairs]
+
+
+def test_a_request_chooses_an_adapter_over_the_default_one(step: Make) -> None:
+    model = step(sampling={"max_tokens": 10, "lora_name": "a"})
+    (plain,) = model.execute([request(query="q", passages=[b"p"])])
+    (chosen,) = model.execute([request(query="q", passages=[b"p"], sampling_parameters='{"lora_name": "b"}')])
+    (none,) = model.execute([request(query="q", passages=[b"p"], sampling_parameters='{"lora_name": null}')])
+    said = [json.loads(outputs(each)["sampling_parameters"][0]) for each in (plain, chosen, none)]
+    assert said == [{"max_tokens": 10, "lora_name": name} for name in ("a", "b", None)]
+
+
+def test_a_tokenizer_that_pads_does_not_count_its_padding(step: Make, tmp_path: Path) -> None:
+    model = step()
+    tokenizer = Tokenizer.from_file(str(next(tmp_path.rglob("tokenizer.json"))))
+    tokenizer.enable_padding(length=50)
+    tokenizer.save(str(next(tmp_path.rglob("tokenizer.json"))))
+    padded = TritonPythonModel()
+    padded.initialize({"model_repository": str(tmp_path), "model_version": "1"})
+    assert padded.tokens("a b c") == model.tokens("a b c") == 3
+
+
+FORMS = {
+    "blocks that mark an answer": ("{% generation %}{{ messages[0].content }}{% endgeneration %}!", "é <q>!"),
+    "JSON, not escaped for HTML": ("{{ messages[0].content | tojson }}", '"é <q>"'),
+    "JSON with an option": ("{{ {'b': 1, 'a': 2} | tojson(sort_keys=true, ensure_ascii=true) }}", '{"a": 2, "b": 1}'),
+    "tools that are none": ("{{ tools is none and documents is none }}", "True"),
+    "loops that are left": ("{% for x in [1, 2] %}{% if x > 1 %}{% break %}{% endif %}{{ x }}{% endfor %}", "1"),
+    "today": ("{% if strftime_now is defined %}{{ strftime_now('%%') }}{% endif %}", "%"),
+}
+
+
+@pytest.mark.parametrize(("chat", "prompt"), FORMS.values(), ids=FORMS)
+def test_a_chat_template_finds_what_transformers_gives_it(step: Make, chat: str, prompt: str) -> None:
+    assert step(chat=chat, message="{{ query }}").rendered("é <q>", []) == prompt
+    found = trial.prompts("{{ query }}", chat, {}, [("é <q>", [])])
+    assert found == [prompt]

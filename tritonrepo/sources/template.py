@@ -131,5 +131,7 @@ def chat_tried(chat: ChatFiles, system: str | None, jinja: Jinja, at: Span) -> N
         "add_generation_prompt": True,
         "bos_token": chat.bos_token,
         "eos_token": chat.eos_token,
+        "tools": None,
+        "documents": None,
     }
     jinja.tried(chat.template, given, "checking the chat template", judge)

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,10 +51,27 @@ def written(pieces: Iterable[str], longest: int) -> str:
 
 def environment() -> ImmutableSandboxedEnvironment:
     """Return Jinja's environment as in the prompt step."""
+    from jinja2.ext import Extension
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    class Generation(Extension):
+        """The block in which a template marks an answer."""
+
+        tags = {"generation"}  # noqa: RUF012  as Jinja declares it
+
+        def parse(self, parser: Any) -> Any:  # noqa: ANN401  jinja2 has no stable types for nodes
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    def as_json(value: Any, **options: Any) -> str:  # noqa: ANN401  JSON
+        return json.dumps(value, **{"ensure_ascii": False, **options})
+
+    jinja = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
+    )
     jinja.globals["raise_exception"] = refuse
+    jinja.globals["strftime_now"] = lambda text: datetime.now(UTC).strftime(text)
+    jinja.filters["tojson"] = as_json
     return jinja
 
 
@@ -93,6 +111,8 @@ def prompts(message: str, chat: str, settings: Mapping[str, Any], questions: Seq
             add_generation_prompt=True,
             bos_token=bos,
             eos_token=settings.get("eos_token", ""),
+            tools=None,
+            documents=None,
         )
         while settings.get("adds_bos") and bos and text.startswith(bos):
             text = text[len(bos) :]

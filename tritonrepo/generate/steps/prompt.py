@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import datetime, timezone
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,7 +25,6 @@ class TritonPythonModel:
         """Load tokenizer and templates, which run in Jinja's sandbox, since the model's own can come from anywhere."""
         here = os.path.join(args["model_repository"], args["model_version"])
         sys.path.insert(0, os.path.join(here, "vendor"))
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
         from tokenizers import Tokenizer
 
         def read(name: str) -> str:
@@ -35,11 +35,8 @@ class TritonPythonModel:
         self.special = breakable(self.settings["special_tokens"])
         self.tokenizer = Tokenizer.from_file(os.path.join(here, "tokenizer.json"))
         self.tokenizer.no_truncation()
-        # chat templates expect trimmed blocks and loop controls (transformers, chat_template_utils.py)
-        jinja = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        jinja.globals["raise_exception"] = refuse
+        self.tokenizer.no_padding()
+        jinja = environment()
         self.message = jinja.from_string(read("prompt.j2"))
         self.chat = jinja.from_string(read("chat_template.jinja"))
 
@@ -122,11 +119,13 @@ class TritonPythonModel:
         system = self.settings["system"]
         messages = [{"role": "system", "content": system}] if system else []
         bos = self.settings["bos_token"]
-        text = self.chat.render(
+        text: str = self.chat.render(
             messages=[*messages, {"role": "user", "content": content}],
             add_generation_prompt=True,
             bos_token=bos,
             eos_token=self.settings["eos_token"],
+            tools=None,
+            documents=None,
         )
         while self.settings["adds_bos"] and bos and text.startswith(bos):
             text = text[len(bos) :]
@@ -157,6 +156,32 @@ def inputs(request: pb_utils.InferenceRequest, name: str) -> NDArray[Any]:
     """Return the values of an input; none if it was not sent."""
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     return np.array([]) if tensor is None else tensor.as_numpy().ravel()
+
+
+def environment() -> Any:  # noqa: ANN401  jinja2 is imported from this model's own directory
+    """Return what chat templates expect: transformers, utils/chat_template_utils.py, _compile_jinja_template."""
+    from jinja2.ext import Extension
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """The block in which a template marks an answer; it has no effect on a prompt."""
+
+        tags = {"generation"}  # noqa: RUF012  as Jinja declares it
+
+        def parse(self, parser: Any) -> Any:  # noqa: ANN401  jinja2 has no stable types for nodes
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    def as_json(value: Any, **options: Any) -> str:  # noqa: ANN401  JSON
+        return json.dumps(value, **{"ensure_ascii": False, **options})
+
+    jinja = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
+    )
+    jinja.globals["raise_exception"] = refuse
+    jinja.globals["strftime_now"] = lambda text: datetime.now(timezone.utc).strftime(text)
+    jinja.filters["tojson"] = as_json
+    return jinja
 
 
 def refuse(message: str) -> NoReturn:
