@@ -17,7 +17,7 @@ from vllm_generation import Generation
 from vllm_ort import OrtEngine, checked_length, find_weights
 from vllm_request import Answer
 from vllm_sampler import Sampler
-from vllm_sampling import LoraNotEnabled, SamplingParameters, read_sampling
+from vllm_sampling import LoraRefused, SamplingParameters, read_sampling
 from vllm_scheduler import Scheduler
 from vllm_script import ScriptEngine
 from vllm_text import Transcript
@@ -78,10 +78,15 @@ def test_engine_arguments_are_refused(tmp_path: Path, content: object, message: 
         arguments(tmp_path, content)
 
 
-def test_adapters_are_refused_even_where_their_file_is(tmp_path: Path) -> None:
-    (tmp_path / "multi_lora.json").write_text("{}", "utf-8")
-    with pytest.raises(ValueError, match="needs the real vLLM backend"):
-        arguments(tmp_path, {"model": "m", "enable_lora": "true"})
+@pytest.mark.parametrize("enabled", ["true", True])
+def test_adapters_are_known_by_name_and_not_loaded(tmp_path: Path, enabled: object) -> None:
+    (tmp_path / "multi_lora.json").write_text('{"b": "/nowhere", "a": "o/a"}', "utf-8")
+    found = arguments(tmp_path, {"model": "m", "enable_lora": enabled})
+    assert found.adapters == ("b", "a")
+    assert arguments(tmp_path, {"model": "m", "enable_lora": "false"}).adapters is None
+    (tmp_path / "multi_lora.json").write_text("[]", "utf-8")
+    with pytest.raises(TypeError, match="'list' object has no attribute 'keys'"):
+        arguments(tmp_path, {"model": "m", "enable_lora": enabled})
 
 
 def test_several_gpus_are_refused_on_one_of_kind_gpu(tmp_path: Path) -> None:
@@ -126,9 +131,17 @@ def test_sampling_parameters_are_refused(given: object, message: str) -> None:
 def test_sampling_parameters_are_an_object_without_adapter() -> None:
     with pytest.raises(TypeError, match="sampling parameters must be a JSON object, not a list"):
         read_sampling("[]", 5)
-    with pytest.raises(LoraNotEnabled, match="LoRA feature is not enabled"):
+    with pytest.raises(LoraRefused, match="LoRA feature is not enabled"):
         read_sampling('{"lora_name": "x"}', 5)
     assert read_sampling('{"lora_name": null}', 5) == SamplingParameters()
+
+
+def test_a_request_for_an_adapter_is_refused_and_others_are_not() -> None:
+    with pytest.raises(LoraRefused, match=r"^LoRA x is not supported, we currently support \['a', 'b'\]$"):
+        read_sampling('{"lora_name": "x"}', 5, ("a", "b"))
+    with pytest.raises(LoraRefused, match=r"^LoRA a needs the real vLLM backend"):
+        read_sampling('{"lora_name": "a"}', 5, ("a", "b"))
+    assert read_sampling('{"lora_name": null}', 5, ("a", "b")) == SamplingParameters()
 
 
 ALLOWED: dict[str, tuple[dict[str, Any], set[int]]] = {

@@ -273,8 +273,8 @@ def place_llm_models(repository: Path) -> None:
     place_llm(repository, "llm", {"model": "m", "gpu_memory_utilization": 0.5, "quantization": None})
     place_llm(repository, "short", {"model": "m", "max_model_len": 8})
     place_llm(repository, "single", {"model": "m", "max_num_seqs": 1})
-    place_llm(repository, "llm_lora_file", {"model": "m", "enable_lora": "true"})
-    (repository / "llm_lora_file/1/multi_lora.json").write_text("{}", encoding="utf-8")
+    place_llm(repository, "adapted", {"model": "m", "enable_lora": "true"})
+    (repository / "adapted/1/multi_lora.json").write_text('{"a": "/nowhere"}', encoding="utf-8")
     place_llm(repository, "llm_not_decoupled", {"model": "m"}, FULL_LLM)
     place(repository, "llm_no_json", FULL_LLM + DECOUPLED)
     quoted = place(repository, "llm_not_json", FULL_LLM + DECOUPLED) / "model.json"
@@ -525,7 +525,6 @@ def test_engine_arguments_are_refused(strict: Server, name: str) -> None:
     [
         pytest.param("llm_no_json", "'model.json' containing vllm engine args must be provided in", id="no model.json"),
         pytest.param("llm_not_json", "JSONDecodeError", id="model.json is not JSON"),
-        pytest.param("llm_lora_file", "multi_lora.json needs the real vLLM backend", id="LoRA"),
         pytest.param("llm_not_decoupled", "must be configured to use decoupled model transaction policy", id="coupled"),
     ],
 )
@@ -658,6 +657,12 @@ def test_sampling_parameters_are_refused_by_name(strict: Server, sampling: dict[
             {"text_input": "a", "sampling_parameters": '{"lora_name": "x"}'},
             "LoRA feature is not enabled.",
             id="LoRA",
+        ),
+        pytest.param(
+            "adapted",
+            {"text_input": "a", "sampling_parameters": '{"lora_name": "x"}'},
+            "LoRA x is not supported, we currently support ['a']",
+            id="an unknown adapter",
         ),
         pytest.param(
             "llm", {"text_input": "a", "sampling_parameters": "{"}, "Error generating stream: Expecting", id="JSON"

@@ -14,7 +14,7 @@ import vllm_request
 from vllm_arguments import EngineArguments, read_arguments
 from vllm_generation import Engine, Generation
 from vllm_ort import OrtEngine
-from vllm_sampling import LoraNotEnabled, read_sampling
+from vllm_sampling import LoraRefused, read_sampling
 from vllm_scheduler import Scheduler
 from vllm_script import ScriptEngine
 
@@ -42,13 +42,16 @@ class TritonPythonModel:
         if self.arguments.without_meaning:
             listed = ", ".join(self.arguments.without_meaning)
             pb_utils.Logger.log_info(f"[vllm] engine arguments without effect on this stand-in: {listed}")
+        if self.arguments.adapters:
+            named = ", ".join(self.arguments.adapters)
+            pb_utils.Logger.log_info(f"[vllm] LoRA adapters that this stand-in does not load: {named}")
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Accept the requests; each is answered through its own response sender."""
         for request in requests:
             answer = vllm_request.Answer(request, self.name)
             try:
-                given = read_sampling(answer.read(), self.arguments.max_logprobs)
+                given = read_sampling(answer.read(), self.arguments.max_logprobs, self.arguments.adapters)
                 self.scheduler.submit(Generation(self.engine, given, answer, self.arguments.seed))
             except Exception as error:
                 report(answer, error)
@@ -78,6 +81,6 @@ def fail(generation: Generation, error: Exception) -> None:
 
 def report(answer: vllm_request.Answer, error: Exception) -> None:
     """Answer a request with its error, in the real backend's words."""
-    message = str(error) if isinstance(error, LoraNotEnabled) else f"Error generating stream: {error}"
+    message = str(error) if isinstance(error, LoraRefused) else f"Error generating stream: {error}"
     pb_utils.Logger.log_error(f"[vllm] {message}")
     answer.fail(message, pb_utils.TritonError.INTERNAL)

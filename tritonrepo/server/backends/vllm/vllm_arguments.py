@@ -46,7 +46,6 @@ NO_MEANING = """
 
 # Patterns of names that would change the answers: allowed only with a value that has no effect.
 REFUSED = {
-    "enable_lora": "LoRA adapters",
     "enable_prompt_adapter": "prompt adapters",
     "enable_prompt_embeds": "prompt embeddings",
     "quantization*": "another quantization than that of the local weights",
@@ -76,7 +75,10 @@ ASK_FOR_NOTHING = (None, False, "", "false", "False", "auto", "none", "generate"
 
 
 class EngineArguments(NamedTuple):
-    """The arguments that the stand-in honours; `max_model_len` None means the graph's own context length."""
+    """The arguments that the stand-in honours; `max_model_len` None means the graph's own context length.
+
+    `adapters` are the names in multi_lora.json; None if LoRA is not enabled.
+    """
 
     model: str
     max_model_len: int | None
@@ -84,6 +86,7 @@ class EngineArguments(NamedTuple):
     max_logprobs: int
     seed: int | None
     without_meaning: tuple[str, ...]
+    adapters: tuple[str, ...] | None = None
 
 
 def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
@@ -96,7 +99,7 @@ def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
     if not isinstance(given, dict):
         raise TypeError(f"model.json must hold a JSON object of vLLM's engine arguments, not a {type(given).__name__}")
     check_device(given, instance_kind)
-    check_lora(given, path.with_name("multi_lora.json"))
+    adapters = read_adapters(given, path.with_name("multi_lora.json"))
     without_meaning = tuple(sorted(name for name in given if not is_honoured(name, given)))
     model = given.get("model")
     if not isinstance(model, str) or not model:
@@ -110,6 +113,7 @@ def read_arguments(directory: str, instance_kind: str) -> EngineArguments:
         whole_number(given, "max_logprobs", 20, least=0),
         whole_number(given, "seed", None, least=0),
         without_meaning,
+        adapters,
     )
 
 
@@ -148,15 +152,17 @@ def check_device(given: dict[str, Any], instance_kind: str) -> None:
         )
 
 
-def check_lora(given: dict[str, Any], path: Path) -> None:
-    """Reject LoRA: first for the real backend's reason, then because the stand-in does not support it."""
+def read_adapters(given: dict[str, Any], path: Path) -> tuple[str, ...] | None:
+    """Return the names of the LoRA adapters, None if LoRA is not enabled; their weights are not loaded."""
     if str(given.get("enable_lora")).lower() != "true":
-        return
+        return None
     if not path.is_file():
         raise ValueError(f"Triton backend cannot find {path}.")
-    raise ValueError(
-        f"{path.name} needs the real vLLM backend: this CPU stand-in for vLLM does not support LoRA adapters"
-    )
+    with path.open(encoding="utf-8") as file:
+        listed = json.load(file)
+    if not isinstance(listed, dict):
+        raise TypeError(f"'{type(listed).__name__}' object has no attribute 'keys'")
+    return tuple(listed)
 
 
 def whole_number(given: dict[str, Any], name: str, default: Default, least: int = 1) -> int | Default:

@@ -41,7 +41,7 @@ PENALTY = 2
 CONVERSIONS: dict[str, Callable[[Any], Any]] = {"int": int, "float": float, "bool": bool, "int | None": int}
 
 
-class LoraNotEnabled(ValueError):  # noqa: N818  named like the answer that it becomes
+class LoraRefused(ValueError):  # noqa: N818  named like the answer that it becomes
     """A request names a LoRA adapter, which the real backend answers with a separate message."""
 
 
@@ -72,19 +72,32 @@ class SamplingParameters:
         return self.temperature < GREEDY_BELOW
 
 
-def read_sampling(text: str, max_logprobs: int) -> SamplingParameters:
-    """Return the parameters of one request from their JSON text; raise ValueError for a wrong field."""
+def read_sampling(text: str, max_logprobs: int, adapters: tuple[str, ...] | None = None) -> SamplingParameters:
+    """Return the parameters of one request from their JSON text; raise ValueError for a wrong field.
+
+    A request without a LoRA adapter is answered as by the real backend; `adapters` None means that LoRA is not enabled.
+    """
     given = json.loads(text) if text else {}
     if not isinstance(given, dict):
         raise TypeError(f"sampling parameters must be a JSON object, not a {type(given).__name__}")
-    if given.pop("lora_name", None) is not None:
-        raise LoraNotEnabled("LoRA feature is not enabled.")
+    check_adapter(given.pop("lora_name", None), adapters)
     try:
         parameters = SamplingParameters(**converted(given))
         check(parameters, max_logprobs)
     except (TypeError, ValueError) as error:
         raise ValueError(f"Was trying to create `TritonSamplingParams`, but got exception: {error}") from error
     return parameters
+
+
+def check_adapter(name: object, adapters: tuple[str, ...] | None) -> None:
+    """Reject a request for a LoRA adapter, in the real backend's words (src/model.py, _verify_loras) if it would."""
+    if name is None:
+        return
+    if adapters is None:
+        raise LoraRefused("LoRA feature is not enabled.")
+    if name not in adapters:
+        raise LoraRefused(f"LoRA {name} is not supported, we currently support {list(adapters)}")
+    raise LoraRefused(f"LoRA {name} needs the real vLLM backend: this CPU stand-in for vLLM runs without adapters")
 
 
 def converted(given: dict[str, Any]) -> dict[str, Any]:
