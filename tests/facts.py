@@ -12,7 +12,8 @@ from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
 from tritonrepo.flows.push import Servers, paced
-from tritonrepo.parts.generator import COMMIT, MAX_TOKENS
+from tritonrepo.parts.generator import COMMIT
+from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.releases import runnable
 from tritonrepo.repository import target
 from tritonrepo.server import logs

@@ -323,25 +323,11 @@ def test_a_served_repository_keeps_what_was_changed_by_hand(tmp_path: Path, monk
         assert [path.read_text("utf-8") for path in copied] == [mine]
 
 
-def test_a_generator_needs_a_tokenizer_or_a_local_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    entered(tmp_path / "own", monkeypatch)
-    assert run(["index"]) == 0
-    Path("tritonrepo.yaml").write_text(re.sub(r", local: '[^']*'", "", ANSWER), "utf-8")
-    assert run(["build"]) == 2
-    assert 'generator "g" must set tokenizer to a GGUF file' in capsys.readouterr().err
-
-
 UNSUPPORTED = [
     ("an embedder of the hub", "source: ./w", "source: 'hf://o/e'"),
-    ("a tokenizer of the hub", "local: ", "tokenizer: 'hf://o/t', local: "),
     *(
         (f"{key}: {value}", "role: generator,", f"role: generator, {key}: {value},")
-        for key, value in (
-            ("engine", "openai"),
-            ("weights", "repository"),
-        )
+        for key, value in (("engine", "openai"),)
     ),
     ("role: reranker", "role: generator,", "role: reranker,"),
     ("form: bls", "prompt: {file: p.j2}", "form: bls"),

@@ -64,7 +64,7 @@ OF_OTHERS = {
         "blobs",
         "O_NONBLOCK",
     ),
-    *("O_NOFOLLOW", "reranker", "openai", "pgvector", "bls", "repository", "sources", "dsn", "lora", "warmup", "ports"),
+    *("O_NOFOLLOW", "reranker", "openai", "pgvector", "bls", "repository", "sources", "dsn", "warmup", "ports"),
     *("AsyncEngineArgs", "azurite", "docker-compose", "FAMILY", "auto_complete_config", "udcNN", "error", "group"),
     *("include", "import", "extends", "with", "-e", "-k", "cosmic-ray", "pytest-cov"),
     *("embedder_model", "generator_prompt", "production", "aarch64"),

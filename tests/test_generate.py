@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,6 @@ from tritonrepo.generate.origins import moved
 from tritonrepo.parts import PARTS
 from tritonrepo.parts.retriever import IndexFiles
 from tritonrepo.spec.lock import Version
-from tritonrepo.spec.part import Model
 from tritonrepo.spec.stack import Stack
 from tritonrepo.tree import File, of_text
 
@@ -63,9 +63,9 @@ def read(text: str) -> Stack:
     return spec.read([("s.yaml", text.encode())], {}, PARTS)
 
 
-def chat_files(model: Model, prompt: File | None) -> Any:  # noqa: ANN401  the part's own type
+def chat_files(model: Any, prompt: File | None, revision: str | None) -> Any:  # noqa: ANN401  the part's own types
     files: Any = PARTS["generator"].stand_in(model)
-    return replace(files, chat=CHAT, prompt=prompt)
+    return replace(files, talk=files.talk._replace(files=CHAT), prompt=prompt, revision=revision)
 
 
 def drafted(
@@ -76,7 +76,7 @@ def drafted(
     files = {
         "e": EncoderFiles(of_text("graph"), of_text("tokenizer of e"), dimensions=7, max_tokens=50),
         "r": IndexFiles(of_text("vectors"), of_text("texts"), rows=rows, dimensions=7),
-        "g": chat_files(stack.models["g"], prompt),
+        "g": chat_files(stack.models["g"], prompt, stack.models["g"].source.revision),  # type: ignore[attr-defined]
     }
     return generate(Inputs(stack, files, VENDORED), numbers or {})
 
@@ -306,7 +306,7 @@ def test_the_prompt_of_another_pipeline_is_not_taken() -> None:
     text = changed("ensembles:", "  h: {role: generator, source: hf://o/h, local: ./h.gguf}\nensembles:", text)
     stack = read(changed("chain: [e, r, g]", "chain: [e, r, g], prompt: {system: Of g}", text))
     draft = Draft({})
-    files = {name: chat_files(stack.models[name], None) for name in "gh"}
+    files = {name: chat_files(stack.models[name], None, None) for name in "gh"}
     for name in files:
         PARTS["generator"].make(name, stack.models[name], draft, Inputs(stack, files, VENDORED))
     said = {name: json.loads(content(draft, f"{name}_prompt/1/settings.json"))["system"] for name in "gh"}
@@ -594,7 +594,8 @@ REVISIONS = {
 @pytest.mark.parametrize(("revision", "pinned"), REVISIONS.values(), ids=REVISIONS)
 def test_only_the_40_digits_of_a_commit_pin_a_hub_model(revision: str, pinned: bool) -> None:  # noqa: FBT001
     stack = read(changed("hf://o/m", f"hf://o/m{revision}").replace("local:", "tokenizer: ./t.gguf, local:"))
-    gathering: Any = None  # it is not asked
+    model: Any = stack.models["g"]
+    gathering: Any = SimpleNamespace(files=lambda _: chat_files(model, None, model.source.revision))
     found = list(PARTS["generator"].doubts("g", stack.models["g"], gathering))
     assert [(each.rule, str(each.at)) for each in found] == (
         [] if pinned else [("source-not-pinned", f"s.yaml:6:{len('  g: {role: generator, source: ') + 1}")]

@@ -55,7 +55,10 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "indexing": ("indexing", "build"),
     "onnxfile": ("onnxfile", "own_models"),
-    "parts": ("own_models", "parts", "stack_faults", "stack_keys", "generate", "own_part", "own_stacks", "build_plans"),
+    "parts": (
+        *("own_models", "parts", "generator", "stack_faults", "stack_keys", "generate", "own_part", "own_stacks"),
+        "build_plans",
+    ),
     "pbtxt": ("pbtxt_nodes", "pbtxt_words", "pbtxt_write", "pbtxt", "fixes", "depth"),
     "report": ("report", "registry", "json", "hints", "plain", "output"),
     "repository": ("inference", "repository", "links", "judge", "ignores", "rules", "targets", "diagnostics"),
@@ -68,7 +71,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("smoke_judges", "smoke_cases", "smoke_asking", "smoke_commands", "smoke_prompts", "smoke_parts"),
         *("push_present", "push_heal"),
     ),
-    "sources": ("sources", "encoder_files", "gguf", "templates", "exported_once", "links"),
+    "sources": ("sources", "chat_files", "encoder_files", "gguf", "templates", "exported_once", "links"),
     "spec": (
         "extends",
         "show",

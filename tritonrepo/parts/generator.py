@@ -4,51 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tritonrepo.diagnostics import Diagnostic, Faults, Severity, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
-from tritonrepo.generate.draft import Draft, json_file, step, vendor
+from tritonrepo.generate.draft import Draft, json_file
 from tritonrepo.generate.inputs import ChatFiles, Inputs
 from tritonrepo.generate.own import own
+from tritonrepo.parts import lora, prompting
+from tritonrepo.parts.lora import Adapter
 from tritonrepo.parts.sampling import generating
+from tritonrepo.parts.talking import Talk, Wish, talk
 from tritonrepo.pbtxt.printer import Enum
+from tritonrepo.releases import RELEASES
 from tritonrepo.smoke import links, prompts
 from tritonrepo.smoke.case import Case, Crowd, Result
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
-from tritonrepo.sources.chat import chat
+from tritonrepo.sources.adapter import Facts
 from tritonrepo.sources.gather import Gathering
-from tritonrepo.sources.prompt import checked
 from tritonrepo.sources.template import chat_tried
 from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
 from tritonrepo.spec.source import Hub, Source
 from tritonrepo.spec.stack import Config, Prompt, Stack, config_key, key, places
-from tritonrepo.tree import File, of_bytes, of_text
+from tritonrepo.tree import File, of_bytes
 from tritonrepo.vllm_contract import contract
-
-DEFAULT_PROMPT = """\
-{# Written by tritonrepo build; edit the stack file instead. #}
-{% for passage in passages %}
-[{{ loop.index }}] {{ passage }}
-{% endfor %}
-
-Question: {{ query }}
-"""
-
-MAX_TOKENS = 256
-"""The default limit of an answer: a cancelled ensemble does not stop its generator (Triton 24.10)."""
-
-CONTROLS = (
-    Port("sampling_parameters", "STRING", (1,), optional=True),
-    Port("stream", "BOOL", (1,), optional=True),
-    Port("exclude_input_in_output", "BOOL", (1,), optional=True),
-)
-"""Optional inputs of a pipeline with a generator, besides the query."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 """A Hub revision that no push can move: the name of a Git commit. Branches and tags can be moved."""
@@ -57,20 +40,37 @@ STAND_IN = "tokenizer-stand-in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mounted:
+    """Weights on a disk of the server."""
+
+    path: str = key("absolute path of the weights' directory on the server", example="/mnt/models/llama")
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generator:
     """A language model on the vLLM backend, and the step that writes its prompt."""
 
     role: Literal["generator"] = key("role of the model")
     engine: Literal["vllm"] = key("engine that runs the model", "vllm")
-    source: Source = key("model on the Hugging Face Hub, as `hf://OWNER/MODEL@REVISION`")
+    source: Source = key(
+        "the model: on the Hugging Face Hub, as `hf://OWNER/MODEL@REVISION`, or a directory or package with its files"
+    )
     tokenizer: Source | None = key(
-        "GGUF file with the tokenizer and chat template of `source`; required unless `local` is set", None
+        "GGUF file, or directory with tokenizer files, whose tokenizer and chat template the prompt step uses; "
+        "default: those of `source`",
+        None,
     )
-    weights: Literal["hub"] = key("where the server gets the weights: `hub` is the Hugging Face Hub", "hub")
-    local: Source | None = key(
-        "GGUF file that `serve` and `up` run on a CPU in place of `source`; required unless `tokenizer` is set", None
+    weights: Literal["hub"] | Mounted = key(
+        "where the server gets the weights: `hub` is the Hugging Face Hub, `{path: /PATH}` a directory on the server",
+        "hub",
     )
+    local: Source | None = key("GGUF file that `serve` and `up` run on a CPU in place of `source`", None)
     args: Mapping[str, Any] = key("engine arguments of vLLM, written to model.json", {})
+    lora: Mapping[str, Source | Adapter] = key(
+        "LoRA adapters by the name that requests give as `lora_name`: on the Hub, or in a directory of the server",
+        {},
+    )
     sampling: Mapping[str, Any] = key(
         "default sampling parameters of vLLM, which a request can override; max_tokens defaults to 256", {}
     )
@@ -81,38 +81,38 @@ class Generator:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """The tokenizer with its chat template, and the stack's own template of a message, if it has one."""
+    """What the build read: the tokenizer, the stack's own template of a message, the adapters and the revision."""
 
-    chat: ChatFiles
-    prompt: File | None
+    talk: Talk
+    prompt: File | None = None
+    adapters: Mapping[str, Facts] = field(default_factory=dict)
+    revision: str | None = None
 
 
 def _sources(name: str, model: Generator) -> Iterator[Diagnostic]:
-    """Yield what is wrong with where the weights and the tokenizer come from."""
-    if not isinstance(model.source, Hub):
+    """Yield what is wrong with where the weights come from."""
+    if isinstance(model.weights, Mounted):
+        if not model.weights.path.startswith("/"):
+            message = f'the path of the weights must be absolute, not "{model.weights.path}"'
+            hint = "Set path to the directory on the server, such as `/mnt/models/NAME`."
+            yield wrong(model.weights.places, "path", message, hint)
+    elif not isinstance(model.source, Hub):
         yield wrong(
             model.places,
             "source",
-            f'the source of generator "{name}" must be a model on the Hugging Face Hub',
-            "Set `source: hf://OWNER/MODEL@REVISION`. If you have a local GGUF file, set local to it.",
+            f'the server cannot load {model.source.text}, the source of generator "{name}", from this machine',
+            "Set `weights: {path: /PATH}` to the directory in which the server finds the weights.",
         )
-    if model.tokenizer is None and model.local is None:
-        yield wrong(
-            model.places,
-            "",
-            f'generator "{name}" must set tokenizer to a GGUF file with the tokenizer and chat template of its model',
-            "Set tokenizer to a local file or to one in a package. The Hugging Face Hub is not supported yet.",
-        )
-    for each in ("tokenizer", "local"):
-        if isinstance(getattr(model, each), Hub):
-            message = f'loading "{each}" from the Hugging Face Hub is not supported yet'
-            yield wrong(model.places, each, message, f"Download a GGUF file of the model, and set {each} to its path.")
+    if isinstance(model.local, Hub):
+        message = 'loading "local" from the Hugging Face Hub is not supported yet'
+        yield wrong(model.places, "local", message, "Download a GGUF file of the model, and set local to its path.")
 
 
 def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
     yield from _sources(name, model)
     for each, message, hint in generating(model.args, model.sampling):
         yield wrong(model.places, each, message, hint)
+    yield from lora.check(name, model, stack)
     for each in filter(model.args.__contains__, ("model", "revision")):
         message = f'args cannot set "{each}", which comes from "source"'
         yield wrong(model.places, "args", message, f"Remove {each} from args.")
@@ -123,78 +123,78 @@ def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
         yield wrong(stack.ensembles[other].places, "chain", message, hint)
 
 
-def _window(model: Generator, files: ChatFiles) -> int:
-    """Return how many tokens prompt and answer can have together: max_model_len, or the model's own limit."""
-    length = model.args.get("max_model_len")
-    return length if isinstance(length, int) and length > 0 else files.context_length
-
-
-def _prompt(name: str, stack: Stack) -> Prompt:
-    """Return the prompt of the one pipeline with this generator."""
-    using = [stack.ensembles[pipeline].prompt for pipeline, models in flat(stack).items() if name in models]
-    return using[0] if using else Prompt()
-
-
 def _gather(name: str, model: Generator, gathering: Gathering) -> _Files:
-    prompt, faults = _prompt(name, gathering.stack), Faults()
-    found = faults.tried(lambda: _chat(model, prompt, gathering), None)
-    template = faults.tried(lambda: _template(prompt, gathering), None) if prompt.file is not None else None
+    prompt, faults = prompting.prompt(name, gathering.stack), Faults()
+    found = faults.tried(lambda: _talk(model, prompt, gathering), None)
+    template = faults.tried(lambda: prompting.template(prompt, gathering), None) if prompt.file is not None else None
+    adapters = faults.tried(lambda: lora.gather(model, gathering), dict[str, Facts]())
     faults.stop()
     assert found is not None  # noqa: S101  nothing was wrong
-    return _Files(found, template)
+    return _Files(found, template, adapters, _revision(model.source, gathering))
 
 
-def _chat(model: Generator, prompt: Prompt, gathering: Gathering) -> ChatFiles:
+def _talk(model: Generator, prompt: Prompt, gathering: Gathering) -> Talk:
     """Return tokenizer and chat template; the template is tried as the prompt step will use it."""
-    source = model.tokenizer or model.local
-    assert source is not None  # noqa: S101  _check refuses it
-    at = model.places["tokenizer" if model.tokenizer else "local"]
-    found = chat(gathering.resolve(source, at), gathering.cache, at)
-    reads, answers = _window(model, found), int(model.sampling.get("max_tokens", MAX_TOKENS))
-    if answers >= reads:
-        message = f"an answer may take {answers} tokens, but prompt and answer together must fit in {reads}"
-        hint = "Set max_tokens in sampling to a much smaller number, or raise max_model_len in args."
-        raise fatal("source-generator", model.places.get("sampling", model.places.get("args", at)), message, hint)
+    found = talk(_wish(model), gathering)
     if gathering.jinja is not None:
-        chat_tried(found, prompt.system, gathering.jinja, at)
+        chat_tried(found.files, prompt.system, gathering.jinja, found.at)
     return found
 
 
-def _template(prompt: Prompt, gathering: Gathering) -> File:
-    """Return the template of a message, tried by the Jinja that it is served with, if that could be obtained."""
-    at = prompt.places["file"]
-    path = Path(at.path).parent / str(prompt.file)
-    file = gathering.file(path, at)
-    if file is None:
-        hint = "Check the path. It is relative to the stack file."
-        raise fatal("source-missing", at, f'file "{prompt.file}" does not exist', hint)
-    return file if gathering.jinja is None else checked(file, path, gathering.jinja)
+def _wish(model: Generator) -> Wish:
+    return Wish(
+        model.source, model.tokenizer, model.local, model.args, model.sampling, model.prompt_config, model.places
+    )
+
+
+def _revision(source: Source, gathering: Gathering) -> str | None:
+    """Return the revision from which the server loads the model: the commit that the lock pins, if it pins one."""
+    if not isinstance(source, Hub):
+        return None
+    pin = gathering.pins.get(source.text, gathering.lock.sources.get(source.text))
+    return (
+        source.revision if COMMIT.fullmatch(source.revision or "") or pin is None else pin.revision or source.revision
+    )
 
 
 def _stand_in(_: Generator) -> _Files:
-    return _Files(ChatFiles(of_bytes(b""), "", "", "", adds_bos=False, special_tokens=(), context_length=0), None)
+    none = ChatFiles(of_bytes(b""), "", "", "", adds_bos=False, special_tokens=(), context_length=0)
+    return _Files(Talk(none, Span("")))
 
 
-def _doubts(name: str, model: Generator, _: Gathering) -> Iterator[Diagnostic]:
-    source = model.source
-    if model.tokenizer is None:
+def _doubts(name: str, model: Generator, gathering: Gathering) -> Iterator[Diagnostic]:
+    files: _Files = gathering.files(name)
+    if files.talk.stands_in:
         message = f'"{name}" uses the tokenizer and chat template of its "local" file, which may be another model\'s'
-        hint = f"Set tokenizer to a GGUF file of {source.text}. Until then, --check and --locked reject this stack."
+        hint = (
+            f"The model's own files were out of reach: {files.talk.stands_in}. Set tokenizer to those of "
+            f"{model.source.text}. Until then, --check and --locked reject this stack."
+        )
         yield Diagnostic(STAND_IN, Severity.WARNING, model.places["local"], message, hint)
-    if isinstance(source, Hub) and not COMMIT.fullmatch(source.revision or ""):
+    if isinstance(model.source, Hub) and model.weights == "hub" and not COMMIT.fullmatch(files.revision or ""):
+        source = model.source
         named = f'"{source.revision}" is not a commit' if source.revision else "it names no commit"
         message = f'the source of "{name}" can change on the Hugging Face Hub: {named}'
         hint = f"Set source to `hf://{source.id}@COMMIT`, with the 40 digits of a commit from the model's history."
         yield Diagnostic("source-not-pinned", Severity.WARNING, model.places["source"], message, hint)
+    yield from lora.doubts(name, model, files.adapters)
 
 
 def _cases(served: Served, known: Known) -> Iterable[Case | Crowd | Result]:
     return prompts.cases(served, known.models[served.name]) if served.name in links.prompting(known.models) else ()
 
 
+def _engine(model: Generator, revision: str | None) -> dict[str, Any]:
+    """Return the engine arguments that say where the weights are."""
+    if isinstance(model.weights, Mounted):
+        return {"model": model.weights.path}
+    assert isinstance(model.source, Hub)  # noqa: S101  _check refuses others
+    return {"model": model.source.id} | ({"revision": revision} if revision else {})
+
+
 def _local(model: Generator) -> Mapping[str, str]:
-    """Return what `serve` runs instead of the model on the Hugging Face Hub."""
-    return {model.source.id: model.local.text} if isinstance(model.source, Hub) and model.local is not None else {}
+    """Return what `serve` runs instead of the model that model.json names."""
+    return {_engine(model, None)["model"]: model.local.text} if model.local is not None else {}
 
 
 def _make(name: str, model: Generator, draft: Draft, inputs: Inputs) -> None:
@@ -202,10 +202,10 @@ def _make(name: str, model: Generator, draft: Draft, inputs: Inputs) -> None:
 
     decoupled and max_batch_size 0: vllm_backend, src/model.py, auto_complete_config.
     """
-    assert isinstance(model.source, Hub)  # noqa: S101  _check refuses others
-    at = model.places.get("source")
-    revision = {"revision": model.source.revision} if model.source.revision else {}
-    version = draft.number(name, {"model.json": json_file({"model": model.source.id} | revision | dict(model.args))})
+    release, files = RELEASES[inputs.stack.target.release], inputs.files[name]
+    arguments = _engine(model, files.revision) | lora.engine(model, files.adapters, release) | dict(model.args)
+    adapters = {"multi_lora.json": json_file(lora.listed(model.lora))} if model.lora else {}
+    version = draft.number(name, {"model.json": json_file(arguments)} | adapters)
     tensors = [*contract(inputs.stack.target.release)]
     takes, gives = (
         tuple(Port(t.name, t.data_type.removeprefix("TYPE_"), t.dims, t.optional) for t in tensors if t.kind == kind)
@@ -225,56 +225,25 @@ def _make(name: str, model: Generator, draft: Draft, inputs: Inputs) -> None:
         origin(model.places),
         own(model.places, model.config),
     )
-    arguments = below(model.places, "args")
-    draft.explain(name, "model.json", {**arguments, **origin(arguments, model=at, revision=at)})
-    _make_prompt(name, model, draft, inputs)
+    draft.explain(name, "model.json", _origins(model))
+    draft.explain(name, "multi_lora.json", below(model.places, "lora"))
+    prompting.add(name, _wish(model), prompting.Files(files.talk.files, files.prompt), draft, inputs)
 
 
-def _make_prompt(name: str, model: Generator, draft: Draft, inputs: Inputs) -> None:
-    """Add the prompt step: query and passages to the text that the model reads, in its own chat template."""
-    files: _Files = inputs.files[name]
-    prompt, chat_files = _prompt(name, inputs.stack), files.chat
-    settings: Mapping[str, Any] = {
-        "max_model_len": _window(model, chat_files),
-        "max_context_tokens": prompt.max_context_tokens,
-        "system": prompt.system,
-        "sampling": {"max_tokens": MAX_TOKENS} | dict(model.sampling),
-        "bos_token": chat_files.bos_token,
-        "eos_token": chat_files.eos_token,
-        "adds_bos": chat_files.adds_bos,
-        "special_tokens": list(chat_files.special_tokens),
-    }
-    content = {
-        "model.py": step("prompt"),
-        "settings.json": json_file(settings),
-        "tokenizer.json": chat_files.tokenizer,
-        "chat_template.jinja": of_text(chat_files.template),
-        "prompt.j2": files.prompt or of_text(DEFAULT_PROMPT),
-        **vendor(inputs.vendored, *sorted(PART.vendored)),
-    }
-    full = f"{name}_prompt"
-    chosen = tuple(port._replace(optional=False) for port in CONTROLS)
-    draft.configure(
-        full,
-        config.config(
-            full,
-            "python",
-            draft.number(full, content),
-            0,
-            Ports(PART.takes, (Port("prompt", "STRING", (1,)), *chosen)),
-            instance_group=config.on_cpu(),
-        ),
-        origin(model.places),
-        own(model.places, model.prompt_config, "prompt_config"),
-    )
+def _origins(model: Generator) -> Places:
+    """Return where the fields of model.json come from: most are arguments."""
+    arguments, at = below(model.places, "args"), model.places.get("source")
+    where = model.weights.places["path"] if isinstance(model.weights, Mounted) else at
+    adapters = {name: model.places["lora"] for name in ("enable_lora", "max_lora_rank") if model.lora}
+    return {**origin(arguments, model=where, revision=at), **adapters, **arguments}
 
 
-CHOSEN = {port.name: f"chosen_{port.name}" for port in CONTROLS}
+CHOSEN = {port.name: f"chosen_{port.name}" for port in prompting.CONTROLS}
 """Controls pass through the prompt step, which sets the defaults."""
 
 PART = Part(
     keys=Generator,
-    takes=(Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,)), *CONTROLS),
+    takes=prompting.TAKES,
     gives=(Port("answer", "STRING", (-1,)),),
     steps=(
         Step(
@@ -286,7 +255,7 @@ PART = Part(
     ),
     endings=("_prompt",),
     backends=lambda _: frozenset({"vllm", "python"}),
-    vendored=frozenset({"tokenizers", "jinja2", "markupsafe"}),
+    vendored=prompting.VENDORED,
     pipeline_keys=("prompt",),
     check=_check,
     gather=_gather,

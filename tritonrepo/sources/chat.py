@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,10 +47,7 @@ def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
 
     made = _tree(cache, f"{READER} {_sha256(files)}", f"reading the tokenizer of {name}", make)
     said = json.loads(made["chat.json"].content())
-    if unbreakable := [token for token in said["special_tokens"] if token and len(token.strip()) < SHORTEST]:
-        message = f"{name} has the special token {unbreakable[0]!r}, which cannot be kept out of the texts in a prompt"
-        hint = "Use another GGUF file, or one in which this token is an ordinary one."
-        raise fatal(RULE, at, message, hint)
+    breakable(said["special_tokens"], name, at)
     return ChatFiles(
         made["tokenizer.json"],
         said["chat_template"],
@@ -60,6 +57,14 @@ def chat(files: dict[str, File], cache: Cache, at: Span) -> ChatFiles:
         tuple(said["special_tokens"]),
         said["context_length"],
     )
+
+
+def breakable(special_tokens: Iterable[str], name: str, at: Span) -> None:
+    """Raise Stop for a special token that the prompt step cannot break up with a space inside."""
+    if unbreakable := [token for token in special_tokens if token and len(token.strip()) < SHORTEST]:
+        message = f"{name} has the special token {unbreakable[0]!r}, which cannot be kept out of the texts in a prompt"
+        hint = "Use another file, or one in which this token is an ordinary one."
+        raise fatal(RULE, at, message, hint)
 
 
 def decoder(files: dict[str, File], cache: Cache, at: Span) -> Path:

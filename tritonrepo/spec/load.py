@@ -60,6 +60,16 @@ def hints(cls: type) -> dict[str, Any]:
     return {name: _strip_optional(hint) for name, hint in get_type_hints(cls).items()}
 
 
+def split(hint: Any) -> tuple[Any, Any]:
+    """Return what a key takes as a single value, and the record that it takes as a mapping; None if it takes none."""
+    if get_origin(hint) in {Union, types.UnionType}:
+        records = [arg for arg in get_args(hint) if is_dataclass(arg) and stack.keys(arg)]
+        rest = tuple(arg for arg in get_args(hint) if arg not in records)
+        if records and rest:
+            return (rest[0] if len(rest) == 1 else Union[rest]), records[0]  # noqa: UP007  made at run time
+    return hint, None
+
+
 class _Loader:
     """A walk over types and nodes together, which collects what does not fit."""
 
@@ -76,6 +86,8 @@ class _Loader:
             return None
 
     def _convert(self, hint: Any, node: Node, name: str, minimum: int | None) -> Any:
+        value, record = split(hint)
+        hint = value if record is None or not isinstance(node, Keys) else record
         origin = get_origin(hint)
         if hint is stack.Config:
             fields, wrong = config.read(node)
@@ -120,7 +132,7 @@ class _Loader:
                 self.wrong.append(Diagnostic(RULE, Severity.FATAL, node.at, message, hint))
         if self.wrong:
             return None  # a half-filled record would only lead to second errors
-        free = [name for name in node.keys if hints(cls)[name] in FREE]
+        free = [name for name in node.keys if hints(cls)[name] in FREE or _mixed(hints(cls)[name])]
         inner = {path: at for name in free for path, at in _places(node.keys[name][1], name)}
         given = {name: child.at for name, (_, child) in node.keys.items() if name in values}
         return cls(**values, places={"": node.at} | given | inner)
@@ -140,6 +152,11 @@ class _Loader:
 
     def _mapping(self, hint: Any, node: Keys) -> dict[str, Any]:
         return {name: self.value(hint, child, name) for name, (_, child) in node.keys.items()}
+
+
+def _mixed(hint: Any) -> bool:
+    """Return whether a key is a mapping to values that need not have places of their own."""
+    return get_origin(hint) is Mapping and split(get_args(hint)[1])[1] is not None
 
 
 def _places(node: Node, path: str) -> Iterator[tuple[str, Span]]:
@@ -168,7 +185,6 @@ def _refuse_not_yet(name: str, text: str, at: Span) -> None:
 
 def _scalar(hint: Any, node: Node, name: str, minimum: int | None) -> Any:
     if not isinstance(node, Scalar):
-        _refuse_not_yet(name, "repository" if isinstance(node, Keys) else "", node.at)
         raise _Wrong(
             node.at, f'"{name}" must be a single value, not a {"list" if isinstance(node, Items) else "mapping"}'
         )
@@ -188,6 +204,8 @@ def _scalar(hint: Any, node: Node, name: str, minimum: int | None) -> Any:
 def _choice(node: Scalar, name: str, choices: tuple[str, ...]) -> str:
     if node.text not in choices:
         _refuse_not_yet(name, node.text, node.at)
+        if (name, node.text) in stack.NEVER:
+            raise _Wrong(node.at, *stack.NEVER[name, node.text])
         raise _Wrong(node.at, f'"{name}" cannot be "{node.text}"', closest(node.text, choices))
     return node.text
 

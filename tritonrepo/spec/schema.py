@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from tritonrepo.spec import config_schema, source, stack
 from tritonrepo.spec.config_schema import NULL, VARIABLE
 from tritonrepo.spec.extends import KEY
-from tritonrepo.spec.load import hints
+from tritonrepo.spec.load import hints, split
 from tritonrepo.spec.part import Model, Parts
 
 TITLE = "tritonrepo stack file"
@@ -76,19 +76,21 @@ class _Schema(NamedTuple):
         return {"anyOf": [value, NULL]} if self.over and value else value
 
     def type(self, hint: Any, minimum: int | None = None) -> dict[str, Any]:
-        if hint is Model:
-            roles = [self.record(part.keys) for part in self.parts.values()]
-            return {"type": "object", "anyOf": roles}
+        single, either = split(hint)
+        if either is not None:
+            return {"anyOf": [self.type(single), self.record(either)]}
         if is_dataclass(hint):
             return self.record(hint)
         inner = get_args(hint)
         containers: dict[Any, Callable[[], dict[str, Any]]] = {
+            Model: lambda: {"type": "object", "anyOf": [self.record(part.keys) for part in self.parts.values()]},
             tuple: lambda: {"type": "array", "items": self.type(inner[0])},
             Mapping: lambda: {"type": "object", "additionalProperties": self.removable(self.type(inner[1]))},
             Literal: lambda: {"enum": list(inner)},
         }
-        if get_origin(hint) in containers:
-            return containers[get_origin(hint)]()
+        kind = get_origin(hint) or hint
+        if kind in containers:
+            return containers[kind]()
         if hint is int:
             return {"anyOf": [{"type": "integer"} | ({"minimum": minimum} if minimum is not None else {}), VARIABLE]}
         return dict(TEXTS[hint])

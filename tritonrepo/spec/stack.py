@@ -213,10 +213,18 @@ NOT_YET: dict[tuple[str, str], str] = {
     ("engine", "openai"): 'the engine "openai"',
     ("engine", "pgvector"): 'the engine "pgvector"',
     ("form", "bls"): 'the form "bls"',
-    ("weights", "repository"): 'the weights "repository"',
     ("outputs", "sources"): 'the output "sources"',
 }
 """Keys and values of the design that this version lacks: they are rejected as "not supported yet", never half-done."""
 
-NOT_YET_KEYS = {"lora", "dsn", "kind", "warmup", "ports"}
+NEVER: dict[tuple[str, str], tuple[str, str]] = {
+    ("weights", "repository"): (
+        'weights cannot be "repository": vLLM reads "model" of model.json as it is, relative to no model\'s directory',
+        "Set `weights: {path: /PATH}` to the directory in which the server finds the weights.",
+    ),
+}
+"""Values that one might expect, but that cannot work: message and hint (vllm_backend, src/model.py, _init_engine_args:
+the values of model.json become vLLM's engine arguments unchanged)."""
+
+NOT_YET_KEYS = {"dsn", "kind", "warmup", "ports"}
 """Keys of the design that this version lacks, wherever a record does not declare them."""

@@ -1,0 +1,102 @@
+"""A generator's prompt step, NAME_prompt: query and passages to the text that its model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tritonrepo.diagnostics import fatal
+from tritonrepo.generate import config
+from tritonrepo.generate.config import Ports
+from tritonrepo.generate.draft import Draft, json_file, step, vendor
+from tritonrepo.generate.inputs import ChatFiles, Inputs
+from tritonrepo.generate.own import own
+from tritonrepo.parts.talking import MAX_TOKENS, Wish, window
+from tritonrepo.sources.gather import Gathering
+from tritonrepo.sources.prompt import checked
+from tritonrepo.spec.nesting import flat
+from tritonrepo.spec.part import Port, origin
+from tritonrepo.spec.stack import Prompt, Stack
+from tritonrepo.tree import File, of_text
+
+DEFAULT_PROMPT = """\
+{# Written by tritonrepo build; edit the stack file instead. #}
+{% for passage in passages %}
+[{{ loop.index }}] {{ passage }}
+{% endfor %}
+
+Question: {{ query }}
+"""
+
+CONTROLS = (
+    Port("sampling_parameters", "STRING", (1,), optional=True),
+    Port("stream", "BOOL", (1,), optional=True),
+    Port("exclude_input_in_output", "BOOL", (1,), optional=True),
+)
+"""Optional inputs of a pipeline with a generator, besides the query."""
+
+TAKES = (Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,)), *CONTROLS)
+VENDORED = frozenset({"tokenizers", "jinja2", "markupsafe"})
+
+
+class Files(NamedTuple):
+    """The tokenizer and chat template, and the stack's own template of a message, if it has one."""
+
+    chat: ChatFiles
+    message: File | None
+
+
+def prompt(name: str, stack: Stack) -> Prompt:
+    """Return the prompt of the one pipeline with this generator."""
+    using = [stack.ensembles[pipeline].prompt for pipeline, models in flat(stack).items() if name in models]
+    return using[0] if using else Prompt()
+
+
+def template(prompt: Prompt, gathering: Gathering) -> File:
+    """Return the template of a message, tried by the Jinja that it is served with, if that could be obtained."""
+    at = prompt.places["file"]
+    path = Path(at.path).parent / str(prompt.file)
+    file = gathering.file(path, at)
+    if file is None:
+        hint = "Check the path. It is relative to the stack file."
+        raise fatal("source-missing", at, f'file "{prompt.file}" does not exist', hint)
+    return file if gathering.jinja is None else checked(file, path, gathering.jinja)
+
+
+def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> None:
+    """Add the prompt step: query and passages to the text that the model reads, in its own chat template."""
+    said, chat_files = prompt(name, inputs.stack), files.chat
+    settings: Mapping[str, Any] = {
+        "max_model_len": window(wish.args, chat_files),
+        "max_context_tokens": said.max_context_tokens,
+        "system": said.system,
+        "sampling": {"max_tokens": MAX_TOKENS} | dict(wish.sampling),
+        "bos_token": chat_files.bos_token,
+        "eos_token": chat_files.eos_token,
+        "adds_bos": chat_files.adds_bos,
+        "special_tokens": list(chat_files.special_tokens),
+    }
+    content = {
+        "model.py": step("prompt"),
+        "settings.json": json_file(settings),
+        "tokenizer.json": chat_files.tokenizer,
+        "chat_template.jinja": of_text(chat_files.template),
+        "prompt.j2": files.message or of_text(DEFAULT_PROMPT),
+        **vendor(inputs.vendored, *sorted(VENDORED)),
+    }
+    full = f"{name}_prompt"
+    chosen = tuple(port._replace(optional=False) for port in CONTROLS)
+    draft.configure(
+        full,
+        config.config(
+            full,
+            "python",
+            draft.number(full, content),
+            0,
+            Ports(TAKES, (Port("prompt", "STRING", (1,)), *chosen)),
+            instance_group=config.on_cpu(),
+        ),
+        origin(wish.places),
+        own(wish.places, wish.prompt_config, "prompt_config"),
+    )
