@@ -34,8 +34,19 @@ from tritonrepo.spec.schema import schema
 
 WORD = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_][\w-]*(?:[./:][\w*-]+)*")
 PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
-ABOUT = {"build": {"build", "index", "image", "init", "lock"}, "validate": {"validate"}, "push": {"push"}, "smoke": {"smoke"}}
-ABOUT |= {"serve": {"serve", "up"}, "stack": {"build", "show"}, "README": set(), "commands": set(COMMANDS)}
+ABOUT = {
+    "build": {"build", "index", "image", "init", "lock"},
+    "validate": {"validate"},
+    "push": {"push"},
+    "smoke": {"smoke"},
+}
+ABOUT |= {
+    "smoke": {"smoke"},
+    "serve": {"serve", "up"},
+    "stack": {"build", "show"},
+    "README": set(),
+    "commands": set(COMMANDS),
+}
 """Page → the commands that it is about, whose options it may name without their command."""
 
 OF_TRITON = {

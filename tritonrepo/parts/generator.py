@@ -151,7 +151,7 @@ def _revision(source: Source, gathering: Gathering) -> str | None:
     """Return the revision from which the server loads the model: the commit that the lock pins, if it pins one."""
     if not isinstance(source, Hub):
         return None
-    pin = gathering.pins.get(source.text, gathering.lock.sources.get(source.text))
+    pin = gathering.pins.get(source.text, gathering.pinned.get(source.text))
     return (
         source.revision if COMMIT.fullmatch(source.revision or "") or pin is None else pin.revision or source.revision
     )

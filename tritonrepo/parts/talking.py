@@ -59,7 +59,7 @@ def talk(wish: Wish, gathering: Gathering) -> Talk:
         away = isinstance(wish.source, Hub) and all(each.rule in UNREACHABLE for each in stop.diagnostics)
         if not away or wish.local is None:
             raise
-        pin = gathering.lock.sources.get(wish.source.text)
+        pin = gathering.pinned.get(wish.source.text)
         if pin is not None:
             gathering.pins[wish.source.text] = pin
         at = wish.places["local"]
