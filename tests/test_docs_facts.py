@@ -89,7 +89,7 @@ def test_the_phases_of_a_push_are_those_of_the_code() -> None:
 
 
 def test_no_command_goes_back_to_an_earlier_release() -> None:
-    local = {"build", "explain", "image", "index", "init", "lock", "show"}
+    local = {"adopt", "build", "explain", "image", "index", "init", "lock", "show"}
     assert set(COMMANDS) == {*local, "push", "serve", "smoke", "up", "validate"}
 
 
@@ -384,6 +384,7 @@ def test_every_command_is_a_function() -> None:
         "serve": {"serve"},
         "up": {"up", "prove"},
         "smoke": {"smoke", "known"},
+        "adopt": {"adopt"},
         "image": {"image"},
         "init": {"init"},
         "show": {"show"},

@@ -35,7 +35,7 @@ from tritonrepo.spec.schema import schema
 WORD = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_][\w-]*(?:[./:][\w*-]+)*")
 PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {
-    "build": {"build", "index", "image", "init", "lock"},
+    "build": {"adopt", "build", "index", "image", "init", "lock"},
     "validate": {"validate"},
     "push": {"push"},
     "smoke": {"smoke"},
@@ -163,9 +163,16 @@ DEFAULTS = {
     ("up", "--metrics-port"): "8002",
     ("push", "--settle"): "30, or 5 with --server",
     ("smoke", "--grpc"): "the port after URL's",
-    ("validate", "--release"): "from the record or stack, else the newest fully known",
-    ("validate", "--image"): "from the record or stack, else all combined",
-    ("validate", "--gpus"): "from the record or stack, else 1",
+    ("adopt", "--output"): "stdout",
+    **{
+        (command, option): f"from the record or stack, else {default}"
+        for command in ("adopt", "validate")
+        for option, default in {
+            "--release": "the newest fully known",
+            "--image": "all combined",
+            "--gpus": "1",
+        }.items()
+    },
 }
 
 

@@ -6,6 +6,7 @@ Importing it loads only the standard library; a function imports whatever else i
 from __future__ import annotations
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verdict
+from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Passage, Pipelines, answer, passages, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.events import Built, Busy, Event, Indexed, Line
@@ -31,6 +32,7 @@ from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome, Result
 
 __all__ = [
+    "Adopted",
     "Build",
     "Built",
     "Busy",
@@ -63,6 +65,7 @@ __all__ = [
     "Up",
     "Verdict",
     "Workspace",
+    "adopt",
     "answer",
     "apply_build",
     "apply_lock",

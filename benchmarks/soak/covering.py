@@ -25,6 +25,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "export": ("export_bert", "gguf", "exported_once", "encoder_files", "export"),
     "flows": (
+        "adopt",
         "push_flow",
         "push_waiting",
         "image",

@@ -15,6 +15,7 @@ from tritonrepo.cli.output import guarded, say
 from tritonrepo.plain import printable
 
 COMMANDS = {
+    "adopt": "Write the stack file of an existing model repository.",
     "build": "Build the model repository that a stack file declares.",
     "explain": "Explain a rule, or another name that a command reports.",
     "image": "Print the Dockerfile of the image that serves a stack.",

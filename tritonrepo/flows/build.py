@@ -171,8 +171,11 @@ def apply_build(build: Build) -> None:
 def _target(stack: Stack, draft: Draft) -> dict[str, object]:
     """Return what the record says about the server, including whether it has to complete configs."""
     target = asdict(stack.target)
-    del target["places"]
-    return target | {"images": list(stack.target.images)} | ({} if draft.complete else {COMPLETES: True})
+    del target["places"], target["backends"]
+    named = {name: list(getattr(stack.target, name)) for name in ("images", "backends")}
+    return (
+        target | {name: value for name, value in named.items() if value} | ({} if draft.complete else {COMPLETES: True})
+    )
 
 
 def _local(loaded: Loaded) -> dict[str, str]:

@@ -23,7 +23,8 @@ def completes(record: Record) -> bool:
 def of_stack(stack: Stack, *, complete: bool = True) -> Said:
     """Return what a stack says; a build whose configs are complete is for a server without auto-complete."""
     said = stack.target
-    return Said(said.release, said.images, said.gpus, auto_complete=not complete, arch=said.arch)
+    completed = not complete
+    return Said(said.release, said.images, said.gpus, completed, said.arch, backends=said.backends)
 
 
 def record_of(store: Store, prefix: str, tree: Tree, where: str) -> Record:

@@ -53,6 +53,7 @@ def image(stack: Stack) -> Image | None:
     if not release.images:
         return None
     needed = frozenset[str]().union(*(stack.part(name).backends(model) for name, model in stack.models.items()))
+    needed -= frozenset(stack.target.backends)
     has = {image: set(release.images[image]) for image in stack.target.images}
     base = max(has, key=lambda image: (len(has[image] & needed & INSTALLED), len(has[image] & needed)))
     donors = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tritonrepo.diagnostics import Diagnostic, Span
@@ -22,7 +22,7 @@ KEY = re.compile(r'  "([^"\\]+)": ')
 def moved(diagnostic: Diagnostic, origins: Mapping[str, Places], tree: Tree) -> Diagnostic:
     """Return the diagnostic at the stack's place; the generated file is named in the message."""
     path = diagnostic.at.path
-    places = origins.get(path, origins.get(path.partition("/")[0]))
+    places = next((origins[each] for each in (path, *_above(path)) if each in origins), None)
     if places is None:
         return diagnostic
     entry = tree.get(path)
@@ -31,6 +31,13 @@ def moved(diagnostic: Diagnostic, origins: Mapping[str, Places], tree: Tree) -> 
     message = f"{diagnostic.message}, in the generated {diagnostic.at}"
     # Its fix would change the generated file, which the next build overwrites.
     return replace(diagnostic, at=at, message=message, fix=None)
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the directories that a path is in, the innermost first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _place(places: Places, path: Sequence[str]) -> Span:

@@ -28,22 +28,29 @@ def own(places: Places, fields: Mapping[str, Any], key: str = "config") -> Own:
 def laid_over(message: Message, own: Own) -> Message:
     """Return a generated config in which the stack file's own fields are as they are written there.
 
-    Messages and maps merge field by field and key by key; scalars and lists are replaced, and so is another member of
-    a oneof. A field that is null is removed.
+    Messages and maps merge field by field and key by key; scalars and lists are replaced, and so are another member of
+    a oneof, and a message that is nothing but a oneof, such as version_policy. A field that is null is removed.
     """
     return _merged(message, own.fields, model_config()) if own.fields else message
 
 
 def origins(origin: Places, message: Message, own: Own) -> Places:
     """Return the places of a config's fields, by their path: those of the stack file's own, and the generated ones."""
-    whole = {name for name, value in own.fields.items() if not _merge(message.get(name), value)}
+    kind = model_config()
+    whole = {name for name, value in own.fields.items() if not _merge(kind.fields[name], message.get(name), value)}
     generated = {name: at for name, at in origin.items() if name not in whole}
     return {path: at for path, at in own.places.items() if path} | generated
 
 
-def _merge(generated: object, own: object) -> bool:
-    """Return whether two values of a field are both messages or both maps."""
-    return isinstance(generated, Mapping) and isinstance(own, Mapping)
+def _merge(spec: FieldType, generated: object, own: object) -> bool:
+    """Return whether two values of a field are both messages or both maps, and merge."""
+    choice = spec.message is not None and _is_choice(spec.message)
+    return isinstance(generated, Mapping) and isinstance(own, Mapping) and not choice
+
+
+def _is_choice(kind: MessageType) -> bool:
+    """Return whether a message is nothing but a oneof."""
+    return bool(kind.fields) and all(field.oneof for field in kind.fields.values())
 
 
 def _merged(generated: Mapping[Any, Any], own: Mapping[str, Any], kind: MessageType) -> dict[str, Any]:
@@ -59,7 +66,7 @@ def _merged(generated: Mapping[Any, Any], own: Mapping[str, Any], kind: MessageT
 def _value(spec: FieldType, generated: Any, own: Any) -> Any:  # noqa: ANN401  plain data has any type
     if spec.message is None or not isinstance(own, Mapping):
         return [_value(spec, None, item) for item in own] if isinstance(own, list) else own
-    before = generated if isinstance(generated, Mapping) else {}
+    before = generated if isinstance(generated, Mapping) and not _is_choice(spec.message) else {}
     if not spec.message.is_entry:
         return _merged(before, own, spec.message)
     value = spec.message.fields["value"]

@@ -159,6 +159,9 @@ def _make(name: str, model: Model, draft: Draft, inputs: Inputs) -> None:
         numbers = [draft.number(name, files.versions[0])]
     else:
         draft.place(name, files.versions)
+    for number in numbers:
+        place = model.places.get("source", model.places.get(f"versions.{number}", model.places[""]))
+        draft.origins[f"{name}/{number}"] = {"": place}
     draft.unknown |= set() if files.known else {name}
     draft.tree |= {f"{name}/{path}": file for path, file in files.beside.items()}
     message: dict[str, Value] = {"name": name}

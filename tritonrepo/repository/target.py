@@ -45,6 +45,8 @@ class Said(NamedTuple):
     auto_complete: bool | None = None
     arch: str | None = None
     where: str = ""
+    backends: tuple[str, ...] | None = None
+    """Those of an own image, besides those of the Triton images."""
 
 
 NOTHING = Said()
@@ -62,11 +64,12 @@ def target(
     named = next((each for each in said if each.release is not None), None)
     release = _release(named) if named else newest()
     images = _first([each.images for each in said], tuple(release.images))
+    known = release.backends(images)  # none: it is not known which its images have
     by_option = options.release is not None or options.images is not None or options.gpus is not None
     return Target(
         release,
         images,
-        release.backends(images),
+        known | frozenset(_first([each.backends for each in said], ())) if known else known,
         _first([each.gpus for each in said], 1),
         _first([each.auto_complete for each in said], default=True),
         _first([each.arch for each in said], "x86_64"),
@@ -82,13 +85,14 @@ def recorded(target: Mapping[str, Any], where: str) -> Said:
     """
     if not target:
         return NOTHING
-    images, gpus, arch = target.get("images"), target.get("gpus"), target.get("arch")
+    images, gpus, arch, own = (target.get(name) for name in ("images", "gpus", "arch", "backends"))
     return Said(
         str(target.get("release")),
         tuple(map(str, images)) if isinstance(images, list) else None,
         gpus if type(gpus) is int else None,
         arch=arch if isinstance(arch, str) else None,
         where=where,
+        backends=tuple(map(str, own)) if isinstance(own, list) else None,
     )
 
 

@@ -61,6 +61,7 @@ class Target:
         "container images whose backends the server has; list several for an image that combines them",
         ("py3", "vllm-python-py3"),
     )
+    backends: tuple[str, ...] = key("backends that your own image has besides those of `images`", ())
     arch: Literal["x86_64", "aarch64"] = key("processor architecture of the server", "x86_64")
     gpus: int = key("number of GPUs in the server", 1, minimum=0)
     gpu_memory: Bytes | None = key("memory of each GPU", None, example="80GiB")

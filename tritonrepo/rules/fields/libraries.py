@@ -111,10 +111,11 @@ def backend_not_available(model: Model) -> Iterator[Finding]:
 def library_not_found(model: Model) -> Iterator[Finding]:
     """A custom backend must be in the model's directory or in your own image."""
     if _lacks(model) and not _meant(model):
+        own = f"add {model.backend} to backends in target" if model.target.in_stack else "ignore this rule"
         yield Finding(
             _place(model),
             f'no Triton image has a backend named "{model.backend}"',
-            hint=f"Add libtriton_{model.backend}.so to {model.name}/. If your own image has it, ignore this rule.",
+            hint=f"Add libtriton_{model.backend}.so to {model.name}/. If your own image has it, {own}.",
             reason=_no_library(model),
         )
 

@@ -1,0 +1,215 @@
+"""`tritonrepo adopt`: the stack file of a repository builds the same files and configs that mean the same."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.graphs import add_graph
+from tests.servers.s3 import S3Server
+from tritonrepo.cli import run
+from tritonrepo.pbtxt import parse
+from tritonrepo.pbtxt.convert import Plain, to_plain
+
+CONFIG = """\
+# the price model
+backend: "python"  # runs on a CPU
+max_batch_size: 8
+input [ { name: "IN" data_type: 11 dims: [ -1, 4 ] } ]
+output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" }
+instance_group [ { count: 2 kind: KIND_CPU }, { kind: KIND_CPU } ]
+dynamic_batching {
+  preferred_batch_size: [ 2, 4 ]
+  priority_levels: 2
+  default_priority_level: 1
+  priority_queue_policy { key: 2 value { max_queue_size: 7 } }
+}
+parameters { key: "a$b" value { string_value: "x: \\"y\\" ${HOME} # é\\n" } }
+version_policy { specific { versions: [ 1, 3 ] } }
+"""
+PIPELINE = """\
+platform: "ensemble"
+input { name: "given" data_type: TYPE_FP32 dims: [ -1, 4 ] }
+output { name: "result" data_type: TYPE_FP32 dims: [ 4 ] }
+max_batch_size: 8
+ensemble_scheduling {
+  step {
+    model_name: "price"
+    model_version: -1
+    input_map { key: "IN" value: "given" }
+    output_map { key: "OUT" value: "result" }
+  }
+}
+"""
+
+
+@pytest.fixture
+def hand(inside: Path) -> Path:
+    """A repository that was written by hand, in the working directory."""
+    root = inside / "hand"
+    for path, content in {
+        "price/config.pbtxt": CONFIG,
+        "price/1/model.py": "class TritonPythonModel: ...\n",
+        "price/3/model.py": "class TritonPythonModel: pass\n",
+        "price/3/tables/deep.csv": "1,2",
+        "price/labels.txt": "a\nb\nc\nd\n",
+        "price/docs/notes.md": "not read by anybody",
+        "whole/config.pbtxt": PIPELINE,
+        "README.md": "about all of it",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(content, "utf-8")
+    (root / "whole" / "1").mkdir()
+    add_graph(root / "add" / "1" / "model.onnx")
+    shutil.copytree(root / "add" / "1", root / "add" / "2")
+    return inside
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Everything below the models of a repository except their configs."""
+    found = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    ours = {path for path in found if "/" in path and not path.endswith((".keep", "config.pbtxt"))}
+    return {path: found[path].read_bytes() for path in sorted(ours)}
+
+
+def config(root: Path, name: str) -> Plain:
+    return to_plain(parse((root / name / "config.pbtxt").read_bytes()).root)
+
+
+def test_a_build_of_what_is_adopted_gives_the_same_repository(hand: Path) -> None:
+    assert run(["adopt", "hand", "--release", "24.10", "--gpus", "0", "-o", "tritonrepo.yaml"]) == 0
+    assert run(["build", "-o", "built"]) == 0
+    assert files(hand / "built") == files(hand / "hand")
+    same = {"name": "price"} | config(hand / "hand", "price")
+    assert config(hand / "built", "price") == same
+    pinned = {"name": "whole", "version_policy": {"specific": {"versions": [1]}}}
+    assert config(hand / "built", "whole") == pinned | config(hand / "hand", "whole")
+    assert config(hand / "built", "add") == {
+        "name": "add",
+        "version_policy": {"specific": {"versions": [2]}},
+        "max_batch_size": 4,
+        "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [2]}],
+        "output": [{"name": "y", "data_type": "TYPE_FP32", "dims": [2]}],
+        "dynamic_batching": {},
+    }
+
+
+def test_the_stack_file_reads_well(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(hand / "hand" / "add")
+    shutil.rmtree(hand / "hand" / "whole")
+    assert run(["adopt", "hand", "--release", "24.10", "--gpus", "0"]) == 0
+    assert (
+        capsys.readouterr().out
+        == """\
+name: hand
+target:
+  release: "24.10"
+  gpus: 0
+models:
+  price:
+    backend: python  # the price model runs on a CPU
+    versions:
+      "1": ./hand/price/1
+      "3": ./hand/price/3
+    files:
+      docs: ./hand/price/docs
+      labels.txt: ./hand/price/labels.txt
+    config:
+      max_batch_size: 8
+      input:
+        - name: IN
+          data_type: TYPE_FP32
+          dims: [-1, 4]
+      output:
+        - name: OUT
+          data_type: TYPE_FP32
+          dims: [4]
+          label_filename: labels.txt
+      instance_group:
+        - count: 2
+          kind: KIND_CPU
+        - kind: KIND_CPU
+      dynamic_batching:
+        preferred_batch_size: [2, 4]
+        priority_levels: 2
+        default_priority_level: 1
+        priority_queue_policy:
+          "2":
+            max_queue_size: 7
+      parameters:
+        "a$b":
+          string_value: "x: \\"y\\" $${HOME} # é\\n"
+      version_policy:
+        specific:
+          versions: [1, 3]
+"""
+    )
+
+
+def test_a_backend_of_an_own_image_is_declared(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = hand / "hand" / "price" / "config.pbtxt"
+    own.write_text(CONFIG.replace('"python"', '"prices"'), "utf-8")
+    assert run(["adopt", "hand", "--release", "24.10", "--gpus", "0", "-o", "own.yaml"]) == 0
+    assert "  backends: [prices]\n" in (hand / "own.yaml").read_text("utf-8")
+    assert run(["build", "-f", "own.yaml", "-o", "built"]) == 0
+    assert run(["validate", "built"]) == 0
+    capsys.readouterr()
+    (hand / "own.yaml").write_text(
+        (hand / "own.yaml").read_text("utf-8").replace("  backends: [prices]\n", ""), "utf-8"
+    )
+    assert run(["build", "-f", "own.yaml", "-o", "built"]) == 1
+    assert "If your own image has it, add prices to backends in target." in capsys.readouterr().err
+
+
+def test_sources_are_relative_to_the_stack_file(hand: Path) -> None:
+    (hand / "stacks").mkdir()
+    assert run(["adopt", str(hand / "hand"), "-o", "stacks/all.yaml", "--release", "24.10", "--gpus", "0"]) == 0
+    assert '"1": ../hand/price/1\n' in (hand / "stacks" / "all.yaml").read_text("utf-8")
+    assert run(["build", "-f", "stacks/all.yaml", "-o", "built"]) == 0
+
+
+REFUSED = {
+    "nothing there": (["adopt", "nowhere"], 2, "the repository does not exist or contains no models"),
+    "a file": (["adopt", "hand/README.md"], 2, ""),
+    "a broken config": (["adopt", "broken"], 1, "broken/m/config.pbtxt:1:"),
+    "a name that no stack can have": (["adopt", "odd"], 1, 'model "a b" cannot be declared in a stack file'),
+    "a file in the way": (["adopt", "hand", "-o", "there.yaml"], 2, "the file already exists"),
+    "an unknown release": (["adopt", "hand", "--release", "24.99"], 2, 'unknown Triton release "24.99"'),
+}
+
+
+@pytest.mark.parametrize(("command", "code", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_adopted_is_told_and_nothing_is_written(
+    hand: Path, capsys: pytest.CaptureFixture[str], command: list[str], code: int, message: str
+) -> None:
+    for path, text in {"broken/m/config.pbtxt": "max_batch_size: eight\n", "odd/a b/config.pbtxt": ""}.items():
+        (hand / path).parent.mkdir(parents=True)
+        (hand / path).write_text(text, "utf-8")
+    (hand / "there.yaml").write_text("mine", "utf-8")
+    before = sorted(hand.iterdir())
+    assert run(command) == code
+    assert message in capsys.readouterr().err
+    assert sorted(hand.iterdir()) == before
+    assert (hand / "there.yaml").read_text("utf-8") == "mine"
+
+
+def test_a_bucket_is_adopted_with_its_own_uri(
+    hand: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3_server.client().create_bucket(Bucket="adopted")
+    uri = s3_server.uri("adopted", "hand")
+    shutil.rmtree(hand / "hand" / "whole")
+    shutil.rmtree(hand / "hand" / "add")
+    assert run(["push", "hand", uri, "--settle", "0"]) == 0
+    capsys.readouterr()
+    assert run(["adopt", uri, "--release", "24.10", "--gpus", "0"]) == 0
+    assert f'"3": {uri}/price/3\n' in capsys.readouterr().out
+
+
+def test_a_link_out_of_the_repository_is_not_followed(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (hand / "secret").write_text("s", "utf-8")
+    (hand / "hand" / "price" / "1" / "key").symlink_to(hand / "secret")
+    assert run(["adopt", "hand"]) == 2
+    assert "price/1/key" in capsys.readouterr().err
