@@ -20,6 +20,7 @@ import pytest
 from tests.pushes import CODE, push, stored
 from tests.servers.s3 import S3Server
 from tests.test_doubts import own as indexed
+from tests.test_lock_merge import git
 from tests.test_own_stacks import SEARCH, edited, entered
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
@@ -401,6 +402,7 @@ REPOSITORIES: dict[str, tuple[str, Callable[[Path], object] | None, int, str]] =
     "none": ("nowhere", None, 2, "nowhere: fatal: the repository does not exist or is empty [lock-from]"),
     "a bucket": ("s3://models", None, 2, "s3://models: fatal: the URI is a bucket's root"),
     "no URI": ("gs://models/prod", None, 2, "gs://models/prod: fatal: gs:// buckets are not supported yet"),
+    "an empty variable": ("", None, 2, '"": fatal: an empty string is not a directory or a bucket URI [store-uri]'),
     "another stack's": (
         "model_repository",
         another_stack,
@@ -469,6 +471,34 @@ def test_a_conflict_that_hides_no_other_change_is_still_a_change(capsys: Capsys)
 def built_otherwise() -> None:
     limit(13)
     assert run(["build"]) == 0
+
+
+def committed(message: str) -> None:
+    for command in (["add", "tritonrepo.yaml", "tritonrepo.lock"], ["commit", "-qm", message]):
+        done = git(Path(), *command)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("own")
+def test_branches_that_changed_different_models_merge_to_a_lock_that_a_build_leaves_as_it_is(capsys: Capsys) -> None:
+    more = "".join(f"  {name}:\n    role: embedder\n    source: ./w\n    max_tokens: 9\n" for name in "fgh")
+    Path("tritonrepo.yaml").write_text(f"{EMBEDDER}{more}", "utf-8")
+    assert git(Path(), "init", "-qb", "main").returncode == 0
+    assert run(["lock"]) == 0
+    committed("base")
+    for name, place in (("ours", 1), ("theirs", 2)):
+        assert git(Path(), "checkout", "-qb", name, "main").returncode == 0
+        parts = Path("tritonrepo.yaml").read_text("utf-8").split("max_tokens: 9")
+        parts[place - 1 : place + 1] = [f"max_tokens: {10 + place}".join(parts[place - 1 : place + 1])]
+        Path("tritonrepo.yaml").write_text("max_tokens: 9".join(parts), "utf-8")
+        assert run(["build"]) == 0
+        committed(name)
+    done = git(Path(), "merge", "-qm", "x", "ours")
+    assert done.returncode == 0, done.stdout
+    assert said(capsys, "lock", "--check") == "tritonrepo.lock: nothing to do\n"
+    one = dict.fromkeys(("e", "e_model", "f_model", "g_model", "h_model", "h"), 1)
+    assert numbers() == one | {"f": 2, "g": 2}
+    assert run(["build", "--locked"]) == 0
 
 
 RIVALS: dict[str, Callable[[], object]] = {

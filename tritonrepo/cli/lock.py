@@ -40,8 +40,6 @@ Examples:
 @click.option(
     "--from",
     "uri",
-    default="",
-    show_default=False,
     metavar="URI",
     help="Take over the version numbers that this bucket or directory has given.",
 )
@@ -52,7 +50,7 @@ def command(
     *,
     upgrade: tuple[str, ...],
     renumber: tuple[str, ...],
-    uri: str,
+    uri: str | None,
     check: bool,
     links: tuple[Path, ...],
 ) -> int:

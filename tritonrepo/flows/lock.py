@@ -44,7 +44,7 @@ def plan_lock(
     *,
     upgrade: Collection[str] = (),
     renumber: Collection[str] = (),
-    uri: str = "",
+    uri: str | None = None,
 ) -> Locked:
     """Return the lock that a build of these stack files would write; nothing is written.
 
@@ -58,7 +58,7 @@ def plan_lock(
     forgotten: frozenset[str] = faults.tried(lambda: _forgotten(upgrade, loaded), frozenset())
     faults.tried(lambda: _known(renumber, loaded), None)
     faults.stop()
-    if uri:
+    if uri is not None:
         models |= {
             name: _learned(models.get(name), there) for name, there in served(uri, loaded, _names(stack)).items()
         }
