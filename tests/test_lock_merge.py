@@ -12,7 +12,7 @@ import pytest
 
 from tritonrepo.diagnostics import Stop
 from tritonrepo.spec import lock_text
-from tritonrepo.spec.lock import Index, Lock, Pin, Version
+from tritonrepo.spec.lock import Index, Lock, Pin, Version, joined
 
 OWN = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "LC_ALL": "C"}
 NAMED = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
@@ -183,6 +183,18 @@ def test_of_two_pins_of_one_source_ours_counts() -> None:
     both = '\n<<<<<<< HEAD\n"revision": "ours"\n=======\n"revision": "theirs"\n>>>>>>> theirs\n'
     text = lock_text.dump(ours).replace('"revision": "ours"', both)
     assert lock_text.merged(text.encode(), "l") == ours != theirs
+
+
+def test_both_sides_together_have_all_that_either_has_and_ours_counts_where_they_differ() -> None:
+    one, two, three = (Index(name, name, name, name) for name in "123")
+    x86, arm = pin("x86_64", "1"), pin("aarch64", "2")
+    ours = Lock({"t": {"x86_64": x86}, "a": {"any": Pin("1")}}, {"i": one, "j": two}, {"m": Version(1, "a")})
+    theirs = Lock({"t": {"aarch64": arm}, "a": {"any": Pin("2")}}, {"i": three, "k": three}, {"n": Version(2, "b")})
+    assert joined(ours, theirs) == Lock(
+        {"t": {"x86_64": x86, "aarch64": arm}, "a": {"any": Pin("1")}},
+        {"i": one, "j": two, "k": three},
+        {"m": Version(1, "a"), "n": Version(2, "b")},
+    )
 
 
 BROKEN = {

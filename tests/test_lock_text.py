@@ -153,6 +153,32 @@ def test_a_lock_of_schema_1_has_the_same_numbers_pins_and_digests() -> None:
     assert json.loads(lock_text.dump(found))["schema"] == 2
 
 
+ARCHES = {
+    "a pure wheel": ("x-1-py3-none-any.whl", "any"),
+    "a wheel for one processor": ("x-1-cp310-abi3-manylinux_2_28_aarch64.whl", "aarch64"),
+    "a wheel for several systems": (WHEEL, "x86_64"),
+    "a wheel that is only named so": ("x86_64-1-py3-none-any.whl", "any"),
+    "a file that is no wheel": ("model-x86_64", "any"),
+    "no file": ("", "any"),
+}
+
+
+@pytest.mark.parametrize(("file", "arch"), ARCHES.values(), ids=ARCHES)
+def test_a_wheel_is_pinned_for_the_processor_of_its_tags(file: str, arch: str) -> None:
+    assert Pin("1", file).arch == arch
+
+
+def test_a_server_gets_the_pins_of_its_processor_and_new_ones_leave_those_of_others() -> None:
+    x86, arm, other = Pin("1", WHEEL), Pin("2", WHEEL.replace("x86_64", "aarch64")), Pin("3", WHEEL)
+    pure = Pin("4", "t-1-py3-none-any.whl")
+    lock = Lock({"t": {"x86_64": x86, "aarch64": arm}, "w": {"any": pure}, "u": {"aarch64": arm}})
+    assert lock.pins("x86_64") == {"t": x86, "w": pure}
+    assert lock.pins("aarch64") == {"t": arm, "w": pure, "u": arm}
+    assert lock.pinned({"t": other}) == {"t": {"x86_64": other, "aarch64": arm}}
+    assert lock.pinned({"t": pure}) == {"t": {"any": pure}}
+    assert lock.pinned({"w": x86, "new": arm}) == {"w": {"x86_64": x86}, "new": {"aarch64": arm}}
+
+
 def test_the_committed_lock_of_the_example_is_in_the_form_that_a_build_writes() -> None:
     text = (EXAMPLE / "tritonrepo.lock").read_text("utf-8")
     assert lock_text.dump(lock_text.load(text.encode(), "l")) == text
