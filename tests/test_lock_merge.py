@@ -198,17 +198,31 @@ def test_both_sides_together_have_all_that_either_has_and_ours_counts_where_they
 
 
 BROKEN = {
-    "a side that is no lock": ("<<<<<<< a\n{\n=======\n%s>>>>>>> b\n", "is not a valid lock file"),
-    "an end without a begin": ("%s>>>>>>> b\n", "is not a valid lock file"),
-    "a side of a later schema": ('<<<<<<< a\n{"schema": 9}\n=======\n%s>>>>>>> b\n', "schema 9"),
+    "a side that is no JSON": ("<<<<<<< a\n{\n=======\n%s>>>>>>> b\n", "the file is not a valid lock file: Expecting"),
+    "a side with a wrong section": (
+        '<<<<<<< a\n{"schema": 2, "indexes": {}, "models": 3, "sources": {}}\n=======\n%s>>>>>>> b\n',
+        'the file is not a valid lock file: "models" is 3, not an object',
+    ),
+    "a side of a later schema": (
+        '<<<<<<< a\n%s=======\n{"schema": 9}\n>>>>>>> b\n',
+        "the lock file has schema 9, but this tritonrepo reads schemas 1 to 2",
+    ),
 }
 
 
 @pytest.mark.parametrize(("text", "says"), BROKEN.values(), ids=BROKEN)
-def test_a_conflict_with_a_side_that_is_no_lock_is_told(text: str, says: str) -> None:
+def test_a_conflict_with_a_side_that_is_no_lock_is_told_without_a_line(text: str, says: str) -> None:
+    """A side has other lines than the file."""
     content = text.replace("%s", lock_text.dump(BASE)).encode()
     with pytest.raises(Stop, match="unresolved merge conflict"):
         lock_text.load(content, "l")
-    if "%s>>>" not in text or text.startswith("<"):
-        with pytest.raises(Stop, match=says):
-            lock_text.merged(content, "l")
+    with pytest.raises(Stop) as stop:
+        lock_text.merged(content, "l")
+    assert str(stop.value).startswith(f"l: fatal: {says}")
+
+
+def test_an_end_of_a_conflict_without_its_begin_is_one() -> None:
+    content = f"{lock_text.dump(BASE)}>>>>>>> b\n".encode()
+    with pytest.raises(Stop, match=r"^l:[0-9]+: fatal: the lock file has an unresolved merge conflict"):
+        lock_text.load(content, "l")
+    assert lock_text.merged(content, "l") == BASE
