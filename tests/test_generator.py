@@ -293,6 +293,11 @@ CONFLICTS = {
     "a backend without adapters": ("24.04", "lora: {a: {path: /a}}", "the vLLM backend of Triton 24.04 has no LoRA"),
     "a vLLM that does not download": ("24.08", "lora: {a: 'hf://o/a'}", "does not download LoRA adapters"),
     "disabled": ("26.07", "lora: {a: {path: /a}}, args: {enable_lora: false}", "args set enable_lora to False"),
+    "enabled for nothing": (
+        "26.07",
+        "args: {enable_lora: true}",
+        'args set enable_lora, but generator "g" has no LoRA',
+    ),
     "a rank that is none": (
         "25.12",
         "lora: {a: {path: /a}}, args: {max_lora_rank: 1}",

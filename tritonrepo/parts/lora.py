@@ -56,7 +56,12 @@ def check(name: str, model: Any, stack: Stack) -> Iterator[Diagnostic]:  # noqa:
     """Yield what is wrong with the adapters and the engine arguments for them."""
     at: Places = model.places
     release = RELEASES.get(stack.target.release)
-    if not model.lora or release is None:
+    if release is None:
+        return
+    if not model.lora:
+        if str(model.args.get("enable_lora")).lower() == "true":
+            message = f'args set enable_lora, but generator "{name}" has no LoRA adapters'
+            yield wrong(at, "args.enable_lora", message, "Add them as `lora: {NAME: {path: /PATH}}`, or remove it.")
         return
     if not release.has("vllm-lora"):
         message = f"the vLLM backend of Triton {release.name} has no LoRA adapters"

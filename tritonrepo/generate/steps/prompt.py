@@ -137,7 +137,8 @@ class TritonPythonModel:
 
     def harmless(self, text: str) -> str:
         """Return the text with a space inside everything that the tokenizer would read as a special token."""
-        while found := [token for token in self.special if token in text]:
+        letters = set(text)  # a model can have thousands of special tokens, and most texts have none of their letters
+        while found := [token for token in self.special if token[0] in letters and token in text]:
             for token in found:
                 text = text.replace(token, token[0] + " " + token[1:])
         return text
