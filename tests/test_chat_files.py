@@ -229,6 +229,11 @@ WRONG: dict[str, tuple[dict[str, object], str, str]] = {
         "tokenizer.json of the source is not valid JSON",
         "`git lfs pull`",
     ),
+    "JSON with a byte order mark": (
+        {"config_json": b"\xef\xbb\xbf{}"},
+        "config.json of the source is not valid JSON: Unexpected UTF-8 BOM",
+        "Download",
+    ),
     "JSON as deep as a well": (
         {"config_json": "[" * 100_000},
         "config.json of the source is not valid JSON",
@@ -334,10 +339,10 @@ LENGTHS: dict[str, tuple[dict[str, Any], int]] = {
             "max_position_embeddings": 2048,
             "rope_parameters": {
                 "full_attention": {"rope_type": "linear", "factor": 2.0},
-                "sliding_attention": {"rope_type": "default"},
+                "sliding_attention": {"rope_type": "linear", "factor": 4.0},
             },
         },
-        2048,
+        4096,
     ),
     "nothing": ({}, 0),
     "nonsense": ({"max_position_embeddings": "many", "n_positions": True, "rope_scaling": [1]}, 0),

@@ -126,6 +126,13 @@ def test_the_tokenizers_class_counts_before_transformers_5(own: Path) -> None:
     assert made("g_prompt/2/settings.json")["adds_bos"] is False
 
 
+@pytest.mark.usefixtures("own")
+def test_an_answer_leaves_room_for_a_prompt(capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(f"{{{DISK}, args: {{max_model_len: 256}}}}") == 2
+    assert "an answer may take 256 tokens, but prompt and answer together must fit in 256" in capsys.readouterr().err
+    assert build(f"{{{DISK}, args: {{max_model_len: 257}}}}") == 0
+
+
 PLACED = {
     "a path that is relative": ("weights: {path: models/m}", "the path of the weights must be absolute"),
     "a path of the home directory": ("weights: {path: ~/m}", "the path of the weights must be absolute"),
@@ -154,7 +161,10 @@ def test_mounted_weights_of_a_hub_model_have_no_revision(own: Path, capsys: pyte
     assert made("g/1/model.json") == {"model": "/mnt/m"}
 
 
-TENSORS = {"base_model.model.q.lora_A.weight": {"dtype": "F32", "shape": [32, 4], "data_offsets": [0, 512]}}
+TENSORS = {
+    "base_model.model.q.lora_A.weight": {"dtype": "F32", "shape": [32, 2], "data_offsets": [0, 256]},
+    "base_model.model.q.lora_B.weight": {"dtype": "F32", "shape": [64, 32], "data_offsets": [256, 512]},
+}
 LORA = {
     "peft_type": "LORA",
     "r": 8,
@@ -251,7 +261,8 @@ def test_adapters_are_listed_and_enabled(own: Path, capsys: pytest.CaptureFixtur
 def test_an_adapter_of_another_model_is_a_doubt(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     adapter_at(own / "support", base_model_name_or_path="o/other")
     adapter_at(own / "moved", base_model_name_or_path="/home/me/other")
-    two = "lora: {a: {path: /a, source: ./support}, b: {path: /b, source: ./moved}}"
+    adapter_at(own / "same", base_model_name_or_path="O/M")
+    two = "lora: {a: {path: /a, source: ./support}, b: {path: /b, source: ./moved}, c: {path: /c, source: ./same}}"
     assert build(f"{{{HUB}, tokenizer: ./m, {two}}}") == 0
     told = capsys.readouterr().err
     assert 'warning: adapter "a" was trained on o/other, but "g" runs o/m [adapter-base]' in told
@@ -264,6 +275,9 @@ def test_a_rank_above_the_limit_is_refused(own: Path, capsys: pytest.CaptureFixt
     assert 'adapter "support" has rank 100, but max_lora_rank is at most 64' in capsys.readouterr().err
     assert build(f"{{{HUB}, tokenizer: ./m, {TWO}, args: {{max_lora_rank: 256}}}}") == 0
     assert made("g/1/model.json")["max_lora_rank"] == 256
+    adapter_at(own / "equal", r=64)
+    equal = TWO.replace("./support", "./equal")
+    assert build(f"{{{HUB}, tokenizer: ./m, {equal}, args: {{max_lora_rank: 64}}}}") == 0
 
 
 def test_an_older_backend_reads_enable_lora_as_a_string(own: Path) -> None:

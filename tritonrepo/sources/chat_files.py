@@ -145,7 +145,7 @@ def _said(files: Mapping[str, File], at: Span) -> _Said:
 
 def _json(files: Mapping[str, File], name: str, at: Span) -> Any:  # noqa: ANN401  foreign data
     try:
-        return json.loads(files[name].content().decode("utf-8-sig"))
+        return json.loads(files[name].content().decode())
     except (ValueError, RecursionError) as error:
         hint = "Download the file again."
         if files[name].content().startswith(b"version https://git-lfs"):
