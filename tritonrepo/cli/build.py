@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import say
+from tritonrepo.cli.output import colour, painted, say
 from tritonrepo.cli.stack import stack_files, workspace
 from tritonrepo.cli.values import allow_links
 from tritonrepo.diagnostics import Severity, Stop
-from tritonrepo.flows.build import apply_build, directory, plan_build
+from tritonrepo.flows.build import apply_build, directory, existing, plan_build
 from tritonrepo.flows.doubts import lock_drift, strictly
 from tritonrepo.flows.image import combines
 from tritonrepo.flows.image import command as image_command
+from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import load
+from tritonrepo.report import diff as differences
 from tritonrepo.report import plan as report
 
 EPILOG = f"""\b
 Examples:
   tritonrepo build
   tritonrepo build -f examples/models/rag/tritonrepo.yaml -o /srv/models
+  tritonrepo build --dry-run --diff
   tritonrepo build -f base.yaml -f production.yaml --check --locked
 
 {EXIT_CODES}"""
@@ -38,6 +42,7 @@ Examples:
     help="Directory of the model repository.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan without writing anything.")
+@click.option("--diff", is_flag=True, help="Also print what changes in each file.")
 @click.option("--check", is_flag=True, help="Write nothing, and exit 1 if anything would change.")
 @click.option("--locked", is_flag=True, help="Fail if the lock file would change.")
 @click.option("--overwrite", is_flag=True, help="Replace files that were changed by hand after a build wrote them.")
@@ -48,6 +53,7 @@ def command(
     out: Path,
     *,
     dry_run: bool,
+    diff: bool,
     check: bool,
     locked: bool,
     overwrite: bool,
@@ -59,6 +65,9 @@ def command(
     The command prints its plan, then writes each file that differs, whole or not at all. A second build of the same
     stack writes nothing. Files that no build wrote are left alone. Files that were changed by hand after a build wrote
     them are listed and kept: they are checked with the rest, and serve, push and up use them as they are.
+
+    With --diff, the plan is followed by unified diffs of texts, and by sizes and digests of other files. A file of a
+    new version is compared with that of the version before it.
 
     With --check or --locked, the build fails if the repository would not match the stack: if documents are newer than
     their index, a tokenizer is only a stand-in, or a file was changed by hand.
@@ -72,15 +81,24 @@ def command(
     for diagnostic in found:
         if diagnostic not in refused:
             say(*diagnostic.lines, err=True)
-    say(*report.lines(build.plan.actions, str(out), build.plan.kept).split("\n"))
-    if build.plan and combines(loaded.stack):
-        said = "no single Triton image has every backend of this stack"
-        say(f"{said}; `{image_command(loaded)}` prints the Dockerfile of one that does", err=True)
-    if verbose:
-        for path in build.plan.foreign:
-            say(f"left alone: {out}/{path}", err=True)
+    _planned(build, diff=diff, verbose=verbose)
     if refused:
         raise Stop(refused)
     if not (check or dry_run):
         apply_build(build)
     return int(check and (bool(build.plan) or build.drifted))
+
+
+def _planned(build: Build, *, diff: bool, verbose: bool) -> None:
+    """Print the plan, and what belongs to it."""
+    out = str(build.out)
+    say(*report.lines(build.plan.actions, out, build.plan.kept).split("\n"))
+    if diff:
+        colours = colour(sys.stdout)
+        painted(differences.lines(build.plan.actions, existing(build), out, colour=colours), colours=colours)
+    if build.plan and combines(build.loaded.stack):
+        said = "no single Triton image has every backend of this stack"
+        say(f"{said}; `{image_command(build.loaded)}` prints the Dockerfile of one that does", err=True)
+    if verbose:
+        for path in build.plan.foreign:
+            say(f"left alone: {out}/{path}", err=True)

@@ -139,6 +139,11 @@ def _digests(plan: Plan, tree: Mapping[str, Entry]) -> dict[str, str]:
     return {path: entry.sha256 if isinstance(entry, File) else str(entry or "") for path, entry in entries.items()}
 
 
+def existing(build: Build) -> Tree:
+    """Return what is in a build's directory now."""
+    return build.store.scan(build.prefix)
+
+
 def _current(build: Build) -> None:
     """Raise Stop if a file is neither what the plan was made from nor what the plan makes it."""
     if not build.plan:
@@ -146,7 +151,7 @@ def _current(build: Build) -> None:
     shall: dict[str, set[str]] = {}
     for action in build.plan.actions:
         shall.setdefault(action.path, set()).add(action.file.sha256 if isinstance(action, Put) else "")
-    now = _digests(build.plan, build.store.scan(build.prefix))
+    now = _digests(build.plan, existing(build))
     for path, digest in now.items():
         if digest != build.seen[path] and digest not in shall[path]:
             message = "the file was changed after this build was planned, so nothing was written"

@@ -42,7 +42,7 @@ def _lines(actions: Iterable[Action]) -> list[str]:
 def _total(actions: Sequence[Action], where: str, kept: Sequence[str] = ()) -> str:
     puts = [action for action in actions if isinstance(action, Put)]
     size = sum(action.file.size for action in puts)
-    count = f"{len(puts)} to write ({_bytes_text(size)}), {len(actions) - len(puts)} to delete"
+    count = f"{len(puts)} to write ({bytes_text(size)}), {len(actions) - len(puts)} to delete"
     count = count if actions else "nothing to write" if kept else "nothing to do"
     return f"{printable(where)}: {count}{f', {len(kept)} {BY_HAND} and kept' if kept else ''}"
 
@@ -72,7 +72,7 @@ def _sign(action: Action) -> str:
     return "+" if action.reason.startswith("new") else "~"
 
 
-def _bytes_text(count: int) -> str:
+def bytes_text(count: int) -> str:
     """Return a human-readable size: 512 B, 1.5 MiB."""
     size, unit = float(count), 0
     while size >= 1024 and unit < len(UNITS) - 1:  # noqa: PLR2004  the step between units

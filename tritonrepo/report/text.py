@@ -17,6 +17,7 @@ class Style(StrEnum):
 
     BOLD = "1"
     RED = "31"
+    GREEN = "32"
     YELLOW = "33"
     CYAN = "36"
 
@@ -32,7 +33,7 @@ Lines = Callable[[str], list[str]]
 """Returns the lines of a file by the path in a diagnostic; an empty list if there is nothing to show."""
 
 
-def _styled(text: str, *styles: Style, colour: bool) -> str:
+def styled(text: str, *styles: Style, colour: bool) -> str:
     """Return the text in these styles."""
     return f"\033[{';'.join(styles)}m{text}\033[0m" if colour and styles else text
 
@@ -44,8 +45,8 @@ def diagnostics(found: Iterable[Diagnostic], lines: Lines, *, colour: bool = Fal
 
 
 def _text(diagnostic: Diagnostic, lines: Lines, *, colour: bool) -> Iterator[str]:
-    severity = _styled(str(diagnostic.severity), Style.BOLD, COLOURS[diagnostic.severity], colour=colour)
-    place = _styled(printable(str(diagnostic.at)), Style.BOLD, colour=colour)
+    severity = styled(str(diagnostic.severity), Style.BOLD, COLOURS[diagnostic.severity], colour=colour)
+    place = styled(printable(str(diagnostic.at)), Style.BOLD, colour=colour)
     yield f"{place}: {severity}: {printable(diagnostic.message)} [{diagnostic.rule}]"
     yield from _excerpt(diagnostic, lines)
     yield from diagnostic.lines[1:]

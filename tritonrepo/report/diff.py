@@ -1,0 +1,89 @@
+"""What a plan changes in each file: text as unified diffs, anything else by size and digest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+from tritonrepo.plain import printable
+from tritonrepo.report.plan import VENDORED, bytes_text
+from tritonrepo.report.text import Style, styled
+from tritonrepo.sync.plan import Action, Put
+from tritonrepo.sync.record import NAME
+from tritonrepo.tree import File, Tree
+
+LARGEST_BYTES = 64 << 10
+"""Texts up to this size are compared line by line: the time can grow with the square of their lines."""
+
+LONGEST_LINE = 2000
+"""Texts with a longer line are data, such as a tokenizer, which nobody reads line by line."""
+
+STYLES = {"@@": (Style.CYAN,), "--": (Style.BOLD,), "++": (Style.BOLD,), "-": (Style.RED,), "+": (Style.GREEN,)}
+
+
+def lines(actions: Iterable[Action], have: Tree, where: str, *, colour: bool = False) -> Iterator[str]:
+    """Yield the differences between the files that are there and those that a plan writes, as printable lines.
+
+    A file of a new version is compared with that of the newest version before it. What is only deleted has no lines,
+    nor has the record, which lists digests.
+    """
+    puts = {action.path: action.file for action in actions if isinstance(action, Put) and action.path != NAME}
+    for path, file in puts.items():
+        old = path if path in have else _of_earlier_version(path, have)
+        before = have.get(old)
+        before = before if isinstance(before, File) else None
+        if before is None or before.size != file.size or before.sha256 != file.sha256:
+            yield from _difference((f"{where}/{old}", before), (f"{where}/{path}", file), colour=colour)
+
+
+def _of_earlier_version(path: str, have: Tree) -> str:
+    """Return the path of the same file in the newest version of the model that is there; "" if there is none."""
+    model, number, *rest = path.split("/")
+    if not rest or not number.isdecimal():
+        return ""
+    ending = "/".join(rest)
+    versions = (there.split("/")[1] for there in have if there.startswith(f"{model}/") and there.endswith(f"/{ending}"))
+    numbers = [each for each in versions if each.isdecimal() and f"{model}/{each}/{ending}" in have]
+    return f"{model}/{max(numbers, key=int)}/{ending}" if numbers else ""
+
+
+Named = tuple[str, File | None]
+
+
+def _difference(old: Named, new: tuple[str, File], *, colour: bool) -> Iterator[str]:
+    before = [] if old[1] is None else _text(old[1])
+    after = _text(new[1])
+    if before is None or after is None or VENDORED.search(f"{new[0]}/"):
+        yield _digests(old, new)
+        return
+    name = "/dev/null" if old[1] is None else printable(old[0])
+    found = [*difflib.unified_diff(before, after, name, printable(new[0]), lineterm="")]
+    if not found:  # only the end of the last line differs
+        yield _digests(old, new)
+    for number, line in enumerate(found):
+        head = line[:2] if number < 2 or line.startswith("@@") else line[:1]  # noqa: PLR2004  two lines name the files
+        yield styled(_printable(line), *STYLES.get(head, ()), colour=colour)
+
+
+def _text(file: File) -> list[str] | None:
+    """Return the lines of a text; None for what is not compared line by line."""
+    if file.size > LARGEST_BYTES:
+        return None
+    try:
+        text = file.content().decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    found = text.removesuffix("\n").split("\n") if text else []
+    return None if "\0" in text or any(len(line) > LONGEST_LINE for line in found) else found
+
+
+def _printable(line: str) -> str:
+    """Return a line of a diff; its tabs stay."""
+    return "\t".join(map(printable, line.split("\t")))
+
+
+def _digests(old: Named, new: tuple[str, File]) -> str:
+    path, file = new
+    before = "new" if old[1] is None else f"{bytes_text(old[1].size)}, SHA-256 {old[1].sha256}"
+    renamed = "" if old[1] is None or old[0] == path else f"{printable(old[0])} → "
+    return f"{renamed}{printable(path)}: {before} → {bytes_text(file.size)}, SHA-256 {file.sha256}"
