@@ -119,18 +119,12 @@ models:
     config:
       max_batch_size: 8
       input:
-        - name: IN
-          data_type: TYPE_FP32
-          dims: [-1, 4]
+        - {name: IN, data_type: TYPE_FP32, dims: [-1, 4]}
       output:
-        - name: OUT
-          data_type: TYPE_FP32
-          dims: [4]
-          label_filename: labels.txt
+        - {name: OUT, data_type: TYPE_FP32, dims: [4], label_filename: labels.txt}
       instance_group:
-        - count: 2
-          kind: KIND_CPU
-        - kind: KIND_CPU
+        - {count: 2, kind: KIND_CPU}
+        - {kind: KIND_CPU}
       dynamic_batching:
         preferred_batch_size: [2, 4]
         priority_levels: 2

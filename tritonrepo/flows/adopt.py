@@ -7,7 +7,7 @@ selects the versions that are served now.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,21 +108,28 @@ class _Adopting:
             del config["name"]
         if signature.lacks(config) and not config.get("max_batch_size"):
             config.pop("max_batch_size", None)  # to onnxruntime's auto-complete, 0 is as if nothing was written
-        versions = [name for name in model.children if model.children[name] is None or name in model.directories]
-        numbers = sorted((name for name in versions if is_version(name)), key=int)
-        place = f"{self.base}/{model.name}"
-        if numbers:
-            keys["versions"] = _keys({name: _text(f"{place}/{name}") for name in numbers})
-        beside = [name for name, entry in model.children.items() if name not in {*numbers, CONFIG} and _has(entry)]
-        if beside:
-            keys["files"] = _keys({name: _text(f"{place}/{name}") for name in sorted(beside)})
+        numbers = sorted(filter(is_version, model.directories), key=int)
         if "version_policy" not in config and len(numbers) > 1:
             config["version_policy"] = {"specific": {"versions": [*model.served]}}
+        keys |= self.files(model, numbers)
         if config:
             keys["config"] = self.config(config, model.config)
         node = _keys(keys)
         self.explain(node, model.config)
         return node
+
+    def files(self, model: Model, numbers: Sequence[str]) -> dict[str, Node]:
+        """Return the keys of a model that name its files: these versions, and what is next to them."""
+        place = f"{self.base}/{model.name}"
+        keys: dict[str, Node] = {}
+        if numbers == ["1"]:  # a build numbers it the same
+            keys["source"] = _text(f"{place}/1")
+        elif numbers:
+            keys["versions"] = _keys({name: _text(f"{place}/{name}") for name in numbers})
+        beside = [name for name, entry in model.children.items() if name not in {*numbers, CONFIG} and _has(entry)]
+        if beside:
+            keys["files"] = _keys({name: _text(f"{place}/{name}") for name in sorted(beside)})
+        return keys
 
     def config(self, config: Mapping[str, Any], message: Message) -> Keys:
         """Return the fields of a config, with the comments of those at its top."""

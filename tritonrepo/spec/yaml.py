@@ -1,4 +1,4 @@
-"""Nodes as YAML text, from which `spec.nodes` reads the same nodes: block style, and short lists in brackets."""
+"""Nodes as YAML text, from which `spec.nodes` reads the same nodes: blocks, with short lists and items in one line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _block(node: Node, comment: Comment) -> Iterator[str]:
         yield from (line for text in _keys(node, comment) for line in text.split("\n"))
     elif isinstance(node, Items):
         for item in node.items:
-            inline = _inline(item)
+            inline = _inline(item) if not isinstance(item, Keys) else _flow(item, comment)
             first, *others = [inline] if inline is not None else _block(item, comment)
             yield f"- {first}"
             yield from (f"  {line}" for line in others)
@@ -62,6 +62,20 @@ def _inline(node: Node) -> str | None:
     items = [scalar(item) for item in node.items if isinstance(item, Scalar)]
     found = f"[{', '.join(items)}]"
     return found if len(items) == len(node.items) and len(found) <= WIDTH else None
+
+
+def _flow(node: Node, comment: Comment) -> str | None:
+    """Return a value in brackets and braces; None if it has comments or is too long for a line."""
+    if isinstance(node, Scalar):
+        return scalar(node)
+    if isinstance(node, Items):
+        parts = [_flow(item, comment) for item in node.items]
+        found = f"[{', '.join(part or '' for part in parts)}]"
+        return found if None not in parts and len(found) <= WIDTH else None
+    values = {name: _flow(value, comment) for name, (_, value) in node.keys.items()}
+    found = f"{{{', '.join(f'{string(name)}: {value}' for name, value in values.items())}}}"
+    commented = any(comment(node, name) for name in node.keys)
+    return found if None not in values.values() and not commented and len(found) <= WIDTH else None
 
 
 def scalar(node: Scalar) -> str:
