@@ -85,6 +85,7 @@ def test_a_model_is_read_as_a_whole(tmp_path: Path) -> None:
         adds_bos=False,
         special_tokens=("<s>", "</s>", "<|user|>"),
         context_length=2048,
+        longest=2048,
     )
 
 
@@ -355,7 +356,22 @@ LENGTHS: dict[str, tuple[dict[str, Any], int]] = {
 
 @pytest.mark.parametrize(("config", "tokens"), LENGTHS.values(), ids=LENGTHS)
 def test_the_context_length_is_what_vllm_derives(config: dict[str, Any], tokens: int) -> None:
-    assert context.length(config) == tokens
+    assert context.lengths(config).default == tokens
+
+
+LONGEST = {
+    "Phi 3.5, which vLLM keeps short": 131072,
+    "transformers 5, by kind of layer": 8192,
+    "Llama 3.1, whose scaling is in it already": 131072,
+    "DeepSeek V3, which states both lengths": 163840,
+    "Vicuna 16k": 16384,
+    "nothing": 0,
+}
+
+
+@pytest.mark.parametrize(("name", "tokens"), LONGEST.items(), ids=LONGEST)
+def test_the_longest_context_is_what_vllm_accepts(name: str, tokens: int) -> None:
+    assert context.lengths(LENGTHS[name][0]).longest == tokens
 
 
 SMOLLM2_CONFIG = {
@@ -423,7 +439,7 @@ def test_a_real_model_gives_the_same_prompts_from_its_own_files_and_from_gguf(
     }
     own = chat_files(files, cache, AT, by_class=True)
     assert {"<|im_start|>", "<|im_end|>", "<|endoftext|>"} <= set(own.special_tokens) == set(packed.special_tokens)
-    assert replace(own, special_tokens=()) == replace(packed, special_tokens=())
+    assert replace(own, special_tokens=(), longest=0) == replace(packed, special_tokens=())
     model, other = step(own, tmp_path / "own"), step(packed, tmp_path / "packed")
     prompts = [model.prompt(model.harmless(query), [*map(model.harmless, texts)], 9) for query, texts in ASKED]
     assert prompts == [other.prompt(other.harmless(query), [*map(other.harmless, texts)], 9) for query, texts in ASKED]

@@ -133,6 +133,24 @@ def test_an_answer_leaves_room_for_a_prompt(capsys: pytest.CaptureFixture[str]) 
     assert build(f"{{{DISK}, args: {{max_model_len: 257}}}}") == 0
 
 
+LONG = {
+    "as long as the model allows": ("max_model_len: 2048", 0),
+    "longer": ("max_model_len: 2049", 1),
+    "longer, with another configuration": ("max_model_len: 4096, hf_overrides: {max_position_embeddings: 4096}", 0),
+}
+
+
+@pytest.mark.parametrize(("words", "warnings"), LONG.values(), ids=LONG)
+def test_a_context_that_vllm_rejects_is_a_doubt(
+    own: Path, capsys: pytest.CaptureFixture[str], words: str, warnings: int
+) -> None:
+    assert own.is_dir()
+    assert build(f"{{{DISK}, args: {{{words}}}}}") == 0
+    told = capsys.readouterr().err
+    assert told.count("[max-model-len-long]") == told.count("warning:") == warnings
+    assert not warnings or "max_model_len is 2049, but vLLM accepts at most 2048 for this model" in told
+
+
 PLACED = {
     "a path that is relative": ("weights: {path: models/m}", "the path of the weights must be absolute"),
     "a path of the home directory": ("weights: {path: ~/m}", "the path of the weights must be absolute"),

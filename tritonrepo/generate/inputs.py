@@ -25,7 +25,10 @@ class EncoderFiles:
 
 @dataclass(frozen=True, slots=True)
 class ChatFiles:
-    """A language model's tokenizer, its chat template in Jinja, its special tokens and its context length."""
+    """A language model's tokenizer, its chat template in Jinja, its special tokens and its context length.
+
+    `longest` is the longest context that vLLM accepts for it; 0 if that is not known.
+    """
 
     tokenizer: File
     template: str
@@ -34,6 +37,7 @@ class ChatFiles:
     adds_bos: bool
     special_tokens: tuple[str, ...]
     context_length: int
+    longest: int = 0
 
 
 @dataclass(frozen=True, slots=True)

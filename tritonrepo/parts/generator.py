@@ -13,7 +13,7 @@ from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file
 from tritonrepo.generate.inputs import ChatFiles, Inputs
 from tritonrepo.generate.own import own
-from tritonrepo.parts import lora, prompting
+from tritonrepo.parts import lora, prompting, talking
 from tritonrepo.parts.lora import Adapter
 from tritonrepo.parts.sampling import generating
 from tritonrepo.parts.talking import Talk, Wish, talk
@@ -177,6 +177,7 @@ def _doubts(name: str, model: Generator, gathering: Gathering) -> Iterator[Diagn
         message = f'the source of "{name}" can change on the Hugging Face Hub: {named}'
         hint = f"Set source to `hf://{source.id}@COMMIT`, with the 40 digits of a commit from the model's history."
         yield Diagnostic("source-not-pinned", Severity.WARNING, model.places["source"], message, hint)
+    yield from talking.doubts(_wish(model), files.talk.files)
     yield from lora.doubts(name, model, files.adapters)
 
 

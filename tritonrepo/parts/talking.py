@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tritonrepo.diagnostics import Span, Stop, fatal
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.releases import RELEASES
 from tritonrepo.sources.chat import chat
@@ -19,6 +19,9 @@ MAX_TOKENS = 256
 
 UNREACHABLE = frozenset({"source-hub"})
 """What is said if the Hugging Face Hub cannot be reached."""
+
+
+WINDOW = "max-model-len-long"
 
 
 class Wish(NamedTuple):
@@ -78,6 +81,16 @@ def window(args: Mapping[str, Any], files: ChatFiles) -> int:
     """Return how many tokens prompt and answer can have together: max_model_len, or the model's own limit."""
     length = args.get("max_model_len")
     return length if isinstance(length, int) and length > 0 else files.context_length
+
+
+def doubts(wish: Wish, files: ChatFiles) -> Iterator[Diagnostic]:
+    """Yield a warning for a max_model_len at which vLLM does not start (vLLM, config, _get_and_verify_max_len)."""
+    length = wish.args.get("max_model_len")
+    changed = any(key.startswith(("hf_", "rope_")) for key in wish.args)
+    if isinstance(length, int) and length > files.longest > 0 and not changed:
+        message = f"max_model_len is {length}, but vLLM accepts at most {files.longest} for this model"
+        hint = "Lower it, or set VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 in the environment of the server."
+        yield Diagnostic(WINDOW, Severity.WARNING, wish.places["args.max_model_len"], message, hint)
 
 
 def _limited(wish: Wish, files: ChatFiles, at: Span) -> ChatFiles:

@@ -19,7 +19,7 @@ from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import RULE, breakable
 from tritonrepo.tree import File, digest
 
-READER = "chat files 1"
+READER = "chat files 2"
 """Increased when the same files give another result."""
 
 TOKENIZER = "tokenizer.json"
@@ -65,6 +65,7 @@ class _Said:
     ends: list[str]
     special_tokens: list[str]
     context_length: int
+    longest: int
     tokenizer_class: str
     add_bos_token: bool | None
 
@@ -106,6 +107,7 @@ def chat_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_class: b
         _adds_bos(said, at, by_class=by_class),
         tuple(said.special_tokens),
         said.context_length,
+        said.longest,
     )
 
 
@@ -137,7 +139,7 @@ def _said(files: Mapping[str, File], at: Span) -> _Said:
         begins,
         ends,
         [*dict.fromkeys(filter(None, (*_special(found), *_special_of_config(config, tokens), *begins, *ends)))],
-        context.length(_object(files, MODEL, at)),
+        *context.lengths(_object(files, MODEL, at)),
         str(config.get("tokenizer_class") or "").removesuffix("Fast"),
         adds if isinstance(adds, bool) else None,
     )
