@@ -406,3 +406,15 @@ def test_no_header_of_an_adapter_raises_anything_but_a_diagnostic(header: str) -
     weights = struct.pack("<Q", len(header)) + header.encode()
     with suppress(Stop):
         assert adapter.facts(adapters() | {"adapter_model.safetensors": of_bytes(weights)}, Span("s")).rank == 8
+
+
+def test_a_generator_that_cannot_be_read_hides_no_doubt_of_another(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own / "m" / "tokenizer.json").unlink()
+    files(own / "n")
+    other = "{role: generator, source: 'hf://o/m', tokenizer: ./n, weights: {path: /n}, args: {max_model_len: 4096}}"
+    assert build(f"{{{DISK}}}\n  h: {other}") == 2
+    told = capsys.readouterr().err
+    assert told.count("the source has neither tokenizer.json nor a GGUF file") == 1
+    assert "warning: max_model_len is 4096" in told

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file
@@ -163,7 +163,10 @@ def _stand_in(_: Generator) -> _Files:
 
 
 def _doubts(name: str, model: Generator, gathering: Gathering) -> Iterator[Diagnostic]:
-    files: _Files = gathering.files(name)
+    try:
+        files: _Files = gathering.files(name)
+    except (Stop, OSError):
+        return  # the build reports it
     if files.talk.stands_in:
         message = f'"{name}" uses the tokenizer and chat template of its "local" file, which may be another model\'s'
         hint = (
