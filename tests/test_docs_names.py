@@ -35,7 +35,7 @@ from tritonrepo.spec.schema import schema
 WORD = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_][\w-]*(?:[./:][\w*-]+)*")
 PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {
-    "build": {"adopt", "build", "index", "image", "init", "lock"},
+    "build": {"adopt", "build", "graph", "index", "image", "init", "lock"},
     "validate": {"validate"},
     "push": {"push"},
     "smoke": {"smoke"},
@@ -141,6 +141,8 @@ def test_an_option_that_can_be_repeated_says_so() -> None:
 DEFAULTS = {
     ("build", "--file"): "tritonrepo.yaml",
     ("image", "--file"): "tritonrepo.yaml",
+    ("graph", "--file"): "tritonrepo.yaml",
+    ("graph", "--format"): "text",
     ("index", "--file"): "tritonrepo.yaml",
     ("init", "--template"): "rag",
     ("show", "--file"): "tritonrepo.yaml",

@@ -10,6 +10,7 @@ from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Passage, Pipelines, answer, passages, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.events import Built, Busy, Event, Indexed, Line
+from tritonrepo.flows.graph import graph
 from tritonrepo.flows.image import image
 from tritonrepo.flows.index import index
 from tritonrepo.flows.init import init
@@ -70,6 +71,7 @@ __all__ = [
     "apply_build",
     "apply_lock",
     "apply_push",
+    "graph",
     "image",
     "index",
     "init",

@@ -61,7 +61,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "build_plans",
     ),
     "pbtxt": ("pbtxt_nodes", "pbtxt_words", "pbtxt_write", "pbtxt", "fixes", "depth"),
-    "report": ("report", "diff", "registry", "json", "hints", "plain", "output"),
+    "report": ("report", "diff", "graph", "registry", "json", "hints", "plain", "output"),
     "repository": ("inference", "repository", "links", "judge", "ignores", "rules", "targets", "diagnostics"),
     "rules": ("verdicts", "rules", "ignores", "judge"),
     "server": (

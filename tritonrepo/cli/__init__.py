@@ -18,6 +18,7 @@ COMMANDS = {
     "adopt": "Write the stack file of an existing model repository.",
     "build": "Build the model repository that a stack file declares.",
     "explain": "Explain a rule, or another name that a command reports.",
+    "graph": "Draw the pipelines of a stack or a repository.",
     "image": "Print the Dockerfile of the image that serves a stack.",
     "index": "Build the search index of a retriever from its documents.",
     "init": "Create a stack that builds and runs as it is.",

@@ -1,0 +1,110 @@
+"""The pipeline of `graph`: the pipelines of a stack or a repository, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tritonrepo import repository
+from tritonrepo.diagnostics import Faults, Severity, fatal
+from tritonrepo.flows.stack import is_stack, load, reading
+from tritonrepo.flows.target import of_record, of_stack, record_of
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.generate import generate
+from tritonrepo.pbtxt import Message, Scalar
+from tritonrepo.report.graph import Pipeline, Port, Step, Tensor, mermaid, svg, text
+from tritonrepo.repository import Model, Repository
+from tritonrepo.repository.tensors import ListedTensor
+from tritonrepo.stores import open_store
+
+FORMATS = {"text": text.drawn, "mermaid": mermaid.drawn, "svg": svg.drawn}
+
+
+def graph(where: Path | str | Sequence[Path | str], work: Workspace, form: str = "text") -> str:
+    """Return the drawing of the pipelines of a stack, or of the directory or URI of a repository.
+
+    What a stack needs and lacks, such as an index, is reported as a warning; the drawing then has what is known.
+    """
+    one = str(where) if isinstance(where, Path | str) else None
+    found = _of_repository(one, work) if one is not None and not is_stack(one) else _of_stack(where, work)
+    if not found.models:
+        message = "the repository has no models, so there is nothing to draw"
+        raise fatal("graph-empty", one or "", message, "Use a stack, or a directory that contains models.")
+    return FORMATS[form](pipelines(found))
+
+
+@reading()
+def _of_stack(where: Path | str | Sequence[Path | str], work: Workspace) -> Repository:
+    loaded, faults = load(where, work), Faults()
+    draft = generate(loaded.gathering().gathered(faults), loaded.lock.models)
+    for fault in (*faults.found, *draft.faults):
+        work.tell(replace(fault, severity=Severity.WARNING))
+    return repository.read(draft.tree, repository.target(stack=of_stack(loaded.stack)))
+
+
+@reading()
+def _of_repository(where: str, work: Workspace) -> Repository:
+    store, prefix = open_store(where, work.links)
+    tree = store.scan(prefix)
+    return repository.read(tree, repository.target(record=of_record(record_of(store, prefix, tree, where), where)))
+
+
+def pipelines(found: Repository) -> list[Pipeline]:
+    """Return the ensembles, then the models that neither an ensemble nor another model calls."""
+    made = [_pipeline(model, found.models) for model in found.models.values() if model.is_ensemble]
+    called = {step.model for pipeline in made for step in pipeline.steps}
+    called |= {call.model for model in found.models.values() for call in model.calls}
+    rest = (model for name, model in found.models.items() if name not in called and not model.is_ensemble)
+    return [*made, *map(_alone, rest)]
+
+
+def _pipeline(model: Model, models: Mapping[str, Model]) -> Pipeline:
+    scheduling = model.config.message("ensemble_scheduling")
+    steps = tuple(_step(node, models) for node in scheduling.messages("step")) if scheduling is not None else ()
+    return Pipeline(model.name, _listed(model, "input"), _listed(model, "output"), steps)
+
+
+def _alone(model: Model) -> Pipeline:
+    takes, gives = _listed(model, "input"), _listed(model, "output")
+    step = Step(model.name, "", _backend(model), _ports(takes), _ports(gives), _calls(model))
+    return Pipeline(model.name, takes, gives, (step,), alone=True)
+
+
+def _ports(tensors: Iterable[Tensor]) -> tuple[Port, ...]:
+    return tuple(Port(each.name, each.name, each.type) for each in tensors)
+
+
+def _step(node: Message, models: Mapping[str, Model]) -> Step:
+    name, version = node.text("model_name"), node.integer("model_version", -1)
+    model = models.get(name)
+    takes, gives = _mapped(node, model, "input"), _mapped(node, model, "output")
+    backend, calls = (_backend(model), _calls(model)) if model is not None else ("unknown model", ())
+    return Step(name, str(version) if version >= 0 else "", backend, takes, gives, calls)
+
+
+def _mapped(node: Message, model: Model | None, kind: str) -> tuple[Port, ...]:
+    """Return the ports of a step, with the types that its model lists."""
+    types = {each.name: each.type for each in _listed(model, kind)} if model is not None else {}
+    found = ((str(name), value) for name, value in node.mapping(f"{kind}_map").items())
+    return tuple(Port(name, _text(value), types.get(name, "")) for name, value in found)
+
+
+def _text(value: object) -> str:
+    return str(value.data) if isinstance(value, Scalar) else ""
+
+
+def _listed(model: Model, kind: str) -> tuple[Tensor, ...]:
+    return tuple(Tensor(each.name, _type(each), each.flag("optional")) for each in model.tensors if each.kind == kind)
+
+
+def _type(tensor: ListedTensor) -> str:
+    return tensor.data_type and f"{tensor.data_type.removeprefix('TYPE_')}[{', '.join(map(str, tensor.dims))}]"
+
+
+def _backend(model: Model) -> str:
+    return "ensemble" if model.is_ensemble else model.backend
+
+
+def _calls(model: Model) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(call.model for call in model.calls))
