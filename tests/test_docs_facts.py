@@ -89,7 +89,7 @@ def test_the_phases_of_a_push_are_those_of_the_code() -> None:
 
 
 def test_no_command_goes_back_to_an_earlier_release() -> None:
-    local = {"adopt", "build", "explain", "image", "index", "init", "lock", "show"}
+    local = {"adopt", "build", "explain", "graph", "image", "index", "init", "lock", "show"}
     assert set(COMMANDS) == {*local, "push", "serve", "smoke", "up", "validate"}
 
 
@@ -385,6 +385,7 @@ def test_every_command_is_a_function() -> None:
         "up": {"up", "prove"},
         "smoke": {"smoke", "known"},
         "adopt": {"adopt"},
+        "graph": {"graph"},
         "image": {"image"},
         "init": {"init"},
         "show": {"show"},

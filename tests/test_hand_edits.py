@@ -179,6 +179,11 @@ def test_every_generated_text_says_at_its_top_what_made_it(built: Path) -> None:
     assert Path("r/g_prompt/1/prompt.j2").read_text("utf-8").startswith("{# Written by tritonrepo build; ")
     for path in Path("r").rglob("*.json"):
         json.loads(path.read_text("utf-8"))
+    others = {path.name for path in Path("r").rglob("*") if path.is_file() and "vendor" not in path.parts}
+    assert others - {"config.pbtxt", "model.py", "prompt.j2"} - {path.name for path in Path("r").rglob("*.json")} == {
+        *(".keep", "embeddings.npy", "model.onnx", "passages.jsonl"),  # have no comments
+        "chat_template.jinja",  # is the model's own
+    }
 
 
 @pytest.mark.usefixtures("built")
