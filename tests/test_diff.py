@@ -42,6 +42,11 @@ CASES: dict[str, tuple[list[Action], Tree, list[str]]] = {
         {"m/9/x": of_text("a\n"), "m/2/x": of_text("z\n"), "n/11/x": of_text("z\n"), "m/v/x": of_text("z\n")},
         ["--- r/m/9/x", "+++ r/m/10/x", "@@ -1 +1 @@", "-a", "+b"],
     ),
+    "a directory whose name is no number": (
+        [put("m/2/x", "b\n")],
+        {"m/²/x": of_text("a\n"), "m/" + "9" * 5000 + "/x": of_text("a\n")},
+        ["--- /dev/null", "+++ r/m/2/x", "@@ -0,0 +1 @@", "+b"],
+    ),
     "an equal file of a new version": ([put("m/2/d/x", "a")], {"m/1/d/x": of_text("a")}, []),
     "a file of a new version that the earlier one lacks": (
         [put("m/2/x", "a\n")],

@@ -102,6 +102,22 @@ def test_a_place_is_in_the_file_that_says_it_and_paths_are_relative_to_that_file
 
 
 @pytest.mark.usefixtures("inside")
+def test_the_place_of_the_whole_is_in_the_file_that_was_named(inside: Path) -> None:
+    written(inside, {"base.yaml": GOOD.replace("name: s\n", ""), "tritonrepo.yaml": "\nextends: base.yaml\n"})
+    assert stopped({}).startswith('tritonrepo.yaml:2:1: fatal: required key "name" is missing')
+
+
+def test_a_finding_shows_the_line_of_the_file_that_says_it(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = "config: {max_batch_size: 4, dynamic_batching: {preferred_batch_size: [8]}}"
+    base = f"name: s\nmodels:\n  m:\n    backend: python\n    source: ./m.py\n    {wrong}\n"
+    written(
+        inside,
+        {"base.yaml": base, "tritonrepo.yaml": "extends: base.yaml\n", "m.py": "class TritonPythonModel: pass\n"},
+    )
+    assert run(["validate", "."]) == 1
+    assert f"  6 |     {wrong}\n" in capsys.readouterr().out
+
+
 def test_the_directory_of_a_stack_can_be_extended_and_a_variable_can_name_it() -> None:
     files = {"../shared/tritonrepo.yaml": GOOD, "tritonrepo.yaml": "extends: ${WHERE}\nname: mine\n"}
     stack = stack_of(files, WHERE="../shared")

@@ -17,6 +17,7 @@ from tritonrepo.generate.origins import moved
 from tritonrepo.repository import CONFIG_BYTES, NOTHING, Said, Target
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
+from tritonrepo.spec.nodes import paths
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote, open_store
 from tritonrepo.sync.plan import is_config
@@ -112,6 +113,6 @@ def _tree_lines(tree: Tree, name: str) -> list[str]:
 
 
 def _lines_of(stack: Stack) -> Callable[[str], list[str]]:
-    """Return the function that reads the lines of the stack file, and of no other file."""
-    own = stack.places[""].path
-    return lambda name: Path(own).read_text("utf-8", "replace").split("\n") if name == own else []
+    """Return the function that reads the lines of the stack files, and of no other file."""
+    own = paths(stack.node)
+    return lambda name: Path(name).read_text("utf-8", "replace").split("\n") if name in own else []

@@ -18,6 +18,9 @@ LARGEST_BYTES = 64 << 10
 LONGEST_LINE = 2000
 """Texts with a longer line are data, such as a tokenizer, which nobody reads line by line."""
 
+LONGEST_NUMBER = 19
+"""Digits of the largest version number."""
+
 STYLES = {"@@": (Style.CYAN,), "--": (Style.BOLD,), "++": (Style.BOLD,), "-": (Style.RED,), "+": (Style.GREEN,)}
 
 
@@ -28,23 +31,31 @@ def lines(actions: Iterable[Action], have: Tree, where: str, *, colour: bool = F
     nor has the record, which lists digests.
     """
     puts = {action.path: action.file for action in actions if isinstance(action, Put) and action.path != NAME}
+    earlier = _newest(have)
     for path, file in puts.items():
-        old = path if path in have else _of_earlier_version(path, have)
+        old = path if path in have else earlier.get(_in_version(path)[0], "")
         before = have.get(old)
         before = before if isinstance(before, File) else None
         if before is None or before.size != file.size or before.sha256 != file.sha256:
             yield from _difference((f"{where}/{old}", before), (f"{where}/{path}", file), colour=colour)
 
 
-def _of_earlier_version(path: str, have: Tree) -> str:
-    """Return the path of the same file in the newest version of the model that is there; "" if there is none."""
-    model, number, *rest = path.split("/")
-    if not rest or not number.isdecimal():
-        return ""
-    ending = "/".join(rest)
-    versions = (there.split("/")[1] for there in have if there.startswith(f"{model}/") and there.endswith(f"/{ending}"))
-    numbers = [each for each in versions if each.isdecimal() and f"{model}/{each}/{ending}" in have]
-    return f"{model}/{max(numbers, key=int)}/{ending}" if numbers else ""
+def _newest(have: Tree) -> dict[tuple[str, str], str]:
+    """Return the path of each file of the newest version that has it, by model and path in the version."""
+    found: dict[tuple[str, str], tuple[int, str]] = {}
+    for path in have:
+        key, number = _in_version(path)
+        if number is not None:
+            found[key] = max(found.get(key, (number, path)), (number, path))
+    return {key: path for key, (_, path) in found.items()}
+
+
+def _in_version(path: str) -> tuple[tuple[str, str], int | None]:
+    """Return model and path in the version, and the version's number; None for what is in no version."""
+    model, _, below = path.partition("/")
+    number, _, ending = below.partition("/")
+    is_number = number.isascii() and number.isdecimal() and len(number) <= LONGEST_NUMBER
+    return (model, ending), int(number) if ending and is_number else None
 
 
 Named = tuple[str, File | None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tritonrepo.diagnostics import Span
 from tritonrepo.spec.check import check
 from tritonrepo.spec.compose import interpolate, merged
 from tritonrepo.spec.extends import Opened, files, nowhere
@@ -26,7 +25,8 @@ def read(
     Raises Stop with every problem and its place.
     """
     tops = files(texts, variables, opened)
-    node = interpolate(merged(tops, Span("")), variables)
+    named = next(top.at for top in tops if top.at.path == texts[0][0])
+    node = interpolate(merged(tops, named), variables)
     assert isinstance(node, Keys)  # noqa: S101  what is interpolated keeps its form
     stack = load(node, parts)
     check(stack)

@@ -21,11 +21,14 @@ PLAIN = re.compile(r"true|false|[-+]?[0-9]+")
 
 
 def merged(nodes: Iterable[Keys], top: Span) -> Keys:
-    """Return the nodes merged, later ones over earlier ones; raise Stop with every `!remove` that removes nothing."""
+    """Return the nodes merged, later ones over earlier ones; raise Stop with every `!remove` that removes nothing.
+
+    `top` is the place of the whole.
+    """
     faults = Faults()
     done = Keys(top, {})
     for node in nodes:
-        done = Keys(done.at if done.keys else node.at, _merged_keys(done, node, faults))
+        done = Keys(top, _merged_keys(done, node, faults))
     faults.stop()
     return done
 

@@ -55,6 +55,13 @@ class Keys:
 Node = Scalar | Items | Keys
 
 
+def paths(node: Node) -> set[str]:
+    """Return the files that a node comes from."""
+    inner: list[Node] = [value for _, value in node.keys.values()] if isinstance(node, Keys) else []
+    inner += node.items if isinstance(node, Items) else ()
+    return {node.at.path}.union(*map(paths, inner))
+
+
 class _Loader(yaml.SafeLoader):
     """Resolves plain scalars by the core schema of YAML 1.2, not of 1.1."""
 
