@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -207,6 +208,16 @@ def test_a_link_out_of_the_directory_is_not_followed(inside: Path, link: str) ->
     with pytest.raises(Stop, match=r"tritonrepo.yaml:1:10: fatal: .* leads out of \. through a link"):
         loaded()
     assert load(["."], Workspace({}, (inside.parent / "elsewhere",))).stack.name == "s"
+
+
+def test_a_link_to_itself_is_a_file_that_does_not_exist(inside: Path) -> None:
+    (inside / "b.yaml").symlink_to("b.yaml")
+    assert "the extended stack file b.yaml does not exist" in stopped({"tritonrepo.yaml": "extends: b.yaml\n"})
+
+
+def test_what_is_no_file_is_not_opened(inside: Path) -> None:
+    os.mkfifo(inside / "b.yaml")
+    assert "the extended stack file b.yaml is not a regular file" in stopped({"tritonrepo.yaml": "extends: b.yaml\n"})
 
 
 def test_a_stack_that_is_only_a_text_extends_nothing() -> None:

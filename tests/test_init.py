@@ -124,6 +124,8 @@ def test_every_file_in_the_way_is_named(inside: Path, capsys: pytest.CaptureFixt
 PLACES = {
     "a URI": ("s3://b/p", "a new stack must be in a directory, not at a URI"),
     "a file": ("file", "the path is not a directory"),
+    "a link to nothing": ("link", "the path is not a directory"),
+    "a link to itself": ("loop", "the path is not a directory"),
     "below a file": ("file/x", "file"),
 }
 
@@ -133,9 +135,11 @@ def test_what_is_no_directory_is_told(
     inside: Path, capsys: pytest.CaptureFixture[str], place: str, message: str
 ) -> None:
     (inside / "file").write_text("mine", "utf-8")
+    (inside / "link").symlink_to("nowhere")
+    (inside / "loop").symlink_to("loop")
     assert run(["init", place]) == 2
     assert message in capsys.readouterr().err
-    assert [path.name for path in inside.iterdir()] == ["file"]
+    assert {path.name for path in inside.iterdir()} == {"file", "link", "loop"}
 
 
 def test_a_link_out_of_the_directory_is_not_written_through(inside: Path) -> None:

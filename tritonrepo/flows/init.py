@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -35,9 +36,9 @@ def init(directory: Path | str, template: str = TEMPLATES[0]) -> list[Path]:
     if is_remote(str(directory)):
         hint = "Use a directory. `tritonrepo push` uploads what is built from the stack."
         raise fatal("init-directory", str(directory), "a new stack must be in a directory, not at a URI", hint)
-    if directory.exists() and not directory.is_dir():
+    if os.path.lexists(directory) and not directory.is_dir():
         raise fatal("init-directory", str(directory), "the path is not a directory", "Use another path.")
-    found = dict(sorted(_files(template, directory.resolve().name), key=lambda item: item[0] == DEFAULT))
+    found = dict(sorted(_files(template, Path(os.path.realpath(directory)).name), key=lambda item: item[0] == DEFAULT))
     taken = [name for name, file in found.items() if not _free(inside(directory / name, directory, ()), file)]
     if taken:
         raise Stop(_taken(directory / name) for name in taken)

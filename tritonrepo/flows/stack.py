@@ -139,7 +139,8 @@ def _extended(name: str, at: Span, links: Sequence[Path]) -> tuple[str, bytes]:
     path = inside(above / name, above, links, at)
     path = path / DEFAULT if path.is_dir() else path
     short = Path(os.path.normpath(path))
-    path = short if short.resolve() == path.resolve() else path  # with links, `a/..` can be another directory
+    if os.path.realpath(short) == os.path.realpath(path):  # with links, `a/..` can be another directory
+        path = short
     if not path.is_file():
         state = "is not a regular file" if path.exists() else "does not exist"
         hint = f"Use a path relative to {above}/." if above.name else "Use a path relative to this file."
