@@ -210,6 +210,13 @@ def test_a_link_out_of_the_directory_is_not_followed(inside: Path, link: str) ->
     assert load(["."], Workspace({}, (inside.parent / "elsewhere",))).stack.name == "s"
 
 
+def test_a_link_out_of_the_other_files_own_directory_is_not_followed(inside: Path) -> None:
+    written(inside.parent, {"elsewhere/base.yaml": GOOD, "shared/x": ""})
+    (inside.parent / "shared" / "base.yaml").symlink_to(inside.parent / "elsewhere" / "base.yaml")
+    found = stopped({"tritonrepo.yaml": "extends: ../shared/base.yaml\n"})
+    assert "tritonrepo.yaml:1:10: fatal: ../shared/base.yaml leads out of ../shared through a link" in found
+
+
 def test_a_link_to_itself_is_a_file_that_does_not_exist(inside: Path) -> None:
     (inside / "b.yaml").symlink_to("b.yaml")
     assert "the extended stack file b.yaml does not exist" in stopped({"tritonrepo.yaml": "extends: b.yaml\n"})

@@ -20,6 +20,9 @@ from tritonrepo.flows.init import TEMPLATES, init
 from tritonrepo.flows.stack import load
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import newest
+from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.stores.store import Tag
+from tritonrepo.tree import File
 
 __all__ = ["inside"]
 
@@ -186,6 +189,29 @@ def test_several_at_once_give_one_whole_stack(inside: Path) -> None:
         codes.append(each.returncode)
     assert codes == [0] * 4
     assert set(digests(inside / "both")) == FILES["rag"]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_file_that_appears_meanwhile_stays(
+    inside: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    same: bool,  # noqa: FBT001
+) -> None:
+    real = DirectoryStore.put
+
+    def late(self: DirectoryStore, path: str, file: File, *, if_absent: bool) -> Tag:
+        if path == "prompt.j2":
+            (self.root / path).write_bytes(file.content() if same else b"mine")
+        return real(self, path, file, if_absent=if_absent)
+
+    monkeypatch.setattr(DirectoryStore, "put", late)
+    if same:
+        init(inside / "new")
+        assert set(digests(inside / "new")) == FILES["rag"]
+    else:
+        with pytest.raises(Stop, match=r"prompt\.j2: fatal: .* already there"):
+            init(inside / "new")
+        assert {path.name for path in (inside / "new").rglob("*")} == {"prompt.j2"}
 
 
 def test_a_killed_run_is_completed_by_the_next(inside: Path) -> None:

@@ -134,6 +134,11 @@ def test_defaults_are_those_that_have_a_meaning_here(capsys: pytest.CaptureFixtu
     assert "      file: null  # default\n      max_context_tokens: null  # default\n" in out
 
 
+def test_a_key_that_is_null_is_not_set() -> None:
+    """Else a check would say that it has no meaning here."""
+    assert read(GOOD + "  q: {chain: [e, r], prompt: null}\n").ensembles["q"].places.keys() == {"", "chain"}
+
+
 def test_a_prompt_is_no_default_of_a_pipeline_without_a_generator() -> None:
     text = shown(read(GOOD + "  q: {chain: [e, r]}\n"), defaults=True)
     assert text.count("prompt:") == 1
