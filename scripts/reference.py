@@ -74,6 +74,9 @@ of the stack, and each step names the tensor of the pipeline for each tensor of 
 and a list is replaced unless it is tagged `!append`. A key whose value is the tag `!remove`, as in `gpus: !remove`, is
 removed.
 
+An editor's YAML language server accepts both tags if its setting `yaml.customTags` lists `!append sequence` and
+`!remove scalar`.
+
 **Extending**: `extends: base.yaml` merges a file over another one, exactly as `-f base.yaml -f FILE` does. A list names
 several, the earliest first, and each of them can extend others; a file that is reached twice counts once, where it is
 first needed. Paths in each file are relative to that file, and the lock is next to the file that the command names.

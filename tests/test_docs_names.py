@@ -77,7 +77,21 @@ OF_OTHERS = {
     ),
     *("O_NOFOLLOW", "reranker", "openai", "pgvector", "bls", "repository", "sources", "dsn", "warmup", "ports"),
     *("AsyncEngineArgs", "azurite", "docker-compose", "FAMILY", "auto_complete_config", "udcNN", "error", "group"),
-    *("include", "import", "extends", "with", "-e", "-k", "cosmic-ray", "pytest-cov"),
+    *(
+        "yaml.customTags",
+        "append",
+        "remove",
+        "sequence",
+        "scalar",
+        "include",
+        "import",
+        "extends",
+        "with",
+        "-e",
+        "-k",
+        "cosmic-ray",
+        "pytest-cov",
+    ),
     *("embedder_model", "generator_prompt", "production", "aarch64"),
 }
 """Words of other programs, and of what is not supported."""

@@ -28,7 +28,12 @@ def image(loaded: Loaded) -> Image:
     if found.absent:
         names = " and ".join(f'"{name}"' for name in found.absent)
         message = f"the target's images lack the backend {names}"
-        raise _stop(stack, "images", message, "Add an image that has it to images, or build on an image of your own.")
+        raise _stop(
+            stack,
+            "images",
+            message,
+            "Add an image that has it to images. If your own image has it, add it to backends.",
+        )
     return found
 
 
