@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tritonrepo.diagnostics import Diagnostic, Severity, fatal
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
-from tritonrepo.generate.draft import Draft, json_file, vendor
+from tritonrepo.generate.draft import Draft, json_file, vendored
 from tritonrepo.generate.inputs import Inputs
 from tritonrepo.smoke.case import Case, Check, Flaw, Reply
 from tritonrepo.smoke.judge import both, text, well_formed
@@ -34,12 +34,12 @@ import triton_python_backend_utils as pb_utils
 class TritonPythonModel:
     def initialize(self, args):
         here = os.path.join(args["model_repository"], args["model_version"])
-        sys.path.insert(0, os.path.join(here, "vendor"))
+        with open(os.path.join(here, "settings.json"), encoding="utf-8") as f:
+            self.words = json.load(f)
+        sys.path.insert(0, os.path.join(args["model_repository"], self.words.pop("packages")))
         from markupsafe import escape
 
         self.escape = escape
-        with open(os.path.join(here, "settings.json"), encoding="utf-8") as f:
-            self.words = json.load(f)
         with open(os.path.join(here, "words.txt"), encoding="utf-8") as f:
             self.words |= dict(line.strip().split(": ", 1) for line in f)
 
@@ -87,11 +87,11 @@ def _doubts(_: str, model: Glossary, __: Gathering) -> Iterator[Diagnostic]:
 
 
 def _make(name: str, model: Glossary, draft: Draft, inputs: Inputs) -> None:
+    packages = draft.share(name, vendored(inputs.vendored, PART.vendored))
     content = {
         "model.py": of_text(STEP),
-        "settings.json": json_file(dict(model.words)),
+        "settings.json": json_file({**model.words, "packages": packages}),
         "words.txt": inputs.files[name],
-        **vendor(inputs.vendored, "markupsafe"),
     }
     version = draft.number(name, content)
     draft.explain(name, "settings.json", below(model.places, "words"))

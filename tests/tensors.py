@@ -47,10 +47,13 @@ class Broken(pb_utils.Tensor):
 
 
 def written(directory: Path, files: Mapping[str, object]) -> dict[str, str]:
-    """Write the files of version 1 of a model; return what `initialize` is told of it."""
-    home = directory / "1"
-    home.mkdir(exist_ok=True)
+    """Write the files of version 1 of a model; return what `initialize` is told of it.
+
+    A tokenizer is in a directory that versions share.
+    """
     for name, content in files.items():
+        home = directory / ("0123" if name == "tokenizer.json" else "1")
+        home.mkdir(exist_ok=True)
         if isinstance(content, np.ndarray):
             np.save(home / name, content)
         else:

@@ -30,11 +30,10 @@ from tritonrepo.sync.record import Record
 __all__ = ["built", "own"]
 
 PLAN = r"""\+ tritonrepo.json  new
-\+ e/1/calls.json  new
+(?:\+ e/0[0-9]{20}/(?:tokenizers/  new \(\d+ files\)|tokenizer.json  new)
+){2}\+ e/1/calls.json  new
 \+ e/1/model.py  new
 \+ e/1/settings.json  new
-\+ e/1/tokenizer.json  new
-\+ e/1/vendor/tokenizers/  new \(\d+ files\)
 \+ e_model/1/model.onnx  new
 \+ r/1/embeddings.npy  new
 \+ r/1/model.py  new
@@ -361,3 +360,15 @@ def test_what_stands_in_the_records_place_is_told(
     assert line.startswith("model_repository/tritonrepo.json: fatal: ")
     assert line.endswith(f" it is {what} [plan-blocked]")
     assert digests(Path()) == before
+
+
+@pytest.mark.usefixtures("built")
+def test_packages_that_cannot_be_obtained_are_the_only_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert run(["build", "-o", "r"]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if re.search(r": (warning|error|fatal): ", line)]
+    assert len(said) == 1
+    assert "tokenizers==" in said[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,13 @@ VENDORED = {
 }
 
 
+def directory(texts: Mapping[str, str]) -> str:
+    """Return the name of the directory of these files: 0, and the first 64 bits of their digest in 20 digits."""
+    lines = [f"{path}\0{hashlib.sha256(text.encode()).hexdigest()}\n" for path, text in texts.items()]
+    number = int.from_bytes(hashlib.sha256("".join(lines).encode()).digest()[:8], "big")
+    return f"0{number:020}"
+
+
 def changed(old: str, new: str, text: str = STACK) -> str:
     assert text.count(old) == 1
     return text.replace(old, new)
@@ -69,7 +77,12 @@ def chat_files(model: Any, prompt: File | None, revision: str | None) -> Any:  #
 
 
 def drafted(
-    text: str, numbers: Mapping[str, Version] | None = None, *, rows: int = 9, prompt: File | None = None
+    text: str,
+    numbers: Mapping[str, Version] | None = None,
+    *,
+    rows: int = 9,
+    prompt: File | None = None,
+    packages: Mapping[str, Mapping[str, File]] = VENDORED,
 ) -> Draft:
     """Generate a stack whose models are called e, r and g."""
     stack = read(text)
@@ -78,7 +91,7 @@ def drafted(
         "r": IndexFiles(of_text("vectors"), of_text("texts"), rows=rows, dimensions=7),
         "g": chat_files(stack.models["g"], prompt, stack.models["g"].source.revision),  # type: ignore[attr-defined]
     }
-    return generate(Inputs(stack, files, VENDORED), numbers or {})
+    return generate(Inputs(stack, files, packages), numbers or {})
 
 
 def content(draft: Draft, path: str) -> str:
@@ -216,33 +229,42 @@ def test_without_a_top_k_four_passages_are_returned() -> None:
 
 
 def test_each_model_has_its_own_files_and_no_others() -> None:
+    draft = drafted(STACK)
+    e_packages = directory({"tokenizers/__init__.py": "code of tokenizers"})
+    e_tokenizer, g_tokenizer = (directory({"tokenizer.json": f"tokenizer of {name}"}) for name in "eg")
+    g_packages = PROMPTED["packages"]
     steps = {
-        "e/1": {"model.py", "calls.json", "settings.json", "tokenizer.json", "vendor/tokenizers/__init__.py"},
+        "e/1": {"model.py", "calls.json", "settings.json"},
+        f"e/{e_packages}": {"tokenizers/__init__.py"},
+        f"e/{e_tokenizer}": {"tokenizer.json"},
         "e_model/1": {"model.onnx"},
         "r/1": {"model.py", "settings.json", "embeddings.npy", "passages.jsonl"},
         "g/1": {"model.json"},
-        "g_prompt/1": {
-            *("model.py", "settings.json", "tokenizer.json", "chat_template.jinja", "prompt.j2"),
-            *(f"vendor/{name}/__init__.py" for name in ("tokenizers", "jinja2", "markupsafe")),
+        "g_prompt/1": {"model.py", "settings.json", "prompt.j2"},
+        f"g_prompt/{g_packages}": {
+            *("tokenizers/__init__.py", "jinja2/__init__.py", "markupsafe/__init__.py"),
         },
+        f"g_prompt/{g_tokenizer}": {"tokenizer.json"},
         "s/1": {".keep"},
         "p/1": {".keep"},
     }
     expected = {f"{place}/{name}" for place, names in steps.items() for name in names}
-    draft = drafted(STACK)
-    assert draft.tree.keys() == expected | {f"{place[:-2]}/config.pbtxt" for place in steps}
+    assert draft.tree.keys() == expected | {f"{place.split('/')[0]}/config.pbtxt" for place in steps}
     texts = {
         "e_model/1/model.onnx": "graph",
-        "e/1/tokenizer.json": "tokenizer of e",
+        f"e/{e_tokenizer}/tokenizer.json": "tokenizer of e",
         "r/1/embeddings.npy": "vectors",
         "r/1/passages.jsonl": "texts",
-        "g_prompt/1/tokenizer.json": "tokenizer of g",
-        "g_prompt/1/chat_template.jinja": "chat template",
-        "g_prompt/1/vendor/jinja2/__init__.py": "code of jinja2",
+        f"g_prompt/{g_tokenizer}/tokenizer.json": "tokenizer of g",
+        f"g_prompt/{g_packages}/jinja2/__init__.py": "code of jinja2",
         "p/1/.keep": "",
     }
     assert {path: content(draft, path) for path in texts} == texts
-    assert json.loads(content(draft, "e/1/settings.json")) == {"max_tokens": 50}
+    assert json.loads(content(draft, "e/1/settings.json")) == {
+        "max_tokens": 50,
+        "packages": e_packages,
+        "tokenizer": f"{e_tokenizer}/tokenizer.json",
+    }
     for name, step in {"e": "embedder", "r": "retriever", "g_prompt": "prompt"}.items():
         source = (Path(__file__).parent.parent / "tritonrepo" / "generate" / "steps" / f"{step}.py").read_text("utf-8")
         head, _, rest = content(draft, f"{name}/1/model.py").partition("\n")
@@ -277,6 +299,11 @@ PROMPTED = {
     "eos_token": "<eos>",
     "adds_bos": True,
     "special_tokens": ["<one>", "<two>"],
+    "chat_template": "chat template",
+    "packages": directory(
+        {f"{name}/__init__.py": f"code of {name}" for name in ("jinja2", "markupsafe", "tokenizers")}
+    ),
+    "tokenizer": f"{directory({'tokenizer.json': 'tokenizer of g'})}/tokenizer.json",
 }
 PROMPTS: dict[str, tuple[str, str, dict[str, object]]] = {
     "what the model's own files say": ("", "", {}),
@@ -358,10 +385,8 @@ def test_content_keeps_its_number_other_content_gets_the_next_and_callers_name_i
             config(later, name).version_policy
             == message(f"version_policy {{ specific {{ versions: {number} }} }}").version_policy
         )
-        assert {path.split("/")[1] for path in later.tree if path.startswith(f"{name}/")} == {
-            "config.pbtxt",
-            str(number),
-        }
+        tops = {path.split("/")[1] for path in later.tree if path.startswith(f"{name}/")}
+        assert {top for top in tops if not re.fullmatch("0[0-9]{20}", top)} == {"config.pbtxt", str(number)}
     assert json.loads(content(later, "e/1/calls.json")) == {"e_model": 7}
     found = config(later, "p")
     assert [(step.model_name, step.model_version) for step in found.ensemble_scheduling.step] == [
@@ -372,6 +397,19 @@ def test_content_keeps_its_number_other_content_gets_the_next_and_callers_name_i
     ]
     assert later.versions["r"] == known["r"]
     assert later.versions["g"].content == first.versions["g"].content != "other"
+
+
+def test_a_version_has_another_number_if_what_it_shares_changes() -> None:
+    first, text = drafted(STACK), changed("hf://o/m,", "hf://o/m, sampling: {top_p: 0.5},")
+    again = drafted(text, first.versions)
+    assert again.versions["g_prompt"].version == 2
+    both = {path for path in again.tree if path.startswith("g_prompt/0")}
+    assert both == {path for path in first.tree if path.startswith("g_prompt/0")}
+    packages = {**VENDORED, "jinja2": {"jinja2/__init__.py": of_text("newer code")}}
+    newer = drafted(STACK, first.versions, packages=packages)
+    assert {name for name, version in newer.versions.items() if version.version > 1} == {"g_prompt"}
+    other = {path for path in newer.tree if path.startswith("g_prompt/0")}
+    assert other & both == {path for path in both if path.endswith("/tokenizer.json")}
 
 
 def test_names_and_bytes_of_its_files_decide_a_models_number() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.pushes import push
 from tests.servers.s3 import S3Server
 from tests.test_build import digests
-from tests.test_own_stacks import ANSWER, edited, entered
+from tests.test_own_stacks import ANSWER, edited, entered, weights
 from tritonrepo.cli import run
 from tritonrepo.stores import open_store
 from tritonrepo.tree import File
@@ -202,3 +202,51 @@ def test_a_push_names_what_was_changed_by_hand_and_sends_it(
     sent = store.scan(prefix)["s/config.pbtxt"]
     assert isinstance(sent, File)
     assert sent.content() == mine.encode()
+
+
+def tokenizers() -> list[str]:
+    """Return the tokenizers of the embedder's versions."""
+    return sorted(str(path) for path in Path("r/e").glob("0*/tokenizer.json"))
+
+
+def another_tokenizer() -> None:
+    weights(Path("w"), lower=False)
+    assert run(["index"]) == 0
+
+
+@pytest.mark.usefixtures("built")
+def test_what_no_version_shares_any_more_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    (old,) = tokenizers()
+    another_tokenizer()
+    assert run(["build", "-o", "r"]) == 0
+    assert f"- {old.removeprefix('r/')}  not in the stack\n" in capsys.readouterr().out
+    (new,) = tokenizers()
+    assert new != old
+    assert json.loads(Path("r/e/2/settings.json").read_text("utf-8"))["tokenizer"] == new.removeprefix("r/e/")
+
+
+@pytest.mark.usefixtures("built")
+def test_settings_changed_by_hand_keep_what_they_share(capsys: pytest.CaptureFixture[str]) -> None:
+    (old,) = tokenizers()
+    edited("r/e/1/settings.json", "}", "}\n")
+    another_tokenizer()
+    for _ in range(2):
+        assert run(["build", "-o", "r"]) == 0
+        assert "! e/1/settings.json  changed by hand\n" in capsys.readouterr().out
+        assert old in tokenizers()
+        assert len(tokenizers()) == 2
+    assert run(["build", "-o", "r", "--overwrite"]) == 0
+    assert old not in tokenizers()
+    assert not Path("r/e/1").exists()
+
+
+@pytest.mark.usefixtures("built")
+def test_a_shared_file_changed_by_hand_is_not_pushed(s3_server: S3Server, capsys: pytest.CaptureFixture[str]) -> None:
+    (file,) = tokenizers()
+    by_hand(file)
+    assert push("r", s3_server.fresh()) == 1
+    said = capsys.readouterr().err
+    top = file.removeprefix("r/").removesuffix("/tokenizer.json")
+    assert f"{top}: error: files of the directory are missing or changed" in said
+    assert run(["build", "-o", "r", "--overwrite"]) == 0
+    assert push("r", s3_server.fresh()) == 0

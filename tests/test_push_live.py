@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -17,10 +20,14 @@ from tritonrepo.cli import run
 from tritonrepo.flows.push import plan_push
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.process import Server
+from tritonrepo.sources import gather
+from tritonrepo.sources.vendored import vendored
+from tritonrepo.spec.lock import Pin
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.plan import Phase, Plan, in_phase_order
 from tritonrepo.sync.writing import Writer
+from tritonrepo.tree import File, of_text
 
 SETTLE = "2"
 """Seconds for requests that began before the servers had a phase, on a machine that is busy with their clients."""
@@ -41,9 +48,24 @@ main()
 
 @pytest.fixture(scope="module")
 def revisions(tmp_path_factory: pytest.TempPathFactory) -> list[Revision]:
-    """Two builds that differ in embedder, index and prompt."""
+    """Two builds that differ in embedder, index, prompt, and the packages that the versions of a step share."""
     stack = first_stack(tmp_path_factory.mktemp("revisions"))
-    return [revision(stack, 1, "mean"), revision(stack, 2, "cls")]
+    first = revision(stack, 1, "mean")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gather, "vendored", more_packages)
+        return [first, revision(stack, 2, "cls")]
+
+
+def more_packages(*given: Any) -> tuple[dict[str, dict[str, File]], dict[str, Pin]]:  # noqa: ANN401  what it is given
+    """Return the vendored packages with fifty more files, which take a few polls to arrive."""
+    packages, pins = vendored(*given)
+    more = {f"tokenizers/more_{number}.py": of_text(f"# {number}\n") for number in range(50)}
+    return packages | {"tokenizers": packages["tokenizers"] | more}, pins
+
+
+def loads(server: Server) -> Counter[str]:
+    """Return how many instances of each step that has packages were initialized, reloads included."""
+    return Counter(re.findall(r"ModelInstanceInitialize: (embedder|generator_prompt)_0", server.log()))
 
 
 def push(made: Revision, uri: str, server: Server) -> subprocess.Popen[str]:
@@ -81,11 +103,12 @@ def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
     with polling(uri) as server:
         assert not server.unavailable
         assert run(["smoke", server.http, "--grpc", server.grpc, uri]) == 0
-        known = {1: scores(server, 1)}
+        known, before = {1: scores(server, 1)}, loads(server)
         with Load(server.http) as load, push(revisions[1], uri, server) as pushing:
             replica, out = answers_of_a_replica(pushing, uri)
             until_serving(server, 2)
         known[2] = scores(server, 2)
+        assert loads(server) - before == {"embedder": 2, "generator_prompt": 1}, "an arriving file reloaded a version"
         show(f"push: {load.figures()}, {len(load.mixed(known))} mixed; a replica: {replica}")
         assert (load.failed, load.mixed(known), set(load.readiness)) == ([], [], {200})
         assert {answer.fault for answer in replica} == {""}

@@ -6,6 +6,7 @@ what was written and written back looks untouched. Waiting takes no time here, s
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from tritonrepo.flows import push as pushing
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.pbtxt import parse
 from tritonrepo.repository import target
+from tritonrepo.shared import directory
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Fetched, Late, Send, Store, Tag, Write
 from tritonrepo.sync import lock, writing
@@ -72,8 +74,9 @@ class Shelf(Memory):
     def _served(self, there: Tree) -> dict[str, tuple[int, ...]]:
         found = models(there, target())
         for model in found.values():
-            for version in model.served:
-                assert model.name == "top" or set(model.within(version)) == {f"{version}/model.py", f"{version}/part"}
+            for version in model.served if model.name == "leaf" else ():
+                content = {path: file.content() for path, file in model.files.items()}
+                assert content.items() >= parts(version).items(), f"version {version} is incomplete"
             for name, version in model.called(*model.served):
                 assert version in found[name].served, f"{model.name} calls {name} {version}, which does not serve"
         return {name: model.served for name, model in found.items()}
@@ -157,14 +160,26 @@ class Push:
         return {}
 
 
+def parts(version: int) -> dict[str, bytes]:
+    """Return the files of a version; the first and the third have the same packages."""
+    file = of_bytes(str(version % 2).encode())
+    packages = directory({"p.py": file})
+    settings = json.dumps({"packages": packages}).encode()
+    return {
+        f"{version}/model.py": CODE.encode(),
+        f"{version}/settings.json": settings,
+        f"{packages}/p.py": file.content(),
+    }
+
+
 def revision(place: Path, version: int) -> Path:
     """Write a pipeline and the leaf that it pins, in this version."""
     for name, text in (("leaf", LEAF), ("top", TOP)):
         (place / name).mkdir(parents=True)
         (place / name / "config.pbtxt").write_text(text.format(version=version), "utf-8")
-    (place / "leaf" / str(version)).mkdir()
-    (place / "leaf" / str(version) / "model.py").write_text(CODE, "utf-8")
-    (place / "leaf" / str(version) / "part").write_text(str(version), "utf-8")
+    for path, content in parts(version).items():
+        (place / "leaf" / path).parent.mkdir(exist_ok=True)
+        (place / "leaf" / path).write_bytes(content)
     (place / "top" / "1").mkdir()
     return place
 
@@ -277,7 +292,8 @@ def judged(shelf: Shelf, one: Push, two: Push, source: Path) -> bool:
         return False
     late = shelf.landed[shelf.landed.index(("two", LOCK)) :]
     # it may write the lock: where the second one has ended, nobody holds it
-    assert not [path for by, path in late if by == "one" and "/leaf/2/" not in path and path != LOCK]
+    news = {LOCK, *(f"{PREFIX}/leaf/{path}" for path in parts(2))}
+    assert not [path for by, path in late if by == "one" and path not in news]
     if two.failed is None:
         assert whole(shelf, source)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -12,12 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tritonrepo.shared import directory, named
 from tritonrepo.sync.gating import Released, serving
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
 from tritonrepo.sync.push import plan
 from tritonrepo.tree import Directory, Entry, File, Link, Outside, Tree, Unreadable, files, of_bytes, of_text
 
 LEAVES, PIPELINES = ("a", "b", "c"), ("p", "q")
+SHARING = ("a", "b")
 POLICIES = {
     "specific": "version_policy {{ specific {{ versions: [ {numbers} ] }} }}",
     "split": "version_policy: {{\n  specific: {{ versions: {first} }} # by hand\n}}",
@@ -35,8 +38,20 @@ def config(name: str, version: int, policy: str, more: str) -> bytes:
 
 def whole(name: str, version: int) -> Bytes:
     """The content of a version: a function of its number, because a number is never used twice."""
-    names = (".keep",) if name in PIPELINES else ("model.py", "weights", "vendor/x")[: 1 + version % 3]
-    return {f"{name}/{version}/{file}": f"{name}{version}{file}".encode() for file in names}
+    names = (".keep",) if name in PIPELINES else ("model.py", "weights", "more/x")[: 1 + version % 3]
+    own = {f"{name}/{version}/{file}": f"{name}{version}{file}".encode() for file in names}
+    return own if name not in SHARING else own | shared(name, version)
+
+
+def shared(name: str, version: int) -> Bytes:
+    """What a version shares with the one before or after it, and its settings, which name the directories."""
+    found: Bytes = {}
+    settings = {}
+    for key, group in (("packages", (version + 1) // 2), ("tokenizer", version // 2)):
+        content = {f"{key}/{file}": f"{name}{group}{file}".encode() for file in "ab"}
+        settings[key] = directory({path: of_bytes(each) for path, each in content.items()})
+        found |= {f"{name}/{settings[key]}/{path}": each for path, each in content.items()}
+    return found | {f"{name}/{version}/settings.json": json.dumps(settings).encode()}
 
 
 @st.composite
@@ -88,7 +103,7 @@ def seen(state: Bytes) -> dict[str, Seen]:
     found = {}
     for name in {path.split("/")[0] for path in state}:
         text = state.get(f"{name}/config.pbtxt", b"").decode()
-        there = {int(path.split("/")[1]) for path in state if re.match(rf"{name}/[0-9]+/", path)}
+        there = {int(path.split("/")[1]) for path in state if re.match(rf"{name}/[1-9][0-9]*/", path)}
         numbers = re.search(r"\bversions: *\[?([ 0-9,]+)", text)
         pins = re.findall(r'model_name: "(\w+)" model_version: (\d+)', text)
         found[name] = Seen(
@@ -158,6 +173,7 @@ def test_the_laws_hold_in_every_prefix_whatever_was_killed_before(
             name, _, rest = action.path.partition("/")
             live = seen(before)[name].served if name in seen(before) else set()
             assert rest.split("/")[0] not in map(str, live), f"{action} rewrites a live version"
+            assert not (rest.startswith("0") and action.path in before), f"{action} changes what versions share"
             assert not unfinished(contents(now)), action
             assert dead or not dangling(contents(now)), action
             state = now
@@ -522,6 +538,18 @@ REFUSED: dict[str, tuple[dict[str, Entry], str]] = {
     "a link out": ({"lone/link": Outside("/etc")}, "is a link that leads out of the repository"),
     "a link round": ({"lone/link": Link("..")}, "is a link to a directory that contains the link"),
     "a FIFO": ({"lone/fifo": Unreadable.FIFO}, "the entry is a FIFO; a bucket can hold only regular files"),
+    "a version that shares what is not there": (
+        {"lone/8/settings.json": of_text('{"packages": "012345678901234567890"}')},
+        "lone/012345678901234567890: error: files of the directory are missing or changed, but all versions that share",
+    ),
+    "a version that shares a file of what is not there": (
+        {"lone/8/settings.json": of_text('{"n": 1, "tokenizer": "012345678901234567890/t.json"}')},
+        "lone/012345678901234567890: error: files of the directory are missing or changed, but all versions that share",
+    ),
+    "a shared directory with other files than its name says": (
+        {"lone/012345678901234567890/t.json": of_text("{}")},
+        "lone/012345678901234567890: error: files of the directory are missing or changed, but all versions that share",
+    ),
     "a policy that would serve what only the bucket has": (
         {"lone/config.pbtxt": of_bytes(config("lone", 1, "latest", ""))},
         "version_policy would select other versions in the bucket than in this repository: versions 1, 7",
@@ -582,6 +610,76 @@ def test_what_is_left_alone_keeps_what_it_calls_by_its_own_code() -> None:
     kept = {**want, "graph/1/model.onnx": of_text("graph 1")}
     kept["graph/config.pbtxt"] = of_bytes(serving(config("graph", 2, "specific", ""), (1, 2)))
     assert not plan(kept, have, "r").conflicts
+
+
+TOP = "012345678901234567890"
+NAMED: dict[str, tuple[str, set[str]]] = {
+    "a directory, a path in one, and neither": (
+        f'{{"a": "{TOP}", "b": "{TOP[:-1]}1/x/y", "c": "x/{TOP}", "d": 7}}',
+        {TOP, f"{TOP[:-1]}1"},
+    ),
+    "a digit more, a digit less, no zero": (f'{{"a": "{TOP}0", "b": "{TOP[:-1]}", "c": "1{TOP[1:]}"}}', set()),
+    "another script's digits": (f'{{"a": "{TOP[:-1]}١"}}', set()),
+    "a list": (f'["{TOP}"]', set()),
+    "no JSON": (f'{{"a": "{TOP}"', set()),
+    "deep": ("[" * 100_000, set()),
+    "as large as is read": (f'{{"a": "{TOP}"}}'.ljust(4 << 20), {TOP}),
+    "larger": (f'{{"a": "{TOP}"}}'.ljust((4 << 20) + 1), set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "tops"), NAMED.values(), ids=NAMED)
+def test_settings_name_what_a_version_shares(settings: str, tops: set[str]) -> None:
+    assert named(of_text(settings)) == tops
+
+
+def sharing(version: int, packages: str) -> dict[str, Entry]:
+    """A model whose version shares its packages with other versions."""
+    top = directory({"p/a.py": of_text(packages), "p/b.py": of_text(packages)})
+    return {
+        f"lone/{version}/settings.json": of_text(json.dumps({"packages": top})),
+        f"lone/{top}/p/a.py": of_text(packages),
+        f"lone/{top}/p/b.py": of_text(packages),
+        "lone/config.pbtxt": of_bytes(config("lone", version, "specific", "")),
+    }
+
+
+def test_what_versions_share_is_sent_once_and_stays() -> None:
+    (first, *_), (third, *_) = sorted(sharing(1, "old")), sorted(sharing(3, "new"))
+    assert told(plan(sharing(2, "old"), sharing(1, "old"), "r")) == [
+        "FILES 0 lone/2/settings.json: new",
+        "SWITCH 0 lone/config.pbtxt: serves version 2",
+    ]
+    assert told(plan(sharing(3, "new"), {**sharing(1, "old"), **sharing(2, "old")}, "r")) == [
+        f"FILES 0 {third}: new",
+        f"FILES 0 {third.replace('a.py', 'b.py')}: new",
+        "FILES 0 lone/3/settings.json: new",
+        "SWITCH 0 lone/config.pbtxt: serves version 3",
+    ]
+    back = plan(sharing(1, "old"), {**sharing(1, "old"), **sharing(3, "new")}, "r")
+    assert told(back) == ["SWITCH 0 lone/config.pbtxt: serves version 1"]
+    assert first != third
+
+
+def test_a_missing_file_that_versions_share_is_put_back_and_no_model_is_reloaded() -> None:
+    want = sharing(1, "old")
+    file = next(path for path in want if path.endswith("/b.py"))
+    made = plan(want, {path: entry for path, entry in want.items() if path != file}, "r")
+    assert told(made) == [f"FILES 0 {file}: new"]
+    loose = plan({**want, "lone/README": of_text("x")}, want, "r")
+    assert told(loose)[-1] == "EXPAND 0 lone/config.pbtxt: rewritten because files next to it changed"
+
+
+def test_a_shared_file_that_somebody_changed_in_the_bucket_is_not_overwritten() -> None:
+    want = sharing(2, "old")
+    file = next(path for path in want if path.endswith("/b.py"))
+    made = plan(want, {**sharing(1, "old"), file: of_text("old!")}, "r")
+    (refusal,) = made.conflicts
+    assert str(refusal) == (
+        f"r/{file}: error: the file in the bucket was changed, but versions that are being served may share it"
+        " [push-shared]\n  Delete the file from the bucket, and push again."
+    )
+    assert not made.actions
 
 
 def engine(version: int, backend: str = "vllm") -> Tree:

@@ -21,6 +21,7 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.repository import read, target
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.shared import directory
 from tritonrepo.smoke import expected
 from tritonrepo.smoke.healing import Change
 from tritonrepo.smoke.present import Present
@@ -28,7 +29,7 @@ from tritonrepo.smoke.waiting import Patience, Wanted, lacking, refusals, until_
 from tritonrepo.sync import gating
 from tritonrepo.sync.pace import Pace, Watch
 from tritonrepo.sync.plan import Action, Delete, Phase, Put
-from tritonrepo.tree import of_text
+from tritonrepo.tree import of_bytes, of_text
 
 NOTHING: Mapping[str, object] = {}
 Index = Sequence[tuple[str, str, str, str]]
@@ -222,6 +223,15 @@ def leaf(place: Path, version: int, text: str = "") -> Path:
     (place / "leaf" / "config.pbtxt").write_text(text or LEAF.format(version=version), "utf-8")
     (place / "leaf" / str(version) / "model.py").write_text(CODE, "utf-8")
     return place
+
+
+def sharing(place: Path, version: int, packages: bytes) -> tuple[Path, Path]:
+    """Write the leaf with packages that versions share; return the repository, and the path of a package in it."""
+    made, top = leaf(place, version), directory({"p.py": of_bytes(packages)})
+    (made / "leaf" / top).mkdir()
+    (made / "leaf" / top / "p.py").write_bytes(packages)
+    (made / "leaf" / str(version) / "settings.json").write_text(f'{{"packages": "{top}"}}', "utf-8")
+    return made, Path("leaf", top, "p.py")
 
 
 def watched(place: Path, *servers: tuple[Client, Present], time: Time | None = None) -> Watch:
@@ -418,3 +428,20 @@ def test_a_server_that_does_not_say_whether_it_is_ready_is_of_no_use(tmp_path: P
 
 def test_a_push_waits_ten_minutes_for_a_server_unless_told_otherwise() -> None:
     assert Servers() == ((), 600.0)
+
+
+def test_only_a_shared_file_that_a_named_version_lacks_makes_a_server_load_it_again(tmp_path: Path) -> None:
+    """Seen on 24.10: a poll that finds a newer file loads what is not served, and leaves alone what is."""
+    place = tmp_path / "served"
+    first, package = sharing(tmp_path / "1", 1, b"1")
+    assert pushed(first, place) == 0
+    with scripted([READY]) as client:
+        servers = Servers([client.endpoint])
+        made = plan_push(sharing(tmp_path / "2", 2, b"2")[0], place, Workspace(), servers)
+        assert made.seen
+        assert made.seen.change.altered == set()
+        (place / package).unlink()
+        made = plan_push(first, place, Workspace(), servers)
+        assert [action.path for action in made.plan.actions] == [package.as_posix()]
+        assert made.seen
+        assert made.seen.change.altered == {"leaf"}

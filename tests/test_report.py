@@ -104,6 +104,8 @@ def removed(path: str, phase: Phase = Phase.PRUNE) -> Delete:
     return Delete(phase, path, "not in the stack")
 
 
+SHARED = "012345678901234567890"
+
 PLANS: dict[str, tuple[list[Action], tuple[str, ...], str]] = {
     "nothing": ([], (), "out: nothing to do"),
     "nothing but what somebody changed": (
@@ -120,22 +122,25 @@ PLANS: dict[str, tuple[list[Action], tuple[str, ...], str]] = {
         ),
     ),
     "a vendored package": (
-        [put("m/1/vendor/p/a", 5), put("m/1/vendor/p/b/c", 6), put("m/1/vendor/q/a"), put("m/vendor/p/a")],
+        [put(f"m/{SHARED}/p/a", 5), put(f"m/{SHARED}/p/b/c", 6), put(f"m/{SHARED}/q/a"), put("m/1/p/a")],
         (),
         (
-            "+ m/1/vendor/p/  new (2 files)\n+ m/1/vendor/q/  new (1 file)\n+ m/vendor/p/a  new\n"
+            f"+ m/{SHARED}/p/  new (2 files)\n+ m/{SHARED}/q/  new (1 file)\n+ m/1/p/a  new\n"
             "out: 4 to write (13 B), 0 to delete"
         ),
     ),
     "a vendored package, partly new": (
-        [put("m/1/vendor/p/a"), put("m/1/vendor/p/b", 1, "changed")],
+        [put(f"m/{SHARED}/p/a"), put(f"m/{SHARED}/p/b", 1, "changed"), put(f"m/{SHARED}/tokenizer.json")],
         (),
-        "~ m/1/vendor/p/  new (1 file), changed (1 file)\nout: 2 to write (2 B), 0 to delete",
+        (
+            f"~ m/{SHARED}/p/  new (1 file), changed (1 file)\n+ m/{SHARED}/tokenizer.json  new\n"
+            "out: 3 to write (3 B), 0 to delete"
+        ),
     ),
     "a vendored package between whose files another comes": (
-        [put("m/1/vendor/p/a"), put("m/1/z"), put("m/1/vendor/p/b", 1, phase=Phase.CONTRACT)],
+        [put(f"m/{SHARED}/p/a"), put("m/1/z"), put(f"m/{SHARED}/p/b", 1, phase=Phase.CONTRACT)],
         (),
-        "+ m/1/vendor/p/  new (2 files)\n+ m/1/z  new\nout: 3 to write (3 B), 0 to delete",
+        f"+ m/{SHARED}/p/  new (2 files)\n+ m/1/z  new\nout: 3 to write (3 B), 0 to delete",
     ),
     "a record, written first and last": (
         [put("tritonrepo.json", 9, phase=Phase.CLAIM), put("m/a"), put("tritonrepo.json", 7, phase=Phase.CLOSE)],

@@ -43,11 +43,13 @@ def test_a_repository_for_another_processor_is_served_with_this_ones_libraries(r
 
 
 def test_a_record_names_no_place_out_of_the_repository(cache: Cache) -> None:
-    outside = ["../1/vendor/tokenizers/a.py", "./1/vendor/tokenizers/a.py", "m/../vendor/tokenizers/a.py"]
-    record = Record(files=dict.fromkeys([*outside, "/1/vendor/tokenizers/a.py", "m/7/vendor/tokenizers/a.py"], ""))
+    shared = "012345678901234567890"
+    outside = [f"{place}/{shared}/tokenizers/a.py" for place in ("..", ".", "", "m/..", "../m")]
+    beside = [f"m/1{shared}/tokenizers/a.py", f"m/{shared}0/tokenizers/a.py", f"m/{shared[:-1]}/tokenizers/a.py"]
+    record = Record(files=dict.fromkeys([*outside, *beside, f"m/{shared}/tokenizers/a.py"], ""))
     found = own_wheels(record, WheelTag("aarch64", "3.12"), WheelTag("x86_64", "3.11"), cache)
-    assert {path.rsplit("/", 2)[0] for path in found if path.endswith("tokenizers.abi3.so")} == {"m/7/vendor"}
-    assert all(path.startswith("m/7/vendor/tokenizers/") for path in found)
+    assert {path.rsplit("/", 2)[0] for path in found if path.endswith("tokenizers.abi3.so")} == {f"m/{shared}"}
+    assert all(path.startswith(f"m/{shared}/tokenizers/") for path in found)
 
 
 def test_a_replaced_file_of_the_copy_leaves_its_second_name_alone(tmp_path: Path) -> None:

@@ -316,8 +316,8 @@ def test_a_model_holds_an_index_only_if_every_served_version_does() -> None:
     assert links.searching(models(r={"config.pbtxt": ""})) == []
 
 
-def test_a_prompt_step_has_both_its_templates() -> None:
-    whole = {"config.pbtxt": "", "1/prompt.j2": "", "1/chat_template.jinja": ""}
+def test_a_prompt_step_has_a_template_and_settings() -> None:
+    whole = {"config.pbtxt": "", "1/prompt.j2": "", "1/settings.json": ""}
     assert links.prompting(models(p=whole)) == ["p"]
     assert links.prompting(models(p={"config.pbtxt": "", "1/prompt.j2": ""})) == []
 

@@ -113,9 +113,8 @@ CONFIG = {
 
 def made(settings: object, message: str = MESSAGE, chat: str = CHATML) -> list[Case | Crowd | Result]:
     """Return the cases of a prompt step with these files."""
-    content = {"prompt.j2": message, "chat_template.jinja": chat}
-    if settings is not None:
-        content["settings.json"] = json.dumps(settings)
+    settings = {"chat_template": chat, **settings} if isinstance(settings, dict) else settings
+    content = {"prompt.j2": message, "settings.json": json.dumps(settings)}
     tree = {f"p/1/{name}": of_text(text) for name, text in content.items()} | {"p/config.pbtxt": of_text("")}
     return [*prompts.cases(of_config(CONFIG, "1", WHERE), expected.of(read(tree, target()), "r")["p"])]
 
@@ -202,8 +201,8 @@ def test_what_a_template_leaves_out_is_not_missed() -> None:
 
 
 UNKNOWN: dict[str, tuple[object, str, str]] = {
-    "no settings": (None, MESSAGE, "settings.json is missing next to its templates, or is not a JSON object"),
-    "settings of another kind": ([], MESSAGE, "or is not a JSON object"),
+    "settings of another kind": ([], MESSAGE, "settings.json is not a JSON object with a chat_template"),
+    "no chat template": ({"chat_template": None}, MESSAGE, "settings.json is not a JSON object with a chat_template"),
     "no limits": ({}, MESSAGE, "does not limit the length of a prompt: KeyError('sampling')"),
     "a short limit": (
         dict(SETTINGS) | {"max_model_len": 200},

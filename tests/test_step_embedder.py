@@ -52,7 +52,8 @@ def step(place: Path, pad: str | None = None) -> TritonPythonModel:
     tokenizer.enable_truncation(1)
     if pad:
         tokenizer.enable_padding(pad_id=WORDS[pad], pad_token=pad, length=9)
-    files = {"tokenizer.json": tokenizer.to_str(), "calls.json": {"graph": 7}, "settings.json": {"max_tokens": 3}}
+    settings = {"max_tokens": 3, "packages": "0456", "tokenizer": "0123/tokenizer.json"}
+    files = {"tokenizer.json": tokenizer.to_str(), "calls.json": {"graph": 7}, "settings.json": settings}
     model = TritonPythonModel()
     model.initialize(written(place, files))
     return model
@@ -117,9 +118,9 @@ def test_a_lone_failure_is_not_tried_twice(tmp_path: Path, graph: Graph) -> None
 
 def test_special_tokens_stand_around_each_text_and_count_within_max_tokens(tmp_path: Path, graph: Graph) -> None:
     model = step(tmp_path)
-    tokenizer: Any = Tokenizer.from_file(str(tmp_path / "1" / "tokenizer.json"))
+    tokenizer: Any = Tokenizer.from_file(str(tmp_path / "0123" / "tokenizer.json"))
     tokenizer.post_processor = processors.BertProcessing(("<pad>", 7), ("?", 1))
-    (tmp_path / "1" / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
+    (tmp_path / "0123" / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
     model.initialize({"model_repository": str(tmp_path), "model_version": "1"})
     model.execute([texts(b"one two"), texts(b"three"), texts(b"")])
     assert graph.calls == [
@@ -128,7 +129,7 @@ def test_special_tokens_stand_around_each_text_and_count_within_max_tokens(tmp_p
             "attention_mask": [[1, 1, 1], [1, 1, 1], [1, 1, 0]],
         }
     ]
-    assert sys.path[0] == str(tmp_path / "1" / "vendor")
+    assert sys.path[0] == str(tmp_path / "0456")
 
 
 def test_every_request_of_a_batch_without_a_good_one_has_its_own_error(tmp_path: Path, graph: Graph) -> None:

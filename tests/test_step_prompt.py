@@ -33,6 +33,8 @@ SETTINGS: dict[str, Any] = {
     "eos_token": "",
     "adds_bos": False,
     "special_tokens": [],
+    "packages": "0456",
+    "tokenizer": "0123/tokenizer.json",
 }
 
 
@@ -47,9 +49,10 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
 
     def made(chat: str = CHAT, message: str = MESSAGE, **changes: object) -> TritonPythonModel:
-        files = {"tokenizer.json": tokenizer.to_str(), "chat_template.jinja": chat, "prompt.j2": message}
+        settings = SETTINGS | {"chat_template": chat} | changes
+        files = {"tokenizer.json": tokenizer.to_str(), "prompt.j2": message, "settings.json": settings}
         model = TritonPythonModel()
-        model.initialize(written(tmp_path, {**files, "settings.json": SETTINGS | changes}))
+        model.initialize(written(tmp_path, files))
         return model
 
     return made
@@ -382,12 +385,12 @@ def test_a_tokenizers_own_limit_and_special_tokens_do_not_change_the_count(tmp_p
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A <s>", special_tokens=[("<s>", 1)])
     tokenizer.enable_truncation(3)
-    (tmp_path / "1" / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
+    (tmp_path / "0123" / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
     model = TritonPythonModel()
     model.initialize({"model_repository": str(tmp_path), "model_version": "1"})
     assert model.tokens("a b c d e") == 5
     assert model.cut("a b c d e f g h i", 1) == "a b c d"
-    assert sys.path[0] == str(tmp_path / "1" / "vendor")
+    assert sys.path[0] == str(tmp_path / "0456")
 
 
 def test_a_beginning_without_a_text_is_nothing_to_take_away(step: Make) -> None:

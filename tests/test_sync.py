@@ -21,7 +21,7 @@ from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Action, Delete, Plan, Put, is_config, plan
 from tritonrepo.sync.record import NAME, Record
 from tritonrepo.sync.writing import Alone
-from tritonrepo.tree import Directory, Entry, File, Link, Tree, files, of_bytes
+from tritonrepo.tree import Directory, Entry, File, Link, Tree, Unreadable, files, of_bytes, of_text
 
 NAMES = st.sampled_from(["m", "n"])
 CONTENT = st.sampled_from([b"", b"1", b"22"])
@@ -216,6 +216,23 @@ def test_what_stands_in_the_way_is_told_before_anything_is_written(want: Tree, h
 
 EDITED = {"m/a": of_bytes(b"edited"), "m/gone": of_bytes(b"edited too"), "m/b": of_bytes(b"2")}
 WROTE = {"m/a": of_bytes(b"0"), "m/gone": of_bytes(b"1"), "m/b": of_bytes(b"2")}
+
+
+def test_what_kept_settings_share_is_kept_with_them() -> None:
+    one, two = "012345678901234567890", "098765432109876543210"
+    first = {
+        "m/1/settings.json": of_text(f'{{"packages": "{one}", "max": 1}}'),
+        "n/1/settings.json": of_text(f'{{"packages": "{two}", "max": 1}}'),
+        **{f"{name}/{top}/p/{file}": of_text(file) for name in "mn" for top in (one, two) for file in "ab"},
+    }
+    have = {**first, "m/1/settings.json": of_text(f'{{"packages": "{one}", "max": 2}}')}
+    made = plan({}, have, ours(first), "r")
+    assert made.kept == ("m/1/settings.json",)
+    assert made.needed == (f"m/{one}/p/a", f"m/{one}/p/b")
+    assert {action.path for action in made.actions} == first.keys() - {*made.kept, *made.needed}
+    assert {action.path for action in plan({}, have, ours(first), "r", overwrite=True).actions} == first.keys()
+    broken = plan({}, {**first, "m/1/settings.json": Unreadable.DANGLING}, ours(first), "r")
+    assert (broken.kept, broken.needed) == (("m/1/settings.json",), ())
 
 
 def test_files_of_ours_that_were_edited_are_kept_and_named() -> None:

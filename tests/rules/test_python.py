@@ -986,6 +986,28 @@ def test_a_model_with_its_own_stub_may_have_any_python() -> None:
 
 
 SIZE = 60_000
+ONE, OTHER = "012345678901234567890", "098765432109876543210"
+POLICY = "version_policy { specific { versions: [ 1, 2 ] } }"
+SHARED: dict[str, tuple[dict[str, str], list[str]]] = {
+    "all there": ({"1/settings.json": f'{{"a": "{ONE}", "b": "{OTHER}/x"}}', f"{ONE}/y": "", f"{OTHER}/x": ""}, []),
+    "none there": ({"1/settings.json": f'{{"a": "{OTHER}", "b": "{ONE}/x"}}'}, [f"1 {ONE}", f"1 {OTHER}"]),
+    "a file in its place": ({"1/settings.json": f'{{"a": "{ONE}"}}', ONE: ""}, [f"1 {ONE}"]),
+    "another version's": (
+        {"1/settings.json": f'{{"a": "{ONE}"}}', "2/settings.json": f'{{"a": "{OTHER}"}}', f"{ONE}/y": ""},
+        [f"2 {OTHER}"],
+    ),
+    "that of a version that is not served": ({"3/settings.json": f'{{"a": "{ONE}"}}'}, []),
+    "settings of another kind": ({"1/settings.json": f'"{ONE}"'}, []),
+}
+
+
+@pytest.mark.parametrize(("more", "missing"), SHARED.values(), ids=SHARED)
+def test_what_a_served_version_shares_is_there(more: dict[str, str], missing: list[str]) -> None:
+    files = {"config.pbtxt": config(POLICY), **{f"{version}/model.py": CLASS for version in "123"}, **more}
+    found = [each for each in judged(tree(Case(files))).diagnostics if each.rule == "shared-directory-missing"]
+    assert [f"{each.at.path.split('/')[1]} {each.message.split()[3].strip(',')}" for each in found] == missing
+
+
 HOSTILE = {
     "brackets": "x=" + "(" * SIZE,
     "attributes": "x" + ".a" * (SIZE // 2),

@@ -90,7 +90,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     if faults.found or any(diagnostic.severity is Severity.ERROR for diagnostic in judged):
         faults.add(*judged, *warnings)
         faults.stop()
-    kept = {path: there.record.files[path] for path in made.kept}
+    kept = {path: there.record.files[path] for path in (*made.kept, *made.needed)}
     record = Record(stack.name, _target(stack, draft), records.digests(draft.tree) | kept, _local(loaded))
     made = records.with_record(made, record, there.record, there.tree)
     now = replace(lock, sources=lock.pinned(gathering.pins), models=dict(lock.models) | draft.versions)

@@ -19,6 +19,7 @@ from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import MACHINE, find
+from tritonrepo.shared import DIRECTORY
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import decoder
 from tritonrepo.sources.package import WheelTag
@@ -40,8 +41,8 @@ ENGINES = {
     "script": "an echo of the prompt instead of vLLM: no model runs",
 }
 
-VENDORED = re.compile(r"(?!\.\.?/)([^/]+/[0-9]+/vendor/)([^/]+)/")
-"""File of a vendored package in a version directory, as a record, possibly a foreign one, names it."""
+VENDORED = re.compile(rf"(?!\.\.?/)([^/]+/{DIRECTORY.pattern}/)([^/]+)/")
+"""File of a vendored package, as a record, possibly a foreign one, names it."""
 
 
 class ServeOptions(NamedTuple):

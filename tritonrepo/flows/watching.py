@@ -10,6 +10,8 @@ from tritonrepo.flows.prepared import Push, Seen
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.shared import SETTINGS, is_shared
+from tritonrepo.shared import named as shared_by
 from tritonrepo.smoke import expected, healing
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.healing import Change
@@ -86,16 +88,24 @@ def _compared(push: Push) -> tuple[There, Change]:
     models = dict(_served(tree, shared, push))
     pins = {name: dict(model.steps()) for name, model in gating.models(tree, push.server).items()}
     wanted = dict(_served(push.want, touched, push))
-    altered = {name for name in touched & models.keys() & wanted.keys() if _said(models[name]) != _said(wanted[name])}
-    altered |= {a.path.split("/")[0] for a in actions if a.path.split("/")[1] not in _parts(want, a.path)}
-    left_open = revisions.unfinished(have, before) & want.keys() if before else set[str]()
     named = {name: model.versions for name, model in models.items()}
+    altered = {name for name in touched & models.keys() & wanted.keys() if _said(models[name]) != _said(wanted[name])}
+    altered |= {a.path.split("/")[0] for a in actions if _counts(a.path, want, named)}
+    left_open = revisions.unfinished(have, before) & want.keys() if before else set[str]()
     return There(models, pins, touched | left_open, altered), Change(want, touched, altered, left_open, named)
 
 
-def _parts(want: Mapping[str, gating.Model], path: str) -> Collection[str]:
-    """Return the names of a model's config and version directories."""
-    return {CONFIG, *want[path.partition("/")[0]].versions.values()}
+def _counts(path: str, want: Mapping[str, gating.Model], before: Mapping[str, Collection[str]]) -> bool:
+    """Whether servers load versions that were named before again because of this file, if it belongs to no version.
+
+    What versions share makes them load only those that they could not load without it.
+    """
+    name, top = path.split("/")[:2]
+    model = want[name]
+    if is_shared(top):
+        settings = (model.files.get(f"{version}/{SETTINGS}") for version in before.get(name, ()))
+        return any(file is not None and top in shared_by(file) for file in settings)
+    return top not in {CONFIG, *model.versions.values()}
 
 
 def _tells(model: Expected) -> tuple[object, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.generate.own import NOTHING, Own, laid_over, origins
 from tritonrepo.pbtxt.printer import Message, to_text
+from tritonrepo.shared import directory
 from tritonrepo.spec.lock import Version, given
 from tritonrepo.spec.part import Places
 from tritonrepo.tree import File, digest, of_bytes, of_text
@@ -52,6 +53,12 @@ class Draft:
         version = self.versions[name].version
         self.tree |= {f"{name}/{version}/{path}": file for path, file in content.items()}
         return version
+
+    def share(self, name: str, content: Mapping[str, File]) -> str:
+        """Add a directory that all versions of a model share and return its name, which a settings.json has to have."""
+        top = directory(content)
+        self.tree |= {f"{name}/{top}/{path}": file for path, file in content.items()}
+        return top
 
     def place(self, name: str, versions: Mapping[int, Mapping[str, File]]) -> None:
         """Add versions of a model whose numbers the stack file sets; callers name the highest."""
@@ -100,6 +107,6 @@ def json_file(data: object) -> File:
     return of_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def vendor(packages: Mapping[str, Mapping[str, File]], *names: str) -> dict[str, File]:
-    """Return the files of vendored packages under `vendor/`, from which the steps import."""
-    return {f"vendor/{path}": file for name in names for path, file in packages[name].items()}
+def vendored(packages: Mapping[str, Mapping[str, File]], names: Iterable[str]) -> dict[str, File]:
+    """Return the files of these packages, for a directory from which steps import them."""
+    return {path: file for name in names for path, file in packages[name].items()}

@@ -10,7 +10,7 @@ from typing import Literal
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
-from tritonrepo.generate.draft import Draft, json_file, step, vendor
+from tritonrepo.generate.draft import Draft, json_file, step, vendored
 from tritonrepo.generate.inputs import EncoderFiles, Inputs
 from tritonrepo.generate.own import own
 from tritonrepo.indexing.encoder import load
@@ -102,12 +102,15 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
         {**_origin(model), **origin(model.places, instance_group=kinds, input=source, output=source)},
         own(model.places, model.model_config, "model_config"),
     )
+    settings = {
+        "max_tokens": files.max_tokens,
+        "packages": draft.share(name, vendored(inputs.vendored, PART.vendored)),
+        "tokenizer": f"{draft.share(name, {'tokenizer.json': files.tokenizer})}/tokenizer.json",
+    }
     content = {
         "model.py": step("embedder"),
         "calls.json": json_file({graph: version}),
-        "settings.json": json_file({"max_tokens": files.max_tokens}),
-        "tokenizer.json": files.tokenizer,
-        **vendor(inputs.vendored, "tokenizers"),
+        "settings.json": json_file(settings),
     }
     draft.configure(
         name,

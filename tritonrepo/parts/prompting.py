@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tritonrepo.diagnostics import fatal
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
-from tritonrepo.generate.draft import Draft, json_file, step, vendor
+from tritonrepo.generate.draft import Draft, json_file, step, vendored
 from tritonrepo.generate.inputs import ChatFiles, Inputs
 from tritonrepo.generate.own import own
 from tritonrepo.parts.talking import MAX_TOKENS, Wish, window
@@ -67,6 +67,7 @@ def template(prompt: Prompt, gathering: Gathering) -> File:
 def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> None:
     """Add the prompt step: query and passages to the text that the model reads, in its own chat template."""
     said, chat_files = prompt(name, inputs.stack), files.chat
+    full = f"{name}_prompt"
     settings: Mapping[str, Any] = {
         "max_model_len": window(wish.args, chat_files),
         "max_context_tokens": said.max_context_tokens,
@@ -76,16 +77,15 @@ def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> No
         "eos_token": chat_files.eos_token,
         "adds_bos": chat_files.adds_bos,
         "special_tokens": list(chat_files.special_tokens),
+        "chat_template": chat_files.template,
+        "packages": draft.share(full, vendored(inputs.vendored, VENDORED)),
+        "tokenizer": f"{draft.share(full, {'tokenizer.json': chat_files.tokenizer})}/tokenizer.json",
     }
     content = {
         "model.py": step("prompt"),
         "settings.json": json_file(settings),
-        "tokenizer.json": chat_files.tokenizer,
-        "chat_template.jinja": of_text(chat_files.template),
         "prompt.j2": files.message or of_text(DEFAULT_PROMPT),
-        **vendor(inputs.vendored, *sorted(VENDORED)),
     }
-    full = f"{name}_prompt"
     chosen = tuple(port._replace(optional=False) for port in CONTROLS)
     draft.configure(
         full,

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from tritonrepo.plain import printable
+from tritonrepo.shared import DIRECTORY
 from tritonrepo.sync.plan import BY_HAND, Action, Plan, Put
 
-VENDORED = re.compile(r"[^/]+/[0-9]+/vendor/[^/]+/")
+VENDORED = re.compile(rf"[^/]+/{DIRECTORY.pattern}/[^/]+/")
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 

@@ -34,8 +34,8 @@ def searching(models: Mapping[str, Expected]) -> list[str]:
 
 
 def prompting(models: Mapping[str, Expected]) -> list[str]:
-    """Return the models that render prompts with a chat template."""
-    return [name for name, model in models.items() if model.has("prompt.j2", "chat_template.jinja")]
+    """Return the models that render prompts with a template of the stack."""
+    return [name for name, model in models.items() if model.has("prompt.j2", "settings.json")]
 
 
 def pipelines(models: Mapping[str, Expected]) -> dict[str, Pipeline]:

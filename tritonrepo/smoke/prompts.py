@@ -12,7 +12,6 @@ from tritonrepo.smoke.judge import both, joined, text, well_formed
 from tritonrepo.smoke.made import SAMPLING, ask, controls, given
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.rendering import Question, Templates, rendered
-from tritonrepo.tree import File
 
 QUESTIONS = 8
 PASSAGES = 4
@@ -22,7 +21,7 @@ SIZES = (2000, 1000, 700, 500, 350, 250, 150, 100)
 AROUND = 30
 """How many characters are shown on either side of a difference."""
 
-TEMPLATES = "Check prompt.j2, chat_template.jinja, settings.json and the model.py that renders them."
+TEMPLATES = "Check prompt.j2, the chat template in settings.json, and the model.py that renders them."
 
 
 def cases(served: Served, model: Expected) -> Iterator[Case | Crowd | Result]:
@@ -49,15 +48,14 @@ def cases(served: Served, model: Expected) -> Iterator[Case | Crowd | Result]:
 
 
 def _templates(model: Expected, version: str) -> Templates:
-    message, chat = (text_of(model.file(version, name)) for name in ("prompt.j2", "chat_template.jinja"))
-    entry = model.contents[version].get("settings.json")
     try:
-        settings = json.loads(entry.content()) if isinstance(entry, File) else None
+        settings = json.loads(model.file(version, "settings.json").content())
     except (ValueError, RecursionError):
         settings = None
-    if not isinstance(settings, dict):
-        raise ValueError("settings.json is missing next to its templates, or is not a JSON object")  # noqa: TRY004
-    return Templates(message, chat, settings)
+    chat = settings.get("chat_template") if isinstance(settings, dict) else None
+    if not isinstance(settings, dict) or not isinstance(chat, str):
+        raise ValueError("settings.json is not a JSON object with a chat_template")  # noqa: TRY004
+    return Templates(text_of(model.file(version, "prompt.j2")), chat, settings)
 
 
 def _written(templates: Templates) -> tuple[list[Question], list[str]]:

@@ -20,7 +20,7 @@ from tritonrepo.spec.part import Embeds
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores.links import inside
-from tritonrepo.tree import File, on_disk
+from tritonrepo.tree import File, of_bytes, on_disk
 
 
 class Gathering:
@@ -61,7 +61,8 @@ class Gathering:
             name: faults.tried(partial(self.files, name), self.stack.part(name).stand_in(model))
             for name, model in self.stack.models.items()
         }
-        return Inputs(self.stack, found, packages or {name: {} for name in self._needed()})
+        stand_ins = {name: {f"{name}/__init__.py": of_bytes(b"")} for name in self._needed()}
+        return Inputs(self.stack, found, packages or stand_ins)
 
     def files(self, name: str) -> Any:  # noqa: ANN401  what the model's part gathers
         """Return what the part of a model gathers, which is done once; raise Stop if that fails."""

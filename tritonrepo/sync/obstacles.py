@@ -10,6 +10,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.repository.versions import selected
+from tritonrepo.shared import SETTINGS, directory, is_shared, named
 from tritonrepo.sync.gating import Model
 from tritonrepo.tree import File, Outside, Tree, in_order
 
@@ -28,6 +29,7 @@ def conflicts(
             *_rewritten(model, had.get(name), where),
             *_reused(model, had.get(name), where, given),
             *_shadowed(model, had.get(name), where),
+            *_shared(model, had.get(name), where),
         ]
     for name in sorted(had.keys() - wanted.keys()):
         found += _orphaned(had[name], wanted, had, where)
@@ -90,6 +92,29 @@ def _shadowed(want: Model, have: Model | None, where: str) -> Iterator[Diagnosti
         message = f"version_policy would select other versions in the bucket than in this repository: {numbers}"
         policy_text = f"version_policy {{ specific {{ versions: [ {', '.join(map(str, want.served))} ] }} }}"
         yield _refusal("push-version-shadowed", f"{where}/{want.name}", message, f"Set `{policy_text}`.")
+
+
+def _shared(want: Model, have: Model | None, where: str) -> Iterator[Diagnostic]:
+    """Yield shared directories whose content is not the one that their name stands for, here or in the bucket.
+
+    So everything that a version shares is there before a config names it, and never changes.
+    """
+    settings = (want.files.get(f"{top}/{SETTINGS}") for top in want.versions.values())
+    tops: dict[str, dict[str, File]] = {top: {} for file in settings if file for top in named(file)}
+    for path, file in want.files.items():
+        top, _, rest = path.partition("/")
+        if is_shared(top):
+            tops.setdefault(top, {})[rest] = file
+    for top in sorted(tops):
+        if directory(tops[top]) != top:
+            message = "files of the directory are missing or changed, but all versions that share it need the same"
+            hint = "Run `tritonrepo build --overwrite`, and remove files from this directory that no build wrote."
+            yield _refusal("push-shared", f"{want.name}/{top}", message, hint)
+    for path, file in have.files.items() if have else ():
+        if is_shared(path.partition("/")[0]) and path in want.files and want.files[path].sha256 != file.sha256:
+            message = "the file in the bucket was changed, but versions that are being served may share it"
+            hint = "Delete the file from the bucket, and push again."
+            yield _refusal("push-shared", f"{where}/{want.name}/{path}", message, hint)
 
 
 def _orphaned(left: Model, wanted: Mapping[str, Model], had: Mapping[str, Model], where: str) -> Iterator[Diagnostic]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.repository.model import CONFIG
+from tritonrepo.shared import SETTINGS, named
 from tritonrepo.tree import Directory, Entry, File, Tree, files, in_bytes, in_order, is_directory, parents
 
 BY_HAND = "changed by hand"
@@ -57,7 +58,8 @@ Action = Put | Delete
 class Plan:
     """Actions sorted by phase, then path; what is in the way; what is left alone.
 
-    For a build, `kept` are the files of earlier builds that someone has changed since.
+    For a build, `kept` are the files of earlier builds that someone has changed since, and `needed` what they share
+    with other versions.
     For a push, `notes` are what its user should know; `resumed`, whether an earlier push was interrupted; `served`,
     whether a server can have loaded anything from the target.
     """
@@ -69,6 +71,7 @@ class Plan:
     resumed: bool = False
     served: bool = False
     kept: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
@@ -95,11 +98,22 @@ def plan(want: Tree, have: Tree, ours: Written, where: str, *, overwrite: bool =
         for path, file in changed.items()
         if path not in kept
     ]
-    actions += [Delete(Phase.PRUNE, path, "not in the stack") for path in gone if path not in kept]
+    needed = _needed(kept, have, gone) - kept
+    actions += [Delete(Phase.PRUNE, path, "not in the stack") for path in gone if path not in {*kept, *needed}]
     conflicts = (*_occupied(want, have, ours, where), *_blocked(want, have, where))
     foreign = tuple(path for path, _ in in_order(have) if path not in want and path not in ours)
     in_order_of_phases = tuple(sorted(actions, key=in_phase_order))
-    return Plan(in_order_of_phases, conflicts, foreign, kept=tuple(sorted(kept, key=in_bytes)))
+    kept_in_order, needed_in_order = (tuple(sorted(paths, key=in_bytes)) for paths in (kept, needed))
+    return Plan(in_order_of_phases, conflicts, foreign, kept=kept_in_order, needed=needed_in_order)
+
+
+def _needed(kept: Collection[str], have: Tree, gone: Iterable[str]) -> set[str]:
+    """Return the files that kept settings of a version name in directories which versions share."""
+    settings = [(path, have[path]) for path in kept if path.endswith(f"/{SETTINGS}")]
+    heads = {
+        f"{path.partition('/')[0]}/{top}/" for path, file in settings if isinstance(file, File) for top in named(file)
+    }
+    return {path for path in gone if path.startswith(tuple(heads))}
 
 
 def _reason(path: str, have: Tree, edited: set[str]) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tritonrepo.repository import Target, target
 from tritonrepo.repository.calls import PINS
 from tritonrepo.repository.model import CONFIG
+from tritonrepo.shared import is_shared
 from tritonrepo.sync.gating import LATEST, Model, Released, depths, model_of, models, name_gate, needed, serving
 from tritonrepo.sync.mixing import mixed, mixture
 from tritonrepo.sync.obstacles import conflicts, warnings
@@ -173,8 +174,9 @@ def _actions(change: _Change) -> list[Action]:
 
 
 def _beside(want: Model, moved: list[Action]) -> bool:
-    """Whether a file that belongs to no version is among them; a server may see two writes in a second as one."""
-    return any(action.path.split("/")[1] not in want.versions.values() for action in moved)
+    """Whether a file that belongs to all versions is among them; a server may see two writes in a second as one."""
+    tops = {action.path.split("/")[1] for action in moved} - {*want.versions.values()}
+    return not all(map(is_shared, tops))
 
 
 def _files(change: _Change) -> Iterator[Action]:

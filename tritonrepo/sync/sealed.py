@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonrepo.repository.calls import PINS
+from tritonrepo.shared import SETTINGS
 from tritonrepo.sync.plan import is_config
 from tritonrepo.tree import Entry, File, Tree, of_bytes
 
@@ -21,7 +22,7 @@ class Sealed(File):
 
 
 def seal(tree: Tree) -> dict[str, Entry]:
-    """Return a tree whose configs and calls are in memory and whose other files know whether they changed.
+    """Return a tree whose configs, calls and settings are in memory and whose other files know whether they changed.
 
     Raise OSError if a file can no longer be read.
     """
@@ -31,7 +32,7 @@ def seal(tree: Tree) -> dict[str, Entry]:
 def _sealed(path: str, entry: Entry) -> Entry:
     if not isinstance(entry, File):
         return entry
-    if is_config(path) or path.endswith(f"/{PINS}"):
+    if is_config(path) or path.endswith((f"/{PINS}", f"/{SETTINGS}")):
         return of_bytes(entry.content())
     if entry.path is None:
         return entry

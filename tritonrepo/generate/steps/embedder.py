@@ -1,6 +1,7 @@
 """text [B,1] STRING -> embedding [B,D] FP32: one tokenization and one call of the ONNX model per batch of texts.
 
-calls.json names the ONNX model and its version; settings.json has max_tokens, the length at which texts are cut.
+calls.json names the ONNX model and its version; settings.json has max_tokens, the length at which texts are cut, and
+where the packages and the tokenizer are, which versions share.
 """
 
 from __future__ import annotations
@@ -20,17 +21,18 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the tokenizer, and replace its own truncation and padding, which are for other uses."""
-        here = os.path.join(args["model_repository"], args["model_version"])
-        sys.path.insert(0, os.path.join(here, "vendor"))
-        from tokenizers import Tokenizer
-
+        home = args["model_repository"]
+        here = os.path.join(home, args["model_version"])
         with open(os.path.join(here, "calls.json"), encoding="utf-8") as f:
             ((self.model, self.version),) = json.load(f).items()
         with open(os.path.join(here, "settings.json"), encoding="utf-8") as f:
-            limit = json.load(f)["max_tokens"]
-        self.tokenizer = Tokenizer.from_file(os.path.join(here, "tokenizer.json"))
+            settings = json.load(f)
+        sys.path.insert(0, os.path.join(home, settings["packages"]))
+        from tokenizers import Tokenizer
+
+        self.tokenizer = Tokenizer.from_file(os.path.join(home, settings["tokenizer"]))
         padding = self.tokenizer.padding or {}
-        self.tokenizer.enable_truncation(limit)
+        self.tokenizer.enable_truncation(settings["max_tokens"])
         self.tokenizer.enable_padding(pad_id=padding.get("pad_id", 0), pad_token=padding.get("pad_token", "[PAD]"))
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:

@@ -1,8 +1,9 @@
 """query [1], passages [-1] STRING -> prompt [1] STRING and the controls of the answer, all of them set.
 
-prompt.j2 makes the user message from query and passages; the model's own chat_template.jinja makes the prompt. Query
-and passages are data: special tokens in them are broken up, and they are never parsed as templates. settings.json has
-the token budget, the default sampling parameters and the special tokens.
+prompt.j2 makes the user message from query and passages; the model's own chat template makes the prompt. Query and
+passages are data: special tokens in them are broken up, and they are never parsed as templates. settings.json has the
+chat template, the token budget, the default sampling parameters, the special tokens, and where the packages and the
+tokenizer are, which versions share.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load tokenizer and templates, which run in Jinja's sandbox, since the model's own can come from anywhere."""
-        here = os.path.join(args["model_repository"], args["model_version"])
-        sys.path.insert(0, os.path.join(here, "vendor"))
+        home = args["model_repository"]
+        here = os.path.join(home, args["model_version"])
+        with open(os.path.join(here, "settings.json"), encoding="utf-8") as f:
+            self.settings = json.load(f)
+        with open(os.path.join(here, "prompt.j2"), encoding="utf-8") as f:
+            message = f.read()
+        sys.path.insert(0, os.path.join(home, self.settings["packages"]))
         from tokenizers import Tokenizer
 
-        def read(name: str) -> str:
-            with open(os.path.join(here, name), encoding="utf-8") as f:
-                return f.read()
-
-        self.settings = json.loads(read("settings.json"))
         self.special = breakable(self.settings["special_tokens"])
-        self.tokenizer = Tokenizer.from_file(os.path.join(here, "tokenizer.json"))
+        self.tokenizer = Tokenizer.from_file(os.path.join(home, self.settings["tokenizer"]))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         jinja = environment()
-        self.message = jinja.from_string(read("prompt.j2"))
-        self.chat = jinja.from_string(read("chat_template.jinja"))
+        self.message = jinja.from_string(message)
+        self.chat = jinja.from_string(self.settings["chat_template"])
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Answer each request by itself."""

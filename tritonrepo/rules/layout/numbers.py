@@ -10,6 +10,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.versions import RESERVED
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
+from tritonrepo.shared import is_shared
 
 VERSIONISH = re.compile(
     r"(v|ver|version|rev|revision|r|release)[-_. ]?[0-9]+([-_.][0-9]+)*|latest|stable|current", re.IGNORECASE
@@ -22,6 +23,8 @@ def leading_zero(model: Model) -> Iterator[Finding]:
     """A version directory's name should not have a leading zero."""
     if model.versions.found:
         for name in model.versions.leading_zero:
+            if is_shared(name):
+                continue
             bare = name.lstrip("0")
             hint = f"Rename it to {bare}." if bare.isdecimal() else ""
             yield Finding(name, f"Triton ignores {name} because of its leading zero", hint=hint)

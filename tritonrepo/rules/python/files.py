@@ -1,4 +1,4 @@
-"""What the Python backend reads from a config: the name of the file that it imports, and a parameter."""
+"""What the Python backend reads from a config: the file that it imports, and a parameter; what generated steps read."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tritonrepo.repository.paths import follow
 from tritonrepo.rules.python.script import refused_module
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
+from tritonrepo.shared import SETTINGS, named
 from tritonrepo.tree import Directory
 
 FORCE_CPU = "FORCE_CPU_ONLY_INPUT_TENSORS"
@@ -96,6 +97,17 @@ def file_is_directory(model: Model) -> Iterator[Finding]:
             reason = f"ModuleNotFoundError: No module named '{version}.{stem}'"
             message = f"{name} is a directory, but the Python backend needs a file"
             yield Finding(f"{version}/{name}", message, hint="Replace it with the file.", reason=reason)
+
+
+@rule("shared-directory-missing", Severity.WARNING, "backend=python")
+def shared_missing(model: Model) -> Iterator[Finding]:
+    """A Python step should find the directories that it shares with other versions."""
+    for version in map(model.directory_of, model.served):
+        path = f"{version}/{SETTINGS}"
+        settings = model.file(path)
+        for top in sorted(named(settings) - {*model.directories}) if settings is not None else ():
+            message = f"the settings name {top}, a directory that does not exist next to version {version}"
+            yield Finding(path, message, hint="Rebuild with `tritonrepo build`, or copy the directory as well.")
 
 
 def _no_module(model: Model, name: str, version: str) -> str:
