@@ -408,6 +408,9 @@ def step(files: ChatFiles, place: Path) -> TritonPythonModel:
         "eos_token": files.eos_token,
         "adds_bos": files.adds_bos,
         "special_tokens": list(files.special_tokens),
+        "chat_template": files.template,
+        "packages": "0456",
+        "tokenizer": "0123/tokenizer.json",
     }
     place.mkdir()
     model = TritonPythonModel()
@@ -416,7 +419,6 @@ def step(files: ChatFiles, place: Path) -> TritonPythonModel:
             place,
             {
                 "tokenizer.json": files.tokenizer.content().decode(),
-                "chat_template.jinja": files.template,
                 "prompt.j2": "{{ passages | join('\n') }}\n{{ query }}",
                 "settings.json": settings,
             },
