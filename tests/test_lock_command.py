@@ -221,6 +221,7 @@ def test_a_number_that_the_stack_file_sets_is_changed_there_alone(capsys: Capsys
         'tritonrepo.yaml:4:36: fatal: the stack file itself sets the version numbers of "own" [lock-model]\n'
         "  Change them there.\n"
     )
+    assert run(["lock", "--upgrade", "own"]) == 0  # its source is the value of a version
     edited("tritonrepo.yaml", "versions: {4: ./m.py}", "source: ./m.py")
     assert run(["lock", "--check"]) == 0
     Path("m.py").write_text(f"{CODE}\n", "utf-8")

@@ -47,11 +47,7 @@ class Loaded(NamedTuple):
     @property
     def remake(self) -> str:
         """The command that builds the indexes of this stack."""
-        return self.command("index")
-
-    def command(self, name: str) -> str:
-        """Return a command for this stack."""
-        return shlex.join(["tritonrepo", name, *(word for path in self.paths for word in ("-f", str(path)))])
+        return shlex.join(["tritonrepo", "index", *(word for path in self.paths for word in ("-f", str(path)))])
 
     def gathering(self) -> Gathering:
         """Return what resolves the stack's sources."""
