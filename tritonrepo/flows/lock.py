@@ -138,9 +138,6 @@ def _sources(value: object) -> Iterator[Source]:
     elif isinstance(value, Mapping):
         for inner in value.values():
             yield from _sources(inner)
-    elif isinstance(value, tuple | list):
-        for inner in value:
-            yield from _sources(inner)
     elif is_dataclass(value) and not isinstance(value, type):
         for each in fields(value):
             yield from _sources(getattr(value, each.name))
