@@ -502,6 +502,14 @@ def test_branches_that_changed_different_models_merge_to_a_lock_that_a_build_lea
     assert run(["build", "--locked"]) == 0
 
 
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a FIFO", "a directory"])
+@pytest.mark.parametrize("command", ["build", "lock", "index"])
+def test_a_lock_that_is_no_file_is_told(capsys: Capsys, command: str, make: Callable[[Path], object]) -> None:
+    make(LOCK)
+    assert "tritonrepo.lock: fatal: the lock file is not a regular file [lock-syntax]" in refused(capsys, command)
+
+
 RIVALS: dict[str, Callable[[], object]] = {
     "another lock": lambda: run(["lock", "--renumber", "e_model"]),
     "a build": built_otherwise,

@@ -126,7 +126,12 @@ def _bytes(path: Path, stack: Path, links: Sequence[Path]) -> bytes | None:
         raise fatal(
             "stack-name", str(path), "the stack file has the path of its own lock file", "Rename it to end in .yaml."
         )
-    return path.read_bytes() if inside(path, path.parent, links).exists() else None
+    if not inside(path, path.parent, links).exists():
+        return None
+    if not path.is_file():  # reading a FIFO would wait forever
+        hint = "Move it elsewhere, and restore the lock file from version control."
+        raise fatal("lock-syntax", str(path), "the lock file is not a regular file", hint)
+    return path.read_bytes()
 
 
 def _extended(name: str, at: Span, links: Sequence[Path]) -> tuple[str, bytes]:
