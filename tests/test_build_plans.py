@@ -201,9 +201,9 @@ def test_a_workspace_tells_what_it_does_and_finds_its_cache_by_its_environment(t
 
 
 def test_a_target_is_what_the_stack_says_and_its_configs_are_complete() -> None:
-    assert of_stack(read(f"target: {{release: '25.01', images: [py3], gpus: 3, arch: aarch64}}\n{LEAST}")) == Said(
-        "25.01", ("py3",), 3, auto_complete=False, arch="aarch64"
-    )
+    stack = read(f"target: {{release: '25.01', images: [py3], backends: [own], gpus: 3, arch: aarch64}}\n{LEAST}")
+    assert of_stack(stack) == Said("25.01", ("py3",), 3, auto_complete=False, arch="aarch64", backends=("own",))
+    assert of_stack(stack, complete=False).auto_complete
 
 
 LEAST = "name: s\nmodels: {e: {role: embedder, source: ./w}}\n"
