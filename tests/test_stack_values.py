@@ -490,7 +490,10 @@ NO_SOURCES = [
     "hf:o/m",
     "hf://o",
     "hf://o/m@",
+    "hf://o/m@a b",
+    "hf://-o/m",
     "ftp://x",
+    "S3://b/k",
 ]
 
 
@@ -503,10 +506,56 @@ def test_what_is_no_source_is_told_with_the_forms(text: str) -> None:
     assert source.FORMS in found
 
 
-@pytest.mark.parametrize("scheme", ["s3://", "gs://", "https://", "http://"])
-def test_a_source_that_is_not_supported_yet_is_told(scheme: str) -> None:
-    with pytest.raises(ValueError, match=f"^sources that begin with {scheme} are not supported yet"):
-        parse_source(f"{scheme}b/k")
+def test_a_source_that_is_not_supported_yet_is_told() -> None:
+    with pytest.raises(ValueError, match=r'^sources that begin with gs:// are not supported yet: "gs://b/k"$'):
+        parse_source("gs://b/k")
+
+
+HEX = "0" * 64
+URL = "Use `https://HOST/PATH#sha256=HEX`, with the 64 hexadecimal digits of the file's SHA-256."
+NO_FILES = {
+    "no path": (f"https://h#sha256={HEX}", "is not the URL of a file", URL),
+    "a directory": (f"https://h/a/#sha256={HEX}", "is not the URL of a file", URL),
+    "no host": (f"https:///a#sha256={HEX}", "is not the URL of a file", URL),
+    "a password": (f"https://u:p@h/a#sha256={HEX}", "is not the URL of a file", URL),
+    "a digest that is too short": ("https://h/a#sha256=12", "is not the URL of a file", URL),
+    "another digest": ("https://h/a#md5=12", "is not the URL of a file", URL),
+    "a port that cannot be": (f"https://h:65536/a#sha256={HEX}", "is not the URL of a file", URL),
+    "no digest": (
+        "https://h/a?b",
+        "must end in #sha256= and the SHA-256 of the file",
+        "To see the digest, run `curl -sL 'https://h/a?b' | sha256sum`.",
+    ),
+    "no encryption": (
+        f"http://h/a#sha256={HEX}",
+        "is not encrypted: http:// sources must be on this machine",
+        "Use `https://HOST/PATH#sha256=HEX`.",
+    ),
+    "no encryption, though it looks like this machine": (
+        f"http://127.0.0.1.h/a#sha256={HEX}",
+        "is not encrypted: http:// sources must be on this machine",
+        "Use `https://HOST/PATH#sha256=HEX`.",
+    ),
+    "a data set": (
+        "hf://datasets/o/d",
+        "does not name a model on the Hugging Face Hub",
+        "Use `hf://OWNER/MODEL@REVISION/PATH`.",
+    ),
+    "a path out of the model": ("hf://o/m/a/../../x", "is not a path in a model on the Hugging Face Hub", source.FORMS),
+}
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), NO_FILES.values(), ids=NO_FILES)
+def test_what_names_no_file_is_told_with_the_next_step(text: str, message: str, hint: str) -> None:
+    found = said(changed("./weights", f'"{text}"'))
+    assert message in found
+    assert hint in found
+    assert "u:p" not in found
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:8000"])
+def test_a_file_on_this_machine_needs_no_encryption(host: str) -> None:
+    assert isinstance(parse_source(f"http://{host}/a#sha256={HEX}"), source.Web)
 
 
 def test_a_package_is_a_requirement_and_a_path_in_it() -> None:
@@ -517,7 +566,7 @@ def test_a_package_is_a_requirement_and_a_path_in_it() -> None:
 
 
 def test_a_plain_path_may_look_like_anything_else() -> None:
-    for text in ("hf", "package", "./hf://x"[:5], "a:b", "s3:/x", "/root"):
+    for text in ("hf", "package", "./hf://x"[:5], "a:b", "s3:/x", "/root", "https:/x"):
         assert parse_source(text) == source.Local(text, text)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tritonrepo.cli import COMMANDS
 
 HEAVY = {"boto3", "botocore", "gguf", "google", "grpc", "jsonschema", "numpy", "obstore", "onnx", "onnxruntime", "rich"}
-HEAVY |= {"safetensors", "tokenizers", "tritonclient"}
+HEAVY |= {"huggingface_hub", "safetensors", "tokenizers", "tritonclient"}
 
 
 def loaded(*arguments: str) -> set[str]:

@@ -72,7 +72,17 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("smoke_judges", "smoke_cases", "smoke_asking", "smoke_commands", "smoke_prompts", "smoke_parts"),
         *("push_present", "push_heal"),
     ),
-    "sources": ("sources", "chat_files", "encoder_files", "gguf", "templates", "exported_once", "links"),
+    "sources": (
+        "sources",
+        "hub",
+        "web_sources",
+        "chat_files",
+        "encoder_files",
+        "gguf",
+        "templates",
+        "exported_once",
+        "links",
+    ),
     "spec": (
         "extends",
         "show",

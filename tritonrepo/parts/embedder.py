@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step, vendored
@@ -18,11 +17,11 @@ from tritonrepo.smoke import links, meaning, search
 from tritonrepo.smoke.case import Case, Crowd
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
-from tritonrepo.sources.encoder import Wish, encoder
+from tritonrepo.sources.encoder import READ, Wish, encoder
 from tritonrepo.sources.gather import Gathering
-from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin, wrong
-from tritonrepo.spec.source import Hub, Source
-from tritonrepo.spec.stack import Batching, Config, Instances, Stack, config_key, key, places
+from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin
+from tritonrepo.spec.source import Source
+from tritonrepo.spec.stack import Batching, Config, Instances, config_key, key, places
 from tritonrepo.tree import of_bytes
 
 
@@ -32,7 +31,7 @@ class Embedder:
 
     role: Literal["embedder"] = key("role of the model")
     source: Source = key(
-        "files of the model (config.json, tokenizer.json and model.safetensors), in a directory or a package"
+        "files of the model (config.json, tokenizer.json and model.safetensors): a directory, or from elsewhere"
     )
     pooling: Literal["mean", "cls", "last"] | None = key(
         "how token vectors become one vector; default: as in the model's own files", None
@@ -50,19 +49,9 @@ class Embedder:
     places: Places = places()
 
 
-def _check(_: str, model: Embedder, __: Stack) -> Iterator[Diagnostic]:
-    if isinstance(model.source, Hub):
-        yield wrong(
-            model.places,
-            "source",
-            "an embedder's weights from the Hugging Face Hub are not supported yet",
-            "Download them, and set `source: ./DIRECTORY`.",
-        )
-
-
 def _gather(_: str, model: Embedder, gathering: Gathering) -> EncoderFiles:
     wish = Wish(model.source.text, model.pooling, model.normalize, model.max_tokens, model.places)
-    return encoder(wish, gathering.resolve(model.source, model.places["source"]), gathering.cache)
+    return encoder(wish, gathering.resolve(model.source, model.places["source"], READ), gathering.cache)
 
 
 def _stand_in(_: Embedder) -> EncoderFiles:
@@ -153,7 +142,6 @@ PART = Part(
     endings=("_model",),
     backends=lambda _: frozenset({"onnxruntime", "python"}),
     vendored=frozenset({"tokenizers"}),
-    check=_check,
     gather=_gather,
     stand_in=_stand_in,
     cases=_cases,

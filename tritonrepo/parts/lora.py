@@ -19,7 +19,7 @@ from tritonrepo.sources import adapter
 from tritonrepo.sources.adapter import Facts
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.part import Places, wrong
-from tritonrepo.spec.source import Hub, Local, Package, Source
+from tritonrepo.spec.source import Bucket, Hub, Local, Package, Source, Web
 from tritonrepo.spec.stack import Stack, key, places
 
 DEFAULT_RANK = 16
@@ -82,7 +82,7 @@ def _placed(name: str, each: Source | Adapter, release: Release) -> Iterator[tup
             yield from _mounted(name, each)
         case Hub():
             yield from _downloaded(name, each, release)
-        case Local() | Package():
+        case Local() | Package() | Web() | Bucket():
             yield (
                 f'adapter "{name}" needs its path on the server: vLLM reads paths in multi_lora.json as they are',
                 f"Set it to `{{path: /PATH/ON/THE/SERVER, source: {each.text}}}`.",

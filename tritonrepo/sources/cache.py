@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -10,9 +11,23 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.tree import File, on_disk
+
+RULE = "cache-access"
+ROOM = "Free some space, or set XDG_CACHE_HOME to a writable directory."
+UNITS = ("B", "KB", "MB", "GB")
+STEP = 1000
+
+
+def amount(size: int) -> str:
+    """Return a number of bytes as people read it."""
+    number, unit = float(size), 0
+    while round(number) >= STEP and unit < len(UNITS) - 1:
+        number, unit = number / STEP, unit + 1
+    return f"{number:.{1 if unit and number < STEP / 10 else 0}f} {UNITS[unit]}"
 
 
 def default_root(environment: Mapping[str, str]) -> Path:
@@ -35,30 +50,101 @@ class Cache:
         The key holds everything that the files depend on; `what` describes the work to users. If `make` raises an
         exception, nothing is kept.
         """
-        entry = self.root / "trees" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
-        known = self._read(entry)
+        known = self.known(key)
         if known is not None:
             return known
         self.tell(what)
-        with self._writing():
-            return self._made(entry, key, make)
+        return self.remade(key, make)
+
+    def known(self, key: str) -> dict[str, File] | None:
+        """Return the files of a tree; None if the key is new, or one of its files is missing or damaged."""
+        return self._read(self._entry(key))
+
+    def remade(self, key: str, make: Callable[[Path], None]) -> dict[str, File]:
+        """Return the files that `make` writes into the directory it receives, as the tree of this key from now on."""
+        with self.writing():
+            return self._made(key, make)
+
+    def enter(self, key: str, files: Mapping[str, File]) -> None:
+        """Make files that the cache already has the tree of this key."""
+        with self.writing(), self._place() as place:
+            self._enter(key, files, place)
+
+    def blob(self, sha256: str, size: int | None = None) -> File | None:
+        """Return the file with this content, which is read to be sure; None if the cache does not have it."""
+        blob = self._blob(sha256)
+        with suppress(OSError):
+            length = blob.stat().st_size
+            if size in {None, length} and _digest(blob) == sha256:
+                return on_disk(blob, length, sha256)
+        return None
+
+    def keep(self, path: Path) -> File:
+        """Move a complete file of this file system into the cache, under its digest."""
+        with self.writing():
+            return self._keep(path)
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def partial(self, name: str, what: str) -> Iterator[BinaryIO]:
+        """Yield a file, open to be read and written, that keeps what a killed download had received.
+
+        Only one process at a time has it: another one waits, and says so. Its path is the stream's `name`.
+        """
+        place = self.root / "partial" / name
+        with self.writing():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            stream = self._locked(place, what)
+        try:
+            yield stream
+        finally:
+            if not os.fstat(stream.fileno()).st_size and _is_at(stream, place):  # nothing to continue from
+                place.unlink()
+            with suppress(OSError):  # of a full disk, which was reported when the content did not fit
+                stream.close()
+
+    def _locked(self, place: Path, what: str) -> BinaryIO:
+        while True:
+            stream = place.open("a+b")
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.tell(f"waiting for another process: {what}")
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            if _is_at(stream, place):
+                return stream
+            stream.close()  # the other process has finished it and moved it away
+
+    def room(self, size: int) -> None:
+        """Raise Stop if the disk of the cache has less free space than this, in bytes."""
+        with self.writing():
+            self.root.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.root).free
+        if size > free:
+            message = f"the download needs {amount(size)}, but the disk of the cache has only {amount(free)} free"
+            raise fatal(RULE, str(self.root), message, ROOM)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turn an OSError into a Stop that says that the cache cannot be written."""
         try:
             yield
         except OSError as error:
-            hint = "Free some space, or set XDG_CACHE_HOME to a writable directory."
-            raise fatal(
-                "cache-access", str(self.root), f"the cache cannot be written: {error.strerror or error}", hint
-            ) from error
+            message = f"the cache cannot be written: {error.strerror or error}"
+            raise fatal(RULE, str(self.root), message, ROOM) from error
 
-    def _made(self, entry: Path, key: str, make: Callable[[Path], None]) -> dict[str, File]:
+    @contextmanager
+    def _place(self) -> Iterator[Path]:
+        """Yield a directory of this call, on the cache's file system."""
         work = self.root / "work"
         work.mkdir(parents=True, exist_ok=True)
-        entry.parent.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(dir=work))
         try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _made(self, key: str, make: Callable[[Path], None]) -> dict[str, File]:
+        with self._place() as place:
             made = place / "files"
             made.mkdir()
             make(made)
@@ -67,13 +153,19 @@ class Cache:
                 for path in sorted(made.rglob("*"))
                 if path.is_file()
             }
-            listing = {path: {"sha256": file.sha256, "size": file.size} for path, file in files.items()}
-            text = place / "tree.json"
-            text.write_text(json.dumps({"key": key, "files": listing}, indent=1, sort_keys=True), "utf-8")
-            text.replace(entry)
+            self._enter(key, files, place)
             return files
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+
+    def _enter(self, key: str, files: Mapping[str, File], place: Path) -> None:
+        entry = self._entry(key)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        listing = {path: {"sha256": file.sha256, "size": file.size} for path, file in files.items()}
+        text = place / "tree.json"
+        text.write_text(json.dumps({"key": key, "files": listing}, indent=1, sort_keys=True), "utf-8")
+        text.replace(entry)
+
+    def _entry(self, key: str) -> Path:
+        return self.root / "trees" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
     def _keep(self, path: Path) -> File:
         """Move a file to its place under its digest."""
@@ -84,6 +176,8 @@ class Cache:
             blob.parent.mkdir(parents=True, exist_ok=True)
             path.chmod(0o444)  # stores hard-link files that nobody can write to
             path.replace(blob)
+        else:
+            path.unlink()
         return on_disk(blob, size, digest)
 
     def _read(self, entry: Path) -> dict[str, File] | None:
@@ -138,7 +232,7 @@ class Cache:
         target = self.root / "directories" / f"{name}-{total.hexdigest()[:16]}"
         if all(_same(target / path, file) for path, file in files.items()):
             return target
-        with self._writing():
+        with self.writing():
             return self._filled(target, files)
 
     def _filled(self, target: Path, files: Mapping[str, File]) -> Path:
@@ -155,6 +249,14 @@ class Cache:
         except OSError:  # another process was first
             shutil.rmtree(place, ignore_errors=True)
         return target
+
+
+def _is_at(stream: BinaryIO, place: Path) -> bool:
+    """Return whether an open file still has its path."""
+    try:
+        return os.path.samestat(place.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _digest(path: Path) -> str:

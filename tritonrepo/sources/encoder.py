@@ -23,6 +23,9 @@ EXPORTER = "encoder 2"
 
 WEIGHTS = "model.safetensors"
 NEEDED = ("config.json", "tokenizer.json", WEIGHTS)
+READ = (*NEEDED, "modules.json", "sentence_bert_config.json", "1_Pooling/config.json")
+"""All files that are read; a model on the Hub often has copies of its weights in several other formats."""
+
 MODULES = frozenset({"Transformer", "Pooling", "Normalize", "Dropout"})
 """The modules of sentence-transformers that the graph computes; Dropout does nothing in a trained model."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from tritonrepo.diagnostics import Faults, Span, Stop
 from tritonrepo.generate.inputs import Inputs
 from tritonrepo.releases import RELEASES
+from tritonrepo.sources import hub
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.package import WheelTag
 from tritonrepo.sources.resolve import Resolved, resolve
@@ -17,7 +18,7 @@ from tritonrepo.sources.template import Jinja
 from tritonrepo.sources.vendored import vendored
 from tritonrepo.spec.lock import Lock, Pin
 from tritonrepo.spec.part import Embeds
-from tritonrepo.spec.source import Source
+from tritonrepo.spec.source import Hub, Source
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores.links import inside
 from tritonrepo.tree import File, of_bytes, on_disk
@@ -41,6 +42,7 @@ class Gathering:
         self.pins: dict[str, Pin] = {}
         self.jinja: Jinja | None = None
         self._found: dict[str, Any] = {}
+        self._asked: dict[str, Pin | None] = {}
 
     def inputs(self) -> Inputs:
         """Return all inputs; raise Stop with everything that is missing, changed or unreachable."""
@@ -90,16 +92,40 @@ class Gathering:
         self.pins |= pins
         return packages
 
-    def resolve(self, source: Source, at: Span) -> dict[str, File]:
-        """Return the files of a source, which the lock pins; `at` is where the stack file names it."""
-        return self.resolved(source, at).files
+    def resolve(self, source: Source, at: Span, only: Sequence[str] = ()) -> dict[str, File]:
+        """Return the files of a source, which the lock pins; `at` is where the stack file names it.
 
-    def resolved(self, source: Source, at: Span) -> Resolved:
-        """Return the files of a source, and whether it is a single file."""
-        pin = self.pinned.get(source.text)
-        resolved = resolve(source, self.stack.target.arch, self.cache, pin, at, links=self.links)
+        `only` are glob patterns of the paths that are needed: others are not fetched from the Hugging Face Hub.
+        """
+        return self.resolved(source, at, only).files
+
+    def resolved(self, source: Source, at: Span, only: Sequence[str] = ()) -> Resolved:
+        """Return the files of a source as `resolve` does, and whether it is a single file."""
+        arch, pin = self.stack.target.arch, self._pin(source)
+        resolved = resolve(source, arch, self.cache, pin, at, links=self.links, only=only)
         self.pins[source.text] = resolved.pin
         return resolved
+
+    def revision(self, source: Source, at: Span) -> str | None:
+        """Return the commit of a source on the Hugging Face Hub, which the lock pins if the stack names none.
+
+        None if nothing is pinned and the Hub cannot be reached, or does not show the model to this user.
+        """
+        if not isinstance(source, Hub):
+            return None
+        if source.commit:
+            return source.commit
+        if source.text not in self._asked:
+            pin = self._pin(source)
+            self._asked[source.text] = pin if pin and pin.revision else hub.pinned(source, self.cache, at)
+        pin = self._asked[source.text]
+        if pin is None:
+            return None
+        self.pins.setdefault(source.text, pin)
+        return pin.revision
+
+    def _pin(self, source: Source) -> Pin | None:
+        return self.pins.get(source.text) or self.pinned.get(source.text)
 
     def file(self, path: Path, at: Span) -> File | None:
         """Return a file that the stack file names at this place; None if it does not exist."""

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.sources import bucket, hub, web
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.package import WheelTag, unpacked
 from tritonrepo.spec.lock import Pin
-from tritonrepo.spec.source import Hub, Local, Package, Source
+from tritonrepo.spec.source import Bucket, Hub, Local, Package, Source, Web
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.links import inside, kept
 from tritonrepo.tree import File, below, digest, files, on_disk
@@ -25,11 +26,19 @@ class Resolved(NamedTuple):
 
 
 def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is named
-    source: Source, arch: str, cache: Cache, pin: Pin | None, at: Span, *, links: Sequence[Path] = ()
+    source: Source,
+    arch: str,
+    cache: Cache,
+    pin: Pin | None,
+    at: Span,
+    *,
+    links: Sequence[Path] = (),
+    only: Sequence[str] = (),
 ) -> Resolved:
     """Return the files of a source; `at` is the place in the stack file to which paths are relative.
 
-    `links` are directories into which links can lead out of the stack's directory, or out of the source's own.
+    `links` are directories into which links can lead out of the stack's directory, or out of the source's own. `only`
+    are glob patterns of the paths that are needed; others are not fetched from the Hugging Face Hub.
     Raises Stop if the source is missing, unreachable, or not what the lock pins.
     """
     match source:
@@ -39,12 +48,11 @@ def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is 
         case Local():
             return _local(source, at, links)
         case Hub():
-            raise fatal(
-                "source-hub",
-                at,
-                "files from the Hugging Face Hub are not supported yet",
-                "Download them, and use their directory.",
-            )
+            return Resolved(*hub.files(source, only, cache, pin, at))
+        case Web():
+            return Resolved(*web.files(source, cache, at), single=True)
+        case Bucket():
+            return Resolved(*bucket.files(source, cache, pin, at))
 
 
 def _local(source: Local, at: Span, links: Sequence[Path]) -> Resolved:

@@ -219,8 +219,8 @@ def _flag(node: Scalar, name: str) -> bool:
 def _source(node: Scalar, name: str) -> source.Source:  # noqa: ARG001  one signature for all readers
     try:
         return source.parse_source(node.text)
-    except ValueError as error:
-        raise _Wrong(node.at, str(error), source.FORMS) from None
+    except source.NotASourceError as error:
+        raise _Wrong(node.at, str(error), error.hint) from None
 
 
 def _integer(node: Scalar, name: str, minimum: int | None) -> int:
