@@ -182,7 +182,7 @@ def test_people_are_told_what_is_downloaded_and_how_much_it_is(hub: Hub, tmp_pat
         got(own, f"hf://o/m@{COMMIT}", *WANTED)
     hub.put("o/m", {"config.json": b"{}", "model.safetensors": LARGE}, LATER)
     got(own, "hf://o/m", *WANTED)
-    assert said == [f"downloading hf://o/m@{COMMIT}: 2 files, 10.2 KB", "downloading hf://o/m: 1 file, 2 B"]
+    assert said == [f"downloading hf://o/m@{COMMIT}: 2 files, 10.0 KiB", "downloading hf://o/m: 1 file, 2 B"]
 
 
 def test_a_file_that_the_disk_has_no_room_for_is_not_begun(hub: Hub, own: Cache) -> None:
@@ -193,7 +193,7 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_begun(hub: Hub, own: Cache)
         if "/api/" in asked.path
         else None
     )
-    with pytest.raises(Stop, match=r"cache: fatal: the download needs 1000000000 GB, but the disk .* \[cache-access"):
+    with pytest.raises(Stop, match=r"cache: fatal: the download needs 909494.7 TiB, but the disk .* \[cache-access"):
         got(own)
     assert len(hub.here.asked) == 1
 

@@ -14,7 +14,7 @@ from tests.servers.serving import free_ports
 from tests.speaking import Asked, Said, Speaking, speaking
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.sources import patience
-from tritonrepo.sources.cache import Cache, amount
+from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.resolve import Resolved, resolve
 from tritonrepo.spec.lock import Pin
 from tritonrepo.spec.source import parse_source
@@ -148,21 +148,6 @@ def test_a_name_that_could_not_be_a_file_here_is_refused(web: Speaking, own: Cac
     assert web.asked == []
 
 
-AMOUNTS = {
-    0: "0 B",
-    999: "999 B",
-    1000: "1.0 KB",
-    99_949: "99.9 KB",
-    123_456: "123 KB",
-    10**9: "1.0 GB",
-    10**13: "10000 GB",
-}
-
-
-def test_an_amount_is_written_as_people_read_it() -> None:
-    assert {size: amount(size) for size in AMOUNTS} == AMOUNTS
-
-
 @pytest.fixture
 def prefix(s3_server: S3Server) -> str:
     """The URI of a prefix with three objects."""
@@ -187,7 +172,7 @@ def test_all_objects_under_a_prefix_are_fetched_and_pinned_by_their_tree(prefix:
     assert (contents(found), found.single) == (OBJECTS, False)
     assert found.pin == Pin(sha256=digest(found.files), size=2 + len(CONTENT))
     assert contents(got(own, prefix)) == OBJECTS
-    assert said == [f"downloading {prefix}: 3 files, 10.2 KB"]
+    assert said == [f"downloading {prefix}: 3 files, 10.0 KiB"]
     assert not list((own.root / "partial").iterdir())
 
 

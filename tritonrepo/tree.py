@@ -13,6 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 
 CHUNK = 1 << 20
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 Read = Callable[[int, int], bytes]
 """Read at most n bytes at an offset: `read(offset, n)`; it returns fewer only at the end."""
@@ -184,3 +185,11 @@ def below(tree: Tree, prefix: str) -> dict[str, Entry]:
     """Return the entries under a directory, with paths relative to it."""
     head = prefix.rstrip("/") + "/"
     return {path.removeprefix(head): entry for path, entry in in_order(tree) if path.startswith(head)}
+
+
+def amount(count: int) -> str:
+    """Return a number of bytes as people read it: 512 B, 1.5 MiB."""
+    size, unit = float(count), 0
+    while size >= 1024 and unit < len(UNITS) - 1:  # noqa: PLR2004  the step between units
+        size, unit = size / 1024, unit + 1
+    return f"{count} B" if unit == 0 else f"{size:.1f} {UNITS[unit]}"

@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Iterable, Iterator
 
 from tritonrepo.plain import printable
-from tritonrepo.report.plan import VENDORED, bytes_text
+from tritonrepo.report.plan import VENDORED
 from tritonrepo.report.text import Style, styled
 from tritonrepo.sync.plan import Action, Put
 from tritonrepo.sync.record import NAME
-from tritonrepo.tree import File, Tree
+from tritonrepo.tree import File, Tree, amount
 
 LARGEST_BYTES = 64 << 10
 """Texts up to this size are compared line by line: the time can grow with the square of their lines."""
@@ -95,6 +95,6 @@ def _printable(line: str) -> str:
 
 def _digests(old: Named, new: tuple[str, File]) -> str:
     path, file = new
-    before = "new" if old[1] is None else f"{bytes_text(old[1].size)}, SHA-256 {old[1].sha256}"
+    before = "new" if old[1] is None else f"{amount(old[1].size)}, SHA-256 {old[1].sha256}"
     renamed = "" if old[1] is None or old[0] == path else f"{printable(old[0])} → "
-    return f"{renamed}{printable(path)}: {before} → {bytes_text(file.size)}, SHA-256 {file.sha256}"
+    return f"{renamed}{printable(path)}: {before} → {amount(file.size)}, SHA-256 {file.sha256}"

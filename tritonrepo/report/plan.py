@@ -10,9 +10,9 @@ from itertools import groupby
 from tritonrepo.plain import printable
 from tritonrepo.shared import DIRECTORY
 from tritonrepo.sync.plan import BY_HAND, Action, Plan, Put
+from tritonrepo.tree import amount
 
 VENDORED = re.compile(rf"[^/]+/{DIRECTORY.pattern}/[^/]+/")
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> str:
@@ -43,7 +43,7 @@ def _lines(actions: Iterable[Action]) -> list[str]:
 def _total(actions: Sequence[Action], where: str, kept: Sequence[str] = ()) -> str:
     puts = [action for action in actions if isinstance(action, Put)]
     size = sum(action.file.size for action in puts)
-    count = f"{len(puts)} to write ({bytes_text(size)}), {len(actions) - len(puts)} to delete"
+    count = f"{len(puts)} to write ({amount(size)}), {len(actions) - len(puts)} to delete"
     count = count if actions else "nothing to write" if kept else "nothing to do"
     return f"{printable(where)}: {count}{f', {len(kept)} {BY_HAND} and kept' if kept else ''}"
 
@@ -71,11 +71,3 @@ def _sign(action: Action) -> str:
     if not isinstance(action, Put):
         return "-"
     return "+" if action.reason.startswith("new") else "~"
-
-
-def bytes_text(count: int) -> str:
-    """Return a human-readable size: 512 B, 1.5 MiB."""
-    size, unit = float(count), 0
-    while size >= 1024 and unit < len(UNITS) - 1:  # noqa: PLR2004  the step between units
-        size, unit = size / 1024, unit + 1
-    return f"{count} B" if unit == 0 else f"{size:.1f} {UNITS[unit]}"

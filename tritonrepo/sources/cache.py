@@ -14,20 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.tree import File, on_disk
+from tritonrepo.tree import File, amount, on_disk
 
 RULE = "cache-access"
 ROOM = "Free some space, or set XDG_CACHE_HOME to a writable directory."
-UNITS = ("B", "KB", "MB", "GB")
-STEP = 1000
-
-
-def amount(size: int) -> str:
-    """Return a number of bytes as people read it."""
-    number, unit = float(size), 0
-    while round(number) >= STEP and unit < len(UNITS) - 1:
-        number, unit = number / STEP, unit + 1
-    return f"{number:.{1 if unit and number < STEP / 10 else 0}f} {UNITS[unit]}"
 
 
 def default_root(environment: Mapping[str, str]) -> Path:

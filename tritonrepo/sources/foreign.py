@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from tritonrepo.diagnostics import Span, fatal
-from tritonrepo.sources.cache import Cache, amount
-from tritonrepo.tree import File, parents
+from tritonrepo.sources.cache import Cache
+from tritonrepo.tree import File, amount, parents
 
 LONGEST = 255
 """Most bytes of a name in a directory, on nearly every file system."""
