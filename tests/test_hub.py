@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests import hub as stand_in
-from tests.hub import COMMIT, LATER, Hub, git, refused, sha256
+from tests.hub import COMMIT, LATER, Hub, git, ranged, refused, sha256
 from tests.servers.serving import free_ports
 from tests.speaking import Asked, Said, plain
 from tests.test_own_stacks import SEARCH, entered
@@ -26,7 +26,7 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.flows.stack import load
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.sources import patience
+from tritonrepo.sources import patience, transfer
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.resolve import Resolved, resolve
 from tritonrepo.spec.lock import Pin
@@ -100,6 +100,14 @@ def test_only_the_files_that_are_needed_are_fetched(hub: Hub, own: Cache) -> Non
 def test_all_files_are_fetched_if_nobody_says_which(hub: Hub, own: Cache) -> None:
     assert contents(got(own)) == MODEL
     assert len(hub.large.asked) == 3
+
+
+@pytest.mark.usefixtures("hub")
+def test_each_role_has_the_files_that_it_asked_for(own: Cache) -> None:
+    for _ in range(2):
+        assert list(got(own, "hf://o/m", "*.json").files) == ["config.json"]
+        assert list(got(own, "hf://o/m", "*.bin").files) == ["pytorch_model.bin"]
+        assert list(got(own, "hf://o/m", "*.bin", "*.json").files) == ["config.json", "pytorch_model.bin"]
 
 
 PARTS = {
@@ -345,6 +353,13 @@ def test_a_storm_that_passes_is_not_noticed(hub: Hub, own: Cache, waited: list[f
     assert waited == [0.5, 7]
 
 
+def test_a_listing_that_breaks_off_is_asked_for_again(hub: Hub, own: Cache, waited: list[float]) -> None:
+    said = iter([Said(b"{", head={"Content-Length": "9"})])
+    hub.tampered = lambda _: next(said, None)
+    assert contents(got(own, "hf://o/m/config.json")) == {"config.json": SMALL}
+    assert waited == [0.5]
+
+
 @pytest.mark.parametrize("part", ["/api/", "/resolve/"])
 def test_nobody_waits_as_long_as_a_hub_asks(hub: Hub, own: Cache, waited: list[float], part: str) -> None:
     hub.tampered = lambda asked: Said(b"", 429, {"Retry-After": "3600"}) if part in asked.path else None
@@ -392,6 +407,18 @@ def test_a_branch_that_was_seen_is_used_while_the_hub_cannot_be_reached(
     assert said[-1] == f"the Hugging Face Hub cannot be reached: using commit {COMMIT} of hf://o/m"
     assert "cannot be obtained" in fault(own, "hf://o/m@v1")[0]
     assert hub.paths.count("/api/models/o/m") == 1
+
+
+def test_where_the_environment_forbids_it_the_hub_is_not_asked(
+    hub: Hub, own: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got(own, "hf://o/m", "*.json")
+    asked = len(hub.here.asked)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert contents(got(own, "hf://o/m", "*.json")) == {"config.json": SMALL}
+    for text in ("hf://o/m", f"hf://o/m@{COMMIT}", "hf://o/other"):
+        assert fault(own, text)[0].endswith(f"from {hub.url}: HF_HUB_OFFLINE is set")
+    assert len(hub.here.asked) == asked
 
 
 NAMES = {
@@ -471,6 +498,20 @@ def test_a_body_that_ends_early_each_time_is_given_up_and_continued_by_the_next_
     assert contents(got(own, "hf://o/m/model.safetensors")) == {"model.safetensors": LARGE}
     assert hub.large.asked[-1].head["range"] == "bytes=1000-"
     assert not list((own.root / "partial").iterdir())
+
+
+def test_a_body_that_ends_early_each_time_but_not_without_progress_is_continued(hub: Hub, own: Cache) -> None:
+    step = transfer.PIECE + 1000
+    content = bytes(7 * step)
+    hub.put("o/m", {"model.safetensors": content})
+
+    def a_part(asked: Asked) -> Said:
+        said = ranged(asked, content)
+        return said._replace(body=said.body[:step], head={**said.head, "Content-Length": str(len(said.body))})
+
+    hub.tampered_large = a_part
+    assert contents(got(own)) == {"model.safetensors": content}
+    assert len(hub.large.asked) == 7
 
 
 def test_a_host_that_knows_no_ranges_sends_the_whole_again(hub: Hub, own: Cache) -> None:
@@ -567,22 +608,6 @@ def test_another_commit_than_was_asked_for_is_refused(hub: Hub, own: Cache) -> N
     assert f"it names '{LATER}' as the commit of revision {COMMIT}" in fault(own, f"hf://o/m@{COMMIT}")[0]
 
 
-def test_what_the_hub_says_in_headers_is_not_printed(hub: Hub, own: Cache, capfd: pytest.CaptureFixture[str]) -> None:
-    def warned(asked: Asked) -> Said | None:
-        if "/api/" not in asked.path:
-            return None
-        hub.tampered = lambda _: None
-        return replace_head(hub.answer(asked), {"X-HF-Warning": "topic; \x1b[31mowned"})
-
-    hub.tampered = warned
-    got(own)
-    assert capfd.readouterr() == ("", "")
-
-
-def replace_head(said: Said, head: dict[str, str]) -> Said:
-    return said._replace(head={**said.head, **head})
-
-
 def test_several_at_once_fetch_a_file_once(hub: Hub, own: Cache) -> None:
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: contents(got(own, f"hf://o/m@{COMMIT}")), range(6)))
@@ -603,10 +628,20 @@ resolve(parse_source(sys.argv[1]), "x86_64", Cache(Path(sys.argv[2])), None, Spa
 """
 
 
-def test_the_library_sends_no_request_of_its_own_and_writes_nothing(hub: Hub, own: Cache, tmp_path: Path) -> None:
+def test_the_library_sends_no_request_of_its_own_and_writes_and_prints_nothing(
+    hub: Hub, own: Cache, tmp_path: Path
+) -> None:
+    def warning(asked: Asked) -> Said | None:
+        hub.tampered = lambda _: None
+        said = hub.answer(asked)
+        return said._replace(head={**said.head, "X-HF-Warning": "topic; \x1b[31mowned"})
+
+    hub.tampered = warning
     home = tmp_path / "home"
     environment = {**os.environ, "HF_HOME": str(home), "AI_AGENT": "x"}
-    subprocess.run([sys.executable, "-c", KILLED, "hf://o/m/onnx", str(own.root)], env=environment, check=True)
+    command = [sys.executable, "-c", KILLED, "hf://o/m/onnx", str(own.root)]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
     assert hub.paths == ["/api/models/o/m", f"/o/m/resolve/{COMMIT}/onnx/model.onnx"]
     assert not home.exists()
 
@@ -711,7 +746,9 @@ def test_a_revision_that_this_machine_cannot_see_is_unknown(hub: Hub, stack: Pat
         denied = refused(status, "GatedRepo")
         hub.tampered = lambda _: denied  # noqa: B023  called before the next round
         os.environ["HF_ENDPOINT"] = hub.url
+        hub.here.asked.clear()
         assert revision(stack, "hf://o/m") == (None, {})
+        assert len(hub.here.asked) == 1
         os.environ["HF_ENDPOINT"] = nobody
 
 

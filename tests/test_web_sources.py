@@ -77,9 +77,28 @@ def test_a_file_is_fetched_once_and_verified(web: Speaking, tmp_path: Path) -> N
         assert (contents(found), found.single) == ({"model q4.gguf": CONTENT}, True)
         assert found.pin == Pin(sha256=sha256(CONTENT), size=len(CONTENT))
     assert [asked.path for asked in web.asked] == ["/a/model%20q4.gguf?download=1"]
-    assert said == [f"downloading {web.url}/a/model%20q4.gguf?download=1"]
     assert contents(got(own, pinned(f"{web.url}/b/other").upper().replace("HTTP", "http").replace("SHA256", "sha256")))
     assert len(web.asked) == 1
+    assert said == [f"downloading {web.url}/a/model%20q4.gguf?download=1"]
+
+
+LEFT = {
+    "of something else": (b"x" * 1000, [f"bytes={1000}-", None]),
+    "longer than the file": (b"x" * (len(CONTENT) + 1), [f"bytes={len(CONTENT) + 1}-", None]),
+    "all of it": (CONTENT, []),
+}
+
+
+@pytest.mark.parametrize(("left", "ranges"), LEFT.values(), ids=LEFT)
+def test_what_a_killed_run_left_is_verified_as_a_whole(
+    web: Speaking, own: Cache, left: bytes, ranges: list[str | None]
+) -> None:
+    place = own.root / "partial" / f"sha256-{sha256(CONTENT)}"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(left)
+    assert contents(got(own, pinned(f"{web.url}/m"))) == {"m": CONTENT}
+    assert [asked.head.get("range") for asked in web.asked] == ranges
+    assert not place.exists()
 
 
 def test_another_digest_than_the_stack_names_keeps_nothing(web: Speaking, own: Cache) -> None:

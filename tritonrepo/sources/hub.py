@@ -180,6 +180,7 @@ def _file(fetching: _Fetching, path: str) -> File:
     url = f"{hub_api.page(source.id)}/resolve/{listing.commit}/{quote(path)}"
     wanted = Wanted(url, listing.files[path].size, listing.files[path].digest, hub_api.headers())
     try:
+        hub_api.online()
         return fetched(wanted, cache, f"downloading {path} of {source.id}")
     except Refused as refused:
         raise hub_refusals.refusal(source, at, refused, path) from None

@@ -46,6 +46,12 @@ def token() -> str:
     return found
 
 
+def online() -> None:
+    """Raise Broken if the environment forbids requests to the Hub (huggingface_hub, constants.py, HF_HUB_OFFLINE)."""
+    if os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}:
+        raise Broken("HF_HUB_OFFLINE is set")
+
+
 def headers() -> dict[str, str]:
     """Return the headers for the Hub itself."""
     return {"Authorization": f"Bearer {token()}"} if token() else {}
@@ -53,6 +59,7 @@ def headers() -> dict[str, str]:
 
 def listed(model: str, revision: str | None) -> tuple[str, dict[str, Listed]]:
     """Return the commit of a revision and its files; raise Refused, Broken or Again."""
+    online()
     with _quiet():
         info = persistent(lambda: _asked(model, revision))
     try:
@@ -78,12 +85,9 @@ def _listed(sibling: Any) -> Listed:  # noqa: ANN401  foreign data, whatever typ
 
 def _asked(model: str, revision: str | None) -> ModelInfo:
     """Send one request, which follows the renaming of a model; a token goes to the host of the endpoint only."""
-    try:
-        from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError
-    except ImportError as error:
-        message = f"hf:// sources need huggingface_hub: {error}"
-        raise fatal("extra-missing", "tritonrepo", message, "Run `pip install 'tritonrepo[hub]'`.") from None
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
     api = HfApi(endpoint=endpoint(), token=token() or False, headers={"user-agent": AGENT})
     try:
         return api.model_info(model, revision=revision, files_metadata=True, timeout=TIMEOUT_S)
@@ -114,26 +118,20 @@ def _quiet() -> Iterator[None]:
     With telemetry, the first headers that it builds cost a request for a registry, which it writes to its own cache
     (huggingface_hub 2.4, utils/_detect_agent.py). It reads the variable for that only when it is imported.
     """
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    silent = _telemetry(silent=True)
+    try:
+        from huggingface_hub import constants
+        from huggingface_hub.utils import logging as said
+    except ImportError as error:
+        message = f"hf:// sources need huggingface_hub: {error}"
+        raise fatal("extra-missing", "tritonrepo", message, "Run `pip install 'tritonrepo[hub]'`.") from None
+    level, telemetry = said.get_verbosity(), constants.HF_HUB_DISABLE_TELEMETRY
+    said.set_verbosity(logging.CRITICAL)
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     try:
         yield
     finally:
-        logger.setLevel(level)
-        _telemetry(silent=silent)
-
-
-def _telemetry(*, silent: bool) -> bool:
-    """Switch the library's telemetry off or on, and return whether it was off."""
-    try:
-        from huggingface_hub import constants
-    except ImportError:
-        return silent
-    before = bool(constants.HF_HUB_DISABLE_TELEMETRY)
-    constants.HF_HUB_DISABLE_TELEMETRY = silent
-    return before
+        said.set_verbosity(level)
+        constants.HF_HUB_DISABLE_TELEMETRY = telemetry
 
 
 def page(model: str) -> str:

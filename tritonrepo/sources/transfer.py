@@ -136,9 +136,7 @@ class _Transfer:
     def _attempt(self) -> None:
         """Send one request and append its body; raise Again if the connection breaks or the server is busy."""
         have, size = self._size(), self.wanted.size
-        if size is not None and have > size:
-            have = self.stream.truncate(0)
-        if have == size:
+        if size is not None and have >= size:
             return
         with self._reply(have) as reply:
             if reply.status != PARTIAL and have:
