@@ -54,10 +54,11 @@ vLLM reads the path in `model.json` as it is, and only the server knows where it
 sets `max_lora_rank`. An adapter on the Hub, as `hf://OWNER/ADAPTER`, is downloaded by the server when a request first
 names it, without a revision, so a build warns that it can change.
 
-**Pins**: pin a model on the Hugging Face Hub to a commit, as `hf://OWNER/MODEL@` and the commit's 40 digits. A build
-warns about a branch, a tag or a missing revision, because the server could load another model tomorrow. All other
-sources are pinned by digest in `tritonrepo.lock`, and files from the Hub also by the commit that the first build finds.
-A build whose sources are pinned and in the cache sends no request. A pinned source whose content differs is rejected.
+**Pins**: `tritonrepo.lock` pins every source by digest, and a model on the Hugging Face Hub by the commit that the
+first build finds, or by the commit in the stack file: `hf://OWNER/MODEL@` and its 40 digits. If the Hub cannot be
+reached and nothing is pinned, a build warns about a generator's branch, tag or missing revision, because the server
+could load another model tomorrow. A build whose sources are pinned and in the cache sends no request. A pinned source
+whose content differs is rejected.
 
 **Hand edits**: make changes in the stack file, not in what is built from it. If a generated file was edited by hand, a
 build reports it and keeps it, unless you use `--overwrite`; `--check` and `--locked` reject it. The edited file is

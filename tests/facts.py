@@ -12,7 +12,6 @@ from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
 from tritonrepo.flows.push import Servers, paced
-from tritonrepo.parts.generator import COMMIT
 from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.releases import runnable
 from tritonrepo.repository import target
@@ -21,6 +20,7 @@ from tritonrepo.smoke.meaning import AT_ONCE, LEAST_COSINE
 from tritonrepo.sources import template
 from tritonrepo.spec import lock_text
 from tritonrepo.spec.load import BYTES
+from tritonrepo.spec.source import COMMIT
 from tritonrepo.stores.walk import FOLLOWED
 from tritonrepo.sync.lock import GRACE_S, SILENT_S, VALID_S
 

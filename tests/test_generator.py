@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import hub as stand_in
 from tests.conftest import SMOLLM2
+from tests.hub import Hub
 from tests.test_chat_files import CONFIG, LFS, source
 from tests.test_own_stacks import ANSWER, entered
 from tests.test_spec import said
@@ -177,6 +181,44 @@ def test_mounted_weights_of_a_hub_model_have_no_revision(own: Path, capsys: pyte
     assert build(f"{{{HUB}, tokenizer: ./m}}") == 0
     assert "warning" not in capsys.readouterr().err
     assert made("g/1/model.json") == {"model": "/mnt/m"}
+
+
+@pytest.fixture
+def hub(own: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that has the files of ./m and weights, under a name and a commit that no cache has."""
+    with stand_in.running() as running:
+        running.put(MODEL, {path.name: path.read_bytes() for path in (own / "m").iterdir()} | WEIGHTS, FRESH)
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        yield running
+
+
+FRESH = uuid.uuid4().hex + "0" * 8
+MODEL = f"o/{FRESH}"
+WEIGHTS = {"model-00001-of-00002.safetensors": bytes(9999), "model.gguf": b"GGUF", "onnx/tokenizer.json": b"{}"}
+
+
+def test_a_hub_model_gives_its_tokenizer_and_is_pinned_and_its_weights_are_not_fetched(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build(f"{{role: generator, source: 'hf://{MODEL}'}}") == 0
+    assert "warning" not in capsys.readouterr().err
+    assert not [path for path in hub.paths if any(name in path for name in WEIGHTS)]
+    assert made("g/1/model.json") == {"model": MODEL, "revision": FRESH}
+    assert made("g_prompt/1/settings.json")["bos_token"] == "<s>"
+    hub.put(MODEL, {"config.json": b"{}"}, "d" * 40)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert run(["build", "--check", "--locked"]) == 0
+
+
+def test_a_hub_model_with_a_tokenizer_from_elsewhere_is_pinned_too(
+    hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build(f"{{role: generator, source: 'hf://{MODEL}', tokenizer: ./m}}") == 0
+    assert "warning" not in capsys.readouterr().err
+    assert made("g/1/model.json") == {"model": MODEL, "revision": FRESH}
+    assert hub.paths == [f"/api/models/{MODEL}"]
+    assert run(["build", "--check", "--locked"]) == 0
+    assert hub.paths == [f"/api/models/{MODEL}"]
 
 
 TENSORS = {

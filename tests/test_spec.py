@@ -173,9 +173,13 @@ BAD = {
         GOOD + "  q: {chain: [e, r, g]}\n",
         'generator "g" is already used in ensemble "p"',
     ),
+    "a path in a model for a server": (
+        changed("hf://o/m@abc", "hf://o/m@abc/x"),
+        'the server loads a whole model, but the source of generator "g" is a path in one',
+    ),
     "a stand-in from the hub": (
         changed("./m.gguf", "hf://o/m@abc"),
-        'loading "local" from the Hugging Face Hub is not supported yet',
+        'the local file of generator "g" must be one GGUF file, but hf://o/m@abc is a model',
     ),
     "a generator from disk": (
         changed("hf://o/m@abc", "./m"),

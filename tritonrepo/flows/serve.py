@@ -158,7 +158,7 @@ def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Work
             hint = "Start in the stack file's directory, to which the path is relative, or use `tritonrepo up STACK`."
             raise fatal("source-missing", text, f"the local file for {model} does not exist", hint)
         at = Span(str(base / records.NAME))
-        weights = resolve(source, arch, work.cache, None, at, links=work.links).files
+        weights = resolve(source, arch, work.cache, None, at, links=work.links, only=["*.gguf"]).files
         found[model] = str(decoder(weights, work.cache, at))
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,13 +27,10 @@ from tritonrepo.sources.gather import Gathering
 from tritonrepo.sources.template import chat_tried
 from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
-from tritonrepo.spec.source import Hub, Source
+from tritonrepo.spec.source import COMMIT, Hub, Source
 from tritonrepo.spec.stack import Config, Prompt, Stack, config_key, key, places
 from tritonrepo.tree import File, of_bytes
 from tritonrepo.vllm_contract import contract
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
-"""A Hub revision that no push can move: the name of a Git commit. Branches and tags can be moved."""
 
 STAND_IN = "tokenizer-stand-in"
 
@@ -103,9 +99,12 @@ def _sources(name: str, model: Generator) -> Iterator[Diagnostic]:
             f'the server cannot load {model.source.text}, the source of generator "{name}", from this machine',
             "Set `weights: {path: /PATH}` to the directory in which the server finds the weights.",
         )
-    if isinstance(model.local, Hub):
-        message = 'loading "local" from the Hugging Face Hub is not supported yet'
-        yield wrong(model.places, "local", message, "Download a GGUF file of the model, and set local to its path.")
+    if isinstance(model.source, Hub) and model.source.path:
+        message = f'the server loads a whole model, but the source of generator "{name}" is a path in one'
+        yield wrong(model.places, "source", message, f"Set source to `hf://{model.source.id}`.")
+    if isinstance(model.local, Hub) and not model.local.path.endswith(".gguf"):
+        message = f'the local file of generator "{name}" must be one GGUF file, but {model.local.text} is a model'
+        yield wrong(model.places, "local", message, f"Set local to `hf://{model.local.id}/FILE.gguf`.")
 
 
 def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
@@ -130,7 +129,7 @@ def _gather(name: str, model: Generator, gathering: Gathering) -> _Files:
     adapters = faults.tried(lambda: lora.gather(model, gathering), dict[str, Facts]())
     faults.stop()
     assert found is not None  # noqa: S101  nothing was wrong
-    return _Files(found, template, adapters, _revision(model.source, gathering))
+    return _Files(found, template, adapters, _revision(model, gathering))
 
 
 def _talk(model: Generator, prompt: Prompt, gathering: Gathering) -> Talk:
@@ -147,14 +146,11 @@ def _wish(model: Generator) -> Wish:
     )
 
 
-def _revision(source: Source, gathering: Gathering) -> str | None:
-    """Return the revision from which the server loads the model: the commit that the lock pins, if it pins one."""
-    if not isinstance(source, Hub):
+def _revision(model: Generator, gathering: Gathering) -> str | None:
+    """Return the revision from which the server loads the model: its commit, if the Hub or the lock names it."""
+    if not isinstance(model.source, Hub) or model.weights != "hub":
         return None
-    pin = gathering.pins.get(source.text, gathering.pinned.get(source.text))
-    return (
-        source.revision if COMMIT.fullmatch(source.revision or "") or pin is None else pin.revision or source.revision
-    )
+    return gathering.revision(model.source, model.places["source"]) or model.source.revision
 
 
 def _stand_in(_: Generator) -> _Files:

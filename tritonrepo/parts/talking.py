@@ -9,7 +9,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.releases import RELEASES
 from tritonrepo.sources.chat import chat
-from tritonrepo.sources.chat_files import chat_files, has_tokenizer
+from tritonrepo.sources.chat_files import NAMES, OTHERS, chat_files, has_tokenizer
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.part import Places
 from tritonrepo.spec.source import Hub, Source
@@ -17,8 +17,8 @@ from tritonrepo.spec.source import Hub, Source
 MAX_TOKENS = 256
 """The default limit of an answer: a cancelled ensemble does not stop its generator (Triton 24.10)."""
 
-UNREACHABLE = frozenset({"source-hub"})
-"""What is said if the Hugging Face Hub cannot be reached."""
+UNREACHABLE = frozenset({"source-unreachable", "extra-missing"})
+"""What is said if the Hugging Face Hub cannot be reached, or its library is not installed."""
 
 
 WINDOW = "max-model-len-long"
@@ -70,7 +70,7 @@ def talk(wish: Wish, gathering: Gathering) -> Talk:
 
 
 def _read(source: Source, gathering: Gathering, at: Span) -> ChatFiles:
-    files = gathering.resolve(source, at)
+    files = gathering.resolve(source, at, (*NAMES, *OTHERS))  # a model on the Hub also has its weights
     if not has_tokenizer(files):
         return chat(files, gathering.cache, at)
     by_class = not RELEASES[gathering.stack.target.release].has("transformers-5")

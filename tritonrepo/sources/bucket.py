@@ -38,8 +38,8 @@ def files(source: Bucket, cache: Cache, pin: Pin | None, at: Span) -> tuple[dict
     got = Pin(sha256=digest(found), size=sum(file.size for file in found.values()))
     if pin and pin.sha256 != got.sha256:
         message = f"{source.text} has the digest {got.sha256[:12]}…, but the lock pins {pin.sha256[:12]}…"
-        hint = "Check why its objects have changed. "
-        hint += f"To accept them, run `tritonrepo lock --upgrade {source.text}`."
+        check = "Check why its objects have changed."
+        hint = f"{check} To accept them, run `tritonrepo lock --upgrade {source.text}`."
         raise fatal("source-changed", at, message, hint)
     cache.enter(f"bucket {source.text} {got.sha256}", found)
     return _named(found, source), got, SINGLE in found

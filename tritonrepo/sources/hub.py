@@ -63,8 +63,8 @@ def files(
     got = _pin(source, listing)
     if pin and pin.sha256 not in {"", got.sha256}:
         message = f"{source.text} is {got.sha256[:12]}… at commit {got.revision}, but the lock pins {pin.sha256[:12]}…"
-        hint = "Check why the files of this commit have changed. "
-        hint += f"To accept them, run `tritonrepo lock --upgrade {source.text}`."
+        check = "Check why the files of this commit have changed."
+        hint = f"{check} To accept them, run `tritonrepo lock --upgrade {source.text}`."
         raise fatal("source-changed", at, message, hint)
     single = bool(source.path) and source.path in listing.files
     chosen = there if single else {name: path for name, path in there.items() if _matches(name, only)}

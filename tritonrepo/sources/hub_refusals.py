@@ -8,6 +8,7 @@ from tritonrepo.sources.transfer import Refused
 from tritonrepo.spec.source import Hub
 
 RULE = "source-hub"
+AWAY = "source-unreachable"
 UNAUTHORIZED, FORBIDDEN, MISSING = 401, 403, 404
 
 
@@ -52,4 +53,4 @@ def unreachable(source: Hub, at: Span, reason: str, path: str = "") -> Stop:
     hint = "Check the network connection and HF_ENDPOINT. What was downloaded is kept: run the command again."
     if not path and not source.commit:
         hint = "Check the network connection and HF_ENDPOINT, or use a local copy. The lock does not pin this source."
-    return fatal(RULE, at, message, hint)
+    return fatal(AWAY, at, message, hint)
