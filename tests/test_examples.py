@@ -1,0 +1,48 @@
+"""The examples besides the RAG: each builds from its committed lock, and what a CPU can serve is served and tested."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import EXAMPLE
+from tests.pbtxt_descriptors import message_class
+from tritonrepo import api
+from tritonrepo.cli import run
+from tritonrepo.smoke.case import Check, Outcome
+
+EXAMPLES = EXAMPLE.parent
+
+
+@pytest.mark.parametrize("name", ["search", "mixed"])
+def test_an_example_builds_from_its_lock(tmp_path: Path, name: str) -> None:
+    assert run(["build", "-f", str(EXAMPLES / name / "tritonrepo.yaml"), "-o", str(tmp_path / "out"), "--locked"]) == 0
+
+
+def test_the_llama_builds_without_the_hub_and_leaves_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from google.protobuf import text_format
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    lock = (EXAMPLES / "vllm-llama" / "tritonrepo.lock").read_bytes()
+    out = tmp_path / "out"
+    assert run(["build", "-f", str(EXAMPLES / "vllm-llama" / "tritonrepo.yaml"), "-o", str(out)]) == 0
+    assert (EXAMPLES / "vllm-llama" / "tritonrepo.lock").read_bytes() == lock
+    model = json.loads((out / "llama" / "1" / "model.json").read_bytes())
+    assert (model["tensor_parallel_size"], model["enable_lora"], model["disable_log_stats"]) == (2, True, False)
+    assert json.loads((out / "llama" / "1" / "multi_lora.json").read_bytes()) == {"support": "/mnt/adapters/support"}
+    config = text_format.Parse((out / "llama" / "config.pbtxt").read_text("utf-8"), message_class("26.07")())
+    assert "REPORT_CUSTOM_METRICS" in str(config)
+
+
+def test_own_models_answer_beside_a_search(tmp_path: Path) -> None:
+    stack, work = EXAMPLES / "mixed", api.Workspace(os.environ)
+    out = tmp_path / "out"
+    api.apply_build(api.plan_build(api.load([stack], work), out))
+    with api.serve(out, api.ServeOptions(api.Ports(0, 0, 0)), work) as server:
+        results = list(api.smoke(server.endpoint, api.known(str(stack), work, str(out))))
+    assert {result.outcome for result in results if result.check is not Check.AT_ONCE} == {Outcome.PASSED}
+    declared = {(result.model, result.protocol) for result in results if result.check is Check.DECLARED}
+    assert declared == {(model, protocol) for model in ("route", "search") for protocol in ("grpc", "http")}
