@@ -380,8 +380,9 @@ def test_a_hub_that_is_not_there_is_told_at_once(own: Cache, nobody: str, waited
     message, hint = fault(own, "hf://o/m@main")
     assert message == f"hf://o/m@main cannot be obtained from {nobody}: [Errno 111] Connection refused"
     assert hint.endswith("or use a local copy. The lock does not pin this source.")
-    message, hint = fault(own, f"hf://o/m@{COMMIT}")
-    assert hint.endswith("What was downloaded is kept: run the command again.")
+    for text, pin in ((f"hf://o/m@{COMMIT}", None), ("hf://o/m", Pin(revision=COMMIT))):
+        message, hint = fault(own, text, pin=pin)
+        assert hint.endswith("What was downloaded is kept: run the command again.")
     assert waited == []
 
 
@@ -669,8 +670,9 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_one_goes_on(hub: Hub, own
 
 
 FRESH = uuid.uuid4().hex + "0" * 8
+MOVED = FRESH[::-1]
 OWN = f"o/{FRESH}"
-"""A commit and a model that no cache has: builds use the user's own one, because it has the packages of the steps."""
+"""Commits and a model that no cache has: builds use the user's own one, because it has the packages of the steps."""
 
 
 @pytest.fixture
@@ -697,6 +699,21 @@ def test_an_embedder_from_the_hub_is_indexed_and_built_and_then_needs_the_hub_no
     capsys.readouterr()
     assert run(["build", "--check", "--locked"]) == 0
     assert len(hub.here.asked) == asked
+
+
+def test_a_pin_moves_with_the_branch_only_if_that_is_asked_for(hub: Hub, stack: Path) -> None:
+    def pinned() -> str:
+        lock = json.loads((stack / "tritonrepo.lock").read_text("utf-8"))
+        return str(lock["sources"][f"hf://{OWN}"]["any"]["revision"])
+
+    assert run(["index"]) == 0
+    assert run(["build"]) == 0
+    hub.put(OWN, {**hub.models[OWN][FRESH], "README.md": b"new"}, MOVED)
+    assert run(["build"]) == 0
+    assert pinned() == FRESH
+    assert run(["lock", "--upgrade", f"hf://{OWN}"]) == 0
+    assert pinned() == MOVED
+    assert run(["build", "--check", "--locked"]) == 0
 
 
 def test_two_models_from_one_source_have_one_commit_and_one_pin(hub: Hub, stack: Path) -> None:

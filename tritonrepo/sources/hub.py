@@ -113,7 +113,7 @@ def _listing(source: Hub, cache: Cache, commit: str, at: Span) -> Listing:
             return _current(source, cache)
         return _known(source, cache, commit) or _asked(source, cache, commit)
     except (Broken, Again) as broken:
-        raise hub_refusals.unreachable(source, at, str(broken)) from None
+        raise hub_refusals.unreachable(source, at, str(broken), pinned=bool(commit)) from None
     except Refused as refused:
         raise hub_refusals.refusal(source, at, refused) from None
 

@@ -46,11 +46,11 @@ def refusal(source: Hub, at: Span, refused: Refused, path: str = "") -> Stop:
     return fatal(RULE, at, message, hint)
 
 
-def unreachable(source: Hub, at: Span, reason: str, path: str = "") -> Stop:
-    """Return the Stop for a Hub that cannot be used at the moment."""
+def unreachable(source: Hub, at: Span, reason: str, path: str = "", *, pinned: bool = True) -> Stop:
+    """Return the Stop for a Hub that cannot be used at the moment; `pinned` is whether the commit is known."""
     what = f'"{path}" of {source.text}' if path else source.text
     message = f"{what} cannot be obtained from {hub_api.endpoint()}: {reason}"
     hint = "Check the network connection and HF_ENDPOINT. What was downloaded is kept: run the command again."
-    if not path and not source.commit:
+    if not pinned:
         hint = "Check the network connection and HF_ENDPOINT, or use a local copy. The lock does not pin this source."
     return fatal(AWAY, at, message, hint)
