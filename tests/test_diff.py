@@ -73,9 +73,9 @@ CASES: dict[str, tuple[list[Action], Tree, list[str]]] = {
         [f"r/m/1/t: new → 128.0 KiB, SHA-256 {sha(MANY)}"],
     ),
     "a vendored package": (
-        [put("m/1/vendor/p/a.py", "a\n")],
+        [put("m/012345678901234567890/p/a.py", "a\n")],
         {},
-        [f"r/m/1/vendor/p/a.py: new → 2 B, SHA-256 {sha(A)}"],
+        [f"r/m/012345678901234567890/p/a.py: new → 2 B, SHA-256 {sha(A)}"],
     ),
     "only the end of the last line": (
         [put("m/x", "a")],
