@@ -618,6 +618,17 @@ def test_several_at_once_fetch_a_file_once(hub: Hub, own: Cache) -> None:
     assert not list((own.root / "work").iterdir())
 
 
+@pytest.mark.usefixtures("hub")
+def test_the_settings_of_the_library_are_as_before_after_several_at_once(tmp_path: Path) -> None:
+    from huggingface_hub import constants
+    from huggingface_hub.utils import logging
+
+    before = (logging.get_verbosity(), constants.HF_HUB_DISABLE_TELEMETRY)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda number: got(Cache(tmp_path / str(number)), "hf://o/m/config.json"), range(12)))
+    assert (logging.get_verbosity(), constants.HF_HUB_DISABLE_TELEMETRY) == before
+
+
 KILLED = """\
 import sys
 from pathlib import Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 HOME = "https://huggingface.co"
 TIMEOUT_S = 10
 SHA256 = re.compile(r"[0-9a-f]{64}")
+ALONE = threading.Lock()
+"""Held while settings of the library are changed, which are those of the whole process."""
+
 HOPELESS = frozenset({"ConnectError", "ConnectTimeout", "UnsupportedProtocol", "OfflineModeIsEnabled"})
 """Exceptions of the library and of its HTTP client after which the same request is not sent again."""
 
@@ -60,7 +64,7 @@ def headers() -> dict[str, str]:
 def listed(model: str, revision: str | None) -> tuple[str, dict[str, Listed]]:
     """Return the commit of a revision and its files; raise Refused, Broken or Again."""
     online()
-    with _quiet():
+    with ALONE, _quiet():
         info = persistent(lambda: _asked(model, revision))
     try:
         commit, siblings = str(info.sha), info.siblings or []
