@@ -74,9 +74,9 @@ def test_a_model_on_disk_needs_no_gguf_file(capsys: pytest.CaptureFixture[str]) 
     settings = made("g_prompt/1/settings.json")
     assert (settings["bos_token"], settings["eos_token"], settings["adds_bos"]) == ("<s>", "</s>", False)
     assert (settings["max_model_len"], settings["special_tokens"]) == (2048, ["<s>", "</s>", "<|user|>"])
-    prompt = Path("model_repository", "g_prompt", "1")
-    assert (prompt / "chat_template.jinja").read_text("utf-8") == CONFIG["chat_template"]
-    assert (prompt / "tokenizer.json").read_bytes() == Path("m", "tokenizer.json").read_bytes()
+    assert settings["chat_template"] == CONFIG["chat_template"]
+    carried = Path("model_repository", "g_prompt", settings["tokenizer"])
+    assert carried.read_bytes() == Path("m", "tokenizer.json").read_bytes()
     assert made("tritonrepo.json")["local"] == {}
     assert run(["build", "--check", "--locked"]) == 0
     assert "./m" in json.loads(Path("tritonrepo.lock").read_text("utf-8"))["sources"]
@@ -460,3 +460,16 @@ def test_a_generator_that_cannot_be_read_hides_no_doubt_of_another(
     told = capsys.readouterr().err
     assert told.count("the source has neither tokenizer.json nor a GGUF file") == 1
     assert "warning: max_model_len is 4096" in told
+
+
+def test_weights_beside_the_tokenizer_are_not_read(own: Path) -> None:
+    """They can be hundreds of gigabytes, and the build needs nothing of them."""
+    weights = own / "m" / "model.safetensors"
+    weights.write_bytes(b"one")
+    assert build(f"{{{DISK}}}") == 0
+    pins = Path("tritonrepo.lock").read_bytes()
+    weights.write_bytes(b"another")
+    assert run(["build", "--check", "--locked"]) == 0
+    (own / "m" / "config.json").write_text('{"max_position_embeddings": 1024}', "utf-8")
+    assert run(["build"]) == 0
+    assert Path("tritonrepo.lock").read_bytes() != pins

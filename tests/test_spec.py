@@ -183,7 +183,7 @@ BAD = {
     ),
     "a generator from disk": (
         changed("hf://o/m@abc", "./m"),
-        'the server cannot load ./m, the source of generator "g", from this machine',
+        'the server cannot load ./m, the source of generator "g", by itself',
     ),
     "model among the args": (changed("dtype: auto", "model: x"), 'args cannot set "model", which comes from "source"'),
     "a variable that is not set": (

@@ -58,7 +58,17 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "indexing": ("indexing", "build"),
     "onnxfile": ("onnxfile", "own_models"),
     "parts": (
-        *("own_models", "parts", "generator", "stack_faults", "stack_keys", "generate", "own_part", "own_stacks"),
+        *(
+            "own_models",
+            "parts",
+            "generator",
+            "generator_hub",
+            "stack_faults",
+            "stack_keys",
+            "generate",
+            "own_part",
+            "own_stacks",
+        ),
         "build_plans",
     ),
     "pbtxt": ("pbtxt_nodes", "pbtxt_words", "pbtxt_write", "pbtxt", "fixes", "depth"),

@@ -96,12 +96,13 @@ def _sources(name: str, model: Generator) -> Iterator[Diagnostic]:
         yield wrong(
             model.places,
             "source",
-            f'the server cannot load {model.source.text}, the source of generator "{name}", from this machine',
+            f'the server cannot load {model.source.text}, the source of generator "{name}", by itself',
             "Set `weights: {path: /PATH}` to the directory in which the server finds the weights.",
         )
-    if isinstance(model.source, Hub) and model.source.path:
+    elif model.source.path:
         message = f'the server loads a whole model, but the source of generator "{name}" is a path in one'
-        yield wrong(model.places, "source", message, f"Set source to `hf://{model.source.id}`.")
+        hint = f"Set source to `hf://{model.source.id}`, or `weights: {{path: /PATH}}` to a directory on the server."
+        yield wrong(model.places, "source", message, hint)
     if isinstance(model.local, Hub) and not model.local.path.endswith(".gguf"):
         message = f'the local file of generator "{name}" must be one GGUF file, but {model.local.text} is a model'
         yield wrong(model.places, "local", message, f"Set local to `hf://{model.local.id}/FILE.gguf`.")

