@@ -95,6 +95,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "links",
     ),
     "spec": (
+        "editor",
         "extends",
         "show",
         "own_config",

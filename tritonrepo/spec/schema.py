@@ -10,7 +10,7 @@ from dataclasses import MISSING, is_dataclass
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from tritonrepo.spec import config_schema, source, stack
-from tritonrepo.spec.config_schema import NULL, VARIABLE
+from tritonrepo.spec.config_schema import VARIABLE
 from tritonrepo.spec.extends import KEY
 from tritonrepo.spec.load import hints, split
 from tritonrepo.spec.part import Model, Parts
@@ -27,6 +27,9 @@ TEXTS: Mapping[Any, dict[str, Any]] = {
     stack.Config: {"allOf": [config_schema.reference()]},
 }
 
+
+REMOVED = {"enum": [None, ""]}
+"""What a validator sees where a value is the tag `!remove`: null, or in editors an empty string."""
 
 EXTENDS = {"required": [KEY]}
 
@@ -73,7 +76,7 @@ class _Schema(NamedTuple):
         return value
 
     def removable(self, value: dict[str, Any]) -> dict[str, Any]:
-        return {"anyOf": [value, NULL]} if self.over and value else value
+        return {"anyOf": [value, REMOVED]} if self.over and value else value
 
     def type(self, hint: Any, minimum: int | None = None) -> dict[str, Any]:
         single, either = split(hint)
@@ -83,7 +86,11 @@ class _Schema(NamedTuple):
             return self.record(hint)
         inner = get_args(hint)
         containers: dict[Any, Callable[[], dict[str, Any]]] = {
-            Model: lambda: {"type": "object", "anyOf": [self.record(part.keys) for part in self.parts.values()]},
+            Model: lambda: {
+                "type": "object",
+                "properties": {"role": {"enum": [*self.parts]}},
+                "anyOf": [self.record(part.keys) for part in self.parts.values()],
+            },
             tuple: lambda: {"type": "array", "items": self.type(inner[0])},
             Mapping: lambda: {"type": "object", "additionalProperties": self.removable(self.type(inner[1]))},
             Literal: lambda: {"enum": list(inner)},
