@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, is_dataclass
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
+from tritonrepo import __version__
 from tritonrepo.spec import config_schema, source, stack
 from tritonrepo.spec.config_schema import VARIABLE
 from tritonrepo.spec.extends import KEY
@@ -40,7 +41,8 @@ def schema(parts: Parts) -> dict[str, Any]:
     A file that extends another one can omit what the other one sets, and remove it: to a validator, a value with the
     tag `!remove` is null.
     """
-    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": TITLE}
+    dialect = "http://json-schema.org/draft-07/schema#"
+    head = {"$schema": dialect, "$id": f"urn:tritonrepo:stack:{__version__}", "title": TITLE}
     over, whole = _Schema(parts, over=True).record(stack.Stack), _Schema(parts, over=False).record(stack.Stack)
     return head | {"if": EXTENDS, "then": over, "else": whole, "definitions": config_schema.definitions()}
 
