@@ -14,6 +14,7 @@ from tests.servers.s3 import S3Server
 from tests.test_build import digests
 from tests.test_own_stacks import ANSWER, edited, entered, weights
 from tritonrepo.cli import run
+from tritonrepo.shared import is_shared
 from tritonrepo.stores import open_store
 from tritonrepo.tree import File
 
@@ -179,10 +180,10 @@ def test_every_generated_text_says_at_its_top_what_made_it(built: Path) -> None:
     assert Path("r/g_prompt/1/prompt.j2").read_text("utf-8").startswith("{# Written by tritonrepo build; ")
     for path in Path("r").rglob("*.json"):
         json.loads(path.read_text("utf-8"))
-    others = {path.name for path in Path("r").rglob("*") if path.is_file() and "vendor" not in path.parts}
+    shared = {path for path in Path("r").glob("*/*") if is_shared(path.name)}
+    others = {p.name for p in Path("r").rglob("*") if p.is_file() and shared.isdisjoint(p.parents)}
     assert others - {"config.pbtxt", "model.py", "prompt.j2"} - {path.name for path in Path("r").rglob("*.json")} == {
         *(".keep", "embeddings.npy", "model.onnx", "passages.jsonl"),  # have no comments
-        "chat_template.jinja",  # is the model's own
     }
 
 

@@ -84,6 +84,9 @@ PROMPT_SETTINGS = {
     "adds_bos": True,
     "special_tokens": ["<s>", "<user>"],
 }
+SHARED = {"packages": "nothing", "tokenizer": "1/tokenizer.json"}
+"""The packages are those of this Python."""
+
 NAMES = """
 import json
 import c_python_backend_utils
@@ -126,7 +129,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         f'backend: "python" {JOINED} {text}',
         model__py=step("embedder"),
         calls__json='{"graph": 1}',
-        settings__json='{"max_tokens": 9}',
+        settings__json=json.dumps({"max_tokens": 9} | SHARED),
         tokenizer__json=tokenizer.to_str(),
     )
     graph = f'backend: "onnxruntime" max_batch_size: 64 input [ {TOKENS} ] output [ {VECTOR} ] {ON_CPU}'
@@ -146,9 +149,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "prompt",
         PROMPT,
         model__py=step("prompt"),
-        settings__json=json.dumps(PROMPT_SETTINGS),
+        settings__json=json.dumps(PROMPT_SETTINGS | {"chat_template": CHAT} | SHARED),
         tokenizer__json=tokenizer.to_str(),
-        chat_template__jinja=CHAT,
         prompt__j2="{% for p in passages %}{{ p }} {% endfor %}? {{ query }}",
     )
     asked, said = tensor("any", "STRING", 1), tensor("names", "STRING", 1)

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 
 from tritonrepo.plain import printable
-from tritonrepo.report.plan import VENDORED
 from tritonrepo.report.text import Style, styled
+from tritonrepo.shared import is_shared
 from tritonrepo.sync.plan import Action, Put
 from tritonrepo.sync.record import NAME
 from tritonrepo.tree import File, Tree, amount
@@ -64,7 +64,7 @@ Named = tuple[str, File | None]
 def _difference(old: Named, new: tuple[str, File], *, colour: bool) -> Iterator[str]:
     before = [] if old[1] is None else _text(old[1])
     after = _text(new[1])
-    if before is None or after is None or VENDORED.search(f"{new[0]}/"):
+    if before is None or after is None or any(map(is_shared, new[0].split("/"))):
         yield _digests(old, new)
         return
     name = "/dev/null" if old[1] is None else printable(old[0])
