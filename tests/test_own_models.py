@@ -8,14 +8,16 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.graphs import Value, add_graph, fixed_graph, node, onnx_file
 from tritonrepo import api
 from tritonrepo.cli import run
+from tritonrepo.flows.target import completes
 from tritonrepo.server.client import Client
-from tritonrepo.server.tensors import Request, Tensor
+from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.sync import record as records
+from tritonrepo.sync.record import Record
 
 HEAD = 'name: own\ntarget: {release: "24.10", images: [py3], gpus: 0}\n'
 DOUBLE = """\
@@ -240,16 +242,6 @@ def test_a_step_can_name_its_version_and_a_pipeline_its_outputs() -> None:
     assert [line.split('"')[1] for line in config("both") if line.startswith("output ")] == ["sum", "result"]
 
 
-def test_the_server_serves_them(here: Path) -> None:
-    assert build(f"models:\n{GRAPH}{PYTHON}{BOTH}") == 0
-    options = api.ServeOptions(api.Ports(0, 0, 0))
-    with api.serve(here / "model_repository", options, api.Workspace(os.environ)) as server:
-        client = Client(server.endpoint)
-        given = np.array([[1, 2], [3, 4]], np.float32)
-        whole = client.infer(Request("both", "", (Tensor("given", "FP32", given),)))
-        assert whole["result"].values.tolist() == [[4, 6], [8, 10]]
-
-
 WRONG: Mapping[str, tuple[str, str, str]] = {
     "a step of nobody": (
         BOTH.replace("model: add", "model: ad"),
@@ -440,15 +432,17 @@ class TritonPythonModel:
 """
 
 
+def recorded(here: Path) -> Record:
+    return records.load(DirectoryStore(here).scan("model_repository"), "")
+
+
 def test_a_build_says_whether_the_server_has_to_complete_configs(here: Path) -> None:
     assert build(f"models:\n{GRAPH}") == 0
     record = json.loads((here / "model_repository" / "tritonrepo.json").read_bytes())
     assert "auto_complete" not in record["target"]
+    assert not completes(recorded(here))
     (here / "completes.py").write_text(COMPLETES, "utf-8")
     assert build(f"models:\n{GRAPH}  own: {{backend: python, source: ./completes.py}}\n") == 0
     record = json.loads((here / "model_repository" / "tritonrepo.json").read_bytes())
     assert record["target"]["auto_complete"] is True
-    with api.serve(
-        here / "model_repository", api.ServeOptions(api.Ports(0, 0, 0)), api.Workspace(os.environ)
-    ) as server:
-        assert [tensor["name"] for tensor in Client(server.endpoint).config("own")["input"]] == ["IN"]
+    assert completes(recorded(here))
