@@ -345,6 +345,21 @@ FAULTS: Mapping[str, tuple[str, str, str]] = {
         '"../x" cannot be a path next to the versions of "m"',
         "Use a relative path",
     ),
+    "a file and a directory at one path": (
+        "{backend: python, source: ./double.py, files: {x: ./double.py, x/y: ./double.py}}",
+        '4:74: fatal: files of "m" has "x" as a file and as a directory',
+        "Give one of them another path.",
+    ),
+    "a model file out of its version": (
+        "{backend: tensorrt, source: ./double.py, config: {default_model_filename: ../../../x.plan}}",
+        '4:80: fatal: default_model_filename "../../../x.plan" of "m" is outside the version directory',
+        "Use the path of the file in its version directory.",
+    ),
+    "an absolute model file": (
+        "{backend: tensorrt, source: ./double.py, config: {default_model_filename: /tmp/x.plan}}",
+        'default_model_filename "/tmp/x.plan" of "m" is outside the version directory',
+        "",
+    ),
     "a file in the config's place": (
         "{backend: python, source: ./double.py, files: {config.pbtxt: ./double.py}}",
         '"config.pbtxt" cannot be a path next to the versions of "m"',

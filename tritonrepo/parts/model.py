@@ -19,11 +19,13 @@ from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.part import Part, Places, origin, wrong
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Config, Stack, config_key, key, places
-from tritonrepo.tree import File, of_bytes
+from tritonrepo.tree import File, of_bytes, parents
 
 PLATFORMS = {platform: backend for backend, platform in FILLED.items()}
 NAMES = {**FILENAMES, LIBTORCH.backend: LIBTORCH.filename, "vllm": "model.json"}
 """The file that a backend loads, unless default_model_filename names another one."""
+
+PLAIN = b"class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
 
 RULE = "source-model"
 
@@ -71,6 +73,11 @@ def is_version(name: str) -> bool:
     return digits and name[0] != "0" and int(name) <= LARGEST
 
 
+def _is_below(path: str) -> bool:
+    """Return whether a path stays in the directory to which it is relative."""
+    return not any(part in {"", ".", ".."} for part in path.split("/"))
+
+
 def _check(name: str, model: Model, _: Stack) -> Iterator[Diagnostic]:
     if model.source is not None and model.versions:
         yield wrong(model.places, "versions", f'"{name}" sets both source and versions', "Remove one of them.")
@@ -83,9 +90,18 @@ def _check(name: str, model: Model, _: Stack) -> Iterator[Diagnostic]:
             message = f'"{number}" cannot be the number of a version'
             hint = "Use an integer from 1, without leading zeros."
             yield wrong(model.places, f"versions.{number}", message, hint)
+    yield from _paths(name, model)
+
+
+def _paths(name: str, model: Model) -> Iterator[Diagnostic]:
+    """Yield the paths that lead out of where they belong."""
+    filename = model.config.get("default_model_filename") or ""
+    if filename and not _is_below(filename):
+        message = f'default_model_filename "{filename}" of "{name}" is outside the version directory'
+        hint = "Use the path of the file in its version directory."
+        yield wrong(model.places, "config.default_model_filename", message, hint)
     for path in model.files:
-        parts = path.split("/")
-        if any(part in {"", ".", ".."} for part in parts) or path == "config.pbtxt" or is_version(parts[0]):
+        if not _is_below(path) or path == "config.pbtxt" or is_version(path.partition("/")[0]):
             message = f'"{path}" cannot be a path next to the versions of "{name}"'
             hint = "Use a relative path, such as labels.txt. Version directories come from source or versions."
             yield wrong(model.places, f"files.{path}", message, hint)
@@ -99,16 +115,27 @@ def _gather(name: str, model: Model, gathering: Gathering) -> _Files:
         number: faults.tried(partial(_version, model, source, place, gathering), {})
         for number, (source, place) in named.items()
     }
-    beside: dict[str, File] = {}
-    for path, source in model.files.items():
-        at = model.places.get(f"files.{path}", model.places["files"])
-        resolved = faults.tried(partial(gathering.resolved, source, at), None)
-        for inner, file in resolved.files.items() if resolved else ():
-            beside[path if resolved and resolved.single else f"{path}/{inner}"] = file
+    beside: dict[str, File] = faults.tried(partial(_beside, name, model, gathering), {})
     newest = found[max(found)] if found else {}
     completes = faults.tried(partial(_header, name, model, newest), None)
     faults.stop()
     return _Files(found or {0: {}}, beside, completes)
+
+
+def _beside(name: str, model: Model, gathering: Gathering) -> dict[str, File]:
+    """Return the files next to the versions; raise Stop with all that cannot be obtained or be there together."""
+    faults, found = Faults(), dict[str, File]()
+    for path, source in model.files.items():
+        resolved = faults.tried(partial(gathering.resolved, source, model.places[f"files.{path}"]), None)
+        for inner, file in resolved.files.items() if resolved else ():
+            found[path if resolved and resolved.single else f"{path}/{inner}"] = file
+    for path in found:
+        if above := next((each for each in parents(path) if each in found), None):
+            message = f'files of "{name}" has "{above}" as a file and as a directory'
+            at = model.places.get(f"files.{path}", model.places["files"])
+            faults.add(*fatal(RULE, at, message, "Give one of them another path.").diagnostics)
+    faults.stop()
+    return found
 
 
 def _version(model: Model, source: Source, place: str, gathering: Gathering) -> dict[str, File]:
@@ -145,8 +172,8 @@ def _header(name: str, model: Model, files: Mapping[str, File]) -> Header | None
 
 
 def _stand_in(model: Model) -> _Files:
-    """Return an empty file in each version, under the name that the backend looks for."""
-    version = {_filename(model) or "model": of_bytes(b"")}
+    """Return a file in each version, under the name that the backend looks for, in which nothing can be found wrong."""
+    version = {_filename(model) or "model": of_bytes(PLAIN if _backend(model) == "python" else b"")}
     numbers = [int(number) for number in model.versions] or [0]
     return _Files(dict.fromkeys(numbers, version), {}, None, known=False)
 
