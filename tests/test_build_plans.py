@@ -17,7 +17,7 @@ from tests.test_own_stacks import ANSWER, SEARCH, edited
 from tests.test_spec import read
 from tritonrepo import api
 from tritonrepo.cli import run
-from tritonrepo.diagnostics import Severity, Span, Stop
+from tritonrepo.diagnostics import Faults, Severity, Span, Stop
 from tritonrepo.flows.build import directory
 from tritonrepo.flows.doubts import by_hand, strictly
 from tritonrepo.flows.events import Busy, Event, Line
@@ -292,13 +292,12 @@ ROOM = {
 def test_an_answer_leaves_a_token_for_its_prompt(own: Path, keys: str, at: str | None) -> None:
     text = ANSWER.replace("args: {max_model_len: 900}", keys)
     (own / "tritonrepo.yaml").write_text(text, "utf-8")
-    gathering = api.load([], api.Workspace(os.environ)).gathering()
+    faults = Faults()
+    api.load([], api.Workspace(os.environ)).gathering().gathered(faults)
     if at is None:
-        gathering.inputs()
+        assert not faults.found
         return
-    with pytest.raises(Stop) as stop:
-        gathering.inputs()
-    (found,) = stop.value.diagnostics
+    (found,) = faults.found
     assert (found.rule, str(found.at)) == (
         "source-generator",
         f"tritonrepo.yaml:5:{text.splitlines()[4].index(at) + len(at) + 1}",
@@ -321,10 +320,11 @@ def test_paths_count_from_the_file_that_names_them(own: Path) -> None:
     (own / "over" / "q.j2").write_text("{{ query }} and {{ passages }}", "utf-8")
     later = "models: {e: {source: ./v}, r: {index: ./i}}\nensembles: {p: {prompt: {file: q.j2}}}\n"
     (own / "over" / "tritonrepo.yaml").write_text(later, "utf-8")
-    with pytest.raises(Stop) as stop:
-        api.load(["."], api.Workspace(os.environ)).gathering().inputs()
-    assert {each.rule for each in stop.value.diagnostics} >= {"index-missing", "source-missing"}
-    found = api.load([".", "over"], api.Workspace(os.environ)).gathering().inputs().files
+    faults, later_faults = Faults(), Faults()
+    api.load(["."], api.Workspace(os.environ)).gathering().gathered(faults)
+    assert {each.rule for each in faults.found} >= {"index-missing", "source-missing"}
+    found = api.load([".", "over"], api.Workspace(os.environ)).gathering().gathered(later_faults).files
+    assert not later_faults.found
     assert found["g"].prompt.content() == b"{{ query }} and {{ passages }}"
     assert found["r"].passages.content() == (own / "over" / "i" / "passages.jsonl").read_bytes()
     assert found["r"].rows == 2

@@ -13,6 +13,8 @@ import pytest
 from tests.graphs import Value, add_graph, fixed_graph, node, onnx_file
 from tritonrepo import api
 from tritonrepo.cli import run
+from tritonrepo.diagnostics import Faults
+from tritonrepo.flows.stack import drafted
 from tritonrepo.flows.target import completes
 from tritonrepo.server.client import Client
 from tritonrepo.stores.directory import DirectoryStore
@@ -155,9 +157,9 @@ def test_a_single_file_gets_the_name_that_its_backend_looks_for(here: Path) -> N
 """
     Path("tritonrepo.yaml").write_text(HEAD + "models:\n" + models, "utf-8")
     work = api.Workspace(os.environ)
-    from tritonrepo.generate import generate
-
-    tree = generate(api.load(here, work).gathering().inputs(), {}).tree
+    faults = Faults()
+    tree = drafted(api.load(here, work).gathering(), {}, faults).tree
+    assert not faults.found
     assert sorted(path for path in tree if not path.endswith("config.pbtxt")) == [
         "a/1/main.py",
         "b/1/model.py",

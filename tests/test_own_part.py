@@ -10,9 +10,9 @@ import pytest
 from scripts import reference
 from tests.glossary import PART
 from tritonrepo import api
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop
 from tritonrepo.flows.doubts import strictly
-from tritonrepo.generate import generate
+from tritonrepo.flows.stack import drafted
 from tritonrepo.generate.origins import moved
 from tritonrepo.parts import PARTS
 from tritonrepo.server.client import Client
@@ -125,7 +125,7 @@ def test_what_is_generated_knows_where_it_is_from(stack: Path) -> None:
     assert {each.at for each in stop.value.diagnostics if "glossary/config.pbtxt" in each.message} == {
         Span(str(stack), line, 34)
     }
-    draft = generate(read(stack).gathering().inputs(), {})
+    draft = drafted(read(stack).gathering(), {}, Faults())
     finding = Diagnostic("x", Severity.ERROR, Span("glossary/1/settings.json", 3, 3), "wrong")
     assert moved(finding, draft.origins, draft.tree).at == Span(str(stack), line + 3, 13)
 

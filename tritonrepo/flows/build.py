@@ -13,9 +13,8 @@ from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, failure, fatal
 from tritonrepo.flows.doubts import by_hand, doubts
 from tritonrepo.flows.prepared import Build
-from tritonrepo.flows.stack import Loaded, reading, write_lock
+from tritonrepo.flows.stack import Loaded, drafted, reading, write_lock
 from tritonrepo.flows.target import COMPLETES, of_stack
-from tritonrepo.generate import generate
 from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.origins import moved
 from tritonrepo.rules import judge
@@ -76,8 +75,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     out, stack, lock = directory(out), loaded.stack, loaded.lock
     faults = Faults()
     gathering = loaded.gathering()
-    draft = generate(gathering.gathered(faults), lock.models)
-    faults.add(*draft.faults)
+    draft = drafted(gathering, lock.models, faults)
     warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(stack, gathering)], [])
     links = loaded.work.links
     there = faults.tried(lambda: _there(out, links), There(*open_store(str(out), links), {}, Record()))

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Faults, Severity, fatal
-from tritonrepo.flows.stack import is_stack, load, reading
+from tritonrepo.flows.stack import drafted, is_stack, load, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.generate import generate
 from tritonrepo.pbtxt import Message, Scalar
 from tritonrepo.report.graph import Pipeline, Port, Step, Tensor, mermaid, svg, text
 from tritonrepo.repository import Model, Repository
@@ -37,8 +36,8 @@ def graph(where: Path | str | Sequence[Path | str], work: Workspace, form: str =
 @reading()
 def _of_stack(where: Path | str | Sequence[Path | str], work: Workspace) -> Repository:
     loaded, faults = load(where, work), Faults()
-    draft = generate(loaded.gathering().gathered(faults), loaded.lock.models)
-    for fault in (*faults.found, *draft.faults):
+    draft = drafted(loaded.gathering(), loaded.lock.models, faults)
+    for fault in faults.found:
         work.tell(replace(fault, severity=Severity.WARNING))
     return repository.read(draft.tree, repository.target(stack=of_stack(loaded.stack)))
 

@@ -10,9 +10,8 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, closest, fatal
 from tritonrepo.flows.lock_changes import Change, changes
 from tritonrepo.flows.numbers import served
-from tritonrepo.flows.stack import Loaded, load, reading, write_lock
+from tritonrepo.flows.stack import Loaded, drafted, load, reading, write_lock
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.generate import generate
 from tritonrepo.spec import lock_text
 from tritonrepo.spec.lock import Lock, Version, numbered
 from tritonrepo.spec.source import Source
@@ -66,8 +65,7 @@ def plan_lock(
     base = replace(loaded.lock, sources=sources, models=models)
     gathering = loaded._replace(lock=base).gathering()
     asked = {name: models[name].forgetting() for name in renumber if name in models}
-    draft = generate(gathering.gathered(faults), {**models, **asked})
-    faults.add(*draft.faults)
+    draft = drafted(gathering, {**models, **asked}, faults)
     pinned = base.pinned(gathering.pins)
     if faults.found and (forgotten or base.schema == 0) and not renumber and _behind(faults):
         notes = tuple(replace(each, severity=Severity.WARNING) for each in faults.found)

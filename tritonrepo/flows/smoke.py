@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tritonrepo import repository
-from tritonrepo.diagnostics import Span, Stop, fatal
+from tritonrepo.diagnostics import Faults, Span, fatal
 from tritonrepo.flows import target as targets
-from tritonrepo.flows.stack import DEFAULT, Loaded, is_stack, load, reading
+from tritonrepo.flows.stack import DEFAULT, Loaded, drafted, is_stack, load, reading
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.generate import generate
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import NO_GRPC, Endpoint
 from tritonrepo.server.rpc import Rpc
@@ -79,10 +78,9 @@ def of_stack(loaded: Loaded, tree: Tree | None = None) -> Known:
     """Return what a stack defines: the repository that a build would write or wrote, and the declared cases."""
     stack = loaded.stack
     if tree is None:
-        draft = generate(loaded.gathering().inputs(), loaded.lock.models)
-        if draft.faults:
-            raise Stop(draft.faults)
-        tree = draft.tree
+        faults = Faults()
+        tree = drafted(loaded.gathering(), loaded.lock.models, faults).tree
+        faults.stop()
     places = _places(stack)
     found = repository.read(tree, repository.target(stack=targets.of_stack(stack)))
     models = {

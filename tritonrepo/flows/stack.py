@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import NamedTuple
 from tritonrepo import spec
 from tritonrepo.diagnostics import Faults, Span, Stop, failure, fatal, unreadable
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.generate import generate
+from tritonrepo.generate.draft import Draft
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec import lock_text
-from tritonrepo.spec.lock import SCHEMA, Lock
+from tritonrepo.spec.lock import SCHEMA, Lock, Version
 from tritonrepo.spec.nodes import MAX_BYTES
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
@@ -69,6 +71,16 @@ def load(paths: Path | str | Sequence[Path | str], work: Workspace, reader: Read
         faults.stop()
     assert stack is not None  # noqa: S101  nothing was found
     return Loaded(stack, lock, lock_path, tuple(named), work, reader)
+
+
+def drafted(gathering: Gathering, numbers: Mapping[str, Version], faults: Faults) -> Draft:
+    """Return the repository of a stack with these version numbers; what is wrong with the stack is added to `faults`.
+
+    If there are faults, stand-ins are in it: it can be judged, but must not be written.
+    """
+    draft = generate(gathering.gathered(faults), numbers)
+    faults.add(*draft.faults)
+    return draft
 
 
 @contextmanager

@@ -23,8 +23,7 @@ def completes(record: Record) -> bool:
 def of_stack(stack: Stack, *, complete: bool = True) -> Said:
     """Return what a stack says; a build whose configs are complete is for a server without auto-complete."""
     said = stack.target
-    completed = not complete
-    return Said(said.release, said.images, said.gpus, completed, said.arch, backends=said.backends)
+    return Said(said.release, said.images, said.gpus, not complete, said.arch, backends=said.backends)
 
 
 def record_of(store: Store, prefix: str, tree: Tree, where: str) -> Record:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Span, Verdict, fatal
-from tritonrepo.flows.stack import is_stack, load, reading
+from tritonrepo.flows.stack import drafted, is_stack, load, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.generate import generate
 from tritonrepo.generate.origins import moved
 from tritonrepo.repository import CONFIG_BYTES, NOTHING, Said, Target
 from tritonrepo.repository.target import unknown
@@ -66,9 +65,7 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
     """Check what `build` would write; findings point into the stack file."""
     loaded = load(path, work)
     faults = Faults()
-    inputs = loaded.gathering().gathered(faults)
-    draft = generate(inputs, loaded.lock.models)
-    faults.add(*draft.faults)
+    draft = drafted(loaded.gathering(), loaded.lock.models, faults)
     target = aim(NOTHING, of_stack(loaded.stack, complete=draft.complete))
     judged = judge(repository.read(draft.tree, target), shown)
     placed = (moved(each, draft.origins, draft.tree) for each in judged.diagnostics)

@@ -44,17 +44,11 @@ class Gathering:
         self._found: dict[str, Any] = {}
         self._asked: dict[str, Pin | None] = {}
 
-    def inputs(self) -> Inputs:
-        """Return all inputs; raise Stop with everything that is missing, changed or unreachable."""
-        faults = Faults()
-        found = self.gathered(faults)
-        faults.stop()
-        return found
-
     def gathered(self, faults: Faults) -> Inputs:
-        """Return all inputs, with stand-ins for those that are wrong, whose diagnostics are added to `faults`.
+        """Return all inputs, with stand-ins for those that are missing, changed or unreachable.
 
-        If there are faults, what is generated can be judged, but must not be written.
+        What is wrong with those is added to `faults`. With faults, what is generated can be judged, but must not be
+        written.
         """
         packages = faults.tried(self.vendored, None)
         if packages is not None:
