@@ -108,7 +108,8 @@ BAD = {
         "-1 is out of range for priority_levels (uint64)",
         "Use 0 to 18446744073709551615.",
     ),
-    "a number without end": (f"max_batch_size: {'9' * 5000}", "6:30", "out of range for max_batch_size (int32)", ""),
+    "a number without end": (f"max_batch_size: {'9' * 5000}", "6:30", "has 5000 digits", ""),
+    "a number of 100 digits": (f"max_batch_size: {'9' * 100}", "6:30", "out of range for max_batch_size (int32)", ""),
     "a float too large": (
         "sequence_batching: {direct: {minimum_slot_utilization: 1e39}}",
         "6:69",

@@ -13,6 +13,7 @@ from typing import Any
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, closest
 from tritonrepo.pbtxt.schema import Enum, EnumType, FieldType, MessageType, model_config
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
+from tritonrepo.spec.scalars import Misfit, flag, integer, number, single
 
 RULE = "stack-config"
 BITS = {"int32": (-(1 << 31), (1 << 31) - 1), "int64": (-(1 << 63), (1 << 63) - 1)}
@@ -20,15 +21,6 @@ BITS |= {"uint32": (0, (1 << 32) - 1), "uint64": (0, (1 << 64) - 1)}
 LARGEST = {"float": (2 - 2**-23) * 2.0**127, "double": math.inf}
 NOT_FINITE = {".inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 """Numbers as YAML writes them (YAML 1.2, 10.2.1.4), which Triton's text format also has."""
-
-MAX_DIGITS = 20
-"""Digits of the largest integer of any field."""
-
-
-class _Wrong(Exception):  # noqa: N818  carries one finding to where the value is left out
-    def __init__(self, at: Span, message: str, hint: str = "") -> None:
-        self.diagnostic = Diagnostic(RULE, Severity.FATAL, at, message, hint)
-        super().__init__(message)
 
 
 def read(node: Node) -> tuple[dict[str, Any], list[Diagnostic]]:
@@ -89,8 +81,8 @@ class _Reader:
             return self.message(node, spec.message, spec.name)
         try:
             return _scalar(spec, node)
-        except _Wrong as wrong:
-            self.wrong.append(wrong.diagnostic)
+        except Misfit as misfit:
+            self.wrong.append(misfit.of(RULE))
             return None
 
     def _add(self, at: Span, message: str, hint: str = "") -> None:
@@ -108,20 +100,14 @@ def _text(node: Node) -> str:
 
 
 def _scalar(spec: FieldType, node: Node) -> Any:  # noqa: ANN401  plain data has any type
-    if not isinstance(node, Scalar):
-        what = "list" if isinstance(node, Items) else "mapping"
-        raise _Wrong(node.at, f'"{spec.name}" must be a single value, not a {what}')
+    scalar = single(node, spec.name)
     if spec.enum is not None:
-        return _enum(spec, spec.enum, node)
+        return _enum(spec, spec.enum, scalar)
     if spec.type in BITS:
-        return _integer(spec, node)
+        return _ranged(spec, scalar, BITS[spec.type])
     if spec.type in LARGEST:
-        return _float(spec, node)
-    if spec.type == "bool":
-        if node.kind != "bool":
-            raise _Wrong(node.at, f'"{spec.name}" must be true or false, not "{node.text}"')
-        return node.text.lower() == "true"
-    return node.text
+        return _float(spec, scalar)
+    return flag(scalar, spec.name) if spec.type == "bool" else scalar.text
 
 
 def _enum(spec: FieldType, enum: EnumType, node: Scalar) -> Enum | int:
@@ -129,36 +115,30 @@ def _enum(spec: FieldType, enum: EnumType, node: Scalar) -> Enum | int:
     if node.text in enum.numbers:
         return Enum(node.text)
     if node.kind == "int":
-        number = _ranged(spec, node, BITS["int32"])
-        return Enum(enum.names[number]) if number in enum.names else number
+        value = _ranged(spec, node, BITS["int32"])
+        return Enum(enum.names[value]) if value in enum.names else value
     short = enum.name.rpartition(".")[2]
     prefixed = [name for name in enum.numbers if name.endswith(f"_{node.text.upper()}")]
     hint = f'Did you mean "{prefixed[0]}"?' if len(prefixed) == 1 else closest(node.text, enum.numbers)
-    raise _Wrong(node.at, f'unknown {short} "{node.text}" for {spec.name}', hint)
-
-
-def _integer(spec: FieldType, node: Scalar) -> int:
-    if node.kind != "int":
-        raise _Wrong(node.at, f'"{spec.name}" must be an integer, not "{node.text}"')
-    return _ranged(spec, node, BITS[spec.type])
+    raise Misfit(node.at, f'unknown {short} "{node.text}" for {spec.name}', hint)
 
 
 def _ranged(spec: FieldType, node: Scalar, limits: tuple[int, int]) -> int:
     least, most = limits
-    hexadecimal = node.text[:2] in {"0x", "0o"}
-    if len(node.text.lstrip("+-0ox")) <= MAX_DIGITS:
-        number = int(node.text, 0) if hexadecimal else int(node.text)
-        if least <= number <= most:
-            return number
-    raise _Wrong(node.at, f"{node.text[:40]} is out of range for {spec.name} ({spec.type})", f"Use {least} to {most}.")
+    value = integer(node, spec.name)
+    if not least <= value <= most:
+        raise _out_of_range(spec, node, f"Use {least} to {most}.")
+    return value
 
 
 def _float(spec: FieldType, node: Scalar) -> float:
     if node.text in NOT_FINITE:
         return float(NOT_FINITE[node.text])
-    if node.kind not in {"int", "float"}:
-        raise _Wrong(node.at, f'"{spec.name}" must be a number, not "{node.text}"')
-    number = float(int(node.text, 0)) if node.text[:2] in {"0x", "0o"} else float(node.text)
-    if not math.isfinite(number) or abs(number) > LARGEST[spec.type]:
-        raise _Wrong(node.at, f"{node.text[:40]} is out of range for {spec.name} ({spec.type})")
-    return number
+    value = number(node, spec.name)
+    if abs(value) > LARGEST[spec.type]:
+        raise _out_of_range(spec, node)
+    return value
+
+
+def _out_of_range(spec: FieldType, node: Scalar, hint: str = "") -> Misfit:
+    return Misfit(node.at, f"{node.text[:40]} is out of range for {spec.name} ({spec.type})", hint)

@@ -14,25 +14,17 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, ei
 from tritonrepo.spec import config, source, stack
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.part import Model, Parts
+from tritonrepo.spec.scalars import Misfit, flag, integer, number, single
 
 RULE = "stack-schema"
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)")
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)")
-MAX_DIGITS = 100
-"""Far more than any number in a stack file needs; Python itself converts at most 4,300 digits."""
-
 FREE = (Any, Mapping[str, Any], Mapping[str, str], Mapping[str, source.Source], stack.Config)
 """Types of keys whose values are the user's own mappings and lists: the place of all that is in them is kept."""
 
 MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 BYTES = {"B": 1} | {f"{letter}iB": 1 << 10 * (i + 1) for i, letter in enumerate("KMGT")}
 BYTES |= {f"{letter}B": 10 ** (3 * (i + 1)) for i, letter in enumerate("KMGT")}
-
-
-class _Wrong(Exception):  # noqa: N818  carries one finding to where the value is left out
-    def __init__(self, at: Span, message: str, hint: str = "") -> None:
-        self.diagnostic = Diagnostic(RULE, Severity.FATAL, at, message, hint)
-        super().__init__(message)
 
 
 def load(node: Keys, parts: Parts) -> stack.Stack:
@@ -81,8 +73,8 @@ class _Loader:
         """Return the node as a value of this type; if it does not fit, collect the fault and return None."""
         try:
             return self._convert(hint, node, name, minimum)
-        except _Wrong as wrong:
-            self.wrong.append(wrong.diagnostic)
+        except Misfit as misfit:
+            self.wrong.append(misfit.of(RULE))
             return None
 
     def _convert(self, hint: Any, node: Node, name: str, minimum: int | None) -> Any:
@@ -107,13 +99,13 @@ class _Loader:
         if "role" not in node.keys:
             implied = next((role for role in roles if stack.implied(roles[role].keys, node.keys)), None)
             if implied is None:
-                raise _Wrong(node.at, 'required key "role" is missing', _roles(roles))
+                raise Misfit(node.at, 'required key "role" is missing', _roles(roles))
             return self._record(roles[implied].keys, node)
         role = node.keys["role"][1]
         text = _scalar(str, role, "role", None)
         if text not in roles:
             _refuse_not_yet("role", text, role.at)
-            raise _Wrong(role.at, f'unknown role "{text}"', closest(text, roles))
+            raise Misfit(role.at, f'unknown role "{text}"', closest(text, roles))
         return self._record(roles[text].keys, node)
 
     def _record(self, cls: Any, node: Keys) -> Any:
@@ -147,7 +139,7 @@ class _Loader:
     def _list(self, hint: Any, node: Node, name: str) -> tuple[Any, ...]:
         if not isinstance(node, Items):
             hint = f"Write `[{node.text}]`." if isinstance(node, Scalar) else ""
-            raise _Wrong(node.at, f'"{name}" must be a list', hint)
+            raise Misfit(node.at, f'"{name}" must be a list', hint)
         return tuple(self.value(hint, item, name) for item in node.items)
 
     def _mapping(self, hint: Any, node: Keys) -> dict[str, Any]:
@@ -175,25 +167,22 @@ def _roles(roles: Mapping[str, object]) -> str:
 def _keys(node: Node, name: str) -> Keys:
     if isinstance(node, Keys):
         return node
-    raise _Wrong(node.at, f'"{name}" must be a mapping of keys to values')
+    raise Misfit(node.at, f'"{name}" must be a mapping of keys to values')
 
 
 def _refuse_not_yet(name: str, text: str, at: Span) -> None:
     if (name, text) in stack.NOT_YET:
-        raise _Wrong(at, f"{stack.NOT_YET[name, text]} is not supported yet")
+        raise Misfit(at, f"{stack.NOT_YET[name, text]} is not supported yet")
 
 
 def _scalar(hint: Any, node: Node, name: str, minimum: int | None) -> Any:
-    if not isinstance(node, Scalar):
-        raise _Wrong(
-            node.at, f'"{name}" must be a single value, not a {"list" if isinstance(node, Items) else "mapping"}'
-        )
+    node = single(node, name)
     if get_origin(hint) is Literal:
         return _choice(node, name, get_args(hint))
     if hint is int:
         return _integer(node, name, minimum)
     readers = {
-        bool: _flag,
+        bool: flag,
         stack.Microseconds: lambda node, name: _quantity(node, name, DURATION, MICROSECONDS),
         stack.Bytes: lambda node, name: _quantity(node, name, SIZE, BYTES),
         source.Source: _source,
@@ -205,41 +194,23 @@ def _choice(node: Scalar, name: str, choices: tuple[str, ...]) -> str:
     if node.text not in choices:
         _refuse_not_yet(name, node.text, node.at)
         if (name, node.text) in stack.NEVER:
-            raise _Wrong(node.at, *stack.NEVER[name, node.text])
-        raise _Wrong(node.at, f'"{name}" cannot be "{node.text}"', closest(node.text, choices))
+            raise Misfit(node.at, *stack.NEVER[name, node.text])
+        raise Misfit(node.at, f'"{name}" cannot be "{node.text}"', closest(node.text, choices))
     return node.text
-
-
-def _flag(node: Scalar, name: str) -> bool:
-    if node.kind != "bool":
-        raise _Wrong(node.at, f'"{name}" must be true or false, not "{node.text}"')
-    return node.text.lower() == "true"
 
 
 def _source(node: Scalar, name: str) -> source.Source:  # noqa: ARG001  one signature for all readers
     try:
         return source.parse_source(node.text)
     except source.NotASourceError as error:
-        raise _Wrong(node.at, str(error), error.hint) from None
+        raise Misfit(node.at, str(error), error.hint) from None
 
 
 def _integer(node: Scalar, name: str, minimum: int | None) -> int:
-    if node.kind != "int":
-        raise _Wrong(node.at, f'"{name}" must be an integer, not "{node.text}"')
-    if len(node.text) > MAX_DIGITS:
-        message = f'"{node.text[:20]}…" has {len(node.text)} digits, but a number can have at most {MAX_DIGITS}'
-        raise _Wrong(node.at, message)
-    number = int(node.text, 0) if node.text[:2] in {"0x", "0o"} else int(node.text)
-    if minimum is not None and number < minimum:
-        raise _Wrong(node.at, f'"{name}" must be at least {minimum}, not {number}')
-    return number
-
-
-def _float(node: Scalar) -> float:
-    number = float(node.text)
-    if not math.isfinite(number):
-        raise _Wrong(node.at, f'"{node.text[:20]}" is larger than any number that JSON parsers accept')
-    return number
+    value = integer(node, name)
+    if minimum is not None and value < minimum:
+        raise Misfit(node.at, f'"{name}" must be at least {minimum}, not {value}')
+    return value
 
 
 def _quantity(node: Scalar, name: str, pattern: re.Pattern[str], units: Mapping[str, int]) -> int:
@@ -247,10 +218,10 @@ def _quantity(node: Scalar, name: str, pattern: re.Pattern[str], units: Mapping[
     if not match:
         what = "a time such as 2ms" if pattern is DURATION else "a size such as 80GiB"
         hint = f"Use a number with one of the units {either(units)}."
-        raise _Wrong(node.at, f'"{name}" must be {what}, not "{node.text}"', hint)
+        raise Misfit(node.at, f'"{name}" must be {what}, not "{node.text}"', hint)
     number = float(match[1])
     if not math.isfinite(number):
-        raise _Wrong(node.at, f'"{name}" is too large: "{node.text[:20]}"')
+        raise Misfit(node.at, f'"{name}" is too large: "{node.text[:20]}"')
     return round(number * units[match[2]])
 
 
@@ -261,9 +232,9 @@ def plain(node: Node) -> Any:
     if isinstance(node, Items):
         return [plain(item) for item in node.items]
     readers: dict[str, Callable[[], Any]] = {
-        "bool": lambda: _flag(node, ""),
-        "int": lambda: _integer(node, "", None),
-        "float": lambda: _float(node),
+        "bool": lambda: flag(node, ""),
+        "int": lambda: integer(node, ""),
+        "float": lambda: number(node, ""),
         "null": lambda: None,
     }
     return readers.get(node.kind, lambda: node.text)()
