@@ -42,6 +42,8 @@ DIGITS = 20
 """Decimal digits of 64 bits."""
 
 DIRECTORY = re.compile(rf"0[0-9]{{{DIGITS}}}")
+VENDORED = re.compile(rf"(?!\.\.?/)([^/]+/{DIRECTORY.pattern}/)([^/]+)/")
+"""How a file of a vendored package begins: the shared directory, and the package."""
 
 
 def directory(content: Tree) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import MACHINE, find
-from tritonrepo.shared import DIRECTORY
+from tritonrepo.shared import VENDORED
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import decoder
 from tritonrepo.sources.package import WheelTag
@@ -40,9 +39,6 @@ ENGINES = {
     "ort": STAND_INS["vllm"],
     "script": "an echo of the prompt instead of vLLM: no model runs",
 }
-
-VENDORED = re.compile(rf"(?!\.\.?/)([^/]+/{DIRECTORY.pattern}/)([^/]+)/")
-"""File of a vendored package, as a record, possibly a foreign one, names it."""
 
 
 class ServeOptions(NamedTuple):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from tritonrepo.plain import printable
-from tritonrepo.shared import DIRECTORY
+from tritonrepo.shared import VENDORED
 from tritonrepo.sync.plan import BY_HAND, Action, Plan, Put
 from tritonrepo.tree import amount
-
-VENDORED = re.compile(rf"[^/]+/{DIRECTORY.pattern}/[^/]+/")
 
 
 def lines(actions: Iterable[Action], where: str, kept: Sequence[str] = ()) -> str:

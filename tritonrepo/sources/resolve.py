@@ -10,12 +10,13 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.sources import bucket, hub, web
 from tritonrepo.sources.cache import Cache
+from tritonrepo.sources.foreign import within
 from tritonrepo.sources.package import WheelTag, unpacked
 from tritonrepo.spec.lock import Pin
 from tritonrepo.spec.source import Bucket, Hub, Local, Package, Source, Web
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.links import inside, kept
-from tritonrepo.tree import File, below, digest, files, on_disk
+from tritonrepo.tree import File, digest, files, on_disk
 
 
 class Resolved(NamedTuple):
@@ -76,13 +77,8 @@ def _local(source: Local, at: Span, links: Sequence[Path], only: Sequence[str]) 
 
 def _part(tree: dict[str, File], path: str, text: str, at: Span) -> dict[str, File]:
     """Return the file or the directory at a path of a tree."""
-    if not path:
-        return tree
-    if path in tree:
-        return {path.rsplit("/", 1)[-1]: tree[path]}
-    part = files(below(tree, path))
-    if part:
-        return part
+    if part := within(tree, path):
+        return {name: tree[there] for name, there in part.items()}
     tops = sorted({name.rsplit("/", 1)[0] if "/" in name else name for name in tree})
     raise fatal(
         "source-missing",
