@@ -244,6 +244,22 @@ def test_a_step_can_name_its_version_and_a_pipeline_its_outputs() -> None:
     assert [line.split('"')[1] for line in config("both") if line.startswith("output ")] == ["sum", "result"]
 
 
+@pytest.mark.usefixtures("here")
+def test_a_misspelt_tensor_of_a_step_is_told_although_it_can_be_an_input(capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"models:\n{GRAPH}{PYTHON}{BOTH.replace('{IN: sum}', '{IN: sums}')}"
+    assert build(text) == 0
+    at = text.splitlines()[-1].index("sums") + 1
+    message = (
+        f'tritonrepo.yaml:17:{at}: warning: no step returns "sums", so it is an input of "both", '
+        'and no step reads "sum" [steps-tensor]'
+    )
+    hint = '  Did you mean "sum"? If not, set outputs of "both".'
+    assert capsys.readouterr().err.splitlines()[:2] == [message, hint]
+    for meant in (text.replace("    steps:", "    outputs: [sum, result]\n    steps:"), text.replace("sums", "other")):
+        assert build(meant) == 0
+        assert capsys.readouterr().err == ""
+
+
 WRONG: Mapping[str, tuple[str, str, str]] = {
     "a step of nobody": (
         BOTH.replace("model: add", "model: ad"),

@@ -13,6 +13,7 @@ from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.target import of_stack
 from tritonrepo.repository.target import target, unknown
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec import steps
 from tritonrepo.spec.stack import Stack
 from tritonrepo.sync.plan import BY_HAND
 
@@ -38,6 +39,8 @@ def doubts(stack: Stack, gathering: Gathering) -> Iterator[Diagnostic]:
     yield from unknown(target(stack=of_stack(stack)), at)
     for name, model in stack.models.items():
         yield from stack.part(name).doubts(name, model, gathering)
+    for name, ensemble in stack.ensembles.items():
+        yield from steps.doubts(name, ensemble)
 
 
 def by_hand(path: str, becomes: str) -> Diagnostic:

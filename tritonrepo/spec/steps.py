@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tritonrepo.diagnostics import Diagnostic, closest
+from tritonrepo.diagnostics import Diagnostic, Severity, closest, nearest
 from tritonrepo.spec.part import wrong
 from tritonrepo.spec.stack import Ensemble, Stack
+
+SIMILAR = 0.8
+"""From this ratio on, two names of tensors may be one that is misspelt (`difflib.SequenceMatcher.ratio`)."""
 
 
 def tensors(ensemble: Ensemble) -> tuple[list[str], list[str]]:
@@ -32,6 +35,20 @@ def faults(name: str, ensemble: Ensemble, stack: Stack) -> Iterator[Diagnostic]:
             yield wrong(step.places, "model", message, closest(step.model, sorted(built)))
     yield from _written_twice(name, ensemble)
     yield from _outputs(name, ensemble)
+
+
+def doubts(name: str, ensemble: Ensemble) -> Iterator[Diagnostic]:
+    """Yield the tensors that become inputs of a pipeline, although a similar one is returned that no step reads."""
+    inputs, outputs = tensors(ensemble)
+    if ensemble.outputs:
+        return
+    for step in ensemble.steps:
+        for key, tensor in step.inputs.items():
+            meant = nearest(tensor, outputs, SIMILAR) if tensor in inputs else ""
+            if meant and meant not in step.outputs.values():
+                message = f'no step returns "{tensor}", so it is an input of "{name}", and no step reads "{meant}"'
+                hint = f'Did you mean "{meant}"? If not, set outputs of "{name}".'
+                yield Diagnostic("steps-tensor", Severity.WARNING, step.places[f"inputs.{key}"], message, hint)
 
 
 def _written_twice(name: str, ensemble: Ensemble) -> Iterator[Diagnostic]:
