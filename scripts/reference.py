@@ -93,7 +93,8 @@ first needed. Paths in each file are relative to that file, and the lock is next
 the keys that no file sets, and `--origins` the file and line of each key.
 
 **Variables**: `${VAR}` must be set, but can be empty. `${VAR:-text}` is `text` if the variable is unset or empty.
-`${VAR:?text}` must be set and not empty, and `text` says why it is needed. `$$` is a dollar sign.
+`${VAR:?text}` must be set and not empty, and `text` says why it is needed. `$${` is
+`${`; any other `$$` stands as it is, as in Triton's `$$TRITON_MODEL_DIRECTORY`.
 
 **Units**: a duration is a number with `us`, `ms` or `s`. A size is a number with `B`, with `KB`, `MB`, `GB` or `TB`
 (powers of 1000), or with `KiB`, `MiB`, `GiB` or `TiB` (powers of 1024).

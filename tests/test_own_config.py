@@ -96,6 +96,12 @@ BAD = {
     ),
     "a number that is text": ("max_batch_size: eight", "6:30", '"max_batch_size" must be an integer, not "eight"', ""),
     "a number with a fraction": ("max_batch_size: 8.0", "6:30", '"max_batch_size" must be an integer, not "8.0"', ""),
+    "a number with a unit": (
+        "dynamic_batching: {max_queue_delay_microseconds: 100us}",
+        "6:63",
+        '"max_queue_delay_microseconds" must be an integer, not "100us"',
+        "Use a number without a unit.",
+    ),
     "a number too large": (
         "max_batch_size: 4294967296",
         "6:30",
@@ -159,14 +165,14 @@ BAD = {
     "a parameter without its message": (
         "parameters: {FOO: bar}",
         "6:32",
-        '"value" must be a mapping of fields to values',
+        '"FOO" must be a mapping of fields to values',
         "Write `{string_value: bar}`.",
     ),
     "a map that is a list": ("parameters: [{key: a}]", "6:26", '"parameters" must be a mapping', "{KEY: VALUE}"),
     "a key of a map that is no number": (
         "dynamic_batching: {priority_queue_policy: {low: {}}}",
         "6:57",
-        '"key" must be an integer, not "low"',
+        '"key of priority_queue_policy" must be an integer, not "low"',
         "",
     ),
 }

@@ -34,7 +34,7 @@ def test_variables_that_nobody_closes_are_read_once() -> None:
     text = "${a:-" * COUNT
     with ending("work"):
         assert interpolate(Scalar(Span("f"), text, "str"), {}) == Scalar(Span("f"), text, "str")
-        assert interpolate(Scalar(Span("f"), f"{text}$$", "str"), {}) == Scalar(Span("f"), f"{text}$", "str")
+        assert interpolate(Scalar(Span("f"), f"{text}$${{", "str"), {}) == Scalar(Span("f"), f"{text}${{", "str")
 
 
 @pytest.mark.parametrize(

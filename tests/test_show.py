@@ -36,7 +36,7 @@ OVER = """\
 extends: base.yaml
 target: {gpus: !remove, images: [py3]}
 ensembles:
-  p: {chain: [e, r, g], prompt: {system: "Pay $$5: \\"now\\"\\n"}}
+  p: {chain: [e, r, g], prompt: {system: "Pay $5: \\"now\\"\\n"}}
 smoke:
   - {model: p, inputs: {query: "a # b"}, expect: {answer: {not_empty: true}}}
 """
@@ -94,10 +94,10 @@ def test_the_effective_stack_is_extended_merged_and_has_its_variables(capsys: py
 def test_a_variable_is_its_value(
     two: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("NAME", "a ${B} $$ c")
+    monkeypatch.setenv("NAME", "a ${B} $${C} $$D")
     assert run(["show"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith('name: "a $${B} $$$$ c"\n')
+    assert out.startswith('name: "a $${B} $$${C} $$D"\n')
     (two / "again.yaml").write_text(out, "utf-8")
     monkeypatch.delenv("NAME")
     assert run(["show", "again.yaml"]) == 0

@@ -2,7 +2,8 @@
 
 Later files override earlier ones: mappings merge key by key, lists are replaced unless tagged `!append`, and a key
 whose value is tagged `!remove` is removed. `${VAR}` must be set, `${VAR:-text}` has a default, `${VAR:?text}` says why
-it is needed, `$$` is a dollar sign.
+it is needed. `$${` is `${`; unlike in Docker Compose, any other `$$` stands as it is, since a path in a config can
+begin with Triton's `$$TRITON_MODEL_DIRECTORY`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from tritonrepo.diagnostics import Faults, Span, closest, fatal
 from tritonrepo.spec.nodes import REMOVE, Items, Keys, Node, Scalar, refuse_unwritable
 
-VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*+))?(\}|\Z))")
+VARIABLE = re.compile(r"\$(?:(\$)(?=\{)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^}]*+))?(\}|\Z))")
 """An unclosed one matches up to the end of the text; otherwise the search would try each of them that far."""
 
 PLAIN = re.compile(r"true|false|[-+]?[0-9]+")
@@ -58,7 +59,7 @@ def _merged_keys(earlier: Keys, later: Keys, faults: Faults) -> dict[str, tuple[
 
 def literal(text: str) -> str:
     """Return the text as a stack file has it: `interpolate` makes it this text again."""
-    return text.replace("$", "$$") if VARIABLE.search(text) else text
+    return text.replace("${", "$${") if VARIABLE.search(text) else text
 
 
 def interpolate(node: Node, variables: Mapping[str, str]) -> Node:
@@ -84,7 +85,7 @@ def _replaced(scalar: Scalar, variables: Mapping[str, str], faults: Faults) -> S
     def value(match: re.Match[str]) -> str:
         dollar, name, operator, text, end = match.groups()
         if dollar or not end:
-            return match[0].replace("$$", "$")
+            return "$" if dollar else match[0].replace("$${", "${")
         if variables.get(name):
             return variables[name]
         if operator == ":-":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, closest
@@ -70,9 +71,11 @@ class _Reader:
         if not isinstance(node, Keys):
             self._add(node.at, f'"{spec.name}" must be a mapping', f"Write `{spec.name}: {{KEY: VALUE}}`.")
             return {}
-        key, value = entry.fields["key"], entry.fields["value"]
+        key, value = replace(entry.fields["key"], name=f"key of {spec.name}"), entry.fields["value"]
         return {
-            self._single(key, Scalar(at, name, "int" if name.isdecimal() else "str")): self._single(value, child)
+            self._single(key, Scalar(at, name, "int" if name.isdecimal() else "str")): self._single(
+                replace(value, name=name), child
+            )
             for name, (at, child) in node.keys.items()
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.spec.nodes import Items, Node, Scalar
@@ -12,6 +13,9 @@ MAX_DIGITS = 100
 
 BASES = frozenset({"0x", "0o"})
 """How YAML's integers of another base begin (YAML 1.2, 10.3.2)."""
+
+
+MEASURED = re.compile(r"[0-9]+(?:\.[0-9]+)?\s?[A-Za-z]{1,3}")
 
 
 class Misfit(Exception):  # noqa: N818  carries one finding to where the value is left out
@@ -44,7 +48,8 @@ def flag(node: Scalar, name: str) -> bool:
 def integer(node: Scalar, name: str) -> int:
     """Return an integer, decimal or of another base; raise Misfit if it is none, or too long for any use."""
     if node.kind != "int":
-        raise Misfit(node.at, f'"{name}" must be an integer, not "{node.text}"')
+        hint = "Use a number without a unit." if MEASURED.fullmatch(node.text) else ""
+        raise Misfit(node.at, f'"{name}" must be an integer, not "{node.text}"', hint)
     if len(node.text) > MAX_DIGITS:
         message = f'"{node.text[:20]}…" has {len(node.text)} digits, but a number can have at most {MAX_DIGITS}'
         raise Misfit(node.at, message)
