@@ -188,6 +188,24 @@ def test_what_does_not_fit_is_told_at_its_place(config: str, place: str, message
     assert hint in found.hint
 
 
+MISPLACED = {
+    "a field of ModelConfig": ("max_batch_size: 8", "Set max_batch_size in config."),
+    "what other roles have a key for": (
+        "batching: {max_batch: 8}",
+        "Set max_batch_size and dynamic_batching in config.",
+    ),
+    "a misspelt key": ("sorce: ./m.py", 'Did you mean "source"?'),
+}
+
+
+@pytest.mark.parametrize(("key", "hint"), MISPLACED.values(), ids=MISPLACED)
+def test_a_field_beside_config_is_told_to_be_inside(key: str, hint: str) -> None:
+    with pytest.raises(Stop) as stop:
+        spec.read([("a.yaml", STACK.replace("config: {%s}", key).encode())], {}, PARTS)
+    (found,) = stop.value.diagnostics
+    assert (found.message, found.hint) == (f'unknown key "{key.partition(":")[0]}"', hint)
+
+
 def test_all_faults_of_a_config_are_told_at_once_with_those_of_the_stack() -> None:
     text = (STACK % "max_batch_size: x, inputs: [], input: [{dims: [a, 1, b]}]").replace("backend", "bakcend")
     with pytest.raises(Stop) as stop:

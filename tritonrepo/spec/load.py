@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either
+from tritonrepo.pbtxt.schema import model_config
 from tritonrepo.spec import config, source, stack
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.part import Model, Parts
@@ -133,7 +134,9 @@ class _Loader:
         if name in stack.NOT_YET_KEYS:
             message, hint = f'key "{name}" is not supported here yet', f"Use {either(sorted(known))}."
         else:
-            message, hint = f'unknown key "{name}"', closest(name, known)
+            field = stack.IN_CONFIG.get(name, name if name in model_config().fields else "")
+            message = f'unknown key "{name}"'
+            hint = f"Set {field} in config." if field and "config" in known else closest(name, known)
         self.wrong.append(Diagnostic(RULE, Severity.FATAL, at, message, hint))
 
     def _list(self, hint: Any, node: Node, name: str) -> tuple[Any, ...]:
@@ -161,7 +164,7 @@ def _places(node: Node, path: str) -> Iterator[tuple[str, Span]]:
 
 
 def _roles(roles: Mapping[str, object]) -> str:
-    return f"Set role to {either(sorted(roles))}."
+    return f"Set role to {either(sorted(roles))}. A model of your own needs only backend or platform."
 
 
 def _keys(node: Node, name: str) -> Keys:

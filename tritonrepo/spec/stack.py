@@ -227,5 +227,8 @@ NEVER: dict[tuple[str, str], tuple[str, str]] = {
 """Values that one might expect, but that cannot work: message and hint (vllm_backend, src/model.py, _init_engine_args:
 the values of model.json become vLLM's engine arguments unchanged)."""
 
+IN_CONFIG = {"instances": "instance_group", "batching": "max_batch_size and dynamic_batching"}
+"""Keys of some roles, and the fields of ModelConfig that stand for them where a record does not declare them."""
+
 NOT_YET_KEYS = {"dsn", "kind", "warmup", "ports"}
 """Keys of the design that this version lacks, wherever a record does not declare them."""
