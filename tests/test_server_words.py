@@ -154,6 +154,31 @@ def test_dependants_stand_behind_their_root_the_nearest_first() -> None:
     ]
 
 
+NO_LIBRARY = (
+    "Invalid argument: unable to find backend library for backend 'pytorch', try specifying runtime on the model"
+)
+PIPE = logged("E", "Invalid argument: ensemble 'pipe' depends on 'scorer' which has no loaded version")
+FAR = logged("E", "Invalid argument: ensemble 'far' depends on 'pipe' which has no loaded version")
+SCORER = [state("scorer", "1", "UNAVAILABLE", NO_LIBRARY), state("pipe"), state("far")]
+
+
+def test_a_model_whose_backend_this_server_lacks_is_a_warning_and_left_out_with_what_needs_it() -> None:
+    states = [*SCORER, state("bad", "1", "UNAVAILABLE", "Internal: broken")]
+    bad, scorer = loading.unavailable(states, PIPE + FAR, "repo", {"pytorch"})
+    assert (bad.rule, bad.severity, bad.hint) == ("server-model-unavailable", "error", "")
+    assert (scorer.rule, scorer.severity, scorer.at.path) == ("server-backend-missing", "warning", "repo/scorer")
+    assert scorer.message == "scorer is not served here: this server has no pytorch backend"
+    assert scorer.hint == "Use a server whose image has the backend. Not served because of it: pipe, far."
+    reason = "this server has no pytorch backend"
+    assert loading.left_out(states, PIPE + FAR, {"pytorch"}) == dict.fromkeys(("scorer", "pipe", "far"), reason)
+
+
+def test_a_backend_that_no_image_has_is_an_error_and_nothing_is_left_out() -> None:
+    (found,) = loading.unavailable(SCORER, PIPE + FAR, "repo", {"tensorrt"})
+    assert (found.rule, found.severity) == ("server-model-unavailable", "error")
+    assert loading.left_out(SCORER, PIPE + FAR, {"tensorrt"}) == {}
+
+
 WORDS: dict[str, tuple[str, str, list[str]]] = {
     "a kind": ("Internal: broken", "m: broken", []),
     "a kind of two words": ("Invalid argument: broken", "m: broken", []),

@@ -204,6 +204,21 @@ def test_a_model_that_does_not_load_is_told_with_the_servers_reason(
     assert "no weights" in capsys.readouterr().err
 
 
+def test_of_models_that_no_cpu_can_serve_at_least_one_other_is_needed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = tmp_path / "r" / "m" / "1"
+    version.mkdir(parents=True)
+    (version / "model.pt").write_bytes(b"")
+    tensor = 'put { name: "X__0" data_type: TYPE_FP32 dims: [ 1 ] }'
+    text = f'backend: "pytorch"\nin{tensor}\nout{tensor}\n'
+    (version.parent / "config.pbtxt").write_text(text)
+    assert run(["serve", str(tmp_path / "r"), *PORTS]) == 1
+    assert (
+        "m is not served here: this server has no pytorch backend [server-backend-missing]" in capsys.readouterr().err
+    )
+
+
 BAD = {
     "no repository": (["serve", "nowhere"], 2, "nowhere: fatal: the model repository does not exist or is empty"),
     "two modes": (["serve", ".", "--poll", "1", "--explicit"], 2, "--poll and --explicit cannot be combined"),

@@ -52,7 +52,8 @@ def command(
 
     Stand-ins with the same contract replace the backends that the CPU server lacks, and are listed at startup. The URLs
     are printed on stdout once every model has loaded. If a model does not load, the command fails; with --poll or
-    --explicit, it reports the model and serves the others. Ctrl-C stops the server.
+    --explicit, it reports the model and serves the others. A model of another backend that the target's images have,
+    such as pytorch, is reported and left out. Ctrl-C stops the server.
     """
     if poll and explicit:
         raise click.UsageError("--poll and --explicit cannot be combined: Triton has one model control mode")

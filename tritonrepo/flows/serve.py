@@ -35,6 +35,9 @@ STAND_INS = {
     "onnxruntime": "the onnxruntime package instead of Triton's onnxruntime backend",
     "vllm": "ONNX Runtime with 8-bit weights instead of vLLM: real answers, no continuous batching",
 }
+HERE = frozenset({"python", "ensemble", *STAND_INS})
+"""The backends that this machine's server has, with the stand-ins."""
+
 ENGINES = {
     "ort": STAND_INS["vllm"],
     "script": "an echo of the prompt instead of vLLM: no model runs",
@@ -97,7 +100,8 @@ def serve(
 ) -> Server:
     """Start the server and return it once every model has loaded; as a context manager, it stops on exit.
 
-    Raise Stop if a model does not load, unless the server polls or loads on request: see `Server.unavailable`.
+    Raise Stop if a model does not load, unless the server polls or loads on request, or only this machine lacks its
+    backend: see `Server.unavailable`.
 
     The repository is a path, or a bucket's URI, which is passed to the server unchanged. Its record is read unless
     given; the record's local sources are relative to `base`, or to the working directory.
@@ -125,6 +129,7 @@ def serve(
         replaced=own_wheels(
             record, WheelTag(built_for.arch, built_for.release.python), WheelTag(MACHINE, runtime.minor), work.cache
         ),
+        lacking=built_for.backends - HERE,
     )
     return start(launch)
 

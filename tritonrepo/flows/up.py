@@ -47,14 +47,17 @@ def up(loaded: Loaded, out: Path | str, chosen: ServeOptions, *, asked: bool = F
     apply_build(build)
     tell(Built(build.out, build.plan))
     with serve(build.out, chosen, loaded.work, build.record, loaded.lock_path.parent) as server:
+        for warning in server.unavailable:
+            tell(warning)
         yield Up(server, build, names)
 
 
 def prove(running: Up) -> list[Result]:
-    """Test every model as `smoke` does."""
+    """Test every model as `smoke` does, except for those that this machine cannot serve."""
     build, server = running.build, running.server
     store, prefix = open_store(str(build.out), build.loaded.work.links)
     about = reading_from(of_stack(build.loaded, store.scan(prefix)), str(build.out), build.loaded.work)
+    about = replace(about, left_out=server.left_out)
     return list(smoke(replace(server.endpoint, timeout_s=SMOKE_S, whole_s=SMOKE_S), about))
 
 

@@ -26,7 +26,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to start, and how; `replaced` are files that a private copy has instead of the repository's."""
+    """What to start, and how; `replaced` are files that a private copy has instead of the repository's.
+
+    `lacking` are the backends that the repository can count on, but that this server does not have.
+    """
 
     repository: Path | str
     runtime: Runtime
@@ -41,6 +44,7 @@ class Launch:
     extra_args: Sequence[str] = ()
     links: Sequence[Path] = ()
     replaced: Mapping[str, File] = field(default_factory=dict)
+    lacking: frozenset[str] = frozenset()
 
     @property
     def remote(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.server import logs
@@ -12,6 +12,9 @@ from tritonrepo.server.client import ModelState
 DEPENDS = re.compile(r"ensemble '?[^' ]+'? depends on '([^']+)'")
 """core, src/model_repository_manager/model_repository_manager.cc: `… which has no loaded version`, `… is not valid`."""
 
+NO_LIBRARY = re.compile(r"unable to find backend library for backend '([^']+)'")
+"""core, src/backend_model.cc, ResolveBackendPaths."""
+
 KINDS = re.compile(
     r"^(Internal|Invalid argument|Unavailable|Not found|Unsupported|Unknown|Already exists|Cancelled)( error)?: "
 )
@@ -19,16 +22,24 @@ REASON_LINES = 12
 
 
 def unavailable(
-    index: Iterable[ModelState], log: str, repository: str, *, explicit: bool = False
+    index: Iterable[ModelState],
+    log: str,
+    repository: str,
+    lacking: Collection[str] = (),
+    *,
+    explicit: bool = False,
 ) -> tuple[Diagnostic, ...]:
     """Return one error for each model that is not served because of its own fault, sorted by name.
 
-    In explicit mode, a model that nobody requested is not an error.
+    A model of a backend in `lacking` has none: it is a warning. In explicit mode, a model that nobody requested is not
+    an error.
     """
     refused = faults([*index], logs.reasons(log), explicit=explicit)
     behind = _dependants(refused)
     return tuple(
-        Diagnostic(
+        _left_out(Span(f"{repository}/{model}"), model, backend, behind[model])
+        if (backend := _missing(reason, lacking))
+        else Diagnostic(
             "server-model-unavailable",
             Severity.ERROR,
             Span(f"{repository}/{model}"),
@@ -37,6 +48,33 @@ def unavailable(
         for model, reason in sorted(refused.items())
         if model in behind
     )
+
+
+def left_out(index: Iterable[ModelState], log: str, lacking: Collection[str]) -> dict[str, str]:
+    """Return the models that are not served only because a backend in `lacking` is missing, each with the reason."""
+    refused = faults([*index], logs.reasons(log), explicit=True)
+    found: dict[str, str] = {}
+    for model, behind in _dependants(refused).items():
+        if backend := _missing(refused[model], lacking):
+            found |= dict.fromkeys((model, *behind), f"this server has no {backend} backend")
+    return found
+
+
+def _missing(reason: str, lacking: Collection[str]) -> str:
+    """Return the backend in `lacking` whose library the server did not find; "" if that is not the reason."""
+    found = NO_LIBRARY.search(reason)
+    return found[1] if found and found[1] in lacking else ""
+
+
+def _left_out(at: Span, model: str, backend: str, behind: Sequence[str]) -> Diagnostic:
+    """Return the warning about a model that another machine can serve."""
+    message = f"{model} is not served here: this server has no {backend} backend"
+    hint = f"Use a server whose image has the backend. {_because(behind)}".rstrip()
+    return Diagnostic("server-backend-missing", Severity.WARNING, at, message, hint)
+
+
+def _because(behind: Sequence[str]) -> str:
+    return f"Not served because of it: {', '.join(behind)}." if behind else ""
 
 
 def faults(index: Sequence[ModelState], reasons: Mapping[str, str], *, explicit: bool) -> dict[str, str]:
@@ -78,5 +116,5 @@ def words(model: str, reason: str, behind: Sequence[str]) -> tuple[str, str]:
     if first.endswith(":") and more:  # Python's own: the type, and the text on the lines below
         first, *more = [f"{first} {more[0]}", *more[1:]]
     name = f"{model} {version}" if colon else model
-    also = [f"Fix this model first. Not served because of it: {', '.join(behind)}."] if behind else []
+    also = [f"Fix this model first. {_because(behind)}"] if behind else []
     return f"the server did not load {name}: {first}", "\n".join([*more[:REASON_LINES], *also])

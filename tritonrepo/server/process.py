@@ -10,12 +10,13 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tritonrepo.diagnostics import Diagnostic, Span, Stop, failure
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
 from tritonrepo.server import loading, logs, staging
 from tritonrepo.server.client import Client, ModelState
 from tritonrepo.server.endpoint import Endpoint
@@ -37,7 +38,10 @@ class Server:
         self.ports = ports
         self.launch = launch
         self.unavailable: tuple[Diagnostic, ...] = ()
-        """Models that failed to load during startup, in poll and explicit mode, where they can still recover."""
+        """Models that are not served: failed ones in poll and explicit mode, where they can still recover, and those
+        whose backend this machine lacks."""
+        self.left_out: Mapping[str, str] = {}
+        """Models that cannot be served on this machine, each with the reason."""
 
     @property
     def http(self) -> str:
@@ -108,7 +112,8 @@ class Server:
 def start(launch: Launch) -> Server:
     """Return the server once every model has loaded or failed; raise Stop if it does not start.
 
-    A model that failed to load is a Stop only if models are loaded once; see `Server.unavailable`.
+    A model that failed to load is a Stop only if models are loaded once; see `Server.unavailable`. One whose backend
+    this machine lacks is a Stop only if no other model is served.
     """
     if not launch.remote:
         staging.check(Path(launch.repository), launch.links)
@@ -149,7 +154,7 @@ def attempt(launch: Launch) -> Server:
         pid = leash.start(argv, env, log=log_path(leash.home), grace_s=launch.exit_timeout_s + GRACE_S)
         server = Server(leash, pid, ports, launch)
         await_up(server)
-        server.unavailable = decided(server)
+        server.unavailable, server.left_out = decided(server)
         leash.ready()
         undo.pop_all()
         return server
@@ -184,17 +189,22 @@ def died(server: Server, code: int) -> Stop | Unlucky:
     return Unlucky(stop, port=port) if port or "boost::interprocess::lock_exception" in server.log() else stop
 
 
-def decided(server: Server) -> tuple[Diagnostic, ...]:
-    """Return the models that are not served; raise Stop with them if models are loaded once."""
+def decided(server: Server) -> tuple[tuple[Diagnostic, ...], dict[str, str]]:
+    """Return the models that are not served, and those of them that this machine cannot serve.
+
+    Raise Stop with them if models are loaded once, and one of them failed or none is served.
+    """
     launch = server.launch
     index = [state._replace(reason=server.as_given(state.reason)) for state in settled(server)]
-    found = loading.unavailable(index, server.log(), str(launch.repository), explicit=launch.mode is Mode.EXPLICIT)
-    if found and launch.mode is Mode.ONCE:
+    explicit, log = launch.mode is Mode.EXPLICIT, server.log()
+    found = loading.unavailable(index, log, str(launch.repository), launch.lacking, explicit=explicit)
+    failed = any(each.severity is Severity.ERROR for each in found)
+    if launch.mode is Mode.ONCE and (failed or (found and not any(state.state == "READY" for state in index))):
         kept = f"Check the server's log: `{_keep_log(server)}`."
         last = found[-1]
         hint = "\n".join(filter(None, [last.hint, kept]))
         raise Stop([*found[:-1], Diagnostic(last.rule, last.severity, last.at, last.message, hint)])
-    return found
+    return found, loading.left_out(index, log, launch.lacking)
 
 
 def settled(server: Server) -> list[ModelState]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.smoke import answers, declared, drift, files
@@ -22,7 +22,8 @@ class Known:
 
     `parts` are the roles whose own cases are run; `embedding`: the embedding model → the one whose index it built.
     `at` is what a user named; None if nothing was named. `reads`: the models where the server reads them, `reads_at`:
-    what a user calls that place, empty if it is not known.
+    what a user calls that place, empty if it is not known. `left_out`: the models that the server cannot serve and
+    that are not tested, each with the reason.
     """
 
     at: Span | None = None
@@ -32,6 +33,14 @@ class Known:
     reads: Mapping[str, Expected] = field(default_factory=dict)
     reads_at: str = ""
     parts: Parts = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def tested(self) -> Known:
+        """Return what is known without the models that are left out."""
+        models = {name: model for name, model in self.models.items() if name not in self.left_out}
+        return replace(
+            self, models=models, declared=[case for case in self.declared if case.model not in self.left_out]
+        )
 
 
 def named(known: Known, served: Iterable[Served], only: frozenset[str]) -> Iterator[Result]:

@@ -9,7 +9,7 @@ from tritonrepo.diagnostics import Severity, Stop, closest, fatal
 from tritonrepo.server.client import ModelState
 from tritonrepo.smoke import crowd
 from tritonrepo.smoke.asking import Asking, Connection
-from tritonrepo.smoke.case import Case, Crowd, Result
+from tritonrepo.smoke.case import Case, Check, Crowd, Result
 from tritonrepo.smoke.plan import Known, cases, named
 from tritonrepo.smoke.served import Served, survey
 
@@ -19,7 +19,9 @@ def run(connection: Connection, known: Known, only: frozenset[str]) -> Iterator[
 
     Raise Stop if the server cannot be reached at all, or lacks a model that `only` names.
     """
-    index = _index(connection)
+    index = [state for state in _index(connection) if state.name not in known.left_out]
+    yield from (Result(name, "", Check.LOADED, unchecked=reason) for name, reason in sorted(known.left_out.items()))
+    known = known.tested()
     names = sorted({state.name for state in index} | known.models.keys())
     for name in sorted(only - set(names)):
         raise fatal("smoke-model", name, "the server does not have this model", closest(name, names) if names else "")
