@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,24 @@ def test_the_llama_builds_without_the_hub_and_leaves_its_lock(tmp_path: Path, mo
     assert "REPORT_CUSTOM_METRICS" in str(config)
 
 
-def test_own_models_answer_beside_a_search(tmp_path: Path) -> None:
+def test_own_models_answer_beside_a_search_and_what_no_cpu_can_serve_is_left_out(tmp_path: Path) -> None:
     stack, work = EXAMPLES / "mixed", api.Workspace(os.environ)
     out = tmp_path / "out"
     api.apply_build(api.plan_build(api.load([stack], work), out))
     with api.serve(out, api.ServeOptions(api.Ports(0, 0, 0)), work) as server:
-        results = list(api.smoke(server.endpoint, api.known(str(stack), work, str(out))))
-    assert {result.outcome for result in results if result.check is not Check.AT_ONCE} == {Outcome.PASSED}
+        about = replace(api.known(str(stack), work, str(out)), left_out=server.left_out)
+        results = list(api.smoke(server.endpoint, about))
+    assert [(each.rule, each.severity, each.message, each.hint) for each in server.unavailable] == [
+        (
+            "server-backend-missing",
+            "warning",
+            "urgency is not served here: this server has no pytorch backend",
+            "Use a server whose image has the backend. Not served because of it: urgent.",
+        )
+    ]
+    unchecked = {(result.model, result.unchecked) for result in results if result.outcome is Outcome.NOT_CHECKED}
+    assert unchecked == {(name, "this server has no pytorch backend") for name in ("urgency", "urgent")}
+    rest = [result for result in results if result.check is not Check.AT_ONCE and not result.unchecked]
+    assert {result.outcome for result in rest} == {Outcome.PASSED}
     declared = {(result.model, result.protocol) for result in results if result.check is Check.DECLARED}
     assert declared == {(model, protocol) for model in ("route", "search") for protocol in ("grpc", "http")}
