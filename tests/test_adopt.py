@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -104,40 +105,24 @@ def test_the_stack_file_reads_well(hand: Path, capsys: pytest.CaptureFixture[str
         capsys.readouterr().out
         == """\
 name: hand
-target:
-  release: "24.10"
-  gpus: 0
+target: {release: "24.10", gpus: 0}
 models:
   price:
     backend: python  # the price model runs on a CPU
-    versions:
-      "1": ./hand/price/1
-      "3": ./hand/price/3
-    files:
-      docs: ./hand/price/docs
-      labels.txt: ./hand/price/labels.txt
+    versions: {"1": ./hand/price/1, "3": ./hand/price/3}
+    files: {docs: ./hand/price/docs, labels.txt: ./hand/price/labels.txt}
     config:
       max_batch_size: 8
-      input:
-        - {name: IN, data_type: TYPE_FP32, dims: [-1, 4]}
-      output:
-        - {name: OUT, data_type: TYPE_FP32, dims: [4], label_filename: labels.txt}
-      instance_group:
-        - {count: 2, kind: KIND_CPU}
-        - {kind: KIND_CPU}
+      input: [{name: IN, data_type: TYPE_FP32, dims: [-1, 4]}]
+      output: [{name: OUT, data_type: TYPE_FP32, dims: [4], label_filename: labels.txt}]
+      instance_group: [{count: 2, kind: KIND_CPU}, {kind: KIND_CPU}]
       dynamic_batching:
         preferred_batch_size: [2, 4]
         priority_levels: 2
         default_priority_level: 1
-        priority_queue_policy:
-          "2":
-            max_queue_size: 7
-      parameters:
-        "a$b":
-          string_value: "x: \\"y\\" $${HOME} # é\\n"
-      version_policy:
-        specific:
-          versions: [1, 3]
+        priority_queue_policy: {"2": {max_queue_size: 7}}
+      parameters: {"a$b": {string_value: "x: \\"y\\" $${HOME} # é\\n"}}
+      version_policy: {specific: {versions: [1, 3]}}
 """
     )
 
@@ -146,13 +131,11 @@ def test_a_backend_of_an_own_image_is_declared(hand: Path, capsys: pytest.Captur
     own = hand / "hand" / "price" / "config.pbtxt"
     own.write_text(CONFIG.replace('"python"', '"prices"'), "utf-8")
     assert run(["adopt", "hand", "--release", "24.10", "--gpus", "0", "-o", "own.yaml"]) == 0
-    assert "  backends: [prices]\n" in (hand / "own.yaml").read_text("utf-8")
+    assert "backends: [prices], " in (hand / "own.yaml").read_text("utf-8")
     assert run(["build", "-f", "own.yaml", "-o", "built"]) == 0
     assert run(["validate", "built"]) == 0
     capsys.readouterr()
-    (hand / "own.yaml").write_text(
-        (hand / "own.yaml").read_text("utf-8").replace("  backends: [prices]\n", ""), "utf-8"
-    )
+    (hand / "own.yaml").write_text((hand / "own.yaml").read_text("utf-8").replace("backends: [prices], ", ""), "utf-8")
     assert run(["build", "-f", "own.yaml", "-o", "built"]) == 1
     assert "If your own image has it, add prices to backends in target." in capsys.readouterr().err
 
@@ -160,8 +143,103 @@ def test_a_backend_of_an_own_image_is_declared(hand: Path, capsys: pytest.Captur
 def test_sources_are_relative_to_the_stack_file(hand: Path) -> None:
     (hand / "stacks").mkdir()
     assert run(["adopt", str(hand / "hand"), "-o", "stacks/all.yaml", "--release", "24.10", "--gpus", "0"]) == 0
-    assert '"1": ../hand/price/1\n' in (hand / "stacks" / "all.yaml").read_text("utf-8")
+    assert '{"1": ../hand/price/1,' in (hand / "stacks" / "all.yaml").read_text("utf-8")
     assert run(["build", "-f", "stacks/all.yaml", "-o", "built"]) == 0
+
+
+@pytest.fixture
+def one(inside: Path) -> Path:
+    """A repository with one Python model, which has no config yet."""
+    (inside / "repo" / "m" / "1").mkdir(parents=True)
+    (inside / "repo" / "m" / "1" / "model.py").write_text("class TritonPythonModel: ...\n", "utf-8")
+    return inside / "repo" / "m"
+
+
+def adopted(capsys: pytest.CaptureFixture[str]) -> str:
+    """The stack file of the repository `repo`, without its head."""
+    assert run(["adopt", "repo", "--release", "24.10", "--gpus", "0"]) == 0
+    return capsys.readouterr().out.partition("models:")[2]
+
+
+LICENCE = """\
+# Copyright (c) 2024, Somebody. All rights reserved.
+# Redistribution and use in source and binary forms are permitted.
+backend: "python"
+"""
+WORDS = " ".join(["many"] * 30)
+COMMENTS = {
+    "a licence": (LICENCE, "backend: python, source: ./repo/m/1"),
+    "long": (
+        f'# {WORDS}\nbackend: "python"',
+        f"    # {' '.join(['many'] * 20)}\n    # {' '.join(['many'] * 10)}\n    backend: python\n",
+    ),
+    "a mebibyte": (f'# {"x" * (1 << 20)}\nbackend: "python"', f"    # {'x' * 100}\n    # …\n    backend: python\n"),
+    "with line breaks of YAML": ('backend: "python" # a\u2028smoke: 1\r\n', r"backend: python  # a\u2028smoke: 1"),
+    "with carriage returns": ('backend: "python" # a\r\nmax_batch_size: 1 # b\r\n', "max_batch_size: 1  # b\n"),
+}
+
+
+@pytest.mark.parametrize(("config", "text"), COMMENTS.values(), ids=COMMENTS)
+def test_a_comment_stays_a_comment_and_is_readable(
+    one: Path, capsys: pytest.CaptureFixture[str], config: str, text: str
+) -> None:
+    (one / "config.pbtxt").write_bytes(config.encode())
+    assert text in adopted(capsys)
+    assert run(["adopt", "repo", "--release", "24.10", "--gpus", "0", "-o", "tritonrepo.yaml"]) == 0
+    assert run(["build", "-o", "built"]) == 0
+
+
+def test_what_is_not_a_model_is_left_out_and_said(one: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (one / "config.pbtxt").write_text('backend: "python"', "utf-8")
+    (one / "labels.txt").symlink_to("nowhere.txt")
+    (one.parent / "some scripts").mkdir()
+    (one.parent / "some scripts" / "run.sh").write_text("true", "utf-8")
+    assert (
+        adopted(capsys)
+        == """
+  m:
+    # left out:
+    # labels.txt (a dangling symbolic link)
+    backend: python
+    source: ./repo/m/1
+"""
+    )
+    assert "# left out, because they have neither a config.pbtxt nor a version:\n#   some scripts/\n" in stack()
+
+
+def stack() -> str:
+    """The stack file of the repository `repo`, as it is written to a file."""
+    assert run(["adopt", "repo", "--release", "24.10", "--gpus", "0", "-o", "tritonrepo.yaml"]) == 0
+    return Path("tritonrepo.yaml").read_text("utf-8")
+
+
+HALF = 'input { name: "x" data_type: TYPE_FP32 dims: [ 2 ] }\noutput { name: "y" data_type: TYPE_FP32 dims: [ 2 ] }\n'
+DERIVED = {
+    "all that the graph says": (f"max_batch_size: 4\n{HALF}dynamic_batching {{ }}", "source: ./repo/add/1"),
+    "its own batch size": (f"max_batch_size: 8\n{HALF}dynamic_batching {{ }}", "config: {max_batch_size: 8}"),
+    "its own scheduler": (
+        f"max_batch_size: 4\n{HALF}dynamic_batching {{ preserve_ordering: true }}",
+        "config: {dynamic_batching: {preserve_ordering: true}}",
+    ),
+    "a batch size of 1": (f"max_batch_size: 1\n{HALF}", "config: {max_batch_size: 1}"),
+    "no scheduler": (f"max_batch_size: 4\n{HALF}", "input: [{name: x, data_type: TYPE_FP32, dims: [2]}]"),
+    "more about a tensor": (
+        f"max_batch_size: 4\n{HALF.replace('dims', 'is_shape_tensor: false dims', 1)}dynamic_batching {{ }}",
+        "input: [{name: x, data_type: TYPE_FP32, is_shape_tensor: false, dims: [2]}]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "line"), DERIVED.values(), ids=DERIVED)
+def test_what_a_build_reads_from_the_graph_is_left_out_if_it_is_the_same(inside: Path, text: str, line: str) -> None:
+    add_graph(inside / "repo" / "add" / "1" / "model.onnx")
+    (inside / "repo" / "add" / "config.pbtxt").write_text(f'backend: "onnxruntime"\n{text}', "utf-8")
+    text = stack()
+    assert line in text
+    assert ("input" in text) == ("input" in line)
+    assert run(["build", "-o", "built"]) == 0
+    pinned = {"name": "add", "version_policy": {"specific": {"versions": [1]}}}
+    assert config(inside / "built", "add") == pinned | config(inside / "repo", "add")
 
 
 REFUSED = {
@@ -169,6 +247,10 @@ REFUSED = {
     "a file": (["adopt", "hand/README.md"], 2, ""),
     "a broken config": (["adopt", "broken"], 1, "broken/m/config.pbtxt:1:"),
     "a name that no stack can have": (["adopt", "odd"], 1, 'model "a b" cannot be declared in a stack file'),
+    "names that are one for some disks": (["adopt", "cases"], 1, 'cannot be declared in one stack file: "m" needs'),
+    "a template": (["adopt", "templates"], 1, 'the config of model "m" is a template that was not filled in'),
+    "a FIFO": (["adopt", "pipes"], 1, 'model "m" contains a FIFO'),
+    "no model at all": (["adopt", "empty"], 2, "the repository does not exist or contains no models"),
     "a file in the way": (["adopt", "hand", "-o", "there.yaml"], 2, "the file already exists"),
     "an unknown release": (["adopt", "hand", "--release", "24.99"], 2, 'unknown Triton release "24.99"'),
 }
@@ -178,9 +260,18 @@ REFUSED = {
 def test_what_cannot_be_adopted_is_told_and_nothing_is_written(
     hand: Path, capsys: pytest.CaptureFixture[str], command: list[str], code: int, message: str
 ) -> None:
-    for path, text in {"broken/m/config.pbtxt": "max_batch_size: eight\n", "odd/a b/config.pbtxt": ""}.items():
+    for path, text in {
+        "broken/m/config.pbtxt": "max_batch_size: eight\n",
+        "odd/a b/config.pbtxt": "",
+        "cases/M/config.pbtxt": "",
+        "cases/m/config.pbtxt": "",
+        "templates/m/config.pbtxt": "max_batch_size: ${triton_max_batch_size}\n",
+        "pipes/m/config.pbtxt": "",
+        "empty/m/scripts/run.sh": "",
+    }.items():
         (hand / path).parent.mkdir(parents=True)
         (hand / path).write_text(text, "utf-8")
+    os.mkfifo(hand / "pipes" / "m" / "tap")
     (hand / "there.yaml").write_text("mine", "utf-8")
     before = sorted(hand.iterdir())
     assert run(command) == code
@@ -199,7 +290,7 @@ def test_a_bucket_is_adopted_with_its_own_uri(
     assert run(["push", "hand", uri, "--settle", "0"]) == 0
     capsys.readouterr()
     assert run(["adopt", uri, "--release", "24.10", "--gpus", "0"]) == 0
-    assert f'"3": {uri}/price/3\n' in capsys.readouterr().out
+    assert f'"3": {uri}/price/3' in capsys.readouterr().out
 
 
 def test_a_link_out_of_the_repository_is_not_followed(hand: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,7 @@ BAD = {
     ),
     "an alias in itself": ("a: &a\n  b: *a\n", "the file is nested deeper than 60 levels"),
     "nested brackets without end": ("a: " + "[" * 20_000, "a.yaml"),
-    "too large": (b"x" * (1 << 21), "a.yaml: fatal: the stack file has 2,097,152 bytes"),
+    "too large": (b"x" * (1 << 24), "a.yaml: fatal: the stack file has 16,777,216 bytes"),
     "a key misspelt": (changed("source: ./weights", "sourec: ./weights"), 'unknown key "sourec"'),
     "the right key is offered": (changed("source: ./weights", "sourec: ./weights"), 'Did you mean "source"?'),
     "a key missing": (changed("    source: ./weights\n", ""), 'a.yaml:5:5: fatal: required key "source" is missing'),

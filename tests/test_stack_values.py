@@ -417,9 +417,9 @@ def told(text: str | bytes) -> str:
     return f"{found.at} {found.message}"
 
 
-def test_a_file_may_be_a_mebibyte() -> None:
-    assert told(b"\xff" * (1 << 20)) == "a:1 the stack file is not valid UTF-8 at byte 0"
-    assert told(b"\xff" * ((1 << 20) + 1)) == "a the stack file has 1,048,577 bytes, but at most 1,048,576 are allowed"
+def test_a_file_may_have_eight_mebibytes() -> None:
+    assert told(b"\xff" * (8 << 20)) == "a:1 the stack file is not valid UTF-8 at byte 0"
+    assert told(b"\xff" * ((8 << 20) + 1)) == "a the stack file has 8,388,609 bytes, but at most 8,388,608 are allowed"
 
 
 def test_a_file_may_be_nested_60_levels() -> None:
@@ -436,6 +436,12 @@ def test_a_file_may_expand_to_50000_values() -> None:
     parse(f"{hundred}c: [{', '.join('1' * 97)}]\n".encode(), "a")
     message = told(f"{hundred}c: [{', '.join('1' * 98)}]\n")
     assert message.endswith(" the file expands to more than 50,000 values")
+
+
+def test_a_long_file_may_have_more_values_than_that_but_its_aliases_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tritonrepo.spec.nodes.MAX_NODES", 4)
+    parse(f"a: [{', '.join(['12345'] * 20)}]\n".encode(), "a")
+    assert told("a: &a [1, 2]\nb: [*a, *a]\n") == "a:1:8 the file expands to more than 6 values"
 
 
 UNREAD = {

@@ -28,6 +28,11 @@ def read(
     named = next(top.at for top in tops if top.at.path == texts[0][0])
     node = interpolate(merged(tops, named), variables)
     assert isinstance(node, Keys)  # noqa: S101  what is interpolated keeps its form
+    return of_node(node, parts)
+
+
+def of_node(node: Keys, parts: Parts) -> Stack:
+    """Return the Stack of a node without variables; raise Stop with every problem and its place."""
     stack = load(node, parts)
     check(stack)
     chains = flat(stack)

@@ -15,8 +15,11 @@ from yaml.reader import ReaderError
 
 from tritonrepo.diagnostics import Span, Stop, fatal, line_and_column
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 8 << 20
 MAX_NODES = 50_000
+BYTES_PER_NODE = 4
+"""A larger file can have more values, one for so many bytes: only aliases make more of them."""
+
 MAX_DEPTH = 60
 RULE = "stack-syntax"
 REMOVE = "!remove"
@@ -106,7 +109,7 @@ def parse(content: bytes, path: str) -> Keys:
         raise fatal(RULE, path, f"the file is nested deeper than {MAX_DEPTH} levels") from None
     if root is None:
         raise fatal(RULE, path, "the stack file is empty", "Add at least name and models.")
-    node = _Converter(path).convert(root, 0)
+    node = _Converter(path, max(MAX_NODES, len(content) // BYTES_PER_NODE)).convert(root, 0)
     if not isinstance(node, Keys):
         message = "the stack file must be a mapping of keys to values"
         raise fatal(RULE, node.at, message, "Start it with a key, such as `name: my-stack`.")
@@ -156,15 +159,16 @@ def refuse_unwritable(text: str, at: Span) -> None:
 class _Converter:
     """Converts PyYAML's nodes to ours and counts them, so that aliases cannot multiply without limit."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, most: int) -> None:
         self.path = path
-        self.left = MAX_NODES
+        self.most = most
+        self.left = most
 
     def convert(self, node: Any, depth: int) -> Node:
         at = self.span(node)
         self.left -= 1
         if self.left < 0:
-            message = f"the file expands to more than {MAX_NODES:,} values"
+            message = f"the file expands to more than {self.most:,} values"
             raise fatal(RULE, at, message, "Check for aliases (`*name`) that multiply.")
         if depth > MAX_DEPTH:
             message = f"the file is nested deeper than {MAX_DEPTH} levels"

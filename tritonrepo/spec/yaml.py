@@ -13,42 +13,59 @@ PLAIN = re.compile(r"[A-Za-z0-9_./](?:[A-Za-z0-9_./@=+*~-]|:(?=\S)| (?=[A-Za-z0-
 """Strings that need no quotes, in lists as well. Others are quoted, so that every YAML parser reads them alike."""
 
 WIDTH = 100
-"""Maximum length of a list in brackets; a longer one has a line per item."""
+"""Maximum length of what is in brackets or braces; a longer one has a line per item."""
 
 LONGEST_KEY = 1000
 """PyYAML reads a key without `?` only up to 1,024 characters."""
 
 Comment = Callable[[Node, str], str]
-"""Returns the comment behind a key of a mapping; "" for none."""
+"""Returns the comment of a key of a mapping: "" for none, and with line breaks for one above the key."""
 
 
-def text(node: Keys, comment: Comment = lambda _, __: "") -> str:
-    """Return the text of a mapping, with a comment behind each key."""
-    return "\n".join([*_keys(node, comment), ""])
+def text(node: Keys, comment: Comment = lambda _, __: "", *, short: bool = False) -> str:
+    """Return the text of a mapping, with the comments of its keys.
+
+    If it is to be short, what is below the keys at the top is in braces where it fits into a line.
+    """
+    return "\n".join([*_keys(node, comment, short and SHALLOW), ""])
 
 
-def _keys(node: Keys, comment: Comment) -> Iterator[str]:
+def _keys(node: Keys, comment: Comment, short: int) -> Iterator[str]:
+    """Yield the lines of a mapping; `short` is 0, or how deep the values are that can be in braces with their keys."""
     for name, (_, value) in node.keys.items():
         key = string(name)
         head = f"{key}:" if len(key) <= LONGEST_KEY else f"? {key}\n:"
         said = comment(node, name)
-        behind = f"  # {said}" if said else ""
-        inline = _inline(value)
+        above = said.strip("\n").split("\n") if "\n" in said else []
+        yield from (f"# {line}".rstrip() for line in above)
+        behind = f"  # {said}" if said and not above else ""
+        braces = short and (short > SHALLOW or not _is_deep(value))
+        inline = _flow(value, comment) if braces and not isinstance(value, Scalar) else None
+        inline = _inline(value) if inline is None else inline
         if inline is not None:
             yield f"{head} {inline}{behind}"
         else:
             yield f"{head}{behind}"
-            yield from (f"  {line}" for line in _block(value, comment))
+            yield from (f"  {line}" for line in _block(value, comment, short and short + 1))
 
 
-def _block(node: Node, comment: Comment) -> Iterator[str]:
+SHALLOW = 1
+"""The depth at the top of a short text, where only mappings without others in them are in braces."""
+
+
+def _is_deep(node: Node) -> bool:
+    """Return whether a mapping has others in it."""
+    return isinstance(node, Keys) and any(isinstance(value, Keys) for _, value in node.keys.values())
+
+
+def _block(node: Node, comment: Comment, short: int) -> Iterator[str]:
     """Yield the lines of a mapping or list that has several."""
     if isinstance(node, Keys):
-        yield from (line for text in _keys(node, comment) for line in text.split("\n"))
+        yield from (line for text in _keys(node, comment, short) for line in text.split("\n"))
     elif isinstance(node, Items):
         for item in node.items:
             inline = _inline(item) if not isinstance(item, Keys) else _flow(item, comment)
-            first, *others = [inline] if inline is not None else _block(item, comment)
+            first, *others = [inline] if inline is not None else _block(item, comment, short)
             yield f"- {first}"
             yield from (f"  {line}" for line in others)
 
