@@ -169,8 +169,8 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "nothing": ({"tritonrepo.yaml": "extends:\n"}, 'tritonrepo.yaml:1:9: fatal: "extends" must be a path'),
     "a list of lists": ({"tritonrepo.yaml": "extends: [[a]]\n"}, '"extends" must be a path or a list of paths'),
     "a file too large": (
-        {"tritonrepo.yaml": "extends: a.yaml\n", "a.yaml": "x" * ((1 << 20) + 5)},
-        "a.yaml: fatal: the stack file has 1,048,577 bytes",
+        {"tritonrepo.yaml": "extends: a.yaml\n", "a.yaml": "x" * ((8 << 20) + 5)},
+        "a.yaml: fatal: the stack file has more than 8,388,608 bytes",
     ),
     "a file that is no YAML": (
         {"tritonrepo.yaml": "extends: a.yaml\n", "a.yaml": "\ta: b"},

@@ -118,7 +118,7 @@ def parse(content: bytes, path: str) -> Keys:
 
 def _decoded(content: bytes, path: str) -> str:
     if len(content) > MAX_BYTES:
-        message = f"the stack file has {len(content):,} bytes, but at most {MAX_BYTES:,} are allowed"
+        message = f"the stack file has more than {MAX_BYTES:,} bytes"
         raise fatal(RULE, path, message, "Check that this is the right file.")
     try:
         return content.decode("utf-8")  # PyYAML skips a byte order mark and does not count it in columns
