@@ -6,7 +6,10 @@ import hashlib
 import importlib.util
 import os
 import re
+import signal
 import stat
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +73,30 @@ def test_a_failed_making_leaves_nothing(own: Cache) -> None:
     calls: list[int] = []
     own.tree("key", "making", writing(b"x", calls))
     assert calls
+
+
+def test_what_a_killed_process_left_half_made_is_removed_and_what_a_living_one_makes_is_not(own: Cache) -> None:
+    killed = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from tritonrepo.sources.cache import Cache\n"
+        "def make(place):\n"
+        "    (place / 'half').write_bytes(b'x')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Cache(Path(sys.argv[1])).tree('key', 'making', make)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", killed, str(own.root)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = (own.root / "work").iterdir()
+
+    def make(place: Path) -> None:
+        assert not left.exists()
+        (place / "a").write_bytes(b"x")
+        own.tree("other", "making another", writing(b"y", []))
+        assert (place / "a").is_file()
+
+    assert own.tree("key", "making", make)["a"].content() == b"x"
+    assert not list((own.root / "work").iterdir())
 
 
 def gone(blob: Path) -> None:

@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.sources.scratch import scratch
 from tritonrepo.tree import File, amount, on_disk
 
 RULE = "cache-access"
@@ -57,7 +57,7 @@ class Cache:
 
     def enter(self, key: str, files: Mapping[str, File]) -> None:
         """Make files that the cache already has the tree of this key."""
-        with self.writing(), self._place() as place:
+        with self.writing(), scratch(self.root / "work") as place:
             self._enter(key, files, place)
 
     def blob(self, sha256: str, size: int | None = None) -> File | None:
@@ -122,19 +122,8 @@ class Cache:
             message = f"the cache cannot be written: {error.strerror or error}"
             raise fatal(RULE, str(self.root), message, ROOM) from error
 
-    @contextmanager
-    def _place(self) -> Iterator[Path]:
-        """Yield a directory of this call, on the cache's file system."""
-        work = self.root / "work"
-        work.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(dir=work))
-        try:
-            yield place
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-
     def _made(self, key: str, make: Callable[[Path], None]) -> dict[str, File]:
-        with self._place() as place:
+        with scratch(self.root / "work") as place:
             made = place / "files"
             made.mkdir()
             make(made)
@@ -203,15 +192,12 @@ class Cache:
         return True
 
     def _keep_apart(self, blob: Path, made: int) -> None:
-        place = Path(tempfile.mkdtemp(dir=self.root / "work"))
-        try:
+        with scratch(self.root / "work") as place:
             copy = place / "copy"
             shutil.copyfile(blob, copy)
             copy.chmod(0o444)
             os.utime(copy, ns=(made, made))
             copy.replace(blob)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
 
     def _blob(self, sha256: str) -> Path:
         return self.root / "blobs" / sha256[:2] / sha256
@@ -228,16 +214,14 @@ class Cache:
     def _filled(self, target: Path, files: Mapping[str, File]) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(dir=target.parent))
-        for path, file in files.items():
-            destination = place / path
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            assert file.path is not None  # noqa: S101  files of the cache are on disk
-            _placed(file.path, destination)
-        try:
-            place.rename(target)
-        except OSError:  # another process was first
-            shutil.rmtree(place, ignore_errors=True)
+        with scratch(self.root / "work") as place:
+            for path, file in files.items():
+                destination = place / "files" / path
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                assert file.path is not None  # noqa: S101  files of the cache are on disk
+                _placed(file.path, destination)
+            with suppress(OSError):  # another process was first
+                (place / "files").rename(target)
         return target
 
 

@@ -92,6 +92,7 @@ def _pip(requirement: str, tag: WheelTag, download: Path, at: Span) -> None:
     command += [f"--python-version={python}", "--abi=abi3", f"--abi=cp{python.replace('.', '')}", "--abi=none"]
     command += [requirement]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    environment["TMPDIR"] = str(download.parent)  # what a killed pip leaves behind is removed with the rest
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         hint = f"{reason(done.stderr)}\nCheck the version and the network connection."
