@@ -74,9 +74,17 @@ lists no inputs or outputs, a build reads them from the ONNX file, as Triton's a
 as YAML, for any model or pipeline. What it says stands as written, and a build adds only what is absent. Messages and
 maps merge with what is generated, lists and single values replace it, and `null` removes a generated field.
 
-**Pipelines** are chains or steps. A chain has one of two forms: `[EMBEDDER, RETRIEVER]` answers a `query` with `ids`,
-`passages` and `scores`; `[EMBEDDER, RETRIEVER, GENERATOR]` answers it with a streamed `answer`. Steps call any models
-of the stack, and each step names the tensor of the pipeline for each tensor of its model.
+**Pipelines** are chains or steps. A chain of roles has one of two forms: `[EMBEDDER, RETRIEVER]` answers a `query` with
+`ids`, `passages` and `scores`; `[EMBEDDER, RETRIEVER, GENERATOR]` answers it with a streamed `answer`. Steps call any
+models of the stack, and each step names the tensor of the pipeline for each tensor of its model.
+
+**Own models in chains**: a chain can also contain your own models, alone or with roles, such as
+`[CLEANER, EMBEDDER, RETRIEVER]`. Each input reads the last earlier output that has its name and type. If no output has
+the name, an input of your model reads the pipeline's input of that name, or the only unused output that has its type
+and dims; the output comes first if nothing else reads its model. If several outputs fit, the build names them and
+suggests `steps`. Roles are joined by name only: `query`, `query_embedding`, `passages`, `ids`, `scores` and `answer`.
+The inputs of the pipeline are those of the first model, or `query` if that is a role. `outputs` can list outputs of any
+model of such a chain, and the pipeline batches if all of its models do.
 
 **Several files**: with `-f base.yaml -f production.yaml`, later files override earlier ones. Mappings merge key by key,
 and a list is replaced unless it is tagged `!append`. A key whose value is the tag `!remove`, as in `gpus: !remove`, is

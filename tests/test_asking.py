@@ -70,6 +70,36 @@ def test_a_question_goes_to_the_pipeline_that_answers() -> None:
     assert pipelines(stack, needed=True) == Pipelines("rag", "search")
 
 
+ASKED = {
+    "roles": ("[e, r, g]", Pipelines("p", None)),
+    "a search": ("[e, r]", Pipelines(None, "p")),
+    "a search of which not all is shown": ("[e, r], outputs: [ids]", Pipelines(None, None)),
+    "an own model that takes a query": ("[own, e, r, g]", Pipelines("p", None)),
+    "an own model that takes something else": ("[other, e, r, g]", Pipelines(None, None)),
+    "an own model that gives the answer": ("[e, r, g, own]", Pipelines("p", None)),
+    "an own model that gives something else": ("[e, r, g, other]", Pipelines(None, None)),
+}
+
+
+@pytest.mark.parametrize(("chain", "found"), ASKED.values(), ids=ASKED)
+def test_a_question_goes_to_a_chain_that_takes_a_query_and_gives_what_is_shown(
+    inside: Path, chain: str, found: Pipelines
+) -> None:
+    text = """\
+name: s
+models:
+  e: {role: embedder, source: ./w}
+  r: {role: retriever, index: ./i, documents: ./d/*.jsonl, embed_with: e}
+  g: {role: generator, source: hf://o/m}
+  own: {backend: python, config: {input: [{name: query}], output: [{name: answer}]}}
+  other: {backend: python, config: {input: [{name: text}], output: [{name: query}]}}
+ensembles:
+  p: {chain: CHAIN}
+"""
+    (inside / "tritonrepo.yaml").write_text(text.replace("CHAIN", chain), "utf-8")
+    assert pipelines(load([], Workspace(os.environ)).stack, needed=False) == found
+
+
 EMBEDDER = """\
 name: s
 models:

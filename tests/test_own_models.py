@@ -301,11 +301,6 @@ WRONG: Mapping[str, tuple[str, str, str]] = {
         'tritonrepo.yaml:18:17: fatal: "more" chains "both", which is wired by hand',
         "with steps",
     ),
-    "a model in a chain": (
-        "ensembles:\n  both: {chain: [add, double]}\n",
-        'tritonrepo.yaml:14:17: fatal: the chain of "both" cannot join the tensors of "add"',
-        "use steps instead of chain",
-    ),
     "a chain beside the steps": (
         BOTH.replace("    steps:", "    chain: [add]\n    steps:"),
         'fatal: ensemble "both" sets both chain and steps',

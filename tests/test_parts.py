@@ -47,7 +47,7 @@ JOINED = {
 
 @pytest.mark.parametrize(("chain", "joined"), JOINED.values(), ids=JOINED)
 def test_a_chain_is_joined_by_the_names_of_ports(chain: Sequence[str], joined: bool) -> None:  # noqa: FBT001
-    assert (wired([(role, PARTS[role]) for role in chain]) is not None) == joined
+    assert (not wired([(role, PARTS[role]) for role in chain]).gaps) == joined
 
 
 CONTROLS = [
@@ -87,14 +87,14 @@ TYPES = {
 def test_a_chain_is_joined_by_the_types_of_ports(port: Port, joined: bool) -> None:  # noqa: FBT001
     last = replace(PARTS["generator"], takes=(port,))
     chain = [(role, PARTS[role]) for role in ("embedder", "retriever")]
-    assert (wired([*chain, ("last", last)]) is not None) == joined
+    assert (not wired([*chain, ("last", last)]).gaps) == joined
 
 
 def test_of_two_that_give_the_same_the_later_one_feeds_what_follows() -> None:
     """A reranker between the two would do this: the names of the ensemble's tensors stay distinct."""
     again = replace(PARTS["retriever"], takes=(Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,))))
     pipeline = wired([("e", PARTS["embedder"]), ("r", PARTS["retriever"]), ("k", again), ("g", PARTS["generator"])])
-    assert pipeline is not None
+    assert not pipeline.gaps
     _, first, second, last = pipeline.members
     assert first.gives == {"passages": "r_passages"}
     assert second.takes == {"query": "query", "passages": "r_passages"}
@@ -108,7 +108,7 @@ def test_one_that_rewrites_the_query_feeds_what_follows_under_a_name_of_its_own(
     rewriter = replace(PARTS["embedder"], takes=(query,), gives=(query,))
     chain = [("w", rewriter), ("e", PARTS["embedder"]), ("r", PARTS["retriever"])]
     pipeline = wired(chain)
-    assert pipeline is not None
+    assert not pipeline.gaps
     first, second, _ = pipeline.members
     assert (first.takes, first.gives, second.takes) == (
         {"query": "query"},
@@ -117,21 +117,28 @@ def test_one_that_rewrites_the_query_feeds_what_follows_under_a_name_of_its_own(
     )
     assert pipeline.inputs == (query,)
     last = replace(rewriter, takes=(Port("passages", "STRING", (-1,)),))
-    assert wired([*chain, ("l", last)]) is None  # an ensemble's output cannot be its input
+    assert wired([*chain, ("l", last)]).gaps  # an ensemble's output cannot be its input
+
+
+def test_the_tensors_between_the_steps_of_two_of_one_role_have_names_of_their_own() -> None:
+    again = replace(PARTS["generator"], takes=(Port("query", "STRING", (1,)), Port("answer", "STRING", (-1,))))
+    pipeline = wired([("e", PARTS["embedder"]), ("r", PARTS["retriever"]), ("g", PARTS["generator"]), ("h", again)])
+    assert not pipeline.gaps
+    assert [member.inner.get("prompt") for member in pipeline.members] == [None, None, "prompt", "h_prompt"]
 
 
 def test_a_chain_that_nobody_asks_anything_is_none() -> None:
     """Its only input would be one that no model reads."""
     constant = replace(PARTS["embedder"], takes=())
-    assert wired([("c", constant), ("r", PARTS["retriever"])]) is None
-    assert wired([("e", PARTS["embedder"]), ("r", PARTS["retriever"])]) is not None
+    assert wired([("c", constant), ("r", PARTS["retriever"])]).gaps
+    assert not wired([("e", PARTS["embedder"]), ("r", PARTS["retriever"])]).gaps
 
 
 def test_an_option_has_one_type_for_all_who_take_it() -> None:
     last = PARTS["generator"]
     other = Port("stream", "STRING", (1,), optional=True)
     search = replace(PARTS["retriever"], takes=(*PARTS["retriever"].takes, other))
-    assert wired([("e", PARTS["embedder"]), ("r", search), ("g", last)]) is None
+    assert wired([("e", PARTS["embedder"]), ("r", search), ("g", last)]).gaps
 
 
 def test_the_chains_that_are_offered_are_those_that_can_be_joined() -> None:

@@ -303,6 +303,14 @@ def test_an_ensemble_from_a_query_to_an_index_is_a_pipeline(
     assert links.embedding(here, {}) == ({} if found is None else {"e": "r"})
 
 
+def test_an_ensemble_that_rewrites_its_query_first_is_asked_for_no_passage() -> None:
+    first = 'step { model_name: "w" input_map { key: "I" value: "raw" } output_map { key: "O" value: "q" } }'
+    config = str(ensemble()["config.pbtxt"]).replace("ensemble_scheduling {", f"ensemble_scheduling {{ {first}", 1)
+    here = models(e=EMBEDS, r=RETRIEVES, w=EMBEDS, p={"config.pbtxt": config})
+    assert links.pipelines(here) == {}
+    assert links.embedding(here, {}) == {"e": "r"}
+
+
 def test_what_a_stack_says_of_an_embedder_goes_before_what_an_ensemble_says() -> None:
     here = models(e=EMBEDS, r=RETRIEVES, s=RETRIEVES, p=ensemble())
     assert links.embedding(here, {"e": "s", "gone": "r"}) == {"e": "s"}

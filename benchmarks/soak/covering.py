@@ -47,6 +47,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "generate",
         "own_config",
         "own_models",
+        "chains",
         "parts",
         "step_embedder",
         "step_prompt",

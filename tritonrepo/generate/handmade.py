@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.generate import config
 from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.own import own
+from tritonrepo.generate.ports import listed, max_batch_size
 from tritonrepo.pbtxt.printer import Enum, Message
 from tritonrepo.spec.part import Places, origin, wrong
 from tritonrepo.spec.stack import Ensemble, Step
@@ -25,12 +26,11 @@ def add(draft: Draft, name: str, ensemble: Ensemble) -> None:
         return
     inputs, outputs = tensors(ensemble)
     version = draft.number(name, {})
-    limits = [draft.configs[step.model].get("max_batch_size") or 0 for step in ensemble.steps]
     message: Message = {
         "name": name,
         "platform": "ensemble",
         "version_policy": {"specific": {"versions": [version]}},
-        "max_batch_size": min(limit for limit in limits if isinstance(limit, int)),
+        "max_batch_size": min(max_batch_size(draft.configs[step.model]) for step in ensemble.steps),
         "input": list(_ports(draft, ensemble, inputs, "input")),
         "output": list(_ports(draft, ensemble, outputs, "output")),
         "ensemble_scheduling": {
@@ -63,8 +63,7 @@ def _ports(draft: Draft, ensemble: Ensemble, names: list[str], kind: str) -> Ite
             for key, tensor in (step.inputs if kind == "input" else step.outputs).items()
             if tensor == name
         )
-        listed = draft.configs[step.model].get(kind) or []
-        ports = {str(port["name"]): port for port in listed if isinstance(port, Mapping) and "name" in port}  # type: ignore[union-attr]
+        ports = {str(port["name"]): port for port in listed(draft.configs[step.model], kind) if "name" in port}
         if key in ports:
             kept = ("data_type", "dims", "optional") if kind == "input" else ("data_type", "dims")
             yield {"name": name} | {field: ports[key][field] for field in kept if field in ports[key]}

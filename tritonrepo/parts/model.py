@@ -215,6 +215,7 @@ PART = Part(
     takes=(),
     gives=(),
     steps=(),
+    free=True,
     backends=_backends,
     check=_check,
     gather=_gather,

@@ -69,9 +69,10 @@ def _same(one: Retriever, other: Retriever) -> bool:
 
 
 def _fed(name: str, model: Retriever, makers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    maker = makers["query_embedding"]
+    maker = makers.get("query_embedding")
     if maker != model.embed_with:
-        message = f'"{maker}" cannot feed "{name}", whose index is built with "{model.embed_with}"'
+        feeds = "an input of the pipeline" if maker is None else f'"{maker}"'
+        message = f'{feeds} cannot feed "{name}", whose index is built with "{model.embed_with}"'
         yield message, f"Use {model.embed_with} before it in the chain."
 
 

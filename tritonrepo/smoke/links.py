@@ -39,16 +39,29 @@ def prompting(models: Mapping[str, Expected]) -> list[str]:
 
 
 def pipelines(models: Mapping[str, Expected]) -> dict[str, Pipeline]:
-    """Return the ensembles that search, by name."""
+    """Return the ensembles that search with the query as it is in the request, by name."""
+    found = _searches(models)
+    return {name: pipeline for name, pipeline in found.items() if pipeline.query not in _makers(models[name])}
+
+
+def _searches(models: Mapping[str, Expected]) -> dict[str, Pipeline]:
     holders = set(searching(models))
     found = {name: _pipeline(model, holders) for name, model in models.items()}
     return {name: pipeline for name, pipeline in found.items() if pipeline is not None}
 
 
+def _steps(model: Expected) -> list[Mapping[str, Any]]:
+    return list(model.config.get("ensemble_scheduling", {}).get("step", []))
+
+
+def _makers(model: Expected) -> dict[str, Mapping[str, Any]]:
+    """Return the step that makes each tensor."""
+    return {tensor: step for step in _steps(model) for tensor in step.get("output_map", {}).values()}
+
+
 def _pipeline(model: Expected, holders: set[str]) -> Pipeline | None:
-    steps = model.config.get("ensemble_scheduling", {}).get("step", [])
-    makers = {tensor: step for step in steps for tensor in step.get("output_map", {}).values()}
-    for step in steps:
+    makers = _makers(model)
+    for step in _steps(model):
         if step.get("model_name") in holders:
             source = makers.get(step.get("input_map", {}).get("embedding"), {})
             query = source.get("input_map", {}).get("text")
@@ -66,7 +79,7 @@ def _outputs(config: Mapping[str, Any]) -> set[str]:
 
 def embedding(models: Mapping[str, Expected], chosen: Mapping[str, str]) -> dict[str, str]:
     """Return embedding model → search model of its vectors; `chosen` comes from a stack, the rest from ensembles."""
-    found = {pipeline.embeds: pipeline.searches for pipeline in pipelines(models).values()}
+    found = {pipeline.embeds: pipeline.searches for pipeline in _searches(models).values()}
     return {name: searches for name, searches in (found | dict(chosen)).items() if name in models}
 
 

@@ -130,13 +130,10 @@ def _pipeline(name: str, ensemble: Ensemble, models: Sequence[str], stack: Stack
 
 def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) -> Iterator[Diagnostic]:
     members = [(member, stack.part(member)) for member in chain]
-    own = next((member for member, part in members if not part.steps), None)
-    if own is not None:
-        message = f'the chain of "{name}" cannot join the tensors of "{own}", which are not those of a role'
-        yield wrong(ensemble.places, "chain", message, "Wire the pipeline by hand: use steps instead of chain.")
+    if any(part.free for _, part in members):  # joined once their tensors are known: generate.ensemble
         return
     joined = wired(members)
-    if joined is None:
+    if joined.gaps:
         got = " → ".join(part.role for _, part in members)
         message = f'the chain of "{name}" cannot be joined: {got}' if got else f'the chain of "{name}" is empty'
         if "chain" not in ensemble.places:

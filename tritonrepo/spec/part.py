@@ -45,12 +45,16 @@ class Model(Protocol):
 
 
 class Port(NamedTuple):
-    """An input or output tensor: its name, data type without TYPE_, and dims without the batch dimension."""
+    """An input or output tensor: its name, data type without TYPE_, and dims without the batch dimension.
+
+    `batches` is only known of a model that is configured: whether a batch comes before the dims.
+    """
 
     name: str
     data_type: str
     dims: tuple[int, ...]
     optional: bool = False
+    batches: bool = False
 
 
 class Step(NamedTuple):
@@ -133,6 +137,8 @@ class Part(Generic[K]):
     vendored: frozenset[str] = frozenset()
     pipeline_keys: tuple[str, ...] = ()
     untrue: frozenset[str] = frozenset()
+    free: bool = False
+    """Whether its tensors are those of the user's files: it has no ports and steps before its model is configured."""
     check: Callable[[str, K, Stack], Iterable[Diagnostic]] = nothing
     """Yield the faults of the model, judged together with the rest of the stack."""
     doubts: Callable[[str, K, Gathering], Iterable[Diagnostic]] = nothing

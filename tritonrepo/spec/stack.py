@@ -126,7 +126,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensemble:
-    """A pipeline of models: a chain of roles that takes a `query`, or steps that are wired by hand."""
+    """A pipeline of models: a chain, whose tensors are joined by name and type, or steps that are wired by hand."""
 
     chain: tuple[str, ...] = key(
         "names of the models, in the order in which data flows; the name of another pipeline stands for its models", ()
