@@ -29,6 +29,7 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.indexing import documents, encoder, vectors
 from tritonrepo.indexing.documents import Document
+from tritonrepo.indexing.passages import passages
 from tritonrepo.spec.part import Encoding
 from tritonrepo.tree import of_bytes, on_disk
 
@@ -75,6 +76,50 @@ def test_a_document_is_cut_into_passages_that_the_embedder_reads_whole(
     text: str, pieces: list[str], encoding: Encoding
 ) -> None:
     assert list(encoding.pieces(text)) == pieces
+
+
+def word_pieces() -> Tokenizer:
+    """Return a tokenizer of parts of words: "ef" and "gh" are a token each within a word, and two by themselves."""
+    words = ["[UNK]", "ab", "##cd", "##ef", "##gh", "c", "##d", "e", "##f", "g", "##h"]
+    made: Any = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    return Tokenizer.from_str(made.to_str())
+
+
+def bytes_alone() -> Tokenizer:
+    """Return a tokenizer with a token for each byte."""
+    made: Any = Tokenizer(models.BPE({c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return Tokenizer.from_str(made.to_str())
+
+
+CUTS = {
+    "between words though there is room": (word_pieces(), "abcd e abcd", 4, ["abcd e", "abcd"]),
+    "within a word that is too long": (word_pieces(), "ab abcdef", 2, ["ab", "abcd", "ef"]),
+    "counted as it is read": (word_pieces(), "abcdefgh", 2, ["abcd", "ef", "gh"]),
+    "after a mark": (word_pieces(), "ab. ab", 2, ["ab.", "ab"]),
+    "never within a character": (bytes_alone(), "é🙂", 5, ["é", "🙂"]),
+    "a character that is too long": (bytes_alone(), "a🙂b", 2, ["a", "🙂", "b"]),
+    "no passage of white space": (bytes_alone(), "🙂 \n a", 1, ["🙂", "a"]),
+}
+
+
+@pytest.mark.parametrize(("tokens", "text", "size", "found"), CUTS.values(), ids=CUTS)
+def test_a_text_is_cut_between_words_where_that_is_possible(
+    tokens: Tokenizer, text: str, size: int, found: list[str]
+) -> None:
+    assert list(passages(text, tokens, size)) == found
+
+
+def test_no_passage_of_a_real_text_is_cut_by_the_real_embedder_and_nothing_is_lost(minilm_dir: Path) -> None:
+    real = Tokenizer.from_file(str(minilm_dir / "tokenizer.json"))
+    real.no_truncation()
+    real.no_padding()
+    text = (Path(__file__).parent.parent / "docs" / "rules.md").read_text("utf-8")
+    for size in (30, 126):
+        found = list(passages(text, real, size))
+        assert max(len(real.encode(passage, add_special_tokens=False).ids) for passage in found) <= size
+        assert "".join("".join(found).split()) == "".join(text.split())
 
 
 def test_vectors_are_the_references_in_the_order_of_the_texts_and_over_several_batches(encoding: Encoding) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.generate.inputs import EncoderFiles
+from tritonrepo.indexing.passages import passages
 from tritonrepo.spec.part import Encoding
 
 if TYPE_CHECKING:
@@ -32,12 +33,6 @@ def load(files: EncoderFiles) -> Encoding:
     size = files.max_tokens - whole.num_special_tokens_to_add(is_pair=False)
     session = onnxruntime.InferenceSession(str(files.onnx.path), providers=["CPUExecutionProvider"])
 
-    def pieces(text: str) -> Iterator[str]:
-        offsets = whole.encode(text, add_special_tokens=False).offsets
-        starts = [0, *(offsets[i][0] for i in range(size, len(offsets), size))]
-        for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
-            yield text[start:end].strip()
-
     def embed(texts: Sequence[str]) -> NDArray[Any]:
         import numpy as np
 
@@ -51,4 +46,4 @@ def load(files: EncoderFiles) -> Encoding:
             parts.append(session.run(["embedding"], feed)[0])
         return np.concatenate(parts)
 
-    return Encoding(pieces, embed)
+    return Encoding(lambda text: passages(text, whole, size), embed)
