@@ -25,10 +25,11 @@ working model: an input, an output, and a version directory with the model's fil
 
 
 def pages() -> dict[Path, str]:
-    """Return path → content of everything that is generated."""
+    """Return path → content of everything that is generated; docs/stack.md keeps what is written by hand."""
+    stack = ROOT / "docs" / "stack.md"
     return {
         ROOT / "schemas" / "stack.schema.json": json.dumps(schema(PARTS), indent=2, ensure_ascii=False) + "\n",
-        ROOT / "docs" / "stack.md": reference.page(PARTS),
+        stack: reference.page(PARTS, stack.read_text("utf-8")),
         ROOT / "docs" / "rules.md": "\n".join(rules()),
     }
 

@@ -44,6 +44,8 @@ ABOUT |= {
     "smoke": {"smoke"},
     "serve": {"serve", "up"},
     "stack": {"build", "show"},
+    "sources": {"build", "lock"},
+    "chunking": {"build", "index"},
     "README": set(),
     "commands": set(COMMANDS),
 }

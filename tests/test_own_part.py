@@ -133,5 +133,8 @@ def test_what_is_generated_knows_where_it_is_from(stack: Path) -> None:
 def test_schema_and_reference_have_its_keys() -> None:
     models = schema(OURS)["else"]["properties"]["models"]["additionalProperties"]["anyOf"]
     assert models[-1]["properties"]["role"] == {"enum": ["glossary"], "description": "Role of the model."}
-    assert "## Glossary" in reference.page(OURS)
-    assert "[Glossary](#glossary)" in reference.page(OURS)
+    page = reference.page(OURS, f"by hand\n\n{reference.KEYS}as it was")
+    assert page.startswith(f"by hand\n\n{reference.KEYS}\n### Stack\n")
+    assert "### Glossary" in page
+    assert "[Glossary](#glossary)" in page
+    assert "as it was" not in page

@@ -109,6 +109,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "lock_merge",
         "lock",
         "parts",
+        "docs_examples",
         "many_mistakes",
     ),
     "stores": ("directory", "refusals", "s3_uri", "s3_replies", "credentials", "links", "tree", "stores"),

@@ -29,23 +29,28 @@ from tritonrepo.tree import of_bytes
 class Embedder:
     """A sentence encoder: `text` STRING[1] to `embedding` FP32[dimensions]."""
 
-    role: Literal["embedder"] = key("role of the model")
+    role: Literal["embedder"] = key("role of the model", example="embedder")
     source: Source = key(
-        "files of the model (config.json, tokenizer.json and model.safetensors): a directory, or from elsewhere"
+        "files of the model (config.json, tokenizer.json and model.safetensors): a directory, or from elsewhere",
+        example="hf://sentence-transformers/all-MiniLM-L6-v2",
     )
     pooling: Literal["mean", "cls", "last"] | None = key(
-        "how token vectors become one vector; default: as in the model's own files", None
+        "how token vectors become one vector; default: as in the model's own files", None, example="cls"
     )
     normalize: bool | None = key(
-        "whether vectors are scaled to unit length; default: as in the model's own files", None
+        "whether vectors are scaled to unit length; default: as in the model's own files", None, example="false"
     )
     max_tokens: int | None = key(
-        "length at which texts are cut, in tokens; default: the model's own limit", None, minimum=2
+        "length at which texts are cut, in tokens; default: the model's own limit", None, minimum=2, example="256"
     )
-    batching: Batching = key("how requests are combined into batches", Batching())
-    instances: Instances = key("copies of the ONNX model", Instances())
+    batching: Batching = key(
+        "how requests are combined into batches", Batching(), example="{max_batch_size: 64, max_queue_delay: 2ms}"
+    )
+    instances: Instances = key("copies of the ONNX model", Instances(), example="{count: 2}")
     config: Config = config_key()
-    model_config: Config = config_key("NAME_model")
+    model_config: Config = config_key(
+        "NAME_model", example='{parameters: {intra_op_thread_count: {string_value: "4"}}}'
+    )
     places: Places = places()
 
 

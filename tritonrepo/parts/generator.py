@@ -47,31 +47,41 @@ class Mounted:
 class Generator:
     """A language model on the vLLM backend, and the step that writes its prompt."""
 
-    role: Literal["generator"] = key("role of the model")
-    engine: Literal["vllm"] = key("engine that runs the model", "vllm")
+    role: Literal["generator"] = key("role of the model", example="generator")
+    engine: Literal["vllm"] = key("engine that runs the model", "vllm", example="vllm")
     source: Source = key(
-        "the model: on the Hugging Face Hub, as `hf://OWNER/MODEL@REVISION`, or a directory or package with its files"
+        "the model: on the Hugging Face Hub, as `hf://OWNER/MODEL@REVISION`, or a directory or package with its files",
+        example="hf://meta-llama/Llama-3.1-8B-Instruct",
     )
     tokenizer: Source | None = key(
         "GGUF file, or directory with tokenizer files, whose tokenizer and chat template the prompt step uses; "
         "default: those of `source`",
         None,
+        example="./tokenizer",
     )
     weights: Literal["hub"] | Mounted = key(
         "where the server gets the weights: `hub` is the Hugging Face Hub, `{path: /PATH}` a directory on the server",
         "hub",
+        example="{path: /mnt/models/llama}",
     )
-    local: Source | None = key("GGUF file that `serve` and `up` run on a CPU in place of `source`", None)
-    args: Mapping[str, Any] = key("engine arguments of vLLM, written to model.json", {})
+    local: Source | None = key(
+        "GGUF file that `serve` and `up` run on a CPU in place of `source`", None, example="./model.gguf"
+    )
+    args: Mapping[str, Any] = key(
+        "engine arguments of vLLM, written to model.json", {}, example="{max_model_len: 8192, tensor_parallel_size: 2}"
+    )
     lora: Mapping[str, Source | Adapter] = key(
         "LoRA adapters by the name that requests give as `lora_name`: on the Hub, or in a directory of the server",
         {},
+        example="{support: {path: /mnt/lora/support}}",
     )
     sampling: Mapping[str, Any] = key(
-        "default sampling parameters of vLLM, which a request can override; max_tokens defaults to 256", {}
+        "default sampling parameters of vLLM, which a request can override; max_tokens defaults to 256",
+        {},
+        example="{max_tokens: 512, temperature: 0.2}",
     )
-    config: Config = config_key()
-    prompt_config: Config = config_key("NAME_prompt")
+    config: Config = config_key(example='{parameters: {REPORT_CUSTOM_METRICS: {string_value: "yes"}}}')
+    prompt_config: Config = config_key("NAME_prompt", example="{instance_group: [{kind: KIND_CPU, count: 2}]}")
     places: Places = places()
 
 

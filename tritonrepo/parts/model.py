@@ -37,17 +37,25 @@ LARGEST = (1 << 63) - 1
 class Model:
     """Any model that Triton can serve, from your own files."""
 
-    role: Literal["model"] = key("role of the model; can be omitted if backend or platform is set", "model")
+    role: Literal["model"] = key(
+        "role of the model; can be omitted if backend or platform is set", "model", example="model"
+    )
     backend: str | None = key("Triton backend that runs the model", None, example="onnxruntime")
     platform: str | None = key("platform, in place of the backend", None, example="onnxruntime_onnx")
-    source: Source | None = key("files of the version directory: a file, or a directory of files", None)
+    source: Source | None = key(
+        "files of the version directory: a file, or a directory of files", None, example="./triage.onnx"
+    )
     versions: Mapping[str, Source] = key(
-        "files of several versions by version number, in place of `source`; all of them are served", {}
+        "files of several versions by version number, in place of `source`; all of them are served",
+        {},
+        example='{"1": ./v1.onnx, "2": ./v2.onnx}',
     )
     files: Mapping[str, Source] = key(
-        "files next to the version directories, such as labels and warm-up data, by path in the model's directory", {}
+        "files next to the version directories, such as labels and warm-up data, by path in the model's directory",
+        {},
+        example="{labels.txt: ./labels.txt}",
     )
-    config: Config = config_key()
+    config: Config = config_key(example="{max_batch_size: 8, dynamic_batching: {}}")
     places: Places = places()
 
 

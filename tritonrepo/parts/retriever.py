@@ -32,12 +32,12 @@ STALE = "index-stale"
 class Retriever:
     """Exact search: `embedding` FP32[dimensions] to `passages`, `ids` and `scores`, best first."""
 
-    role: Literal["retriever"] = key("role of the model")
+    role: Literal["retriever"] = key("role of the model", example="retriever")
     index: str = key("directory of the search index, which `tritonrepo index` builds", example="./index")
     documents: str = key('glob pattern of JSON Lines files; each line has "id" and "text"', example="./docs/*.jsonl")
-    embed_with: str = key("name of the embedder for documents and queries")
-    top_k: int = key("number of passages to return", 4, minimum=1)
-    config: Config = config_key()
+    embed_with: str = key("name of the embedder for documents and queries", example="embedder")
+    top_k: int = key("number of passages to return", 4, minimum=1, example="8")
+    config: Config = config_key(example="{instance_group: [{kind: KIND_CPU, count: 2}]}")
     places: Places = places()
 
 

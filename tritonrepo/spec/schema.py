@@ -13,7 +13,8 @@ from tritonrepo import __version__
 from tritonrepo.spec import config_schema, source, stack
 from tritonrepo.spec.config_schema import VARIABLE
 from tritonrepo.spec.extends import KEY
-from tritonrepo.spec.load import hints, split
+from tritonrepo.spec.load import hints, plain, split
+from tritonrepo.spec.nodes import parse
 from tritonrepo.spec.part import Model, Parts
 
 TITLE = "tritonrepo stack file"
@@ -47,6 +48,11 @@ def schema(parts: Parts) -> dict[str, Any]:
     return head | {"if": EXTENDS, "then": over, "else": whole, "definitions": config_schema.definitions()}
 
 
+def example(f: Any) -> Any:
+    """Return the example of a key as JSON data."""
+    return plain(parse(f"{f.name}: {f.metadata['example']}".encode(), f.name).keys[f.name][1])
+
+
 class _Schema(NamedTuple):
     """A walk over types; the schema is that of a file that is merged over another one, or of a whole stack."""
 
@@ -74,7 +80,7 @@ class _Schema(NamedTuple):
         if isinstance(f.default, (str, int, bool)) and not (isinstance(f.default, int) and "string" in kind):
             value["default"] = f.default
         if f.metadata["example"]:
-            value["examples"] = [f.metadata["example"]]
+            value["examples"] = [example(f)]
         return value
 
     def removable(self, value: dict[str, Any]) -> dict[str, Any]:

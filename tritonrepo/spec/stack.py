@@ -26,8 +26,9 @@ Config = NewType("Config", Mapping[str, Any])
 def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example: str = "", shown: str = "") -> Any:
     """Declare a key of the stack file: its meaning, its default, and for integers the minimum.
 
-    `doc` is a lower-case phrase without a period; hints quote it as it is, and references as a sentence. `shown` is the
-    type in the reference where checks narrow that of the field.
+    `doc` is a lower-case phrase without a period; hints quote it as it is, and references as a sentence. `example` is a
+    value as YAML in one line, which the reference shows and editors offer. `shown` is the type in the reference where
+    checks narrow that of the field.
     """
     metadata = {"doc": doc, "minimum": minimum, "example": example, "shown": shown}
     if isinstance(default, dict):
@@ -35,11 +36,10 @@ def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example
     return field(default=default, metadata=metadata)
 
 
-def config_key(model: str = "NAME") -> Any:
+def config_key(model: str = "NAME", *, example: str = "{response_cache: {enable: true}}") -> Any:
     """Declare a key that holds fields of the config of a model, which has the name of the stack file or an ending."""
-    return key(
-        f"fields of the config.pbtxt of {model}, by their names in ModelConfig; they override what is generated", {}
-    )
+    doc = f"fields of the config.pbtxt of {model}, by their names in ModelConfig; they override what is generated"
+    return key(doc, {}, example=example)
 
 
 def sentence(doc: str) -> str:
@@ -56,14 +56,17 @@ def places() -> Any:
 class Target:
     """The server that the repository is built for."""
 
-    release: str = key("Triton container release, as year.month", newest().name, example=newest().name)
+    release: str = key("Triton container release, as year.month", newest().name, example='"26.07"')
     images: tuple[str, ...] = key(
         "container images whose backends the server has; list several for an image that combines them",
         ("py3", "vllm-python-py3"),
+        example="[py3]",
     )
-    backends: tuple[str, ...] = key("backends that your own image has besides those of `images`", ())
-    arch: Literal["x86_64", "aarch64"] = key("processor architecture of the server", "x86_64")
-    gpus: int = key("number of GPUs in the server", 1, minimum=0)
+    backends: tuple[str, ...] = key(
+        "backends that your own image has besides those of `images`", (), example="[my_backend]"
+    )
+    arch: Literal["x86_64", "aarch64"] = key("processor architecture of the server", "x86_64", example="aarch64")
+    gpus: int = key("number of GPUs in the server", 1, minimum=0, example="2")
     gpu_memory: Bytes | None = key("memory of each GPU", None, example="80GiB")
     places: Places = places()
 
@@ -72,8 +75,8 @@ class Target:
 class Batching:
     """How requests are combined into batches."""
 
-    max_batch_size: int = key("maximum batch size", 32, minimum=1)
-    preferred: tuple[int, ...] = key("batch sizes that run as soon as they are reached", ())
+    max_batch_size: int = key("maximum batch size", 32, minimum=1, example="64")
+    preferred: tuple[int, ...] = key("batch sizes that run as soon as they are reached", (), example="[16, 32]")
     max_queue_delay: Microseconds = key(
         "maximum time that a request waits for others to join its batch", Microseconds(0), example="2ms"
     )
@@ -84,11 +87,11 @@ class Batching:
 class Instances:
     """How many copies of a model run, and where."""
 
-    count: int = key("copies, per GPU or on the CPU", 1, minimum=1)
+    count: int = key("copies, per GPU or on the CPU", 1, minimum=1, example="2")
     kind: Literal["auto", "cpu", "gpu"] = key(
-        "where the copies run; `auto` means on GPUs if the server has any, otherwise on the CPU", "auto"
+        "where the copies run; `auto` means on GPUs if the server has any, otherwise on the CPU", "auto", example="gpu"
     )
-    gpus: tuple[int, ...] = key("GPU indexes; omit for all GPUs", ())
+    gpus: tuple[int, ...] = key("GPU indexes; omit for all GPUs", (), example="[0, 1]")
     places: Places = places()
 
 
@@ -102,11 +105,12 @@ class Prompt:
         None,
         example="prompt.j2",
     )
-    system: str | None = key("system message", None)
+    system: str | None = key("system message", None, example="Answer from the passages.")
     max_context_tokens: int | None = key(
         "maximum tokens of the whole prompt; default: what the answer's max_tokens leaves of max_model_len",
         None,
         minimum=64,
+        example="6000",
     )
     places: Places = places()
 
@@ -115,11 +119,11 @@ class Prompt:
 class Step:
     """A step of a pipeline that is wired by hand: a model, and the pipeline's tensor for each of its tensors."""
 
-    model: str = key("name of the model; also one that a role adds, such as embedder_model")
-    version: int | None = key("version to call; default: the newest", None, minimum=1)
-    inputs: Mapping[str, str] = key("tensor of the pipeline for each input of the model", example="{INPUT__0: ids}")
+    model: str = key("name of the model; also one that a role adds, such as embedder_model", example="embedder")
+    version: int | None = key("version to call; default: the newest", None, minimum=1, example="1")
+    inputs: Mapping[str, str] = key("tensor of the pipeline for each input of the model", example="{text: query}")
     outputs: Mapping[str, str] = key(
-        "tensor of the pipeline for each output of the model that is used", example="{OUTPUT__0: score}"
+        "tensor of the pipeline for each output of the model that is used", example="{embedding: vector}"
     )
     places: Places = places()
 
@@ -129,17 +133,27 @@ class Ensemble:
     """A pipeline of models: a chain, whose tensors are joined by name and type, or steps that are wired by hand."""
 
     chain: tuple[str, ...] = key(
-        "names of the models, in the order in which data flows; the name of another pipeline stands for its models", ()
+        "names of the models, in the order in which data flows; the name of another pipeline stands for its models",
+        (),
+        example="[embedder, retriever]",
     )
     steps: tuple[Step, ...] = key(
-        "calls of models, in place of `chain`: tensors that no step returns are the inputs of the pipeline", ()
+        "calls of models, in place of `chain`: tensors that no step returns are the inputs of the pipeline",
+        (),
+        example="[{model: embedder, inputs: {text: query}, outputs: {embedding: vector}}]",
     )
-    prompt: Prompt = key("prompt of the generator; only for a chain that has one", Prompt())
+    prompt: Prompt = key(
+        "prompt of the generator; only for a chain that has one",
+        Prompt(),
+        example="{file: prompt.j2, max_context_tokens: 6000}",
+    )
     outputs: tuple[str, ...] | None = key(
-        "outputs of the pipeline; default: those of the last model of a chain, or those that no step reads", None
+        "outputs of the pipeline; default: those of the last model of a chain, or those that no step reads",
+        None,
+        example="[ids, scores]",
     )
     form: Literal["auto", "ensemble"] = key(
-        "how the pipeline is built; `auto` and `ensemble` both mean a Triton ensemble", "auto"
+        "how the pipeline is built; `auto` and `ensemble` both mean a Triton ensemble", "auto", example="ensemble"
     )
     config: Config = config_key()
     places: Places = places()
@@ -149,14 +163,17 @@ class Ensemble:
 class Expectation:
     """What an output must be. Every key that is set must hold."""
 
-    not_empty: bool | None = key("whether the output must contain a non-empty value", None)
+    not_empty: bool | None = key("whether the output must contain a non-empty value", None, example="true")
     contains: str | None = key("string that at least one value must contain", None, example="kb-17")
     first: str | None = key("the first value, as a string", None, example="kb-17")
-    equals: Any = key("all values: one value, or a list", None)
+    equals: Any = key("all values: one value, or a list", None, example="[kb-17, kb-3]")
     close: Any = key(
-        "all values, with a tolerance of `within`: one number, or a list", None, shown="number or list of numbers"
+        "all values, with a tolerance of `within`: one number, or a list",
+        None,
+        example="[0.12, 0.98]",
+        shown="number or list of numbers",
     )
-    within: Any = key("maximum difference from each number of `close`", 0.001, shown="number")
+    within: Any = key("maximum difference from each number of `close`", 0.001, example="0.01", shown="number")
     places: Places = places()
 
 
@@ -164,9 +181,14 @@ class Expectation:
 class Smoke:
     """A request that `tritonrepo smoke` sends to a model, and the expected response."""
 
-    model: str = key("name of the model or pipeline to query")
-    inputs: Mapping[str, Any] = key("value, or list of values, of each input; optional inputs can be omitted")
-    expect: Mapping[str, Expectation] = key("what each output must be; the strings of a stream are joined to one")
+    model: str = key("name of the model or pipeline to query", example="search")
+    inputs: Mapping[str, Any] = key(
+        "value, or list of values, of each input; optional inputs can be omitted",
+        example='{query: "How do I log in?"}',
+    )
+    expect: Mapping[str, Expectation] = key(
+        "what each output must be; the strings of a stream are joined to one", example="{ids: {first: kb-17}}"
+    )
     places: Places = places()
 
 
@@ -174,12 +196,18 @@ class Smoke:
 class Stack:
     """The top level of the stack file."""
 
-    name: str = key("name of the stack, which identifies it in a bucket")
+    name: str = key("name of the stack, which identifies it in a bucket", example="handbook")
     extends: Paths = key("stack files that this one is merged over, the earliest first", Paths(()), example="base.yaml")
-    target: Target = key("the server that the repository is built for", Target())
-    models: Mapping[str, Model] = key("models by name")
-    ensembles: Mapping[str, Ensemble] = key("pipelines by name", {})
-    smoke: tuple[Smoke, ...] = key("requests that a running server must answer as expected", ())
+    target: Target = key(
+        "the server that the repository is built for", Target(), example='{release: "26.07", images: [py3], gpus: 0}'
+    )
+    models: Mapping[str, Model] = key("models by name", example="{embedder: {role: embedder, source: ./minilm}}")
+    ensembles: Mapping[str, Ensemble] = key("pipelines by name", {}, example="{find: {chain: [embedder, retriever]}}")
+    smoke: tuple[Smoke, ...] = key(
+        "requests that a running server must answer as expected",
+        (),
+        example='[{model: search, inputs: {query: "How do I log in?"}, expect: {ids: {first: kb-17}}}]',
+    )
     places: Places = places()
     parts: Parts = field(default_factory=dict, compare=False, repr=False)
     node: Keys = field(default=Keys(Span(""), {}), compare=False, repr=False)
