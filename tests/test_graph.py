@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -229,10 +230,50 @@ def test_a_repository_written_by_hand_is_drawn_although_it_is_broken(capsys: pyt
     )
     assert run(["graph", "r"]) == 0
     out = capsys.readouterr().out
-    assert "p\n  input   q\n  step    ghost (unknown model)\n            a ← q\n" in out
+    assert "p\n  input   q\n  step    ghost (unknown model, version 0)\n            a ← q\n" in out
     assert {"n (python)", "o (onnxruntime)"} <= set(out.splitlines())
     for form in ("mermaid", "svg"):
         assert run(["graph", "r", "--format", form]) == 0
+
+
+CALLS = {"a": ["b"], "b": ["c"], "c": [], "d": ["e"], "e": ["d"]}
+
+
+@pytest.mark.usefixtures("inside")
+def test_every_call_of_a_model_is_in_a_drawing_also_in_a_circle(capsys: pytest.CaptureFixture[str]) -> None:
+    made = {f"r/{name}/config.pbtxt": 'backend: "python"\n' for name in CALLS}
+    made |= {f"r/{name}/1/calls.json": json.dumps(dict.fromkeys(called, 1)) for name, called in CALLS.items()}
+    written(Path(), made | {"r/odd/config.pbtxt": "max_batch_size: 0\n"})
+    assert run(["graph", "r"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if line] == [
+        "a (python), calls b",
+        "b (python), calls c",
+        "d (python), calls e",
+        "e (python), calls d",
+        "odd",
+    ]
+
+
+def test_a_step_of_the_newest_version_of_an_unknown_backend_is_drawn_by_its_name() -> None:
+    step = Step("m", "", "", (Port("x", "q"),), (Port("y", "v", FLOATS),))
+    pipeline = Pipeline("p", (Tensor("q"),), (Tensor("v"),), (step,))
+    assert "  step    m\n" in text.drawn([pipeline])
+    assert '    p0s0["m"]\n' in mermaid.drawn([pipeline])
+
+
+def test_a_model_alone_shows_in_svg_which_inputs_are_optional() -> None:
+    step = Step("m", "", "vllm", (), ())
+    given = (Tensor("x", FLOATS), Tensor("k", "INT64[1]", optional=True))
+    root = ET.fromstring(svg.drawn([Pipeline("m", given, (Tensor("y", STRING),), (step,), alone=True)]))
+    said = ["".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert said == ["m", "vllm", "x FP32[4]", "k INT64[1]?", "y STRING[1]"]
+
+
+@pytest.mark.parametrize("name", ["x" * 40, "日" * 39])
+def test_a_picture_is_as_wide_as_the_name_of_its_pipeline(name: str) -> None:
+    root = ET.fromstring(svg.drawn([Pipeline(name, (), (), ())]))
+    cells = len(name) * (2 if name[0] == "日" else 1)
+    assert float(root.get("width", "0")) >= cells * 15 * 0.6
 
 
 EMPTY = {"an empty directory": ".", "nothing": "nowhere"}
@@ -243,7 +284,7 @@ EMPTY = {"an empty directory": ".", "nothing": "nowhere"}
 def test_where_there_is_nothing_to_draw(capsys: pytest.CaptureFixture[str], place: str) -> None:
     assert run(["graph", place]) == 2
     said = capsys.readouterr()
-    assert f"{place}: fatal: the repository has no models, so there is nothing to draw" in said.err
+    assert f"{place}: fatal: the path does not exist or has no models, so there is nothing to draw" in said.err
     assert said.out == ""
 
 

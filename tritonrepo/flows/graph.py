@@ -28,7 +28,7 @@ def graph(where: Path | str | Sequence[Path | str], work: Workspace, form: str =
     one = str(where) if isinstance(where, Path | str) else None
     found = _of_repository(one, work) if one is not None and not is_stack(one) else _of_stack(where, work)
     if not found.models:
-        message = "the repository has no models, so there is nothing to draw"
+        message = "the path does not exist or has no models, so there is nothing to draw"
         raise fatal("graph-empty", one or "", message, "Use a stack, or a directory that contains models.")
     return FORMATS[form](pipelines(found))
 
@@ -50,11 +50,16 @@ def _of_repository(where: str, work: Workspace) -> Repository:
 
 
 def pipelines(found: Repository) -> list[Pipeline]:
-    """Return the ensembles, then the models that neither an ensemble nor another model calls."""
+    """Return the ensembles, then the other models that are not steps of one.
+
+    A model that only other models call is left out: the drawing of these names it. It is drawn if it calls models
+    itself, which no other drawing says.
+    """
+    models = [model for model in found.models.values() if not model.is_ensemble]
     made = [_pipeline(model, found.models) for model in found.models.values() if model.is_ensemble]
-    called = {step.model for pipeline in made for step in pipeline.steps}
-    called |= {call.model for model in found.models.values() for call in model.calls}
-    rest = (model for name, model in found.models.items() if name not in called and not model.is_ensemble)
+    steps = {step.model for pipeline in made for step in pipeline.steps}
+    named = {call.model for model in models for call in model.calls}
+    rest = [each for each in models if each.name not in steps and (each.calls or each.name not in named)]
     return [*made, *map(_alone, rest)]
 
 
@@ -75,7 +80,7 @@ def _ports(tensors: Iterable[Tensor]) -> tuple[Port, ...]:
 
 
 def _step(node: Message, models: Mapping[str, Model]) -> Step:
-    name, version = node.text("model_name"), node.integer("model_version", -1)
+    name, version = node.text("model_name"), node.integer("model_version")  # 0 where it is not set
     model = models.get(name)
     takes, gives = _mapped(node, model, "input"), _mapped(node, model, "output")
     backend, calls = (_backend(model), _calls(model)) if model is not None else ("unknown model", ())

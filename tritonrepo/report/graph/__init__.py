@@ -23,7 +23,7 @@ class Port(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A call of a model: its version, "" for the newest; its backend; the models that it calls by itself."""
+    """A call of a model: its version, "" for the newest; its backend, "" if it is not known; what it calls itself."""
 
     model: str
     version: str

@@ -19,8 +19,8 @@ from tritonrepo.report.graph import END, START, Edge, Pipeline, Step, edges
 CHARACTER = 7.3
 """Width of a character of the font, which has one width for all, at the size of the port names."""
 
-TITLE, SMALL = 1.1, 0.92
-"""Sizes of titles and of types, as multiples of that of the port names."""
+NAME, TITLE, SMALL = 1.25, 1.1, 0.92
+"""Sizes of the names of pipelines, of titles and of types, as multiples of that of the port names."""
 
 ROW, HEAD, FOOT, PADDING, BETWEEN = 22, 50, 24, 16, 28
 COLUMN, BELOW, LANE = 84, 26, 16
@@ -116,17 +116,20 @@ def laid_out(pipeline: Pipeline) -> Drawing:
 
 def _cards(pipeline: Pipeline) -> dict[int, Card]:
     """Return the cards by the position of their step."""
-    cards = {place: _step(step, typed=pipeline.alone) for place, step in enumerate(pipeline.steps)}
+    given = tuple(Row(cut(each.name), f"{each.type}{'?' if each.optional else ''}") for each in pipeline.inputs)
+    taken = tuple(Row(cut(each.name), each.type) for each in pipeline.outputs)
     if pipeline.alone:
-        return cards
-    given = (Row(cut(each.name), f"{each.type}{'?' if each.optional else ''}") for each in pipeline.inputs)
-    taken = (Row(cut(each.name), each.type) for each in pipeline.outputs)
-    return {START: Card("inputs", "", right=tuple(given)), **cards, END: Card("outputs", "", left=tuple(taken))}
+        return {0: _card(pipeline.steps[0], given, taken)}
+    cards = {place: _step(step) for place, step in enumerate(pipeline.steps)}
+    return {START: Card("inputs", "", right=given), **cards, END: Card("outputs", "", left=taken)}
 
 
-def _step(step: Step, *, typed: bool) -> Card:
-    left = tuple(Row(cut(port.name), port.type if typed else "") for port in step.takes)
-    right = tuple(Row(cut(port.name), port.type) for port in step.gives)
+def _step(step: Step) -> Card:
+    left = tuple(Row(cut(port.name)) for port in step.takes)
+    return _card(step, left, tuple(Row(cut(port.name), port.type) for port in step.gives))
+
+
+def _card(step: Step, left: tuple[Row, ...], right: tuple[Row, ...]) -> Card:
     foot = f"calls {', '.join(map(cut, step.calls))}" if step.calls else ""
     return Card(cut(step.model), cut(step.about), left, right, foot)
 

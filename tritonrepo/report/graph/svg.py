@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from tritonrepo.plain import inline
 from tritonrepo.report.graph import END, START, Pipeline
-from tritonrepo.report.graph.layout import COLUMN, PADDING, ROW, Card, Drawing, Line, Row, cut, laid_out
+from tritonrepo.report.graph.layout import COLUMN, NAME, PADDING, ROW, Card, Drawing, Line, Row, cut, laid_out, width
 
 MARGIN, HEADING, APART = 28, 40, 36
 STYLE = """\
@@ -34,7 +34,7 @@ def drawn(pipelines: Iterable[Pipeline]) -> str:
     """Return the picture, with one pipeline below the other."""
     found = [(pipeline, laid_out(pipeline)) for pipeline in pipelines]
     y, body = float(MARGIN), list[str]()
-    wide = max([drawing.width for _, drawing in found] + [9 * len(cut(pipeline.name)) for pipeline, _ in found])
+    wide = max([drawing.width for _, drawing in found] + [NAME * width(cut(pipeline.name)) for pipeline, _ in found])
     whole_width = wide + 2 * MARGIN
     for pipeline, drawing in found:
         body += _section(pipeline, drawing, y)

@@ -14,11 +14,10 @@ def drawn(pipelines: Iterable[Pipeline]) -> str:
 
 
 def _lines(pipeline: Pipeline) -> Iterator[str]:
-    about = f" ({pipeline.steps[0].about})" if pipeline.alone else ""
-    yield f"{pipeline.name}{about}{_calls(pipeline.steps[0]) if pipeline.alone else ''}"
+    yield f"{pipeline.name}{_about(pipeline.steps[0]) if pipeline.alone else ''}"
     yield from (f"  input   {_tensor(tensor)}" for tensor in pipeline.inputs)
     for step in () if pipeline.alone else pipeline.steps:
-        yield f"  step    {step.model} ({step.about}){_calls(step)}"
+        yield f"  step    {step.model}{_about(step)}"
         yield from (f"            {port.name} ← {port.tensor}" for port in step.takes)
         yield from (f"            {_given(port)}" for port in step.gives)
     yield from (f"  output  {_tensor(tensor)}" for tensor in pipeline.outputs)
@@ -32,5 +31,5 @@ def _given(port: Port) -> str:
     return f"{port.name} → {port.tensor} {port.type}".rstrip()
 
 
-def _calls(step: Step) -> str:
-    return f", calls {', '.join(step.calls)}" if step.calls else ""
+def _about(step: Step) -> str:
+    return (f" ({step.about})" if step.about else "") + (f", calls {', '.join(step.calls)}" if step.calls else "")
