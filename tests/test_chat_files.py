@@ -186,6 +186,19 @@ def test_a_tokenizer_that_adds_other_tokens_is_refused(tmp_path: Path) -> None:
     assert ends == "the model's tokenizer adds '</s>' after every prompt, which ends the text"
     begins, _ = refused(source(tokenizer_json=tokenizer("[gMASK] <s> $A")), tmp_path)
     assert begins.startswith("the model's tokenizer begins every prompt with '[gMASK]' and '<s>', not with its bos")
+    two, _ = refused(source(tokenizer_json=tokenizer("<s> $A </s> [gMASK]")), tmp_path)
+    assert two == "the model's tokenizer adds '</s>' and '[gMASK]' after every prompt, which ends the text"
+
+
+def test_a_class_that_is_told_to_end_each_prompt_is_refused_where_the_class_decides(tmp_path: Path) -> None:
+    files = source(tokenizer_config_json=CONFIG | {"tokenizer_class": "LlamaTokenizer", "add_eos_token": True})
+    ends, _ = refused(files, tmp_path, by_class=True)
+    assert ends == "the model's tokenizer adds '</s>' after every prompt, which ends the text"
+    assert read(files, tmp_path).adds_bos is False
+    others = source(
+        tokenizer_config_json=CONFIG | {"tokenizer_class": "PreTrainedTokenizerFast", "add_eos_token": True}
+    )
+    assert read(others, tmp_path, by_class=True).adds_bos is False
 
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 17\n"
@@ -262,7 +275,7 @@ WRONG: dict[str, tuple[dict[str, object], str, str]] = {
     ),
     "a token that cannot be broken up": (
         {"tokenizer_json": tokenizer(special=("<s>", "a"))},
-        "tokenizer.json has the special token 'a', which cannot be kept out of the texts in a prompt",
+        "the source has the special token 'a', which cannot be kept out of the texts in a prompt",
         "Use another file",
     ),
 }

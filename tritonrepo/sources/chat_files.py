@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tritonrepo.diagnostics import Span, either, fatal
+from tritonrepo.diagnostics import Span, Stop, fatal
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.sources import context
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import RULE, breakable
 from tritonrepo.tree import File, digest
 
-READER = "chat files 2"
+READER = "chat files 3"
 """Increased when the same files give another result."""
 
 TOKENIZER = "tokenizer.json"
@@ -46,8 +46,8 @@ OWN_BOS = {
     "CohereTokenizer": True,
     "GPTNeoXTokenizer": False,
 }
-"""Classes that replace what tokenizer.json adds by add_bos_token, with its default (transformers 4.57,
-models/*/tokenization_*_fast.py, update_post_processor); transformers 5 ignores add_bos_token."""
+"""Classes that replace what tokenizer.json adds by add_bos_token, with its default, and add_eos_token (transformers
+4.57, models/*/tokenization_*_fast.py, update_post_processor); transformers 5 ignores both."""
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 MORE_SPECIAL = ("additional_special_tokens", "extra_special_tokens")
@@ -68,6 +68,7 @@ class _Said:
     longest: int
     tokenizer_class: str
     add_bos_token: bool | None
+    add_eos_token: bool
 
 
 def has_tokenizer(files: Mapping[str, File]) -> bool:
@@ -98,7 +99,7 @@ def chat_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_class: b
         needs = "reading a model's tokenizer needs tokenizers"
         raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
     said = _Said(**json.loads(made["chat.json"].content()))
-    breakable(said.special_tokens, TOKENIZER, at)
+    breakable(said.special_tokens, "the source", at)
     return ChatFiles(
         files[TOKENIZER],
         said.template,
@@ -111,7 +112,7 @@ def chat_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_class: b
     )
 
 
-def _no_tokenizer(files: Mapping[str, File], at: Span) -> Exception:
+def _no_tokenizer(files: Mapping[str, File], at: Span) -> Stop:
     other = next((name for name in OTHERS if name in files), None)
     if other is not None:
         message = f"the source has its tokenizer only as {other} ({OTHERS[other]}), but {TOKENIZER} is needed"
@@ -142,6 +143,7 @@ def _said(files: Mapping[str, File], at: Span) -> _Said:
         *context.lengths(_object(files, MODEL, at)),
         str(config.get("tokenizer_class") or "").removesuffix("Fast"),
         adds if isinstance(adds, bool) else None,
+        config.get("add_eos_token") is True,
     )
 
 
@@ -243,12 +245,13 @@ def _added(file: File, at: Span) -> tuple[list[str], list[str]]:
 
 def _adds_bos(said: _Said, at: Span, *, by_class: bool) -> bool:
     """Return whether the server's tokenizer begins a prompt with BOS; raise Stop if it adds anything else to it."""
-    if by_class and said.tokenizer_class in OWN_BOS:
-        default = OWN_BOS[said.tokenizer_class]
-        return bool(said.bos_token) and (default if said.add_bos_token is None else said.add_bos_token)
-    if said.ends:
-        message = f"the model's tokenizer adds {either(map(repr, said.ends))} after every prompt, which ends the text"
+    default = OWN_BOS.get(said.tokenizer_class) if by_class else None
+    ends = said.ends if default is None else [said.eos_token] if said.add_eos_token else []
+    if ends:
+        message = f"the model's tokenizer adds {' and '.join(map(repr, ends))} after every prompt, which ends the text"
         raise fatal(RULE, at, message, "Use the model's variant for chats.")
+    if default is not None:
+        return bool(said.bos_token) and (default if said.add_bos_token is None else said.add_bos_token)
     if said.begins and said.begins != [said.bos_token]:
         names = " and ".join(map(repr, said.begins))
         message = f"the model's tokenizer begins every prompt with {names}, not with its bos_token {said.bos_token!r}"
