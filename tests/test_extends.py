@@ -135,60 +135,6 @@ def test_links_within_a_path_lead_where_the_system_goes() -> None:
     assert loaded().stack.models["e"].places["source"].path == "link/../x.yaml"
 
 
-WRONG: dict[str, tuple[dict[str, str], str]] = {
-    "a file that does not exist": (
-        {"tritonrepo.yaml": "name: x\nextends: [a.yaml]\n"},
-        "tritonrepo.yaml:2:11: fatal: the extended stack file a.yaml does not exist [stack-extends]",
-    ),
-    "in another file": (
-        {"tritonrepo.yaml": "extends: d/a.yaml\n", "d/a.yaml": "extends: b.yaml\n"},
-        "d/a.yaml:1:10: fatal: the extended stack file d/b.yaml does not exist [stack-extends]\n  Use a path relative",
-    ),
-    "a directory without one": (
-        {"tritonrepo.yaml": "extends: d\n", "d/a.yaml": ""},
-        "the extended stack file d/tritonrepo.yaml does not exist",
-    ),
-    "itself": (
-        {"tritonrepo.yaml": "extends: ./tritonrepo.yaml\n"},
-        "the file extends itself: tritonrepo.yaml → tritonrepo.yaml",
-    ),
-    "in a circle": (
-        {"tritonrepo.yaml": "extends: a.yaml\n", "a.yaml": "extends: b.yaml\n", "b.yaml": "extends: a.yaml\n"},
-        "b.yaml:1:10: fatal: the file extends itself: a.yaml → b.yaml → a.yaml [stack-extends]",
-    ),
-    "in a circle through its own directory": (
-        {"tritonrepo.yaml": "extends: ../here/tritonrepo.yaml\n"},
-        "the file extends itself: ../here/tritonrepo.yaml → ../here/tritonrepo.yaml",
-    ),
-    "a chain without end": (
-        {"tritonrepo.yaml": "extends: 0.yaml\n"} | {f"{n}.yaml": f"extends: {n + 1}.yaml\n" for n in range(60)},
-        "48.yaml:1:10: fatal: the stack extends more than 50 files [stack-extends]",
-    ),
-    "a URI": ({"tritonrepo.yaml": "extends: s3://b/a.yaml\n"}, '"extends" must be a path, not the URI "s3://b/a.yaml"'),
-    "a mapping": ({"tritonrepo.yaml": "extends: {a: b}\n"}, '"extends" must be a path or a list of paths'),
-    "nothing": ({"tritonrepo.yaml": "extends:\n"}, 'tritonrepo.yaml:1:9: fatal: "extends" must be a path'),
-    "a list of lists": ({"tritonrepo.yaml": "extends: [[a]]\n"}, '"extends" must be a path or a list of paths'),
-    "a file too large": (
-        {"tritonrepo.yaml": "extends: a.yaml\n", "a.yaml": "x" * ((8 << 20) + 5)},
-        "a.yaml: fatal: the stack file has more than 8,388,608 bytes",
-    ),
-    "a file that is no YAML": (
-        {"tritonrepo.yaml": "extends: a.yaml\n", "a.yaml": "\ta: b"},
-        "a.yaml:1:1: fatal: YAML cannot be indented with a tab",
-    ),
-    "within a model": (
-        {"tritonrepo.yaml": "name: x\nmodels: {e: {role: embedder, source: ./w, extends: f}}\n"},
-        'tritonrepo.yaml:2:43: fatal: unknown key "extends"',
-    ),
-}
-
-
-@pytest.mark.usefixtures("inside")
-@pytest.mark.parametrize(("files", "message"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_extended_is_told_where_it_is_named(files: dict[str, str], message: str) -> None:
-    assert message in stopped(files)
-
-
 @pytest.mark.usefixtures("inside")
 def test_the_mistakes_of_all_files_are_told_in_one_run() -> None:
     found = stopped({"tritonrepo.yaml": "extends: [a.yaml, b.yaml, c.yaml]\n", "a.yaml": "", "b.yaml": "[1]"})
@@ -244,28 +190,6 @@ def test_a_key_is_removed_with_everything_below_it() -> None:
 
 def test_what_was_removed_can_be_set_again() -> None:
     assert read(GOOD, "target: !remove\n", "target: {gpus: 3}").target.release != "24.10"
-
-
-NOT_REMOVED = {
-    "in the only file": ((f"smoke: !remove\n{GOOD}",), 'a.yaml:1:8: fatal: "smoke" cannot be removed'),
-    "what is not set": ((GOOD, "target: {arch: !remove}"), 'b.yaml:1:16: fatal: "arch" cannot be removed'),
-    "what is misspelt": ((GOOD, "models: {f: {a: 1}}\ntarget: {relese: !remove}"), 'Did you mean "release"?'),
-    "in a new mapping": ((GOOD, "models: {n: {role: embedder, pooling: !remove}}"), '"pooling" cannot be removed'),
-    "in a mapping over a scalar": ((GOOD, "name: {x: !remove}"), '"x" cannot be removed'),
-    "twice": ((GOOD, "target: !remove", "target: !remove"), 'c.yaml:1:9: fatal: "target" cannot be removed'),
-    "in a mapping of a list": ((GOOD, "smoke: [{expect: !remove}]"), '"expect" cannot be removed'),
-    "in an appended list": ((GOOD + "smoke: []\n", "smoke: !append [{expect: !remove}]"), '"expect" cannot be removed'),
-    "an item": ((GOOD, "target: {images: [!remove ]}"), "b.yaml:1:19: fatal: the tag !remove removes a key"),
-    "a value": ((GOOD, "name: !remove x"), "b.yaml:1:7: fatal: the tag !remove cannot be combined with a value"),
-    "a mapping": ((GOOD, "target: !remove {gpus: 1}"), "the tag !remove cannot be combined with a value"),
-    "everything": ((GOOD, "!remove"), "b.yaml:1:1: fatal: the stack file must be a mapping of keys to values"),
-    "what is required": ((GOOD, "name: !remove"), 'a.yaml:1:1: fatal: required key "name" is missing'),
-}
-
-
-@pytest.mark.parametrize(("texts", "message"), NOT_REMOVED.values(), ids=NOT_REMOVED)
-def test_a_remove_of_nothing_is_told(texts: tuple[str, ...], message: str) -> None:
-    assert message in said(*texts)
 
 
 PARTIAL = [

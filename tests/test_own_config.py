@@ -11,7 +11,7 @@ from google.protobuf import json_format, text_format
 
 from tests.pbtxt_descriptors import message_class
 from tritonrepo import spec
-from tritonrepo.diagnostics import Severity, Stop
+from tritonrepo.diagnostics import Stop
 from tritonrepo.generate import generate
 from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.inputs import EncoderFiles, Inputs
@@ -86,106 +86,6 @@ models:
     backend: python
     config: {%s}
 """
-BAD = {
-    "an unknown field": ("max_batchsize: 8", "6:14", 'unknown field "max_batchsize" in ModelConfig', "max_batch_size"),
-    "an unknown field inside": (
-        "dynamic_batching: {preferred_batch_sizes: [4]}",
-        "6:33",
-        'unknown field "preferred_batch_sizes" in ModelDynamicBatching',
-        'Did you mean "preferred_batch_size"?',
-    ),
-    "a number that is text": ("max_batch_size: eight", "6:30", '"max_batch_size" must be an integer, not "eight"', ""),
-    "a number with a fraction": ("max_batch_size: 8.0", "6:30", '"max_batch_size" must be an integer, not "8.0"', ""),
-    "a number with a unit": (
-        "dynamic_batching: {max_queue_delay_microseconds: 100us}",
-        "6:63",
-        '"max_queue_delay_microseconds" must be an integer, not "100us"',
-        "Use a number without a unit.",
-    ),
-    "a number too large": (
-        "max_batch_size: 4294967296",
-        "6:30",
-        "4294967296 is out of range for max_batch_size (int32)",
-        "Use -2147483648 to 2147483647.",
-    ),
-    "a number below zero": (
-        "dynamic_batching: {priority_levels: -1}",
-        "6:50",
-        "-1 is out of range for priority_levels (uint64)",
-        "Use 0 to 18446744073709551615.",
-    ),
-    "a number without end": (f"max_batch_size: {'9' * 5000}", "6:30", "has 5000 digits", ""),
-    "a number of 100 digits": (f"max_batch_size: {'9' * 100}", "6:30", "out of range for max_batch_size (int32)", ""),
-    "a float too large": (
-        "sequence_batching: {direct: {minimum_slot_utilization: 1e39}}",
-        "6:69",
-        "1e39 is out of range for minimum_slot_utilization (float)",
-        "",
-    ),
-    "a float that is text": (
-        "sequence_batching: {direct: {minimum_slot_utilization: half}}",
-        "6:69",
-        '"minimum_slot_utilization" must be a number, not "half"',
-        "",
-    ),
-    "a data type without TYPE_": (
-        "input: [{name: x, data_type: FP32, dims: [1]}]",
-        "6:43",
-        'unknown DataType "FP32" for data_type',
-        'Did you mean "TYPE_FP32"?',
-    ),
-    "a kind in lower case": ("instance_group: [{kind: gpu}]", "6:38", 'unknown Kind "gpu"', 'Did you mean "KIND_GPU"?'),
-    "a kind misspelt": ("instance_group: [{kind: KIND_GPPU}]", "6:38", 'unknown Kind "KIND_GPPU"', '"KIND_GPU"?'),
-    "a bool by another word": (
-        "response_cache: {enable: yes}",
-        "6:39",
-        '"enable" must be true or false, not "yes"',
-        "",
-    ),
-    "a message that is a value": (
-        "dynamic_batching: true",
-        "6:32",
-        '"dynamic_batching" must be a mapping of fields',
-        "",
-    ),
-    "a list that is a value": (
-        "input: [{name: x, dims: 3}]",
-        "6:38",
-        '"dims" must be a list',
-        "Write `dims: [3]`.",
-    ),
-    "a list of messages as one": (
-        "instance_group: {count: 2}",
-        "6:30",
-        '"instance_group" must be a list',
-        "",
-    ),
-    "a list for a value": ("max_batch_size: [8]", "6:30", '"max_batch_size" must be a single value, not a list', ""),
-    "a mapping for a value": ("backend: {a: b}", "6:23", '"backend" must be a single value, not a mapping', ""),
-    "a parameter without its message": (
-        "parameters: {FOO: bar}",
-        "6:32",
-        '"FOO" must be a mapping of fields to values',
-        "Write `{string_value: bar}`.",
-    ),
-    "a map that is a list": ("parameters: [{key: a}]", "6:26", '"parameters" must be a mapping', "{KEY: VALUE}"),
-    "a key of a map that is no number": (
-        "dynamic_batching: {priority_queue_policy: {low: {}}}",
-        "6:57",
-        '"key of priority_queue_policy" must be an integer, not "low"',
-        "",
-    ),
-}
-
-
-@pytest.mark.parametrize(("config", "place", "message", "hint"), BAD.values(), ids=BAD)
-def test_what_does_not_fit_is_told_at_its_place(config: str, place: str, message: str, hint: str) -> None:
-    with pytest.raises(Stop) as stop:
-        spec.read([("a.yaml", (STACK % config).encode())], {}, PARTS)
-    (found,) = stop.value.diagnostics
-    assert (str(found.at), found.rule, found.severity) == (f"a.yaml:{place}", "stack-config", Severity.FATAL)
-    assert message in found.message
-    assert hint in found.hint
 
 
 MISPLACED = {

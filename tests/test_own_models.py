@@ -288,7 +288,7 @@ WRONG: Mapping[str, tuple[str, str, str]] = {
     ),
     "an output of nobody": (
         BOTH.replace("    steps:", "    outputs: [reslt]\n    steps:"),
-        'tritonrepo.yaml:15:14: fatal: ensemble "both" lists the output "reslt", which no step returns',
+        'tritonrepo.yaml:15:15: fatal: ensemble "both" lists the output "reslt", which no step returns',
         'Did you mean "result"?',
     ),
     "a pipeline as a step": (
@@ -298,7 +298,7 @@ WRONG: Mapping[str, tuple[str, str, str]] = {
     ),
     "a pipeline of steps in a chain": (
         BOTH + "  more: {chain: [both, add]}\n",
-        'tritonrepo.yaml:18:17: fatal: "more" chains "both", which is wired by hand',
+        'tritonrepo.yaml:18:18: fatal: "more" chains "both", which is wired by hand',
         "with steps",
     ),
     "a chain beside the steps": (

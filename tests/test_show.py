@@ -136,7 +136,12 @@ def test_defaults_are_those_that_have_a_meaning_here(capsys: pytest.CaptureFixtu
 
 def test_a_key_that_is_null_is_not_set() -> None:
     """Else a check would say that it has no meaning here."""
-    assert read(GOOD + "  q: {chain: [e, r], prompt: null}\n").ensembles["q"].places.keys() == {"", "chain"}
+    assert read(GOOD + "  q: {chain: [e, r], prompt: null}\n").ensembles["q"].places.keys() == {
+        "",
+        "chain",
+        "chain.0",
+        "chain.1",
+    }
 
 
 def test_a_prompt_is_no_default_of_a_pipeline_without_a_generator() -> None:

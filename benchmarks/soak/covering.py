@@ -96,6 +96,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "links",
     ),
     "spec": (
+        "bad_inputs",
         "editor",
         "extends",
         "show",

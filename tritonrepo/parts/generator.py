@@ -14,7 +14,7 @@ from tritonrepo.generate.inputs import ChatFiles, Inputs
 from tritonrepo.generate.own import own
 from tritonrepo.parts import lora, prompting, talking
 from tritonrepo.parts.lora import Adapter
-from tritonrepo.parts.sampling import generating
+from tritonrepo.parts.sampling import ARGUMENTS, PARAMETERS, generating
 from tritonrepo.parts.talking import Talk, Wish, talk
 from tritonrepo.pbtxt.printer import Enum
 from tritonrepo.releases import RELEASES
@@ -33,6 +33,8 @@ from tritonrepo.tree import File, of_bytes
 from tritonrepo.vllm_contract import contract
 
 STAND_IN = "tokenizer-stand-in"
+BEARER = "hf_token"
+"""The engine argument of vLLM that can be a token of the Hugging Face Hub, or true (vllm/config/model.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,10 @@ class Generator:
         "GGUF file that `serve` and `up` run on a CPU in place of `source`", None, example="./model.gguf"
     )
     args: Mapping[str, Any] = key(
-        "engine arguments of vLLM, written to model.json", {}, example="{max_model_len: 8192, tensor_parallel_size: 2}"
+        "engine arguments of vLLM, written to model.json",
+        {},
+        example="{max_model_len: 8192, tensor_parallel_size: 2}",
+        schema=ARGUMENTS,
     )
     lora: Mapping[str, Source | Adapter] = key(
         "LoRA adapters by the name that requests give as `lora_name`: on the Hub, or in a directory of the server",
@@ -79,6 +84,7 @@ class Generator:
         "default sampling parameters of vLLM, which a request can override; max_tokens defaults to 256",
         {},
         example="{max_tokens: 512, temperature: 0.2}",
+        schema=PARAMETERS,
     )
     config: Config = config_key(example='{parameters: {REPORT_CUSTOM_METRICS: {string_value: "yes"}}}')
     prompt_config: Config = config_key("NAME_prompt", example="{instance_group: [{kind: KIND_CPU, count: 2}]}")
@@ -125,7 +131,10 @@ def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
     yield from lora.check(name, model, stack)
     for each in filter(model.args.__contains__, ("model", "revision")):
         message = f'args cannot set "{each}", which comes from "source"'
-        yield wrong(model.places, "args", message, f"Remove {each} from args.")
+        yield wrong(model.places, f"args.{each}", message, f"Remove {each} from args.")
+    if isinstance(model.args.get(BEARER), str):
+        message = f'args cannot set "{BEARER}" to a token, which everybody could read in model.json'
+        yield wrong(model.places, f"args.{BEARER}", message, "Remove it, and set HF_TOKEN in the server's environment.")
     first, *others = [pipeline for pipeline, chain in flat(stack).items() if name in chain] or [""]
     for other in others:
         message = f'generator "{name}" is already used in ensemble "{first}"'

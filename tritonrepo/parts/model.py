@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from tritonrepo.diagnostics import Diagnostic, Faults, fatal
 from tritonrepo.generate import signature
@@ -49,14 +49,18 @@ class Model:
         "files of several versions by version number, in place of `source`; all of them are served",
         {},
         example='{"1": ./v1.onnx, "2": ./v2.onnx}',
+        schema={"propertyNames": {"pattern": "^[1-9][0-9]{0,18}$"}},
     )
     files: Mapping[str, Source] = key(
         "files next to the version directories, such as labels and warm-up data, by path in the model's directory",
         {},
         example="{labels.txt: ./labels.txt}",
+        schema={"propertyNames": {"not": {"pattern": r"(^|/)\.{0,2}(/|$)|^config\.pbtxt$|^[1-9][0-9]{0,18}(/|$)"}}},
     )
     config: Config = config_key(example="{max_batch_size: 8, dynamic_batching: {}}")
     places: Places = places()
+
+    SCHEMA: ClassVar[Mapping[str, Any]] = {"not": {"required": ["source", "versions"]}}
 
 
 @dataclass(frozen=True, slots=True)

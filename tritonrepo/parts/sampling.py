@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonrepo.diagnostics import nearest
+from tritonrepo.spec.stack import VARIABLE
 
 SAMPLING = frozenset(
     [
@@ -42,24 +44,32 @@ SAMPLING = frozenset(
 """vLLM 0.10 and newer, vllm/sampling_params.py, SamplingParams; lora_name is the backend's own (vllm_backend,
 src/utils/vllm_backend_utils.py). Other names may be newer than this list, so only a misspelt one is rejected."""
 
+TOKENS = {"type": "integer", "minimum": 1}
+ARGUMENTS: Mapping[str, Any] = {
+    "properties": {"max_model_len": {"anyOf": [TOKENS, {"enum": [-1]}, VARIABLE]}},
+    "propertyNames": {"not": {"enum": ["model", "revision"]}},
+}
+PARAMETERS: Mapping[str, Any] = {"properties": {"max_tokens": {"anyOf": [TOKENS, VARIABLE]}}}
+"""What a JSON Schema can judge of `args` and of `sampling`."""
+
 
 def generating(args: Mapping[str, Any], sampling: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield key, message and hint of each fault: lengths that are not numbers of tokens, misspelt parameters."""
     length = args.get("max_model_len", 1)
     if not _whole(length) or (length < 1 and length != -1):
         yield (
-            "args",
-            f"max_model_len must be an integer of at least 1, not {length!r}",
+            "args.max_model_len",
+            f"max_model_len must be an integer of at least 1, not {json.dumps(length)}",
             "Set it to a number of tokens, or remove it to use the model's own limit.",
         )
     limit = sampling.get("max_tokens", 1)
     if not _whole(limit) or limit < 1:
-        message = f"max_tokens must be an integer of at least 1, not {limit!r}"
-        yield "sampling", message, "Set it to a number of tokens."
+        message = f"max_tokens must be an integer of at least 1, not {json.dumps(limit)}"
+        yield "sampling.max_tokens", message, "Set it to a number of tokens."
     for name in sampling:
         near = nearest(name, SAMPLING, 0.8)
         if name not in SAMPLING and near:
-            yield "sampling", f'unknown sampling parameter "{name}"', f'Did you mean "{near}"?'
+            yield f"sampling.{name}", f'unknown sampling parameter "{name}"', f'Did you mean "{near}"?'
 
 
 def _whole(value: Any) -> bool:  # noqa: ANN401  JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +11,7 @@ from tritonrepo.releases import RELEASES, instead
 from tritonrepo.spec import steps
 from tritonrepo.spec.nesting import circle, flat
 from tritonrepo.spec.part import Parts, wrong
-from tritonrepo.spec.stack import NOT_YET, Ensemble, Expectation, Stack
+from tritonrepo.spec.stack import LONGEST_NAME, NOT_YET, RESERVED, Ensemble, Expectation, Stack
 from tritonrepo.spec.wiring import possible, wired
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -18,12 +19,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 EXPECTATIONS = ("not_empty", "contains", "first", "equals", "close")
 """What can be expected of an output; `within` only limits how far off `close` may be."""
-
-LONGEST_NAME = 255
-"""Maximum length of a name in a directory on Linux, in bytes (limits.h, NAME_MAX)."""
-
-RESERVED = "tritonrepo.json"
-"""The record at the top of a built repository (sync.record), where a model of this name would have its directory."""
 
 
 def check(stack: Stack) -> None:
@@ -58,11 +53,11 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
         message = f'unknown Triton release "{target.release}"'
         yield wrong(target.places, "release", message, instead(target.release))
         return
-    for image in target.images:
+    for place, image in enumerate(target.images):
         if release.images and image not in release.images:
             yield wrong(
                 target.places,
-                "images",
+                f"images.{place}",
                 f'Triton {release.name} has no image "{image}"',
                 closest(image, release.images),
             )
@@ -70,12 +65,12 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
 
 def _names(stack: Stack) -> Iterator[Diagnostic]:
     taken: dict[str, tuple[str, str]] = {}
-    members = [(name, model.places, stack.part(name).endings) for name, model in stack.models.items()]
-    for name, places, endings in [*members, *((name, e.places, ()) for name, e in stack.ensembles.items())]:
+    members = [(name, f"models.{name}", stack.part(name).endings) for name in stack.models]
+    for name, place, endings in [*members, *((name, f"ensembles.{name}", ()) for name in stack.ensembles)]:
         if not NAME.fullmatch(name) or name == RESERVED:
             yield wrong(
-                places,
-                "",
+                stack.places,
+                place,
                 f'"{name}" cannot be the name of a model',
                 f"Use only letters, digits, _, - and ., beginning with a letter or digit; {RESERVED} is reserved.",
             )
@@ -84,12 +79,12 @@ def _names(stack: Stack) -> Iterator[Diagnostic]:
                 message = (
                     f'"{full[:20]}…" has {len(full)} characters, but a directory name can have at most {LONGEST_NAME}'
                 )
-                yield wrong(places, "", message, "Choose a shorter name.")
+                yield wrong(stack.places, place, message, "Choose a shorter name.")
             owner, other = taken.get(full.casefold(), ("", full))
             if owner:
                 message = f'"{name}" needs the name "{full}", which "{owner}" already uses'
                 hint = "" if other == full else f' Some file systems treat "{full}" and "{other}" as the same name.'
-                yield wrong(places, "", message, f"Rename one of them.{hint}")
+                yield wrong(stack.places, place, message, f"Rename one of them.{hint}")
             taken.setdefault(full.casefold(), (name, full))
 
 
@@ -103,13 +98,13 @@ def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
     joined = {name: chain for name, chain in chains.items() if all(member in stack.models for member in chain)}
     faults = {name: list(_pipeline(name, stack.ensembles[name], chain, stack)) for name, chain in joined.items()}
     for name, ensemble in stack.ensembles.items():
-        for member in ensemble.chain:
+        for place, member in enumerate(ensemble.chain):
             if member not in known:
                 message = f'"{name}" chains "{member}", which is not a model or pipeline of this stack'
-                yield wrong(ensemble.places, "chain", message, closest(member, sorted(known - {name})))
+                yield wrong(ensemble.places, f"chain.{place}", message, closest(member, sorted(known - {name})))
             elif member in stack.ensembles and stack.ensembles[member].steps:
                 message = f'"{name}" chains "{member}", which is wired by hand'
-                yield wrong(ensemble.places, "chain", message, f'Wire "{name}" by hand too, with steps.')
+                yield wrong(ensemble.places, f"chain.{place}", message, f'Wire "{name}" by hand too, with steps.')
         if circle(stack, name):
             hint = f'Remove the pipeline that leads back to "{name}".'
             yield wrong(ensemble.places, "chain", f'the chain of "{name}" leads back to "{name}"', hint)
@@ -142,22 +137,24 @@ def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) ->
         yield wrong(ensemble.places, "chain", message, hint if "chain" in ensemble.places else f"Add chain. {hint}")
         return
     for member in joined.members:
-        for message, hint in member.part.fed(member.name, stack.models[member.name], member.makers):
-            yield wrong(ensemble.places, "chain", message, hint)
+        model = stack.models[member.name]
+        for message, hint in member.part.fed(member.name, model, member.makers):
+            if not any(member.part.check(member.name, model, stack)):  # which is why it does not fit
+                yield wrong(ensemble.places, "chain", message, hint)
     yield from _answers(name, ensemble, [port.name for port in joined.outputs], stack.parts)
 
 
 def _answers(name: str, ensemble: Ensemble, given: Sequence[str], parts: Parts) -> Iterator[Diagnostic]:
     """Yield the outputs that a pipeline lists but does not have."""
-    for output in dict.fromkeys(ensemble.outputs or ()):
+    for output, place in {output: place for place, output in reversed([*enumerate(ensemble.outputs or ())])}.items():
         role = next((part.role for part in parts.values() if part.answers(output)), "model that returns it")
         if ("outputs", output) in NOT_YET:
-            yield wrong(ensemble.places, "outputs", f"{NOT_YET['outputs', output]} is not supported yet")
+            yield wrong(ensemble.places, f"outputs.{place}", f"{NOT_YET['outputs', output]} is not supported yet")
         elif output not in given:
             has = f"{', '.join(given[:-1])} and {given[-1]}" if given[1:] else given[0]
             message = f'ensemble "{name}" lists the output "{output}" but has no {role}'
             hint = f"Remove outputs, or add a {role} to the chain. The outputs of this chain are {has}."
-            yield wrong(ensemble.places, "outputs", message, hint)
+            yield wrong(ensemble.places, f"outputs.{place}", message, hint)
 
 
 def _smoke(stack: Stack) -> Iterator[Diagnostic]:
@@ -183,11 +180,11 @@ def _expectation(output: str, expectation: Expectation) -> Iterator[Diagnostic]:
     if not words:
         hint = f"Set {either(EXPECTATIONS)}."
         yield wrong(expectation.places, "", f'"expect" says nothing about output "{output}"', hint)
-    if "within" in expectation.places and "close" not in words:
+    elif "within" in expectation.places and "close" not in words:
         yield wrong(expectation.places, "within", '"within" is set without "close"', "Add close, or remove within.")
     for word in ("close", "within"):
         value = getattr(expectation, word)
         numbers = value if isinstance(value, list) and word == "close" else [value]
         if value is not None and not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers):
             what = "a number or a list of numbers" if word == "close" else "a number"
-            yield wrong(expectation.places, word, f'"{word}" of "{output}" must be {what}, not {value!r}')
+            yield wrong(expectation.places, word, f'"{word}" of "{output}" must be {what}, not {json.dumps(value)}')

@@ -6,8 +6,8 @@ from typing import Any
 
 from tritonrepo.pbtxt.schema import FieldType, MessageType, model_config
 from tritonrepo.spec.config import BITS, LARGEST
+from tritonrepo.spec.stack import VARIABLE
 
-VARIABLE = {"type": "string", "pattern": r"\$\{"}
 NULL = {"type": "null"}
 """Any field can be null, which removes a generated one."""
 
@@ -47,7 +47,9 @@ def _messages(spec: FieldType) -> list[MessageType]:
 def _field(spec: FieldType) -> dict[str, Any]:
     value = _single(spec)
     if spec.message is not None and spec.message.is_entry:
-        value = {"type": "object", "additionalProperties": _single(spec.message.fields["value"])}
+        entry = spec.message.fields
+        value = {"type": "object", "additionalProperties": _single(entry["value"])}
+        value |= {"propertyNames": {"pattern": "^[0-9]+$"}} if entry["key"].type in BITS else {}
     elif spec.repeated:
         value = {"type": "array", "items": value}
     return {"anyOf": [value, NULL]}

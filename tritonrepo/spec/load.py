@@ -10,7 +10,7 @@ from dataclasses import MISSING, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either, nearest
 from tritonrepo.pbtxt.schema import model_config
 from tritonrepo.spec import config, source, stack
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
@@ -86,7 +86,7 @@ class _Loader:
             fields, wrong = config.read(node)
             self.wrong += wrong
             return fields
-        if hint is Model or is_dataclass(hint):
+        if stack.is_record(hint):
             keys = _keys(node, name)
             return self._model(keys) if hint is Model else self._record(hint, keys)
         if origin is tuple:
@@ -100,7 +100,7 @@ class _Loader:
         if "role" not in node.keys:
             implied = next((role for role in roles if stack.implied(roles[role].keys, node.keys)), None)
             if implied is None:
-                raise Misfit(node.at, 'required key "role" is missing', _roles(roles))
+                raise _no_role(node, roles)
             return self._record(roles[implied].keys, node)
         role = node.keys["role"][1]
         text = _scalar(str, role, "role", None)
@@ -119,16 +119,17 @@ class _Loader:
             if isinstance(child, Scalar) and child.kind == "null":
                 continue
             values[name] = self.value(hints(cls)[name], child, name, known[name].metadata["minimum"])
+        meant = {nearest(name, known) for name in node.keys if name not in known}
         for name, f in known.items():
-            if f.default is MISSING and f.default_factory is MISSING and name not in values:
+            if f.default is MISSING and f.default_factory is MISSING and name not in values and name not in meant:
                 message, hint = f'required key "{name}" is missing', f"Add {name} ({f.metadata['doc']})."
                 self.wrong.append(Diagnostic(RULE, Severity.FATAL, node.at, message, hint))
         if self.wrong:
             return None  # a half-filled record would only lead to second errors
-        free = [name for name in node.keys if hints(cls)[name] in FREE or _mixed(hints(cls)[name])]
+        free = [name for name in node.keys if hints(cls)[name] in FREE or _holds(hints(cls)[name])]
         inner = {path: at for name in free for path, at in _places(node.keys[name][1], name)}
         given = {name: child.at for name, (_, child) in node.keys.items() if name in values}
-        return cls(**values, places={"": node.at} | given | inner)
+        return cls(**values, places={"": node.at} | given | inner | dict(_named(cls, node)))
 
     def _unknown(self, name: str, at: Span, known: list[str]) -> None:
         if name in stack.NOT_YET_KEYS:
@@ -149,9 +150,20 @@ class _Loader:
         return {name: self.value(hint, child, name) for name, (_, child) in node.keys.items()}
 
 
-def _mixed(hint: Any) -> bool:
-    """Return whether a key is a mapping to values that need not have places of their own."""
-    return get_origin(hint) is Mapping and split(get_args(hint)[1])[1] is not None
+def _holds(hint: Any) -> bool:
+    """Return whether a key is a list or a mapping of values that need not have places of their own."""
+    inner = get_args(hint)
+    if get_origin(hint) is tuple:
+        return not is_dataclass(inner[0])
+    return get_origin(hint) is Mapping and split(inner[1])[1] is not None
+
+
+def _named(cls: Any, node: Keys) -> Iterator[tuple[str, Span]]:
+    """Yield the places of the names of records, each below the key of its mapping: `models.NAME`."""
+    for name, (_, child) in node.keys.items():
+        hint = hints(cls)[name]
+        if isinstance(child, Keys) and get_origin(hint) is Mapping and stack.is_record(get_args(hint)[1]):
+            yield from ((f"{name}.{key}", at) for key, (at, _) in child.keys.items())
 
 
 def _places(node: Node, path: str) -> Iterator[tuple[str, Span]]:
@@ -165,6 +177,15 @@ def _places(node: Node, path: str) -> Iterator[tuple[str, Span]]:
 
 def _roles(roles: Mapping[str, object]) -> str:
     return f"Set role to {either(sorted(roles))}. A model of your own needs only backend or platform."
+
+
+def _no_role(node: Keys, roles: Mapping[str, Any]) -> Misfit:
+    """Return the fault of a model without a role, which may only be misspelt, or the key that implies it."""
+    known = {f.name for part in roles.values() for f in stack.keys(part.keys)}
+    for name, (at, _) in node.keys.items():
+        if name not in known and (meant := nearest(name, ("role", *stack.IMPLYING), 0.7)):
+            return Misfit(at, f'unknown key "{name}"', f'Did you mean "{meant}"?')
+    return Misfit(node.at, 'required key "role" is missing', _roles(roles))
 
 
 def _keys(node: Node, name: str) -> Keys:

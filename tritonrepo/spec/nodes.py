@@ -123,15 +123,22 @@ def _decoded(content: bytes, path: str) -> str:
     try:
         return content.decode("utf-8")  # PyYAML skips a byte order mark and does not count it in columns
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        before = content[: error.start].decode("utf-8-sig")
         message = f"the stack file is not valid UTF-8 at byte {error.start}"
-        raise fatal(RULE, Span(path, line), message, "Save it as UTF-8 text.") from None
+        raise fatal(
+            RULE, Span(path, *line_and_column(before, len(before))), message, "Save it as UTF-8 text."
+        ) from None
 
 
 def _syntax(error: yaml.MarkedYAMLError, path: str) -> Stop:
     mark = error.problem_mark or error.context_mark
     at = Span(path, mark.line + 1, mark.column + 1) if mark else Span(path)
     problem = error.problem or "syntax error"
+    if str(error.context).startswith("found duplicate anchor"):
+        return fatal(RULE, at, "the anchor is set twice", "Give one of them another name.")
+    if "unexpected end of stream" in problem and error.context_mark:
+        at = Span(path, error.context_mark.line + 1, error.context_mark.column + 1)
+        return fatal(RULE, at, "the quote is never closed", "Close it where the text ends.")
     if "'\\t'" in problem:
         return fatal(RULE, at, "YAML cannot be indented with a tab", "Use spaces.")
     return fatal(RULE, at, f"the file is not valid YAML: {' '.join(filter(None, (error.context, problem)))}")
@@ -141,7 +148,8 @@ def _unprintable(text: str, index: int, path: str) -> Stop:
     mark = len(text) - len(text.removeprefix("\ufeff"))
     at = Span(path, *line_and_column(text[mark:], index - mark))
     message = f"the text contains U+{ord(text[index]):04X}, which YAML does not allow"
-    return fatal(RULE, at, message, "Remove the character.")
+    binary = "Save the file as UTF-8 text." if text[index] == "\0" else "Remove the character."
+    return fatal(RULE, at, message, binary)
 
 
 def refuse_unwritable(text: str, at: Span) -> None:

@@ -5,27 +5,28 @@ It has only keywords that draft-07 and 2020-12 share, so that the language serve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, is_dataclass
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from tritonrepo import __version__
 from tritonrepo.spec import config_schema, source, stack
-from tritonrepo.spec.config_schema import VARIABLE
 from tritonrepo.spec.extends import KEY
-from tritonrepo.spec.load import hints, plain, split
+from tritonrepo.spec.load import DURATION, SIZE, hints, plain, split
 from tritonrepo.spec.nodes import parse
 from tritonrepo.spec.part import Model, Parts
+from tritonrepo.spec.stack import VARIABLE
 
 TITLE = "tritonrepo stack file"
+PATH = {"pattern": r"^(?![\s\S]*://)[\s\S]*\S"}
 TEXTS: Mapping[Any, dict[str, Any]] = {
     str: {"type": ["string", "number", "boolean"]},
     bool: {"anyOf": [{"type": "boolean"}, VARIABLE]},
-    stack.Microseconds: {"type": "string", "pattern": r"^[0-9.]+ *(us|ms|s)$|\$\{"},
-    stack.Bytes: {"type": "string", "pattern": r"^[0-9.]+ *([KMGT]i?)?B$|\$\{"},
-    stack.Paths: {"type": ["string", "array"], "items": {"type": "string"}},
+    stack.Microseconds: {"type": "string", "pattern": rf"^{DURATION.pattern}$|\$\{{"},
+    stack.Bytes: {"type": "string", "pattern": rf"^{SIZE.pattern}$|\$\{{"},
+    stack.Paths: {"type": ["string", "array"], "items": {"type": "string"} | PATH} | PATH,
     Any: {},
-    source.Source: {"type": "string"},
+    source.Source: {"type": "string", "pattern": rf"^(?:{source.ANY})$|\$\{{"},
     stack.Config: {"allOf": [config_schema.reference()]},
 }
 
@@ -70,18 +71,26 @@ class _Schema(NamedTuple):
         }
         either = [{"required": [name]} for name in stack.EITHER.get(cls, ())]
         needed = ({"required": required} if required else {}) | ({"oneOf": either} if either else {})
-        return record if self.over else record | needed
+        return record if self.over else record | needed | dict(stack.keywords(cls))
 
     def key(self, cls: Any, f: Any) -> dict[str, Any]:
-        value = self.type(hints(cls)[f.name], f.metadata["minimum"])
+        value = self.type(hints(cls)[f.name], f.metadata["minimum"]) | dict(self.narrowed(f.metadata["schema"]))
         kind = str(value.get("type"))
-        value = self.removable(value)
+        value = value if f.name == KEY else self.removable(value)
         value["description"] = stack.sentence(f.metadata["doc"])
         if isinstance(f.default, (str, int, bool)) and not (isinstance(f.default, int) and "string" in kind):
             value["default"] = f.default
         if f.metadata["example"]:
             value["examples"] = [example(f)]
         return value
+
+    def narrowed(self, keywords: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Yield the keywords that narrow a type; a file that is merged over another one can add nothing to a value."""
+        for name, value in keywords.items():
+            if name == "properties":
+                yield name, {inner: self.removable(each) for inner, each in value.items()}
+            elif not (self.over and name in {"minItems", "minProperties"}):
+                yield name, value
 
     def removable(self, value: dict[str, Any]) -> dict[str, Any]:
         return {"anyOf": [value, REMOVED]} if self.over and value else value

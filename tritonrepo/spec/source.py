@@ -30,6 +30,19 @@ FORMS = (
 )
 
 
+UNNAMED = {pattern: re.sub(r"\(\?P<[a-z0-9]+>", "(?:", pattern.pattern) for pattern in (PACKAGE, HUB, WEB)}
+ANY = "|".join(
+    [
+        UNNAMED[PACKAGE],
+        rf"(?!hf://(?:{'|'.join(sorted(OTHERS))})/|.*/\.\.?(?:/|$)){UNNAMED[HUB]}",
+        rf"(?=(?:https://|http://(?:{'|'.join(map(re.escape, sorted(LOOPBACK)))})[:/]).*#){UNNAMED[WEB]}",
+        r"(?:s3|gs)://.*",
+        r"(?!package:|hf:|[\s\S]*://)[\s\S]+",
+    ]
+)
+"""A pattern of all sources without names of groups, for the JSON Schema, whose dialect of patterns has another form."""
+
+
 class NotASourceError(ValueError):
     """A text that is not a source, and the next step."""
 

@@ -6,12 +6,14 @@ The keys of a model are those of its part (`spec.part`). The loader (`spec.load`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal, NewType
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, NewType
 
 from tritonrepo.diagnostics import Span
-from tritonrepo.releases import newest
+from tritonrepo.releases import RELEASES, newest
 from tritonrepo.spec.nodes import Keys
 from tritonrepo.spec.part import Model, Part, Parts, Places
 
@@ -22,15 +24,42 @@ Paths = NewType("Paths", tuple[str, ...])
 Config = NewType("Config", Mapping[str, Any])
 """Fields of a ModelConfig as `spec.config` reads them."""
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+VARIABLE = {"type": "string", "pattern": r"\$\{"}
+"""The schema of what a variable can make anything else."""
 
-def key(doc: str, default: Any = MISSING, *, minimum: int | None = None, example: str = "", shown: str = "") -> Any:
+LONGEST_NAME = 255
+"""Maximum length of a name in a directory on Linux, in bytes (limits.h, NAME_MAX)."""
+
+RESERVED = "tritonrepo.json"
+"""The record at the top of a built repository (sync.record), where a model of this name would have its directory."""
+
+NAMES = {
+    "pattern": "^[A-Za-z0-9]",
+    "maxLength": LONGEST_NAME,
+    "not": {"pattern": f"[^A-Za-z0-9_.-]|^{re.escape(RESERVED)}$"},
+}
+"""The schema of the names of models, which `spec.check` judges in the same way."""
+
+NUMBER = {"anyOf": [{"type": "number"}, VARIABLE]}
+
+
+def key(  # noqa: PLR0913  what there is to say of a key
+    doc: str,
+    default: Any = MISSING,
+    *,
+    minimum: int | None = None,
+    example: str = "",
+    shown: str = "",
+    schema: Mapping[str, Any] = NOTHING,
+) -> Any:
     """Declare a key of the stack file: its meaning, its default, and for integers the minimum.
 
     `doc` is a lower-case phrase without a period; hints quote it as it is, and references as a sentence. `example` is a
-    value as YAML in one line, which the reference shows and editors offer. `shown` is the type in the reference where
-    checks narrow that of the field.
+    value as YAML in one line, which the reference shows and editors offer. Where checks narrow the type of the field,
+    `shown` is the type in the reference, and `schema` has the keywords of JSON Schema.
     """
-    metadata = {"doc": doc, "minimum": minimum, "example": example, "shown": shown}
+    metadata = {"doc": doc, "minimum": minimum, "example": example, "shown": shown, "schema": schema}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -56,11 +85,17 @@ def places() -> Any:
 class Target:
     """The server that the repository is built for."""
 
-    release: str = key("Triton container release, as year.month", newest().name, example='"26.07"')
+    release: str = key(
+        "Triton container release, as year.month",
+        newest().name,
+        example='"26.07"',
+        schema={"anyOf": [{"type": "number"}, {"enum": [*RELEASES]}, VARIABLE]},
+    )
     images: tuple[str, ...] = key(
         "container images whose backends the server has; list several for an image that combines them",
         ("py3", "vllm-python-py3"),
         example="[py3]",
+        schema={"minItems": 1},
     )
     backends: tuple[str, ...] = key(
         "backends that your own image has besides those of `images`", (), example="[my_backend]"
@@ -136,11 +171,13 @@ class Ensemble:
         "names of the models, in the order in which data flows; the name of another pipeline stands for its models",
         (),
         example="[embedder, retriever]",
+        schema={"minItems": 1},
     )
     steps: tuple[Step, ...] = key(
         "calls of models, in place of `chain`: tensors that no step returns are the inputs of the pipeline",
         (),
         example="[{model: embedder, inputs: {text: query}, outputs: {embedding: vector}}]",
+        schema={"minItems": 1},
     )
     prompt: Prompt = key(
         "prompt of the generator; only for a chain that has one",
@@ -172,9 +209,18 @@ class Expectation:
         None,
         example="[0.12, 0.98]",
         shown="number or list of numbers",
+        schema={"anyOf": [NUMBER, {"type": "array", "items": NUMBER}]},
     )
-    within: Any = key("maximum difference from each number of `close`", 0.001, example="0.01", shown="number")
+    within: Any = key(
+        "maximum difference from each number of `close`", 0.001, example="0.01", shown="number", schema=NUMBER
+    )
     places: Places = places()
+
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [{"required": [name]} for name in ("not_empty", "contains", "first", "equals", "close")],
+        "if": {"required": ["within"]},
+        "then": {"required": ["close"]},
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +233,9 @@ class Smoke:
         example='{query: "How do I log in?"}',
     )
     expect: Mapping[str, Expectation] = key(
-        "what each output must be; the strings of a stream are joined to one", example="{ids: {first: kb-17}}"
+        "what each output must be; the strings of a stream are joined to one",
+        example="{ids: {first: kb-17}}",
+        schema={"minProperties": 1},
     )
     places: Places = places()
 
@@ -196,13 +244,19 @@ class Smoke:
 class Stack:
     """The top level of the stack file."""
 
-    name: str = key("name of the stack, which identifies it in a bucket", example="handbook")
+    name: str = key("name of the stack, which identifies it in a bucket", example="handbook", schema={"pattern": r"\S"})
     extends: Paths = key("stack files that this one is merged over, the earliest first", Paths(()), example="base.yaml")
     target: Target = key(
         "the server that the repository is built for", Target(), example='{release: "26.07", images: [py3], gpus: 0}'
     )
-    models: Mapping[str, Model] = key("models by name", example="{embedder: {role: embedder, source: ./minilm}}")
-    ensembles: Mapping[str, Ensemble] = key("pipelines by name", {}, example="{find: {chain: [embedder, retriever]}}")
+    models: Mapping[str, Model] = key(
+        "models by name",
+        example="{embedder: {role: embedder, source: ./minilm}}",
+        schema={"minProperties": 1, "propertyNames": NAMES},
+    )
+    ensembles: Mapping[str, Ensemble] = key(
+        "pipelines by name", {}, example="{find: {chain: [embedder, retriever]}}", schema={"propertyNames": NAMES}
+    )
     smoke: tuple[Smoke, ...] = key(
         "requests that a running server must answer as expected",
         (),
@@ -226,15 +280,30 @@ EITHER = {Ensemble: ("chain", "steps")}
 """Keys of which a record needs exactly one."""
 
 
+def keywords(cls: Any) -> Mapping[str, Any]:
+    """Return the keywords of JSON Schema by which a record narrows its keys together."""
+    found: Mapping[str, Any] = getattr(cls, "SCHEMA", NOTHING)
+    return found
+
+
 def keys(cls: Any) -> tuple[Any, ...]:
     """Return the fields of a dataclass that are keys of the stack file."""
     return tuple(f for f in fields(cls) if f.metadata)
 
 
+IMPLYING = ("backend", "platform")
+"""Keys that show that a model is the user's own."""
+
+
+def is_record(hint: Any) -> bool:
+    """Return whether a type is written as a mapping with keys of its own; those of a model depend on its role."""
+    return hint is Model or (is_dataclass(hint) and bool(keys(hint)))
+
+
 def implied(cls: Any, names: Collection[str]) -> bool:
     """Return whether keys that are set show that a model has the role of this dataclass, whose role can be omitted."""
     role = next(f for f in keys(cls) if f.name == "role")
-    return role.default is not MISSING and any(name in names for name in ("backend", "platform"))
+    return role.default is not MISSING and any(name in names for name in IMPLYING)
 
 
 NOT_YET: dict[tuple[str, str], str] = {

@@ -75,4 +75,5 @@ def _outputs(name: str, ensemble: Ensemble) -> Iterator[Diagnostic]:
     for output in dict.fromkeys(outputs):
         if output not in written:
             message = f'ensemble "{name}" lists the output "{output}", which no step returns'
-            yield wrong(ensemble.places, "outputs", message, closest(output, list(written)))
+            at = f"outputs.{(ensemble.outputs or ()).index(output)}" if ensemble.outputs else "steps"
+            yield wrong(ensemble.places, at, message, closest(output, list(written)))
