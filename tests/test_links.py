@@ -406,8 +406,7 @@ def test_a_link_in_the_place_of_half_written_files_is_not_followed(tmp_path: Pat
     store = DirectoryStore(tmp_path)
     with pytest.raises(Stop, match=r"\.tritonrepo-staging: fatal: "):
         store.put("r/a", of_text("x"))
-    with pytest.raises(Stop, match=r"\.tritonrepo-staging: fatal: "):
-        store.tidy()
+    store.tidy()  # what a write has told is not told again
     assert (tmp_path / "home" / "letters" / "first").read_text("utf-8") == "kept"
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["letters"]
 

@@ -263,7 +263,7 @@ WHOLLY_WRONG = {
     "no JSON": (b"{", "l:1:2: fatal: the file is not a valid lock file: Expecting property name"),
     "empty": (b"", "l:1:1: fatal: the file is not a valid lock file: Expecting value"),
     "no object": (b"[]", "l: fatal: the file is not a valid lock file: the top level is [], not an object"),
-    "binary": (b"\xff\0", "l: fatal: the file is not a valid lock file: 'utf-8' codec"),
+    "binary": (b"\xff\0", "l: fatal: the file is not a valid lock file: it is not valid UTF-8 at byte 0"),
     "nested without end": (b"[" * 100_000, "l: fatal: the file is not a valid lock file"),
     "no schema": (b"{}", 'l: fatal: the file is not a valid lock file: "schema" is missing'),
     "a section missing": (b'{"schema": 2}', 'l: fatal: the file is not a valid lock file: "indexes" is null'),

@@ -126,10 +126,14 @@ def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
     """Return a file on this machine's disk, with its digest if that is already known."""
 
     def read(offset: int, n: int) -> bytes:
-        with path.open("rb") as stream:
-            if offset:
-                stream.seek(offset)
-            return stream.read(n)
+        try:
+            with path.open("rb") as stream:
+                if offset:
+                    stream.seek(offset)
+                return stream.read(n)
+        except OSError as error:
+            error.filename = str(path)  # which a failing disk, other than a failing `open`, does not name
+            raise
 
     return File(size, read, str(path), sha256)
 

@@ -10,7 +10,7 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import colour, painted, say
 from tritonrepo.cli.stack import stack_files, workspace
-from tritonrepo.cli.values import allow_links
+from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.flows.build import apply_build, directory, existing, plan_build
 from tritonrepo.flows.doubts import lock_drift, strictly
@@ -37,7 +37,7 @@ Examples:
     "-o",
     "--output",
     "out",
-    type=click.Path(path_type=Path),
+    type=NAMED,
     default=Path("model_repository"),
     help="Directory of the model repository.",
 )

@@ -9,6 +9,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
+from tritonrepo.cli.values import NAMED
 from tritonrepo.flows.init import TEMPLATES, init
 
 EPILOG = f"""\b
@@ -28,7 +29,7 @@ NEXT = {
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["init"])
-@click.argument("directory", type=click.Path(path_type=Path), default=Path())
+@click.argument("directory", type=NAMED, default=Path())
 @click.option("--template", type=click.Choice(TEMPLATES), default=TEMPLATES[0], help="What the stack does.")
 def command(directory: Path, *, template: str) -> int:
     """Create a stack that builds and runs as it is, with comments that say what to change.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tritonrepo.cli.output import say
-from tritonrepo.cli.values import PORT, WAIT
+from tritonrepo.cli.values import NAMED, PORT, WAIT
 from tritonrepo.flows.serve import ENGINES
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
@@ -40,7 +39,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--runtime",
-            type=click.Path(path_type=Path),
+            type=NAMED,
             metavar="PYTHON",
             help="Python interpreter that hosts the models, if not the current one.",
         ),

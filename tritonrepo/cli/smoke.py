@@ -11,7 +11,7 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import concluded, say
 from tritonrepo.cli.results import HEAD, gaps, junit_rows, rows, summary, texts
 from tritonrepo.cli.stack import workspace
-from tritonrepo.cli.values import WAIT, allow_links
+from tritonrepo.cli.values import NAMED, WAIT, allow_links
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.flows.smoke import NOTHING, known, smoke
 from tritonrepo.report import json as report_json
@@ -55,7 +55,7 @@ Examples:
 @click.option(
     "--junit",
     "junit_file",
-    type=click.Path(path_type=Path),
+    type=NAMED,
     metavar="FILE",
     help="Also write the results to FILE as JUnit XML.",
 )

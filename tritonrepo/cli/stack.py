@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tritonrepo.cli.progress import show
+from tritonrepo.cli.values import NAMED
 from tritonrepo.flows.stack import DEFAULT
 from tritonrepo.flows.workspace import Workspace
 
@@ -21,7 +22,7 @@ def stack_files(command: Callable[..., Any]) -> Callable[..., Any]:
         "--file",
         "files",
         multiple=True,
-        type=click.Path(path_type=Path),
+        type=NAMED,
         help="Stack file. Repeat to merge several key by key; later files override earlier ones."
         f"  [default: {DEFAULT}]",
     )(command)
@@ -29,7 +30,7 @@ def stack_files(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def stack_or_files(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the argument that names a stack, and the option that names its files instead."""
-    return click.argument("stack", type=click.Path(path_type=Path), required=False)(stack_files(command))
+    return click.argument("stack", type=NAMED, required=False)(stack_files(command))
 
 
 def chosen(stack: Path | None, files: tuple[Path, ...]) -> tuple[Path, ...]:

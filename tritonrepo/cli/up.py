@@ -13,7 +13,7 @@ from tritonrepo.cli.output import say
 from tritonrepo.cli.results import gaps, summary
 from tritonrepo.cli.serving import USUAL, options, ports_or, urls, watch
 from tritonrepo.cli.stack import workspace
-from tritonrepo.cli.values import allow_links
+from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.flows.build import directory
 from tritonrepo.flows.serve import ServeOptions, banner
 from tritonrepo.flows.stack import load
@@ -31,13 +31,13 @@ Examples:
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["up"])
-@click.argument("stack", type=click.Path(path_type=Path), default=Path())
+@click.argument("stack", type=NAMED, default=Path())
 @click.option("--ask", "question", metavar="TEXT", help="Ask this question, stream the answer, and exit.")
 @click.option(
     "-o",
     "--output",
     "out",
-    type=click.Path(path_type=Path),
+    type=NAMED,
     default=Path("model_repository"),
     help="Directory of the model repository.",
 )

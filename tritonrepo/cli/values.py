@@ -9,6 +9,18 @@ from typing import Any
 
 import click
 
+
+class Named(click.Path):
+    """Path; an empty one, as from a variable that is not set, would be the current directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
+        """Return the path; raise a usage error for an empty one."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+NAMED = Named(path_type=Path)
 PORT = click.IntRange(0, 65535)
 
 

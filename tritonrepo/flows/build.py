@@ -30,6 +30,8 @@ from tritonrepo.sync.record import NAME, Record
 from tritonrepo.sync.writing import Alone
 from tritonrepo.tree import Entry, File, Link, Tree, Unreadable, below
 
+RULE = "build-directory"
+ELSEWHERE = "Choose another directory with -o."
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -51,17 +53,35 @@ def directory(out: Path | str) -> Path:
     """Return the directory of a repository as a path with a name; raise Stop if it cannot be one."""
     if SCHEME.match(str(out)):
         hint = "Build into a directory, then run `tritonrepo push DIR URI`."
-        raise fatal("build-directory", str(out), "the output must be a directory, not a URI", hint)
+        raise fatal(RULE, str(out), "the output must be a directory, not a URI", hint)
     out = Path(out)
     named = out.resolve() if out.name in {"", ".."} else out
     if not named.name:
-        raise fatal(
-            "build-directory",
-            str(out),
-            "the output directory is the root of the file system",
-            "Choose a subdirectory with -o.",
-        )
+        message = "the output directory is the root of the file system"
+        raise fatal(RULE, str(out), message, "Choose a subdirectory with -o.")
+    if reason := _unusable(named):
+        raise fatal(RULE, str(out), f"the output cannot be a directory: {reason}", ELSEWHERE)
     return named
+
+
+def _unusable(out: Path) -> str:
+    """Return why there is no directory at a path and none can be made; "" if nothing is in the way."""
+    try:
+        out.lstat()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if out.is_dir() else "Not a directory"
+
+
+def _writable(build: Build) -> None:
+    """Raise Stop if this user cannot write where the build has to: the lock would say what is not there."""
+    places = [build.out, build.out.parent] if build.plan else []
+    for place in places:
+        there = next((each for each in (place, *place.parents) if each.is_dir()), place)
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise fatal(RULE, str(there), "this user cannot write to the directory", ELSEWHERE)
 
 
 @reading()
@@ -163,6 +183,7 @@ def apply_build(build: Build) -> None:
     Raise Stop, with nothing written, if what the plan was made from has changed since: a plan may be old.
     """
     _current(build)
+    _writable(build)
     write_lock(build.loaded, build.lock)
     build.store.tidy()
     try:

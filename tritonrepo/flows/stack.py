@@ -134,7 +134,7 @@ def _read(content: bytes | None, path: Path, reader: Reader) -> Lock:
 
 def _bytes(path: Path, stack: Path, links: Sequence[Path]) -> bytes | None:
     """Return what a lock file holds, None if there is none."""
-    if path == stack:
+    if path == stack and path.exists():
         raise fatal(
             "stack-name", str(path), "the stack file has the path of its own lock file", "Rename it to end in .yaml."
         )

@@ -60,13 +60,21 @@ def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is 
 def _local(source: Local, at: Span, links: Sequence[Path], only: Sequence[str]) -> Resolved:
     """Return the files of a path; the pin covers those that are needed, since others can be weights of any size."""
     base = Path(at.path).parent
-    path = inside(base / source.path, base, links, at)
+    try:
+        path = inside(base / source.path, base, links, at)
+        there = path.exists()
+    except OSError as error:
+        message = f'"{source.path}" cannot be read: {error.strerror or error}'
+        raise fatal("source-missing", at, message, "Use another path.") from None
     if path.is_file():
         found = {path.name: on_disk(path, path.stat().st_size)}
     elif path.is_dir():
         named = path.absolute()
         found = files(kept(DirectoryStore(named.parent, links).scan(named.name), str(path)))
     else:
+        if there:  # a FIFO would be waited for, and a device has no end
+            message = f'"{source.path}" is neither a file nor a directory'
+            raise fatal("source-missing", at, message, "Use a file or a directory.")
         raise fatal("source-missing", at, f'"{source.path}" does not exist', f"Check that {path} exists.")
     needed = {
         name: file for name, file in found.items() if any(fnmatchcase(name, pattern) for pattern in only)

@@ -105,7 +105,7 @@ def _decoded(content: bytes, path: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _refusal(Span(path), str(error)) from None
+        raise _refusal(Span(path), f"it is not valid UTF-8 at byte {error.start}") from None
 
 
 def _conflict(text: str) -> int:
@@ -137,7 +137,9 @@ def _parsed(text: str, path: str, *, in_place: bool = True) -> Lock:
     except _WrongError as wrong:
         at = Span(path, _line(text, wrong.keys) if in_place else 0)
         raise _refusal(at, str(wrong)) from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise _refusal(Span(path), "it is nested too deeply") from None
+    except ValueError as error:
         raise _refusal(Span(path), str(error)) from None
 
 

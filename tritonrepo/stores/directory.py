@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.beneath import Found, Spot
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Tag, Write
 from tritonrepo.stores.walk import Walk
@@ -138,7 +138,7 @@ class DirectoryStore:
 
     def tidy(self) -> None:
         """Remove what killed runs left half-written, and nothing of other runs that are still going on."""
-        with suppress(OSError):  # missing, or not empty in the end
+        with suppress(OSError, Stop):  # missing, no directory, or not empty in the end
             staging = self._spot(STAGING).directory()
             try:
                 for run in os.listdir(staging):  # noqa: PTH208  it is a descriptor

@@ -152,7 +152,7 @@ def _occupied(want: Tree, have: Tree, ours: Written, where: str) -> list[Diagnos
             "Move the file elsewhere, or build into another directory with -o.",
         )
         for path, file in files(want).items()
-        if path in have and path not in ours and not _same(file, have[path])
+        if path in have and path not in ours and not is_directory(have[path]) and not _same(file, have[path])
     ]
 
 
