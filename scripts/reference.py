@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from tritonrepo.diagnostics import either
-from tritonrepo.spec import stack
+from tritonrepo.spec import declare, stack
 from tritonrepo.spec.load import hints, split
 from tritonrepo.spec.part import Model, Parts
 from tritonrepo.spec.source import Source
@@ -53,7 +53,7 @@ def page(parts: Parts, before: str) -> str:
             "| Key | Type | Default | Example | Meaning |",
             "|---|---|---|---|---|",
         ]
-        found += [_row(record, f, parts) for f in stack.keys(record)]
+        found += [_row(record, f, parts) for f in declare.keys(record)]
         found.append("")
     values = [f"`{name}: {value}`" for name, value in stack.NOT_YET]
     unknown = [f"`{name}`" for name in sorted(stack.NOT_YET_KEYS)]
@@ -70,7 +70,7 @@ def records(parts: Parts) -> Iterator[type]:
 def _records(record: type, parts: Parts) -> Iterator[type]:
     """Yield a record, then the records of its keys, in order."""
     yield record
-    for f in stack.keys(record):
+    for f in declare.keys(record):
         for inner in _inner(hints(record)[f.name], parts):
             yield from _records(inner, parts)
 
@@ -92,7 +92,7 @@ def _row(record: type, f: Field[Any], parts: Parts) -> str:
     value = (f.metadata["shown"] or _value(hint, parts)) + (
         "" if f.metadata["minimum"] is None else f", at least {f.metadata['minimum']}"
     )
-    meaning = stack.sentence(f.metadata["doc"]).replace("|", "&#124;")
+    meaning = declare.sentence(f.metadata["doc"]).replace("|", "&#124;")
     example = f"`{f.metadata['example']}`" if f.metadata["example"] else ""
     return f"| `{f.name}` | {value} | {_default(hint, f)} | {example} | {meaning} |"
 

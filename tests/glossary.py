@@ -17,9 +17,10 @@ from tritonrepo.smoke.made import ask, given
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.declare import key, places
 from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
 from tritonrepo.spec.source import Source
-from tritonrepo.spec.stack import Instances, Stack, key, places
+from tritonrepo.spec.stack import Instances, Stack
 from tritonrepo.tree import File, of_bytes, of_text
 
 STEP = """

@@ -334,7 +334,10 @@ OPTIONS = {
     ),
     "an unknown model to renumber": (["lock", "--renumber", "mm"], ['mm: unknown model "mm" in --renumber']),
     "numbers from nowhere": (["lock", "--from", "none"], ["none: the repository does not exist or is empty"]),
-    "a drawing of nothing": (["graph", "none"], ["none: the repository has no models, so there is nothing to draw"]),
+    "a drawing of nothing": (
+        ["graph", "none"],
+        ["none: the path does not exist or has no models, so there is nothing to draw"],
+    ),
     "a repository that is not there": (["validate", "none"], ["none: the repository does not exist"]),
     "a repository to adopt that is not there": (
         ["adopt", "none"],

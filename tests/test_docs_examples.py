@@ -23,7 +23,7 @@ from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
 from tritonrepo.indexing import documents
 from tritonrepo.parts import PARTS
-from tritonrepo.spec import stack
+from tritonrepo.spec import declare
 from tritonrepo.spec.nodes import parse
 from tritonrepo.spec.schema import example, schema
 from tritonrepo.spec.stack import Stack
@@ -73,7 +73,7 @@ INSTEAD = {("Ensemble", "steps"): "chain"}
 NEEDS = {("Expectation", "within"): "close: 1", ("Ensemble", "prompt"): ALL, ("Stack", "smoke"): FIND}
 VALIDATOR = jsonschema.Draft7Validator(schema(PARTS))
 OFFERED = json.dumps(schema(PARTS))
-KEYS = {f"{cls.__name__}.{f.name}": (cls, f) for cls in {*reference.records(PARTS)} for f in stack.keys(cls)}
+KEYS = {f"{cls.__name__}.{f.name}": (cls, f) for cls in {*reference.records(PARTS)} for f in declare.keys(cls)}
 BASE = f"{{name: base, models: {{{SEARCH}}}}}".encode()
 
 
@@ -95,7 +95,7 @@ def found(value: object, cls: type) -> Iterator[Any]:
     if isinstance(value, cls):
         yield value
     if is_dataclass(value) and not isinstance(value, type):
-        for f in stack.keys(value):
+        for f in declare.keys(value):
             yield from found(getattr(value, f.name), cls)
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
     for each in inner:

@@ -19,9 +19,10 @@ from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.encoder import READ, Wish, encoder
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin
 from tritonrepo.spec.source import Source
-from tritonrepo.spec.stack import Batching, Config, Instances, config_key, key, places
+from tritonrepo.spec.stack import Batching, Config, Instances
 from tritonrepo.tree import of_bytes
 
 

@@ -25,10 +25,11 @@ from tritonrepo.smoke.served import Served
 from tritonrepo.sources.adapter import Facts
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.sources.template import chat_tried
+from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
 from tritonrepo.spec.source import COMMIT, Hub, Source
-from tritonrepo.spec.stack import Config, Prompt, Stack, config_key, key, places
+from tritonrepo.spec.stack import Config, Prompt, Stack
 from tritonrepo.tree import File, of_bytes
 from tritonrepo.vllm_contract import contract
 

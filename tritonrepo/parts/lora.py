@@ -18,9 +18,10 @@ from tritonrepo.releases import RELEASES, Release
 from tritonrepo.sources import adapter
 from tritonrepo.sources.adapter import Facts
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.declare import key, places
 from tritonrepo.spec.part import Places, wrong
 from tritonrepo.spec.source import Bucket, Hub, Local, Package, Source, Web
-from tritonrepo.spec.stack import Stack, key, places
+from tritonrepo.spec.stack import Stack
 
 DEFAULT_RANK = 16
 """vLLM's own max_lora_rank."""

@@ -16,9 +16,10 @@ from tritonrepo.onnxfile import BrokenError, Header, header
 from tritonrepo.pbtxt.printer import Value
 from tritonrepo.repository.inference import FILENAMES, FILLED, LIBTORCH
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.part import Part, Places, origin, wrong
 from tritonrepo.spec.source import Source
-from tritonrepo.spec.stack import Config, Stack, config_key, key, places
+from tritonrepo.spec.stack import Config, Stack
 from tritonrepo.tree import File, of_bytes, parents
 
 PLATFORMS = {platform: backend for backend, platform in FILLED.items()}

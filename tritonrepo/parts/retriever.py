@@ -21,8 +21,9 @@ from tritonrepo.smoke.case import Case, Crowd
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.part import Part, Places, Port, Recipe, Step, origin, wrong
-from tritonrepo.spec.stack import Batching, Config, Stack, config_key, key, places
+from tritonrepo.spec.stack import Batching, Config, Stack
 from tritonrepo.tree import File, of_bytes
 
 STALE = "index-stale"

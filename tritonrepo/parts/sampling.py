@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonrepo.diagnostics import nearest
-from tritonrepo.spec.stack import VARIABLE
+from tritonrepo.spec.declare import VARIABLE
 
 SAMPLING = frozenset(
     [

@@ -6,7 +6,7 @@ from typing import Any
 
 from tritonrepo.pbtxt.schema import FieldType, MessageType, model_config
 from tritonrepo.spec.config import BITS, LARGEST
-from tritonrepo.spec.stack import VARIABLE
+from tritonrepo.spec.declare import VARIABLE
 
 NULL = {"type": "null"}
 """Any field can be null, which removes a generated one."""

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, either, nearest
 from tritonrepo.pbtxt.schema import model_config
-from tritonrepo.spec import config, source, stack
+from tritonrepo.spec import config, declare, source, stack
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.part import Model, Parts
 from tritonrepo.spec.scalars import Misfit, flag, integer, number, single
@@ -56,7 +56,7 @@ def hints(cls: type) -> dict[str, Any]:
 def split(hint: Any) -> tuple[Any, Any]:
     """Return what a key takes as a single value, and the record that it takes as a mapping; None if it takes none."""
     if get_origin(hint) in {Union, types.UnionType}:
-        records = [arg for arg in get_args(hint) if is_dataclass(arg) and stack.keys(arg)]
+        records = [arg for arg in get_args(hint) if is_dataclass(arg) and declare.keys(arg)]
         rest = tuple(arg for arg in get_args(hint) if arg not in records)
         if records and rest:
             return (rest[0] if len(rest) == 1 else Union[rest]), records[0]  # noqa: UP007  made at run time
@@ -110,7 +110,7 @@ class _Loader:
         return self._record(roles[text].keys, node)
 
     def _record(self, cls: Any, node: Keys) -> Any:
-        known = {f.name: f for f in stack.keys(cls)}
+        known = {f.name: f for f in declare.keys(cls)}
         values: dict[str, Any] = {}
         for name, (at, child) in node.keys.items():
             if name not in known:
@@ -181,7 +181,7 @@ def _roles(roles: Mapping[str, object]) -> str:
 
 def _no_role(node: Keys, roles: Mapping[str, Any]) -> Misfit:
     """Return the fault of a model without a role, which may only be misspelt, or the key that implies it."""
-    known = {f.name for part in roles.values() for f in stack.keys(part.keys)}
+    known = {f.name for part in roles.values() for f in declare.keys(part.keys)}
     for name, (at, _) in node.keys.items():
         if name not in known and (meant := nearest(name, ("role", *stack.IMPLYING), 0.7)):
             return Misfit(at, f'unknown key "{name}"', f'Did you mean "{meant}"?')

@@ -1,6 +1,7 @@
 """The JSON Schema of the stack file, made from the dataclasses that the loader uses.
 
-It has only keywords that draft-07 and 2020-12 share, so that the language servers of editors understand it.
+It has only keywords that draft-07 and 2020-12 share, so that the language servers of editors understand it, and
+`patternErrorMessage`, which these show in place of a pattern.
 """
 
 from __future__ import annotations
@@ -10,23 +11,33 @@ from dataclasses import MISSING, is_dataclass
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from tritonrepo import __version__
-from tritonrepo.spec import config_schema, source, stack
+from tritonrepo.spec import config_schema, declare, source, stack
+from tritonrepo.spec.declare import VARIABLE
 from tritonrepo.spec.extends import KEY
 from tritonrepo.spec.load import DURATION, SIZE, hints, plain, split
 from tritonrepo.spec.nodes import parse
 from tritonrepo.spec.part import Model, Parts
-from tritonrepo.spec.stack import VARIABLE
 
 TITLE = "tritonrepo stack file"
+
+
+def _text(pattern: str, otherwise: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": rf"{pattern}|\$\{{", "patternErrorMessage": otherwise}
+
+
+SOURCE = _text(
+    rf"^(?:{source.ANY})$",
+    "Write a path, package:NAME==VERSION/PATH, hf://OWNER/MODEL, https://HOST/PATH#sha256=HEX, s3:// or gs://.",
+)
 PATH = {"pattern": r"^(?![\s\S]*://)[\s\S]*\S"}
 TEXTS: Mapping[Any, dict[str, Any]] = {
     str: {"type": ["string", "number", "boolean"]},
     bool: {"anyOf": [{"type": "boolean"}, VARIABLE]},
-    stack.Microseconds: {"type": "string", "pattern": rf"^{DURATION.pattern}$|\$\{{"},
-    stack.Bytes: {"type": "string", "pattern": rf"^{SIZE.pattern}$|\$\{{"},
+    stack.Microseconds: _text(rf"^{DURATION.pattern}$", "Write a time such as 2ms."),
+    stack.Bytes: _text(rf"^{SIZE.pattern}$", "Write a size such as 80GiB."),
     stack.Paths: {"type": ["string", "array"], "items": {"type": "string"} | PATH} | PATH,
     Any: {},
-    source.Source: {"type": "string", "pattern": rf"^(?:{source.ANY})$|\$\{{"},
+    source.Source: {"allOf": [{"$ref": "#/definitions/Source"}]},
     stack.Config: {"allOf": [config_schema.reference()]},
 }
 
@@ -46,7 +57,8 @@ def schema(parts: Parts) -> dict[str, Any]:
     dialect = "http://json-schema.org/draft-07/schema#"
     head = {"$schema": dialect, "$id": f"urn:tritonrepo:stack:{__version__}", "title": TITLE}
     over, whole = _Schema(parts, over=True).record(stack.Stack), _Schema(parts, over=False).record(stack.Stack)
-    return head | {"if": EXTENDS, "then": over, "else": whole, "definitions": config_schema.definitions()}
+    definitions = {"Source": SOURCE, **config_schema.definitions()}
+    return head | {"if": EXTENDS, "then": over, "else": whole, "definitions": definitions}
 
 
 def example(f: Any) -> Any:
@@ -61,7 +73,7 @@ class _Schema(NamedTuple):
     over: bool
 
     def record(self, cls: Any) -> dict[str, Any]:
-        keys = stack.keys(cls)
+        keys = declare.keys(cls)
         required = [f.name for f in keys if f.default is MISSING and f.default_factory is MISSING]
         record: dict[str, Any] = {
             "type": "object",
@@ -71,13 +83,13 @@ class _Schema(NamedTuple):
         }
         either = [{"required": [name]} for name in stack.EITHER.get(cls, ())]
         needed = ({"required": required} if required else {}) | ({"oneOf": either} if either else {})
-        return record if self.over else record | needed | dict(stack.keywords(cls))
+        return record if self.over else record | needed | dict(declare.keywords(cls))
 
     def key(self, cls: Any, f: Any) -> dict[str, Any]:
         value = self.type(hints(cls)[f.name], f.metadata["minimum"]) | dict(self.narrowed(f.metadata["schema"]))
         kind = str(value.get("type"))
         value = value if f.name == KEY else self.removable(value)
-        value["description"] = stack.sentence(f.metadata["doc"])
+        value["description"] = declare.sentence(f.metadata["doc"])
         if isinstance(f.default, (str, int, bool)) and not (isinstance(f.default, int) and "string" in kind):
             value["default"] = f.default
         if f.metadata["example"]:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.plain import printable
-from tritonrepo.spec import stack, yaml
+from tritonrepo.spec import declare, stack, yaml
 from tritonrepo.spec.extends import KEY
 from tritonrepo.spec.load import hints
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
@@ -70,7 +70,7 @@ class _Shown:
     def left(self, value: Any, given: Mapping[str, object]) -> Iterator[tuple[str, tuple[Span, Node]]]:
         """Yield the keys of a record that are left at their default."""
         cls: type = type(value)
-        for f in stack.keys(cls):
+        for f in declare.keys(cls):
             required = f.default is MISSING and f.default_factory is MISSING
             if f.name not in given and not required and self.applies(value, f.name):
                 yield f.name, (DEFAULT, self.default(getattr(value, f.name), hints(cls)[f.name]))

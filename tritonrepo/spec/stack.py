@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from types import MappingProxyType
+from dataclasses import MISSING, dataclass, field, is_dataclass
 from typing import Any, ClassVar, Literal, NewType
 
 from tritonrepo.diagnostics import Span
 from tritonrepo.releases import RELEASES, newest
+from tritonrepo.spec.declare import VARIABLE, config_key, key, keys, places
 from tritonrepo.spec.nodes import Keys
 from tritonrepo.spec.part import Model, Part, Parts, Places
 
@@ -23,10 +23,6 @@ Paths = NewType("Paths", tuple[str, ...])
 
 Config = NewType("Config", Mapping[str, Any])
 """Fields of a ModelConfig as `spec.config` reads them."""
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-VARIABLE = {"type": "string", "pattern": r"\$\{"}
-"""The schema of what a variable can make anything else."""
 
 LONGEST_NAME = 255
 """Maximum length of a name in a directory on Linux, in bytes (limits.h, NAME_MAX)."""
@@ -42,43 +38,6 @@ NAMES = {
 """The schema of the names of models, which `spec.check` judges in the same way."""
 
 NUMBER = {"anyOf": [{"type": "number"}, VARIABLE]}
-
-
-def key(  # noqa: PLR0913  what there is to say of a key
-    doc: str,
-    default: Any = MISSING,
-    *,
-    minimum: int | None = None,
-    example: str = "",
-    shown: str = "",
-    schema: Mapping[str, Any] = NOTHING,
-) -> Any:
-    """Declare a key of the stack file: its meaning, its default, and for integers the minimum.
-
-    `doc` is a lower-case phrase without a period; hints quote it as it is, and references as a sentence. `example` is a
-    value as YAML in one line, which the reference shows and editors offer. Where checks narrow the type of the field,
-    `shown` is the type in the reference, and `schema` has the keywords of JSON Schema.
-    """
-    metadata = {"doc": doc, "minimum": minimum, "example": example, "shown": shown, "schema": schema}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def config_key(model: str = "NAME", *, example: str = "{response_cache: {enable: true}}") -> Any:
-    """Declare a key that holds fields of the config of a model, which has the name of the stack file or an ending."""
-    doc = f"fields of the config.pbtxt of {model}, by their names in ModelConfig; they override what is generated"
-    return key(doc, {}, example=example)
-
-
-def sentence(doc: str) -> str:
-    """Return the meaning of a key as a sentence."""
-    return f"{doc[:1].upper()}{doc[1:]}."
-
-
-def places() -> Any:
-    """Declare the field that keeps the positions; it is not a key."""
-    return field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,17 +237,6 @@ class Stack:
 
 EITHER = {Ensemble: ("chain", "steps")}
 """Keys of which a record needs exactly one."""
-
-
-def keywords(cls: Any) -> Mapping[str, Any]:
-    """Return the keywords of JSON Schema by which a record narrows its keys together."""
-    found: Mapping[str, Any] = getattr(cls, "SCHEMA", NOTHING)
-    return found
-
-
-def keys(cls: Any) -> tuple[Any, ...]:
-    """Return the fields of a dataclass that are keys of the stack file."""
-    return tuple(f for f in fields(cls) if f.metadata)
 
 
 IMPLYING = ("backend", "platform")
