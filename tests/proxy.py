@@ -39,6 +39,12 @@ Tamper = Callable[[Request, Forward], Reply | None]
 """What happens to a request; None: the connection is closed without a reply."""
 
 
+class Ready(ThreadingHTTPServer):
+    """A server that lets many connections wait, as a push opens them together: one in vain is tried again after 1 s."""
+
+    request_queue_size = 128
+
+
 @contextmanager
 def proxy(endpoint: str, tamper: Tamper) -> Iterator[str]:
     """Yield the endpoint of a proxy for this one; signatures stay valid, because the host is passed on unchanged."""
@@ -77,7 +83,7 @@ def proxy(endpoint: str, tamper: Tamper) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Ready(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"

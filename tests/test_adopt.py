@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.graphs import add_graph
+from tests.servers.gcs import GCSServer
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
 from tritonrepo.pbtxt import parse
@@ -280,11 +281,12 @@ def test_what_cannot_be_adopted_is_told_and_nothing_is_written(
     assert (hand / "there.yaml").read_text("utf-8") == "mine"
 
 
+@pytest.mark.parametrize("kind", ["s3_server", "gcs_server"], ids=["s3", "gcs"])
 def test_a_bucket_is_adopted_with_its_own_uri(
-    hand: Path, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
+    hand: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    s3_server.client().create_bucket(Bucket="adopted")
-    uri = s3_server.uri("adopted", "hand")
+    server: S3Server | GCSServer = request.getfixturevalue(kind)
+    uri = server.uri(server.bucket(), "hand")
     shutil.rmtree(hand / "hand" / "whole")
     shutil.rmtree(hand / "hand" / "add")
     assert run(["push", "hand", uri, "--settle", "0"]) == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.gcs import GCSServer
 from tests.servers.s3 import CREDENTIALS, KEY, SECRET, S3Server
 from tests.speaking import Said, plain, speaking
 from tritonrepo.diagnostics import Stop
@@ -157,7 +158,7 @@ output { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }
 """
 
 
-def uploaded(server: S3Server) -> str:
+def uploaded(server: S3Server | GCSServer) -> str:
     uri = server.fresh()
     store, prefix = open_store(uri)
     store.put(f"{prefix}/m/config.pbtxt", of_text(CONFIG))
@@ -205,3 +206,11 @@ def test_the_real_server_reads_a_bucket_with_the_credentials_of_its_user(
         assert [(model.name, model.state) for model in Client(server.endpoint).index()] == [("m", "READY")]
         seen = environment_of(server.pid)
     assert {name: seen[name] for name in GIVEN if name in seen} == passed
+
+
+def test_the_real_server_reads_a_bucket_of_google(gcs_server: GCSServer) -> None:
+    """Its client knows the emulator by another variable than ours."""
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120)
+    with serve(uploaded(gcs_server), chosen, Workspace(os.environ)) as server:
+        assert [(model.name, model.state) for model in Client(server.endpoint).index()] == [("m", "READY")]
+        assert environment_of(server.pid)["CLOUD_STORAGE_EMULATOR_ENDPOINT"] == gcs_server.endpoint

@@ -327,7 +327,6 @@ def test_a_served_repository_keeps_what_was_changed_by_hand(tmp_path: Path, monk
 
 
 UNSUPPORTED = [
-    ("an embedder in a bucket of Google's", "source: ./w", "source: 'gs://b/e'"),
     *(
         (f"{key}: {value}", "role: generator,", f"role: generator, {key}: {value},")
         for key, value in (("engine", "openai"),)

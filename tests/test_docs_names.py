@@ -94,6 +94,7 @@ OF_OTHERS = {
         "cosmic-ray",
         "pytest-cov",
     ),
+    *("gcloud", "auth", "application-default", "login", "storage.buckets.get"),
     *("embedder_model", "generator_prompt", "production", "aarch64"),
 }
 """Words of other programs, and of what is not supported."""

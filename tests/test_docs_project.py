@@ -23,7 +23,7 @@ from tritonrepo.cli.validate import DOCUMENTS
 from tritonrepo.rules import RULES
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Scope
-from tritonrepo.stores import BUCKETS, s3
+from tritonrepo.stores import BUCKETS, gcs, s3
 from tritonrepo.stores.store import Bucket, Store
 
 PACKAGE = ROOT / "tritonrepo"
@@ -119,6 +119,10 @@ def test_a_rule_over_several_models_gets_the_run() -> None:
     assert all(Judging.__name__ in str(inspect.signature(check)) for check in checks)
 
 
+NAMES = {"s3": "s3", "gs": "gcs"}
+"""The scheme of a kind of bucket → its module, its extra and its server."""
+
+
 def test_the_store_of_the_documents_is_that_of_the_code() -> None:
     assert all(isinstance(bucket, Bucket) for bucket in BUCKETS.values())
     assert len(Bucket._fields) == 3  # how it is opened, and the two texts
@@ -127,7 +131,9 @@ def test_the_store_of_the_documents_is_that_of_the_code() -> None:
     assert all(each.__doc__ for each in methods)
     assert BUCKETS["s3"].open_uri is s3.open_uri
     extras = PROJECT["project"]["optional-dependencies"]
-    for kind in BUCKETS:
+    assert BUCKETS["gs"].open_uri is gcs.open_uri
+    assert BUCKETS.keys() == NAMES.keys()
+    for kind in NAMES.values():
         assert extras[kind]
         assert kind in re.findall(r"\w+", extras["all"][0])
         assert kind in test_stores.KINDS
@@ -136,7 +142,7 @@ def test_the_store_of_the_documents_is_that_of_the_code() -> None:
     late = TOOL["ruff"]["lint"]["flake8-tidy-imports"]["banned-module-level-imports"]
     network = next(each for each in TOOL["importlinter"]["contracts"] if each["name"].startswith("the network"))
     untyped = TOOL["mypy"]["overrides"][0]["module"]
-    assert {"boto3", "obstore"} <= {*late} & {*network["forbidden_modules"]}
+    assert {"boto3", "obstore", "google"} <= {*late} & {*network["forbidden_modules"]}
     assert "boto3.*" in untyped
     slept = {path.name for path in (PACKAGE / "stores").glob("*.py") if "def awake" in path.read_text("utf-8")}
     assert slept == {"directory.py"}

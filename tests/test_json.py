@@ -31,7 +31,7 @@ def checked(command: str, text: str) -> Any:  # noqa: ANN401  JSON
 ENDED = {
     "no repository at any path": (["validate", "nowhere", "nor-here"], ["validate-path", "validate-path"]),
     "a stack file that cannot be read": (["validate", "broken.yaml"], ["stack-syntax"]),
-    "a bucket of another scheme": (["validate", "gs://bucket/models"], ["store-uri"]),
+    "a bucket of another scheme": (["validate", "as://account/models"], ["store-uri"]),
     "a server that is not there": (["smoke", NOWHERE], ["server-unreachable"]),
     "a password in the URL": (["smoke", "http://u:p@127.0.0.1:1"], ["server-url"]),
     "no URL": (["smoke", "a b"], ["server-url"]),

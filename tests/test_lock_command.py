@@ -324,10 +324,11 @@ def test_of_two_branches_with_one_number_the_second_pushes_under_the_next_by_the
     assert b"specific { versions: [ 3 ] }" in three["e/config.pbtxt"]
 
 
+@pytest.mark.parametrize("kind", ["s3_server", "gcs_server"], ids=["s3", "gcs"])
 def test_the_digests_of_the_last_push_are_taken_from_its_record_and_are_those_of_a_build(
-    own: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+    own: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: Capsys, kind: str
 ) -> None:
-    uri = s3_server.fresh()
+    uri: str = request.getfixturevalue(kind).fresh()
     pushed(uri, capsys)
     built = locked()
     branch(own, "fresh", monkeypatch)
@@ -402,7 +403,7 @@ def another_stack(repository: Path) -> None:
 REPOSITORIES: dict[str, tuple[str, Callable[[Path], object] | None, int, str]] = {
     "none": ("nowhere", None, 2, "nowhere: fatal: the repository does not exist or is empty [lock-from]"),
     "a bucket": ("s3://models", None, 2, "s3://models: fatal: the URI is a bucket's root"),
-    "no URI": ("gs://models/prod", None, 2, "gs://models/prod: fatal: gs:// buckets are not supported yet"),
+    "no URI": ("as://models/prod", None, 2, "as://models/prod: fatal: as:// buckets are not supported yet"),
     "an empty variable": ("", None, 2, '"": fatal: an empty string is not a directory or a bucket URI [store-uri]'),
     "another stack's": (
         "model_repository",

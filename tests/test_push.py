@@ -388,6 +388,9 @@ class Clock:
     def delete(self, path: str) -> None:
         self.store.delete(path)
 
+    def revoke(self, directory: str) -> None:
+        self.store.revoke(directory)
+
     def tidy(self) -> None:
         self.store.tidy()
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.ending import ending
-from tests.memory import Memory
+from tests.memory import Memory, tag_of
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Tag, Unconditional, Write
 from tritonrepo.sync.lock import Hold, held
@@ -68,6 +68,40 @@ def test_the_lock_is_taken_where_none_is_rewritten_as_it_was_and_removed_in_time
     ]
     rewritten = {line.split(" if ")[1] for line in others if line.startswith("put")}
     assert len(rewritten) == 3  # each on the tag of the one before
+    assert store.objects == {}
+
+
+class Revoking(Memory):
+    """A store that does not count the time of what is prepared, and can remove an object on a condition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.caps = Capabilities(stray=Tag("0" * 32), sees_changes=True, guards_removals=True)
+
+    def revoke(self, directory: str) -> None:
+        self.log.append(f"revoke {directory}")
+
+
+def test_what_others_have_prepared_is_revoked_once_the_lock_is_held_and_the_lock_is_removed_as_it_is() -> None:
+    store = Revoking()
+    with holding(store):
+        assert store.log == [f"put {PATH} if absent", "revoke r.tritonrepo/prepared"]
+        tag = tag_of(store.objects[PATH])
+    confirmed, prepared, removed = store.log[2:]
+    assert confirmed == f"put {PATH} if {tag[:4]}"
+    assert prepared == f"prepare {PATH} for 10 s"
+    assert removed.startswith(f"send -{PATH} if ")
+    assert store.objects == {}
+
+
+def test_a_lock_that_cannot_be_used_is_given_back() -> None:
+    class Denied(Revoking):
+        def revoke(self, directory: str) -> None:
+            raise fatal("store-access", directory, "cannot delete: no")
+
+    store = Denied()
+    with pytest.raises(Stop, match="cannot delete: no"), holding(store):
+        pytest.fail("the lock is held")
     assert store.objects == {}
 
 

@@ -153,6 +153,9 @@ class Push:
 
         return send
 
+    def revoke(self, directory: str) -> None:
+        """The time of a prepared write is counted."""
+
     def tidy(self) -> None:
         """Nothing is half-written here."""
 

@@ -15,7 +15,7 @@ from obstore.store import MemoryStore
 
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store, s3
-from tritonrepo.stores.refusals import Busy, busy, conditions, explained
+from tritonrepo.stores.s3_refusals import Busy, busy, conditions, explained
 from tritonrepo.stores.store import Conflict, Stored, Tag, Unconditional, glimpse, tag_of
 from tritonrepo.tree import File, of_bytes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tritonrepo.diagnostics import Severity, Stop
-from tritonrepo.stores import is_remote, open_store
+from tritonrepo.stores import gcs_refusals, is_remote, open_store, s3_refusals
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.s3_uri import Address, as_triton, parse
 
@@ -78,7 +78,7 @@ REFUSED = {
     "no slash": ("S3:bucket/r", "Triton would read this as a local path because a URI needs two slashes"),
     "a step up": ("s3://h:9000/b/../r", 'a prefix cannot contain ".."'),
     "a step nowhere": ("s3://bucket/./r", 'a prefix cannot contain "."'),
-    "not yet": ("gs://bucket/r", "gs:// buckets are not supported yet"),
+    "not yet": ("as://account/r", "as:// buckets are not supported yet"),
 }
 
 
@@ -99,6 +99,7 @@ def test_what_was_meant_as_a_uri_is_never_taken_for_a_path() -> None:
 
 ELSEWHERE = "s3://http://HOST:PORT/BUCKET/PREFIX"
 FORM = f"`s3://BUCKET/PREFIX` on AWS, or `{ELSEWHERE}` for any other store"
+FORMS = f"{FORM}, or `gs://BUCKET/PREFIX` on Google Cloud Storage"
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
@@ -138,16 +139,16 @@ HINTS = {
     "a scheme in the middle": ("s3://bucket/http://h:80/b", f"Use {FORM}."),
     "a short bucket": ("s3://ab/r", "Use a name of at least three letters, digits, dots and hyphens."),
     "a step up": ("s3://bucket/a/../r", "Use the full prefix without it."),
-    "another scheme": ("ftp://h/r", f"Use {FORM}."),
-    "one slash": ("s3:/bucket/r", f"Use {FORM}."),
-    "not yet": ("as://account/r", "Use a directory or an s3:// URI."),
+    "another scheme": ("ftp://h/r", f"Use {FORMS}."),
+    "one slash": ("s3:/bucket/r", f"Use {FORMS}."),
+    "not yet": ("as://account/r", "Use a directory or an s3:// or gs:// URI."),
     "a password": (
         "s3://user:secret@h:9000/b/r",
         "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or select a profile with AWS_PROFILE.",
     ),
     "a password in an unknown scheme": (
         "ftp://user:secret@h/r",
-        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or select a profile with AWS_PROFILE.",
+        f"{s3_refusals.KEYS} {gcs_refusals.KEYS}",
     ),
 }
 

@@ -35,8 +35,6 @@ def test_postgresql_orders_vectors_by_their_distance() -> None:
 
 def test_gcs_gives_back_what_was_put(tmp_path: Path) -> None:
     with fake_gcs(tmp_path) as server:
-        bucket = urllib.request.Request(f"{server.endpoint}/storage/v1/b?project=tests", b'{"name": "models"}')
-        urllib.request.urlopen(bucket, timeout=30).close()
         upload = f"{server.endpoint}/upload/storage/v1/b/models/o?uploadType=media&name=m/config.pbtxt"
         urllib.request.urlopen(upload, b"max_batch_size: 8", timeout=30).close()
         with urllib.request.urlopen(f"{server.endpoint}/storage/v1/b/models/o?prefix=m/", timeout=30) as reply:

@@ -405,9 +405,6 @@ def test_only_a_list_with_the_tag_is_appended() -> None:
     assert read(changed("[py3]", "!append [py3]")).target.images == ("py3",)
 
 
-def test_a_source_that_is_not_supported_yet_is_told() -> None:
-    with pytest.raises(ValueError, match=r'^sources that begin with gs:// are not supported yet: "gs://b/k"$'):
-        parse_source("gs://b/k")
 
 
 HEX = "0" * 64

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.gcs import GCSServer
 from tests.servers.s3 import CREDENTIALS, S3Server
 from tests.speaking import Asked, Said, speaking
 from tritonrepo.diagnostics import Severity, Stop
@@ -41,7 +42,12 @@ def in_s3(request: pytest.FixtureRequest) -> str:
     return server.uri(server.bucket(), "r")
 
 
-KINDS: dict[str, Callable[[pytest.FixtureRequest], str]] = {"directory": in_directory, "s3": in_s3}
+def in_gcs(request: pytest.FixtureRequest) -> str:
+    server: GCSServer = request.getfixturevalue("gcs_server")
+    return server.uri(server.bucket(), "r")
+
+
+KINDS: dict[str, Callable[[pytest.FixtureRequest], str]] = {"directory": in_directory, "s3": in_s3, "gcs": in_gcs}
 """Functions that return the path or URI of an empty location, by kind; the servers are real ones."""
 
 BUCKETS = {name: kind for name, kind in KINDS.items() if name != "directory"}

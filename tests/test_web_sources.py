@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub import ranged, sha256
+from tests.servers.gcs import GCSServer
 from tests.servers.s3 import S3Server
 from tests.servers.serving import free_ports
 from tests.speaking import Asked, Said, Speaking, speaking
@@ -167,18 +168,20 @@ def test_a_name_that_could_not_be_a_file_here_is_refused(web: Speaking, own: Cac
     assert web.asked == []
 
 
+@pytest.fixture(params=["s3_server", "gcs_server"], ids=["s3", "gcs"])
+def server(request: pytest.FixtureRequest) -> S3Server | GCSServer:
+    """A store of each kind."""
+    found: S3Server | GCSServer = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture
-def prefix(s3_server: S3Server) -> str:
+def prefix(server: S3Server | GCSServer) -> str:
     """The URI of a prefix with three objects."""
-    uri = s3_server.fresh()
-    for path, content in (("config.json", b"{}"), ("sub/a", CONTENT), ("sub/b", b"")):
-        put(s3_server, f"{uri}/{path}", content)
+    uri = server.fresh()
+    for path, content in OBJECTS.items():
+        server.write(f"{uri}/{path}", content)
     return uri
-
-
-def put(server: S3Server, uri: str, content: bytes) -> None:
-    bucket, _, key = uri.removeprefix(f"s3://{server.endpoint}/").partition("/")
-    server.client().put_object(Bucket=bucket, Key=key, Body=content)
 
 
 OBJECTS = {"config.json": b"{}", "sub/a": CONTENT, "sub/b": b""}
@@ -207,10 +210,10 @@ def test_an_object_is_a_source_too(prefix: str, own: Cache) -> None:
 
 
 def test_pinned_objects_come_from_the_cache_and_other_ones_are_refused(
-    s3_server: S3Server, prefix: str, own: Cache, tmp_path: Path
+    server: S3Server | GCSServer, prefix: str, own: Cache, tmp_path: Path
 ) -> None:
     pin = got(own, prefix).pin
-    put(s3_server, f"{prefix}/config.json", b"[]")
+    server.write(f"{prefix}/config.json", b"[]")
     assert contents(got(own, prefix, pin)) == OBJECTS
     rule, message, hint = fault(Cache(tmp_path / "other"), prefix, pin)
     assert rule == "source-changed"
@@ -237,6 +240,18 @@ def test_an_object_is_continued_where_a_killed_run_left_it(
     assert contents(got(Cache(tmp_path / "other"), f"{prefix}/sub/a")) == {"a": CONTENT}
 
 
+def test_a_bucket_of_google_that_refuses_is_told_at_the_source(
+    gcs_server: GCSServer, own: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = gcs_server.uri("none-at-all", "x")
+    assert fault(own, none)[:2] == ("store-access", f"{none}: cannot list: the bucket does not exist (404)")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"127.0.0.1:{free_ports(1)[0]}")
+    rule, message, hint = fault(own, none)
+    assert (rule, message) == ("store-access", f"{none}: cannot list: the store does not respond")
+    assert hint == "Check the network and, if it is set, STORAGE_EMULATOR_HOST."
+    assert fault(own, "gs://models//x")[0] == "store-uri"
+
+
 def test_a_store_that_refuses_is_told_at_the_source(s3_server: S3Server, own: Cache) -> None:
     none = s3_server.uri(f"none-{uuid.uuid4().hex[:8]}", "x")
     rule, message, _ = fault(own, none)
@@ -249,10 +264,10 @@ def test_a_store_that_refuses_is_told_at_the_source(s3_server: S3Server, own: Ca
     assert fault(own, "s3://b:1/c//d/../e")[0] == "store-uri"
 
 
-def test_a_key_that_could_not_be_a_file_here_is_refused(s3_server: S3Server, own: Cache) -> None:
-    uri = s3_server.fresh()
+def test_a_key_that_could_not_be_a_file_here_is_refused(server: S3Server | GCSServer, own: Cache) -> None:
+    uri = server.fresh()
     for key in ("x", "X"):
-        put(s3_server, f"{uri}/{key}", key.encode())
+        server.write(f"{uri}/{key}", key.encode())
     rule, message, _ = fault(own, uri)
     assert (rule, message) == (
         "source-bucket",

@@ -114,7 +114,10 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "docs_examples",
         "many_mistakes",
     ),
-    "stores": ("directory", "refusals", "s3_uri", "s3_replies", "credentials", "links", "tree", "stores"),
+    "stores": (
+        *("directory", "refusals", "s3_uri", "s3_replies", "gcs_uri", "gcs", "credentials", "links", "tree", "stores"),
+        "push_gcs",
+    ),
     "sync": (
         *("sync", "push_plan", "push_writing", "gating", "revision", "push_hold", "push_flow", "push_waiting"),
         *("push_lock", "push_mixed", "push_model", "push_nest"),

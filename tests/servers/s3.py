@@ -54,6 +54,11 @@ class S3Server(NamedTuple):
         """Return the URI of an unused prefix; the bucket exists as soon as the server has started."""
         return self.uri(SHARED, f"{uuid.uuid4().hex[:10]}/prod")
 
+    def write(self, uri: str, content: bytes) -> None:
+        """Write an object."""
+        bucket, _, key = uri.removeprefix(f"s3://{self.endpoint}/").partition("/")
+        self.client().put_object(Bucket=bucket, Key=key, Body=content)
+
 
 @contextmanager
 def seaweed(place: Path) -> Iterator[S3Server]:

@@ -19,7 +19,7 @@ Examples:
   tritonrepo push model_repository s3://models/prod
   tritonrepo push model_repository s3://models/prod --server http://127.0.0.1:8000
   tritonrepo push model_repository s3://http://127.0.0.1:9000/models/prod --settle 10
-  tritonrepo push model_repository s3://models/prod --dry-run
+  tritonrepo push model_repository gs://models/prod --dry-run
 
 {EXIT_CODES}"""
 

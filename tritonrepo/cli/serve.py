@@ -48,7 +48,7 @@ def command(
 ) -> int:
     """Serve a model repository with the real Triton core on this machine's CPU, without Docker, a GPU or root.
 
-    REPOSITORY is a directory, or an s3:// URI, which the server reads by itself.
+    REPOSITORY is a directory, or an s3:// or gs:// URI, which the server reads by itself.
 
     Stand-ins with the same contract replace the backends that the CPU server lacks, and are listed at startup. The URLs
     are printed on stdout once every model has loaded. If a model does not load, the command fails; with --poll or

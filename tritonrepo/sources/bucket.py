@@ -13,8 +13,7 @@ from tritonrepo.sources.cache import Cache
 from tritonrepo.spec.lock import Pin
 from tritonrepo.spec.source import Bucket
 from tritonrepo.stores import open_store
-from tritonrepo.stores.refusals import lacking
-from tritonrepo.stores.store import PIECE, tag_of
+from tritonrepo.stores.store import PIECE, lacking, tag_of
 from tritonrepo.tree import File, digest
 from tritonrepo.tree import files as only_files
 
@@ -83,7 +82,7 @@ def _object(name: str, file: File, cache: Cache) -> File:
             offset += len(piece)
         if offset != file.size:
             stream.truncate(0)
-            raise lacking(what, "read", f"{file.size:,} bytes")
+            raise lacking(what, "read", f"{file.size:,} bytes", "Run the command again, and read the store's log.")
         stream.flush()
         return cache.keep(Path(stream.name))
 

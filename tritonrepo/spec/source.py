@@ -25,8 +25,8 @@ OTHERS = {"datasets", "spaces", "models", "kernels", "buckets"}
 LAST_PORT = 65_535
 LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 FORMS = (
-    "Use ./PATH, `package:NAME==VERSION/PATH`, `hf://OWNER/MODEL@REVISION/PATH`, `https://HOST/PATH#sha256=HEX` "
-    "or `s3://BUCKET/PREFIX`."
+    "Use ./PATH, `package:NAME==VERSION/PATH`, `hf://OWNER/MODEL@REVISION/PATH`, `https://HOST/PATH#sha256=HEX`, "
+    "`s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`."
 )
 
 
@@ -116,10 +116,8 @@ def parse_source(text: str) -> Source:
         return _hub(text, match)
     if text.startswith(("https://", "http://")):
         return _web(text)
-    if text.startswith("s3://"):
+    if text.startswith(("s3://", "gs://")):
         return Bucket(text)
-    if text.startswith("gs://"):
-        raise NotASourceError(f'sources that begin with gs:// are not supported yet: "{text}"')
     if not text or text.startswith(("package:", "hf:")) or "://" in text:
         raise NotASourceError(f'"{text}" is not a source')
     return Local(text, text)

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.plain import hidden
-from tritonrepo.stores import refusals, s3, s3_uri
+from tritonrepo.stores import gcs, gcs_refusals, gcs_uri, s3, s3_refusals, s3_uri
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Bucket, Store
 
-BUCKETS: Mapping[str, Bucket] = {"s3": Bucket(s3.open_uri, s3_uri.FORM, refusals.KEYS)}
+BUCKETS: Mapping[str, Bucket] = {
+    "s3": Bucket(s3.open_uri, s3_uri.FORM, s3_refusals.KEYS),
+    "gs": Bucket(gcs.open_uri, gcs_uri.FORM, gcs_refusals.KEYS),
+}
 """The kinds of buckets, by the scheme of their URIs."""
 
-LATER = {"gs", "as"}
+LATER = {"as"}
 NEARLY = re.compile(f"({'|'.join([*BUCKETS, *LATER])}):", re.IGNORECASE)
 CREDENTIALS = "TRITON_CLOUD_CREDENTIAL_PATH"
 
@@ -73,5 +76,5 @@ def server_environment(uri: str, environ: Mapping[str, str]) -> Mapping[str, str
 
     Source: core, src/filesystem/api.cc, FileSystemManager::LoadCredentials.
     """
-    found = open_store(uri)[0].server_environment()
-    return {} if CREDENTIALS in environ else found
+    store, _ = open_store(uri)
+    return {} if CREDENTIALS in environ else store.server_environment()

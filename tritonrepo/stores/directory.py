@@ -79,6 +79,9 @@ class DirectoryStore:
         end = awake() + seconds
         return lambda: self._done(write, end)
 
+    def revoke(self, directory: str) -> None:
+        """Do nothing: the time of a prepared write is checked."""
+
     def _done(self, write: Write, end: float | None) -> Tag | None:
         target = self.root / write.path
         with _explained(target, "delete" if write.file is None else "write"):

@@ -17,12 +17,11 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tritonrepo.diagnostics import failure
-from tritonrepo.stores import presigned
-from tritonrepo.stores.refusals import Busy, busy, conditions, explained, lacking, missing_extra
+from tritonrepo.stores import listing, presigned
+from tritonrepo.stores.s3_refusals import Busy, busy, conditions, explained, lacking, missing_extra
 from tritonrepo.stores.s3_uri import Address, parse
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Tag, Unconditional, Write
-from tritonrepo.tree import Directory, Entry, File, Tree, in_order
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Tag, Unconditional, Write, changed
+from tritonrepo.tree import File, Tree
 
 if TYPE_CHECKING:
     import obstore.store
@@ -66,18 +65,8 @@ class S3Store:
 
     def scan(self, prefix: str) -> Tree:
         """Return every object under the prefix from one listing; a zero-byte "directory/" is an empty directory."""
-        head = f"{prefix}/" if prefix else ""
-        found: dict[str, Entry] = {}
-        for item in self._listed(head):
-            path = str(item["Key"]).removeprefix(head)
-            if "__pycache__" not in path.split("/")[:-1] and path:
-                found[path] = self._stored(item)
-        markers = [path for path in found if path.endswith("/")]
-        for marker in markers:
-            del found[marker]
-            if not any(path.startswith(marker) for path in found) and marker[:-1] not in found:
-                found[marker[:-1]] = Directory()
-        return dict(in_order(found))
+        objects = ((str(item["Key"]), self._stored(item)) for item in self._listed(listing.head(prefix)))
+        return listing.as_tree(prefix, objects)
 
     def _listed(self, head: str) -> Iterator[dict[str, Any]]:
         parameters: dict[str, Any] = {"Prefix": head}
@@ -105,9 +94,7 @@ class S3Store:
                 with explained(at, "read"), conditions(key):
                     return self._got(key, Range=f"bytes={offset}-{offset + n - 1}", IfMatch=tag).content
             except Conflict:
-                message = "the object was overwritten or removed while it was being read"
-                hint = "Run the command again when no push is running."
-                raise failure("store-changed", at, message, hint) from None
+                raise changed(at) from None
 
         return Stored(int(item["Size"]), read, tag=Tag(tag.strip('"')))
 
@@ -204,6 +191,9 @@ class S3Store:
             return None if write.file is None else self._tag({"ETag": tag}, write.path)
 
         return sent
+
+    def revoke(self, directory: str) -> None:
+        """Do nothing: the store checks the time of a prepared write."""
 
     def delete(self, path: str) -> None:
         """Remove an object."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, NewType, Protocol
 
+from tritonrepo.diagnostics import Stop, failure, fatal
 from tritonrepo.tree import File, Tree
 
 PIECE = 8 << 20
@@ -23,11 +24,12 @@ class Capabilities:
     """What differs between stores.
 
     `stray` is a tag that no file has, to test whether conditions are honored. `sees_changes`: a server that polls
-    notices that something changed in a model that it has loaded.
+    notices that something changed in a model that it has loaded. `guards_removals`: a removal can have a condition.
     """
 
     stray: Tag
     sees_changes: bool
+    guards_removals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,17 @@ def tag_of(file: File) -> Tag:
 def glimpse(file: File) -> tuple[int, Tag | None]:
     """Return what a scan knows about a file without reading it: its size, and its tag if it has one."""
     return file.size, file.tag if isinstance(file, Stored) else None
+
+
+def lacking(at: str, verb: str, what: str, hint: str) -> Stop:
+    """Return the Stop for a reply that lacks what a store must send."""
+    return fatal("store-reply", at, f"cannot {verb}: the store's reply has no {what}", hint)
+
+
+def changed(at: str) -> Stop:
+    """Return the Stop for an object that is no longer what a scan has found."""
+    message = "the object was overwritten or removed while it was being read"
+    return failure("store-changed", at, message, "Run the command again when no push is running.")
 
 
 class Write(NamedTuple):
@@ -103,6 +116,12 @@ class Store(Protocol):
         """Prepare a write that the store itself refuses, with Late, once this time is over, whenever it is sent.
 
         The process may sleep before it sends the write: the time runs by a clock that does not stop meanwhile.
+        """
+
+    def revoke(self, directory: str) -> None:
+        """Make the store refuse, with Late, what others have prepared, if it does not count the time of such writes.
+
+        Called by whoever takes the lock. The directory is next to the repository, for the store to use.
         """
 
     def tidy(self) -> None:

@@ -45,16 +45,17 @@ def _done(
 ) -> dict[str, Tag | None]:
     """Do one group: new files, which may be large, one by one, and everything else conditional on what was seen."""
     writes, news = dict[str, Write](), list[Put]()
+    guarded = writer.place.store.caps.guards_removals
     for action in group:
         path, seen = writer.place.path(action.path), _seen(action.path, before, written)
         if isinstance(action, Put) and action.phase is Phase.FILES and (seen is None or _is_large(action)):
             news.append(action)
             if seen is not None:  # nothing serves it: removed first, so that it is also written where nothing exists
-                writes[action.path] = Write(path, None)
+                writes[action.path] = Write(path, None, if_match=seen if guarded else None)
         elif isinstance(action, Put):
             writes[action.path] = Write(path, action.file, if_absent=seen is None, if_match=seen)
-        else:  # not every store supports conditional removals; all of them check its time
-            writes[action.path] = Write(path, None)
+        else:  # where removals have no condition, the store checks their time
+            writes[action.path] = Write(path, None, if_match=seen if guarded else None)
     with _unchanged(group):
         tags = dict(zip(writes, writer.write(list(writes.values())), strict=True))
     return tags | dict(

@@ -12,6 +12,7 @@ What keeps a push that slept, was cut off or is slow from writing once another p
   lock only after seeing it unchanged for `SILENT_S`, which is longer. So if the lock is lost before the confirmation,
   the confirmation fails, and if it is lost afterwards, the write arrives too late, however long this process slept
   between any two of its instructions. A config that is back to what the plan saw makes no difference: the time is up.
+- A store that cannot refuse a write by its time refuses those that the next holder of the lock has revoked.
 - Files of new versions are many and large, so they are written without a ticket, but only where nothing exists (`add`).
   One that arrives after the lock was lost changes nothing that exists, but it can add a file to a version that no
   config named when its push was planned. The remaining risk: the other push uploads the same version number with other
@@ -56,6 +57,8 @@ GRACE_S = 2.0
 LOOK_S = 2.0
 TRIES = 5
 NAME = "lock.json"
+PREPARED = "prepared"
+"""The directory for what a store has to keep of prepared writes."""
 
 
 def find(place: Place) -> tuple[dict[str, str], Tag] | None:
@@ -77,6 +80,7 @@ def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str],
     me["born"] = _born(me["pid"])
     hold = Hold(place, me, _taken(place, me, pace, tell), pace.now)
     try:
+        place.store.revoke(place.beside(PREPARED))
         yield hold
     finally:
         hold.end()
@@ -158,8 +162,13 @@ class Hold:
         """Remove the lock if it is still ours; if it stays, others see that it is silent."""
         self._over.set()
         self._thread.join()
+        store, path = self._place.store, self._place.beside(NAME)
         with suppress(Stop, Conflict, Late):  # what matters was reported already
-            remove = self._place.store.ticket(Write(self._place.beside(NAME), None), VALID_S)
+            if store.caps.guards_removals:
+                self.confirm()
+                store.ticket(Write(path, None, if_match=self._tag), VALID_S)()
+                return
+            remove = store.ticket(Write(path, None), VALID_S)
             self.confirm()
             remove()
 

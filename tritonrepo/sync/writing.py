@@ -52,7 +52,7 @@ class Writer(NamedTuple):
         tags: dict[Write, Tag | None] = {}
         for _ in range(TRIES):
             left = [write for write in writes if write not in tags]
-            sends = [(write, self._ticket(write)) for write in left]
+            sends = list(zip(left, each(self._ticket, left, self.lanes), strict=True))
             if self.hold:
                 self.hold.confirm()
             done = each(lambda item: self._sent(*item), sends, self.lanes)
@@ -73,6 +73,8 @@ class Writer(NamedTuple):
             return late
         except Conflict:
             found = self.place.store.fetch(write.path)
+            if found is None and write.file is None:
+                return None  # the reply to our removal was lost
             if found and write.file and found.content == write.file.content():
                 return found.tag  # the reply to our write was lost
             raise self._overtaken(write.path) from None

@@ -1,4 +1,4 @@
-"""What an object store and its clients refuse, each as one message with the next step."""
+"""What an S3 store and its clients refuse, each as one message with the next step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.s3_uri import ELSEWHERE
 from tritonrepo.stores.store import Conflict, Unconditional
+from tritonrepo.stores.store import lacking as without
 
 KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or select a profile with AWS_PROFILE."
 GRANTS = "Grant this account s3:ListBucket, s3:GetObject and, to push, s3:PutObject and s3:DeleteObject."
@@ -66,7 +67,7 @@ def explained(at: str, verb: str) -> Iterator[None]:
 
 def lacking(at: str, verb: str, what: str) -> Stop:
     """Return the Stop for a reply that lacks what a store must send."""
-    return fatal("store-reply", at, f"cannot {verb}: the store's reply has no {what}", API)
+    return without(at, verb, what, API)
 
 
 def _refused(at: str, verb: str, said: dict[str, str]) -> Stop:

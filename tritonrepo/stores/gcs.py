@@ -1,0 +1,231 @@
+"""A bucket of Google Cloud Storage as a Store; a tag is an object's generation, which no other content ever has.
+
+A request cannot be given a time after which the store refuses it, except with the key of a service account. So a
+prepared write is an object next to the repository, and sending it is a copy of that object, which the store makes on
+the write's condition. Whoever takes the lock removes all prepared writes (`revoke`): from then on, the store refuses to
+copy them, however late the request arrives. The remaining risk is a removal, which cannot be prepared: it is
+conditional on the generation that was seen, and the time is checked before it is sent.
+
+Source: Google Cloud, "Request preconditions": 0 is the generation of an object that does not exist.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from tritonrepo.diagnostics import Stop, fatal
+from tritonrepo.stores import gcs_refusals as refusals
+from tritonrepo.stores import listing
+from tritonrepo.stores.directory import awake
+from tritonrepo.stores.gcs_client import Connection
+from tritonrepo.stores.gcs_uri import Address, parse
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Tag, Write, changed, lacking
+from tritonrepo.tree import File, Tree
+
+FIELDS = "items(name,size,generation,contentEncoding),nextPageToken"
+TYPE = "application/octet-stream"
+WHOLE_BYTES = 8 << 20
+PART_BYTES = 16 << 20
+LOOKS = 4
+
+
+def open_uri(uri: str) -> tuple[GCSStore, str]:
+    """Return the Store of the bucket that a gs:// URI names, and the prefix in it."""
+    address = parse(uri)
+    return GCSStore(address), address.key
+
+
+class GCSStore:
+    """The Store of a bucket."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._at = Connection(address)
+        self._prepared = ""
+
+    @property
+    def caps(self) -> Capabilities:
+        """What a bucket can do; a generation is a time in microseconds, so none is 1."""
+        return Capabilities(stray=Tag("1"), sees_changes=True, guards_removals=True)
+
+    def scan(self, prefix: str) -> Tree:
+        """Return every object under the prefix from one listing; a zero-byte "directory/" is an empty directory."""
+        objects = ((str(item.name), self._stored(item)) for item in self._listed(listing.head(prefix)))
+        return listing.as_tree(prefix, objects)
+
+    def _listed(self, head: str) -> Iterator[Any]:
+        token: str | None = None
+        while True:
+            with self._at.explained("", "list"):
+                items, following = self._at.ask(partial(self._page, head, token))
+            yield from items
+            if not following:
+                return
+            if following == token:
+                raise lacking(self.address.uri, "list", "new page token", refusals.API)
+            token = following
+
+    def _page(self, head: str, token: str | None, **how: Any) -> tuple[list[Any], str | None]:  # noqa: ANN401
+        found = self._at.client.list_blobs(self.address.bucket, prefix=head, page_token=token, fields=FIELDS, **how)
+        page = list(next(found.pages, ()))
+        return page, found.next_page_token
+
+    def _stored(self, item: Any) -> Stored:  # noqa: ANN401  made by the client
+        key, size, generation = str(item.name), item.size, item.generation
+        if size is None or generation is None:
+            what = "size" if size is None else "generation"
+            raise lacking(f"{self.address.uri}: {key}", "list", what, refusals.API)
+        packed = item.content_encoding == "gzip"
+
+        def read(offset: int, n: int) -> bytes:
+            if packed:
+                message = "the object has Content-Encoding: gzip, so servers read other bytes than the bucket has"
+                hint = "Upload the file as it is, without compression on the way."
+                raise fatal("store-access", f"{self.address.uri}: {key}", message, hint)
+            return self._part(key, generation, offset, min(offset + n, size))
+
+        return Stored(size, read, tag=Tag(str(generation)))
+
+    def _part(self, key: str, generation: int, start: int, stop: int) -> bytes:
+        if start >= stop:
+            return b""
+        with self._at.explained(key, "read"):
+            try:
+                return self._got(key, generation, start=start, end=stop - 1)
+            except Conflict:
+                raise changed(f"{self.address.uri}: {key}") from None
+
+    def _got(self, key: str, generation: int, **part: int) -> bytes:
+        """Read an object or a part of it; raise Conflict if it no longer has this generation."""
+        get = partial(self._at.bucket.blob(key).download_as_bytes, raw_download=True, **part)
+        with refusals.conditions(key, refusals.LOST):
+            return bytes(self._at.ask(partial(get, if_generation_match=generation)))
+
+    def fetch(self, path: str) -> Fetched | None:
+        """Return the content of an object and its generation; None if it does not exist."""
+        with self._at.explained(path, "read"):
+            for _ in range(LOOKS):
+                blob = self._at.ask(partial(self._at.bucket.get_blob, path))
+                if blob is None:
+                    return None
+                with suppress(Conflict):  # overwritten between the two requests
+                    tag = self._tag(blob)
+                    return Fetched(self._got(path, blob.generation), tag)
+        raise changed(f"{self.address.uri}: {path}")
+
+    def _tag(self, blob: Any) -> Tag:  # noqa: ANN401  made by the client
+        if blob.generation is None:
+            raise lacking(f"{self.address.uri}: {blob.name}", "continue", "generation", refusals.API)
+        return Tag(str(blob.generation))
+
+    def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
+        """Write an object by one request or one completed upload; the tag is its generation."""
+        with self._at.explained(path, "write"):
+            return self._put(Write(path, file, if_absent, if_match), file)
+
+    def _put(self, write: Write, file: File, end: float | None = None) -> Tag:
+        blob = self._at.bucket.blob(write.path)
+        if file.size > WHOLE_BYTES:
+            blob.chunk_size = PART_BYTES
+            send = partial(_upload, blob, file)
+        else:
+            send = partial(blob.upload_from_string, file.content(), content_type=TYPE)
+        with refusals.conditions(write.path):
+            self._at.ask(partial(send, if_generation_match=_condition(write)), end)
+        return self._tag(blob)
+
+    def delete(self, path: str) -> None:
+        """Remove an object."""
+        with self._at.explained(path, "delete"):
+            self._delete(Write(path, None))
+
+    def _delete(self, write: Write, end: float | None = None) -> None:
+        blob = self._at.bucket.blob(write.path)
+        try:
+            with refusals.conditions(write.path, {refusals.NOT_FOUND} if write.if_match is None else refusals.GONE):
+                self._at.ask(partial(blob.delete, if_generation_match=_condition(write)), end)
+        except Conflict:
+            if write.if_match is not None:
+                raise
+
+    def revoke(self, directory: str) -> None:
+        """Remove the writes that were prepared in this directory, and prepare the next ones there."""
+        for path in self.scan(directory):
+            self.delete(f"{directory}/{path}")
+        self._prepared = directory
+
+    def ticket(self, write: Write, seconds: int) -> Send:
+        """Prepare a write as an object of its own; none is sent once its time is over."""
+        end = awake() + seconds
+        act: Callable[[], Tag | None]
+        if write.file is None:
+            act = partial(self._delete, write, end)
+        elif not self._prepared:
+            act = partial(self._put, write, write.file, end)
+        else:
+            place = f"{self._prepared}/{secrets.token_hex(16)}"
+            self.put(place, write.file, if_absent=True)
+            act = partial(self._copied, place, write, end)
+
+        def sent() -> Tag | None:
+            with self._at.explained(write.path, "delete" if write.file is None else "write"):
+                return act()
+
+        return sent
+
+    def _copied(self, place: str, write: Write, end: float) -> Tag:
+        """Copy a prepared object to where it belongs, if it still exists, and remove it."""
+        bucket = self._at.bucket
+        copy = partial(bucket.copy_blob, bucket.blob(place), bucket, write.path, if_generation_match=_condition(write))
+        try:
+            with refusals.conditions(write.path), refusals.revoked(write.path):
+                return self._tag(self._at.ask(copy, end))
+        finally:
+            with suppress(Stop):  # the next push removes it
+                self.delete(place)
+
+    def tidy(self) -> None:
+        """Do nothing: nobody sees an upload that was not completed."""
+
+    def server_environment(self) -> Mapping[str, str]:
+        """Return the environment by which Triton finds the emulator, or the key file that is used here."""
+        return self._at.server_environment()
+
+
+def _condition(write: Write) -> int | None:
+    if write.if_absent:
+        return 0
+    return None if write.if_match is None else int(write.if_match)
+
+
+class _Stream:
+    """A file as the client reads one that it uploads in parts."""
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.offset = 0
+
+    def read(self, n: int) -> bytes:
+        """Return the next bytes."""
+        content = self.file.read(self.offset, n)
+        self.offset += len(content)
+        return content
+
+    def tell(self) -> int:
+        """Return where the next bytes are."""
+        return self.offset
+
+    def seek(self, offset: int) -> None:
+        """Continue from another place, such as that of a lost part."""
+        self.offset = offset
+
+
+def _upload(blob: Any, file: File, **how: Any) -> None:  # noqa: ANN401  made by the client
+    """Write a large object in parts, each of which the client sends again if it is lost."""
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    blob.upload_from_file(_Stream(file), size=file.size, content_type=TYPE, **how | {"retry": DEFAULT_RETRY})
