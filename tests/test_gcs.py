@@ -156,8 +156,8 @@ KNOWN: dict[str, tuple[Exception, str, str]] = {
     "an old login": (auth.RefreshError("invalid_grant: Token has been expired or revoked."), "the login has", LOGIN),
     "a login to be renewed": (auth.RefreshError("Reauthentication is needed."), "the login has expired", LOGIN),
     "an account that is gone": (auth.RefreshError("invalid_grant: Invalid grant: account not found"), "invalid_", KEYS),
-    "a key file": (auth.DefaultCredentialsError("File x was not found."), "File x was not found.", KEYS),
-    "no network": (auth.TransportError("no route"), "the credentials cannot be refreshed: no route", "Check the netw"),
+    "a key file": (auth.DefaultCredentialsError("File x was not found."), "File x was not found", "Fix GOOGLE_APP"),
+    "no network": (auth.TransportError("no route"), "the server that renews the credentials does not respond", "Check"),
 }
 
 
@@ -177,6 +177,27 @@ def test_an_endpoint_that_is_not_there_is_told_at_once(slept: list[float], monke
     with pytest.raises(Stop, match="gs://models/prod: fatal: cannot list: the store does not respond"):
         store.scan(prefix)
     assert slept == []
+
+
+UNREACHABLE = {
+    "a proxy": ({"HTTP_PROXY": "http://127.0.0.1:1"}, "the proxy does not respond", "Check HTTPS_PROXY"),
+    "no port": ({"STORAGE_EMULATOR_HOST": "http://h:99999"}, "the emulator's URL cannot be used: ", "Set STORAGE_EMUL"),
+    "no scheme of it": ({"STORAGE_EMULATOR_HOST": "ftp://h"}, "the emulator's URL cannot be used: ", "Set STORAGE_EM"),
+    "no certificate": ({"STORAGE_EMULATOR_HOST": "https://{own}"}, "[SSL", "Check the certificates"),
+}
+
+
+@pytest.mark.parametrize(("variables", "message", "hint"), UNREACHABLE.values(), ids=UNREACHABLE)
+def test_what_keeps_requests_from_the_store_is_told(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, variables: dict[str, str], message: str, hint: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(own=urlsplit(endpoint).netloc))
+    with answering() as fake, pytest.raises(Stop) as stop:
+        fake.store.scan(fake.prefix)
+    (told,) = stop.value.diagnostics
+    assert told.message.startswith(f"cannot list: {message}")
+    assert told.hint.startswith(hint)
 
 
 def test_a_page_token_that_comes_again_ends_the_listing() -> None:

@@ -26,6 +26,8 @@ ABSENT = ("the bucket does not exist", "Create the bucket, or fix the URI.")
 BUSY = ("the store keeps asking for fewer requests", AGAIN)
 FAILING = ("the store cannot handle the request at the moment", AGAIN)
 CLOCK = ("this machine's clock differs too much from the store's", "Set this machine's clock.")
+NO_TOKENS = ("the server that renews the credentials does not respond", "Check the network.")
+EMULATOR = "Set STORAGE_EMULATOR_HOST to a URL such as `http://127.0.0.1:4443`."
 EXPIRED = ("the login has expired", LOGIN)
 NO_ACCESS = {"", "forbidden", "insufficientPermissions"}
 """Reasons of a 403 that are about permissions; others have words of their own, such as those about billing."""
@@ -100,11 +102,13 @@ def _unknown(error: Exception) -> tuple[str, str]:
     Source: Google Cloud, "Using OAuth 2.0 for Server to Server Applications", JWT error codes; google-auth,
     google/oauth2/reauth.py for invalid_rapt.
     """
-    from google.auth.exceptions import TransportError
+    from google.auth.exceptions import DefaultCredentialsError, TransportError
 
     text = str(error.args[0]) if error.args else type(error).__name__
     if isinstance(error, TransportError):
-        return f"the credentials cannot be refreshed: {text}", "Check the network."
+        return NO_TOKENS
+    if isinstance(error, DefaultCredentialsError):
+        return text.rstrip("."), "Fix GOOGLE_APPLICATION_CREDENTIALS."
     if "reasonable timeframe" in text:
         return CLOCK
     if "expired" in text or "rapt" in text or "reauth" in text.lower():
@@ -118,10 +122,13 @@ def _unsent(error: Exception) -> tuple[str, str]:
     from requests.exceptions import ProxyError, SSLError, Timeout
     from urllib3.exceptions import ProtocolError
 
-    silent = isinstance(error, Unconnected | Timeout | ProtocolError) and not isinstance(error, ProxyError | SSLError)
-    if not silent:
-        return str(error), "Check the network, the proxy and the certificates."
-    return SILENT
+    if isinstance(error, ProxyError):
+        return "the proxy does not respond", "Check HTTPS_PROXY and HTTP_PROXY."
+    if isinstance(error, SSLError):
+        return str(getattr(error.args[0], "reason", error)), "Check the certificates, and the scheme of the emulator."
+    if isinstance(error, ValueError):  # so requests tells of a wrong URL, and the only one that users set is that
+        return f"the emulator's URL cannot be used: {error}", EMULATOR
+    return SILENT if isinstance(error, Unconnected | Timeout | ProtocolError) else (str(error), API)
 
 
 def is_absent(error: Exception) -> bool:
