@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
+from google.cloud.storage import retry
 
 from tests.proxy import Forward, Reply, Request, proxy
 from tests.servers.gcs import GCSServer, refusal
@@ -32,6 +33,7 @@ GRANTS = (
 API = "Check that this is the API of Google Cloud Storage or of an emulator: STORAGE_EMULATOR_HOST is its URL."
 LATER = "Run the command again later to continue."
 URI = "gs://models/prod"
+MIB = 1 << 20
 
 
 def said(value: object) -> Reply:
@@ -285,6 +287,17 @@ def test_a_condition_is_a_generation_and_a_conflict_if_it_does_not_hold(
     for status in (412, 409) if condition else ():
         with answering(then=refusal(status, "conditionNotMet", "x")) as fake, pytest.raises(Conflict, match=r"^r/a"):
             write(fake.store)
+
+
+def test_a_large_object_is_given_up_after_the_time_of_one_part(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    monkeypatch.setattr(retry, "DEFAULT_RETRY", retry.DEFAULT_RETRY.with_timeout(0.1).with_delay(initial=0.01))
+    begun = Reply(200, {"Location": f"{endpoint}/upload?upload_id=u"}, b"")
+    with answering(begun, then=refusal(503, "backendError", "x")) as fake:
+        with pytest.raises(Stop, match=r"r/w: fatal: cannot write: the store cannot handle the request .* \(503\)"):
+            fake.store.put("r/w", of_bytes(b"x" * (9 * MIB)), if_absent=True)
+        first, second, *_ = fake.asked
+    assert (first.method, asked(first)["ifGenerationMatch"]) == ("POST", "0")
+    assert (second.method, len(second.body)) == ("PUT", 9 * MIB)
 
 
 def test_a_write_that_gets_no_generation_is_told() -> None:

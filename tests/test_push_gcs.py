@@ -17,7 +17,7 @@ from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Conflict, Late, Write
 from tritonrepo.sync.lock import held
 from tritonrepo.sync.place import Place
-from tritonrepo.tree import of_bytes, of_text
+from tritonrepo.tree import File, of_bytes, of_text
 
 LONG_S = 60
 
@@ -154,6 +154,28 @@ def stopped(pid: int) -> None:
     """Wait until a process has stopped itself."""
     _, status = os.waitpid(pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status), status
+
+
+def test_a_large_file_that_becomes_shorter_meanwhile_is_not_written(uri: str) -> None:
+    store, prefix = open_store(uri)
+    whole, rest = 9 << 20, 1 << 20
+    shorter = File(whole, lambda offset, n: b"x" * max(0, min(n, whole - rest - offset)))
+    with pytest.raises(OSError, match="the file has become shorter"):
+        store.put(f"{prefix}/w", shorter)
+    assert stored(uri) == {}
+
+
+def test_a_large_file_that_another_has_written_meanwhile_is_not_written(uri: str) -> None:
+    store, prefix = open_store(uri)
+
+    def read(offset: int, n: int) -> bytes:
+        if not stored(uri):
+            store.put(f"{prefix}/w", of_bytes(b"theirs"))
+        return b"x" * min(n, (9 << 20) - offset)
+
+    with pytest.raises(Conflict):
+        store.put(f"{prefix}/w", File(9 << 20, read), if_absent=True)
+    assert stored(uri) == {"w": b"theirs"}
 
 
 def test_a_bucket_that_does_not_exist_is_told(

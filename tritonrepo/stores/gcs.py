@@ -11,6 +11,7 @@ Source: Google Cloud, "Request preconditions": 0 is the generation of an object 
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -128,14 +129,13 @@ class GCSStore:
             return self._put(Write(path, file, if_absent, if_match), file)
 
     def _put(self, write: Write, file: File, end: float | None = None) -> Tag:
-        blob = self._at.bucket.blob(write.path)
-        if file.size > WHOLE_BYTES:
-            blob.chunk_size = PART_BYTES
-            send = partial(_upload, blob, file)
-        else:
-            send = partial(blob.upload_from_string, file.content(), content_type=TYPE)
+        blob, condition = self._at.bucket.blob(write.path), {"if_generation_match": _condition(write)}
         with refusals.conditions(write.path):
-            self._at.ask(partial(send, if_generation_match=_condition(write)), end)
+            if file.size > WHOLE_BYTES:
+                blob.chunk_size = PART_BYTES
+                self._at.ask(partial(_upload, blob, file, **condition), end, tries=1)
+            else:
+                self._at.ask(partial(blob.upload_from_string, file.content(), content_type=TYPE, **condition), end)
         return self._tag(blob)
 
     def delete(self, path: str) -> None:
@@ -210,8 +210,10 @@ class _Stream:
         self.offset = 0
 
     def read(self, n: int) -> bytes:
-        """Return the next bytes."""
+        """Return the next bytes; raise OSError if the file has become shorter meanwhile."""
         content = self.file.read(self.offset, n)
+        if len(content) < min(n, self.file.size - self.offset):
+            raise OSError(errno.EIO, "the file has become shorter")
         self.offset += len(content)
         return content
 
@@ -226,6 +228,14 @@ class _Stream:
 
 def _upload(blob: Any, file: File, **how: Any) -> None:  # noqa: ANN401  made by the client
     """Write a large object in parts, each of which the client sends again if it is lost."""
-    from google.cloud.storage.retry import DEFAULT_RETRY
+    from google.api_core.exceptions import RetryError, from_http_response
+    from google.cloud.storage import retry
+    from google.cloud.storage.exceptions import InvalidResponse
 
-    blob.upload_from_file(_Stream(file), size=file.size, content_type=TYPE, **how | {"retry": DEFAULT_RETRY})
+    call = how | {"retry": retry.DEFAULT_RETRY}
+    try:
+        blob.upload_from_file(_Stream(file), size=file.size, content_type=TYPE, **call)
+    except RetryError as error:
+        if isinstance(error.cause, InvalidResponse):
+            raise from_http_response(error.cause.response) from None
+        raise error.cause or error from None

@@ -63,9 +63,9 @@ class Connection:
         place = f"{self.address.uri}: {at}" if at else self.address.uri
         return refusals.explained(place, verb, lambda: self.anonymous)
 
-    def ask(self, call: Callable[..., T], end: float | None = None) -> T:
+    def ask(self, call: Callable[..., T], end: float | None = None, tries: int = TRIES) -> T:
         """Send a request, again if the store is there but busy; raise Late instead of sending it after `end`."""
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(tries)):
             if end is not None and awake() > end:
                 raise Late(self.address.uri)
             try:
