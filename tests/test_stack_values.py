@@ -405,8 +405,6 @@ def test_only_a_list_with_the_tag_is_appended() -> None:
     assert read(changed("[py3]", "!append [py3]")).target.images == ("py3",)
 
 
-
-
 HEX = "0" * 64
 URL = "Use `https://HOST/PATH#sha256=HEX`, with the 64 hexadecimal digits of the file's SHA-256."
 
