@@ -8,14 +8,21 @@ from pathlib import Path
 MARK = "TRITONREPO_TEST_MARK"
 
 
+def alive(pid: int) -> bool:
+    """Return whether a process runs: a zombie has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def marked(value: str) -> list[int]:
     """Return the living processes whose environment has the mark."""
     wanted = f"{MARK}={value}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            alive = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-            if alive and wanted in (entry / "environ").read_bytes().split(b"\0"):
+            if alive(int(entry.name)) and wanted in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
         except OSError:
             continue

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.processes import alive
 from tritonrepo.cli import run
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
@@ -43,8 +46,13 @@ ensemble_scheduling {{
 version_policy {{ specific {{ versions: [ 1 ] }} }}
 """
 CODE = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
-CRASH = "boost::interprocess::lock_exception"
-"""What the server's log says of a crash that is Triton's own; pyproject.toml names it too."""
+CRASH = "Triton has crashed"
+"""How a failure begins that is none of ours; pyproject.toml names it too, and such a test is run once more."""
+OWN_LOCK = "boost::interprocess::lock_exception"
+"""What the server's log may say of it."""
+CRASHES = (-signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGILL, -signal.SIGSEGV)
+"""How a process ends that nobody has ended; a killed one was killed by a test, or by the machine."""
+ENDS_S = 10
 
 
 def repository(place: Path, version: int) -> Path:
@@ -88,18 +96,35 @@ def beside(uri: str) -> list[str]:
 
 @contextmanager
 def polling(uri: str) -> Iterator[Server]:
-    """Run the real server on a bucket or a directory, as `serve --poll 1 --llm-engine script` does.
+    """Run the real server on a bucket or a directory, as `serve --poll 1 --llm-engine script` does."""
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
+        with serve(uri, chosen, Workspace(os.environ), None, EXAMPLE) as server, explaining(server):
+            yield server
+
+
+@contextmanager
+def explaining(server: Server) -> Iterator[None]:
+    """Show how a server ended, and its log, in the failure of a test that needed it.
 
     On a busy machine, the Python backend of 24.10 may break a lock of its own while versions load, and end the server:
     triton-inference-server/server#5949 and #8882. A test that fails beside such a crash says so, and is run once more.
     """
-    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
-        with serve(uri, chosen, Workspace(os.environ), None, EXAMPLE) as server:
-            try:
-                yield server
-            except (Exception, pytest.fail.Exception) as error:
-                if CRASH in server.log():
-                    raise RuntimeError(f"Triton has crashed: {CRASH}") from error
-                raise
+    try:
+        yield
+    except (Exception, pytest.fail.Exception) as error:
+        code = ended(server)
+        if code is None and OWN_LOCK not in server.log():
+            raise
+        how = "runs" if code is None else f"ended with signal {-code}" if code < 0 else f"ended with exit code {code}"
+        crashed = code in CRASHES or OWN_LOCK in server.log()
+        raise RuntimeError(f"{CRASH if crashed else 'Triton is gone'}: it {how}\n{server.log_tail(100)}") from error
+
+
+def ended(server: Server) -> int | None:
+    """Return how the server's process ended, which its supervisor knows a moment later; None while it runs."""
+    deadline = time.monotonic() + ENDS_S
+    while (code := server.exit_code()) is None and not alive(server.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return code

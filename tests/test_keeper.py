@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import alive
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server.leash import Leash
 
@@ -31,13 +32,6 @@ def soon(holds: Callable[[], object]) -> bool:
             return False
         time.sleep(0.01)
     return True
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+import time
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from tests.documents import ROOT
-from tests.pushes import CODE, CRASH, polling, push, repository
+from tests.processes import alive
+from tests.pushes import CODE, OWN_LOCK, polling, push, repository
 from tests.speaking import Said, speaking
 from tests.test_push import Clock
 from tritonrepo.cli import run
+from tritonrepo.server.launch import Launch, log_path
+from tritonrepo.server.leash import Leash
+from tritonrepo.server.ports import Ports
+from tritonrepo.server.process import Server
+from tritonrepo.server.runtime import find
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.push import plan
@@ -76,19 +81,32 @@ def test_what_no_server_can_be_asked_for_gets_the_whole_time(tmp_path: Path, see
     assert times == [1.1, 1.1 + 2 * wait_s]
 
 
-@pytest.mark.parametrize(
-    ("log", "failure"), {"crashed": (CRASH, RuntimeError), "alive": ("all is well", AssertionError)}.values()
-)
-def test_a_test_beside_a_crash_of_triton_itself_is_run_once_more(
-    monkeypatch: pytest.MonkeyPatch, log: str, failure: type[Exception]
-) -> None:
-    @contextmanager
-    def served(*_: object) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(log=lambda: f"  what():  {log}")
+ENDS = {
+    "aborts": ("os.abort()", "Triton has crashed: it ended with signal 6\n"),
+    "reads where nothing is": ("os.kill(os.getpid(), 11)", "Triton has crashed: it ended with signal 11\n"),
+    "breaks its own lock": (f"print('{OWN_LOCK}'); end()", "Triton has crashed: it ended with exit code 3\n"),
+    "is killed": ("os.kill(os.getpid(), 9)", "Triton is gone: it ended with signal 9\n"),
+    "ends by itself": ("end()", "Triton is gone: it ended with exit code 3\n"),
+    "runs": ("time.sleep(600)", "connection refused"),
+}
 
-    monkeypatch.setattr("tests.pushes.serve", served)
-    with pytest.raises(failure) as raised, polling("/served"):
+
+@pytest.mark.parametrize(("code", "message"), ENDS.values(), ids=ENDS)
+def test_a_failure_shows_how_the_server_ended_and_a_crash_of_triton_itself_runs_the_test_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, message: str
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    leash = Leash()
+    text = f"import os, sys, time\nend = lambda: sys.exit(3)\nprint('its last words', flush=True)\n{code}"
+    pid = leash.start([sys.executable, "-c", text], {}, log=log_path(leash.home), grace_s=1)
+    server = Server(leash, pid, Ports(0, 0, 0), Launch("s3://b/p", find(None, needs=())))
+    while "words" not in server.log() or (code.startswith("time") is not alive(pid)):
+        time.sleep(0.01)
+    monkeypatch.setattr("tests.pushes.serve", lambda *_: server)
+    with pytest.raises((RuntimeError, AssertionError)) as raised, polling("s3://b/p"):
         raise AssertionError("connection refused")
+    assert str(raised.value).startswith(message)
+    assert ("its last words" in str(raised.value)) == ("Triton" in message)
     options = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["addopts"]
     (again,) = (option.partition("=")[2] for option in options if option.startswith("--only-rerun"))
-    assert bool(re.search(again, str(raised.value))) == (failure is RuntimeError)
+    assert bool(re.search(again, str(raised.value))) == message.startswith("Triton has crashed")
