@@ -1,15 +1,20 @@
-"""Deliberate mistakes in copies of the built example, judged twice: by `validate`, and by the real server.
+"""Deliberate mistakes in copies of the example's models, judged twice: by `validate`, and by the real server.
 
 The models that `validate` says are not ready are exactly those that the server does not serve. What only the vLLM
-backend would refuse is judged by our stand-in for it, and named so.
+backend would refuse is judged by our stand-in for it, and named so. The copies for one mistake are a model and the
+pipelines that call it: many mistakes share one repository, and so one server, with the models as they were built.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,48 +135,94 @@ REMOVED = {
 }
 
 
-class Case(NamedTuple):
-    """A spoilt copy, the file that was spoilt, and where in it the finding must be."""
+ENDS_THE_START = "the Python file"
+"""What hangs a 24.10 server before it serves anything: all its models are lost with this one."""
 
-    repository: Path
+
+class Case(NamedTuple):
+    """A spoilt model and its callers, all with the same suffix: in which repository, and where the finding must be."""
+
+    repository: str
+    suffix: str
     path: Path
     at: tuple[int, int] | None
-    auto_complete: bool = False
+
+    def own(self, models: set[str]) -> set[str]:
+        return {model for model in models if model.endswith(self.suffix)}
 
 
-def refused_by_us(case: Case, capsys: pytest.CaptureFixture[str]) -> tuple[set[str], list[dict[str, object]]]:
-    mode = [] if case.auto_complete else ["--no-auto-complete"]
-    assert run(["validate", str(case.repository), "--release", "24.10", "--gpus", "0", "--format", "json", *mode]) == 1
-    document = json.loads(capsys.readouterr().out)
+class Repository:
+    """A repository of the models as they were built, to which spoilt copies are added."""
+
+    def __init__(self, good: Path, place: Path, *, auto_complete: bool = False) -> None:
+        self.place = shutil.copytree(good, place, copy_function=os.link)
+        self.auto_complete = auto_complete
+        self.built = self.models()
+
+    def models(self) -> set[str]:
+        return {path.name for path in self.place.iterdir() if path.is_dir()}
+
+    def copied(self, model: str, suffix: str) -> Path:
+        """Copy a model and the pipelines that call it, and return the copy of the model."""
+        calling = [name for name in self.built if f'model_name: "{model}"' in self.config(name).read_text("utf-8")]
+        for name in (model, *calling):
+            shutil.copytree(self.place / name, self.place / f"{name}{suffix}", copy_function=os.link)
+            path = self.config(f"{name}{suffix}")
+            write(path, re.sub(f'name: "({name}|{model})"', rf'name: "\1{suffix}"', path.read_text("utf-8")))
+        return self.place / f"{model}{suffix}"
+
+    def config(self, model: str) -> Path:
+        return self.place / model / "config.pbtxt"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that other repositories share, and that may be read-only."""
+    path.unlink()
+    path.write_text(text, "utf-8")
+
+
+class Judged(NamedTuple):
+    """The models that are not ready, and the errors that were found, if the judge says."""
+
+    refused: set[str]
+    findings: Sequence[Mapping[str, object]] = ()
+
+
+def by_us(repository: Repository) -> Judged:
+    mode = [] if repository.auto_complete else ["--no-auto-complete"]
+    asked = ["validate", str(repository.place), "--release", "24.10", "--gpus", "0", "--format", "json", *mode]
+    with redirect_stdout(io.StringIO()) as out:
+        assert run(asked) == 1
+    document = json.loads(out.getvalue())
     refused = {verdict["model"] for verdict in document["verdicts"] if verdict["verdict"] != "ready"}
-    return refused, [finding for finding in document["diagnostics"] if finding["severity"] == "error"]
+    return Judged(refused, [finding for finding in document["diagnostics"] if finding["severity"] == "error"])
 
 
 NOTHING_SERVES = {"server-died", "server-hangs"}
 """What ends a start for all models; a start that takes too long, or a port that is taken, is no refusal."""
 
 
-def refused_by_the_server(case: Case) -> set[str]:
+def by_the_server(repository: Repository) -> Judged:
     """Return the models that a real server does not serve; all of them where it crashes or hangs."""
-    repository = case.repository
-    backends = {name: BACKENDS / name for name in ("onnxruntime", "vllm")}
     launch = Launch(
-        repository,
+        repository.place,
         find(),
         mode=Mode.EXPLICIT,
-        auto_complete=case.auto_complete,
-        backends=backends,
+        auto_complete=repository.auto_complete,
+        backends={name: BACKENDS / name for name in ("onnxruntime", "vllm")},
         environment={"TRITONREPO_LLM_ENGINE": "script"},
         deadline_s=90,
+        exit_timeout_s=0,
         extra_args=["--load-model=*"],
     )
-    models = {path.name for path in repository.iterdir() if path.is_dir()}
+    models = repository.models()
     try:
         with start(launch) as server:
-            return models - {state.name for state in Client(Endpoint(server.http)).index() if state.state == "READY"}
+            states = Client(Endpoint(server.http)).index()
+            return Judged(models - {state.name for state in states if state.state == "READY"})
     except Stop as stop:
         if {diagnostic.rule for diagnostic in stop.diagnostics} <= NOTHING_SERVES:
-            return models
+            return Judged(models)
         raise
 
 
@@ -185,54 +236,85 @@ def place(text: str) -> tuple[str, tuple[int, int] | None]:
 
 
 @pytest.fixture(scope="module")
-def spoilt(rag_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
-    """A copy of the repository for every mistake."""
+def repositories(rag_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Repository]:
+    top = tmp_path_factory.mktemp("spoilt")
+    return {
+        name: Repository(rag_repository, top / name.replace(" ", "-"), auto_complete=name == "completed")
+        for name in ("as it stands", "completed", ENDS_THE_START)
+    }
+
+
+@pytest.fixture(scope="module")
+def spoilt(repositories: dict[str, Repository]) -> dict[str, Case]:
+    """The copies for every mistake."""
     cases = {}
-    for name, mistake in MISTAKES.items():
-        repository = shutil.copytree(rag_repository, tmp_path_factory.mktemp("spoilt") / "models")
-        path = repository / mistake.path
-        text = path.read_text("utf-8")
-        assert mistake.old in text
-        content, at = place(text.replace(mistake.old, mistake.new, 1))
-        path.unlink()  # a copy may be read-only
-        path.write_text(content, "utf-8")
-        cases[name] = Case(repository, path, at, mistake.auto_complete)
+    for number, (name, mistake) in enumerate(MISTAKES.items()):
+        suffix, repository = f"_{number}", "completed" if mistake.auto_complete else "as it stands"
+        model, _, file = mistake.path.partition("/")
+        path = repositories[repository].copied(model, suffix) / file
+        text, old = path.read_text("utf-8"), mistake.old.replace(f'"{model}"', f'"{model}{suffix}"')
+        assert old in text
+        content, at = place(text.replace(old, mistake.new, 1))
+        write(path, content)
+        cases[name] = Case(repository, suffix, path, at)
     for name, (removed, _) in REMOVED.items():
-        repository = shutil.copytree(rag_repository, tmp_path_factory.mktemp("spoilt") / "models")
-        (repository / removed).unlink()
-        cases[name] = Case(repository, repository / removed, None)
+        suffix, repository = f"_{len(cases)}", name if name == ENDS_THE_START else "as it stands"
+        model, _, file = removed.partition("/")
+        path = repositories[repository].copied(model, suffix) / file
+        path.unlink()
+        cases[name] = Case(repository, suffix, path, None)
     return cases
 
 
 @pytest.fixture(scope="module")
-def refused_by_servers(spoilt: dict[str, Case]) -> dict[str, set[str]]:
-    """What the real servers refuse: one a mistake, a few at once, as most of their time is waiting."""
-    with ThreadPoolExecutor(4) as pool:
-        found = pool.map(refused_by_the_server, spoilt.values())
-        return dict(zip(spoilt, found, strict=True))
+def ours(repositories: dict[str, Repository], spoilt: dict[str, Case]) -> dict[str, Judged]:
+    assert spoilt
+    return {name: by_us(repository) for name, repository in repositories.items()}
+
+
+@pytest.fixture(scope="module")
+def theirs(repositories: dict[str, Repository], spoilt: dict[str, Case]) -> dict[str, Judged]:
+    """What the real servers refuse: all at once, as most of their time is waiting."""
+    assert spoilt
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(repositories, pool.map(by_the_server, repositories.values()), strict=True))
+
+
+def own_findings(case: Case, judged: Judged) -> list[Mapping[str, object]]:
+    """Return what was found in the copies for this case."""
+    return [finding for finding in judged.findings if case.own({str(finding["model"])})]
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_both_judges_refuse_the_same_models(
-    spoilt: dict[str, Case], refused_by_servers: dict[str, set[str]], capsys: pytest.CaptureFixture[str], name: str
+    spoilt: dict[str, Case], ours: dict[str, Judged], theirs: dict[str, Judged], name: str
 ) -> None:
     case = spoilt[name]
-    refused, findings = refused_by_us(case, capsys)
+    findings = own_findings(case, ours[case.repository])
     named = [finding for finding in findings if finding["rule"] == MISTAKES[name].rule]
     assert named, findings
     if case.at is not None:
         assert (named[0]["path"], named[0]["line"], named[0]["column"]) == (str(case.path), *case.at)
-    assert refused == refused_by_servers[name]
+    refused = case.own(ours[case.repository].refused)
+    assert refused
+    assert refused == case.own(theirs[case.repository].refused)
 
 
 @pytest.mark.parametrize("name", REMOVED)
 def test_both_judges_miss_the_same_file(
-    spoilt: dict[str, Case], refused_by_servers: dict[str, set[str]], capsys: pytest.CaptureFixture[str], name: str
+    spoilt: dict[str, Case], ours: dict[str, Judged], theirs: dict[str, Judged], name: str
 ) -> None:
-    path, rules = REMOVED[name]
-    refused, findings = refused_by_us(spoilt[name], capsys)
-    assert {finding["rule"] for finding in findings} & rules, findings
-    by_server = refused_by_servers[name]
-    # a missing model.py hangs a 24.10 server before it serves anything: all its models are lost with this one
-    everything = {entry.name for entry in spoilt[name].repository.iterdir() if entry.is_dir()}
-    assert refused == by_server or (path.endswith("model.py") and by_server == everything)
+    case = spoilt[name]
+    findings = own_findings(case, ours[case.repository])
+    assert {finding["rule"] for finding in findings} & REMOVED[name][1], findings
+    refused = case.own(ours[case.repository].refused)
+    assert refused
+    assert refused == case.own(theirs[case.repository].refused)
+
+
+def test_both_judges_let_pass_what_is_as_it_was_built(
+    repositories: dict[str, Repository], ours: dict[str, Judged], theirs: dict[str, Judged]
+) -> None:
+    for name, repository in repositories.items():
+        lost = repository.built if name == ENDS_THE_START else set()
+        assert (repository.built & ours[name].refused, repository.built & theirs[name].refused) == (lost, lost)
