@@ -62,20 +62,32 @@ def embed(server: Server, texts: list[str]) -> NDArray[Any]:
     return found
 
 
-@pytest.fixture(scope="session")
-def reference_vectors(minilm_dir: Path) -> NDArray[Any]:
-    """The texts' vectors by a forward pass in NumPy that shares no code with the exporter, cut at 256 tokens."""
+def vectors(minilm_dir: Path, texts: list[str]) -> NDArray[Any]:
+    """Return the texts' vectors by a forward pass in NumPy that shares no code with the exporter, cut at 256 tokens."""
     config = json.loads((minilm_dir / "config.json").read_text("utf-8"))
     bert = reference.Bert(config, safetensors(minilm_dir / "model.safetensors"))
     tokenizer = Tokenizer.from_file(str(minilm_dir / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(256)
-    return np.stack([bert.embedding(e.ids, "mean", normalize=True) for e in tokenizer.encode_batch(TEXTS)])
+    return np.stack([bert.embedding(e.ids, "mean", normalize=True) for e in tokenizer.encode_batch(texts)])
+
+
+@pytest.fixture(scope="session")
+def reference_vectors() -> NDArray[Any]:
+    """What `vectors` returned for all texts, which takes it long."""
+    found: NDArray[Any] = np.load(DATA / "vectors.npy")
+    return found
 
 
 def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     found: NDArray[Any] = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     return found
+
+
+def test_the_stored_vectors_are_those_of_the_reference(minilm_dir: Path, reference_vectors: NDArray[Any]) -> None:
+    assert len(reference_vectors) == len(TEXTS)
+    some = [TEXTS.index(max(TEXTS, key=len)), *range(0, len(TEXTS), 10)]  # the longest is cut
+    assert np.allclose(vectors(minilm_dir, [TEXTS[at] for at in some]), reference_vectors[some], atol=1e-6)
 
 
 def test_the_embedder_agrees_with_an_independent_reference_one_text_at_a_time(
