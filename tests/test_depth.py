@@ -23,7 +23,7 @@ from tritonrepo.tree import File, files, of_bytes, of_text
 
 __all__ = ["own"]
 
-DEPTHS = [900, 100_000]
+DEPTHS = [900, 20_000]
 """Of these Python's own reader of JSON takes the first; what goes through such a value again may not."""
 
 SCRIPT = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"

@@ -4,9 +4,9 @@ import json
 import math
 import struct
 import tracemalloc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gguf
 import numpy as np
@@ -581,6 +581,27 @@ def merged(word: str, vocabulary: Mapping[str, int], ranks: Mapping[str, int]) -
     return [vocabulary[part] for part in parts]
 
 
+class Trained(NamedTuple):
+    """The tokenizer that is made of a GGUF file, and what the file says of tokens and merges."""
+
+    tokenizer: Tokenizer
+    special: Collection[str]
+    vocabulary: Mapping[str, int]
+    ranks: Mapping[str, int]
+
+
+@pytest.fixture(scope="module")
+def trained(smollm2_gguf: Path) -> Trained:
+    header, found = container.read(smollm2_gguf), chat_format(smollm2_gguf)
+    tokens, merges = (header.texts(f"tokenizer.ggml.{name}") for name in ("tokens", "merges"))
+    return Trained(
+        Tokenizer.from_str(found.tokenizer_json.decode()),
+        found.special_tokens,
+        {token: number for number, token in enumerate(tokens)},
+        {merge: rank for rank, merge in enumerate(merges)},
+    )
+
+
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -593,18 +614,9 @@ def merged(word: str, vocabulary: Mapping[str, int], ranks: Mapping[str, int]) -
         pytest.param(["<|", "im", "_", "strt", "|>", "\u2028", "½", "²"], id="almost special tokens, odd numbers"),
     ],
 )
-def test_smollm2_is_tokenized_as_it_was_trained(pieces: list[str], smollm2_gguf: Path) -> None:
-    metadata = container.read(smollm2_gguf).metadata
-    tokens, merges = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.merges"]
-    assert isinstance(tokens, list)
-    assert isinstance(merges, list)
-    vocabulary = {str(token): number for number, token in enumerate(tokens)}
-    ranks = {str(merge): rank for rank, merge in enumerate(merges)}
-    found = chat_format(smollm2_gguf)
-    tokenizer = Tokenizer.from_str(found.tokenizer_json.decode())
-    want = [
-        [vocabulary[piece]] if piece in found.special_tokens else merged(piece, vocabulary, ranks) for piece in pieces
-    ]
+def test_smollm2_is_tokenized_as_it_was_trained(pieces: list[str], trained: Trained) -> None:
+    tokenizer, special, vocabulary, ranks = trained
+    want = [[vocabulary[piece]] if piece in special else merged(piece, vocabulary, ranks) for piece in pieces]
     encoded = tokenizer.encode("".join(pieces)).ids
     assert encoded == [number for numbers in want for number in numbers]
     assert tokenizer.decode(encoded, skip_special_tokens=False) == "".join(pieces)

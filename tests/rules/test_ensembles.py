@@ -475,7 +475,7 @@ def test_a_search_that_meets_another_cycle_crashes_the_server(
 
 
 def test_long_chains_of_ensembles_need_no_recursion() -> None:
-    names = [f"m{number:04}" for number in range(3000)]
+    names = [f"m{number:04}" for number in range(1500)]
     chain = {name: ensemble(step(to, {"IN": "IN"}, {"OUT": "OUT"})) for name, to in pairwise(names)}
     assert not loud(tree(Case({**chain, names[-1]: member()})))
     assert loud(tree(Case({**chain, names[-1]: ensemble(step(names[0], {"IN": "IN"}, {"OUT": "OUT"}))}))) == {
