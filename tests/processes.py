@@ -1,9 +1,15 @@
-"""Finding processes by a mark in their environment: what a command started, and whether any of it is left."""
+"""Processes: by a mark in their environment, whether any is left, without measurement, and ended at once."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tritonrepo.server.process import Server
 
 MARK = "TRITONREPO_TEST_MARK"
 
@@ -37,6 +43,25 @@ def left(value: str, within_s: float = 20) -> list[str]:
             return [_command(pid) for pid in pids]
         time.sleep(0.05)
     return []
+
+
+def unmeasured() -> dict[str, str]:
+    """Return the environment for a process that runs what others run too: its coverage costs time and adds nothing.
+
+    A process that is killed writes no report anyway.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS_")}
+
+
+@contextmanager
+def killed(server: Server) -> Iterator[Server]:
+    """Run a server whose end is not tested: an orderly one takes seconds, since Triton looks once a second."""
+    with server:
+        try:
+            yield server
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(server.pid, signal.SIGKILL)
 
 
 def _command(pid: int) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import EXAMPLE
-from tests.processes import alive
+from tests.processes import alive, killed
 from tritonrepo.cli import run
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
@@ -100,7 +100,7 @@ def polling(uri: str) -> Iterator[Server]:
     chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
-        with serve(uri, chosen, Workspace(os.environ), None, EXAMPLE) as server, explaining(server):
+        with killed(serve(uri, chosen, Workspace(os.environ), None, EXAMPLE)) as server, explaining(server):
             yield server
 
 

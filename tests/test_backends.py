@@ -16,6 +16,7 @@ import pytest
 
 import tritonrepo
 from tests.graphs import GRAPHS, add_graph
+from tests.processes import killed
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.server.launch import Launch, Mode
@@ -45,7 +46,7 @@ def triton(repository: Path, env: Mapping[str, str], *, auto_complete: bool) -> 
     backends = {name: BACKENDS / name for name in ("onnxruntime", "vllm")}
     launch = Launch(repository, find(), mode=Mode.EXPLICIT, auto_complete=auto_complete, backends=backends)
     launch = replace(launch, environment=env, extra_args=["--load-model=*"])
-    with start(launch) as running:
+    with killed(start(launch)) as running:
         states = {m.name: "" if m.state == "READY" else m.reason for m in Client(Endpoint(running.http)).index()}
         yield Server(f"127.0.0.1:{running.ports.http}", running.grpc, states)
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import pytest
 
 import tritonrepo
+from tests.processes import killed
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server.client import Client
@@ -212,12 +213,11 @@ def by_the_server(repository: Repository) -> Judged:
         backends={name: BACKENDS / name for name in ("onnxruntime", "vllm")},
         environment={"TRITONREPO_LLM_ENGINE": "script"},
         deadline_s=90,
-        exit_timeout_s=0,
         extra_args=["--load-model=*"],
     )
     models = repository.models()
     try:
-        with start(launch) as server:
+        with killed(start(launch)) as server:
             states = Client(Endpoint(server.http)).index()
             return Judged(models - {state.name for state in states if state.state == "READY"})
     except Stop as stop:

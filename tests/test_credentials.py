@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import killed
 from tests.servers.gcs import GCSServer
 from tests.servers.s3 import CREDENTIALS, KEY, SECRET, S3Server
 from tests.speaking import Said, plain, speaking
@@ -202,7 +203,7 @@ def test_the_real_server_reads_a_bucket_with_the_credentials_of_its_user(
         (tmp_path / file).write_text(json.dumps({"s3": {"": said}}), "utf-8")
         monkeypatch.setenv("TRITON_CLOUD_CREDENTIAL_PATH", str(tmp_path / file))
     chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120)
-    with serve(uri, chosen, Workspace(os.environ)) as server:
+    with killed(serve(uri, chosen, Workspace(os.environ))) as server:
         assert [(model.name, model.state) for model in Client(server.endpoint).index()] == [("m", "READY")]
         seen = environment_of(server.pid)
     assert {name: seen[name] for name in GIVEN if name in seen} == passed

@@ -18,6 +18,7 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.opens import unopened
+from tests.processes import killed
 from tests.pushes import push
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
@@ -299,7 +300,7 @@ def test_links_into_a_named_directory_are_followed(
 def test_a_tree_of_a_hubs_cache_is_served_where_its_blobs_are_named(tmp_path: Path) -> None:
     blobs, snapshot = hub(tmp_path / "hub"), tmp_path / "hub" / "snapshots" / "abc"
     chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120)
-    with serve(snapshot, chosen, Workspace(os.environ, (blobs,)), None, tmp_path) as server:
+    with killed(serve(snapshot, chosen, Workspace(os.environ, (blobs,)), None, tmp_path)) as server:
         assert {(model.name, model.state) for model in Client(Endpoint(server.http)).index()} == {
             ("m", "READY"),
             ("e", "READY"),

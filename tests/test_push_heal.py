@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import killed
 from tests.pushes import CODE, LEAF, polling, repository
 from tritonrepo.cli import run
 from tritonrepo.server.client import Client
@@ -57,8 +58,13 @@ def pin(server: Server) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """The prefix that the servers poll."""
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The prefix that the servers poll.
+
+    It is a directory, whose times have nanoseconds for Triton too: FileModificationTime in the core's
+    src/filesystem/implementations/local.h. So no write needs to wait for the next second.
+    """
+    monkeypatch.setattr("tritonrepo.sync.pace.GRAIN_S", 0.1)
     place = tmp_path / "served" / "prod"
     place.parent.mkdir()
     return place
@@ -125,10 +131,8 @@ def test_a_server_that_says_nothing_of_what_it_refused_or_is_not_ready_for_it_is
     monkeypatch.setattr("tritonrepo.smoke.present.SIGHT_S", 2)
     wrong = 'parameters { key: "wrong" value { string_value: "yes" } }\n'
     assert push(with_lone(written(tmp_path / "first", 1, PARAMETER), IMPORTS), place) == 0
-    strict = Launch(
-        place, find(None, needs=()), mode=Mode.POLL, poll_s=1, exit_timeout_s=1, extra_args=["--strict-readiness=true"]
-    )
-    with start(strict) as server:
+    strict = Launch(place, find(None, needs=()), mode=Mode.POLL, poll_s=1, extra_args=["--strict-readiness=true"])
+    with killed(start(strict)) as server:
         assert not Client(Endpoint(server.http)).ready()
         assert push(with_lone(written(tmp_path / "second", 1, PARAMETER, wrong), IMPORTS), place) == 0
         capsys.readouterr()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.processes import killed
 from tests.servers.s3 import S3Server
 from tests.test_smoke import Smoke, Smoked, edit, smoke
 from tritonrepo.cli import run
@@ -176,7 +177,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, rag_repository: Path) -> I
     place = tmp_path_factory.mktemp("sabotaged") / "model_repository"
     shutil.copytree(rag_repository, place, copy_function=os.link)
     chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.EXPLICIT)
-    with serve(place, chosen, Workspace(os.environ), Record(), EXAMPLE) as server:
+    with killed(serve(place, chosen, Workspace(os.environ), Record(), EXAMPLE)) as server:
         made = Running(server, place, rag_repository)
         made.load("embedder_model", "rag", "search")
         yield made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tests.processes import killed
 from tritonrepo.cli import run
 from tritonrepo.flows.serve import ServeOptions, own_wheels, serve
 from tritonrepo.flows.workspace import Workspace
@@ -36,7 +37,7 @@ def test_a_repository_for_another_processor_is_served_with_this_ones_libraries(r
     assert libraries
     assert {machine(library) for library in libraries} == {"aarch64"}
     chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120)
-    with serve(out, chosen, Workspace(os.environ), None, rag) as server:
+    with killed(serve(out, chosen, Workspace(os.environ), None, rag)) as server:
         states = {model.name: model.state for model in Client(Endpoint(server.http)).index()}
     assert set(states.values()) == {"READY"}
     assert {machine(library) for library in libraries} == {"aarch64"}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import killed
 from tritonrepo.diagnostics import Stop
 from tritonrepo.server import runtime
 from tritonrepo.server.client import Client
@@ -97,7 +98,7 @@ found = runtime.find()
 if sys.argv[2:]:
     sys.setprofile(at_a_point(*sys.argv[2:]))
 try:
-    with start(Launch(Path(sys.argv[1]), found)) as server:
+    with start(Launch(Path(sys.argv[1]), found, exit_timeout_s=0)) as server:
         print(json.dumps([server.session, str(server.home)]), flush=True)
         sys.stdin.read()
 except (KeyboardInterrupt, SystemExit) as end:
@@ -346,7 +347,7 @@ def test_a_crash_of_the_python_backend_itself_is_tried_again_once(
     model(tmp_path / "models", "m", CRASHES.replace("PLACE", repr(str(crashes))).replace("TIMES", str(times)))
     launch = Launch(tmp_path / "models", found)
     if times == 1:
-        with start(launch) as server:
+        with killed(start(launch)) as server:
             assert Client(Endpoint(server.http)).ready()
     else:
         (diagnostic,) = refused(launch).diagnostics

@@ -10,7 +10,7 @@ import shutil
 import signal
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout, suppress
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.processes import killed
 from tritonrepo.cli import run
 from tritonrepo.export import bert
 from tritonrepo.export.weights import safetensors
@@ -65,10 +66,9 @@ def smoke(capsys: pytest.CaptureFixture[str]) -> Smoke:
     return ask
 
 
-def launched(repository: Path) -> Server:
-    return serve(
-        repository, ServeOptions(Ports(0, 0, 0), None, "script", 120), Workspace(os.environ), Record(), EXAMPLE
-    )
+def launched(repository: Path) -> AbstractContextManager[Server]:
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120)
+    return killed(serve(repository, chosen, Workspace(os.environ), Record(), EXAMPLE))
 
 
 def excerpt(repository: Path, place: Path, *models: str, links: bool = True) -> Path:
@@ -338,7 +338,6 @@ def damage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Damage]:
         asked = ["smoke", server.http, "--grpc", server.grpc, "--timeout", "2", "--junit", str(junit)]
         with redirect_stdout(io.StringIO()) as out:
             code = run([*asked, "--format", "json"])
-        os.kill(server.pid, signal.SIGKILL)  # it would wait for the endless stream
         yield Damage(Smoked(code, json.loads(out.getvalue()), ""), junit.read_text("utf-8"))
 
 
@@ -401,8 +400,6 @@ def test_when_the_server_is_gone_it_is_told_and_the_rest_fails_at_once(
         write(tmp_path / "m", name, code, "")
     with launched(tmp_path / "m") as server:
         found = smoke(server, "--timeout", "2")
-        with suppress(ProcessLookupError):
-            os.kill(server.pid, signal.SIGKILL)  # a frozen one would not end by itself
     assert (found.code, found.failed()) == (1, {("dies", "answer"), ("last", "answer")})
     said = found.said("dies", "smoke-answer")
     assert "version 1, grpc: the server stopped responding" in said

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tritonclient.utils import InferenceServerException
 
+from tests.processes import killed
 from tritonrepo.server.launch import Launch
 from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import find
@@ -156,7 +157,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     asked, said = tensor("any", "STRING", 1), tensor("names", "STRING", 1)
     model(place, "names", f'backend: "python" {ON_CPU} input [ {asked} ] output [ {said} ]', model__py=NAMES)
     backends = {"onnxruntime": Path(str(resources.files("tritonrepo"))) / "server" / "backends" / "onnxruntime"}
-    with start(Launch(place, find(), backends=backends)) as running:
+    with killed(start(Launch(place, find(), backends=backends))) as running:
         yield running
 
 
