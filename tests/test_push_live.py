@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.load import QUESTIONS, Answer, Load, Revision, ask, first_stack, revision
+from tests.processes import unmeasured
 from tests.pushes import polling
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
@@ -72,7 +73,7 @@ def push(made: Revision, uri: str, server: Server) -> subprocess.Popen[str]:
     """Push as a user who names the server: each phase then waits for it, however slow the machine is."""
     arguments = [sys.executable, "-c", PUSH, "push", str(made.repository), uri]
     arguments += ["--server", server.http, "--settle", SETTLE]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=unmeasured())
 
 
 def scores(server: Server, number: int) -> set[tuple[float, ...]]:

@@ -15,7 +15,7 @@ from typing import IO
 import pytest
 
 from tests.conftest import EXAMPLE
-from tests.processes import MARK, left, marked
+from tests.processes import MARK, left, marked, unmeasured
 from tritonrepo.cli import run
 
 GATE = "How do I stop a half-uploaded version from being served?"
@@ -66,6 +66,9 @@ MOMENTS = [
     "ending",
 ]
 """Where a run is interrupted: at the import of a module, or after a step of the build, the start or the answer."""
+
+TERMINATED = ["import", "spawned", "token", "ending"]
+"""Where it is ended by SIGTERM, which cli.main raises as it raises Ctrl-C, whatever is under way."""
 
 BEFORE_A_SERVER = {"import", "record", "built"}
 
@@ -123,8 +126,13 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        *(pytest.param(moment, signal.SIGINT, id=f"{moment}-Ctrl-C") for moment in MOMENTS),
+        *(pytest.param(moment, signal.SIGTERM, id=f"{moment}-SIGTERM") for moment in TERMINATED),
+    ],
+)
 def test_interrupted_at_any_moment_nothing_is_left(
     inside: Path, tmp_path: Path, mark: str, moment: str, number: signal.Signals
 ) -> None:
@@ -133,7 +141,7 @@ def test_interrupted_at_any_moment_nothing_is_left(
     note.touch()
     command = [sys.executable, "-c", SCRIPT, moment, str(int(number)), str(note)]
     command += ["up", str(EXAMPLE), "--ask", GATE, "--llm-engine", "script"]
-    environment = os.environ | {MARK: mark, "TMPDIR": str(place)}
+    environment = unmeasured() | {MARK: mark, "TMPDIR": str(place)}
     done = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=120)
     assert done.returncode == 130, done.stderr.decode()
     assert b"Traceback" not in done.stderr
