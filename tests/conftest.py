@@ -8,13 +8,16 @@ import re
 import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
+from functools import cache as cached
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.processes import killed
 from tests.servers import packages
 from tests.servers.gcs import GCSServer, fake_gcs
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
@@ -47,8 +50,12 @@ OWN = re.compile(
 for variable in [name for name in os.environ if OWN.match(name)]:
     del os.environ[variable]
 os.environ |= CREDENTIALS
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # several processes test at the same time, and threads that wait use a core
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # the port "discard": nobody listens, so no test asks the real Hub
 os.environ["STORAGE_EMULATOR_HOST"] = "http://127.0.0.1:9"
+
+# each session reads the same megabytes of JSON again, which takes longer than what most tests send
+botocore.session.create_loader = cached(botocore.session.create_loader)
 
 # how long an input takes says how busy the machine is
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,15 +64,33 @@ settings.load_profile("ci")
 
 LONGEST = (
     "push_live",
+    "push_heal",
+    "up",
+    "smoke",
+    "sabotage",
+    "rag",
+    "push_network",
+    "server",
+    "build",
     "push_model",
     "push",
-    "push_heal",
-    "push_network",
-    "up",
+    "export",
+    "pumped",
+    "push_nest",
+    "backends",
+    "push_asleep",
+    "depth",
+    "docs",
+    "api",
+    "push_mixed",
+    "plain",
+    "credentials",
+    "push_plan",
+    "links",
     "both_judges",
-    "smoke",
-    "build",
-    "server",
+    "examples",
+    "judging",
+    "house",
 )
 """Files that take longest, in this order: they are begun first, so that all processes end at about the same time."""
 
@@ -206,7 +231,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _served(rag_repository: Path, engine: str) -> Iterator[Server]:
     chosen = ServeOptions(Ports(0, 0, 0), None, engine, 120)
-    with serve(rag_repository, chosen, Workspace(os.environ), None, EXAMPLE) as server:
+    with killed(serve(rag_repository, chosen, Workspace(os.environ), None, EXAMPLE)) as server:
         yield server
 
 
