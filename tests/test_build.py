@@ -22,9 +22,14 @@ from tritonrepo.sources.cache import Cache
 from tritonrepo.stores.directory import STAGING
 
 
-def digests(place: Path) -> dict[str, str]:
-    files = [path for path in place.rglob("*") if path.is_file()]
-    return {path.relative_to(place).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def digests(place: Path, of: Path | None = None) -> dict[str, str]:
+    """Return the digest of every file; none for one that is the same file in another directory too."""
+    found = {}
+    for path in (path for path in place.rglob("*") if path.is_file()):
+        name = path.relative_to(place)
+        shared = of is not None and (of / name).exists() and path.samefile(of / name)
+        found[name.as_posix()] = "" if shared else hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 def times(place: Path) -> dict[str, int]:
@@ -73,42 +78,47 @@ def test_weights_lie_on_the_disk_once(rag_repository: Path, cache: Cache) -> Non
     assert weights.samefile(cache.root / "blobs" / sha256[:2] / sha256)
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tritonrepo.cli import run
+stack, top, *counts = sys.argv[1:]
+run(["build", "-f", stack, "-o", f"{top}/r", "--dry-run"])  # imports, which the children share
+real = Path.replace
+def killing(left):
+    def replace(self, target):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, target)
+    return replace
+ended = []
+for moment, count in enumerate(counts):
+    if os.fork() == 0:
+        Path.replace = killing(int(count))
+        os._exit(run(["build", "-f", stack, "-o", f"{top}/{moment}/r"]))
+    ended.append(os.waitstatus_to_exitcode(os.wait()[1]))
+Path(top, "ended").write_text(" ".join(map(str, ended)))
+"""
+
+
 def test_killed_at_any_of_twenty_moments_the_next_build_repairs(
     rag: Path, rag_repository: Path, tmp_path: Path
 ) -> None:
-    """Each run is killed at another write of a build, and the files that it wrote last are truncated."""
-    script = (
-        "import os, signal, sys\n"
-        "from tritonrepo.stores import directory\n"
-        "left = [int(sys.argv.pop(1))]\n"
-        "def replace(self, target, real=directory.Path.replace):\n"
-        "    left[0] -= 1\n"
-        "    if left[0] < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return real(self, target)\n"
-        "directory.Path.replace = replace\n"
-        "from tritonrepo.cli import main\n"
-        "main()\n"
-    )
+    """Each run is killed at another write of a build."""
     whole = digests(rag_repository)
+    counts = [str(moment * len(whole) // 20) for moment in range(20)]
+    command = [sys.executable, "-c", KILLED, str(rag / "tritonrepo.yaml"), str(tmp_path), *counts]
+    subprocess.run(command, check=True, capture_output=True, env=unmeasured())
+    assert (tmp_path / "ended").read_text("utf-8").split() == [str(-signal.SIGKILL)] * 20
     for moment in range(20):
         out = tmp_path / f"{moment}" / "r"
-        command = [
-            sys.executable,
-            "-c",
-            script,
-            str(moment * len(whole) // 20),
-            "build",
-            "-f",
-            str(rag / "tritonrepo.yaml"),
-            "-o",
-            str(out),
-        ]
-        done = subprocess.run(command, check=False, capture_output=True, env=unmeasured())
-        assert done.returncode == -signal.SIGKILL
         assert build(rag, out) == 0
-        assert digests(out) == whole
+        assert digests(out, of=rag_repository) == digests(rag_repository, of=out)
         assert not (out.parent / STAGING).exists()
         shutil.rmtree(out.parent)
+    assert digests(rag_repository) == whole
 
 
 def test_a_changed_content_gets_the_next_number_and_its_callers_pin_it(rag: Path, tmp_path: Path) -> None:
