@@ -570,3 +570,34 @@ def test_a_command_killed_before_its_last_write_leaves_the_old_lock(moment: str)
     assert run(["lock"]) == 0
     assert numbers()["e"] == 2
     assert not Path(STAGING).exists()
+
+
+def test_files_of_one_name_in_two_directories_have_pins_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    """A path is relative to the file that says it, so both say `./m.py`; the lock is relative to itself."""
+    model = "models:\n  {}:\n    backend: python\n    source: ./m.py\n    config:\n      max_batch_size: {}\n"
+    code = "class TritonPythonModel:\n    def execute(self, requests):\n        return {}\n"
+    for name, above, size in (("base", "", 1), ("here", "extends: ../base/tritonrepo.yaml\n", 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.py").write_text(code.format([size]), "utf-8")
+        ends = "".join(
+            f"      {end}: [{{name: {end}, data_type: TYPE_FP32, dims: [1]}}]\n" for end in ("input", "output")
+        )
+        text = f"{above}name: {name}\n{model.format(name, size)}{ends}"
+        (tmp_path / name / "tritonrepo.yaml").write_text(text, "utf-8")
+    monkeypatch.chdir(tmp_path / "here")
+    assert run(["build"]) == 0
+    pins = {name: pin["any"].sha256 for name, pin in locked().sources.items()}
+    assert pins.keys() == {"../base/m.py", "./m.py"}
+    assert len(set(pins.values())) == 2
+    capsys.readouterr()
+    assert run(["build", "--locked", "--check"]) == 0
+    (tmp_path / "base" / "m.py").write_text(code.format([3]), "utf-8")
+    assert run(["build", "--locked"]) == 2
+    assert re.search(r"^~ \.\./base/m\.py  ", said(capsys, "lock"), re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    assert run(["lock", "-f", "here", "--check"]) == 0
+    monkeypatch.chdir(tmp_path / "base")
+    assert run(["lock"]) == 0
+    assert locked().sources.keys() == {"./m.py"}

@@ -18,7 +18,7 @@ from tritonrepo.flows.target import COMPLETES, of_stack
 from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.origins import moved
 from tritonrepo.rules import judge
-from tritonrepo.spec.source import Local, parse_source
+from tritonrepo.spec.source import parse_source, seen_from
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Store
@@ -208,6 +208,5 @@ def _local(loaded: Loaded) -> dict[str, str]:
     for name, model in stack.models.items():
         base = Path(model.places.get("local", model.places[""]).path).parent
         for id_, text in stack.part(name).local(model).items():
-            as_written = base == here or Path(text).is_absolute() or not isinstance(parse_source(text), Local)
-            found[id_] = text if as_written else os.path.relpath(base / text, here)
+            found[id_] = seen_from(parse_source(text), base, here)
     return found

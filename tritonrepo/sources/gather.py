@@ -18,7 +18,7 @@ from tritonrepo.sources.template import Jinja
 from tritonrepo.sources.vendored import vendored
 from tritonrepo.spec.lock import Lock, Pin
 from tritonrepo.spec.part import Embeds
-from tritonrepo.spec.source import Hub, Source
+from tritonrepo.spec.source import Hub, Source, seen_from
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores.links import inside
 from tritonrepo.tree import File, of_bytes, on_disk
@@ -95,9 +95,10 @@ class Gathering:
 
     def resolved(self, source: Source, at: Span, only: Sequence[str] = ()) -> Resolved:
         """Return the files of a source as `resolve` does, and whether it is a single file."""
-        arch, pin = self.stack.target.arch, self._pin(source)
+        name = self._name(source, at)
+        arch, pin = self.stack.target.arch, self._pin(name)
         resolved = resolve(source, arch, self.cache, pin, at, links=self.links, only=only)
-        self.pins[source.text] = resolved.pin
+        self.pins[name] = resolved.pin
         return resolved
 
     def revision(self, source: Source, at: Span) -> str | None:
@@ -110,7 +111,7 @@ class Gathering:
         if source.commit:
             return source.commit
         if source.text not in self._asked:
-            pin = self._pin(source)
+            pin = self._pin(source.text)
             self._asked[source.text] = pin if pin and pin.revision else hub.pinned(source, self.cache, at)
         pin = self._asked[source.text]
         if pin is None:
@@ -118,8 +119,12 @@ class Gathering:
         self.pins.setdefault(source.text, pin)
         return pin.revision
 
-    def _pin(self, source: Source) -> Pin | None:
-        return self.pins.get(source.text) or self.pinned.get(source.text)
+    def _pin(self, name: str) -> Pin | None:
+        return self.pins.get(name) or self.pinned.get(name)
+
+    def _name(self, source: Source, at: Span) -> str:
+        """Return the name of a source in the lock: files in several directories can have `./model` of their own."""
+        return seen_from(source, Path(at.path).parent, Path(self.stack.places[""].path).parent)
 
     def file(self, path: Path, at: Span) -> File | None:
         """Return a file that the stack file names at this place; None if it does not exist."""

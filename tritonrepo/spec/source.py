@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 PACKAGE = re.compile(
     r"package:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9.+!_-]*)(?:/(?P<path>.+))?"
@@ -106,6 +108,14 @@ class Bucket:
 
 
 Source = Local | Package | Hub | Web | Bucket
+
+
+def seen_from(source: Source, base: Path, here: Path) -> str:
+    """Return the text of a source as a file in the directory `here` would write it, not one in `base`."""
+    if not isinstance(source, Local) or base == here or Path(source.path).is_absolute():
+        return source.text
+    path = os.path.relpath(base / source.path, here)
+    return path if path.startswith("..") else f"./{path}"
 
 
 def parse_source(text: str) -> Source:
