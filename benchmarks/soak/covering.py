@@ -26,6 +26,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "export": ("export_bert", "gguf", "exported_once", "encoder_files", "export"),
     "flows": (
         "bad_places",
+        "determinism",
         "adopt",
         "examples",
         "push_flow",
