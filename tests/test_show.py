@@ -130,7 +130,7 @@ def test_defaults_are_those_that_have_a_meaning_here(capsys: pytest.CaptureFixtu
     left = [line.strip().removesuffix("  # default") for line in out.splitlines() if line.endswith("  # default")]
     assert left[:4] == ["backends: []", "arch: x86_64", "gpus: 1", "gpu_memory: null"]
     assert {"pooling: null", "count: 1", "preferred: []", "top_k: 4", "sampling: {}", "form: auto"} <= set(left)
-    assert not any(line.startswith(("within", "extends", "places", "parts")) for line in left)
+    assert not any(line.startswith(("within", "extends", "places", "parts", "steps")) for line in left)
     assert "      file: null  # default\n      max_context_tokens: null  # default\n" in out
 
 

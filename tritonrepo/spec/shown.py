@@ -12,7 +12,7 @@ from tritonrepo.spec import declare, stack, yaml
 from tritonrepo.spec.extends import KEY
 from tritonrepo.spec.load import hints
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
-from tritonrepo.spec.stack import Ensemble, Expectation, Stack
+from tritonrepo.spec.stack import EITHER, Ensemble, Expectation, Stack
 
 DEFAULT = Span("")
 """The place of what no file says."""
@@ -76,7 +76,9 @@ class _Shown:
                 yield f.name, (DEFAULT, self.default(getattr(value, f.name), hints(cls)[f.name]))
 
     def applies(self, value: Any, name: str) -> bool:
-        """Return whether a key has a meaning in a record: some have one only with another key or part."""
+        """Return whether a key has a meaning in a record: some have one only with another key or part, or without."""
+        if name in EITHER.get(type(value), ()):
+            return False  # the other one is set
         if isinstance(value, Ensemble):
             roles = {self.whole.models[member].role for member in value.chain}
             return all(part.role in roles for part in self.whole.parts.values() if name in part.pipeline_keys)
