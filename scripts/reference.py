@@ -29,9 +29,9 @@ WORDS: Mapping[Any, str] = {
     stack.Microseconds: "duration, such as `2ms`",
     stack.Paths: "path or list of paths",
     stack.Bytes: "size, such as `80GiB`",
-    Source: "source",
+    Source: "[source](sources.md#kinds-of-sources)",
     Any: "any value",
-    stack.Config: "fields of a ModelConfig",
+    stack.Config: "[fields of a ModelConfig](#fields-of-configpbtxt)",
 }
 NOT_YET = """\
 These values are not supported yet: {values}. Neither are these keys, except where a table above lists them: {keys}.\

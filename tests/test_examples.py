@@ -45,6 +45,7 @@ def test_own_models_answer_beside_a_search_and_what_no_cpu_can_serve_is_left_out
     with api.serve(out, api.ServeOptions(api.Ports(0, 0, 0)), work) as server:
         about = replace(api.known(str(stack), work, str(out)), left_out=server.left_out)
         results = list(api.smoke(server.endpoint, about))
+        missed = list(api.smoke(server.endpoint, replace(about, left_out={}), {"urgency"}))
     assert [(each.rule, each.severity, each.message, each.hint) for each in server.unavailable] == [
         (
             "server-backend-missing",
@@ -53,6 +54,7 @@ def test_own_models_answer_beside_a_search_and_what_no_cpu_can_serve_is_left_out
             "Use a server whose image has the backend. Not served because of it: urgent.",
         )
     ]
+    assert Outcome.FAILED in {result.outcome for result in missed}
     unchecked = {(result.model, result.unchecked) for result in results if result.outcome is Outcome.NOT_CHECKED}
     assert unchecked == {(name, "this server has no pytorch backend") for name in ("urgency", "urgent")}
     rest = [result for result in results if result.check is not Check.AT_ONCE and not result.unchecked]
