@@ -24,6 +24,7 @@ def editor() -> Iterator[Editor]:
     """A language server with the schema of stack files."""
     program = installed(default_root(os.environ).parent / "tritonrepo-tests" / "yaml-language-server")
     with editing(program, ROOT / "schemas" / "stack.schema.json") as found:
+        found.diagnostics("name: s\n")  # it reads the schema by then; before, it has nothing to offer
         yield found
 
 
@@ -89,6 +90,8 @@ OFFERED = {
         "name: s\nmodels:\n  e:\n    backend: python\n    config:\n      |",
         {"max_batch_size", "dynamic_batching", "instance_group", "model_transaction_policy"},
     ),
+    "the example of a key": ("name: s\ntarget:\n  gpu_memory: |", {"80GiB"}),
+    "the example of a list": ("name: s\ntarget:\n  images: |", {'["py3"]'}),
     "values of an enum": (
         "name: s\nmodels:\n  e:\n    backend: python\n    config:\n      input:\n        - data_type: |",
         {"TYPE_FP32", "TYPE_STRING", "TYPE_BF16"},
