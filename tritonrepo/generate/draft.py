@@ -38,6 +38,9 @@ class Draft:
     faults: list[Diagnostic] = field(default_factory=list)
     """What is wrong in the stack file and shows only here."""
 
+    completing: set[str] = field(default_factory=set)
+    """Models of which the server runs the code that completes their configs, also where it is read here."""
+
     unknown: set[str] = field(default_factory=set)
     """Models whose files cannot be obtained, so that their tensors may not be known."""
 
@@ -84,7 +87,8 @@ class Draft:
     @property
     def complete(self) -> bool:
         """Whether each config lists its inputs and outputs, so that auto-complete has nothing to add."""
-        return all(config.get("input") and config.get("output") for config in self.configs.values())
+        listed = (config.get("input") and config.get("output") for config in self.configs.values())
+        return not self.completing and all(listed)
 
     def pinned(self, name: str) -> int:
         """Return the version of this model that callers name."""

@@ -11,9 +11,10 @@ from tritonrepo.diagnostics import Diagnostic, Faults, fatal
 from tritonrepo.generate import signature
 from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.inputs import Inputs
-from tritonrepo.generate.own import own
+from tritonrepo.generate.own import laid_over, own
 from tritonrepo.onnxfile import BrokenError, Header, header
-from tritonrepo.pbtxt.printer import Value
+from tritonrepo.parts import scripted
+from tritonrepo.pbtxt.printer import Message, Value
 from tritonrepo.repository.inference import FILENAMES, FILLED, LIBTORCH
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.declare import config_key, key, places
@@ -209,14 +210,26 @@ def _make(name: str, model: Model, draft: Draft, inputs: Inputs) -> None:
     message["version_policy"] = {"specific": {"versions": numbers}}
     if files.header is not None:
         message |= signature.completed(files.header, model.config)
+    said, more = own(model.places, model.config), _scripted(name, message, model, draft, inputs)
+    draft.completing |= {name} if more else set()
+    message |= more
+    listed = {kind: more[kind] for kind in ("input", "output") if kind in more and model.config.get(kind) is not None}
     source = model.places.get("source", model.places.get("versions"))
     at = {each: model.places.get(each) for each in ("backend", "platform")}
     draft.configure(
         name,
         message,
         origin(model.places, **at, version_policy=model.places.get("versions"), input=source, output=source),
-        own(model.places, model.config),
+        said._replace(fields={**said.fields, **listed}),
     )
+
+
+def _scripted(name: str, message: Message, model: Model, draft: Draft, inputs: Inputs) -> Message:
+    """Return what a Python model adds to its config by itself."""
+    if _backend(model) not in {"", "python"}:
+        return {}
+    files = {path.removeprefix(f"{name}/"): file for path, file in draft.tree.items() if path.startswith(f"{name}/")}
+    return scripted.added(name, files, laid_over(message, own(model.places, model.config)), inputs.stack.target)
 
 
 def _backends(model: Model) -> frozenset[str]:

@@ -7,6 +7,7 @@ core, src/model_config_utils.cc, ModelConfigToJson.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.rules.python.facts import ClassFacts, Told, class_facts
 from tritonrepo.rules.python.script import Script
-from tritonrepo.rules.python.settings import Setting, returns_nothing, settings
+from tritonrepo.rules.python.settings import RETURNED, Setting, returns_nothing, settings
 from tritonrepo.rules.registry import Finding, rules
 from tritonrepo.rules.stages import Stage
 
@@ -56,11 +57,16 @@ class ConfigState:
 def refusals(model: Model) -> tuple[tuple[str, Refusal], ...]:
     """Return what is refused in a model's files, by path; nothing if the server does not complete configs."""
     return tuple(
-        (script.path, refusal)
+        (script.path, outcome)
         for script, found in _asked(model)
-        if found.completes is not None
-        and (refusal := _refusal(_state(model), list(settings(found.completes)))) is not None
+        if isinstance(outcome := _outcome(model, script, found), Refusal)
     )
+
+
+def completed(model: Model) -> list[ConfigState | None]:
+    """Return what the config is after each served version has completed it; None where that is not certain."""
+    outcomes = [_outcome(model, script, found) for script, found in _asked(model)]
+    return [outcome if isinstance(outcome, ConfigState) else None for outcome in outcomes]
 
 
 FOUND = (
@@ -119,11 +125,23 @@ def _state(model: Model) -> ConfigState:
     return ConfigState(model.config_name, tensors, model.max_batch_size, chosen.name if chosen else "", decoupled)
 
 
-def _refusal(state: ConfigState, done: list[Setting]) -> Refusal | None:
-    try:
-        return next((found for setting in done if (found := CHECKS[setting.method](state, setting)) is not None), None)
-    except Lost:
+def _outcome(model: Model, script: Script, found: ClassFacts) -> Refusal | ConfigState | None:
+    """Return why a completion is refused, or the config that it returns; None if neither is certain."""
+    if found.completes is None or not isinstance(script.tree, ast.Module):
         return None
+    state = _state(model)
+
+    def names(kind: str) -> list[str]:
+        return [str(tensor["name"]) for tensor in state.tensors[kind]]
+
+    try:
+        for setting in settings(script.tree, found.completes, names):
+            refusal = None if setting.method == RETURNED else CHECKS[setting.method](state, setting)
+            if refusal is not None or setting.method == RETURNED:
+                return refusal or state
+    except Lost:
+        pass
+    return None
 
 
 def _input(state: ConfigState, setting: Setting) -> Refusal | None:
@@ -136,12 +154,12 @@ def _output(state: ConfigState, setting: Setting) -> Refusal | None:
 
 def _add(state: ConfigState, setting: Setting, kind: str) -> Refusal | None:
     tensor = setting.argument
-    if not isinstance(tensor, dict):
+    if not isinstance(tensor, dict) or not isinstance(tensor.get("name", ""), str):
         raise Lost
     found = _properties(state, setting, kind)
     if found is not None:
         return found
-    if not isinstance(tensor["name"], str) or not isinstance(tensor["data_type"], str):
+    if not isinstance(tensor["data_type"], str):
         raise Lost
     current = next((each for each in state.tensors[kind] if each["name"] == tensor["name"]), None)
     if current is None:
@@ -221,6 +239,7 @@ def _dynamic(state: ConfigState, setting: Setting) -> Refusal | None:
     if setting.argument is not None:
         raise Lost
     if state.scheduler not in OTHER_SCHEDULERS:
+        state.scheduler = "dynamic_batching"
         return None
     words = f"ValueError: Configuration specified scheduling_choice as '{state.scheduler}', but auto-complete-config"
     words += f" function for model '{state.model}' tries to set scheduling_choice as 'dynamic_batching'"
