@@ -123,7 +123,6 @@ models:
         default_priority_level: 1
         priority_queue_policy: {"2": {max_queue_size: 7}}
       parameters: {"a$b": {string_value: "x: \\"y\\" $${HOME} # é\\n"}}
-      version_policy: {specific: {versions: [1, 3]}}
 """
     )
 

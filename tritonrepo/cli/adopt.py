@@ -12,6 +12,7 @@ from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.adopt import adopt, write
+from tritonrepo.spec.lock import Lock
 
 EPILOG = f"""\b
 Examples:
@@ -29,7 +30,7 @@ Examples:
     "out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Stack file to write.  [default: stdout]",
+    help="Stack file to write, with its lock file if it needs one.  [default: stdout]",
 )
 @target_options
 @allow_links
@@ -45,17 +46,22 @@ def command(
 ) -> int:
     """Write the stack file of an existing model repository.
 
-    REPOSITORY is the directory or URI of a repository. Every model keeps its files, its versions and its whole config,
-    with the comments of its fields. A build of the stack file gives the same models: it adds only a version_policy that
-    selects the versions that are served now. Sources are relative to the stack file.
+    REPOSITORY is the directory or URI of a repository. What a build wrote becomes embedders, retrievers, generators and
+    pipelines again, if a build would write the same files and equal configs. Every other model keeps its files, its
+    versions and its whole config, with the comments of its fields. A build of the stack file gives the same models: it
+    adds only a version_policy that selects the versions that are served now. Sources are relative to the stack file.
     """
     work = workspace(links)
     given = aim(release, image, gpus, no_auto_complete=no_auto_complete)
     found = adopt(repository, work, given, out.parent if out else Path())
     if out is None:
         document(found.text.rstrip("\n"))
+        if found.lock != Lock():
+            say(
+                "The lock file is not written: it has version numbers and indexes. Use -o FILE to write both.", err=True
+            )
     else:
-        write(out, found.text)
-        say(f"+ {out}  {found.models} model{'s'[: found.models != 1]}")
+        for path in write(out, found):
+            say(f"+ {path}" + (f"  {found.models} model{'s'[: found.models != 1]}" if path == out else ""))
         say(f"Next: tritonrepo build -f {out} -o DIRECTORY", err=True)
     return 0

@@ -1,13 +1,14 @@
 """The pipeline of `adopt`: an existing repository becomes a stack file, which builds the same repository.
 
-Every model becomes one with its own files and its whole config: a build of the stack adds only a version_policy that
-selects the versions that are served now.
+What a build wrote becomes parts and pipelines, if a build would write the same again. Every other model becomes one
+with its own files and its whole config: a build of the stack adds only a version_policy that selects the versions that
+are served now.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,27 +16,33 @@ from typing import NamedTuple
 from tritonrepo import repository, spec
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, fatal
 from tritonrepo.flows.adopt_models import NOWHERE, RULE, Nodes, aimed, is_model, mapping, node
+from tritonrepo.flows.adopt_parts import NONE, Recognized, Search
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.target import of_record, record_of
 from tritonrepo.flows.validate import Aim, declared
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.parts.recognition import Found
 from tritonrepo.plain import printable
 from tritonrepo.repository import NOTHING, Repository
 from tritonrepo.repository.model import CONFIG
-from tritonrepo.spec import yaml
+from tritonrepo.spec import lock_text, yaml
+from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.nodes import MAX_BYTES, Items, Keys, Node, Scalar, refuse_unwritable
 from tritonrepo.stores import is_remote, open_store
 from tritonrepo.stores.links import kept
-from tritonrepo.tree import of_text
+from tritonrepo.sync import revision as revisions
+from tritonrepo.sync.record import Record
+from tritonrepo.tree import File, Tree, files, of_text
 
 HERE = Path()
 
 
 class Adopted(NamedTuple):
-    """The text of a stack file, and the number of its models."""
+    """The text of a stack file, the number of its models, and its lock; without parts and pipelines it needs none."""
 
     text: str
     models: int
+    lock: Lock = Lock()
 
 
 @reading()
@@ -45,20 +52,39 @@ def adopt(path: Path | str, work: Workspace, aim: Aim = declared, beside: Path =
     Raise Stop with every model that a stack file cannot declare, such as one whose config cannot be read.
     """
     path = str(path)
-    store, prefix = open_store(path, work.links)
-    tree = kept(store.scan(prefix), path)
-    target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
-    found = repository.read(tree, target, path)
+    written = _read(path, work)
+    target = aim(of_record(written.record, path), NOTHING)
+    found = repository.read(written.tree, target, path)
     models = {name: model for name, model in found.models.items() if is_model(model)}
     if not models:
         hint = "Use the directory or URI of a repository that contains models."
         raise fatal("adopt-repository", path, "the repository does not exist or contains no models", hint)
     nodes = Nodes(path.rstrip("/") if is_remote(path) else _relative(path, beside), path)
-    whole = _stack(nodes, Repository(models, {}, target, path), work)
+    whole, recognized = _stack(nodes, Repository(models, {}, target, path), written, work)
     if left_out := sorted(found.models.keys() - models):
         names = "\n".join(f"  {printable(name)}/" for name in left_out)
         nodes.say(whole, "models", f"left out, because they have neither a config.pbtxt nor a version:\n{names}")
-    return Adopted(_text(whole, nodes), len(models))
+    return Adopted(_text(whole, nodes), len(models), recognized.lock)
+
+
+class _Written(NamedTuple):
+    """A repository's tree, its record, and whether a file is as the record says."""
+
+    tree: Tree
+    record: Record
+    unchanged: Callable[[str, File], bool]
+
+
+def _read(path: str, work: Workspace) -> _Written:
+    store, prefix = open_store(path, work.links)
+    tree = kept(store.scan(prefix), path)
+    record = record_of(store, prefix, tree, path)
+    if not is_remote(path):
+        digests = record.written()
+        return _Written(tree, record, lambda name, file: name in digests and file.sha256 in digests[name])
+    revision = revisions.read(store, prefix, path)[0] if prefix else None
+    known = revisions.known(tree, revision)
+    return _Written(known, record, lambda _, file: file.known_sha256 is not None)
 
 
 def _relative(path: str, beside: Path) -> str:
@@ -67,16 +93,22 @@ def _relative(path: str, beside: Path) -> str:
     return relative if relative.startswith("..") else f"./{relative}" if relative != "." else "."
 
 
-def _stack(nodes: Nodes, found: Repository, work: Workspace) -> Keys:
+def _stack(nodes: Nodes, found: Repository, written: _Written, work: Workspace) -> tuple[Keys, Recognized]:
     """Return the stack of a repository; raise Stop with every model that it cannot have."""
     faults = Faults()
     for model in found.models.values():
         faults.add(*nodes.faults(model))
     faults.stop()
-    name = Path(found.root.rstrip("/")).name or "adopted"
-    head = {"name": node(name), "target": aimed(found)}
-    models: dict[str, Node] = {name: nodes.model(model) for name, model in found.models.items()}
-    whole = mapping(head | {"models": mapping(models)})
+    name = written.record.name or Path(found.root.rstrip("/")).name or "adopted"
+    head = {"name": node(name), "target": aimed(found, written.record)}
+    recognized = _recognized(nodes, found, written, (work, head))
+    models: dict[str, Node] = {
+        name: recognized.models[name] if name in recognized.models else nodes.model(model, recognized.why.get(name, ""))
+        for name, model in found.models.items()
+        if name in recognized.models or name not in recognized.members
+    }
+    pipelines = {"ensembles": mapping(dict(recognized.pipelines))} if recognized.pipelines else {}
+    whole = mapping({**head, "models": mapping(models), **pipelines})
     together = _wrong(whole, work)
     for name, each in models.items() if together else ():  # the stack does not say which of them is at fault
         for said in _wrong(mapping(head | {"models": mapping({name: each})}), work):
@@ -87,7 +119,18 @@ def _stack(nodes: Nodes, found: Repository, work: Workspace) -> Keys:
         message = f"the models cannot be declared in one stack file: {said.message}"
         faults.add(Diagnostic(RULE, Severity.ERROR, Span(found.root), message, said.hint))
     faults.stop()
-    return whole
+    return whole, recognized
+
+
+def _recognized(
+    nodes: Nodes, found: Repository, written: _Written, using: tuple[Workspace, Mapping[str, Node]]
+) -> Recognized:
+    """Return the parts and pipelines that a build wrote."""
+    known = Found(found.models, nodes.base, is_remote(found.root), written.record.local)
+    ours = [model for name in found.models if (model := known.ours(name)) is not None]
+    entries = {f"{model.name}/{path}": file for model in ours for path, file in files(model.entries).items()}
+    trusted = frozenset(path for path, file in entries.items() if written.unchanged(path, file))
+    return Search(known, nodes, using[0], trusted, using[1]).run() if ours else NONE
 
 
 def _wrong(whole: Keys, work: Workspace) -> Sequence[Diagnostic]:
@@ -125,12 +168,18 @@ def _text(whole: Keys, nodes: Nodes) -> str:
 
 
 @reading()
-def write(path: Path, text: str) -> None:
-    """Write a stack file, whole or not at all; raise Stop if something is there already."""
-    if path.exists() or path.is_symlink():
-        raise fatal("adopt-exists", str(path), "the file already exists", "Choose another path with -o.")
-    store, name = open_store(str(path))
-    try:
-        store.put(name, of_text(text), if_absent=True)
-    finally:
-        store.tidy()
+def write(path: Path, adopted: Adopted) -> tuple[Path, ...]:
+    """Write a stack file, and its lock if it needs one, and return their paths; raise Stop if one is there already."""
+    texts = {path: adopted.text}
+    if adopted.lock != Lock():
+        texts = {path.with_suffix(".lock"): lock_text.dump(adopted.lock), **texts}
+    for each in texts:
+        if each.exists() or each.is_symlink():
+            raise fatal("adopt-exists", str(each), "the file already exists", "Choose another path with -o.")
+    for each, text in texts.items():
+        store, name = open_store(str(each))
+        try:
+            store.put(name, of_text(text), if_absent=True)
+        finally:
+            store.tidy()
+    return tuple(reversed(texts))

@@ -22,6 +22,7 @@ from tritonrepo.repository import Model, Repository
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.stack import Target as Aimed
+from tritonrepo.sync.record import Record
 from tritonrepo.tree import File, Link, Unreadable
 
 NOWHERE = Span("")
@@ -44,6 +45,7 @@ DERIVED = (
 """Fields that a build can read from an ONNX file, most of them first."""
 
 TEMPLATE = b"${"
+GIB = 1 << 30
 
 
 class Nodes:
@@ -52,18 +54,19 @@ class Nodes:
     def __init__(self, base: str, where: str) -> None:
         self.base = base
         self.where = where
-        self.comments: dict[tuple[int, str], str] = {}
+        self.comments: dict[tuple[int, str], tuple[Node, str]] = {}
+        """With the nodes themselves, so that none is freed and no other gets its id."""
 
     def comment(self, node: Node, name: str) -> str:
         """Return the comment of a key: what is left out, or the comment of the field in config.pbtxt."""
-        return self.comments.get((id(node), name), "")
+        return self.comments.get((id(node), name), (node, ""))[1]
 
     def say(self, node: Keys, name: str, text: str) -> None:
         """Set the comment of a key."""
-        self.comments[id(node), name] = text
+        self.comments[id(node), name] = (node, text)
 
-    def model(self, model: Model) -> Keys:
-        """Return the keys of a model."""
+    def model(self, model: Model, why: str = "") -> Keys:
+        """Return the keys of a model; `why` is the reason for which it is not declared as a part."""
         config = to_plain(model.config)
         keys: dict[str, Node] = {each: node(config.pop(each)) for each in ("backend", "platform") if each in config}
         if not keys:
@@ -76,13 +79,18 @@ class Nodes:
         config = _shortened(config, model, numbers)
         if "version_policy" not in config and len(numbers) > 1:
             config["version_policy"] = {"specific": {"versions": [*model.served]}}
+        if config.get("version_policy") == {"specific": {"versions": [*map(int, numbers)]}}:
+            del config["version_policy"]  # a build serves all versions
         keys |= self.files(model, numbers)
         if config:
             keys["config"] = self.config(config, model.config)
         made = mapping(keys)
         self.explain(made, model.config)
-        if left_out := [f"{path} ({entry})" for path, entry in model.odd if entry is Unreadable.DANGLING]:
-            self.say(made, next(iter(keys)), "\n".join(["left out:", *map(printable, left_out)]))
+        left_out = [f"{path} ({entry})" for path, entry in model.odd if entry is Unreadable.DANGLING]
+        notes = ["left out:", *map(printable, left_out)] if left_out else []
+        notes += [f"not declared with its role: {printable(why)}"] if why else []
+        if notes:
+            self.say(made, next(iter(keys)), "\n".join([*notes, ""]))
         return made
 
     def files(self, model: Model, numbers: Sequence[str]) -> dict[str, Node]:
@@ -107,7 +115,7 @@ class Nodes:
     def explain(self, made: Keys, message: Message) -> None:
         """Keep the comments of the fields that a mapping has."""
         said = {field.name: _said(field) for field in message.fields if field.name in made.keys}
-        self.comments |= {(id(made), name): comment for name, comment in said.items() if comment}
+        self.comments |= {(id(made), name): (made, comment) for name, comment in said.items() if comment}
 
     def faults(self, model: Model) -> Iterator[Diagnostic]:
         """Yield what of a model cannot be read."""
@@ -176,18 +184,25 @@ def _has(entry: object) -> bool:
     return entry is None or isinstance(entry, File)
 
 
-def aimed(found: Repository) -> Keys:
-    """Return the target as a stack file says it; images are left out if those by default have all backends."""
+def aimed(found: Repository, record: Record) -> Keys:
+    """Return the target as a stack file says it.
+
+    Unless the record names them, images are left out if those by default have all backends.
+    """
     target, usual = found.target, Aimed().images
     keys: dict[str, Any] = {"release": target.release.name}
     used = {model.backend for model in found.models.values() if not model.is_ensemble}
-    if target.images != usual and not (used & target.backends <= target.release.backends(usual)):
+    needed = record.target or not (used & target.backends <= target.release.backends(usual))
+    if target.images != usual and needed:
         keys["images"] = target.images
     if target.arch != "x86_64":
         keys["arch"] = target.arch
     if target.backends and (own := sorted(used - target.backends - {""})):
         keys["backends"] = own  # what no Triton image has can only come from an own one
-    return mapping({name: node(value) for name, value in (keys | {"gpus": target.gpus}).items()})
+    keys["gpus"] = target.gpus
+    if type(memory := record.target.get("gpu_memory")) is int:
+        keys["gpu_memory"] = f"{memory}B" if memory % GIB else f"{memory // GIB}GiB"
+    return mapping({name: node(value) for name, value in keys.items()})
 
 
 def mapping(values: Mapping[str, Node]) -> Keys:

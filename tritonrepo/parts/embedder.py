@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tritonrepo.diagnostics import fatal
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step, vendored
 from tritonrepo.generate.inputs import EncoderFiles, Inputs
 from tritonrepo.generate.own import own
 from tritonrepo.indexing.encoder import load
+from tritonrepo.parts import recognition
 from tritonrepo.smoke import links, meaning, search
 from tritonrepo.smoke.case import Case, Crowd
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
-from tritonrepo.sources.encoder import READ, Wish, encoder
+from tritonrepo.sources.encoder import READ, RULE, Wish, encoder
+from tritonrepo.sources.encoder_graph import TOKENIZER, is_graph, own_graph
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin
@@ -32,8 +35,14 @@ class Embedder:
 
     role: Literal["embedder"] = key("role of the model", example="embedder")
     source: Source = key(
-        "files of the model (config.json, tokenizer.json and model.safetensors): a directory, or from elsewhere",
+        "files of the model (config.json, tokenizer.json and model.safetensors): a directory, or from elsewhere; "
+        "or an ONNX file from `input_ids` and `attention_mask` to `embedding`",
         example="hf://sentence-transformers/all-MiniLM-L6-v2",
+    )
+    tokenizer: Source | None = key(
+        "the tokenizer.json for an ONNX file in `source`, or its directory; default: the one next to the ONNX file",
+        None,
+        example="./tokenizer.json",
     )
     pooling: Literal["mean", "cls", "last"] | None = key(
         "how token vectors become one vector; default: as in the model's own files", None, example="cls"
@@ -57,7 +66,15 @@ class Embedder:
 
 def _gather(_: str, model: Embedder, gathering: Gathering) -> EncoderFiles:
     wish = Wish(model.source.text, model.pooling, model.normalize, model.max_tokens, model.places)
-    return encoder(wish, gathering.resolve(model.source, model.places["source"], READ), gathering.cache)
+    found = gathering.resolve(model.source, model.places["source"], READ)
+    own = model.tokenizer
+    if is_graph(found):
+        beside = gathering.resolve(own, model.places["tokenizer"], [TOKENIZER]) if own is not None else found
+        return own_graph(wish, found, beside, gathering.cache)
+    if own is not None:
+        message = "tokenizer is only for an ONNX file in source, and this source has its own"
+        raise fatal(RULE, model.places["tokenizer"], message, "Remove tokenizer.")
+    return encoder(wish, found, gathering.cache)
 
 
 def _stand_in(_: Embedder) -> EncoderFiles:
@@ -153,4 +170,5 @@ PART = Part(
     cases=_cases,
     embeds=_embeds,
     make=_make,
+    recognize=recognition.embedder,
 )

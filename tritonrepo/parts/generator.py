@@ -12,7 +12,7 @@ from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file
 from tritonrepo.generate.inputs import ChatFiles, Inputs
 from tritonrepo.generate.own import own
-from tritonrepo.parts import lora, prompting, talking
+from tritonrepo.parts import lora, prompting, recognition, talking
 from tritonrepo.parts.lora import Adapter
 from tritonrepo.parts.sampling import ARGUMENTS, PARAMETERS, generating
 from tritonrepo.parts.talking import Talk, Wish, talk
@@ -57,8 +57,8 @@ class Generator:
         example="hf://meta-llama/Llama-3.1-8B-Instruct",
     )
     tokenizer: Source | None = key(
-        "GGUF file, or directory with tokenizer files, whose tokenizer and chat template the prompt step uses; "
-        "default: those of `source`",
+        "GGUF file, directory with tokenizer files, or NAME_prompt of a repository that was built, whose tokenizer and "
+        "chat template the prompt step uses; default: those of `source`",
         None,
         example="./tokenizer",
     )
@@ -286,4 +286,5 @@ PART = Part(
     cases=_cases,
     local=_local,
     make=_make,
+    recognize=recognition.generator,
 )

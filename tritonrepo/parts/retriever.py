@@ -16,6 +16,7 @@ from tritonrepo.generate.inputs import Inputs
 from tritonrepo.generate.own import own
 from tritonrepo.indexing import documents
 from tritonrepo.indexing.vectors import EMBEDDINGS, MISSING, PASSAGES
+from tritonrepo.parts import recognition
 from tritonrepo.smoke import answers, links, search
 from tritonrepo.smoke.case import Case, Crowd
 from tritonrepo.smoke.plan import Known
@@ -179,4 +180,5 @@ PART = Part(
     cases=_cases,
     index=_index,
     make=_make,
+    recognize=recognition.retriever,
 )

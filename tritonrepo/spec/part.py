@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tritonrepo.generate.draft import Draft
     from tritonrepo.generate.inputs import Inputs
+    from tritonrepo.parts.recognition import Found, Proposal
     from tritonrepo.smoke.case import Case, Crowd, Result
     from tritonrepo.smoke.plan import Known
     from tritonrepo.smoke.served import Served
@@ -112,6 +113,10 @@ def _no_files(*_: object) -> dict[str, str]:
     return {}
 
 
+def _unknown(*_: object) -> None:
+    """Return None: the default of `recognize`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part(Generic[K]):
     """A role: its keys, its ports, the models that it becomes, and what it needs.
@@ -153,6 +158,8 @@ class Part(Generic[K]):
     """Return the local sources that `serve` runs instead of Hugging Face Hub models, by their id there."""
     fed: Callable[[str, K, Mapping[str, str]], Iterable[tuple[str, str]]] = nothing
     """Yield message and hint of what is wrong with the models that feed its ports in a pipeline."""
+    recognize: Callable[[str, Found], Proposal | None] = _unknown
+    """Return the keys that a repository shows of a model of this part; None if it does not show one."""
 
     @property
     def role(self) -> str:
