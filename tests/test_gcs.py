@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +15,7 @@ import pytest
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud.storage import retry
+from requests.exceptions import ConnectTimeout
 
 from tests.proxy import Forward, Reply, Request, proxy
 from tests.servers.gcs import GCSServer, refusal
@@ -179,6 +181,24 @@ def test_an_endpoint_that_is_not_there_is_told_at_once(slept: list[float], monke
     with pytest.raises(Stop, match="gs://models/prod: fatal: cannot list: the store does not respond"):
         store.scan(prefix)
     assert slept == []
+
+
+def test_a_store_that_has_replied_once_gets_more_time(slept: list[float]) -> None:
+    connection = gcs_client.Connection(parse(URI))
+    given: list[object] = []
+
+    def call(error: Exception | None, *, timeout: object, retry: object) -> None:  # noqa: ARG001  the client's own
+        given.append(timeout)
+        if error:
+            raise error
+
+    with pytest.raises(ConnectTimeout):
+        connection.ask(partial(call, ConnectTimeout()))
+    connection.ask(partial(call, None))
+    assert (given, slept) == ([(1.4, 20)] * 2, [])
+    with pytest.raises(ConnectTimeout):
+        connection.ask(partial(call, ConnectTimeout()))
+    assert given[2:] == [(5, 60)] * 6
 
 
 UNREACHABLE = {

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,10 @@ def test_what_is_found_instead_is_right_only_if_it_is_what_was_sent(
     assert store.objects == there
 
 
+def test_what_is_gone_already_was_removed_by_a_request_whose_reply_was_lost() -> None:
+    assert Writer(place(Memory()), None).write([Write("r/m/a", None, if_match=tag_of(b"old"))]) == [None]
+
+
 @pytest.mark.parametrize(("there", "right"), [(b"new", True), (b"old", False), (b"older", False)])
 def test_a_file_is_added_only_where_none_or_the_same_exists(there: bytes, right: bool) -> None:  # noqa: FBT001  a table's column
     store = Memory()
@@ -252,6 +257,27 @@ def test_each_action_is_one_write_on_what_was_seen(
     written = apply(actions(action), store.scan("r"), Writer(place(store), None))
     assert [line for line in store.log if not line.startswith("prepare")] == sent
     assert written == {action.path: tag_of(action.file.content()) if isinstance(action, Put) else None}
+
+
+GUARDED: dict[str, tuple[Action, str]] = {
+    "a file that goes": (Delete(Phase.FILES, "m/1/a", ""), f"send -r/m/1/a if {tag_of(b'old')[:4]}"),
+    "a large file that is there": (
+        Put(Phase.FILES, "m/2/big", BIG, ""),
+        f"send -r/m/2/big if {tag_of(b'older than')[:4]}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("action", "sent"), GUARDED.values(), ids=GUARDED)
+def test_a_removal_is_on_what_was_seen_where_the_store_can_do_that(
+    action: Action, sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tritonrepo.sync.apply.LARGE_BYTES", 5)
+    store = Memory()
+    store.caps = replace(store.caps, guards_removals=True)
+    store.objects = {f"r/{path}": file.content() for path, file in HAVE.items()}
+    apply(actions(action), store.scan("r"), Writer(place(store), None))
+    assert sent in store.log
 
 
 def test_what_is_too_large_to_hold_is_more_than_eight_mebibytes() -> None:

@@ -21,6 +21,7 @@ from tests.speaking import Asked, Said, speaking
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import open_store, server_environment
 from tritonrepo.stores.directory import STAGING, DirectoryStore
+from tritonrepo.stores.listing import as_tree
 from tritonrepo.stores.store import Conflict, Late, Send, Store, Unconditional, Write, tag_of
 from tritonrepo.stores.walk import FOLLOWED
 from tritonrepo.tree import Directory, File, Link, Outside, Unreadable, of_bytes, of_text, on_disk
@@ -382,6 +383,11 @@ def test_an_object_that_was_overwritten_since_its_scan_is_not_read_for_the_old_o
     assert isinstance(entry, File)
     with pytest.raises(Stop, match="a: error: the object was overwritten or removed while it was being read"):
         entry.content()
+
+
+def test_a_key_that_is_an_object_and_a_directory_is_the_object() -> None:
+    entry = of_bytes(b"")
+    assert as_tree("r", [("r/m", entry), ("r/m/", entry), ("r/n/", entry)]) == {"m": entry, "n": Directory()}
 
 
 def test_a_prefix_ends_at_its_slash_and_markers_are_directories(s3_server: S3Server) -> None:
