@@ -207,6 +207,22 @@ def test_what_is_not_a_model_is_left_out_and_said(one: Path, capsys: pytest.Capt
     assert "# left out, because they have neither a config.pbtxt nor a version:\n#   some scripts/\n" in stack()
 
 
+def test_a_git_lfs_pointer_is_said(one: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (one / "config.pbtxt").write_text('backend: "python"', "utf-8")
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 14246826\n"
+    (one / "1" / "weights.bin").write_text(pointer, "utf-8")
+    assert (
+        adopted(capsys)
+        == """
+  m:
+    # Git LFS pointers, in place of which `git lfs pull` puts the files:
+    # 1/weights.bin
+    backend: python
+    source: ./repo/m/1
+"""
+    )
+
+
 def stack() -> str:
     """The stack file of the repository `repo`, as it is written to a file."""
     assert run(["adopt", "repo", "--release", "24.10", "--gpus", "0", "-o", "tritonrepo.yaml"]) == 0
@@ -249,7 +265,7 @@ REFUSED = {
     "a name that no stack can have": (["adopt", "odd"], 1, 'model "a b" cannot be declared in a stack file'),
     "names that are one for some disks": (["adopt", "cases"], 1, 'cannot be declared in one stack file: "m" needs'),
     "a template": (["adopt", "templates"], 1, 'the config of model "m" is a template that was not filled in'),
-    "a FIFO": (["adopt", "pipes"], 1, 'model "m" contains a FIFO'),
+    "a FIFO": (["adopt", "pipes"], 1, '"tap" of model "m" is a FIFO'),
     "no model at all": (["adopt", "empty"], 2, "the repository does not exist or contains no models"),
     "a file in the way": (["adopt", "hand", "-o", "there.yaml"], 2, "the file already exists"),
     "an unknown release": (["adopt", "hand", "--release", "24.99"], 2, 'unknown Triton release "24.99"'),

@@ -80,9 +80,7 @@ models:
     embed_with: e
     top_k: 2
 ensembles:
-  p:
-    chain: [e, r, g]
-    prompt: {{file: ./lost/g_prompt/1/prompt.j2, system: Be brief., max_context_tokens: 300}}
+  p: {{chain: [e, r, g], prompt: {{file: ./lost/g_prompt/1/prompt.j2, system: Be brief., max_context_tokens: 300}}}}
   s: {{chain: [e, r], outputs: [ids]}}
   t: {{chain: [e, length]}}
   u:

@@ -29,6 +29,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "determinism",
         "adopt",
         "adopt_parts",
+        "own_rag",
         "examples",
         "push_flow",
         "push_waiting",

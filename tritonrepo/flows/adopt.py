@@ -93,13 +93,18 @@ def _relative(path: str, beside: Path) -> str:
     return relative if relative.startswith("..") else f"./{relative}" if relative != "." else "."
 
 
+def _name(path: str) -> str:
+    """Return the last name of a path or URI."""
+    return path.rstrip("/").rpartition("/")[2] if is_remote(path) else Path(path).resolve().name
+
+
 def _stack(nodes: Nodes, found: Repository, written: _Written, work: Workspace) -> tuple[Keys, Recognized]:
     """Return the stack of a repository; raise Stop with every model that it cannot have."""
     faults = Faults()
     for model in found.models.values():
         faults.add(*nodes.faults(model))
     faults.stop()
-    name = written.record.name or Path(found.root.rstrip("/")).name or "adopted"
+    name = written.record.name or _name(found.root) or "adopted"
     head = {"name": node(name), "target": aimed(found, written.record)}
     recognized = _recognized(nodes, found, written, (work, head))
     models: dict[str, Node] = {

@@ -23,7 +23,7 @@ from tritonrepo.repository.model import CONFIG
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
 from tritonrepo.spec.stack import Target as Aimed
 from tritonrepo.sync.record import Record
-from tritonrepo.tree import File, Link, Unreadable
+from tritonrepo.tree import Entry, File, Link, Unreadable
 
 NOWHERE = Span("")
 RULE = "adopt-model"
@@ -46,6 +46,9 @@ DERIVED = (
 
 TEMPLATE = b"${"
 GIB = 1 << 30
+POINTER = b"version https://git-lfs"
+POINTER_BYTES = 1 << 10
+"""A pointer is smaller than this (git-lfs, docs/spec.md)."""
 
 
 class Nodes:
@@ -88,6 +91,8 @@ class Nodes:
         self.explain(made, model.config)
         left_out = [f"{path} ({entry})" for path, entry in model.odd if entry is Unreadable.DANGLING]
         notes = ["left out:", *map(printable, left_out)] if left_out else []
+        pointers = [printable(path) for path, entry in model.entries.items() if _is_pointer(entry)]
+        notes += ["Git LFS pointers, in place of which `git lfs pull` puts the files:", *pointers] if pointers else []
         notes += [f"not declared with its role: {printable(why)}"] if why else []
         if notes:
             self.say(made, next(iter(keys)), "\n".join([*notes, ""]))
@@ -135,7 +140,8 @@ class Nodes:
                 what = f"a link to {entry.target}, which contains it" if isinstance(entry, Link) else str(entry)
                 hint = "Make it readable, or remove it. Then adopt the repository again."
                 at = Span(f"{path}/{inner}".rstrip("/"))
-                yield Diagnostic(RULE, Severity.ERROR, at, f'model "{model.name}" contains {what}', hint)
+                subject = f'"{inner}" of model "{model.name}"' if inner else f'model "{model.name}"'
+                yield Diagnostic(RULE, Severity.ERROR, at, f"{subject} is {what}", hint)
 
 
 def is_model(model: Model) -> bool:
@@ -182,6 +188,12 @@ def _said(field: Field) -> str:
 def _has(entry: object) -> bool:
     """Return whether something below a model can be a source: files do, and directories that have files."""
     return entry is None or isinstance(entry, File)
+
+
+def _is_pointer(entry: Entry) -> bool:
+    """Return whether a file on this machine's disk is not there, but only the pointer that Git LFS keeps of it."""
+    small = isinstance(entry, File) and entry.place is not None and entry.size <= POINTER_BYTES
+    return small and isinstance(entry, File) and entry.read(0, len(POINTER)) == POINTER
 
 
 def aimed(found: Repository, record: Record) -> Keys:

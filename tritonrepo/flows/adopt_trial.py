@@ -23,7 +23,7 @@ from tritonrepo.shared import is_shared
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.sources.resolve import Resolved
 from tritonrepo.spec.lock import Index, Lock, Pin, Version, numbered
-from tritonrepo.spec.source import Source
+from tritonrepo.spec.source import Bucket, Local, Source
 from tritonrepo.spec.stack import Stack
 from tritonrepo.tree import Directory, Entry, File, below, digest, files, of_bytes
 
@@ -38,7 +38,7 @@ class Reading(Gathering):
 
     def resolved(self, source: Source, at: Span, only: Sequence[str] = ()) -> Resolved:
         """Return the files of a source as a build would, without their pins."""
-        path = self._inside(source.text)
+        path = self._inside(source.text) if isinstance(source, Local | Bucket) else None
         if path is None:
             return super().resolved(source, at, only)
         entry = self.tree.get(path)

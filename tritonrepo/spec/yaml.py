@@ -18,6 +18,9 @@ WIDTH = 100
 LONGEST_KEY = 1000
 """PyYAML reads a key without `?` only up to 1,024 characters."""
 
+SHORT_WIDTH = 120
+"""The same in a short text, whose mappings are in braces."""
+
 Comment = Callable[[Node, str], str]
 """Returns the comment of a key of a mapping: "" for none, and with line breaks for one above the key."""
 
@@ -40,7 +43,7 @@ def _keys(node: Keys, comment: Comment, short: int) -> Iterator[str]:
         yield from (f"# {line}".rstrip() for line in above)
         behind = f"  # {said}" if said and not above else ""
         braces = short and (short > SHALLOW or not _is_deep(value))
-        inline = _flow(value, comment) if braces and not isinstance(value, Scalar) else None
+        inline = _flow(value, comment, SHORT_WIDTH) if braces and not isinstance(value, Scalar) else None
         inline = _inline(value) if inline is None else inline
         if inline is not None:
             yield f"{head} {inline}{behind}"
@@ -64,7 +67,8 @@ def _block(node: Node, comment: Comment, short: int) -> Iterator[str]:
         yield from (line for text in _keys(node, comment, short) for line in text.split("\n"))
     elif isinstance(node, Items):
         for item in node.items:
-            inline = _inline(item) if not isinstance(item, Keys) else _flow(item, comment)
+            width = SHORT_WIDTH if short else WIDTH
+            inline = _inline(item) if not isinstance(item, Keys) else _flow(item, comment, width)
             first, *others = [inline] if inline is not None else _block(item, comment, short)
             yield f"- {first}"
             yield from (f"  {line}" for line in others)
@@ -81,18 +85,18 @@ def _inline(node: Node) -> str | None:
     return found if len(items) == len(node.items) and len(found) <= WIDTH else None
 
 
-def _flow(node: Node, comment: Comment) -> str | None:
+def _flow(node: Node, comment: Comment, width: int) -> str | None:
     """Return a value in brackets and braces; None if it has comments or is too long for a line."""
     if isinstance(node, Scalar):
         return scalar(node)
     if isinstance(node, Items):
-        parts = [_flow(item, comment) for item in node.items]
+        parts = [_flow(item, comment, width) for item in node.items]
         found = f"[{', '.join(part or '' for part in parts)}]"
-        return found if None not in parts and len(found) <= WIDTH else None
-    values = {name: _flow(value, comment) for name, (_, value) in node.keys.items()}
+        return found if None not in parts and len(found) <= width else None
+    values = {name: _flow(value, comment, width) for name, (_, value) in node.keys.items()}
     found = f"{{{', '.join(f'{string(name)}: {value}' for name, value in values.items())}}}"
     commented = any(comment(node, name) for name in node.keys)
-    return found if None not in values.values() and not commented and len(found) <= WIDTH else None
+    return found if None not in values.values() and not commented and len(found) <= width else None
 
 
 def scalar(node: Scalar) -> str:
