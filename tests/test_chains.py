@@ -225,6 +225,12 @@ WRONG: Mapping[str, tuple[Models, str, str, str]] = {
             "[{model: a, inputs: {x: x}, outputs: {y: y}}, {model: b, inputs: {z: y}, outputs: {w: w}}]`."
         ),
     ),
+    "more outputs than a message has place for": (
+        {"a": f"x:FP32[2] -> {' '.join(f'y{n}:FP32[2]' for n in range(9))}", "b": "z:FP32[2] -> w:FP32[2]"},
+        "{chain: [a, b]}",
+        '"a.y4" (FP32 [2]), "a.y5" (FP32 [2]) or 3 more',
+        "use steps instead of chain",
+    ),
     "two inputs that fit": (
         {"a": "x:FP32[2] -> y:FP32[2]", "b": "u:FP32[2] z:FP32[-1] -> w:FP32[2]"},
         "{chain: [a, b]}",
@@ -305,6 +311,18 @@ def test_what_keeps_a_chain_from_being_joined_is_told(
     assert said in told
     assert hint in told
     assert not Path("model_repository").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_wrong_with_a_pipeline_is_told_once_if_another_one_chains_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models = {**TWO, "c": "w:FP32[2] -> u:FP32[2]"}
+    assert build(f"{stack(models, '{chain: [a, b]}')}  q: {{chain: [p, c]}}\n") == 2
+    assert capsys.readouterr().err.count("fatal:") == 1
+    unknown = {**models, "b": "z:FP32[2] -> "}
+    assert build(f"{stack(unknown, '{chain: [a, b]}')}  q: {{chain: [p, c]}}\n") == 2
+    assert capsys.readouterr().err.count("fatal:") == 1
 
 
 @pytest.mark.usefixtures("here")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import closest
@@ -35,10 +35,12 @@ class Call(NamedTuple):
 def joined(draft: Draft, name: str, stack: Stack) -> Pipeline | None:
     """Return the pipeline of a chain; None if it cannot be joined.
 
-    Why goes to the draft's faults, unless the reason is a model whose files could not be obtained.
+    Why goes to the draft's faults, unless the reason is a model whose files could not be obtained, or a pipeline in it.
     """
     ensemble = stack.ensembles[name]
-    if not draft.unknown.isdisjoint(ensemble.chain):
+    if not draft.unknown.isdisjoint(ensemble.chain) or any(
+        _contains(ensemble.chain, other) for other in draft.unjoined
+    ):
         return None
     parts = {member: stack.part(member) for member in ensemble.chain}
     lacks = [
@@ -51,6 +53,7 @@ def joined(draft: Draft, name: str, stack: Stack) -> Pipeline | None:
         message, hint = f'{what}, so the chain of "{name}" cannot be joined', f'Add it to the config of "{member}".'
         draft.faults.append(wrong(ensemble.places, "chain", message, hint))
     if lacks:
+        draft.unjoined.append(ensemble.chain)
         return None
     chain = [(member, ports.configured(draft, member, parts[member])) for member in ensemble.chain]
     first = chain[0][1]
@@ -58,7 +61,13 @@ def joined(draft: Draft, name: str, stack: Stack) -> Pipeline | None:
     pipeline = wired(chain, asked, ensemble.outputs, name)
     faults = [*_faults(name, stack, chain, pipeline)]
     draft.faults += (wrong(ensemble.places, key, message, hint) for key, message, hint in faults)
+    draft.unjoined += [ensemble.chain] if faults else []
     return None if faults else pipeline
+
+
+def _contains(chain: Sequence[str], other: Sequence[str]) -> bool:
+    """Return whether a chain has the members of another one in a row, as when it names that pipeline."""
+    return any(tuple(chain[start : start + len(other)]) == tuple(other) for start in range(len(chain)))
 
 
 def max_batch_size(draft: Draft, pipeline: Pipeline) -> int:

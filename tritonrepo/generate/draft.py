@@ -38,6 +38,9 @@ class Draft:
     faults: list[Diagnostic] = field(default_factory=list)
     """What is wrong in the stack file and shows only here."""
 
+    unjoined: list[tuple[str, ...]] = field(default_factory=list)
+    """The members of chains whose faults are told, so that those of longer chains that contain them are not."""
+
     completing: set[str] = field(default_factory=set)
     """Models of which the server runs the code that completes their configs, also where it is read here."""
 

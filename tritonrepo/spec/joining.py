@@ -77,15 +77,15 @@ class Joining:
     def _gap(self, name: str, port: Port, fitting: Mapping[Port, Sequence[Made]]) -> Gap | None:
         """Return what is wrong with what feeds a port that no tensor feeds by its name; None if only one fits it."""
         needs, found = f'input {shown(port.name, port)} of "{name}"', fitting[port]
-        rivals = [other for other, made in fitting.items() if made == found]
-        told = _listed(map(self._told, found or self.made), "or" if found else "and")
+        rivals = [] if found[1:] else [other for other, made in fitting.items() if made == found]
+        told = self._told(found or self.made, "or" if found else "and")
         hint = f'Rename the tensor that it reads to "{port.name}", or use steps instead of chain.'
         if not found:
             return Gap(f'the chain of "{self.pipeline}" has nothing for {needs}, only {told}', hint)
         if found[1:]:
             return Gap(f'the chain of "{self.pipeline}" is ambiguous: {needs} can read {told}', hint, open=True)
         if rivals[1:] and port == rivals[0]:
-            inputs = _listed(f'"{each.name}"' for each in rivals)
+            inputs = _listed([f'"{each.name}"' for each in rivals])
             message = f'the chain of "{self.pipeline}" is ambiguous: {told} can feed {inputs} of "{name}"'
             return Gap(message, "Rename it to one of them, or use steps instead of chain.", open=True)
         return None
@@ -99,16 +99,20 @@ class Joining:
                 yield Gap(message, "Start it with a model that reads it.")
         for number, name in enumerate(self.names):
             if not any(made.by == number for made in used):
-                gives = _listed(self._told(made) for made in self.made if made.by == number)
+                gives = self._told([made for made in self.made if made.by == number])
                 hint = f'Remove "{name}" from the chain, or list one of its outputs in outputs.'
                 message = f'the chain of "{self.pipeline}" does not use "{name}": nothing reads {gives}'
                 yield Gap(message, hint)
 
-    def _told(self, made: Made) -> str:
-        """Return a tensor as a message names it."""
-        if made.by < 0:
-            return f"the input {shown(made.port.name, made.port)}"
-        return shown(f"{self.names[made.by]}.{made.port.name}", made.port)
+    def _told(self, made: Sequence[Made], word: str = "and") -> str:
+        """Return tensors as a message names them."""
+        named = (
+            shown(f"{self.names[each.by]}.{each.port.name}", each.port)
+            if each.by >= 0
+            else f"the input {shown(each.port.name, each.port)}"
+            for each in made[:NAMED]
+        )
+        return _listed([*named, *([f"{len(made) - NAMED} more"] if made[NAMED:] else [])], word)
 
 
 def _named(port: Port, made: Sequence[Made]) -> Made | None:
@@ -122,8 +126,9 @@ def fits(port: Port, made: Port) -> bool:
     Types are the same, and so are the dims, either as they are listed or with the batch in front (core,
     src/ensemble_scheduler/ensemble_utils.cc, ValidateTensorConsistency); -1 is any size.
     """
-    same = _same(port.dims, made.dims) or _same(_full(port), _full(made))
-    return port.data_type == made.data_type and same
+    if port.data_type != made.data_type:
+        return False
+    return _same(port.dims, made.dims) or _same(_full(port), _full(made))
 
 
 def _full(port: Port) -> tuple[int, ...]:
@@ -131,7 +136,9 @@ def _full(port: Port) -> tuple[int, ...]:
 
 
 def _same(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    return len(one) == len(other) and all(-1 in {a, b} or a == b for a, b in zip(one, other, strict=True))
+    return one == other or (
+        len(one) == len(other) and all(-1 in {a, b} or a == b for a, b in zip(one, other, strict=True))
+    )
 
 
 def shown(name: str, port: Port) -> str:
@@ -139,8 +146,6 @@ def shown(name: str, port: Port) -> str:
     return f'"{name}" ({port.data_type} [{", ".join(map(str, port.dims))}])'
 
 
-def _listed(names: Iterable[str], word: str = "and") -> str:
+def _listed(names: Sequence[str], word: str = "and") -> str:
     """Return names as a list in a sentence."""
-    found = [*names]
-    several = found if len(found) <= NAMED else [*found[:NAMED], f"{len(found) - NAMED} more"]
-    return f" {word} ".join(filter(None, (", ".join(several[:-1]), *several[-1:]))) or "no tensors"
+    return f" {word} ".join(filter(None, (", ".join(names[:-1]), *names[-1:]))) or "no tensors"
