@@ -76,6 +76,8 @@ ASKED = {
     "a search of which not all is shown": ("[e, r], outputs: [ids]", Pipelines(None, None)),
     "an own model that takes a query": ("[own, e, r, g]", Pipelines("p", None)),
     "an own model that takes something else": ("[other, e, r, g]", Pipelines(None, None)),
+    "an own model that may take a query": ("[bare, e, r, g]", Pipelines("p", None)),
+    "an own model that may give an answer": ("[e, r, g, bare]", Pipelines(None, None)),
     "an own model that gives the answer": ("[e, r, g, own]", Pipelines("p", None)),
     "an own model that gives something else": ("[e, r, g, other]", Pipelines(None, None)),
 }
@@ -93,6 +95,7 @@ models:
   g: {role: generator, source: hf://o/m}
   own: {backend: python, config: {input: [{name: query}], output: [{name: answer}]}}
   other: {backend: python, config: {input: [{name: text}], output: [{name: query}]}}
+  bare: {backend: python}
 ensembles:
   p: {chain: CHAIN}
 """

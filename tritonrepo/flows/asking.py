@@ -48,12 +48,15 @@ def pipelines(stack: Stack, *, needed: bool) -> Pipelines:
 
 
 def _gives(stack: Stack, ensemble: Ensemble, outputs: Collection[str]) -> bool:
-    """Return whether a chain takes a query and gives these; steps have tensors of any meaning."""
+    """Return whether a chain takes a query and gives these; steps have tensors of any meaning.
+
+    An own model at its start whose inputs the stack file does not list may take a query.
+    """
     if not ensemble.chain:
         return False
     asked, given = _ports(stack, ensemble.chain[0], "input"), _ports(stack, ensemble.chain[-1], "output")
     shown = given if ensemble.outputs is None else given & {*ensemble.outputs}
-    return QUERY.name in asked and shown.issuperset(outputs)
+    return (not asked or QUERY.name in asked) and shown.issuperset(outputs)
 
 
 def _ports(stack: Stack, name: str, kind: str) -> set[str]:
