@@ -122,8 +122,8 @@ def of_text(content: str) -> File:
     return of_bytes(content.encode())
 
 
-def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
-    """Return a file on this machine's disk, with its digest if that is already known."""
+def on_disk(path: Path, size: int, sha256: str | None = None, hasher: Callable[[File], str] = hashed) -> File:
+    """Return a file on this machine's disk, with its digest if that is already known, or what computes it."""
 
     def read(offset: int, n: int) -> bytes:
         try:
@@ -135,7 +135,17 @@ def on_disk(path: Path, size: int, sha256: str | None = None) -> File:
             error.filename = str(path)  # which a failing disk, other than a failing `open`, does not name
             raise
 
-    return File(size, read, str(path), sha256)
+    return File(size, read, str(path), sha256, hasher)
+
+
+def is_one(file: File, other: File) -> bool:
+    """Whether two files are one on this machine's disk, under two names."""
+    if file.place is None or other.place is None:
+        return False
+    try:
+        return Path(file.place).samefile(other.place)
+    except OSError:
+        return False
 
 
 def in_bytes(path: str) -> bytes:

@@ -90,6 +90,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("push_present", "push_heal"),
     ),
     "sources": (
+        "digests",
         "sources",
         "hub",
         "web_sources",

@@ -20,7 +20,7 @@ from tritonrepo.generate.origins import moved
 from tritonrepo.rules import judge
 from tritonrepo.spec.source import parse_source, seen_from
 from tritonrepo.spec.stack import Stack
-from tritonrepo.stores import open_store
+from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Store
 from tritonrepo.sync import record as records
 from tritonrepo.sync.apply import apply
@@ -97,8 +97,8 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     gathering = loaded.gathering()
     draft = drafted(gathering, lock.models, faults)
     warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(stack, gathering)], [])
-    links = loaded.work.links
-    there = faults.tried(lambda: _there(out, links), There(*open_store(str(out), links), {}, Record()))
+    store = DirectoryStore(out.absolute().parent, loaded.work.links, loaded.work.cache.digests)
+    there = faults.tried(lambda: _there(store, out), There(store, out.name, {}, Record()))
     made = Plan(())
     if not faults.found:  # with stand-ins for missing inputs, contents and version numbers are not the real ones
         made = plan(draft.tree, there.repository, there.record.written(), str(out), overwrite=overwrite)
@@ -116,10 +116,9 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     return Build(loaded, out, made, now, record, (*warnings, *judged), there.store, there.prefix, seen)
 
 
-def _there(out: Path, links: tuple[Path, ...]) -> There:
+def _there(store: Store, out: Path) -> There:
     """Return what is in a directory; raise Stop if a build cannot use it."""
-    store, prefix = open_store(str(out), links)
-    have = store.scan(prefix)
+    have = store.scan(out.name)
     if not isinstance(entry := have.get(NAME), File) and (entry is not None or below(have, NAME)):
         odd = entry if isinstance(entry, Unreadable) else "a directory"
         what = f"a link to {entry.target}" if isinstance(entry, Link) else odd
@@ -129,7 +128,7 @@ def _there(out: Path, links: tuple[Path, ...]) -> There:
             f"the build keeps its record at this path, but it is {what}",
             "Move it elsewhere.",
         )
-    return There(store, prefix, have, records.load(have, str(out)))
+    return There(store, out.name, have, records.load(have, str(out)))
 
 
 def judgement(stack: Stack, draft: Draft, kept: Tree, out: Path) -> list[Diagnostic]:

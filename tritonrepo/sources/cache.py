@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.sources.digests import Digests
 from tritonrepo.sources.scratch import scratch
 from tritonrepo.tree import File, amount, on_disk
 
@@ -31,6 +32,7 @@ class Cache:
 
     def __init__(self, root: Path, tell: Callable[[str], None] = lambda _: None) -> None:
         self.root = root
+        self.digests = Digests(root)
         self.tell = tell
         """Called with a description of slow work, before it begins."""
 

@@ -129,7 +129,7 @@ class Gathering:
     def file(self, path: Path, at: Span) -> File | None:
         """Return a file that the stack file names at this place; None if it does not exist."""
         path = inside(path, Path(at.path).parent, self.links, at)
-        return on_disk(path, path.stat().st_size) if path.is_file() else None
+        return on_disk(path, path.stat().st_size, hasher=self.cache.digests) if path.is_file() else None
 
     def _needed(self) -> frozenset[str]:
         return frozenset().union(*(self.stack.part(name).vendored for name in self.stack.models))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.sources import bucket, hub, web
 from tritonrepo.sources.cache import Cache
+from tritonrepo.sources.digests import Digests
 from tritonrepo.sources.foreign import within
 from tritonrepo.sources.package import WheelTag, unpacked
 from tritonrepo.spec.lock import Pin
@@ -48,7 +49,7 @@ def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is 
             wheel, got = unpacked(source.requirement, WheelTag(arch), cache, pin, at)
             return Resolved(_part(wheel, source.path, source.text, at), got, source.path in wheel)
         case Local():
-            return _local(source, at, links, only)
+            return _local(source, at, links, only, cache.digests)
         case Hub():
             return Resolved(*hub.files(source, only, cache, pin, at))
         case Web():
@@ -57,7 +58,7 @@ def resolve(  # noqa: PLR0913  the source, what is known of it, and where it is 
             return Resolved(*bucket.files(source, cache, pin, at))
 
 
-def _local(source: Local, at: Span, links: Sequence[Path], only: Sequence[str]) -> Resolved:
+def _local(source: Local, at: Span, links: Sequence[Path], only: Sequence[str], hasher: Digests) -> Resolved:
     """Return the files of a path; the pin covers those that are needed, since others can be weights of any size."""
     base = Path(at.path).parent
     try:
@@ -67,10 +68,10 @@ def _local(source: Local, at: Span, links: Sequence[Path], only: Sequence[str]) 
         message = f'"{source.path}" cannot be read: {error.strerror or error}'
         raise fatal("source-missing", at, message, "Use another path.") from None
     if path.is_file():
-        found = {path.name: on_disk(path, path.stat().st_size)}
+        found = {path.name: on_disk(path, path.stat().st_size, hasher=hasher)}
     elif path.is_dir():
         named = path.absolute()
-        found = files(kept(DirectoryStore(named.parent, links).scan(named.name), str(path)))
+        found = files(kept(DirectoryStore(named.parent, links, hasher).scan(named.name), str(path)))
     else:
         if there:  # a FIFO would be waited for, and a device has no end
             message = f'"{source.path}" is neither a file nor a directory'

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.shared import SETTINGS, named
-from tritonrepo.tree import Directory, Entry, File, Tree, files, in_bytes, in_order, is_directory, parents
+from tritonrepo.tree import Directory, Entry, File, Tree, files, in_bytes, in_order, is_directory, is_one, parents
 
 BY_HAND = "changed by hand"
 """The reason in a plan for a file of an earlier build that is kept or overwritten."""
@@ -138,7 +138,9 @@ def is_config(path: str) -> bool:
 
 
 def _same(file: File, entry: object) -> bool:
-    return isinstance(entry, File) and entry.size == file.size and entry.sha256 == file.sha256
+    if not isinstance(entry, File) or entry.size != file.size:
+        return False
+    return is_one(entry, file) or entry.sha256 == file.sha256
 
 
 def _occupied(want: Tree, have: Tree, ours: Written, where: str) -> list[Diagnostic]:
