@@ -11,7 +11,8 @@ from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
-PACKAGE = Path(__file__).parent.parent / "tritonrepo"
+from tests.syntax import MODULES, PACKAGE, Module
+
 CALLS = frozenset({"match", "search", "fullmatch", "sub", "findall", "finditer", "split"})
 REPEATS = {codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT}
 ALPHABET = sorted({*" \n\ta0A._-/'\"\\#{}()[]$:=<>|,;@%+~!?\0"})
@@ -34,9 +35,9 @@ def used() -> dict[str, Used]:
     """Return every pattern of the package: those in its modules' values, and those written where they are used."""
     calls: dict[str, set[str]] = {}
     found: dict[str, Used] = {}
-    paths = sorted(PACKAGE.rglob("*.py"))
-    for path in paths:
-        for call, of in _calls(path):
+    paths = [module.path for module in MODULES.values()]
+    for path, module in zip(paths, MODULES.values(), strict=True):
+        for call, of in _calls(module):
             first = call.args[0] if call.args else None
             if of != "re":
                 calls.setdefault(of, set()).add(_method(call))
@@ -48,9 +49,9 @@ def used() -> dict[str, Used]:
     return found
 
 
-def _calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
+def _calls(module: Module) -> Iterator[tuple[ast.Call, str]]:
     """Yield the calls of methods that patterns have, and the name of what has the method."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS:
             of = node.func.value
             if isinstance(of, ast.Name | ast.Attribute):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import click
 
-from tests.syntax import MODULES, Module, given
+from tests.syntax import MODULES, Module, children, given, walk
 from tritonrepo.cli import COMMANDS, root
 from tritonrepo.report.pages import sections, title
 from tritonrepo.report.registry import REGISTRY
@@ -50,11 +50,11 @@ def templates(node: ast.expr, scope: ast.AST) -> Iterator[str]:
 
 def _assigned(name: str, scope: ast.AST) -> Iterator[ast.expr]:
     """Yield what a function assigns to a name, save what is made of that name or another."""
-    for node in ast.walk(scope):
+    for node in walk(scope):
         if isinstance(node, ast.Assign) and any(
             isinstance(each, ast.Name) and each.id == name for each in node.targets
         ):
-            names = {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}
+            names = {each.id for each in walk(node.value) if isinstance(each, ast.Name)}
             if name not in names and not isinstance(node.value, ast.Name):
                 yield node.value
 
@@ -67,7 +67,7 @@ def _calls(module: Module) -> Iterator[tuple[ast.AST, ast.Call]]:
         if isinstance(node, ast.Call):
             yield scope, node
         inner = node if isinstance(node, ast.FunctionDef) else scope
-        left += ((inner, child) for child in ast.iter_child_nodes(node))
+        left += ((inner, child) for child in children(node))
 
 
 def _given(module: Module) -> Iterator[tuple[str, ast.expr, ast.AST]]:
@@ -83,7 +83,7 @@ def _returned(module: Module) -> Iterator[tuple[str, ast.expr, ast.AST]]:
     """Yield what the functions return whose name says that it is a hint."""
     for scope in module.nodes:
         if isinstance(scope, ast.FunctionDef) and scope.name.endswith("hint"):
-            returns = (node for node in ast.walk(scope) if isinstance(node, ast.Return) and node.value)
+            returns = (node for node in walk(scope) if isinstance(node, ast.Return) and node.value)
             yield from (("hint", node.value, scope) for node in returns if node.value)
 
 
