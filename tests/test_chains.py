@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from tests.graphs import add_graph
+from tests.processes import killed
 from tests.test_generate import changed
 from tritonrepo import api
 from tritonrepo.cli import run
@@ -528,7 +529,7 @@ def test_chains_with_own_models_are_served_and_answer(rag: Path) -> None:
     path.write_text(text, "utf-8")
     out = rag / "out"
     api.apply_build(api.plan_build(api.load([path], work), out))
-    with api.serve(out, api.ServeOptions(api.Ports(0, 0, 0), engine="script"), work) as server:
+    with killed(api.serve(out, api.ServeOptions(api.Ports(0, 0, 0), engine="script"), work)) as server:
         client = Client(server.endpoint)
         assert client.generate("numbers", {"x": [1, -3]})["y"] == [2 * (1 + 1) + 1, 2 * (-3 + 1) + 1]
         found, plain = client.generate("tidied", {"text": ASKED}), client.generate("search", {"query": QUESTION})

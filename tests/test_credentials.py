@@ -212,6 +212,6 @@ def test_the_real_server_reads_a_bucket_with_the_credentials_of_its_user(
 def test_the_real_server_reads_a_bucket_of_google(gcs_server: GCSServer) -> None:
     """Its client knows the emulator by another variable than ours."""
     chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120)
-    with serve(uploaded(gcs_server), chosen, Workspace(os.environ)) as server:
+    with killed(serve(uploaded(gcs_server), chosen, Workspace(os.environ))) as server:
         assert [(model.name, model.state) for model in Client(server.endpoint).index()] == [("m", "READY")]
         assert environment_of(server.pid)["CLOUD_STORAGE_EMULATOR_ENDPOINT"] == gcs_server.endpoint

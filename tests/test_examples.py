@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.pbtxt_descriptors import message_class
+from tests.processes import killed
 from tritonrepo import api
 from tritonrepo.cli import run
 from tritonrepo.smoke.case import Check, Outcome
@@ -42,7 +43,7 @@ def test_own_models_answer_beside_a_search_and_what_no_cpu_can_serve_is_left_out
     stack, work = EXAMPLES / "mixed", api.Workspace(os.environ)
     out = tmp_path / "out"
     api.apply_build(api.plan_build(api.load([stack], work), out))
-    with api.serve(out, api.ServeOptions(api.Ports(0, 0, 0)), work) as server:
+    with killed(api.serve(out, api.ServeOptions(api.Ports(0, 0, 0)), work)) as server:
         about = replace(api.known(str(stack), work, str(out)), left_out=server.left_out)
         results = list(api.smoke(server.endpoint, about))
         missed = list(api.smoke(server.endpoint, replace(about, left_out={}), {"urgency"}))

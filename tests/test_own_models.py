@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.graphs import Value, add_graph, fixed_graph, node, onnx_file
+from tests.processes import killed
 from tritonrepo import api
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Faults
@@ -439,7 +440,7 @@ def completing(name: str, text: str) -> Path:
 
 def test_a_hand_written_repository_is_completed_by_the_server(here: Path) -> None:
     shutil.copy(here / "add.onnx", completing("add", 'backend: "onnxruntime"\n') / "1" / "model.onnx")
-    with api.serve(here / "hand", api.ServeOptions(api.Ports(0, 0, 0)), api.Workspace(os.environ)) as server:
+    with killed(api.serve(here / "hand", api.ServeOptions(api.Ports(0, 0, 0)), api.Workspace(os.environ))) as server:
         assert [tensor["name"] for tensor in Client(server.endpoint).config("add")["input"]] == ["x"]
 
 

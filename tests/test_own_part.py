@@ -9,6 +9,7 @@ import pytest
 
 from scripts import reference
 from tests.glossary import PART
+from tests.processes import killed
 from tritonrepo import api
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop
 from tritonrepo.flows.doubts import strictly
@@ -58,7 +59,7 @@ def test_it_is_built_served_asked_and_judged(stack: Path) -> None:
     built(stack)
     out = stack.parent / "repository"
     assert [path.name for path in out.glob("glossary/0*/markupsafe/LICENSE.txt")] == ["LICENSE.txt"]
-    with api.serve(out, api.ServeOptions(api.Ports(0, 0, 0), engine="script"), WORK) as server:
+    with killed(api.serve(out, api.ServeOptions(api.Ports(0, 0, 0), engine="script"), WORK)) as server:
         client = Client(server.endpoint)
         asked = {"query": "How does a version gate work?"}
         lines = client.generate("explained", asked)["answer"]
