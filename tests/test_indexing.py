@@ -93,7 +93,13 @@ def bytes_alone() -> Tokenizer:
     return Tokenizer.from_str(made.to_str())
 
 
+def letters_alone() -> Tokenizer:
+    """Return a tokenizer that does not know of words: a token for each letter and space."""
+    return Tokenizer(models.BPE({c: i for i, c in enumerate(" abcd")}, []))
+
+
 CUTS = {
+    "at a space that the tokenizer makes nothing of": (letters_alone(), "ab cd", 4, ["ab", "cd"]),
     "between words though there is room": (word_pieces(), "abcd e abcd", 4, ["abcd e", "abcd"]),
     "within a word that is too long": (word_pieces(), "ab abcdef", 2, ["ab", "abcd", "ef"]),
     "counted as it is read": (word_pieces(), "abcdefgh", 2, ["abcd", "ef", "gh"]),

@@ -16,7 +16,10 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.processes import MARK, left, marked, unmeasured
+from tritonrepo import api
 from tritonrepo.cli import run
+from tritonrepo.flows.up import prove, up
+from tritonrepo.smoke.case import Outcome
 
 GATE = "How do I stop a half-uploaded version from being served?"
 PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
@@ -225,6 +228,50 @@ def test_of_models_that_no_cpu_can_serve_at_least_one_other_is_needed(
     assert (
         "m is not served here: this server has no pytorch backend [server-backend-missing]" in capsys.readouterr().err
     )
+
+
+TWO = """\
+name: two
+target: {release: "24.10", images: [py3], gpus: 0}
+models:
+  here:
+    backend: python
+    source: ./model.py
+    config: &config
+      input: [{name: x, data_type: TYPE_FP32, dims: [1]}]
+      output: [{name: y, data_type: TYPE_FP32, dims: [1]}]
+      instance_group: [{kind: KIND_CPU}]
+  elsewhere: {backend: pytorch, source: ./model.pt, config: *config}
+smoke:
+  - {model: here, inputs: {x: 3}, expect: {y: {equals: 3}}}
+  - {model: elsewhere, inputs: {x: 3}, expect: {y: {equals: 3}}}
+"""
+SAME = """\
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        values = [pb_utils.get_input_tensor_by_name(request, "x").as_numpy() for request in requests]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("y", value)]) for value in values]
+"""
+
+
+def test_up_names_what_no_cpu_can_serve_and_tests_the_rest(inside: Path) -> None:
+    for name, text in {"tritonrepo.yaml": TWO, "model.py": SAME, "model.pt": "x"}.items():
+        (inside / name).write_text(text, "utf-8")
+    told: list[object] = []
+    loaded = api.load(["tritonrepo.yaml"], api.Workspace(os.environ, tell=told.append))
+    with up(loaded, "out", api.ServeOptions(api.Ports(0, 0, 0))) as running:
+        results = prove(running)
+    (warning,) = (str(each) for each in told if "is not served here" in str(each))
+    assert warning.startswith(
+        "out/elsewhere: warning: elsewhere is not served here: this server has no pytorch backend"
+    )
+    unchecked = {result.model: result.unchecked for result in results if result.unchecked}
+    assert unchecked["elsewhere"] == "this server has no pytorch backend"
+    assert Outcome.FAILED not in {result.outcome for result in results}
+    assert {result.model for result in results} == {"here", "elsewhere"}
 
 
 BAD = {
