@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
 from scripts import reference
 from tests.documents import PAGES, blocks
-from tests.graphs import add_graph
+from tests.graphs import Value, add_graph, node, onnx_file
 from tests.test_own_models import DOUBLE
 from tests.test_own_stacks import weights
 from tritonrepo import spec
@@ -167,8 +168,12 @@ def own(inside: Path) -> Path:
     weights(inside / "minilm")
     (inside / "docs").mkdir()
     (inside / "docs" / "a.jsonl").write_text('{"id": "x", "text": "a b"}\n{"id": "y", "text": "c"}\n', "utf-8")
-    for name in ("triage", "scorer-1", "scorer-2"):
+    for name in ("scorer-1", "scorer-2"):
         add_graph(inside / f"{name}.onnx")
+    given, scores = Value("embedding", "FLOAT", ["batch", 16]), Value("scores", "FLOAT", ["batch", 3])
+    means = {"means": np.ones((16, 3), np.float32)}
+    classifier = node("MatMul", ["embedding", "means"], ["scores"])
+    onnx_file(inside / "triage.onnx", [given], [scores], classifier, means)
     (inside / "topic.py").write_text(DOUBLE, "utf-8")
     (inside / "topics.txt").write_text("a b c", "utf-8")
     return inside
@@ -192,8 +197,8 @@ def test_the_minimal_file_is_indexed_and_built_to_four_models(own: Path) -> None
 
 
 @pytest.mark.usefixtures("own")
-def test_own_models_versions_and_configs_of_the_page_are_built() -> None:
-    wanted = ("name: handbook\n", "triage.onnx", "versions:", "response_cache", "top_k")
+def test_own_models_versions_configs_and_pipelines_of_the_page_are_built() -> None:
+    wanted = ("name: handbook\n", "triage.onnx", "versions:", "response_cache", "top_k", "route:")
     texts = [text for text in BLOCKS if any(word in text for word in wanted)]
     assert len(texts) == len(wanted)
     files = written(*texts)
@@ -206,6 +211,8 @@ def test_own_models_versions_and_configs_of_the_page_are_built() -> None:
     assert "response_cache { enable: true }" in (top / "embedder" / "config.pbtxt").read_text("utf-8")
     assert "intra_op_thread_count" in (top / "embedder_model" / "config.pbtxt").read_text("utf-8")
     assert "dynamic_batching" not in (top / "retriever" / "config.pbtxt").read_text("utf-8")
+    assert 'output { name: "topic" data_type: TYPE_STRING' in (top / "classify" / "config.pbtxt").read_text("utf-8")
+    assert 'output { name: "scores" data_type: TYPE_FP32 dims: [ 3 ] }' in (top / "route" / "config.pbtxt").read_text()
 
 
 def test_the_script_of_the_page_makes_documents_whose_passages_overlap(own: Path) -> None:
