@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -294,6 +295,14 @@ def test_what_cannot_be_adopted_is_told_and_nothing_is_written(
     assert message in capsys.readouterr().err
     assert sorted(hand.iterdir()) == before
     assert (hand / "there.yaml").read_text("utf-8") == "mine"
+
+
+def test_of_two_at_once_one_writes_the_file(one: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (one / "config.pbtxt").write_text('backend: "python"', "utf-8")
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(lambda _: run(["adopt", "repo", "--release", "24.10", "-o", "a.yaml"]), range(4)))
+    assert sorted(codes) == [0, 2, 2, 2]
+    assert capsys.readouterr().err.count("a.yaml: fatal: the file already exists") == 3
 
 
 @pytest.mark.parametrize("kind", ["s3_server", "gcs_server"], ids=["s3", "gcs"])

@@ -32,7 +32,7 @@ models:
     role: generator
     source: hf://o/m@{COMMIT}
     tokenizer: ./chat
-    args: {{max_model_len: 900}}
+    args: {{max_model_len: 900, quantization: null}}
     sampling: {{temperature: 0}}
     lora: {{support: {{path: /mnt/lora}}}}
   length: {{backend: python, source: ./length.py, config: {{max_batch_size: 8,
@@ -63,7 +63,7 @@ models:
     role: generator
     source: hf://o/m@{COMMIT}
     tokenizer: ./lost/g_prompt
-    args: {{max_model_len: 900}}
+    args: {{max_model_len: 900, quantization: null}}
     lora: {{support: {{path: /mnt/lora}}}}
     sampling: {{temperature: 0}}
   length:
@@ -145,6 +145,18 @@ def test_version_numbers_come_back(made: Path, tmp_path: Path, monkeypatch: pyte
     assert files(Path("again")) == files(here / "lost")
 
 
+def test_a_version_that_is_not_served_is_left_out_and_keeps_its_number(lost: Path) -> None:
+    shutil.copytree("lost/e/1", "lost/e/7")
+    before = files(lost)
+    text = shown(lost)
+    assert "    role: retriever\n" in text
+    assert "    role: embedder  # versions that are not served are left out: e/7\n" in text
+    assert run(["build", "-o", "again"]) == 0
+    assert files(Path("again")).keys() == {path for path in before if not path.startswith("e/7/")}
+    lock = json.loads(Path("tritonrepo.lock").read_bytes())["models"]["e"]
+    assert (lock["version"], [*lock["contents"]]) == (1, ["1", "7"])
+
+
 def test_without_a_file_nothing_says_the_numbers(lost: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["adopt", str(lost)]) == 0
     printed = capsys.readouterr()
@@ -179,6 +191,19 @@ def add_a_field() -> None:
         stream.write('parameters { key: "a" value { string_value: "b" } }\n')
 
 
+def lead_out() -> None:
+    """Name a tokenizer that is outside the repository."""
+    settings = Path("lost/e/1/settings.json")
+    said = json.loads(settings.read_bytes()) | {"tokenizer": "../../tritonrepo.json"}
+    settings.write_text(json.dumps(said), "utf-8")
+
+
+def nest() -> None:
+    """Nest an engine argument deeper than a stack file can be."""
+    text = json.dumps({"model": "o/m", "revision": COMMIT, "hf_overrides": {"deep": 0}})
+    Path("lost/g/1/model.json").write_text(text.replace(": 0}", f": {'[' * 30}{']' * 30}}}"), "utf-8")
+
+
 CHANGED: dict[str, tuple[Callable[[], object], str, str, set[str]]] = {
     "a step of an embedder": (add_a_line("lost/e/1/model.py"), "e", "lost/e/1/model.py", {"g"}),
     "the config of an embedder": (add_a_field, "e", "lost/e/config.pbtxt", {"g"}),
@@ -195,6 +220,8 @@ CHANGED: dict[str, tuple[Callable[[], object], str, str, set[str]]] = {
         "lost/e/notes.txt",
         {"g"},
     ),
+    "a path that leads out": (lead_out, "e", "", {"g"}),
+    "engine arguments without end": (nest, "g", "", {"e", "r"}),
     "no record": (lambda: Path("lost/tritonrepo.json").unlink(), "r", "lost/r/1/embeddings.npy", {"g"}),
 }
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import repository, spec
-from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, fatal
-from tritonrepo.flows.adopt_models import NOWHERE, RULE, Nodes, aimed, is_model, mapping, node
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop, fatal
+from tritonrepo.flows.adopt_models import RULE, Nodes, aimed, is_model, mapping, node, writable
 from tritonrepo.flows.adopt_parts import NONE, Recognized, Search
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.target import of_record, record_of
@@ -27,9 +27,10 @@ from tritonrepo.repository import NOTHING, Repository
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.spec import lock_text, yaml
 from tritonrepo.spec.lock import Lock
-from tritonrepo.spec.nodes import MAX_BYTES, Items, Keys, Node, Scalar, refuse_unwritable
+from tritonrepo.spec.nodes import MAX_BYTES, Keys, Node
 from tritonrepo.stores import is_remote, open_store
 from tritonrepo.stores.links import kept
+from tritonrepo.stores.store import Conflict
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.record import Record
 from tritonrepo.tree import File, Tree, files, of_text
@@ -146,21 +147,8 @@ def _wrong(whole: Keys, work: Workspace) -> Sequence[Diagnostic]:
 
 def _declared(whole: Keys, work: Workspace) -> None:
     """Raise Stop with everything in a stack that its text cannot hold or its keys do not allow."""
-    _writable(whole)
+    writable(whole)
     spec.of_node(whole, work.parts)
-
-
-def _writable(node: Node) -> None:
-    match node:
-        case Scalar():
-            refuse_unwritable(node.text, NOWHERE)
-        case Items():
-            for item in node.items:
-                _writable(item)
-        case Keys():
-            for name, (_, value) in node.keys.items():
-                refuse_unwritable(name, NOWHERE)
-                _writable(value)
 
 
 def _text(whole: Keys, nodes: Nodes) -> str:
@@ -180,11 +168,17 @@ def write(path: Path, adopted: Adopted) -> tuple[Path, ...]:
         texts = {path.with_suffix(".lock"): lock_text.dump(adopted.lock), **texts}
     for each in texts:
         if each.exists() or each.is_symlink():
-            raise fatal("adopt-exists", str(each), "the file already exists", "Choose another path with -o.")
+            raise _exists(each)
     for each, text in texts.items():
         store, name = open_store(str(each))
         try:
             store.put(name, of_text(text), if_absent=True)
+        except Conflict:
+            raise _exists(each) from None
         finally:
             store.tidy()
     return tuple(reversed(texts))
+
+
+def _exists(path: Path) -> Stop:
+    return fatal("adopt-exists", str(path), "the file already exists", "Choose another path with -o.")

@@ -20,7 +20,7 @@ from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.plain import printable
 from tritonrepo.repository import Model, Repository
 from tritonrepo.repository.model import CONFIG
-from tritonrepo.spec.nodes import Items, Keys, Node, Scalar
+from tritonrepo.spec.nodes import Items, Keys, Node, Scalar, refuse_unwritable
 from tritonrepo.spec.stack import Target as Aimed
 from tritonrepo.sync.record import Record
 from tritonrepo.tree import Entry, File, Link, Unreadable
@@ -217,6 +217,20 @@ def aimed(found: Repository, record: Record) -> Keys:
     return mapping({name: node(value) for name, value in keys.items()})
 
 
+def writable(made: Node) -> None:
+    """Raise Stop for a string that the text of a stack file cannot hold."""
+    match made:
+        case Scalar():
+            refuse_unwritable(made.text, NOWHERE)
+        case Items():
+            for item in made.items:
+                writable(item)
+        case Keys():
+            for name, (_, value) in made.keys.items():
+                refuse_unwritable(name, NOWHERE)
+                writable(value)
+
+
 def mapping(values: Mapping[str, Node]) -> Keys:
     """Return a mapping."""
     return Keys(NOWHERE, {name: (NOWHERE, value) for name, value in values.items()})
@@ -228,8 +242,8 @@ def node(value: Any) -> Node:  # noqa: ANN401  plain data has any type
         return mapping({str(key): node(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
         return Items(NOWHERE, tuple(map(node, value)))
-    if isinstance(value, bool):
-        return Scalar(NOWHERE, str(value).lower(), "bool")
+    if value is None or isinstance(value, bool):
+        return Scalar(NOWHERE, "null", "null") if value is None else Scalar(NOWHERE, str(value).lower(), "bool")
     if isinstance(value, str):
         return Scalar(NOWHERE, str.__str__(value), "str")
     return Scalar(NOWHERE, _number(value), "int" if isinstance(value, int) else "float")

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from tritonrepo import spec
 from tritonrepo.diagnostics import Stop
-from tritonrepo.flows.adopt_models import Nodes, mapping, node
+from tritonrepo.flows.adopt_models import Nodes, mapping, node, writable
 from tritonrepo.flows.adopt_trial import Reading, Trial, configs, different, overlay, tried
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.parts.model import is_version
 from tritonrepo.parts.recognition import Found, Proposal
 from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository.model import CONFIG
@@ -95,6 +96,11 @@ class Search:
             if proposal.why:
                 self.why[name] = proposal.why
                 continue
+            try:
+                writable(node(proposal.keys))
+            except Stop as stop:
+                self.why[name] = stop.diagnostics[0].message
+                continue
             changed = next((path for each in proposal.matching for path in self._changed(each)), None)
             if changed is None:
                 self.proposals[name] = (part, proposal)
@@ -102,9 +108,11 @@ class Search:
                 self.why[name] = f"no record says that a build wrote {changed} so"
 
     def _changed(self, name: str) -> Iterator[str]:
-        """Yield the files of a model besides its config that are not recorded as they are."""
+        """Yield the files of a model besides its config, and of other versions, that are not recorded as they are."""
         for path in files(self.found.models[name].entries):
-            if path != CONFIG and f"{name}/{path}" not in self.trusted:
+            top = path.partition("/")[0]
+            dead = is_version(top) and int(top) != self.found.version(name)
+            if path != CONFIG and not dead and f"{name}/{path}" not in self.trusted:
                 yield f"{name}/{path}"
 
     def _owners(self) -> dict[str, tuple[str, str]]:
@@ -193,7 +201,15 @@ class Search:
         assert isinstance(made, Keys)  # noqa: S101  a mapping
         for key, note in proposal.notes.items():
             self.nodes.say(made, key, note)
+        if dead := [*self._dead(name, part)]:
+            self.nodes.say(made, "role", f"versions that are not served are left out: {', '.join(dead)}")
         return made
+
+    def _dead(self, name: str, part: Part[Any]) -> Iterator[str]:
+        """Yield the version directories of a part's models that are not served."""
+        for full in (name, *(name + ending for ending in part.endings)):
+            others = (each for each in self.found.models[full].directories if is_version(each))
+            yield from (f"{full}/{each}" for each in others if int(each) != self.found.version(full))
 
     def _steps(self, name: str) -> list[dict[str, Any]]:
         return list(to_plain(self.found.models[name].config).get("ensemble_scheduling", {}).get("step", []))
@@ -268,4 +284,4 @@ class Search:
         yield "outputs", step.get("output_map", {})
 
     def _outputs(self, name: str) -> list[str]:
-        return [each["name"] for each in to_plain(self.found.models[name].config).get("output", [])]
+        return [each.get("name", "") for each in to_plain(self.found.models[name].config).get("output", [])]

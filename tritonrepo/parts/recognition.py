@@ -16,13 +16,18 @@ from tritonrepo.parts.prompting import DEFAULT_PROMPT
 from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository import Model
-from tritonrepo.shared import SETTINGS, SETTINGS_BYTES
+from tritonrepo.shared import SETTINGS, SETTINGS_BYTES, is_shared
+from tritonrepo.sources.encoder_graph import TOKENIZER
 from tritonrepo.spec.source import HUB, Local, NotASourceError, parse_source
 from tritonrepo.spec.stack import Batching
 from tritonrepo.tree import File
 
 ENGINE, ADAPTERS, PROMPT, GRAPH = "model.json", "multi_lora.json", "prompt.j2", "model.onnx"
 ONLY_HERE = "cannot be in a bucket; copy the repository into a directory and adopt that to have its role"
+
+
+DEEPEST = 20
+"""How deep the values of our own JSON files can be, which become values of a stack file."""
 
 
 class Proposal(NamedTuple):
@@ -74,7 +79,7 @@ class Found(NamedTuple):
             said = json.loads(file.content()) if file is not None and file.size <= SETTINGS_BYTES else None
         except (ValueError, RecursionError):
             return {}
-        return said if isinstance(said, dict) else {}
+        return said if isinstance(said, dict) and _is_shallow(said, DEEPEST) else {}
 
     def place(self, name: str, path: str = "") -> str:
         """Return a path in the version that is served as a stack file names it."""
@@ -88,11 +93,12 @@ def embedder(name: str, found: Found) -> Proposal | None:
     if step is None or model is None:
         return None
     said = found.json(name, SETTINGS)
-    if not isinstance(said.get("tokenizer"), str) or type(said.get("max_tokens")) is not int:
+    top, _, file = str(said.get("tokenizer")).partition("/")
+    if not is_shared(top) or file != TOKENIZER or type(said.get("max_tokens")) is not int:
         return None
     keys = {
         "source": found.place(graph, GRAPH),
-        "tokenizer": f"{found.base}/{name}/{said['tokenizer']}",
+        "tokenizer": f"{found.base}/{name}/{top}/{file}",
         "max_tokens": said["max_tokens"],
         "batching": dict(_batching(step)),
         "instances": dict(_instances(model)),
@@ -146,7 +152,9 @@ def _makers(name: str, found: Found) -> Iterator[str]:
     for pipeline in found.models.values():
         steps = to_plain(pipeline.config).get("ensemble_scheduling", {}).get("step", [])
         wanted = {s.get("input_map", {}).get("embedding") for s in steps if s.get("model_name") == name}
-        yield from (s["model_name"] for s in steps if wanted & {*s.get("output_map", {}).values()})
+        yield from (
+            s["model_name"] for s in steps if "model_name" in s and wanted & {*s.get("output_map", {}).values()}
+        )
 
 
 def generator(name: str, found: Found) -> Proposal | None:
@@ -197,6 +205,11 @@ def _parsed(text: str) -> object:
         return parse_source(text)
     except NotASourceError:
         return Local(text, text)
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth > 0 and all(_is_shallow(each, depth - 1) for each in inner)
 
 
 def _filled(keys: Mapping[str, Any]) -> dict[str, Any]:
