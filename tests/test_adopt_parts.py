@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
@@ -161,7 +163,7 @@ def test_without_a_file_nothing_says_the_numbers(lost: Path, capsys: pytest.Capt
     assert run(["adopt", str(lost)]) == 0
     printed = capsys.readouterr()
     assert "role: embedder" in printed.out
-    assert "Use -o FILE to write both." in printed.err
+    assert "The stack file needs the lock file. Use -o FILE to write all of them." in printed.err
 
 
 def test_a_lock_in_the_way_is_not_overwritten(lost: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,21 +243,31 @@ def test_what_a_build_would_write_in_another_way_stays_a_model_with_its_own_file
     assert {path for path in built if built[path] != there.get(path)} <= {f"{name}/config.pbtxt", "tritonrepo.json"}
 
 
-def test_an_embedder_in_a_bucket_has_its_sources_there_and_an_index_cannot(lost: Path, s3_server: S3Server) -> None:
-    edited("lost/e_model/config.pbtxt", 'parameters { key: "intra_op_thread_count" value { string_value: "2" } }', "")
+def test_parts_in_a_bucket_come_back_with_their_index_and_prompt_next_to_the_stack_file(
+    lost: Path, s3_server: S3Server
+) -> None:
+    """The record of a push is written here as a push writes it: a push itself waits between its phases."""
     uri, client = s3_server.fresh(), s3_server.client()
     bucket, _, prefix = uri.removeprefix(f"s3://{s3_server.endpoint}/").partition("/")
-    for name in ("e", "e_model", "r"):
-        for path, content in files(lost / name).items():
-            client.put_object(Bucket=bucket, Key=f"{prefix}/{name}/{path}", Body=content)
-    assert run(["adopt", uri, "--release", "26.07", "-o", "tritonrepo.yaml"]) == 0
+    there = {path: content for path, content in files(lost).items() if path != "tritonrepo.json"}
+
+    def put(path: str) -> tuple[str, list[object]]:
+        tag = client.put_object(Bucket=bucket, Key=f"{prefix}/{path}", Body=there[path])["ETag"].strip('"')
+        return path, [sha256(there[path]).hexdigest(), len(there[path]), tag]
+
+    with ThreadPoolExecutor(8) as pool:
+        objects = dict(pool.map(put, there))
+    target = json.loads((lost / "tritonrepo.json").read_bytes())["target"]
+    record = {"schema": 1, "name": "lost", "target": target, "local": {}, "files": objects, "made": {}}
+    client.put_object(Bucket=bucket, Key=f"{prefix}.tritonrepo/release.json", Body=json.dumps(record).encode())
+    assert run(["adopt", uri, "-o", "tritonrepo.yaml"]) == 0
     text = Path("tritonrepo.yaml").read_text("utf-8")
     assert f"    role: embedder\n    source: {uri}/e_model/1/model.onnx" in text
-    assert "    # not declared with its role: an index cannot be in a bucket; copy the repository into" in text
+    assert "    index: ./r_index\n    documents: ./r_index/passages.jsonl  #" in text
+    assert "prompt: {file: ./g_prompt.j2, system: Be brief., max_context_tokens: 300}" in text
+    assert Path("r_index/embeddings.npy").read_bytes() == there["r/1/embeddings.npy"]
+    assert Path("g_prompt.j2").read_bytes() == there["g_prompt/1/prompt.j2"]
     assert run(["build", "-o", "again"]) == 0
-    there = {
-        f"{name}/{path}": content for name in ("e", "e_model", "r") for path, content in files(lost / name).items()
-    }
     built = files(Path("again"))
     assert built.keys() == there.keys() | {"tritonrepo.json"}
-    assert {path for path in there if built[path] != there[path]} <= {"r/config.pbtxt", "e_model/config.pbtxt"}
+    assert [path for path in there if built[path] != there[path]] == []

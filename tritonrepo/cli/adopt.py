@@ -30,7 +30,7 @@ Examples:
     "out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Stack file to write, with its lock file if it needs one.  [default: stdout]",
+    help="Stack file to write, with the files that it needs.  [default: stdout]",
 )
 @target_options
 @allow_links
@@ -56,10 +56,9 @@ def command(
     found = adopt(repository, work, given, out.parent if out else Path())
     if out is None:
         document(found.text.rstrip("\n"))
-        if found.lock != Lock():
-            say(
-                "The lock file is not written: it has version numbers and indexes. Use -o FILE to write both.", err=True
-            )
+        if found.files or found.lock != Lock():
+            what = "the lock file" if not found.files else f"the lock file and {', '.join(sorted(found.files))}"
+            say(f"The stack file needs {what}. Use -o FILE to write all of them.", err=True)
     else:
         for path in write(out, found):
             say(f"+ {path}" + (f"  {found.models} model{'s'[: found.models != 1]}" if path == out else ""))

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tritonrepo import repository, spec
@@ -39,11 +40,15 @@ HERE = Path()
 
 
 class Adopted(NamedTuple):
-    """The text of a stack file, the number of its models, and its lock; without parts and pipelines it needs none."""
+    """The text of a stack file, and the number of its models.
+
+    `lock` and `files`, by their path relative to it, are what the stack file needs besides.
+    """
 
     text: str
     models: int
     lock: Lock = Lock()
+    files: Mapping[str, File] = MappingProxyType({})
 
 
 @reading()
@@ -65,7 +70,9 @@ def adopt(path: Path | str, work: Workspace, aim: Aim = declared, beside: Path =
     if left_out := sorted(found.models.keys() - models):
         names = "\n".join(f"  {printable(name)}/" for name in left_out)
         nodes.say(whole, "models", f"left out, because they have neither a config.pbtxt nor a version:\n{names}")
-    return Adopted(_text(whole, nodes), len(models), recognized.lock)
+    tree = files(written.tree)
+    copies = {path: tree[inner] for path, inner in recognized.copies.items()}
+    return Adopted(_text(whole, nodes), len(models), recognized.lock, copies)
 
 
 class _Written(NamedTuple):
@@ -162,22 +169,22 @@ def _text(whole: Keys, nodes: Nodes) -> str:
 
 @reading()
 def write(path: Path, adopted: Adopted) -> tuple[Path, ...]:
-    """Write a stack file, and its lock if it needs one, and return their paths; raise Stop if one is there already."""
-    texts = {path: adopted.text}
-    if adopted.lock != Lock():
-        texts = {path.with_suffix(".lock"): lock_text.dump(adopted.lock), **texts}
-    for each in texts:
+    """Write a stack file and what it needs, and return their paths; raise Stop if one of them is there already."""
+    made = {path.parent / name: file for name, file in adopted.files.items()}
+    made |= {path.with_suffix(".lock"): of_text(lock_text.dump(adopted.lock))} if adopted.lock != Lock() else {}
+    made[path] = of_text(adopted.text)
+    for each in made:
         if each.exists() or each.is_symlink():
             raise _exists(each)
-    for each, text in texts.items():
+    for each, file in made.items():
         store, name = open_store(str(each))
         try:
-            store.put(name, of_text(text), if_absent=True)
+            store.put(name, file, if_absent=True)
         except Conflict:
             raise _exists(each) from None
         finally:
             store.tidy()
-    return tuple(reversed(texts))
+    return tuple(reversed(made))
 
 
 def _exists(path: Path) -> Stop:

@@ -29,7 +29,7 @@ ROUNDS = 20
 
 
 class Recognized(NamedTuple):
-    """Models and pipelines as keys of a stack file, the models that they stand for, and the lock of them.
+    """Models and pipelines as keys of a stack file, the models that they stand for, their lock, and files next to it.
 
     `why` says of a model that a build wrote why it is not declared as the part that it looks like.
     """
@@ -39,12 +39,13 @@ class Recognized(NamedTuple):
     members: frozenset[str]
     lock: Lock
     why: Mapping[str, str]
+    copies: Mapping[str, str]
 
 
 WIRING = frozenset({"ensemble_scheduling", "input", "output"})
 """Fields of a pipeline that its chain or steps say."""
 
-NONE = Recognized({}, {}, frozenset(), Lock(), {})
+NONE = Recognized({}, {}, frozenset(), Lock(), {}, {})
 
 
 @dataclass(slots=True)
@@ -82,7 +83,7 @@ class Search:
         pipelines = {name: keys for name in self.forms if (keys := self._pipeline(name)) is not None}
         models = {name: self._keys(name) for name in self.proposals}
         members = frozenset({*self._owners(), *pipelines})
-        return Recognized(models, pipelines, members, trial.lock if trial else Lock(), self.why)
+        return Recognized(models, pipelines, members, trial.lock if trial else Lock(), self.why, self._copies())
 
     def _propose(self, name: str) -> None:
         model = self.found.ours(name)
@@ -92,9 +93,6 @@ class Search:
         for part in self.work.parts.values():
             proposal = part.recognize(name, self.found)
             if proposal is None:
-                continue
-            if proposal.why:
-                self.why[name] = proposal.why
                 continue
             try:
                 writable(node(proposal.keys))
@@ -130,8 +128,13 @@ class Search:
         whole = mapping({**self.head, "models": mapping(models), "ensembles": mapping(dict(pipelines))})
         stack = spec.of_node(whole, self.work.parts)
         reading = Reading(stack, Lock(), self.work.cache, links=self.work.links)
+        reading.copies = self._copies()
         reading.tree, reading.base = next(iter(self.found.models.values())).beside, self.found.base
         return tried(stack, reading, self.found)
+
+    def _copies(self) -> dict[str, str]:
+        """Return the files that have to be next to the stack file, each with its path in the repository."""
+        return {path: inner for _, proposal in self.proposals.values() for path, inner in proposal.files.items()}
 
     def _called(self, pipelines: Mapping[str, Keys]) -> Iterator[str]:
         """Yield the models that pipelines call and that are not of a part."""

@@ -35,6 +35,8 @@ class Reading(Gathering):
 
     tree: Mapping[str, Entry]
     base: str
+    copies: Mapping[str, str]
+    """Files next to the stack file, each with its path in the repository."""
 
     def resolved(self, source: Source, at: Span, only: Sequence[str] = ()) -> Resolved:
         """Return the files of a source as a build would, without their pins."""
@@ -48,7 +50,7 @@ class Reading(Gathering):
 
     def file(self, path: Path, at: Span) -> File | None:
         """Return a file that the stack file names; None if it does not exist."""
-        inner = self._inside(str(path))
+        inner = self.copies.get(f"./{path}", self._inside(str(path)))
         entry = self.tree.get(inner) if inner is not None else None
         return entry if isinstance(entry, File) else super().file(path, at)
 
@@ -103,8 +105,8 @@ def _numbers(stack: Stack, found: Found) -> Iterator[tuple[str, Version]]:
 def _indexed(lock: Lock, name: str, maker: str, reading: Reading, found: Found) -> Lock:
     """Return the lock with the pin of an index, which was built with the embedder that the repository has."""
     own = found.files(name)
-    paths = [path for path in (own[PASSAGES].path,) if path is not None]
-    pin = Index(documents.digest(paths), reading.embeds(maker).identity, own[EMBEDDINGS].sha256, own[PASSAGES].sha256)
+    made_from = documents.digested([(PASSAGES, own[PASSAGES].sha256)])
+    pin = Index(made_from, reading.embeds(maker).identity, own[EMBEDDINGS].sha256, own[PASSAGES].sha256)
     return Lock(lock.sources, {**lock.indexes, name: pin}, lock.models)
 
 

@@ -59,12 +59,14 @@ def _unmistakable(pattern: str) -> Path:
     return Path(*parts[:varies])
 
 
-def digest(paths: list[Path]) -> str:
+def digest(paths: Sequence[Path]) -> str:
     """Return one SHA-256 of the names and contents of the document files."""
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()
+    return digested([(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths])
+
+
+def digested(files: Sequence[tuple[str, str]]) -> str:
+    """Return the same for files of these names, with the SHA-256 of their contents."""
+    return hashlib.sha256("".join(f"{name} {content}\n" for name, content in files).encode()).hexdigest()
 
 
 def read(paths: list[Path]) -> list[Document]:

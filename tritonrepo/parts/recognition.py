@@ -23,7 +23,6 @@ from tritonrepo.spec.stack import Batching
 from tritonrepo.tree import File
 
 ENGINE, ADAPTERS, PROMPT, GRAPH = "model.json", "multi_lora.json", "prompt.j2", "model.onnx"
-ONLY_HERE = "cannot be in a bucket; copy the repository into a directory and adopt that to have its role"
 
 
 DEEPEST = 20
@@ -34,7 +33,8 @@ class Proposal(NamedTuple):
     """Keys of a model besides its role, comments of them, keys of the pipeline that has it, and models that it needs.
 
     It only holds if nobody has changed the files of the models in `matching` since the build: vectors do not say from
-    which embedder they are. `why` is the reason for which a stack file cannot declare it.
+    which embedder they are. `files` have to be next to the stack file, since a bucket cannot be their source: each with
+    its path in the repository.
     """
 
     keys: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Proposal(NamedTuple):
     pipeline: Mapping[str, Any] = {}
     needs: tuple[str, ...] = ()
     matching: tuple[str, ...] = ()
-    why: str = ""
+    files: Mapping[str, str] = {}
 
 
 class Found(NamedTuple):
@@ -128,23 +128,25 @@ def _instances(model: Model) -> Iterator[tuple[str, Any]]:
 
 
 def retriever(name: str, found: Found) -> Proposal | None:
-    """Return the keys of a retriever, whose documents are its passages; an index in a bucket cannot be declared."""
+    """Return the keys of a retriever, whose documents are its passages."""
     if found.ours(name) is None or not {EMBEDDINGS, PASSAGES} <= found.files(name).keys():
         return None
-    if found.remote:
-        return Proposal({}, {}, why=f"an index {ONLY_HERE}")
     makers = {*_makers(name, found)} or {each for each in found.models if embedder(each, found)}
     if len(makers) != 1:
         return None
     maker = makers.pop()
+    here, inside = f"./{name}_index", f"{name}/{found.version(name)}"
+    place = here if found.remote else found.place(name)
     keys = {
-        "index": found.place(name),
-        "documents": glob.escape(found.place(name, PASSAGES)),
+        "index": place,
+        "documents": glob.escape(f"{place}/{PASSAGES}"),
         "embed_with": maker,
         "top_k": found.json(name, SETTINGS).get("top_k"),
     }
     notes = {"documents": "the passages: the repository does not have the documents themselves"}
-    return Proposal(_filled(keys), notes, needs=(maker,), matching=(name, maker, f"{maker}_model"))
+    copied = {f"{here}/{each}": f"{inside}/{each}" for each in (EMBEDDINGS, PASSAGES)} if found.remote else {}
+    matching = (name, maker, f"{maker}_model")
+    return Proposal(_filled(keys), notes, needs=(maker,), matching=matching, files=copied)
 
 
 def _makers(name: str, found: Found) -> Iterator[str]:
@@ -169,8 +171,6 @@ def generator(name: str, found: Found) -> Proposal | None:
     if source is None or message is None or not isinstance(sampling, dict):
         return None
     default = message.content() == DEFAULT_PROMPT.encode()
-    if not default and found.remote:
-        return Proposal({}, {}, why=f"a prompt {ONLY_HERE}")
     local = found.local.get(str(engine.get("model")), "")
     from_model = {"model", "revision", *(("enable_lora",) if adapters else ())}
     keys = {
@@ -181,12 +181,14 @@ def generator(name: str, found: Found) -> Proposal | None:
         "lora": {key: {"path": path} if str(path)[:1] == "/" else f"hf://{path}" for key, path in adapters.items()},
         "sampling": {key: value for key, value in sampling.items() if (key, value) != ("max_tokens", MAX_TOKENS)},
     }
+    here = f"./{name}_{PROMPT}"
+    copied = {here: f"{step}/{found.version(step)}/{PROMPT}"} if found.remote and not default else {}
     prompt = {
-        "file": None if default else found.place(step, PROMPT),
+        "file": None if default else here if found.remote else found.place(step, PROMPT),
         "system": said.get("system"),
         "max_context_tokens": said.get("max_context_tokens"),
     }
-    return Proposal(_filled(keys), {}, _filled({"prompt": _filled(prompt)}))
+    return Proposal(_filled(keys), {}, _filled({"prompt": _filled(prompt)}), files=copied)
 
 
 def _source(engine: Mapping[str, Any]) -> dict[str, Any] | None:
