@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.processes import unmeasured
 from tests.test_startup import HEAVY
 from tritonrepo import api
 
@@ -35,7 +36,9 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def ran(program: str, place: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", program], cwd=place, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=place, capture_output=True, text=True, check=False, env=unmeasured()
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

@@ -20,6 +20,7 @@ from tests.claims import TEST, Claim, unproven
 from tests.conftest import EXAMPLE
 from tests.documents import PAGES, README, ROOT, SPAN, blocks, statements
 from tests.pages import judged
+from tests.processes import unmeasured
 from tests.pushes import CODE
 from tritonrepo.cli import COMMANDS, root, run
 from tritonrepo.server.process import Server
@@ -49,7 +50,9 @@ def test_a_console_block_prints_what_it_shows(checkout: Path, block: str) -> Non
     assert "".join(f"$ {command}\n{shown}" for command, shown in commands) == block
     for command, shown in commands:
         line = f'PATH="{Path(sys.executable).parent}:$PATH"; {command}'
-        done = subprocess.run(["bash", "-c", line], cwd=checkout, capture_output=True, encoding="utf-8", check=False)
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=checkout, capture_output=True, encoding="utf-8", check=False, env=unmeasured()
+        )
         pattern = re.sub(r"^…\\\n", "(?:.*\n)*", re.escape(shown), flags=re.MULTILINE).replace("…", ".*")
         assert re.fullmatch(pattern, done.stdout + done.stderr), done.stdout + done.stderr
 

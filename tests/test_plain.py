@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.processes import unmeasured
 from tests.servers.s3 import S3Server
 from tests.speaking import Asked, Said, plain, speaking, streamed
 from tests.test_cli import raising
@@ -38,7 +39,7 @@ def harmless(text: str) -> bool:
 
 def process(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "tritonrepo", *arguments]
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, check=False)
+    return subprocess.run(command, cwd=cwd, env=unmeasured() | environment, capture_output=True, check=False)
 
 
 @pytest.fixture

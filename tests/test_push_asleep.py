@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.processes import unmeasured
 from tests.pushes import beside, own_files, repository, stored
 from tests.servers.s3 import S3Server
 
@@ -24,7 +25,7 @@ WAITS_S = 4
 
 def pushing(machine: str, source: Path, uri: str, settle_s: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", DRIVER, machine, str(source), uri, "--settle", str(settle_s)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=unmeasured())
 
 
 def test_a_push_that_slept_writes_over_nothing(tmp_path: Path, s3_server: S3Server) -> None:

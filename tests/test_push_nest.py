@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.processes import unmeasured
 from tests.pushes import polling, stored
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
@@ -98,7 +99,8 @@ class Load:
 
 def push(made: Path, uri: str, server: Server, *more: str) -> subprocess.CompletedProcess[str]:
     arguments = [sys.executable, "-m", "tritonrepo", "push", str(made), uri, "--server", server.http, *more]
-    return subprocess.run([*arguments, "--settle", "1"], capture_output=True, text=True, timeout=240, check=False)
+    command = [*arguments, "--settle", "1"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=unmeasured())
 
 
 def test_no_answer_mixes_releases_whether_a_pipeline_calls_another_or_ceases_to(

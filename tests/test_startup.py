@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.processes import unmeasured
 from tritonrepo.cli import COMMANDS
 
 HEAVY = {"boto3", "botocore", "gguf", "google", "grpc", "jsonschema", "numpy", "obstore", "onnx", "onnxruntime", "rich"}
@@ -18,7 +19,9 @@ def loaded(*arguments: str) -> set[str]:
         "import sys; from tritonrepo.cli import run; code = run(sys.argv[1:]);"
         "print(code, *{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, env=unmeasured()
+    )
     code, *modules = done.stderr.split()
     assert code == "0"
     return set(modules)
