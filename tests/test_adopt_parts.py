@@ -264,6 +264,7 @@ def test_parts_in_a_bucket_come_back_with_their_index_and_prompt_next_to_the_sta
     text = Path("tritonrepo.yaml").read_text("utf-8")
     assert f"    role: embedder\n    source: {uri}/e_model/1/model.onnx" in text
     assert "    index: ./r_index\n    documents: ./r_index/passages.jsonl  #" in text
+    assert text.endswith(ADOPTED[ADOPTED.index("  s: {chain") :])
     assert "prompt: {file: ./g_prompt.j2, system: Be brief., max_context_tokens: 300}" in text
     assert Path("r_index/embeddings.npy").read_bytes() == there["r/1/embeddings.npy"]
     assert Path("g_prompt.j2").read_bytes() == there["g_prompt/1/prompt.j2"]

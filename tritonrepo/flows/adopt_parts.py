@@ -261,7 +261,8 @@ class Search:
         if any(model is None or model.is_ensemble for model in models):
             return False
         own = set(called) - self._owners().keys()
-        return not (own and self.found.remote)  # the digests of own models would need all their files
+        contents = (file for name in own for file in files(self.found.models[name].entries).values())
+        return not self.found.remote or all(file.known_sha256 is not None for file in contents)  # none is downloaded
 
     def _by_steps(self, name: str) -> dict[str, Any] | None:
         """Return the pipeline as steps; None if one calls a version that a stack file cannot name."""
