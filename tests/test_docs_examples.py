@@ -74,7 +74,9 @@ INSTEAD = {("Ensemble", "steps"): "chain"}
 NEEDS = {("Expectation", "within"): "close: 1", ("Ensemble", "prompt"): ALL, ("Stack", "smoke"): FIND}
 VALIDATOR = jsonschema.Draft7Validator(schema(PARTS))
 OFFERED = json.dumps(schema(PARTS))
-KEYS = {f"{cls.__name__}.{f.name}": (cls, f) for cls in {*reference.records(PARTS)} for f in declare.keys(cls)}
+KEYS = {
+    f"{cls.__name__}.{f.name}": (cls, f) for cls in dict.fromkeys(reference.records(PARTS)) for f in declare.keys(cls)
+}
 BASE = f"{{name: base, models: {{{SEARCH}}}}}".encode()
 
 
