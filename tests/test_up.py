@@ -277,6 +277,8 @@ def test_up_names_what_no_cpu_can_serve_and_tests_the_rest(inside: Path) -> None
 BAD = {
     "no repository": (["serve", "nowhere"], 2, "nowhere: fatal: the model repository does not exist or is empty"),
     "two modes": (["serve", ".", "--poll", "1", "--explicit"], 2, "--poll and --explicit cannot be combined"),
+    "a directory with a space": (["serve", "a b", "--explicit"], 2, "a b: fatal: a server cannot load Python models"),
+    "a directory with a quote": (["serve", "a'b", "--poll", "1"], 2, 'a path that contains "\'" [server-repository]'),
     "a stack without an answer": (["up", "search.yaml", "--ask", "x"], 2, "no ensemble ends in a generator"),
     "no stack": (["up", "nowhere"], 2, "nowhere: fatal: the stack file does not exist"),
     "a bucket of no name": (["serve", "s3://b/p"], 2, 's3://b/p: fatal: "b" is not a bucket name'),
@@ -289,7 +291,8 @@ def test_what_cannot_be_served_is_told(
     inside: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
 ) -> None:
     (inside / "search.yaml").write_text("name: s\nmodels: {e: {role: embedder, source: ./e}}\n")
-    (inside / "config").mkdir()
+    for name in ("a b", "a'b", "config"):
+        (inside / name / "m" / "1").mkdir(parents=True)
     assert run(arguments) == code
     assert message in capsys.readouterr().err
-    assert sorted(path.name for path in inside.iterdir()) == ["config", "search.yaml"]
+    assert sorted(path.name for path in inside.iterdir()) == ["a b", "a'b", "config", "search.yaml"]

@@ -117,6 +117,8 @@ def start(launch: Launch) -> Server:
     """
     if not launch.remote:
         staging.check(Path(launch.repository), launch.links)
+        if not launch.copied:
+            staging.check_served(Path(launch.repository))
     try:
         return attempt(launch)
     except Unlucky as unlucky:

@@ -40,6 +40,21 @@ def check(repository: Path, links: Sequence[Path] = ()) -> Tree:
     return kept(store.scan(prefix), at)
 
 
+SPECIAL = frozenset("\"'\\$`&;|<>(){}")
+"""Characters that bash does not take as they are; those of patterns it does, if no file matches."""
+
+
+def check_served(repository: Path) -> None:
+    """Raise Stop if a server that reads the directory itself would hang: Python models cannot be loaded from it.
+
+    python_backend, src/stub_launcher.cc, StubLauncher::Launch puts the path into a command of bash without quotes.
+    """
+    if found := next((each for each in str(repository.absolute()) if each.isspace() or each in SPECIAL), ""):
+        message = f'a server cannot load Python models from a path that contains "{found}"'
+        hint = "Move the repository, or serve it without --poll and --explicit: a copy is served then."
+        raise fatal("server-repository", str(repository), message, hint)
+
+
 def copy(repository: Path, target: Path, links: Sequence[Path] = ()) -> None:
     """Create a copy at `target`, with links within the repository resolved and without FIFOs.
 
