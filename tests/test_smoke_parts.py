@@ -65,7 +65,7 @@ SMOKE_FAULTS = {
     ),
     "a text to be close to": (
         CASE.format(model="e", expect="{embedding: {close: [1, x]}}"),
-        '"close" of "embedding" must be a number or a list of numbers, not [1, \'x\']',
+        '"close" of "embedding" must be a number or a list of numbers, not [1, "x"]',
     ),
     "no list": ("smoke: {model: e}\n", '"smoke" must be a list'),
 }

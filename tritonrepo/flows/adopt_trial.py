@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tritonrepo import repository
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.generate import generate
 from tritonrepo.generate.draft import Draft
@@ -15,7 +16,6 @@ from tritonrepo.indexing import documents
 from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.parts.model import is_version
 from tritonrepo.parts.recognition import Found
-from tritonrepo.pbtxt import parse
 from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository import Model
 from tritonrepo.repository.model import CONFIG
@@ -144,8 +144,8 @@ def _equal(model: Model, path: str, file: File) -> bool:
 
 def configs(model: Model, draft: Draft) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return the config of a model that a build would write, and the one that it has."""
-    text = draft.tree[f"{model.name}/{CONFIG}"].content()
-    return to_plain(parse(text, model.target.release.name).root), to_plain(model.config)
+    made = repository.model(model.name, {CONFIG: draft.tree[f"{model.name}/{CONFIG}"]}, model.target)
+    return to_plain(made.config), to_plain(model.config)
 
 
 def overlay(made: Mapping[str, Any], have: Mapping[str, Any]) -> dict[str, Any]:
