@@ -182,9 +182,9 @@ def test_a_stack_that_is_not_there_is_told_with_its_path(path: str, message: str
     assert message in found[0].message
 
 
-def test_a_stack_file_larger_than_eight_mebibytes_is_refused(own: Path) -> None:
-    (own / "tritonrepo.yaml").write_bytes(b"#" * ((8 << 20) + 1))
-    with pytest.raises(Stop, match="the stack file has more than 8,388,608 bytes"):
+def test_a_stack_file_larger_than_four_mebibytes_is_refused(own: Path) -> None:
+    (own / "tritonrepo.yaml").write_bytes(b"#" * ((4 << 20) + 1))
+    with pytest.raises(Stop, match="the stack file has more than 4,194,304 bytes"):
         api.load([], api.Workspace())
 
 

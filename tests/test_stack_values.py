@@ -333,9 +333,9 @@ def told(text: str | bytes) -> str:
     return f"{found.at} {found.message}"
 
 
-def test_a_file_may_have_eight_mebibytes() -> None:
-    assert told(b"\xff" * (8 << 20)) == "a:1:1 the stack file is not valid UTF-8 at byte 0"
-    assert told(b"\xff" * ((8 << 20) + 1)) == "a the stack file has more than 8,388,608 bytes"
+def test_a_file_may_have_four_mebibytes() -> None:
+    assert told(b"\xff" * (4 << 20)) == "a:1:1 the stack file is not valid UTF-8 at byte 0"
+    assert told(b"\xff" * ((4 << 20) + 1)) == "a the stack file has more than 4,194,304 bytes"
 
 
 def test_a_file_may_be_nested_60_levels() -> None:
@@ -356,8 +356,13 @@ def test_a_file_may_expand_to_50000_values() -> None:
 
 def test_a_long_file_may_have_more_values_than_that_but_its_aliases_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tritonrepo.spec.nodes.MAX_NODES", 4)
-    parse(f"a: [{', '.join(['12345'] * 20)}]\n".encode(), "a")
-    assert told("a: &a [1, 2]\nb: [*a, *a]\n") == "a:1:8 the file expands to more than 6 values"
+    parse(f"a: [{', '.join(['1234567'] * 20)}]\n".encode(), "a")
+    assert told("a: &a [1, 2]\nb: *a\n") == "a:1:4 the file expands to more than 4 values"
+
+
+def test_a_long_file_is_read_only_up_to_what_it_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tritonrepo.spec.nodes.MAX_NODES", 4)
+    assert told("a: [1,2,3,4,5,6,7]\n") == "a:1:17 the file has more than 8 keys and values"
 
 
 UNREAD = {

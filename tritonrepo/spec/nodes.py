@@ -15,10 +15,10 @@ from yaml.reader import ReaderError
 
 from tritonrepo.diagnostics import Span, Stop, fatal, line_and_column
 
-MAX_BYTES = 8 << 20
+MAX_BYTES = 4 << 20
 MAX_NODES = 50_000
-BYTES_PER_NODE = 4
-"""A larger file can have more values, one for so many bytes: only aliases make more of them."""
+BYTES_PER_NODE = 8
+"""A larger file can have more values, one for so many bytes. PyYAML needs up to a kilobyte of memory for each."""
 
 MAX_DEPTH = 60
 RULE = "stack-syntax"
@@ -65,10 +65,25 @@ def paths(node: Node) -> set[str]:
     return {node.at.path}.union(*map(paths, inner))
 
 
-class _Loader(yaml.SafeLoader):
-    """Resolves plain scalars by the core schema of YAML 1.2, not of 1.1."""
+class _Many(yaml.MarkedYAMLError):
+    """More keys and values than a file can have."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  PyYAML reads it from the class
+
+class _Loader(yaml.SafeLoader):
+    """Resolves plain scalars by the core schema of YAML 1.2, not of 1.1; counts keys and values as it reads them."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  PyYAML reads it there
+
+    def __init__(self, text: str, most: int) -> None:
+        super().__init__(text)
+        self.left = most
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return the next node; raise _Many if there are too many."""
+        self.left -= 1
+        if self.left < 0:
+            raise _Many(problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
 
     def scan_tag(self) -> Any:
         """Return the token of a tag; `}`, `]` and `,` end ours, as in YAML 1.2 (5.6), where PyYAML wants a space."""
@@ -99,8 +114,12 @@ def is_text(text: str) -> bool:
 def parse(content: bytes, path: str) -> Keys:
     """Return the mapping at the top of a stack file; raise Stop with the place of what cannot be parsed."""
     text = _decoded(content, path)
+    most = max(MAX_NODES, len(content) // BYTES_PER_NODE)
     try:
-        root = yaml.compose(text, Loader=_Loader)
+        root = _Loader(text, 2 * most).get_single_node()
+    except _Many as error:
+        message = f"the file has more than {2 * most:,} keys and values"
+        raise fatal(RULE, _at(error, path), message, "Check that this is the right file.") from None
     except yaml.MarkedYAMLError as error:
         raise _syntax(error, path) from None
     except ReaderError as error:
@@ -109,7 +128,7 @@ def parse(content: bytes, path: str) -> Keys:
         raise fatal(RULE, path, f"the file is nested deeper than {MAX_DEPTH} levels") from None
     if root is None:
         raise fatal(RULE, path, "the stack file is empty", "Add at least name and models.")
-    node = _Converter(path, max(MAX_NODES, len(content) // BYTES_PER_NODE)).convert(root, 0)
+    node = _Converter(path, most).convert(root, 0)
     if not isinstance(node, Keys):
         message = "the stack file must be a mapping of keys to values"
         raise fatal(RULE, node.at, message, "Start it with a key, such as `name: my-stack`.")
@@ -130,10 +149,13 @@ def _decoded(content: bytes, path: str) -> str:
         ) from None
 
 
-def _syntax(error: yaml.MarkedYAMLError, path: str) -> Stop:
+def _at(error: yaml.MarkedYAMLError, path: str) -> Span:
     mark = error.problem_mark or error.context_mark
-    at = Span(path, mark.line + 1, mark.column + 1) if mark else Span(path)
-    problem = error.problem or "syntax error"
+    return Span(path, mark.line + 1, mark.column + 1) if mark else Span(path)
+
+
+def _syntax(error: yaml.MarkedYAMLError, path: str) -> Stop:
+    at, problem = _at(error, path), error.problem or "syntax error"
     if str(error.context).startswith("found duplicate anchor"):
         return fatal(RULE, at, "the anchor is set twice", "Give one of them another name.")
     if "unexpected end of stream" in problem and error.context_mark:
