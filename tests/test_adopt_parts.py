@@ -17,6 +17,10 @@ from tests.servers.s3 import S3Server
 from tests.test_chat_files import CONFIG, tokenizer
 from tests.test_own_stacks import edited, entered
 from tritonrepo.cli import run
+from tritonrepo.diagnostics import fatal
+from tritonrepo.flows import adopt_trial
+from tritonrepo.parts.recognition import Found
+from tritonrepo.spec.stack import Stack
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 STACK = f"""\
@@ -164,6 +168,25 @@ def test_without_a_file_nothing_says_the_numbers(lost: Path, capsys: pytest.Capt
     printed = capsys.readouterr()
     assert "role: embedder" in printed.out
     assert "The stack file needs the lock file. Use -o FILE to write all of them." in printed.err
+
+
+def test_parts_that_cannot_be_tried_any_more_leave_nothing_in_the_lock(
+    lost: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first round drops the generator; in the second, the packages of the others cannot be obtained."""
+    rounds: list[adopt_trial.Trial] = []
+
+    def once(stack: Stack, reading: adopt_trial.Reading, found: Found) -> adopt_trial.Trial:
+        if rounds:
+            raise fatal("source-missing", "lost", "the packages are gone")
+        rounds.append(adopt_trial.tried(stack, reading, found)._replace(wrong={"g": "gone"}))
+        return rounds[0]
+
+    monkeypatch.setattr("tritonrepo.flows.adopt_parts.tried", once)
+    assert run(["adopt", "lost", "-o", "tritonrepo.yaml"]) == 0
+    assert "the packages are gone" in Path("tritonrepo.yaml").read_text("utf-8")
+    assert lost.is_dir()
+    assert not Path("tritonrepo.lock").exists()
 
 
 def test_a_lock_in_the_way_is_not_overwritten(lost: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,7 @@ class Search:
                 trial = self._trial()
             except Stop as stop:
                 self._drop_all(stop.diagnostics[0].message)
+                trial = None
             if trial is None or not self._dropped(trial):
                 break
         else:
