@@ -26,7 +26,7 @@ def _text(pattern: str, otherwise: str) -> dict[str, Any]:
 
 
 SOURCE = _text(
-    rf"^(?:{source.ANY})$",
+    rf"^(?:{source.pattern()})$",
     "Write a path, package:NAME==VERSION/PATH, hf://OWNER/MODEL, https://HOST/PATH#sha256=HEX, s3:// or gs://.",
 )
 PATH = {"pattern": r"^(?![\s\S]*://)[\s\S]*\S"}

@@ -32,17 +32,17 @@ FORMS = (
 )
 
 
-UNNAMED = {pattern: re.sub(r"\(\?P<[a-z0-9]+>", "(?:", pattern.pattern) for pattern in (PACKAGE, HUB, WEB)}
-ANY = "|".join(
-    [
-        UNNAMED[PACKAGE],
-        rf"(?!hf://(?:{'|'.join(sorted(OTHERS))})/|.*/\.\.?(?:/|$)){UNNAMED[HUB]}",
-        rf"(?=(?:https://|http://(?:{'|'.join(map(re.escape, sorted(LOOPBACK)))})[:/]).*#){UNNAMED[WEB]}",
+def pattern() -> str:
+    """Return a pattern of all sources for the JSON Schema, whose dialect has another form for names of groups."""
+    package, hub, web = (re.sub(r"\(\?P<[a-z0-9]+>", "(?:", each.pattern) for each in (PACKAGE, HUB, WEB))
+    kinds = [
+        package,
+        rf"(?!hf://(?:{'|'.join(sorted(OTHERS))})/|.*/\.\.?(?:/|$)){hub}",
+        rf"(?=(?:https://|http://(?:{'|'.join(map(re.escape, sorted(LOOPBACK)))})[:/]).*#){web}",
         r"(?:s3|gs)://.*",
         r"(?!package:|hf:|[\s\S]*://)[\s\S]+",
     ]
-)
-"""A pattern of all sources without names of groups, for the JSON Schema, whose dialect of patterns has another form."""
+    return "|".join(kinds)
 
 
 class NotASourceError(ValueError):
