@@ -14,6 +14,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tests.graphs import add_graph
 from tests.processes import killed
 from tests.test_generate import changed
+from tests.test_own_models import DOUBLE
 from tritonrepo import api
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
@@ -471,15 +472,6 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse([pb_utils.Tensor("query", np.array(found, object).reshape(texts.shape))])
 """
 LOUD = TIDY.replace('"text"', '"answer"').replace('"query"', '"loud"').replace('.removeprefix("Please: ")', ".upper()")
-DOUBLE = """\
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    def execute(self, requests):
-        values = [pb_utils.get_input_tensor_by_name(request, "IN").as_numpy() for request in requests]
-        return [pb_utils.InferenceResponse([pb_utils.Tensor("OUT", value * 2)]) for value in values]
-"""
 OWN = """\
   tidy:
     backend: python

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,7 +16,8 @@ from google.auth import exceptions as auth
 from google.cloud.storage import retry
 from requests.exceptions import ConnectTimeout
 
-from tests.proxy import Forward, Reply, Request, proxy
+from tests.fake_store import Fake, Then, Told
+from tests.proxy import Reply, Request, proxy
 from tests.servers.gcs import GCSServer, refusal
 from tests.speaking import plain, speaking
 from tritonrepo.cli import run
@@ -49,27 +49,6 @@ BUSY = refusal(429, "rateLimitExceeded", "slower")
 DENIED = refusal(403, "forbidden", "no")
 
 
-class Fake(NamedTuple):
-    """A store that replies as it is told, and what it was asked."""
-
-    store: Store
-    prefix: str
-    asked: list[Request]
-
-
-class Told:
-    """The replies of the fake store that are left, the one that follows them always, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.left: list[Reply | None] = []
-        self.then: Reply | None = LISTED
-        self.asked: list[Request] = []
-
-    def reply(self, request: Request, _: Forward) -> Reply | None:
-        self.asked.append(request)
-        return self.left.pop(0) if self.left else self.then
-
-
 TOLD = Told()
 
 
@@ -89,11 +68,8 @@ def slept(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> list[float]:
     return pauses
 
 
-@contextmanager
-def answering(*replies: Reply | None, then: Reply | None = LISTED) -> Iterator[Fake]:
-    """Yield a store that sends these replies in turn, None being none, and then always the same."""
-    TOLD.left, TOLD.then, TOLD.asked = [*replies], then, []
-    yield Fake(*open_store(URI), TOLD.asked)
+def answering(*replies: Reply | None, then: Then = LISTED) -> AbstractContextManager[Fake]:
+    return TOLD.answering(URI, *replies, then=then)
 
 
 def asked(request: Request) -> dict[str, str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
-from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from boto3.session import Session
 
+from tests.fake_store import Fake, Then, Told
 from tests.proxy import Forward, Reply, Request, proxy
 from tests.servers.s3 import S3Server
 from tritonrepo.diagnostics import Severity, Stop
@@ -34,29 +34,6 @@ def refusal(status: int, code: str = "", message: str = "") -> Reply:
 
 BUSY = refusal(503, "SlowDown", "fewer")
 DENIED = refusal(403, "AccessDenied", "no")
-
-
-class Fake(NamedTuple):
-    """A store that replies as it is told, and what it was asked."""
-
-    store: Store
-    prefix: str
-    asked: list[Request]
-
-
-class Told:
-    """The replies of the fake store that are left, the one that follows them always, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.left: list[Reply | None] = []
-        self.then: Reply | Callable[[Request], Reply] = LISTED
-        self.asked: list[Request] = []
-
-    def reply(self, request: Request, _: Forward) -> Reply | None:
-        self.asked.append(request)
-        if self.left:
-            return self.left.pop(0)
-        return self.then(request) if callable(self.then) else self.then
 
 
 TOLD = Told()
@@ -87,11 +64,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch, endpoint: str, session: Session) ->
 FAKE = ""
 
 
-@contextmanager
-def answering(*replies: Reply | None, then: Reply | Callable[[Request], Reply] = LISTED) -> Iterator[Fake]:
-    """Yield a store that sends these replies in turn, None being none, and then always the same."""
-    TOLD.left, TOLD.then, TOLD.asked = [*replies], then, []
-    yield Fake(*open_store(FAKE), TOLD.asked)
+def answering(*replies: Reply | None, then: Then = LISTED) -> AbstractContextManager[Fake]:
+    return TOLD.answering(FAKE, *replies, then=then)
 
 
 def test_a_store_that_never_has_time_is_asked_six_times_and_then_told() -> None:
