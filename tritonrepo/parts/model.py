@@ -228,8 +228,12 @@ def _scripted(name: str, message: Message, model: Model, draft: Draft, inputs: I
     """Return what a Python model adds to its config by itself."""
     if _backend(model) not in {"", "python"}:
         return {}
-    files = {path.removeprefix(f"{name}/"): file for path, file in draft.tree.items() if path.startswith(f"{name}/")}
-    return scripted.added(name, files, laid_over(message, own(model.places, model.config)), inputs.stack.target)
+    files: _Files = inputs.files[name]
+    numbered = {number or draft.pinned(name): content for number, content in files.versions.items()}
+    entries = {f"{number}/{path}": file for number, content in numbered.items() for path, file in content.items()}
+    return scripted.added(
+        name, {**entries, **files.beside}, laid_over(message, own(model.places, model.config)), inputs.stack.target
+    )
 
 
 def _backends(model: Model) -> frozenset[str]:
