@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.retrieval.questions import questions, shares_words
 from tests.conftest import EXAMPLE
 from tests.pbtxt_descriptors import message_class
 from tests.processes import killed
@@ -22,6 +23,15 @@ EXAMPLES = EXAMPLE.parent
 @pytest.mark.parametrize("name", ["search", "mixed"])
 def test_an_example_builds_from_its_lock(tmp_path: Path, name: str) -> None:
     assert run(["build", "-f", str(EXAMPLES / name / "tritonrepo.yaml"), "-o", str(tmp_path / "out"), "--locked"]) == 0
+
+
+def test_a_third_of_the_questions_of_the_benchmark_shares_no_word_with_its_passage() -> None:
+    lines = map(json.loads, (EXAMPLE / "index" / "passages.jsonl").read_text("utf-8").splitlines())
+    texts = {line["id"]: line["text"] for line in lines}
+    asked = questions()
+    assert len({question.text for question in asked}) == len(asked) >= 120
+    assert {question.id for question in asked} <= texts.keys()
+    assert sum(not shares_words(question, texts) for question in asked) >= len(asked) / 3
 
 
 def test_the_llama_builds_without_the_hub_and_leaves_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
