@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.test_export import bert_config, bert_weights, llama_metadata, write_gguf
+from tests.test_export import encoder as exported
 from tests.test_own_stacks import WORDS, modules, weights
 from tritonrepo.diagnostics import Severity, Span, Stop
-from tritonrepo.export.bert import Pool, Pooling
-from tritonrepo.export.bert import encoder as exported
+from tritonrepo.export.heads import Pool, Pooling
 from tritonrepo.export.weights import safetensors
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.sources import tokenizer
@@ -322,7 +322,7 @@ MISSING: dict[str, tuple[str, Callable[[Path, Cache], object], str]] = {
         "reading a GGUF file needs numpy, onnx and gguf",
     ),
     "the exporter": (
-        "tritonrepo.export.bert",
+        "tritonrepo.export.encoder",
         lambda place, cache: made(place / "w", cache, max_tokens=7),
         "exporting an embedder needs numpy, onnx, safetensors and tokenizers",
     ),

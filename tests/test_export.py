@@ -21,8 +21,9 @@ from tokenizers import Tokenizer
 from tests import reference
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.export import container
-from tritonrepo.export.bert import Pool, Pooling, encoder
+from tritonrepo.export.encoder import exported, parsed
 from tritonrepo.export.gguf import ChatFormat, chat_format
+from tritonrepo.export.heads import Head, Pool, Pooling
 from tritonrepo.export.llama import decoder
 from tritonrepo.export.weights import safetensors
 
@@ -39,6 +40,10 @@ def session(model: bytes | Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model if isinstance(model, bytes) else str(model), options)
+
+
+def encoder(config: Mapping[str, Any], weights: Mapping[str, Array], head: Head, at: str = "config.json") -> bytes:
+    return exported(parsed(config, at), weights, head, at)
 
 
 def embed(model: onnxruntime.InferenceSession, texts: Sequence[Sequence[int]], length: int = 0) -> Array:

@@ -9,12 +9,14 @@ import onnx
 import pytest
 
 from tests import reference
-from tests.test_export import TEXTS, bert_config, bert_weights, declared, embed, session
+from tests.test_export import TEXTS, bert_config, bert_weights, declared, embed, encoder, session
 from tritonrepo.diagnostics import Severity, Stop
-from tritonrepo.export.bert import Pool, Pooling, encoder
+from tritonrepo.export.encoder import exported, parsed
 from tritonrepo.export.graph import Graph
+from tritonrepo.export.heads import Pool, Pooling, TokenVectors
 
 MEAN = Pooling(Pool.MEAN, normalize=True)
+TYPES = "embeddings.token_type_embeddings.weight"
 ROBERTA = {"architectures": ["RobertaModel"]}
 
 
@@ -281,6 +283,45 @@ def test_a_graph_takes_ids_and_mask_of_any_batch_and_length_and_gives_one_vector
         ("attention_mask", "INT64", ["batch", "sequence"]),
     ]
     assert declared(graph.output) == [("embedding", "FP32", ["batch", 16])]
+
+
+@pytest.mark.parametrize("normalize", [True, False], ids=["of length 1", "as they are"])
+def test_token_vectors_are_an_output_of_their_own(*, normalize: bool) -> None:
+    config = bert_config()
+    model = encoder(config, bert_weights(config), TokenVectors(normalize))
+    assert declared(onnx.load_from_string(model).graph.output) == [
+        ("token_embeddings", "FP32", ["batch", "sequence", 16])
+    ]
+    want = reference.Bert(config, bert_weights(config)).tokens([3, 8, 21])
+    want = want / np.linalg.norm(want, axis=1, keepdims=True) if normalize else want
+    ids = np.array([[3, 8, 21, 1]])
+    got = session(model).run(None, {"input_ids": ids, "attention_mask": np.array([[1, 1, 1, 0]])})[0]
+    assert np.abs(got[0, :3] - want).max() < 1e-5
+
+
+def test_of_a_pair_each_token_has_the_type_of_its_text() -> None:
+    """An encoder whose two types are swapped judges them: it gives to 0 and 1 what the other gives to 1 and 0."""
+    config, weights = bert_config(), bert_weights(bert_config())
+    swapped = weights | {TYPES: weights[TYPES][::-1]}
+    settings = parsed(config, "m")
+    one, other = (session(exported(settings, w, TokenVectors(normalize=False), pairs=True)) for w in (weights, swapped))
+    feed = {"input_ids": np.array([[3, 8, 21]]), "attention_mask": np.ones((1, 3), np.int64)}
+    types = np.array([[0, 0, 1]])
+    got = one.run(None, feed | {"token_type_ids": types})[0]
+    assert np.array_equal(got, other.run(None, feed | {"token_type_ids": 1 - types})[0])
+    assert np.abs(got - one.run(None, feed | {"token_type_ids": 0 * types})[0]).max() > 0.1
+    single = session(exported(settings, weights, TokenVectors(normalize=False)))
+    assert np.array_equal(single.run(None, feed)[0], one.run(None, feed | {"token_type_ids": 0 * types})[0])
+
+
+def test_an_encoder_without_types_takes_none() -> None:
+    config = bert_config(**ROBERTA, type_vocab_size=1)
+    weights = bert_weights(config)
+    model = exported(parsed(config, "m"), weights, MEAN, pairs=True)
+    assert [name for name, _, _ in declared(onnx.load_from_string(model).graph.input)] == [
+        "input_ids",
+        "attention_mask",
+    ]
 
 
 def test_a_model_that_one_file_cannot_hold_is_refused_before_it_is_written() -> None:

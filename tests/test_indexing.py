@@ -18,11 +18,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from tests import reference
 from tests.test_export import bert_config, bert_weights
+from tests.test_export import encoder as exported
 from tests.test_own_stacks import edited, own, weights
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span, Stop
-from tritonrepo.export.bert import Pool, Pooling
-from tritonrepo.export.bert import encoder as exported
+from tritonrepo.export.heads import Pool, Pooling
 from tritonrepo.flows.index import index, missing
 from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.workspace import Workspace

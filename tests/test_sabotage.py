@@ -17,10 +17,11 @@ import pytest
 from tests.conftest import EXAMPLE
 from tests.processes import killed
 from tests.servers.s3 import S3Server
+from tests.test_export import encoder
 from tests.test_smoke import Smoke, Smoked, edit, smoke
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
-from tritonrepo.export import bert
+from tritonrepo.export.heads import Pool, Pooling
 from tritonrepo.export.weights import safetensors
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
@@ -52,8 +53,8 @@ def graph(pool: str, *, normalize: bool) -> Damage:
 
     def damage(version: Path, weights: Path) -> None:
         config = json.loads((weights / "config.json").read_text("utf-8"))
-        pooling = bert.Pooling(bert.Pool(pool), normalize=normalize)
-        made = bert.encoder(config, safetensors(weights / "model.safetensors"), pooling)
+        pooling = Pooling(Pool(pool), normalize=normalize)
+        made = encoder(config, safetensors(weights / "model.safetensors"), pooling)
         (version / "model.onnx").unlink()
         (version / "model.onnx").write_bytes(made)
 

@@ -20,8 +20,9 @@ import pytest
 
 from tests.conftest import EXAMPLE
 from tests.processes import killed
+from tests.test_export import encoder
 from tritonrepo.cli import run
-from tritonrepo.export import bert
+from tritonrepo.export.heads import Pool, Pooling
 from tritonrepo.export.weights import safetensors
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
@@ -138,7 +139,7 @@ def test_a_wrong_pooling_is_found_by_the_stored_vectors(
     graph.unlink()
     config = json.loads((minilm_dir / "config.json").read_text("utf-8"))
     weights = safetensors(minilm_dir / "model.safetensors")
-    graph.write_bytes(bert.encoder(config, weights, bert.Pooling(bert.Pool("cls"), normalize=True)))
+    graph.write_bytes(encoder(config, weights, Pooling(Pool("cls"), normalize=True)))
     with launched(place) as server:
         found = smoke(server, rag_repository, "--only", "embedder", "--only", "embedder_model")
     assert (found.code, found.failed()) == (1, {("embedder", "reference")})

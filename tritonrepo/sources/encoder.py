@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Faults, Span, Stop, fatal
-from tritonrepo.export import bertconfig
-from tritonrepo.export.bertconfig import Settings
+from tritonrepo.export.family import Encoder
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.sources import tokenizer
 from tritonrepo.sources.cache import Cache
@@ -51,18 +50,19 @@ def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
     key = f"{EXPORTER} {digest({name: files[name] for name in NEEDED})} {pooling} {normalize}"
 
     def make(place: Path) -> None:
-        from tritonrepo.export import bert, weights
+        from tritonrepo.export import heads, weights
 
         path = files[WEIGHTS].path
         assert path is not None  # noqa: S101  sources give files of this machine
-        said = tokenizer.traits(files["tokenizer.json"], settings.vocabulary, at)
+        said = tokenizer.traits(files["tokenizer.json"], found.vocabulary, at)
         (place / "tokenizer-facts.json").write_text(json.dumps(said._asdict()), "utf-8")
-        (place / "model.onnx").write_bytes(
-            bert.encoder(config, weights.safetensors(path), bert.Pooling(bert.Pool(pooling), normalize))
-        )
+        head = heads.Pooling(heads.Pool(pooling), normalize)
+        (place / "model.onnx").write_bytes(export.exported(found, weights.safetensors(path), head))
 
     try:
-        settings = bertconfig.parsed(config, "config.json")
+        from tritonrepo.export import encoder as export
+
+        found = export.parsed(config, "config.json")
         made = cache.tree(key, f"exporting {model.source} to ONNX", make)
     except Stop as stop:
         raise _placed(stop, at) from None
@@ -70,8 +70,8 @@ def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
         needs = "exporting an embedder needs numpy, onnx, safetensors and tokenizers"
         raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
     traits = tokenizer.Traits(**json.loads(made["tokenizer-facts.json"].content()))
-    limit = _max_tokens(model, settings, own, traits)
-    return EncoderFiles(made["model.onnx"], files["tokenizer.json"], settings.hidden, limit)
+    limit = _max_tokens(model, found, own, traits)
+    return EncoderFiles(made["model.onnx"], files["tokenizer.json"], found.hidden, limit)
 
 
 Said = tuple[Mapping[str, Any], Mapping[str, Any], list[str], str]
@@ -148,25 +148,24 @@ def _pooling(files: dict[str, File], at: Span) -> str:
     return chosen[0]
 
 
-def _max_tokens(model: Wish, settings: Settings, own: Mapping[str, Any], traits: tokenizer.Traits) -> int:
+def _max_tokens(model: Wish, encoder: Encoder, own: Mapping[str, Any], traits: tokenizer.Traits) -> int:
     """Return the limit: the stack's, else the model's own, and at most its number of positions."""
     at = model.places["source"]
-    positions = settings.positions - (0 if settings.padding is None else settings.padding + 1)
-    said = own.get("max_seq_length") or positions
+    said = own.get("max_seq_length") or encoder.positions
     if not isinstance(said, int) or said < 1:
         message = f"max_seq_length in the embedder's own files must be an integer of at least 1, not {said!r}"
         raise fatal(RULE, at, message, "Fix sentence_bert_config.json.")
     if own.get("do_lower_case") and not traits.lowers:
         message = "the embedder's own files require lower case, but its tokenizer.json does not convert texts to it"
         raise fatal(RULE, at, message, "Use a model whose tokenizer.json converts texts to lower case.")
-    if model.max_tokens and model.max_tokens > positions:
+    if model.max_tokens and model.max_tokens > encoder.positions:
         raise fatal(
             RULE,
             model.places["max_tokens"],
-            f"max_tokens is {model.max_tokens}, but the model has only {positions} positions",
-            f"Set max_tokens to at most {positions}.",
+            f"max_tokens is {model.max_tokens}, but the model has only {encoder.positions} positions",
+            f"Set max_tokens to at most {encoder.positions}.",
         )
-    limit = min(model.max_tokens or said, positions)
+    limit = min(model.max_tokens or said, encoder.positions)
     if limit <= traits.special:
         message = f"max_tokens is {limit}, but the tokenizer adds {traits.special} tokens to every text"
         raise fatal(

@@ -1,0 +1,95 @@
+"""An encoder's config.json and weights → one ONNX graph: token ids → token vectors (a family) → an output (a head)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tritonrepo.diagnostics import Stop, fatal
+from tritonrepo.export import bert
+from tritonrepo.export.family import Encoder
+from tritonrepo.export.fields import fault
+from tritonrepo.export.graph import ValueInfo
+from tritonrepo.export.heads import Head
+from tritonrepo.export.layers import IDS, MASK, TYPES, Layers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Parse = Callable[[Mapping[str, Any], str], Encoder]
+
+EMBEDDERS: Mapping[str, Parse] = {
+    "BertModel": bert.bert,
+    "BertForMaskedLM": bert.bert,
+    "RobertaModel": bert.roberta,
+    "RobertaForMaskedLM": bert.roberta,
+    "XLMRobertaModel": bert.roberta,
+    "XLMRobertaForMaskedLM": bert.roberta,
+}
+"""The architectures whose token vectors can be pooled, with the reader of their config."""
+
+
+def parsed(config: Mapping[str, Any], at: str, known: Mapping[str, Parse] = EMBEDDERS) -> Encoder:
+    """Read the config of one of these architectures; raise Stop with everything that is missing or not supported."""
+    architectures = config.get("architectures")
+    if not isinstance(architectures, list) or architectures[:1] not in [[name] for name in known]:
+        raise Stop(
+            [
+                fault(
+                    "export-architecture",
+                    at,
+                    f"architectures is {architectures!r}, but only {', '.join(known)} can be exported",
+                    "Use a model of one of these architectures.",
+                )
+            ]
+        )
+    return known[architectures[0]](config, at)
+
+
+def exported(
+    encoder: Encoder, weights: Mapping[str, NDArray[Any]], head: Head, at: str = "config.json", *, pairs: bool = False
+) -> bytes:
+    """Return the model: `input_ids`, `attention_mask` INT64 [batch, sequence] → the head's output.
+
+    With `pairs` it also takes `token_type_ids`, if the encoder tells types of tokens apart. `weights` are the model's
+    tensors under transformers' names. Padding is on the right. Raises Stop, with `at` as its place, for weights that do
+    not match, or that the graph would not read although the model does.
+    """
+    inputs = [IDS, MASK, *([TYPES] if pairs and encoder.types > 1 else [])]
+    needed = {**encoder.shapes, **head.shapes(encoder.hidden)}
+    layers = Layers(checked(encoder, needed, weights, at), pairs=TYPES in inputs)
+    layers.graph.add_named("Identity", [head.add(layers, encoder.add(layers))], [head.output])
+    return layers.graph.serialized(
+        [ValueInfo(name, "INT64", ["batch", "sequence"]) for name in inputs],
+        [ValueInfo(head.output, "FLOAT", head.dims(encoder.hidden))],
+        at,
+    )
+
+
+def checked(
+    encoder: Encoder, needed: Mapping[str, tuple[int, ...]], weights: Mapping[str, NDArray[Any]], at: str
+) -> dict[str, NDArray[Any]]:
+    """Return the weights as FP32 under the plain model's names; raise one Stop for all that do not fit."""
+    named = {name.removeprefix(encoder.prefix + "."): weight for name, weight in weights.items()}
+    wrong = [
+        f"{name} is missing" if name not in named else f"{name} has shape {list(named[name].shape)}, not {list(shape)}"
+        for name, shape in needed.items()
+        if name not in named or named[name].shape != shape
+    ]
+    # A weight that nothing reads means that the model computes more than the graph does: an adapter, another norm.
+    wrong += [
+        f"{name} is unknown" for name in sorted(named) if name not in needed and not name.startswith(encoder.unused)
+    ]
+    if wrong:
+        raise fatal(
+            "export-weights",
+            at,
+            f"config.json does not match {len(wrong)} of the weights: " + _shortened(wrong),
+            "Use the config.json and the complete weights of the same model.",
+        )
+    return {name: named[name].astype("float32", copy=False) for name in needed}
+
+
+def _shortened(faults: list[str], most: int = 6) -> str:
+    rest = len(faults) - most
+    return "; ".join(faults[:most]) + (f"; and {rest} more" if rest > 0 else "")
