@@ -13,6 +13,7 @@ from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
 from tritonrepo.flows.push import Servers, paced
+from tritonrepo.indexing import metadata
 from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.releases import runnable
 from tritonrepo.repository import target
@@ -50,6 +51,7 @@ NEXT = one(r"python_version < '([\d.]+)'", LOCAL)
 """The first Python that cannot serve."""
 
 FACTS: Mapping[str, str] = {
+    "metadata-bytes": f"{metadata.LARGEST:,}",
     "settle": f"{PRESSED.settle_s:g}",
     "settle-seen": f"{PRESSED.drain_s:g}",
     "timeout-push": f"{Servers(()).timeout_s:g}",

@@ -356,7 +356,7 @@ def mixed(rag: Path, models: Models, pipeline: str) -> ModelConfig:
     return text_format.Parse((out / "p" / "config.pbtxt").read_text("utf-8"), ModelConfig())
 
 
-SEARCH = ["embedder text=query -> embedding=query_embedding", "retriever embedding=query_embedding ->"]
+SEARCH = ["embedder text=query -> embedding=query_embedding", "retriever embedding=query_embedding query=query ->"]
 MIXED: Mapping[str, tuple[Models, str, list[str], int]] = {
     "a classifier of vectors": (
         {"o": "vector:FP32[384] -> label:STRING[1] batch 16"},
@@ -383,8 +383,22 @@ MIXED: Mapping[str, tuple[Models, str, list[str], int]] = {
     "a rewriter of the query": (
         {"o": "query:STRING[1] -> query:STRING[1]"},
         "{chain: [o, embedder, retriever], outputs: [ids]}",
-        ["o query=query -> query=o_query", SEARCH[0].replace("text=query", "text=o_query"), f"{SEARCH[1]} ids=ids"],
+        [
+            "o query=query -> query=o_query",
+            SEARCH[0].replace("text=query", "text=o_query"),
+            f"{SEARCH[1].replace('query=query ', 'query=o_query ')} ids=ids",
+        ],
         0,
+    ),
+    "one that reads metadata, and one list that is joined by its type, which is not the metadata": (
+        {"o": "metadata:STRING[-1] passages:STRING[-1] names:STRING[-1] -> best:STRING[1] batch 8"},
+        "{chain: [embedder, retriever, o]}",
+        [
+            SEARCH[0],
+            f"{SEARCH[1]} ids=ids metadata=metadata passages=passages",
+            "o metadata=metadata names=ids passages=passages -> best=best",
+        ],
+        8,
     ),
     "an input with the name of a tensor between the steps of a role": (
         {"o": "prompt:STRING[1] -> query:STRING[1]"},

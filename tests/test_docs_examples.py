@@ -243,12 +243,6 @@ def test_the_line_of_the_page_is_a_document(tmp_path: Path) -> None:
     assert [each.id for each in documents.read([path])] == ["reset-password"]
 
 
-def test_other_keys_of_a_document_are_ignored(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"id": "a", "title": "T", "text": "x", "url": null}\n', "utf-8")
-    assert documents.read([path]) == [documents.Document("a", "x")]
-
-
 @pytest.mark.usefixtures("own")
 def test_a_file_of_this_machine_can_change_and_a_change_of_config_alone_keeps_the_number() -> None:
     text = "name: s\nmodels:\n  topic: {backend: python, source: ./topic.py, config: {max_batch_size: 4}}\n"

@@ -218,9 +218,11 @@ def test_a_search_returns_top_k_passages_or_all_that_there_are(asked: int, rows:
     assert config(draft, "r") == message(f"""
         name: "r" backend: "python" version_policy {{ specific {{ versions: 1 }} }} max_batch_size: 32
         input {{ name: "embedding" data_type: TYPE_FP32 dims: 7 }}
+        input {{ name: "query" data_type: TYPE_STRING dims: 1 optional: true }}
         output {{ name: "passages" data_type: TYPE_STRING dims: {given} }}
         output {{ name: "ids" data_type: TYPE_STRING dims: {given} }}
         output {{ name: "scores" data_type: TYPE_FP32 dims: {given} }}
+        output {{ name: "metadata" data_type: TYPE_STRING dims: {given} }}
         dynamic_batching {{ }} instance_group {{ kind: KIND_CPU count: 1 }}""")
 
 
@@ -599,7 +601,7 @@ def test_what_stands_in_for_missing_files_fits_everything() -> None:
     draft = generate(Inputs(stack, files, VENDORED), {})
     assert [list(port.dims) for name in ("e", "e_model") for port in config(draft, name).output] == [[-1], [-1]]
     found = config(draft, "r")
-    assert [list(port.dims) for port in (*found.input, *found.output)] == [[-1], [6], [6], [6]]
+    assert [list(port.dims) for port in (*found.input, *found.output)] == [[-1], [1], [6], [6], [6], [6]]
 
 
 def test_vectors_are_of_one_embedder_while_graph_tokenizer_and_limit_are_the_same() -> None:

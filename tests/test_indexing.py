@@ -218,7 +218,7 @@ def test_documents_come_in_the_order_of_files_and_lines_as_they_are_written(tmp_
         b='{"id": " 3", "text": "\\ud83d\\ude42 é"}\n',
         c="\n",
     )
-    assert documents.read(paths) == [("1", " one "), ("2", "two"), (" 3", "🙂 é")]
+    assert documents.read(paths) == [("1", " one ", {}), ("2", "two", {"more": 3}), (" 3", "🙂 é", {})]
 
 
 def told(paths: list[Path]) -> list[str]:
@@ -257,7 +257,76 @@ def test_a_line_that_is_no_document_is_told_and_the_rest_is_read(line: str | byt
 
 def test_what_is_next_to_half_characters_is_a_character(tmp_path: Path) -> None:
     line = json.dumps({"id": "a", "text": "\ud7ff\ue000"})
-    assert documents.read(written(tmp_path, a=line)) == [("a", "\ud7ff\ue000")]
+    assert documents.read(written(tmp_path, a=line)) == [("a", "\ud7ff\ue000", {})]
+
+
+KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
+    "every other key, of any type": (
+        '"title": "Tïtle", "url": null, "tags": ["a", {"b": 1.5}], "": true',
+        {"title": "Tïtle", "url": None, "tags": ["a", {"b": 1.5}], "": True},
+    ),
+    "those of an object called metadata": (
+        '"a": 1, "metadata": {"id": 2, "text": [], "metadata": {"b": 3}}',
+        {"a": 1, "id": 2, "text": [], "metadata": {"b": 3}},
+    ),
+    "something else called metadata": ('"metadata": "m"', {"metadata": "m"}),
+    "the last of one name": ('"a": 1, "a": 2', {"a": 2}),
+    "as deep as it may be": (f'"a": {"[" * 32}{"]" * 32}', {"a": json.loads("[" * 32 + "]" * 32)}),
+    "as large as it may be": (f'"a": "{"x" * 65_526}"', {"a": "x" * 65_526}),
+}
+
+
+@pytest.mark.parametrize(("line", "known"), KNOWN.values(), ids=KNOWN)
+def test_what_a_line_has_besides_is_metadata_also_of_the_index_when_it_is_read_again(
+    line: str, known: dict[str, Any], tmp_path: Path
+) -> None:
+    paths = written(tmp_path, a=f'{{"id": "x", "text": "t", {line}}}')
+    assert documents.read(paths) == [("x", "t", known)]
+    made = vectors.make(held({"t": [1.0]}), documents.read(paths))
+    assert documents.read(written(tmp_path, b=made["passages.jsonl"].content())) == [("x", "t", known)]
+
+
+def test_each_passage_has_the_metadata_of_its_document() -> None:
+    known = {"b1": [1.0], "b2": [2.0], "c": [3.0]}
+    read = [Document("x", "b", {"url": "ü"}), Document("y", "c")]
+    assert vectors.make(held(known, {"b": ["b1", "b2"]}), read)["passages.jsonl"].content().decode() == (
+        '{"id": "x", "text": "b1", "metadata": {"url": "ü"}}\n'
+        '{"id": "x#2", "text": "b2", "metadata": {"url": "ü"}}\n'
+        '{"id": "y", "text": "c"}\n'
+    )
+
+
+UNSAID = {
+    "no number": ('"a": NaN', '"a" contains a number that JSON cannot express: NaN or infinity'),
+    "a number without end, inside": ('"a": [{"b": -Infinity}]', '"a" contains a number that JSON cannot express'),
+    "a number that is too large": ('"a": 1e999', '"a" contains a number that JSON cannot express'),
+    "a number of too many digits": (f'"a": {"9" * 5000}', "the line is not valid JSON: Exceeds the limit"),
+    "half a character": ('"a": "\\ud800"', '"a" contains half of a surrogate pair, which is not a character'),
+    "half a character in a key": ('"a\\udfff": 1', r'"a\udfff" contains half of a surrogate pair'),
+    "half a character in a key inside": ('"a": {"\\ud800": 1}', '"a" contains half of a surrogate pair'),
+    "lists in lists": (f'"a": {"[" * 33}{"]" * 33}', '"a" is nested more than 32 levels deep'),
+    "objects in objects": (
+        f'"a": {"".join(["{" + chr(34) + "b" + chr(34) + ":"] * 33)}1{"}" * 33}',
+        '"a" is nested more than 32 levels deep',
+    ),
+    "a thousand levels": (f'"a": {"[" * 1000}{"]" * 1000}', ""),
+    "a hundred thousand levels": (f'"a": {"[" * 100_000}{"]" * 100_000}', "the line is not valid JSON: "),
+    "a megabyte": (
+        f'"a": "{"x" * (1 << 20)}"',
+        "metadata must have at most 65,536 bytes as JSON, not 1,048,585 bytes",
+    ),
+    "many small ones": (
+        ", ".join(f'"k{n}": "{"x" * (1000 + n)}"' for n in range(70)),
+        'metadata must have at most 65,536 bytes as JSON, not 73,175 bytes, most of it in "k69"',
+    ),
+    "a key twice": ('"a": 1, "metadata": {"a": 1}', '"a" is both a key of the line and of its "metadata"'),
+}
+
+
+@pytest.mark.parametrize(("line", "says"), UNSAID.values(), ids=UNSAID)
+def test_metadata_that_no_server_could_return_are_told(line: str, says: str, tmp_path: Path) -> None:
+    (first,) = told(written(tmp_path, a=f'{{"id": "x", "text": "t", {line}}}'))
+    assert first.startswith(f"a.jsonl:1: {says}")
 
 
 def test_each_further_one_of_an_id_is_told_with_the_place_of_the_first(tmp_path: Path) -> None:

@@ -58,8 +58,13 @@ CONTROLS = [
 PORTS: dict[str, tuple[list[Port], list[Port]]] = {
     "embedder": ([Port("query", "STRING", (1,))], [Port("query_embedding", "FP32", (-1,))]),
     "retriever": (
-        [Port("query_embedding", "FP32", (-1,))],
-        [Port("passages", "STRING", (-1,)), Port("ids", "STRING", (-1,)), Port("scores", "FP32", (-1,))],
+        [Port("query_embedding", "FP32", (-1,)), Port("query", "STRING", (1,), optional=True, by_name=True)],
+        [
+            Port("passages", "STRING", (-1,)),
+            Port("ids", "STRING", (-1,)),
+            Port("scores", "FP32", (-1,)),
+            Port("metadata", "STRING", (-1,), by_name=True),
+        ],
     ),
     "generator": (
         [Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,)), *CONTROLS],
@@ -109,15 +114,26 @@ def test_one_that_rewrites_the_query_feeds_what_follows_under_a_name_of_its_own(
     chain = [("w", rewriter), ("e", PARTS["embedder"]), ("r", PARTS["retriever"])]
     pipeline = wired(chain)
     assert not pipeline.gaps
-    first, second, _ = pipeline.members
+    first, second, third = pipeline.members
     assert (first.takes, first.gives, second.takes) == (
         {"query": "query"},
         {"query": "w_query"},
         {"query": "w_query"},
     )
+    assert third.takes == {"query_embedding": "query_embedding", "query": "w_query"}
     assert pipeline.inputs == (query,)
     last = replace(rewriter, takes=(Port("passages", "STRING", (-1,)),))
     assert wired([*chain, ("l", last)]).gaps  # an ensemble's output cannot be its input
+
+
+def test_what_is_joined_by_its_name_alone_is_no_input_of_a_pipeline_that_does_not_have_it() -> None:
+    vector, wish = Port("query_embedding", "FP32", (-1,)), Port("wish", "INT64", (1,), optional=True)
+    ears = replace(PARTS["embedder"], takes=(Port("sound", "FP32", (8,)),), gives=(vector,))
+    search = replace(PARTS["retriever"], takes=(*PARTS["retriever"].takes, wish))
+    pipeline = wired([("e", ears), ("r", search)], [Port("sound", "FP32", (8,))])
+    assert not pipeline.gaps
+    assert pipeline.inputs == (Port("sound", "FP32", (8,)), wish)
+    assert pipeline.members[1].takes == {"query_embedding": "query_embedding", "wish": "wish"}
 
 
 def test_the_tensors_between_the_steps_of_two_of_one_role_have_names_of_their_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from math import cos, sin, sqrt
 from typing import Any
 
@@ -18,7 +19,7 @@ from tritonrepo.smoke.judge import both, described, differences, excerpt, joined
 from tritonrepo.smoke.meaning import reference
 from tritonrepo.smoke.search import Search
 from tritonrepo.smoke.search import cases as searches
-from tritonrepo.smoke.served import Served, of_config
+from tritonrepo.smoke.served import Declared, Served, of_config
 from tritonrepo.tree import of_bytes, of_text
 
 AT = Span("http://x/v2/models/m")
@@ -322,6 +323,35 @@ def found_in(rows: list[int], scores: list[float]) -> Reply:
     tensors = {"ids": of_values("ids", "BYTES", ids, [len(rows)])}
     tensors |= {"passages": of_values("passages", "BYTES", passages, [len(rows)])}
     return Reply(({**tensors, "scores": of_values("scores", "FP32", scores, [len(rows)])},))
+
+
+METADATA: dict[str, tuple[list[str], str]] = {
+    "as stored": (['{"b": [2], "a": "é"}', "{}"], ""),
+    "more places than passages": (['{"a": "é", "b": [2]}', "{}", ""], ""),
+    "of another passage": (
+        ["{}", '{"a": "é", "b": [2]}'],
+        'metadata \'{}\' for "p0", whose stored one is {"a": "é", "b": [2]}',
+    ),
+    "of none": (['{"a": "é", "b": [2]}', ""], "metadata '' for \"p1\", whose stored one is {}"),
+    "no JSON": (['{"a": "é"', "{}"], 'metadata \'{"a": "é"\' for "p0"'),
+    "too deep": (["[" * 100_000, "{}"], "metadata '[["),
+    "too few": (['{"a": "é", "b": [2]}'], "2 passages but 1 values of metadata"),
+}
+
+
+@pytest.mark.parametrize(("said", "message"), METADATA.values(), ids=METADATA)
+def test_the_metadata_of_a_passage_is_that_of_the_index(said: list[str], message: str) -> None:
+    known = replace(index([[1, 0], [0.5, 0]]), metadata=({"a": "é", "b": [2]}, {}))
+    search, earlier = Search(known, "embedding", 2, by_text=False), retriever()
+    declared = Declared("metadata", "BYTES", (-1,))
+    case, old = (next(searches(s, search)) for s in (replace(earlier, outputs=(*earlier.outputs, declared)), earlier))
+    assert isinstance(case, Case)
+    assert isinstance(old, Case)
+    (answer,) = found_in([0, 1], [1, 0.5]).responses
+    flaws = [*case.judge(Reply(({**answer, "metadata": of_values("metadata", "BYTES", said, [len(said)])},)))]
+    start = f'a search for passage "p0" returned {message}'
+    assert [flaw.message.startswith(start) for flaw in flaws] == [True] * bool(message)
+    assert not list(old.judge(Reply((answer,))))  # a repository of an earlier version returns none
 
 
 LONG = [[2, 0], [1, 0], [0, 2]]

@@ -136,8 +136,8 @@ def test_a_model_is_taken_before_a_pipeline_of_its_name() -> None:
 
 
 OUTPUTS = {
-    "of a search": ("[e, r], outputs: [answer]", "ids, passages and scores"),
-    "named twice": ("[e, r], outputs: [answer, answer]", "ids, passages and scores"),
+    "of a search": ("[e, r], outputs: [answer]", "ids, metadata, passages and scores"),
+    "named twice": ("[e, r], outputs: [answer, answer]", "ids, metadata, passages and scores"),
 }
 
 

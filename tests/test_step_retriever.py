@@ -20,8 +20,13 @@ VECTORS = np.array([[1, 0], [0, 1], [0.6, 0.8], [1, 0]], np.float32)
 EAST, NORTH = np.array([[1, 0]], np.float32), np.array([[0, 1]], np.float32)
 
 
+def passage(row: int) -> dict[str, object]:
+    """Return a line of an index; the first passage has metadata."""
+    return {"id": f"id-{row}", "text": f"tëxt {row}", **({} if row else {"metadata": {"title": "é", "n": [1.0]}})}
+
+
 def step(place: Path, vectors: NDArray[Any] = VECTORS, top_k: int = 3) -> TritonPythonModel:
-    lines = [json.dumps({"id": f"id-{row}", "text": f"tëxt {row}"}, ensure_ascii=False) for row in range(len(vectors))]
+    lines = [json.dumps(line, ensure_ascii=False) for line in map(passage, range(len(vectors)))]
     files = {"settings.json": {"top_k": top_k}, "embeddings.npy": vectors, "passages.jsonl": "\n".join(lines)}
     model = TritonPythonModel()
     model.initialize(written(place, files))
@@ -39,6 +44,7 @@ def test_the_best_passages_come_first_and_equal_ones_in_the_order_of_the_index(t
     assert found["ids"] == [[b"id-0", b"id-3", b"id-2"]]
     assert found["passages"] == [["tëxt 0".encode(), "tëxt 3".encode(), "tëxt 2".encode()]]
     assert found["scores"] == [[1.0, 1.0, pytest.approx(0.6)]]
+    assert found["metadata"] == [['{"title": "é", "n": [1.0]}'.encode(), b"{}", b"{}"]]
 
 
 def test_a_score_is_the_dot_product_whatever_the_lengths_of_the_vectors(tmp_path: Path) -> None:

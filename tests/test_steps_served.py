@@ -50,8 +50,9 @@ def tensor(name: str, kind: str, dims: int) -> str:
 
 
 VECTOR = tensor("embedding", "FP32", 2)
+TEXT = '{ name: "query" data_type: TYPE_STRING dims: [ 1 ] optional: true }'
 FOUND = ", ".join(
-    [tensor("passages", "STRING", TOP_K), tensor("ids", "STRING", TOP_K), tensor("scores", "FP32", TOP_K)]
+    [*(tensor(name, "STRING", TOP_K) for name in ("passages", "ids", "metadata")), tensor("scores", "FP32", TOP_K)]
 )
 TOKENS = f"{tensor('input_ids', 'INT64', -1)}, {tensor('attention_mask', 'INT64', -1)}"
 ON_CPU = "instance_group [ { kind: KIND_CPU count: 1 } ]"
@@ -138,10 +139,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     index = model(
         place,
         "retriever",
-        f'backend: "python" {JOINED} input [ {VECTOR} ] output [ {FOUND} ]',
+        f'backend: "python" {JOINED} input [ {VECTOR}, {TEXT} ] output [ {FOUND} ]',
         model__py=step("retriever"),
         settings__json=json.dumps({"top_k": TOP_K}),
-        passages__jsonl="\n".join(json.dumps({"id": str(row), "text": f"passage {row}"}) for row in range(len(INDEX))),
+        passages__jsonl="\n".join(map(passage, range(len(INDEX)))),
     )
     np.save(index / "embeddings.npy", INDEX)
     model(place, "search", SEARCH)
@@ -161,15 +162,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def infer(server: Server, model: str, name: str, array: NDArray[Any]) -> triton.InferResult:
-    given = triton.InferInput(name, array.shape, "FP32" if array.dtype == np.float32 else "BYTES")
-    given.set_data_from_numpy(array)
+def passage(row: int) -> str:
+    """Return a line of an index; every other passage has metadata."""
+    known = {"metadata": {"title": f"Nº {row}"}} if row % 2 else {}
+    return json.dumps({"id": str(row), "text": f"passage {row}", **known})
+
+
+def infer(server: Server, model: str, name: str, array: NDArray[Any], **more: NDArray[Any]) -> triton.InferResult:
+    given = []
+    for each, values in {name: array, **more}.items():
+        given.append(triton.InferInput(each, values.shape, "FP32" if values.dtype == np.float32 else "BYTES"))
+        given[-1].set_data_from_numpy(values)
     with triton.InferenceServerClient(server.grpc) as client:
-        return client.infer(model, [given])
+        return client.infer(model, given)
 
 
 def text(value: str) -> NDArray[Any]:
     return np.array([[value.encode()]], dtype=np.object_)
+
+
+def searched(server: Server, query: NDArray[np.float32], row: int) -> triton.InferResult:
+    """Return what is found for a vector; every third request also has the text of the query."""
+    more = {} if row % 3 else {"query": text("anything")}
+    return infer(server, "retriever", "embedding", query[None], **more)
 
 
 def executions(server: Server, model: str) -> int:
@@ -181,13 +196,15 @@ def test_concurrent_searches_find_what_a_plain_sort_finds_equal_scores_in_the_in
     queries = np.random.default_rng(1).integers(-9, 9, (48, 2)).astype(np.float32)
     before = executions(server, "retriever")
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda query: infer(server, "retriever", "embedding", query[None]), queries))
+        found = list(pool.map(lambda row: searched(server, queries[row], row), range(len(queries))))
     for query, result in zip(queries, found, strict=True):
         scores = (query @ INDEX.T).tolist()
         rows = sorted(range(len(INDEX)), key=lambda row, scores=scores: (-scores[row], row))[:TOP_K]  # type: ignore[misc]
         assert result.as_numpy("ids").tolist() == [[str(row).encode() for row in rows]]
         assert result.as_numpy("passages").tolist() == [[f"passage {row}".encode() for row in rows]]
         assert result.as_numpy("scores").tolist() == [[scores[row] for row in rows]]
+        known = [f'{{"title": "Nº {row}"}}' if row % 2 else "{}" for row in rows]
+        assert result.as_numpy("metadata").tolist() == [[each.encode() for each in known]]
     assert executions(server, "retriever") - before < len(queries)
 
 

@@ -1,15 +1,16 @@
-"""The documents of a search index: JSON Lines, each line with an id and a text."""
+"""The documents of a search index: JSON Lines, each line with an id, a text, and metadata."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
+from tritonrepo.indexing import metadata
 from tritonrepo.stores.links import inside
 
 RULE = "index-documents"
@@ -18,10 +19,11 @@ MOST = 20
 
 
 class Document(NamedTuple):
-    """A text to be found, with the id that traces it in answers."""
+    """A text to be found, with the id that traces it in answers, and what else is known of it."""
 
     id: str
     text: str
+    metadata: Mapping[str, Any] = {}
 
 
 def find(pattern: str, at: Span, links: Sequence[Path] = ()) -> list[Path]:
@@ -127,4 +129,4 @@ def _document(line: bytes) -> Document:
             raise ValueError(f'"{name}" is missing, empty or not a string')
         if any("\ud800" <= c <= "\udfff" for c in data[name]):
             raise ValueError(f'"{name}" contains half of a surrogate pair, which is not a character')
-    return Document(data["id"], data["text"])
+    return Document(data["id"], data["text"], metadata.of_line(data))

@@ -20,12 +20,12 @@ MISSING = "index-missing"
 def make(encoding: Encoding, documents: list[Document]) -> dict[str, File]:
     """Return the index of these documents: vectors FP32 [passages, dimensions], and their passages.
 
-    The ids of a document's further passages end in `#2`, `#3` ….
+    The ids of a document's further passages end in `#2`, `#3` …; each has the document's metadata.
     """
     import numpy as np
 
     passages = [
-        Document(document.id if number == 1 else f"{document.id}#{number}", piece)
+        document._replace(id=document.id if number == 1 else f"{document.id}#{number}", text=piece)
         for document in documents
         for number, piece in enumerate(encoding.pieces(document.text), 1)
     ]
@@ -40,5 +40,9 @@ def make(encoding: Encoding, documents: list[Document]) -> dict[str, File]:
         raise fatal("index-vectors", "index", message, "Check the weights of the embedder.")
     buffer = io.BytesIO()
     np.save(buffer, vectors.astype(np.float32), allow_pickle=False)
-    lines = [json.dumps({"id": p.id, "text": p.text}, ensure_ascii=False) for p in passages]
-    return {EMBEDDINGS: of_bytes(buffer.getvalue()), PASSAGES: of_text("".join(f"{line}\n" for line in lines))}
+    return {EMBEDDINGS: of_bytes(buffer.getvalue()), PASSAGES: of_text("".join(map(_line, passages)))}
+
+
+def _line(passage: Document) -> str:
+    known = {"metadata": passage.metadata} if passage.metadata else {}
+    return json.dumps({"id": passage.id, "text": passage.text, **known}, ensure_ascii=False) + "\n"

@@ -29,10 +29,20 @@ from tritonrepo.tree import File, of_bytes
 
 STALE = "index-stale"
 
+QUERY = Port("query", "STRING", (1,), optional=True, by_name=True)
+"""The text of the query, which a search by vectors alone does not read."""
+
+GIVES = (
+    Port("passages", "STRING", (-1,)),
+    Port("ids", "STRING", (-1,)),
+    Port("scores", "FP32", (-1,)),
+    Port("metadata", "STRING", (-1,), by_name=True),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retriever:
-    """Exact search: `embedding` FP32[dimensions] to `passages`, `ids` and `scores`, best first."""
+    """Exact search: `embedding` FP32[dimensions] to `passages`, `ids`, `scores` and `metadata`, best first."""
 
     role: Literal["retriever"] = key("role of the model", example="retriever")
     index: str = key("directory of the search index, which `tritonrepo index` builds", example="./index")
@@ -149,7 +159,9 @@ def _make(name: str, model: Retriever, draft: Draft, inputs: Inputs) -> None:
         Port("passages", "STRING", (count,)),
         Port("ids", "STRING", (count,)),
         Port("scores", "FP32", (count,)),
+        Port("metadata", "STRING", (count,)),
     )
+    takes = (Port("embedding", "FP32", (files.dimensions,)), QUERY)
     draft.configure(
         name,
         config.config(
@@ -157,7 +169,7 @@ def _make(name: str, model: Retriever, draft: Draft, inputs: Inputs) -> None:
             "python",
             draft.number(name, content),
             batching.max_batch_size,
-            Ports((Port("embedding", "FP32", (files.dimensions,)),), outputs),
+            Ports(takes, outputs),
             dynamic_batching={},
             instance_group=config.on_cpu(),
         ),
@@ -168,9 +180,9 @@ def _make(name: str, model: Retriever, draft: Draft, inputs: Inputs) -> None:
 
 PART = Part(
     keys=Retriever,
-    takes=(Port("query_embedding", "FP32", (-1,)),),
-    gives=(Port("passages", "STRING", (-1,)), Port("ids", "STRING", (-1,)), Port("scores", "FP32", (-1,))),
-    steps=(Step("", {"embedding": "query_embedding"}, {"passages": "passages", "ids": "ids", "scores": "scores"}),),
+    takes=(Port("query_embedding", "FP32", (-1,)), QUERY),
+    gives=GIVES,
+    steps=(Step("", {"embedding": "query_embedding", "query": "query"}, {port.name: port.name for port in GIVES}),),
     check=_check,
     fed=_fed,
     gather=_gather,

@@ -1,10 +1,10 @@
-"""A stored search index, the reference for vectors and searches: per passage its vector, id and text."""
+"""A stored search index, the reference for vectors and searches: per passage its vector, id, text and metadata."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,11 +27,15 @@ class Best(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`vectors` FP32 [passages, dimensions]; `ids` and `texts` by passage; `rows` by id, which may have several."""
+    """`vectors` FP32 [passages, dimensions]; `ids`, `texts` and `metadata` by passage; `rows` by id.
+
+    An id may have several rows. Metadata are JSON objects.
+    """
 
     vectors: NDArray[Any]
     ids: tuple[str, ...]
     texts: tuple[str, ...]
+    metadata: tuple[Mapping[str, Any], ...]
     rows: dict[str, tuple[int, ...]]
 
     def sample(self, count: int) -> list[int]:
@@ -87,6 +91,7 @@ def load(embeddings: File, passages: File) -> Index:
     try:
         lines = [json.loads(line) for line in passages.content().splitlines()]
         ids, texts = tuple(str(line["id"]) for line in lines), tuple(str(line["text"]) for line in lines)
+        known = tuple(dict(line.get("metadata", {})) for line in lines)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{PASSAGES} must have JSON with id and text on each line: {error!r}") from None
     if vectors.ndim != 2 or len(vectors) != len(ids) or not ids:  # noqa: PLR2004  rows and dimensions
@@ -95,4 +100,4 @@ def load(embeddings: File, passages: File) -> Index:
     rows: dict[str, list[int]] = {}
     for row, id_ in enumerate(ids):
         rows.setdefault(id_, []).append(row)
-    return Index(vectors, ids, texts, {id_: tuple(own) for id_, own in rows.items()})
+    return Index(vectors, ids, texts, known, {id_: tuple(own) for id_, own in rows.items()})

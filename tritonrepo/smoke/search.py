@@ -6,6 +6,7 @@ must score no less than the one that belongs there, minus the error of both.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,12 @@ STORED = 1e-3
 
 Half precision, and the TF32 of GPUs, round each number to 11 bits: a product of vectors is off by at most 2 × 2**-11.
 """
+
+METADATA = "metadata"
+"""Output of a search: for each passage a JSON object."""
+
+SHOWN = 80
+"""Characters of metadata that a message quotes."""
 
 OTHER = "Check that the model searches exactly this index, with vectors of the embedder that built it."
 
@@ -144,6 +151,7 @@ def _judged(search: Search, question: Question, answer: Tensors) -> Iterator[Fla
     if flaw is None and len(ids) != count:
         flaw = Flaw(f"{len(ids)} passage{'' if len(ids) == 1 else 's'}, not {count}", OTHER)
     flaw = flaw or _ranked(index, question, rows) or _scored(index, question, rows, scores)
+    flaw = flaw or _described(index, rows, answer)
     if flaw is not None:
         yield Flaw(asked + flaw.message, flaw.hint, expected)
 
@@ -173,6 +181,28 @@ def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) 
         else:
             return Flaw(f'a passage for id "{id_}" that is not the stored one: "{passage[:60]}…"', OTHER)
     return None
+
+
+def _described(index: Index, rows: list[int], answer: Tensors) -> Flaw | None:
+    """Return what is wrong with the metadata of the passages, which repositories of earlier versions do not return."""
+    if METADATA not in answer:
+        return None
+    given = [text(value) for value in answer[METADATA].values.ravel().tolist()]
+    if len(given) < len(rows):
+        return Flaw(f"{len(rows)} passages but {len(given)} values of {METADATA}")
+    for row, value in zip(rows, given, strict=False):
+        if _parsed(value) != index.metadata[row]:
+            stored = json.dumps(index.metadata[row], ensure_ascii=False)[:SHOWN]
+            return Flaw(f'{METADATA} {value[:SHOWN]!r} for "{index.ids[row]}", whose stored one is {stored}', OTHER)
+    return None
+
+
+def _parsed(value: str) -> object:
+    """Return the data of a JSON text; None, which no passage has as its metadata, if it is not JSON."""
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _ranked(index: Index, question: Question, rows: list[int]) -> Flaw | None:

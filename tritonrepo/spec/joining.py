@@ -37,13 +37,14 @@ class Gap(NamedTuple):
 class Joining:
     """The chain of a pipeline in progress: its members' names, what can be read, what feeds each port, what is wrong.
 
-    Begins with the inputs that each request has.
+    Begins with the inputs that each request has. `needed` is what is read by more than spare ports.
     """
 
     pipeline: str
     made: list[Made]
     names: list[str] = field(default_factory=list)
     feeds: list[dict[str, Made]] = field(default_factory=list)
+    needed: set[Made | None] = field(default_factory=set)
     gaps: list[Gap] = field(default_factory=list)
 
     def add(self, name: str, part: Part[Any], later: Collection[str]) -> None:
@@ -52,18 +53,19 @@ class Joining:
         outputs = [made for made in self.made if made.by >= 0]
         own = {port.name: _named(port, self.made if port.optional else outputs) for port in part.takes}
         used = {made for feeds in self.feeds for made in feeds.values()} | {*filter(None, own.values())}
-        unused = [made for made in outputs if made not in used] if part.free else []
+        unused = [made for made in outputs if made not in used and not made.port.by_name] if part.free else []
         busy = {made.by for made in outputs if made in used or made.port.name in later}
         starved = [made for made in unused if made.by not in busy]  # nothing reads its maker, or will by its name
         fitting: dict[Port, list[Made]] = {}
         for port in part.takes:
             if own[port.name] is None and not any(fits(port, made.port) for made in starved):
                 own[port.name] = _named(port, self.made)  # an input of the pipeline
-            if own[port.name] is None:
+            if own[port.name] is None and not _is_spare(port):
                 fitting[port] = [made for made in unused if fits(port, made.port)]
         self.gaps += filter(None, (self._gap(name, port, fitting) for port in fitting))
         by_type = {port.name: found[0] for port, found in fitting.items() if found}
         self.feeds.append({port: made for port, made in own.items() if made is not None} | by_type)
+        self.needed |= {self.feeds[-1].get(port.name) for port in part.takes if not _is_spare(port)}
         self.made = [*self.made, *(Made(port, len(self.names)) for port in part.gives)]
         self.names.append(name)
 
@@ -71,7 +73,8 @@ class Joining:
         """Yield the optional ports that no tensor so far feeds, unless an input of another type has the name."""
         inputs = {made.port.name for made in self.made if made.by < 0}
         for port in part.takes:
-            if port.optional and port.name not in inputs and _named(port, self.made) is None:
+            left = port.optional and not _is_spare(port) and port.name not in inputs
+            if left and _named(port, self.made) is None:
                 yield Made(port, ALLOWED)
 
     def _gap(self, name: str, port: Port, fitting: Mapping[Port, Sequence[Made]]) -> Gap | None:
@@ -94,7 +97,7 @@ class Joining:
         """Yield the inputs and members that feed neither a member nor an output of the pipeline."""
         used = {made for own in self.feeds for made in own.values()} | {*outputs}
         for port in asked:
-            if Made(port, ASKED) not in used:
+            if Made(port, ASKED) not in self.needed | {*outputs}:
                 message = f'the chain of "{self.pipeline}" does not read its input "{port.name}"'
                 yield Gap(message, "Start it with a model that reads it.")
         for number, name in enumerate(self.names):
@@ -113,6 +116,11 @@ class Joining:
             for each in made[:NAMED]
         )
         return _listed([*named, *([f"{len(made) - NAMED} more"] if made[NAMED:] else [])], word)
+
+
+def _is_spare(port: Port) -> bool:
+    """Return whether a port is fed only with what a chain has anyway."""
+    return port.optional and port.by_name
 
 
 def _named(port: Port, made: Sequence[Made]) -> Made | None:

@@ -48,7 +48,8 @@ class Model(Protocol):
 class Port(NamedTuple):
     """An input or output tensor: its name, data type without TYPE_, and dims without the batch dimension.
 
-    `batches` is only known of a model that is configured: whether a batch comes before the dims.
+    `batches` is only known of a model that is configured: whether a batch comes before the dims. `by_name`: what a
+    chain joins only with ports of the same name, neither by type nor, if it is optional, with an input for it alone.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Port(NamedTuple):
     dims: tuple[int, ...]
     optional: bool = False
     batches: bool = False
+    by_name: bool = False
 
 
 class Step(NamedTuple):

@@ -1,6 +1,7 @@
-"""embedding [B,D] FP32 -> passages, ids [B,k] STRING, scores [B,k] FP32, best first; exact search over embeddings.npy.
+"""embedding [B,D] FP32 -> passages, ids, metadata [B,k] STRING, scores [B,k] FP32, best first, by exact search.
 
-The score is the dot product, which is the cosine if the vectors have length 1. settings.json has top_k.
+The score is the dot product with a vector of embeddings.npy, which is the cosine if both have length 1. metadata has
+JSON objects. An exact search does not read the optional input query. settings.json has top_k.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class TritonPythonModel:
             lines = [json.loads(line) for line in f]
         self.passages = np.array([line["text"].encode() for line in lines], dtype=object)
         self.ids = np.array([line["id"].encode() for line in lines], dtype=object)
+        known = [json.dumps(line.get("metadata", {}), ensure_ascii=False).encode() for line in lines]
+        self.metadata = np.array(known, dtype=object)
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Answer all requests with one search; if it fails, answer each by itself, so that only a bad one fails."""
@@ -52,6 +55,7 @@ class TritonPythonModel:
                 pb_utils.Tensor("passages", self.passages[best]),
                 pb_utils.Tensor("ids", self.ids[best]),
                 pb_utils.Tensor("scores", scores),
+                pb_utils.Tensor("metadata", self.metadata[best]),
             ]
         )
 
