@@ -8,85 +8,71 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tritonrepo.export.bertconfig import Settings, parsed, shapes
-from tritonrepo.export.family import Encoder
-from tritonrepo.export.layers import IDS, INT64, TYPES, Layers
+from tritonrepo.export import fields, postnorm
+from tritonrepo.export.family import Encoder, Shapes, pair
+from tritonrepo.export.layers import IDS, TYPES, Layers
+from tritonrepo.export.postnorm import Keys, Names, Stack
 
+WORDS = "embeddings.word_embeddings.weight"
+POSITIONS = "embeddings.position_embeddings.weight"
+KINDS = "embeddings.token_type_embeddings.weight"
+NORM = "embeddings.LayerNorm"
+SIZES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 UNUSED = ("pooler.", "cls.", "lm_head.", "embeddings.position_ids", "embeddings.token_type_ids")
 
 
 def bert(config: Mapping[str, Any], at: str) -> Encoder:
     """Return the encoder of a BERT's config.json; raise Stop for what its graph would not compute."""
-    return _encoder(parsed(config, "bert", at))
+    fields.stop(postnorm.refused(config, Keys(), SIZES, at))
+    return _encoder(config, "bert", None)
 
 
 def roberta(config: Mapping[str, Any], at: str) -> Encoder:
-    """Return the encoder of a RoBERTa's or XLM-R's config.json; raise Stop for what its graph would not compute."""
-    return _encoder(parsed(config, "roberta", at))
+    """Return the encoder of a RoBERTa's or XLM-R's config.json; raise Stop for what its graph would not compute.
+
+    Its positions count from the padding id, and skip padding.
+    """
+    found = [*postnorm.refused(config, Keys(), SIZES, at)]
+    padding = config.get("pad_token_id", 1)
+    if not fields.is_count(padding, least=0):
+        found.append(fields.unsupported(config, "pad_token_id", "it must be the id of a token", at))
+    fields.stop(found)
+    return _encoder(config, "roberta", padding)
 
 
-def _encoder(settings: Settings) -> Encoder:
+def _encoder(config: Mapping[str, Any], prefix: str, padding: int | None) -> Encoder:
+    stack = postnorm.stack(config, Keys(), Names())
+    embedded: Shapes = {
+        WORDS: (config["vocab_size"], stack.hidden),
+        POSITIONS: (config["max_position_embeddings"], stack.hidden),
+        KINDS: (config["type_vocab_size"], stack.hidden),
+        **pair(NORM, stack.hidden),
+    }
     return Encoder(
-        prefix=settings.prefix,
-        hidden=settings.hidden,
-        vocabulary=settings.vocabulary,
-        positions=settings.positions - (0 if settings.padding is None else settings.padding + 1),
-        types=settings.types,
-        shapes=shapes(settings),
+        prefix=prefix,
+        hidden=stack.hidden,
+        vocabulary=config["vocab_size"],
+        positions=config["max_position_embeddings"] - (0 if padding is None else padding + 1),
+        types=config["type_vocab_size"],
+        shapes=embedded | postnorm.shapes(stack),
         unused=UNUSED,
-        add=lambda layers: tokens(layers, settings),
+        add=lambda layers: _tokens(layers, stack, padding),
     )
 
 
-def tokens(layers: Layers, settings: Settings) -> str:
-    """Add everything from ids to the last layer's token vectors."""
-    add, epsilon = layers.graph.add, settings.epsilon
-    x = layers.norm(_embedded(layers, settings), "embeddings.LayerNorm", epsilon)
-    bias = layers.mask_bias()
-    for layer in range(settings.layers):
-        at = f"encoder.layer.{layer}."
-        y = layers.linear(_attention(layers, x, bias, at + "attention.self.", settings), at + "attention.output.dense")
-        x = layers.norm(add("Add", y, x), at + "attention.output.LayerNorm", epsilon)
-        y = layers.activated(layers.linear(x, at + "intermediate.dense"), settings.activation)
-        y = layers.linear(y, at + "output.dense")
-        x = layers.norm(add("Add", y, x), at + "output.LayerNorm", epsilon)
-    return x
+def _tokens(layers: Layers, stack: Stack, padding: int | None) -> str:
+    x = layers.norm(_embedded(layers, padding), NORM, stack.epsilon)
+    return postnorm.tokens(layers, x, layers.mask_bias(), stack)
 
 
-def _embedded(layers: Layers, settings: Settings) -> str:
+def _embedded(layers: Layers, padding: int | None) -> str:
     """Add the sum of word, position and token type; a single text has type 0 throughout."""
     graph, add = layers.graph, layers.graph.add
-    words = add("Gather", layers.weight("embeddings.word_embeddings.weight"), IDS)
-    positions = add("Gather", layers.weight("embeddings.position_embeddings.weight"), _positions(layers, settings))
-    types = "embeddings.token_type_embeddings.weight"
+    words = add("Gather", layers.weight(WORDS), IDS)
+    table = layers.weight(POSITIONS)
+    positions = add("Gather", table, layers.count_up() if padding is None else layers.positions_after(padding))
     if layers.pairs:
-        typed = add("Gather", layers.weight(types), TYPES)
+        typed = add("Gather", layers.weight(KINDS), TYPES)
     else:
-        typed = graph.constant("token_type_0", layers.weights[types][0])
+        typed = graph.constant("token_type_0", layers.weights[KINDS][0])
     return add("Add", add("Add", words, typed), positions)
-
-
-def _positions(layers: Layers, settings: Settings) -> str:
-    """Add position ids: 0, 1, …, or RoBERTa's, which start after the padding id and skip padding."""
-    if settings.padding is None:
-        return layers.count_up()
-    return positions_after(layers, settings.padding)
-
-
-def positions_after(layers: Layers, padding: int) -> str:
-    """Add position ids that start after the padding id and skip padding, which has its id as its position."""
-    add = layers.graph.add
-    skipped = layers.whole("padding_id", padding)
-    present = add("Cast", add("Not", add("Equal", IDS, skipped)), to=INT64)
-    counted = add("CumSum", present, layers.whole("axis_1", 1))
-    return add("Add", add("Mul", counted, present), skipped)
-
-
-def _attention(layers: Layers, x: str, bias: str, at: str, settings: Settings) -> str:
-    """Add self-attention up to the joined heads, before the output projection."""
-    size = settings.hidden // settings.heads
-    heads = layers.graph.integers(0, 0, settings.heads, size)
-    query, key, value = (
-        layers.graph.add("Reshape", layers.linear(x, at + name), heads) for name in ("query", "key", "value")
-    )
-    return layers.joined(layers.attended(query, key, value, bias, size), settings.hidden)

@@ -6,12 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tritonrepo.diagnostics import Stop, fatal
-from tritonrepo.export import bert
+from tritonrepo.export.bert import bert, roberta
+from tritonrepo.export.distilbert import distilbert
 from tritonrepo.export.family import Encoder
 from tritonrepo.export.fields import fault
 from tritonrepo.export.graph import ValueInfo
 from tritonrepo.export.heads import Head
 from tritonrepo.export.layers import IDS, MASK, TYPES, Layers
+from tritonrepo.export.modernbert import modernbert
+from tritonrepo.export.mpnet import mpnet
+from tritonrepo.export.qwen import qwen2, qwen3
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,12 +23,22 @@ if TYPE_CHECKING:
 Parse = Callable[[Mapping[str, Any], str], Encoder]
 
 EMBEDDERS: Mapping[str, Parse] = {
-    "BertModel": bert.bert,
-    "BertForMaskedLM": bert.bert,
-    "RobertaModel": bert.roberta,
-    "RobertaForMaskedLM": bert.roberta,
-    "XLMRobertaModel": bert.roberta,
-    "XLMRobertaForMaskedLM": bert.roberta,
+    "BertModel": bert,
+    "BertForMaskedLM": bert,
+    "RobertaModel": roberta,
+    "RobertaForMaskedLM": roberta,
+    "XLMRobertaModel": roberta,
+    "XLMRobertaForMaskedLM": roberta,
+    "DistilBertModel": distilbert,
+    "DistilBertForMaskedLM": distilbert,
+    "MPNetModel": mpnet,
+    "MPNetForMaskedLM": mpnet,
+    "ModernBertModel": modernbert,
+    "ModernBertForMaskedLM": modernbert,
+    "Qwen2Model": qwen2,
+    "Qwen2ForCausalLM": qwen2,
+    "Qwen3Model": qwen3,
+    "Qwen3ForCausalLM": qwen3,
 }
 """The architectures whose token vectors can be pooled, with the reader of their config."""
 

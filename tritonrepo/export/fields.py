@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 
 NEUTRAL: Mapping[str, object] = {
+    "position_embedding_type": "absolute",
     "is_decoder": False,
     "add_cross_attention": False,
     "quantization_config": None,
@@ -15,6 +16,13 @@ NEUTRAL: Mapping[str, object] = {
     "pruned_heads": {},
 }
 """Fields of every family that change the arithmetic, with the one value that does not; `auto_map` means own code."""
+
+
+def stop(found: Iterable[Diagnostic]) -> None:
+    """Raise Stop if there is anything."""
+    diagnostics = [*found]
+    if diagnostics:
+        raise Stop(diagnostics)
 
 
 def changed(config: Mapping[str, Any], neutral: Mapping[str, object], at: str) -> Iterator[Diagnostic]:
@@ -47,6 +55,14 @@ def indivisible(config: Mapping[str, Any], whole: str, part: str, at: str) -> It
     """Yield a diagnostic if one count does not divide the other."""
     if config[whole] % config[part]:
         yield unsupported(config, part, f"it must divide {whole} {config[whole]}", at)
+
+
+def odd(size: int, at: str) -> Iterator[Diagnostic]:
+    """Yield a diagnostic if a head cannot be rotated, because its values do not come in pairs."""
+    if size % 2:
+        yield fault(
+            "export-config", at, f"a head has {size} values, but it must have an even number", "Use another model."
+        )
 
 
 def is_count(value: object, least: int = 1) -> bool:

@@ -61,6 +61,13 @@ class Layers:
         shift = [self.weight(f"{name}.bias")] if f"{name}.bias" in self.weights else []
         return self.graph.add("LayerNormalization", x, scale, *shift, axis=-1, epsilon=epsilon)
 
+    def root_norm(self, x: str, name: str, epsilon: float) -> str:
+        """Add the root-mean-square norm of this name; the form is that which ONNX Runtime fuses into one operator."""
+        graph, add = self.graph, self.graph.add
+        mean = add("ReduceMean", add("Pow", x, graph.scalar("two", 2.0)), axes=[-1], keepdims=1)
+        root = add("Sqrt", add("Add", mean, graph.scalar("epsilon", epsilon)))
+        return add("Mul", add("Div", x, root), self.weight(f"{name}.weight"))
+
     def activated(self, x: str, activation: Activation) -> str:
         """Add the activation; the forms are those that ONNX Runtime fuses into one operator."""
         graph, add = self.graph, self.graph.add
@@ -99,18 +106,40 @@ class Layers:
         kept = add("Unsqueeze", self.kept(), graph.integers(1, 2))
         return add("Mul", add("Sub", graph.scalar("one", 1.0), kept), graph.scalar("masked", MASKED))
 
-    def attended(self, query: str, key: str, value: str, bias: str, size: int) -> str:
-        """Add attention of `query` to `key` and `value`, all split into heads of `size`, up to the joined heads.
+    def apart(self) -> str:
+        """Add how far each key is after each query: INT64 [sequence, sequence]."""
+        graph, add = self.graph, self.graph.add
+        places = self.count_up()
+        return add("Sub", add("Unsqueeze", places, graph.integers(0)), add("Unsqueeze", places, graph.integers(1)))
+
+    def positions_after(self, padding: int) -> str:
+        """Add RoBERTa's position ids: they start after the padding id and skip padding, whose position is its id."""
+        add = self.graph.add
+        skipped = self.whole("padding_id", padding)
+        present = add("Cast", add("Not", add("Equal", IDS, skipped)), to=INT64)
+        counted = add("CumSum", present, self.whole("axis_1", 1))
+        return add("Add", add("Mul", counted, present), skipped)
+
+    def parts(self, x: str, count: int) -> list[str]:
+        """Add the split of the last axis into equal parts."""
+        graph = self.graph
+        names = [f"{x}_part_{n}" for n in range(count)]
+        graph.add_named("Split", [x], names, axis=-1)
+        return names
+
+    def split(self, x: str, heads: int, size: int) -> str:
+        """Add the split of the last axis into heads: [batch, sequence, heads, size]."""
+        return self.graph.add("Reshape", x, self.graph.integers(0, 0, heads, size))
+
+    def attended(self, heads: tuple[str, str, str], bias: str, size: int, width: int) -> str:
+        """Add attention of queries to keys and values, all [batch, sequence, heads, size]: [batch, sequence, width].
 
         `bias` is added to the scores [batch, heads, sequence, sequence].
         """
         graph, add = self.graph, self.graph.add
+        query, key, value = heads
         scores = add("MatMul", add("Transpose", query, perm=[0, 2, 1, 3]), add("Transpose", key, perm=[0, 2, 3, 1]))
         scale = graph.scalar("root_of_head_size", math.sqrt(size))
         shares = add("Softmax", add("Add", add("Div", scores, scale), bias), axis=-1)
         mixed = add("MatMul", shares, add("Transpose", value, perm=[0, 2, 1, 3]))
-        return add("Transpose", mixed, perm=[0, 2, 1, 3])
-
-    def joined(self, x: str, width: int) -> str:
-        """Add the joining of heads: [batch, sequence, width]."""
-        return self.graph.add("Reshape", x, self.graph.integers(0, 0, width))
+        return add("Reshape", add("Transpose", mixed, perm=[0, 2, 1, 3]), graph.integers(0, 0, width))

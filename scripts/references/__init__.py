@@ -1,0 +1,1 @@
+"""Reference values of other libraries, made once and stored, so that no test needs those libraries."""
