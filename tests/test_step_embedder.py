@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from tests.tensors import Broken, outputs, refusal, request, written
@@ -46,13 +47,13 @@ def graph(monkeypatch: pytest.MonkeyPatch) -> Graph:
     return found
 
 
-def step(place: Path, pad: str | None = None) -> TritonPythonModel:
+def step(place: Path, pad: str | None = None, **more: object) -> TritonPythonModel:
     tokenizer = Tokenizer(models.WordLevel(WORDS, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.enable_truncation(1)
     if pad:
         tokenizer.enable_padding(pad_id=WORDS[pad], pad_token=pad, length=9)
-    settings = {"max_tokens": 3, "packages": "0456", "tokenizer": "0123/tokenizer.json"}
+    settings = {"max_tokens": 3, "packages": "0456", "tokenizer": "0123/tokenizer.json", **more}
     files = {"tokenizer.json": tokenizer.to_str(), "calls.json": {"graph": 7}, "settings.json": settings}
     model = TritonPythonModel()
     model.initialize(written(place, files))
@@ -136,3 +137,40 @@ def test_every_request_of_a_batch_without_a_good_one_has_its_own_error(tmp_path:
     responses = step(tmp_path).execute([texts(b"bad"), texts(b"one", b"bad")])
     assert [refusal(response) for response in responses] == ["index 5 is out of bounds"] * 2
     assert [len(call["input_ids"]) for call in graph.calls] == [3, 1, 2]
+
+
+PREFIXES = {"query": "one ", "passage": "two "}
+
+
+def kinds(*given: bytes) -> NDArray[Any]:
+    return np.array([[kind] for kind in given], dtype=np.object_)
+
+
+def test_each_text_has_the_prefix_of_its_kind_and_only_its_end_is_cut(tmp_path: Path, graph: Graph) -> None:
+    model = step(tmp_path, prefixes=PREFIXES)
+    plain = request(text=kinds(b"three"))
+    mixed = request(text=kinds(b"three", b"four three one"), input_type=kinds(b"query", b"passage"))
+    passage = request(text=kinds(b""), input_type=kinds(b"passage"))
+    for response in model.execute([plain, mixed, passage]):
+        assert not response.has_error()
+    assert graph.calls == [
+        {
+            "input_ids": [[2, 4, 0], [2, 4, 0], [3, 1, 4], [3, 0, 0]],
+            "attention_mask": [[1, 1, 0], [1, 1, 0], [1, 1, 1], [1, 0, 0]],
+        }
+    ]
+
+
+def test_a_kind_can_be_sent_to_an_embedder_without_prefixes(tmp_path: Path, graph: Graph) -> None:
+    step(tmp_path).execute([request(text=kinds(b"one", b"two"), input_type=kinds(b"passage", b"query"))])
+    assert graph.calls[0]["input_ids"] == [[2], [3]]
+
+
+@pytest.mark.parametrize("kind", [b"document", b"", b"QUERY", b"\xff" * 90])
+def test_a_kind_that_is_neither_a_query_nor_a_passage_fails_alone(tmp_path: Path, graph: Graph, kind: bytes) -> None:
+    bad = request(text=kinds(b"one", b"two"), input_type=kinds(b"query", kind))
+    first, second = step(tmp_path, prefixes=PREFIXES).execute([bad, texts(b"three")])
+    shown = kind.decode("utf-8", "replace")[:40]
+    assert refusal(first) == f'input_type must be "query" or "passage", not "{shown}"'
+    assert vectors(second) == [[6, 2]]
+    assert len(graph.calls) == 1

@@ -124,14 +124,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     place = tmp_path_factory.mktemp("models")
     tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    text = f"input [ {tensor('text', 'STRING', 1)} ] output [ {VECTOR} ]"
+    kind = '{ name: "input_type" data_type: TYPE_STRING dims: [ 1 ] optional: true }'
+    text = f"input [ {tensor('text', 'STRING', 1)}, {kind} ] output [ {VECTOR} ]"
     model(
         place,
         "embedder",
         f'backend: "python" {JOINED} {text}',
         model__py=step("embedder"),
         calls__json='{"graph": 1}',
-        settings__json=json.dumps({"max_tokens": 9} | SHARED),
+        settings__json=json.dumps({"max_tokens": 9, "prefixes": {"query": "", "passage": "north "}} | SHARED),
         tokenizer__json=tokenizer.to_str(),
     )
     graph = f'backend: "onnxruntime" max_batch_size: 64 input [ {TOKENS} ] output [ {VECTOR} ] {ON_CPU}'
@@ -168,13 +169,16 @@ def passage(row: int) -> str:
     return json.dumps({"id": str(row), "text": f"passage {row}", **known})
 
 
-def infer(server: Server, model: str, name: str, array: NDArray[Any], **more: NDArray[Any]) -> triton.InferResult:
-    given = []
+def infer(
+    server: Server, model: str, name: str, array: NDArray[Any], **more: NDArray[Any] | None
+) -> triton.InferResult:
+    inputs = []
     for each, values in {name: array, **more}.items():
-        given.append(triton.InferInput(each, values.shape, "FP32" if values.dtype == np.float32 else "BYTES"))
-        given[-1].set_data_from_numpy(values)
+        if values is not None:
+            inputs.append(triton.InferInput(each, values.shape, "FP32" if values.dtype == np.float32 else "BYTES"))
+            inputs[-1].set_data_from_numpy(values)
     with triton.InferenceServerClient(server.grpc) as client:
-        return client.infer(model, given)
+        return client.infer(model, inputs)
 
 
 def text(value: str) -> NDArray[Any]:
@@ -233,6 +237,28 @@ def test_vectors_are_those_of_each_text_whatever_shares_its_batch(server: Server
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda value: infer(server, "embedder", "text", text(value)), texts))
     assert [result.as_numpy("embedding").tolist() for result in found] == [[[1, 0]], [[1, 2]], [[0.5, 0.5]], [[9, 0]]]
+
+
+def test_requests_with_and_without_a_kind_of_text_share_a_batch_and_a_wrong_kind_fails_alone(server: Server) -> None:
+    def embedded(number: int) -> list[list[float]] | str:
+        kind = (None, "query", "passage", "document")[number % 4]
+        sent = None if kind is None else text(kind)
+        try:
+            rows = infer(server, "embedder", "text", text("east " * number), input_type=sent).as_numpy("embedding")
+        except InferenceServerException as error:
+            return str(error)
+        found: list[list[float]] = rows.tolist()
+        return found
+
+    before = executions(server, "embedder")
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(embedded, range(16)))
+    assert executions(server, "embedder") - before < 16
+    for number, rows in enumerate(found):
+        if number % 4 == 3:
+            assert 'input_type must be "query" or "passage", not "document"' in rows
+        else:
+            assert rows == [[min(number, 8), 1] if number % 4 == 2 else [min(number, 9), 0]]
 
 
 def test_all_of_the_stub_is_there_on_the_server(server: Server) -> None:

@@ -23,7 +23,10 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "targets"),
         *("validate", "push_flow"),
     ),
-    "export": ("export_bert", "export_families", "gguf", "exported_once", "encoder_files", "encoder_graph", "export"),
+    "export": (
+        *("export_bert", "export_families", "gguf", "exported_once", "encoder_files", "encoder_graph", "prefixes"),
+        "export",
+    ),
     "flows": (
         "bad_places",
         "determinism",

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tritonrepo.spec.stack import Stack
 from tritonrepo.tree import File
+
+
+class Prefixes(NamedTuple):
+    """What an encoder reads before each text: one prefix for queries, another one for the passages of an index."""
+
+    query: str = ""
+    passage: str = ""
+
+
+NO_PREFIXES = Prefixes()
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderFiles:
     """A graph: `input_ids`, `attention_mask` INT64 [batch, tokens] → `embedding` FP32 [batch, dimensions].
 
-    `max_tokens` is the length at which texts are cut.
+    `max_tokens` is the length at which texts are cut, with their prefix.
     """
 
     onnx: File
     tokenizer: File
     dimensions: int
     max_tokens: int
+    prefixes: Prefixes = NO_PREFIXES
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.generate.inputs import EncoderFiles
@@ -12,6 +12,7 @@ from tritonrepo.spec.part import Encoding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
 BATCH = 32
 
@@ -30,7 +31,7 @@ def load(files: EncoderFiles) -> Encoding:
     whole.no_padding()
     cut.enable_truncation(files.max_tokens)
     cut.enable_padding()
-    size = files.max_tokens - whole.num_special_tokens_to_add(is_pair=False)
+    prefix, room = files.prefixes.passage, files.max_tokens - whole.num_special_tokens_to_add(is_pair=False)
     session = onnxruntime.InferenceSession(str(files.onnx.path), providers=["CPUExecutionProvider"])
 
     def embed(texts: Sequence[str]) -> NDArray[Any]:
@@ -38,7 +39,7 @@ def load(files: EncoderFiles) -> Encoding:
 
         parts = []
         for start in range(0, len(texts), BATCH):
-            encodings = cut.encode_batch(texts[start : start + BATCH])
+            encodings = cut.encode_batch([prefix + text for text in texts[start : start + BATCH]])
             feed = {
                 "input_ids": np.array([e.ids for e in encodings], np.int64),
                 "attention_mask": np.array([e.attention_mask for e in encodings], np.int64),
@@ -46,4 +47,26 @@ def load(files: EncoderFiles) -> Encoding:
             parts.append(session.run(["embedding"], feed)[0])
         return np.concatenate(parts)
 
-    return Encoding(lambda text: passages(text, whole, size), embed)
+    fitting = _Fitting(whole, prefix, room)
+    return Encoding(fitting.pieces, embed)
+
+
+class _Fitting(NamedTuple):
+    """Cuts texts into passages that are read whole behind a prefix, within `room` tokens."""
+
+    tokenizer: Tokenizer
+    prefix: str
+    room: int
+
+    def pieces(self, text: str) -> Iterator[str]:
+        """Yield the passages of a text."""
+        return self._cut(text, self.room - self._tokens(self.prefix) if self.prefix else self.room)
+
+    def _cut(self, text: str, size: int) -> Iterator[str]:
+        """Yield passages of this size, smaller ones where the prefix makes more tokens of a text than it has alone."""
+        for piece in passages(text, self.tokenizer, size):
+            over = self._tokens(self.prefix + piece) - self.room if self.prefix else 0
+            yield from [piece] if over <= 0 or size == 1 else self._cut(piece, max(size - over, 1))
+
+    def _tokens(self, text: str) -> int:
+        return len(self.tokenizer.encode(text, add_special_tokens=False).ids)

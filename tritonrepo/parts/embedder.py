@@ -22,6 +22,7 @@ from tritonrepo.smoke.served import Served
 from tritonrepo.sources.encoder import READ, RULE, Wish, encoder
 from tritonrepo.sources.encoder_graph import TOKENIZER, is_graph, own_graph
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.sources.prefixes import PROMPTS, Wanted, prefixed
 from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin
 from tritonrepo.spec.source import Source
@@ -30,8 +31,23 @@ from tritonrepo.tree import of_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prefixes:
+    """What the embedder reads before each text, as its model was trained to."""
+
+    query: str | None = key(
+        "prefix of queries; default: the prompt `query` of the model's own files", None, example='"query: "'
+    )
+    passage: str | None = key(
+        "prefix of passages; default: the prompt `document`, `passage` or `corpus` of the model's own files",
+        None,
+        example='"passage: "',
+    )
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Embedder:
-    """A sentence encoder: `text` STRING[1] to `embedding` FP32[dimensions]."""
+    """A sentence encoder: `text` STRING[1], and optionally `input_type`, to `embedding` FP32[dimensions]."""
 
     role: Literal["embedder"] = key("role of the model", example="embedder")
     source: Source = key(
@@ -53,6 +69,11 @@ class Embedder:
     max_tokens: int | None = key(
         "length at which texts are cut, in tokens; default: the model's own limit", None, minimum=2, example="256"
     )
+    prefixes: Prefixes = key(
+        "what is read before queries and before passages; default: the prompts of the model's own files",
+        Prefixes(),
+        example='{query: "query: ", passage: "passage: "}',
+    )
     batching: Batching = key(
         "how requests are combined into batches", Batching(), example="{max_batch_size: 64, max_queue_delay: 2ms}"
     )
@@ -66,15 +87,21 @@ class Embedder:
 
 def _gather(_: str, model: Embedder, gathering: Gathering) -> EncoderFiles:
     wish = Wish(model.source.text, model.pooling, model.normalize, model.max_tokens, model.places)
-    found = gathering.resolve(model.source, model.places["source"], READ)
+    found = gathering.resolve(model.source, model.places["source"], (*READ, PROMPTS))
     own = model.tokenizer
     if is_graph(found):
         beside = gathering.resolve(own, model.places["tokenizer"], [TOKENIZER]) if own is not None else found
-        return own_graph(wish, found, beside, gathering.cache)
+        return prefixed(own_graph(wish, found, beside, gathering.cache), found, _wanted(model), gathering.cache)
     if own is not None:
         message = "tokenizer is only for an ONNX file in source, and this source has its own"
         raise fatal(RULE, model.places["tokenizer"], message, "Remove tokenizer.")
-    return encoder(wish, found, gathering.cache)
+    return prefixed(encoder(wish, found, gathering.cache), found, _wanted(model), gathering.cache)
+
+
+def _wanted(model: Embedder) -> Wanted:
+    said = model.prefixes
+    at = said.places or {"": model.places["source"]}
+    return Wanted(said.query, said.passage, {"source": model.places["source"], **at})
 
 
 def _stand_in(_: Embedder) -> EncoderFiles:
@@ -83,7 +110,8 @@ def _stand_in(_: Embedder) -> EncoderFiles:
 
 def _embeds(files: EncoderFiles) -> Embeds:
     """Return the maker of vectors; its digest covers everything that determines a vector."""
-    decides = f"{files.onnx.sha256} {files.tokenizer.sha256} {files.max_tokens}"
+    prefix = files.prefixes.passage
+    decides = f"{files.onnx.sha256} {files.tokenizer.sha256} {files.max_tokens}{prefix and f' {prefix}'}"
     return Embeds(hashlib.sha256(decides.encode()).hexdigest(), files.dimensions, lambda: load(files))
 
 
@@ -118,7 +146,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
         "max_tokens": files.max_tokens,
         "packages": draft.share(name, vendored(inputs.vendored, PART.vendored)),
         "tokenizer": f"{draft.share(name, {'tokenizer.json': files.tokenizer})}/tokenizer.json",
-    }
+    } | ({"prefixes": files.prefixes._asdict()} if any(files.prefixes) else {})
     content = {
         "model.py": step("embedder"),
         "calls.json": json_file({graph: version}),
@@ -131,7 +159,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
             "python",
             draft.number(name, content),
             batching.max_batch_size,
-            Ports((Port("text", "STRING", (1,)),), output),
+            Ports((Port("text", "STRING", (1,)), Port("input_type", "STRING", (1,), optional=True)), output),
             dynamic_batching=config.dynamic_batching(batching),
             instance_group=config.on_cpu(2),  # one tokenizes while the other waits for the graph
         ),

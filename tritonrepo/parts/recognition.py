@@ -100,6 +100,7 @@ def embedder(name: str, found: Found) -> Proposal | None:
         "source": found.place(graph, GRAPH),
         "tokenizer": f"{found.base}/{name}/{top}/{file}",
         "max_tokens": said["max_tokens"],
+        "prefixes": said.get("prefixes"),
         "batching": dict(_batching(step)),
         "instances": dict(_instances(model)),
     }

@@ -137,7 +137,8 @@ def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
         yield answers.stream(served, pipeline.query, found.index.texts[0])
         yield from answers.echoes(served, pipeline.query)
     elif pipeline.whole:
-        yield from search.cases(served, replace(found, query=pipeline.query, by_text=True))
+        apart = pipeline.embeds in models and links.apart(models[pipeline.embeds])
+        yield from search.cases(served, replace(found, query=pipeline.query, by_text=True, apart=apart))
 
 
 def _index(model: Retriever) -> Recipe:

@@ -83,6 +83,15 @@ def embedding(models: Mapping[str, Expected], chosen: Mapping[str, str]) -> dict
     return {name: searches for name, searches in (found | dict(chosen)).items() if name in models}
 
 
+def apart(model: Expected) -> bool:
+    """Return whether a model reads another prefix before queries than before passages, by the settings of its step.
+
+    Then a passage that is sent as a query has another vector than the stored one.
+    """
+    said = _settings(model, model.versions[-1]).get("prefixes") if model.versions else None
+    return isinstance(said, dict) and said.get("query") != said.get("passage")
+
+
 def count(model: Expected, version: str) -> int | None:
     """Return how many passages a search finds, by its config or its settings; None if neither says it."""
     ids: Mapping[str, Any] = next(
@@ -91,11 +100,16 @@ def count(model: Expected, version: str) -> int | None:
     dims = [int(dim) for dim in ids.get("dims", [])]
     if dims and dims[0] > 0:
         return dims[0]
+    top_k = _settings(model, version).get("top_k")
+    return top_k if isinstance(top_k, int) and top_k > 0 else None
+
+
+def _settings(model: Expected, version: str) -> Mapping[str, Any]:
+    """Return the object in the settings.json of a version; an empty one if it has none."""
     if not isinstance(model.contents.get(version, {}).get("settings.json"), File):
-        return None
+        return {}
     try:
         settings = json.loads(model.file(version, "settings.json").content())
     except (ValueError, RecursionError):
-        return None
-    top_k = settings.get("top_k") if isinstance(settings, dict) else None
-    return top_k if isinstance(top_k, int) and top_k > 0 else None
+        return {}
+    return settings if isinstance(settings, dict) else {}

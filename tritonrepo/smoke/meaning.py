@@ -16,6 +16,9 @@ from tritonrepo.smoke.served import Served
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+KIND = "input_type"
+"""The input of an embedder that selects the prefix of a text; an index holds passages."""
+
 ROWS = 8
 """How many passages an embedder gets in one request."""
 
@@ -46,7 +49,8 @@ def reference(served: Served, index: Index) -> Iterator[Case | Crowd]:
 
 
 def _case(served: Served, index: Index, rows: list[int], what: str) -> Case:
-    request = ask(served, [given(served, "text", *(index.texts[row] for row in rows))])
+    kind = [given(served, KIND, *("passage" for _ in rows))] if any(t.name == KIND for t in served.inputs) else []
+    request = ask(served, [given(served, "text", *(index.texts[row] for row in rows)), *kind])
     judge = both(well_formed(served, len(rows)), _like(index, rows))
     return Case(Check.REFERENCE, request, judge, served.at, what, compared=Severity.ERROR)
 

@@ -1,7 +1,8 @@
 """text [B,1] STRING -> embedding [B,D] FP32: one tokenization and one call of the ONNX model per batch of texts.
 
-calls.json names the ONNX model and its version; settings.json has max_tokens, the length at which texts are cut, and
-where the packages and the tokenizer are, which versions share.
+The optional input_type [B,1] STRING, query by default or passage, selects the prefix that is put before a text.
+calls.json names the ONNX model and its version; settings.json has max_tokens, the length at which texts are cut with
+their prefix, the prefixes if there are any, and where the packages and the tokenizer are, which versions share.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class TritonPythonModel:
         sys.path.insert(0, os.path.join(home, settings["packages"]))
         from tokenizers import Tokenizer
 
+        self.prefixes: dict[str, str] = {"query": "", "passage": ""} | settings.get("prefixes", {})
         self.tokenizer = Tokenizer.from_file(os.path.join(home, settings["tokenizer"]))
         padding = self.tokenizer.padding or {}
         self.tokenizer.enable_truncation(settings["max_tokens"])
@@ -46,13 +48,27 @@ class TritonPythonModel:
 
     def answers(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Embed all texts of all requests."""
-        texts = [pb_utils.get_input_tensor_by_name(r, "text").as_numpy().ravel() for r in requests]
-        rows = self.embed([text.decode("utf-8", "replace") for own in texts for text in own])
+        texts = [self.texts(request) for request in requests]
+        rows = self.embed([text for own in texts for text in own])
         ends = np.cumsum([len(own) for own in texts])
         return [
             pb_utils.InferenceResponse([pb_utils.Tensor("embedding", rows[end - len(own) : end])])
             for own, end in zip(texts, ends)
         ]
+
+    def texts(self, request: pb_utils.InferenceRequest) -> list[str]:
+        """Return the texts of a request with their prefixes, which come first, so that only texts are cut."""
+        texts = pb_utils.get_input_tensor_by_name(request, "text").as_numpy().ravel()
+        given = pb_utils.get_input_tensor_by_name(request, "input_type")
+        kinds = [b"query"] * len(texts) if given is None else given.as_numpy().ravel()
+        return [self.prefix(kind) + text.decode("utf-8", "replace") for kind, text in zip(kinds, texts)]
+
+    def prefix(self, kind: bytes) -> str:
+        """Return the prefix of queries or of passages."""
+        name = kind.decode("utf-8", "replace")
+        if name not in self.prefixes:
+            raise ValueError(f'input_type must be "query" or "passage", not "{name[:40]}"')
+        return self.prefixes[name]
 
     def embed(self, texts: list[str]) -> NDArray[Any]:
         """Return the vectors of these texts, [len(texts), D] FP32."""
