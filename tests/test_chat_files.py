@@ -185,9 +185,17 @@ def test_a_tokenizer_that_adds_other_tokens_is_refused(tmp_path: Path) -> None:
     ends, _ = refused(source(tokenizer_json=tokenizer("<s> $A </s>")), tmp_path)
     assert ends == "the model's tokenizer adds '</s>' after every prompt, which ends the text"
     begins, _ = refused(source(tokenizer_json=tokenizer("[gMASK] <s> $A")), tmp_path)
-    assert begins.startswith("the model's tokenizer begins every prompt with '[gMASK]' and '<s>', not with its bos")
+    assert begins.startswith("the model's tokenizer begins every prompt with '[gMASK]' and '<s>', which its chat templ")
     two, _ = refused(source(tokenizer_json=tokenizer("<s> $A </s> [gMASK]")), tmp_path)
     assert two == "the model's tokenizer adds '</s>' and '[gMASK]' after every prompt, which ends the text"
+
+
+def test_tokens_that_the_chat_template_writes_as_well_are_what_the_tokenizer_begins_with(tmp_path: Path) -> None:
+    """As GLM-4 has it: both the tokenizer and the chat template begin with the same two tokens."""
+    config = CONFIG | {"chat_template": "[gMASK]<s>" + TEMPLATE, "bos_token": None}
+    found = read(source(tokenizer_json=tokenizer("[gMASK] <s> $A"), tokenizer_config_json=config), tmp_path)
+    assert (found.adds_bos, found.begins, found.bos_token) == (True, ("[gMASK]", "<s>"), "")
+    assert read(source(tokenizer_json=tokenizer("<s> $A")), tmp_path).begins == ()
 
 
 def test_a_class_that_is_told_to_end_each_prompt_is_refused_where_the_class_decides(tmp_path: Path) -> None:

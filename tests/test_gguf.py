@@ -415,7 +415,7 @@ REFUSED = {
     "no context": (sized(context_length=0), "cannot be split evenly"),
     "a width that is no multiple of 32": (
         sized(embedding_length=48, attention__head_count=3, attention__head_count_kv=3),
-        "embedding_length 48 and feed_forward_length 96 must be multiples of 32",
+        "the widths of the hidden layer (48), the feed-forward layer (96) and all heads (48) must be multiples",
     ),
     "another width": (sized(feed_forward_length=128), "tensor blk.0.ffn_gate.weight has shape [96, 64], not [128, 64]"),
     "more key heads": (

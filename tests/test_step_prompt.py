@@ -242,6 +242,13 @@ def test_a_tokenizer_that_adds_the_beginning_is_given_none(step: Make, chat: str
     assert model.tokens(text) == 1 + step(chat, bos_token="<s>").tokens(text)
 
 
+def test_a_tokenizer_that_adds_several_tokens_is_given_none_of_them(step: Make) -> None:
+    model = step("[g]<s>" + CHAT, adds_bos=True, bos_token="", begins=["[g]", "<s>"])
+    text = model.rendered("q", [])
+    assert text == "<|user|>? q<|a|>"
+    assert model.tokens(text) == 2 + step(CHAT).tokens(text)
+
+
 def test_a_tokenizer_that_adds_none_gets_that_of_the_template(step: Make) -> None:
     assert step("{{ bos_token }}" + CHAT, bos_token="<s>").rendered("q", []) == "<s><|user|>? q<|a|>"
 

@@ -282,6 +282,8 @@ def test_a_prompt_is_made_of_the_message_the_system_text_and_the_tokens() -> Non
     said = {**tokens, "system": "S", "adds_bos": True}
     assert trial.prompts(message, "[B]" + chat, said, asked) == ["<system>S[E]<user>one, two: Q[E]<model>"]
     assert trial.prompts("{{ query }}", "{{ messages[0].content }}", {"adds_bos": True}, [("Q", [])]) == ["Q"]
+    begins = {"adds_bos": True, "begins": ["[g]", "<s>"]}
+    assert trial.prompts("{{ query }}", "[g]<s>{{ messages[0].content }}", begins, [("Q", [])]) == ["Q"]
 
 
 CHAT_FILES = ChatFiles(of_bytes(b""), CHAT, "[B]", "[E]", adds_bos=True, special_tokens=(), context_length=64)

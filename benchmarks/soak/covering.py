@@ -24,8 +24,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("validate", "push_flow"),
     ),
     "export": (
-        *("export_bert", "export_families", "gguf", "exported_once", "encoder_files", "encoder_graph", "prefixes"),
-        "export",
+        *("export_bert", "export_families", "decoders", "gguf", "exported_once", "encoder_files", "encoder_graph"),
+        *("prefixes", "export"),
     ),
     "flows": (
         "bad_places",
@@ -98,6 +98,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "hub",
         "web_sources",
         "chat_files",
+        "tokenizer_formats",
         "encoder_files",
         "encoder_graph",
         "gguf",

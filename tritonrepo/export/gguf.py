@@ -76,8 +76,6 @@ def eos_token_ids(container: Container) -> list[int]:
 
 
 def adds_bos(container: Container) -> bool:
-    """Return whether a prompt begins with BOS.
-
-    A missing key means no (llama.cpp, src/llama-vocab.cpp: BPE with the pre-tokenizers that are supported here).
-    """
-    return container.metadata.get("tokenizer.ggml.add_bos_token", False) is True and bos_token_id(container) is not None
+    """Return whether a prompt begins with BOS; a missing key leaves it to the kind of tokenizer."""
+    said = container.metadata.get("tokenizer.ggml.add_bos_token", bpe.adds_bos(container))
+    return said is True and bos_token_id(container) is not None

@@ -1,4 +1,4 @@
-"""A GGUF file of the Llama architecture → an 8-bit decoder for ONNX Runtime, its tokenizer and its end tokens.
+"""The weights of a decoder of the Llama family → a graph for ONNX Runtime, next to its tokenizer and its end tokens.
 
 Operators of ONNX Runtime's own (onnxruntime, docs/ContribOperators.md): GroupQueryAttention with rotary positions
 inside, MatMulNBits with blocks of 32 and 8-bit activations, GatherBlockQuantized on the same bytes where embeddings and
@@ -13,29 +13,31 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.export.container import Container, read
+from tritonrepo.export.container import read
 from tritonrepo.export.gguf import adds_bos, bos_token_id, eos_token_ids, of_container
 from tritonrepo.export.graph import CONTRIB, Graph, ValueInfo
-from tritonrepo.export.llamaconfig import BLOCK, EMBEDDING, OUTPUT, Sizes, sizes_of
+from tritonrepo.export.llamaconfig import sizes_of
+from tritonrepo.export.sizes import BLOCK, EMBEDDING, OUTPUT, Sizes, Weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+INT64 = 7
+"""ONNX's number of the type (onnx.TensorProto.INT64)."""
+
+
+class Beside(NamedTuple):
+    """What the graph needs next to it: tokenizer.json, and the content of generation.json."""
+
+    tokenizer: bytes
+    generation: Mapping[str, Any]
+
 
 def decoder(gguf_path: Path, dest: Path) -> None:
-    """Write dest/model.onnx, dest/tokenizer.json and dest/generation.json, all or nothing; an older dest is replaced.
-
-    model.onnx: `input_ids` INT64 [batch, new], `past_key_values.N.key|value` FP32 [batch, kv heads, past, head],
-    `seqlens_k` INT32 [batch] (tokens so far with the new ones, less 1), `total_sequence_length` INT32 [] → `logits`
-    FP32 [batch, vocabulary] of the last position, `present.N.key|value`.
-
-    generation.json: `context_length` in tokens, `eos_token_ids`, `adds_bos`, `bos_token_id` (null if it has none).
-
-    Raises Stop for another architecture, and for anything in the file that this graph would not compute.
-    """
+    """Write the decoder in a GGUF file, as `write` does; raise Stop for another architecture as well."""
     container = read(gguf_path)
     sizes = sizes_of(container)
     generation = {
@@ -44,10 +46,24 @@ def decoder(gguf_path: Path, dest: Path) -> None:
         "adds_bos": adds_bos(container),
         "bos_token_id": bos_token_id(container),
     }
+    write(container, sizes, Beside(of_container(container).tokenizer_json, generation), dest)
+
+
+def write(weights: Weights, sizes: Sizes, beside: Beside, dest: Path) -> None:
+    """Write dest/model.onnx, dest/tokenizer.json and dest/generation.json, all or nothing; an older dest is replaced.
+
+    model.onnx: `input_ids` INT64 [batch, new], `past_key_values.N.key|value` FP32 [batch, kv heads, past, head],
+    `seqlens_k` INT32 [batch] (tokens so far with the new ones, less 1), `total_sequence_length` INT32 [] → `logits`
+    FP32 [batch, vocabulary] of the last position, `present.N.key|value`.
+
+    generation.json: `context_length` in tokens, `eos_token_ids`, `adds_bos`, `bos_token_id` (null if it has none).
+
+    Raises Stop for anything in the weights that this graph would not compute.
+    """
     files = {
-        "tokenizer.json": of_container(container).tokenizer_json,
-        "generation.json": json.dumps(generation).encode() + b"\n",
-        "model.onnx": graph(container, sizes),
+        "tokenizer.json": beside.tokenizer,
+        "generation.json": json.dumps(beside.generation).encode() + b"\n",
+        "model.onnx": graph(weights, sizes),
     }
     try:
         _place(files, dest)
@@ -72,9 +88,9 @@ def _place(files: Mapping[str, bytes], dest: Path) -> None:
         whole.rename(dest)
 
 
-def graph(container: Container, sizes: Sizes) -> bytes:
-    """Return the serialized decoder."""
-    model = Decoder(container, sizes)
+def graph(weights: Weights, sizes: Sizes, *, quantised: bool = True) -> bytes:
+    """Return the serialized decoder, with weights in 8 bits, or in FP32, which shows what rounding changes."""
+    model = Decoder(weights, sizes, quantised=quantised)
     model.logits()
     steps = [(n, part) for n in range(sizes.layers) for part in ("key", "value")]
 
@@ -89,16 +105,18 @@ def graph(container: Container, sizes: Sizes) -> bytes:
         *states("past_key_values", "past"),
     ]
     outputs = [ValueInfo("logits", "FLOAT", ["batch", sizes.vocabulary]), *states("present", "total")]
-    return model.graph.serialized(inputs, outputs, str(container.path))
+    return model.graph.serialized(inputs, outputs, str(weights.path))
 
 
 class Decoder:
     """One decoder as it is written into its graph; tensors are [batch, new, hidden] unless stated otherwise."""
 
-    def __init__(self, container: Container, sizes: Sizes) -> None:
-        self.container = container
+    def __init__(self, weights: Weights, sizes: Sizes, *, quantised: bool = True) -> None:
+        self.weights = weights
         self.sizes = sizes
+        self.quantised = quantised
         self.graph = Graph()
+        self.named: set[str] = set()
 
     def logits(self) -> None:
         """Add everything from ids to the last position's logits."""
@@ -110,19 +128,21 @@ class Decoder:
         for layer in range(self.sizes.layers):
             at = f"blk.{layer}."
             y = self.attention(self.norm(x, at + "attn_norm"), layer, rotations)
-            x = add("Add", x, self.linear(y, at + "attn_output.weight"))
+            x = add("Add", x, self.linear(y, at + "attn_output"))
             y = self.norm(x, at + "ffn_norm")
-            gate = self.linear(y, at + "ffn_gate.weight")
-            y = add("Mul", add("Mul", gate, add("Sigmoid", gate)), self.linear(y, at + "ffn_up.weight"))
-            x = add("Add", x, self.linear(y, at + "ffn_down.weight"))
+            gate = self.linear(y, at + "ffn_gate")
+            y = add("Mul", add("Mul", gate, add("Sigmoid", gate)), self.linear(y, at + "ffn_up"))
+            x = add("Add", x, self.linear(y, at + "ffn_down"))
         last = add("Gather", x, self.graph.constant("last", np.array(-1, np.int64)), axis=1)
-        name = OUTPUT if OUTPUT in self.container.tensors else EMBEDDING
+        name = (EMBEDDING if self.sizes.tied else OUTPUT).removesuffix(".weight")
         self.graph.add_named("Identity", [self.linear(self.norm(last, "output_norm"), name)], ["logits"])
 
     def embedded(self) -> str:
-        """Add the tokens' vectors, taken from the 8-bit blocks that the logits also read."""
+        """Add the tokens' vectors, taken from the weights that the logits also read if both are tied."""
         graph, sizes = self.graph, self.sizes
-        blocks, scales = self.quantised(EMBEDDING)
+        if not self.quantised:
+            return graph.add("Gather", graph.constant(EMBEDDING, self.weights.array(EMBEDDING)), "input_ids", axis=0)
+        blocks, scales = self.blocks(EMBEDDING)
         by_block = graph.add("Reshape", scales, graph.integers(sizes.vocabulary, sizes.hidden // BLOCK, 1))
         layout = {"bits": 8, "block_size": BLOCK, "gather_axis": 0, "quantize_axis": 2}
         graph.add_named("GatherBlockQuantized", [blocks, "input_ids", by_block], ["vectors"], domain=CONTRIB, **layout)
@@ -132,56 +152,97 @@ class Decoder:
         """Keep cosines and sines of every position of the context: FP32 [context, head / 2] each."""
         import numpy as np
 
-        # Python's power: the last bit of NumPy's differs from version to version, and so would the file.
-        frequencies = [self.sizes.base ** (-pair / self.sizes.head) for pair in range(0, self.sizes.head, 2)]
-        angles = np.outer(np.arange(self.sizes.context), frequencies)
+        angles = np.outer(np.arange(self.sizes.context), self.sizes.frequencies)
         cosines, sines = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
         return self.graph.constant("cosines", cosines), self.graph.constant("sines", sines)
 
     def attention(self, x: str, layer: int, rotations: tuple[str, str]) -> str:
         """Add attention over past and new tokens up to the joined heads, before the output projection."""
-        names = [f"blk.{layer}.attn_{part}.weight" for part in "qkv"]
+        sizes, at = self.sizes, f"blk.{layer}.attn_"
+        query, key, value = (self.linear(x, at + part) for part in "qkv")
+        if sizes.head_normed:
+            query = self.head_norm(query, at + "q_norm", sizes.heads)
+            key = self.head_norm(key, at + "k_norm", sizes.shared)
         states = [f"{layer}.key", f"{layer}.value"]
         inputs = [
-            *(self.linear(x, name) for name in names),
+            query,
+            key,
+            value,
             *(f"past_key_values.{state}" for state in states),
             "seqlens_k",
             "total_sequence_length",
             *rotations,
         ]
+        window = sizes.windows[layer] if sizes.windows else 0
+        if 0 < window < sizes.context:
+            inputs += ["", self.window(window)]  # "" are the positions, which follow from the lengths
         output = f"attention_{layer}"
-        # GGUF stores the query and key rows of a llama so that a rotated pair is adjacent (llama.cpp,
-        # convert_hf_to_gguf.py, LlamaModel.permute): interleaved.
         self.graph.add_named(
             "GroupQueryAttention",
             inputs,
             [output, *(f"present.{state}" for state in states)],
             domain=CONTRIB,
-            num_heads=self.sizes.heads,
-            kv_num_heads=self.sizes.shared,
+            num_heads=sizes.heads,
+            kv_num_heads=sizes.shared,
             do_rotary=1,
-            rotary_interleaved=1,
+            rotary_interleaved=int(sizes.interleaved),
         )
         return output
 
+    def window(self, length: int) -> str:
+        """Add, once, what keeps tokens from reading further back than `length`: FP32 [1, 1, new, total], 0 or -1e9.
+
+        The attribute local_window_size would do the same, but with 3, ONNX Runtime 1.23 lets a token read four tokens,
+        and 1.32 lets it read three (tried).
+        """
+        import numpy as np
+
+        name, add, graph = f"window_{length}", self.graph.add, self.graph
+        if name in self.named:
+            return name
+        zero, one = (graph.constant(f"i64_scalar_{n}", np.array(n, np.int64)) for n in (0, 1))
+        total = add("Cast", "total_sequence_length", to=INT64)
+        new = add("Gather", add("Shape", "input_ids"), one, axis=0)
+        queries = add("Range", add("Sub", total, new), total, one)
+        distance = add("Sub", add("Unsqueeze", queries, graph.integers(1)), add("Range", zero, total, one))
+        far = add("GreaterOrEqual", distance, graph.constant(f"i64_scalar_{length}", np.array(length, np.int64)))
+        mask = add("Where", far, graph.scalar("far", -1e9), graph.scalar("near", 0))
+        graph.add_named("Unsqueeze", [mask, graph.integers(0, 1)], [name])
+        self.named.add(name)
+        return name
+
+    def head_norm(self, x: str, name: str, heads: int) -> str:
+        """Add the norm of each of these heads by itself."""
+        apart = self.graph.add("Reshape", x, self.graph.integers(0, 0, heads, self.sizes.head))
+        return self.graph.add("Reshape", self.norm(apart, name), self.graph.integers(0, 0, heads * self.sizes.head))
+
     def norm(self, x: str, name: str) -> str:
         """Add the root-mean-square norm of this name."""
-        scale = self.graph.constant(name, self.container.array(f"{name}.weight"))
+        scale = self.graph.constant(name, self.weights.array(f"{name}.weight"))
         return self.graph.add("SimplifiedLayerNormalization", x, scale, axis=-1, epsilon=self.sizes.epsilon)
 
     def linear(self, x: str, name: str) -> str:
-        """Add x·Wᵀ with 8-bit weights."""
-        rows, columns = self.container.tensors[name].shape
-        output = f"{name}.product"
-        layout = {"K": columns, "N": rows, "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
-        self.graph.add_named("MatMulNBits", [x, *self.quantised(name)], [output], domain=CONTRIB, **layout)
-        return output
+        """Add x·Wᵀ, and the bias of this name if the model has one."""
+        import numpy as np
 
-    def quantised(self, name: str) -> tuple[str, str]:
+        weight, bias = f"{name}.weight", f"{name}.bias"
+        rows, columns = self.weights.tensors[weight].shape
+        output = f"{weight}.product"
+        if self.quantised:
+            layout = {"K": columns, "N": rows, "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
+            self.graph.add_named("MatMulNBits", [x, *self.blocks(weight)], [output], domain=CONTRIB, **layout)
+        else:
+            turned = np.ascontiguousarray(self.weights.array(weight).T)
+            self.graph.add_named("MatMul", [x, self.graph.constant(f"{weight}.turned", turned)], [output])
+        if bias not in self.weights.tensors:
+            return output
+        return self.graph.add("Add", output, self.graph.constant(bias, self.weights.array(bias)))
+
+    def blocks(self, name: str) -> tuple[str, str]:
         """Keep a weight in blocks of 32 bytes, each 128 + value / scale, and their scales; return both names."""
         blocks, scales = f"{name}.blocks", f"{name}.scales"
         if blocks not in self.graph.constants:
-            for part, value in zip((blocks, scales), _quantise(self.container.array(name)), strict=True):
+            for part, value in zip((blocks, scales), _quantise(self.weights.array(name)), strict=True):
                 self.graph.constant(part, value)
         return blocks, scales
 

@@ -38,7 +38,8 @@ class EncoderFiles:
 class ChatFiles:
     """A language model's tokenizer, its chat template in Jinja, its special tokens and its context length.
 
-    `longest` is the longest context that vLLM accepts for it; 0 if that is not known.
+    `longest` is the longest context that vLLM accepts for it; 0 if that is not known. `begins` are the tokens that the
+    tokenizer adds before a prompt, if they are not BOS alone.
     """
 
     tokenizer: File
@@ -49,6 +50,7 @@ class ChatFiles:
     special_tokens: tuple[str, ...]
     context_length: int
     longest: int = 0
+    begins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> No
         "bos_token": chat_files.bos_token,
         "eos_token": chat_files.eos_token,
         "adds_bos": chat_files.adds_bos,
+        **({"begins": list(chat_files.begins)} if chat_files.begins else {}),
         "special_tokens": list(chat_files.special_tokens),
         "chat_template": chat_files.template,
         "packages": draft.share(full, vendored(inputs.vendored, VENDORED)),

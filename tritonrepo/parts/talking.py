@@ -9,8 +9,9 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.releases import RELEASES
 from tritonrepo.sources.chat import chat
-from tritonrepo.sources.chat_files import NAMES, OTHERS, chat_files, has_tokenizer
+from tritonrepo.sources.chat_files import NAMES, chat_files, has_tokenizer
 from tritonrepo.sources.chat_step import chat_step, is_step
+from tritonrepo.sources.formats import READ
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.part import Places
 from tritonrepo.spec.source import Hub, Source
@@ -71,7 +72,7 @@ def talk(wish: Wish, gathering: Gathering) -> Talk:
 
 
 def _read(source: Source, gathering: Gathering, at: Span) -> ChatFiles:
-    files = gathering.resolve(source, at, (*NAMES, *OTHERS))  # a model on the Hub also has its weights
+    files = gathering.resolve(source, at, (*NAMES, *READ))  # a model on the Hub also has its weights
     if is_step(files):
         return chat_step(files, at)
     if not has_tokenizer(files):

@@ -12,17 +12,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tritonrepo.diagnostics import Span, Stop, fatal
+from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.generate.inputs import ChatFiles
-from tritonrepo.sources import context
+from tritonrepo.sources import context, formats
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.chat import RULE, breakable
+from tritonrepo.sources.formats import TOKENIZER
 from tritonrepo.tree import File, digest
 
-READER = "chat files 3"
+READER = "chat files 4"
 """Increased when the same files give another result."""
 
-TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
 OLD_TEMPLATE = "chat_template.json"
@@ -30,14 +30,6 @@ MAP = "special_tokens_map.json"
 MODEL = "config.json"
 NAMES = (TOKENIZER, CONFIG, TEMPLATE, OLD_TEMPLATE, MAP, MODEL)
 """The files that are read, all of them small; a processor's chat_template.json has the template of older models."""
-
-OTHERS = {
-    "tokenizer.model": "SentencePiece",
-    "tekken.json": "Tekken",
-    "spiece.model": "SentencePiece",
-    "vocab.json": "BPE in two files",
-}
-"""Tokenizers of other formats, which the `tokenizers` library does not read."""
 
 OWN_BOS = {
     "LlamaTokenizer": True,
@@ -81,9 +73,6 @@ def chat_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_class: b
 
     `by_class` says that the server's transformers is older than 5: the tokenizer's class then decides about BOS.
     """
-    if TOKENIZER not in files:
-        raise _no_tokenizer(files, at)
-    used = {name: files[name] for name in NAMES if name in files}
 
     def make(place: Path) -> None:
         said = json.dumps(asdict(_said(used, at)), ensure_ascii=False)
@@ -94,36 +83,49 @@ def chat_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_class: b
             raise fatal(RULE, at, message, "Fix the escapes that begin with \\u in its JSON files.") from None
 
     try:
+        if TOKENIZER not in files:
+            files = {**files, TOKENIZER: formats.tokenizer(files, _format(files, at, by_class=by_class), cache, at)}
+        used = {name: files[name] for name in NAMES if name in files}
         made = cache.tree(f"{READER} {digest(used)}", "reading the model's tokenizer", make)
     except ImportError as error:
         needs = "reading a model's tokenizer needs tokenizers"
         raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
     said = _Said(**json.loads(made["chat.json"].content()))
     breakable(said.special_tokens, "the source", at)
+    adds_bos = _adds_bos(said, at, by_class=by_class)
     return ChatFiles(
         files[TOKENIZER],
         said.template,
         said.bos_token,
         said.eos_token,
-        _adds_bos(said, at, by_class=by_class),
+        adds_bos,
         tuple(said.special_tokens),
         said.context_length,
         said.longest,
+        () if not adds_bos or _by_class(said, by_class=by_class) else _others(said),
     )
 
 
-def _no_tokenizer(files: Mapping[str, File], at: Span) -> Stop:
-    other = next((name for name in OTHERS if name in files), None)
-    if other is not None:
-        message = f"the source has its tokenizer only as {other} ({OTHERS[other]}), but {TOKENIZER} is needed"
-        hint = (
-            "Write it with `AutoTokenizer.from_pretrained(MODEL).save_pretrained(DIRECTORY)` of transformers, and set "
-            "tokenizer to that directory."
-        )
-    else:
-        message = f"the source has neither {TOKENIZER} nor a GGUF file"
-        hint = f"Use a model's own directory or a GGUF file. The source contains: {', '.join(sorted(files)[:8])}."
-    return fatal(RULE, at, message, hint)
+def _format(files: Mapping[str, File], at: Span, *, by_class: bool) -> formats.Said:
+    """Return what the files say of a tokenizer in another format."""
+    config = _object(files, CONFIG, at)
+    tokens = _tokens(config, files, at)
+    special = {str(number): token for number, token in enumerate(_special_of_config({}, tokens))}
+    named = {name: _text(tokens[name]) for name in SPECIAL}
+    return formats.Said(config, _class(config), named | special, by_class)
+
+
+def _class(config: Mapping[str, Any]) -> str:
+    return str(config.get("tokenizer_class") or "").removesuffix("Fast")
+
+
+def _by_class(said: _Said, *, by_class: bool) -> bool:
+    return by_class and said.tokenizer_class in OWN_BOS
+
+
+def _others(said: _Said) -> tuple[str, ...]:
+    """Return the tokens that the tokenizer adds before a text, unless that is BOS alone."""
+    return () if said.begins == [said.bos_token] else tuple(said.begins)
 
 
 def _said(files: Mapping[str, File], at: Span) -> _Said:
@@ -141,7 +143,7 @@ def _said(files: Mapping[str, File], at: Span) -> _Said:
         ends,
         [*dict.fromkeys(filter(None, (*_special(found), *_special_of_config(config, tokens), *begins, *ends)))],
         *context.lengths(_object(files, MODEL, at)),
-        str(config.get("tokenizer_class") or "").removesuffix("Fast"),
+        _class(config),
         adds if isinstance(adds, bool) else None,
         config.get("add_eos_token") is True,
     )
@@ -244,7 +246,10 @@ def _added(file: File, at: Span) -> tuple[list[str], list[str]]:
 
 
 def _adds_bos(said: _Said, at: Span, *, by_class: bool) -> bool:
-    """Return whether the server's tokenizer begins a prompt with BOS; raise Stop if it adds anything else to it."""
+    """Return whether the server's tokenizer begins a prompt, as its BOS does.
+
+    Raise Stop if it adds anything else than BOS or what the chat template begins with: a chat would go without it.
+    """
     default = OWN_BOS.get(said.tokenizer_class) if by_class else None
     ends = said.ends if default is None else [said.eos_token] if said.add_eos_token else []
     if ends:
@@ -252,8 +257,8 @@ def _adds_bos(said: _Said, at: Span, *, by_class: bool) -> bool:
         raise fatal(RULE, at, message, "Use the model's variant for chats.")
     if default is not None:
         return bool(said.bos_token) and (default if said.add_bos_token is None else said.add_bos_token)
-    if said.begins and said.begins != [said.bos_token]:
-        names = " and ".join(map(repr, said.begins))
-        message = f"the model's tokenizer begins every prompt with {names}, not with its bos_token {said.bos_token!r}"
-        raise fatal(RULE, at, message, "Use a model whose tokenizer adds at most its bos_token.")
+    if (others := _others(said)) and "".join(others) not in said.template:
+        names = " and ".join(map(repr, others))
+        message = f"the model's tokenizer begins every prompt with {names}, which its chat template does not write"
+        raise fatal(RULE, at, message, "Use a model whose tokenizer adds at most what its chat template begins with.")
     return bool(said.begins)

@@ -49,6 +49,7 @@ def chat_step(files: Mapping[str, File], at: Span) -> ChatFiles:
         said["adds_bos"],
         special,
         said["max_model_len"],
+        begins=tuple(map(str, said.get("begins") or ())),
     )
 
 

@@ -114,8 +114,9 @@ def prompts(message: str, chat: str, settings: Mapping[str, Any], questions: Seq
             tools=None,
             documents=None,
         )
-        while settings.get("adds_bos") and bos and text.startswith(bos):
-            text = text[len(bos) :]
+        begins = "".join(settings.get("begins", [bos]))
+        while settings.get("adds_bos") and begins and text.startswith(begins):
+            text = text[len(begins) :]
         found.append(text)
     return found
 

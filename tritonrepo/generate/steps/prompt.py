@@ -128,13 +128,15 @@ class TritonPythonModel:
             tools=None,
             documents=None,
         )
-        while self.settings["adds_bos"] and bos and text.startswith(bos):
-            text = text[len(bos) :]
+        begins = "".join(self.settings.get("begins", [bos]))
+        while self.settings["adds_bos"] and begins and text.startswith(begins):
+            text = text[len(begins) :]
         return text
 
     def tokens(self, text: str) -> int:
         """Return the number of tokens that the model will read."""
-        return len(self.tokenizer.encode(text, add_special_tokens=False).ids) + bool(self.settings["adds_bos"])
+        begins = len(self.settings.get("begins", [""])) if self.settings["adds_bos"] else 0
+        return len(self.tokenizer.encode(text, add_special_tokens=False).ids) + begins
 
     def harmless(self, text: str) -> str:
         """Return the text with a space inside everything that the tokenizer would read as a special token."""
