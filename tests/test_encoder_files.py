@@ -99,21 +99,27 @@ def test_a_model_without_a_list_of_modules_is_not_normalized(source: Path, kept:
 
 
 POOLINGS = {
-    "two of ours": ({MODES["mean"]: True, MODES["cls"]: True}, "mean, cls"),
     "another one besides": (
-        {MODES["mean"]: True, "pooling_mode_max_tokens": True},
-        "mean, pooling_mode_max_tokens",
+        {MODES["mean"]: True, "pooling_mode_median_tokens": True},
+        "mean, pooling_mode_median_tokens",
     ),
-    "another one": ({"pooling_mode_weightedmean_tokens": True}, "pooling_mode_weightedmean_tokens"),
+    "another one": ({"pooling_mode_median_tokens": True}, "pooling_mode_median_tokens"),
+    "another one, in the new form": ({"pooling_mode": "median"}, "median"),
+    "one of two, in the new form": ({"pooling_mode": ["cls", "median"]}, "cls, median"),
+    "none, in the new form": ({"pooling_mode": []}, "none"),
+    "a number": ({"pooling_mode": 3}, "none"),
+    "lists in a list": ({"pooling_mode": [["mean"]]}, "['mean']"),
     "none": ({MODES["mean"]: False}, "none"),
     "nothing": ({}, "none"),
 }
 
 
 @pytest.mark.parametrize(("said", "seen"), POOLINGS.values(), ids=POOLINGS)
-def test_a_pooling_that_is_not_one_of_ours_is_told(source: Path, kept: Cache, said: dict[str, bool], seen: str) -> None:
+def test_a_pooling_that_is_not_one_of_ours_is_told(
+    source: Path, kept: Cache, said: dict[str, object], seen: str
+) -> None:
     (source / POOLING).write_text(json.dumps(said), "utf-8")
-    message = f"the embedder's own files must name one pooling that can be exported, not {seen}"
+    message = f"the embedder's own files must name a pooling that can be exported, not {seen}"
     assert refused(source, kept) == [(AT, message, "Set pooling to mean, cls or last.")]
 
 
@@ -121,15 +127,15 @@ def test_all_that_is_missing_or_wrong_is_told_at_once(source: Path, kept: Cache)
     for name in ("config.json", "model.safetensors"):
         (source / name).unlink()
     (source / POOLING).write_text("{}", "utf-8")
-    (source / MODULES).write_text(modules("Transformer", "Dense"), "utf-8")
+    (source / MODULES).write_text(modules("Transformer", "Pooling", "WordWeights"), "utf-8")
     (source / LENGTH).write_text("{", "utf-8")
     found = refused(source, kept)
     assert [message.partition(":")[0] for _, message, _ in found] == [
         '"config.json" is missing from the embedder\'s source',
         '"model.safetensors" is missing from the embedder\'s source',
         '"sentence_bert_config.json" of the embedder\'s source is not valid JSON',
-        'the embedder has a "Dense" module, which cannot be exported',
-        "the embedder's own files must name one pooling that can be exported, not none",
+        'the embedder has a "WordWeights" module, which cannot be exported',
+        "the embedder's own files must name a pooling that can be exported, not none",
     ]
     assert found[0][2] == (
         "Add the file, or use another source. "

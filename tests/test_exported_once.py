@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +31,9 @@ from tests.test_export import (
     session,
     write_gguf,
 )
+from tests.test_export_families import FAMILIES, ROOT
 from tests.test_own_stacks import weights
+from tests.test_sentence_modules import SENTENCES, write
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.sources import chat, encoder
 from tritonrepo.sources.cache import Cache
@@ -68,7 +71,7 @@ def digest(cache: Cache) -> str:
 
 
 def encoders(cache: Cache, place: Path) -> str:
-    """Export each activation, architecture, pooling and length, of weights that every version of NumPy makes."""
+    """Export each activation, family, pooling and length, of weights that every version of NumPy makes, or of files."""
     from safetensors.numpy import save_file
 
     for activation, architecture, pooling, normalize in (
@@ -80,6 +83,13 @@ def encoders(cache: Cache, place: Path) -> str:
         weights(place, hidden_act=activation, architectures=[architecture])
         save_file(plain(bert_weights(bert_config())), place / "model.safetensors")
         encoder.encoder(WISH._replace(pooling=pooling, normalize=normalize), files(place), cache)
+    for name in FAMILIES:
+        own = shutil.copytree(ROOT / name, place.with_name(name))
+        shutil.copy(ROOT / "tokenizer.json", own)
+        encoder.encoder(WISH, files(own), cache)
+    for name in SENTENCES:
+        own = write(place.with_name(f"sentence {name}"), name)
+        encoder.encoder(WISH._replace(pooling=None, normalize=None), files(own), cache)
     return digest(cache)
 
 
@@ -112,7 +122,7 @@ def chats(cache: Cache, place: Path) -> str:
 
 
 EXPORTED = {
-    "encoder 2": "ea8e399652625ed473d2c5721d2f3e6c55f1002c466af4983131a549ac736b95",
+    "encoder 3": "2e0f1da6e22daca7f30cd74c61651cf6c94489cf89a0a685ed396097e73cfec3",
     "decoder 1": "acbbaf0c4f1be3526fad0065bee57ac3a28c123f4cdc5a75753fb575c1a1a1f0",
     "chat 1": "a3cab998b72abecda89d702b4c3fbc0b4190907e2f38ea7782def52457605883",
 }

@@ -28,6 +28,7 @@ from tritonrepo.flows.stack import load
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.sources import patience, transfer
 from tritonrepo.sources.cache import Cache
+from tritonrepo.sources.encoder import READ
 from tritonrepo.sources.resolve import Resolved, resolve
 from tritonrepo.spec.lock import Pin
 from tritonrepo.spec.source import parse_source
@@ -95,6 +96,18 @@ def test_only_the_files_that_are_needed_are_fetched(hub: Hub, own: Cache) -> Non
         f"/o/m/resolve/{COMMIT}/model.safetensors",
     ]
     assert len(hub.large.asked) == 1
+
+
+def test_of_an_encoder_all_files_that_can_decide_it_are_fetched_and_no_others(hub: Hub, own: Cache) -> None:
+    wanted = [
+        *("config.json", "tokenizer.json", "tokenizer_config.json", "modules.json", "sentence_xlm-roberta_config.json"),
+        *("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"),
+        *("0_Transformer/config.json", "0_Transformer/model.safetensors", "1_Pooling/config.json"),
+        *("10_Dense/config.json", "10_Dense/model.safetensors"),
+    ]
+    others = ["README.md", "pytorch_model.bin", "onnx/model.onnx", "2_Dense/pytorch_model.bin", "fp8.safetensors"]
+    hub.put("o/e", dict.fromkeys([*wanted, *others], SMALL))
+    assert sorted(got(own, "hf://o/e", *READ).files) == sorted(wanted)
 
 
 def test_all_files_are_fetched_if_nobody_says_which(hub: Hub, own: Cache) -> None:
@@ -634,6 +647,7 @@ import sys
 from pathlib import Path
 from tritonrepo.diagnostics import Span
 from tritonrepo.sources.cache import Cache
+from tritonrepo.sources.encoder import READ
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.spec.source import parse_source
 resolve(parse_source(sys.argv[1]), "x86_64", Cache(Path(sys.argv[2])), None, Span("s"))

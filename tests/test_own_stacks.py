@@ -114,8 +114,8 @@ SOURCES: dict[str, tuple[Callable[[], object], str]] = {
     "pooling that is a number": (lambda: Path("w/1_Pooling/config.json").write_text("3"), "is not a JSON object"),
     "modules that are numbers": (lambda: Path("w/modules.json").write_text("[1]"), "is not a list of modules"),
     "a layer that the export leaves out": (
-        lambda: Path("w/modules.json").write_text(modules("Transformer", "Pooling", "Dense")),
-        'has a "Dense" module, which cannot be exported',
+        lambda: Path("w/modules.json").write_text(modules("Transformer", "Pooling", "WordWeights")),
+        'has a "WordWeights" module, which cannot be exported',
     ),
     "a limit that is text": (
         lambda: Path("w/sentence_bert_config.json").write_text('{"max_seq_length": "x"}'),

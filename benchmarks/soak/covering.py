@@ -24,8 +24,16 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         *("validate", "push_flow"),
     ),
     "export": (
-        *("export_bert", "export_families", "decoders", "gguf", "exported_once", "encoder_files", "encoder_graph"),
-        *("prefixes", "export"),
+        "export_bert",
+        "export_families",
+        "decoders",
+        "gguf",
+        "exported_once",
+        "encoder_files",
+        "encoder_graph",
+        "prefixes",
+        "export",
+        "sentence_modules",
     ),
     "flows": (
         "bad_places",

@@ -19,7 +19,7 @@ MASKED = float.fromhex("-0x1.fffffep+127")
 """The lowest FP32, added to the score of a masked position: its weight after softmax is exactly 0, and a row of
 only padding stays finite, while -inf would give NaN."""
 
-Activation = Literal["gelu", "gelu_tanh", "relu"]
+Activation = Literal["gelu", "gelu_tanh", "relu", "sigmoid", "silu", "tanh"]
 
 ACTIVATIONS: Mapping[str, Activation] = {
     "gelu": "gelu",
@@ -73,8 +73,10 @@ class Layers:
         graph, add = self.graph, self.graph.add
         one, half = graph.scalar("one", 1.0), graph.scalar("half", 0.5)
         match activation:
-            case "relu":
-                return add("Relu", x)
+            case "relu" | "sigmoid" | "tanh":
+                return add(activation.capitalize(), x)
+            case "silu":
+                return add("Mul", x, add("Sigmoid", x))
             case "gelu":
                 erf = add("Erf", add("Div", x, graph.scalar("root_of_2", math.sqrt(2))))
                 return add("Mul", add("Mul", x, add("Add", erf, one)), half)

@@ -5,28 +5,42 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Faults, Span, Stop, fatal
 from tritonrepo.export.family import Encoder
+from tritonrepo.export.fields import is_count
 from tritonrepo.generate.inputs import EncoderFiles
-from tritonrepo.sources import tokenizer
+from tritonrepo.sources import encoder_files, modules, tokenizer
 from tritonrepo.sources.cache import Cache
+from tritonrepo.sources.modules import Module, Sentence
 from tritonrepo.spec.part import Places
 from tritonrepo.tree import File, digest
 
-RULE = "source-encoder"
-EXPORTER = "encoder 2"
+RULE, WEIGHTS = encoder_files.RULE, encoder_files.WEIGHTS
+EXPORTER = "encoder 3"
 """Increased when the exporter returns other bytes for the same weights, or reads more files."""
 
-WEIGHTS = "model.safetensors"
 NEEDED = ("config.json", "tokenizer.json", WEIGHTS)
-READ = (*NEEDED, "modules.json", "sentence_bert_config.json", "1_Pooling/config.json")
-"""All files that are read; a model on the Hub often has copies of its weights in several other formats."""
+LENGTHS = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+"""The names that the Transformer module's own file can have (sentence-transformers, base/modules/transformer.py)."""
 
-MODULES = frozenset({"Transformer", "Pooling", "Normalize", "Dropout"})
-"""The modules of sentence-transformers that the graph computes; Dropout does nothing in a trained model."""
+READ = (
+    *NEEDED,
+    "tokenizer_config.json",
+    modules.LIST,
+    "sentence_*_config.json",
+    encoder_files.INDEX,
+    "model-*.safetensors",
+    "[0-9]*_*/*.json",
+    "[0-9]*_*/model*.safetensors",
+)
+"""All files that are read; a model on the Hub often has copies of its weights in several other formats."""
 
 
 class Wish(NamedTuple):
@@ -45,24 +59,23 @@ def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
     Raises Stop if the source lacks a file or needs something that the export cannot do.
     """
     at = model.places["source"]
-    config, own, modules, pooling = _said(model, files)
-    normalize = model.normalize if model.normalize is not None else "Normalize" in modules
-    key = f"{EXPORTER} {digest({name: files[name] for name in NEEDED})} {pooling} {normalize}"
-
-    def make(place: Path) -> None:
-        from tritonrepo.export import heads, weights
-
-        path = files[WEIGHTS].path
-        assert path is not None  # noqa: S101  sources give files of this machine
-        said = tokenizer.traits(files["tokenizer.json"], found.vocabulary, at)
-        (place / "tokenizer-facts.json").write_text(json.dumps(said._asdict()), "utf-8")
-        head = heads.Pooling(heads.Pool(pooling), normalize)
-        (place / "model.onnx").write_bytes(export.exported(found, weights.safetensors(path), head))
-
+    said = _said(model, files)
     try:
         from tritonrepo.export import encoder as export
 
-        found = export.parsed(config, "config.json")
+        found = export.parsed(said.config, "config.json")
+        sentence, width = said.sentence, modules.width(said.sentence, found.hidden, at)
+        normalize = model.normalize if model.normalize is not None else sentence.normalized
+        reads = {name: said.files[name] for name in said.weighed()} | {name: files[name] for name in sentence.files()}
+        key = f"{EXPORTER} {digest(reads)} {sentence.pools} {sentence.after} {normalize}"
+
+        def make(place: Path) -> None:
+            traits = tokenizer.traits(said.files["tokenizer.json"], found.vocabulary, at)
+            (place / "tokenizer-facts.json").write_text(json.dumps(traits._asdict()), "utf-8")
+            head = modules.head(sentence, files, normalize=normalize, at=at)
+            weights = encoder_files.tensors(said.files, said.shards, at)
+            (place / "model.onnx").write_bytes(export.exported(found, weights, head))
+
         made = cache.tree(key, f"exporting {model.source} to ONNX", make)
     except Stop as stop:
         raise _placed(stop, at) from None
@@ -70,29 +83,72 @@ def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
         needs = "exporting an embedder needs numpy, onnx, safetensors and tokenizers"
         raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
     traits = tokenizer.Traits(**json.loads(made["tokenizer-facts.json"].content()))
-    limit = _max_tokens(model, found, own, traits)
-    return EncoderFiles(made["model.onnx"], files["tokenizer.json"], found.hidden, limit)
+    limit = _max_tokens(model, found, said, traits)
+    return EncoderFiles(made["model.onnx"], said.files["tokenizer.json"], width, limit)
 
 
-Said = tuple[Mapping[str, Any], Mapping[str, Any], list[str], str]
+class Said(NamedTuple):
+    """What an embedder's own files say.
+
+    `files` are those of its Transformer, by their names in its directory; `shards` has the file of each of its tensors
+    if these are in several.
+    """
+
+    files: Mapping[str, File]
+    config: Mapping[str, Any]
+    own: Mapping[str, Any]
+    tokens: Mapping[str, Any]
+    sentence: Sentence
+    shards: Mapping[str, str]
+
+    def weighed(self) -> list[str]:
+        """Return the names of the files that decide the encoder."""
+        return ["config.json", "tokenizer.json", *(sorted(set(self.shards.values())) or [WEIGHTS])]
 
 
 def _said(model: Wish, files: dict[str, File]) -> Said:
-    """Return config.json, sentence_bert_config.json, modules and pooling; raise Stop with all faults in them."""
+    """Read the embedder's own files; raise Stop with all faults in them."""
     at = model.places["source"]
-    faults = Faults()
-    hint = f"Add the file, or use another source. This one contains: {', '.join(sorted(files)[:10])}."
+    faults, listing = Faults(), Faults()
+    none: list[Module] = []
+    empty: Mapping[str, Any] = {}
+    listed = listing.tried(lambda: modules.listed(files, at), none)
+    home = f"{listed[0].path}/" if listed and listed[0].path else ""
+    inner = {name.removeprefix(home): file for name, file in files.items() if name.startswith(home)}
     for name in NEEDED:
-        if name not in files:
-            faults.add(*fatal(RULE, at, f'"{name}" is missing from the embedder\'s source', hint).diagnostics)
-    said: Said = (
-        faults.tried(lambda: _mapping(files, "config.json", at), {}),
-        faults.tried(lambda: _mapping(files, "sentence_bert_config.json", at), {}),
-        faults.tried(lambda: _modules(files, at), []),
-        model.pooling or faults.tried(lambda: _pooling(files, at), ""),
+        if name not in inner and not (name == WEIGHTS and encoder_files.weighed(inner)):
+            faults.add(*encoder_files.missing(files, home + name, at).diagnostics)
+    length = next((name for name in LENGTHS if name in inner), LENGTHS[0])
+    config, own, tokens = (
+        faults.tried(partial(encoder_files.mapping, inner, name, at), empty)
+        for name in ("config.json", length, "tokenizer_config.json")
+    )
+    faults.add(*listing.found)
+    faults.tried(lambda: _plain(own, length, at), None)
+    said = Said(
+        inner,
+        config,
+        own,
+        tokens,
+        faults.tried(lambda: modules.sentence(listed, files, model.pooling, at), Sentence((), ())),
+        faults.tried(lambda: encoder_files.shards(inner, at), {}),
     )
     faults.stop()
     return said
+
+
+def _plain(own: Mapping[str, Any], name: str, at: Span) -> None:
+    """Raise Stop if the Transformer module has another use for its model, or another config than its config.json."""
+    plain = {
+        "transformer_task": "feature-extraction",
+        "module_output_name": "token_embeddings",
+        "config_args": {},
+        "config_kwargs": {},
+    }
+    for key, value in plain.items():
+        if own.get(key, value) != value:
+            message = f'"{name}" of the embedder\'s source: {key} is {own[key]!r}, but it must be {value!r} or missing'
+            raise fatal(RULE, at, message, "Use another model.")
 
 
 def _placed(stop: Stop, at: Span) -> Stop:
@@ -103,55 +159,14 @@ def _placed(stop: Stop, at: Span) -> Stop:
     )
 
 
-def _json(files: dict[str, File], name: str, at: Span) -> Any:  # noqa: ANN401  foreign data
-    try:
-        return json.loads(files[name].content()) if name in files else None
-    except (ValueError, RecursionError) as error:
-        raise fatal(RULE, at, f'"{name}" of the embedder\'s source is not valid JSON: {error}') from None
+def _max_tokens(model: Wish, encoder: Encoder, files: Said, traits: tokenizer.Traits) -> int:
+    """Return the limit: the stack's, else the model's own, and at most its number of positions.
 
-
-def _mapping(files: dict[str, File], name: str, at: Span) -> Mapping[str, Any]:
-    """Return the object in a JSON file; an empty one if the file is missing."""
-    said = _json(files, name, at)
-    if said is not None and not isinstance(said, dict):
-        raise fatal(RULE, at, f'"{name}" of the embedder\'s source is not a JSON object')
-    return said or {}
-
-
-def _modules(files: dict[str, File], at: Span) -> list[str]:
-    """Return the modules of the model's own modules.json; raise Stop for one that the graph would omit."""
-    said = _json(files, "modules.json", at) or []
-    if not isinstance(said, list) or not all(isinstance(module, dict) for module in said):
-        raise fatal(RULE, at, '"modules.json" of the embedder\'s source is not a list of modules')
-    names = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in said]
-    for name in names:
-        if name not in MODULES:
-            message = f'the embedder has a "{name}" module, which cannot be exported'
-            raise fatal(
-                RULE, at, message, "Use a model with only Transformer, Pooling and, optionally, Normalize modules."
-            )
-    return names
-
-
-def _pooling(files: dict[str, File], at: Span) -> str:
-    """Read the pooling from sentence-transformers' own file (sentence_transformers/models/Pooling.py)."""
-    said = _mapping(files, "1_Pooling/config.json", at)
-    modes = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
-    chosen = [name for name, flag in modes.items() if said.get(flag)]
-    others = [
-        flag for flag, on in said.items() if flag.startswith("pooling_mode_") and on and flag not in modes.values()
-    ]
-    if len(chosen) != 1 or others:
-        seen = ", ".join([*chosen, *others]) or "none"
-        message = f"the embedder's own files must name one pooling that can be exported, not {seen}"
-        raise fatal(RULE, at, message, "Set pooling to mean, cls or last.")
-    return chosen[0]
-
-
-def _max_tokens(model: Wish, encoder: Encoder, own: Mapping[str, Any], traits: tokenizer.Traits) -> int:
-    """Return the limit: the stack's, else the model's own, and at most its number of positions."""
-    at = model.places["source"]
-    said = own.get("max_seq_length") or encoder.positions
+    sentence-transformers 5.6 and later keep their limit with the tokenizer (base/modules/transformer.py).
+    """
+    at, own = model.places["source"], files.own
+    kept = files.tokens.get("model_max_length")
+    said = own.get("max_seq_length") or (kept if is_count(kept) else encoder.positions)
     if not isinstance(said, int) or said < 1:
         message = f"max_seq_length in the embedder's own files must be an integer of at least 1, not {said!r}"
         raise fatal(RULE, at, message, "Fix sentence_bert_config.json.")

@@ -11,7 +11,8 @@ from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.onnxfile import BrokenError, Header, Tensor, header
 from tritonrepo.sources import tokenizer
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.encoder import RULE, WEIGHTS, Wish
+from tritonrepo.sources.encoder import RULE, Wish
+from tritonrepo.sources.encoder_files import weighed
 from tritonrepo.spec.part import Places
 from tritonrepo.tree import File
 
@@ -27,7 +28,7 @@ GIVES = {"embedding": ("FP32", 2)}
 
 def is_graph(files: Mapping[str, File]) -> bool:
     """Return whether a source has an ONNX file, and no weights that would be exported."""
-    return WEIGHTS not in files and any(path.endswith(".onnx") for path in files)
+    return not weighed(files) and any(path.endswith(".onnx") for path in files)
 
 
 def own_graph(model: Wish, files: Mapping[str, File], beside: Mapping[str, File], cache: Cache) -> EncoderFiles:
