@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.test_export import Array, session
 from tritonrepo.diagnostics import Stop
+from tritonrepo.export import graph
 from tritonrepo.export.encoder import exported, parsed
 from tritonrepo.export.heads import Pool, Pooling, TokenVectors
 from tritonrepo.export.mpnet import bucket
@@ -106,6 +108,38 @@ def test_the_reference_reaches_past_every_window_and_distance() -> None:
 def test_distances_fall_into_mpnets_buckets() -> None:
     said = FACTS["mpnet_buckets"]
     assert [bucket(distance) for distance in range(said["first"], -said["first"] + 1)] == said["of"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("qwen3", 16), ("bert", 10)], ids=["BF16", "FP16"])
+def test_weights_that_fit_in_a_file_only_in_16_bits_are_kept_in_them(
+    name: str, kind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kinds are numbers of onnx.TensorProto.DataType."""
+    model = Model(name)
+    if kind == 16:
+        model.weights = {n: (w.view("u4") & 0xFFFF0000).view("f4") for n, w in widened(model.weights).items()}
+    whole = exported(model.encoder, model.weights, TokenVectors(normalize=False))
+    monkeypatch.setattr(graph, "LARGEST_BYTES", int(len(whole) * 0.6))
+    narrow = exported(model.encoder, model.weights, TokenVectors(normalize=False))
+    assert len(narrow) < len(whole) * 0.65
+    kinds = {tensor.data_type for tensor in onnx.load_from_string(narrow).graph.initializer if len(tensor.dims) > 1}
+    assert kinds - {16} == {kind} - {16}
+    fed = batch(model.texts, 1)
+    one, other = (session(made).run(None, fed)[0] for made in (whole, narrow))
+    assert np.array_equal(one, other)
+
+
+def test_weights_that_16_bits_do_not_hold_are_not_rounded_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model("qwen3")
+    third = {name: weight / np.float32(3) for name, weight in widened(model.weights).items()}
+    whole = exported(model.encoder, third, TokenVectors(normalize=False))
+    monkeypatch.setattr(graph, "LARGEST_BYTES", int(len(whole) * 0.6))
+    with pytest.raises(Stop, match="bytes in ONNX, but a file can hold only"):
+        exported(model.encoder, third, TokenVectors(normalize=False))
+
+
+def widened(weights: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: weight.astype("f4") for name, weight in weights.items()}
 
 
 def told(name: str, **changes: Any) -> list[str]:  # noqa: ANN401  fields of a config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from tritonrepo.export.bert import bert, roberta
 from tritonrepo.export.distilbert import distilbert
 from tritonrepo.export.family import Encoder
 from tritonrepo.export.fields import fault
-from tritonrepo.export.graph import ValueInfo
+from tritonrepo.export.graph import ValueInfo, too_large
 from tritonrepo.export.heads import Head
 from tritonrepo.export.layers import IDS, MASK, TYPES, Layers
 from tritonrepo.export.modernbert import modernbert
@@ -71,7 +72,8 @@ def exported(
     """
     inputs = [IDS, MASK, *([TYPES] if pairs and encoder.types > 1 else [])]
     needed = {**encoder.shapes, **head.shapes(encoder.hidden)}
-    layers = Layers(checked(encoder, needed, weights, at), pairs=TYPES in inputs)
+    narrow = too_large(sum(4 * math.prod(shape) for shape in needed.values()))
+    layers = Layers(checked(encoder, needed, weights, at), pairs=TYPES in inputs, narrow=narrow)
     layers.graph.add_named("Identity", [head.add(layers, encoder.add(layers))], [head.output])
     return layers.graph.serialized(
         [ValueInfo(name, "INT64", ["batch", "sequence"]) for name in inputs],

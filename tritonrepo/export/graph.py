@@ -22,6 +22,11 @@ LARGEST_BYTES = 2**31 - 1
 """Protobuf writes no message of 2 GiB or more, and an object store replaces only single files atomically."""
 
 
+def too_large(nbytes: int) -> bool:
+    """Return whether weights of this size do not fit in one file."""
+    return nbytes > LARGEST_BYTES
+
+
 class ValueInfo(NamedTuple):
     """An input or output of a graph: its name, ONNX element type, and dims; a dim given by name can have any size."""
 
@@ -36,6 +41,7 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
+        self.widened: dict[str, str] = {}
         self.nbytes = 0
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
@@ -46,6 +52,33 @@ class Graph:
             self.constants[name] = numpy_helper.from_array(value, name)
             self.nbytes += value.nbytes
         return name
+
+    def narrowed(self, name: str, value: NDArray[Any]) -> str:
+        """Keep an FP32 constant in 16 bits if these hold it exactly, and return its tensor in FP32.
+
+        Weights often come in 16 bits; ONNX Runtime widens a constant once, when it loads the model.
+        """
+        if name not in self.widened:
+            self.widened[name] = self._narrowed(name, value)
+        return self.widened[name]
+
+    def _narrowed(self, name: str, value: NDArray[Any]) -> str:
+        import numpy as np
+        from onnx import TensorProto
+
+        halves = np.ascontiguousarray(value).view(np.uint32)
+        if not (halves & 0xFFFF).any():
+            # BF16, which NumPy lacks, is the upper half of an FP32.
+            kept = TensorProto(name=name, dims=value.shape, data_type=TensorProto.BFLOAT16)
+            kept.raw_data = (halves >> 16).astype("<u2").tobytes()
+            self.constants[name] = kept
+            self.nbytes += value.size * 2
+            return self.add("Cast", name, to=TensorProto.FLOAT)
+        with np.errstate(over="ignore"):
+            half = value.astype(np.float16)
+        if np.array_equal(half, value):
+            return self.add("Cast", self.constant(name, half), to=TensorProto.FLOAT)
+        return self.constant(name, value)
 
     def integers(self, *values: int) -> str:
         """Keep an INT64 vector, such as axes or a shape, and return its name."""
@@ -78,7 +111,7 @@ class Graph:
         def declared(tensors: Sequence[ValueInfo]) -> list[Any]:
             return [helper.make_tensor_value_info(t.name, getattr(TensorProto, t.element), t.dims) for t in tensors]
 
-        if self.nbytes > LARGEST_BYTES:
+        if too_large(self.nbytes):
             raise fatal(
                 "export-too-large",
                 at,

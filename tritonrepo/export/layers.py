@@ -35,21 +35,27 @@ ACTIVATIONS: Mapping[str, Activation] = {
 class Layers:
     """A graph and the weights that it reads; tensors are [batch, sequence, hidden] unless stated otherwise.
 
-    With `pairs` the graph has the input `token_type_ids`, which tells the first text of a pair from the second.
+    With `pairs` the graph has the input `token_type_ids`, which tells the first text of a pair from the second. With
+    `narrow`, matrices that 16 bits hold exactly take no more.
     """
 
-    def __init__(self, weights: Mapping[str, NDArray[Any]], *, pairs: bool = False) -> None:
+    def __init__(self, weights: Mapping[str, NDArray[Any]], *, pairs: bool = False, narrow: bool = False) -> None:
         self.weights = weights
         self.pairs = pairs
+        self.narrow = narrow
         self.graph = Graph()
 
     def weight(self, name: str) -> str:
         """Keep a weight as the file has it."""
-        return self.graph.constant(name, self.weights[name])
+        return self.stored(name, self.weights[name])
+
+    def stored(self, name: str, value: NDArray[Any]) -> str:
+        """Keep a weight under this name, and return its tensor in FP32."""
+        return self.graph.narrowed(name, value) if self.narrow and value.ndim > 1 else self.graph.constant(name, value)
 
     def linear(self, x: str, name: str) -> str:
         """Add x·Wᵀ + b; without b where the model has none of this name."""
-        transposed = self.graph.constant(f"{name}.weight_T", self.weights[f"{name}.weight"].T)
+        transposed = self.stored(f"{name}.weight_T", self.weights[f"{name}.weight"].T)
         product = self.graph.add("MatMul", x, transposed)
         return (
             self.graph.add("Add", product, self.weight(f"{name}.bias")) if f"{name}.bias" in self.weights else product
