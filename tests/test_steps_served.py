@@ -98,7 +98,8 @@ import triton_python_backend_utils as pb_utils
 class TritonPythonModel:
     def execute(self, requests):
         names = {name: dir(getattr(pb_utils, name)) for name in dir(pb_utils)}
-        names["InferenceResponseSender"] = dir(c_python_backend_utils.InferenceResponseSender)
+        for name in ("InferenceResponseSender", "ResponseIterator"):
+            names[name] = dir(getattr(c_python_backend_utils, name))
         array = np.array([json.dumps(names).encode()], dtype=object)
         return [pb_utils.InferenceResponse([pb_utils.Tensor("names", array)]) for _ in requests]
 """

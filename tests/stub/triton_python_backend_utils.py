@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, overload
 
 from numpy.typing import NDArray
 
@@ -85,11 +85,11 @@ class InferenceResponseSender:
     """The sender of a request; the real module does not export this name, so code can only use its objects."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[InferenceResponse, int]] = []
+        self.sent: list[tuple[InferenceResponse | MaybeNone, int]] = []
         self.cancelled = False
         self.ended = threading.Event()
 
-    def send(self, response: InferenceResponse, flags: int = 0) -> None:
+    def send(self, response: InferenceResponse | None = None, flags: int = 0) -> None:
         self.sent.append((response, flags))
         if flags & TRITONSERVER_RESPONSE_COMPLETE_FINAL:
             self.ended.set()
@@ -98,7 +98,20 @@ class InferenceResponseSender:
         return self.cancelled
 
 
-models: dict[str, Callable[[InferenceRequest], InferenceResponse]] = {}
+class ResponseIterator:
+    """The responses of a decoupled model, which a test makes."""
+
+    def __init__(self, response: Iterable[InferenceResponse]) -> None:
+        self._responses = iter(response)
+
+    def __iter__(self) -> ResponseIterator:
+        return self
+
+    def __next__(self) -> InferenceResponse:
+        return next(self._responses)
+
+
+models: dict[str, Callable[[InferenceRequest], InferenceResponse | ResponseIterator]] = {}
 
 
 class InferenceRequest:
@@ -111,10 +124,12 @@ class InferenceRequest:
         model_version: int = -1,
         preferred_memory: PreferredMemory | None = None,
         parameters: Mapping[str, object] | None = None,
+        request_id: str = "",
+        timeout: int = 0,
     ) -> None:
         self._inputs, self._names, self._parameters = list(inputs), set(requested_output_names), parameters or {}
         self.model_name, self.model_version = model_name, model_version
-        self.preferred_memory = preferred_memory
+        self.preferred_memory, self._id, self._timeout = preferred_memory, request_id, timeout
         self.sender = InferenceResponseSender()
 
     def inputs(self) -> list[Tensor]:
@@ -129,8 +144,22 @@ class InferenceRequest:
     def get_response_sender(self) -> InferenceResponseSender:
         return self.sender
 
-    def exec(self) -> InferenceResponse:
-        return models[self.model_name](self)
+    def request_id(self) -> str:
+        return self._id
+
+    def timeout(self) -> int:
+        return self._timeout
+
+    @overload
+    def exec(self, *, decoupled: Literal[False] = False) -> InferenceResponse: ...
+
+    @overload
+    def exec(self, *, decoupled: Literal[True]) -> ResponseIterator: ...
+
+    def exec(self, *, decoupled: bool = False) -> InferenceResponse | ResponseIterator:
+        found = models[self.model_name](self)
+        assert isinstance(found, ResponseIterator) == decoupled, "the server refuses the other kind of call"
+        return found
 
 
 lines: list[str] = []
