@@ -13,6 +13,8 @@ from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
 from tritonrepo.flows.push import Servers, paced
+from tritonrepo.generate.bls import THREADS
+from tritonrepo.generate.steps import pipeline
 from tritonrepo.indexing import metadata
 from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.releases import runnable
@@ -88,6 +90,8 @@ FACTS: Mapping[str, str] = {
     "power-of-kB": f"{BYTES['KB']}",
     "power-of-KiB": f"{BYTES['KiB']}",
     "max-tokens": f"{MAX_TOKENS}",
+    "requests-of-a-pipeline": f"{THREADS}",
+    "release-that-cancels": one(r"since ([\d.]+)", str(pipeline.TritonPythonModel.pieces.__doc__)),
     "lines-of-a-module": one(r"lines < (\d+)", HOUSE),
     "statements-of-a-function": one(r"statements <= (\d+)", HOUSE),
     "lines-of-a-command": one(r"splitlines\(\)\) < (\d+)", HOUSE),

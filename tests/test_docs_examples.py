@@ -72,6 +72,7 @@ HOMES = {
 
 INSTEAD = {("Ensemble", "steps"): "chain"}
 NEEDS = {("Expectation", "within"): "close: 1", ("Ensemble", "prompt"): ALL, ("Stack", "smoke"): FIND}
+NEEDS |= {("Ensemble", "outputs"): ALL, ("Ensemble", "form"): ALL}
 VALIDATOR = jsonschema.Draft7Validator(schema(PARTS))
 OFFERED = json.dumps(schema(PARTS))
 KEYS = {

@@ -332,8 +332,6 @@ UNSUPPORTED = [
         for key, value in (("engine", "openai"),)
     ),
     ("role: reranker", "role: generator,", "role: reranker,"),
-    ("form: bls", "prompt: {file: p.j2}", "form: bls"),
-    ("outputs: sources", "prompt: {file: p.j2}", "outputs: [sources]"),
 ]
 
 

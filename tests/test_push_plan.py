@@ -237,6 +237,30 @@ def test_a_change_of_all_goes_leaves_first_and_the_pipeline_at_once() -> None:
     ]
 
 
+def answering(embedder: int, index: int, version: int) -> Tree:
+    """The same, with a pipeline that is a Python model and calls the same leaves."""
+    pins = {"embedder": embedder, "retriever": index}
+    return {
+        **repository(embedder, index),
+        f"answer/{version}/calls.json": of_text(json.dumps(pins)),
+        f"answer/{version}/settings.json": of_text("{}"),
+        "answer/config.pbtxt": of_bytes(config("answer", version, "specific", "")),
+    }
+
+
+def test_a_pipeline_that_is_a_python_model_switches_with_the_others() -> None:
+    """Between its first new file and the switch, no config names its new version: the old one serves alone."""
+    assert told(plan(answering(1, 2, 2), answering(1, 1, 1), "r")) == [
+        "FILES 0 answer/2/calls.json: new",
+        "FILES 0 answer/2/settings.json: new",
+        "FILES 0 retriever/2/index.npy: new",
+        "EXPAND 0 retriever/config.pbtxt: serves versions 1 and 2",
+        "SWITCH 0 answer/config.pbtxt: serves version 2",
+        "SWITCH 0 search/config.pbtxt: calls retriever version 2",
+        "CONTRACT 2 retriever/config.pbtxt: serves only version 2",
+    ]
+
+
 def expanded(*versions: int) -> Tree:
     """What a push of the last of these versions left when it was interrupted before the pipeline moved."""
     tree = {path: file for version in versions for path, file in repository(version, version).items()}

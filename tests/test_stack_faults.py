@@ -180,12 +180,6 @@ def test_a_sampling_parameter_is_refused_only_if_it_is_surely_misspelt(name: str
         assert f'Did you mean "{meant}"?' in said(text)
 
 
-def test_an_output_of_a_later_version_is_told_as_such() -> None:
-    text = changed("[e, r, g]", "[e, r, g], outputs: [answer, sources]")
-    assert faults(text) == [("a.yaml:11:43", "stack-meaning")]
-    assert 'the output "sources" is not supported yet' in said(text)
-
-
 @pytest.mark.parametrize("key", ["dsn", "kind", "warmup", "ports"])
 def test_keys_of_a_later_version_are_not_called_unknown(key: str) -> None:
     assert f'key "{key}" is not supported here yet' in said(changed("role: embedder", f"role: embedder\n    {key}: x"))

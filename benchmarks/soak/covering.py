@@ -65,6 +65,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "chains",
         "parts",
         "step_embedder",
+        "step_pipeline",
+        "forms",
         "step_prompt",
         "step_retriever",
         "image",

@@ -20,6 +20,7 @@ from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import load
 from tritonrepo.report import diff as differences
 from tritonrepo.report import plan as report
+from tritonrepo.spec.forms import ENSEMBLE, forms
 
 EPILOG = f"""\b
 Examples:
@@ -96,6 +97,9 @@ def _planned(build: Build, *, diff: bool, verbose: bool) -> None:
     if diff:
         colours = colour(sys.stdout)
         painted(differences.lines(build.plan.actions, existing(build), out, colour=colours), colours=colours)
+    for name, form, why in forms(build.loaded.stack):
+        if form != ENSEMBLE and (verbose or build.plan):
+            say(f"{name}: form {form}, {why}", err=True)
     if build.plan and combines(build.loaded.stack):
         said = "no single Triton image has every backend of this stack"
         say(f"{said}; `{image_command(build.loaded)}` prints the Dockerfile of one that does", err=True)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import closest
 from tritonrepo.generate import ports
 from tritonrepo.generate.draft import Draft
+from tritonrepo.spec import forms
 from tritonrepo.spec.joining import Gap
 from tritonrepo.spec.part import wrong
 from tritonrepo.spec.stack import Ensemble, Stack
@@ -55,11 +56,15 @@ def joined(draft: Draft, name: str, stack: Stack) -> Pipeline | None:
     if lacks:
         draft.unjoined.append(ensemble.chain)
         return None
-    chain = [(member, ports.configured(draft, member, parts[member])) for member in ensemble.chain]
+    chain: Chain = [(member, ports.configured(draft, member, parts[member])) for member in ensemble.chain]
     first = chain[0][1]
     asked = [port for port in first.takes if not port.optional] if first.free else [QUERY]
-    pipeline = wired(chain, asked, ensemble.outputs, name)
-    faults = [*_faults(name, stack, chain, pipeline)]
+    if forms.form(ensemble, chain) == forms.BLS:
+        pipeline = wired(forms.with_listed(ensemble, chain), asked, name=name)
+        faults = [*_faults(name, stack, chain, pipeline), *_unlisted(name, ensemble, chain)]
+    else:
+        pipeline = wired(chain, asked, ensemble.outputs, name)
+        faults = [*_faults(name, stack, chain, pipeline)]
     draft.faults += (wrong(ensemble.places, key, message, hint) for key, message, hint in faults)
     draft.unjoined += [ensemble.chain] if faults else []
     return None if faults else pipeline
@@ -91,6 +96,7 @@ def _faults(name: str, stack: Stack, chain: Chain, pipeline: Pipeline) -> Iterat
     """Yield key, message and hint of everything that is wrong with a chain."""
     ensemble = stack.ensembles[name]
     given = sorted({port.name for _, part in chain for port in part.gives})
+    given += [forms.SOURCES.name] if forms.form(ensemble, chain) == forms.BLS else []
     for output in dict.fromkeys(ensemble.outputs or ()):
         if output not in given:
             message = f'ensemble "{name}" lists the output "{output}", which no model of its chain returns'
@@ -100,6 +106,15 @@ def _faults(name: str, stack: Stack, chain: Chain, pipeline: Pipeline) -> Iterat
     for member in () if pipeline.gaps else pipeline.members:
         for message, hint in member.part.fed(member.name, stack.models[member.name], member.makers):
             yield "chain", message, hint
+
+
+def _unlisted(name: str, ensemble: Ensemble, chain: Chain) -> Iterator[tuple[str, str, str]]:
+    """Yield what the sources of a pipeline need and its chain does not give."""
+    lacking = [f'"{port}"' for port in forms.lacking(ensemble, chain)]
+    if lacking:
+        needs = f'the output "{forms.SOURCES.name}" of "{name}" needs {" and ".join(lacking)}'
+        hint = "Add a retriever to the chain, or a model with these outputs."
+        yield "outputs", f"{needs}, which no model of its chain returns", hint
 
 
 def _hint(gap: Gap, pipeline: Pipeline, ensemble: Ensemble) -> str:

@@ -275,6 +275,7 @@ PART = Part(
         Step("", {"text_input": "prompt"} | CHOSEN, {"text_output": "answer"}),
     ),
     endings=("_prompt",),
+    streams=True,
     backends=lambda _: frozenset({"vllm", "python"}),
     vendored=prompting.VENDORED,
     pipeline_keys=("prompt",),

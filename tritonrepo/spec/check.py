@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Diagnostic, Stop, closest, either
 from tritonrepo.releases import RELEASES, instead
-from tritonrepo.spec import steps
+from tritonrepo.spec import forms, steps
 from tritonrepo.spec.nesting import circle, flat
 from tritonrepo.spec.part import Parts, wrong
-from tritonrepo.spec.stack import LONGEST_NAME, NOT_YET, RESERVED, Ensemble, Expectation, Stack
-from tritonrepo.spec.wiring import possible, wired
+from tritonrepo.spec.stack import LONGEST_NAME, RESERVED, Ensemble, Expectation, Stack
+from tritonrepo.spec.wiring import Chain, possible, wired
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """Names become directories and object keys: Triton's S3 pattern (core, src/filesystem/implementations/s3.h)."""
@@ -113,7 +113,9 @@ def _ensembles(stack: Stack) -> Iterator[Diagnostic]:
 
 
 def _pipeline(name: str, ensemble: Ensemble, models: Sequence[str], stack: Stack) -> Iterator[Diagnostic]:
-    yield from steps.faults(name, ensemble, stack) if ensemble.steps else _chain(name, ensemble, models, stack)
+    chain = [] if ensemble.steps else [(model, stack.part(model)) for model in models]
+    yield from forms.faults(name, ensemble, chain, stack.parts)
+    yield from steps.faults(name, ensemble, stack) if ensemble.steps else _chain(name, ensemble, chain, stack)
     roles = {stack.part(model).role for model in models}
     for part in stack.parts.values():
         for key in part.pipeline_keys:
@@ -123,8 +125,7 @@ def _pipeline(name: str, ensemble: Ensemble, models: Sequence[str], stack: Stack
                 yield wrong(ensemble.places, key, message, hint)
 
 
-def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) -> Iterator[Diagnostic]:
-    members = [(member, stack.part(member)) for member in chain]
+def _chain(name: str, ensemble: Ensemble, members: Chain, stack: Stack) -> Iterator[Diagnostic]:
     if any(part.free for _, part in members):  # joined once their tensors are known: generate.ensemble
         return
     joined = wired(members)
@@ -141,16 +142,18 @@ def _chain(name: str, ensemble: Ensemble, chain: Sequence[str], stack: Stack) ->
         for message, hint in member.part.fed(member.name, model, member.makers):
             if not any(member.part.check(member.name, model, stack)):  # which is why it does not fit
                 yield wrong(ensemble.places, "chain", message, hint)
-    yield from _answers(name, ensemble, [port.name for port in joined.outputs], stack.parts)
+    odd = any(forms.faults(name, ensemble, members, stack.parts))
+    if not odd and forms.form(ensemble, members) == forms.ENSEMBLE:
+        yield from _answers(name, ensemble, [port.name for port in joined.outputs], stack.parts)
 
 
 def _answers(name: str, ensemble: Ensemble, given: Sequence[str], parts: Parts) -> Iterator[Diagnostic]:
     """Yield the outputs that a pipeline lists but does not have."""
     for output, place in {output: place for place, output in reversed([*enumerate(ensemble.outputs or ())])}.items():
-        role = next((part.role for part in parts.values() if part.answers(output)), "model that returns it")
-        if ("outputs", output) in NOT_YET:
-            yield wrong(ensemble.places, f"outputs.{place}", f"{NOT_YET['outputs', output]} is not supported yet")
-        elif output not in given:
+        streamed = output == forms.SOURCES.name
+        gives = (part.role for part in parts.values() if part.answers(output) or (streamed and part.streams))
+        role = next(gives, "model that returns it")
+        if output not in given:
             has = f"{', '.join(given[:-1])} and {given[-1]}" if given[1:] else given[0]
             message = f'ensemble "{name}" lists the output "{output}" but has no {role}'
             hint = f"Remove outputs, or add a {role} to the chain. The outputs of this chain are {has}."

@@ -144,6 +144,8 @@ class Part(Generic[K]):
     vendored: frozenset[str] = frozenset()
     pipeline_keys: tuple[str, ...] = ()
     untrue: frozenset[str] = frozenset()
+    streams: bool = False
+    """Whether its last model answers with a stream, so that a pipeline of form bls can end in it."""
     free: bool = False
     """Whether its tensors are those of the user's files: it has no ports and steps before its model is configured."""
     check: Callable[[str, K, Stack], Iterable[Diagnostic]] = nothing

@@ -144,12 +144,16 @@ class Ensemble:
         example="{file: prompt.j2, max_context_tokens: 6000}",
     )
     outputs: tuple[str, ...] | None = key(
-        "outputs of the pipeline; default: those of the last model of a chain, or those that no step reads",
+        "outputs of the pipeline; default: those of the last model of a chain, or those that no step reads. A chain "
+        "that ends in a generator can also return `sources`, the passages in its prompt as a JSON list",
         None,
-        example="[ids, scores]",
+        example="[answer, sources]",
     )
-    form: Literal["auto", "ensemble"] = key(
-        "how the pipeline is built; `auto` and `ensemble` both mean a Triton ensemble", "auto", example="ensemble"
+    form: Literal["auto", "ensemble", "bls"] = key(
+        "how the pipeline is built: `ensemble` as a Triton ensemble, `bls` as a Python model that calls the others "
+        "and can return `sources`; `auto` means `bls` if `outputs` has `sources`, otherwise `ensemble`",
+        "auto",
+        example="bls",
     )
     config: Config = config_key()
     places: Places = places()
@@ -258,8 +262,6 @@ NOT_YET: dict[tuple[str, str], str] = {
     ("role", "reranker"): 'the role "reranker"',
     ("engine", "openai"): 'the engine "openai"',
     ("engine", "pgvector"): 'the engine "pgvector"',
-    ("form", "bls"): 'the form "bls"',
-    ("outputs", "sources"): 'the output "sources"',
 }
 """Keys and values of the design that this version lacks: they are rejected as "not supported yet", never half-done."""
 
