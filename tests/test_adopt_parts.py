@@ -138,6 +138,28 @@ def test_the_stack_of_a_build_comes_back_and_builds_the_same_bytes(lost: Path) -
     assert run(["build", "-o", "again", "--check"]) == 0
 
 
+FORMS = {
+    "with its sources": ("outputs: [answer, sources]", ["outputs: [answer, sources]"]),
+    "without sources": ("form: bls, outputs: [answer]", ["outputs: [answer]", "form: bls"]),
+}
+
+
+@pytest.mark.parametrize(("keys", "lines"), FORMS.values(), ids=FORMS)
+def test_a_pipeline_that_is_a_python_model_comes_back(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str, lines: list[str]
+) -> None:
+    monkeypatch.chdir(shutil.copytree(made, tmp_path / "here"))
+    edited("tritonrepo.yaml", "p: {chain: [e, r, g], ", f"p: {{chain: [e, r, g], {keys}, ")
+    assert run(["build", "-o", "new"]) == 0
+    shutil.move("new", tmp_path / "new")
+    monkeypatch.chdir(tmp_path)
+    assert run(["adopt", "new", "-o", "tritonrepo.yaml"]) == 0
+    said = Path("tritonrepo.yaml").read_text("utf-8").partition("\n  p:")[2].partition("\n  s:")[0]
+    assert re.findall(r"form: \w+|outputs: [^]]*\]", said) == lines
+    assert run(["build", "-o", "again"]) == 0
+    assert files(Path("again")) == files(Path("new"))
+
+
 def test_version_numbers_come_back(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = tmp_path / "here"
     shutil.copytree(made, here)

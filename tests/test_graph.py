@@ -193,6 +193,23 @@ def test_what_is_missing_is_a_warning_and_the_rest_is_drawn(own: Path, capsys: p
     assert re.findall(r"^\S.*", said.out, re.MULTILINE) == ["p", "s"]
 
 
+def test_its_calls_are_drawn_as_steps(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = ANSWER.replace("prompt: {file: p.j2}", "outputs: [answer, sources]")
+    (own / "tritonrepo.yaml").write_text(text, "utf-8")
+    assert run(["graph"]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"^\S.*", out, re.MULTILINE) == ["p", "s"]
+    steps = re.findall(r"step +(.*)", out.partition("\ns\n")[0])
+    assert steps == [
+        "e (python, version 1), calls e_model",
+        "r (python, version 1)",
+        "g_prompt (python, version 1)",
+        "g (vllm, version 1)",
+    ]
+    assert "            text ← query\n            embedding → query_embedding FP32[" in out
+    assert "  output  answer STRING[-1]\n  output  sources STRING[1]\n" in out
+
+
 OWN = """\
 name: s
 models:

@@ -18,6 +18,8 @@ from tritonrepo.parts.model import is_version
 from tritonrepo.parts.recognition import Found, Proposal
 from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository.model import CONFIG
+from tritonrepo.repository.pipelines import scripted
+from tritonrepo.spec import forms
 from tritonrepo.spec.lock import Lock
 from tritonrepo.spec.nodes import Keys, Node
 from tritonrepo.spec.part import Part
@@ -88,8 +90,8 @@ class Search:
 
     def _propose(self, name: str) -> None:
         model = self.found.ours(name)
-        if model is not None and model.is_ensemble:
-            self.forms[name] = ["chain", "steps"]
+        if model is not None and (model.is_ensemble or scripted(model)):
+            self.forms[name] = ["chain", "steps"] if model.is_ensemble else ["chain"]
             return
         for part in self.work.parts.values():
             proposal = part.recognize(name, self.found)
@@ -141,7 +143,7 @@ class Search:
         """Yield the models that pipelines call and that are not of a part."""
         owners = self._owners()
         for name in pipelines:
-            for step in self._steps(name):
+            for step in self.found.steps(name):
                 if step["model_name"] not in owners:
                     yield step["model_name"]
 
@@ -215,15 +217,12 @@ class Search:
             others = (each for each in self.found.models[full].directories if is_version(each))
             yield from (f"{full}/{each}" for each in others if int(each) != self.found.version(full))
 
-    def _steps(self, name: str) -> list[dict[str, Any]]:
-        return list(to_plain(self.found.models[name].config).get("ensemble_scheduling", {}).get("step", []))
-
     def _pipeline(self, name: str) -> Keys | None:
         """Return the keys of a pipeline in the form that is to be tried; None if none is left."""
         while self.forms.get(name):
             keys = self._chain(name) if self.forms[name][0] == "chain" else self._by_steps(name)
             if keys is not None:
-                owners = dict.fromkeys(self._owners().get(s["model_name"], ("", ""))[0] for s in self._steps(name))
+                owners = dict.fromkeys(self._owners().get(s["model_name"], ("", ""))[0] for s in self.found.steps(name))
                 extra = {k: v for each in owners if each for k, v in self.proposals[each][1].pipeline.items()}
                 made = node({**keys, **extra, **self.own.get(name, {})})
                 return made if isinstance(made, Keys) else None
@@ -232,7 +231,7 @@ class Search:
 
     def _chain(self, name: str) -> dict[str, Any] | None:
         """Return the pipeline as a chain; None if it cannot be one."""
-        owners, called = self._owners(), [step.get("model_name", "") for step in self._steps(name)]
+        owners, called = self._owners(), [step.get("model_name", "") for step in self.found.steps(name)]
         if not self._callable(called):
             return None
         chain: list[str] = []
@@ -245,7 +244,12 @@ class Search:
             called = called[len(steps) :]
         usual = self._usual(chain)
         outputs = self._outputs(name)
-        return None if usual is None else {"chain": chain} | ({"outputs": outputs} if outputs != usual else {})
+        if usual is None:
+            return None
+        if self.found.models[name].is_ensemble:
+            return {"chain": chain} | ({"outputs": outputs} if outputs != usual else {})
+        form = {} if forms.SOURCES.name in outputs else {"form": forms.BLS}
+        return {"chain": chain, "outputs": outputs} | form
 
     def _usual(self, chain: Sequence[str]) -> list[str] | None:
         """Return the outputs of a chain that lists none; None if its parts cannot be joined."""
@@ -267,7 +271,7 @@ class Search:
 
     def _by_steps(self, name: str) -> dict[str, Any] | None:
         """Return the pipeline as steps; None if one calls a version that a stack file cannot name."""
-        steps = self._steps(name)
+        steps = self.found.steps(name)
         if not self._callable([step.get("model_name", "") for step in steps]):
             return None
         made = [dict(self._step(step)) for step in steps if step.get("model_version", 0) > 0]

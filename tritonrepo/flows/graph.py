@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tritonrepo import repository
 from tritonrepo.diagnostics import Faults, Severity, fatal
@@ -14,8 +15,12 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.pbtxt import Message, Scalar
 from tritonrepo.report.graph import Pipeline, Port, Step, Tensor, mermaid, svg, text
 from tritonrepo.repository import Model, Repository
+from tritonrepo.repository.pipelines import scripted
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.stores import open_store
+
+Pairs = Iterable[tuple[str, str]]
+"""Tensors of a model, each with the pipeline's."""
 
 FORMATS = {"text": text.drawn, "mermaid": mermaid.drawn, "svg": svg.drawn}
 
@@ -50,13 +55,18 @@ def _of_repository(where: str, work: Workspace) -> Repository:
 
 
 def pipelines(found: Repository) -> list[Pipeline]:
-    """Return the ensembles, then the other models that are not steps of one.
+    """Return the pipelines, then the other models that are not steps of one.
 
     A model that only other models call is left out: the drawing of these names it. It is drawn if it calls models
     itself, which no other drawing says.
     """
-    models = [model for model in found.models.values() if not model.is_ensemble]
-    made = [_pipeline(model, found.models) for model in found.models.values() if model.is_ensemble]
+    calling = {name: called for name, model in found.models.items() if (called := scripted(model))}
+    models = [model for model in found.models.values() if not model.is_ensemble and model.name not in calling]
+    made = [
+        _scripted(model, calling[model.name], found.models) if model.name in calling else _pipeline(model, found.models)
+        for model in found.models.values()
+        if model.is_ensemble or model.name in calling
+    ]
     steps = {step.model for pipeline in made for step in pipeline.steps}
     named = {call.model for model in models for call in model.calls}
     rest = [each for each in models if each.name not in steps and (each.calls or each.name not in named)]
@@ -66,6 +76,15 @@ def pipelines(found: Repository) -> list[Pipeline]:
 def _pipeline(model: Model, models: Mapping[str, Model]) -> Pipeline:
     scheduling = model.config.message("ensemble_scheduling")
     steps = tuple(_step(node, models) for node in scheduling.messages("step")) if scheduling is not None else ()
+    return Pipeline(model.name, _listed(model, "input"), _listed(model, "output"), steps)
+
+
+def _scripted(model: Model, called: Iterable[Mapping[str, Any]], models: Mapping[str, Model]) -> Pipeline:
+    """Return a pipeline that is a Python model."""
+    steps = tuple(
+        _call(step["model_name"], step["model_version"], step["input_map"].items(), step["output_map"].items(), models)
+        for step in called
+    )
     return Pipeline(model.name, _listed(model, "input"), _listed(model, "output"), steps)
 
 
@@ -80,18 +99,25 @@ def _ports(tensors: Iterable[Tensor]) -> tuple[Port, ...]:
 
 
 def _step(node: Message, models: Mapping[str, Model]) -> Step:
-    name, version = node.text("model_name"), node.integer("model_version")  # 0 where it is not set
+    takes, gives = (
+        [(str(name), _text(value)) for name, value in node.mapping(f"{kind}_map").items()]
+        for kind in ("input", "output")
+    )
+    # model_version is 0 where it is not set
+    return _call(node.text("model_name"), node.integer("model_version"), takes, gives, models)
+
+
+def _call(name: str, version: int, takes: Pairs, gives: Pairs, models: Mapping[str, Model]) -> Step:
     model = models.get(name)
-    takes, gives = _mapped(node, model, "input"), _mapped(node, model, "output")
     backend, calls = (_backend(model), _calls(model)) if model is not None else ("unknown model", ())
-    return Step(name, str(version) if version >= 0 else "", backend, takes, gives, calls)
+    ports = _mapped(takes, model, "input"), _mapped(gives, model, "output")
+    return Step(name, str(version) if version >= 0 else "", backend, *ports, calls)
 
 
-def _mapped(node: Message, model: Model | None, kind: str) -> tuple[Port, ...]:
+def _mapped(found: Pairs, model: Model | None, kind: str) -> tuple[Port, ...]:
     """Return the ports of a step, with the types that its model lists."""
     types = {each.name: each.type for each in _listed(model, kind)} if model is not None else {}
-    found = ((str(name), value) for name, value in node.mapping(f"{kind}_map").items())
-    return tuple(Port(name, _text(value), types.get(name, "")) for name, value in found)
+    return tuple(Port(name, tensor, types.get(name, "")) for name, tensor in found)
 
 
 def _text(value: object) -> str:

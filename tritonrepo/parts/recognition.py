@@ -16,6 +16,7 @@ from tritonrepo.parts.prompting import DEFAULT_PROMPT
 from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository import Model
+from tritonrepo.repository.pipelines import scripted
 from tritonrepo.shared import SETTINGS, SETTINGS_BYTES, is_shared
 from tritonrepo.sources.encoder_graph import TOKENIZER
 from tritonrepo.spec.source import HUB, Local, NotASourceError, parse_source
@@ -80,6 +81,11 @@ class Found(NamedTuple):
         except (ValueError, RecursionError):
             return {}
         return said if isinstance(said, dict) and _is_shallow(said, DEEPEST) else {}
+
+    def steps(self, name: str) -> list[dict[str, Any]]:
+        """Return the steps of an ensemble, or the calls of a pipeline that is a Python model."""
+        model = self.models[name]
+        return list(to_plain(model.config).get("ensemble_scheduling", {}).get("step", [])) or scripted(model)
 
     def place(self, name: str, path: str = "") -> str:
         """Return a path in the version that is served as a stack file names it."""
@@ -152,8 +158,8 @@ def retriever(name: str, found: Found) -> Proposal | None:
 
 def _makers(name: str, found: Found) -> Iterator[str]:
     """Yield the models whose vectors reach a retriever in a pipeline."""
-    for pipeline in found.models.values():
-        steps = to_plain(pipeline.config).get("ensemble_scheduling", {}).get("step", [])
+    for pipeline in found.models:
+        steps = found.steps(pipeline)
         wanted = {s.get("input_map", {}).get("embedding") for s in steps if s.get("model_name") == name}
         yield from (
             s["model_name"] for s in steps if "model_name" in s and wanted & {*s.get("output_map", {}).values()}

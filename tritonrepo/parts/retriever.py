@@ -17,8 +17,9 @@ from tritonrepo.generate.own import own
 from tritonrepo.indexing import documents
 from tritonrepo.indexing.vectors import EMBEDDINGS, MISSING, PASSAGES
 from tritonrepo.parts import recognition
-from tritonrepo.smoke import answers, links, search
+from tritonrepo.smoke import answers, links, search, sources
 from tritonrepo.smoke.case import Case, Crowd
+from tritonrepo.smoke.judge import anything
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.gather import Gathering
@@ -134,7 +135,8 @@ def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
         return
     found = search.stored(models, pipeline.searches, pipeline.version)
     if served.decoupled:
-        yield answers.stream(served, pipeline.query, found.index.texts[0])
+        judge = sources.listed(found.index) if pipeline.listed else anything
+        yield answers.stream(served, pipeline.query, found.index.texts[0], judge)
         yield from answers.echoes(served, pipeline.query)
     elif pipeline.whole:
         apart = pipeline.embeds in models and links.apart(models[pipeline.embeds])

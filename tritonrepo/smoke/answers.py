@@ -8,21 +8,27 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.smoke.asking import streams_over_http
 from tritonrepo.smoke.case import Case, Check, Crowd, Flaw, Judge, Protocol, Reply
-from tritonrepo.smoke.judge import both, joined, text, well_formed
+from tritonrepo.smoke.judge import anything, both, joined, text, well_formed
 from tritonrepo.smoke.made import CONTROLS, SAMPLING, ask, controls, given, made_up
 from tritonrepo.smoke.served import Served
 
 ECHO = "exclude_input_in_output"
 """The input that makes vLLM's backend put the prompt before the answer (vllm_backend, src/utils/request.py)."""
 
+SOURCES = "sources"
+"""The output of a pipeline with the passages of its answer, which are no part of the answer."""
+
 TALKS = 4
 """How many requests are sent at once: a language model, which may be slow, reads each prompt."""
 
 
-def stream(served: Served, query: str = "", question: str = "Which passage was given?") -> Case:
+def stream(
+    served: Served, query: str = "", question: str = "Which passage was given?", judge: Judge = anything
+) -> Case:
     """Return the case of a decoupled model: responses arrive, and then the stream ends.
 
     One with vLLM's control inputs gets a request for few tokens and must return text, the same over both protocols.
+    `judge` is for what else it returns.
     """
     request = made_up(served)
     if query:
@@ -31,7 +37,7 @@ def stream(served: Served, query: str = "", question: str = "Which passage was g
     return Case(
         Check.STREAM,
         request,
-        both(well_formed(served), _speaks) if talks else well_formed(served),
+        both(well_formed(served), *([_speaks] if talks else []), judge),
         served.at,
         protocols=tuple(Protocol) if streams_over_http(request) else (Protocol.GRPC,),
         streamed=True,
@@ -40,7 +46,8 @@ def stream(served: Served, query: str = "", question: str = "Which passage was g
 
 
 def _speaks(reply: Reply) -> Iterator[Flaw]:
-    if not any(text(value) for values in joined(reply).values() for value in values.tolist()):
+    said = {name: values for name, values in joined(reply).items() if name != SOURCES}
+    if not any(text(value) for values in said.values() for value in values.tolist()):
         count = len(reply.responses)
         message = f"the stream ended after {count} response{'' if count == 1 else 's'} without any text"
         yield Flaw(message, "Check the model's prompt.")

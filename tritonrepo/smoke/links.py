@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
+from tritonrepo.repository import pipelines as scripts
+from tritonrepo.smoke.answers import SOURCES
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.tree import File
 
@@ -16,9 +18,10 @@ FOUND = {"ids", "passages", "scores"}
 
 
 class Pipeline(NamedTuple):
-    """An ensemble from a query to the passages of an index: its input, its embedding model, and its search model.
+    """A pipeline from a query to the passages of an index: its input, its embedding model, and its search model.
 
-    `version` is that of the search model, empty for the latest; `whole`: the search result is the ensemble's response.
+    `version` is that of the search model, empty for the latest; `whole`: the search result is the pipeline's response;
+    `listed`: its first response lists the passages of the answer that follows.
     """
 
     query: str
@@ -26,6 +29,7 @@ class Pipeline(NamedTuple):
     searches: str
     version: str
     whole: bool
+    listed: bool = False
 
 
 def searching(models: Mapping[str, Expected]) -> list[str]:
@@ -39,7 +43,7 @@ def prompting(models: Mapping[str, Expected]) -> list[str]:
 
 
 def pipelines(models: Mapping[str, Expected]) -> dict[str, Pipeline]:
-    """Return the ensembles that search with the query as it is in the request, by name."""
+    """Return the pipelines that search with the query as it is in the request, by name."""
     found = _searches(models)
     return {name: pipeline for name, pipeline in found.items() if pipeline.query not in _makers(models[name])}
 
@@ -51,7 +55,10 @@ def _searches(models: Mapping[str, Expected]) -> dict[str, Pipeline]:
 
 
 def _steps(model: Expected) -> list[Mapping[str, Any]]:
-    return list(model.config.get("ensemble_scheduling", {}).get("step", []))
+    """Return the steps of an ensemble, or of a pipeline that is a Python model."""
+    if "ensemble_scheduling" in model.config or not model.versions:
+        return list(model.config.get("ensemble_scheduling", {}).get("step", []))
+    return [*scripts.steps(model.contents.get(model.versions[-1], {}))]
 
 
 def _makers(model: Expected) -> dict[str, Mapping[str, Any]]:
@@ -69,7 +76,8 @@ def _pipeline(model: Expected, holders: set[str]) -> Pipeline | None:
                 version = int(step.get("model_version", -1))
                 whole = set(step.get("output_map", {}).values()) & _outputs(model.config) >= FOUND
                 pinned = str(version) if version > 0 else ""
-                return Pipeline(query, source["model_name"], step["model_name"], pinned, whole)
+                listed = SOURCES in _outputs(model.config) and "ensemble_scheduling" not in model.config
+                return Pipeline(query, source["model_name"], step["model_name"], pinned, whole, listed)
     return None
 
 
@@ -78,7 +86,7 @@ def _outputs(config: Mapping[str, Any]) -> set[str]:
 
 
 def embedding(models: Mapping[str, Expected], chosen: Mapping[str, str]) -> dict[str, str]:
-    """Return embedding model → search model of its vectors; `chosen` comes from a stack, the rest from ensembles."""
+    """Return embedding model → search model of its vectors; `chosen` comes from a stack, the rest from pipelines."""
     found = {pipeline.embeds: pipeline.searches for pipeline in _searches(models).values()}
     return {name: searches for name, searches in (found | dict(chosen)).items() if name in models}
 
