@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import EXAMPLE
-from tests.speaking import Speaking, plain, speaking, streamed
+from tests.speaking import Said, Speaking, plain, speaking, streamed
 from tritonrepo.cli import run
 from tritonrepo.cli.asking import ask
 from tritonrepo.diagnostics import Stop
@@ -41,6 +41,48 @@ def test_sources_are_numbered_and_the_answer_follows_piece_by_piece(capsys: pyte
         ("/v2/models/search/generate", {"query": "why?"}),
         ("/v2/models/rag/generate_stream", {"query": "why?", "stream": True}),
     ]
+
+
+LISTED = [
+    {"id": "a", "title": "First steps", "url": "https://example.com/a", "score": 0.5, "text": "x", "metadata": {}},
+    {"id": "b", "title": None, "url": None, "score": 0.12345, "text": "y" * 101, "metadata": {}},
+    {"id": "c", "title": 7, "url": "", "score": None, "text": "short"},
+]
+
+
+def listing(sources: str) -> AbstractContextManager[Speaking]:
+    """A server whose pipeline gives these sources before the pieces of its answer."""
+    events = [{"sources": sources}, {"answer": "One "}, {"answer": "two."}]
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
+    return speaking(lambda _: Said(body, head={"Content-Type": "text/event-stream"}))
+
+
+def test_the_sources_that_come_with_an_answer_are_those_that_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with listing(json.dumps(LISTED)) as here:
+        assert ask(here.url, Pipelines("rag", "search", lists=True), "why?") == 0
+    said = capsys.readouterr()
+    assert said.out == "One two.\n"
+    assert said.err == (
+        f"[1] First steps  0.500  https://example.com/a\n[2] b  0.123  {'y' * 100}…\n[3] 7  0.000  short…\n"
+    )
+    assert [asked.path for asked in here.asked] == ["/v2/models/rag/generate_stream"]
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '[{"id": "a"}]', '{"id": 1}', "[" * 100_000])
+def test_sources_that_cannot_be_read_are_told(text: str) -> None:
+    with listing(text) as here, pytest.raises(Stop) as caught:
+        ask(here.url, Pipelines("rag", "search", lists=True), "why?")
+    (told,) = caught.value.diagnostics
+    assert (told.rule, told.severity) == ("server-answer", "error")
+    assert told.message.startswith("the sources of the answer cannot be read: ")
+
+
+def test_a_search_result_has_what_its_document_says_of_it() -> None:
+    said = ['{"title": "First steps", "url": "https://example.com/a", "page": 3}', "no JSON"]
+    with answering({**TWO, "metadata": said}, []) as here:
+        first, second = passages(Endpoint(here.url), "search", "q")
+    assert (first.title, first.url) == ("First steps", "https://example.com/a")
+    assert (second.title, second.url) == ("", "")
 
 
 def test_a_stack_that_does_not_search_has_no_sources(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,6 +150,29 @@ name: s
 models:
   e: {role: embedder, source: ./w}
 """
+
+
+LISTS = {
+    "nothing said": ("", False),
+    "sources": (", outputs: [answer, sources]", True),
+    "the form": (", form: bls", True),
+    "the form without sources": (", form: bls, outputs: [answer]", False),
+}
+
+
+@pytest.mark.parametrize(("keys", "lists"), LISTS.values(), ids=LISTS)
+def test_a_pipeline_that_returns_sources_is_known_by_its_stack(inside: Path, keys: str, lists: bool) -> None:  # noqa: FBT001
+    text = f"""\
+name: s
+models:
+  e: {{role: embedder, source: ./w}}
+  r: {{role: retriever, index: ./i, documents: ./d/*.jsonl, embed_with: e}}
+  g: {{role: generator, source: hf://o/m}}
+ensembles:
+  p: {{chain: [e, r, g]{keys}}}
+"""
+    (inside / "tritonrepo.yaml").write_text(text, "utf-8")
+    assert pipelines(load([], Workspace(os.environ)).stack, needed=True) == Pipelines("p", None, lists)
 
 
 def test_a_stack_without_pipelines_has_no_index_to_build_and_nobody_to_ask(
