@@ -179,7 +179,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "ModernBERT, local positions as the global ones": (
         "modernbert",
         {"rope_parameters": ..., "local_rope_theta": None},
-        "rope_theta must be a number above 0",
+        "local_rope_theta is None, but the base must be a number above 0",
     ),
     "ModernBERT, kind of a layer": ("modernbert", {"layer_types": ["chunked_attention"] * 4}, f"but {LAYERS}"),
     "ModernBERT, kinds of too few layers": (
@@ -257,6 +257,48 @@ def test_what_the_graph_would_not_compute_is_refused_by_its_field(
 ) -> None:
     (found,) = told(name, **changes)
     assert message in found
+
+
+FIELDS = sorted({(name, field) for name in FAMILIES for field in config(name)})
+VALUES = [None, True, -1, 0, 1.5, 10**9, 10**400, float("nan"), float("inf"), "x", [], [1], {}, {"full_attention": 5}]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{value!r:.12}")
+def test_a_field_of_any_value_is_told_or_exported(value: object) -> None:
+    for name, field in FIELDS:
+        said = config(name) | {field: value}
+        try:
+            shapes = parsed(said, "config.json").shapes
+            assert all(isinstance(size, int) for shape in shapes.values() for size in shape)
+        except Stop as stop:
+            assert all(len(found.message) < 900 for found in stop.diagnostics)
+
+
+@pytest.mark.parametrize("field", ["rms_norm_eps", "rope_theta"])
+@pytest.mark.parametrize("value", [10**400, float("inf"), float("nan"), True, -1e-6, "1"])
+def test_a_number_is_finite_and_not_below_zero(field: str, value: object) -> None:
+    (found,) = told("qwen3", rope_parameters=..., **{field: value})
+    needed = "it must be a number of 0 or more" if field == "rms_norm_eps" else "the base must be a number above 0"
+    assert found == f"{field} is {value!r:.80}, but {needed}"
+
+
+def test_a_model_of_a_billion_layers_is_refused_before_they_are_counted() -> None:
+    assert told("qwen3", num_hidden_layers=10**9, layer_types=...) == [
+        "num_hidden_layers is 1000000000, but it must be at most 1000"
+    ]
+
+
+def test_norms_under_their_first_names_are_the_same_and_no_weight_is_there_twice() -> None:
+    weights = safetensors(ROOT / "bert" / "model.safetensors")
+    older = {"weight": "gamma", "bias": "beta"}
+    renamed = {
+        name.rpartition(".")[0] + "." + older[name.rpartition(".")[2]] if "LayerNorm" in name else name: weight
+        for name, weight in weights.items()
+    }
+    encoder, head = parsed(config("bert"), "m"), TokenVectors(normalize=False)
+    assert exported(encoder, renamed, head) == exported(encoder, weights, head)
+    with pytest.raises(Stop, match=r"embeddings\.LayerNorm\.bias is there 2 times"):
+        exported(encoder, weights | {"bert.embeddings.LayerNorm.bias": np.ones(32, "f4")}, head)
 
 
 SAME: dict[str, tuple[str, dict[str, Any]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,9 @@ EMBEDDERS: Mapping[str, Parse] = {
     "Qwen3ForCausalLM": qwen3,
 }
 """The architectures whose token vectors can be pooled, with the reader of their config."""
+
+
+OLDER = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
 def parsed(config: Mapping[str, Any], at: str, known: Mapping[str, Parse] = EMBEDDERS) -> Encoder:
@@ -86,12 +90,14 @@ def checked(
     encoder: Encoder, needed: Mapping[str, tuple[int, ...]], weights: Mapping[str, NDArray[Any]], at: str
 ) -> dict[str, NDArray[Any]]:
     """Return the weights as FP32 under the plain model's names; raise one Stop for all that do not fit."""
-    named = {name.removeprefix(encoder.prefix + "."): weight for name, weight in weights.items()}
+    named = {_plain(name, encoder.prefix): weight for name, weight in weights.items()}
     wrong = [
         f"{name} is missing" if name not in named else f"{name} has shape {list(named[name].shape)}, not {list(shape)}"
         for name, shape in needed.items()
         if name not in named or named[name].shape != shape
     ]
+    plain = Counter(_plain(name, encoder.prefix) for name in weights)
+    wrong += [f"{name} is there {count} times" for name, count in sorted(plain.items()) if count > 1]
     # A weight that nothing reads means that the model computes more than the graph does: an adapter, another norm.
     wrong += [
         f"{name} is unknown" for name in sorted(named) if name not in needed and not name.startswith(encoder.unused)
@@ -104,6 +110,14 @@ def checked(
             "Use the config.json and the complete weights of the same model.",
         )
     return {name: named[name].astype("float32", copy=False) for name in needed}
+
+
+def _plain(name: str, prefix: str) -> str:
+    """Return the name without the prefix; norms of the first BERTs have older names (conversion_mapping.py)."""
+    plain = name.removeprefix(prefix + ".")
+    for old, new in OLDER.items():
+        plain = plain.removesuffix(old) + new if plain.endswith(old) else plain
+    return plain
 
 
 def _shortened(faults: list[str], most: int = 6) -> str:

@@ -18,6 +18,11 @@ NEUTRAL: Mapping[str, object] = {
 """Fields of every family that change the arithmetic, with the one value that does not; `auto_map` means own code."""
 
 
+MOST_LAYERS = 1000
+LARGEST = 1e30
+"""A bound on numbers below which FP32 has no infinity."""
+
+
 def stop(found: Iterable[Diagnostic]) -> None:
     """Raise Stop if there is anything."""
     diagnostics = [*found]
@@ -46,9 +51,15 @@ def miscounted(config: Mapping[str, Any], fields: Collection[str], at: str) -> I
 
 
 def misnumbered(config: Mapping[str, Any], field: str, at: str) -> Iterator[Diagnostic]:
-    """Yield a diagnostic if the field is neither missing nor a number."""
-    if not isinstance(config.get(field, 0), int | float):
-        yield unsupported(config, field, "it must be a number", at)
+    """Yield a diagnostic if the field is neither missing nor a number of 0 or more."""
+    if not is_number(config.get(field, 0)):
+        yield unsupported(config, field, "it must be a number of 0 or more", at)
+
+
+def too_deep(config: Mapping[str, Any], field: str, at: str) -> Iterator[Diagnostic]:
+    """Yield a diagnostic if there are more layers than any model has: each is looked up in the weights."""
+    if config[field] > MOST_LAYERS:
+        yield unsupported(config, field, f"it must be at most {MOST_LAYERS}", at)
 
 
 def indivisible(config: Mapping[str, Any], whole: str, part: str, at: str) -> Iterator[Diagnostic]:
@@ -70,9 +81,14 @@ def is_count(value: object, least: int = 1) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+def is_number(value: object, least: float = 0) -> bool:
+    """Return whether a value is a finite number of at least this size."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < LARGEST
+
+
 def unsupported(config: Mapping[str, Any], field: str, needed: str, at: str) -> Diagnostic:
     """Return the diagnostic for a field whose value the export cannot use."""
-    seen = f"{field} is {config[field]!r}" if field in config else f"{field} is missing"
+    seen = f"{field} is {config[field]!r:.80}" if field in config else f"{field} is missing"
     return fault("export-config", at, f"{seen}, but {needed}", "Use another model.")
 
 

@@ -79,13 +79,21 @@ def _refused(config: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
     if not wrong:
         yield from fields.indivisible(config, "hidden_size", "num_attention_heads", at)
         yield from fields.odd(config["hidden_size"] // config["num_attention_heads"], at)
+        yield from fields.too_deep(config, "num_hidden_layers", at)
         yield from _miskinded(config, at)
     said = config.get("rope_parameters")
-    if said is not None and (not isinstance(said, dict) or not said.keys() <= BASES.keys()):
+    if said is not None and not _by_kind(said):
         yield fields.unsupported(config, "rope_parameters", f"only {' and '.join(BASES)} can be exported", at)
         return
-    for parameters in _rotary(config).values():
-        yield from rotary.misturned(config, parameters, at)
+    for kind, parameters in _rotary(config).items():
+        yield from rotary.misturned(config, parameters, BASES[kind][0], at)
+
+
+def _by_kind(said: object) -> bool:
+    """Return whether rotary parameters are given for kinds of attention that there are; null is the default."""
+    if not isinstance(said, dict) or not said.keys() <= BASES.keys():
+        return False
+    return all(parameters is None or isinstance(parameters, dict) for parameters in said.values())
 
 
 def _miskinded(config: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:

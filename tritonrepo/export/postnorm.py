@@ -60,6 +60,7 @@ def refused(config: Mapping[str, Any], keys: Keys, sizes: tuple[str, ...], at: s
     yield from fields.misnumbered(config, "layer_norm_eps", at)
     if not wrong:
         yield from fields.indivisible(config, keys.hidden, keys.heads, at)
+        yield from fields.too_deep(config, keys.layers, at)
 
 
 def stack(config: Mapping[str, Any], keys: Keys, names: Names) -> Stack:

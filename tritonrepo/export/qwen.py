@@ -88,10 +88,11 @@ def _refused(config: Mapping[str, Any], size: object, at: str) -> Iterator[Diagn
     if not wrong:
         yield from fields.indivisible(full, "num_attention_heads", "num_key_value_heads", at)
         yield from fields.odd(full["head_dim"], at)
+        yield from fields.too_deep(config, "num_hidden_layers", at)
     kinds = config.get("layer_types")
     if kinds is not None and (not isinstance(kinds, list) or [kind for kind in kinds if kind != FULL]):
         yield fields.unsupported(config, "layer_types", f"only {FULL} can be exported", at)
-    yield from rotary.misturned(config, _rotary(config), at)
+    yield from rotary.misturned(config, _rotary(config), "rope_theta", at)
 
 
 def _shared(config: Mapping[str, Any]) -> Any:  # noqa: ANN401  foreign data

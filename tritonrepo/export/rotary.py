@@ -13,24 +13,22 @@ from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.export import fields
 from tritonrepo.export.layers import FLOAT, Layers
 
+FIELD, TYPES = "rope_parameters", ("rope_type", "type")
 NEUTRAL: Mapping[str, object] = {"rope_scaling": None, "partial_rotary_factor": None}
 """Fields beside the rotary parameters that change the positions, with the one value that does not."""
 
 
-def misturned(config: Mapping[str, Any], said: object, at: str) -> Iterator[Diagnostic]:
-    """Yield a diagnostic if these rotary parameters of a config are more than the base of the frequencies."""
-    known = {"rope_type": "default", "type": "default"}
-    if not isinstance(said, dict) or any(value != known.get(key, value) for key, value in said.items()):
-        yield fields.unsupported(config, "rope_parameters", "only the default rope_type can be exported", at)
-    elif said.keys() - known.keys() - {"rope_theta"}:
-        yield fields.unsupported(config, "rope_parameters", "only rope_theta can be exported", at)
-    elif not is_base(said.get("rope_theta", 1)):
-        yield fields.unsupported(config, "rope_parameters", "rope_theta must be a number above 0", at)
+def misturned(config: Mapping[str, Any], said: object, older: str, at: str) -> Iterator[Diagnostic]:
+    """Yield a diagnostic if these rotary parameters of a config are more than the base of the frequencies.
 
-
-def is_base(value: object) -> bool:
-    """Return whether a value can be the base of frequencies."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    `older` is the field that has the base in files without rotary parameters.
+    """
+    if not isinstance(said, dict) or any(said.get(key, "default") != "default" for key in TYPES):
+        yield fields.unsupported(config, FIELD, "only the default rope_type can be exported", at)
+    elif said.keys() - {*TYPES, "rope_theta"}:
+        yield fields.unsupported(config, FIELD, "only rope_theta can be exported", at)
+    elif not fields.is_number(said["rope_theta"]) or said["rope_theta"] == 0:
+        yield fields.unsupported(config, FIELD if FIELD in config else older, "the base must be a number above 0", at)
 
 
 class Rotation:
