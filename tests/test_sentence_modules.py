@@ -362,6 +362,19 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda place: save_file(load_file(place / FIRST) | load_file(place / SECOND), place / SECOND),
         f'tensor "embeddings.LayerNorm.bias" of the embedder\'s source is both in {FIRST} and in {SECOND}',
     ),
+    "a tensor that another file has": (
+        lambda place: (place / INDEX).write_text(
+            json.dumps(
+                {
+                    "weight_map": dict.fromkeys(load_file(place / SECOND), SECOND)
+                    | dict.fromkeys(load_file(place / FIRST), SECOND)
+                    | {"x": FIRST}
+                }
+            ),
+            "utf-8",
+        ),
+        (f'tensor "embeddings.LayerNorm.bias" of the embedder\'s source is not in {SECOND}, where {INDEX} says it is'),
+    ),
     "a tensor that its file lacks": (
         lambda place: reweigh(place / FIRST, embeddings__LayerNorm__bias=...),
         f'tensor "embeddings.LayerNorm.bias" of the embedder\'s source is not in {FIRST}, where {INDEX} says it is',

@@ -103,7 +103,8 @@ class Said(NamedTuple):
 
     def weighed(self) -> list[str]:
         """Return the names of the files that decide the encoder."""
-        return ["config.json", "tokenizer.json", *(sorted(set(self.shards.values())) or [WEIGHTS])]
+        parts = [encoder_files.INDEX, *sorted(set(self.shards.values()))] if self.shards else [WEIGHTS]
+        return ["config.json", "tokenizer.json", *parts]
 
 
 def _said(model: Wish, files: dict[str, File]) -> Said:
