@@ -63,8 +63,8 @@ def page(parts: Parts, before: str) -> str:
 
 
 def records(parts: Parts) -> Iterator[type]:
-    """Yield the records of a stack file, in the order of the page."""
-    yield from _records(stack.Stack, parts)
+    """Yield the records of a stack file, each once, in the order of the page."""
+    yield from dict.fromkeys(_records(stack.Stack, parts))
 
 
 def _records(record: type, parts: Parts) -> Iterator[type]:

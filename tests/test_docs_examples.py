@@ -46,6 +46,7 @@ HOMES = {
         "{name: s, models: {embedder: {role: embedder, source: ./w}, m: @}}",
         ("role: retriever", "index: ./i", "documents: ./d", "embed_with: embedder"),
     ),
+    "Reranker": ("{name: s, models: {m: @}}", ("role: reranker", "source: ./k")),
     "Generator": ("{name: s, models: {m: @}}", ("role: generator", "source: hf://o/m")),
     "Mounted": ("{name: s, models: {m: {role: generator, source: ./m, weights: @}}}", ()),
     "Adapter": ("{name: s, models: {m: {role: generator, source: hf://o/m, lora: {a: @}}}}", ("path: /a",)),
@@ -151,7 +152,7 @@ def test_the_blocks_of_the_page_say_together_what_they_say_alone() -> None:
     assert whole.target.gpu_memory is None
     embedder: Any = whole.models["embedder"]
     assert embedder.instances.gpus == (0, 1)
-    assert whole.ensembles["rag"].chain == ("embedder", "retriever", "generator")
+    assert whole.ensembles["rag"].chain == ("embedder", "retriever", "reranker", "generator")
 
 
 def test_a_block_that_extends_a_file_is_merged_over_it_alike() -> None:
@@ -201,7 +202,7 @@ def test_the_minimal_file_is_indexed_and_built_to_four_models(own: Path) -> None
 
 @pytest.mark.usefixtures("own")
 def test_own_models_versions_configs_and_pipelines_of_the_page_are_built() -> None:
-    wanted = ("name: handbook\n", "triage.onnx", "versions:", "response_cache", "top_k", "route:")
+    wanted = ("name: handbook\n", "triage.onnx", "versions:", "response_cache", "top_k: 8", "route:")
     texts = [text for text in BLOCKS if any(word in text for word in wanted)]
     assert len(texts) == len(wanted)
     files = written(*texts)

@@ -331,7 +331,6 @@ UNSUPPORTED = [
         (f"{key}: {value}", "role: generator,", f"role: generator, {key}: {value},")
         for key, value in (("engine", "openai"),)
     ),
-    ("role: reranker", "role: generator,", "role: reranker,"),
 ]
 
 
@@ -348,11 +347,11 @@ def test_what_is_not_supported_yet_is_refused(
 
 def test_a_role_is_one_of_the_parts() -> None:
     package = Path(api.__file__).parent
-    assert set(PARTS) == {"embedder", "retriever", "generator", "model"}
+    assert set(PARTS) == {"embedder", "retriever", "reranker", "generator", "model"}
     for role in PARTS:
         assert (package / "parts" / f"{role}.py").is_file()
     steps = {path.name for path in (package / "generate" / "steps").iterdir() if not path.name.startswith("_")}
-    assert {"embedder", "retriever", "prompt"} <= {name.removesuffix(".py") for name in steps}
+    assert {"embedder", "retriever", "reranker", "prompt"} <= {name.removesuffix(".py") for name in steps}
 
 
 def test_the_units_are_those_of_the_loader() -> None:

@@ -77,7 +77,7 @@ OF_OTHERS = {
         "blobs",
         "O_NONBLOCK",
     ),
-    *("O_NOFOLLOW", "reranker", "openai", "pgvector", "bls", "repository", "sources", "dsn", "warmup", "ports"),
+    *("O_NOFOLLOW", "openai", "pgvector", "bls", "repository", "sources", "dsn", "warmup", "ports"),
     *("AsyncEngineArgs", "azurite", "docker-compose", "FAMILY", "auto_complete_config", "udcNN", "error", "group"),
     *(
         "yaml.customTags",

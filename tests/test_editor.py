@@ -85,7 +85,7 @@ def test_an_editor_accepts_what_a_build_accepts(editor: Editor) -> None:
 OFFERED = {
     "keys at the top": ("name: s\n|", {"models", "target", "ensembles", "smoke", "extends"}),
     "keys of the target": ("name: s\ntarget:\n  |", {"release", "images", "gpus", "arch"}),
-    "roles": ("name: s\nmodels:\n  e:\n    role: |", {"embedder", "retriever", "generator", "model"}),
+    "roles": ("name: s\nmodels:\n  e:\n    role: |", {"embedder", "retriever", "reranker", "generator", "model"}),
     "fields of a config": (
         "name: s\nmodels:\n  e:\n    backend: python\n    config:\n      |",
         {"max_batch_size", "dynamic_batching", "instance_group", "model_transaction_policy"},

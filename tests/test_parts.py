@@ -36,6 +36,11 @@ def test_the_shape_of_a_part_imports_no_layer_above() -> None:
 JOINED = {
     "a search": (["embedder", "retriever"], True),
     "an answer": (["embedder", "retriever", "generator"], True),
+    "a search with a second look": (["embedder", "retriever", "reranker"], True),
+    "two looks": (["embedder", "retriever", "reranker", "reranker"], True),
+    "an answer from the best": (["embedder", "retriever", "reranker", "generator"], True),
+    "nothing to look at": (["embedder", "reranker"], False),
+    "a look before the search": (["embedder", "reranker", "retriever"], False),
     "one alone": (["embedder"], False),
     "none": ([], False),
     "nobody gives passages": (["embedder", "generator"], False),
@@ -59,6 +64,20 @@ PORTS: dict[str, tuple[list[Port], list[Port]]] = {
     "embedder": ([Port("query", "STRING", (1,))], [Port("query_embedding", "FP32", (-1,))]),
     "retriever": (
         [Port("query_embedding", "FP32", (-1,)), Port("query", "STRING", (1,), optional=True, by_name=True)],
+        [
+            Port("passages", "STRING", (-1,)),
+            Port("ids", "STRING", (-1,)),
+            Port("scores", "FP32", (-1,)),
+            Port("metadata", "STRING", (-1,), by_name=True),
+        ],
+    ),
+    "reranker": (
+        [
+            Port("query", "STRING", (1,)),
+            Port("passages", "STRING", (-1,)),
+            Port("ids", "STRING", (-1,)),
+            Port("metadata", "STRING", (-1,), optional=True, by_name=True),
+        ],
         [
             Port("passages", "STRING", (-1,)),
             Port("ids", "STRING", (-1,)),
@@ -158,15 +177,20 @@ def test_an_option_has_one_type_for_all_who_take_it() -> None:
 
 
 def test_the_chains_that_are_offered_are_those_that_can_be_joined() -> None:
-    assert possible(PARTS) == ["embedder → retriever", "embedder → retriever → generator"]
+    assert possible(PARTS) == [
+        "embedder → retriever",
+        "embedder → retriever → reranker",
+        "embedder → retriever → generator",
+        "embedder → retriever → reranker → generator",
+    ]
 
 
 def test_four_chains_are_offered_at_most_the_shortest_first() -> None:
     many = {**PARTS, **{f"e{number}": PARTS["embedder"] for number in range(4)}}
     assert possible(many) == [f"{role} → retriever" for role in ("embedder", "e0", "e1", "e2")]
     two = {**PARTS, "e0": PARTS["embedder"]}
-    searches, answers = [f"{role} → retriever" for role in ("embedder", "e0")], ["embedder", "e0"]
-    assert possible(two) == [*searches, *(f"{role} → retriever → generator" for role in answers)]
+    searches = [f"{role} → retriever" for role in ("embedder", "e0")]
+    assert possible(two) == [*searches, *(f"embedder → retriever → {role}" for role in ("reranker", "generator"))]
 
 
 def test_a_finding_on_an_engine_argument_is_at_its_own_line(rag: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     "export": (
         "export_bert",
         "export_families",
+        "rerankers",
         "decoders",
         "gguf",
         "exported_once",
@@ -69,6 +70,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "forms",
         "step_prompt",
         "step_retriever",
+        "step_reranker",
+        "reranker_files",
         "image",
         "build_plans",
         "build",
@@ -86,6 +89,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
             "stack_keys",
             "generate",
             "own_part",
+            "rerankers_served",
             "own_stacks",
         ),
         "build_plans",
@@ -100,7 +104,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "smoke": (
         *("smoke_judges", "smoke_cases", "smoke_asking", "smoke_commands", "smoke_prompts", "smoke_parts"),
-        *("push_present", "push_heal"),
+        *("smoke_ranking", "push_present", "push_heal"),
     ),
     "sources": (
         "digests",
@@ -111,6 +115,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "tokenizer_formats",
         "encoder_files",
         "encoder_graph",
+        "reranker_files",
         "gguf",
         "templates",
         "exported_once",

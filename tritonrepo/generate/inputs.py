@@ -35,6 +35,25 @@ class EncoderFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class RerankerFiles:
+    """A graph: the tensors of `inputs`, INT64 [batch, tokens] → `output` FP32.
+
+    The output of a cross-encoder is `logits` [batch, width], one per label, and `score` says what is done with that of
+    `label`: sigmoid, identity, or softmax over all. The output of a late interaction is `token_embeddings` [batch,
+    tokens, width]. `max_tokens` is the length at which pairs or texts are cut.
+    """
+
+    onnx: File
+    tokenizer: File
+    inputs: tuple[str, ...]
+    output: str
+    width: int
+    max_tokens: int
+    score: str
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChatFiles:
     """A language model's tokenizer, its chat template in Jinja, its special tokens and its context length.
 

@@ -14,9 +14,10 @@ from tritonrepo.spec.part import Part, Parts
 
 @cache
 def _load() -> Parts:
-    from tritonrepo.parts import embedder, generator, model, retriever  # noqa: PLC0415  see _Own
+    from tritonrepo.parts import embedder, generator, model, reranker, retriever  # noqa: PLC0415  see _Own
 
-    return {part.role: part for part in (embedder.PART, retriever.PART, generator.PART, model.PART)}
+    own = (embedder.PART, retriever.PART, reranker.PART, generator.PART, model.PART)
+    return {part.role: part for part in own}
 
 
 class _Own(Mapping[str, Part[Any]]):

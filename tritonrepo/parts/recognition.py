@@ -19,6 +19,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.pipelines import scripted
 from tritonrepo.shared import SETTINGS, SETTINGS_BYTES, is_shared
 from tritonrepo.sources.encoder_graph import TOKENIZER
+from tritonrepo.sources.reranker import LATE
 from tritonrepo.spec.source import HUB, Local, NotASourceError, parse_source
 from tritonrepo.spec.stack import Batching
 from tritonrepo.tree import File
@@ -26,6 +27,7 @@ from tritonrepo.tree import File
 ENGINE, ADAPTERS, PROMPT, GRAPH = "model.json", "multi_lora.json", "prompt.j2", "model.onnx"
 
 
+EXPORTED = "the exported graph: the repository does not say from which weights"
 DEEPEST = 20
 """How deep the values of our own JSON files can be, which become values of a stack file."""
 
@@ -100,7 +102,7 @@ def embedder(name: str, found: Found) -> Proposal | None:
         return None
     said = found.json(name, SETTINGS)
     top, _, file = str(said.get("tokenizer")).partition("/")
-    if not is_shared(top) or file != TOKENIZER or type(said.get("max_tokens")) is not int:
+    if not is_shared(top) or file != TOKENIZER or type(said.get("max_tokens")) is not int or "score" in said:
         return None
     keys = {
         "source": found.place(graph, GRAPH),
@@ -110,7 +112,33 @@ def embedder(name: str, found: Found) -> Proposal | None:
         "batching": dict(_batching(step)),
         "instances": dict(_instances(model)),
     }
-    return Proposal(_filled(keys), {"source": "the exported graph: the repository does not say from which weights"})
+    return Proposal(_filled(keys), {"source": EXPORTED})
+
+
+def reranker(name: str, found: Found) -> Proposal | None:
+    """Return the keys of a reranker, whose source is its exported graph."""
+    graph = f"{name}_model"
+    step, model, said = (
+        found.ours(name),
+        found.ours(graph) if graph in found.models else None,
+        found.json(name, SETTINGS),
+    )
+    top, _, file = str(said.get("tokenizer")).partition("/")
+    if step is None or model is None or not is_shared(top) or file != TOKENIZER or "score" not in said:
+        return None
+    late = said["score"] == LATE
+    keys = {
+        "source": found.place(graph, GRAPH),
+        "kind": LATE if late else None,
+        "tokenizer": f"{found.base}/{name}/{top}/{file}",
+        "top_k": said.get("top_k"),
+        "max_tokens": said.get("max_tokens"),
+        "label": None if late else str(said.get("label")),
+        "activation": None if late else said["score"],
+        "batching": dict(_batching(step)),
+        "instances": dict(_instances(model)),
+    }
+    return Proposal(_filled(keys), {"source": EXPORTED})
 
 
 def _batching(model: Model) -> Iterator[tuple[str, Any]]:

@@ -21,6 +21,7 @@ class Check(StrEnum):
     ANSWER = "answer"
     REFERENCE = "reference"
     SEARCH = "search"
+    RANKING = "ranking"
     PROMPT = "prompt"
     STREAM = "stream"
     AGREEMENT = "agreement"
@@ -36,6 +37,7 @@ RULES = {
     Check.ANSWER: "smoke-answer",
     Check.REFERENCE: "smoke-reference",
     Check.SEARCH: "smoke-search",
+    Check.RANKING: "smoke-ranking",
     Check.PROMPT: "smoke-prompt",
     Check.STREAM: "smoke-stream",
     Check.AGREEMENT: "smoke-agreement",

@@ -32,6 +32,14 @@ class Pipeline(NamedTuple):
     listed: bool = False
 
 
+class Reranked(NamedTuple):
+    """An ensemble whose response is what a reranker makes of a search; its version is empty for the latest."""
+
+    search: Pipeline
+    reranks: str
+    version: str
+
+
 def searching(models: Mapping[str, Expected]) -> list[str]:
     """Return the models that hold a search index."""
     return [name for name, model in models.items() if model.has(*INDEX)]
@@ -40,6 +48,27 @@ def searching(models: Mapping[str, Expected]) -> list[str]:
 def prompting(models: Mapping[str, Expected]) -> list[str]:
     """Return the models that render prompts with a template of the stack."""
     return [name for name, model in models.items() if model.has("prompt.j2", "settings.json")]
+
+
+def reranking(models: Mapping[str, Expected]) -> list[str]:
+    """Return the models that rank the passages of a request."""
+    return [
+        name for name, model in models.items() if model.versions and "score" in _settings(model, model.versions[-1])
+    ]
+
+
+def reranked(models: Mapping[str, Expected]) -> dict[str, Reranked]:
+    """Return the ensembles that search with the query of the request and return what a reranker makes of it."""
+    rankers, found = {*reranking(models)}, {}
+    for name, pipeline in pipelines(models).items():
+        search = next(step for step in _steps(models[name]) if step.get("model_name") == pipeline.searches)
+        for step in _steps(models[name]):
+            feeds = step.get("input_map", {}).get("ids") == search.get("output_map", {}).get("ids", "")
+            whole = set(step.get("output_map", {}).values()) & _outputs(models[name].config) >= FOUND
+            if step.get("model_name") in rankers and feeds and whole:
+                version = int(step.get("model_version", -1))
+                found[name] = Reranked(pipeline, step["model_name"], str(version) if version > 0 else "")
+    return found
 
 
 def pipelines(models: Mapping[str, Expected]) -> dict[str, Pipeline]:
@@ -112,8 +141,16 @@ def count(model: Expected, version: str) -> int | None:
     return top_k if isinstance(top_k, int) and top_k > 0 else None
 
 
+def limit(model: Expected, version: str) -> int:
+    """Return how many passages a reranker returns at most; raise ValueError if its settings do not say it."""
+    top_k = _settings(model, version).get("top_k")
+    if not isinstance(top_k, int) or top_k < 1:
+        raise ValueError("settings.json is not a JSON object with a top_k")
+    return top_k
+
+
 def _settings(model: Expected, version: str) -> Mapping[str, Any]:
-    """Return the object in the settings.json of a version; an empty one if it has none."""
+    """Return the object in a version's settings.json; an empty one if it has none."""
     if not isinstance(model.contents.get(version, {}).get("settings.json"), File):
         return {}
     try:

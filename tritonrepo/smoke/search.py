@@ -7,7 +7,7 @@ must score no less than the one that belongs there, minus the error of both.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -155,11 +155,11 @@ def _judged(search: Search, question: Question, answer: Tensors) -> Iterator[Fla
     expected = _expected(index, question, count)
     asked = f'a search for passage "{index.ids[question.row]}" returned '
     rows: list[int] = []
-    flaw = _stored(index, ids, passages, rows)
+    flaw = stored_rows(index, ids, passages, rows)
     if flaw is None and len(ids) != count:
         flaw = Flaw(f"{len(ids)} passage{'' if len(ids) == 1 else 's'}, not {count}", OTHER)
     flaw = flaw or _ranked(index, question, rows) or _scored(index, question, rows, scores)
-    flaw = flaw or _described(index, rows, answer)
+    flaw = flaw or described(index, rows, answer)
     if flaw is not None:
         yield Flaw(asked + flaw.message, flaw.hint, expected)
 
@@ -172,7 +172,7 @@ def _expected(index: Index, question: Question, count: int) -> str:
     return f"ids and scores {', '.join(best)}"
 
 
-def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) -> Flaw | None:
+def stored_rows(index: Index, ids: list[str], passages: list[str], rows: list[int]) -> Flaw | None:
     """Return what is wrong with the pairs of id and passage; add their rows to `rows`."""
     if len(ids) != len(passages):
         return Flaw(f"{len(ids)} ids but {len(passages)} passages")
@@ -191,7 +191,7 @@ def _stored(index: Index, ids: list[str], passages: list[str], rows: list[int]) 
     return None
 
 
-def _described(index: Index, rows: list[int], answer: Tensors) -> Flaw | None:
+def described(index: Index, rows: list[int], answer: Tensors) -> Flaw | None:
     """Return what is wrong with the metadata of the passages, which repositories of earlier versions do not return."""
     if METADATA not in answer:
         return None
@@ -211,6 +211,16 @@ def _parsed(value: str) -> object:
         return json.loads(value)
     except (ValueError, RecursionError):
         return None
+
+
+def beyond(search: Search, row: int, rows: Sequence[int], count: int) -> int | None:
+    """Return one of these rows that is not among the `count` best for a stored passage, as far as errors allow."""
+    index = search.index
+    best = index.best([row], count)[0]
+    question = Question(row, best, EMBEDDED)
+    worst = float(best.scores[-1]) - float(_near(index, question, best.rows.tolist()).max())
+    right, near = _scores(index, question, list(rows)), _near(index, question, list(rows))
+    return next((each for each, score, off in zip(rows, right, near, strict=True) if score < worst - off), None)
 
 
 def _ranked(index: Index, question: Question, rows: list[int]) -> Flaw | None:

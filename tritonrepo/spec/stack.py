@@ -259,7 +259,6 @@ def implied(cls: Any, names: Collection[str]) -> bool:
 
 
 NOT_YET: dict[tuple[str, str], str] = {
-    ("role", "reranker"): 'the role "reranker"',
     ("engine", "openai"): 'the engine "openai"',
     ("engine", "pgvector"): 'the engine "pgvector"',
 }
