@@ -120,4 +120,5 @@ def _default(hint: object, f: Field[Any]) -> str:
     if isinstance(f.default, tuple) and f.default:
         return f"`[{', '.join(map(str, f.default))}]`"
     unit = "us" if hint is stack.Microseconds else ""
-    return "" if plain is None else f"`{plain}{unit}`"
+    text = str(plain).lower() if isinstance(plain, bool) else str(plain)
+    return "" if plain is None else f"`{text}{unit}`"

@@ -15,7 +15,7 @@ from tritonrepo.cli.serving import USUAL
 from tritonrepo.flows.push import Servers, paced
 from tritonrepo.generate.bls import THREADS
 from tritonrepo.generate.steps import pipeline
-from tritonrepo.indexing import metadata
+from tritonrepo.indexing import metadata, texts
 from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.releases import runnable
 from tritonrepo.repository import target
@@ -54,6 +54,7 @@ NEXT = one(r"python_version < '([\d.]+)'", LOCAL)
 
 FACTS: Mapping[str, str] = {
     "metadata-bytes": f"{metadata.LARGEST:,}",
+    "document-mib": f"{texts.LARGEST >> 20}",
     "settle": f"{PRESSED.settle_s:g}",
     "settle-seen": f"{PRESSED.drain_s:g}",
     "timeout-push": f"{Servers(()).timeout_s:g}",

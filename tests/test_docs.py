@@ -58,13 +58,13 @@ def test_a_console_block_prints_what_it_shows(checkout: Path, block: str) -> Non
 
 
 def test_a_block_is_of_a_kind_that_is_tested() -> None:
-    """`console` and `sh` are run or parsed here, `python` by test_api.py and test_docs_examples.py, `yaml` of the stack
-    by the latter; `text` is in the ledger.
+    """`console` and `sh` are run or parsed here, `python` by test_api.py, `yaml` of the stack by test_docs_examples.py;
+    `text` is in the ledger.
     """
     assert {block.language for block in BLOCKS.values()} == {"console", "sh", "python", "yaml", "text"}
     yamls = {name for name, block in BLOCKS.items() if block.language == "yaml" and block.page != "stack.md"}
     assert yamls == {"README.md 5", "smoke.md 3"}
-    assert {block.page for block in BLOCKS.values() if block.language == "python"} == {"api.md", "chunking.md"}
+    assert {block.page for block in BLOCKS.values() if block.language == "python"} == {"api.md"}
 
 
 def examples() -> Iterator[str]:

@@ -22,7 +22,8 @@ from tests.test_own_stacks import weights
 from tritonrepo import spec
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
-from tritonrepo.indexing import documents
+from tritonrepo.indexing import files
+from tritonrepo.indexing.documents import DocumentFile
 from tritonrepo.parts import PARTS
 from tritonrepo.spec import declare
 from tritonrepo.spec.nodes import parse
@@ -219,30 +220,11 @@ def test_own_models_versions_configs_and_pipelines_of_the_page_are_built() -> No
     assert 'output { name: "scores" data_type: TYPE_FP32 dims: [ 3 ] }' in (top / "route" / "config.pbtxt").read_text()
 
 
-def test_the_script_of_the_page_makes_documents_whose_passages_overlap(own: Path) -> None:
-    from tokenizers import Tokenizer
-
-    (script,) = (block.text for block in blocks("chunking.md") if block.language == "python")
-    (own / "texts").mkdir()
-    text = " ".join("abcdefghijklmnopqrst"[n % 20] for n in range(500))
-    (own / "texts" / "long.txt").write_text(text, "utf-8")
-    (own / "texts" / "short.txt").write_text("a b", "utf-8")
-    exec(compile(script, "chunking.md", "exec"), {})
-    made = documents.read([own / "docs" / "handbook.jsonl"])
-    assert [each.id for each in made] == ["long-1", "long-2", "long-3", "short-1"]
-    tokenizer = Tokenizer.from_file(str(own / "minilm" / "tokenizer.json"))
-    sizes = [len(tokenizer.encode(each.text, add_special_tokens=False).ids) for each in made]
-    assert sizes == [200, 200, 180, 2]
-    first, second = made[0].text.split(), made[1].text.split()
-    assert first[-40:] == second[:40]
-    assert made[2].text.split()[-1] == text.split()[-1]
-
-
 def test_the_line_of_the_page_is_a_document(tmp_path: Path) -> None:
     (line,) = (block.text for block in blocks("chunking.md") if block.language == "text")
     path = tmp_path / "a.jsonl"
     path.write_text(line, "utf-8")
-    assert [each.id for each in documents.read([path])] == ["reset-password"]
+    assert [each.id for each in files.read([DocumentFile(path, "a.jsonl")]).all] == ["reset-password"]
 
 
 @pytest.mark.usefixtures("own")

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ from tritonrepo.flows.index import index, missing
 from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate.inputs import EncoderFiles
-from tritonrepo.indexing import documents, encoder, vectors
-from tritonrepo.indexing.documents import Document
+from tritonrepo.indexing import encoder, files, vectors
+from tritonrepo.indexing.chunks import Settings
+from tritonrepo.indexing.documents import Document, DocumentFile
 from tritonrepo.indexing.passages import passages
 from tritonrepo.spec.part import Encoding
 from tritonrepo.tree import of_bytes, on_disk
@@ -75,7 +76,7 @@ PIECES = {
 def test_a_document_is_cut_into_passages_that_the_embedder_reads_whole(
     text: str, pieces: list[str], encoding: Encoding
 ) -> None:
-    assert list(encoding.pieces(text)) == pieces
+    assert [text[begin:end] for begin, end in encoding.cut(text, encoding.limit, 0)] == pieces
 
 
 def word_pieces() -> Tokenizer:
@@ -114,7 +115,7 @@ CUTS = {
 def test_a_text_is_cut_between_words_where_that_is_possible(
     tokens: Tokenizer, text: str, size: int, found: list[str]
 ) -> None:
-    assert list(passages(text, tokens, size)) == found
+    assert [text[begin:end] for begin, end in passages(text, tokens, size)] == found
 
 
 def test_no_passage_of_a_real_text_is_cut_by_the_real_embedder_and_nothing_is_lost(minilm_dir: Path) -> None:
@@ -123,7 +124,7 @@ def test_no_passage_of_a_real_text_is_cut_by_the_real_embedder_and_nothing_is_lo
     real.no_padding()
     text = (Path(__file__).parent.parent / "docs" / "rules.md").read_text("utf-8")
     for size in (30, 126):
-        found = list(passages(text, real, size))
+        found = [text[begin:end] for begin, end in passages(text, real, size)]
         assert max(len(real.encode(passage, add_special_tokens=False).ids) for passage in found) <= size
         assert "".join("".join(found).split()) == "".join(text.split())
 
@@ -148,7 +149,7 @@ def test_a_text_that_is_too_long_is_cut_as_the_served_embedder_cuts_it(encoding:
 
 def test_documents_are_cut_the_same_after_texts_were_embedded(encoding: Encoding) -> None:
     encoding.embed(["a b c d e f g h", "a"])
-    assert list(encoding.pieces("a b c d e f g h i j k l")) == ["a b c d e", "f g h i j", "k l"]
+    assert [*encoding.cut("a b c d e f g h i j k l", 5, 0)] == [(0, 9), (10, 19), (20, 23)]
 
 
 def test_what_building_an_index_needs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,20 +161,25 @@ def test_what_building_an_index_needs_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert found.hint.startswith("Run `pip install 'tritonrepo[onnx]'`")
 
 
-def held(vectors_of: dict[str, list[float]], pieces: dict[str, list[str]] | None = None) -> Encoding:
-    """An encoding that knows these vectors by text, and cuts these texts."""
+WHOLE = Settings(2, 0, headings=False)
+"""Cuts of a text into passages of two characters, each of which `held` takes for a token."""
+
+
+def held(vectors_of: dict[str, list[float]]) -> Encoding:
+    """An encoding that knows these vectors by text, and takes each character for a token."""
 
     def embed(texts: Sequence[str]) -> NDArray[Any]:
         return np.array([vectors_of[text] for text in texts], np.float64)
 
-    return Encoding(lambda text: (pieces or {}).get(text, [text]), embed)
+    def cut(text: str, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+        yield from ((start, min(start + size, len(text))) for start in range(0, max(len(text) - overlap, 1), size))
+
+    return Encoding(cut, embed, len, 9)
 
 
 def test_an_index_has_a_vector_and_a_line_for_each_passage_in_order() -> None:
     known: dict[str, list[float]] = {"a": [1, 2], "b1": [3, 4], "b2": [5, 6], "b3": [0, 1], "ç": [7, 8.5]}
-    found = vectors.make(
-        held(known, {"b": ["b1", "b2", "b3"]}), [Document("x", "a"), Document("long", "b"), Document("é", "ç")]
-    )
+    found = vectors.make(held(known), [Document("x", "a"), Document("long", "b1b2b3"), Document("é", "ç")], WHOLE)
     assert sorted(found) == ["embeddings.npy", "passages.jsonl"]
     assert found["passages.jsonl"].content().decode() == (
         '{"id": "x", "text": "a"}\n'
@@ -192,7 +198,7 @@ NOT_FINITE = {"not a number": float("nan"), "infinity": float("inf"), "minus inf
 def test_a_vector_that_is_not_finite_is_told_by_its_passage(value: float) -> None:
     known = {"a": [1.0, 2.0], "b": [3.0, value], "c": [value, value]}
     with pytest.raises(Stop) as stop:
-        vectors.make(held(known), [Document("first", "a"), Document("second", "b"), Document("third", "c")])
+        vectors.make(held(known), [Document("first", "a"), Document("second", "b"), Document("third", "c")], WHOLE)
     (found,) = stop.value.diagnostics
     assert (found.rule, found.at.path) == ("index-vectors", "index")
     assert found.message == 'the embedder returns a vector for "second" that is not finite'
@@ -201,14 +207,18 @@ def test_a_vector_that_is_not_finite_is_told_by_its_passage(value: float) -> Non
 def test_an_id_that_a_further_passage_has_as_well_is_told() -> None:
     known = {"b1": [1.0], "b2": [2.0], "c": [3.0]}
     with pytest.raises(Stop, match='"x#2" is both the id of a document and of a further passage'):
-        vectors.make(held(known, {"b": ["b1", "b2"]}), [Document("x", "b"), Document("x#2", "c")])
+        vectors.make(held(known), [Document("x", "b1b2"), Document("x#2", "c")], WHOLE)
 
 
-def written(place: Path, **contents: str | bytes) -> list[Path]:
-    paths = [place / f"{name}.jsonl" for name in contents]
-    for path, content in zip(paths, contents.values(), strict=True):
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return paths
+def written(place: Path, **contents: str | bytes) -> list[DocumentFile]:
+    found = [DocumentFile(place / f"{name}.jsonl", f"{name}.jsonl") for name in contents]
+    for file, content in zip(found, contents.values(), strict=True):
+        file.path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return found
+
+
+def read(found: list[DocumentFile]) -> list[Document]:
+    return files.read(found).all
 
 
 def test_documents_come_in_the_order_of_files_and_lines_as_they_are_written(tmp_path: Path) -> None:
@@ -218,12 +228,12 @@ def test_documents_come_in_the_order_of_files_and_lines_as_they_are_written(tmp_
         b='{"id": " 3", "text": "\\ud83d\\ude42 é"}\n',
         c="\n",
     )
-    assert documents.read(paths) == [("1", " one ", {}), ("2", "two", {"more": 3}), (" 3", "🙂 é", {})]
+    assert read(paths) == [Document("1", " one "), Document("2", "two", {"more": 3}), Document(" 3", "🙂 é")]
 
 
-def told(paths: list[Path]) -> list[str]:
+def told(paths: list[DocumentFile]) -> list[str]:
     with pytest.raises(Stop) as stop:
-        documents.read(paths)
+        read(paths)
     assert {found.rule for found in stop.value.diagnostics} == {"index-documents"}
     return [f"{found.at.path.rpartition('/')[2]}:{found.at.line}: {found.message}" for found in stop.value.diagnostics]
 
@@ -257,7 +267,7 @@ def test_a_line_that_is_no_document_is_told_and_the_rest_is_read(line: str | byt
 
 def test_what_is_next_to_half_characters_is_a_character(tmp_path: Path) -> None:
     line = json.dumps({"id": "a", "text": "\ud7ff\ue000"})
-    assert documents.read(written(tmp_path, a=line)) == [("a", "\ud7ff\ue000", {})]
+    assert read(written(tmp_path, a=line)) == [Document("a", "\ud7ff\ue000")]
 
 
 KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
@@ -281,15 +291,15 @@ def test_what_a_line_has_besides_is_metadata_also_of_the_index_when_it_is_read_a
     line: str, known: dict[str, Any], tmp_path: Path
 ) -> None:
     paths = written(tmp_path, a=f'{{"id": "x", "text": "t", {line}}}')
-    assert documents.read(paths) == [("x", "t", known)]
-    made = vectors.make(held({"t": [1.0]}), documents.read(paths))
-    assert documents.read(written(tmp_path, b=made["passages.jsonl"].content())) == [("x", "t", known)]
+    assert read(paths) == [Document("x", "t", known)]
+    made = vectors.make(held({"t": [1.0]}), read(paths), WHOLE)
+    assert read(written(tmp_path, b=made["passages.jsonl"].content())) == [Document("x", "t", known)]
 
 
 def test_each_passage_has_the_metadata_of_its_document() -> None:
     known = {"b1": [1.0], "b2": [2.0], "c": [3.0]}
-    read = [Document("x", "b", {"url": "ü"}), Document("y", "c")]
-    assert vectors.make(held(known, {"b": ["b1", "b2"]}), read)["passages.jsonl"].content().decode() == (
+    read = [Document("x", "b1b2", {"url": "ü"}), Document("y", "c")]
+    assert vectors.make(held(known), read, WHOLE)["passages.jsonl"].content().decode() == (
         '{"id": "x", "text": "b1", "metadata": {"url": "ü"}}\n'
         '{"id": "x#2", "text": "b2", "metadata": {"url": "ü"}}\n'
         '{"id": "y", "text": "c"}\n'
@@ -332,7 +342,7 @@ def test_metadata_that_no_server_could_return_are_told(line: str, says: str, tmp
 def test_each_further_one_of_an_id_is_told_with_the_place_of_the_first(tmp_path: Path) -> None:
     line = '{"id": "x", "text": "a"}\n'
     with pytest.raises(Stop) as stop:
-        documents.read(written(tmp_path, a=line, b=line * 2))
+        read(written(tmp_path, a=line, b=line * 2))
     found = stop.value.diagnostics
     assert [(d.at.path, d.at.line, d.message) for d in found] == [
         (str(tmp_path / "b.jsonl"), 1, 'duplicate id "x"'),
@@ -349,7 +359,7 @@ def test_twenty_wrong_lines_are_told_and_the_number_of_the_others(
     wrong: int, said: int, more: str, tmp_path: Path
 ) -> None:
     with pytest.raises(Stop) as stop:
-        documents.read(written(tmp_path, a="x\n" * wrong))
+        read(written(tmp_path, a="x\n" * wrong))
     found = stop.value.diagnostics
     assert [d.at.line for d in found] == list(range(1, said + 1))
     assert found[-1].hint.endswith(more or "`.")
@@ -384,25 +394,25 @@ FOUND = {
 @pytest.mark.parametrize("whole", [False, True], ids=["from the stack file", "from the root"])
 def test_a_pattern_finds_files(pattern: str, names: list[str], stack: Span, tmp_path: Path, *, whole: bool) -> None:
     given = f"{tmp_path}/{pattern}" if whole else pattern
-    assert documents.find(given, stack) == [tmp_path / "docs" / name for name in names]
+    assert [file.path for file in files.find([given], stack).all] == [tmp_path / "docs" / name for name in names]
 
 
 def test_a_pattern_that_finds_nothing_is_told_at_its_place(stack: Span, tmp_path: Path) -> None:
     for pattern, hint in (
         ("./docs/*.json", f"Check the pattern. It is relative to {tmp_path}."),
-        ("./docs/x.jsonl", f"Check the pattern. It is relative to {tmp_path}."),
+        ("./docs/x.jsonl/*.md", f"Check the pattern. It is relative to {tmp_path}."),
         (f"{tmp_path}/docs/*.json", "Check that it matches files, not directories."),
     ):
         with pytest.raises(Stop) as stop:
-            documents.find(pattern, stack)
+            files.find([pattern], stack)
         (found,) = stop.value.diagnostics
         assert (found.at, found.message, found.hint) == (stack, f'no file matches "{pattern}"', hint)
 
 
-@pytest.mark.parametrize("pattern", [".", ""])
-def test_a_pattern_that_is_a_directory_is_told_at_its_place(pattern: str, stack: Span) -> None:
+@pytest.mark.parametrize("pattern", ["", "docs/**x"])
+def test_what_is_no_pattern_is_told_at_its_place(pattern: str, stack: Span) -> None:
     with pytest.raises(Stop) as stop:
-        documents.find(pattern, stack)
+        files.find([pattern], stack)
     (found,) = stop.value.diagnostics
     assert (found.rule, found.at) == ("index-documents", stack)
     assert found.message == f'"{pattern}" is not a glob pattern of files'
@@ -418,8 +428,8 @@ def test_a_link_out_of_the_directory_that_a_pattern_names_is_refused(
     (outside / "secret.jsonl").touch()
     (tmp_path / "docs" / "secret.jsonl").symlink_to(outside / "secret.jsonl")
     with pytest.raises(Stop, match="secret"):
-        documents.find(pattern, stack)
-    assert tmp_path / "docs" / "secret.jsonl" in documents.find(pattern, stack, [outside])
+        files.find([pattern], stack)
+    assert tmp_path / "docs" / "secret.jsonl" in [file.path for file in files.find([pattern], stack, [outside]).all]
 
 
 def test_a_link_within_the_stack_leads_out_of_the_documents_that_are_named(stack: Span, tmp_path: Path) -> None:
@@ -427,8 +437,8 @@ def test_a_link_within_the_stack_leads_out_of_the_documents_that_are_named(stack
     (tmp_path / "docs" / "link.jsonl").symlink_to(tmp_path / "notes.jsonl")
     for pattern in ("docs/l*.jsonl", "docs/link.jsonl"):
         with pytest.raises(Stop, match=r"link\.jsonl"):
-            documents.find(pattern, stack)
-    assert documents.find("*/link.jsonl", stack) == [tmp_path / "docs" / "link.jsonl"]
+            files.find([pattern], stack)
+    assert [file.path for file in files.find(["*/link.jsonl"], stack).all] == [tmp_path / "docs" / "link.jsonl"]
 
 
 def test_a_directory_of_documents_that_is_a_link_out_of_the_stack_is_refused(
@@ -438,16 +448,17 @@ def test_a_directory_of_documents_that_is_a_link_out_of_the_stack_is_refused(
     (outside / "a.jsonl").touch()
     (tmp_path / "linked").symlink_to(outside)
     with pytest.raises(Stop, match="linked leads out of"):
-        documents.find("linked/*.jsonl", stack)
-    assert documents.find("linked/*.jsonl", stack, [outside]) == [tmp_path / "linked" / "a.jsonl"]
+        files.find(["linked/*.jsonl"], stack)
+    found = files.find(["linked/*.jsonl"], stack, [outside]).all
+    assert [file.path for file in found] == [tmp_path / "linked" / "a.jsonl"]
 
 
 def test_the_digest_of_documents_is_of_their_names_and_contents_alone(tmp_path: Path) -> None:
     paths = written(tmp_path, a="one", b="two")
     lines = "".join(f"{n}.jsonl {hashlib.sha256(c).hexdigest()}\n" for n, c in (("a", b"one"), ("b", b"two")))
-    assert documents.digest(paths) == hashlib.sha256(lines.encode()).hexdigest()
+    assert files.digest(paths) == hashlib.sha256(lines.encode()).hexdigest()
     (tmp_path / "elsewhere").mkdir()
-    assert documents.digest(written(tmp_path / "elsewhere", a="one", b="two")) == documents.digest(paths)
+    assert files.digest(written(tmp_path / "elsewhere", a="one", b="two")) == files.digest(paths)
 
 
 def loaded() -> Loaded:

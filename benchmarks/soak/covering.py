@@ -49,6 +49,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "init",
         "build_plans",
         "indexing",
+        "documents",
+        "chunks",
         "diagnostics",
         "credentials",
         "api",
@@ -76,7 +78,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "build_plans",
         "build",
     ),
-    "indexing": ("indexing", "build"),
+    "indexing": ("indexing", "documents", "chunks", "build"),
     "onnxfile": ("onnxfile", "own_models"),
     "parts": (
         *(

@@ -32,8 +32,10 @@ def command(files: tuple[Path, ...], *, only: str | None, links: tuple[Path, ...
     index that is current is not rebuilt.
     """
     made, _ = index(load(files, workspace(links)), only)
-    for name, place, passages in made:
+    for name, place, passages, left in made:
         say(f"{name}: {place} {f'holds {passages} passages' if passages else 'is current'}")
+        for line in left:
+            say(f"{name}: {line}", err=True)
     if not made:
         say("the stack has no retriever", err=True)
     return 0

@@ -16,8 +16,10 @@ def show(event: Event) -> None:
             say(f"{what} …", err=True)
         case Line(text):
             say(text, err=True)
-        case Indexed(name, place, passages):
+        case Indexed(name, place, passages, left):
             say(f"{name}: {place} holds {passages} passages", err=True)
+            for line in left:
+                say(f"{name}: {line}", err=True)
         case Built(out, plan):
             up_to_date = "nothing written" if plan.kept else "up to date"
             say(

@@ -12,7 +12,7 @@ from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.generate import generate
 from tritonrepo.generate.draft import Draft
 from tritonrepo.generate.inputs import Inputs
-from tritonrepo.indexing import documents
+from tritonrepo.indexing.files import digested
 from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.parts.model import is_version
 from tritonrepo.parts.recognition import Found
@@ -105,7 +105,7 @@ def _numbers(stack: Stack, found: Found) -> Iterator[tuple[str, Version]]:
 def _indexed(lock: Lock, name: str, maker: str, reading: Reading, found: Found) -> Lock:
     """Return the lock with the pin of an index, which was built with the embedder that the repository has."""
     own = found.files(name)
-    made_from = documents.digested([(PASSAGES, own[PASSAGES].sha256)])
+    made_from = digested([(PASSAGES, own[PASSAGES].sha256)])
     pin = Index(made_from, reading.embeds(maker).identity, own[EMBEDDINGS].sha256, own[PASSAGES].sha256)
     return Lock(lock.sources, {**lock.indexes, name: pin}, lock.models)
 

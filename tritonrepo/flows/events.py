@@ -23,11 +23,15 @@ class Line(NamedTuple):
 
 
 class Indexed(NamedTuple):
-    """One index: the retriever's name, its directory, and the number of passages; 0 if it was already current."""
+    """One index: the retriever's name, its directory, and the number of passages; 0 if it was already current.
+
+    `left` says which files of its documents were left out.
+    """
 
     name: str
     place: Path
     passages: int
+    left: tuple[str, ...] = ()
 
 
 class Built(NamedTuple):

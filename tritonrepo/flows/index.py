@@ -10,7 +10,9 @@ from pathlib import Path
 from tritonrepo.diagnostics import Faults, Span, closest, fatal
 from tritonrepo.flows.events import Indexed
 from tritonrepo.flows.stack import Loaded, not_overtaken, reading, write_lock
-from tritonrepo.indexing import documents, vectors
+from tritonrepo.indexing import chunks, files, vectors
+from tritonrepo.indexing.documents import Documents
+from tritonrepo.indexing.files import Files
 from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.lock import Index
@@ -19,6 +21,9 @@ from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import open_store
 from tritonrepo.stores.links import inside
 from tritonrepo.tree import File, on_disk
+
+NAMED = 3
+"""How many files without text are named."""
 
 
 @reading()
@@ -44,8 +49,8 @@ def index(loaded: Loaded, only: str | None = None) -> tuple[list[Indexed], Loade
     sources = dict(loaded.lock.sources) | loaded.lock.pinned(gathering.pins)
     lock = replace(loaded.lock, indexes=indexes, sources=sources)
     not_overtaken(loaded, lock)
-    for done, _, files in made:  # only after all are built: an index and its pin change together
-        _write(done.place, files)
+    for done, _, content in made:  # only after all are built: an index and its pin change together
+        _write(done.place, content)
     write_lock(loaded, lock)
     return [done for done, _, _ in made], loaded._replace(lock=lock)
 
@@ -77,15 +82,39 @@ def _make(name: str, recipe: Recipe, gathering: Gathering) -> tuple[Indexed, Ind
     """Return the index, its pin, and the files to write."""
     embeds = gathering.embeds(recipe.embed_with)
     places = gathering.stack.models[name].places
-    paths = documents.find(recipe.documents, places["documents"], gathering.links)
-    sources = (documents.digest(paths), embeds.identity)
+    found = files.find(recipe.documents, places["documents"], gathering.links)
+    sources = (files.digest(found.all), embeds.identity, chunks.pinned(recipe.chunks))
     place = _place(recipe, places["index"], gathering.links)
     before = gathering.lock.indexes.get(name)
-    if before and (before.documents, before.embedder) == sources and _whole(place, before):
+    same = before and (before.documents, before.embedder, before.chunks) == sources and _whole(place, before)
+    if before and same and not _is_bare(place, found):
         return Indexed(name, place, 0), before, {}
-    made = vectors.make(embeds.load(), documents.read(paths))
+    read = files.read(found.all)
+    encoding = embeds.load()
+    made = vectors.make(encoding, read.all, chunks.settings(recipe.chunks, encoding.limit, recipe.embed_with))
     rows = made[PASSAGES].content().count(b"\n")
-    return Indexed(name, place, rows), Index(*sources, made[EMBEDDINGS].sha256, made[PASSAGES].sha256), made
+    pin = Index(*sources[:2], made[EMBEDDINGS].sha256, made[PASSAGES].sha256, sources[2])
+    return Indexed(name, place, rows, tuple(_left(found, read))), pin, made
+
+
+def _is_bare(place: Path, found: Files) -> bool:
+    """Return whether an index has no metadata although its documents have: earlier versions did not keep any."""
+    return b'"metadata": {' not in (place / PASSAGES).read_bytes() and any(
+        each.metadata for each in files.read(found.all).all
+    )
+
+
+def _left(found: Files, read: Documents) -> Iterator[str]:
+    """Yield what was not indexed."""
+    if found.left:
+        count = len(found.left)
+        which = "1 file is" if count == 1 else f"{count:,} files are"
+        yield f"{which} in formats that are not read, and left out: {files.kinds(found.left)}"
+    if read.empty:
+        count = len(read.empty)
+        named = ", ".join(map(str, read.empty[:NAMED]))
+        more = f" and {count - NAMED:,} more" if count > NAMED else ""
+        yield f"{'1 file has' if count == 1 else f'{count:,} files have'} no text, and left out: {named}{more}"
 
 
 def _place(recipe: Recipe, at: Span, links: Sequence[Path]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tritonrepo.diagnostics import fatal
 from tritonrepo.generate.inputs import EncoderFiles
@@ -12,7 +12,6 @@ from tritonrepo.spec.part import Encoding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
 
 BATCH = 32
 
@@ -47,26 +46,10 @@ def load(files: EncoderFiles) -> Encoding:
             parts.append(session.run(["embedding"], feed)[0])
         return np.concatenate(parts)
 
-    fitting = _Fitting(whole, prefix, room)
-    return Encoding(fitting.pieces, embed)
+    def count(text: str) -> int:
+        return len(whole.encode(text, add_special_tokens=False).ids)
 
+    def places(text: str, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+        return passages(text, whole, size, overlap, prefix)
 
-class _Fitting(NamedTuple):
-    """Cuts texts into passages that are read whole behind a prefix, within `room` tokens."""
-
-    tokenizer: Tokenizer
-    prefix: str
-    room: int
-
-    def pieces(self, text: str) -> Iterator[str]:
-        """Yield the passages of a text."""
-        return self._cut(text, self.room - self._tokens(self.prefix) if self.prefix else self.room)
-
-    def _cut(self, text: str, size: int) -> Iterator[str]:
-        """Yield passages of this size, smaller ones where the prefix makes more tokens of a text than it has alone."""
-        for piece in passages(text, self.tokenizer, size):
-            over = self._tokens(self.prefix + piece) - self.room if self.prefix else 0
-            yield from [piece] if over <= 0 or size == 1 else self._cut(piece, max(size - over, 1))
-
-    def _tokens(self, text: str) -> int:
-        return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
+    return Encoding(places, embed, count, room - (count(prefix) if prefix else 0))

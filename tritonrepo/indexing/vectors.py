@@ -7,6 +7,7 @@ import json
 from collections import Counter
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.indexing.chunks import Settings, cut
 from tritonrepo.indexing.documents import Document
 from tritonrepo.spec.part import Encoding
 from tritonrepo.tree import File, of_bytes, of_text
@@ -17,18 +18,11 @@ MISSING = "index-missing"
 """The rule that reports a missing index, which `tritonrepo index` repairs."""
 
 
-def make(encoding: Encoding, documents: list[Document]) -> dict[str, File]:
-    """Return the index of these documents: vectors FP32 [passages, dimensions], and their passages.
-
-    The ids of a document's further passages end in `#2`, `#3` …; each has the document's metadata.
-    """
+def make(encoding: Encoding, documents: list[Document], how: Settings) -> dict[str, File]:
+    """Return the index of these documents: vectors FP32 [passages, dimensions], and their passages."""
     import numpy as np
 
-    passages = [
-        document._replace(id=document.id if number == 1 else f"{document.id}#{number}", text=piece)
-        for document in documents
-        for number, piece in enumerate(encoding.pieces(document.text), 1)
-    ]
+    passages = [passage for document in documents for passage in cut(document, encoding, how)]
     for id_, count in Counter(passage.id for passage in passages).items():
         if count > 1:
             message = f'"{id_}" is both the id of a document and of a further passage of a long document'

@@ -14,7 +14,7 @@ from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step
 from tritonrepo.generate.inputs import Inputs
 from tritonrepo.generate.own import own
-from tritonrepo.indexing import documents
+from tritonrepo.indexing import chunks, files
 from tritonrepo.indexing.vectors import EMBEDDINGS, MISSING, PASSAGES
 from tritonrepo.parts import recognition
 from tritonrepo.smoke import answers, links, search, sources
@@ -25,7 +25,7 @@ from tritonrepo.smoke.served import Served
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.part import Part, Places, Port, Recipe, Step, origin, wrong
-from tritonrepo.spec.stack import Batching, Config, Stack
+from tritonrepo.spec.stack import Batching, Chunks, Config, Paths, Stack
 from tritonrepo.tree import File, of_bytes
 
 STALE = "index-stale"
@@ -47,7 +47,8 @@ class Retriever:
 
     role: Literal["retriever"] = key("role of the model", example="retriever")
     index: str = key("directory of the search index, which `tritonrepo index` builds", example="./index")
-    documents: str = key('glob pattern of JSON Lines files; each line has "id" and "text"', example="./docs/*.jsonl")
+    documents: Paths = key("files of the documents: a directory, a glob pattern, or a list of them", example="./docs")
+    chunks: Chunks = key("how documents are cut into passages", Chunks(), example="{max_tokens: 200, overlap: 40}")
     embed_with: str = key("name of the embedder for documents and queries", example="embedder")
     top_k: int = key("number of passages to return", 4, minimum=1, example="8")
     config: Config = config_key(example="{instance_group: [{kind: KIND_CPU, count: 2}]}")
@@ -69,8 +70,12 @@ def _check(name: str, model: Retriever, stack: Stack) -> Iterator[Diagnostic]:
     if model.embed_with not in embedding:
         hint = closest(model.embed_with, embedding) if embedding else "Add a model with `role: embedder`."
         yield wrong(model.places, "embed_with", f'"{model.embed_with}" is not an embedder of this stack', hint)
+    size, overlap = model.chunks.max_tokens, model.chunks.overlap
+    if size is not None and overlap * 2 >= size:
+        message = f"overlap must be less than half of max_tokens, which is {size}, not {overlap}"
+        yield wrong(model.chunks.places, "overlap", message, f"Set it to {(size - 1) // 2} or less.")
     other, owner = next((o, m) for o, m in stack.models.items() if isinstance(m, Retriever) and _same(m, model))
-    if (owner.documents, owner.embed_with) != (model.documents, model.embed_with):
+    if _index(owner) != _index(model):
         message = f'"{name}" and "{other}" use the same directory for different indexes'
         yield wrong(model.places, "index", message, "Set index to another directory in one of them.")
 
@@ -119,10 +124,14 @@ def _stand_in(model: Retriever) -> IndexFiles:
 def _doubts(name: str, model: Retriever, gathering: Gathering) -> Iterator[Diagnostic]:
     at = model.places["documents"]
     pin = gathering.lock.indexes.get(name)
-    found = documents.digest(documents.find(model.documents, at, gathering.links))
+    found = files.digest(files.find(model.documents, at, gathering.links).all)
+    hint = f"Run `{gathering.remake}`."
     if pin is not None and found != pin.documents:
         message = f'the documents of "{name}" have changed since its index was built'
-        yield Diagnostic(STALE, Severity.WARNING, at, message, f"Run `{gathering.remake}`.")
+        yield Diagnostic(STALE, Severity.WARNING, at, message, hint)
+    if pin is not None and chunks.pinned(model.chunks) != pin.chunks:
+        message = f'the chunks of "{name}" have changed since its index was built'
+        yield Diagnostic(STALE, Severity.WARNING, model.places.get("chunks", at), message, hint)
 
 
 def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
@@ -144,19 +153,19 @@ def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
 
 
 def _index(model: Retriever) -> Recipe:
-    return Recipe(model.index, model.documents, model.embed_with)
+    return Recipe(model.index, model.documents, model.embed_with, model.chunks)
 
 
 def _make(name: str, model: Retriever, draft: Draft, inputs: Inputs) -> None:
     """Add the model; k is top_k, or the number of passages if there are fewer."""
-    files: IndexFiles = inputs.files[name]
-    count = min(model.top_k, files.rows)
+    found: IndexFiles = inputs.files[name]
+    count = min(model.top_k, found.rows)
     batching: Batching = getattr(inputs.stack.models[model.embed_with], "batching", Batching())
     content = {
         "model.py": step("retriever"),
         "settings.json": json_file({"top_k": count}),
-        EMBEDDINGS: files.embeddings,
-        PASSAGES: files.passages,
+        EMBEDDINGS: found.embeddings,
+        PASSAGES: found.passages,
     }
     outputs = (
         Port("passages", "STRING", (count,)),
@@ -164,7 +173,7 @@ def _make(name: str, model: Retriever, draft: Draft, inputs: Inputs) -> None:
         Port("scores", "FP32", (count,)),
         Port("metadata", "STRING", (count,)),
     )
-    takes = (Port("embedding", "FP32", (files.dimensions,)), QUERY)
+    takes = (Port("embedding", "FP32", (found.dimensions,)), QUERY)
     draft.configure(
         name,
         config.config(

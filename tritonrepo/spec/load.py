@@ -20,7 +20,7 @@ from tritonrepo.spec.scalars import Misfit, flag, integer, number, single
 RULE = "stack-schema"
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)")
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)")
-FREE = (Any, Mapping[str, Any], Mapping[str, str], Mapping[str, source.Source], stack.Config)
+FREE = (Any, Mapping[str, Any], Mapping[str, str], Mapping[str, source.Source], stack.Config, stack.Paths)
 """Types of keys whose values are the user's own mappings and lists: the place of all that is in them is kept."""
 
 MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
@@ -81,6 +81,8 @@ class _Loader:
     def _convert(self, hint: Any, node: Node, name: str, minimum: int | None) -> Any:
         value, record = split(hint)
         hint = value if record is None or not isinstance(node, Keys) else record
+        if hint is stack.Paths:
+            hint, node = tuple[str, ...], node if isinstance(node, Items) else Items(node.at, (node,))
         origin = get_origin(hint)
         if hint is stack.Config:
             fields, wrong = config.read(node)

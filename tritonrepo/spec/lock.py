@@ -39,12 +39,16 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A search index: the digests of what it was built from, and of its files."""
+    """A search index: the digests of what it was built from, and of its files.
+
+    `chunks` says how documents were cut, empty for the default.
+    """
 
     documents: str
     embedder: str
     embeddings: str
     passages: str
+    chunks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,10 @@ def _lines(head: str, value: object, margin: str) -> Iterator[str]:
 
 
 def _index_data(index: Index) -> dict[str, object]:
+    made_from = {"documents": index.documents, "embedder": index.embedder}
     return {
         "files": {"embeddings": index.embeddings, "passages": index.passages},
-        "made_from": {"documents": index.documents, "embedder": index.embedder},
+        "made_from": made_from | ({"chunks": index.chunks} if index.chunks else {}),
     }
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tritonrepo.smoke.plan import Known
     from tritonrepo.smoke.served import Served
     from tritonrepo.sources.gather import Gathering
-    from tritonrepo.spec.stack import Stack
+    from tritonrepo.spec.stack import Chunks, Stack
 
 RULE = "stack-meaning"
 
@@ -72,13 +72,16 @@ class Step(NamedTuple):
 
 
 class Encoding(NamedTuple):
-    """Functions of one encoder: `pieces` splits a text into parts that it reads whole, `embed` returns the vectors.
+    """Functions of one encoder, which reads `limit` tokens of a text besides its special ones.
 
-    Vectors are FP32 [texts, dimensions].
+    `cut` yields begin and end of the pieces of a text with at most so many tokens, of which so many overlap; `embed`
+    returns vectors FP32 [texts, dimensions]; `count` returns the tokens of a text.
     """
 
-    pieces: Callable[[str], Iterable[str]]
+    cut: Callable[[str, int, int], Iterable[tuple[int, int]]]
     embed: Callable[[Sequence[str]], NDArray[Any]]
+    count: Callable[[str], int]
+    limit: int
 
 
 class Embeds(NamedTuple):
@@ -90,11 +93,15 @@ class Embeds(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What a search index is built from: its directory, a glob pattern of documents, and the model that embeds them."""
+    """What a search index is built from: its directory, its documents, the model that embeds them, and their cuts.
+
+    `documents` are glob patterns and directories.
+    """
 
     directory: str
-    documents: str
+    documents: Sequence[str]
     embed_with: str
+    chunks: Chunks
 
 
 K = TypeVar("K", bound=Model)

@@ -90,6 +90,22 @@ class Instances:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chunks:
+    """How documents are cut into passages."""
+
+    max_tokens: int | None = key(
+        "maximum tokens of a passage; default: as many as the embedder reads", None, minimum=8, example="200"
+    )
+    overlap: int = key("tokens at the end of a passage that the next one repeats", 0, minimum=0, example="40")
+    headings: bool = key(
+        "whether a passage ends at a heading, and begins with a line of its document's title and its headings",
+        False,  # noqa: FBT003  the default of the key
+        example="true",
+    )
+    places: Places = places()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """How the query and the passages become the prompt of the generator."""
 
