@@ -19,7 +19,8 @@ from tritonrepo.smoke import links, meaning, search
 from tritonrepo.smoke.case import Case, Crowd
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
-from tritonrepo.sources.encoder import READ, RULE, Wish, encoder
+from tritonrepo.sources.encoder import READ, Wish, encoder
+from tritonrepo.sources.encoder_files import RULE
 from tritonrepo.sources.encoder_graph import TOKENIZER, is_graph, own_graph
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.sources.prefixes import PROMPTS, Wanted, prefixed

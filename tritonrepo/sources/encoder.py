@@ -15,11 +15,11 @@ from tritonrepo.export.fields import is_count
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.sources import encoder_files, modules, tokenizer
 from tritonrepo.sources.cache import Cache
+from tritonrepo.sources.encoder_files import RULE, WEIGHTS
 from tritonrepo.sources.modules import Module, Sentence
 from tritonrepo.spec.part import Places
 from tritonrepo.tree import File, digest
 
-RULE, WEIGHTS = encoder_files.RULE, encoder_files.WEIGHTS
 EXPORTER = "encoder 3"
 """Increased when the exporter returns other bytes for the same weights, or reads more files."""
 

@@ -11,8 +11,8 @@ from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.onnxfile import BrokenError, Header, Tensor, header
 from tritonrepo.sources import tokenizer
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.encoder import RULE, Wish
-from tritonrepo.sources.encoder_files import weighed
+from tritonrepo.sources.encoder import Wish
+from tritonrepo.sources.encoder_files import RULE, weighed
 from tritonrepo.spec.part import Places
 from tritonrepo.tree import File
 
