@@ -85,7 +85,15 @@ class Bert:
 
     def embedding(self, ids: Sequence[int], pool: str, *, normalize: bool) -> Array:
         x = self.tokens(ids)
-        vector = {"mean": x.mean(0), "cls": x[0], "last": x[-1]}[pool]
+        counts = np.arange(1, len(x) + 1)
+        vector = {
+            "mean": x.mean(0),
+            "cls": x[0],
+            "last": x[-1],
+            "max": x.max(0),
+            "mean_sqrt_len": x.sum(0) / math.sqrt(len(x)),
+            "weightedmean": counts @ x / counts.sum(),
+        }[pool]
         return np.asarray(vector / np.linalg.norm(vector)) if normalize else vector
 
 

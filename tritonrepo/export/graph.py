@@ -118,15 +118,15 @@ class Graph:
                 f"the weights take {self.nbytes:,} bytes in ONNX, but a file can hold only {LARGEST_BYTES:,}",
                 "Choose a smaller model.",
             )
-        graph = helper.make_graph(
-            self.nodes, "tritonrepo", declared(inputs), declared(outputs), list(self.constants.values())
-        )
+        graph = helper.make_graph(self.nodes, "tritonrepo", declared(inputs), declared(outputs))
         model = helper.make_model(
             graph,
             ir_version=IR_VERSION,
             producer_name="tritonrepo",
             opset_imports=[helper.make_opsetid(domain, version) for domain, version in self._opsets().items()],
         )
+        # Only now: both functions copy what they are given, and weights can take gigabytes.
+        model.graph.initializer.extend(self.constants.values())
         return bytes(model.SerializeToString(deterministic=True))
 
     def _opsets(self) -> Mapping[str, int]:
