@@ -48,6 +48,11 @@ HOMES = {
         ("role: retriever", "index: ./i", "documents: ./d", "embed_with: embedder"),
     ),
     "Reranker": ("{name: s, models: {m: @}}", ("role: reranker", "source: ./k")),
+    "Chunks": (
+        "{name: s, models: {embedder: {role: embedder, source: ./w}, m: {role: retriever, index: ./i, "
+        "documents: ./d, embed_with: embedder, chunks: @}}}",
+        (),
+    ),
     "Generator": ("{name: s, models: {m: @}}", ("role: generator", "source: hf://o/m")),
     "Mounted": ("{name: s, models: {m: {role: generator, source: ./m, weights: @}}}", ()),
     "Adapter": ("{name: s, models: {m: {role: generator, source: hf://o/m, lora: {a: @}}}}", ("path: /a",)),
