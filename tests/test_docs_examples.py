@@ -42,6 +42,7 @@ HOMES = {
     "Target": ("{name: s, models: {m: {backend: python}}, target: @}", ()),
     "Embedder": ("{name: s, models: {m: @}}", ("role: embedder", "source: ./w")),
     "Batching": ("{name: s, models: {m: {role: embedder, source: ./w, batching: @}}}", ()),
+    "Prefixes": ("{name: s, models: {m: {role: embedder, source: ./w, prefixes: @}}}", ()),
     "Instances": ("{name: s, models: {m: {role: embedder, source: ./w, instances: @}}}", ()),
     "Retriever": (
         "{name: s, models: {embedder: {role: embedder, source: ./w}, m: @}}",
@@ -49,8 +50,10 @@ HOMES = {
     ),
     "Reranker": ("{name: s, models: {m: @}}", ("role: reranker", "source: ./k")),
     "Chunks": (
-        "{name: s, models: {embedder: {role: embedder, source: ./w}, m: {role: retriever, index: ./i, "
-        "documents: ./d, embed_with: embedder, chunks: @}}}",
+        (
+            "{name: s, models: {embedder: {role: embedder, source: ./w}, m: {role: retriever, index: ./i, "
+            "documents: ./d, embed_with: embedder, chunks: @}}}"
+        ),
         (),
     ),
     "Generator": ("{name: s, models: {m: @}}", ("role: generator", "source: hf://o/m")),
