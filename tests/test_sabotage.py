@@ -109,6 +109,9 @@ SABOTAGES = {
     "a passage beside another's id": Sabotage(
         "retriever", step(("self.ids[best]", "self.ids[best[:, ::-1]]")), "search", "is not the stored one",
     ),
+    "the metadata of another passage": Sabotage(
+        "retriever", step(("self.metadata[best]", "self.metadata[best[:, ::-1]]")), "search", ", whose stored one is {",
+    ),
     "one passage fewer": Sabotage(
         "retriever", step((BEST, BEST + "[:, [0, 1, 2, 2]]")), "search", '" twice',
     ),

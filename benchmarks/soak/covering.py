@@ -55,6 +55,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "credentials",
         "api",
         "own_stacks",
+        "own_documents",
         "links",
         "asking",
         "smoke_commands",
