@@ -327,6 +327,20 @@ def test_nothing_is_forwarded_to_a_client_that_has_left_and_the_stream_is_read_t
     assert (chain.stream.left, chain.stream.cancelled) == (0, True)
 
 
+def test_a_stream_is_kept_until_the_server_has_let_go_of_it(step: TritonPythonModel, chain: Chain) -> None:
+    """Whether a client has left is asked anew until it has, and what was sent to the server before is then done."""
+    asked = asking(query="Which?", stream=True)
+
+    def leave(call: pb_utils.InferenceRequest) -> None:
+        asked.sender.cancelled = call.model_name == "generator"
+
+    chain.before = leave
+    answers(step, asked)
+    assert step.ended == [chain.stream]
+    answers(step, asking(query="Which?", stream=True))
+    assert step.ended == []
+
+
 @pytest.mark.parametrize(("model", "called"), [("embedder", 1), ("prompt", 3)])
 def test_no_further_step_is_called_for_a_client_that_has_left(
     step: TritonPythonModel, chain: Chain, model: str, called: int

@@ -16,7 +16,7 @@ import os
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from threading import Semaphore
+from threading import Lock, Semaphore
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ class TritonPythonModel:
         self.inputs = [tensor["name"] for tensor in json.loads(args["model_config"])["input"]]
         self.pool = ThreadPoolExecutor(settings["threads"])
         self.calling, self.starting = Semaphore(WAITING), Semaphore(WAITING)
+        self.lock, self.ended = Lock(), list[Any]()
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> None:
         """Answer each request in a thread, which sends its responses."""
@@ -116,6 +117,20 @@ class TritonPythonModel:
             getattr(found, "cancel", int)()
             while next(found, None) is not None:
                 pass
+            self.drop(found, asked.sender)
+
+    def drop(self, found: Any, sender: Any) -> None:  # noqa: ANN401  pb_utils does not export their types
+        """Let go of streams that were read to their end, once the server has let go of them.
+
+        If the server is the last to do so, it frees their arrays in a thread without Python's lock, which crashes this
+        process until 24.12 (python_backend, src/pb_stub.cc, SendCleanupId; src/pb_tensor.cc, ~PbTensor). It does so
+        before it says whether a client has left, unless that is known already: then a later request waits for it.
+        """
+        with self.lock:
+            ended, self.ended = [*self.ended, found], []
+        if sender.is_cancelled():
+            with self.lock:
+                self.ended += ended
 
 
 class Asked:
