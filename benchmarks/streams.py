@@ -55,7 +55,7 @@ class Asking:
     def events(self, model: str, body: object) -> Iterator[dict[str, Any]]:
         """Yield the events of a stream; its end closes the connection."""
         request = urllib.request.Request(f"{self.url}/v2/models/{model}/generate_stream", json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=120) as response:
             for line in response:
                 if line.startswith(b"data: "):
                     event: dict[str, Any] = json.loads(line[len(b"data: ") :])
@@ -70,7 +70,7 @@ class Asking:
     def search(self) -> None:
         """Search once."""
         body = json.dumps({"query": QUESTION}).encode()
-        with urllib.request.urlopen(f"{self.url}/v2/models/search/generate", body, timeout=10) as response:
+        with urllib.request.urlopen(f"{self.url}/v2/models/search/generate", body, timeout=120) as response:
             response.read()
 
     def whole(self, number: int) -> tuple[int, int]:
