@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ import tritonclient.grpc as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
+from tests.conftest import SMOLLM2
 from tests.processes import killed
 from tests.test_own_stacks import weights
 from tests.test_rerankers import CLOSE, REFERENCES, TEXTS
@@ -27,7 +29,6 @@ from tritonrepo.smoke.case import Check, Outcome
 ONE = "config: {instance_group: [{kind: KIND_CPU, count: 1}]}"
 STACK = f"""\
 name: ranks
-target: {{release: "24.10", images: [py3], gpus: 0}}
 models:
   e: {{role: embedder, source: ./w, {ONE}}}
   r: {{role: retriever, documents: ./d/*.jsonl, index: ./i, embed_with: e, top_k: 10}}
@@ -35,8 +36,10 @@ models:
   nli: {{role: reranker, source: ./bert-entailment, {ONE}}}
   modern: {{role: reranker, source: ./modernbert-mean, top_k: 3, max_tokens: 48, {ONE}}}
   late: {{role: reranker, kind: late-interaction, source: ./late, instances: {{count: 2}}, {ONE}}}
+  g: {{role: generator, source: hf://o/m, local: '{SMOLLM2}', args: {{max_model_len: 900}}}}
 ensembles:
   search: {{chain: [e, r, modern]}}
+  told: {{chain: [search, g], outputs: [answer, sources]}}
 """
 SOURCES = {"bert": "bert", "nli": "bert-entailment", "modern": "modernbert-mean"}
 WORK = api.Workspace(os.environ)
@@ -64,7 +67,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(built: Path) -> Iterator[Server]:
-    with killed(api.serve(built / "built", api.ServeOptions(api.Ports(0, 0, 0)), WORK)) as running:
+    with killed(api.serve(built / "built", api.ServeOptions(api.Ports(0, 0, 0), engine="script"), WORK)) as running:
         yield running
 
 
@@ -176,6 +179,22 @@ def test_a_search_that_ends_in_a_reranker_returns_the_best_of_what_it_finds(serv
     alone = ranked(server, "modern", text, found["passages"])
     assert alone["passages"] == found["passages"]
     assert alone["scores"] == pytest.approx(found["scores"], abs=1e-5)
+
+
+def test_an_answer_is_given_from_the_passages_that_a_reranker_keeps(server: Server) -> None:
+    query = TEXTS["passages"][3]
+    body = json.dumps({"query": query, "stream": False, "exclude_input_in_output": False}).encode()
+    with urllib.request.urlopen(f"{server.http}/v2/models/told/generate_stream", body, timeout=60) as stream:
+        lines = [json.loads(line[5:]) for line in stream.read().decode().splitlines() if line.startswith("data:")]
+    sources = json.loads(lines[0]["sources"])
+    found = ranked(server, "modern", query.encode(), [text.encode() for text in TEXTS["passages"][:10]])
+    kept = [TEXTS["passages"].index(source["text"]) for source in sources]
+    assert len(kept) == 3
+    assert [source["title"] for source in sources] == [f"T{number}" for number in kept]
+    assert [source["score"] for source in sources] == sorted((source["score"] for source in sources), reverse=True)
+    assert len(found["ids"]) == 3
+    prompt = "".join(line.get("answer", "") for line in lines)
+    assert all(source["text"] in prompt for source in sources)
 
 
 def test_smoke_finds_nothing_wrong_and_knows_what_a_reranker_is(server: Server, built: Path) -> None:

@@ -317,6 +317,18 @@ def test_what_a_reranked_search_cannot_return_is_told(
     assert flaw.message.startswith(f'a search for passage "p0" returned {message}')
 
 
+def test_where_queries_have_a_prefix_of_their_own_any_passage_of_the_index_can_be_found() -> None:
+    models = repository()
+    prefixes = {"prefixes": {"query": "query: ", "passage": "passage: "}}
+    steps = {"e/config.pbtxt": "", "e/1/settings.json": json.dumps(prefixes)}
+    models |= expected.of(read({path: of_text(text) for path, text in steps.items()}, target()), "x")
+    one = next(iter(ranking.searches(pipeline(), models, links.reranked(models)["search"])))
+    assert isinstance(one, Case)
+    assert list(one.judge(found(["p1", "p5"], [0.9, 0.1]))) == []
+    (flaw,) = one.judge(found(["p9", "p5"], [0.9, 0.1]))
+    assert 'the id "p9", which is not in the index' in flaw.message
+
+
 def test_a_reranker_is_asked_for_passages_of_the_index_and_made_up_ones_without_it() -> None:
     models = repository()
     assert ranking.candidates(models, "k", "1") == Candidates(IDS[:6], TEXTS[:6], 2)

@@ -52,9 +52,8 @@ def prompting(models: Mapping[str, Expected]) -> list[str]:
 
 def reranking(models: Mapping[str, Expected]) -> list[str]:
     """Return the models that rank the passages of a request."""
-    return [
-        name for name, model in models.items() if model.versions and "score" in _settings(model, model.versions[-1])
-    ]
+    steps = {name: model for name, model in models.items() if model.has("calls.json", "settings.json")}
+    return [name for name, model in steps.items() if "score" in _settings(model, model.versions[-1])]
 
 
 def reranked(models: Mapping[str, Expected]) -> dict[str, Reranked]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -209,7 +210,9 @@ def _placed(reply: Reply) -> Iterator[Flaw]:
 
 def searches(served: Served, models: Mapping[str, Expected], pipeline: links.Reranked) -> Iterator[Case | Crowd]:
     """Yield the cases of a pipeline that ranks what its search finds: some passages one by one, and many at once."""
+    embeds = models.get(pipeline.search.embeds)
     found = search.stored(models, pipeline.search.searches, pipeline.search.version)
+    found = replace(found, apart=embeds is not None and links.apart(embeds))
     model = models[pipeline.reranks]
     top_k = links.limit(model, pipeline.version or model.versions[-1])
     rows = found.index.sample(LISTS)
@@ -242,7 +245,8 @@ def _among(found: search.Search, row: int, top_k: int) -> Judge:
         flaw = search.stored_rows(index, ids, passages, rows)
         if flaw is None and len(ids) != min(top_k, candidates):
             flaw = Flaw(f"{len(ids)} passage{'' if len(ids) == 1 else 's'}, not {min(top_k, candidates)}", OWN)
-        far = None if flaw is not None else search.beyond(found, row, rows, candidates)
+        # with prefixes of its own, a query has another vector than the stored passage, and finds others
+        far = None if flaw is not None or found.apart else search.beyond(found, row, rows, candidates)
         if far is not None:
             flaw = Flaw(
                 f'"{index.ids[far]}", which is not among the {candidates} best of the index for it', search.OTHER
