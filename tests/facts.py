@@ -16,6 +16,7 @@ from tritonrepo.flows.push import Servers, paced
 from tritonrepo.generate.bls import THREADS
 from tritonrepo.generate.steps import pipeline
 from tritonrepo.indexing import metadata, texts
+from tritonrepo.parts import loss
 from tritonrepo.parts.talking import MAX_TOKENS
 from tritonrepo.releases import runnable
 from tritonrepo.repository import target
@@ -65,6 +66,7 @@ FACTS: Mapping[str, str] = {
     "models-of-the-example-in-words": WORDS[MODELS],
     "release-here": runnable().name,
     "least-cosine": f"{LEAST_COSINE:g}",
+    "least-of-precision": f"{loss.LEAST_COSINE:g}",
     "at-once": f"{AT_ONCE}",
     "exit-success": one(r"(\d+) +success", EXIT_CODES),
     "exit-error": one(r"(\d+) +problems were found, or the operation failed", EXIT_CODES),

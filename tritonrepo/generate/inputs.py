@@ -24,7 +24,8 @@ NO_PREFIXES = Prefixes()
 class EncoderFiles:
     """A graph: `input_ids`, `attention_mask` INT64 [batch, tokens] → `embedding` FP32 [batch, dimensions].
 
-    `max_tokens` is the length at which texts are cut, with their prefix.
+    `max_tokens` is the length at which texts are cut, with their prefix. `exact` is the graph before its weights were
+    converted to fewer bits, None if they were not.
     """
 
     onnx: File
@@ -32,6 +33,7 @@ class EncoderFiles:
     dimensions: int
     max_tokens: int
     prefixes: Prefixes = NO_PREFIXES
+    exact: File | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tritonrepo.diagnostics import fatal
+from tritonrepo.diagnostics import Diagnostic, fatal
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step, vendored
 from tritonrepo.generate.inputs import EncoderFiles, Inputs
 from tritonrepo.generate.own import own
 from tritonrepo.indexing.encoder import load
-from tritonrepo.parts import recognition
+from tritonrepo.parts import loss, recognition
 from tritonrepo.smoke import links, meaning, search
 from tritonrepo.smoke.case import Case, Crowd
 from tritonrepo.smoke.plan import Known
@@ -23,12 +23,13 @@ from tritonrepo.sources.encoder import READ, Wish, encoder
 from tritonrepo.sources.encoder_files import RULE
 from tritonrepo.sources.encoder_graph import TOKENIZER, is_graph, own_graph
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.sources.precision import lowered
 from tritonrepo.sources.prefixes import PROMPTS, Wanted, prefixed
 from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Batching, Config, Instances
-from tritonrepo.tree import of_bytes
+from tritonrepo.tree import File, of_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,11 @@ class Embedder:
         Prefixes(),
         example='{query: "query: ", passage: "passage: "}',
     )
+    precision: Literal["fp32", "fp16", "int8"] = key(
+        "precision of the graph's weights: a half or a quarter of the size, at a loss that a build measures",
+        "fp32",
+        example="int8",
+    )
     batching: Batching = key(
         "how requests are combined into batches", Batching(), example="{max_batch_size: 64, max_queue_delay: 2ms}"
     )
@@ -89,14 +95,20 @@ class Embedder:
 def _gather(_: str, model: Embedder, gathering: Gathering) -> EncoderFiles:
     wish = Wish(model.source.text, model.pooling, model.normalize, model.max_tokens, model.places)
     found = gathering.resolve(model.source, model.places["source"], (*READ, PROMPTS))
+    files = prefixed(_exact(wish, model, found, gathering), found, _wanted(model), gathering.cache)
+    return lowered(files, model.precision, model.places.get("precision", model.places["source"]), gathering.cache)
+
+
+def _exact(wish: Wish, model: Embedder, found: dict[str, File], gathering: Gathering) -> EncoderFiles:
+    """Return the encoder in the precision of its own weights."""
     own = model.tokenizer
     if is_graph(found):
         beside = gathering.resolve(own, model.places["tokenizer"], [TOKENIZER]) if own is not None else found
-        return prefixed(own_graph(wish, found, beside, gathering.cache), found, _wanted(model), gathering.cache)
+        return own_graph(wish, found, beside, gathering.cache)
     if own is not None:
         message = "tokenizer is only for an ONNX file in source, and this source has its own"
         raise fatal(RULE, model.places["tokenizer"], message, "Remove tokenizer.")
-    return prefixed(encoder(wish, found, gathering.cache), found, _wanted(model), gathering.cache)
+    return encoder(wish, found, gathering.cache)
 
 
 def _wanted(model: Embedder) -> Wanted:
@@ -107,6 +119,11 @@ def _wanted(model: Embedder) -> Wanted:
 
 def _stand_in(_: Embedder) -> EncoderFiles:
     return EncoderFiles(of_bytes(b""), of_bytes(b""), dimensions=-1, max_tokens=1)
+
+
+def _doubts(name: str, model: Embedder, gathering: Gathering) -> Iterator[Diagnostic]:
+    if model.precision != "fp32":
+        yield loss.told(name, model.precision, model.places["precision"], gathering)
 
 
 def _embeds(files: EncoderFiles) -> Embeds:
@@ -196,6 +213,7 @@ PART = Part(
     vendored=frozenset({"tokenizers"}),
     gather=_gather,
     stand_in=_stand_in,
+    doubts=_doubts,
     cases=_cases,
     embeds=_embeds,
     make=_make,
