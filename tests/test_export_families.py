@@ -14,9 +14,10 @@ import pytest
 from tests.test_export import Array, session
 from tritonrepo.diagnostics import Stop
 from tritonrepo.export import graph
-from tritonrepo.export.encoder import exported, parsed
+from tritonrepo.export.encoder import exported, parsed, rounded
 from tritonrepo.export.heads import Pool, Pooling, TokenVectors
 from tritonrepo.export.mpnet import bucket
+from tritonrepo.export.precision import Precision, lowered
 from tritonrepo.export.weights import safetensors
 
 ROOT = Path(__file__).parent / "data" / "references" / "encoders"
@@ -129,6 +130,21 @@ def test_weights_that_fit_in_a_file_only_in_16_bits_are_kept_in_them(
     assert np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_weights_in_16_bits_are_converted_as_those_in_fp32(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, head = Model("qwen3"), Pooling(Pool.LAST, normalize=True)
+    whole = exported(model.encoder, model.weights, head)
+    monkeypatch.setattr(graph, "LARGEST_BYTES", int(len(whole) * 0.6))
+    narrow = exported(model.encoder, model.weights, head)
+    assert len(narrow) < len(whole) * 0.65
+    one, other = (lowered(onnx.load_from_string(made), precision) for made in (whole, narrow))
+    assert np.array_equal(*(session(made).run(None, batch(model.texts, 1))[0] for made in (one, other)))
+    constants, others = (onnx.load_from_string(made).graph.initializer for made in (one, other))
+    assert sorted((t.data_type, *t.dims) for t in constants) == sorted((t.data_type, *t.dims) for t in others)
+
+
 def test_weights_that_16_bits_do_not_hold_are_not_rounded_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model("qwen3")
     third = {name: weight / np.float32(3) for name, weight in widened(model.weights).items()}
@@ -136,6 +152,23 @@ def test_weights_that_16_bits_do_not_hold_are_not_rounded_to_fit(monkeypatch: py
     monkeypatch.setattr(graph, "LARGEST_BYTES", int(len(whole) * 0.6))
     with pytest.raises(Stop, match="bytes in ONNX, but a file can hold only"):
         exported(model.encoder, third, TokenVectors(normalize=False))
+
+
+def test_weights_can_be_rounded_to_fit_and_are_not_if_they_fit_or_are_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, head = Model("bert"), Pooling(Pool.MEAN, normalize=True)
+    third = {name: weight / np.float32(3) for name, weight in widened(model.weights).items()}
+    third["encoder.layer.0.output.dense.weight"][0, 0] = 70000
+    whole = exported(model.encoder, third, head)
+    assert exported(model.encoder, rounded(model.encoder, third), head) == whole
+    monkeypatch.setattr(graph, "LARGEST_BYTES", int(len(whole) * 0.7))
+    made = exported(model.encoder, rounded(model.encoder, third), head)
+    kinds = {t.name: t.data_type for t in onnx.load_from_string(made).graph.initializer if len(t.dims) > 1}
+    assert kinds.pop("encoder.layer.0.output.dense.weight_T") == onnx.TensorProto.FLOAT
+    assert set(kinds.values()) == {onnx.TensorProto.FLOAT16}
+    want, got = (session(each).run(None, batch(model.texts, 1))[0] for each in (whole, made))
+    assert (want * got).sum(1).min() > 0.9999
 
 
 def widened(weights: Mapping[str, Array]) -> dict[str, Array]:

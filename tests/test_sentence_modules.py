@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from tests.test_export import Array, session
 from tests.test_export_families import FACTS, ROOT, batch
 from tritonrepo.diagnostics import Severity, Span, Stop
+from tritonrepo.export import graph
 from tritonrepo.generate.inputs import EncoderFiles
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.encoder import Wish, encoder
@@ -334,6 +335,21 @@ def test_weights_in_several_files_are_those_in_one(kept: Cache, tmp_path: Path) 
     assert kind(made(place, kept)) == whole
     reweigh(place / index["embeddings.LayerNorm.bias"], embeddings__LayerNorm__bias=np.ones(32, "f4"))
     assert kind(made(place, kept)) != whole
+
+
+def test_a_wish_for_fewer_bits_exports_what_fp32_would_make_too_large(
+    kept: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = write(tmp_path / "w", "mean")
+    weights = {name: (weight.astype("f4") / 3) for name, weight in load_file(place / "model.safetensors").items()}
+    save_file(weights, place / "model.safetensors")
+    whole = made(place, kept)
+    monkeypatch.setattr(graph, "LARGEST_BYTES", int(whole.onnx.size * 0.7))
+    half = made(place, kept, rounded=True)
+    assert half.onnx.size < whole.onnx.size * 0.75
+    assert np.abs(vectors(half) - vectors(whole)).max() < 0.02
+    change(place / "config.json", layer_norm_eps=1e-6)
+    assert refused(place, kept).startswith("config.json of the embedder's source: the weights take ")
 
 
 INDEX = "model.safetensors.index.json"

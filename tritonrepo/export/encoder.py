@@ -76,7 +76,7 @@ def exported(
     """
     inputs = [IDS, MASK, *([TYPES] if pairs and encoder.types > 1 else [])]
     needed = {**encoder.shapes, **head.shapes(encoder.hidden)}
-    narrow = too_large(sum(4 * math.prod(shape) for shape in needed.values()))
+    narrow = _overflows(needed)
     layers = Layers(checked(encoder, needed, weights, at), pairs=TYPES in inputs, narrow=narrow)
     layers.graph.add_named("Identity", [head.add(layers, encoder.add(layers))], [head.output])
     return layers.graph.serialized(
@@ -84,6 +84,28 @@ def exported(
         [ValueInfo(head.output, "FLOAT", head.dims(encoder.hidden))],
         at,
     )
+
+
+def rounded(encoder: Encoder, weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the weights, with their matrices in FP16 where all of them in FP32 would not fit in one file.
+
+    A matrix with a value that FP16 does not hold stays as it is.
+    """
+    import numpy as np
+
+    if not _overflows(encoder.shapes):
+        return dict(weights)
+
+    def half(weight: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(over="ignore"):
+            narrow = weight.astype(np.float16)
+        return narrow if weight.ndim > 1 and np.isfinite(narrow).all() else weight
+
+    return {name: half(weight) for name, weight in weights.items()}
+
+
+def _overflows(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    return too_large(sum(4 * math.prod(shape) for shape in shapes.values()))
 
 
 def checked(

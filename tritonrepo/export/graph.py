@@ -116,7 +116,7 @@ class Graph:
                 "export-too-large",
                 at,
                 f"the weights take {self.nbytes:,} bytes in ONNX, but a file can hold only {LARGEST_BYTES:,}",
-                "Choose a smaller model.",
+                "Choose a smaller model, or set the precision of an embedder to fp16 or int8.",
             )
         graph = helper.make_graph(self.nodes, "tritonrepo", declared(inputs), declared(outputs))
         model = helper.make_model(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp16", "int8"]
 
-FLOAT, FLOAT16 = 1, 10
+FLOAT, FLOAT16, BFLOAT16 = 1, 10, 16
 """The element types' numbers (onnx, onnx.proto, TensorProto.DataType)."""
 
 MATRICES = {"MatMul": 1, "Gemm": 1, "Gather": 0}
@@ -58,6 +58,7 @@ class _Lowering:
     def __init__(self, graph: Any) -> None:  # noqa: ANN401  as above
         self.graph = graph
         self.constants = {each.name: each for each in graph.initializer}
+        self.wide = {node.output[0]: node for node in graph.node if self._widens(node)}
         self.names = {name for node in _all(graph) for name in (*node.input, *node.output)} | self.constants.keys()
         self.made: dict[str, Any] = {}
         self.known: dict[tuple[str, str, tuple[int, ...]], str] = {}
@@ -65,11 +66,23 @@ class _Lowering:
     def converted(self, node: Any, convert: Convert) -> Iterator[Any]:  # noqa: ANN401  as above
         """Yield what replaces a node: itself if it reads no matrix of weights."""
         place = MATRICES.get(node.op_type, -1) if node.domain in {"", "ai.onnx"} else -1
-        tensor = self.constants.get(node.input[place]) if place >= 0 else None
-        if tensor is None or tensor.data_type != FLOAT or len(tensor.dims) != MATRIX or _axis(node, "axis") != 0:
+        tensor = self._matrix(node.input[place]) if place >= 0 else None
+        if tensor is None or len(tensor.dims) != MATRIX or _axis(node, "axis") != 0:
             yield node
             return
         yield from convert(node, place, _values(tensor))
+
+    def _widens(self, node: Any) -> bool:  # noqa: ANN401  as above
+        """Return whether a node only makes a constant of 16 bits FP32, as in graphs that FP32 would make too large."""
+        tensor = self.constants.get(node.input[0]) if node.op_type == "Cast" else None
+        return tensor is not None and tensor.data_type in {FLOAT16, BFLOAT16} and _axis(node, "to") == FLOAT
+
+    def _matrix(self, name: str) -> Any:  # noqa: ANN401  as above
+        """Return the constant that is a tensor in FP32, as it is or widened; None if it is none."""
+        if name in self.wide:
+            return self.constants[self.wide[name].input[0]]
+        tensor = self.constants.get(name)
+        return tensor if tensor is not None and tensor.data_type == FLOAT else None
 
     def half(self, node: Any, place: int, values: NDArray[Any]) -> Iterator[Any]:  # noqa: ANN401  as above
         """Yield a node that computes in FP16, between casts; itself if a weight is too large for that."""
@@ -121,13 +134,21 @@ class _Lowering:
         nodes = list(nodes)
         del self.graph.node[:]
         self.graph.node.extend(nodes)
-        used = Counter(name for node in _all(self.graph) for name in node.input)
-        used.update(each.name for each in self.graph.output)
+        unread = [node for name, node in self.wide.items() if not self._used()[name]]
+        for node in unread:
+            self.graph.node.remove(node)
+        used = self._used()
         kept = [each for name, each in self.constants.items() if used[name]]
         listed = [each for each in self.graph.input if each.name not in self.constants or used[each.name]]
         for field, values in ((self.graph.initializer, [*kept, *self.made.values()]), (self.graph.input, listed)):
             del field[:]
             field.extend(values)
+
+    def _used(self) -> Counter[str]:
+        """Return how often each tensor is read."""
+        used = Counter(name for node in _all(self.graph) for name in node.input)
+        used.update(each.name for each in self.graph.output)
+        return used
 
     def _constant(self, weight: str, ending: str, values: NDArray[Any]) -> str:
         """Keep what becomes of a weight, once for each layout, and return its name."""

@@ -93,7 +93,8 @@ class Embedder:
 
 
 def _gather(_: str, model: Embedder, gathering: Gathering) -> EncoderFiles:
-    wish = Wish(model.source.text, model.pooling, model.normalize, model.max_tokens, model.places)
+    rounded = model.precision != "fp32"
+    wish = Wish(model.source.text, model.pooling, model.normalize, model.max_tokens, model.places, rounded)
     found = gathering.resolve(model.source, model.places["source"], (*READ, PROMPTS))
     files = prefixed(_exact(wish, model, found, gathering), found, _wanted(model), gathering.cache)
     return lowered(files, model.precision, model.places.get("precision", model.places["source"]), gathering.cache)

@@ -44,13 +44,17 @@ READ = (
 
 
 class Wish(NamedTuple):
-    """An encoder in the stack file: the text of its source, what overrides its own files, and their places."""
+    """An encoder in the stack file: the text of its source, what overrides its own files, and their places.
+
+    With `rounded`, weights that would not fit in one ONNX file in FP32 can be rounded to FP16.
+    """
 
     source: str
     pooling: str | None
     normalize: bool | None
     max_tokens: int | None
     places: Places
+    rounded: bool = False
 
 
 def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
@@ -67,13 +71,14 @@ def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
         sentence, width = said.sentence, modules.width(said.sentence, found.hidden, at)
         normalize = model.normalize if model.normalize is not None else sentence.normalized
         reads = {name: said.files[name] for name in said.weighed()} | {name: files[name] for name in sentence.files()}
-        key = f"{EXPORTER} {digest(reads)} {sentence.pools} {sentence.after} {normalize}"
+        key = f"{EXPORTER} {digest(reads)} {sentence.pools} {sentence.after} {normalize}{' rounded' * model.rounded}"
 
         def make(place: Path) -> None:
             traits = tokenizer.traits(said.files["tokenizer.json"], found.vocabulary, at)
             (place / "tokenizer-facts.json").write_text(json.dumps(traits._asdict()), "utf-8")
             head = modules.head(sentence, files, normalize=normalize, at=at)
             weights = encoder_files.tensors(said.files, said.shards, at)
+            weights = export.rounded(found, weights) if model.rounded else weights
             (place / "model.onnx").write_bytes(export.exported(found, weights, head))
 
         made = cache.tree(key, f"exporting {model.source} to ONNX", make)
