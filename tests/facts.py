@@ -23,6 +23,7 @@ from tritonrepo.repository import target
 from tritonrepo.server import logs
 from tritonrepo.smoke.meaning import AT_ONCE, LEAST_COSINE
 from tritonrepo.sources import template
+from tritonrepo.sources.encoder import LONGEST
 from tritonrepo.spec import lock_text
 from tritonrepo.spec.load import BYTES
 from tritonrepo.spec.source import COMMIT
@@ -54,6 +55,7 @@ NEXT = one(r"python_version < '([\d.]+)'", LOCAL)
 """The first Python that cannot serve."""
 
 FACTS: Mapping[str, str] = {
+    "longest-text": f"{LONGEST:,}",
     "metadata-bytes": f"{metadata.LARGEST:,}",
     "document-mib": f"{texts.LARGEST >> 20}",
     "settle": f"{PRESSED.settle_s:g}",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -58,6 +59,26 @@ def encoding(tmp_path_factory: pytest.TempPathFactory) -> Encoding:
     path.write_bytes(exported(config, bert_weights(config), Pooling(Pool.MEAN, normalize=True)))
     files = EncoderFiles(on_disk(path, path.stat().st_size), of_bytes(tokenizer().encode()), 16, LIMIT)
     return encoder.load(files)
+
+
+def test_long_passages_are_embedded_in_smaller_batches_with_the_same_vectors(
+    encoding: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts of 7 tokens: two of them have 98 pairs of tokens."""
+    texts = ["a b c d e", "f", "g h i", "j k l m n", "o"]
+    together = encoding.embed(texts)
+    run, sizes = onnxruntime.InferenceSession.run, []
+
+    def counted(session: Any, names: Any, feed: Any) -> Any:  # noqa: ANN401  the library's
+        sizes.append(feed["input_ids"].shape)
+        return run(session, names, feed)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", counted)
+    monkeypatch.setattr(encoder, "SCORES", 98)
+    assert np.abs(encoding.embed(texts) - together).max() < 1e-6
+    monkeypatch.setattr(encoder, "SCORES", 1)
+    encoding.embed(texts[:1])
+    assert sizes == [(2, 7), (2, 7), (1, 7), (1, 7)]
 
 
 PIECES = {

@@ -180,6 +180,18 @@ def test_texts_are_cut_where_the_model_says(
     assert made(place, kept).max_tokens == limit
 
 
+def test_a_model_that_reads_very_long_texts_is_bounded_unless_it_or_the_stack_says_how_long(
+    kept: Cache, tmp_path: Path
+) -> None:
+    place = write(tmp_path / "w", "lasttoken")
+    change(place / "config.json", max_position_embeddings=32768)
+    (place / "tokenizer_config.json").write_text('{"model_max_length": 131072}', "utf-8")
+    assert made(place, kept).max_tokens == 8192
+    assert made(place, kept, max_tokens=20000).max_tokens == 20000
+    change(place / "sentence_bert_config.json", max_seq_length=16384)
+    assert made(place, kept).max_tokens == 16384
+
+
 def change(path: Path, **changes: Any) -> None:  # noqa: ANN401  fields of a config
     """Change fields of a JSON file; `...` removes one."""
     said = json.loads(path.read_text("utf-8")) | changes

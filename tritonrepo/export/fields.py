@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 
@@ -76,7 +76,7 @@ def odd(size: int, at: str) -> Iterator[Diagnostic]:
         )
 
 
-def is_count(value: object, least: int = 1) -> bool:
+def is_count(value: object, least: int = 1) -> TypeGuard[int]:
     """Return whether a value is an integer of at least this size."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 

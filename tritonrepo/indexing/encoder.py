@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH = 32
+SCORES = BATCH * 512**2
+"""How many pairs of tokens a batch may have: a head's scores, in FP32, are the largest tensors of a graph."""
 
 
 def load(files: EncoderFiles) -> Encoding:
@@ -39,11 +41,13 @@ def load(files: EncoderFiles) -> Encoding:
         parts = []
         for start in range(0, len(texts), BATCH):
             encodings = cut.encode_batch([prefix + text for text in texts[start : start + BATCH]])
-            feed = {
-                "input_ids": np.array([e.ids for e in encodings], np.int64),
-                "attention_mask": np.array([e.attention_mask for e in encodings], np.int64),
-            }
-            parts.append(session.run(["embedding"], feed)[0])
+            rows = max(1, SCORES // max(1, len(encodings[0].ids)) ** 2)
+            for some in (encodings[first : first + rows] for first in range(0, len(encodings), rows)):
+                feed = {
+                    "input_ids": np.array([e.ids for e in some], np.int64),
+                    "attention_mask": np.array([e.attention_mask for e in some], np.int64),
+                }
+                parts.append(session.run(["embedding"], feed)[0])
         return np.concatenate(parts)
 
     def count(text: str) -> int:

@@ -23,6 +23,10 @@ from tritonrepo.tree import File, digest
 EXPORTER = "encoder 3"
 """Increased when the exporter returns other bytes for the same weights, or reads more files."""
 
+LONGEST = 8192
+"""How many tokens a text has at most if neither the stack nor sentence-transformers' own file says more: the attention
+of a text has the square of them as scores, for each head, and 32,768 tokens would take a hundred gigabytes."""
+
 NEEDED = ("config.json", "tokenizer.json", WEIGHTS)
 LENGTHS = tuple(
     f"sentence_{name}_config.json"
@@ -168,11 +172,12 @@ def _placed(stop: Stop, at: Span) -> Stop:
 def _max_tokens(model: Wish, encoder: Encoder, files: Said, traits: tokenizer.Traits) -> int:
     """Return the limit: the stack's, else the model's own, and at most its number of positions.
 
-    sentence-transformers 5.6 and later keep their limit with the tokenizer (base/modules/transformer.py).
+    sentence-transformers 5.6 and later keep their limit with the tokenizer (base/modules/transformer.py). There, it can
+    also be all that a language model reads, so this is bounded.
     """
     at, own = model.places["source"], files.own
     kept = files.tokens.get("model_max_length")
-    said = own.get("max_seq_length") or (kept if is_count(kept) else encoder.positions)
+    said = own.get("max_seq_length") or min(kept if is_count(kept) else encoder.positions, LONGEST)
     if not isinstance(said, int) or said < 1:
         message = f"max_seq_length in the embedder's own files must be an integer of at least 1, not {said!r}"
         raise fatal(RULE, at, message, "Fix sentence_bert_config.json.")
