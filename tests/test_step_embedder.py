@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from tests.tensors import Broken, outputs, refusal, request, written
+from tritonrepo.generate.steps import embedder
 from tritonrepo.generate.steps.embedder import TritonPythonModel
 
 WORDS = {"[PAD]": 0, "?": 1, "one": 2, "two": 3, "three": 4, "bad": 5, "caf\ufffd": 6, "<pad>": 7}
@@ -76,6 +77,21 @@ def test_all_texts_of_a_batch_are_one_call_and_each_request_gets_its_rows(tmp_pa
     assert graph.calls == [
         {"input_ids": [[2, 0], [3, 4], [4, 0]], "attention_mask": [[1, 0], [1, 1], [1, 0]]},
     ]
+
+
+def test_long_texts_are_several_calls_and_each_request_gets_its_rows(
+    tmp_path: Path, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts of two tokens: two of them have 8 pairs of tokens."""
+    monkeypatch.setattr(embedder, "SCORES", 8)
+    first, second = step(tmp_path).execute([texts(b"one", b"two"), texts(b"two three", b"three", b"one")])
+    assert vectors(first) == [[2, 1], [3, 1]]
+    assert vectors(second) == [[7, 2], [4, 1], [2, 1]]
+    assert [call["input_ids"] for call in graph.calls] == [[[2, 0], [3, 0]], [[3, 4], [4, 0]], [[2, 0]]]
+    graph.calls.clear()
+    monkeypatch.setattr(embedder, "SCORES", 1)
+    assert vectors(step(tmp_path).execute([texts(b"one two")])[0]) == [[5, 2]]
+    assert len(graph.calls) == 1
 
 
 def test_texts_are_cut_at_max_tokens_whatever_the_tokenizer_was_made_for(tmp_path: Path, graph: Graph) -> None:

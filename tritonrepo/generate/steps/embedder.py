@@ -16,6 +16,9 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+SCORES = 64 * 512**2
+"""How many pairs of tokens a call may have: the graph keeps a score of each of them for each of its heads."""
+
 
 class TritonPythonModel:
     """The model of this step."""
@@ -71,8 +74,16 @@ class TritonPythonModel:
         return self.prefixes[name]
 
     def embed(self, texts: list[str]) -> NDArray[Any]:
-        """Return the vectors of these texts, [len(texts), D] FP32."""
+        """Return the vectors of these texts, [len(texts), D] FP32; long ones take more than one call."""
         encodings = self.tokenizer.encode_batch(texts)
+        longest = max((len(e.ids) for e in encodings), default=1)
+        rows = max(1, SCORES // max(1, longest) ** 2)
+        if len(encodings) <= rows:
+            return self.called(encodings)
+        return np.concatenate([self.called(encodings[at : at + rows]) for at in range(0, len(encodings), rows)])
+
+    def called(self, encodings: list[Any]) -> NDArray[Any]:
+        """Return the vectors of tokenized texts of one length."""
         request = pb_utils.InferenceRequest(
             model_name=self.model,
             model_version=self.version,
