@@ -14,7 +14,7 @@ from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
 from tritonrepo.flows.push import Servers, paced
 from tritonrepo.generate.bls import THREADS
-from tritonrepo.generate.steps import pipeline
+from tritonrepo.generate.steps import pipeline, reranker
 from tritonrepo.indexing import metadata, texts
 from tritonrepo.parts import loss
 from tritonrepo.parts.talking import MAX_TOKENS
@@ -70,6 +70,7 @@ FACTS: Mapping[str, str] = {
     "least-cosine": f"{LEAST_COSINE:g}",
     "least-of-precision": f"{loss.LEAST_COSINE:g}",
     "at-once": f"{AT_ONCE}",
+    "kept-vectors": f"{reranker.KEPT_BYTES >> 20}",
     "exit-success": one(r"(\d+) +success", EXIT_CODES),
     "exit-error": one(r"(\d+) +problems were found, or the operation failed", EXIT_CODES),
     "exit-fatal": one(r"(\d+) +wrong usage or unreadable input", EXIT_CODES),

@@ -14,6 +14,7 @@ import triton_python_backend_utils as pb_utils
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from tests.tensors import Broken, outputs, refusal, request, written
+from tritonrepo.generate.steps import reranker
 from tritonrepo.generate.steps.reranker import TritonPythonModel, relevance
 
 WORDS = {"[PAD]": 0, "[CLS]": 1, "[SEP]": 2, "?": 3, "q": 4, "one": 5, "two": 6, "three": 7, "bad": 8, "caf\ufffd": 9}
@@ -214,6 +215,41 @@ def test_a_late_interaction_is_the_mean_of_the_best_match_of_each_token_of_the_q
     assert [call["input_ids"] for call in graph.calls] == [
         [[1, 7, 2, 0, 0], [1, 4, 2, 0, 0], [1, 5, 6, 2, 0], [1, 6, 5, 6, 2]],
     ]
+
+
+LATE = {"score": "late-interaction", "output": "token_embeddings", "inputs": ["input_ids", "attention_mask"]}
+
+
+def test_a_late_interaction_reads_a_passage_once_for_all_queries(tmp_path: Path, graph: Graph) -> None:
+    model = step(tmp_path, **LATE)
+    first = model.execute([listed(b"one", b"two three", query=b"one")])
+    again = model.execute([listed(b"two three", b"one", query=b"three"), listed(b"one", b"two three", query=b"one")])
+    assert [call["input_ids"] for call in graph.calls] == [[[1, 5, 2, 0], [1, 6, 7, 2]], [[1, 7, 2]]]
+    assert outputs(again[1]) == outputs(first[0])
+    assert ids(again[0]) == [[b"id-0", b"id-1"]]
+
+
+@pytest.mark.usefixtures("graph")
+def test_what_is_kept_stays_right_after_a_failure(tmp_path: Path) -> None:
+    model = step(tmp_path, **LATE)
+    model.execute([listed(b"one", query=b"one")])
+    (failed,) = model.execute([listed(b"one", b"bad", query=b"one")])
+    assert refusal(failed) == "index 8 is out of bounds"
+    assert model.nbytes == sum(vectors.nbytes for vectors in model.kept.values()) == 3 * 10 * 4
+
+
+def test_what_was_used_least_recently_is_forgotten_first(
+    tmp_path: Path, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reranker, "KEPT_BYTES", 2 * 3 * 10 * 4)  # two texts of three tokens
+    model = step(tmp_path, **LATE)
+    for passage in (b"one", b"two", b"one", b"two"):
+        model.execute([listed(passage, query=b"one")])
+    assert [call["input_ids"] for call in graph.calls] == [[[1, 5, 2]], [[1, 6, 2]]]
+    model.execute([listed(b"one", b"two", b"three", query=b"q")])  # more at once than are kept
+    assert len(model.kept) == 2
+    model.execute([listed(b"three", b"one", query=b"two")])
+    assert graph.calls[-1]["input_ids"] == [[1, 5, 2]]
 
 
 @pytest.mark.usefixtures("graph")
