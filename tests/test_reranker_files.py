@@ -254,6 +254,14 @@ def test_weights_can_be_in_several_files(source: Path, kept: Cache) -> None:
     assert (at, said) == (AT, f'"model.safetensors.index.json" of the reranker\'s source {names_it}')
 
 
+def test_a_late_interaction_has_the_prompts_of_the_encoders_own_files(tmp_path: Path, kept: Cache) -> None:
+    source = shutil.copytree(REFERENCES / "late", tmp_path / "w")
+    assert made(source, kept, kind="late-interaction").prefixes == ("", "")
+    said = {"prompts": {"query": "find: ", "document": "text: ", "sts": "x"}, "default_prompt_name": "sts"}
+    (source / OWN).write_text(json.dumps(said), "utf-8")
+    assert made(source, kept, kind="late-interaction").prefixes == ("find: ", "text: ")
+
+
 @pytest.mark.parametrize(("limit", "message", "hint"), SHORT.values(), ids=SHORT)
 def test_a_limit_that_cannot_be_is_told(source: Path, kept: Cache, limit: int, message: str, hint: str) -> None:
     assert refused(source, kept, max_tokens=limit) == [(LIMIT_AT, message, f"Set max_tokens to {hint}.")]

@@ -183,6 +183,14 @@ def test_bytes_that_are_no_utf8_are_replaced_for_the_model_and_returned_as_they_
     assert outputs(response)["passages"] == [[b"caf\xe9"]]
 
 
+def test_a_model_without_batches_is_given_plain_lists(tmp_path: Path, graph: Graph) -> None:
+    asked = request(query=[b"q"], passages=[b"one", b"two"], ids=[b"a", b"b"])
+    (response,) = step(tmp_path).execute([asked])
+    found = outputs(response)
+    assert (found["ids"], found["scores"], found["metadata"]) == ([b"b", b"a"], [6.0, 5.0], [b"{}", b"{}"])
+    assert len(graph.calls) == 1
+
+
 CUT = {
     "a long passage": (b"q q", b"one " * 20, [1, 4, 4, 2, *[5] * 7, 2]),
     "a long query": (b"q " * 20, b"one two", [1, *[4] * 7, 2, 5, 6, 2]),
@@ -227,6 +235,13 @@ def test_a_late_interaction_reads_a_passage_once_for_all_queries(tmp_path: Path,
     assert [call["input_ids"] for call in graph.calls] == [[[1, 5, 2, 0], [1, 6, 7, 2]], [[1, 7, 2]]]
     assert outputs(again[1]) == outputs(first[0])
     assert ids(again[0]) == [[b"id-0", b"id-1"]]
+
+
+def test_a_late_interaction_reads_its_prefixes_before_queries_and_passages(tmp_path: Path, graph: Graph) -> None:
+    model = step(tmp_path, **LATE, prefixes={"query": "q ", "passage": "three "})
+    (response,) = model.execute([listed(b"one", query=b"one")])
+    assert graph.calls[0]["input_ids"] == [[1, 4, 5, 2], [1, 7, 5, 2]]
+    assert outputs(response)["passages"] == [[b"one"]]
 
 
 @pytest.mark.usefixtures("graph")

@@ -42,7 +42,7 @@ class RerankerFiles:
 
     The output of a cross-encoder is `logits` [batch, width], one per label, and `score` says what is done with that of
     `label`: sigmoid, identity, or softmax over all. The output of a late interaction is `token_embeddings` [batch,
-    tokens, width]. `max_tokens` is the length at which pairs or texts are cut.
+    tokens, width], and `prefixes` come before its texts. `max_tokens` is the length at which pairs or texts are cut.
     """
 
     onnx: File
@@ -53,6 +53,7 @@ class RerankerFiles:
     max_tokens: int
     score: str
     label: int
+    prefixes: Prefixes = NO_PREFIXES
 
 
 @dataclass(frozen=True, slots=True)

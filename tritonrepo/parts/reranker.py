@@ -161,7 +161,7 @@ def _make(name: str, model: Reranker, draft: Draft, inputs: Inputs) -> None:
         "label": files.label,
         "packages": draft.share(name, vendored(inputs.vendored, PART.vendored)),
         "tokenizer": f"{draft.share(name, {'tokenizer.json': files.tokenizer})}/tokenizer.json",
-    }
+    } | ({"prefixes": files.prefixes._asdict()} if any(files.prefixes) else {})
     content = {
         "model.py": step("reranker"),
         "calls.json": json_file({graph: version}),

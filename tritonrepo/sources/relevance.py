@@ -90,5 +90,5 @@ def _label(wanted: Wanted, names: Sequence[str]) -> int:
     return clear[0]
 
 
-def _shown(names: Sequence[str], most: int = 8) -> list[str]:
-    return [*names[:most]]
+def _shown(names: Sequence[str], most: int = 8, longest: int = 40) -> list[str]:
+    return [name if len(name) <= longest else f"{name[:longest]}…" for name in names[:most]]

@@ -16,11 +16,12 @@ from tritonrepo.export.family import Encoder
 from tritonrepo.export.fields import is_count
 from tritonrepo.export.heads import Head, TokenVectors
 from tritonrepo.export.layers import IDS, MASK, TYPES
-from tritonrepo.generate.inputs import RerankerFiles
+from tritonrepo.generate.inputs import Prefixes, RerankerFiles
 from tritonrepo.sources import encoder_files, tokenizer
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.encoder import LENGTHS
 from tritonrepo.sources.encoder_files import INDEX, WEIGHTS
+from tritonrepo.sources.prefixes import NAMES, PROMPTS
 from tritonrepo.sources.relevance import RULE, Relevance, Wanted, relevance
 from tritonrepo.spec.part import Places
 from tritonrepo.tree import File, digest
@@ -31,7 +32,7 @@ EXPORTER = "reranker 1"
 CROSS, LATE = "cross-encoder", "late-interaction"
 
 NEEDED = ("config.json", "tokenizer.json", WEIGHTS)
-SAID = ("config.json", "config_sentence_transformers.json", "tokenizer_config.json", *LENGTHS)
+SAID = ("config.json", PROMPTS, "tokenizer_config.json", *LENGTHS)
 READ = (*NEEDED, *SAID, "modules.json", INDEX, "model-*.safetensors")
 """All files that are read; a model on the Hub often has copies of its weights in several other formats."""
 
@@ -81,7 +82,21 @@ def reranker(model: Wish, files: Mapping[str, File], cache: Cache) -> RerankerFi
     special = int(json.loads(made["tokenizer-facts.json"].content())["special"])
     limit = max_tokens(model, said, family.positions, special)
     width = int(head.dims(family.hidden)[-1])
-    return RerankerFiles(made["model.onnx"], files["tokenizer.json"], inputs, head.output, width, limit, *score)
+    prefixes = own_prefixes(model, said)
+    return RerankerFiles(
+        made["model.onnx"], files["tokenizer.json"], inputs, head.output, width, limit, *score, prefixes
+    )
+
+
+def own_prefixes(model: Wish, said: Said) -> Prefixes:
+    """Return what an encoder reads before queries and passages by its own files; nothing for a cross-encoder."""
+    prompts = said[PROMPTS].get("prompts")
+    if model.kind == CROSS or not isinstance(prompts, dict):
+        return Prefixes()
+    found = (
+        next((prompts[name] for name in names if isinstance(prompts.get(name), str)), "") for names in NAMES.values()
+    )
+    return Prefixes(*found)
 
 
 def scored(model: Wish, labels: list[str], said: Said) -> Relevance:
@@ -100,7 +115,8 @@ def own(model: Wish, files: Mapping[str, File]) -> Said:
             faults.add(*encoder_files.missing(files, name, at).diagnostics)
     said = spoken(files, at, faults)
     faults.tried(lambda: _modules(model, files), None)
-    faults.tried(lambda: _prompted(said["config_sentence_transformers.json"], at), None)
+    if model.kind == CROSS:
+        faults.tried(lambda: _prompted(said[PROMPTS], at), None)
     faults.stop()
     return said
 

@@ -16,7 +16,7 @@ from tritonrepo.sources import tokenizer
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.encoder_graph import ANY_VOCABULARY, TOKENIZER
 from tritonrepo.sources.relevance import RULE
-from tritonrepo.sources.reranker import CROSS, Said, Wish, max_tokens, scored, spoken
+from tritonrepo.sources.reranker import CROSS, Said, Wish, max_tokens, own_prefixes, scored, spoken
 from tritonrepo.tree import File
 
 READER = "pair tokenizer 1"
@@ -45,7 +45,7 @@ def own_graph(model: Wish, files: Mapping[str, File], beside: Mapping[str, File]
     width = (output.dims or ())[-1]
     limit = max_tokens(model, said, None, _special(tokens, model, cache))
     score = scored(model, _labels(said, width), said)
-    return RerankerFiles(found[0], tokens, inputs, output.name, width, limit, *score)
+    return RerankerFiles(found[0], tokens, inputs, output.name, width, limit, *score, own_prefixes(model, said))
 
 
 def _labels(said: Said, width: int) -> list[str]:

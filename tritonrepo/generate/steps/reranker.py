@@ -2,7 +2,8 @@
 
 A cross-encoder reads pairs of query and passage; a late interaction compares the vectors of their tokens. calls.json
 names the ONNX model and its version; settings.json has top_k, max_tokens, at which pairs or texts are cut, the tensors
-and the largest batch of the ONNX model, how its output becomes a score, and where packages and the tokenizer are.
+and the largest batch of the ONNX model, how its output becomes a score, prefixes of queries and passages if there are
+any, and where packages and the tokenizer are.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class TritonPythonModel:
 
         self.tokenizer = Tokenizer.from_file(os.path.join(home, self.settings["tokenizer"]))
         self.padding = (self.tokenizer.padding or {}).get("pad_id", 0)
+        self.prefixes: dict[str, str] = {"query": "", "passage": "", **self.settings.get("prefixes", {})}
         self.kept: dict[str, NDArray[Any]] = {}
         self.nbytes = 0
         self.tokenizer.no_padding()
@@ -98,8 +100,9 @@ class TritonPythonModel:
     def scored(self, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], float]:
         """Return the score of each pair."""
         if self.settings["score"] == "late-interaction":
-            vectors = self.vectors(list(dict.fromkeys(text for pair in pairs for text in pair)))
-            return {(query, passage): similarity(vectors[query], vectors[passage]) for query, passage in pairs}
+            read = {pair: (self.prefixes["query"] + pair[0], self.prefixes["passage"] + pair[1]) for pair in pairs}
+            vectors = self.vectors(list(dict.fromkeys(text for texts in read.values() for text in texts)))
+            return {pair: similarity(vectors[query], vectors[passage]) for pair, (query, passage) in read.items()}
         scores = [relevance(logits, self.settings["score"], self.settings["label"]) for logits in self.run(pairs)]
         return dict(zip(pairs, scores))
 
