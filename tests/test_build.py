@@ -144,6 +144,12 @@ WORDS: dict[str, Callable[[Path], object]] = {
 }
 
 
+PROMPT_FILES = (
+    *("model.py", "conversation.py", "fitting.py", "harmless.py", "templates.py"),
+    *("settings.json", "prompt.j2"),
+)
+
+
 def changed(path: Path, old: str, new: str) -> None:
     text = path.read_text("utf-8")
     assert old in text
@@ -162,12 +168,10 @@ def test_a_word_in_a_prompt_changes_few_small_files(
     new = {path for path, digest in now.items() if before.get(path) != digest}
     assert new == {
         *("tritonrepo.json", "generator_prompt/config.pbtxt", "rag/config.pbtxt"),
-        *(f"generator_prompt/2/{name}" for name in ("model.py", "settings.json", "prompt.j2")),
+        *(f"generator_prompt/2/{name}" for name in PROMPT_FILES),
     }
     assert sum((tmp_path / "r" / path).stat().st_size for path in new) < 100_000
-    assert before.keys() - now.keys() == {
-        f"generator_prompt/1/{name}" for name in ("model.py", "settings.json", "prompt.j2")
-    }
+    assert before.keys() - now.keys() == {f"generator_prompt/1/{name}" for name in PROMPT_FILES}
 
 
 def test_going_back_to_an_earlier_content_gives_its_number_back(rag: Path, tmp_path: Path) -> None:

@@ -406,16 +406,37 @@ MIXED: Mapping[str, tuple[Models, str, list[str], int]] = {
         [
             "o prompt=prompt -> query=query",
             SEARCH[0],
-            f"{SEARCH[1]} passages=passages",
+            f"{SEARCH[1]} metadata=metadata passages=passages",
             (
-                "generator_prompt exclude_input_in_output=exclude_input_in_output passages=passages query=query "
-                "sampling_parameters=sampling_parameters stream=stream -> "
+                "generator_prompt exclude_input_in_output=exclude_input_in_output messages=messages metadata=metadata "
+                "passages=passages query=query sampling_parameters=sampling_parameters stream=stream -> "
                 "exclude_input_in_output=chosen_exclude_input_in_output prompt=generator_prompt "
                 "sampling_parameters=chosen_sampling_parameters stream=chosen_stream"
             ),
             (
                 "generator exclude_input_in_output=chosen_exclude_input_in_output "
                 "sampling_parameters=chosen_sampling_parameters stream=chosen_stream text_input=generator_prompt -> "
+                "text_output=answer"
+            ),
+        ],
+        0,
+    ),
+    "one that returns other passages, to which the metadata of the search do not belong": (
+        {"o": "passages:STRING[-1] -> passages:STRING[-1]"},
+        "{chain: [embedder, retriever, o, generator]}",
+        [
+            SEARCH[0],
+            f"{SEARCH[1]} passages=retriever_passages",
+            "o passages=retriever_passages -> passages=passages",
+            (
+                "generator_prompt exclude_input_in_output=exclude_input_in_output messages=messages "
+                "passages=passages query=query sampling_parameters=sampling_parameters stream=stream -> "
+                "exclude_input_in_output=chosen_exclude_input_in_output prompt=prompt "
+                "sampling_parameters=chosen_sampling_parameters stream=chosen_stream"
+            ),
+            (
+                "generator exclude_input_in_output=chosen_exclude_input_in_output "
+                "sampling_parameters=chosen_sampling_parameters stream=chosen_stream text_input=prompt -> "
                 "text_output=answer"
             ),
         ],

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
-from tests.tensors import written
+from tests.tensors import outputs, request, written
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.generate.steps.prompt import TritonPythonModel
@@ -464,8 +464,9 @@ def test_a_real_model_gives_the_same_prompts_from_its_own_files_and_from_gguf(
     assert {"<|im_start|>", "<|im_end|>", "<|endoftext|>"} <= set(own.special_tokens) == set(packed.special_tokens)
     assert replace(own, special_tokens=(), longest=0) == replace(packed, special_tokens=())
     model, other = step(own, tmp_path / "own"), step(packed, tmp_path / "packed")
-    prompts = [model.prompt(model.harmless(query), [*map(model.harmless, texts)], 9) for query, texts in ASKED]
-    assert prompts == [other.prompt(other.harmless(query), [*map(other.harmless, texts)], 9) for query, texts in ASKED]
+    requests = [request(query=query, passages=[text.encode() for text in texts]) for query, texts in ASKED]
+    prompts = [outputs(response)["prompt"][0].decode() for response in model.execute(requests)]
+    assert prompts == [outputs(response)["prompt"][0].decode() for response in other.execute(requests)]
     assert [prompt.count("<|im_start|>") for prompt in prompts] == [3, 3, 3]
     assert prompts[0].startswith("<|im_start|>system\n")
 

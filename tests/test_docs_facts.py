@@ -30,7 +30,7 @@ from tritonrepo.cli.output import Guarded
 from tritonrepo.diagnostics import Span, Stop
 from tritonrepo.flows.serve import ENGINES, STAND_INS, banner
 from tritonrepo.flows.validate import validate
-from tritonrepo.parts import PARTS
+from tritonrepo.parts import PARTS, prompting
 from tritonrepo.plain import DRIVING
 from tritonrepo.releases import RELEASES, runnable
 from tritonrepo.report.registry import REGISTRY
@@ -241,9 +241,11 @@ def test_an_answer_that_is_to_repeat_its_prompt_is_judged_by_it(answer: str, fau
 
 
 def test_the_prompt_step_renders_in_jinjas_sandbox() -> None:
-    step = (Path(api.__file__).parent / "generate" / "steps" / "prompt.py").read_text("utf-8")
-    assert "ImmutableSandboxedEnvironment(" in step
-    assert "Environment(" not in step.replace("ImmutableSandboxedEnvironment(", "")
+    steps = Path(api.__file__).parent / "generate" / "steps"
+    assert "ImmutableSandboxedEnvironment(" in (steps / "templates.py").read_text("utf-8")
+    for name in prompting.STEPS:
+        step = (steps / f"{name}.py").read_text("utf-8")
+        assert "Environment(" not in step.replace("ImmutableSandboxedEnvironment(", "")
 
 
 def test_the_kinds_of_expectation_are_those_of_the_schema() -> None:

@@ -242,7 +242,10 @@ def test_each_model_has_its_own_files_and_no_others() -> None:
         "e_model/1": {"model.onnx"},
         "r/1": {"model.py", "settings.json", "embeddings.npy", "passages.jsonl"},
         "g/1": {"model.json"},
-        "g_prompt/1": {"model.py", "settings.json", "prompt.j2"},
+        "g_prompt/1": {
+            *("model.py", "conversation.py", "fitting.py", "harmless.py", "templates.py"),
+            *("settings.json", "prompt.j2"),
+        },
         f"g_prompt/{g_packages}": {
             *("tokenizers/__init__.py", "jinja2/__init__.py", "markupsafe/__init__.py"),
         },
@@ -267,9 +270,12 @@ def test_each_model_has_its_own_files_and_no_others() -> None:
         "packages": e_packages,
         "tokenizer": f"{e_tokenizer}/tokenizer.json",
     }
-    for name, step in {"e": "embedder", "r": "retriever", "g_prompt": "prompt"}.items():
+    sources = {"e/1/model.py": "embedder", "r/1/model.py": "retriever", "g_prompt/1/model.py": "prompt"} | {
+        f"g_prompt/1/{module}.py": module for module in ("conversation", "fitting", "harmless", "templates")
+    }
+    for path, step in sources.items():
         source = (Path(__file__).parent.parent / "tritonrepo" / "generate" / "steps" / f"{step}.py").read_text("utf-8")
-        head, _, rest = content(draft, f"{name}/1/model.py").partition("\n")
+        head, _, rest = content(draft, path).partition("\n")
         assert (head, rest) == ("# Written by tritonrepo build; edit the stack file instead.", source)
 
 
@@ -344,8 +350,8 @@ def test_the_prompt_of_another_pipeline_is_not_taken() -> None:
 
 DEFAULT_PROMPT = """\
 {# Written by tritonrepo build; edit the stack file instead. #}
-{% for passage in passages %}
-[{{ loop.index }}] {{ passage }}
+{% for source in sources %}
+[{{ loop.index }}] {% if source.title %}{{ source.title }}: {% endif %}{{ source.text }}
 {% endfor %}
 
 Question: {{ query }}

@@ -173,8 +173,9 @@ def test_every_generated_text_says_at_its_top_what_made_it(built: Path) -> None:
     text = ANSWER.replace(", prompt: {file: p.j2}", "")
     (built / "tritonrepo.yaml").write_text(text, "utf-8")
     assert run(["build", "-o", "r"]) == 0
-    made = [path for path in Path("r").rglob("*") if path.name in {"config.pbtxt", "model.py"}]
-    assert len(made) == 7 + 3
+    steps = {*Path("r").glob("*/1/*.py")}
+    made = [path for path in Path("r").rglob("*") if path.name == "config.pbtxt" or path in steps]
+    assert len(made) == 7 + 3 + 4
     for path in made:
         assert path.read_text("utf-8").startswith(TOP), path
     assert Path("r/g_prompt/1/prompt.j2").read_text("utf-8").startswith("{# Written by tritonrepo build; ")
@@ -182,7 +183,9 @@ def test_every_generated_text_says_at_its_top_what_made_it(built: Path) -> None:
         json.loads(path.read_text("utf-8"))
     shared = {path for path in Path("r").glob("*/*") if is_shared(path.name)}
     others = {p.name for p in Path("r").rglob("*") if p.is_file() and shared.isdisjoint(p.parents)}
-    assert others - {"config.pbtxt", "model.py", "prompt.j2"} - {path.name for path in Path("r").rglob("*.json")} == {
+    assert others - {"config.pbtxt", "prompt.j2"} - {path.name for path in steps} - {
+        path.name for path in Path("r").rglob("*.json")
+    } == {
         *(".keep", "embeddings.npy", "model.onnx", "passages.jsonl"),  # have no comments
     }
 

@@ -76,7 +76,7 @@ PORTS: dict[str, tuple[list[Port], list[Port]]] = {
             Port("query", "STRING", (1,)),
             Port("passages", "STRING", (-1,)),
             Port("ids", "STRING", (-1,)),
-            Port("metadata", "STRING", (-1,), optional=True, by_name=True),
+            Port("metadata", "STRING", (-1,), optional=True, by_name=True, beside="passages"),
         ],
         [
             Port("passages", "STRING", (-1,)),
@@ -86,7 +86,13 @@ PORTS: dict[str, tuple[list[Port], list[Port]]] = {
         ],
     ),
     "generator": (
-        [Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,)), *CONTROLS],
+        [
+            Port("query", "STRING", (1,)),
+            Port("passages", "STRING", (-1,)),
+            Port("metadata", "STRING", (-1,), optional=True, by_name=True, beside="passages"),
+            Port("messages", "STRING", (1,), optional=True),
+            *CONTROLS,
+        ],
         [Port("answer", "STRING", (-1,))],
     ),
     "model": ([], []),
@@ -120,11 +126,11 @@ def test_of_two_that_give_the_same_the_later_one_feeds_what_follows() -> None:
     pipeline = wired([("e", PARTS["embedder"]), ("r", PARTS["retriever"]), ("k", again), ("g", PARTS["generator"])])
     assert not pipeline.gaps
     _, first, second, last = pipeline.members
-    assert first.gives == {"passages": "r_passages"}
+    assert first.gives == {"passages": "r_passages"}  # its metadata are not those of the later passages
     assert second.takes == {"query": "query", "passages": "r_passages"}
-    assert second.gives == {"passages": "passages"}
+    assert second.gives == {"passages": "passages", "metadata": "metadata"}
     assert last.takes["passages"] == "passages"
-    assert last.makers == {"passages": "k"}
+    assert last.makers == {"passages": "k", "metadata": "k"}
 
 
 def test_one_that_rewrites_the_query_feeds_what_follows_under_a_name_of_its_own() -> None:

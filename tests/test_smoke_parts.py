@@ -567,12 +567,13 @@ def test_made_up_inputs_fill_the_shapes_of_the_config() -> None:
         {"name": "A", "data_type": "TYPE_STRING", "dims": [-1, 2]},
         {"name": "B", "data_type": "TYPE_INT64", "dims": [3]},
         {"name": "C", "data_type": "TYPE_INT64", "dims": [3], "optional": True},
+        {"name": "query", "data_type": "TYPE_STRING", "dims": [1], "optional": True},
         {"name": "stream", "data_type": "TYPE_BOOL", "dims": [1], "optional": True},
     ]
     config = {"name": "m", "max_batch_size": 4, "input": inputs, "sequence_batching": {}}
     request = made_up(of_config(config, "7", WHERE))
     shapes = [(tensor.name, tensor.values.shape) for tensor in request.inputs]
-    assert shapes == [("A", (1, 1, 2)), ("B", (1, 3)), ("stream", (1, 1))]
+    assert shapes == [("A", (1, 1, 2)), ("B", (1, 3)), ("query", (1, 1)), ("stream", (1, 1))]
     assert (request.version, bool(request.sequence)) == ("7", True)
 
 

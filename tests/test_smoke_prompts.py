@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tokenizers import Tokenizer, models
 
+from tests.tensors import outputs, request, written
 from tests.test_smoke_parts import WHERE
+from tritonrepo.generate.steps.prompt import TritonPythonModel
+from tritonrepo.parts import prompting
 from tritonrepo.repository import read, target
 from tritonrepo.server.tensors import of_values
 from tritonrepo.smoke import expected, prompts
@@ -23,8 +24,7 @@ from tritonrepo.sources import rendering
 from tritonrepo.sources.rendering import Question, Templates, rendered
 from tritonrepo.tree import of_text
 
-STEP = Path(rendering.__file__).parent.parent / "generate" / "steps" / "prompt.py"
-MESSAGE = "{% for passage in passages %}\n[{{ loop.index }}] {{ passage }}\n{% endfor %}\n\nQuestion: {{ query }}\n"
+MESSAGE = prompting.DEFAULT_PROMPT
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -38,7 +38,12 @@ SETTINGS: Mapping[str, Any] = {
     "system": "Be brief.", "bos_token": "<s>", "eos_token": "</s>", "adds_bos": False, "special_tokens": [],
     "max_model_len": 4096, "max_context_tokens": None, "sampling": {"max_tokens": 96},
 }  # fmt: skip
-ASKED = [Question("Why?", ["One.", "Two, at length."]), Question("Ümläut & <b>?", [])]
+TURNS = [{"role": "user", "content": "When?"}, {"role": "assistant", "content": "Now."}]
+ASKED = [
+    Question("Why?", ["One.", "Two, at length."]),
+    Question("Ümläut & <b>?", []),
+    Question("How?", ["One.", "Two."], [{"title": "First", "url": "https://x"}, {}], TURNS),
+]
 FORMS = {
     "ChatML": (CHATML, {}),
     "a beginning of its own": (LLAMA, {}),
@@ -48,27 +53,22 @@ FORMS = {
 }
 
 
-def step(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401  it runs inside Triton, without types
-    """Return the prompt step's class as plain Python."""
-    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", ModuleType("triton_python_backend_utils"))
-    spec = importlib.util.spec_from_file_location("prompt_step", STEP)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.TritonPythonModel()
-
-
 @pytest.mark.parametrize(("chat", "changes"), FORMS.values(), ids=FORMS)
 def test_the_reference_is_what_the_prompt_step_writes(
-    monkeypatch: pytest.MonkeyPatch, chat: str, changes: dict[str, Any]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chat: str, changes: dict[str, Any]
 ) -> None:
-    own = step(monkeypatch)
-    jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
-    own.settings = dict(SETTINGS) | changes
-    own.message, own.chat = jinja.from_string(MESSAGE), jinja.from_string(chat)
-    written = [own.rendered(question.query, question.passages) for question in ASKED]
-    assert rendered(Templates(MESSAGE, chat, own.settings), ASKED) == written
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    made = {"chat_template": chat, "packages": "0456", "tokenizer": "0123/tokenizer.json", **SETTINGS, **changes}
+    tokenizer = Tokenizer(models.WordLevel({"?": 0}, unk_token="?")).to_str()
+    step = TritonPythonModel()
+    step.initialize(written(tmp_path, {"tokenizer.json": tokenizer, "prompt.j2": MESSAGE, "settings.json": made}))
+    requests = []
+    for query, texts, metadata, turns in ASKED:
+        lists = {"passages": texts, "metadata": list(map(json.dumps, metadata))}
+        arrays = {name: [text.encode() for text in values] for name, values in lists.items() if values}
+        requests.append(request(query=query, messages=json.dumps(turns), **{"passages": [], **arrays}))
+    prompts = [outputs(response)["prompt"][0].decode() for response in step.execute(requests)]
+    assert rendered(Templates(MESSAGE, chat, made), ASKED) == prompts
 
 
 HOSTILE = {
@@ -101,7 +101,7 @@ def test_a_missing_jinja_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         rendered(Templates(MESSAGE, CHATML, SETTINGS), ASKED)
 
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "name": "p",
     "input": [
         {"name": "query", "data_type": "TYPE_STRING", "dims": [1]},
@@ -111,12 +111,20 @@ CONFIG = {
 }
 
 
-def made(settings: object, message: str = MESSAGE, chat: str = CHATML) -> list[Case | Crowd | Result]:
+MORE = [
+    {"name": "metadata", "data_type": "TYPE_STRING", "dims": [-1], "optional": True},
+    {"name": "messages", "data_type": "TYPE_STRING", "dims": [1], "optional": True},
+]
+
+
+def made(
+    settings: object, message: str = MESSAGE, chat: str = CHATML, config: Mapping[str, Any] = CONFIG
+) -> list[Case | Crowd | Result]:
     """Return the cases of a prompt step with these files."""
     settings = {"chat_template": chat, **settings} if isinstance(settings, dict) else settings
     content = {"prompt.j2": message, "settings.json": json.dumps(settings)}
     tree = {f"p/1/{name}": of_text(text) for name, text in content.items()} | {"p/config.pbtxt": of_text("")}
-    return [*prompts.cases(of_config(CONFIG, "1", WHERE), expected.of(read(tree, target()), "r")["p"])]
+    return [*prompts.cases(of_config(config, "1", WHERE), expected.of(read(tree, target()), "r")["p"])]
 
 
 def said(case: Case, prompt: str) -> list[str]:
@@ -198,6 +206,29 @@ def test_what_a_template_leaves_out_is_not_missed() -> None:
     assert isinstance(case, Case)
     assert not said(case, right(case, first, NO_SYSTEM))
     assert "passage 2" not in said(case, "")[0]
+
+
+def test_a_prompt_is_asked_with_titles_and_with_earlier_turns_where_the_step_takes_them() -> None:
+    own = {**CONFIG, "input": [*CONFIG["input"], *MORE]}
+    plain, more = made(SETTINGS), made(SETTINGS, config=own)
+    crowds = [each for each in (*plain, *more) if isinstance(each, Crowd)]
+    names = [{tensor.name for tensor in case.request.inputs} for crowd in crowds for case in crowd.cases]
+    basic = {"query", "passages"}
+    assert names == [basic] * 8 + [basic | {"metadata"}, basic | {"metadata", "messages"}] * 4
+    case = crowds[1].cases[1]
+    inputs = {tensor.name: tensor.values.tolist() for tensor in case.request.inputs}
+    question = Question(
+        inputs["query"][0].decode(),
+        passages(case),
+        [json.loads(said) for said in inputs["metadata"]],
+        json.loads(inputs["messages"][0]),
+    )
+    (prompt,) = rendered(Templates(MESSAGE, CHATML, SETTINGS), [question])
+    assert not said(case, prompt)
+    title, turn = question.metadata[2]["title"], question.turns[1]["content"]
+    assert len({title, turn}) == 2
+    assert "lacks title 3" in said(case, prompt.replace(title, "x"))[0]
+    assert "lacks the earlier turn of the assistant" in said(case, prompt.replace(turn, "x"))[0]
 
 
 UNKNOWN: dict[str, tuple[object, str, str]] = {

@@ -111,8 +111,8 @@ def test_the_prompt_by_default_is_numbered_passages_then_the_question() -> None:
 
     assert build(ANSWER.replace(", prompt: {file: p.j2}", "")) == 0
     template = Path("r/g_prompt/1/prompt.j2").read_text("utf-8")
-    said = Template(template).render(passages=["first text", "second text"], query="why")
-    assert re.search(r"1\W+first text\W+2\W+second text\W+.*why", said, re.DOTALL)
+    said = Template(template).render(sources=[{"text": "first text"}, {"text": "second", "title": "Two"}], query="why")
+    assert re.search(r"1\W+first text\W+2\W+Two\W+second\W+.*why", said, re.DOTALL)
 
 
 @pytest.mark.usefixtures("own")

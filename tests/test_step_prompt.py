@@ -17,7 +17,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from tests.ending import ending
 from tests.tensors import Broken, outputs, refusal, request, written
-from tritonrepo.generate.steps.prompt import TritonPythonModel, breakable
+from tritonrepo.generate.steps.harmless import Guard, breakable
+from tritonrepo.generate.steps.prompt import Given, TritonPythonModel
 from tritonrepo.sources import trial
 
 CHAT = (
@@ -58,6 +59,19 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return made
 
 
+def asked(model: TritonPythonModel, query: str, passages: list[str]) -> Given:
+    return Given(query, [{"text": passage} for passage in passages], model.settings["system"])
+
+
+def rendered(model: TritonPythonModel, query: str, passages: list[str]) -> str:
+    return model.rendered(asked(model, query, passages), 0, len(passages))
+
+
+def prompt_of(model: TritonPythonModel, query: str, passages: list[str]) -> str:
+    """Return the prompt that leaves 10 tokens for the answer."""
+    return model.prompt(asked(model, query, passages), model.budget(10))[0]
+
+
 BLANKS = {
     "two blanks": ["  "],
     "a blank before": [" x"],
@@ -74,7 +88,7 @@ def test_a_special_token_of_white_space_hangs_nobody(step: Make, special: list[s
     text = " x  x\t <|x|>\n x "
     model = step(special_tokens=special)
     with ending("work"):
-        harmless = model.harmless(text)
+        harmless = model.guard.harmless(text)
     assert harmless.replace(" ", "") == text.replace(" ", "")
     assert "<|x|>" not in harmless or "<|x|>" not in special
 
@@ -84,10 +98,9 @@ SPECIAL = st.lists(st.text("<|x >\t", max_size=4), max_size=4)
 
 @given(text=st.text("<|x >\t", max_size=30), special=SPECIAL)
 def test_no_special_token_is_left_in_any_text(text: str, special: list[str]) -> None:
-    model = TritonPythonModel()
-    model.special = breakable(special)
+    guard = Guard(Tokenizer(models.WordLevel({"?": 0}, unk_token="?")), special)
     with ending("work"):
-        harmless = model.harmless(text)
+        harmless = guard.harmless(text)
     assert harmless.replace(" ", "") == text.replace(" ", "")
     assert not [token for token in special if len(token.strip()) > 1 and token in harmless]
 
@@ -96,22 +109,20 @@ def words(count: int) -> list[str]:
     return [f"w{number}" for number in range(count)]
 
 
-def test_thousands_of_passages_are_counted_by_halving(step: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thousands_of_passages_are_counted_from_the_first_on(step: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     model = step()
-    rendered, calls = model.rendered, []
+    length, read = model.length, []
 
-    def counted(query: str, passages: list[str]) -> str:
-        calls.append(len(passages))
-        return rendered(query, passages)
+    def counted(text: str) -> int:
+        read.append(length(text))
+        return read[-1]
 
-    monkeypatch.setattr(model, "rendered", counted)
+    monkeypatch.setattr(model, "length", counted)
+    texts = [b" ".join([b"w"] * 9)] * 20_000
     with ending("work"):
-        prompt = model.prompt("q", words(20_000), 10)
-    kept = [word for word in words(20_000) if f"{word} " in prompt]
-    assert kept == words(len(kept))
-    assert len(kept) > 10
-    assert len(calls) <= 17
-    assert model.tokens(rendered("q", words(len(kept)))) <= 50 < model.tokens(rendered("q", words(len(kept) + 1)))
+        (response,) = model.execute([request(query="q", passages=texts)])
+    assert outputs(response)["used"] == [4]  # 8 tokens around 4 passages of 9, of 50
+    assert sum(read) <= 5 * 50
 
 
 @pytest.mark.parametrize("count", range(6))
@@ -120,28 +131,28 @@ def test_as_many_passages_as_fit_and_the_beginning_of_the_only_one(step: Make, c
     """Compared with the simple way: try one passage fewer each time."""
     model = step(max_context_tokens=budget)
     passages = [f"w{number} v v" for number in range(count)]
-    fitting = [n for n in range(count + 1) if model.tokens(model.rendered("q", passages[:n])) <= min(budget, 50)]
-    prompt = model.prompt("q", passages, 10)
+    fitting = [n for n in range(count + 1) if model.tokens(rendered(model, "q", passages[:n])) <= min(budget, 50)]
+    prompt = prompt_of(model, "q", passages)
     if fitting[-1]:
-        assert prompt == model.rendered("q", passages[: fitting[-1]])
+        assert prompt == rendered(model, "q", passages[: fitting[-1]])
     else:
         assert model.tokens(prompt) <= budget
 
 
 def test_a_question_that_leaves_no_room_is_refused(step: Make) -> None:
     with pytest.raises(ValueError, match="the prompt with the query needs 5006 tokens, but only 50 are left for it"):
-        step().prompt(" ".join(["q"] * 5000), ["p"], 10)
+        prompt_of(step(), " ".join(["q"] * 5000), ["p"])
 
 
 def plainly(model: TritonPythonModel, passages: list[str], budget: int) -> str | None:
     """Return the prompt in the simple way: one passage fewer each time, the last one cut, then none."""
     for count in range(len(passages), -1, -1):
-        prompt = model.rendered("q", passages[:count])
+        prompt = rendered(model, "q", passages[:count])
         over = model.tokens(prompt) - budget
         if over <= 0:
             return prompt
         if count == 1:
-            prompt = model.rendered("q", [model.cut(passages[0], over)])
+            prompt = rendered(model, "q", [model.cut(passages[0], model.length(passages[0]) - over - 4)])
             if model.tokens(prompt) <= budget:
                 return prompt
     return None
@@ -159,9 +170,9 @@ def test_the_passages_are_those_of_the_plain_way(step: Make, passages: list[str]
     expected = plainly(model, passages, min(budget, 50))
     if expected is None:
         with pytest.raises(ValueError, match="the query needs"):
-            model.prompt("q", passages, 10)
+            prompt_of(model, "q", passages)
     else:
-        assert model.prompt("q", passages, 10) == expected
+        assert prompt_of(model, "q", passages) == expected
 
 
 def test_the_answer_has_the_prompt_and_all_controls(step: Make) -> None:
@@ -170,10 +181,48 @@ def test_the_answer_has_the_prompt_and_all_controls(step: Make) -> None:
     (response,) = model.execute([given])
     assert outputs(response) == {
         "prompt": [b"<|system|>Be brief.<|user|>one two ? why<|a|>"],
+        "used": [2],
         "sampling_parameters": [b'{"max_tokens": 5, "temperature": 0.5, "seed": 1}'],
         "stream": [False],
         "exclude_input_in_output": [True],
     }
+
+
+def test_a_template_sees_what_is_known_of_each_passage(step: Make) -> None:
+    message = (
+        "{% for source in sources %}{{ source.title }}: {{ source.text }} {{ source.tags }}|{% endfor %}{{ query }}"
+    )
+    metadata = [b'{"title": "First", "tags": ["x", 7, null], "text": "no"}', b"{}", b""]
+    given = request(query="q", passages=[b"a", b"b", b"c"], metadata=metadata)
+    (response,) = step(message=message).execute([given])
+    assert outputs(response)["prompt"] == [b"<|user|>First: a ['x', 7, None]|: b |: c |q<|a|>"]
+
+
+METADATA = {
+    "fewer than passages": ([b"{}"], "2 passages cannot have 1 values of metadata"),
+    "no JSON": ([b"{}", b"{"], "metadata[1] is not valid JSON: "),
+    "no object": ([b"[1]", b"{}"], 'metadata[0] must be a JSON object such as {"title": "Passwords"}'),
+    "brackets without end": ([b"[" * 100_000, b"{}"], "metadata[0] nests too deeply"),
+    "a deep value": ([b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", b"{}"], "metadata[0] nests too deeply"),
+}
+
+
+@pytest.mark.parametrize(("metadata", "message"), METADATA.values(), ids=METADATA)
+def test_bad_metadata_fail_alone(step: Make, metadata: list[bytes], message: str) -> None:
+    passages = [b"a", b"b"]
+    good = request(query="q", passages=passages, metadata=[b"{}", b"{}"])
+    bad = request(query="q", passages=passages, metadata=metadata)
+    first, second, third = step().execute([good, bad, good])
+    assert outputs(first) == outputs(third)
+    assert refusal(second).startswith(message)
+    assert second.error().code() == pb_utils.TritonError.INVALID_ARG
+
+
+def test_values_of_metadata_are_harmless_in_any_depth(step: Make) -> None:
+    model = step(message="{{ sources[0] | tojson }} {{ query }}", special_tokens=["<|im_end|>"], max_model_len=400)
+    metadata = [b'{"<|im_end|>": [{"a": "x<|im_end|>"}]}']
+    (response,) = model.execute([request(query="q", passages=[b"p"], metadata=metadata)])
+    assert outputs(response)["prompt"] == [b'<|user|>{"< |im_end|>": [{"a": "x< |im_end|>"}], "text": "p"} q<|a|>']
 
 
 def test_the_requests_own_controls_win(step: Make) -> None:
@@ -237,20 +286,20 @@ def test_a_chat_template_may_refuse(step: Make) -> None:
 @pytest.mark.parametrize("chat", [CHAT, "{{ bos_token }}" + CHAT, "{{ bos_token }}{{ bos_token }}" + CHAT])
 def test_a_tokenizer_that_adds_the_beginning_is_given_none(step: Make, chat: str) -> None:
     model = step(chat, adds_bos=True, bos_token="<s>")
-    text = model.rendered("q", [])
+    text = rendered(model, "q", [])
     assert text == "<|user|>? q<|a|>"
     assert model.tokens(text) == 1 + step(chat, bos_token="<s>").tokens(text)
 
 
 def test_a_tokenizer_that_adds_several_tokens_is_given_none_of_them(step: Make) -> None:
     model = step("[g]<s>" + CHAT, adds_bos=True, bos_token="", begins=["[g]", "<s>"])
-    text = model.rendered("q", [])
+    text = rendered(model, "q", [])
     assert text == "<|user|>? q<|a|>"
     assert model.tokens(text) == 2 + step(CHAT).tokens(text)
 
 
 def test_a_tokenizer_that_adds_none_gets_that_of_the_template(step: Make) -> None:
-    assert step("{{ bos_token }}" + CHAT, bos_token="<s>").rendered("q", []) == "<s><|user|>? q<|a|>"
+    assert rendered(step("{{ bos_token }}" + CHAT, bos_token="<s>"), "q", []) == "<s><|user|>? q<|a|>"
 
 
 def test_special_tokens_in_query_and_passages_are_broken_up(step: Make) -> None:
@@ -300,14 +349,14 @@ def test_a_prompt_holds_as_much_of_the_passages_as_fits(
 ) -> None:
     model = step(max_context_tokens=limit, adds_bos=adds, bos_token="<s>" if adds else "")
     passages = [" ".join(words(size)) for size in sizes]
-    assert model.prompt("q", passages, 10) == prompt
+    assert prompt_of(model, "q", passages) == prompt
 
 
 @pytest.mark.parametrize(("adds", "budget", "needed"), [(False, 6, 7), (True, 7, 8)])
 def test_a_query_that_is_one_token_too_long_is_refused(step: Make, adds: bool, budget: int, needed: int) -> None:  # noqa: FBT001
     model = step(max_context_tokens=budget, adds_bos=adds, bos_token="<s>")
     with pytest.raises(ValueError, match=f"needs {needed} tokens, but only {budget} are left for it"):
-        model.prompt("q", ["p"], 10)
+        prompt_of(model, "q", ["p"])
 
 
 def test_a_limit_of_the_request_leaves_less_for_its_passages(step: Make) -> None:
@@ -322,23 +371,23 @@ def test_passages_are_left_out_where_what_stands_around_them_does_not_fit(step: 
     model = step(
         message="{% for p in passages %}so it is said: {{ p }} {% endfor %}? {{ query }}", max_context_tokens=9
     )
-    assert model.prompt("q", ["w0 w1 w2 w3 w4 w5"], 10) == NONE
+    assert prompt_of(model, "q", ["w0 w1 w2 w3 w4 w5"]) == NONE
 
 
 def test_white_space_around_a_message_and_blocks_is_trimmed(step: Make) -> None:
     chat = "{% for m in messages %}\n    {% if true %}\n{{ m.content }}|\n    {% endif %}\n{% endfor %}\n"
-    assert step(chat, message="\n\n  {{ query }} é \n").rendered("q", []) == "q é|\n"
+    assert rendered(step(chat, message="\n\n  {{ query }} é \n"), "q", []) == "q é|\n"
 
 
 def test_a_template_can_leave_a_loop_and_knows_both_ends(step: Make) -> None:
     chat = "{% for m in messages %}{{ bos_token }}{{ m.role }}{{ eos_token }}{% break %}{% endfor %}"
     model = step(chat, bos_token="<s>", eos_token="</s>", system="x")
-    assert model.rendered("q", []) == "<s>system</s>"
+    assert rendered(model, "q", []) == "<s>system</s>"
 
 
 def test_the_message_of_the_system_comes_first_and_an_empty_one_is_left_out(step: Make) -> None:
-    assert step(system="Be brief.").rendered("q", []) == "<|system|>Be brief.<|user|>? q<|a|>"
-    assert step(system="").rendered("q", []) == "<|user|>? q<|a|>"
+    assert rendered(step(system="Be brief."), "q", []) == "<|system|>Be brief.<|user|>? q<|a|>"
+    assert rendered(step(system=""), "q", []) == "<|user|>? q<|a|>"
 
 
 @pytest.mark.parametrize("chat", ["{{ ''.__class__.__mro__ }}", "{{ messages.append(1) }}"])
@@ -396,14 +445,14 @@ def test_a_tokenizers_own_limit_and_special_tokens_do_not_change_the_count(tmp_p
     model = TritonPythonModel()
     model.initialize({"model_repository": str(tmp_path), "model_version": "1"})
     assert model.tokens("a b c d e") == 5
-    assert model.cut("a b c d e f g h i", 1) == "a b c d"
+    assert model.cut("a b c d e f g h i", 4) == "a b c d"
     assert sys.path[0] == str(tmp_path / "0456")
 
 
 def test_a_beginning_without_a_text_is_nothing_to_take_away(step: Make) -> None:
     model = step(adds_bos=True, bos_token="")
     with ending("work"):
-        assert model.rendered("q", []) == NONE
+        assert rendered(model, "q", []) == NONE
 
 
 HARMLESS = {
@@ -421,7 +470,7 @@ def test_a_special_token_is_broken_behind_its_first_character(
     step: Make, special: list[str], text: str, harmless: str
 ) -> None:
     with ending("work"):
-        assert step(special_tokens=special).harmless(text) == harmless
+        assert step(special_tokens=special).guard.harmless(text) == harmless
 
 
 def test_what_is_broken_up_comes_longest_first_in_the_same_order_each_time() -> None:
@@ -460,6 +509,6 @@ FORMS = {
 
 @pytest.mark.parametrize(("chat", "prompt"), FORMS.values(), ids=FORMS)
 def test_a_chat_template_finds_what_transformers_gives_it(step: Make, chat: str, prompt: str) -> None:
-    assert step(chat=chat, message="{{ query }}").rendered("é <q>", []) == prompt
-    found = trial.prompts("{{ query }}", chat, {}, [("é <q>", [])])
+    assert rendered(step(chat=chat, message="{{ query }}"), "é <q>", []) == prompt
+    found = trial.prompts("{{ query }}", chat, {}, [("é <q>", [], [], [])])
     assert found == [prompt]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tritonclient.utils import InferenceServerException
 
 from tests.processes import killed
+from tritonrepo.parts import prompting
 from tritonrepo.server.launch import Launch
 from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import find
@@ -71,9 +72,12 @@ ensemble_scheduling { step [
 CHAT = "{{ bos_token }}{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}"
 PROMPT = f"""
 backend: "python" {ON_CPU}
-input [ {tensor("query", "STRING", 1)}, {tensor("passages", "STRING", -1)},
+input [ {tensor("passages", "STRING", -1)},
+  {{ name: "query" data_type: TYPE_STRING dims: [ 1 ] optional: true }},
+  {{ name: "metadata" data_type: TYPE_STRING dims: [ -1 ] optional: true }},
+  {{ name: "messages" data_type: TYPE_STRING dims: [ 1 ] optional: true }},
   {{ name: "sampling_parameters" data_type: TYPE_STRING dims: [ 1 ] optional: true }} ]
-output [ {tensor("prompt", "STRING", 1)}, {tensor("sampling_parameters", "STRING", 1)},
+output [ {tensor("prompt", "STRING", 1)}, {tensor("used", "INT32", 1)}, {tensor("sampling_parameters", "STRING", 1)},
   {tensor("stream", "BOOL", 1)}, {tensor("exclude_input_in_output", "BOOL", 1)} ]
 """
 PROMPT_SETTINGS = {
@@ -155,7 +159,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         model__py=step("prompt"),
         settings__json=json.dumps(PROMPT_SETTINGS | {"chat_template": CHAT} | SHARED),
         tokenizer__json=tokenizer.to_str(),
-        prompt__j2="{% for p in passages %}{{ p }} {% endfor %}? {{ query }}",
+        prompt__j2="{% for s in sources %}{{ s.title }}{{ s.text }} {% endfor %}? {{ query }}",
+        **{f"{name}__py": step(name) for name in prompting.STEPS[1:]},
     )
     asked, said = tensor("any", "STRING", 1), tensor("names", "STRING", 1)
     model(place, "names", f'backend: "python" {ON_CPU} input [ {asked} ] output [ {said} ]', model__py=NAMES)
@@ -298,7 +303,11 @@ def test_concurrent_searches_by_text_each_get_their_own_answer(server: Server) -
 
 def prompted(server: Server, query: str, passages: list[str], sampling: str = "") -> str:
     """Return the prompt; where it is refused, the error."""
-    values = {"query": [query], "passages": passages} | ({"sampling_parameters": [sampling]} if sampling else {})
+    given = {"sampling_parameters": [sampling]} if sampling else {}
+    return prompted_with(server, {"query": [query], "passages": passages} | given)
+
+
+def prompted_with(server: Server, values: Mapping[str, list[str]]) -> str:
     inputs = []
     for name, texts in values.items():
         inputs.append(triton.InferInput(name, [len(texts)], "BYTES"))
@@ -318,6 +327,18 @@ def test_concurrent_prompts_are_each_ones_own_without_the_beginning_and_one_fail
         found = list(pool.map(asked, range(16)))
     assert "sampling_parameters is not valid JSON" in found.pop(7)
     assert found == [f"<user> {'< s> ' * (n % 3)}? q{n} " for n in range(16) if n != 7]
+
+
+def test_a_conversation_and_metadata_reach_the_prompt_on_the_server(server: Server) -> None:
+    said = [("user", "u0"), ("assistant", "a0"), ("user", "u1")]
+    messages = json.dumps([{"role": role, "content": text} for role, text in said])
+    given = {"passages": ["p0", "p1"], "messages": [messages]}
+    prompt = "<user> u0 <assistant> a0 <user> {} ? u1 "
+    assert prompted_with(server, given) == prompt.format("p0 p1")
+    metadata = ['{"title": "T: "}', "{}"]
+    assert prompted_with(server, given | {"metadata": metadata}) == prompt.format("T: p0 p1")
+    assert "2 passages cannot have 1 values of metadata" in prompted_with(server, given | {"metadata": metadata[:1]})
+    assert "a request needs query or messages" in prompted_with(server, {"passages": ["p"]})
 
 
 def test_a_prompt_on_the_server_is_cut_to_what_the_window_leaves_after_the_beginning(server: Server) -> None:

@@ -276,14 +276,19 @@ def test_a_prompt_is_made_of_the_message_the_system_text_and_the_tokens() -> Non
         "{% if add_generation_prompt %}<model>{% endif %}"
     )
     tokens = {"bos_token": "[B]", "eos_token": "[E]"}
-    asked = [("Q", ["one", "two"])]
+    asked: list[tuple[str, list[str], list[object], list[object]]] = [("Q", ["one", "two"], [], [])]
     message = "\n{{ passages | join(', ') }}: {{ query }}\n"
     assert trial.prompts(message, chat, tokens, asked) == ["[B]<user>one, two: Q[E]<model>"]
     said = {**tokens, "system": "S", "adds_bos": True}
     assert trial.prompts(message, "[B]" + chat, said, asked) == ["<system>S[E]<user>one, two: Q[E]<model>"]
-    assert trial.prompts("{{ query }}", "{{ messages[0].content }}", {"adds_bos": True}, [("Q", [])]) == ["Q"]
+    assert trial.prompts("{{ query }}", "{{ messages[0].content }}", {"adds_bos": True}, [("Q", [], [], [])]) == ["Q"]
     begins = {"adds_bos": True, "begins": ["[g]", "<s>"]}
-    assert trial.prompts("{{ query }}", "[g]<s>{{ messages[0].content }}", begins, [("Q", [])]) == ["Q"]
+    assert trial.prompts("{{ query }}", "[g]<s>{{ messages[0].content }}", begins, [("Q", [], [], [])]) == ["Q"]
+    turns = [{"role": "user", "content": "P"}, {"role": "assistant", "content": "A"}]
+    titled = "{% for s in sources %}{{ s.title }}={{ s.text }}{{ s.url }} {% endfor %}{{ query }}"
+    known = [{"title": "T", "url": "U"}, {}]
+    found = trial.prompts(titled, chat, tokens, [("Q", ["one", "two"], known, turns)])
+    assert found == ["[B]<user>P[E]<assistant>A[E]<user>T=oneU =two Q[E]<model>"]
 
 
 CHAT_FILES = ChatFiles(of_bytes(b""), CHAT, "[B]", "[E]", adds_bos=True, special_tokens=(), context_length=64)

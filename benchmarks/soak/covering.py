@@ -73,6 +73,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "step_pipeline",
         "forms",
         "step_prompt",
+        "step_conversation",
+        "prompt_texts",
         "step_retriever",
         "step_reranker",
         "reranker_files",

@@ -104,7 +104,7 @@ def _kept(content: Mapping[str, File]) -> Mapping[str, File]:
 
 
 def step(name: str) -> File:
-    """Return the source of a Python step as its model.py."""
+    """Return the source of a Python step, or of a module that it imports, as it is in a version directory."""
     source = resources.files("tritonrepo.generate").joinpath("steps", f"{name}.py").read_text("utf-8")
     return of_text(f"{HEADER}\n{source}")
 

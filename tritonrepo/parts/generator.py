@@ -1,4 +1,4 @@
-"""A generator: NAME (vllm; engine arguments in model.json) and NAME_prompt (python; query and passages to a prompt)."""
+"""A generator: NAME (vllm; engine arguments in model.json) and NAME_prompt (python; what makes the prompt)."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ PART = Part(
     steps=(
         Step(
             "_prompt",
-            {port: port for port in ("query", "passages", *CHOSEN)},
+            {port.name: port.name for port in prompting.TAKES},
             {"prompt": "prompt"} | CHOSEN,
         ),
         Step("", {"text_input": "prompt"} | CHOSEN, {"text_output": "answer"}),

@@ -1,4 +1,4 @@
-"""A generator's prompt step, NAME_prompt: query and passages to the text that its model reads."""
+"""A generator's prompt step, NAME_prompt: query, passages and earlier turns to the text that its model reads."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tritonrepo.tree import File, of_text
 
 DEFAULT_PROMPT = """\
 {# Written by tritonrepo build; edit the stack file instead. #}
-{% for passage in passages %}
-[{{ loop.index }}] {{ passage }}
+{% for source in sources %}
+[{{ loop.index }}] {% if source.title %}{{ source.title }}: {% endif %}{{ source.text }}
 {% endfor %}
 
 Question: {{ query }}
@@ -36,7 +36,25 @@ CONTROLS = (
 )
 """Optional inputs of a pipeline with a generator, besides the query."""
 
-TAKES = (Port("query", "STRING", (1,)), Port("passages", "STRING", (-1,)), *CONTROLS)
+MESSAGES = Port("messages", "STRING", (1,), optional=True)
+"""The conversation of a request, as JSON."""
+
+QUERY = Port("query", "STRING", (1,))
+TAKES = (
+    QUERY,
+    Port("passages", "STRING", (-1,)),
+    Port("metadata", "STRING", (-1,), optional=True, by_name=True, beside="passages"),
+    MESSAGES,
+    *CONTROLS,
+)
+"""What a pipeline gives to the step; a request to the step itself can leave the query to its conversation."""
+
+STEPS = ("prompt", "conversation", "fitting", "harmless", "templates")
+"""The sources of the step, the first of which is its model.py."""
+
+USED = Port("used", "INT32", (1,))
+"""How many passages are in the prompt."""
+
 VENDORED = frozenset({"tokenizers", "jinja2", "markupsafe"})
 
 
@@ -65,7 +83,7 @@ def template(prompt: Prompt, gathering: Gathering) -> File:
 
 
 def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> None:
-    """Add the prompt step: query and passages to the text that the model reads, in its own chat template."""
+    """Add the prompt step: a request's texts to the one that the model reads, in its own chat template."""
     said, chat_files = prompt(name, inputs.stack), files.chat
     full = f"{name}_prompt"
     settings: Mapping[str, Any] = {
@@ -82,8 +100,10 @@ def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> No
         "packages": draft.share(full, vendored(inputs.vendored, VENDORED)),
         "tokenizer": f"{draft.share(full, {'tokenizer.json': chat_files.tokenizer})}/tokenizer.json",
     }
+    model, *modules = STEPS
     content = {
-        "model.py": step("prompt"),
+        "model.py": step(model),
+        **{f"{module}.py": step(module) for module in modules},
         "settings.json": json_file(settings),
         "prompt.j2": files.message or of_text(DEFAULT_PROMPT),
     }
@@ -95,7 +115,7 @@ def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> No
             "python",
             draft.number(full, content),
             0,
-            Ports(TAKES, (Port("prompt", "STRING", (1,)), *chosen)),
+            Ports((QUERY._replace(optional=True), *TAKES[1:]), (Port("prompt", "STRING", (1,)), USED, *chosen)),
             instance_group=config.on_cpu(),
         ),
         origin(wish.places),

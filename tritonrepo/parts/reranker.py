@@ -37,7 +37,7 @@ TAKES = (
     Port("query", "STRING", (1,)),
     Port("passages", "STRING", (-1,)),
     Port("ids", "STRING", (-1,)),
-    Port("metadata", "STRING", (-1,), optional=True, by_name=True),
+    Port("metadata", "STRING", (-1,), optional=True, by_name=True, beside="passages"),
 )
 GIVES = (
     Port("passages", "STRING", (-1,)),

@@ -19,6 +19,9 @@ CONTROLS: dict[str, tuple[str, object]] = {
 }
 """Optional inputs that are sent if a model has them, as with vLLM's backend: name → data type and value."""
 
+QUERY = "query"
+"""An input that is sent although it is optional: a request needs it unless it has a conversation."""
+
 SEQUENCE = 7100
 """The id of the sequence for a request to a stateful model; the request begins and ends it."""
 
@@ -33,10 +36,10 @@ def controls(served: Served) -> list[Tensor]:
 
 
 def made_up(served: Served) -> Request:
-    """Return the request with all required inputs and the control inputs: a batch of one, -1 as 1."""
+    """Return the request with all required inputs, the query and the control inputs: a batch of one, -1 as 1."""
     known = controls(served)
     names = {tensor.name for tensor in known}
-    inputs = [_made(t, served) for t in served.inputs if not t.optional and t.name not in names]
+    inputs = [_made(t, served) for t in served.inputs if t.name not in names and (not t.optional or t.name == QUERY)]
     return ask(served, [*inputs, *known])
 
 

@@ -1,4 +1,4 @@
-"""Cases of a prompt step: its text must be what the repository's own templates make of query and passages."""
+"""Cases of a prompt step: its text must be what the repository's own templates make of what a request gives."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from tritonrepo.sources.rendering import Question, Templates, rendered
 
 QUESTIONS = 8
 PASSAGES = 4
+MESSAGES = "messages"
+"""The input with the conversation."""
+
 SIZES = (2000, 1000, 700, 500, 350, 250, 150, 100)
 """Characters of a passage: the longest with which a prompt surely fits, because a token is at least one byte."""
 
@@ -32,7 +35,7 @@ def cases(served: Served, model: Expected) -> Iterator[Case | Crowd | Result]:
     version = served.version if served.version in model.contents else model.versions[-1]
     try:
         templates = _templates(model, version)
-        asked, prompts = _written(templates)
+        asked, prompts = _written(templates, served)
     except ValueError as error:
         reason = f"the whole prompt: {error}"
         yield Result(served.name, served.version, Check.PROMPT, "by its templates", unchecked=reason)
@@ -58,10 +61,10 @@ def _templates(model: Expected, version: str) -> Templates:
     return Templates(text_of(model.file(version, "prompt.j2")), chat, settings)
 
 
-def _written(templates: Templates) -> tuple[list[Question], list[str]]:
+def _written(templates: Templates, served: Served) -> tuple[list[Question], list[str]]:
     """Return the questions, of the longest passages that fit, and the prompts that the templates make of them."""
     budget = _budget(templates)
-    asked = [[_question(number, size) for number in range(QUESTIONS)] for size in SIZES]
+    asked = [[_full(_question(number, size), number, served) for number in range(QUESTIONS)] for size in SIZES]
     prompts = rendered(templates, [question for own in asked for question in own])
     for start, questions in enumerate(asked):
         own = prompts[start * QUESTIONS : (start + 1) * QUESTIONS]
@@ -87,6 +90,21 @@ def _question(number: int, size: int) -> Question:
     return Question(f"Which gauge of hall {number} is read first?", passages)
 
 
+def _full(question: Question, number: int, served: Served) -> Question:
+    """Return the question with metadata, and every second one with a turn before it, if the step has inputs for them.
+
+    A step of an older build has neither.
+    """
+    inputs = {tensor.name for tensor in served.inputs}
+    if "metadata" in inputs:
+        titles = [f"Plan {number}-{place}" for place in range(1, PASSAGES + 1)]
+        question = question._replace(metadata=[{"title": title, "url": f"https://{title[-3:]}"} for title in titles])
+    if MESSAGES in inputs and number % 2:
+        turns = [("user", f"Who reads in hall {number}?"), ("assistant", f"Shift {number} of that hall.")]
+        question = question._replace(turns=[{"role": role, "content": content} for role, content in turns])
+    return question
+
+
 def _passage(head: str, size: int) -> str:
     mark = head.removeprefix("Note ").removesuffix(":")
     sentences = (
@@ -96,8 +114,12 @@ def _passage(head: str, size: int) -> str:
 
 
 def _case(served: Served, question: Question, judge: Judge, what: str) -> Case:
-    passages = given(served, "passages", list(question.passages))
-    request = ask(served, [given(served, "query", question.query), passages, *controls(served)])
+    inputs = [given(served, "query", question.query), given(served, "passages", list(question.passages))]
+    if question.metadata:
+        inputs.append(given(served, "metadata", [json.dumps(said) for said in question.metadata]))
+    if question.turns:
+        inputs.append(given(served, MESSAGES, json.dumps(question.turns)))
+    request = ask(served, [*inputs, *controls(served)])
     whole = both(well_formed(served), judge)
     return Case(Check.PROMPT, request, whole, served.at, what, compared=Severity.ERROR)
 
@@ -119,7 +141,9 @@ def _holds(question: Question) -> Judge:
 def _is(prompt: str, question: Question, system: str) -> Judge:
     """Return the judge that accepts only this prompt, and says which part of it is missing."""
     numbered = [(f"passage {number}", passage) for number, passage in enumerate(question.passages, 1)]
-    parts = [("the system message", system), ("the query", question.query), *numbered]
+    turns = [(f"the earlier turn of the {turn['role']}", turn["content"]) for turn in question.turns]
+    titles = [(f"title {number}", str(said["title"])) for number, said in enumerate(question.metadata, 1)]
+    parts = [("the system message", system), *turns, ("the query", question.query), *numbered, *titles]
     parts = [(name, part) for name, part in parts if part and part in prompt]  # a template may leave some out
 
     def judge(reply: Reply) -> Iterator[Flaw]:

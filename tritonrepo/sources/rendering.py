@@ -27,10 +27,15 @@ WAIT_S = 60
 
 
 class Question(NamedTuple):
-    """The query and the passages of a prompt."""
+    """What a prompt is asked with: the query, the passages, their metadata, and the turns before.
+
+    Each passage has metadata, or none has. The roles of the turns alternate.
+    """
 
     query: str
     passages: Sequence[str]
+    metadata: Sequence[Mapping[str, Any]] = ()
+    turns: Sequence[Mapping[str, str]] = ()
 
 
 class Templates(NamedTuple):

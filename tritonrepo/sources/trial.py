@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -103,11 +104,12 @@ def prompts(message: str, chat: str, settings: Mapping[str, Any], questions: Seq
     own, model = jinja.from_string(message), jinja.from_string(chat)
     system, bos = settings.get("system"), settings.get("bos_token", "")
     found = []
-    for query, passages in questions:
-        content = own.render(query=query, passages=passages).strip()
+    for query, passages, metadata, turns in questions:
+        sources = [{**said, "text": text} for text, said in zip(passages, metadata or repeat({}), strict=False)]
+        content = own.render(query=query, passages=passages, sources=sources).strip()
         messages = [{"role": "system", "content": system}] if system else []
         text = model.render(
-            messages=[*messages, {"role": "user", "content": content}],
+            messages=[*messages, *turns, {"role": "user", "content": content}],
             add_generation_prompt=True,
             bos_token=bos,
             eos_token=settings.get("eos_token", ""),

@@ -64,7 +64,8 @@ class Joining:
                 fitting[port] = [made for made in unused if fits(port, made.port)]
         self.gaps += filter(None, (self._gap(name, port, fitting) for port in fitting))
         by_type = {port.name: found[0] for port, found in fitting.items() if found}
-        self.feeds.append({port: made for port, made in own.items() if made is not None} | by_type)
+        joined = {port: made for port, made in own.items() if made is not None} | by_type
+        self.feeds.append({port: made for port, made in joined.items() if port not in _apart(part, joined)})
         self.needed |= {self.feeds[-1].get(port.name) for port in part.takes if not _is_spare(port)}
         self.made = [*self.made, *(Made(port, len(self.names)) for port in part.gives)]
         self.names.append(name)
@@ -116,6 +117,12 @@ class Joining:
             for each in made[:NAMED]
         )
         return _listed([*named, *([f"{len(made) - NAMED} more"] if made[NAMED:] else [])], word)
+
+
+def _apart(part: Part[Any], joined: Mapping[str, Made]) -> set[str]:
+    """Return the ports that another model would feed than the list with which they belong together."""
+    pairs = ((port.name, port.beside) for port in part.takes if port.beside and port.name in joined)
+    return {name for name, beside in pairs if beside not in joined or joined[name].by != joined[beside].by}
 
 
 def _is_spare(port: Port) -> bool:

@@ -50,6 +50,7 @@ class Port(NamedTuple):
 
     `batches` is only known of a model that is configured: whether a batch comes before the dims. `by_name`: what a
     chain joins only with ports of the same name, neither by type nor, if it is optional, with an input for it alone.
+    `beside` names the port of a list with which a spare one belongs together: the same model feeds both, or only that.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Port(NamedTuple):
     optional: bool = False
     batches: bool = False
     by_name: bool = False
+    beside: str = ""
 
 
 class Step(NamedTuple):

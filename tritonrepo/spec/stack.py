@@ -110,8 +110,8 @@ class Prompt:
     """How the query and the passages become the prompt of the generator."""
 
     file: str | None = key(
-        "Jinja template of the user message, with the variables `query` and `passages`; default: numbered passages, "
-        "then the question",
+        "Jinja template of the user message, with the variables `query`, `passages` and `sources`; default: numbered "
+        "passages with their titles, then the question",
         None,
         example="prompt.j2",
     )
