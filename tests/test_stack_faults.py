@@ -105,7 +105,7 @@ def test_a_search_is_fed_by_the_embedder_of_its_index(chain: str, message: str |
 def test_every_wrong_thing_of_a_generator_is_told() -> None:
     text = changed("hf://o/m@abc, local: ./m.gguf", "./m, local: hf://a/b, tokenizer: hf://a/b")
     text = text.replace("max_model_len: 512, dtype: auto", "max_model_len: 0, model: x, revision: y")
-    assert said(text).count("fatal:") == 5
+    assert said(text).count("fatal:") == 4
 
 
 CIRCLES = {

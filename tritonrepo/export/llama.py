@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 INT64 = 7
 """ONNX's number of the type (onnx.TensorProto.INT64)."""
 
+ROWS = 4096
+"""Rows of a weight that are rounded at once."""
+
 
 class Beside(NamedTuple):
     """What the graph needs next to it: tokenizer.json, and the content of generation.json."""
@@ -251,8 +254,13 @@ def _quantise(weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Round FP32 [rows, columns] to 8 bits: UINT8 [rows, columns / 32, 32] and FP32 scales [rows * columns / 32]."""
     import numpy as np
 
-    blocks = weight.reshape(len(weight), -1, BLOCK)
-    scales = np.abs(blocks).max(-1, keepdims=True) / np.float32(127)
-    # A block of zeros has scale 0: any divisor gives its zeros.
-    whole = np.rint(blocks / np.where(scales == 0, np.float32(1), scales)) + 128
-    return whole.astype(np.uint8), scales.reshape(-1)
+    rows, columns = weight.shape
+    whole = np.empty((rows, columns // BLOCK, BLOCK), np.uint8)
+    scales = np.empty((rows, columns // BLOCK, 1), np.float32)
+    for start in range(0, rows, ROWS):  # an embedding of 150,000 tokens would take gigabytes at once
+        blocks = weight[start : start + ROWS].reshape(-1, columns // BLOCK, BLOCK)
+        scale = np.abs(blocks).max(-1, keepdims=True) / np.float32(127)
+        # A block of zeros has scale 0: any divisor gives its zeros.
+        whole[start : start + ROWS] = np.rint(blocks / np.where(scale == 0, np.float32(1), scale)) + 128
+        scales[start : start + ROWS] = scale
+    return whole, scales.reshape(-1)

@@ -6,11 +6,13 @@ Source of the keys and their defaults: transformers 4.57 and 5, models/{llama,mi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tritonrepo.diagnostics import Stop, fatal
-from tritonrepo.export.sizes import ARCHITECTURES, BIASED, HEAD_NORMED, STAND_IN, Sizes, frequencies
+from tritonrepo.export.checkpoint import Checkpoint, checkpoint
+from tritonrepo.export.sizes import ARCHITECTURES, BIASED, HEAD_NORMED, STAND_IN, Sizes, frequencies, misfits
 
 CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 BASE = 10_000.0
@@ -113,6 +115,15 @@ def sizes_of(config: Mapping[str, Any], path: str) -> Sizes:
         head_normed=kind in HEAD_NORMED,
         windows=_windows(said, kind, layers),
     )
+
+
+def fitting(config: Mapping[str, Any], paths: Sequence[Path], path: str) -> tuple[Checkpoint, Sizes]:
+    """Return the weights and sizes of a model's files; raise Stop if they do not match."""
+    sizes = sizes_of(config, path)
+    weights = checkpoint(paths, tied=sizes.tied)
+    for message in misfits(weights, sizes):
+        raise Said(config, path).refused(message)
+    return weights, sizes
 
 
 def _windows(said: Said, kind: str, layers: int) -> tuple[int, ...]:

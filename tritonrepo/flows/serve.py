@@ -12,7 +12,7 @@ from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.flows.target import completes, of_record, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.releases import runnable
-from tritonrepo.repository import target
+from tritonrepo.repository import Target, target
 from tritonrepo.server.client import Client
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.ports import Ports
@@ -20,9 +20,9 @@ from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import MACHINE, find
 from tritonrepo.shared import VENDORED
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.chat import decoder
 from tritonrepo.sources.package import WheelTag
 from tritonrepo.sources.resolve import resolve
+from tritonrepo.sources.stand_in import stand_in, wanted
 from tritonrepo.sources.vendored import differing, vendored
 from tritonrepo.spec.source import Local, parse_source
 from tritonrepo.stores import is_remote, open_store, server_environment
@@ -113,7 +113,7 @@ def serve(
     environment = {"TRITONREPO_LLM_ENGINE": chosen.engine, **server_environment(str(repository), work.environ)}
     if chosen.engine == "ort":
         environment["TRITONREPO_LOCAL_MODELS"] = json.dumps(
-            _local_models(record, built_for.arch, (base or Path.cwd(), Path(repository).parent), work)
+            _local_models(record, built_for, (base or Path.cwd(), Path(repository).parent), work)
         )
     launch = Launch(
         repository,
@@ -148,7 +148,7 @@ def own_wheels(record: Record, built_for: WheelTag, here: WheelTag, cache: Cache
     }
 
 
-def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Workspace) -> dict[str, str]:
+def _local_models(record: Record, built_for: Target, bases: tuple[Path, ...], work: Workspace) -> dict[str, str]:
     """Return hub ID → directory of the graph that stands in for the model; build it if it is not in the cache."""
     found = {}
     for model, text in record.local.items():
@@ -159,8 +159,9 @@ def _local_models(record: Record, arch: str, bases: tuple[Path, ...], work: Work
             hint = "Start in the stack file's directory, to which the path is relative, or use `tritonrepo up STACK`."
             raise fatal("source-missing", text, f"the local file for {model} does not exist", hint)
         at = Span(str(base / records.NAME))
-        weights = resolve(source, arch, work.cache, None, at, links=work.links, only=["*.gguf"]).files
-        found[model] = str(decoder(weights, work.cache, at))
+        weights = resolve(source, built_for.arch, work.cache, None, at, links=work.links, only=wanted(source)).files
+        by_class = not built_for.release.has("transformers-5")
+        found[model] = str(stand_in(weights, work.cache, at, by_class=by_class))
     return found
 
 

@@ -68,7 +68,10 @@ class Generator:
         example="{path: /mnt/models/llama}",
     )
     local: Source | None = key(
-        "GGUF file that `serve` and `up` run on a CPU in place of `source`", None, example="./model.gguf"
+        "model that `serve` and `up` run on a CPU in place of `source`: a GGUF file, or a directory, package or model "
+        "of the Hub with safetensors",
+        None,
+        example="./model.gguf",
     )
     args: Mapping[str, Any] = key(
         "engine arguments of vLLM, written to model.json",
@@ -120,9 +123,6 @@ def _sources(name: str, model: Generator) -> Iterator[Diagnostic]:
         message = f'the server loads a whole model, but the source of generator "{name}" is a path in one'
         hint = f"Set source to `hf://{model.source.id}`, or `weights: {{path: /PATH}}` to a directory on the server."
         yield wrong(model.places, "source", message, hint)
-    if isinstance(model.local, Hub) and not model.local.path.endswith(".gguf"):
-        message = f'the local file of generator "{name}" must be one GGUF file, but {model.local.text} is a model'
-        yield wrong(model.places, "local", message, f"Set local to `hf://{model.local.id}/FILE.gguf`.")
 
 
 def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:

@@ -69,7 +69,20 @@ def has_tokenizer(files: Mapping[str, File]) -> bool:
 
 
 def chat_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_class: bool) -> ChatFiles:
-    """Return the tokenizer and chat template of a model's files; raise Stop if a file is missing or cannot be used.
+    """Return the tokenizer and chat template of a model's files; raise Stop if a file is missing or cannot be used."""
+    found = tokenizer_files(files, cache, at, by_class=by_class)
+    if not found.template.strip():
+        message = "the model has no chat template, so it is a base model, which does not answer questions"
+        hint = (
+            "Use the model's instruction-tuned variant. If it is one, set tokenizer to a directory with its tokenizer "
+            f"files and a {TEMPLATE}."
+        )
+        raise fatal(RULE, at, message, hint)
+    return found
+
+
+def tokenizer_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_class: bool) -> ChatFiles:
+    """Return the same, whose chat template is "" if the model has none.
 
     `by_class` says that the server's transformers is older than 5: the tokenizer's class then decides about BOS.
     """
@@ -108,7 +121,7 @@ def chat_files(files: Mapping[str, File], cache: Cache, at: Span, *, by_class: b
 
 def _format(files: Mapping[str, File], at: Span, *, by_class: bool) -> formats.Said:
     """Return what the files say of a tokenizer in another format."""
-    config = _object(files, CONFIG, at)
+    config = json_object(files, CONFIG, at)
     tokens = _tokens(config, files, at)
     special = {str(number): token for number, token in enumerate(_special_of_config({}, tokens))}
     named = {name: _text(tokens[name]) for name in SPECIAL}
@@ -129,9 +142,9 @@ def _others(said: _Said) -> tuple[str, ...]:
 
 
 def _said(files: Mapping[str, File], at: Span) -> _Said:
-    config = _object(files, CONFIG, at)
+    config = json_object(files, CONFIG, at)
     tokens = _tokens(config, files, at)
-    found = _object(files, TOKENIZER, at)
+    found = json_object(files, TOKENIZER, at)
     begins, ends = _added(files[TOKENIZER], at)
     bos, eos = _text(tokens.get("bos_token")), _text(tokens.get("eos_token"))
     adds = config.get("add_bos_token")
@@ -142,7 +155,7 @@ def _said(files: Mapping[str, File], at: Span) -> _Said:
         begins,
         ends,
         [*dict.fromkeys(filter(None, (*_special(found), *_special_of_config(config, tokens), *begins, *ends)))],
-        *context.lengths(_object(files, MODEL, at)),
+        *context.lengths(json_object(files, MODEL, at)),
         _class(config),
         adds if isinstance(adds, bool) else None,
         config.get("add_eos_token") is True,
@@ -159,7 +172,7 @@ def _json(files: Mapping[str, File], name: str, at: Span) -> Any:  # noqa: ANN40
         raise fatal(RULE, at, f"{name} of the source is not valid JSON: {error}", hint) from None
 
 
-def _object(files: Mapping[str, File], name: str, at: Span) -> Mapping[str, Any]:
+def json_object(files: Mapping[str, File], name: str, at: Span) -> Mapping[str, Any]:
     """Return the object in a JSON file; an empty one if the file is missing."""
     said = _json(files, name, at) if name in files else {}
     if not isinstance(said, dict):
@@ -175,7 +188,7 @@ def _text(token: object) -> str:
 
 def _tokens(config: Mapping[str, Any], files: Mapping[str, File], at: Span) -> Mapping[str, Any]:
     """Return the named special tokens: special_tokens_map.json only counts without added_tokens_decoder."""
-    own = {} if "added_tokens_decoder" in config else _object(files, MAP, at)
+    own = {} if "added_tokens_decoder" in config else json_object(files, MAP, at)
     return {name: own.get(name, config.get(name)) for name in (*SPECIAL, *MORE_SPECIAL)}
 
 
@@ -201,14 +214,14 @@ def _special_of_config(config: Mapping[str, Any], tokens: Mapping[str, Any]) -> 
 
 
 def _template(config: Mapping[str, Any], files: Mapping[str, File], at: Span) -> str:
-    """Return the chat template: chat_template.jinja wins over tokenizer_config.json, of several "default" is taken."""
+    """Return the chat template, or "": chat_template.jinja wins over tokenizer_config.json, of several "default"."""
     if TEMPLATE in files:
         try:
             return files[TEMPLATE].content().decode("utf-8")
         except UnicodeDecodeError as error:
             message = f"{TEMPLATE} of the source is not valid UTF-8 at byte {error.start}"
             raise fatal(RULE, at, message, "Save it as UTF-8 text.") from None
-    said = config.get("chat_template") or _object(files, OLD_TEMPLATE, at).get("chat_template")
+    said = config.get("chat_template") or json_object(files, OLD_TEMPLATE, at).get("chat_template")
     if isinstance(said, list):
         said = {str(each.get("name")): each.get("template") for each in said if isinstance(each, dict)}
     if isinstance(said, dict):
@@ -217,14 +230,7 @@ def _template(config: Mapping[str, Any], files: Mapping[str, File], at: Span) ->
             message = f'the model has the chat templates {names}, but none named "default"'
             raise fatal(RULE, at, message, f"Add {TEMPLATE} with the right one to a copy, and set tokenizer to it.")
         said = said["default"]
-    if not isinstance(said, str) or not said.strip():
-        message = "the model has no chat template, so it is a base model, which does not answer questions"
-        hint = (
-            "Use the model's instruction-tuned variant. If it is one, set tokenizer to a directory with its tokenizer "
-            f"files and a {TEMPLATE}."
-        )
-        raise fatal(RULE, at, message, hint)
-    return said
+    return said if isinstance(said, str) else ""
 
 
 def _added(file: File, at: Span) -> tuple[list[str], list[str]]:

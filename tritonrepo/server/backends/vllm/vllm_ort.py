@@ -35,6 +35,8 @@ class OrtEngine:
         self.eos_token_ids = frozenset(facts["eos_token_ids"])
         self.begins_with = [facts["bos_token_id"]] if facts["adds_bos"] else []
         self.tokenizer = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = len(os.sched_getaffinity(0))
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
