@@ -21,7 +21,7 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.sources import template, trial
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.template import Jinja, Said, chat_tried
+from tritonrepo.sources.template import Given, Jinja, Said, chat_tried
 from tritonrepo.tree import File, of_bytes
 
 __all__ = ["own"]
@@ -302,10 +302,10 @@ NEEDS = {
 
 
 def test_a_chat_template_is_tried_with_all_that_it_is_given_later(jinja: Jinja) -> None:
-    chat_tried(replace(CHAT_FILES, template=CHAT + "".join(NEEDS.values())), "S", jinja, Span("s.yaml", 5))
+    chat_tried(replace(CHAT_FILES, template=CHAT + "".join(NEEDS.values())), Given("S"), jinja, Span("s.yaml", 5))
     alone = "{% if messages | length != 1 %}{{ raise_exception('x') }}{% endif %}"
     for system in (None, ""):
-        chat_tried(replace(CHAT_FILES, template=CHAT + alone), system, jinja, Span("s.yaml", 5))
+        chat_tried(replace(CHAT_FILES, template=CHAT + alone), Given(system), jinja, Span("s.yaml", 5))
 
 
 OMITS = "omits the user's message"
@@ -323,7 +323,7 @@ WRONG = {
 @pytest.mark.parametrize(("text", "message"), WRONG.values(), ids=WRONG)
 def test_a_chat_template_that_does_not_write_the_question_is_refused(jinja: Jinja, text: str, message: str) -> None:
     with pytest.raises(Stop) as stop:
-        chat_tried(replace(CHAT_FILES, template=text), "S", jinja, Span("s.yaml", 5))
+        chat_tried(replace(CHAT_FILES, template=text), Given("S"), jinja, Span("s.yaml", 5))
     (told,) = stop.value.diagnostics
     assert told.message == f"the model's chat template {message}"
 
@@ -334,11 +334,75 @@ def test_a_chat_template_has_a_megabyte_at_most(jinja: Jinja, more: int, *, good
     text += "x" * (1_048_576 - len(text.encode()) + more)
     chat = replace(CHAT_FILES, template=text)
     if good:
-        chat_tried(chat, None, jinja, Span("s.yaml", 5))
+        chat_tried(chat, Given(), jinja, Span("s.yaml", 5))
         return
     with pytest.raises(Stop) as stop:
-        chat_tried(chat, None, jinja, Span("s.yaml", 5))
+        chat_tried(chat, Given(), jinja, Span("s.yaml", 5))
     (told,) = stop.value.diagnostics
     assert (told.rule, told.at) == ("source-chat-template", Span("s.yaml", 5))
     assert told.message == "the model's chat template exceeds 1,048,576 bytes"
     assert told.hint == "Use another model file, or fix the template in this one."
+
+
+REASONING = """\
+{%- macro text(content) %}{% if content is string %}{{ content }}{% else -%}
+{% for part in content if part.type == 'text' -%}
+{{ part.text }}{% endfor %}{% endif %}{% endmacro -%}
+{%- if not date_string is defined %}{% set date_string = strftime_now('%Y') %}{% endif -%}
+{%- if tools is not none and tools %}<|tools|>{% for tool in tools -%}
+{{ tool | tojson(indent=2) }}{% endfor %}{% endif -%}
+{%- if documents %}{% for document in documents %}<|doc|>{{ document.text }}{% endfor %}{% endif -%}
+{%- if builtin_tools is defined %}<|builtin|>{{ builtin_tools | join(', ') }}{% endif -%}
+{%- set ns = namespace(last=messages | length - 1, calls=0) -%}
+{%- for message in messages %}
+  {%- if message.role not in ['system', 'user', 'assistant'] %}{{ raise_exception('no ' + message.role) }}{% endif %}
+  {%- if loop.index0 > ns.last %}{% break %}{% endif %}
+  {%- if message.tool_calls %}{% for call in message.tool_calls %}
+    {%- for name, value in call.function.arguments.items() %}{{ name }}={{ value | tojson }}{% endfor %}
+  {%- endfor %}{% endif %}
+  {%- if message.role == 'assistant' %}{% generation %}{{ message.reasoning_content or '' }}{{ text(message.content) }}
+  {%- endgeneration %}{% continue %}{% endif -%}
+<|{{ message.role }}|>{{ text(message['content']) | trim }}<|end|>
+{%- endfor -%}
+{%- if add_generation_prompt %}<|assistant|>{% if enable_thinking is defined and enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}{% endif %}"""
+"""What the templates of reasoning models and of models that call functions are made of."""
+
+USED: dict[str, tuple[dict[str, object], str]] = {
+    "none": ({}, "<|user|>Q<|end|><|assistant|>"),
+    "no thinking": ({"enable_thinking": False}, "<|user|>Q<|end|><|assistant|><think>\n\n</think>\n\n"),
+    "thinking": ({"enable_thinking": True}, "<|user|>Q<|end|><|assistant|>"),
+    "a tool": ({"tools": [{"name": "é"}]}, '<|tools|>{\n  "name": "é"\n}<|user|>Q<|end|><|assistant|>'),
+    "documents": ({"documents": [{"text": "D"}]}, "<|doc|>D<|user|>Q<|end|><|assistant|>"),
+    "tools that are built in": ({"builtin_tools": ["a", "b"]}, "<|builtin|>a, b<|user|>Q<|end|><|assistant|>"),
+}
+
+
+@pytest.mark.parametrize(("variables", "prompt"), USED.values(), ids=USED)
+def test_a_reasoning_template_is_rendered_with_the_variables_of_the_stack(
+    variables: dict[str, object], prompt: str, jinja: Jinja
+) -> None:
+    chat_tried(replace(CHAT_FILES, template=REASONING), Given("S", variables), jinja, Span("s.yaml", 5))
+    assert trial.prompts("{{ query }}", REASONING, {"chat_template_kwargs": variables}, [("Q", [])]) == [prompt]
+
+
+def test_a_variable_that_the_template_does_not_use_is_told_at_its_place(jinja: Jinja) -> None:
+    places = {"chat_template_kwargs.enable_thinkin": Span("s.yaml", 9, 3)}
+    given = Given(None, {"enable_thinkin": False}, places)
+    with pytest.raises(Stop) as stop:
+        chat_tried(replace(CHAT_FILES, template=REASONING), given, jinja, Span("s.yaml", 5))
+    (told,) = stop.value.diagnostics
+    assert (told.rule, told.at) == ("source-chat-template", Span("s.yaml", 9, 3))
+    assert told.message == 'the model\'s chat template does not use the variable "enable_thinkin"'
+    assert told.hint == 'Did you mean "enable_thinking"?'
+
+
+def test_a_template_that_takes_no_system_message_says_what_to_remove(jinja: Jinja) -> None:
+    text = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT
+    chat_tried(replace(CHAT_FILES, template=text), Given(), jinja, Span("s.yaml", 5))
+    with pytest.raises(Stop, match="cannot be rendered: ValueError: no system") as stop:
+        chat_tried(replace(CHAT_FILES, template=text), Given("S"), jinja, Span("s.yaml", 5))
+    assert "remove system from the pipeline's prompt" in stop.value.diagnostics[0].hint

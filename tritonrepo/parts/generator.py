@@ -14,7 +14,7 @@ from tritonrepo.generate.inputs import ChatFiles, Inputs
 from tritonrepo.generate.own import own
 from tritonrepo.parts import lora, prompting, recognition, talking
 from tritonrepo.parts.lora import Adapter
-from tritonrepo.parts.sampling import ARGUMENTS, PARAMETERS, generating
+from tritonrepo.parts.sampling import ARGUMENTS, PARAMETERS, VARIABLES, generating, templating
 from tritonrepo.parts.talking import Talk, Wish, talk
 from tritonrepo.pbtxt.printer import Enum
 from tritonrepo.releases import RELEASES
@@ -24,7 +24,7 @@ from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.adapter import Facts
 from tritonrepo.sources.gather import Gathering
-from tritonrepo.sources.template import chat_tried
+from tritonrepo.sources.template import Given, chat_tried
 from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
@@ -90,6 +90,12 @@ class Generator:
         example="{max_tokens: 512, temperature: 0.2}",
         schema=PARAMETERS,
     )
+    chat_template_kwargs: Mapping[str, Any] = key(
+        "variables of the model's chat template, for each prompt",
+        {},
+        example="{enable_thinking: false}",
+        schema=VARIABLES,
+    )
     config: Config = config_key(example='{parameters: {REPORT_CUSTOM_METRICS: {string_value: "yes"}}}')
     prompt_config: Config = config_key("NAME_prompt", example="{instance_group: [{kind: KIND_CPU, count: 2}]}")
     places: Places = places()
@@ -127,7 +133,7 @@ def _sources(name: str, model: Generator) -> Iterator[Diagnostic]:
 
 def _check(name: str, model: Generator, stack: Stack) -> Iterator[Diagnostic]:
     yield from _sources(name, model)
-    for each, message, hint in generating(model.args, model.sampling):
+    for each, message, hint in (*generating(model.args, model.sampling), *templating(model.chat_template_kwargs)):
         yield wrong(model.places, each, message, hint)
     yield from lora.check(name, model, stack)
     for each in filter(model.args.__contains__, ("model", "revision")):
@@ -157,14 +163,15 @@ def _talk(model: Generator, prompt: Prompt, gathering: Gathering) -> Talk:
     """Return tokenizer and chat template; the template is tried as the prompt step will use it."""
     found = talk(_wish(model), gathering)
     if gathering.jinja is not None:
-        chat_tried(found.files, prompt.system, gathering.jinja, found.at)
+        chat_tried(
+            found.files, Given(prompt.system, model.chat_template_kwargs, model.places), gathering.jinja, found.at
+        )
     return found
 
 
 def _wish(model: Generator) -> Wish:
-    return Wish(
-        model.source, model.tokenizer, model.local, model.args, model.sampling, model.prompt_config, model.places
-    )
+    own, variables = model.prompt_config, model.chat_template_kwargs
+    return Wish(model.source, model.tokenizer, model.local, model.args, model.sampling, own, model.places, variables)
 
 
 def _revision(model: Generator, gathering: Gathering) -> str | None:

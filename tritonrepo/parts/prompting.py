@@ -97,6 +97,7 @@ def add(name: str, wish: Wish, files: Files, draft: Draft, inputs: Inputs) -> No
         **({"begins": list(chat_files.begins)} if chat_files.begins else {}),
         "special_tokens": list(chat_files.special_tokens),
         "chat_template": chat_files.template,
+        **({"chat_template_kwargs": dict(wish.variables)} if wish.variables else {}),
         "packages": draft.share(full, vendored(inputs.vendored, VENDORED)),
         "tokenizer": f"{draft.share(full, {'tokenizer.json': chat_files.tokenizer})}/tokenizer.json",
     }

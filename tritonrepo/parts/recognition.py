@@ -215,6 +215,7 @@ def generator(name: str, found: Found) -> Proposal | None:
         "args": {key: value for key, value in engine.items() if key not in from_model},
         "lora": {key: {"path": path} if str(path)[:1] == "/" else f"hf://{path}" for key, path in adapters.items()},
         "sampling": {key: value for key, value in sampling.items() if (key, value) != ("max_tokens", MAX_TOKENS)},
+        "chat_template_kwargs": said.get("chat_template_kwargs"),
     }
     here = f"./{name}_{PROMPT}"
     copied = {here: f"{step}/{found.version(step)}/{PROMPT}"} if found.remote and not default else {}

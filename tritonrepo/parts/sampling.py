@@ -50,7 +50,11 @@ ARGUMENTS: Mapping[str, Any] = {
     "propertyNames": {"not": {"enum": ["model", "revision"]}},
 }
 PARAMETERS: Mapping[str, Any] = {"properties": {"max_tokens": {"anyOf": [TOKENS, VARIABLE]}}}
-"""What a JSON Schema can judge of `args` and of `sampling`."""
+RESERVED = ("messages", "add_generation_prompt", "bos_token", "eos_token")
+"""What the prompt step itself gives to a chat template."""
+
+VARIABLES: Mapping[str, Any] = {"propertyNames": {"not": {"enum": [*RESERVED]}}}
+"""What a JSON Schema can judge of `args`, of `sampling` and of `chat_template_kwargs`."""
 
 
 def generating(args: Mapping[str, Any], sampling: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -70,6 +74,13 @@ def generating(args: Mapping[str, Any], sampling: Mapping[str, Any]) -> Iterator
         near = nearest(name, SAMPLING, 0.8)
         if name not in SAMPLING and near:
             yield f"sampling.{name}", f'unknown sampling parameter "{name}"', f'Did you mean "{near}"?'
+
+
+def templating(variables: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield key, message and hint of each variable of a chat template that cannot be set."""
+    for name in filter(variables.__contains__, RESERVED):
+        message = f'chat_template_kwargs cannot set "{name}", which the prompt step sets'
+        yield f"chat_template_kwargs.{name}", message, f"Remove {name} from chat_template_kwargs."
 
 
 def _whole(value: Any) -> bool:  # noqa: ANN401  JSON

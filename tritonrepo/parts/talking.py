@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
@@ -36,6 +37,7 @@ class Wish(NamedTuple):
     sampling: Mapping[str, Any]
     prompt_config: Mapping[str, Any]
     places: Places
+    variables: Mapping[str, Any] = MappingProxyType({})
 
 
 class Talk(NamedTuple):

@@ -13,9 +13,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, NoReturn
 
-from tritonrepo.diagnostics import Span, fatal
+from tritonrepo.diagnostics import Span, fatal, nearest
 from tritonrepo.generate.inputs import ChatFiles
 from tritonrepo.sources import trial
 from tritonrepo.sources.cache import Cache
@@ -39,6 +40,7 @@ CONTENT = "What stands in the passage?"
 """The user's message of a trial."""
 
 CHAT_RULE = "source-chat-template"
+SYSTEM = "Use another model, or, if the template rejects system messages, remove system from the pipeline's prompt."
 
 
 class Said(NamedTuple):
@@ -104,8 +106,19 @@ def _said(command: list[str], order: str) -> Said:
     return said._replace(read=True, error=f"it needs more than {MEMORY >> 20} MiB of memory") if said.memory else said
 
 
-def chat_tried(chat: ChatFiles, system: str | None, jinja: Jinja, at: Span) -> None:
-    """Raise Stop if a model's chat template cannot be parsed, omits the message, or takes too much time or memory."""
+class Given(NamedTuple):
+    """What a chat template is rendered with besides the message, and the places of its variables in the stack file."""
+
+    system: str | None = None
+    variables: Mapping[str, Any] = MappingProxyType({})
+    places: Mapping[str, Span] = MappingProxyType({})
+
+
+def chat_tried(chat: ChatFiles, given_to: Given, jinja: Jinja, at: Span) -> None:
+    """Raise Stop if a model's chat template cannot be parsed, omits the message, or takes too much time or memory.
+
+    So does a variable that it does not use, which is a misspelt one.
+    """
     hint = "Use another model file, or fix the template in this one."
     if len(chat.template.encode()) > TEMPLATE_BYTES:
         raise fatal(CHAT_RULE, at, f"the model's chat template exceeds {TEMPLATE_BYTES:,} bytes", hint)
@@ -114,7 +127,8 @@ def chat_tried(chat: ChatFiles, system: str | None, jinja: Jinja, at: Span) -> N
         if said.error:
             verb = "rendered" if said.read else "parsed"
             line = f" (line {said.line})" if said.line else ""
-            raise fatal(CHAT_RULE, at, f"the model's chat template cannot be {verb}: {said.error}{line}", hint)
+            next_step = SYSTEM if said.read and given_to.system else hint
+            raise fatal(CHAT_RULE, at, f"the model's chat template cannot be {verb}: {said.error}{line}", next_step)
         if said.others:
             raise fatal(
                 CHAT_RULE,
@@ -122,10 +136,13 @@ def chat_tried(chat: ChatFiles, system: str | None, jinja: Jinja, at: Span) -> N
                 f"the model's chat template uses {said.others[0]}, but it must be complete by itself",
                 hint,
             )
+        for name in given_to.variables:
+            if name not in said.names:
+                _unused(name, said.names, given_to.places.get(f"chat_template_kwargs.{name}", at))
         if CONTENT not in said.written:
             raise fatal(CHAT_RULE, at, "the model's chat template omits the user's message", hint)
 
-    messages = [{"role": "system", "content": system}] if system else []
+    messages = [{"role": "system", "content": given_to.system}] if given_to.system else []
     given = {
         "messages": [*messages, {"role": "user", "content": CONTENT}],
         "add_generation_prompt": True,
@@ -133,5 +150,12 @@ def chat_tried(chat: ChatFiles, system: str | None, jinja: Jinja, at: Span) -> N
         "eos_token": chat.eos_token,
         "tools": None,
         "documents": None,
+        **given_to.variables,
     }
     jinja.tried(chat.template, given, "checking the chat template", judge)
+
+
+def _unused(name: str, names: tuple[str, ...], at: Span) -> NoReturn:
+    near = nearest(name, names)
+    hint = f'Did you mean "{near}"?' if near else f"Remove {name} from chat_template_kwargs."
+    raise fatal(CHAT_RULE, at, f'the model\'s chat template does not use the variable "{name}"', hint)

@@ -88,7 +88,7 @@ def judged(text: str, given: Mapping[str, Any], longest: int) -> dict[str, Any]:
         said["others"] = [name or "another template" for name in meta.find_referenced_templates(parsed)]
         template = jinja.from_string(text)
         said["read"] = True
-        said["written"] = "" if said["others"] else written(template.generate(**given), longest)
+        said["written"] = "" if said["others"] else written(template.generate(given), longest)
     except MemoryError:
         return said | {"memory": True}
     except (TemplateError, SyntaxError, TooLong) as error:
@@ -108,14 +108,15 @@ def prompts(message: str, chat: str, settings: Mapping[str, Any], questions: Seq
         sources = [{**said, "text": text} for text, said in zip(passages, metadata or repeat({}), strict=False)]
         content = own.render(query=query, passages=passages, sources=sources).strip()
         messages = [{"role": "system", "content": system}] if system else []
-        text = model.render(
-            messages=[*messages, *turns, {"role": "user", "content": content}],
-            add_generation_prompt=True,
-            bos_token=bos,
-            eos_token=settings.get("eos_token", ""),
-            tools=None,
-            documents=None,
-        )
+        given = {
+            "messages": [*messages, *turns, {"role": "user", "content": content}],
+            "add_generation_prompt": True,
+            "bos_token": bos,
+            "eos_token": settings.get("eos_token", ""),
+            "tools": None,
+            "documents": None,
+        }
+        text = model.render(given | settings.get("chat_template_kwargs", {}))
         begins = "".join(settings.get("begins", [bos]))
         while settings.get("adds_bos") and begins and text.startswith(begins):
             text = text[len(begins) :]

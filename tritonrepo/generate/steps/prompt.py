@@ -220,14 +220,15 @@ class TritonPythonModel:
     def chatted(self, messages: list[Turn]) -> str:
         """Return the whole prompt; the model's tokenizer will read it with a single beginning-of-sequence token."""
         bos = self.settings["bos_token"]
-        text: str = self.chat.render(
-            messages=messages,
-            add_generation_prompt=True,
-            bos_token=bos,
-            eos_token=self.settings["eos_token"],
-            tools=None,
-            documents=None,
-        )
+        given = {
+            "messages": messages,
+            "add_generation_prompt": True,
+            "bos_token": bos,
+            "eos_token": self.settings["eos_token"],
+            "tools": None,
+            "documents": None,
+        }
+        text: str = self.chat.render({**given, **self.settings.get("chat_template_kwargs", {})})
         begins = "".join(self.settings.get("begins", [bos]))
         while self.settings["adds_bos"] and begins and text.startswith(begins):
             text = text[len(begins) :]
