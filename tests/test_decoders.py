@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors import deserialize
 
 from tests.test_export import Generator, cosines, write_gguf
+from tritonrepo.diagnostics import Stop
 from tritonrepo.export import container, llama, llamaconfig, modelconfig
 from tritonrepo.export.checkpoint import checkpoint
 from tritonrepo.export.sizes import Sizes, Weights
@@ -128,3 +133,91 @@ def test_in_8_bits_the_logits_keep_their_direction_and_length(name: str) -> None
     got = stepped(model, said(name, "expected.json")["ids"])
     assert cosines(got, want).min() > 0.995
     assert np.abs(np.linalg.norm(got, axis=-1) / np.linalg.norm(want, axis=-1) - 1).max() < 0.05
+
+
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+
+
+def safetensors_of(path: Path, tensors: Mapping[str, tuple[str, list[int], bytes]]) -> Path:
+    """Write a safetensors file by hand (safetensors, README.md, Format)."""
+    header, data = dict[str, Any](__metadata__={"format": "pt"}), b""
+    for name, (kind, shape, content) in tensors.items():
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def test_weights_of_each_type_are_read_as_fp32(tmp_path: Path) -> None:
+    tensors = {f"{kind}.weight": (kind, [3], np.array([1.5, -2, 0], of).tobytes()) for kind, of in TYPES.items()}
+    tensors["BF16.weight"] = ("BF16", [3], bytes.fromhex("c03f00c00000"))
+    read = checkpoint([safetensors_of(tmp_path / "m", tensors)], tied=False)
+    assert {name: read.array(name).tolist() for name in read.tensors} == {name: [1.5, -2, 0] for name in tensors}
+    assert {read.array(name).dtype for name in read.tensors} == {np.dtype(np.float32)}
+
+
+def test_names_of_transformers_become_those_of_gguf(tmp_path: Path) -> None:
+    names = {
+        "model.layers.11.self_attn.q_proj.bias": "blk.11.attn_q.bias",
+        "model.norm.weight": "output_norm.weight",
+        "model.layers.0.self_attn.rotary_emb.inv_freq": None,
+        "lm_head.weight": "output.weight",
+        "model.layers.0.mlp.experts.0.up_proj.weight": "model.layers.0.mlp.experts.0.up_proj.weight",
+    }
+    path = safetensors_of(tmp_path / "m", dict.fromkeys(names, ("F32", [1], bytes(4))))
+    assert {*checkpoint([path], tied=False).tensors} == {name for name in names.values() if name}
+    assert "output.weight" not in checkpoint([path], tied=True).tensors
+
+
+LYING = {
+    "a quantised type": (("F8_E4M3", [4], bytes(4)), 'has type F8_E4M3, but only these types are supported: F64, F32'),
+    "a shape that is too large": (("F32", [9], bytes(8)), "of shape [9] does not fit in the file"),
+    "a shape in words": (("F32", ["x"], bytes(8)), "the header says no type, shape and place of tensor"),
+    "a shape below zero": (("F32", [-1, -2], bytes(8)), "of shape [-1, -2] does not fit in the file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("tensor", "says"), LYING.values(), ids=LYING)
+def test_a_header_that_lies_is_told(tensor: tuple[str, list[int], bytes], says: str, tmp_path: Path) -> None:
+    with pytest.raises(Stop) as stop:
+        checkpoint([safetensors_of(tmp_path / "m", {"a.weight": tensor})], tied=False)
+    (found,) = stop.value.diagnostics
+    assert says in found.message
+    assert found.at.path == str(tmp_path / "m")
+
+
+@given(data=st.data())
+@settings(deadline=None, derandomize=True, max_examples=150)
+def test_no_bytes_of_weights_raise_anything_but_a_diagnostic(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "broken.safetensors"
+    whole = safetensors_of(path, {"a.weight": ("F32", [2, 2], bytes(16)), "b": ("BF16", [1], bytes(2))}).read_bytes()
+    broken = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
+    for at in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=4)):
+        broken[at : at + 1] = bytes([data.draw(st.sampled_from(list(b'\0\xff"{}[]:,19-e')))])
+    path.write_bytes(broken)
+    with suppress(Stop):
+        read = checkpoint([path], tied=False)
+        assert all(read.array(name).dtype == np.float32 for name in read.tensors)
+
+
+KINDS = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "BF16")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_quantised_tensor_of_a_gguf_file_is_what_its_library_reads(kind: str, tmp_path: Path) -> None:
+    stored = gguf.GGMLQuantizationType[kind]
+    block, nbytes = gguf.GGML_QUANT_SIZES[stored]
+    data = np.random.default_rng(3).integers(0, 60, (4, 256 // block * nbytes), np.uint8)  # no scale is infinite
+    writer = gguf.GGUFWriter(tmp_path / "m", "llama")
+    writer.add_tensor("t", data, raw_dtype=stored)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    (library,) = gguf.GGUFReader(tmp_path / "m").tensors
+    read = container.read(tmp_path / "m")
+    assert read.tensors["t"].shape == (4, 256)
+    assert np.array_equal(read.array("t"), gguf.quants.dequantize(library.data, library.tensor_type))

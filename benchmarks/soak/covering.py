@@ -119,6 +119,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "web_sources",
         "chat_files",
         "tokenizer_formats",
+        "stand_in",
         "encoder_files",
         "encoder_graph",
         "reranker_files",

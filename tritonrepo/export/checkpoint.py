@@ -118,6 +118,8 @@ def _places(path: Path) -> dict[str, Place]:
         raise fatal("weights-unreadable", str(path), message, "Check the path.") from error
     except (ValueError, RecursionError) as error:
         raise _broken(path, f"the safetensors file is damaged or incomplete: {error}") from error
+    if not isinstance(header, dict):
+        raise _broken(path, "the safetensors file is damaged or incomplete: its header is not a JSON object")
     header.pop("__metadata__", None)
     return {name: _place(path, name, said, (8 + length, size)) for name, said in header.items()}
 
@@ -125,13 +127,13 @@ def _places(path: Path) -> dict[str, Place]:
 def _place(path: Path, name: str, said: Mapping[str, Any], data: tuple[int, int]) -> Place:
     try:
         kind, shape, (start, end) = said["dtype"], tuple(map(int, said["shape"])), map(int, said["data_offsets"])
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise _broken(path, f'the header says no type, shape and place of tensor "{name}": {error!r}') from error
     if kind not in KINDS:
         message = f'tensor "{name}" has type {kind}, but only these types are supported: {", ".join(KINDS)}'
         raise fatal("weights-type-unknown", str(path), message, "Use weights that are not quantised.")
     width = 8 if kind == "F64" else 4 if kind == "F32" else 2
-    if start < 0 or data[0] + end > data[1] or end - start != width * math.prod(shape):
+    if start < 0 or min(shape, default=0) < 0 or data[0] + end > data[1] or end - start != width * math.prod(shape):
         raise _broken(path, f'tensor "{name}" of shape {list(shape)} does not fit in the file')
     return Place(shape, kind, path, data[0] + start)
 
