@@ -300,9 +300,9 @@ def test_a_tokenizer_that_adds_several_tokens_is_given_none_of_them(step: Make) 
 
 def test_the_stack_sets_variables_of_the_chat_template(step: Make) -> None:
     chat = CHAT + "{% if enable_thinking is false %}<think></think>{% endif %}{{ tools }}"
-    assert step(chat).rendered("q", []) == "<|user|>? q<|a|>None"
+    assert rendered(step(chat), "q", []) == "<|user|>? q<|a|>None"
     variables = {"enable_thinking": False, "tools": [], "self": 1}
-    assert step(chat, chat_template_kwargs=variables).rendered("q", []) == "<|user|>? q<|a|><think></think>[]"
+    assert rendered(step(chat, chat_template_kwargs=variables), "q", []) == "<|user|>? q<|a|><think></think>[]"
 
 
 def test_a_tokenizer_that_adds_none_gets_that_of_the_template(step: Make) -> None:
