@@ -386,7 +386,7 @@ def test_a_reasoning_template_is_rendered_with_the_variables_of_the_stack(
     variables: dict[str, object], prompt: str, jinja: Jinja
 ) -> None:
     chat_tried(replace(CHAT_FILES, template=REASONING), Given("S", variables), jinja, Span("s.yaml", 5))
-    assert trial.prompts("{{ query }}", REASONING, {"chat_template_kwargs": variables}, [("Q", [])]) == [prompt]
+    assert trial.prompts("{{ query }}", REASONING, {"chat_template_kwargs": variables}, [("Q", [], [], [])]) == [prompt]
 
 
 def test_a_variable_that_the_template_does_not_use_is_told_at_its_place(jinja: Jinja) -> None:
