@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "bert": ("BertModel", {**SIZES, "layer_norm_eps": 1e-3}),
     "roberta": ("RobertaForMaskedLM", {**SIZES, "type_vocab_size": 1, "pad_token_id": 1}),
     "xlm-roberta": ("XLMRobertaModel", {**SIZES, "type_vocab_size": 1, "pad_token_id": 1, "hidden_act": "gelu_new"}),
+    "camembert": (
+        "CamembertForMaskedLM",
+        {**SIZES, "num_hidden_layers": 1, "type_vocab_size": 1, "pad_token_id": 1, "hidden_act": "relu"},
+    ),
     "distilbert": (
         "DistilBertModel",
         {
@@ -232,10 +237,10 @@ def main() -> int:
     """Write everything anew."""
     shutil.rmtree(ROOT, ignore_errors=True)
     ROOT.mkdir(parents=True)
-    for seed, name in enumerate(FAMILIES):
-        family(name, seed)
-    for seed, name in enumerate(MODULES):
-        sentences(name, seed)
+    for name in FAMILIES:
+        family(name, seed=zlib.crc32(name.encode()))
+    for name in MODULES:
+        sentences(name, seed=zlib.crc32(name.encode()))
     for ends in (False, True):
         path = ROOT / ("tokenizer-ends.json" if ends else "tokenizer.json")
         path.write_text(json.dumps(json.loads(tokenizer(ends=ends).to_str())) + "\n", "utf-8")

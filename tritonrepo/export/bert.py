@@ -1,6 +1,7 @@
-"""BERT, RoBERTa and XLM-R: token ids → token vectors.
+"""BERT, RoBERTa, XLM-R and CamemBERT: token ids → token vectors.
 
-The arithmetic is that of transformers, models/bert/modeling_bert.py and models/roberta/modeling_roberta.py.
+The arithmetic is that of transformers, models/bert/modeling_bert.py and models/roberta/modeling_roberta.py, of which
+those of XLM-R and CamemBERT are copies.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ EMBEDDERS: Mapping[str, Parse] = {
     "RobertaForMaskedLM": roberta,
     "XLMRobertaModel": roberta,
     "XLMRobertaForMaskedLM": roberta,
+    "CamembertModel": roberta,
+    "CamembertForMaskedLM": roberta,
     "DistilBertModel": distilbert,
     "DistilBertForMaskedLM": distilbert,
     "MPNetModel": mpnet,
