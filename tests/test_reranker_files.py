@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from tests.graphs import Value, node, onnx_file
-from tests.test_rerankers import REFERENCES, session
+from tests.test_rerankers import REFERENCES, expected, session
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Severity, Span, Stop
+from tritonrepo.export import graph
 from tritonrepo.generate.inputs import RerankerFiles
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.relevance import Relevance, Wanted, relevance
-from tritonrepo.sources.reranker import Wish, reranker
+from tritonrepo.sources.reranker import Wish, lowered, reranker
 from tritonrepo.sources.reranker_graph import own_graph
 from tritonrepo.sources.resolve import resolve
 from tritonrepo.spec.source import parse_source
@@ -367,6 +368,39 @@ def test_a_tokenizer_of_another_model_is_told(source: Path, kept: Cache) -> None
     assert said.startswith("tokenizer.json of the reranker's source is not a tokenizer: ")
 
 
+HELD = {"fp16": 5e-3, "int8": 0.1}
+
+
+@pytest.mark.parametrize(("precision", "most"), HELD.items())
+def test_weights_in_fewer_bits_change_logits_little(source: Path, kept: Cache, precision: str, most: float) -> None:
+    exact = made(source, kept, precision=precision)
+    files = lowered(wish(precision=precision), exact, kept)
+    assert files.onnx.size < exact.onnx.size
+    said = expected("bert")
+    found = session(files).run(["logits"], {name: said[name].astype(np.int64) for name in files.inputs})[0]
+    assert 0 < np.abs(found - said["logits"]).max() <= most
+
+
+def test_fewer_bits_make_room_for_weights_that_fp32_would_make_too_large(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = Cache(tmp_path / "cache")
+    monkeypatch.setattr(graph, "LARGEST_BYTES", int(made(source, fresh).onnx.size * 0.6))
+    fresh = Cache(tmp_path / "another")
+    ((_, said, _),) = refused(source, fresh)
+    assert "but a file can hold only" in said
+    files = lowered(wish(precision="int8"), made(source, fresh, precision="int8"), fresh)
+    reference = expected("bert")
+    arrays = {name: reference[name].astype(np.int64) for name in files.inputs}
+    assert np.abs(session(files).run(["logits"], arrays)[0] - reference["logits"]).max() <= HELD["int8"]
+
+
+def test_a_graph_without_weights_has_no_other_precision(tmp_path: Path, kept: Cache) -> None:
+    files = given(graph_of(tmp_path / "g", **PAIR, **LOGITS), kept, label="0", max_tokens=9)
+    with pytest.raises(Stop, match="the reranker's graph cannot be converted to int8: it has no FP32 matrices"):
+        lowered(wish(precision="int8"), files, kept)
+
+
 def test_an_encoder_is_a_reranker_by_late_interaction(tmp_path: Path, kept: Cache) -> None:
     source = shutil.copytree(REFERENCES / "late", tmp_path / "w")
     modules = [{"type": f"sentence_transformers.models.{name}"} for name in ("Transformer", "Pooling", "Normalize")]
@@ -462,9 +496,9 @@ def test_the_keys_of_a_reranker_do_what_their_rows_say(here: Path) -> None:
 
 def test_a_graph_has_its_tokenizer_next_to_it_or_elsewhere(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     built("source: ./w")
-    (graph,) = (here / "r" / "k_model").glob("*/model.onnx")
+    (built_graph,) = (here / "r" / "k_model").glob("*/model.onnx")
     (here / "g").mkdir()
-    shutil.copy(graph, here / "g" / "ranker.onnx")
+    shutil.copy(built_graph, here / "g" / "ranker.onnx")
     assert built("source: ./g, tokenizer: ./w, label: 1, max_tokens: 48")["k/settings.json"]
     shutil.copy(here / "w" / "tokenizer.json", here / "g")
     assert built("source: ./g, label: 1, max_tokens: 48")["k/settings.json"]
@@ -541,7 +575,7 @@ def test_a_graph_that_lacks_its_limit_its_tokenizer_or_its_bytes_is_told(tmp_pat
 
 def test_logits_are_those_of_one_row_whatever_shares_its_batch(source: Path, kept: Cache) -> None:
     files = made(source, kept)
-    said = np.load(REFERENCES / "bert" / "expected.npz")
+    said = expected("bert")
     arrays = {name: said[name].astype(np.int64) for name in files.inputs}
     running = session(files)
     whole = running.run(["logits"], arrays)[0]

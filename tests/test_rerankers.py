@@ -46,6 +46,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return Cache(tmp_path_factory.mktemp("cache"))
 
 
+def expected(name: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a reference."""
+    with np.load(REFERENCES / name / "expected.npz") as arrays:
+        return dict(arrays)
+
+
 def made(name: str, cache: Cache, kind: str = "cross-encoder") -> RerankerFiles:
     at = Span(str(REFERENCES / "stack.yaml"), 3, 5)
     files = resolve(parse_source(f"./{name}"), "x86_64", cache, None, at).files
@@ -108,7 +114,7 @@ def asked(query: int, passages: NDArray[Any]) -> pb_utils.InferenceRequest:
 
 @pytest.mark.parametrize("name", CROSS_ENCODERS)
 def test_pairs_have_the_tokens_and_the_logits_of_the_reference(name: str, kept: Cache) -> None:
-    files, said = made(name, kept), np.load(REFERENCES / name / "expected.npz")
+    files, said = made(name, kept), expected(name)
     numbers = zip(said["queries"], said["passages"], strict=True)
     pairs = [(TEXTS["queries"][one], TEXTS["passages"][other]) for one, other in numbers]
     tokenizer = Tokenizer.from_str(files.tokenizer.content().decode())
@@ -130,7 +136,7 @@ def test_pairs_have_the_tokens_and_the_logits_of_the_reference(name: str, kept: 
 def test_lists_are_ranked_and_scored_as_sentence_transformers_does(
     name: str, kept: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: list[tuple[int, ...]]
 ) -> None:
-    model, said = step(made(name, kept), tmp_path, monkeypatch, calls), np.load(REFERENCES / name / "expected.npz")
+    model, said = step(made(name, kept), tmp_path, monkeypatch, calls), expected(name)
     rows = list(zip(said["list_queries"], said["list_passages"], said["list_scores"], strict=True))[:40]
     responses = model.execute([asked(query, passages) for query, passages, _ in rows])
     for response, (_, passages, scores) in zip(responses, rows, strict=True):
@@ -145,7 +151,7 @@ def test_a_late_interaction_scores_as_the_vectors_of_the_reference_do(
     files = made("late", kept, "late-interaction")
     assert (files.inputs, files.output, files.width) == (("input_ids", "attention_mask"), "token_embeddings", 16)
     model = step(files, tmp_path, monkeypatch, calls)
-    table, everything = np.load(REFERENCES / "late" / "expected.npz")["scores"], np.arange(len(TEXTS["passages"]))
+    table, everything = expected("late")["scores"], np.arange(len(TEXTS["passages"]))
     for query, response in enumerate(model.execute([asked(query, everything) for query in range(len(table))])):
         found = outputs(response)
         scores = dict(zip(map(int, found["ids"][0]), found["scores"][0], strict=True))

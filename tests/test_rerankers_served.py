@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from tests.conftest import SMOLLM2
 from tests.processes import killed
 from tests.test_own_stacks import weights
-from tests.test_rerankers import CLOSE, REFERENCES, TEXTS
+from tests.test_rerankers import CLOSE, REFERENCES, TEXTS, expected
 from tritonrepo import api
 from tritonrepo.cli import run
 from tritonrepo.server.process import Server
@@ -95,14 +94,9 @@ def executions(server: Server, model: str) -> int:
     return int(stats.get("execution_count", 0))
 
 
-def reference(model: str) -> Mapping[str, NDArray[Any]]:
-    found: Mapping[str, NDArray[Any]] = np.load(REFERENCES / SOURCES[model] / "expected.npz")
-    return found
-
-
 @pytest.mark.parametrize(("model", "top_k", "count"), [("bert", 8, 300), ("nli", 4, 40), ("modern", 3, 40)])
 def test_order_and_scores_are_those_of_the_reference(server: Server, model: str, top_k: int, count: int) -> None:
-    said = reference(model)
+    said = expected(SOURCES[model])
     rows = list(zip(said["list_queries"], said["list_passages"], said["list_scores"], strict=True))[:count]
     assert len(rows) == count
 

@@ -21,7 +21,7 @@ from tritonrepo.smoke.served import Served
 from tritonrepo.sources.encoder_graph import TOKENIZER, is_graph
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.sources.relevance import RULE
-from tritonrepo.sources.reranker import LATE, READ, Wish, reranker
+from tritonrepo.sources.reranker import LATE, READ, Wish, lowered, reranker
 from tritonrepo.sources.reranker_graph import own_graph
 from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.nesting import flat
@@ -89,6 +89,11 @@ class Reranker:
         None,
         example="identity",
     )
+    precision: Literal["fp32", "fp16", "int8"] = key(
+        "precision of the graph's weights: a half or a quarter of the size, with slightly other scores",
+        "fp32",
+        example="fp16",
+    )
     batching: Batching = key(
         "how requests are combined into batches; `max_batch_size` also limits the pairs that the ONNX model reads at "
         "once",
@@ -125,16 +130,17 @@ def _searching(name: str, stack: Stack) -> Iterator[str]:
 
 
 def _gather(_: str, model: Reranker, gathering: Gathering) -> RerankerFiles:
-    wish = Wish(model.source.text, model.kind, model.label, model.activation, model.max_tokens, model.places)
+    said = (model.label, model.activation, model.max_tokens, model.places, model.precision)
+    wish = Wish(model.source.text, model.kind, *said)
     found = gathering.resolve(model.source, model.places["source"], READ)
     own = model.tokenizer
     if is_graph(found):
         beside = gathering.resolve(own, model.places["tokenizer"], [TOKENIZER]) if own is not None else found
-        return own_graph(wish, found, beside, gathering.cache)
+        return lowered(wish, own_graph(wish, found, beside, gathering.cache), gathering.cache)
     if own is not None:
         message = "tokenizer is only for an ONNX file in source, and this source has its own"
         raise fatal(RULE, model.places["tokenizer"], message, "Remove tokenizer.")
-    return reranker(wish, found, gathering.cache)
+    return lowered(wish, reranker(wish, found, gathering.cache), gathering.cache)
 
 
 def _stand_in(model: Reranker) -> RerankerFiles:

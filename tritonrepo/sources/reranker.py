@@ -16,11 +16,13 @@ from tritonrepo.export.family import Encoder
 from tritonrepo.export.fields import is_count
 from tritonrepo.export.heads import Head, TokenVectors
 from tritonrepo.export.layers import IDS, MASK, TYPES
+from tritonrepo.export.precision import UnfitError
 from tritonrepo.generate.inputs import Prefixes, RerankerFiles
 from tritonrepo.sources import encoder_files, tokenizer
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.encoder import LENGTHS
 from tritonrepo.sources.encoder_files import INDEX, WEIGHTS
+from tritonrepo.sources.precision import AGAIN, converted
 from tritonrepo.sources.prefixes import NAMES, PROMPTS
 from tritonrepo.sources.relevance import RULE, Relevance, Wanted, relevance
 from tritonrepo.spec.part import Places
@@ -51,6 +53,7 @@ class Wish(NamedTuple):
     activation: str | None
     max_tokens: int | None
     places: Places
+    precision: str = "fp32"
 
     def at(self, key: str) -> Span:
         """Return the place of a key, or that of the source."""
@@ -97,6 +100,15 @@ def own_prefixes(model: Wish, said: Said) -> Prefixes:
         next((prompts[name] for name in names if isinstance(prompts.get(name), str)), "") for names in NAMES.values()
     )
     return Prefixes(*found)
+
+
+def lowered(model: Wish, files: RerankerFiles, cache: Cache) -> RerankerFiles:
+    """Return the reranker with its graph in the precision that the stack file sets."""
+    try:
+        return replace(files, onnx=converted(files.onnx, model.precision, "reranker", cache))
+    except UnfitError as error:
+        message = f"the reranker's graph cannot be converted to {model.precision}: {error}"
+        raise fatal(RULE, model.at("precision"), message, AGAIN) from None
 
 
 def scored(model: Wish, labels: list[str], said: Said) -> Relevance:
@@ -151,15 +163,17 @@ def _parsed(model: Wish, config: Mapping[str, Any]) -> tuple[Encoder, Head]:
 def _made(model: Wish, files: Mapping[str, File], cache: Cache, parsed: tuple[Encoder, Head]) -> Mapping[str, File]:
     at, (family, head) = model.places["source"], parsed
     pairs, shards = model.kind == CROSS, encoder_files.shards(files, at)
+    rounded = model.precision != "fp32"  # allows FP16 for matrices that do not fit in one file in FP32
 
     def make(place: Path) -> None:
         special = tokenizer.special(files["tokenizer.json"], family.vocabulary, at, pairs=pairs)
         (place / "tokenizer-facts.json").write_text(json.dumps({"special": special}), "utf-8")
         weights = encoder_files.tensors(files, shards, at)
+        weights = encoders.rounded(family, weights) if rounded else weights
         (place / "model.onnx").write_bytes(encoders.exported(family, weights, head, pairs=pairs))
 
     reads = ["config.json", "tokenizer.json", *(sorted(set(shards.values())) or [WEIGHTS])]
-    key = f"{EXPORTER} {digest({name: files[name] for name in reads})} {model.kind}"
+    key = f"{EXPORTER} {digest({name: files[name] for name in reads})} {model.kind}{' rounded' * rounded}"
     return cache.tree(key, f"exporting {model.source} to ONNX", make)
 
 
