@@ -72,6 +72,13 @@ def test_a_passage_ends_with_a_paragraph_or_a_sentence_and_the_next_repeats_its_
     assert [text[begin:end] for begin, end in passages(text, WORDS, size, overlap)] == cuts
 
 
+def test_a_very_long_text_is_cut_in_blocks_of_which_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tritonrepo.indexing.passages.BLOCK", 12)
+    text = "a b c\n\nd e f g\nh i  \n\n \n\n   \n\n   \n\nxxxxxxxxxxxxxxxxx y z"
+    found = [text[begin:end] for begin, end in passages(text, WORDS, 9, 4)]
+    assert found == ["a b c", "d e f g", "h i", "xxxxxxxxxxx", "xxxxxx y z"]
+
+
 TEXTS = st.lists(st.sampled_from(["a", "bb.", "c!", "\n", "\n\n", " ", "d", "ee", ". ", "é"]), max_size=60).map("".join)
 
 

@@ -14,6 +14,9 @@ PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*$")
 SENTENCE = re.compile(r"(?:[.!?…][\"'”’)\]*_]{0,3}\s+|\n\s*|[。！？]\s*)$")
 """What is before a sentence: the end of another one with white space, or a line break."""
 
+BLOCK = 1 << 19
+"""Characters that are cut at once: their tokens need about 200 bytes of memory for each of them."""
+
 SEEN = 80
 """How many characters before a place show whether a paragraph or a sentence ends there."""
 
@@ -36,7 +39,29 @@ def passages(
     the end of the one before it, which are fewer than half of `size`: with a sentence if possible, otherwise with a
     word. The tokenizer must not truncate. A passage is counted as it will be read, after the tokens of a prefix: a text
     can have more tokens than within a longer one.
+
+    What is longer than `BLOCK` is cut in blocks, between which nothing overlaps.
     """
+    for begin, end in _blocks(text):
+        for first, last in _passages(text[begin:end], tokenizer, size, overlap, prefix):
+            yield begin + first, begin + last
+
+
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of the blocks of a text, which end with a paragraph, line or word if one ends in them."""
+    begin = 0
+    while len(text) - begin > BLOCK:
+        ends = (text.rfind(mark, begin + 1, begin + BLOCK) for mark in ("\n\n", "\n", " "))
+        end = next((end for end in ends if end > 0), begin + BLOCK)
+        if text[begin:end].strip():
+            yield begin, end
+        begin = end
+    if begin == 0 or text[begin:].strip():
+        yield begin, len(text)
+
+
+def _passages(text: str, tokenizer: Tokenizer, size: int, overlap: int, prefix: str) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of the passages of a block."""
     places, first, last = [*_places(text, tokenizer)], 0, 0
     cutting = _Cutting(text, places, tokenizer, size, prefix)
     while last < len(places) - 1:
@@ -117,6 +142,6 @@ def _places(text: str, tokenizer: Tokenizer) -> Iterator[_Place]:
     tokens = enumerate(zip(encoding.offsets, encoding.word_ids, strict=True))
     for (_, ((before, _), word)), (number, ((begin, _), other)) in pairwise(tokens):
         if begin > before:
-            space = any(character.isspace() for character in text[begin - 1 : begin + 1])
-            yield _Place(number, begin, between=space or word != other)
+            between = word != other or text[begin - 1].isspace() or text[begin : begin + 1].isspace()
+            yield _Place(number, begin, between)
     yield _Place(len(encoding.ids), len(text), between=True)
