@@ -225,6 +225,14 @@ def test_a_directory_is_all_that_can_be_read_below_it_and_the_rest_is_counted(st
     ]
 
 
+def test_an_index_below_its_own_documents_is_not_one_of_them(stack: Span, tmp_path: Path) -> None:
+    (tmp_path / "docs" / "index").mkdir()
+    for name in ("embeddings.npy", "passages.jsonl"):
+        (tmp_path / "docs" / "index" / name).touch()
+    (tmp_path / "docs" / "passages.jsonl").touch()
+    assert names(files.find(["docs"], stack)) == ["a.jsonl", "a/page.HTML", "a/z.txt", "b.md", "passages.jsonl"]
+
+
 def test_several_are_read_in_their_order_and_each_file_once(stack: Span) -> None:
     found = files.find(["more", "docs/a", "docs/*.md", "docs/**/z.txt", "more/b.md"], stack)
     assert names(found) == ["b.md", "page.HTML", "z.txt", "b.md"]

@@ -12,6 +12,7 @@ from tritonrepo.diagnostics import Span, fatal
 from tritonrepo.indexing import json_lines, markdown, texts, web_pages
 from tritonrepo.indexing.documents import RULE, DocumentFile, Documents
 from tritonrepo.indexing.documents import read as read_by
+from tritonrepo.indexing.vectors import EMBEDDINGS, PASSAGES
 from tritonrepo.stores.links import inside
 from tritonrepo.tree import on_disk
 
@@ -84,8 +85,8 @@ class _Walk:
             return
         self.seen.add(real)
         for path in sorted(place.iterdir()):
-            if path.name.startswith("."):
-                continue
+            if path.name.startswith(".") or (path.name == PASSAGES and (place / EMBEDDINGS).exists()):
+                continue  # hidden, or part of an index, which may be below its own documents
             if inside(path, self.top, self.links, self.at).is_dir():
                 yield from self.files(path)
             elif path.is_file():
