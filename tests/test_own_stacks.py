@@ -139,9 +139,9 @@ SOURCES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: edited("tritonrepo.yaml", "source: ./w", f"source: {'w' * 300}"),
         "cannot be read: File name too long",
     ),
-    "a directory instead of documents": (
-        lambda: edited("tritonrepo.yaml", "./d/*.jsonl", "."),
-        '"." is not a glob pattern',
+    "a directory without documents": (
+        lambda: edited("tritonrepo.yaml", "./d/*.jsonl", "./w"),
+        "no documents are below w; its files are in other formats: .json (",
     ),
     "half a character in a document": (
         lambda: Path("d/a.jsonl").write_text('{"id": "x", "text": "\\ud800"}'),
