@@ -200,6 +200,7 @@ PARTS: dict[str, tuple[list[int], list[int], int, int]] = {  # 7 tokens around t
     "the newest exchanges have half of the room": ([15, 5, 5, 15], [20, 20], 2, 1),
     "an exchange is kept whole or not at all": ([1, 30], [20, 20], 0, 2),
     "passages that leave more than half": ([10, 10, 10, 5], [2], 4, 1),
+    "an exchange of more than half, where all passages fit": ([30, 1, 12, 12], [2], 2, 1),
     "a passage is cut rather than the conversation": ([5, 5], [90], 2, 1),
 }
 

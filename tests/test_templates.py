@@ -77,6 +77,17 @@ def test_a_prompt_that_ends_nowhere_is_told(
     assert not (own / "model_repository").exists()
 
 
+def test_a_prompt_that_needs_a_passage_is_told(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "tritonrepo.yaml").write_text(ANSWER, "utf-8")
+    assert run(["index"]) == 0
+    (own / "p.j2").write_text("{{ sources[0].title.upper() if sources[0].title }}{{ query }}", "utf-8")
+    capsys.readouterr()
+    assert run(["build"]) == 2
+    said = capsys.readouterr().err
+    assert "the prompt template cannot be rendered: " in said
+    assert "Fix the template. The test uses a question without passages." in said
+
+
 def served(own: Path, **metadata: Any) -> None:  # noqa: ANN401  one value of any type that GGUF has
     """Write a local GGUF file for the stack's generator."""
     changes = {f"tokenizer.{key}": value for key, value in metadata.items()}
