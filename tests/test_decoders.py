@@ -221,3 +221,41 @@ def test_a_quantised_tensor_of_a_gguf_file_is_what_its_library_reads(kind: str, 
     read = container.read(tmp_path / "m")
     assert read.tensors["t"].shape == (4, 256)
     assert np.array_equal(read.array("t"), gguf.quants.dequantize(library.data, library.tensor_type))
+
+
+HUGE = {
+    "layers": ({"num_hidden_layers": 10**9}, "the model has 1,000,000,000 layers, but at most 10,000 can be exported"),
+    "heads": ({"head_dim": 10**9}, "the model has 1,000,000,000 values in a head, but at most 4,096 can be exported"),
+    "a context": ({"max_position_embeddings": 10**9}, "the context has 1,000,000,000 tokens, but at most 8,388,608"),
+    "a factor": (
+        {"rope_parameters": {"rope_type": "linear", "factor": 1e308}, "max_position_embeddings": 10**6},
+        "the context has inf tokens, but at most",
+    ),
+    "a base": ({"rope_parameters": {"rope_theta": 5e-324}, "head_dim": 64}, "rope_theta is 4.94066e-324, which is"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "says"), HUGE.values(), ids=HUGE)
+def test_numbers_that_would_fill_the_memory_are_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(Stop, match=r"config\.json: fatal: ") as stop:
+        modelconfig.sizes_of(said("qwen2", "config.json") | changes, "config.json")
+    assert says in stop.value.diagnostics[0].message
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda each: (
+        st.lists(each, max_size=2) | st.dictionaries(st.sampled_from(["rope_type", "rope_theta", "factor"]), each)
+    ),
+)
+
+
+@given(data=st.data())
+@settings(deadline=None, derandomize=True, max_examples=300)
+def test_no_config_raises_anything_but_a_diagnostic(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(MODELS))
+    config = said(name, "config.json")
+    for key in data.draw(st.lists(st.sampled_from([*config, "rope_scaling", "head_dim"]), min_size=1, max_size=3)):
+        config[key] = data.draw(JSON)
+    with suppress(Stop):
+        assert min(modelconfig.sizes_of(config, "config.json")[:8]) > 0

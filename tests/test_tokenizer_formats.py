@@ -238,3 +238,11 @@ def with_empty_list(content: bytes, key: str) -> bytes:
     magic, version, tensors, keys = struct.unpack_from("<4sIQQ", content)
     entry = struct.pack("<Q", len(key)) + key.encode() + struct.pack("<IIQ", 9, 8, 0)
     return struct.pack("<4sIQQ", magic, version, tensors, keys + 1) + entry + content[24:]
+
+
+def test_a_vocabulary_that_would_take_forever_is_refused() -> None:
+    words = sentencepiece.Vocabulary([sentencepiece.Piece("x" * 1025, 0.0, 1)])
+    with pytest.raises(UnfitError, match="a piece has 1,025 characters, but at most 1,024 are possible"):
+        sentencepiece.document(words, sentencepiece.Prefix.NEVER)
+    with pytest.raises(UnfitError, match="at most 67,108,864 are read"):
+        sentencepiece.parsed(bytes((64 << 20) + 1))

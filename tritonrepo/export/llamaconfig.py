@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.export.container import Container
-from tritonrepo.export.sizes import BIASED, HEAD_NORMED, LAYER, OUTPUT, STAND_IN, Sizes, frequencies, misfits
+from tritonrepo.export.sizes import BIASED, HEAD_NORMED, LAYER, OUTPUT, STAND_IN, Sizes, excess, frequencies, misfits
 
 FAMILY = ("llama", "qwen2", "qwen3")
 """The architectures by GGUF's names; Mistral's is llama (llama.cpp, convert_hf_to_gguf.py, MistralForCausalLM)."""
@@ -57,16 +57,19 @@ def _sizes(container: Container, family: str) -> Sizes:
         if container.whole(f"{family}.{key}", head) != head:
             found = container.whole(f"{family}.{key}")
             raise _refused(container, f"{family}.{key} must be {head}, not {found}")
+    layers, context = container.whole(f"{family}.block_count"), container.whole(f"{family}.context_length")
+    if message := excess(layers, head, context):
+        raise _refused(container, message)
     biased = {name for name in LAYER if f"blk.0.{name}.bias" in container.tensors} | BIASED.get(family, frozenset())
     return Sizes(
-        layers=container.whole(f"{family}.block_count"),
+        layers=layers,
         hidden=hidden,
         between=container.whole(f"{family}.feed_forward_length"),
         heads=heads,
         shared=container.whole(f"{family}.attention.head_count_kv", heads),
         head=head,
         vocabulary=len(container.texts("tokenizer.ggml.tokens")),
-        context=container.whole(f"{family}.context_length"),
+        context=context,
         epsilon=container.number(f"{family}.attention.layer_norm_rms_epsilon"),
         frequencies=_frequencies(container, container.number(f"{family}.rope.freq_base", 10000.0), head),
         # llama.cpp permutes the query and key rows of a llama so that a rotated pair is adjacent, and only of a llama
@@ -79,7 +82,10 @@ def _sizes(container: Container, family: str) -> Sizes:
 
 
 def _frequencies(container: Container, base: float, head: int) -> tuple[float, ...]:
-    found = frequencies(base, head)
+    try:
+        found = frequencies(base, head)
+    except OverflowError:
+        raise _refused(container, f"the base of the rotary positions is {base:g}, which is too small") from None
     if FACTORS not in container.tensors:
         return found
     factors = container.array(FACTORS)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.export.checkpoint import Checkpoint, checkpoint
-from tritonrepo.export.sizes import ARCHITECTURES, BIASED, HEAD_NORMED, STAND_IN, Sizes, frequencies, misfits
+from tritonrepo.export.sizes import ARCHITECTURES, BIASED, HEAD_NORMED, STAND_IN, Sizes, excess, frequencies, misfits
 
 CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
 BASE = 10_000.0
@@ -97,7 +97,7 @@ def sizes_of(config: Mapping[str, Any], path: str) -> Sizes:
     if kind == "llama" and config.get("mlp_bias") is True:
         biased |= FEED_FORWARD
     shared = said.whole("num_key_value_heads", heads if "num_key_value_heads" in config else KEY_HEADS.get(kind, heads))
-    context, angles = _rotation(said, head)
+    context, angles = _rotation(said, head, layers)
     return Sizes(
         layers=layers,
         hidden=hidden,
@@ -139,21 +139,26 @@ def _windows(said: Said, kind: str, layers: int) -> tuple[int, ...]:
     return tuple(window if layer >= first else 0 for layer in range(layers))
 
 
-def _rotation(said: Said, head: int) -> tuple[int, tuple[float, ...]]:
+def _rotation(said: Said, head: int, layers: int) -> tuple[int, tuple[float, ...]]:
     """Return the context length and the frequencies (transformers, modeling_rope_utils.py)."""
     context = said.whole("max_position_embeddings")
     rope = said.config.get("rope_parameters") or said.config.get("rope_scaling") or {}
     if not isinstance(rope, dict):
         raise said.refused(f"rope_scaling is {rope!r:.40}, but it must be an object")
-    base = said.number("rope_theta", said.number("rope_theta", BASE), of=rope)
-    found = frequencies(base, head)
     kind = rope.get("rope_type") or rope.get("type") or "default"
-    if rope.get("partial_rotary_factor") not in {None, 1}:
+    factor = said.number("factor", of=rope) if kind == "linear" else 1.0
+    if message := excess(layers, head, context * factor):
+        raise said.refused(message)
+    base = said.number("rope_theta", said.number("rope_theta", BASE), of=rope)
+    try:
+        found = frequencies(base, head)
+    except OverflowError:
+        raise said.refused(f"rope_theta is {base:g}, which is too small") from None
+    if rope.get("partial_rotary_factor") not in (None, 1):
         raise said.refused("partial_rotary_factor is not 1, which the exported decoder does not compute")
     if kind == "default":
         return context, found
     if kind == "linear":
-        factor = said.number("factor", of=rope)
         return int(context * factor), tuple(each / factor for each in found)
     if kind == "llama3":
         return context, tuple(_stretched(said, rope, each) for each in found)

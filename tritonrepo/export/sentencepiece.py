@@ -21,6 +21,12 @@ UNIGRAM, BPE = 1, 2
 TURNS = frozenset({"<start_of_turn>", "<end_of_turn>"})
 """User-defined pieces of Gemma that are special tokens."""
 
+LONGEST = 1024
+"""Maximum characters of a piece: each is tried at every place where it could be cut."""
+
+BYTES = 64 << 20
+"""Maximum bytes of a ModelProto; Gemma's, with 256,000 pieces, has 4 MiB."""
+
 LENGTH, FIXED_64, FIXED_32 = 2, 1, 5
 """Wire types of protobuf that are not varints."""
 
@@ -69,6 +75,8 @@ class UnfitError(Exception):
 
 def parsed(data: bytes) -> Vocabulary:
     """Read a ModelProto; raise UnfitError if it is none."""
+    if len(data) > BYTES:
+        raise UnfitError(f"it has {len(data):,} bytes, but at most {BYTES:,} are read")
     pieces, trainer = list[Piece](), dict[int, Any]()
     for field, value in _fields(data):
         if field == 1 and isinstance(value, bytes):
@@ -175,6 +183,9 @@ def _unigram(words: Vocabulary) -> dict[str, Any]:
 def _bpe(words: Vocabulary) -> dict[str, Any]:
     if words.algorithm != BPE:
         raise UnfitError(f"its model_type is {words.algorithm}, but only unigram (1) and BPE (2) can be converted")
+    longest = max(len(piece.text) for piece in words.pieces)
+    if longest > LONGEST:
+        raise UnfitError(f"a piece has {longest:,} characters, but at most {LONGEST:,} are possible")
     ids = {piece.text: number for number, piece in enumerate(words.pieces)}
     if len(ids) != len(words.pieces):
         raise UnfitError("a piece occurs twice")

@@ -79,8 +79,24 @@ class Weights(Protocol):
         """Return a tensor's values as FP32."""
 
 
+MOST = {"layers": 10_000, "values in a head": 4096}
+MOST_POSITIONS = 1 << 27
+"""The limits of what is made of mere numbers: a config of a few bytes must not fill the memory. The last one is that of
+the context times the size of a head, whose cosines and sines take 4 bytes each."""
+
+
+def excess(layers: int, head: int, context: float) -> str | None:
+    """Return what is wrong with sizes that no model has; None if nothing is."""
+    for (name, most), value in zip(MOST.items(), (layers, head), strict=True):
+        if value > most:
+            return f"the model has {value:,} {name}, but at most {most:,} can be exported"
+    if not context * head <= MOST_POSITIONS:
+        return f"the context has {context:,.0f} tokens, but at most {MOST_POSITIONS // head:,} can be exported"
+    return None
+
+
 def frequencies(base: float, head: int) -> tuple[float, ...]:
-    """Return the angle per position of each pair of a head."""
+    """Return the angle per position of each pair of a head; raise OverflowError for a base that is too small."""
     # Python's power: the last bit of NumPy's differs from version to version, and so would the file.
     return tuple(base ** (-pair / head) for pair in range(0, head, 2))
 
