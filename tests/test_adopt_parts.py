@@ -40,6 +40,7 @@ models:
     tokenizer: ./chat
     args: {{max_model_len: 900, quantization: null}}
     sampling: {{temperature: 0}}
+    chat_template_kwargs: {{think: false}}
     lora: {{support: {{path: /mnt/lora}}}}
   length: {{backend: python, source: ./length.py, config: {{max_batch_size: 8,
     input: [{{name: vector, data_type: TYPE_FP32, dims: [16]}}],
@@ -72,6 +73,7 @@ models:
     args: {{max_model_len: 900, quantization: null}}
     lora: {{support: {{path: /mnt/lora}}}}
     sampling: {{temperature: 0}}
+    chat_template_kwargs: {{think: false}}
   length:
     backend: python
     source: ./lost/length/1
@@ -104,7 +106,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         here = entered(place / "here", patch)
         (here / "chat").mkdir()
         (here / "chat" / "tokenizer.json").write_text(tokenizer(), "utf-8")
-        (here / "chat" / "tokenizer_config.json").write_text(json.dumps(CONFIG), "utf-8")
+        config = CONFIG | {"chat_template": CONFIG["chat_template"] + "{% if think is false %}-{% endif %}"}
+        (here / "chat" / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
         (here / "length.py").write_text("class TritonPythonModel:\n    def execute(self, requests): ...\n", "utf-8")
         (here / "tritonrepo.yaml").write_text(STACK, "utf-8")
         assert run(["index"]) == 0

@@ -142,6 +142,8 @@ def test_a_prompt_step_has_the_tokenizer_of_its_highest_version() -> None:
     assert found.tokenizer.content().decode() == tokenizer()
     assert (found.template, found.bos_token, found.eos_token) == ("{{ messages }}", "<s>", "</s>")
     assert (found.adds_bos, found.special_tokens, found.context_length) == (True, ("<s>", "</s>"), 900)
+    assert found.begins == ()
+    assert chat_step(step(begins=["[g]", "<s>"]), AT).begins == ("[g]", "<s>")
 
 
 UNREADABLE = {

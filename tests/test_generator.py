@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import uuid
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from tests import hub as stand_in
 from tests.conftest import SMOLLM2
 from tests.hub import Hub
-from tests.test_chat_files import CONFIG, LFS, source
+from tests.test_chat_files import CONFIG, LFS, source, tokenizer
 from tests.test_own_stacks import ANSWER, entered
 from tests.test_spec import said
 from tests.test_stack_values import faults
@@ -128,6 +129,25 @@ def test_the_tokenizers_class_counts_before_transformers_5(own: Path) -> None:
     assert made("g_prompt/1/settings.json")["adds_bos"] is True
     assert build(f"{{{DISK}}}", release="26.06") == 0
     assert made("g_prompt/2/settings.json")["adds_bos"] is False
+
+
+@pytest.mark.usefixtures("own")
+def test_what_a_template_needs_besides_messages_is_in_the_prompt_step(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GLM's tokenizer and template begin with the same two tokens; the variables are those of the stack file."""
+    shutil.rmtree(own / "m")
+    template = "[gMASK]<s>{% if think is false %}-{% endif %}" + CONFIG["chat_template"]
+    files(own / "m", tokenizer_json=tokenizer("[gMASK] <s> $A"), tokenizer_config_json={"chat_template": template})
+    assert build(f"{{{DISK}, chat_template_kwargs: {{think: false}}}}") == 0
+    settings = made("g_prompt/1/settings.json")
+    assert (settings["adds_bos"], settings["begins"], settings["bos_token"]) == (True, ["[gMASK]", "<s>"], "")
+    assert settings["chat_template_kwargs"] == {"think": False}
+    capsys.readouterr()
+    assert build(f"{{{DISK}, chat_template_kwargs: {{thinks: false}}}}") == 2
+    told = capsys.readouterr().err
+    assert 'tritonrepo.yaml:6:100: fatal: the model\'s chat template does not use the variable "thinks"' in told
+    assert 'Did you mean "think"?' in told
 
 
 @pytest.mark.usefixtures("own")
