@@ -84,7 +84,7 @@ def find_weights(model: str) -> Path:
     if not named and not directory.is_dir():
         raise ValueError(
             f"this CPU stand-in for vLLM has no local weights for model '{model}': add `local:` to the generator in "
-            "the stack file (or set TRITONREPO_LLM_ENGINE=script to echo the prompt instead)"
+            "the stack file, or start with `--llm-engine script`, which runs no model and echoes the prompt"
         )
     missing = [name for name in FILES if not (directory / name).is_file()]
     if missing:
