@@ -251,7 +251,7 @@ JSON = st.recursive(
 
 
 @given(data=st.data())
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=100)
 def test_no_config_raises_anything_but_a_diagnostic(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(MODELS))
     config = said(name, "config.json")

@@ -13,6 +13,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from vllm_ort import OrtEngine
 
+from tests import hub
 from tests.test_decoders import MODELS, REFERENCES, said
 from tests.test_export import cosines
 from tritonrepo.diagnostics import Span, Stop
@@ -159,6 +160,19 @@ def test_a_model_without_an_end_is_refused(tmp_path: Path) -> None:
     (place / "generation_config.json").unlink()
     with pytest.raises(Stop, match="the local model names no token that ends an answer"):
         exported(place, tmp_path / "cache")
+
+
+def test_a_model_on_the_hub_runs_and_only_what_it_needs_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {path.name: path.read_bytes() for path in model(tmp_path / "m", "mistral").iterdir()}
+    with hub.running() as served:
+        monkeypatch.setenv("HF_ENDPOINT", served.url)
+        served.put("o/m", files | {"model.q4.gguf": b"x", "pytorch_model.bin": b"y"})
+        source, cache = parse_source("hf://o/m"), Cache(tmp_path / "cache")
+        found = resolve(source, "x86_64", cache, None, AT, only=wanted(source)).files
+    assert not {"model.q4.gguf", "pytorch_model.bin", "logits.npy"} & found.keys()
+    assert OrtEngine(str(stand_in(found, cache, AT, by_class=False)), None).context_length == 64
 
 
 def test_of_a_model_on_the_hub_only_what_runs_is_fetched() -> None:
