@@ -82,7 +82,7 @@ WRONG: dict[str, tuple[Callable[[], object], str, str]] = {
     "no limit": (
         int,
         "e: {role: embedder, source: ./g}",
-        "max_tokens is missing, and the ONNX file in source does not",
+        "max_tokens is missing, and neither the ONNX file in source nor the files around it say it",
     ),
     "a limit of nothing": (int, OWN.replace("12", "2"), "max_tokens is 2, but the tokenizer adds 2 tokens"),
     "no tokenizer": (lambda: Path("g/tokenizer.json").unlink(), OWN, "the embedder has no tokenizer.json"),
@@ -94,7 +94,33 @@ WRONG: dict[str, tuple[Callable[[], object], str, str]] = {
         OWN,
         '"input_ids" of the embedder\'s ONNX file must be INT64',
     ),
-    "token vectors": (lambda: graph(out=["b", "t", 4]), OWN, '"embedding" of the embedder\'s ONNX file must be FP32'),
+    "a vector a token": (lambda: graph(out=["b", "t", 4]), OWN, "not embedding FP32 [-1, -1, 4]"),
+    "a Git LFS pointer": (
+        lambda: Path("g/encoder.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        OWN,
+        "the ONNX file of the embedder is a Git LFS pointer, not the file itself",
+    ),
+    "an empty file": (lambda: Path("g/encoder.onnx").write_text(""), OWN, "is damaged or incomplete: it is empty"),
+    "half a file": (
+        lambda: Path("g/encoder.onnx").write_bytes(Path("g/encoder.onnx").read_bytes()[:4000]),
+        OWN,
+        "is damaged or incomplete: the field at byte",
+    ),
+    "a graph that does not run": (
+        graph,  # its output is FP32 by its header, and INT64 by its only node
+        OWN,
+        "ONNX Runtime cannot run the ONNX file of the embedder",
+    ),
+    "more tokens than positions": (
+        lambda: Path("g/config.json").write_text('{"max_position_embeddings": 9}'),
+        OWN,
+        "max_tokens is 12, but the model has only 9 positions",
+    ),
+    "a prefix without room": (
+        int,
+        OWN.replace("max", "prefixes: {passage: a b c d e f g h i j}, max"),
+        "the prefix of passage and the special tokens take 12 tokens, but the embedder cuts its texts at 12",
+    ),
     "a tokenizer beside weights": (
         int,
         "e: {role: embedder, source: ./w, tokenizer: ./g}",

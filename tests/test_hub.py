@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests import hub as stand_in
+from tests.conftest import PROMPTED
 from tests.hub import COMMIT, LATER, Hub, git, ranged, refused, sha256
 from tests.servers.serving import free_ports
 from tests.speaking import Asked, Said, plain
@@ -724,6 +725,25 @@ def test_an_embedder_from_the_hub_is_indexed_and_built_and_then_needs_the_hub_no
     capsys.readouterr()
     assert run(["build", "--check", "--locked"]) == 0
     assert len(hub.here.asked) == asked
+
+
+def test_of_a_model_with_onnx_files_only_the_usual_one_is_fetched(hub: Hub, stack: Path) -> None:
+    import onnx
+
+    saved = {p.relative_to(PROMPTED).as_posix(): p.read_bytes() for p in PROMPTED.rglob("*") if p.is_file()}
+    del saved["model.safetensors"], saved["expected.json"]
+    model = onnx.load_model_from_string(saved["onnx/model.onnx"])
+    model.doc_string = FRESH  # no cache has it
+    saved["onnx/model.onnx"] = model.SerializeToString()
+    others = {"onnx/model_O3.onnx": LARGE, "onnx/model_quint8.onnx": LARGE, "pytorch_model.bin": LARGE}
+    hub.put(f"{OWN}-onnx", saved | others, FRESH)
+    for source in (f"'hf://{OWN}-onnx'", f"'hf://{OWN}-onnx/onnx/model.onnx'"):
+        (stack / "tritonrepo.yaml").write_text(SEARCH.replace("./w", source), "utf-8")
+        assert run(["index"]) == 0
+        assert run(["build", "--dry-run"]) == 0
+    asked = [path.partition(f"/resolve/{FRESH}/")[2] for path in hub.paths if "/resolve/" in path]
+    assert "onnx/model.onnx" in asked
+    assert {*asked} <= saved.keys()
 
 
 def test_a_pin_moves_with_the_branch_only_if_that_is_asked_for(hub: Hub, stack: Path) -> None:

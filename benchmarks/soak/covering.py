@@ -33,6 +33,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "encoder_files",
         "encoder_graph",
         "prefixes",
+        "given_graph",
         "precision",
         "export",
         "sentence_modules",

@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+from tritonrepo.export.graph import LARGEST_BYTES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -45,6 +47,8 @@ def lowered(model: Any, precision: Precision) -> bytes:  # noqa: ANN401  onnx ha
     if not lowering.made:
         raise UnfitError("it has no FP32 matrices as weights")
     lowering.finish(nodes)
+    if (size := model.ByteSize()) > LARGEST_BYTES:
+        raise UnfitError(f"it would still have {size:,} bytes, but a file can hold only {LARGEST_BYTES:,}")
     return bytes(model.SerializeToString(deterministic=True))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tritonrepo.spec.stack import Stack
@@ -20,12 +21,17 @@ class Prefixes(NamedTuple):
 NO_PREFIXES = Prefixes()
 
 
+TOKENS: Mapping[str, str] = MappingProxyType({"input_ids": "INT64", "attention_mask": "INT64"})
+"""The inputs of an exported encoder, with their data types."""
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderFiles:
     """A graph: `input_ids`, `attention_mask` INT64 [batch, tokens] → `embedding` FP32 [batch, dimensions].
 
-    `max_tokens` is the length at which texts are cut, with their prefix. `exact` is the graph before its weights were
-    converted to fewer bits, None if they were not.
+    `max_tokens` is the length at which texts are cut, with their prefix. `exact` is the encoder before its weights were
+    converted to fewer bits, None if they were not. A graph of the user's own can have other `inputs` and another
+    `output`.
     """
 
     onnx: File
@@ -33,7 +39,9 @@ class EncoderFiles:
     dimensions: int
     max_tokens: int
     prefixes: Prefixes = NO_PREFIXES
-    exact: File | None = None
+    exact: EncoderFiles | None = None
+    inputs: Mapping[str, str] = field(default_factory=lambda: TOKENS)
+    output: str = "embedding"
 
 
 @dataclass(frozen=True, slots=True)

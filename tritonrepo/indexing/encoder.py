@@ -43,11 +43,8 @@ def load(files: EncoderFiles) -> Encoding:
             encodings = cut.encode_batch([prefix + text for text in texts[start : start + BATCH]])
             rows = max(1, SCORES // max(1, len(encodings[0].ids)) ** 2)
             for some in (encodings[first : first + rows] for first in range(0, len(encodings), rows)):
-                feed = {
-                    "input_ids": np.array([e.ids for e in some], np.int64),
-                    "attention_mask": np.array([e.attention_mask for e in some], np.int64),
-                }
-                parts.append(session.run(["embedding"], feed)[0])
+                feed = {name: _tokens(name, kind, some) for name, kind in files.inputs.items()}
+                parts.append(session.run([files.output], feed)[0])
         return np.concatenate(parts)
 
     def count(text: str) -> int:
@@ -57,3 +54,12 @@ def load(files: EncoderFiles) -> Encoding:
         return passages(text, whole, size, overlap, prefix)
 
     return Encoding(places, embed, count, room - (count(prefix) if prefix else 0))
+
+
+def _tokens(name: str, kind: str, encodings: Sequence[Any]) -> NDArray[Any]:
+    """Return an input of the graph, [texts, tokens], as the embedder's step makes it."""
+    import numpy as np
+
+    parts = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    rows = [getattr(e, parts[name]) if name in parts else range(len(e.ids)) for e in encodings]
+    return np.array(rows, {"INT32": np.int32, "INT64": np.int64}[kind])

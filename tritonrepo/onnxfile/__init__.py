@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from tritonrepo.onnxfile.external import external
 from tritonrepo.onnxfile.header import Header, Tensor, header
 from tritonrepo.onnxfile.wire import BrokenError
 
-__all__ = ["BrokenError", "Header", "Tensor", "header"]
+__all__ = ["BrokenError", "Header", "Tensor", "external", "header"]

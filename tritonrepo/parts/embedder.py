@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tritonrepo.diagnostics import Diagnostic, fatal
 from tritonrepo.generate import config
 from tritonrepo.generate.config import Ports
 from tritonrepo.generate.draft import Draft, json_file, step, vendored
-from tritonrepo.generate.inputs import EncoderFiles, Inputs
+from tritonrepo.generate.inputs import TOKENS, EncoderFiles, Inputs
 from tritonrepo.generate.own import own
 from tritonrepo.indexing.encoder import load
 from tritonrepo.parts import loss, recognition
@@ -20,9 +20,10 @@ from tritonrepo.smoke.case import Case, Crowd
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.encoder import READ, Wish, encoder
-from tritonrepo.sources.encoder_files import RULE
-from tritonrepo.sources.encoder_graph import TOKENIZER, is_graph, own_graph
+from tritonrepo.sources.encoder_files import RULE, weighed
+from tritonrepo.sources.encoder_graph import own_graph
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.sources.given import USUAL, given, is_graph
 from tritonrepo.sources.precision import lowered
 from tritonrepo.sources.prefixes import PROMPTS, Wanted, prefixed
 from tritonrepo.spec.declare import config_key, key, places
@@ -54,7 +55,7 @@ class Embedder:
     role: Literal["embedder"] = key("role of the model", example="embedder")
     source: Source = key(
         "files of the model (config.json, tokenizer.json and model.safetensors): a directory, or from elsewhere; "
-        "or an ONNX file from `input_ids` and `attention_mask` to `embedding`",
+        "or an ONNX file from tokens to a vector of the text or to those of its tokens",
         example="hf://sentence-transformers/all-MiniLM-L6-v2",
     )
     tokenizer: Source | None = key(
@@ -96,20 +97,24 @@ def _gather(_: str, model: Embedder, gathering: Gathering) -> EncoderFiles:
     rounded = model.precision != "fp32"
     wish = Wish(model.source.text, model.pooling, model.normalize, model.max_tokens, model.places, rounded)
     found = gathering.resolve(model.source, model.places["source"], (*READ, PROMPTS))
-    files = prefixed(_exact(wish, model, found, gathering), found, _wanted(model), gathering.cache)
+    files, own = _exact(wish, model, found, gathering)
+    files = prefixed(files, own, _wanted(model), gathering.cache)
     return lowered(files, model.precision, model.places.get("precision", model.places["source"]), gathering.cache)
 
 
-def _exact(wish: Wish, model: Embedder, found: dict[str, File], gathering: Gathering) -> EncoderFiles:
-    """Return the encoder in the precision of its own weights."""
-    own = model.tokenizer
+def _exact(
+    wish: Wish, model: Embedder, found: dict[str, File], gathering: Gathering
+) -> tuple[EncoderFiles, Mapping[str, File]]:
+    """Return the encoder in the precision of its own weights, and the files that say how it is used."""
+    if not weighed(found):  # of a model on the Hub, only the needed files are there
+        found = gathering.resolve(model.source, model.places["source"], (*READ, PROMPTS, *USUAL))
     if is_graph(found):
-        beside = gathering.resolve(own, model.places["tokenizer"], [TOKENIZER]) if own is not None else found
-        return own_graph(wish, found, beside, gathering.cache)
-    if own is not None:
+        its = given(model.source, model.tokenizer, model.places, gathering)
+        return own_graph(wish, its, gathering.cache), its.own
+    if model.tokenizer is not None:
         message = "tokenizer is only for an ONNX file in source, and this source has its own"
         raise fatal(RULE, model.places["tokenizer"], message, "Remove tokenizer.")
-    return encoder(wish, found, gathering.cache)
+    return encoder(wish, found, gathering.cache), found
 
 
 def _wanted(model: Embedder) -> Wanted:
@@ -145,7 +150,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
     batching, source, at = model.batching, model.places.get("source"), model.instances.places
     kinds = at.get("gpus", at.get("kind", at.get("")))
     output = (Port("embedding", "FP32", (files.dimensions,)),)
-    tokens = (Port("input_ids", "INT64", (-1,)), Port("attention_mask", "INT64", (-1,)))
+    tokens = tuple(Port(tensor, kind, (-1,)) for tensor, kind in files.inputs.items())
     version = draft.number(graph, {"model.onnx": files.onnx})
     draft.configure(
         graph,
@@ -154,7 +159,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
             "onnxruntime",
             version,
             batching.max_batch_size,
-            Ports(tokens, output),
+            Ports(tokens, (output[0]._replace(name=files.output),)),
             dynamic_batching={},
             instance_group=config.instance_group(model.instances),
         ),
@@ -165,7 +170,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
         "max_tokens": files.max_tokens,
         "packages": draft.share(name, vendored(inputs.vendored, PART.vendored)),
         "tokenizer": f"{draft.share(name, {'tokenizer.json': files.tokenizer})}/tokenizer.json",
-    } | ({"prefixes": files.prefixes._asdict()} if any(files.prefixes) else {})
+    } | dict(_unusual(files))
     content = {
         "model.py": step("embedder"),
         "calls.json": json_file({graph: version}),
@@ -185,6 +190,16 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
         _origin(model),
         own(model.places, model.config),
     )
+
+
+def _unusual(files: EncoderFiles) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of the step that most embedders do not need."""
+    if any(files.prefixes):
+        yield "prefixes", files.prefixes._asdict()
+    if files.inputs != TOKENS:
+        yield "inputs", dict(files.inputs)
+    if files.output != "embedding":
+        yield "output", files.output
 
 
 def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:

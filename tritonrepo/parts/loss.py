@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,7 +55,7 @@ def measured(name: str, gathering: Gathering) -> Loss | None:
     """Return the loss over the stored vectors of an embedder, spread over its indexes; None if there are none."""
     files: EncoderFiles = gathering.files(name)
     assert files.exact is not None  # noqa: S101  it has another precision
-    exact = replace(files, onnx=files.exact, exact=None)
+    exact = files.exact
     indexes = list(_indexes(name, gathering))
     if not indexes:
         return None

@@ -18,7 +18,7 @@ from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository import Model
 from tritonrepo.repository.pipelines import scripted
 from tritonrepo.shared import SETTINGS, SETTINGS_BYTES, is_shared
-from tritonrepo.sources.encoder_graph import TOKENIZER
+from tritonrepo.sources.given import TOKENIZER
 from tritonrepo.sources.reranker import LATE
 from tritonrepo.spec.source import HUB, Local, NotASourceError, parse_source
 from tritonrepo.spec.stack import Batching

@@ -18,8 +18,8 @@ from tritonrepo.smoke import links, ranking
 from tritonrepo.smoke.case import Case, Crowd
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
-from tritonrepo.sources.encoder_graph import TOKENIZER, is_graph
 from tritonrepo.sources.gather import Gathering
+from tritonrepo.sources.given import TOKENIZER, is_graph
 from tritonrepo.sources.relevance import RULE
 from tritonrepo.sources.reranker import LATE, READ, Wish, lowered, reranker
 from tritonrepo.sources.reranker_graph import own_graph

@@ -1,106 +1,178 @@
-"""An embedder's own ONNX graph, with its tokenizer: nothing is exported, and the graph does its pooling itself."""
+"""An embedder's own ONNX graph: it is served as it is, or with pooling added if it returns vectors of tokens."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Span, Stop, fatal
 from tritonrepo.generate.inputs import EncoderFiles
-from tritonrepo.onnxfile import BrokenError, Header, Tensor, header
-from tritonrepo.sources import tokenizer
+from tritonrepo.onnxfile import BrokenError, Header, header
+from tritonrepo.sources import limits, modules
 from tritonrepo.sources.cache import Cache
 from tritonrepo.sources.encoder import Wish
-from tritonrepo.sources.encoder_files import RULE, weighed
-from tritonrepo.spec.part import Places
-from tritonrepo.tree import File
+from tritonrepo.sources.encoder_files import RULE
+from tritonrepo.sources.given import TOKENIZER, Given
+from tritonrepo.sources.signature import Signature, faults, signature
+from tritonrepo.tree import File, digest
 
-READER = "tokenizer 1"
-TOKENIZER = "tokenizer.json"
-ANY_VOCABULARY = 1 << 62
-"""How many vectors a graph has is not looked up: its weights may be in another file."""
+MERGER, PROBE, POOLER = "merger 1", "probe 1", "pooler 1"
+"""Increased when the same graph is tried otherwise, or when the same graph is given other nodes."""
 
-TAKES = {"input_ids": ("INT64", 2), "attention_mask": ("INT64", 2)}
-GIVES = {"embedding": ("FP32", 2)}
-"""Data type and number of dimensions of the tensors, by name: those of the graphs that are exported."""
-
-
-def is_graph(files: Mapping[str, File]) -> bool:
-    """Return whether a source has an ONNX file, and no weights that would be exported."""
-    return not weighed(files) and any(path.endswith(".onnx") for path in files)
+POINTER = b"version https://git-lfs"
+GRAPH = "model.onnx"
+AGAIN = "Download or export the file again."
 
 
-def own_graph(model: Wish, files: Mapping[str, File], beside: Mapping[str, File], cache: Cache) -> EncoderFiles:
-    """Return the graph and its tokenizer, which is in the files `beside`; raise Stop with everything that is wrong."""
+def own_graph(model: Wish, given: Given, cache: Cache) -> EncoderFiles:
+    """Return the graph and its tokenizer; raise Stop with everything that is wrong."""
     at = model.places["source"]
-    found = [file for path, file in files.items() if path.endswith(".onnx")]
-    if len(found) != 1:
-        message = f"the source must contain one ONNX file, not {len(found)}"
-        raise fatal(RULE, at, message, f"Choose one of them: {', '.join(sorted(files)[:8])}.")
-    dimensions, wrong = 0, [*_conflicts(model)]
-    try:
-        said = header(found[0])
-        wrong += _misfits(said, at)
-        dimensions = 0 if wrong else (said.outputs[0].dims or ())[-1]
-    except BrokenError as error:
-        hint = "Download or export the file again. If it is a Git LFS pointer, fetch it."
-        wrong.append(_fault(at, f"the ONNX file of the embedder is damaged or incomplete: {error}", hint))
-    tokens = beside.get(TOKENIZER)
+    said, wrong = _header(given, at)
+    signed = signature(said, pooled=model.pooling is not None) if said is not None and not wrong else None
+    if signed is not None and not signed.tokens:
+        wrong += _conflicts(model)
+    tokens = given.own.get(TOKENIZER)
     if tokens is None:
         hint = f"Set tokenizer to the {TOKENIZER} of the model, or to its directory."
         wrong.append(_fault(model.places.get("tokenizer", at), f"the embedder has no {TOKENIZER}", hint))
-    if wrong:
-        raise Stop(wrong)
-    assert tokens is not None and model.max_tokens is not None  # noqa: S101, PT018  nothing was wrong
-    special = _special(tokens, model.places.get("tokenizer", at), cache)
-    if model.max_tokens <= special:
-        message = f"max_tokens is {model.max_tokens}, but the tokenizer adds {special} tokens to every text"
-        raise fatal(RULE, model.places["max_tokens"], message, f"Set max_tokens to at least {special + 1}.")
-    return EncoderFiles(found[0], tokens, dimensions, model.max_tokens)
+    others = Faults()
+    limit = others.tried(lambda: limits.limit(model, given.own, cache), 0)
+    if found := [*wrong, *others.found]:
+        raise Stop(found)
+    assert signed is not None and tokens is not None  # noqa: S101, PT018  nothing was wrong
+    whole = _whole(given, at, cache)
+    width = _width(whole, signed, at, cache)
+    made = EncoderFiles(whole, tokens, width, limit, inputs=signed.inputs, output=signed.output)
+    return _pooled(model, given, made, cache) if signed.tokens else made
+
+
+def _header(given: Given, at: Span) -> tuple[Header | None, list[Diagnostic]]:
+    """Return the header of the file, and what is wrong with it and with the files that hold its weights."""
+    graph = given.graph
+    if graph.read(0, len(POINTER)) == POINTER:
+        message = "the ONNX file of the embedder is a Git LFS pointer, not the file itself"
+        return None, [_fault(at, message, "Run `git lfs pull`.")]
+    try:
+        said = header(graph)
+    except BrokenError as error:
+        reason = "it is empty" if not graph.size else str(error)
+        return None, [_fault(at, f"the ONNX file of the embedder is damaged or incomplete: {reason}", AGAIN)]
+    return said, [*faults(said, at), *_lost(given, at)]
+
+
+def _lost(given: Given, at: Span) -> Iterator[Diagnostic]:
+    """Yield the files with weights that are not there, or that cannot be next to the graph."""
+    for name in sorted({*given.missing, *given.data}):
+        path = PurePosixPath(name)
+        if path.is_absolute() or not {"", ".", ".."}.isdisjoint(name.split("/")) or name == GRAPH:
+            message = f"the ONNX file of the embedder keeps weights in {name!r}, which is not next to it"
+            yield _fault(at, message, "Save the model again, with its weights next to it.")
+        elif name in given.missing:
+            message = f"the ONNX file of the embedder keeps weights in {name!r}, which the source does not have"
+            yield _fault(at, message, "Add the file next to the ONNX file.")
 
 
 def _conflicts(model: Wish) -> Iterator[Diagnostic]:
-    """Yield the keys that say what the graph itself decides, and the one that it does not say."""
-    places: Places = model.places
+    """Yield the keys that say what a graph that returns vectors of texts decides itself."""
     for name in ("pooling", "normalize"):
-        if name in places:
-            yield _fault(places[name], f"{name} is part of the ONNX file in source", f"Remove {name}.")
-    if model.max_tokens is None:
-        message = "max_tokens is missing, and the ONNX file in source does not say it"
-        yield _fault(places["source"], message, "Set max_tokens to the length at which texts are cut.")
+        if name in model.places:
+            yield _fault(model.places[name], f"{name} is part of the ONNX file in source", f"Remove {name}.")
 
 
-def _misfits(said: Header, at: Span) -> Iterator[Diagnostic]:
-    for kind, tensors, needed in (("input", said.inputs, TAKES), ("output", said.outputs, GIVES)):
-        have = {tensor.name: tensor for tensor in tensors}
-        listed = ", ".join(sorted(have))
-        if have.keys() != needed.keys():
-            message = f"the ONNX file of the embedder must have the {kind}s {' and '.join(needed)}, not {listed}"
-            yield _fault(at, message, f"Export it with these {kind}s.")
-            continue
-        for name, tensor in have.items():
-            if not _fits(tensor, needed[name], fixed=kind == "output"):
-                dims = "[batch, dimensions]" if kind == "output" else "[batch, tokens], both variable"
-                message = f'{kind} "{name}" of the embedder\'s ONNX file must be {needed[name][0]} {dims}'
-                yield _fault(at, message, "Export it again.")
-
-
-def _fits(tensor: Tensor, needed: tuple[str, int], *, fixed: bool) -> bool:
-    dims = tensor.dims or ()
-    sized = len(dims) == needed[1] and dims[0] == -1 and (dims[-1] > 0 if fixed else dims[-1] == -1)
-    return tensor.data_type == needed[0] and sized
-
-
-def _special(tokens: File, at: Span, cache: Cache) -> int:
-    """Return how many tokens the tokenizer adds to every text; raise Stop if the file is not a tokenizer."""
+def _whole(given: Given, at: Span, cache: Cache) -> File:
+    """Return the graph with its weights; raise Stop if they do not fit in one file."""
+    if not given.data:
+        return given.graph
 
     def make(place: Path) -> None:
-        said = tokenizer.traits(tokens, ANY_VOCABULARY, at)
-        (place / "facts.json").write_text(json.dumps(said._asdict()), "utf-8")
+        import onnx
+        from google.protobuf.message import DecodeError
 
-    made = cache.tree(f"{READER} {tokens.sha256}", "reading the embedder's tokenizer", make)
-    return int(json.loads(made["facts.json"].content())["special"])
+        from tritonrepo.export import given as export
+
+        try:
+            graph = onnx.load(str(given.graph.path), load_external_data=False)
+            (place / GRAPH).write_bytes(export.whole(graph, given.data))
+        except (export.UnfitError, DecodeError) as error:
+            message = f"the ONNX file of the embedder cannot be used: {error}"
+            raise fatal(RULE, at, message, "Use a smaller model, or download all its files again.") from None
+
+    digests = [str(given.graph.sha256), *(f"{name} {file.sha256}" for name, file in sorted(given.data.items()))]
+    return cache.tree(f"{MERGER} {digests}", "putting the embedder's weights into one file", make)[GRAPH]
+
+
+def _width(graph: File, signed: Signature, at: Span, cache: Cache) -> int:
+    """Return the number of a vector's values, from a run of the graph on two texts; raise Stop if it fails."""
+
+    def make(place: Path) -> None:
+        (place / "width.json").write_text(json.dumps(_tried(graph, signed, at)), "utf-8")
+
+    made = cache.tree(f"{PROBE} {graph.sha256} {signed}", "trying the embedder's ONNX file", make)
+    return int(json.loads(made["width.json"].content()))
+
+
+def _tried(graph: File, signed: Signature, at: Span) -> int:
+    try:
+        import numpy as np
+        import onnxruntime
+    except ImportError as error:
+        needs = "an embedder's own ONNX file needs numpy, onnx, onnxruntime and tokenizers"
+        raise fatal("extra-missing", "tritonrepo", needs, f"Run `pip install 'tritonrepo[onnx]'` ({error}).") from None
+    kinds = {"INT32": np.int32, "INT64": np.int64}
+    feed = {name: np.full((2, 3), int(name == "attention_mask"), kinds[kind]) for name, kind in signed.inputs.items()}
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what fails is told below
+    try:
+        session = onnxruntime.InferenceSession(str(graph.path), options, providers=["CPUExecutionProvider"])
+        (found,) = session.run([signed.output], feed)
+    except Exception as error:  # noqa: BLE001  onnxruntime's own exceptions have only this base class in common
+        message = f"ONNX Runtime cannot run the ONNX file of the embedder: {error}"
+        raise fatal(RULE, at, message, AGAIN) from None
+    shape = (2, 3) if signed.tokens else (2,)
+    if found.shape[:-1] != shape or signed.width not in {-1, found.shape[-1]}:
+        message = f"the ONNX file of the embedder returns {signed.output} {list(found.shape)} for 2 texts of 3 tokens"
+        raise fatal(RULE, at, message, "Export it again with variable dims for batch and tokens.")
+    return int(found.shape[-1])
+
+
+class _Pooling(NamedTuple):
+    """What is added to a graph: how the model pools, and the number of a vector's values after it."""
+
+    sentence: modules.Sentence
+    normalize: bool
+    width: int
+
+
+def _pooled(model: Wish, given: Given, tokens: EncoderFiles, cache: Cache) -> EncoderFiles:
+    """Return the graph with the model's pooling added; raise Stop if nothing says how it pools."""
+    at = model.places["source"]
+    own = given.own
+    sentence = modules.sentence(modules.listed(own, at), own, model.pooling, at)
+    normalize = model.normalize if model.normalize is not None else sentence.normalized
+    added = _Pooling(sentence, normalize, modules.width(sentence, tokens.dimensions, at))
+    weights = digest({name: own[name] for name in sentence.files()})
+
+    def make(place: Path) -> None:
+        import onnx
+
+        from tritonrepo.export import given as export
+
+        head = modules.head(sentence, own, normalize=normalize, at=at)
+        try:
+            graph = onnx.load(str(tokens.onnx.path))
+            headed = export.headed(graph, tokens.output, head, added.width)
+        except export.UnfitError as error:
+            message = f"the ONNX file of the embedder returns vectors of tokens, and {error}"
+            raise fatal(RULE, at, message, "Export it with a newer opset.") from None
+        (place / GRAPH).write_bytes(headed.content)
+        (place / "output").write_text(headed.output, "utf-8")
+
+    key = f"{POOLER} {tokens.onnx.sha256} {tokens.output} {added} {weights}"
+    made = cache.tree(key, f"adding pooling to {model.source}", make)
+    output, limit = made["output"].content().decode(), tokens.max_tokens
+    return EncoderFiles(made[GRAPH], tokens.tokenizer, added.width, limit, inputs=tokens.inputs, output=output)
 
 
 def _fault(at: Span, message: str, hint: str) -> Diagnostic:

@@ -23,7 +23,7 @@ def lowered(files: EncoderFiles, precision: str, at: Span, cache: Cache) -> Enco
     if precision == "fp32":
         return files
     try:
-        return replace(files, onnx=converted(files.onnx, precision, "embedder", cache), exact=files.onnx)
+        return replace(files, onnx=converted(files.onnx, precision, "embedder", cache), exact=files)
     except UnfitError as error:
         message = f"the embedder's graph cannot be converted to {precision}: {error}"
         raise fatal(RULE, at, message, AGAIN) from None

@@ -14,7 +14,8 @@ from tritonrepo.generate.inputs import RerankerFiles
 from tritonrepo.onnxfile import BrokenError, Header, Tensor, header
 from tritonrepo.sources import tokenizer
 from tritonrepo.sources.cache import Cache
-from tritonrepo.sources.encoder_graph import ANY_VOCABULARY, TOKENIZER
+from tritonrepo.sources.given import TOKENIZER
+from tritonrepo.sources.limits import ANY_VOCABULARY
 from tritonrepo.sources.relevance import RULE
 from tritonrepo.sources.reranker import CROSS, Said, Wish, max_tokens, own_prefixes, scored, spoken
 from tritonrepo.tree import File

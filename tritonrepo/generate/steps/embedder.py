@@ -2,7 +2,8 @@
 
 The optional input_type [B,1] STRING, query by default or passage, selects the prefix that is put before a text.
 calls.json names the ONNX model and its version; settings.json has max_tokens, the length at which texts are cut with
-their prefix, the prefixes if there are any, and where the packages and the tokenizer are, which versions share.
+their prefix, the prefixes if there are any, the inputs and the output of the ONNX model if they are not those of an
+exported one, and where the packages and the tokenizer are, which versions share.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class TritonPythonModel:
         sys.path.insert(0, os.path.join(home, settings["packages"]))
         from tokenizers import Tokenizer
 
+        self.inputs: dict[str, str] = settings.get("inputs", {"input_ids": "INT64", "attention_mask": "INT64"})
+        self.output: str = settings.get("output", "embedding")
         self.prefixes: dict[str, str] = {"query": "", "passage": ""} | settings.get("prefixes", {})
         self.tokenizer = Tokenizer.from_file(os.path.join(home, settings["tokenizer"]))
         padding = self.tokenizer.padding or {}
@@ -87,14 +90,18 @@ class TritonPythonModel:
         request = pb_utils.InferenceRequest(
             model_name=self.model,
             model_version=self.version,
-            requested_output_names=["embedding"],
-            inputs=[
-                pb_utils.Tensor("input_ids", np.array([e.ids for e in encodings], np.int64)),
-                pb_utils.Tensor("attention_mask", np.array([e.attention_mask for e in encodings], np.int64)),
-            ],
+            requested_output_names=[self.output],
+            inputs=[pb_utils.Tensor(name, tokens(name, kind, encodings)) for name, kind in self.inputs.items()],
             preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
         )
         response = request.exec()
         if response.has_error():
             raise RuntimeError(response.error().message())
-        return pb_utils.get_output_tensor_by_name(response, "embedding").as_numpy()
+        return pb_utils.get_output_tensor_by_name(response, self.output).as_numpy()
+
+
+def tokens(name: str, kind: str, encodings: list[Any]) -> NDArray[Any]:
+    """Return an input of the ONNX model [len(encodings), tokens]; padding is on the right, so that positions count."""
+    parts = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    rows = [getattr(e, parts[name]) if name in parts else list(range(len(e.ids))) for e in encodings]
+    return np.array(rows, {"INT32": np.int32, "INT64": np.int64}[kind])
