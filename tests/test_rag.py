@@ -74,8 +74,8 @@ def vectors(minilm_dir: Path, texts: list[str]) -> NDArray[Any]:
 
 @pytest.fixture(scope="session")
 def reference_vectors() -> NDArray[Any]:
-    """What `vectors` returned for all texts, which takes it long."""
-    found: NDArray[Any] = np.load(DATA / "vectors.npy")
+    """The vectors of sentence-transformers for all texts: see scripts/references/texts.py."""
+    found: NDArray[Any] = np.load(DATA / "vectors.npy").astype(np.float32)
     return found
 
 
@@ -85,9 +85,10 @@ def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def test_the_stored_vectors_are_those_of_the_reference(minilm_dir: Path, reference_vectors: NDArray[Any]) -> None:
-    assert len(reference_vectors) == len(TEXTS)
-    some = [TEXTS.index(max(TEXTS, key=len)), *range(0, len(TEXTS), 10)]  # the longest is cut
-    assert np.allclose(vectors(minilm_dir, [TEXTS[at] for at in some]), reference_vectors[some], atol=1e-6)
+    assert len(reference_vectors) == len(TEXTS) == 500
+    some = [TEXTS.index(max(TEXTS, key=len)), *range(0, len(TEXTS), 50)]  # the longest is cut
+    assert len(TEXTS[some[0]].split()) == 10_000
+    assert np.allclose(vectors(minilm_dir, [TEXTS[at] for at in some]), reference_vectors[some], atol=1e-4)
 
 
 def test_the_embedder_agrees_with_an_independent_reference_one_text_at_a_time(
@@ -101,8 +102,8 @@ def test_the_embedder_agrees_with_the_reference_for_32_clients_at_once(
     rag_server: Server, reference_vectors: NDArray[Any]
 ) -> None:
     with ThreadPoolExecutor(32) as pool:
-        vectors = np.concatenate(list(pool.map(lambda text: embed(rag_server, [text]), TEXTS)))
-    assert cosines(vectors, reference_vectors).min() >= 0.9999
+        vectors = np.concatenate(list(pool.map(lambda text: embed(rag_server, [text]), TEXTS[::4])))
+    assert cosines(vectors, reference_vectors[::4]).min() >= 0.9999
 
 
 def test_the_embedder_agrees_with_the_reference_for_batches_of_32(
