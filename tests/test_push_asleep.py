@@ -14,7 +14,7 @@ from tests.servers.s3 import S3Server
 DRIVER = """
 import sys
 from tritonrepo.sync import lock
-lock.BEAT_S, lock.LOOK_S, lock.VALID_S, lock.SILENT_S = 0.5, 0.5, 2, 5
+lock.BEAT_S, lock.LOOK_S, lock.VALID_S, lock.SILENT_S = 0.5, 0.5, 5, 7
 lock._machine = lambda: sys.argv[1]  # so that neither can ask whether the other's process runs
 from tritonrepo.cli import run
 sys.exit(run(["push", *sys.argv[2:]]))
