@@ -206,6 +206,11 @@ def kept(key: str) -> bool:
     return [item["path"] for page in memory.list() for item in page] == [key]
 
 
+def plain(key: str) -> bool:
+    """Whether a key is plain, as a function: from a pattern's own method, Hypothesis would derive texts for seconds."""
+    return bool(s3.PLAIN_KEY.fullmatch(key))
+
+
 @pytest.mark.parametrize("key", PLAIN)
 def test_a_plain_key_is_written_in_bulk(key: str) -> None:
     assert s3.PLAIN_KEY.fullmatch(key)
@@ -217,7 +222,7 @@ def test_an_odd_key_is_not_written_in_bulk(key: str) -> None:
     assert not s3.PLAIN_KEY.fullmatch(key)
 
 
-@given(st.text("ab1./_-% é~", min_size=1, max_size=8).filter(s3.PLAIN_KEY.fullmatch))
+@given(st.text("ab1./_-% é~", min_size=1, max_size=8).filter(plain))
 def test_what_counts_as_a_plain_key_is_written_unchanged(key: str) -> None:
     assert kept(key)
 
