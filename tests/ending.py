@@ -20,10 +20,10 @@ def _stuck(*_: object) -> None:
 
 
 @contextmanager
-def ending(what: Literal["wait", "work"]) -> Iterator[None]:
+def ending(what: Literal["wait", "work"], seconds: float = 0) -> Iterator[None]:
     """End a wait or work that takes too long; the timer of the whole test, on the same clock, runs on after it."""
-    clock, number, seconds = LONGEST[what]
-    handler, left = signal.signal(number, _stuck), signal.setitimer(clock, seconds)
+    clock, number, usual = LONGEST[what]
+    handler, left = signal.signal(number, _stuck), signal.setitimer(clock, seconds or usual)
     try:
         yield
     finally:
