@@ -95,9 +95,9 @@ def beside(uri: str) -> list[str]:
 
 
 @contextmanager
-def polling(uri: str) -> Iterator[Server]:
+def polling(uri: str, every_s: int = 1) -> Iterator[Server]:
     """Run the real server on a bucket or a directory, as `serve --poll 1 --llm-engine script` does."""
-    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, 1)
+    chosen = ServeOptions(Ports(0, 0, 0), None, "script", 120, Mode.POLL, every_s)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITONREPO_SCRIPT_TOKEN_MS", "0")
         with killed(serve(uri, chosen, Workspace(os.environ), None, EXAMPLE)) as server, explaining(server):

@@ -36,6 +36,9 @@ SETTLE = "2"
 LONG_S = 6
 """Seconds within which a server certainly sees a phase before the next one is written."""
 
+RARELY_S = 3
+"""How often a server looks that is there for a long time: each look is a thousand requests of the store's time."""
+
 KILLS = 3
 """Other moments, and many more, are for `benchmarks.soak.pushes`."""
 
@@ -157,7 +160,7 @@ def test_a_push_that_is_killed_again_and_again_fails_no_request(
 ) -> None:
     """Follow each killed push by another one, perhaps also killed, and a finished one by a push back."""
     moments = Random(7)
-    with polling(uri) as server, Load(server.http) as load:
+    with polling(uri, RARELY_S) as server, Load(server.http) as load:
         goal, kills = 2, 0
         while kills < KILLS:
             with push(revisions[goal - 1], uri, server) as pushing:
