@@ -11,8 +11,8 @@ from collections.abc import Generator
 
 import pytest
 
-REPEATED = {"test_verdicts"}
-"""Files with thousands of cases, each of a kind that another file has, too."""
+REPEATED = {"test_depth", "test_verdicts"}
+"""Files with many cases, or with large ones, each of a kind that another file has, too."""
 
 
 def pytest_collection_finish() -> None:
