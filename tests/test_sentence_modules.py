@@ -160,6 +160,23 @@ def test_only_the_last_scaling_to_length_1_is_the_stacks(kept: Cache, tmp_path: 
     assert np.abs(scaled - expected("normalized twice")).max() < 1e-4
 
 
+def test_a_model_that_compares_by_cosine_has_vectors_of_length_1_for_a_search_by_dot_product(
+    kept: Cache, tmp_path: Path
+) -> None:
+    place = write(tmp_path / "w", "mean")
+    settings = place / "config_sentence_transformers.json"
+    for said, scaled in ((None, False), ("dot", False), ("cosine", True)):
+        settings.write_text(json.dumps({"similarity_fn_name": said}), "utf-8")
+        lengths = np.linalg.norm(vectors(made(place, kept)), axis=1)
+        assert bool(np.abs(lengths - 1).max() < 1e-5) is scaled, said
+    assert np.abs(vectors(made(place, kept, normalize=False)) - expected("mean")).max() < 1e-4
+    settings.write_text('{"similarity_fn_name": "euclidean"}', "utf-8")
+    assert refused(place, kept) == (
+        "the embedder's own files compare vectors by 'euclidean', but a search compares them by dot product"
+    )
+    assert np.abs(vectors(made(place, kept, normalize=False)) - expected("mean")).max() < 1e-4
+
+
 LENGTHS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     "the Transformer's": ({"max_seq_length": 9}, {"model_max_length": 12}, 9),
     "the tokenizer's, as of sentence-transformers 5.6": ({}, {"model_max_length": 12}, 12),

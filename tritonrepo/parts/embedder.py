@@ -67,7 +67,9 @@ class Embedder:
         "how token vectors become one vector; default: as in the model's own files", None, example="cls"
     )
     normalize: bool | None = key(
-        "whether vectors are scaled to unit length; default: as in the model's own files", None, example="false"
+        "whether vectors are scaled to unit length; default: as in the model's own files, or if they compare by cosine",
+        None,
+        example="false",
     )
     max_tokens: int | None = key(
         "length at which texts are cut, in tokens; default: the model's own limit", None, minimum=2, example="256"

@@ -73,7 +73,7 @@ def encoder(model: Wish, files: dict[str, File], cache: Cache) -> EncoderFiles:
 
         found = export.parsed(said.config, "config.json")
         sentence, width = said.sentence, modules.width(said.sentence, found.hidden, at)
-        normalize = model.normalize if model.normalize is not None else sentence.normalized
+        normalize = modules.normalized(sentence, files, at, wanted=model.normalize)
         reads = {name: said.files[name] for name in said.weighed()} | {name: files[name] for name in sentence.files()}
         key = f"{EXPORTER} {digest(reads)} {sentence.pools} {sentence.after} {normalize}{' rounded' * model.rounded}"
 

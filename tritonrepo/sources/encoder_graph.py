@@ -150,7 +150,7 @@ def _pooled(model: Wish, given: Given, tokens: EncoderFiles, cache: Cache) -> En
     at = model.places["source"]
     own = given.own
     sentence = modules.sentence(modules.listed(own, at), own, model.pooling, at)
-    normalize = model.normalize if model.normalize is not None else sentence.normalized
+    normalize = modules.normalized(sentence, own, at, wanted=model.normalize)
     added = _Pooling(sentence, normalize, modules.width(sentence, tokens.dimensions, at))
     weights = digest({name: own[name] for name in sentence.files()})
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tritonrepo.export.layers import Activation
 
 LIST = "modules.json"
+SETTINGS = "config_sentence_transformers.json"
 FOLLOWS = ("Dense", "LayerNorm", "Normalize", "Dropout")
 """What can follow the pooling; Dropout does nothing in a trained model."""
 
@@ -126,6 +127,21 @@ def sentence(modules: list[Module], files: Files, pooling: str | None, at: Span)
     after = [faults.tried(partial(_follower, module, files, at), Follower(*module)) for module in follow]
     faults.stop()
     return Sentence(pools, tuple(after))
+
+
+def normalized(sentence: Sentence, files: Files, at: Span, *, wanted: bool | None) -> bool:
+    """Return whether vectors are scaled to length 1: as the stack wants, otherwise as the model's own files do.
+
+    A search compares vectors by their dot product, which is the cosine of vectors of length 1. Raises Stop if the model
+    compares them in another way (sentence-transformers, util/similarity.py, SimilarityFunction).
+    """
+    said = encoder_files.mapping(files, SETTINGS, at).get("similarity_fn_name")
+    if wanted is not None or sentence.normalized or said in (None, "dot"):
+        return sentence.normalized if wanted is None else wanted
+    if said != "cosine":
+        message = f"the embedder's own files compare vectors by {said!r}, but a search compares them by dot product"
+        raise fatal(RULE, at, message, "Set `normalize: true` to compare them by cosine, or use another model.")
+    return True
 
 
 def width(sentence: Sentence, hidden: int, at: Span) -> int:
