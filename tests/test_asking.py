@@ -109,7 +109,7 @@ def test_a_single_passage_comes_without_a_list() -> None:
 
 def test_a_question_goes_to_the_pipeline_that_answers() -> None:
     stack = load(EXAMPLE, Workspace(os.environ)).stack
-    assert pipelines(stack, needed=True) == Pipelines("rag", "search")
+    assert pipelines(stack, needed=True) == Pipelines("rag", "search", lists=True)
 
 
 ASKED = {

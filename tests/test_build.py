@@ -131,11 +131,13 @@ def test_a_changed_content_gets_the_next_number_and_its_callers_pin_it(rag: Path
     assert build(rag, tmp_path / "r") == 0
     after = json.loads((rag / "tritonrepo.lock").read_text("utf-8"))["models"]
     version = before["generator_prompt"]["version"] + 1
-    assert after == before | {"generator_prompt": after["generator_prompt"]}
+    assert after == before | {name: after[name] for name in ("generator_prompt", "rag")}
     assert after["generator_prompt"]["version"] == version
+    assert after["rag"]["version"] == before["rag"]["version"] + 1
     assert {path.parent.name for path in (tmp_path / "r" / "generator_prompt").glob("*/model.py")} == {str(version)}
-    step = (tmp_path / "r" / "rag" / "config.pbtxt").read_text("utf-8").split('"generator_prompt"')[1]
-    assert step.split("\n")[1] == f"    model_version: {version}"
+    (pins,) = (tmp_path / "r" / "rag").glob("*/calls.json")
+    assert json.loads(pins.read_bytes())["generator_prompt"] == version
+    assert pins.parent.name == str(after["rag"]["version"])
 
 
 WORDS: dict[str, Callable[[Path], object]] = {
@@ -162,16 +164,22 @@ def test_a_word_in_a_prompt_changes_few_small_files(
 ) -> None:
     assert build(rag, tmp_path / "r") == 0
     before = digests(tmp_path / "r")
+    models = json.loads((rag / "tritonrepo.lock").read_text("utf-8"))["models"]
+    prompt, pipeline = (models[name]["version"] for name in ("generator_prompt", "rag"))
     change(rag)
     assert build(rag, tmp_path / "r") == 0
     now = digests(tmp_path / "r")
     new = {path for path, digest in now.items() if before.get(path) != digest}
     assert new == {
         *("tritonrepo.json", "generator_prompt/config.pbtxt", "rag/config.pbtxt"),
-        *(f"generator_prompt/2/{name}" for name in PROMPT_FILES),
+        *(f"generator_prompt/{prompt + 1}/{name}" for name in PROMPT_FILES),
+        *(f"rag/{pipeline + 1}/{name}" for name in ("model.py", "settings.json", "calls.json")),
     }
     assert sum((tmp_path / "r" / path).stat().st_size for path in new) < 100_000
-    assert before.keys() - now.keys() == {f"generator_prompt/1/{name}" for name in PROMPT_FILES}
+    assert before.keys() - now.keys() == {
+        *(f"generator_prompt/{prompt}/{name}" for name in PROMPT_FILES),
+        *(f"rag/{pipeline}/{name}" for name in ("model.py", "settings.json", "calls.json")),
+    }
 
 
 def test_going_back_to_an_earlier_content_gives_its_number_back(rag: Path, tmp_path: Path) -> None:

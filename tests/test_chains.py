@@ -547,7 +547,7 @@ def test_chains_with_own_models_are_served_and_answer(rag: Path) -> None:
     text = path.read_text("utf-8").replace("ensembles:\n", OWN, 1)
     changes = {
         "chain: [embedder, retriever, generator]": "chain: [tidied, generator, loud]",
-        "outputs: [answer]": "outputs: [loud]",
+        "outputs: [answer, sources]": "outputs: [loud]",
         "{model: rag, inputs: {query:": "{model: rag, inputs: {text:",
         "expect: {answer:": "expect: {loud:",
     }

@@ -63,7 +63,7 @@ def test_a_block_is_of_a_kind_that_is_tested() -> None:
     """
     assert {block.language for block in BLOCKS.values()} == {"console", "sh", "python", "yaml", "text"}
     yamls = {name for name, block in BLOCKS.items() if block.language == "yaml" and block.page != "stack.md"}
-    assert yamls == {"README.md 5", "smoke.md 3"}
+    assert yamls == {"README.md 6", "smoke.md 3"}
     assert {block.page for block in BLOCKS.values() if block.language == "python"} == {"api.md"}
 
 
@@ -140,7 +140,8 @@ def test_a_request_of_the_documents_is_answered(rag_server: Server) -> None:
     if shutil.which(program) is None:
         pytest.skip("no curl: on request")
     done = subprocess.run([program, "-s", *arguments], capture_output=True, text=True, check=True, timeout=60)
-    events = [json.loads(line.removeprefix("data: ")) for line in done.stdout.splitlines() if line]
+    first, *events = [json.loads(line.removeprefix("data: ")) for line in done.stdout.splitlines() if line]
+    assert json.loads(first["sources"])[0]["id"] == "rollback"
     assert len(events) > 1
     assert all(isinstance(event["answer"], str) for event in events)
 
@@ -201,13 +202,21 @@ def test_every_document_is_linked_from_the_readme() -> None:
 def test_the_readme_shows_the_example_as_it_is() -> None:
     """Without its comments."""
     example = (EXAMPLE / "tritonrepo.yaml").read_text("utf-8")
-    assert yaml.safe_load(BLOCKS["README.md 5"].text) == yaml.safe_load(example)
+    assert yaml.safe_load(BLOCKS["README.md 6"].text) == yaml.safe_load(example)
 
 
 def test_the_readme_shows_the_beginning_of_an_answer() -> None:
-    (shown,) = (block.text for block in blocks("README.md") if block.language == "text")
+    shown, posted = (block.text for block in blocks("README.md") if block.language == "text")
     assert "version_policy" in shown
     assert shown.endswith(" …\n")
+    assert posted.endswith("…\n")
+    lines = (EXAMPLE / "docs" / "handbook.jsonl").read_text("utf-8").splitlines()
+    of = {document["title"]: document for document in map(json.loads, lines)}
+    for title, url in re.findall(r"\[\d\] (.*?)  0\.\d{3}  (\S+)\n", shown):
+        assert of[title]["url"] == url
+    assert shown.count("https://") == 4
+    named = json.loads("{" + re.findall(r'"title.*example.com[^,]*', posted.replace("\\", ""))[0] + "}")
+    assert of[named["title"]]["url"] == named["url"]
 
 
 def test_what_is_made_from_the_code_is_current() -> None:

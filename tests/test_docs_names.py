@@ -336,7 +336,11 @@ NAMED = [
     for span in SPAN.findall(line)
 ]
 SPANS = sorted(
-    {(page, span) for page, span in NAMED if " changed by hand" not in span and not span.startswith("To stop ")}
+    {
+        (page, span)
+        for page, span in NAMED
+        if " changed by hand" not in span and not span.startswith(("[1] ", "$ curl "))
+    }
 )
 
 

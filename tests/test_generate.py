@@ -364,8 +364,8 @@ def test_a_message_has_the_stacks_own_template_or_one_with_numbered_passages() -
 
 
 def pipeline_of(versions: Mapping[str, int]) -> ModelConfig:
-    """Return the example's pipeline, with the names of the small stack and with these versions."""
-    found = message((GOLDEN / "rag" / "config.pbtxt").read_text("utf-8"))
+    """Return the example's pipeline as an ensemble, with the names of the small stack and with these versions."""
+    found = message((GOLDEN.parent / "ensemble.pbtxt").read_text("utf-8"))
     found.name = "p"
     names = {"embedder": "e", "retriever": "r", "generator": "g", "generator_prompt": "g_prompt"}
     for step in found.ensemble_scheduling.step:

@@ -49,7 +49,8 @@ def test_up_ask_prints_sources_streams_an_answer_and_ends(inside: Path, mark: st
     assert b"version_policy" in out
     said = err.decode()
     assert "stand-in: ONNX Runtime with 8-bit weights instead of vLLM" in said
-    assert "\n[1] version-gate  0." in said
+    assert "\n[1] Hiding a version until it is uploaded  0." in said
+    assert "  https://example.com/handbook/version-gate\n" in said
     assert "the repository is for Triton 26.07" in said
     assert (inside / "model_repository" / "rag" / "config.pbtxt").is_file()
     assert left(mark) == []
