@@ -45,7 +45,8 @@ def test_the_form_follows_from_the_outputs_unless_it_is_set(keys: str, form: tup
 
 PIPELINE = """\
 name: "p" backend: "python" version_policy { specific { versions: 1 } } max_batch_size: 0
-input { name: "query" data_type: TYPE_STRING dims: 1 }
+input { name: "query" data_type: TYPE_STRING dims: 1 optional: true }
+input { name: "messages" data_type: TYPE_STRING dims: 1 optional: true }
 input { name: "sampling_parameters" data_type: TYPE_STRING dims: 1 optional: true }
 input { name: "stream" data_type: TYPE_BOOL dims: 1 optional: true }
 input { name: "exclude_input_in_output" data_type: TYPE_BOOL dims: 1 optional: true }
