@@ -49,7 +49,7 @@ def test_a_chain_that_names_a_pipeline_builds_what_the_chain_of_its_models_build
     rag: Path, rag_repository: Path, tmp_path: Path
 ) -> None:
     text = (rag / "tritonrepo.yaml").read_text("utf-8")
-    nested = text.replace("chain: [embedder, retriever, generator]", "chain: [search, generator]")
+    nested = text.replace("chain: [embedder, retriever, reranker, generator]", "chain: [search, generator]")
     assert nested != text
     (rag / "tritonrepo.yaml").write_text(nested, "utf-8")
     assert build(rag, tmp_path / "r", "--locked") == 0
@@ -236,7 +236,9 @@ def test_a_model_that_leaves_the_stack_leaves_the_repository(rag: Path, tmp_path
     out = tmp_path / "r"
     assert build(rag, out) == 0
     text = (rag / "tritonrepo.yaml").read_text("utf-8").split("\nsmoke:")[0] + "\n"
-    (rag / "tritonrepo.yaml").write_text(text.replace("  search: {chain: [embedder, retriever]}\n", ""), "utf-8")
+    (rag / "tritonrepo.yaml").write_text(
+        text.replace("  search: {chain: [embedder, retriever, reranker]}\n", ""), "utf-8"
+    )
     assert build(rag, out) == 0
     assert not (out / "search").exists()
 

@@ -471,7 +471,7 @@ FED: Mapping[str, tuple[Models, str, str]] = {
     "texts of which two fit": (
         {"o": "texts:STRING[-1] -> best:STRING[1] batch 8"},
         "{chain: [embedder, retriever, o]}",
-        'input "texts" (STRING [-1]) of "o" can read "retriever.passages" (STRING [4]) or "retriever.ids" (STRING [4])',
+        'input "texts" (STRING [-1]) of "o" can read "retriever.passages" (STRING [20]) or "retriever.ids" (STRING [20])',
     ),
     "another embedder": (
         {"o": "query:STRING[1] -> query_embedding:FP32[384]"},
@@ -546,7 +546,7 @@ def test_chains_with_own_models_are_served_and_answer(rag: Path) -> None:
     path, work = rag / "tritonrepo.yaml", api.Workspace(os.environ)
     text = path.read_text("utf-8").replace("ensembles:\n", OWN, 1)
     changes = {
-        "chain: [embedder, retriever, generator]": "chain: [tidied, generator, loud]",
+        "chain: [embedder, retriever, reranker, generator]": "chain: [tidied, generator, loud]",
         "outputs: [answer, sources]": "outputs: [loud]",
         "{model: rag, inputs: {query:": "{model: rag, inputs: {text:",
         "expect: {answer:": "expect: {loud:",

@@ -120,12 +120,12 @@ def test_colour_is_for_terminals_or_when_forced(
 def test_the_built_example_is_clean(rag_repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options in (["--release", "26.07"], ["--release", "26.07", "--no-auto-complete", "--gpus", "0"]):
         assert run(["validate", str(rag_repository), "--strict", *options]) == 0
-        assert capsys.readouterr().out == "7 models: no problems found\n"
+        assert capsys.readouterr().out == "9 models: no problems found\n"
 
 
 def test_a_stack_is_judged_without_being_written(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", str(EXAMPLE), "--strict"]) == 0
-    assert capsys.readouterr().out == "7 models: no problems found\n"
+    assert capsys.readouterr().out == "9 models: no problems found\n"
     assert not list(inside.iterdir())
 
 
