@@ -76,7 +76,9 @@ def other_texts(version: Path, _: Path) -> None:
 
 FOUND = "scores = np.take_along_axis(scores, best, axis=1)"
 BEST = "best = np.array([highest(row, self.top_k) for row in scores])"
-RENDERED = "prompt = self.rendered(query, passages[:count])"
+KEPT = "sources = given.sources[:count]"
+TEXTS = 'passages = [source["text"] for source in sources]'
+SYSTEM = 'system = [{"role": "system", "content": given.system}] if given.system else []'
 
 
 class Sabotage(NamedTuple):
@@ -127,19 +129,17 @@ SABOTAGES = {
     ),
     "the first passage cut to 30 characters": Sabotage(
         "generator_prompt",
-        step((RENDERED, f"passages = [p[: None if n else 30] for n, p in enumerate(passages)]; {RENDERED}")),
+        step((TEXTS, 'passages = [source["text"][: None if n else 30] for n, source in enumerate(sources)]')),
         "prompt", "cuts passage 1 after 30 of its 500 characters",
     ),
     "passages dropped": Sabotage(
-        "generator_prompt", step((RENDERED, "prompt = self.rendered(query, [])")), "prompt", "lacks passage 1",
+        "generator_prompt", step((KEPT, "sources: list[Source] = []")), "prompt", "lacks passage 1",
     ),
     "all passages dropped but the first": Sabotage(
-        "generator_prompt", step((RENDERED, "prompt = self.rendered(query, passages[:1])")),
-        "prompt", "lacks passage 2",
+        "generator_prompt", step((KEPT, "sources = given.sources[:1]")), "prompt", "lacks passage 2",
     ),
     "the system message dropped": Sabotage(
-        "generator_prompt", step(('system = self.settings["system"]', 'system = ""')),
-        "prompt", "lacks the system message",
+        "generator_prompt", step((SYSTEM, "system: list[Turn] = []")), "prompt", "lacks the system message",
     ),
     "rows of vectors swapped between the requests of one batch": Sabotage(
         "embedder", step(("for own, end in zip(texts, ends)", "for own, end in [*zip(texts, ends)][::-1]")),

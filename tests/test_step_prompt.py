@@ -188,6 +188,19 @@ def test_the_answer_has_the_prompt_and_all_controls(step: Make) -> None:
     }
 
 
+USED = {
+    "the first two, the other way round": ("{% for p in passages[:2] | reverse %}{{ p }} {% endfor %}{{ query }}", 2),
+    "all in capitals": ("{{ passages | join(' ') | upper }} {{ query }}", 3),
+}
+
+
+@pytest.mark.parametrize(("message", "used"), USED.values(), ids=USED)
+def test_the_passages_that_a_template_uses_are_counted(step: Make, message: str, used: int) -> None:
+    model = step(message=message)
+    (response,) = model.execute([request(query="why", passages=[b"one", b"two", b"three"])])
+    assert outputs(response)["used"] == [used]
+
+
 def test_a_template_sees_what_is_known_of_each_passage(step: Make) -> None:
     message = (
         "{% for source in sources %}{{ source.title }}: {{ source.text }} {{ source.tags }}|{% endfor %}{{ query }}"

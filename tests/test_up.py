@@ -114,7 +114,7 @@ after(staging, "backends", "backends")
 after(process.Leash, "start", "spawned")
 after(process, "await_up", "listening")
 after(process, "decided", "decided")
-after(Client, "generate", "asked")
+after(asking, "_line", "asked")
 real_ready = process.Leash.ready
 def ready(self):
     real_ready(self)

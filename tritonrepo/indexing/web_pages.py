@@ -51,7 +51,8 @@ CLOSED_BY = {
 }
 """Elements whose end tag can be left out, and the start tags that end them (HTML, 13.1.2.4)."""
 
-CHARSET = re.compile(rb"<meta[^>]+?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
+META = re.compile(rb"<meta[^<>]*", re.IGNORECASE)
+CHARSET = re.compile(rb"charset\s*=[\s\"']*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 PRESCAN = 1024
 """How far a browser looks for the encoding (HTML, 13.2.3.2)."""
 
@@ -79,7 +80,7 @@ def _encoding(data: bytes, file: DocumentFile) -> str:
     for mark, encoding in MARKS:
         if data.startswith(mark):
             return encoding
-    named = CHARSET.search(data[:PRESCAN])
+    named = next(filter(None, map(CHARSET.search, META.findall(data[:PRESCAN]))), None)
     if named is None:
         return "utf-8-sig"
     label = named[1].decode()

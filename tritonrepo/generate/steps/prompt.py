@@ -79,7 +79,9 @@ class TritonPythonModel:
         try:
             sampling = self.sampling(inputs(request, "sampling_parameters"))
             budget = self.budget(sampling["max_tokens"])
-            prompt, used = self.prompt(self.given(request, max(budget * CHARACTERS, ALWAYS)), budget)
+            given = self.given(request, max(budget * CHARACTERS, ALWAYS))
+            prompt, count = self.prompt(given, budget)
+            used = seen(prompt, [source["text"] for source in given.sources[:count]])
             stream, exclude = inputs(request, "stream"), inputs(request, "exclude_input_in_output")
         except Exception as error:
             kind = pb_utils.TritonError.INVALID_ARG if isinstance(error, ValueError) else pb_utils.TritonError.INTERNAL
@@ -242,6 +244,14 @@ class TritonPythonModel:
     def length(self, text: str) -> int:
         """Return the number of tokens of a text."""
         return len(self.tokenizer.encode(text, add_special_tokens=False))
+
+
+def seen(prompt: str, passages: Sequence[str]) -> int:
+    """Return how many passages the message template has used: up to the last one that is in the prompt.
+
+    All of them are if the template changes their texts, so that none is in the prompt as it was given.
+    """
+    return max((place for place, text in enumerate(passages, 1) if text and text in prompt), default=len(passages))
 
 
 def with_text(given: Given, text: str) -> Given:
