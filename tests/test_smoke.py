@@ -28,10 +28,15 @@ from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
+from tritonrepo.smoke.case import Check
 from tritonrepo.sync.record import Record
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "smoke.schema.json"
-MODELS = ["embedder", "embedder_model", "generator", "generator_prompt", "rag", "retriever", "search"]
+MODELS = [
+    *("embedder", "embedder_model", "generator", "generator_prompt", "rag", "reranker", "reranker_model"),
+    *("retriever", "search"),
+]
+GRAPHS = ("embedder_model", "reranker_model")
 BOTH = ["grpc", "http"]
 
 
@@ -104,12 +109,17 @@ def test_every_model_of_a_good_server_is_asked_over_both_protocols(
     }
     assert asked == dict.fromkeys(MODELS, BOTH)
     checks = {(row["model"], row["check"]) for row in found.document["results"]}
-    assert checks >= {("embedder", "reference"), ("retriever", "search"), ("search", "search"), ("rag", "stream")}
+    assert checks >= {("embedder", "reference"), ("retriever", "search"), ("search", "ranking"), ("rag", "stream")}
     assert checks >= {("generator_prompt", "prompt"), ("embedder_model", "answer"), ("generator", "stream")}
     assert checks >= {(model, check) for model in MODELS for check in ("loaded", "versions", "config")}
-    assert checks >= {(model, "agreement") for model in MODELS if model != "embedder_model"}
-    assert checks >= {(model, "at-once") for model in MODELS if model != "embedder_model"}
+    assert checks >= {(model, check) for model in MODELS if model not in GRAPHS for check in ("agreement", "at-once")}
     jsonschema.validate(found.document, json.loads(SCHEMA.read_text("utf-8")))
+
+
+def test_the_schema_names_every_check() -> None:
+    results = json.loads(SCHEMA.read_text("utf-8"))["properties"]["results"]["items"]["properties"]
+    assert results["check"]["enum"] == [check.value for check in Check]
+    assert all(f"{check}: " in results["check"]["description"] for check in ("ranking", "search", "declared"))
 
 
 def test_a_server_alone_is_enough_to_ask_every_model(rag_server: Server, smoke: Smoke) -> None:
@@ -152,14 +162,18 @@ def test_a_wrong_pooling_is_found_by_the_stored_vectors(
 
 
 def test_swapped_outputs_of_a_pipeline_are_found(tmp_path: Path, rag_repository: Path, smoke: Smoke) -> None:
-    place = excerpt(rag_repository, tmp_path / "m", "embedder", "embedder_model", "retriever", "search")
+    place = excerpt(
+        rag_repository,
+        tmp_path / "m",
+        *(model for model in MODELS if model not in {"rag", "generator", "generator_prompt"}),
+    )
     swaps = [('value: "passages"', "SWAP"), ('value: "ids"', 'value: "passages"'), ("SWAP", 'value: "ids"')]
     edit(place / "search" / "config.pbtxt", *swaps)
     with launched(place) as server:
         found = smoke(server, place)
-    assert (found.code, found.failed()) == (1, {("search", "search")})
-    said = found.said("search", "smoke-search")
-    assert 'returned the id "Model control mode explicit loads' in said
+    assert (found.code, found.failed()) == (1, {("search", "ranking")})
+    said = found.said("search", "smoke-ranking")
+    assert 'returned the id "A model repository is a directory' in said
     assert "Check whether the outputs ids and passages are swapped." in said
 
 
@@ -475,7 +489,7 @@ def test_up_ends_when_a_model_does_not_answer_as_it_must(
     said = capsys.readouterr()
     assert said.out == ""
     assert 'grpc: output ids does not start with the value "nowhere"' in said.err
-    assert re.search(r"\nsmoke: 7 models, 73 checks: \d+ passed, 7 failed", said.err)
+    assert re.search(r"\nsmoke: 9 models, 90 checks: \d+ passed, 7 failed", said.err)
     assert "not checked: files" not in said.err
     assert (inside / "model_repository" / "rag").is_dir()
 
