@@ -222,7 +222,7 @@ def test_the_prompt_is_the_models_own_chat_template(rag_server: Server) -> None:
     text = prompt(rag_server, "Why?", ["One.", "Two.", "Three."])
     assert text == (
         "<|im_start|>system\nYou are a helpful assistant. Answer from the given context.<|im_end|>\n"
-        "<|im_start|>user\nContext:\nTwo.\n\nOne.\n\nQuestion: Why?\n"
+        "<|im_start|>user\nContext:\nOne.\n\nTwo.\n\nQuestion: Why?\n"
         "Answer briefly, using the words of the context.<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
