@@ -388,6 +388,8 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
     """It says so itself: its docstring has how it is run."""
     run = {name for line in stated()["CONTRIBUTING"] for name in MODULE.findall(line)}
     assert run == {
+        "benchmarks.retrieval",
+        "benchmarks.streams",
         "benchmarks.soak.kills",
         "benchmarks.soak.mutation",
         "benchmarks.soak.pages",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.retrieval.questions import questions, shares_words
+from benchmarks.questions import questions, shares_words
 from tests.conftest import EXAMPLE
 from tests.pbtxt_descriptors import message_class
 from tests.processes import killed

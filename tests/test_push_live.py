@@ -118,7 +118,7 @@ def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
         assert {answer.fault for answer in replica} == {""}
         named = {line.split()[1] for line in out.splitlines() if line.startswith("  ")}
         models = {name.split("/")[0] for name in named}
-        assert models == {"embedder", "embedder_model", "generator_prompt", "rag", "retriever", "search"}
+        assert models == {"embedder", "embedder_model", "generator_prompt", "rag", "reranker", "retriever", "search"}
         assert run(["push", str(revisions[1].repository), uri]) == 0
         assert capsys.readouterr().out.endswith("prod: nothing to do\n")
 

@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.retrieval.questions import Question, questions, shares_words
+from benchmarks.questions import Question, questions, shares_words
 from tritonrepo.api import Ports, ServeOptions, Workspace, load, up
 
-HERE = Path(__file__).parents[1]
+HERE = Path(__file__).parent
 TABLE = HERE / "retrieval.md"
 CUT = 4
 """Places that count in nDCG: a generator reads no more passages in the example."""
@@ -32,7 +32,7 @@ CUT = 4
 INTRODUCTION = """\
 # What is found
 
-{total} questions whose right passage is known ([questions.jsonl](retrieval/questions.jsonl)), sent to the stack
+{total} questions whose right passage is known ([questions.jsonl](questions.jsonl)), sent to the stack
 `examples/models/{stack}` on the real server. {apart} of them share no content word with their passage. They were
 written before anything was measured. recall@1 is the share of questions whose right passage comes first; nDCG@4 counts
 a right passage at place p of the first {cut} as 1 / log2(p + 1). `python -m benchmarks.retrieval --table` writes this
