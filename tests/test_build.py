@@ -173,12 +173,12 @@ def test_a_word_in_a_prompt_changes_few_small_files(
     assert new == {
         *("tritonrepo.json", "generator_prompt/config.pbtxt", "rag/config.pbtxt"),
         *(f"generator_prompt/{prompt + 1}/{name}" for name in PROMPT_FILES),
-        *(f"rag/{pipeline + 1}/{name}" for name in ("model.py", "settings.json", "calls.json")),
+        *(f"rag/{pipeline + 1}/{name}" for name in ("model.py", "conversation.py", "settings.json", "calls.json")),
     }
     assert sum((tmp_path / "r" / path).stat().st_size for path in new) < 100_000
     assert before.keys() - now.keys() == {
         *(f"generator_prompt/{prompt}/{name}" for name in PROMPT_FILES),
-        *(f"rag/{pipeline}/{name}" for name in ("model.py", "settings.json", "calls.json")),
+        *(f"rag/{pipeline}/{name}" for name in ("model.py", "conversation.py", "settings.json", "calls.json")),
     }
 
 

@@ -68,6 +68,7 @@ def test_a_pipeline_with_sources_is_a_python_model_that_pins_what_it_calls() -> 
     assert json.loads(content(draft, "p/1/calls.json")) == {"e": 1, "r": 1, "g_prompt": 1, "g": 1}
     assert sorted(path for path in draft.tree if path.startswith("p/")) == [
         "p/1/calls.json",
+        "p/1/conversation.py",
         "p/1/model.py",
         "p/1/settings.json",
         "p/config.pbtxt",

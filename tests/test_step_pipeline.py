@@ -227,12 +227,11 @@ TURNS = [
     {"role": "user", "content": "first"},
     {"role": "assistant", "content": "yes"},
     {"role": "user", "content": "second"},
-    {"role": "assistant", "content": "half an answer"},
 ]
-PARTS = [{"role": "user", "content": [{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]}]
+PARTS = [{"role": "user", "content": [{"type": "text", "text": "in"}, {"type": "text", "text": "parts"}]}]
 
 
-@pytest.mark.parametrize(("turns", "query"), [(TURNS, b"second"), (PARTS, b"in parts")], ids=["text", "parts"])
+@pytest.mark.parametrize(("turns", "query"), [(TURNS, b"second"), (PARTS, b"in\nparts")], ids=["text", "parts"])
 def test_the_last_question_of_a_conversation_is_the_query(
     step: TritonPythonModel, chain: Chain, turns: list[object], query: bytes
 ) -> None:
@@ -247,15 +246,15 @@ def test_a_query_stands_for_the_last_question(step: TritonPythonModel, chain: Ch
     assert chain.given("embedder") == {"text": [[b"own"]]}
 
 
-NO_TURN = 'messages must be a JSON list with a turn such as {"role": "user", "content": "…"}'
+NO_QUESTION = "messages must end with a turn of the user"
 BAD = {
     "nothing": ({}, "the request has neither query nor messages"),
     "no JSON": ({"messages": "{"}, "messages is not valid JSON: Expecting property name enclosed in double quotes"),
-    "no list": ({"messages": '"user"'}, NO_TURN),
-    "no turns": ({"messages": "[]"}, NO_TURN),
-    "no user": ({"messages": '[{"role": "assistant", "content": "x"}, 7]'}, NO_TURN),
-    "no text": ({"messages": '[{"role": "user", "content": 7}]'}, NO_TURN),
-    "a bomb": ({"messages": "[" * 100_000}, "messages is not valid JSON: maximum recursion depth exceeded"),
+    "no list": ({"messages": '"user"'}, "messages must be a JSON list such as "),
+    "no turns": ({"messages": "[]"}, NO_QUESTION),
+    "an answer": ({"messages": json.dumps([*TURNS, {"role": "assistant", "content": "x"}])}, NO_QUESTION),
+    "no text": ({"messages": '[{"role": "user", "content": 7}]'}, "messages[0].content must be a string or a list of "),
+    "a bomb": ({"messages": "[" * 100_000}, "messages nests too deeply"),
 }
 
 

@@ -40,6 +40,7 @@ def add(draft: Draft, name: str, ensemble: Ensemble, pipeline: Pipeline, outputs
     settings = {"steps": [*_steps(draft, pipeline, calls)], "sources": sources, "threads": THREADS}
     content = {
         "model.py": step("pipeline"),
+        "conversation.py": step("conversation"),
         "calls.json": json_file({call.model: draft.pinned(call.model) for call in calls}),
         "settings.json": json_file(settings),
     }

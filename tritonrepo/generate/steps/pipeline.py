@@ -23,6 +23,9 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+# the server imports model.py as a module of its version directory: python_backend, src/pb_stub.cc, StubSetup
+from .conversation import conversation  # noqa: TID252
+
 WAITING = 12
 """How many calls of steps can wait at a time, and how many of the last model for its first response.
 
@@ -210,21 +213,13 @@ def texts(array: NDArray[Any]) -> list[str]:
 
 
 def question(tensors: Tensors) -> str:
-    """Return the last question of a conversation; raise ValueError if it has none."""
+    """Return the question with which a conversation ends; raise ValueError if it has none."""
     if "messages" not in tensors:
         raise ValueError("the request has neither query nor messages")
-    try:
-        messages = json.loads(texts(tensors["messages"])[0])
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"messages is not valid JSON: {error}") from None
-    turns = messages if isinstance(messages, list) else []
-    last = next((turn for turn in reversed(turns) if isinstance(turn, dict) and turn.get("role") == "user"), {})
-    content = last.get("content")
-    if isinstance(content, list):  # OpenAI's parts
-        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    if not isinstance(content, str):
-        raise ValueError('messages must be a JSON list with a turn such as {"role": "user", "content": "…"}')
-    return content
+    said = conversation(bytes(tensors["messages"].ravel()[0]))
+    if said.question is None:
+        raise ValueError("messages must end with a turn of the user")
+    return said.question
 
 
 def listed(found: dict[str, str], tensors: Tensors) -> str:
