@@ -211,12 +211,15 @@ def test_a_template_sees_what_is_known_of_each_passage(step: Make) -> None:
     assert outputs(response)["prompt"] == [b"<|user|>First: a ['x', 7, None]|: b |: c |q<|a|>"]
 
 
+DEEP = 900 if sys.version_info < (3, 12) else 5_000
+"""Levels that JSON can be parsed with, but that are too many for functions that call themselves."""
+
 METADATA = {
     "fewer than passages": ([b"{}"], "2 passages cannot have 1 values of metadata"),
     "no JSON": ([b"{}", b"{"], "metadata[1] is not valid JSON: "),
     "no object": ([b"[1]", b"{}"], 'metadata[0] must be a JSON object such as {"title": "Passwords"}'),
     "brackets without end": ([b"[" * 100_000, b"{}"], "metadata[0] nests too deeply"),
-    "a deep value": ([b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", b"{}"], "metadata[0] nests too deeply"),
+    "a deep value": ([b'{"a": ' + b"[" * DEEP + b"]" * DEEP + b"}", b"{}"], "metadata[0] nests too deeply"),
 }
 
 
