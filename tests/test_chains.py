@@ -471,7 +471,7 @@ FED: Mapping[str, tuple[Models, str, str]] = {
     "texts of which two fit": (
         {"o": "texts:STRING[-1] -> best:STRING[1] batch 8"},
         "{chain: [embedder, retriever, o]}",
-        'of "o" can read "retriever.passages" (STRING [20]) or "retriever.ids" (STRING [20])',
+        'of "o" can read "retriever.passages" (STRING [8]) or "retriever.ids" (STRING [8])',
     ),
     "another embedder": (
         {"o": "query:STRING[1] -> query_embedding:FP32[384]"},

@@ -223,16 +223,17 @@ ASKED: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     "retriever": (
         "retriever",
         [
-            ("search", '"model-control-explicit"'),
-            ("search", '"ensemble-decoupled"'),
+            ("search", '"sequence-batching"'),
+            ("search", '"max-queue-delay"'),
             ("search", "60 passages"),
             ("crowd", "32", "batched"),
         ],
     ),
-    "search": (
-        "retriever",
-        [("search", '"model-control-explicit"'), ("search", '"ensemble-decoupled"'), ("crowd", "32")],
+    "reranker": (
+        "reranker",
+        [("ranking", "1 list"), ("ranking", "8 lists"), ("ranking", "2 orders"), ("crowd", "8", "batched")],
     ),
+    "search": ("reranker", [("ranking", '"model-repository-layout"'), ("crowd", "8")]),
 }
 
 

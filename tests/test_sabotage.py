@@ -94,7 +94,7 @@ SABOTAGES = {
     "the worst passages after the best": Sabotage(
         "retriever",
         step((BEST, 'best = np.argsort(-scores, axis=1, kind="stable")[:, [0, *range(1 - self.top_k, 0)]]')),
-        "search", '" at place 2 of 20, with a score of ',
+        "search", '" at place 2 of 8, with a score of ',
     ),
     "one passage twice": Sabotage(
         "retriever", step((BEST, f"{BEST}; best[:, 1] = best[:, 0]")), "search", '" twice',
@@ -106,7 +106,7 @@ SABOTAGES = {
     ),
     "two passages in each other's place, with their ids": Sabotage(
         "retriever", step((FOUND, f"{FOUND}; best[:, [0, 3]] = best[:, [3, 0]]")),
-        "search", '" at place 1 of 20, with a score of ',
+        "search", '" at place 1 of 8, with a score of ',
     ),
     "a passage beside another's id": Sabotage(
         "retriever", step(("self.ids[best]", "self.ids[best[:, ::-1]]")), "search", "is not the stored one",
