@@ -66,9 +66,11 @@ def test_own_models_answer_beside_a_search_and_what_no_cpu_can_serve_is_left_out
         )
     ]
     assert Outcome.FAILED in {result.outcome for result in missed}
-    unchecked = {(result.model, result.unchecked) for result in results if result.outcome is Outcome.NOT_CHECKED}
+    # on a busy machine, requests may not meet in a batch
+    calm = [result for result in results if result.check is not Check.AT_ONCE]
+    unchecked = {(result.model, result.unchecked) for result in calm if result.outcome is Outcome.NOT_CHECKED}
     assert unchecked == {(name, "this server has no pytorch backend") for name in ("urgency", "urgent")}
-    rest = [result for result in results if result.check is not Check.AT_ONCE and not result.unchecked]
+    rest = [result for result in calm if not result.unchecked]
     assert {result.outcome for result in rest} == {Outcome.PASSED}
     declared = {(result.model, result.protocol) for result in results if result.check is Check.DECLARED}
     assert declared == {(model, protocol) for model in ("route", "search") for protocol in ("grpc", "http")}
