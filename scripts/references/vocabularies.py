@@ -6,6 +6,7 @@ that has transformers 4.57: `python scripts/references/vocabularies.py`. Each wr
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -68,9 +69,10 @@ def trained(name: str, place: Path) -> None:
         made.save_model(str(place))
         return
     gemma = name == "gemma"
+    made = io.BytesIO()  # a file would have its path in it
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(CORPUS),
-        model_prefix=str(place / "tokenizer"),
+        model_writer=made,
         model_type="unigram" if "unigram" in name else "bpe",
         vocab_size=420,
         hard_vocab_limit=False,
@@ -81,7 +83,7 @@ def trained(name: str, place: Path) -> None:
             "eos_piece": "<eos>"} if gemma else {}),
         **OPTIONS,
     )  # fmt: skip
-    (place / "tokenizer.vocab").unlink()
+    (place / "tokenizer.model").write_bytes(made.getvalue())
 
 
 if __name__ == "__main__":
