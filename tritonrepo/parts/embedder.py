@@ -27,7 +27,7 @@ from tritonrepo.sources.given import USUAL, given, is_graph
 from tritonrepo.sources.precision import lowered
 from tritonrepo.sources.prefixes import PROMPTS, Wanted, prefixed
 from tritonrepo.spec.declare import config_key, key, places
-from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, origin
+from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, batched, origin
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Batching, Config, Instances
 from tritonrepo.tree import File, of_bytes
@@ -165,7 +165,10 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
             dynamic_batching={},
             instance_group=config.instance_group(model.instances),
         ),
-        {**_origin(model), **origin(model.places, instance_group=kinds, input=source, output=source)},
+        {
+            **batched(model.places, model.batching.places),
+            **origin(model.places, instance_group=kinds, input=source, output=source),
+        },
         own(model.places, model.model_config, "model_config"),
     )
     settings = {
@@ -189,7 +192,7 @@ def _make(name: str, model: Embedder, draft: Draft, inputs: Inputs) -> None:
             dynamic_batching=config.dynamic_batching(batching),
             instance_group=config.on_cpu(2),  # one tokenizes while the other waits for the graph
         ),
-        _origin(model),
+        batched(model.places, model.batching.places),
         own(model.places, model.config),
     )
 
@@ -208,17 +211,6 @@ def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:
     searches = links.embedding(known.models, known.embedding).get(served.name)
     if searches is not None:
         yield from meaning.reference(served, search.stored(known.models, searches, "").index)
-
-
-def _origin(model: Embedder) -> Places:
-    """Return where the fields that both models have come from."""
-    at = model.batching.places
-    whole = at.get("")
-    return origin(
-        model.places,
-        max_batch_size=at.get("max_batch_size", whole),
-        dynamic_batching=at.get("preferred", whole),
-    )
 
 
 PART = Part(

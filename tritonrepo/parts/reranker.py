@@ -25,7 +25,7 @@ from tritonrepo.sources.reranker import LATE, READ, Wish, lowered, reranker
 from tritonrepo.sources.reranker_graph import own_graph
 from tritonrepo.spec.declare import config_key, key, places
 from tritonrepo.spec.nesting import flat
-from tritonrepo.spec.part import Part, Places, Port, Step, origin, wrong
+from tritonrepo.spec.part import Part, Places, Port, Step, batched, origin, wrong
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Batching, Config, Instances, Stack
 from tritonrepo.tree import of_bytes
@@ -182,7 +182,7 @@ def _make(name: str, model: Reranker, draft: Draft, inputs: Inputs) -> None:
         dynamic_batching=config.dynamic_batching(model.batching),
         instance_group=config.on_cpu(2),  # one tokenizes while the other waits for the graph
     )
-    draft.configure(name, _ragged(said), _origin(model), own(model.places, model.config))
+    draft.configure(name, _ragged(said), batched(model.places, model.batching.places), own(model.places, model.config))
 
 
 def _ragged(said: Message) -> Message:
@@ -209,21 +209,13 @@ def _graph(name: str, model: Reranker, draft: Draft, files: RerankerFiles) -> in
             dynamic_batching={},
             instance_group=config.instance_group(model.instances),
         ),
-        {**_origin(model), **origin(model.places, instance_group=kinds, input=source, output=source)},
+        {
+            **batched(model.places, model.batching.places),
+            **origin(model.places, instance_group=kinds, input=source, output=source),
+        },
         own(model.places, model.model_config, "model_config"),
     )
     return version
-
-
-def _origin(model: Reranker) -> Places:
-    """Return where the fields that both models have come from."""
-    at = model.batching.places
-    whole = at.get("")
-    return origin(
-        model.places,
-        max_batch_size=at.get("max_batch_size", whole),
-        dynamic_batching=at.get("preferred", whole),
-    )
 
 
 def _cases(served: Served, known: Known) -> Iterator[Case | Crowd]:

@@ -198,6 +198,16 @@ def origin(places: Places, **fields: Span | None) -> Places:
     return {"": places[""]} | {name: at for name, at in fields.items() if at is not None}
 
 
+def batched(places: Places, batching: Places) -> Places:
+    """Return the places of the fields that `batching` generates in each model of a part, and the whole value's."""
+    whole = batching.get("")
+    return origin(
+        places,
+        max_batch_size=batching.get("max_batch_size", whole),
+        dynamic_batching=batching.get("preferred", whole),
+    )
+
+
 def below(places: Places, name: str) -> Places:
     """Return the places in a free mapping, by its own keys; "" is the mapping, or the whole value if it is not set."""
     inner = {path.removeprefix(f"{name}."): at for path, at in places.items() if path.startswith(f"{name}.")}
