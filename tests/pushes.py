@@ -21,6 +21,7 @@ from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.stores import open_store
+from tritonrepo.sync import history
 from tritonrepo.tree import File
 
 LEAF = """name: "leaf"
@@ -89,9 +90,10 @@ def own_files(made: Path) -> dict[str, bytes]:
 
 
 def beside(uri: str) -> list[str]:
-    """Return what is next to the repository."""
+    """Return what is next to the repository besides its earlier revisions."""
     store, prefix = open_store(uri)
-    return list(store.scan(f"{prefix}.tritonrepo"))
+    earlier = (f"{history.KEPT}/", f"{history.REVISIONS}/")
+    return [path for path in store.scan(f"{prefix}.tritonrepo") if not path.startswith(earlier)]
 
 
 @contextmanager

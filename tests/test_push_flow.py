@@ -58,7 +58,7 @@ def test_the_record_of_a_push_says_what_who_when_with_what_and_for_which_target(
     made = built(repository(tmp_path / "m", 1), target={"release": "26.07", "gpus": 2}, local={"o/m": "./x"})
     assert push(made, place) == 0
     record = release(place)
-    assert set(record) == {"schema", "name", "target", "local", "files", "made", "contents"}
+    assert set(record) == {"schema", "name", "target", "local", "files", "made", "contents", "number"}
     assert record["name"] == "rag"
     assert record["target"] == {"release": "26.07", "gpus": 2}
     assert record["local"] == {"o/m": "./x"}

@@ -152,7 +152,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "push_gcs",
     ),
     "sync": (
-        *("sync", "push_plan", "push_writing", "gating", "revision", "push_hold", "push_flow", "push_waiting"),
+        *("sync", "push_plan", "push_writing", "gating", "revision", "push_history", "push_hold", "push_flow", "push_waiting"),
         *("push_lock", "push_mixed", "push_model", "push_nest"),
     ),
     WHOLE: ("diagnostics", "fixes", "plain", "releases", "tree", "links", "inference", "api", "json"),

@@ -79,6 +79,9 @@ class Push(NamedTuple):
     seen: Seen | None = None
     """State of its servers; None if no server is named."""
 
+    again: int = 0
+    """The revision that is restored; 0 for the push of a directory."""
+
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """Warnings about the servers, the plan and the directory."""

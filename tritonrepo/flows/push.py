@@ -16,6 +16,7 @@ from tritonrepo import __version__, repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, failure, fatal
 from tritonrepo.flows.doubts import by_hand
 from tritonrepo.flows.prepared import Push
+from tritonrepo.flows.published import published
 from tritonrepo.flows.target import of_record
 from tritonrepo.flows.watching import look, watch
 from tritonrepo.flows.workspace import Workspace
@@ -26,7 +27,8 @@ from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke.waiting import Patience
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import awake
-from tritonrepo.stores.store import Tag, Unconditional, Write, glimpse
+from tritonrepo.stores.store import Fetched, Tag, Unconditional, Write, glimpse
+from tritonrepo.sync import history
 from tritonrepo.sync import record as records
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
@@ -67,26 +69,22 @@ def plan_push(
     Responses of the pipelines in `mixable` may mix both releases for a while. Versions that no server serves are not
     kept. Raise Stop if the repository must not be pushed.
     """
-    push = _compared(str(directory), str(uri), work, mixable)
+    return planned(_compared(str(directory), str(uri), work, mixable), servers)
+
+
+def planned(push: Push, servers: Servers) -> Push:
+    """Return the push with its plan, after querying the servers; raise Stop if something is in the way."""
+    push = _planned(push)
     if not servers.endpoints:
         return push
-    patience = Patience(servers.timeout_s, time.monotonic, time.sleep, work.line)
+    patience = Patience(servers.timeout_s, time.monotonic, time.sleep, push.work.line)
     seen = look(servers.endpoints, push, patience)
     push = push._replace(seen=seen)
     return _planned(push) if seen.dead else push
 
 
 def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str]) -> Push:
-    store, prefix = open_store(uri)
-    if not prefix:
-        hint = f"Push to a prefix, such as `{uri.rstrip('/')}/NAME`."
-        raise fatal(
-            "push-root",
-            uri,
-            "the URI is a bucket's root, but the release record must be next to the pushed prefix",
-            hint,
-        )
-    before, tag = revisions.read(store, prefix, uri)
+    place, have, before, tag = published(uri)
     source, top = open_store(directory, work.links)
     want = _sealed(source.scan(top), directory)
     record = records.load(want, directory)
@@ -95,12 +93,11 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
     if before and before.name != record.name:
         message = f"the prefix holds {_called(before.name)}, but this is {_called(record.name)}"
         hint = (
-            f"Push each to a separate prefix. To replace what is there, delete {revisions.record_path(prefix)} first."
+            f"Push each to a separate prefix. To replace what is there, delete"
+            f" {revisions.record_path(place.prefix)} first."
         )
         raise failure("push-other-stack", uri, message, hint)
-    have = revisions.known(store.scan(prefix), before)
-    place = Place(store, prefix, uri)
-    push = _planned(Push(Plan(()), record, server, want, have, before, tag, place, mixable, work))
+    push = Push(Plan(()), record, server, want, have, before, tag, place, mixable, work)
     top = directory.rstrip("/")
     edited = (by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
     return push._replace(notes=(*unknown(server, Span(directory)), *edited))
@@ -124,7 +121,7 @@ def _planned(push: Push) -> Push:
         message = "a polling server does not notice changes in this store to a model that it has already loaded"
         hint = "Push to a prefix that no server reads yet, then start servers on that prefix."
         raise failure("push-unseen", uri, message, hint)
-    return push._replace(plan=made)
+    return push._replace(plan=replace(made, notes=(*made.notes, *history.unkept(made, before, uri))))
 
 
 def _sealed(tree: Tree, directory: str) -> Tree:
@@ -199,6 +196,8 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> None
         "tool": f"tritonrepo {__version__}",
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
+    if push.again:
+        made["rollback"] = str(push.again)
     record, tell = push.record, push.work.line
     revision = Revision(record.name, record.target, record.local, {}, made)
     if not push.plan and _finished(push, {}) == (push.before.files if push.before else None):
@@ -206,8 +205,9 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> None
     if push.seen:
         pace = pace._replace(watch=watch(push.seen, push))
     with nullcontext() if no_lock else _held(push.place, made, pace, tell) as hold:
-        _current(push)
-        _published(push, revision, Writer(push.place, hold, conditions=not no_lock), pace, tell)
+        writer = Writer(push.place, hold, conditions=not no_lock)
+        history.keep(writer, _current(push), push.before, push.plan, push.have)
+        _published(push, revision, writer, pace, tell)
 
 
 @contextmanager
@@ -225,13 +225,14 @@ def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str]
         raise refusal from None
 
 
-def _current(push: Push) -> None:
-    """Raise Stop if another push changed what the plan was made from before this one held the lock."""
+def _current(push: Push) -> Fetched | None:
+    """Return the record; raise Stop if another push has changed what the plan was made from."""
     store, prefix, uri = push.place
     record = store.fetch(revisions.record_path(prefix))
     if _glimpses(store.scan(prefix)) != _glimpses(push.have) or (record.tag if record else None) != push.tag:
         message = "the prefix was changed while this push was planned, so nothing was sent"
         raise failure("push-overtaken", uri, message, "Run the push again.")
+    return record
 
 
 def _glimpses(tree: Tree) -> dict[str, object]:
@@ -245,7 +246,8 @@ def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell:
         tag = _recorded(writer, revision, tag)
     written = apply(push.plan, push.have, writer, pace, tell)
     contents = {**(push.before.contents if push.before else {}), **revisions.contents(push.want)}
-    _recorded(writer, replace(revision, files=_finished(push, written), contents=contents), tag)
+    number = history.next_number(push.place, push.before)
+    _recorded(writer, replace(revision, files=_finished(push, written), contents=contents, number=number), tag)
 
 
 def _finished(push: Push, written: Mapping[str, Tag | None]) -> Mapping[str, Object]:

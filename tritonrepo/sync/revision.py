@@ -38,6 +38,7 @@ class Revision:
     """What a push published: the stack's name, target and local sources, the objects; who pushed, when, with what.
 
     `contents` is MODEL/NUMBER → digest of the content, of all versions that this push and earlier ones published.
+    `number` is 1 for what the first push published, and then grows by one; 0 is that of a first push that was killed.
     """
 
     name: str = ""
@@ -46,6 +47,7 @@ class Revision:
     files: Mapping[str, Object] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
+    number: int = 0
 
 
 def record_path(prefix: str) -> str:
@@ -56,8 +58,9 @@ def record_path(prefix: str) -> str:
 def dump(revision: Revision) -> File:
     """Return the record as a file."""
     data = {"schema": SCHEMA, **asdict(revision)}
-    if not revision.contents:
-        del data["contents"]
+    for key in ("contents", "number"):
+        if not data[key]:
+            del data[key]
     return of_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
 
 
@@ -78,7 +81,9 @@ def load(content: bytes, where: str) -> Revision:
             raise fatal("record-schema", where, message, "Upgrade tritonrepo.")
         objects = {path: _object(entry) for path, entry in data["files"].items()}
         contents = {str(path): _text(text) for path, text in data.get("contents", {}).items()}
-        return Revision(str(data["name"]), {**data["target"]}, {**data["local"]}, objects, {**data["made"]}, contents)
+        made = {str(key): _text(text) for key, text in data["made"].items()}
+        name, number = str(data["name"]), _number(data.get("number", 0))
+        return Revision(name, {**data["target"]}, {**data["local"]}, objects, made, contents, number)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Delete the file: the next push reads the objects themselves."
         raise fatal("record-syntax", where, f"the file is not a release record: {error!r}", hint) from None
@@ -94,6 +99,12 @@ def _object(entry: list[Any]) -> Object:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise TypeError(value)
     return value
 

@@ -1,0 +1,57 @@
+"""What a bucket holds of a repository: its files, and the record of the last push."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tritonrepo.diagnostics import fatal
+from tritonrepo.stores import open_store
+from tritonrepo.stores.store import Tag
+from tritonrepo.sync import history
+from tritonrepo.sync import revision as revisions
+from tritonrepo.sync.place import Place
+from tritonrepo.sync.revision import Revision
+from tritonrepo.tree import Tree
+
+
+class Published(NamedTuple):
+    """Where a repository is published, what is there, with the digests that are known, and the record of its revision.
+
+    Without a record, `before` and its `tag` are None.
+    """
+
+    place: Place
+    have: Tree
+    before: Revision | None
+    tag: Tag | None
+
+
+def published(uri: str) -> Published:
+    """Return what is at a URI; raise Stop if nothing can be published there."""
+    store, prefix = open_store(uri)
+    if not prefix:
+        message = "the URI is a bucket's root, but the release record must be next to the pushed prefix"
+        raise fatal("push-root", uri, message, f"Push to a prefix, such as `{uri.rstrip('/')}/NAME`.")
+    before, tag = revisions.read(store, prefix, uri)
+    return Published(Place(store, prefix, uri), revisions.known(store.scan(prefix), before), before, tag)
+
+
+def earlier(there: Published, number: int | None) -> Revision:
+    """Return the record of this revision, or of the one to go back to if none is named.
+
+    That is the one before the last; after an interrupted push, it is the last one. Raise Stop if it does not exist.
+    """
+    place, _, before, _ = there
+    last = before.number if before else 0
+    if before and number == last:
+        return before
+    if number is not None:
+        return history.read(place, number)
+    if before and last and revisions.broken_off(there.have, before):
+        return before
+    numbers = [each for each in history.numbers(place) if each < last]
+    if not numbers:
+        message = "no earlier revision exists to go back to"
+        hint = "Only what pushes of this version of tritonrepo have replaced can be restored."
+        raise fatal("revision-unknown", place.uri, message, hint)
+    return history.read(place, numbers[-1])
