@@ -76,6 +76,8 @@ FACTS: Mapping[str, str] = {
     "exit-fatal": one(r"(\d+) +wrong usage or unreadable input", EXIT_CODES),
     "exit-bug": one(r"(\d+) +internal error", EXIT_CODES),
     "exit-interrupted": one(r"(\d+) +interrupted", EXIT_CODES),
+    "exit-terminated": one(r"(\d+) +ended by SIGTERM", EXIT_CODES),
+    "exit-hung-up": one(r"\((\d+) by SIGHUP", EXIT_CODES),
     "port-http": f"{USUAL.http}",
     "port-grpc": f"{USUAL.grpc}",
     "port-metrics": f"{USUAL.metrics}",

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import EXAMPLE
 from tests.processes import alive, killed
 from tritonrepo.cli import run
+from tritonrepo.flows.events import Event
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.launch import Mode
@@ -22,6 +23,7 @@ from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.stores import open_store
 from tritonrepo.sync import history
+from tritonrepo.sync.telling import Began, Interrupted, Line, Waits
 from tritonrepo.tree import File
 
 LEAF = """name: "leaf"
@@ -81,6 +83,16 @@ def push(*arguments: object) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tritonrepo.sync.pace.GRAIN_S", 0)
         return run(["push", *map(str, arguments), "--settle", "0"])
+
+
+def hearing(told: list[str]) -> Callable[[Event], None]:
+    """Return a receiver of progress that adds each event that is a line to these."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Began | Waits | Line | Interrupted):
+            told.append(event.text)
+
+    return tell
 
 
 def own_files(made: Path) -> dict[str, bytes]:

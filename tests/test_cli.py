@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,7 +84,8 @@ ENDS: dict[str, tuple[BaseException, int, str]] = {
     "what has problems": (failure("r", "f", "is wrong"), 1, "f: error: is wrong [r]\n"),
     "nothing to say": (Stop([]), 1, ""),
     "Ctrl-C": (KeyboardInterrupt(), 130, "interrupted\n"),
-    "SIGTERM": (cli.Terminated(), 130, "interrupted\n"),
+    "SIGTERM": (cli.Terminated(), 143, "interrupted\n"),
+    "SIGHUP": (cli.Terminated(signal.SIGHUP), 129, "interrupted\n"),
     "a bug": (ZeroDivisionError("oops"), 3, f"This is a bug in tritonrepo {__version__}."),
 }
 

@@ -166,6 +166,7 @@ DEFAULTS = {
     ("lock", "--file"): "tritonrepo.yaml",
     ("build", "--output"): "model_repository",
     ("up", "--output"): "model_repository",
+    ("push", "--format"): "text",
     ("push", "--timeout"): "600.0",
     ("serve", "--timeout"): "120.0",
     ("up", "--timeout"): "120.0",

@@ -22,10 +22,11 @@ from tritonrepo.cli import validate as validate_command
 from tritonrepo.cli.selecting import selected
 from tritonrepo.cli.targets import aim
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure, fatal
-from tritonrepo.flows.events import Built, Busy, Indexed, Line
+from tritonrepo.flows.events import Built, Busy, Indexed
 from tritonrepo.repository import NOTHING, Said
 from tritonrepo.rules import RULES
 from tritonrepo.sync.plan import Phase, Plan, Put
+from tritonrepo.sync.telling import Line
 from tritonrepo.tree import of_text
 
 

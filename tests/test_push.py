@@ -22,7 +22,7 @@ from tests.servers.gcs import GCSServer
 from tests.servers.s3 import S3Server
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop, fatal
-from tritonrepo.flows.events import Event, Line
+from tritonrepo.flows.events import Event
 from tritonrepo.flows.push import apply_push, plan_push
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import open_store
@@ -35,6 +35,7 @@ from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.revision import Object, Revision
+from tritonrepo.sync.telling import Began
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import File, Tree, of_bytes, of_text
 
@@ -260,7 +261,7 @@ def test_what_is_written_into_the_directory_during_a_push_is_not_sent(
     assert push(made, uri) == 0
 
     def tell(event: Event) -> None:
-        if isinstance(event, Line) and event.text.startswith("expand"):
+        if isinstance(event, Began) and event.phase == "expand":
             shutil.rmtree(made)
 
     planned = plan_push(str(repository(made, 2)), uri, Workspace(tell=tell))
@@ -305,7 +306,7 @@ def test_a_push_beside_another_one_is_refused(tmp_path: Path, uri: str, capsys: 
     said: list[int] = []
 
     def tell(event: Event) -> None:
-        if isinstance(event, Line) and event.text.startswith("files"):
+        if isinstance(event, Began) and event.phase == "files":
             said.append(push(second, uri))
 
     apply_push(plan_push(str(first), uri, Workspace(tell=tell)), Pace(0, time.monotonic, time.sleep))

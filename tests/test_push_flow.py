@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.pushes import CODE, LEAF, beside, push, repository, stored
+from tests.pushes import CODE, LEAF, beside, hearing, push, repository, stored
 from tritonrepo import __version__
 from tritonrepo.cli import push as command
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
-from tritonrepo.flows.events import Event, Line
+from tritonrepo.flows.events import Event
 from tritonrepo.flows.prepared import Push
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
 from tritonrepo.flows.workspace import Workspace
@@ -26,6 +26,7 @@ from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Tag, Unconditional, Write
 from tritonrepo.sync.lock import Hold
 from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.telling import Began
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import Tree, of_text
 
@@ -46,11 +47,7 @@ def built(made: Path, name: str = "rag", **record: object) -> Path:
 def lined(told: list[str]) -> Workspace:
     """Return a workspace that records lines of progress."""
 
-    def tell(event: Event) -> None:
-        assert isinstance(event, Line)
-        told.append(event.text)
-
-    return Workspace(tell=tell)
+    return Workspace(tell=hearing(told))
 
 
 def test_the_record_of_a_push_says_what_who_when_with_what_and_for_which_target(tmp_path: Path) -> None:
@@ -77,9 +74,10 @@ def test_a_first_push_is_recorded_empty_before_anything_is_sent_and_a_later_one_
     place, seen = tmp_path / "served" / "prod", list[tuple[str, int, bool]]()
 
     def tell(event: Event) -> None:
-        assert isinstance(event, Line)
+        if not isinstance(event, Began):
+            return
         locked = "lock.json" in beside(str(place))
-        seen.append((event.text.split(":")[0], len(release(place)["files"]), locked))
+        seen.append((event.phase, len(release(place)["files"]), locked))
 
     for version in (1, 2):
         planned = plan_push(repository(tmp_path / str(version), version), place, Workspace(tell=tell))
@@ -471,7 +469,7 @@ def test_a_record_that_another_push_wrote_is_not_written_over(tmp_path: Path) ->
     assert push(repository(tmp_path / "m", 1), place) == 0
 
     def tell(event: Event) -> None:
-        if isinstance(event, Line) and event.text.startswith("contract"):
+        if isinstance(event, Began) and event.phase == "contract":
             open_store(str(place))[0].put("prod.tritonrepo/release.json", of_text("theirs"))
 
     with pytest.raises(Stop) as stop:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.ending import ending
 from tests.memory import Memory, tag_of
+from tests.pushes import hearing
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Tag, Unconditional, Write
 from tritonrepo.sync.lock import Hold, held
@@ -44,7 +45,7 @@ def holding(store: Memory, time: Time | None = None) -> Iterator[Hold]:
     """Hold the lock of a repository in this store; its thread beats every 10 s, so not once in a test."""
     time = time or Time()
     pace = Pace(0, lambda: time.now, time.sleep)
-    with held(Place(store, "r", "s3://models/r"), {"by": "me"}, pace, time.told.append) as hold:
+    with held(Place(store, "r", "s3://models/r"), {"by": "me"}, pace, hearing(time.told)) as hold:
         yield hold
 
 

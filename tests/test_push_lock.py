@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.ending import ending
+from tests.pushes import hearing
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Tag
@@ -58,7 +59,7 @@ def place(tmp_path: Path) -> Place:
 
 def taken(place: Place, moments: Moments) -> dict[str, str]:
     """Take the lock, and return what others then read in it."""
-    with held(place, WHO, moments.pace, moments.told.append):
+    with held(place, WHO, moments.pace, hearing(moments.told)):
         found = find(place)
         assert found is not None
         return found[0]
@@ -85,11 +86,11 @@ def test_a_lock_lies_beside_the_repository_as_long_as_it_is_held(place: Place, t
 def test_a_second_push_of_this_machine_is_refused_at_once(place: Place) -> None:
     moments = Moments()
     with (
-        held(place, WHO, moments.pace, moments.told.append),
+        held(place, WHO, moments.pace, hearing(moments.told)),
         pytest.raises(
             Stop, match=r"me on .* has been pushing to this prefix since 2026-01-01T00:00:00Z; nothing was sent"
         ),
-        held(place, WHO, moments.pace, moments.told.append),
+        held(place, WHO, moments.pace, hearing(moments.told)),
     ):
         pass
     assert moments.time == 0
@@ -211,7 +212,7 @@ def test_a_lock_beats_as_long_as_it_is_held_and_tells_when_it_was_lost(
 ) -> None:
     monkeypatch.setattr(lock, "BEAT_S", 0.01)
     moments = Moments()
-    with held(place, WHO, moments.pace, moments.told.append) as hold:
+    with held(place, WHO, moments.pace, hearing(moments.told)) as hold:
         until(lambda: (found := find(place)) is not None and int(found[0]["beat"]) > 2)
         theirs = of_text("theirs")
         place.store.put(PATH, theirs)
@@ -251,7 +252,7 @@ def test_a_lock_goes_on_beating_after_the_store_has_not_responded(
     monkeypatch.setattr(lock, "BEAT_S", 0.01)
     store = Sick(tmp_path)
     place, moments = Place(store, "r", "r"), Moments()
-    with held(place, WHO, moments.pace, moments.told.append):
+    with held(place, WHO, moments.pace, hearing(moments.told)):
         until(lambda: (found := find(place)) is not None and int(found[0]["beat"]) > 2)
     assert store.sick == 0
     assert find(place) is None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.ending import ending
-from tests.pushes import LEAF
+from tests.pushes import LEAF, hearing
 from tests.pushes import push as pushed
 from tests.speaking import Asked, Said, Speaking, index, plain, speaking
 from tritonrepo.diagnostics import Stop
@@ -89,7 +89,7 @@ class Time:
         self.now += seconds
 
     def patience(self, timeout_s: float = 600) -> Patience:
-        return Patience(timeout_s, lambda: self.now, self.sleep, self.told.append)
+        return Patience(timeout_s, lambda: self.now, self.sleep, hearing(self.told))
 
 
 LACKS = "leaf: the server does not serve this model, but the repository has it"

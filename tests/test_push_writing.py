@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.memory import Memory, tag_of
+from tests.pushes import hearing
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Late, Send, Tag, Write
@@ -419,16 +420,16 @@ LINES: dict[str, tuple[Plan, Sequence[bool], list[str]]] = {
 @pytest.mark.parametrize(("plan", "sees", "lines"), LINES.values(), ids=LINES)
 def test_servers_get_time_only_after_what_they_see(plan: Plan, sees: Sequence[bool], lines: list[str]) -> None:
     store, time = Memory(), Timeline()
-    apply(plan, {}, Writer(place(store), None), time.pace(30, 5, sees), time.told.append)
+    apply(plan, {}, Writer(place(store), None), time.pace(30, 5, sees), hearing(time.told))
     assert time.told == lines
 
 
-def test_without_a_pace_nobody_is_told_and_nothing_is_verified() -> None:
+def test_without_a_pace_nothing_is_waited_for_and_nothing_is_verified() -> None:
     store = Memory()
     store.then = lambda _: store.objects.update({"r/m/x": b""})
     told: list[str] = []
-    apply(Plan(PHASES), {}, Writer(place(store), None), tell=told.append)
-    assert told == []
+    apply(Plan(PHASES), {}, Writer(place(store), None), tell=hearing(told))
+    assert told == [line for line in LINES["nothing serves"][2] if not line.startswith("+")]
 
 
 def resized(path: Path) -> None:

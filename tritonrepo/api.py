@@ -9,7 +9,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verd
 from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Passage, Pipelines, answer, passages, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
-from tritonrepo.flows.events import Built, Busy, Event, Indexed, Line
+from tritonrepo.flows.events import Built, Busy, Event, Indexed
 from tritonrepo.flows.graph import graph
 from tritonrepo.flows.image import image
 from tritonrepo.flows.index import index
@@ -31,9 +31,12 @@ from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome, Result
+from tritonrepo.sync.revision import Revision
+from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
 
 __all__ = [
     "Adopted",
+    "Began",
     "Build",
     "Built",
     "Busy",
@@ -42,6 +45,7 @@ __all__ = [
     "Event",
     "Image",
     "Indexed",
+    "Interrupted",
     "Judgement",
     "Line",
     "Loaded",
@@ -53,7 +57,9 @@ __all__ = [
     "Ports",
     "Push",
     "Result",
+    "Revision",
     "Said",
+    "Sent",
     "ServeOptions",
     "Server",
     "Servers",
@@ -65,6 +71,7 @@ __all__ = [
     "Tls",
     "Up",
     "Verdict",
+    "Waits",
     "Workspace",
     "adopt",
     "answer",

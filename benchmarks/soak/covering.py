@@ -21,7 +21,7 @@ WHOLE = "tritonrepo"
 PACKAGES: Mapping[str, Sequence[str]] = {
     "cli": (
         *("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "targets"),
-        *("validate", "push_flow"),
+        *("validate", "push_flow", "push_output", "push_display", "push_interrupts"),
     ),
     "export": (
         "export_bert",
@@ -46,6 +46,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "own_rag",
         "examples",
         "push_flow",
+        "push_progress",
         "push_waiting",
         "image",
         "init",
@@ -152,8 +153,18 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "push_gcs",
     ),
     "sync": (
-        *("sync", "push_plan", "push_writing", "gating", "revision", "push_history", "push_hold", "push_flow", "push_waiting"),
-        *("push_lock", "push_mixed", "push_model", "push_nest"),
+        *(
+            "sync",
+            "push_plan",
+            "push_writing",
+            "gating",
+            "revision",
+            "push_history",
+            "push_hold",
+            "push_flow",
+            "push_waiting",
+        ),
+        *("push_lock", "push_mixed", "push_model", "push_nest", "push_progress"),
     ),
     WHOLE: ("diagnostics", "fixes", "plain", "releases", "tree", "links", "inference", "api", "json"),
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -38,7 +40,8 @@ Exit codes:
   1    problems were found, or the operation failed
   2    wrong usage or unreadable input
   3    internal error in tritonrepo
-  130  interrupted by Ctrl-C or a signal
+  130  interrupted by Ctrl-C
+  143  ended by SIGTERM (129 by SIGHUP)
 """
 
 
@@ -90,11 +93,15 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasatt
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP, handled like Ctrl-C: whatever the command started is stopped on the way out."""
 
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = number
+
 
 def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
     for signum in ENDING:
         signal.signal(signum, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
-    raise Terminated
+    raise Terminated(number)
 
 
 def main() -> None:
@@ -102,7 +109,11 @@ def main() -> None:
     for signum in ENDING:
         signal.signal(signum, _terminate)
     sys.stdout, sys.stderr = guarded(sys.stdout), guarded(sys.stderr)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code > 128 and any(not thread.daemon for thread in threading.enumerate()[1:]):  # noqa: PLR2004  by a signal
+        sys.stdout.flush()
+        os._exit(code)  # Python would wait for threads whose requests are not answered
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -116,9 +127,9 @@ def run(arguments: list[str]) -> int:
         error.message = printable(error.message)  # type: ignore[misc]  # it is what `show` prints
         error.show()
         code = 2
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         say("interrupted", err=True)
-        code = 130
+        code = 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
     except Exception as error:  # noqa: BLE001  the boundary
         code = _told(error)
     return code if isinstance(code, int) else 0

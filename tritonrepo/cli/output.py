@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -17,7 +17,12 @@ import click
 from tritonrepo.plain import escaped, printable
 
 if TYPE_CHECKING:
+    from rich.live import Live
+
     from tritonrepo.diagnostics import Diagnostic
+
+SHOW_CURSOR = "\x1b[?25h"
+"""Undoes what `live` does to a terminal."""
 
 OTHER = re.compile(r"[^\0-\x7f]")
 
@@ -61,6 +66,30 @@ def concluded(form: str, make: Callable[[Sequence[Diagnostic]], str]) -> Iterato
         raise
     if form != "text":
         document(make(()))
+
+
+def live() -> Live | None:
+    """Return a line of stderr that can be drawn anew; None where that is not a terminal, a dumb one, or without rich.
+
+    It has no colours, and what it draws must be printable.
+    """
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") in {"dumb", "unknown"}:
+        return None
+    try:
+        from rich.console import Console
+        from rich.live import Live
+    except ImportError:
+        return None
+    stream = cast("TextIO", sys.stderr.patient) if isinstance(sys.stderr, Guarded) else sys.stderr
+    console = Console(file=stream, force_terminal=True, color_system=None, markup=False, emoji=False, highlight=False)
+    return Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+
+
+def last_words(text: str) -> None:
+    """Print a text on stderr past everything that may hold it up, where the process is about to be ended."""
+    with suppress(OSError, ValueError, AttributeError):
+        number = sys.stderr.fileno()
+        os.write(number, ((SHOW_CURSOR if os.isatty(number) else "") + text).encode())
 
 
 def painted(lines: Iterable[str], *, colours: bool) -> None:

@@ -6,7 +6,8 @@ from typing import assert_never
 
 from tritonrepo.cli.output import say
 from tritonrepo.diagnostics import Diagnostic
-from tritonrepo.flows.events import Built, Busy, Event, Indexed, Line
+from tritonrepo.flows.events import Built, Busy, Event, Indexed
+from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
 
 
 def show(event: Event) -> None:
@@ -14,8 +15,10 @@ def show(event: Event) -> None:
     match event:
         case Busy(what):
             say(f"{what} …", err=True)
-        case Line(text):
-            say(text, err=True)
+        case Began() | Waits() | Line() | Interrupted():
+            say(event.text, err=True)
+        case Sent():
+            pass
         case Indexed(name, place, passages, left):
             say(f"{name}: {place} holds {passages} passages", err=True)
             for line in left:

@@ -7,11 +7,9 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.output import say
-from tritonrepo.cli.stack import workspace
+from tritonrepo.cli.publishing import output_options, publishing
 from tritonrepo.cli.values import PAUSE, WAIT, allow_links
 from tritonrepo.flows.push import DRAIN_S, SETTLE_S, Servers, apply_push, paced, plan_push
-from tritonrepo.report import plan as report
 from tritonrepo.server.endpoint import Endpoint
 
 EPILOG = f"""\b
@@ -22,12 +20,6 @@ Examples:
   tritonrepo push model_repository gs://models/prod --dry-run
 
 {EXIT_CODES}"""
-
-ADVICE = (
-    "servers must run with --strict-readiness=false --exit-on-error=false, as tritonrepo serve starts them: with"
-    " Triton's defaults, they are not ready while a version loads; a polling server unloads every model when one"
-    " listing fails"
-)
 
 ANSWER_S = 10
 """Maximum wait for one response about health, index or config, in seconds."""
@@ -76,6 +68,7 @@ ANSWER_S = 10
     help="Push without a lock, to a store that ignores conditional writes. Make sure that nobody else pushes to URI.",
 )
 @allow_links
+@output_options
 @click.option("-v", "--verbose", is_flag=True, help="Also list what is left alone.")
 def command(
     directory: str,
@@ -88,6 +81,8 @@ def command(
     mixable: tuple[str, ...],
     no_lock: bool,
     links: tuple[Path, ...],
+    form: str,
+    quiet: bool,
     verbose: bool,
 ) -> int:
     """Upload a model repository to a bucket that running servers read.
@@ -99,16 +94,10 @@ def command(
     side, switches each pipeline with one write, and retires the old versions. A repeated push sends nothing, and the
     next push completes an interrupted one.
     """
-    endpoints = [Endpoint(url, ANSWER_S, ANSWER_S) for url in servers]
-    push = plan_push(directory, uri, workspace(links), Servers(endpoints, timeout), mixable)
-    say(*report.phases(push.plan, uri).split("\n"))
-    for note in push.warnings:
-        say(*note.lines, err=True)
-    if verbose:
-        for name in push.plan.foreign:
-            say(f"left alone: {uri}/{name}", err=True)
-    if push.plan:
-        say(f"note: {ADVICE}", err=True)
-    if not dry_run:
-        apply_push(push, paced(settle), no_lock=no_lock)
+    with publishing(uri, form, quiet=quiet) as run:
+        endpoints = [Endpoint(url, ANSWER_S, ANSWER_S) for url in servers]
+        push = plan_push(directory, uri, run.workspace(links), Servers(endpoints, timeout), mixable)
+        run.planned(push.plan, push.before, push.warnings, verbose=verbose)
+        if not dry_run:
+            run.published(apply_push(push, paced(settle), no_lock=no_lock))
     return 0

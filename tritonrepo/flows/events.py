@@ -8,18 +8,13 @@ from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.sync.plan import Plan
+from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
 
 
 class Busy(NamedTuple):
     """Start of something that takes a while, such as a download."""
 
     what: str
-
-
-class Line(NamedTuple):
-    """Progress of a push: the phase that it is in, or what it waits for."""
-
-    text: str
 
 
 class Indexed(NamedTuple):
@@ -41,7 +36,7 @@ class Built(NamedTuple):
     plan: Plan
 
 
-Event = Busy | Line | Indexed | Built | Diagnostic
+Event = Busy | Began | Sent | Waits | Line | Interrupted | Indexed | Built | Diagnostic
 """A Diagnostic among them is a warning."""
 
 Tell = Callable[[Event], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,6 +40,7 @@ from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.revision import Object, Revision
 from tritonrepo.sync.sealed import seal
+from tritonrepo.sync.telling import Interrupted, Tell, interruptible
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import Tree, files
 
@@ -77,7 +78,7 @@ def planned(push: Push, servers: Servers) -> Push:
     push = _planned(push)
     if not servers.endpoints:
         return push
-    patience = Patience(servers.timeout_s, time.monotonic, time.sleep, push.work.line)
+    patience = Patience(servers.timeout_s, time.monotonic, time.sleep, push.work.tell)
     seen = look(servers.endpoints, push, patience)
     push = push._replace(seen=seen)
     return _planned(push) if seen.dead else push
@@ -186,10 +187,11 @@ def paced(settle_s: float | None = None) -> Pace:
 USUAL = paced()
 
 
-def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> None:
-    """Carry out the plan and record the revision; a push that changes nothing writes nothing and takes no lock.
+def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revision:
+    """Carry out the plan, and return the revision that it records.
 
-    Each phase waits until the servers serve it.
+    Each phase waits until the servers serve it. A push that changes nothing writes nothing, takes no lock, and returns
+    the present revision.
     """
     made = {
         "by": _user(),
@@ -198,20 +200,20 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> None
     }
     if push.again:
         made["rollback"] = str(push.again)
-    record, tell = push.record, push.work.line
+    record, tell = push.record, push.work.tell
     revision = Revision(record.name, record.target, record.local, {}, made)
-    if not push.plan and _finished(push, {}) == (push.before.files if push.before else None):
-        return
+    if push.before and not push.plan and _finished(push, {}) == push.before.files:
+        return push.before
     if push.seen:
         pace = pace._replace(watch=watch(push.seen, push))
     with nullcontext() if no_lock else _held(push.place, made, pace, tell) as hold:
         writer = Writer(push.place, hold, conditions=not no_lock)
         history.keep(writer, _current(push), push.before, push.plan, push.have)
-        _published(push, revision, writer, pace, tell)
+        return _published(push, revision, writer, pace, tell)
 
 
 @contextmanager
-def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> Iterator[Hold]:
+def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Iterator[Hold]:
     """Hold the lock; raise Stop if the store does not enforce it."""
     message = "the store ignores conditional writes, so it cannot prevent two concurrent pushes"
     hint = "Make sure that nobody else pushes to this prefix, then add --no-lock."
@@ -239,7 +241,7 @@ def _glimpses(tree: Tree) -> dict[str, object]:
     return {path: glimpse(file) for path, file in files(tree).items()}
 
 
-def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell: Callable[[str], None]) -> None:
+def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell: Tell) -> Revision:
     tag = push.tag
     if push.plan and push.before is None and not push.plan.served:
         # recorded first: what an interrupted push leaves is not a revision
@@ -247,7 +249,11 @@ def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell:
     written = apply(push.plan, push.have, writer, pace, tell)
     contents = {**(push.before.contents if push.before else {}), **revisions.contents(push.want)}
     number = history.next_number(push.place, push.before)
-    _recorded(writer, replace(revision, files=_finished(push, written), contents=contents, number=number), tag)
+    revision = replace(revision, files=_finished(push, written), contents=contents, number=number)
+    count = len(push.plan.actions)
+    with interruptible(tell, lambda: Interrupted("record", count, count, push.plan.served)):
+        _recorded(writer, revision, tag)
+    return revision
 
 
 def _finished(push: Push, written: Mapping[str, Tag | None]) -> Mapping[str, Object]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tritonrepo.flows.events import Busy, Line, Tell
+from tritonrepo.flows.events import Busy, Tell
 from tritonrepo.parts import PARTS
 from tritonrepo.sources.cache import Cache, default_root
 from tritonrepo.spec.part import Parts
+from tritonrepo.sync.telling import Line
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

@@ -27,7 +27,7 @@ def judged(found: Sequence[Diagnostic], verdicts: Sequence[Verdict], ignored: in
         "ignored": ignored,
         "verdicts": {str(state): count for state, count in states.items()},
     }
-    return _document(found, {"verdicts": [asdict(verdict) for verdict in verdicts], "summary": summary})
+    return document(found, {"verdicts": [asdict(verdict) for verdict in verdicts], "summary": summary})
 
 
 def checked(rows: Sequence[Mapping[str, str]], found: Sequence[Diagnostic]) -> str:
@@ -35,10 +35,11 @@ def checked(rows: Sequence[Mapping[str, str]], found: Sequence[Diagnostic]) -> s
     outcomes = Counter(row["outcome"] for row in rows)
     summary = {outcome: outcomes[outcome] for outcome in ("passed", "warning", "failed", "not checked")}
     models = len({row["model"] for row in rows})
-    return _document(found, {"results": list(rows), "summary": {**summary, "models": models}})
+    return document(found, {"results": list(rows), "summary": {**summary, "models": models}})
 
 
-def _document(found: Sequence[Diagnostic], rest: Mapping[str, object]) -> str:
+def document(found: Sequence[Diagnostic], rest: Mapping[str, object]) -> str:
+    """Return the document of a command: its diagnostics, and what else it has to say."""
     return dumps({"schema": SCHEMA, "diagnostics": listed(found), **rest})
 
 

@@ -1,4 +1,4 @@
-"""Plans as text: one line per action, then the counts and bytes."""
+"""Plans as text, one line per action, then the counts and bytes; the same actions as rows of plain values."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ def phases(plan: Plan, where: str) -> str:
     for phase, group in groupby(plan.actions, key=lambda action: action.phase):
         text += [phase.name.lower(), *(f"  {line}" for line in _lines(group))]
     return "\n".join([*text, _total(plan.actions, where)])
+
+
+def rows(plan: Plan) -> list[dict[str, str | int]]:
+    """Return the actions of a plan as plain values, in order; a deletion sends no bytes."""
+    return [
+        {
+            "phase": action.phase.name.lower(),
+            "action": "write" if isinstance(action, Put) else "delete",
+            "path": action.path,
+            "bytes": action.file.size if isinstance(action, Put) else 0,
+            "reason": action.reason,
+        }
+        for action in plan.actions
+    ]
 
 
 def _lines(actions: Iterable[Action]) -> list[str]:

@@ -17,6 +17,7 @@ from tritonrepo.smoke import drift
 from tritonrepo.smoke.case import Result
 from tritonrepo.smoke.expected import Expected
 from tritonrepo.smoke.served import of_config, place
+from tritonrepo.sync.telling import Tell, Waits
 
 POLL_S = 0.25
 READY = "READY"
@@ -28,7 +29,7 @@ class Patience(NamedTuple):
     timeout_s: float
     now: Callable[[], float]
     sleep: Callable[[float], None]
-    tell: Callable[[str], None]
+    tell: Tell
 
 
 Version = tuple[str, str]
@@ -44,10 +45,11 @@ class Wait:
 
     def goes_on(self, lacking: str) -> bool:
         """Wait a moment and return True; return False if time is up."""
-        if self.patience.now() > self.deadline:
+        left_s = self.deadline - self.patience.now()
+        if left_s < 0:
             return False
         if lacking != self.told:
-            self.patience.tell(f"waiting for {self.url}: {lacking}")
+            self.patience.tell(Waits(f"waiting for {self.url}: {lacking}", left_s))
             self.told = lacking
         self.patience.sleep(POLL_S)
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import groupby
@@ -12,6 +12,7 @@ from tritonrepo.stores.store import Tag, Write, tag_of
 from tritonrepo.sync.pace import Pace, Rounds, Work
 from tritonrepo.sync.plan import Action, Phase, Plan, Put
 from tritonrepo.sync.sealed import broken
+from tritonrepo.sync.telling import Meter, Tell
 from tritonrepo.sync.writing import Alone, Writer, each
 from tritonrepo.tree import File, Tree, files
 
@@ -23,7 +24,7 @@ def apply(
     have: Tree,
     writer: Writer | Alone,
     pace: Pace | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Tell = lambda _: None,
 ) -> dict[str, Tag | None]:
     """Do every action and return the tags of what was written, by path; None for what was removed.
 
@@ -33,21 +34,27 @@ def apply(
     """
     before, written = files(have), dict[str, Tag | None]()
     around = Rounds(Work(plan, before, written, writer.place), pace, tell).around if pace else nullcontext
-    for _, actions in groupby(plan.actions, key=lambda action: (action.phase, action.wave)):
-        group = list(actions)
-        with around(group):
-            written |= _done(group, before, written, writer)
+    meter = Meter(tell, len(plan.actions), served=plan.served)
+    with meter.ending():
+        for _, actions in groupby(plan.actions, key=lambda action: (action.phase, action.wave)):
+            group = list(actions)
+            with around(group):
+                meter.began(group)
+                written |= _done(group, (before, written), writer, meter)
     return written
 
 
 def _done(
-    group: Sequence[Action], before: Mapping[str, File], written: Mapping[str, Tag | None], writer: Writer | Alone
+    group: Sequence[Action],
+    known: tuple[Mapping[str, File], Mapping[str, Tag | None]],
+    writer: Writer | Alone,
+    meter: Meter,
 ) -> dict[str, Tag | None]:
     """Do one group: new files, which may be large, one by one, and everything else conditional on what was seen."""
     writes, news = dict[str, Write](), list[Put]()
     guarded = writer.place.store.caps.guards_removals
     for action in group:
-        path, seen = writer.place.path(action.path), _seen(action.path, before, written)
+        path, seen = writer.place.path(action.path), _seen(action.path, *known)
         if isinstance(action, Put) and action.phase is Phase.FILES and (seen is None or _is_large(action)):
             news.append(action)
             if seen is not None:  # nothing serves it: removed first, so that it is also written where nothing exists
@@ -58,9 +65,10 @@ def _done(
             writes[action.path] = Write(path, None, if_match=seen if guarded else None)
     with _unchanged(group):
         tags = dict(zip(writes, writer.write(list(writes.values())), strict=True))
-    return tags | dict(
-        zip((action.path for action in news), each(partial(_added, writer), news, writer.lanes), strict=True)
-    )
+    one_by_one = {action.path for action in news}
+    meter.done([action for action in group if action.path not in one_by_one])
+    added = each(partial(_added, writer, meter), news, writer.lanes)
+    return tags | dict(zip((action.path for action in news), added, strict=True))
 
 
 def _is_large(action: Put) -> bool:
@@ -75,9 +83,9 @@ def _seen(path: str, before: Mapping[str, File], written: Mapping[str, Tag | Non
     return tag_of(before[path]) if path in before else None
 
 
-def _added(writer: Writer | Alone, action: Put) -> Tag:
-    with _unchanged([action]):
-        tag = writer.add(writer.place.path(action.path), action.file)
+def _added(writer: Writer | Alone, meter: Meter, action: Put) -> Tag:
+    with _unchanged([action]), meter.counted(action.file) as file:
+        tag = writer.add(writer.place.path(action.path), file)
         action.file.sha256  # noqa: B018  kept for the record: later the file may be another
     return tag
 

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.directory import runs
 from tritonrepo.stores.store import Conflict, Late, Send, Tag, Unconditional, Write
+from tritonrepo.sync.telling import Tell, Waits
 from tritonrepo.tree import File, of_text
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def find(place: Place) -> tuple[dict[str, str], Tag] | None:
 
 
 @contextmanager
-def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> Iterator[Hold]:
+def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Iterator[Hold]:
     """Hold the lock; raise Stop if another push holds it."""
     me = {**who, "host": platform.node(), "machine": _machine(), "pid": str(os.getpid()), "push": secrets.token_hex(16)}
     me["born"] = _born(me["pid"])
@@ -177,7 +178,7 @@ def _lock(me: Mapping[str, str], beat: int) -> File:
     return of_text(json.dumps({**me, "beat": beat}, indent=1) + "\n")
 
 
-def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Callable[[str], None]) -> Tag:
+def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Tell) -> Tag:
     for _ in range(TRIES):
         found = find(place)
         if found and found[0].get("push") == me["push"]:
@@ -198,10 +199,10 @@ def _busy(place: Place, holder: Mapping[str, str]) -> Stop:
     return failure("push-locked", place.uri, message, "Push again when that push has finished.")
 
 
-def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: Callable[[str], None]) -> bool:
+def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: Tell) -> bool:
     """Whether a lock stays unchanged for long enough, watching it; False if it is gone. Raise Stop if it changes."""
     holder, tag = found
-    tell(f"waiting up to {SILENT_S:g} s to see whether the push by {_who(holder)} is still running")
+    tell(Waits(f"waiting up to {SILENT_S:g} s to see whether the push by {_who(holder)} is still running", SILENT_S))
     end = pace.now() + SILENT_S
     while pace.now() < end:
         pace.sleep(LOOK_S)
@@ -213,15 +214,16 @@ def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: C
     return True
 
 
-def _ended(holder: Mapping[str, str], place: Place, pace: Pace, tell: Callable[[str], None]) -> bool:
+def _ended(holder: Mapping[str, str], place: Place, pace: Pace, tell: Tell) -> bool:
     """Whether the holder was a process of this machine, once its writes have arrived. Raise Stop if it still runs."""
     if holder.get("machine") != _machine():
         return False
     born = _born(holder.get("pid", ""))
     if born and born == holder.get("born"):
         raise _busy(place, holder)
-    tell(f"waiting {VALID_S + GRACE_S:g} s for writes that a killed push may have sent")
-    pace.sleep(VALID_S + GRACE_S)
+    wait_s = VALID_S + GRACE_S
+    tell(Waits(f"waiting {wait_s:g} s for writes that a killed push may have sent", wait_s))
+    pace.sleep(wait_s)
     return True
 
 

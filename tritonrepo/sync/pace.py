@@ -11,6 +11,7 @@ from tritonrepo.stores.store import Tag, glimpse, tag_of
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Action, Phase, Plan
 from tritonrepo.sync.push import PINNED
+from tritonrepo.sync.telling import Tell, Waits
 from tritonrepo.tree import File, files
 
 GRAIN_S = 1.1
@@ -46,7 +47,7 @@ class Work(NamedTuple):
 class Rounds:
     """The groups of a plan, one after the other, each verified, with the time that servers need between them."""
 
-    def __init__(self, work: Work, pace: Pace, tell: Callable[[str], None]) -> None:
+    def __init__(self, work: Work, pace: Pace, tell: Tell) -> None:
         self._work, self._pace, self._tell = work, pace, tell
         self._last = pace.now()  # something may have been written just before this run
         self._seen = pace.watch is not None
@@ -59,11 +60,10 @@ class Rounds:
         wait_s = self._wait_s if self._work.plan.served else 0.0
         if wait_s:
             whom = "running requests to finish" if self._seen else "servers to load what was written"
-            self._tell(f"waiting {wait_s:g} s for {whom}")
+            self._tell(Waits(f"waiting {wait_s:g} s for {whom}", wait_s))
         left_s = self._last + max(wait_s, 0.0 if unseen else GRAIN_S) - pace.now()
         if left_s > 0:
             pace.sleep(left_s)
-        self._tell(f"{group[0].phase.name.lower()}: {len(group)} action{'' if len(group) == 1 else 's'}")
         with _told(self._work):
             yield
             _verify(self._work)

@@ -1,0 +1,104 @@
+"""What commands share that write to a repository which servers read: progress, plan, closing lines, JSON."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tritonrepo.cli import COMMANDS
+from tritonrepo.cli.display import Display, displayed
+from tritonrepo.cli.interrupts import interruptible
+from tritonrepo.cli.output import concluded, say
+from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.flows.events import Event
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.report import plan as report
+from tritonrepo.report import published
+from tritonrepo.report.published import Written
+from tritonrepo.sync.plan import Plan
+from tritonrepo.sync.revision import Revision
+from tritonrepo.sync.telling import Sent
+
+ADVICE = (
+    "servers must run with --strict-readiness=false --exit-on-error=false, as tritonrepo serve starts them: with"
+    " Triton's defaults, they are not ready while a version loads; a polling server unloads every model when one"
+    " listing fails"
+)
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for what is printed."""
+    form = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, help="Print only the result, warnings and errors, without progress."
+    )
+    return form(quiet(command))
+
+
+class Publishing:
+    """One run of such a command: what it has planned, found and written so far, and how that is printed."""
+
+    def __init__(self, uri: str, form: str, display: Display) -> None:
+        self.uri, self.form, self.display = uri, form, display
+        self.plan = Plan(())
+        self.before: Revision | None = None
+        self.revision: Revision | None = None
+        self.warnings: list[Diagnostic] = []
+        self.written = Written()
+        self._began = time.monotonic()
+
+    def workspace(self, links: tuple[Path, ...] = ()) -> Workspace:
+        """Return the workspace of this process, whose progress is displayed and counted."""
+        return Workspace(os.environ, links, self.tell)
+
+    def tell(self, event: Event) -> None:
+        """Count what is written, and display progress."""
+        if isinstance(event, Sent):
+            objects, sent, removed = self.written
+            self.written = Written(objects + event.files, sent + event.size, removed + event.removed)
+        self.display.tell(event)
+
+    def planned(
+        self, plan: Plan, before: Revision | None, warnings: Sequence[Diagnostic] = (), *, verbose: bool = False
+    ) -> None:
+        """Print a plan and its warnings; `before` is the revision that it starts from."""
+        self.plan, self.before, self.revision, self.warnings = plan, before, before, [*warnings]
+        with self.display.aside():
+            if self.form == "text":
+                say(*report.phases(plan, self.uri).split("\n"))
+            for note in warnings:
+                say(*note.lines, err=True)
+            if verbose:
+                for name in plan.foreign:
+                    say(f"left alone: {self.uri}/{name}", err=True)
+            if plan and not self.display.quiet:
+                say(f"note: {ADVICE}", err=True)
+
+    def published(self, revision: Revision) -> None:
+        """Print that the plan is carried out, and how to go back."""
+        self.revision = revision
+        if self.display.quiet:
+            return
+        with self.display.aside():
+            say(published.summary(self.uri, self.written, revision, time.monotonic() - self._began), err=True)
+            if any(self.written) and self.before and self.before.number and "rollback" in COMMANDS:
+                say(published.way_back(self.uri), err=True)
+
+    def document(self, ends: Sequence[Diagnostic]) -> str:
+        """Return the JSON document, with the diagnostics that ended the command."""
+        return published.document(self.uri, self.plan, self.written, self.revision, [*self.warnings, *ends])
+
+
+@contextmanager
+def publishing(uri: str, form: str, *, quiet: bool) -> Iterator[Publishing]:
+    """Display the progress of a command, end it on Ctrl-C without delay, and print its single document, if any."""
+    with interruptible(), displayed(quiet=quiet) as display:
+        run = Publishing(uri, form, display)
+        with concluded(form, run.document):
+            yield run

@@ -1,0 +1,142 @@
+"""What a plan tells while it is carried out, as values: what begins, what was sent, what is waited for, how it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import NamedTuple
+
+from tritonrepo.sync.plan import Action, Put
+from tritonrepo.tree import File
+
+
+class Began(NamedTuple):
+    """Start of a group of actions: its phase, the number of actions, and the bytes that they send."""
+
+    phase: str
+    actions: int
+    size: int = 0
+
+    @property
+    def text(self) -> str:
+        """The event as a line."""
+        return f"{self.phase}: {self.actions} action{'' if self.actions == 1 else 's'}"
+
+
+class Sent(NamedTuple):
+    """More bytes of the group; files that are complete with them, and files that were removed.
+
+    The sum of a group is exact. Within a file, bytes count when the store takes them to send them.
+    """
+
+    size: int
+    files: int = 0
+    removed: int = 0
+
+
+class Waits(NamedTuple):
+    """Start of a wait: what for, as a line, and the maximum number of seconds from now."""
+
+    text: str
+    seconds: float
+
+
+class Line(NamedTuple):
+    """Anything else that is worth a line."""
+
+    text: str
+
+
+class Interrupted(NamedTuple):
+    """Ctrl-C: the phase, how many of all actions are done, and whether servers may have loaded something."""
+
+    phase: str
+    done: int
+    actions: int
+    served: bool = False
+
+    @property
+    def text(self) -> str:
+        """The event as a line."""
+        keep = "servers keep what they have, and " if self.served else ""
+        how_far = f"stopping in phase {self.phase} after {self.done} of {self.actions} actions"
+        return f"{how_far}: {keep}the next run continues from here"
+
+
+Told = Began | Sent | Waits | Line | Interrupted
+Tell = Callable[[Told], None]
+"""Receiver of events. They arrive one at a time, but some of them from threads that send files."""
+
+
+class Meter:
+    """What counts the actions of a plan and the bytes that are sent, and ends what is being sent after Ctrl-C."""
+
+    def __init__(self, tell: Tell, actions: int, *, served: bool = False) -> None:
+        self._tell, self._actions, self._served = tell, actions, served
+        self._phase, self._done, self._over = "", 0, False
+        self._mutex = threading.Lock()
+
+    def began(self, group: Sequence[Action]) -> None:
+        """Tell that a group begins."""
+        self._phase = group[0].phase.name.lower()
+        size = sum(action.file.size for action in group if isinstance(action, Put))
+        self._told(Began(self._phase, len(group), size))
+
+    def done(self, group: Sequence[Action]) -> None:
+        """Tell that actions are done whose bytes were not counted one by one."""
+        puts = [action.file.size for action in group if isinstance(action, Put)]
+        self._sent(Sent(sum(puts), len(puts), len(group) - len(puts)))
+
+    @contextmanager
+    def counted(self, file: File) -> Iterator[File]:
+        """Yield the file with a count of what is read of it, which is complete at the end of the block.
+
+        What is read again does not count; after Ctrl-C, nothing more is read.
+        """
+        left = file.size
+
+        def read(offset: int, n: int) -> bytes:
+            nonlocal left
+            piece = file.read(offset, n)
+            if self._over:
+                raise KeyboardInterrupt
+            with self._mutex:  # the store may read several parts at a time
+                size = min(len(piece), left)
+                left -= size
+            self._sent(Sent(size))
+            return piece
+
+        yield replace(file, read=read, hasher=lambda _: file.sha256)
+        self._sent(Sent(left, 1))
+
+    def _sent(self, sent: Sent) -> None:
+        with self._mutex:
+            self._done += sent.files + sent.removed
+            if any(sent) and not self._over:
+                self._tell(sent)
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Tell at once if Ctrl-C ends the block, and end what is being sent."""
+        with interruptible(self._told, self._end):
+            yield
+
+    def _end(self) -> Interrupted:
+        self._over = True
+        return Interrupted(self._phase, self._done, self._actions, self._served)
+
+    def _told(self, event: Told) -> None:
+        with self._mutex:
+            self._tell(event)
+
+
+@contextmanager
+def interruptible(tell: Tell, how: Callable[[], Interrupted]) -> Iterator[None]:
+    """Tell at once how far the block got if Ctrl-C ends it, before anything around it ends."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell(how())
+        raise
