@@ -26,6 +26,7 @@ from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Tag, Unconditional, Write
 from tritonrepo.sync.lock import Hold
 from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.revision import Revision
 from tritonrepo.sync.telling import Began
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import Tree, of_text
@@ -257,7 +258,7 @@ def test_warnings_of_the_checks_do_not_stop_a_push_and_those_of_the_plan_are_tol
     place, made = tmp_path / "served" / "prod", repository(tmp_path / "m", 1)
     files = {"leaf/1/model.py": "0" * 64}
     assert push(built(made, files=files), place) == 0
-    (edited,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    (edited,) = [line for line in capsys.readouterr().err.splitlines() if "warning:" in line]
     assert edited == (
         f"{made}/leaf/1/model.py: warning: the file was changed by hand after build wrote it, and is sent as it is"
         " [build-hand-edited]"
@@ -292,7 +293,9 @@ def test_what_is_left_alone_is_listed_on_demand_and_advice_is_given_where_someth
     assert push(second, place) == 0
     capsys.readouterr()
     assert push(second, place) == 0
-    assert capsys.readouterr() == (f"{place}: nothing to do\n", "")
+    said = capsys.readouterr()
+    assert said.out == f"{place}: nothing to do\n"
+    assert said.err == f"{place}: revision 2 is up to date, nothing was sent\n"
 
 
 ALL = """
@@ -321,8 +324,9 @@ def test_each_option_reaches_the_push(
         found.extend([servers.timeout_s, mixable])
         return plan_push(directory, uri, work)
 
-    def applied(push: Push, pace: Pace, *, no_lock: bool) -> None:
+    def applied(push: Push, pace: Pace, *, no_lock: bool) -> Revision:
         found.extend([(pace.settle_s, pace.drain_s), no_lock, push.work.links])
+        return Revision()
 
     monkeypatch.setattr(command, "plan_push", planned)
     monkeypatch.setattr(command, "apply_push", applied)

@@ -44,7 +44,7 @@ def test_the_document_has_the_plan_and_what_was_written_and_the_present_revision
     document = said(capsys)
     assert document["plan"] == dry["plan"]
     total = {"write": len(dry["plan"]), "delete": 0, "bytes": sum(row["bytes"] for row in dry["plan"])}
-    assert document["summary"] == {**total, "warning": 0, "error": 0, "fatal": 0}
+    assert document["summary"] == {**total, "info": 0, "warning": 0, "error": 0, "fatal": 0}
     assert document["written"] == {"objects": total["write"], "bytes": total["bytes"], "removed": 0}
     record = json.loads(Path("s/prod.tritonrepo/release.json").read_text("utf-8"))
     assert document["revision"] == {"number": 1, "name": "", "made": record["made"]}
@@ -109,6 +109,12 @@ def test_quiet_is_the_plan_alone(made: str, capsys: Capture) -> None:
     assert push(made, "s/prod", "-q") == 0
     loud = capsys.readouterr()
     assert (loud.err, loud.out.splitlines()[-1]) == ("", "s/prod: 26 to write (891 B), 0 to delete")
+    record = {"schema": 1, "name": "", "target": {"release": "26.11"}, "files": {}, "local": {}}
+    Path(made, "tritonrepo.json").write_text(json.dumps(record), "utf-8")  # not all of it is known: an info
+    assert push(made, "s/prod", "-q") == 0
+    assert capsys.readouterr() == ("s/prod: nothing to do\n", "")
+    assert push(made, "s/prod") == 0
+    assert " info: " in capsys.readouterr().err
     Path("s/prod/leaf/1/part-0").write_text("changed", "utf-8")
     assert push(made, "s/prod", "--quiet") == 1
     assert "error:" in capsys.readouterr().err

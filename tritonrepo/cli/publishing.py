@@ -15,7 +15,7 @@ from tritonrepo.cli import COMMANDS
 from tritonrepo.cli.display import Display, displayed
 from tritonrepo.cli.interrupts import interruptible
 from tritonrepo.cli.output import concluded, say
-from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.flows.events import Event
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.report import plan as report
@@ -73,7 +73,8 @@ class Publishing:
             if self.form == "text":
                 say(*report.phases(plan, self.uri).split("\n"))
             for note in warnings:
-                say(*note.lines, err=True)
+                if not (self.display.quiet and note.severity is Severity.INFO):
+                    say(*note.lines, err=True)
             if verbose:
                 for name in plan.foreign:
                     say(f"left alone: {self.uri}/{name}", err=True)

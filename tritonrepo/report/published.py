@@ -35,7 +35,7 @@ def document(uri: str, plan: Plan, written: Written, revision: Revision | None, 
         "write": counts["write"],
         "delete": counts["delete"],
         "bytes": sum(action.file.size for action in plan.actions if isinstance(action, Put)),
-        **{str(each): severities[each] for each in (Severity.WARNING, Severity.ERROR, Severity.FATAL)},
+        **{str(each): severities[each] for each in Severity},
     }
     return json.document(
         found,
