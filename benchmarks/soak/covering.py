@@ -64,6 +64,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "smoke_commands",
         "old_plans",
         "lock_command",
+        "push_origin",
     ),
     "generate": (
         "generate",
@@ -129,6 +130,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "templates",
         "exported_once",
         "links",
+        "push_origin",
     ),
     "spec": (
         "bad_inputs",

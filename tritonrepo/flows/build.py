@@ -13,6 +13,7 @@ from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, failure, fatal
 from tritonrepo.flows.doubts import by_hand, doubts
 from tritonrepo.flows.prepared import Build
+from tritonrepo.flows.show import fingerprint
 from tritonrepo.flows.stack import Loaded, drafted, reading, write_lock
 from tritonrepo.flows.target import COMPLETES, of_stack
 from tritonrepo.generate.draft import Draft
@@ -109,7 +110,8 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
         faults.add(*judged, *warnings)
         faults.stop()
     kept = {path: there.record.files[path] for path in (*made.kept, *made.needed)}
-    record = Record(stack.name, _target(stack, draft), records.digests(draft.tree) | kept, _local(loaded))
+    digests = records.digests(draft.tree) | kept
+    record = Record(stack.name, _target(stack, draft), digests, _local(loaded), stack=fingerprint(loaded))
     made = records.with_record(made, record, there.record, there.tree)
     now = replace(lock, sources=lock.pinned(gathering.pins), models=dict(lock.models) | draft.versions)
     seen = _digests(made, there.tree)

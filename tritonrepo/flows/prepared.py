@@ -82,6 +82,9 @@ class Push(NamedTuple):
     again: int = 0
     """The revision that is restored; 0 for the push of a directory."""
 
+    commit: str = ""
+    """Git commit of the working tree in which the directory lies; "" if there is none."""
+
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """Warnings about the servers, the plan and the directory."""

@@ -25,6 +25,7 @@ from tritonrepo.repository.target import unknown
 from tritonrepo.rules import judge
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke.waiting import Patience
+from tritonrepo.sources.commit import commit
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import awake
 from tritonrepo.stores.store import Fetched, Tag, Unconditional, Write, glimpse
@@ -101,7 +102,7 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
     push = Push(Plan(()), record, server, want, have, before, tag, place, mixable, work)
     top = directory.rstrip("/")
     edited = (by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
-    return push._replace(notes=(*unknown(server, Span(directory)), *edited))
+    return push._replace(notes=(*unknown(server, Span(directory)), *edited), commit=commit(directory))
 
 
 def _planned(push: Push) -> Push:
@@ -193,14 +194,16 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
     Each phase waits until the servers serve it. A push that changes nothing writes nothing, takes no lock, and returns
     the present revision.
     """
+    record, tell = push.record, push.work.tell
+    origin = {"commit": push.commit, "stack": record.stack}
     made = {
         "by": _user(),
         "tool": f"tritonrepo {__version__}",
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        **{name: value for name, value in origin.items() if value},
     }
     if push.again:
         made["rollback"] = str(push.again)
-    record, tell = push.record, push.work.tell
     revision = Revision(record.name, record.target, record.local, {}, made)
     if push.before and not push.plan and _finished(push, {}) == push.before.files:
         return push.before

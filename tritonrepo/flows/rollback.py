@@ -39,7 +39,8 @@ def plan_rollback(
         message = f"revision {revision.number} cannot be restored: {named}{f' and {more} more' if more > 0 else ''}"
         message += f" {'is' if len(found.missing) == 1 else 'are'} gone"
         raise failure("revision-incomplete", uri, message, "Go back to another revision, or push its files again.")
-    record = Record(revision.name, revision.target, local=revision.local)
+    made = revision.made
+    record = Record(revision.name, revision.target, local=revision.local, stack=made.get("stack", ""))
     server = repository.target(record=of_record(record, uri))
     push = Push(Plan(()), record, server, found.tree, there.have, there.before, there.tag, there.place, mixable, work)
-    return planned(push._replace(again=revision.number), servers)
+    return planned(push._replace(again=revision.number, commit=made.get("commit", "")), servers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tritonrepo.flows.stack import Loaded
 from tritonrepo.spec.shown import shown
+from tritonrepo.tree import of_text
 
 
 def show(loaded: Loaded, *, defaults: bool = False, origins: bool = False) -> str:
@@ -15,3 +16,8 @@ def show(loaded: Loaded, *, defaults: bool = False, origins: bool = False) -> st
         origins: Whether to name the file and line of each key in a comment.
     """
     return shown(loaded.stack, defaults=defaults, origins=origins)
+
+
+def fingerprint(loaded: Loaded) -> str:
+    """Return the SHA-256 of the effective stack as the command prints it, for `tritonrepo show | sha256sum`."""
+    return of_text(show(loaded).rstrip("\n") + "\n").sha256

@@ -23,6 +23,7 @@ SCHEMA = 1
 class Record:
     """What a build wrote: the stack's name, the target, `files` path → SHA-256; `local`: Hub id → local source.
 
+    `stack` is the SHA-256 of the effective stack, as `tritonrepo show` prints it; "" in the record of an older build.
     While a build runs, `before` has the SHA-256 of what it is about to replace: a killed build leaves some files
     unchanged, and these must not look as if they were changed by hand.
     """
@@ -32,6 +33,7 @@ class Record:
     files: Mapping[str, str] = field(default_factory=dict)
     local: Mapping[str, str] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
+    stack: str = ""
 
     def written(self) -> dict[str, tuple[str, ...]]:
         """Return path → every SHA-256 that the file may have from our own builds."""
@@ -44,8 +46,9 @@ class Record:
 def dump(record: Record) -> File:
     """Return the record as a file: equal records give equal bytes."""
     data = {"schema": SCHEMA, **asdict(record)}
-    if not record.before:
-        del data["before"]
+    for name in ("before", "stack"):
+        if not data[name]:
+            del data[name]
     return of_text(json.dumps(data, indent=2, sort_keys=True) + "\n")
 
 
@@ -84,7 +87,8 @@ def load(tree: Tree, where: str) -> Record:
                 "Upgrade tritonrepo.",
             )
         files, before = dict(data["files"]), dict(data.get("before", {}))
-        return Record(str(data["name"]), _flat(data["target"]), files, dict(data["local"]), before)
+        name, stack = str(data["name"]), str(data.get("stack", ""))
+        return Record(name, _flat(data["target"]), files, dict(data["local"]), before, stack)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Move the directory elsewhere and build again."
         raise fatal("record-syntax", f"{where}/{NAME}", f"the file is not a build record: {error}", hint) from None
