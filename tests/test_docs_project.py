@@ -43,9 +43,10 @@ def test_ci_runs_what_the_documents_say() -> None:
         "run rm -rf .venv",
         "block 1 | bash -euo pipefail /dev/stdin",
         (
-            'block 2 | sed "s/^python -m pytest -q -n 2/'
-            'coverage run -m pytest -q -p tests.measuring -n ${PROCESSES:-4}/" | bash -euo pipefail /dev/stdin'
+            'block 2 | sed "s,^python -m pytest -q -n 2,'
+            '$collect; coverage run -m pytest -q -p tests.measuring -n ${PROCESSES:-4}," \\'
         ),
+        "| bash -euo pipefail /dev/stdin",
         "run coverage report",
         "export CI=true",
         "export XDG_CACHE_HOME=$scratch/cache",
