@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Tag, Write
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Store, Stored, Tag, Write
 from tritonrepo.tree import File, Tree, in_order, of_bytes
 
 
@@ -44,7 +44,7 @@ class Memory:
         self.log.append(f"prepare {write.path} for {seconds} s")
         return partial(self._done, "send", write)
 
-    def revoke(self, directory: str) -> None:
+    def revoke(self, directory: str, there: Store | None = None) -> None:
         """A prepared write is sent whenever it is asked for."""
 
     def tidy(self) -> None:

@@ -126,7 +126,7 @@ NAMES = {"s3": "s3", "gs": "gcs"}
 
 def test_the_store_of_the_documents_is_that_of_the_code() -> None:
     assert all(isinstance(bucket, Bucket) for bucket in BUCKETS.values())
-    assert len(Bucket._fields) == 3  # how it is opened, and the two texts
+    assert len(Bucket._fields) == 4  # how it is opened, the two texts, and how its URIs are read
     methods = [each for name, each in vars(Store).items() if inspect.isfunction(each) and not name.startswith("_")]
     assert methods
     assert all(each.__doc__ for each in methods)

@@ -324,6 +324,29 @@ def test_of_two_branches_with_one_number_the_second_pushes_under_the_next_by_the
     assert b"specific { versions: [ 3 ] }" in three["e/config.pbtxt"]
 
 
+def test_the_record_of_a_repository_can_be_elsewhere(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
+    """The command that push names reads it from there."""
+    place = [str(own.parent / "served"), "--record", str(own.parent / "record")]
+    assert run(["build"]) == 0
+    assert push("model_repository", *place) == 0
+    branch(own, "a", monkeypatch)
+    limit(12)
+    assert run(["build"]) == 0
+    assert push("model_repository", *place) == 0
+    branch(own, "b", monkeypatch)
+    limit(13)
+    assert run(["build"]) == 0
+    capsys.readouterr()
+    assert push("model_repository", *place) == 1
+    (command,) = re.findall("Run `(tritonrepo lock --from .*?)`, then build", capsys.readouterr().err)
+    assert shlex.split(command)[-3:] == place
+    assert run(["lock", "--from", place[0]]) == 2
+    assert f"Add `--record {place[2]}`." in capsys.readouterr().err
+    assert said(capsys, *shlex.split(command)[1:]) == "~ e  2 → 3, version 2 taken\ntritonrepo.lock: 1 change\n"
+
+
 @pytest.mark.parametrize("kind", ["s3_server", "gcs_server"], ids=["s3", "gcs"])
 def test_the_digests_of_the_last_push_are_taken_from_its_record_and_are_those_of_a_build(
     own: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: Capsys, kind: str

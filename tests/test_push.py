@@ -27,7 +27,7 @@ from tritonrepo.flows.push import apply_push, plan_push
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.store import Capabilities, Fetched, Send, Stored, Tag, Write
+from tritonrepo.stores.store import Capabilities, Fetched, Send, Store, Stored, Tag, Write
 from tritonrepo.sync import lock
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
@@ -391,8 +391,8 @@ class Clock:
     def delete(self, path: str) -> None:
         self.store.delete(path)
 
-    def revoke(self, directory: str) -> None:
-        self.store.revoke(directory)
+    def revoke(self, directory: str, there: Store | None = None) -> None:
+        self.store.revoke(directory, there)
 
     def tidy(self) -> None:
         self.store.tidy()

@@ -26,6 +26,7 @@ from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Tag, Unconditional, Write
 from tritonrepo.sync.lock import Hold
 from tritonrepo.sync.pace import Pace
+from tritonrepo.sync.place import Place
 from tritonrepo.sync.revision import Revision
 from tritonrepo.sync.telling import Began
 from tritonrepo.sync.writing import Writer
@@ -318,8 +319,8 @@ def test_each_option_reaches_the_push(
     found: list[object] = []
     made, place = str(repository(tmp_path / "m", 1)), str(tmp_path / "served" / "prod")
 
-    def planned(directory: str, uri: str, work: Workspace, servers: Servers, mixable: Collection[str]) -> Push:
-        assert (directory, uri) == (made, place)
+    def planned(directory: str, uri: Place, work: Workspace, servers: Servers, mixable: Collection[str]) -> Push:
+        assert (directory, uri.uri) == (made, place)
         found.append([(each.url, each.timeout_s, each.whole_s) for each in servers.endpoints])
         found.extend([servers.timeout_s, mixable])
         return plan_push(directory, uri, work)
@@ -369,8 +370,9 @@ def test_a_target_of_another_tritonrepo_is_told_with_the_record_that_says_it(
 def test_a_bucket_itself_is_no_place_for_a_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert push(repository(tmp_path / "m", 1), "s3://http://127.0.0.1:1/models/") == 2
     assert capsys.readouterr().err == (
-        "s3://http://127.0.0.1:1/models/: fatal: the URI is a bucket's root, but the release record must be next to the"
-        " pushed prefix [push-root]\n  Push to a prefix, such as `s3://http://127.0.0.1:1/models/NAME`.\n"
+        "s3://http://127.0.0.1:1/models/: fatal: the URI is a bucket's root, which has no place next to it for the"
+        " release record [push-root]\n  Push to a prefix, such as `s3://http://127.0.0.1:1/models/NAME`, or name a"
+        " place in another bucket, such as `--record s3://http://127.0.0.1:1/OTHER-BUCKET/models`.\n"
     )
 
 

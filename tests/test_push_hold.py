@@ -12,7 +12,7 @@ from tests.ending import ending
 from tests.memory import Memory, tag_of
 from tests.pushes import hearing
 from tritonrepo.diagnostics import Stop, fatal
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Tag, Unconditional, Write
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Tag, Unconditional, Write
 from tritonrepo.sync.lock import Hold, held
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place
@@ -79,7 +79,8 @@ class Revoking(Memory):
         super().__init__()
         self.caps = Capabilities(stray=Tag("0" * 32), sees_changes=True, guards_removals=True)
 
-    def revoke(self, directory: str) -> None:
+    def revoke(self, directory: str, there: Store | None = None) -> None:
+        assert there is None
         self.log.append(f"revoke {directory}")
 
 
@@ -97,7 +98,8 @@ def test_what_others_have_prepared_is_revoked_once_the_lock_is_held_and_the_lock
 
 def test_a_lock_that_cannot_be_used_is_given_back() -> None:
     class Denied(Revoking):
-        def revoke(self, directory: str) -> None:
+        def revoke(self, directory: str, there: Store | None = None) -> None:
+            assert there is None
             raise fatal("store-access", directory, "cannot delete: no")
 
     store = Denied()

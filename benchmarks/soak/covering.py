@@ -166,7 +166,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
             "push_flow",
             "push_waiting",
         ),
-        *("push_lock", "push_mixed", "push_model", "push_nest", "push_progress"),
+        *("push_lock", "push_mixed", "push_model", "push_nest", "push_progress", "push_root"),
     ),
     WHOLE: ("diagnostics", "fixes", "plain", "releases", "tree", "links", "inference", "api", "json"),
 }

@@ -9,9 +9,10 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import say
 from tritonrepo.cli.stack import stack_files, workspace
-from tritonrepo.cli.values import allow_links
+from tritonrepo.cli.values import allow_links, record_place
 from tritonrepo.flows.lock import apply_lock, plan_lock
 from tritonrepo.report import changes as report
+from tritonrepo.sync.place import open_place
 
 EPILOG = f"""\b
 Examples:
@@ -43,6 +44,7 @@ Examples:
     metavar="URI",
     help="Take over the version numbers that this bucket or directory has given.",
 )
+@record_place
 @click.option("--check", is_flag=True, help="Write nothing, and exit 1 if the lock file would change.")
 @allow_links
 def command(
@@ -51,6 +53,7 @@ def command(
     upgrade: tuple[str, ...],
     renumber: tuple[str, ...],
     uri: str | None,
+    record: str | None,
     check: bool,
     links: tuple[Path, ...],
 ) -> int:
@@ -62,7 +65,8 @@ def command(
     After --from, content that the bucket has gets its number there, and other content gets a number above all of the
     bucket's. Use it if another branch has pushed other content under the same number.
     """
-    locked = plan_lock(files, workspace(links), upgrade=upgrade, renumber=renumber, uri=uri)
+    place = None if uri is None else open_place(uri, record, links)
+    locked = plan_lock(files, workspace(links), upgrade=upgrade, renumber=renumber, uri=place)
     for warning in locked.warnings:
         say(*warning.lines, err=True)
     say(*report.lines(locked.changes, str(locked.loaded.lock_path)).split("\n"))

@@ -8,9 +8,10 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.publishing import output_options, publishing
-from tritonrepo.cli.values import PAUSE, WAIT, allow_links
+from tritonrepo.cli.values import PAUSE, WAIT, allow_links, record_place
 from tritonrepo.flows.push import DRAIN_S, SETTLE_S, Servers, apply_push, paced, plan_push
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.sync.place import open_place
 
 EPILOG = f"""\b
 Examples:
@@ -18,6 +19,7 @@ Examples:
   tritonrepo push model_repository s3://models/prod --server http://127.0.0.1:8000
   tritonrepo push model_repository s3://http://127.0.0.1:9000/models/prod --settle 10
   tritonrepo push model_repository gs://models/prod --dry-run
+  tritonrepo push model_repository s3://models --record s3://records/models
 
 {EXIT_CODES}"""
 
@@ -67,6 +69,7 @@ ANSWER_S = 10
     is_flag=True,
     help="Push without a lock, to a store that ignores conditional writes. Make sure that nobody else pushes to URI.",
 )
+@record_place
 @allow_links
 @output_options
 @click.option("-v", "--verbose", is_flag=True, help="Also list what is left alone.")
@@ -80,6 +83,7 @@ def command(
     timeout: float,
     mixable: tuple[str, ...],
     no_lock: bool,
+    record: str | None,
     links: tuple[Path, ...],
     form: str,
     quiet: bool,
@@ -96,7 +100,7 @@ def command(
     """
     with publishing(uri, form, quiet=quiet) as run:
         endpoints = [Endpoint(url, ANSWER_S, ANSWER_S) for url in servers]
-        push = plan_push(directory, uri, run.workspace(links), Servers(endpoints, timeout), mixable)
+        push = plan_push(directory, open_place(uri, record), run.workspace(links), Servers(endpoints, timeout), mixable)
         run.planned(push.plan, push.before, push.warnings, verbose=verbose)
         if not dry_run:
             run.published(apply_push(push, paced(settle), no_lock=no_lock))

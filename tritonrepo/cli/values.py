@@ -36,6 +36,16 @@ def allow_links(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def record_place(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that says where the record of a bucket's repository is; its value is for `open_place`."""
+    return click.option(
+        "--record",
+        metavar="URI",
+        help="Place of the release record and the lock if they are not next to the repository, as for one at a bucket's"
+        " root: in another bucket of the same store.",
+    )(command)
+
+
 class Seconds(click.FloatRange):
     """Number of seconds; a plain FloatRange accepts nan and inf."""
 

@@ -16,6 +16,7 @@ from tritonrepo.spec import lock_text
 from tritonrepo.spec.lock import Lock, Version, numbered
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Stack
+from tritonrepo.sync.place import Place
 
 INDEX = ("index-changed", "index-embedder", "index-missing")
 """What a new embedder leads to: `tritonrepo index` needs its pin first, and ends these."""
@@ -43,7 +44,7 @@ def plan_lock(
     *,
     upgrade: Collection[str] = (),
     renumber: Collection[str] = (),
-    uri: str | None = None,
+    uri: Place | str | None = None,
 ) -> Locked:
     """Return the lock that a build of these stack files would write; nothing is written.
 

@@ -9,12 +9,13 @@ from tritonrepo.diagnostics import fatal
 from tritonrepo.flows.events import Busy
 from tritonrepo.flows.stack import Loaded
 from tritonrepo.spec.lock import distinct
-from tritonrepo.stores import open_store
 from tritonrepo.stores.links import kept
 from tritonrepo.stores.store import Stored
+from tritonrepo.sync import binding
 from tritonrepo.sync import record as records
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.gating import Call
+from tritonrepo.sync.place import Place, placed
 from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import Tree, digest
 
@@ -22,19 +23,17 @@ RULE = "lock-from"
 NUMBER = re.compile("[1-9][0-9]{0,17}")
 
 
-def served(uri: str, loaded: Loaded, names: Collection[str]) -> dict[str, dict[int, str]]:
+def served(uri: Place | str, loaded: Loaded, names: Collection[str]) -> dict[str, dict[int, str]]:
     """Return, for these models, the numbers that a repository has given, with the digest of each content.
 
     Digests come from the record of the last push; only what that does not know is read. Of several numbers with one
     content, only one has the digest: that of the last push, or the highest one. Raise Stop if there is no repository,
     or another stack's.
     """
-    store, prefix = open_store(uri, loaded.work.links)
-    if not prefix:
-        hint = f"Add the prefix of the repository, such as `{uri.rstrip('/')}/NAME`."
-        raise fatal(RULE, uri, "the URI is a bucket's root, but push writes only to prefixes", hint)
-    before, _ = revisions.read(store, prefix, uri)
-    have = store.scan(prefix)
+    place = placed(uri, loaded.work.links)
+    uri, (before, _) = place.uri, revisions.of(place)
+    have = place.store.scan(place.prefix)
+    binding.check(place, have, before)
     owner = before.name if before else records.load(have, uri).name
     if not have:
         hint = "Check the URI. Before the first push, run the command without --from."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import fatal
-from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Tag
-from tritonrepo.sync import history
+from tritonrepo.sync import binding, history
 from tritonrepo.sync import revision as revisions
-from tritonrepo.sync.place import Place
+from tritonrepo.sync.place import Place, placed
 from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import Tree
 
@@ -26,14 +26,13 @@ class Published(NamedTuple):
     tag: Tag | None
 
 
-def published(uri: str) -> Published:
-    """Return what is at a URI; raise Stop if nothing can be published there."""
-    store, prefix = open_store(uri)
-    if not prefix:
-        message = "the URI is a bucket's root, but the release record must be next to the pushed prefix"
-        raise fatal("push-root", uri, message, f"Push to a prefix, such as `{uri.rstrip('/')}/NAME`.")
-    before, tag = revisions.read(store, prefix, uri)
-    return Published(Place(store, prefix, uri), revisions.known(store.scan(prefix), before), before, tag)
+def published(uri: Place | Path | str) -> Published:
+    """Return what is at a place or URI; raise Stop if nothing can be published there, or its record is another one."""
+    place = placed(uri)
+    before, tag = revisions.of(place)
+    have = revisions.known(place.store.scan(place.prefix), before)
+    binding.check(place, have, before)
+    return Published(place, have, before, tag)
 
 
 def earlier(there: Published, number: int | None) -> Revision:

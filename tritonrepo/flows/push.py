@@ -29,14 +29,14 @@ from tritonrepo.sources.commit import commit
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import awake
 from tritonrepo.stores.store import Fetched, Tag, Unconditional, Write, glimpse
-from tritonrepo.sync import history
+from tritonrepo.sync import binding, history
 from tritonrepo.sync import record as records
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.lock import Hold, held
 from tritonrepo.sync.mixing import admit
 from tritonrepo.sync.pace import Pace
-from tritonrepo.sync.place import Place
+from tritonrepo.sync.place import Place, placed
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.revision import Object, Revision
@@ -61,7 +61,7 @@ NO_SERVERS = Servers()
 
 def plan_push(
     directory: Path | str,
-    uri: Path | str,
+    uri: Path | str | Place,
     work: Workspace,
     servers: Servers = NO_SERVERS,
     mixable: Collection[str] = (),
@@ -69,9 +69,10 @@ def plan_push(
     """Check what is to be pushed, compare it with the bucket, query the servers, and write nothing.
 
     Responses of the pipelines in `mixable` may mix both releases for a while. Versions that no server serves are not
-    kept. Raise Stop if the repository must not be pushed.
+    kept. A repository at a bucket's root needs the place of its record (`open_place`). Raise Stop if the repository
+    must not be pushed.
     """
-    return planned(_compared(str(directory), str(uri), work, mixable), servers)
+    return planned(_compared(str(directory), placed(uri), work, mixable), servers)
 
 
 def planned(push: Push, servers: Servers) -> Push:
@@ -85,8 +86,8 @@ def planned(push: Push, servers: Servers) -> Push:
     return _planned(push) if seen.dead else push
 
 
-def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str]) -> Push:
-    place, have, before, tag = published(uri)
+def _compared(directory: str, at: Place, work: Workspace, mixable: Collection[str]) -> Push:
+    place, have, before, tag = published(at)
     source, top = open_store(directory, work.links)
     want = _sealed(source.scan(top), directory)
     record = records.load(want, directory)
@@ -94,11 +95,9 @@ def _compared(directory: str, uri: str, work: Workspace, mixable: Collection[str
     _checked(want, server, directory)
     if before and before.name != record.name:
         message = f"the prefix holds {_called(before.name)}, but this is {_called(record.name)}"
-        hint = (
-            f"Push each to a separate prefix. To replace what is there, delete"
-            f" {revisions.record_path(place.prefix)} first."
-        )
-        raise failure("push-other-stack", uri, message, hint)
+        path = place.beside(revisions.NAME)
+        hint = f"Push each to a separate prefix. To replace what is there, delete {path} first."
+        raise failure("push-other-stack", place.uri, message, hint)
     push = Push(Plan(()), record, server, want, have, before, tag, place, mixable, work)
     top = directory.rstrip("/")
     edited = (by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
@@ -118,7 +117,7 @@ def _planned(push: Push) -> Push:
     made = plan(want, have, uri, resumed=resumed, released=released, dead=dead, given=given, server=push.server)
     made = admit(made, _known(push.mixable, {**have, **want}))
     if made.conflicts:
-        raise Stop(made.conflicts)
+        raise Stop(binding.advised(push.place, made.conflicts))
     if made and made.served and not push.place.store.caps.sees_changes:
         message = "a polling server does not notice changes in this store to a model that it has already loaded"
         hint = "Push to a prefix that no server reads yet, then start servers on that prefix."
@@ -204,14 +203,17 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
     }
     if push.again:
         made["rollback"] = str(push.again)
-    revision = Revision(record.name, record.target, record.local, {}, made)
-    if push.before and not push.plan and _finished(push, {}) == push.before.files:
+    revision = Revision(record.name, record.target, record.local, {}, made, repository=binding.named(push.place))
+    if push.before and not push.plan and _is_recorded(push, push.before):
         return push.before
     if push.seen:
         pace = pace._replace(watch=watch(push.seen, push))
     with nullcontext() if no_lock else _held(push.place, made, pace, tell) as hold:
         writer = Writer(push.place, hold, conditions=not no_lock)
-        history.keep(writer, _current(push), push.before, push.plan, push.have)
+        binding.unhidden(push.place)
+        seen = _current(push)
+        binding.bind(writer, push.have)
+        history.keep(writer, seen, push.before, push.plan, push.have)
         return _published(push, revision, writer, pace, tell)
 
 
@@ -232,11 +234,12 @@ def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Itera
 
 def _current(push: Push) -> Fetched | None:
     """Return the record; raise Stop if another push has changed what the plan was made from."""
-    store, prefix, uri = push.place
-    record = store.fetch(revisions.record_path(prefix))
-    if _glimpses(store.scan(prefix)) != _glimpses(push.have) or (record.tag if record else None) != push.tag:
+    place = push.place
+    record = place.record_store.fetch(place.beside(revisions.NAME))
+    now = place.store.scan(place.prefix)
+    if _glimpses(now) != _glimpses(push.have) or (record.tag if record else None) != push.tag:
         message = "the prefix was changed while this push was planned, so nothing was sent"
-        raise failure("push-overtaken", uri, message, "Run the push again.")
+        raise failure("push-overtaken", place.uri, message, "Run the push again.")
     return record
 
 
@@ -259,10 +262,15 @@ def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell:
     return revision
 
 
+def _is_recorded(push: Push, before: Revision) -> bool:
+    """Whether the record says what is there, and the repository where its record is."""
+    return _finished(push, {}) == before.files and binding.is_bound(push.place, push.have)
+
+
 def _finished(push: Push, written: Mapping[str, Tag | None]) -> Mapping[str, Object]:
     return revisions.objects(push.want, push.have, written)
 
 
 def _recorded(writer: Writer, revision: Revision, tag: Tag | None) -> Tag | None:
-    path = revisions.record_path(writer.place.prefix)
-    return writer.write([Write(path, revisions.dump(revision), if_absent=tag is None, if_match=tag)])[0]
+    path = writer.place.beside(revisions.NAME)
+    return writer.beside.write([Write(path, revisions.dump(revision), if_absent=tag is None, if_match=tag)])[0]

@@ -12,6 +12,7 @@ from tritonrepo.flows.push import NO_SERVERS, Servers, planned
 from tritonrepo.flows.target import of_record
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.sync import history
+from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.record import Record
 
@@ -20,7 +21,7 @@ NAMED = 3
 
 
 def plan_rollback(
-    uri: str,
+    uri: Place | str,
     number: int | None,
     work: Workspace,
     servers: Servers = NO_SERVERS,
@@ -32,15 +33,16 @@ def plan_rollback(
     exist, or is no longer complete.
     """
     there = published(uri)
+    at = there.place.uri
     revision = earlier(there, number)
     found = history.restored(there.place, revision, there.have)
     if found.missing:
         named, more = ", ".join(found.missing[:NAMED]), len(found.missing) - NAMED
         message = f"revision {revision.number} cannot be restored: {named}{f' and {more} more' if more > 0 else ''}"
         message += f" {'is' if len(found.missing) == 1 else 'are'} gone"
-        raise failure("revision-incomplete", uri, message, "Go back to another revision, or push its files again.")
+        raise failure("revision-incomplete", at, message, "Go back to another revision, or push its files again.")
     made = revision.made
     record = Record(revision.name, revision.target, local=revision.local, stack=made.get("stack", ""))
-    server = repository.target(record=of_record(record, uri))
+    server = repository.target(record=of_record(record, at))
     push = Push(Plan(()), record, server, found.tree, there.have, there.before, there.tag, there.place, mixable, work)
     return planned(push._replace(again=revision.number, commit=made.get("commit", "")), servers)

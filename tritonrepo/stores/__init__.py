@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.plain import hidden
@@ -13,8 +14,8 @@ from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.stores.store import Bucket, Store
 
 BUCKETS: Mapping[str, Bucket] = {
-    "s3": Bucket(s3.open_uri, s3_uri.FORM, s3_refusals.KEYS),
-    "gs": Bucket(gcs.open_uri, gcs_uri.FORM, gcs_refusals.KEYS),
+    "s3": Bucket(s3.open_uri, s3_uri.FORM, s3_refusals.KEYS, s3_uri.as_triton),
+    "gs": Bucket(gcs.open_uri, gcs_uri.FORM, gcs_refusals.KEYS, gcs_uri.as_triton),
 }
 """The kinds of buckets, by the scheme of their URIs."""
 
@@ -43,6 +44,32 @@ def open_store(uri: str, links: Sequence[Path] = ()) -> tuple[Store, str]:
     path = Path(uri).absolute()
     path = path.resolve() if path.name == ".." else path
     return DirectoryStore(path.parent, links), path.name
+
+
+class Location(NamedTuple):
+    """Where a path or URI leads, however it is written: the service, "" for this machine, and the full path there."""
+
+    service: str
+    path: str
+
+    def __str__(self) -> str:
+        """Return the URI or path that leads there."""
+        return self.service + ("/" if "://" in self.service.partition("://")[2] else "") + self.path
+
+    def within(self, other: Location) -> bool:
+        """Whether this is the other one or a path in it."""
+        return self.service == other.service and f"{self.path}/".startswith(f"{other.path}/")
+
+
+def located(uri: str) -> Location:
+    """Return where a path or URI leads; raise Stop for a URI that Triton would misread. Nothing is accessed."""
+    if not is_remote(uri):
+        return Location("", str(Path(uri).resolve()))
+    _opener(uri)
+    scheme = uri.partition("://")[0]
+    address = BUCKETS[scheme].as_triton(uri)
+    endpoint = address.endpoint.lower() if isinstance(address, s3_uri.Address) else ""
+    return Location(f"{scheme}://{endpoint}", "/".join(filter(None, (address.bucket, address.key.strip("/")))))
 
 
 def _opener(uri: str) -> Callable[[str], tuple[Store, str]]:

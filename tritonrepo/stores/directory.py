@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.beneath import Found, Spot
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Tag, Write
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Tag, Write
 from tritonrepo.stores.walk import Walk
 from tritonrepo.tree import File, Tree, hashed, in_order, of_bytes
 
@@ -79,7 +79,7 @@ class DirectoryStore:
         end = awake() + seconds
         return lambda: self._done(write, end)
 
-    def revoke(self, directory: str) -> None:
+    def revoke(self, directory: str, there: Store | None = None) -> None:
         """Do nothing: the time of a prepared write is checked."""
 
     def _done(self, write: Write, end: float | None) -> Tag | None:

@@ -24,7 +24,7 @@ from tritonrepo.stores import listing
 from tritonrepo.stores.directory import awake
 from tritonrepo.stores.gcs_client import Connection
 from tritonrepo.stores.gcs_uri import Address, parse
-from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Stored, Tag, Write, changed, lacking
+from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Store, Stored, Tag, Write, changed, lacking
 from tritonrepo.tree import File, Tree
 
 FIELDS = "items(name,size,generation,contentEncoding),nextPageToken"
@@ -46,7 +46,7 @@ class GCSStore:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._at = Connection(address)
-        self._prepared = ""
+        self._prepared, self._desk = "", self
 
     @property
     def caps(self) -> Capabilities:
@@ -152,10 +152,11 @@ class GCSStore:
             if write.if_match is not None:
                 raise
 
-    def revoke(self, directory: str) -> None:
+    def revoke(self, directory: str, there: Store | None = None) -> None:
         """Remove the writes that were prepared in this directory, and prepare the next ones there."""
-        for path in self.scan(directory):
-            self.delete(f"{directory}/{path}")
+        self._desk = there if isinstance(there, GCSStore) else self
+        for path in self._desk.scan(directory):
+            self._desk.delete(f"{directory}/{path}")
         self._prepared = directory
 
     def ticket(self, write: Write, seconds: int) -> Send:
@@ -168,7 +169,7 @@ class GCSStore:
             act = partial(self._put, write, write.file, end)
         else:
             place = f"{self._prepared}/{secrets.token_hex(16)}"
-            self.put(place, write.file, if_absent=True)
+            self._desk.put(place, write.file, if_absent=True)
             act = partial(self._copied, place, write, end)
 
         def sent() -> Tag | None:
@@ -178,15 +179,19 @@ class GCSStore:
         return sent
 
     def _copied(self, place: str, write: Write, end: float) -> Tag:
-        """Copy a prepared object to where it belongs, if it still exists, and remove it."""
-        bucket = self._at.bucket
-        copy = partial(bucket.copy_blob, bucket.blob(place), bucket, write.path, if_generation_match=_condition(write))
+        """Copy a prepared object to where it belongs, if it still exists, and remove it.
+
+        The store copies in one request, which may fail for a large object if the two buckets have different locations
+        or storage classes (Google Cloud, JSON API, "Objects: copy" and "Objects: rewrite").
+        """
+        source, target = self._desk._at.bucket, self._at.bucket  # noqa: SLF001  another one of this class
+        copy = partial(source.copy_blob, source.blob(place), target, write.path, if_generation_match=_condition(write))
         try:
             with refusals.conditions(write.path), refusals.revoked(write.path):
                 return self._tag(self._at.ask(copy, end))
         finally:
             with suppress(Stop):  # the next push removes it
-                self.delete(place)
+                self._desk.delete(place)
 
     def tidy(self) -> None:
         """Do nothing: nobody sees an upload that was not completed."""

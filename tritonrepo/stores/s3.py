@@ -26,6 +26,8 @@ from tritonrepo.tree import File, Tree
 if TYPE_CHECKING:
     import obstore.store
 
+    from tritonrepo.stores.store import Store
+
 PLAIN_KEY = re.compile(r"[0-9A-Za-z_\-][0-9A-Za-z._\-]*(/\.*[0-9A-Za-z_\-][0-9A-Za-z._\-]*)*")
 """Keys that obstore writes unchanged; it escapes others, so boto3 writes those. No part of them is only dots."""
 
@@ -192,7 +194,7 @@ class S3Store:
 
         return sent
 
-    def revoke(self, directory: str) -> None:
+    def revoke(self, directory: str, there: Store | None = None) -> None:
         """Do nothing: the store checks the time of a prepared write."""
 
     def delete(self, path: str) -> None:

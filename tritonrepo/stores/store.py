@@ -118,10 +118,10 @@ class Store(Protocol):
         The process may sleep before it sends the write: the time runs by a clock that does not stop meanwhile.
         """
 
-    def revoke(self, directory: str) -> None:
+    def revoke(self, directory: str, there: Store | None = None) -> None:
         """Make the store refuse, with Late, what others have prepared, if it does not count the time of such writes.
 
-        Called by whoever takes the lock. The directory is next to the repository, for the store to use.
+        Called by whoever takes the lock. The directory, of this store or of the one `there`, is for the store to use.
         """
 
     def tidy(self) -> None:
@@ -131,12 +131,25 @@ class Store(Protocol):
         """Return the environment by which a Triton server reads this store, in addition to what is already set."""
 
 
+class Address(Protocol):
+    """Where a URI leads: the bucket, and the key in it. Where a URI can name a service, it has an `endpoint` too."""
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket."""
+
+    @property
+    def key(self) -> str:
+        """What follows the bucket."""
+
+
 class Bucket(NamedTuple):
-    """A kind of bucket: what opens its URIs, their form, and the hint for a URI that contains a password."""
+    """A kind of bucket: what opens its URIs, their form, the hint for a URI with a password, where a URI leads."""
 
     open_uri: Callable[[str], tuple[Store, str]]
     form: str
     keys: str
+    as_triton: Callable[[str], Address]
 
 
 class Unconditional(Exception):  # noqa: N818  a reply of the store, not an error

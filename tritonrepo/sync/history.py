@@ -1,6 +1,6 @@
 """The earlier revisions of a repository: what each consisted of, and where its files are now.
 
-All of it is next to the repository, as the record of the present revision is, and none of it is ever overwritten:
+All of it is where the record of the present revision is, and none of it is ever overwritten:
 
 - `revisions/N.json` is the record of revision N. The push that replaces a revision writes it, before anything else.
 - `kept/SHA256` has the content of a file that a push overwrote: configs, and other files that belong to no version.
@@ -44,7 +44,7 @@ class Restored(NamedTuple):
 
 def numbers(place: Place) -> list[int]:
     """Return the numbers of the revisions that were replaced by later ones, ascending."""
-    names = map(RECORD.fullmatch, place.store.scan(place.beside(REVISIONS)))
+    names = map(RECORD.fullmatch, place.record_store.scan(place.beside(REVISIONS)))
     return sorted(int(name[1]) for name in names if name)
 
 
@@ -56,15 +56,15 @@ def next_number(place: Place, before: Revision | None) -> int:
 def read(place: Place, number: int) -> Revision:
     """Return the record of a revision that was replaced; raise Stop if there is none."""
     path = place.beside(f"{REVISIONS}/{number}.json")
-    found = place.store.fetch(path)
+    found, at = place.record_store.fetch(path), f"{place.records.uri}: {path}"
     if found is None:
         there = ", ".join(map(str, numbers(place)))
         hint = f"Earlier revisions: {there}." if there else "No earlier revisions exist."
         raise fatal("revision-unknown", place.uri, f"revision {number} does not exist", hint)
-    revision = revisions.load(found.content, f"{place.uri}: {path}")
+    revision = revisions.load(found.content, at)
     if revision.number != number:
         message = f"the record of revision {number} says that it is that of revision {revision.number}"
-        raise fatal("record-syntax", f"{place.uri}: {path}", message, "Do not write to the directory of the records.")
+        raise fatal("record-syntax", at, message, "Do not write to the directory of the records.")
     return revision
 
 
@@ -73,7 +73,7 @@ def restored(place: Place, revision: Revision, have: Tree) -> Restored:
 
     Only files whose content may be the same without that the record knows it are read.
     """
-    kept = files(place.store.scan(place.beside(KEPT)))
+    kept = files(place.record_store.scan(place.beside(KEPT)))
     there = files(revisions.known(have, revision))
     found = {path: _restored(place, path, each, there.get(path), kept) for path, each in revision.files.items()}
     tree = {path: file for path, file in found.items() if file}
@@ -96,7 +96,7 @@ def _checked(place: Place, path: str, was: Object, copy: File) -> File:
         if not content:
             whole = copy.content()
             if sha256(whole).hexdigest() != was.sha256:
-                at = f"{place.uri}: {place.beside(f'{KEPT}/{was.sha256}')}"
+                at = f"{place.records.uri}: {place.beside(f'{KEPT}/{was.sha256}')}"
                 message = f"the file is not the {path} that was kept: its SHA-256 is another one"
                 raise failure(
                     "revision-changed", at, message, "Find out who writes there. Go back to another revision."
@@ -138,13 +138,13 @@ def keep(writer: Writer, record: Fetched | None, before: Revision | None, plan: 
     if before is None or not before.number or record is None:
         return
     place, there = writer.place, files(have)
-    kept = place.store.scan(place.beside(KEPT))
+    kept = place.record_store.scan(place.beside(KEPT))
     wanted = {was.sha256: there[path] for path, was in replaced(plan, before).items() if _is(there.get(path), was)}
     missing = [(digest, file) for digest, file in wanted.items() if digest not in kept]
     each(lambda item: _kept(writer, *item), missing, writer.lanes)
     path = f"{REVISIONS}/{before.number}.json"
     if before.number not in numbers(place):
-        writer.add(place.beside(path), of_bytes(record.content))
+        writer.beside.add(place.beside(path), of_bytes(record.content))
 
 
 def _is(file: File | None, was: Object) -> bool:
@@ -152,4 +152,4 @@ def _is(file: File | None, was: Object) -> bool:
 
 
 def _kept(writer: Writer, digest: str, file: File) -> None:
-    writer.add(writer.place.beside(f"{KEPT}/{digest}"), replace(of_bytes(file.content()), known_sha256=digest))
+    writer.beside.add(writer.place.beside(f"{KEPT}/{digest}"), replace(of_bytes(file.content()), known_sha256=digest))

@@ -64,7 +64,7 @@ PREPARED = "prepared"
 
 def find(place: Place) -> tuple[dict[str, str], Tag] | None:
     """Return the holder of the lock and the lock's tag; None if nobody holds it."""
-    found = place.store.fetch(place.beside(NAME))
+    found = place.record_store.fetch(place.beside(NAME))
     if found is None:
         return None
     with suppress(ValueError, RecursionError):
@@ -81,7 +81,9 @@ def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Iterat
     me["born"] = _born(me["pid"])
     hold = Hold(place, me, _taken(place, me, pace, tell), pace.now)
     try:
-        place.store.revoke(place.beside(PREPARED))
+        place.record_store.revoke(place.beside(PREPARED))
+        if place.apart:
+            place.store.revoke(place.beside(PREPARED), place.record_store)
         yield hold
     finally:
         hold.end()
@@ -121,7 +123,7 @@ class Hold:
 
         Some stores do not support conditions and say so, others return 200 and write. Tried on the lock itself.
         """
-        store, path, file = self._place.store, self._place.beside(NAME), _lock(self._me, 0)
+        store, path, file = self._place.record_store, self._place.beside(NAME), _lock(self._me, 0)
         for wrong in (Write(path, file, if_absent=True), Write(path, file, if_match=store.caps.stray)):
             send = partial(store.put, path, file, if_absent=wrong.if_absent, if_match=wrong.if_match)
             for make in (partial(store.ticket, wrong, VALID_S), lambda send=send: send):
@@ -149,7 +151,7 @@ class Hold:
         began, self._count = self._now(), self._count + 1
         path = self._place.beside(NAME)
         try:
-            self._tag = self._place.store.put(path, _lock(self._me, self._count), if_match=self._tag)
+            self._tag = self._place.record_store.put(path, _lock(self._me, self._count), if_match=self._tag)
         except Conflict:
             # a lost reply looks like a rival: the lock may be our own
             found = find(self._place)
@@ -163,7 +165,7 @@ class Hold:
         """Remove the lock if it is still ours; if it stays, others see that it is silent."""
         self._over.set()
         self._thread.join()
-        store, path = self._place.store, self._place.beside(NAME)
+        store, path = self._place.record_store, self._place.beside(NAME)
         with suppress(Stop, Conflict, Late):  # what matters was reported already
             if store.caps.guards_removals:
                 self.confirm()
@@ -185,8 +187,9 @@ def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Tell) -> Tag:
             return found[1]  # the reply to our write was lost
         if found and not (_ended(found[0], place, pace, tell) or _silent(place, found, pace, tell)):
             continue
+        store, path = place.record_store, place.beside(NAME)
         with suppress(Conflict):
-            return place.store.put(place.beside(NAME), _lock(me, 0), if_absent=not found, if_match=found and found[1])
+            return store.put(path, _lock(me, 0), if_absent=not found, if_match=found and found[1])
     raise _busy(place, {})
 
 

@@ -21,8 +21,10 @@ from tritonrepo.tree import Entry, File, Tree, digest, files, of_text
 
 if TYPE_CHECKING:
     from tritonrepo.stores.store import Store
+    from tritonrepo.sync.place import Place
 
 SCHEMA = 1
+NAME = "release.json"
 
 
 class Object(NamedTuple):
@@ -39,6 +41,7 @@ class Revision:
 
     `contents` is MODEL/NUMBER → digest of the content, of all versions that this push and earlier ones published.
     `number` is 1 for what the first push published, and then grows by one; 0 is that of a first push that was killed.
+    `repository` is the URI of what a record that is not next to its repository belongs to (`binding`).
     """
 
     name: str = ""
@@ -48,17 +51,18 @@ class Revision:
     made: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
     number: int = 0
+    repository: str = ""
 
 
 def record_path(prefix: str) -> str:
     """Return the path of the record of the repository at a prefix."""
-    return beside(prefix, "release.json")
+    return beside(prefix, NAME)
 
 
 def dump(revision: Revision) -> File:
     """Return the record as a file."""
     data = {"schema": SCHEMA, **asdict(revision)}
-    for key in ("contents", "number"):
+    for key in ("contents", "number", "repository"):
         if not data[key]:
             del data[key]
     return of_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
@@ -72,6 +76,13 @@ def read(store: Store, prefix: str, where: str) -> tuple[Revision | None, Tag | 
     return load(found.content, f"{where}: {record_path(prefix)}"), found.tag
 
 
+def of(place: Place) -> tuple[Revision | None, Tag | None]:
+    """Return the record of the repository at a place and its tag, both None if there is no record."""
+    path, at = place.beside(NAME), place.records.uri
+    found = place.record_store.fetch(path)
+    return (load(found.content, f"{at}: {path}"), found.tag) if found else (None, None)
+
+
 def load(content: bytes, where: str) -> Revision:
     """Return the record of this content; raise Stop if it is not a record."""
     try:
@@ -83,7 +94,8 @@ def load(content: bytes, where: str) -> Revision:
         contents = {str(path): _text(text) for path, text in data.get("contents", {}).items()}
         made = {str(key): _text(text) for key, text in data["made"].items()}
         name, number = str(data["name"]), _number(data.get("number", 0))
-        return Revision(name, {**data["target"]}, {**data["local"]}, objects, made, contents, number)
+        repository = _text(data.get("repository", ""))
+        return Revision(name, {**data["target"]}, {**data["local"]}, objects, made, contents, number, repository)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Delete the file: the next push reads the objects themselves."
         raise fatal("record-syntax", where, f"the file is not a release record: {error!r}", hint) from None

@@ -40,6 +40,11 @@ class Writer(NamedTuple):
         """How many writes run at a time."""
         return AT_ONCE
 
+    @property
+    def beside(self) -> Writer:
+        """What writes next to the repository, where its record is."""
+        return self._replace(place=self.place.records)
+
     def write(self, writes: Sequence[Write]) -> list[Tag | None]:
         """Do writes that servers or other pushes see, each on its condition, and return their tags.
 
