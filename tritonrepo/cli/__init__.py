@@ -129,7 +129,8 @@ def run(arguments: list[str]) -> int:
         code = 2
     except (click.Abort, KeyboardInterrupt) as error:
         say("interrupted", err=True)
-        code = 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
+        cause = error.__cause__ if isinstance(error, click.Abort) else error  # click turns the one into the other
+        code = 128 + (cause.number if isinstance(cause, Terminated) else signal.SIGINT)
     except Exception as error:  # noqa: BLE001  the boundary
         code = _told(error)
     return code if isinstance(code, int) else 0

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import click
+
 from tritonrepo.cli import ENDING, Terminated
-from tritonrepo.cli.output import last_words
+from tritonrepo.cli.output import last_words, say
 
-LIMIT_S = 1.8
+LIMIT_S = 1.5
 """How long a command may take to end in order. What is under way then ends as if the process was killed."""
-
-CTRL_C = 128 + signal.SIGINT
 
 
 @contextmanager
@@ -32,6 +32,9 @@ def interruptible() -> Iterator[None]:
     before = {number: signal.signal(number, _first) for number in numbers}
     try:
         yield
+    except KeyboardInterrupt as error:
+        say("interrupted", err=True)
+        raise click.exceptions.Exit(128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)) from error
     finally:
         if signal.getsignal(signal.SIGINT) is _first:  # after a signal, the handlers stay until the process ends
             for number, handler in before.items():

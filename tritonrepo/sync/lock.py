@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.directory import runs
 from tritonrepo.stores.store import Conflict, Late, Send, Tag, Unconditional, Write
-from tritonrepo.sync.telling import Tell, Waits
+from tritonrepo.sync.telling import Line, Tell, Waits
 from tritonrepo.tree import File, of_text
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ VALID_S = 10
 
 GRACE_S = 2.0
 """What stores and clocks that count in whole seconds may add to that."""
+
+ABANDON_S = 0.8
+"""How long a push that ends by Ctrl-C may take to give the lock back."""
 
 LOOK_S = 2.0
 TRIES = 5
@@ -85,8 +88,15 @@ def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Iterat
         if place.apart:
             place.store.revoke(place.beside(PREPARED), place.record_store)
         yield hold
-    finally:
+    except KeyboardInterrupt:
+        if not hold.abandon():
+            wait = f"the next push waits {VALID_S + GRACE_S:g} s on this machine, {SILENT_S:g} s on another one"
+            tell(Line(f"the store has not answered yet, so the lock stays: {wait}"))
+        raise
+    except BaseException:
         hold.end()
+        raise
+    hold.end()
 
 
 class Hold:
@@ -96,6 +106,7 @@ class Hold:
         self._place, self._me, self._tag, self._now = place, me, tag, now
         self._count, self._sure, self._lost = 0, now(), False
         self._mine, self._over = threading.Lock(), threading.Event()
+        self._sending, self._closed, self._flight = 0, False, threading.Condition()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
 
@@ -160,6 +171,37 @@ class Hold:
             return False
         self._sure = began
         return True
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Hold the lock at least until the block ends, unless the process ends first; no block begins after Ctrl-C."""
+        with self._flight:
+            if self._closed:
+                raise KeyboardInterrupt
+            self._sending += 1
+        try:
+            yield
+        finally:
+            with self._flight:
+                self._sending -= 1
+                self._flight.notify_all()
+
+    def abandon(self) -> bool:
+        """Remove the lock once what was being sent has arrived, and return whether that took only a moment.
+
+        Otherwise, it may be removed later. If the process ends first, others see that the lock is silent.
+        """
+        with self._flight:
+            self._closed = True
+        ends = threading.Thread(target=self._end_after_all, daemon=True)
+        ends.start()
+        ends.join(ABANDON_S)
+        return not ends.is_alive()
+
+    def _end_after_all(self) -> None:
+        with self._flight:
+            self._flight.wait_for(lambda: not self._sending)
+        self.end()
 
     def end(self) -> None:
         """Remove the lock if it is still ours; if it stays, others see that it is silent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Stop, failure
@@ -73,7 +74,8 @@ class Writer(NamedTuple):
 
     def _sent(self, write: Write, send: Send) -> Tag | Late | None:
         try:
-            return send()
+            with self._lasting():
+                return send()
         except Late as late:
             return late
         except Conflict:
@@ -89,13 +91,18 @@ class Writer(NamedTuple):
         if self.hold:
             self.hold.recent()
         try:
-            return self.place.store.put(path, file, if_absent=self.conditions)
+            with self._lasting():
+                return self.place.store.put(path, file, if_absent=self.conditions)
         except Conflict:
             folder, _, name = path.rpartition("/")
             found = self.place.store.scan(folder).get(name)
             if isinstance(found, File) and found.size == file.size and found.sha256 == file.sha256:
                 return tag_of(found)
             raise self._overtaken(path) from None
+
+    def _lasting(self) -> AbstractContextManager[None]:
+        """Return a block during which the lock is not given back."""
+        return self.hold.sending() if self.hold else nullcontext()
 
     def _overtaken(self, path: str) -> Stop:
         message = "someone else wrote this file after the push was planned"
@@ -125,13 +132,20 @@ class Alone(NamedTuple):
 
 
 def each(do: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> list[Result]:
-    """Apply a function to items, `lanes` at a time, and return the results in order; start nothing after an error."""
+    """Apply a function to items, `lanes` at a time, and return the results in order; start nothing after an error.
+
+    After Ctrl-C, what has started is not waited for: the store may need minutes to answer.
+    """
     if lanes == 1:
         return [do(item) for item in items]
-    with ThreadPoolExecutor(lanes) as pool:
-        futures = [pool.submit(do, item) for item in items]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(lanes)
+    try:
+        results = [future.result() for future in [pool.submit(do, item) for item in items]]
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+    return results
