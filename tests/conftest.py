@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from tests.processes import killed
 from tests.servers import packages
 from tests.servers.gcs import GCSServer, fake_gcs
+from tests.servers.moto import moto
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Span
@@ -198,6 +199,13 @@ def smollm2_graph(cache: Cache) -> Path:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server, empty; its keys are in the environment of all tests."""
     with seaweed(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Another S3 server, which compares no checksums; it knows the same keys."""
+    with moto(tmp_path_factory.mktemp("moto")) as server:
         yield server
 
 

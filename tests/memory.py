@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Store, Stored, Tag, Write
@@ -47,8 +47,9 @@ class Memory:
     def revoke(self, directory: str, there: Store | None = None) -> None:
         """A prepared write is sent whenever it is asked for."""
 
-    def tidy(self) -> None:
+    def tidy(self, prefix: str = "", directories: Collection[str] = ()) -> str:  # noqa: ARG002  the Store's
         """Nothing is half-written here."""
+        return ""
 
     def server_environment(self) -> dict[str, str]:
         return {}

@@ -433,3 +433,45 @@ def test_a_repository_in_a_bucket_is_validated(
     gcs_server.write(f"{uri}/m/1/model.py", b"")
     assert run(["validate", uri]) == 1
     assert f"{uri}/m/config.pbtxt:2:17: error: " in capsys.readouterr().out
+
+
+COMPLETE = said({"name": "r/a", "generation": "7", "size": "4", "crc32c": gcs.crc32c(b"mine")})
+THEIRS = said({"name": "r/a", "generation": "8", "size": "4", "crc32c": gcs.crc32c(b"them")})
+UNMET = refusal(412, "conditionNotMet", "x")
+
+
+def test_a_write_whose_reply_was_lost_is_not_taken_for_that_of_a_rival() -> None:
+    with answering(None, UNMET, then=COMPLETE) as fake:
+        assert fake.store.put("r/a", FILE, if_absent=True) == "7"
+        assert [request.method for request in fake.asked] == ["POST", "POST", "GET"]
+
+
+@pytest.mark.parametrize("there", [THEIRS, refusal(404, "notFound", "x")], ids=["another content", "nothing"])
+def test_a_rivals_write_after_a_lost_request_is_a_conflict(there: Reply) -> None:
+    with answering(None, UNMET, then=there) as fake, pytest.raises(Conflict):
+        fake.store.put("r/a", FILE, if_match=TAG)
+
+
+def test_a_rivals_equal_content_is_a_conflict_where_no_reply_was_lost() -> None:
+    """As when a push tests whether the store enforces conditions."""
+    with answering(UNMET, then=COMPLETE) as fake:
+        with pytest.raises(Conflict):
+            fake.store.put("r/a", FILE, if_absent=True)
+        assert len(fake.asked) == 1
+
+
+def test_a_prepared_write_whose_upload_was_answered_twice_is_sent() -> None:
+    """The condition on the prepared object fails only because it is there."""
+    with answering(LISTED, None, UNMET, COMPLETE, COMPLETE, then=Reply(204, {}, b"")) as fake:
+        fake.store.revoke("r.tritonrepo/prepared")
+        assert fake.store.ticket(Write("r/a", FILE, if_match=TAG), 60)() == "7"
+
+
+MANGLED = refusal(400, "invalid", 'Provided CRC32C "a" doesn\'t match calculated CRC32C "b".')
+
+
+def test_a_body_that_the_store_finds_damaged_is_sent_again_and_then_told() -> None:
+    with answering(MANGLED, then=COMPLETE) as fake:
+        assert fake.store.put("r/a", FILE) == "7"
+    with answering(then=MANGLED) as fake, pytest.raises(Stop, match="the content was damaged on its way"):
+        fake.store.put("r/a", FILE)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -62,7 +62,8 @@ def test_a_push_brings_everything_a_second_one_nothing_a_third_what_changed(
     assert first == own_files(made)
     assert push(made, uri) == 0
     said = capsys.readouterr()
-    assert (said.out, said.err) == (f"{uri}: nothing to do\n", "")
+    up_to_date = f"{uri}: revision 1 is up to date, nothing was sent\n"
+    assert (said.out, said.err) == (f"{uri}: nothing to do\n", up_to_date)
     assert push(repository(made, 2), uri) == 0
     assert capsys.readouterr().out.split("expand\n")[1] == (
         "  ~ leaf/config.pbtxt  serves versions 1 and 2\n"
@@ -394,8 +395,8 @@ class Clock:
     def revoke(self, directory: str, there: Store | None = None) -> None:
         self.store.revoke(directory, there)
 
-    def tidy(self) -> None:
-        self.store.tidy()
+    def tidy(self, prefix: str = "", directories: Collection[str] = ()) -> str:
+        return self.store.tidy(prefix, directories)
 
     def server_environment(self) -> dict[str, str]:
         return {}

@@ -85,7 +85,7 @@ def test_a_large_file_that_becomes_shorter_meanwhile_is_not_written(uri: str) ->
     store, prefix = open_store(uri)
     whole, rest = 9 << 20, 1 << 20
     shorter = File(whole, lambda offset, n: b"x" * max(0, min(n, whole - rest - offset)))
-    with pytest.raises(OSError, match="the file has become shorter"):
+    with pytest.raises(OSError, match="the file has changed since it was first read"):
         store.put(f"{prefix}/w", shorter)
     assert stored(uri) == {}
 

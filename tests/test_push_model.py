@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -156,8 +156,9 @@ class Push:
     def revoke(self, directory: str, there: Store | None = None) -> None:
         """The time of a prepared write is counted."""
 
-    def tidy(self) -> None:
+    def tidy(self, prefix: str = "", directories: Collection[str] = ()) -> str:  # noqa: ARG002  the Store's
         """Nothing is half-written here."""
+        return ""
 
     def server_environment(self) -> dict[str, str]:
         return {}

@@ -151,7 +151,20 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "many_mistakes",
     ),
     "stores": (
-        *("directory", "refusals", "s3_uri", "s3_replies", "gcs_uri", "gcs", "credentials", "links", "tree", "stores"),
+        *(
+            "directory",
+            "refusals",
+            "s3_uri",
+            "s3_replies",
+            "s3_parts",
+            "gcs_uri",
+            "gcs",
+            "credentials",
+            "links",
+            "tree",
+            "intact",
+            "stores",
+        ),
         "push_gcs",
     ),
     "sync": (

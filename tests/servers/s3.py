@@ -78,10 +78,11 @@ def _prepared(place: Path) -> tuple[S3Server, Service]:
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-volume.max=500"]
     command += [f"-s3.config={place / 'id.json'}", "-master.volumeSizeLimitMB=512"]
     server = S3Server(f"http://{HOST}:{ports['s3.port']}")
-    return server, Service(command, partial(_answers, server))
+    return server, Service(command, partial(answers, server))
 
 
-def _answers(server: S3Server) -> bool:
+def answers(server: S3Server) -> bool:
+    """Whether the server responds, with the shared bucket."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tritonrepo.cli.output import live, say
 from tritonrepo.cli.progress import show
-from tritonrepo.diagnostics import Diagnostic
+from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.flows.events import Busy, Event
 from tritonrepo.plain import printable
 from tritonrepo.sync.telling import Began, Interrupted, Sent, Waits
@@ -91,7 +91,7 @@ class Display:
     """Progress on stderr; quiet, only warnings and the end by Ctrl-C."""
 
     def __init__(self, *, quiet: bool, line: Live | None, now: Callable[[], float] = time.monotonic) -> None:
-        self.quiet = quiet
+        self.quiet, self.verbose = quiet, False
         self._line, self._status, self._began, self._now = line, Status(now), now(), now
         self._mutex = threading.RLock()
         self.acted = False
@@ -108,12 +108,17 @@ class Display:
             self.acted |= isinstance(event, Began)
             if isinstance(event, Interrupted):
                 self.close()
-            shown = isinstance(event, Diagnostic | Interrupted) or not (
-                self.quiet or isinstance(event, Sent) or (self._line and isinstance(event, Waits))
-            )
+            shown = self._shown(event)
         if shown:
             with self.aside():
                 show(event)
+
+    def _shown(self, event: Event) -> bool:
+        if isinstance(event, Diagnostic):
+            return self.verbose or event.severity is not Severity.INFO
+        if isinstance(event, Interrupted):
+            return True
+        return not (self.quiet or isinstance(event, Sent) or (self._line and isinstance(event, Waits)))
 
     @contextmanager
     def aside(self) -> Iterator[None]:

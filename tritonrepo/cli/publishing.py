@@ -69,6 +69,7 @@ class Publishing:
     ) -> None:
         """Print a plan and its warnings; `before` is the revision that it starts from."""
         self.plan, self.before, self.revision, self.warnings = plan, before, before, [*warnings]
+        self.display.verbose = verbose
         with self.display.aside():
             if self.form == "text":
                 say(*report.phases(plan, self.uri).split("\n"))

@@ -47,6 +47,10 @@ from tritonrepo.tree import Tree, files
 
 SETTLE_S = 30.0
 DRAIN_S = 5.0
+LEFTOVERS = (
+    "Grant s3:ListBucketMultipartUploads, s3:ListMultipartUploadParts and s3:AbortMultipartUpload, or add a lifecycle"
+    " rule to the bucket that aborts incomplete uploads."
+)
 
 
 class Servers(NamedTuple):
@@ -214,7 +218,10 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
         seen = _current(push)
         binding.bind(writer, push.have)
         history.keep(writer, seen, push.before, push.plan, push.have)
-        return _published(push, revision, writer, pace, tell)
+        revision = _published(push, revision, writer, pace, tell)
+        if hold:
+            _tidied(push)
+    return revision
 
 
 @contextmanager
@@ -265,6 +272,13 @@ def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell:
 def _is_recorded(push: Push, before: Revision) -> bool:
     """Whether the record says what is there, and the repository where its record is."""
     return _finished(push, {}) == before.files and binding.is_bound(push.place, push.have)
+
+
+def _tidied(push: Push) -> None:
+    """Remove what interrupted pushes of the same models left half-sent; say why, if that is impossible."""
+    place = push.place
+    if reason := place.store.tidy(place.prefix, {path.partition("/")[0] for path in push.want}):
+        push.work.tell(Diagnostic("store-parts", Severity.INFO, Span(place.uri), reason, LEFTOVERS))
 
 
 def _finished(push: Push, written: Mapping[str, Tag | None]) -> Mapping[str, Object]:

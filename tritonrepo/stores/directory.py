@@ -8,12 +8,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.beneath import Found, Spot
+from tritonrepo.stores.intact import checked
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Tag, Write
 from tritonrepo.stores.walk import Walk
 from tritonrepo.tree import File, Tree, hashed, in_order, of_bytes
@@ -134,12 +135,12 @@ class DirectoryStore:
         try:
             if not _linked(file, staged):
                 with staged.open("xb") as stream:
-                    stream.writelines(file.chunks())
+                    stream.writelines(checked(file))
             yield staged
         finally:
             staged.unlink(missing_ok=True)
 
-    def tidy(self) -> None:
+    def tidy(self, prefix: str = "", directories: Collection[str] = ()) -> str:  # noqa: ARG002
         """Remove what killed runs left half-written, and nothing of other runs that are still going on."""
         with suppress(OSError, Stop):  # missing, no directory, or not empty in the end
             staging = self._spot(STAGING).directory()
@@ -150,6 +151,7 @@ class DirectoryStore:
             finally:
                 os.close(staging)
             (self.root / STAGING).rmdir()
+        return ""
 
     def server_environment(self) -> Mapping[str, str]:
         """Return nothing: a server reads a directory as this user does."""

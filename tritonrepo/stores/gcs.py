@@ -11,9 +11,9 @@ Source: Google Cloud, "Request preconditions": 0 is the generation of an object 
 
 from __future__ import annotations
 
-import errno
+import base64
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from tritonrepo.stores import listing
 from tritonrepo.stores.directory import awake
 from tritonrepo.stores.gcs_client import Connection
 from tritonrepo.stores.gcs_uri import Address, parse
+from tritonrepo.stores.intact import Damaged, Reading, changed_meanwhile, damaged, whole
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Store, Stored, Tag, Write, changed, lacking
 from tritonrepo.tree import File, Tree
 
@@ -32,6 +33,8 @@ TYPE = "application/octet-stream"
 WHOLE_BYTES = 8 << 20
 PART_BYTES = 16 << 20
 LOOKS = 4
+TRIES = 3
+"""How often a body is sent that is damaged on its way."""
 
 
 def open_uri(uri: str) -> tuple[GCSStore, str]:
@@ -126,16 +129,45 @@ class GCSStore:
     def put(self, path: str, file: File, *, if_absent: bool = False, if_match: Tag | None = None) -> Tag:
         """Write an object by one request or one completed upload; the tag is its generation."""
         with self._at.explained(path, "write"):
-            return self._put(Write(path, file, if_absent, if_match), file)
+            return self._kept(Write(path, file, if_absent, if_match), file)
 
-    def _put(self, write: Write, file: File, end: float | None = None) -> Tag:
+    def _kept(self, write: Write, file: File, end: float | None = None) -> Tag:
+        """Write an object, again if the store says that it holds something else than was sent."""
+        now = write
+        for _ in range(TRIES):
+            try:
+                return self._put(now, file, end)
+            except Damaged as damage:
+                now = write._replace(if_absent=False, if_match=damage.tag)
+        if write.if_match is None:  # nothing names it yet
+            self._delete(Write(write.path, None, if_match=now.if_match), end)
+        raise damaged(f"{self.address.uri}: {write.path}")
+
+    def _put(self, write: Write, file: File, end: float | None) -> Tag:
         blob, condition = self._at.bucket.blob(write.path), {"if_generation_match": _condition(write)}
-        with refusals.conditions(write.path):
-            if file.size > WHOLE_BYTES:
-                blob.chunk_size = PART_BYTES
+        if file.size > WHOLE_BYTES:
+            blob.chunk_size = PART_BYTES
+            with refusals.conditions(write.path):
                 self._at.ask(partial(_upload, blob, file, **condition), end, tries=1)
-            else:
-                self._at.ask(partial(blob.upload_from_string, file.content(), content_type=TYPE, **condition), end)
+            return self._tag(blob)  # the client has compared the checksums
+        body, sent = whole(file), 0
+
+        def send(**how: Any) -> None:  # noqa: ANN401  how the client sends it
+            nonlocal sent
+            sent += 1
+            blob.upload_from_string(body, content_type=TYPE, **condition, **how)
+
+        try:
+            with refusals.conditions(write.path):
+                self._at.ask(send, end)
+        except Conflict:
+            # it was sent again because a reply was lost: what is in the way may be what was sent first
+            there = self._at.ask(partial(self._at.bucket.get_blob, write.path)) if sent > 1 else None
+            if there is None or there.size != len(body) or there.crc32c != crc32c(body):
+                raise
+            blob = there
+        if blob.crc32c not in {None, crc32c(body)}:
+            raise Damaged(self._tag(blob))
         return self._tag(blob)
 
     def delete(self, path: str) -> None:
@@ -166,7 +198,7 @@ class GCSStore:
         if write.file is None:
             act = partial(self._delete, write, end)
         elif not self._prepared:
-            act = partial(self._put, write, write.file, end)
+            act = partial(self._kept, write, write.file, end)
         else:
             place = f"{self._prepared}/{secrets.token_hex(16)}"
             self._desk.put(place, write.file, if_absent=True)
@@ -193,8 +225,12 @@ class GCSStore:
             with suppress(Stop):  # the next push removes it
                 self._desk.delete(place)
 
-    def tidy(self) -> None:
-        """Do nothing: nobody sees an upload that was not completed."""
+    def tidy(self, prefix: str = "", directories: Collection[str] = ()) -> str:  # noqa: ARG002
+        """Do nothing: the store itself forgets an upload that was not completed, after a week, and lists none.
+
+        Source: Google Cloud, "Resumable uploads".
+        """
+        return ""
 
     def server_environment(self) -> Mapping[str, str]:
         """Return the environment by which Triton finds the emulator, or the key file that is used here."""
@@ -207,40 +243,56 @@ def _condition(write: Write) -> int | None:
     return None if write.if_match is None else int(write.if_match)
 
 
+def crc32c(content: bytes) -> str:
+    """Return the CRC32C of a content as the store writes it."""
+    import google_crc32c
+
+    made: Any = google_crc32c.Checksum  # without types
+    return base64.b64encode(made(content).digest()).decode()
+
+
 class _Stream:
     """A file as the client reads one that it uploads in parts."""
 
     def __init__(self, file: File) -> None:
-        self.file = file
-        self.offset = 0
+        self._file = file
+        self._first = Reading(file)
+        self._offset = 0
 
     def read(self, n: int) -> bytes:
-        """Return the next bytes; raise OSError if the file has become shorter meanwhile."""
-        content = self.file.read(self.offset, n)
-        if len(content) < min(n, self.file.size - self.offset):
-            raise OSError(errno.EIO, "the file has become shorter")
-        self.offset += len(content)
+        """Return the next bytes; raise OSError if the file is not the one whose size or digest is known."""
+        lost = min(n, self._first.offset - self._offset)
+        again = self._file.read(self._offset, lost) if lost else b""
+        if len(again) < lost:
+            raise changed_meanwhile()
+        self._offset += len(content := again + self._first.read(n - lost))
         return content
 
     def tell(self) -> int:
         """Return where the next bytes are."""
-        return self.offset
+        return self._offset
 
     def seek(self, offset: int) -> None:
         """Continue from another place, such as that of a lost part."""
-        self.offset = offset
+        self._offset = offset
 
 
 def _upload(blob: Any, file: File, **how: Any) -> None:  # noqa: ANN401  made by the client
-    """Write a large object in parts, each of which the client sends again if it is lost."""
+    """Write a large object in parts, each of which the client sends again if it is lost; all, if they are damaged."""
     from google.api_core.exceptions import RetryError, from_http_response
     from google.cloud.storage import retry
     from google.cloud.storage.exceptions import InvalidResponse
 
     call = how | {"retry": retry.DEFAULT_RETRY}
-    try:
-        blob.upload_from_file(_Stream(file), size=file.size, content_type=TYPE, **call)
-    except RetryError as error:
-        if isinstance(error.cause, InvalidResponse):
-            raise from_http_response(error.cause.response) from None
-        raise error.cause or error from None
+    for left in reversed(range(TRIES)):
+        try:
+            blob.upload_from_file(_Stream(file), size=file.size, content_type=TYPE, **call)
+        except RetryError as error:
+            if isinstance(error.cause, InvalidResponse):
+                raise from_http_response(error.cause.response) from None
+            raise error.cause or error from None
+        except Exception as error:
+            if not left or not refusals.is_damage(error):
+                raise
+        else:
+            return

@@ -28,6 +28,10 @@ FAILING = ("the store cannot handle the request at the moment", AGAIN)
 CLOCK = ("this machine's clock differs too much from the store's", "Set this machine's clock.")
 NO_TOKENS = ("the server that renews the credentials does not respond", "Check the network.")
 EMULATOR = "Set STORAGE_EMULATOR_HOST to a URL such as `http://127.0.0.1:4443`."
+DAMAGED = ("the content was damaged on its way", "Check the network and proxies, and run the command again.")
+MISMATCH = "match calculated"
+"""In the words of a refusal because of a checksum: googleapis/python-storage#1541."""
+
 EXPIRED = ("the login has expired", LOGIN)
 NO_ACCESS = {"", "forbidden", "insufficientPermissions"}
 """Reasons of a 403 that are about permissions; others have words of their own, such as those about billing."""
@@ -72,7 +76,8 @@ def explained(at: str, verb: str, anonymous: Callable[[], bool]) -> Iterator[Non
         message, hint = _unsent(error)
         raise fatal("store-access", at, f"cannot {verb}: {message}", hint) from error
     except DataCorruption as error:
-        raise fatal("store-access", at, f"cannot {verb}: the content was damaged on its way", AGAIN) from error
+        message, hint = DAMAGED
+        raise fatal("store-access", at, f"cannot {verb}: {message}", hint) from error
 
 
 def _refused(error: Any, *, anonymous: bool) -> tuple[str, str]:  # noqa: ANN401  an error of google.api_core
@@ -81,6 +86,8 @@ def _refused(error: Any, *, anonymous: bool) -> tuple[str, str]:  # noqa: ANN401
         return NOBODY
     if code == FORBIDDEN:
         return ("this account does not have the permission", GRANTS) if reason in NO_ACCESS else (words, API)
+    if MISMATCH in words:
+        return DAMAGED
     if code >= FAILED:
         return FAILING
     known = {UNAUTHORIZED: UNKNOWN, NOT_FOUND: ABSENT, TOO_MANY: BUSY}
@@ -152,9 +159,16 @@ def is_passing(error: Exception) -> bool:
 
     if isinstance(error, GoogleAPICallError):
         code = int(error.code or 0)
-        return code in {TIMED_OUT, TOO_MANY} or code >= FAILED
+        return code in {TIMED_OUT, TOO_MANY} or code >= FAILED or is_damage(error)
     lost = (Unconnected, Timeout, ChunkedEncodingError, ProtocolError, TransportError, DataCorruption)
     return isinstance(error, lost) and not isinstance(error, SSLError)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether a body was damaged on its way."""
+    from google.cloud.storage.exceptions import DataCorruption
+
+    return isinstance(error, DataCorruption) or MISMATCH in _said(error)[0]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.s3_uri import ELSEWHERE
@@ -14,7 +15,9 @@ KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or select a profile wit
 GRANTS = "Grant this account s3:ListBucket, s3:GetObject and, to push, s3:PutObject and s3:DeleteObject."
 BUCKET = f"Create the bucket, or fix the URI. For a store other than AWS, use `{ELSEWHERE}`."
 SCHEME = "Check the scheme of the endpoint, http or https."
+AGAIN = "Run the command again. It continues from this point, because complete files are kept."
 API = "Check that this is the S3 API of a store, and read the store's log."
+WAY = ("the content was damaged on its way", "Check the network and proxies, and run the command again.")
 CODES = {
     "NoSuchBucket": ("the bucket does not exist", BUCKET),
     "AccessDenied": ("this account does not have the permission", GRANTS),
@@ -23,8 +26,14 @@ CODES = {
     "ExpiredToken": ("the session has expired", "Log in again."),
     "InvalidToken": ("the store does not know the session token", KEYS),
     "RequestTimeTooSkewed": ("this machine's clock differs too much from the store's", "Set this machine's clock."),
+    "BadDigest": WAY,
+    "XAmzContentSHA256Mismatch": WAY,
     "SlowDown": ("the store keeps asking for fewer requests", "Run the command again later to continue."),
 }
+DAMAGED = {"BadDigest", "XAmzContentSHA256Mismatch"}
+UNFIT = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
+"""Refusals of an upload that no repetition completes."""
+
 FAILED = 500
 UNKNOWN = {"NotImplemented", "501"}
 REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409"}
@@ -58,11 +67,13 @@ def explained(at: str, verb: str) -> Iterator[None]:
         message = f"cannot {verb}: the endpoint redirects every request"
         raise fatal("store-access", at, message, f"{SCHEME} {API}") from error
     except BaseError as error:
-        lines = str(error).splitlines()
-        hint = "Run the command again. It continues from this point, because complete files are kept."
-        raise fatal(
-            "store-access", at, f"cannot {verb}: {lines[0] if lines else type(error).__name__}", hint
-        ) from error
+        message, hint = _unwritten(str(error)) if str(error) else (type(error).__name__, AGAIN)
+        raise fatal("store-access", at, f"cannot {verb}: {message}", hint) from error
+
+
+def code_of(error: Any) -> str:  # noqa: ANN401  boto3's errors, whose types need boto3
+    """Return the code of a refusal, "" if it has none."""
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def lacking(at: str, verb: str, what: str) -> Stop:
@@ -75,6 +86,11 @@ def _refused(at: str, verb: str, said: dict[str, str]) -> Stop:
     code = ABSENT.get(code, code)
     reason, hint = CODES.get(code, (said.get("Message", "") or "the store refused the request", API))
     return fatal("store-access", at, f"cannot {verb}: {reason} ({code})", hint)
+
+
+def _unwritten(text: str) -> tuple[str, str]:
+    """Return the message and hint for what obstore says, which has the store's reply in it."""
+    return WAY if any(code in text for code in DAMAGED) else (text.splitlines()[0], AGAIN)
 
 
 def _unsent(error: Exception) -> tuple[str, str]:
@@ -122,7 +138,7 @@ def conditions(path: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code")
+        code = code_of(error)
         if code in REFUSED:
             raise Conflict(path) from None
         if code in UNKNOWN:

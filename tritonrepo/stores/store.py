@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, NewType, Protocol
 
@@ -124,8 +124,12 @@ class Store(Protocol):
         Called by whoever takes the lock. The directory, of this store or of the one `there`, is for the store to use.
         """
 
-    def tidy(self) -> None:
-        """Remove what killed runs left half-written, in a store where such files are visible."""
+    def tidy(self, prefix: str = "", directories: Collection[str] = ()) -> str:
+        """Remove what killed runs left half-written, where such files are visible.
+
+        In these directories of the prefix, also what nobody sees but somebody pays for; whoever holds the lock asks for
+        that. Return why that is impossible, "" if it is done.
+        """
 
     def server_environment(self) -> Mapping[str, str]:
         """Return the environment by which a Triton server reads this store, in addition to what is already set."""

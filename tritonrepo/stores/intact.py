@@ -1,0 +1,111 @@
+"""Content that is what its digest says: read for sending, or read back from a store."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tritonrepo.diagnostics import Stop, failure
+from tritonrepo.stores.store import Tag
+from tritonrepo.tree import File
+
+
+class Reading:
+    """A file that is read once, in order, to be sent: its digest is computed on the way and remembered.
+
+    So the digest in a release record is that of the bytes that were sent, whatever a disk returns before or after.
+    """
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self.offset = 0
+
+    def read(self, n: int) -> bytes:
+        """Return the next bytes; raise OSError if the file is not the one whose size or digest is known."""
+        wanted = min(n, self._file.size - self.offset)
+        content = self._file.read(self.offset, wanted) if wanted else b""
+        self.add(content)
+        if len(content) < wanted:
+            raise changed_meanwhile()
+        if self.offset == self._file.size:
+            self.end()
+        return content
+
+    def add(self, content: bytes) -> None:
+        """Count bytes that were read in another way."""
+        self._digest.update(content)
+        self.offset += len(content)
+
+    def end(self) -> None:
+        """Remember the digest; raise OSError if another one is known, or if the size is wrong."""
+        digest = self._digest.hexdigest()
+        if self._file.known_sha256 not in {None, digest} or self.offset != self._file.size:
+            raise changed_meanwhile()
+        object.__setattr__(self._file, "known_sha256", digest)
+
+
+def changed_meanwhile() -> OSError:
+    """Return the error for a file that cannot be sent as it was planned."""
+    return OSError(errno.EIO, "the file has changed since it was first read")
+
+
+def checked(file: File) -> Iterator[bytes]:
+    """Yield the chunks of a file to be sent; raise OSError at the end if it is not the one whose digest is known."""
+    reading = Reading(file)
+    for chunk in file.chunks():
+        reading.add(chunk)
+        yield chunk
+    reading.end()
+
+
+def whole(file: File) -> bytes:
+    """Return the content of a small file to be sent; raise OSError if it is not the one whose digest is known."""
+    return b"".join(checked(file))
+
+
+def pieces(file: File, size: int) -> Iterator[bytes]:
+    """Yield the content of a file to be sent, in pieces of this size; raise OSError as `Reading` does."""
+    reading = Reading(file)
+    while reading.offset < file.size:
+        yield reading.read(size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified(File):
+    source: File = field(default_factory=lambda: File(0, lambda *_: b""))
+    at: str = ""
+
+    def chunks(self) -> Iterator[bytes]:
+        digest = hashlib.sha256()
+        for chunk in self.source.chunks():
+            digest.update(chunk)
+            yield chunk
+        if digest.hexdigest() != self.known_sha256:
+            message = "the content is not what was pushed: its SHA-256 is not that of the release record"
+            raise failure("store-damaged", self.at, message, "Push the release again, which replaces the file.")
+
+
+def verified(file: File, sha256: str, at: str) -> File:
+    """Return a file whose chunks raise Stop at the end unless the content has this digest; `at` names the file.
+
+    Reads of parts are not verified: `content()` and what copies a whole file use the chunks.
+    """
+    return _Verified(file.size, file.read, file.place, sha256, file.hasher, file, at)
+
+
+def damaged(at: str) -> Stop:
+    """Return the Stop for an object that holds other bytes than were sent, each time it was sent."""
+    message = "the store holds other bytes than were sent: something on the way, or the store itself, damages data"
+    hint = "Check the network, proxies and the store's disks, and run the command again."
+    return failure("store-damaged", at, message, hint)
+
+
+class Damaged(Exception):  # noqa: N818  a state of an object, not an error
+    """An object was written, but its content is not what was sent."""
+
+    def __init__(self, tag: Tag) -> None:
+        super().__init__(tag)
+        self.tag = tag
