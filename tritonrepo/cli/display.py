@@ -33,8 +33,8 @@ NARROW = 10
 class Status:
     """What is being done now, as one line; the clock is given."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now, self._title, self._until = now, "", 0.0
+    def __init__(self, title: str, now: Callable[[], float]) -> None:
+        self._now, self._title, self._until = now, title, 0.0
         self._group: Began | None = None
         self._size = self._done = 0
         self._seen = deque[tuple[float, int]]()
@@ -66,7 +66,7 @@ class Status:
         parts = [f"{phase}: {self._done:,} of {actions:,}"]
         if size:
             parts.append(f"{amount(self._size)} of {amount(size)}")
-            rate = self._rate()
+            rate = self._rate() if self._size < size else 0
             if rate >= 1:
                 parts += [f"{amount(int(rate))}/s", f"{_clock((size - self._size) / rate)} left"]
         return ", ".join(parts)
@@ -90,9 +90,11 @@ def _clock(seconds: float) -> str:
 class Display:
     """Progress on stderr; quiet, only warnings and the end by Ctrl-C."""
 
-    def __init__(self, *, quiet: bool, line: Live | None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, title: str, *, quiet: bool, line: Live | None, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.quiet, self.verbose = quiet, False
-        self._line, self._status, self._began, self._now = line, Status(now), now(), now
+        self._line, self._status, self._began, self._now = line, Status(title, now), now(), now
         self._mutex = threading.RLock()
         self.acted = False
 
@@ -159,9 +161,12 @@ def _encodable(text: str, encoding: str) -> str:
 
 
 @contextmanager
-def displayed(*, quiet: bool) -> Iterator[Display]:
-    """Display progress while the block runs; if Ctrl-C ends it before the first action, say that nothing was sent."""
-    display = Display(quiet=quiet, line=None if quiet else live())
+def displayed(title: str, *, quiet: bool) -> Iterator[Display]:
+    """Display progress while the block runs; if Ctrl-C ends it before the first action, say that nothing was sent.
+
+    The title is what is done before the first event.
+    """
+    display = Display(title, quiet=quiet, line=None if quiet else live())
     over = threading.Event()
 
     def run() -> None:

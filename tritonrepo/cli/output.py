@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
 SHOW_CURSOR = "\x1b[?25h"
 """Undoes what `live` does to a terminal."""
+
+NO_TERMINAL = {"", "dumb", "unknown"}
+"""Values of TERM with which nothing can be drawn anew."""
+
+GONE = {errno.EPIPE, errno.EIO}
+"""What a stream says whose reader or terminal is gone."""
 
 OTHER = re.compile(r"[^\0-\x7f]")
 
@@ -73,7 +81,7 @@ def live() -> Live | None:
 
     It has no colours, and what it draws must be printable.
     """
-    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") in {"dumb", "unknown"}:
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM", "") in NO_TERMINAL:
         return None
     try:
         from rich.console import Console
@@ -115,18 +123,20 @@ class Patient:
         """Write as the stream does."""
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
-            self._drop()
+        except OSError as error:
+            self._drop(error)
             return len(text)
 
     def flush(self) -> None:
         """Flush as the stream does."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            self._drop()
+        except OSError as error:
+            self._drop(error)
 
-    def _drop(self) -> None:
+    def _drop(self, error: OSError) -> None:
+        if error.errno not in GONE:
+            raise error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
@@ -144,12 +154,14 @@ class Guarded(Patient):
         return super().write(escaped(text))
 
 
-def guarded(stream: TextIO) -> TextIO:
-    """Return the guarded stream; one in ASCII becomes UTF-8 first.
+def guarded(stream: TextIO | None) -> TextIO:
+    """Return the guarded stream; one in ASCII becomes UTF-8 first, and a closed one takes everything and keeps nothing.
 
     click would write past the guard: it replaces a stream in ASCII, which a locale without letters gives, by its own
     in UTF-8.
     """
+    if stream is None:
+        stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open until the process ends
     if isinstance(stream, TextIOWrapper) and codecs.lookup(stream.encoding).name == "ascii":
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     return cast("TextIO", Guarded(stream))

@@ -100,7 +100,7 @@ class Publishing:
 @contextmanager
 def publishing(uri: str, form: str, *, quiet: bool) -> Iterator[Publishing]:
     """Display the progress of a command, end it on Ctrl-C without delay, and print its single document, if any."""
-    with interruptible(), displayed(quiet=quiet) as display:
+    with interruptible(), displayed(f"comparing with {uri}", quiet=quiet) as display:
         run = Publishing(uri, form, display)
         with concluded(form, run.document):
             yield run
