@@ -84,7 +84,7 @@ def test_the_defaults_of_a_push_are_those_of_its_options() -> None:
 
 
 def test_the_phases_of_a_push_are_those_of_the_code() -> None:
-    phases = [Phase.GATE, Phase.FILES, Phase.EXPAND, Phase.SWITCH, Phase.CONTRACT]
+    phases = [Phase.GATE, Phase.FILES, Phase.EXPAND, Phase.REPLACE, Phase.SWITCH, Phase.CONTRACT]
     assert [row[0] for row in table("push.md", "| phase")] == [phase.name.lower() for phase in sorted(phases)]
 
 

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tritonrepo.shared import directory, named
-from tritonrepo.sync.gating import Released, serving
+from tritonrepo.sync.gating import OUT, Released, serving
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put
 from tritonrepo.sync.push import plan
+from tritonrepo.sync.replacing import CODE, PLACEHOLDER, RULE, Switches
 from tritonrepo.tree import Directory, Entry, File, Link, Outside, Tree, Unreadable, files, of_bytes, of_text
 
 LEAVES, PIPELINES = ("a", "b", "c"), ("p", "q")
@@ -125,19 +126,34 @@ def unfinished(state: Bytes) -> list[str]:
         f"{name} {version}"
         for name, model in seen(state).items()
         for version in ((model.specific or set()) | model.served if not model.gated else set())
-        if unwhole(state, name, version)
+        if (unwhole(state, name, version) if version != OUT else state.get(f"{name}/{PLACEHOLDER}") != CODE.content())
     ]
 
 
-def dangling(state: Bytes) -> list[str]:
-    """Pipelines that a server knows and that call a version that is not served."""
+def dangling(state: Bytes, replaced: Switches) -> list[str]:
+    """Pipelines that a server knows and that call a version that is not served, of a model that is not replaced."""
     models = seen(state)
     return [
         f"{name} → {called} {version}"
         for name, model in models.items()
         for called, version in model.pins.items()
-        if model.served and version not in (models[called].served if called in models else set())
+        if called not in replaced
+        and model.served
+        and version not in (models[called].served if called in models else set())
     ]
+
+
+def twice(before: Bytes, now: Bytes, replaced: Switches) -> list[str]:
+    """Replaced models of which something is loaded although something else has to go, or that are loaded again."""
+    found = []
+    for name in replaced.keys() & seen(before).keys():
+        old, new = (seen(state)[name].served - {OUT} for state in (before, now))
+        batches = [
+            re.findall("max_batch_size.*", state.get(f"{name}/config.pbtxt", b"").decode()) for state in (before, now)
+        ]
+        if (new - old and old - new) or (old & new and batches[0] != batches[1]):
+            found.append(f"{name} {old} → {new}")
+    return found
 
 
 def at_once(actions: Sequence[Action], random: Random) -> list[Action]:
@@ -161,24 +177,32 @@ def steps(made: Plan, state: Mapping[str, Entry]) -> Iterator[tuple[Action, Byte
     repositories(),
     st.sampled_from([None, {}]),
     st.sets(st.tuples(st.sampled_from(LEAVES), st.integers(1, 4))) | st.just(set[tuple[str, int]]()),
+    st.dictionaries(st.sampled_from(LEAVES), st.just("replace")),
     st.randoms(use_true_random=False),
 )
 def test_the_laws_hold_in_every_prefix_whatever_was_killed_before(
-    killed: list[tuple[Tree, int]], last: Tree, released: Released | None, dead: set[tuple[str, int]], random: Random
+    killed: list[tuple[Tree, int]],
+    last: Tree,
+    released: Released | None,
+    dead: set[tuple[str, int]],
+    switches: Switches,
+    random: Random,
 ) -> None:
     state: dict[str, Entry] = {}
     for want, count in [*killed, (last, 1000)]:
-        made = plan(want, state, "r", released=released, dead=dead)
+        made = plan(want, state, "r", released=released, dead=dead, switches=switches)
         for action, before, now in steps(Plan(tuple(at_once(made.actions, random)[:count])), state):
             name, _, rest = action.path.partition("/")
             live = seen(before)[name].served if name in seen(before) else set()
             assert rest.split("/")[0] not in map(str, live), f"{action} rewrites a live version"
             assert not (rest.startswith("0") and action.path in before), f"{action} changes what versions share"
             assert not unfinished(contents(now)), action
-            assert dead or not dangling(contents(now)), action
+            assert dead or not dangling(contents(now), switches), action
+            assert dead or not twice(before, contents(now), switches), action
             state = now
-    if not plan(last, state, "r").conflicts:
-        assert not plan(last, state, "r")
+    done = plan(last, state, "r", switches=switches)
+    if {each.rule for each in done.conflicts} <= {RULE}:
+        assert not done
         for name, model in seen(contents(last)).items():
             assert seen(contents(state))[name].served == model.served
             assert contents(state)[f"{name}/config.pbtxt"] == contents(last)[f"{name}/config.pbtxt"]
@@ -718,7 +742,8 @@ def engine(version: int, backend: str = "vllm") -> Tree:
 
 
 def test_two_engines_in_memory_are_told() -> None:
-    (note,) = plan(engine(2), engine(1), "r").notes
+    overlap = {"llm": "overlap"}
+    (note,) = plan(engine(2), engine(1), "r", switches=overlap).notes
     assert str(note) == (
         "r/llm: warning: two copies of the vLLM engine are in memory until the old version is unloaded"
         " [push-two-engines]\n  Check that the GPU has enough memory for both."
@@ -726,10 +751,11 @@ def test_two_engines_in_memory_are_told() -> None:
     alone = [{p: entry for p, entry in engine(version).items() if p.startswith("llm")} for version in (2, 1)]
     quiet = {
         "another backend": plan(engine(2, "python"), engine(1, "python"), "r"),
-        "the same version": plan(engine(1), engine(1), "r"),
-        "a new engine": plan(engine(1), {}, "r"),
-        "an old one that does not load": plan(engine(2), engine(1), "r", dead={("llm", 1)}),
-        "nobody calls it: one write": plan(alone[0], alone[1], "r"),
+        "the same version": plan(engine(1), engine(1), "r", switches=overlap),
+        "a new engine": plan(engine(1), {}, "r", switches=overlap),
+        "an old one that does not load": plan(engine(2), engine(1), "r", dead={("llm", 1)}, switches=overlap),
+        "nobody calls it: one write": plan(alone[0], alone[1], "r", switches=overlap),
+        "one after the other": plan(engine(2), engine(1), "r"),
     }
     assert {name: made.notes for name, made in quiet.items()} == dict.fromkeys(quiet, ())
 

@@ -15,7 +15,7 @@ from tritonrepo.flows.image import image
 from tritonrepo.flows.index import index
 from tritonrepo.flows.init import init
 from tritonrepo.flows.lock import Locked, apply_lock, plan_lock
-from tritonrepo.flows.prepared import Build, Push
+from tritonrepo.flows.prepared import Accepted, Build, Push
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.show import show
@@ -35,6 +35,7 @@ from tritonrepo.sync.revision import Revision
 from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
 
 __all__ = [
+    "Accepted",
     "Adopted",
     "Began",
     "Build",

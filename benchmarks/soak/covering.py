@@ -179,7 +179,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
             "push_flow",
             "push_waiting",
         ),
-        *("push_lock", "push_mixed", "push_model", "push_nest", "push_progress", "push_root"),
+        *("push_lock", "push_mixed", "push_model", "push_nest", "push_progress", "push_replace", "push_root"),
     ),
     WHOLE: ("diagnostics", "fixes", "plain", "releases", "tree", "links", "inference", "api", "json"),
 }

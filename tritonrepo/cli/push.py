@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.accepting import accepting
 from tritonrepo.cli.publishing import output_options, publishing
 from tritonrepo.cli.values import PAUSE, WAIT, allow_links, record_place
+from tritonrepo.flows.prepared import Accepted
 from tritonrepo.flows.push import DRAIN_S, SETTLE_S, Servers, apply_push, paced, plan_push
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.sync.place import open_place
@@ -57,13 +59,7 @@ ANSWER_S = 10
     metavar="SECONDS",
     help="Maximum wait for a --server to load what a phase wrote.",
 )
-@click.option(
-    "--allow-mixed",
-    "mixable",
-    multiple=True,
-    metavar="MODEL",
-    help="Push even if responses of this pipeline can mix the old and the new release for a while. Repeatable.",
-)
+@accepting
 @click.option(
     "--no-lock",
     is_flag=True,
@@ -82,6 +78,7 @@ def command(
     settle: float | None,
     timeout: float,
     mixable: tuple[str, ...],
+    downtime: tuple[str, ...],
     no_lock: bool,
     record: str | None,
     links: tuple[Path, ...],
@@ -95,12 +92,15 @@ def command(
     that Triton was started with.
 
     The command prints its plan, then holds new versions back, uploads their files, serves old and new versions side by
-    side, switches each pipeline with one write, and retires the old versions. A repeated push sends nothing, and the
-    next push completes an interrupted one.
+    side, switches each pipeline with one write, and retires the old versions. A model of which two versions do not fit
+    in memory, such as one of vLLM, is replaced instead, if --allow-downtime permits it. A repeated push sends nothing,
+    and the next push completes an interrupted one.
     """
     with publishing(uri, form, quiet=quiet) as run:
         endpoints = [Endpoint(url, ANSWER_S, ANSWER_S) for url in servers]
-        push = plan_push(directory, open_place(uri, record), run.workspace(links), Servers(endpoints, timeout), mixable)
+        accepted = Accepted(mixable, downtime)
+        place = open_place(uri, record)
+        push = plan_push(directory, place, run.workspace(links), Servers(endpoints, timeout), accepted)
         run.planned(push.plan, push.before, push.warnings, verbose=verbose)
         if not dry_run:
             run.published(apply_push(push, paced(settle), no_lock=no_lock))

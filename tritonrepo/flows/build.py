@@ -28,6 +28,7 @@ from tritonrepo.sync.apply import apply
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan, Put, plan
 from tritonrepo.sync.record import NAME, Record
+from tritonrepo.sync.replacing import usual
 from tritonrepo.sync.writing import Alone
 from tritonrepo.tree import Entry, File, Link, Tree, Unreadable, below
 
@@ -112,6 +113,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     kept = {path: there.record.files[path] for path in (*made.kept, *made.needed)}
     digests = records.digests(draft.tree) | kept
     record = Record(stack.name, _target(stack, draft), digests, _local(loaded), stack=fingerprint(loaded))
+    record = replace(record, switch=_switches(stack, draft))
     made = records.with_record(made, record, there.record, there.tree)
     now = replace(lock, sources=lock.pinned(gathering.pins), models=dict(lock.models) | draft.versions)
     seen = _digests(made, there.tree)
@@ -201,6 +203,20 @@ def _target(stack: Stack, draft: Draft) -> dict[str, object]:
     return (
         target | {name: value for name, value in named.items() if value} | ({} if draft.complete else {COMPLETES: True})
     )
+
+
+def _switches(stack: Stack, draft: Draft) -> dict[str, str]:
+    """Return how models switch that do not switch as their backend usually does, by the names in the repository.
+
+    Of a role that becomes several models, it is the one with the weights.
+    """
+    found = {}
+    for name, model in stack.models.items():
+        full = f"{name}_model" if "_model" in stack.part(name).endings else name
+        chosen, backend = getattr(model, "switch", None), draft.configs.get(full, {}).get("backend")
+        if chosen and chosen != usual(str(backend)):
+            found[full] = str(chosen)
+    return found
 
 
 def _local(loaded: Loaded) -> dict[str, str]:

@@ -56,6 +56,16 @@ class Seen(NamedTuple):
     patience: Patience
 
 
+class Accepted(NamedTuple):
+    """What the user of a push accepts: pipelines that mix releases, and models that fail while they are replaced."""
+
+    mixed: Collection[str] = ()
+    downtime: Collection[str] = ()
+
+
+NOTHING = Accepted()
+
+
 class Push(NamedTuple):
     """Push of a directory to a URI: the plan, and what is in both."""
 
@@ -71,7 +81,7 @@ class Push(NamedTuple):
     """Tag of the record; None if there is no record."""
 
     place: Place
-    mixable: Collection[str]
+    accepted: Accepted
     work: Workspace
     notes: tuple[Diagnostic, ...] = ()
     """What is unknown about the target, and the files that were changed by hand after a build wrote them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tritonrepo import __version__, repository
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, failure, fatal
 from tritonrepo.flows.doubts import by_hand
-from tritonrepo.flows.prepared import Push
+from tritonrepo.flows.prepared import NOTHING, Accepted, Push
 from tritonrepo.flows.published import published
 from tritonrepo.flows.target import of_record
 from tritonrepo.flows.watching import look, watch
@@ -29,7 +29,7 @@ from tritonrepo.sources.commit import commit
 from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import awake
 from tritonrepo.stores.store import Fetched, Tag, Unconditional, Write, glimpse
-from tritonrepo.sync import binding, history
+from tritonrepo.sync import binding, history, replacing
 from tritonrepo.sync import record as records
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
@@ -68,15 +68,14 @@ def plan_push(
     uri: Path | str | Place,
     work: Workspace,
     servers: Servers = NO_SERVERS,
-    mixable: Collection[str] = (),
+    accepted: Accepted = NOTHING,
 ) -> Push:
     """Check what is to be pushed, compare it with the bucket, query the servers, and write nothing.
 
-    Responses of the pipelines in `mixable` may mix both releases for a while. Versions that no server serves are not
-    kept. A repository at a bucket's root needs the place of its record (`open_place`). Raise Stop if the repository
-    must not be pushed.
+    `accepted` is what may happen to requests for a while. Versions that no server serves are not kept. A repository at
+    a bucket's root needs the place of its record (`open_place`). Raise Stop if the repository must not be pushed.
     """
-    return planned(_compared(str(directory), placed(uri), work, mixable), servers)
+    return planned(_compared(str(directory), placed(uri), work, accepted), servers)
 
 
 def planned(push: Push, servers: Servers) -> Push:
@@ -90,7 +89,7 @@ def planned(push: Push, servers: Servers) -> Push:
     return _planned(push) if seen.dead else push
 
 
-def _compared(directory: str, at: Place, work: Workspace, mixable: Collection[str]) -> Push:
+def _compared(directory: str, at: Place, work: Workspace, accepted: Accepted) -> Push:
     place, have, before, tag = published(at)
     source, top = open_store(directory, work.links)
     want = _sealed(source.scan(top), directory)
@@ -102,7 +101,7 @@ def _compared(directory: str, at: Place, work: Workspace, mixable: Collection[st
         path = place.beside(revisions.NAME)
         hint = f"Push each to a separate prefix. To replace what is there, delete {path} first."
         raise failure("push-other-stack", place.uri, message, hint)
-    push = Push(Plan(()), record, server, want, have, before, tag, place, mixable, work)
+    push = Push(Plan(()), record, server, want, have, before, tag, place, accepted, work)
     top = directory.rstrip("/")
     edited = (by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
     return push._replace(notes=(*unknown(server, Span(directory)), *edited), commit=commit(directory))
@@ -118,8 +117,18 @@ def _planned(push: Push) -> Push:
     released = revisions.versions(before) if before and resumed else None
     dead = push.seen.dead if push.seen else ()
     given = before.contents if before and before.name else {}  # those of hand-written repositories are not counted
-    made = plan(want, have, uri, resumed=resumed, released=released, dead=dead, given=given, server=push.server)
-    made = admit(made, _known(push.mixable, {**have, **want}))
+    made = plan(
+        want,
+        have,
+        uri,
+        resumed=resumed,
+        released=released,
+        dead=dead,
+        given=given,
+        server=push.server,
+        switches=push.record.switch,
+    )
+    made = _admitted(made, push.accepted, {**have, **want})
     if made.conflicts:
         raise Stop(binding.advised(push.place, made.conflicts))
     if made and made.served and not push.place.store.caps.sees_changes:
@@ -142,13 +151,14 @@ def _sealed(tree: Tree, directory: str) -> Tree:
         ) from None
 
 
-def _known(names: Collection[str], tree: Tree) -> Collection[str]:
-    """Return these names; raise Stop if one is not a model of the tree."""
+def _admitted(made: Plan, accepted: Accepted, tree: Tree) -> Plan:
+    """Return the plan with what the user accepts; raise Stop if a name is not that of a model of the tree."""
     there = sorted({path.split("/")[0] for path in tree if "/" in path})
-    for name in names:
-        if name not in there:
-            raise fatal("push-allow-mixed", name, f'unknown model "{name}" in --allow-mixed', closest(name, there))
-    return names
+    for name in {*accepted.mixed} - {*there}:
+        raise fatal("push-allow-mixed", name, f'unknown model "{name}" in --allow-mixed', closest(name, there))
+    for name in {*accepted.downtime} - {*there}:
+        raise fatal("push-allow-downtime", name, f'unknown model "{name}" in --allow-downtime', closest(name, there))
+    return admit(admit(made, accepted.mixed), accepted.downtime, replacing.RULE)
 
 
 def _called(name: str) -> str:
@@ -207,7 +217,8 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
     }
     if push.again:
         made["rollback"] = str(push.again)
-    revision = Revision(record.name, record.target, record.local, {}, made, repository=binding.named(push.place))
+    bound = binding.named(push.place)
+    revision = Revision(record.name, record.target, record.local, {}, made, repository=bound, switch=record.switch)
     if push.before and not push.plan and _is_recorded(push, push.before):
         return push.before
     if push.seen:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from tritonrepo import repository
 from tritonrepo.diagnostics import failure
-from tritonrepo.flows.prepared import Push
+from tritonrepo.flows.prepared import NOTHING, Accepted, Push
 from tritonrepo.flows.published import earlier, published
 from tritonrepo.flows.push import NO_SERVERS, Servers, planned
 from tritonrepo.flows.target import of_record
@@ -25,7 +23,7 @@ def plan_rollback(
     number: int | None,
     work: Workspace,
     servers: Servers = NO_SERVERS,
-    mixable: Collection[str] = (),
+    accepted: Accepted = NOTHING,
 ) -> Push:
     """Compare the bucket with an earlier revision, by default the one before, query the servers, and write nothing.
 
@@ -42,7 +40,8 @@ def plan_rollback(
         message += f" {'is' if len(found.missing) == 1 else 'are'} gone"
         raise failure("revision-incomplete", at, message, "Go back to another revision, or push its files again.")
     made = revision.made
-    record = Record(revision.name, revision.target, local=revision.local, stack=made.get("stack", ""))
+    origin = {"local": revision.local, "switch": revision.switch}
+    record = Record(revision.name, revision.target, stack=made.get("stack", ""), **origin)
     server = repository.target(record=of_record(record, at))
-    push = Push(Plan(()), record, server, found.tree, there.have, there.before, there.tag, there.place, mixable, work)
+    push = Push(Plan(()), record, server, found.tree, there.have, there.before, there.tag, there.place, accepted, work)
     return planned(push._replace(again=revision.number, commit=made.get("commit", "")), servers)

@@ -20,7 +20,7 @@ from tritonrepo.smoke.waiting import READY, Patience, Wanted, until_served
 from tritonrepo.sync import gating
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.pace import Watch
-from tritonrepo.sync.plan import Action, Put, is_config
+from tritonrepo.sync.plan import Action, Phase, Put, is_config
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, Tree
 
@@ -45,18 +45,19 @@ def look(servers: Sequence[Endpoint], push: Push, patience: Patience) -> Seen:
 def watch(seen: Seen, push: Push) -> Watch:
     """Return the function that waits until all servers serve what was written."""
     change = seen.change
-    stays = {name: tuple(map(str, model.served)) for name, model in change.want.items()}
+    # without its placeholder, a replaced model would be in memory twice
+    stays = {name: (*map(str, model.served), str(gating.OUT)) for name, model in change.want.items()}
     now: dict[str, Entry] = uploadable(push.have)
     served = dict(_served(now, change.touched, push))  # read before anything is written over it
     left = len(push.plan.actions)
 
-    def wait(names: Collection[str]) -> None:
+    def wait(names: Collection[str], out: Collection[str]) -> None:
         models = gating.models(now, push.server)
         for client, one in zip(seen.clients, seen.presents, strict=True):
             asked = {*names, *(() if left else healing.due(one, change))}
-            out = healing.hopeless(one, change).keys() | healing.held_up(one, models, change.want)
-            wanted = dict(_served(now, asked - out, push))
-            until_served(client, Wanted(wanted, stays, one.refused.keys()), seen.patience)
+            vain = healing.hopeless(one, change).keys() | healing.held_up(one, models, change.want)
+            wanted = dict(_served(now, asked - vain, push))
+            until_served(client, Wanted(wanted, stays, one.refused.keys(), out), seen.patience)
 
     def seen_by_all(group: Sequence[Action]) -> bool:
         nonlocal left
@@ -67,7 +68,7 @@ def watch(seen: Seen, push: Push) -> Watch:
             else:
                 now.pop(action.path, None)
         names = {action.path.split("/")[0] for action in group if is_config(action.path)}
-        wait(names)
+        wait(names, names if group[0].phase is Phase.REPLACE else ())
         models = dict(_served(now, names, push))
         told = all(name not in served or _tells(served[name]) != _tells(model) for name, model in models.items())
         served.update(models)

@@ -26,7 +26,7 @@ from tritonrepo.sources.gather import Gathering
 from tritonrepo.sources.given import USUAL, given, is_graph
 from tritonrepo.sources.precision import lowered
 from tritonrepo.sources.prefixes import PROMPTS, Wanted, prefixed
-from tritonrepo.spec.declare import config_key, key, places
+from tritonrepo.spec.declare import config_key, key, places, switch_key
 from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, batched, origin
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Batching, Config, Instances
@@ -88,6 +88,7 @@ class Embedder:
         "how requests are combined into batches", Batching(), example="{max_batch_size: 64, max_queue_delay: 2ms}"
     )
     instances: Instances = key("copies of the ONNX model", Instances(), example="{count: 2}")
+    switch: Literal["overlap", "replace"] = switch_key("NAME_model")
     config: Config = config_key()
     model_config: Config = config_key(
         "NAME_model", example='{parameters: {intra_op_thread_count: {string_value: "4"}}}'

@@ -25,7 +25,7 @@ from tritonrepo.smoke.served import Served
 from tritonrepo.sources.adapter import Facts
 from tritonrepo.sources.gather import Gathering
 from tritonrepo.sources.template import Given, chat_tried
-from tritonrepo.spec.declare import config_key, key, places
+from tritonrepo.spec.declare import config_key, key, places, switch_key
 from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
 from tritonrepo.spec.source import COMMIT, Hub, Source
@@ -96,6 +96,7 @@ class Generator:
         example="{enable_thinking: false}",
         schema=VARIABLES,
     )
+    switch: Literal["overlap", "replace"] = switch_key(default="replace")
     config: Config = config_key(example='{parameters: {REPORT_CUSTOM_METRICS: {string_value: "yes"}}}')
     prompt_config: Config = config_key("NAME_prompt", example="{instance_group: [{kind: KIND_CPU, count: 2}]}")
     places: Places = places()

@@ -17,7 +17,7 @@ from tritonrepo.parts import scripted
 from tritonrepo.pbtxt.printer import Message, Value
 from tritonrepo.repository.inference import FILENAMES, FILLED, LIBTORCH
 from tritonrepo.sources.gather import Gathering
-from tritonrepo.spec.declare import config_key, key, places
+from tritonrepo.spec.declare import config_key, key, places, switch_key
 from tritonrepo.spec.part import Part, Places, origin, wrong
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Config, Stack
@@ -58,6 +58,9 @@ class Model:
         {},
         example="{labels.txt: ./labels.txt}",
         schema={"propertyNames": {"not": {"pattern": r"(^|/)\.{0,2}(/|$)|^config\.pbtxt$|^[1-9][0-9]{0,18}(/|$)"}}},
+    )
+    switch: Literal["overlap", "replace"] | None = switch_key(
+        default=None, shown="; default: `replace` with the vLLM backend, `overlap` with others"
     )
     config: Config = config_key(example="{max_batch_size: 8, dynamic_batching: {}}")
     places: Places = places()

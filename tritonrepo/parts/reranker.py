@@ -23,7 +23,7 @@ from tritonrepo.sources.given import TOKENIZER, is_graph
 from tritonrepo.sources.relevance import RULE
 from tritonrepo.sources.reranker import LATE, READ, Wish, lowered, reranker
 from tritonrepo.sources.reranker_graph import own_graph
-from tritonrepo.spec.declare import config_key, key, places
+from tritonrepo.spec.declare import config_key, key, places, switch_key
 from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.part import Part, Places, Port, Step, batched, origin, wrong
 from tritonrepo.spec.source import Source
@@ -101,6 +101,7 @@ class Reranker:
         example="{max_batch_size: 64, max_queue_delay: 2ms}",
     )
     instances: Instances = key("copies of the ONNX model", Instances(), example="{count: 2}")
+    switch: Literal["overlap", "replace"] = switch_key("NAME_model")
     config: Config = config_key()
     model_config: Config = config_key(
         "NAME_model", example='{parameters: {intra_op_thread_count: {string_value: "4"}}}'

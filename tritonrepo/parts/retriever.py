@@ -23,7 +23,7 @@ from tritonrepo.smoke.judge import anything
 from tritonrepo.smoke.plan import Known
 from tritonrepo.smoke.served import Served
 from tritonrepo.sources.gather import Gathering
-from tritonrepo.spec.declare import config_key, key, places
+from tritonrepo.spec.declare import config_key, key, places, switch_key
 from tritonrepo.spec.part import Part, Places, Port, Recipe, Step, origin, wrong
 from tritonrepo.spec.stack import Batching, Chunks, Config, Paths, Stack
 from tritonrepo.tree import File, of_bytes
@@ -51,6 +51,7 @@ class Retriever:
     chunks: Chunks = key("how documents are cut into passages", Chunks(), example="{max_tokens: 200, overlap: 40}")
     embed_with: str = key("name of the embedder for documents and queries", example="embedder")
     top_k: int = key("number of passages to return", 4, minimum=1, example="8")
+    switch: Literal["overlap", "replace"] = switch_key()
     config: Config = config_key(example="{instance_group: [{kind: KIND_CPU, count: 2}]}")
     places: Places = places()
 

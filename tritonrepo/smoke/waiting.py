@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, Span, Stop, failure
@@ -60,11 +61,13 @@ class Wanted(NamedTuple):
 
     A version that is refused and does not stay is not waited for: another one replaces it. One that was refused
     `before` is waited for until it was retried twice, because the first retry may have begun before the last write.
+    Of models that are `alone`, nothing else may be in memory.
     """
 
     now: Mapping[str, Expected]
     stays: Mapping[str, Collection[str]]
     before: Collection[Version]
+    alone: Collection[str] = ()
 
 
 def until_served(client: Client, wanted: Wanted, patience: Patience) -> None:
@@ -77,7 +80,7 @@ def until_served(client: Client, wanted: Wanted, patience: Patience) -> None:
             refused, last = refusals(index), loading
             loading = {(state.name, state.version) for state in index if state.state == "LOADING"}
             tried.update(loading - last)
-            gone = next(lacking(client, index, _named(wanted, refused)), "")
+            gone = next(chain(_leaving(index, wanted), lacking(client, index, _named(wanted, refused))), "")
         except Stop as stop:
             gone = stop.diagnostics[0].message
         bad = [(m, v) for m, v in sorted(refused) if m in wanted.now and v in wanted.stays.get(m, ())]
@@ -109,6 +112,14 @@ def refusals(index: Sequence[ModelState]) -> dict[Version, str]:
         for state in index
         if state.state == "UNAVAILABLE" and state.reason not in {"", "unloaded"}
     }
+
+
+def _leaving(index: Sequence[ModelState], wanted: Wanted) -> Iterator[str]:
+    """Yield which versions are in memory next to one that has to be alone; UNLOADING lasts until they are not."""
+    for state in index:
+        model = wanted.now.get(state.name) if state.name in wanted.alone else None
+        if model and state.version not in {"", *model.versions} and state.state not in {"", "UNAVAILABLE"}:
+            yield f"{state.name} version {state.version} is still in memory"
 
 
 def _named(wanted: Wanted, refused: Collection[Version]) -> dict[str, Expected]:

@@ -39,6 +39,15 @@ def config_key(model: str = "NAME", *, example: str = "{response_cache: {enable:
     return key(doc, {}, example=example)
 
 
+def switch_key(model: str = "NAME", default: str | None = "overlap", shown: str = "") -> Any:
+    """Declare the key that says how a pushed version of a model takes over."""
+    doc = (
+        f"how a pushed version of {model} takes over: `overlap` loads it next to the old one, so that no request "
+        f"fails; `replace` unloads the old one first, for a model of which two do not fit in memory{shown}"
+    )
+    return key(doc, default, example="replace" if default != "replace" else "overlap")
+
+
 def sentence(doc: str) -> str:
     """Return the meaning of a key as a sentence."""
     return f"{doc[:1].upper()}{doc[1:]}."

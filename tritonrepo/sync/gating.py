@@ -18,6 +18,9 @@ T = TypeVar("T")
 LATEST = -1
 """The version of a call that names no version."""
 
+OUT = 999_999_999
+"""The version that answers for a model while it is replaced (`sync.replacing`); it is none of the model's own."""
+
 Call = tuple[str, int]
 """A model's name, and the version that is requested."""
 
@@ -30,7 +33,7 @@ class Model:
     """A model's files, with paths relative to its directory; its config, if a server accepts it; its versions.
 
     `gated`: a server does not accept the config, or it has another name, so nothing new of the model is loaded.
-    `served` are the versions that a server would serve from these files, ascending.
+    `served` are the versions that a server would serve from these files, ascending; a placeholder is not among them.
     """
 
     name: str
@@ -105,7 +108,9 @@ def _of(model: repository.Model) -> Model:
     gated = model.unknown or model.config_name != model.name
     own = {path: entry for path, entry in model.entries.items() if isinstance(entry, File)}
     config = None if gated or model.parsed is None else model.config
-    return Model(model.name, own, config, gated, model.versions.found, () if gated else model.served)
+    there = {number: top for number, top in model.versions.found.items() if number != OUT}
+    served = () if gated else tuple(number for number in model.served if number != OUT)
+    return Model(model.name, own, config, gated, there, served)
 
 
 def reached(start: Iterable[T], calls: Callable[[T], Iterable[T]]) -> set[T]:

@@ -85,9 +85,9 @@ def mixture(found: Mixed, states: Sequence[State], where: str) -> Diagnostic:
     return Diagnostic(RULE, Severity.ERROR, Span(f"{where}/{found.model}"), message, hint, found.model)
 
 
-def admit(made: Plan, names: Collection[str]) -> Plan:
-    """Return the plan with the conflicts of these pipelines turned into warnings."""
-    admitted = [each for each in made.conflicts if each.rule == RULE and each.model in names]
+def admit(made: Plan, names: Collection[str], rule: str = RULE) -> Plan:
+    """Return the plan with the conflicts of these models and this rule turned into warnings."""
+    admitted = [each for each in made.conflicts if each.rule == rule and each.model in names]
     notes = [replace(each, severity=Severity.WARNING, hint="") for each in admitted]
     conflicts = tuple(each for each in made.conflicts if each not in admitted)
     return replace(made, conflicts=conflicts, notes=(*notes, *made.notes))

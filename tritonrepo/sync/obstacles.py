@@ -11,7 +11,7 @@ from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.repository.versions import selected
 from tritonrepo.shared import SETTINGS, directory, is_shared, named
-from tritonrepo.sync.gating import Model
+from tritonrepo.sync.gating import OUT, Model
 from tritonrepo.tree import File, Outside, Tree, in_order
 
 SAFE = re.compile(r"[0-9A-Za-z._\-/]+")
@@ -28,7 +28,7 @@ def conflicts(
             *_unguarded(model, where),
             *_rewritten(model, had.get(name), where),
             *_reused(model, had.get(name), where, given),
-            *_shadowed(model, had.get(name), where),
+            *shadowed(model, had.get(name), where),
             *_shared(model, had.get(name), where),
         ]
     for name in sorted(had.keys() - wanted.keys()):
@@ -53,6 +53,9 @@ def _unfit(want: Tree, where: str) -> Iterator[Diagnostic]:
 
 
 def _unguarded(want: Model, where: str) -> Iterator[Diagnostic]:
+    if want.within(OUT):
+        message = f"version {OUT} is reserved for the placeholder of a model that a push replaces"
+        yield _refusal("push-version-taken", f"{where}/{want.name}", message, "Use another version number.")
     if CONFIG not in want.files:
         message = "config.pbtxt is missing, so servers could load the model before its files are complete"
         yield _refusal("push-config-missing", f"{where}/{want.name}", message, "Create config.pbtxt for this model.")
@@ -82,10 +85,11 @@ def _way_out(where: str) -> str:
     return f"Run `{shlex.join(['tritonrepo', 'lock', '--from', where])}`, then build and push again."
 
 
-def _shadowed(want: Model, have: Model | None, where: str) -> Iterator[Diagnostic]:
+def shadowed(want: Model, have: Model | None, where: str) -> Iterator[Diagnostic]:
     """Yield a policy that counts directories and so would select other versions: the bucket has older ones as well."""
     policy = want.config.message("version_policy") if want.config else None
     there = {*want.versions, *(have.versions if have else ())}
+    there |= {OUT} if have and have.within(OUT) else set()
     wrong = set(selected(there, policy)) ^ set(want.served)
     if want.config and wrong:
         numbers = f"version{'s' if len(wrong) > 1 else ''} {', '.join(map(str, sorted(wrong)))}"

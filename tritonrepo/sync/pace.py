@@ -69,7 +69,8 @@ class Rounds:
             _verify(self._work)
             self._seen = pace.watch is not None and pace.watch(group)
         self._last = pace.now()
-        self._wait_s = 0.0 if unseen else pace.drain_s if self._seen else pace.settle_s
+        left = self._seen and group[0].phase is Phase.REPLACE  # servers unload a version after its last request
+        self._wait_s = 0.0 if unseen or left else pace.drain_s if self._seen else pace.settle_s
 
 
 def _is_unseen(action: Action) -> bool:

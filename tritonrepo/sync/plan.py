@@ -26,10 +26,11 @@ class Phase(IntEnum):
     GATE = 1  # a new model's config that names no existing version
     FILES = 2  # new version directories
     EXPAND = 3  # configs that name the old and the new version
-    SWITCH = 4  # configs of pipelines that pin the new one
-    CONTRACT = 5  # configs that name the new version only
-    PRUNE = 6  # deletions
-    CLOSE = 7  # the record names what is there
+    REPLACE = 4  # configs that take out the old version of models of which two do not fit in memory
+    SWITCH = 5  # their new version alone, and configs of pipelines that pin the new one
+    CONTRACT = 6  # configs that name the new version only
+    PRUNE = 7  # deletions
+    CLOSE = 8  # the record names what is there
 
 
 class Put(NamedTuple):

@@ -6,18 +6,21 @@ by a config; a live version is never rewritten.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from tritonrepo.repository import Target, target
 from tritonrepo.repository.calls import PINS
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.shared import is_shared
-from tritonrepo.sync.gating import LATEST, Model, Released, depths, model_of, models, name_gate, needed, serving
+from tritonrepo.sync import replacing
+from tritonrepo.sync.gating import LATEST, OUT, Model, Released, depths, model_of, models, name_gate, needed, serving
 from tritonrepo.sync.mixing import mixed, mixture
-from tritonrepo.sync.obstacles import conflicts, warnings
+from tritonrepo.sync.obstacles import conflicts, shadowed, warnings
 from tritonrepo.sync.order import turns
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order
+from tritonrepo.sync.replacing import Switches
 from tritonrepo.tree import Directory, Entry, File, Tree, of_bytes
 
 KEEP = ".keep"
@@ -30,7 +33,7 @@ class _Change(NamedTuple):
 
     `depth` is its wave when callees go first, by the calls in the tree; `fall` when callers do, by those in the store.
     `used`: whether others call it, in the tree or the store; `awaited`: which versions models of the tree call. `dead`
-    are versions that no server was seen to serve.
+    are versions that no server was seen to serve. `leaves`: whether it is taken out of memory before the new one loads.
     """
 
     want: Model
@@ -41,6 +44,7 @@ class _Change(NamedTuple):
     fall: int
     ended: Collection[int] = ()
     dead: Collection[int] = ()
+    leaves: bool = False
 
     @property
     def old(self) -> tuple[int, ...]:
@@ -51,11 +55,11 @@ class _Change(NamedTuple):
     def late(self) -> bool:
         """Whether it moves at the switch: pipelines, all at once, and models that nobody calls, each by one PUT.
 
-        A new version of a pipeline that others call is opened earlier, like those of other models: they call it at
-        the switch.
+        So does what was taken out, because the pipelines that call it fail meanwhile. A new version of a pipeline that
+        others call is opened earlier, like those of other models: they call it at the switch.
         """
         new = bool(self.awaited) if not self.old else not {*self.awaited} - {LATEST} <= {*self.old}
-        return not self.used or (self.want.is_ensemble and not new)
+        return self.leaves or not self.used or (self.want.is_ensemble and not new)
 
 
 def plan(  # noqa: PLR0913  all that can be known about the target
@@ -68,6 +72,7 @@ def plan(  # noqa: PLR0913  all that can be known about the target
     dead: Collection[tuple[str, int]] = (),
     given: Mapping[str, str] = {},
     server: Target | None = None,
+    switches: Mapping[str, str] = {},
 ) -> Plan:
     """Return the way from `have` to `want`; models that `want` lacks are left alone and listed.
 
@@ -78,8 +83,9 @@ def plan(  # noqa: PLR0913  all that can be known about the target
     uploaded and nothing calls yet is retired, because a server that refuses one version of a model loads no other new
     one (24.10). So are `dead` ones, model and version: what servers were seen not to serve. `given` is MODEL/NUMBER →
     digest of the content that earlier pushes published: a number never gets another one.
-    A pipeline that could mix releases is a conflict that its user may accept (`mixing.admit`): the plan has its
-    actions anyway.
+    `switches` says which models do not switch as their backend usually does.
+    A pipeline that could mix releases and a model that fails while it is replaced are conflicts that the user may
+    accept (`mixing.admit`): the plan has its actions anyway.
     """
     want, have = uploadable(want), uploadable(have)
     have = {path: _known(path, entry, want.get(path)) for path, entry in have.items()}
@@ -105,15 +111,25 @@ def plan(  # noqa: PLR0913  all that can be known about the target
         for name, model in wanted.items()
     ]
     changes = [c._replace(dead={v for v in c.have.served if (c.want.name, v) in dead}) for c in changes]
+    changes = [c._replace(leaves=_leaves(c, switches)) for c in changes]
     if released is not None:
         stays = needed(had, used, released)
         changes = [
             change._replace(ended={v for v in change.have.served if (change.want.name, v) not in stays})
             for change in changes
         ]
-    actions = _in_turn([action for change in changes for action in _actions(change)], had, wanted)
-    faults = tuple(mixture(each, (had, wanted), where) for each in mixed(had, actions, server))
-    notes = tuple(note for c in changes for note in warnings(c.want, c.have, where, used=c.used and bool(c.old)))
+    taken_out = [change for change in changes if change.leaves]
+    if faults := tuple(fault for each in taken_out for fault in shadowed(each.want, _held(each.have), where)):
+        return Plan((), faults, foreign)
+    actions = _in_turn([action for change in changes for action in _actions(change)], had, wanted, taken_out)
+    faults = tuple(
+        replacing.downtime(each.want, each.have, replacing.callers(each.want.name, had), where)
+        for each in taken_out
+        if not replacing.is_out(each.have)
+    )
+    faults += tuple(mixture(each, (had, wanted), where) for each in mixed(had, actions, server))
+    beside = {c.want.name for c in changes if c.used and c.old and not c.leaves}
+    notes = tuple(note for c in changes for note in warnings(c.want, c.have, where, used=c.want.name in beside))
     return Plan(tuple(actions), faults, foreign, notes, resumed, served=any(model.served for model in had.values()))
 
 
@@ -126,9 +142,25 @@ def _awaited(wanted: Mapping[str, Model]) -> dict[str, set[int]]:
     return found
 
 
-def _in_turn(actions: Sequence[Action], had: Mapping[str, Model], wanted: Mapping[str, Model]) -> list[Action]:
+def _leaves(change: _Change, switches: Switches) -> bool:
+    """Whether a model is taken out of memory before what is wanted loads, or an interrupted push has taken it out."""
+    want, have = change.want, change.have
+    loaded, beside = {*have.served} - {*change.dead}, _beside(want, list(_files(change)))
+    goes = replacing.is_out(have) or replacing.leaves(want, have, loaded, beside=beside)
+    return goes and replacing.is_replaced(want, have, switches)
+
+
+def _held(have: Model) -> Model:
+    """Return a model with its placeholder, which some policies would serve as its latest version."""
+    return replace(have, files={**have.files, replacing.PLACEHOLDER: replacing.CODE})
+
+
+def _in_turn(
+    actions: Sequence[Action], had: Mapping[str, Model], wanted: Mapping[str, Model], replaced: Iterable[_Change]
+) -> list[Action]:
     """Return the actions in order, with the turns of those at the switch."""
-    turn = turns({a.path.split("/")[0] for a in actions if a.phase is Phase.SWITCH}, had, wanted)
+    moving = {a.path.split("/")[0] for a in actions if a.phase is Phase.SWITCH}
+    turn = turns(moving, had, wanted, {change.want.name for change in replaced})
     return sorted(
         (a._replace(wave=turn[a.path.split("/")[0]]) if a.phase is Phase.SWITCH else a for a in actions),
         key=in_phase_order,
@@ -164,16 +196,18 @@ def _same(one: Entry | None, other: Entry | None) -> bool:
 def _actions(change: _Change) -> list[Action]:
     """Return what one model needs, in any order."""
     moved = list(_files(change))
-    gate = list(_gate(change, moved))
-    present = gate[-1].file if gate else change.have.files.get(CONFIG)
-    configs = [*gate, *_open(change, present)]
+    taking = list(_take_out(change))
+    gate = list(_gate(change, [*moved, *taking]))
+    before = [*gate, *taking]
+    present = before[-1].file if before else change.have.files.get(CONFIG)
+    configs = [*before, *_open(change, present)]
     if _beside(change.want, moved) and len(configs) == len(gate):
         path, config = f"{change.want.name}/{CONFIG}", change.want.files[CONFIG]
         configs.append(Put(Phase.EXPAND, path, config, "rewritten because files next to it changed", change.depth))
     return [*moved, *configs]
 
 
-def _beside(want: Model, moved: list[Action]) -> bool:
+def _beside(want: Model, moved: Sequence[Action]) -> bool:
     """Whether a file that belongs to all versions is among them; a server may see two writes in a second as one."""
     tops = {action.path.split("/")[1] for action in moved} - {*want.versions.values()}
     return not all(map(is_shared, tops))
@@ -190,19 +224,39 @@ def _files(change: _Change) -> Iterator[Action]:
             yield Delete(Phase.FILES, f"{want.name}/{path}", "left over from an interrupted push")
 
 
-def _gate(change: _Change, moved: list[Action]) -> Iterator[Put]:
+def _take_out(change: _Change) -> Iterator[Put]:
+    """Yield the placeholder of a model of which two do not fit in memory, and the config that loads it instead.
+
+    After an interrupted push, it is written again: only then is it certain that servers have unloaded everything else.
+    """
+    if not change.leaves:
+        return
+    want, have = change.want, change.have
+    path, old, new = f"{want.name}/{CONFIG}", have.served, _numbers(want.served)
+    if not _same(replacing.CODE, have.files.get(replacing.PLACEHOLDER)):
+        told = f"new: answers with an error while {new} {_is(want.served)} loaded"
+        yield Put(Phase.FILES, f"{want.name}/{replacing.PLACEHOLDER}", replacing.CODE, told)
+    if replacing.is_out(have):
+        yield Put(Phase.REPLACE, path, of_bytes(have.text), "until nothing else of the model is in memory")
+    else:
+        told = f"takes {_numbers(old)} out of memory; not available while {new} {_is(want.served)} loaded"
+        yield Put(Phase.REPLACE, path, replacing.placeholder(have), told)
+
+
+def _gate(change: _Change, moved: Sequence[Action]) -> Iterator[Put]:
     """Yield the config that holds back the versions to be uploaded, if the present one does not."""
     want, have = change.want, change.have
     arriving = {
         version
-        for version, top in want.versions.items()
+        for version, top in {**want.versions, OUT: str(OUT)}.items()
         if any(a.path.startswith(f"{want.name}/{top}/") for a in moved)
     }
     path = f"{want.name}/{CONFIG}"
     if not any(have.admits(version) for version in arriving):
         return
     if change.old:
-        held = f"keeps serving only {_numbers(change.old)} while {_numbers(arriving)} {_is(arriving)} uploaded"
+        shown = arriving - {OUT} or arriving
+        held = f"keeps serving only {_numbers(change.old)} while {_numbers(shown)} {_is(shown)} uploaded"
         yield Put(Phase.GATE, path, of_bytes(serving(have.text, change.old)), held, PINNED)
     else:
         told = f"{'' if change.dead else 'new: '}hidden from servers until its files are uploaded"
@@ -213,7 +267,7 @@ def _open(change: _Change, present: File | None) -> Iterator[Put]:
     """Yield the configs that bring the new versions into service and then retire the old ones."""
     want, new = change.want, set(change.want.served)
     path, file = f"{want.name}/{CONFIG}", want.files[CONFIG]
-    both = new | set(change.old) if change.used else new
+    both = new | set(change.old) if change.used and not change.leaves else new
     first = file if both == new else of_bytes(serving(want.text, both))
     phase, wave = (Phase.SWITCH, 0) if change.late else (Phase.EXPAND, change.depth)
     if not _same(first, present) and not _same(file, present):
@@ -223,7 +277,7 @@ def _open(change: _Change, present: File | None) -> Iterator[Put]:
 
 
 def _reason(change: _Change, both: set[int]) -> str:
-    if not change.old and not change.dead:
+    if not change.old and not change.dead and not change.leaves:
         return "new: starts serving"
     moved = [_called(*step) for step in change.want.steps() if step not in change.have.steps()]
     if moved:

@@ -24,6 +24,7 @@ class Record:
     """What a build wrote: the stack's name, the target, `files` path → SHA-256; `local`: Hub id → local source.
 
     `stack` is the SHA-256 of the effective stack, as `tritonrepo show` prints it; "" in the record of an older build.
+    `switch`: model → overlap or replace, for models whose new versions do not take over as is usual for their backend.
     While a build runs, `before` has the SHA-256 of what it is about to replace: a killed build leaves some files
     unchanged, and these must not look as if they were changed by hand.
     """
@@ -32,6 +33,7 @@ class Record:
     target: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     local: Mapping[str, str] = field(default_factory=dict)
+    switch: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     before: Mapping[str, str] = field(default_factory=dict)
     stack: str = ""
 
@@ -46,7 +48,7 @@ class Record:
 def dump(record: Record) -> File:
     """Return the record as a file: equal records give equal bytes."""
     data = {"schema": SCHEMA, **asdict(record)}
-    for name in ("before", "stack"):
+    for name in ("before", "stack", "switch"):
         if not data[name]:
             del data[name]
     return of_text(json.dumps(data, indent=2, sort_keys=True) + "\n")
@@ -87,8 +89,8 @@ def load(tree: Tree, where: str) -> Record:
                 "Upgrade tritonrepo.",
             )
         files, before = dict(data["files"]), dict(data.get("before", {}))
-        name, stack = str(data["name"]), str(data.get("stack", ""))
-        return Record(name, _flat(data["target"]), files, dict(data["local"]), before, stack)
+        name, stack, switch = str(data["name"]), str(data.get("stack", "")), _flat(data.get("switch", {}))
+        return Record(name, _flat(data["target"]), files, dict(data["local"]), before, stack, switch=switch)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Move the directory elsewhere and build again."
         raise fatal("record-syntax", f"{where}/{NAME}", f"the file is not a build record: {error}", hint) from None

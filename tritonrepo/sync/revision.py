@@ -40,6 +40,7 @@ class Revision:
     """What a push published: the stack's name, target and local sources, the objects; who pushed, when, with what.
 
     `contents` is MODEL/NUMBER → digest of the content, of all versions that this push and earlier ones published.
+    `switch`: model → overlap or replace, if it is not as usual for its backend.
     `number` is 1 for what the first push published, and then grows by one; 0 is that of a first push that was killed.
     `repository` is the URI of what a record that is not next to its repository belongs to (`binding`).
     """
@@ -52,6 +53,7 @@ class Revision:
     contents: Mapping[str, str] = field(default_factory=dict)
     number: int = 0
     repository: str = ""
+    switch: Mapping[str, str] = field(default_factory=dict)
 
 
 def record_path(prefix: str) -> str:
@@ -62,7 +64,7 @@ def record_path(prefix: str) -> str:
 def dump(revision: Revision) -> File:
     """Return the record as a file."""
     data = {"schema": SCHEMA, **asdict(revision)}
-    for key in ("contents", "number", "repository"):
+    for key in ("contents", "number", "repository", "switch"):
         if not data[key]:
             del data[key]
     return of_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
@@ -94,8 +96,9 @@ def load(content: bytes, where: str) -> Revision:
         contents = {str(path): _text(text) for path, text in data.get("contents", {}).items()}
         made = {str(key): _text(text) for key, text in data["made"].items()}
         name, number = str(data["name"]), _number(data.get("number", 0))
-        repository = _text(data.get("repository", ""))
-        return Revision(name, {**data["target"]}, {**data["local"]}, objects, made, contents, number, repository)
+        bound, switch = _text(data.get("repository", "")), data.get("switch", {})
+        switch = {str(model): _text(text) for model, text in switch.items()}
+        return Revision(name, {**data["target"]}, {**data["local"]}, objects, made, contents, number, bound, switch)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "Delete the file: the next push reads the objects themselves."
         raise fatal("record-syntax", where, f"the file is not a release record: {error!r}", hint) from None
