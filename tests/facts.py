@@ -28,6 +28,7 @@ from tritonrepo.spec import lock_text
 from tritonrepo.spec.load import BYTES
 from tritonrepo.spec.source import COMMIT
 from tritonrepo.stores.walk import FOLLOWED
+from tritonrepo.sync import history
 from tritonrepo.sync.lock import GRACE_S, SILENT_S, VALID_S
 
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -55,6 +56,7 @@ NEXT = one(r"python_version < '([\d.]+)'", LOCAL)
 """The first Python that cannot serve."""
 
 FACTS: Mapping[str, str] = {
+    "kept-mib": f"{history.MOST_BYTES >> 20}",
     "longest-text": f"{LONGEST:,}",
     "metadata-bytes": f"{metadata.LARGEST:,}",
     "document-mib": f"{texts.LARGEST >> 20}",

@@ -88,11 +88,6 @@ def test_the_phases_of_a_push_are_those_of_the_code() -> None:
     assert [row[0] for row in table("push.md", "| phase")] == [phase.name.lower() for phase in sorted(phases)]
 
 
-def test_no_command_goes_back_to_an_earlier_release() -> None:
-    local = {"adopt", "build", "explain", "graph", "image", "index", "init", "lock", "show"}
-    assert set(COMMANDS) == {*local, "push", "serve", "smoke", "up", "validate"}
-
-
 def test_serve_starts_a_server_as_push_needs_it(rag_server: Server) -> None:
     started = Path(f"/proc/{rag_server.pid}/cmdline").read_bytes().decode().split("\0")
     assert {"--strict-readiness=false", "--exit-on-error=false", "--disable-auto-complete-config"} <= set(started)
@@ -385,6 +380,7 @@ def test_every_command_is_a_function() -> None:
         "index": {"index"},
         "lock": {"plan_lock", "apply_lock"},
         "push": {"plan_push", "apply_push"},
+        "rollback": {"plan_rollback", "apply_push"},
         "serve": {"serve"},
         "up": {"up", "prove"},
         "smoke": {"smoke", "known"},
@@ -439,7 +435,7 @@ def test_planning_changes_nothing(rag: Path, tmp_path: Path) -> None:
 TOPICS = {
     "stacks": {"plan_build", "index"},
     "validation": {"validate", "Verdict"},
-    "push": {"plan_push", "paced"},
+    "push": {"plan_push", "plan_rollback", "paced"},
     "serve": {"serve", "Ports", "up"},
     "test, ask": {"smoke", "answer"},
 }

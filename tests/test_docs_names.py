@@ -37,7 +37,7 @@ PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {
     "build": {"adopt", "build", "graph", "index", "image", "init", "lock"},
     "validate": {"validate"},
-    "push": {"push"},
+    "push": {"push", "rollback"},
     "smoke": {"smoke"},
 }
 ABOUT |= {
@@ -168,6 +168,9 @@ DEFAULTS = {
     ("up", "--output"): "model_repository",
     ("push", "--format"): "text",
     ("push", "--timeout"): "600.0",
+    ("rollback", "--timeout"): "600.0",
+    ("rollback", "--format"): "text",
+    ("rollback", "--settle"): "30, or 5 with --server",
     ("serve", "--timeout"): "120.0",
     ("up", "--timeout"): "120.0",
     ("smoke", "--timeout"): "30.0",

@@ -40,7 +40,7 @@ sys.exit(run(["push", *sys.argv[4:], "--settle", "0"]))
 """
 STORES = {
     "s3": ("s3_server", (5, 7), "another push considered this one dead"),
-    "gcs": ("gcs_server", (60, 1), "top/config.pbtxt: error: someone else wrote this file after the push was planned"),
+    "gcs": ("gcs_server", (60, 1), "top/config.pbtxt: error: someone else wrote this file after the plan was made"),
 }
 """What refuses the late write: in S3 its time, which is over; in GCS, long before, what the other push revoked."""
 

@@ -417,7 +417,7 @@ def test_a_plan_is_carried_out_only_on_what_it_was_made_from(tmp_path: Path, pat
         apply_push(planned, AT_ONCE)
     assert str(stop.value) == (
         f"{place}: error: the prefix was changed while this push was planned, so nothing was sent"
-        " [push-overtaken]\n  Run the push again."
+        " [push-overtaken]\n  Run the command again."
     )
     assert "leaf/2/model.py" not in stored(str(place))
     assert beside(str(place)) == ["release.json"]
@@ -482,6 +482,6 @@ def test_a_record_that_another_push_wrote_is_not_written_over(tmp_path: Path) ->
     with pytest.raises(Stop) as stop:
         apply_push(plan_push(repository(tmp_path / "n", 2), place, Workspace(tell=tell)), AT_ONCE)
     assert str(stop.value).startswith(
-        f"{place}: prod.tritonrepo/release.json: error: someone else wrote this file after the push was planned"
+        f"{place}: prod.tritonrepo/release.json: error: someone else wrote this file after the plan was made"
     )
     assert place.with_name("prod.tritonrepo").joinpath("release.json").read_text("utf-8") == "theirs"

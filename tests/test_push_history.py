@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,13 @@ def test_a_rollback_without_a_number_undoes_an_interrupted_push(tmp_path: Path) 
     go_back(place)
     assert release(place)["made"]["rollback"] == "2"
     assert contents(place, 3) == own_files(tmp_path / "v2")
+
+
+def test_models_of_others_are_not_taken_for_an_interrupted_push(tmp_path: Path) -> None:
+    place = pushed(tmp_path, 1, 2)
+    shutil.copytree(place / "leaf", place / "theirs")
+    go_back(place)
+    assert release(place)["made"]["rollback"] == "1"
 
 
 def test_a_number_never_comes_back_even_if_the_record_was_removed(tmp_path: Path) -> None:

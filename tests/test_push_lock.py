@@ -271,6 +271,6 @@ def test_the_push_that_took_a_watched_lock_over_is_named(place: Place) -> None:
         taken(place, moments)
     assert str(stop.value) == (
         "s3://models/r: error: you on ci-9 has been pushing to this prefix since 2026-02-02T00:00:00Z; nothing was sent"
-        " [push-locked]\n  Push again when that push has finished."
+        " [push-locked]\n  Run the command again when that push has finished."
     )
     assert place.store.fetch(PATH) == (theirs.encode(), of_text(theirs).sha256)

@@ -121,13 +121,13 @@ def test_a_store_that_is_too_slow_three_times_ends_the_push() -> None:
         writer.write([Write("r/m/b", NEW)])
     assert str(stop.value) == (
         "s3://models/r: error: the store takes more than 10 s to write a small object [push-late]\n"
-        "  Push again when the store responds faster."
+        "  Run the command again when the store responds faster."
     )
 
 
 OVERTAKEN = (
-    "s3://models/r: r/m/a: error: someone else wrote this file after the push was planned [push-overtaken]\n"
-    "  Find out who writes to this prefix, and push again."
+    "s3://models/r: r/m/a: error: someone else wrote this file after the plan was made [push-overtaken]\n"
+    "  Find out who writes to this prefix, and run the command again."
 )
 FOUND: dict[str, tuple[dict[str, bytes], Write, str]] = {
     "our own content": ({"r/m/a": b"new"}, Write("r/m/a", NEW, if_absent=True), "new"),
@@ -342,9 +342,9 @@ def test_what_a_push_wrote_and_saw_is_verified_after_each_phase(change: Callable
         apply(plan, have, Writer(place(store), None), pace)
     assert str(stop.value) == (
         f"{path}: error: the file is not what this push saw or wrote; someone else writes to this prefix"
-        " [push-lost-write]\n  Find out who writes to this prefix, and push again.\n"
+        " [push-lost-write]\n  Find out who writes to this prefix, and run the command again.\n"
         "s3://models/r: error: the push was interrupted after at least 2 of 3 actions [push-broken-off]\n"
-        "  Fix the cause and push again: the next push continues from this point. Servers keep what they have."
+        "  Fix the cause and run the command again: it continues from this point. Servers keep what they have."
     )
     assert "r/m/c" not in store.objects
 

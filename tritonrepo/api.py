@@ -17,6 +17,7 @@ from tritonrepo.flows.init import init
 from tritonrepo.flows.lock import Locked, apply_lock, plan_lock
 from tritonrepo.flows.prepared import Accepted, Build, Push
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
+from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.show import show
 from tritonrepo.flows.smoke import known, smoke
@@ -91,6 +92,7 @@ __all__ = [
     "plan_build",
     "plan_lock",
     "plan_push",
+    "plan_rollback",
     "prove",
     "serve",
     "show",

@@ -175,6 +175,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
             "gating",
             "revision",
             "push_history",
+            "rollback",
             "push_hold",
             "push_flow",
             "push_waiting",

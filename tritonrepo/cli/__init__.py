@@ -26,6 +26,7 @@ COMMANDS = {
     "init": "Create a stack that builds and runs as it is.",
     "lock": "Pin sources and version numbers without building.",
     "push": "Upload a model repository to a bucket that servers read.",
+    "rollback": "Restore an earlier revision of a pushed repository.",
     "serve": "Run the real Triton core on this machine's CPU.",
     "show": "Print the effective stack as YAML.",
     "smoke": "Send a test request to every model on a running server.",

@@ -20,7 +20,7 @@ _mixed = click.option(
     "mixable",
     multiple=True,
     metavar="MODEL",
-    help="Push even if responses of this pipeline can mix the old and the new release for a while. Repeatable.",
+    help="Continue even if responses of this pipeline can mix the old and the new release for a while. Repeatable.",
 )
 
 _downtime = click.option(
@@ -28,6 +28,6 @@ _downtime = click.option(
     "downtime",
     multiple=True,
     metavar="MODEL",
-    help="Push even if requests to this model, and to pipelines that call it, fail while its new version loads, because"
-    " two versions do not fit in memory. Repeatable.",
+    help="Continue even if requests to this model, and to pipelines that call it, fail while its new version loads,"
+    " because two versions do not fit in memory. Repeatable.",
 )

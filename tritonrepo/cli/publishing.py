@@ -20,7 +20,8 @@ from tritonrepo.flows.events import Event
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.report import plan as report
 from tritonrepo.report import published
-from tritonrepo.report.published import Written
+from tritonrepo.report.published import Revisions, Written
+from tritonrepo.report.revisions import titled
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.revision import Revision
 from tritonrepo.sync.telling import Sent
@@ -49,6 +50,7 @@ class Publishing:
         self.plan = Plan(())
         self.before: Revision | None = None
         self.revision: Revision | None = None
+        self.restored: Revision | None = None
         self.warnings: list[Diagnostic] = []
         self.written = Written()
         self._began = time.monotonic()
@@ -71,6 +73,8 @@ class Publishing:
         self.plan, self.before, self.revision, self.warnings = plan, before, before, [*warnings]
         self.display.verbose = verbose
         with self.display.aside():
+            if self.form == "text" and self.restored:
+                say(f"back to {titled(self.restored)}")
             if self.form == "text":
                 say(*report.phases(plan, self.uri).split("\n"))
             for note in warnings:
@@ -94,7 +98,8 @@ class Publishing:
 
     def document(self, ends: Sequence[Diagnostic]) -> str:
         """Return the JSON document, with the diagnostics that ended the command."""
-        return published.document(self.uri, self.plan, self.written, self.revision, [*self.warnings, *ends])
+        revisions = Revisions(self.revision, self.restored)
+        return published.document(self.uri, self.plan, self.written, revisions, [*self.warnings, *ends])
 
 
 @contextmanager

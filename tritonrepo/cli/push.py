@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
-from tritonrepo.cli.accepting import accepting
 from tritonrepo.cli.publishing import output_options, publishing
-from tritonrepo.cli.values import PAUSE, WAIT, allow_links, record_place
+from tritonrepo.cli.pushing import push_options, servers_at
+from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.prepared import Accepted
-from tritonrepo.flows.push import DRAIN_S, SETTLE_S, Servers, apply_push, paced, plan_push
-from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.flows.push import apply_push, paced, plan_push
 from tritonrepo.sync.place import open_place
 
 EPILOG = f"""\b
@@ -25,47 +24,11 @@ Examples:
 
 {EXIT_CODES}"""
 
-ANSWER_S = 10
-"""Maximum wait for one response about health, index or config, in seconds."""
-
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["push"])
 @click.argument("directory")
 @click.argument("uri")
-@click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Print the plan without sending anything; with --server, the servers are queried for it.",
-)
-@click.option(
-    "--server",
-    "servers",
-    multiple=True,
-    metavar="URL",
-    help="Server that reads URI. Each phase waits until the server serves what was written. Versions that do not load"
-    " even before the push are reported and not kept. Repeatable.",
-)
-@click.option(
-    "--settle",
-    type=PAUSE,
-    metavar="SECONDS",
-    help="Pause between phases, for servers to load what was written; with --server, for running requests to finish."
-    f"  [default: {SETTLE_S:g}, or {DRAIN_S:g} with --server]",
-)
-@click.option(
-    "--timeout",
-    type=WAIT,
-    default=600.0,
-    metavar="SECONDS",
-    help="Maximum wait for a --server to load what a phase wrote.",
-)
-@accepting
-@click.option(
-    "--no-lock",
-    is_flag=True,
-    help="Push without a lock, to a store that ignores conditional writes. Make sure that nobody else pushes to URI.",
-)
-@record_place
+@push_options
 @allow_links
 @output_options
 @click.option("-v", "--verbose", is_flag=True, help="Also list what is left alone.")
@@ -97,10 +60,8 @@ def command(
     and the next push completes an interrupted one.
     """
     with publishing(uri, form, quiet=quiet) as run:
-        endpoints = [Endpoint(url, ANSWER_S, ANSWER_S) for url in servers]
-        accepted = Accepted(mixable, downtime)
-        place = open_place(uri, record)
-        push = plan_push(directory, place, run.workspace(links), Servers(endpoints, timeout), accepted)
+        place, accepted = open_place(uri, record), Accepted(mixable, downtime)
+        push = plan_push(directory, place, run.workspace(links), servers_at(servers, timeout), accepted)
         run.planned(push.plan, push.before, push.warnings, verbose=verbose)
         if not dry_run:
             run.published(apply_push(push, paced(settle), no_lock=no_lock))

@@ -89,8 +89,8 @@ class Push(NamedTuple):
     seen: Seen | None = None
     """State of its servers; None if no server is named."""
 
-    again: int = 0
-    """The revision that is restored; 0 for the push of a directory."""
+    back: Revision | None = None
+    """The revision that a rollback restores; None for the push of a directory."""
 
     commit: str = ""
     """Git commit of the working tree in which the directory lies; "" if there is none."""

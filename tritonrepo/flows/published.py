@@ -9,6 +9,7 @@ from tritonrepo.diagnostics import fatal
 from tritonrepo.stores.store import Tag
 from tritonrepo.sync import binding, history
 from tritonrepo.sync import revision as revisions
+from tritonrepo.sync.history import Begun
 from tritonrepo.sync.place import Place, placed
 from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import Tree
@@ -35,10 +36,17 @@ def published(uri: Place | Path | str) -> Published:
     return Published(place, have, before, tag)
 
 
+def interrupted(there: Published) -> Begun | None:
+    """Return what began after the last finished push or rollback, and was not finished; None if nothing was begun."""
+    begun = history.begun(there.place) if there.before and there.before.number else None
+    return begun if begun and there.before and begun.after == there.before.number else None
+
+
 def earlier(there: Published, number: int | None) -> Revision:
     """Return the record of this revision, or of the one to go back to if none is named.
 
-    That is the one before the last; after an interrupted push, it is the last one. Raise Stop if it does not exist.
+    That is the one before the last. After an interrupted push, whatever it has changed, it is the last one; after an
+    interrupted rollback, the one that it was to restore. Raise Stop if it does not exist.
     """
     place, _, before, _ = there
     last = before.number if before else 0
@@ -46,8 +54,8 @@ def earlier(there: Published, number: int | None) -> Revision:
         return before
     if number is not None:
         return history.read(place, number)
-    if before and last and revisions.broken_off(there.have, before):
-        return before
+    if before and (begun := interrupted(there)):
+        return history.read(place, begun.back) if begun.back not in {0, last} else before
     numbers = [each for each in history.numbers(place) if each < last]
     if not numbers:
         message = "no earlier revision exists to go back to"

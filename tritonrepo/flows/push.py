@@ -45,6 +45,9 @@ from tritonrepo.sync.telling import Interrupted, Tell, interruptible
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import Tree, files
 
+ORIGIN = ("commit", "stack")
+"""What a record says of where a revision came from; that of a rollback came from where the restored one did."""
+
 SETTLE_S = 30.0
 DRAIN_S = 5.0
 LEFTOVERS = (
@@ -135,7 +138,8 @@ def _planned(push: Push) -> Push:
         message = "a polling server does not notice changes in this store to a model that it has already loaded"
         hint = "Push to a prefix that no server reads yet, then start servers on that prefix."
         raise failure("push-unseen", uri, message, hint)
-    return push._replace(plan=replace(made, notes=(*made.notes, *history.unkept(made, before, uri))))
+    notes = (*made.notes, *history.unkept(made, before, uri))
+    return push._replace(plan=replace(made, notes=notes, what="rollback" if push.back else "push"))
 
 
 def _sealed(tree: Tree, directory: str) -> Tree:
@@ -208,15 +212,15 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
     the present revision.
     """
     record, tell = push.record, push.work.tell
-    origin = {"commit": push.commit, "stack": record.stack}
+    origin = push.back.made if push.back else {"commit": push.commit, "stack": record.stack}
     made = {
         "by": _user(),
         "tool": f"tritonrepo {__version__}",
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        **{name: value for name, value in origin.items() if value},
+        **{name: origin[name] for name in ORIGIN if origin.get(name)},
     }
-    if push.again:
-        made["rollback"] = str(push.again)
+    if push.back:
+        made["rollback"] = str(push.back.number)
     bound = binding.named(push.place)
     revision = Revision(record.name, record.target, record.local, {}, made, repository=bound, switch=record.switch)
     if push.before and not push.plan and _is_recorded(push, push.before):
@@ -229,6 +233,7 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
         seen = _current(push)
         binding.bind(writer, push.have)
         history.keep(writer, seen, push.before, push.plan, push.have)
+        history.begin(writer, push.before, made)
         revision = _published(push, revision, writer, pace, tell)
         if hold:
             _tidied(push)
@@ -256,8 +261,8 @@ def _current(push: Push) -> Fetched | None:
     record = place.record_store.fetch(place.beside(revisions.NAME))
     now = place.store.scan(place.prefix)
     if _glimpses(now) != _glimpses(push.have) or (record.tag if record else None) != push.tag:
-        message = "the prefix was changed while this push was planned, so nothing was sent"
-        raise failure("push-overtaken", place.uri, message, "Run the push again.")
+        message = f"the prefix was changed while this {push.plan.what} was planned, so nothing was sent"
+        raise failure("push-overtaken", place.uri, message, "Run the command again.")
     return record
 
 

@@ -24,11 +24,15 @@ class Written(NamedTuple):
     removed: int = 0
 
 
-def document(uri: str, plan: Plan, written: Written, revision: Revision | None, found: Sequence[Diagnostic]) -> str:
-    """Return the document that `schemas/push.schema.json` describes.
+class Revisions(NamedTuple):
+    """What the repository is after the command: the last revision that was finished; the one that is restored."""
 
-    `revision` is what the repository is after the command: the last one that was finished.
-    """
+    now: Revision | None
+    restored: Revision | None = None
+
+
+def document(uri: str, plan: Plan, written: Written, revisions: Revisions, found: Sequence[Diagnostic]) -> str:
+    """Return the document that `schemas/push.schema.json` describes."""
     severities = Counter(each.severity for each in found)
     counts = Counter("write" if isinstance(action, Put) else "delete" for action in plan.actions)
     summary = {
@@ -41,7 +45,8 @@ def document(uri: str, plan: Plan, written: Written, revision: Revision | None, 
         found,
         {
             "uri": uri,
-            "revision": described(revision),
+            "revision": described(revisions.now),
+            "restored": described(revisions.restored),
             "plan": rows(plan),
             "left_alone": list(plan.foreign),
             "written": written._asdict(),

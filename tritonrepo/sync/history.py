@@ -3,25 +3,28 @@
 All of it is where the record of the present revision is, and none of it is ever overwritten:
 
 - `revisions/N.json` is the record of revision N. The push that replaces a revision writes it, before anything else.
+- `revisions/next.json` says what the last push or rollback set out to do. It alone is overwritten, by each.
 - `kept/SHA256` has the content of a file that a push overwrote: configs, and other files that belong to no version.
   The files of versions stay where they are until they are pruned.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, failure, fatal
-from tritonrepo.stores.store import Fetched, glimpse
+from tritonrepo.stores.store import Fetched, Write, glimpse
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.plan import Phase, Plan
 from tritonrepo.sync.revision import Object, Revision
 from tritonrepo.sync.writing import each
-from tritonrepo.tree import File, Tree, amount, files, of_bytes
+from tritonrepo.tree import File, Tree, amount, files, of_bytes, of_text
 
 if TYPE_CHECKING:
     from tritonrepo.sync.place import Place
@@ -33,6 +36,24 @@ MOST_BYTES = 8 << 20
 
 READS_AT_ONCE = 16
 RECORD = re.compile(r"([1-9][0-9]{0,17})\.json")
+
+
+NEXT = f"{REVISIONS}/next.json"
+
+
+class Begun(NamedTuple):
+    """What a push or rollback began: the number of the revision that it starts from, and who pushes, when, with what.
+
+    It is over if the record has another number by now.
+    """
+
+    after: int
+    made: Mapping[str, str]
+
+    @property
+    def back(self) -> int:
+        """The number of the revision that a rollback restores; 0 for a push."""
+        return revisions.back(self.made)
 
 
 class Restored(NamedTuple):
@@ -105,6 +126,23 @@ def _checked(place: Place, path: str, was: Object, copy: File) -> File:
         return content[0][offset : offset + n]
 
     return File(was.size, read, known_sha256=was.sha256)
+
+
+def begin(writer: Writer, before: Revision | None, made: Mapping[str, str]) -> None:
+    """Write what is about to be done, so that it can be told and continued if it is interrupted."""
+    if before is not None and before.number:
+        text = json.dumps({"after": before.number, "made": dict(made)}, indent=1, sort_keys=True)
+        writer.beside.write([Write(writer.place.beside(NEXT), of_text(f"{text}\n"))])
+
+
+def begun(place: Place) -> Begun | None:
+    """Return what the last push or rollback began; None if nothing is known of it."""
+    found = place.record_store.fetch(place.beside(NEXT))
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        data = json.loads(found.content) if found else {}
+        made = {key: value for key, value in data["made"].items() if isinstance(value, str)}
+        return Begun(data["after"], made) if isinstance(data["after"], int) else None
+    return None
 
 
 def replaced(plan: Plan, before: Revision | None) -> dict[str, Object]:

@@ -126,7 +126,7 @@ class Hold:
                 if self._written():
                     return
         message = "another push considered this one dead and took over its lock"
-        hint = "Push again when the other push has finished. If this machine was suspended, keep it awake meanwhile."
+        hint = "Run the command again when the other push has finished. If this machine was suspended, keep it awake."
         raise failure("push-locked", self._place.uri, message, hint)
 
     def proven(self) -> bool:
@@ -240,8 +240,9 @@ def _who(holder: Mapping[str, str]) -> str:
 
 
 def _busy(place: Place, holder: Mapping[str, str]) -> Stop:
-    message = f"{_who(holder)} has been pushing to this prefix since {holder.get('at', 'just now')}; nothing was sent"
-    return failure("push-locked", place.uri, message, "Push again when that push has finished.")
+    doing, what = ("rolling back", "rollback") if holder.get("rollback") else ("pushing to", "push")
+    message = f"{_who(holder)} has been {doing} this prefix since {holder.get('at', 'just now')}; nothing was sent"
+    return failure("push-locked", place.uri, message, f"Run the command again when that {what} has finished.")
 
 
 def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: Tell) -> bool:

@@ -91,8 +91,8 @@ def _verify(work: Work) -> None:
         else:
             right = path in there and path in before and glimpse(there[path]) == glimpse(before[path])
         if not right:
-            message = "the file is not what this push saw or wrote; someone else writes to this prefix"
-            hint = "Find out who writes to this prefix, and push again."
+            message = f"the file is not what this {plan.what} saw or wrote; someone else writes to this prefix"
+            hint = "Find out who writes to this prefix, and run the command again."
             raise failure("push-lost-write", place.path(path), message, hint)
 
 
@@ -105,7 +105,7 @@ def _told(work: Work) -> Iterator[None]:
     except Stop as stop:
         if not written:
             raise stop.of(Severity.ERROR) from stop
-        message = f"the push was interrupted after at least {len(written)} of {len(plan.actions)} actions"
-        hint = "Fix the cause and push again: the next push continues from this point. Servers keep what they have."
+        message = f"the {plan.what} was interrupted after at least {len(written)} of {len(plan.actions)} actions"
+        hint = "Fix the cause and run the command again: it continues from this point. Servers keep what they have."
         broken = Diagnostic("push-broken-off", Severity.ERROR, Span(work.place.uri), message, hint)
         raise Stop([*stop.of(Severity.ERROR).diagnostics, broken]) from stop

@@ -62,7 +62,7 @@ class Plan:
     For a build, `kept` are the files of earlier builds that someone has changed since, and `needed` what they share
     with other versions.
     For a push, `notes` are what its user should know; `resumed`, whether an earlier push was interrupted; `served`,
-    whether a server can have loaded anything from the target.
+    whether a server can have loaded anything from the target; `what`, the word for it in messages.
     """
 
     actions: tuple[Action, ...]
@@ -73,6 +73,7 @@ class Plan:
     served: bool = False
     kept: tuple[str, ...] = ()
     needed: tuple[str, ...] = ()
+    what: str = "push"
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""

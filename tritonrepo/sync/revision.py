@@ -7,6 +7,7 @@ object with the tag and size of the record has the record's digest; any other is
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,6 +55,17 @@ class Revision:
     number: int = 0
     repository: str = ""
     switch: Mapping[str, str] = field(default_factory=dict)
+
+
+BACK = re.compile("[1-9][0-9]{0,17}")
+MOST = 10**18
+"""Numbers of revisions are below this, so that each can be a name."""
+
+
+def back(made: Mapping[str, str]) -> int:
+    """Return the number of the revision that a rollback restored; 0 if a push made the revision."""
+    number = made.get("rollback", "")
+    return int(number) if BACK.fullmatch(number) else 0
 
 
 def record_path(prefix: str) -> str:
@@ -119,7 +131,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MOST:
         raise TypeError(value)
     return value
 

@@ -66,7 +66,7 @@ class Writer(NamedTuple):
             if len(tags) == len(writes):
                 return [tags[write] for write in writes]
         message = f"the store takes more than {lock.VALID_S} s to write a small object"
-        raise failure("push-late", self.place.uri, message, "Push again when the store responds faster.")
+        raise failure("push-late", self.place.uri, message, "Run the command again when the store responds faster.")
 
     def _ticket(self, write: Write) -> Send:
         plain = write if self.conditions else Write(write.path, write.file)
@@ -105,8 +105,8 @@ class Writer(NamedTuple):
         return self.hold.sending() if self.hold else nullcontext()
 
     def _overtaken(self, path: str) -> Stop:
-        message = "someone else wrote this file after the push was planned"
-        hint = "Find out who writes to this prefix, and push again."
+        message = "someone else wrote this file after the plan was made"
+        hint = "Find out who writes to this prefix, and run the command again."
         return failure("push-overtaken", f"{self.place.uri}: {path}", message, hint)
 
 
