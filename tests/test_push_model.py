@@ -298,7 +298,7 @@ def judged(shelf: Shelf, one: Push, two: Push, source: Path) -> bool:
     late = shelf.landed[shelf.landed.index(("two", LOCK)) :]
     # it may write the lock: where the second one has ended, nobody holds it
     news = {LOCK, *(f"{PREFIX}/leaf/{path}" for path in parts(2))}
-    kept = f"{PREFIX}.tritonrepo/kept/"  # by content, which nothing that is late can change
+    kept = tuple(f"{PREFIX}.tritonrepo/{name}/" for name in ("kept", "revisions"))  # both would write the same there
     assert not [path for by, path in late if by == "one" and path not in news and not path.startswith(kept)]
     if two.failed is None:
         assert whole(shelf, source)
