@@ -220,8 +220,8 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
     # the same few texts and trees are read in every order: what comes of them is known, and nothing is nested
     monkeypatch.setattr("tritonrepo.repository.parse", cache(parse))
     monkeypatch.setattr("tritonrepo.sync.push.mixed", lambda *_: [])
-    monkeypatch.setattr(pushing, "_checked", lambda *_: None)
-    monkeypatch.setattr(pushing, "open_store", opened)
+    monkeypatch.setattr("tritonrepo.flows.sent._checked", lambda *_: None)
+    monkeypatch.setattr("tritonrepo.flows.sent.open_store", opened)
     monkeypatch.setattr("tritonrepo.sync.place.open_store", opened)
     return {number: revision(tmp_path / str(number), number) for number in (1, 2, 3)}
 

@@ -29,6 +29,13 @@ Examples:
 @click.argument("directory")
 @click.argument("uri")
 @push_options
+@click.option(
+    "--pin-versions",
+    "pin",
+    is_flag=True,
+    help="Let each config that names no versions name those that it serves, so that servers load no others. DIRECTORY"
+    " stays as it is.",
+)
 @allow_links
 @output_options
 @click.option("-v", "--verbose", is_flag=True, help="Also list what is left alone.")
@@ -43,6 +50,7 @@ def command(
     mixable: tuple[str, ...],
     downtime: tuple[str, ...],
     no_lock: bool,
+    pin: bool,
     record: str | None,
     links: tuple[Path, ...],
     form: str,
@@ -61,7 +69,7 @@ def command(
     """
     with publishing(uri, form, quiet=quiet) as run:
         place, accepted = open_place(uri, record), Accepted(mixable, downtime)
-        push = plan_push(directory, place, run.workspace(links), servers_at(servers, timeout), accepted)
+        push = plan_push(directory, place, run.workspace(links), servers_at(servers, timeout), accepted, pin=pin)
         run.planned(push.plan, push.before, push.warnings, verbose=verbose)
         if not dry_run:
             run.published(apply_push(push, paced(settle), no_lock=no_lock))

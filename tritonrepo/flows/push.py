@@ -12,25 +12,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from tritonrepo import __version__, repository
+from tritonrepo import __version__
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, closest, failure, fatal
-from tritonrepo.flows.doubts import by_hand
 from tritonrepo.flows.prepared import NOTHING, Accepted, Push
 from tritonrepo.flows.published import published
-from tritonrepo.flows.target import of_record
+from tritonrepo.flows.sent import sent
 from tritonrepo.flows.watching import look, watch
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.repository import Target
 from tritonrepo.repository.target import unknown
-from tritonrepo.rules import judge
 from tritonrepo.server.endpoint import Endpoint
 from tritonrepo.smoke.waiting import Patience
 from tritonrepo.sources.commit import commit
-from tritonrepo.stores import open_store
 from tritonrepo.stores.directory import awake
 from tritonrepo.stores.store import Fetched, Tag, Unconditional, Write, glimpse
 from tritonrepo.sync import binding, history, replacing
-from tritonrepo.sync import record as records
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.lock import Hold, held
@@ -40,7 +35,6 @@ from tritonrepo.sync.place import Place, placed
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.push import plan
 from tritonrepo.sync.revision import Object, Revision
-from tritonrepo.sync.sealed import seal
 from tritonrepo.sync.telling import Interrupted, Tell, interruptible
 from tritonrepo.sync.writing import Writer
 from tritonrepo.tree import Tree, files
@@ -66,19 +60,22 @@ class Servers(NamedTuple):
 NO_SERVERS = Servers()
 
 
-def plan_push(
+def plan_push(  # noqa: PLR0913  what is chosen for a push
     directory: Path | str,
     uri: Path | str | Place,
     work: Workspace,
     servers: Servers = NO_SERVERS,
     accepted: Accepted = NOTHING,
+    *,
+    pin: bool = False,
 ) -> Push:
     """Check what is to be pushed, compare it with the bucket, query the servers, and write nothing.
 
-    `accepted` is what may happen to requests for a while. Versions that no server serves are not kept. A repository at
-    a bucket's root needs the place of its record (`open_place`). Raise Stop if the repository must not be pushed.
+    `accepted` is what may happen to requests for a while. With `pin`, configs that name no versions name those that
+    they serve. Versions that no server serves are not kept. A repository at a bucket's root needs the place of its
+    record (`open_place`). Raise Stop if the repository must not be pushed.
     """
-    return planned(_compared(str(directory), placed(uri), work, accepted), servers)
+    return planned(_compared(str(directory), placed(uri), work, accepted, pin=pin), servers)
 
 
 def planned(push: Push, servers: Servers) -> Push:
@@ -92,22 +89,16 @@ def planned(push: Push, servers: Servers) -> Push:
     return _planned(push) if seen.dead else push
 
 
-def _compared(directory: str, at: Place, work: Workspace, accepted: Accepted) -> Push:
+def _compared(directory: str, at: Place, work: Workspace, accepted: Accepted, *, pin: bool) -> Push:
     place, have, before, tag = published(at)
-    source, top = open_store(directory, work.links)
-    want = _sealed(source.scan(top), directory)
-    record = records.load(want, directory)
-    server = repository.target(record=of_record(record, directory))
-    _checked(want, server, directory)
+    want, record, server, warnings = sent(directory, work.links, pin=pin)
     if before and before.name != record.name:
         message = f"the prefix holds {_called(before.name)}, but this is {_called(record.name)}"
         path = place.beside(revisions.NAME)
         hint = f"Push each to a separate prefix. To replace what is there, delete {path} first."
         raise failure("push-other-stack", place.uri, message, hint)
     push = Push(Plan(()), record, server, want, have, before, tag, place, accepted, work)
-    top = directory.rstrip("/")
-    edited = (by_hand(f"{top}/{path}", "is sent as it is") for path in records.edited(want, record))
-    return push._replace(notes=(*unknown(server, Span(directory)), *edited), commit=commit(directory))
+    return push._replace(notes=(*unknown(server, Span(directory)), *warnings), commit=commit(directory))
 
 
 def _planned(push: Push) -> Push:
@@ -142,19 +133,6 @@ def _planned(push: Push) -> Push:
     return push._replace(plan=replace(made, notes=notes, what="rollback" if push.back else "push"))
 
 
-def _sealed(tree: Tree, directory: str) -> Tree:
-    try:
-        return seal(tree)
-    except OSError as error:
-        message = f"{error.filename} cannot be read: {error.strerror}"
-        raise fatal(
-            "push-source",
-            directory,
-            message,
-            "If a build is writing to the directory, push again once it has finished.",
-        ) from None
-
-
 def _admitted(made: Plan, accepted: Accepted, tree: Tree) -> Plan:
     """Return the plan with what the user accepts; raise Stop if a name is not that of a model of the tree."""
     there = sorted({path.split("/")[0] for path in tree if "/" in path})
@@ -169,31 +147,12 @@ def _called(name: str) -> str:
     return f'the stack "{name}"' if name else "a repository without a stack"
 
 
-def _checked(want: Tree, server: Target, directory: str) -> None:
-    """Raise Stop if the target's server would refuse a model: a broken model must never reach a bucket."""
-    if not want:
-        raise fatal(
-            "push-source",
-            directory,
-            "the model repository does not exist or is empty",
-            "Create it with `tritonrepo build`.",
-        )
-    found = judge(repository.read(want, server)).diagnostics
-    errors = [_under(directory, each) for each in found if each.severity is Severity.ERROR]
-    if errors:
-        raise Stop(errors)
-
-
 def _user() -> str:
     """Return who pushes; a container's user may have only a number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
-
-
-def _under(directory: str, each: Diagnostic) -> Diagnostic:
-    return each.renamed(lambda path: f"{directory.rstrip('/')}/{path}")
 
 
 def paced(settle_s: float | None = None) -> Pace:

@@ -48,13 +48,18 @@ class Model:
         """The config's text; empty if the model has no config."""
         return self.files[CONFIG].content() if CONFIG in self.files else b""
 
-    def admits(self, version: int) -> bool:
-        """Whether a server that finds this version's directory, finished or not, may load it."""
+    @property
+    def named(self) -> Collection[int] | None:
+        """The versions that the config names; None if a server may load any that appears, finished or not."""
         if self.gated:
-            return False
+            return ()
         policy = self.config.message("version_policy") if self.config else None
         specific = policy.message("specific") if policy else None
-        return specific is None or version in specific.numbers("versions")
+        return None if specific is None else specific.numbers("versions")
+
+    def admits(self, version: int) -> bool:
+        """Whether a server that finds this version's directory, finished or not, may load it."""
+        return self.named is None or version in self.named
 
     def within(self, version: int) -> dict[str, File]:
         """Return the files of a version, with paths relative to the model's directory."""

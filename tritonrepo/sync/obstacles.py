@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.pbtxt.convert import to_plain
@@ -15,6 +15,7 @@ from tritonrepo.sync.gating import OUT, Model
 from tritonrepo.tree import File, Outside, Tree, in_order
 
 SAFE = re.compile(r"[0-9A-Za-z._\-/]+")
+FEW = 5
 INTERFACE = ("max_batch_size", "input", "output")
 
 
@@ -149,6 +150,16 @@ def warnings(want: Model, have: Model, where: str, *, used: bool) -> Iterator[Di
         message = f"a served version keeps files that this repository no longer has: {', '.join(left[:3])}"
         hint = "Use the next version number to get a version with only this repository's files."
         yield Diagnostic("push-left", Severity.WARNING, at, message, hint)
+
+
+def unpinned(wanted: Iterable[Model], where: str) -> Iterator[Diagnostic]:
+    """Yield the models of which servers load whatever appears: a push holds its own versions back, but no others."""
+    names = sorted(model.name for model in wanted if model.named is None)
+    if names:
+        more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+        message = f"servers load any version that appears, even half-written, of {', '.join(names[:FEW])}{more}"
+        hint = "Push with --pin-versions: each of these configs then names the versions that are served."
+        yield Diagnostic("push-unpinned", Severity.WARNING, Span(where), message, hint)
 
 
 def _interface(model: Model) -> dict[str, object]:

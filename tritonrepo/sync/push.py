@@ -17,10 +17,11 @@ from tritonrepo.shared import is_shared
 from tritonrepo.sync import replacing
 from tritonrepo.sync.gating import LATEST, OUT, Model, Released, depths, model_of, models, name_gate, needed, serving
 from tritonrepo.sync.mixing import mixed, mixture
-from tritonrepo.sync.obstacles import conflicts, shadowed, warnings
+from tritonrepo.sync.obstacles import conflicts, shadowed, unpinned, warnings
 from tritonrepo.sync.order import turns
 from tritonrepo.sync.plan import Action, Delete, Phase, Plan, Put, in_phase_order
 from tritonrepo.sync.replacing import Switches
+from tritonrepo.sync.wording import are, called, numbers, policy
 from tritonrepo.tree import Directory, Entry, File, Tree, of_bytes
 
 KEEP = ".keep"
@@ -130,6 +131,7 @@ def plan(  # noqa: PLR0913  all that can be known about the target
     faults += tuple(mixture(each, (had, wanted), where) for each in mixed(had, actions, server))
     beside = {c.want.name for c in changes if c.used and c.old and not c.leaves}
     notes = tuple(note for c in changes for note in warnings(c.want, c.have, where, used=c.want.name in beside))
+    notes += tuple(unpinned(wanted.values(), where)) if actions else ()
     return Plan(tuple(actions), faults, foreign, notes, resumed, served=any(model.served for model in had.values()))
 
 
@@ -232,14 +234,14 @@ def _take_out(change: _Change) -> Iterator[Put]:
     if not change.leaves:
         return
     want, have = change.want, change.have
-    path, old, new = f"{want.name}/{CONFIG}", have.served, _numbers(want.served)
+    path, old, new = f"{want.name}/{CONFIG}", have.served, numbers(want.served)
     if not _same(replacing.CODE, have.files.get(replacing.PLACEHOLDER)):
-        told = f"new: answers with an error while {new} {_is(want.served)} loaded"
+        told = f"new: answers with an error while {new} {are(want.served)} loaded"
         yield Put(Phase.FILES, f"{want.name}/{replacing.PLACEHOLDER}", replacing.CODE, told)
     if replacing.is_out(have):
         yield Put(Phase.REPLACE, path, of_bytes(have.text), "until nothing else of the model is in memory")
     else:
-        told = f"takes {_numbers(old)} out of memory; not available while {new} {_is(want.served)} loaded"
+        told = f"takes {numbers(old)} out of memory; not available while {new} {are(want.served)} loaded"
         yield Put(Phase.REPLACE, path, replacing.placeholder(have), told)
 
 
@@ -256,7 +258,7 @@ def _gate(change: _Change, moved: Sequence[Action]) -> Iterator[Put]:
         return
     if change.old:
         shown = arriving - {OUT} or arriving
-        held = f"keeps serving only {_numbers(change.old)} while {_numbers(shown)} {_is(shown)} uploaded"
+        held = f"keeps serving only {numbers(change.old)} while {numbers(shown)} {are(shown)} uploaded"
         yield Put(Phase.GATE, path, of_bytes(serving(have.text, change.old)), held, PINNED)
     else:
         told = f"{'' if change.dead else 'new: '}hidden from servers until its files are uploaded"
@@ -273,27 +275,15 @@ def _open(change: _Change, present: File | None) -> Iterator[Put]:
     if not _same(first, present) and not _same(file, present):
         yield Put(phase, path, first, _reason(change, both), wave)
     if both != new:
-        yield Put(Phase.CONTRACT, path, file, f"serves only {_numbers(new)}", change.fall)
+        yield Put(Phase.CONTRACT, path, file, f"serves only {numbers(new)}", change.fall)
 
 
 def _reason(change: _Change, both: set[int]) -> str:
     if not change.old and not change.dead and not change.leaves:
         return "new: starts serving"
-    moved = [_called(*step) for step in change.want.steps() if step not in change.have.steps()]
+    moved = [called(*step) for step in change.want.steps() if step not in change.have.steps()]
     if moved:
         return f"calls {', '.join(dict.fromkeys(moved))}"
     if gone := {*change.dead} - both:
-        return f"serves {_numbers(both)} without {_numbers(gone)}, which {'does' if len(gone) == 1 else 'do'} not load"
-    return f"serves {_numbers(both)}" if both != {*change.old, *change.dead} else "changed"
-
-
-def _called(name: str, version: int) -> str:
-    return f"the latest version of {name}" if version == LATEST else f"{name} version {version}"
-
-
-def _numbers(numbers: Collection[int]) -> str:
-    return f"version{'' if len(numbers) == 1 else 's'} {' and '.join(map(str, sorted(numbers)))}"
-
-
-def _is(numbers: Collection[int]) -> str:
-    return "is" if len(numbers) == 1 else "are"
+        return f"serves {numbers(both)} without {numbers(gone)}, which {'does' if len(gone) == 1 else 'do'} not load"
+    return f"serves {numbers(both)}" if both != {*change.old, *change.dead} else policy(change.have, change.want)
