@@ -261,6 +261,7 @@ def test_the_numbers_of_a_repository_decide_which_are_taken(
     theirs = locked().models["e"]
     shutil.copytree(served / "e" / "4", served / "e" / "6_backup")  # counts as 6, and is what 4 is
     (served / "e" / "05").mkdir()
+    shutil.copytree(served / "e" / "4", served / "e" / "999999999")  # a push's placeholder, which is no version
     monkeypatch.chdir(own.parent / "mine")
     limit(11)
     assert run(["lock"]) == 0

@@ -210,7 +210,7 @@ def test_a_model_cannot_have_the_number_of_the_placeholder() -> None:
     (refusal,) = plan(lone(OUT), {}, "r").conflicts
     assert str(refusal) == (
         "r/llm: error: version 999999999 is reserved for the placeholder of a model that a push replaces"
-        " [push-version-taken]\n  Use another version number."
+        " [push-version-taken]\n  Remove the directory, or use another version number."
     )
 
 
@@ -341,3 +341,16 @@ def test_a_build_records_which_models_do_not_switch_as_usual(inside: Path) -> No
     assert record.switch == {"beside": "overlap", "own": "replace"}
     assert records.load({records.NAME: records.dump(record)}, "r") == record
     assert "switch" not in text({records.NAME: records.dump(Record())}, records.NAME)
+
+
+def test_a_placeholder_that_a_push_left_is_not_adopted(inside: Path) -> None:
+    for path, content in {
+        "llm/config.pbtxt": 'backend: "vllm" version_policy { specific { versions: [ 2 ] } }',
+        "llm/2/model.json": '{"model": "o/m"}',
+        f"llm/{PLACEHOLDER}": CODE.content().decode(),
+    }.items():
+        (inside / "r" / path).parent.mkdir(parents=True, exist_ok=True)
+        (inside / "r" / path).write_text(content, "utf-8")
+    assert run(["validate", "r"]) == 0
+    assert run(["adopt", "r", "-o", "tritonrepo.yaml"]) == 0
+    assert str(OUT) not in (inside / "tritonrepo.yaml").read_text("utf-8")

@@ -22,6 +22,7 @@ from tritonrepo.repository import Model, Repository
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar, refuse_unwritable
 from tritonrepo.spec.stack import Target as Aimed
+from tritonrepo.sync.gating import OUT
 from tritonrepo.sync.record import Record
 from tritonrepo.tree import Entry, File, Link, Unreadable
 
@@ -78,7 +79,7 @@ class Nodes:
             del config["name"]
         if signature.lacks(config) and not config.get("max_batch_size"):
             config.pop("max_batch_size", None)  # to onnxruntime's auto-complete, 0 is as if nothing was written
-        numbers = sorted(filter(is_version, model.directories), key=int)
+        numbers = sorted({*filter(is_version, model.directories)} - {str(OUT)}, key=int)
         config = _shortened(config, model, numbers)
         if "version_policy" not in config and len(numbers) > 1:
             config["version_policy"] = {"specific": {"versions": [*model.served]}}
@@ -106,7 +107,9 @@ class Nodes:
             keys["source"] = node(f"{place}/1")
         elif numbers:
             keys["versions"] = node({name: f"{place}/{name}" for name in numbers})
-        beside = [name for name, entry in model.children.items() if name not in {*numbers, CONFIG} and _has(entry)]
+        beside = [
+            name for name, entry in model.children.items() if name not in {*numbers, CONFIG, str(OUT)} and _has(entry)
+        ]
         if beside:
             keys["files"] = node({name: f"{place}/{name}" for name in sorted(beside)})
         return keys

@@ -14,7 +14,7 @@ from tritonrepo.stores.store import Stored
 from tritonrepo.sync import binding
 from tritonrepo.sync import record as records
 from tritonrepo.sync import revision as revisions
-from tritonrepo.sync.gating import Call
+from tritonrepo.sync.gating import OUT, Call
 from tritonrepo.sync.place import Place, placed
 from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import Tree, digest
@@ -56,7 +56,8 @@ def served(uri: Place | str, loaded: Loaded, names: Collection[str]) -> dict[str
 
 def _there(found: Mapping[str, Mapping[int, Tree]], names: Collection[str]) -> dict[Call, Tree]:
     """Return the files of each version of these models that a lock can have."""
-    return {(name, number): tree for name in names for number, tree in found.get(name, {}).items() if number > 0}
+    numbered = ((name, number, tree) for name in names for number, tree in found.get(name, {}).items())
+    return {(name, number): tree for name, number, tree in numbered if 0 < number != OUT}
 
 
 def _recorded(before: Revision, names: Collection[str]) -> dict[Call, str]:

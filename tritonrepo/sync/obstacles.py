@@ -56,7 +56,12 @@ def _unfit(want: Tree, where: str) -> Iterator[Diagnostic]:
 def _unguarded(want: Model, where: str) -> Iterator[Diagnostic]:
     if want.within(OUT):
         message = f"version {OUT} is reserved for the placeholder of a model that a push replaces"
-        yield _refusal("push-version-taken", f"{where}/{want.name}", message, "Use another version number.")
+        yield _refusal(
+            "push-version-taken",
+            f"{where}/{want.name}",
+            message,
+            "Remove the directory, or use another version number.",
+        )
     if CONFIG not in want.files:
         message = "config.pbtxt is missing, so servers could load the model before its files are complete"
         yield _refusal("push-config-missing", f"{where}/{want.name}", message, "Create config.pbtxt for this model.")
