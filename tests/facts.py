@@ -27,6 +27,7 @@ from tritonrepo.sources.encoder import LONGEST
 from tritonrepo.spec import lock_text
 from tritonrepo.spec.load import BYTES
 from tritonrepo.spec.source import COMMIT
+from tritonrepo.stores import s3
 from tritonrepo.stores.walk import FOLLOWED
 from tritonrepo.sync import history
 from tritonrepo.sync.lock import GRACE_S, SILENT_S, VALID_S
@@ -66,6 +67,7 @@ FACTS: Mapping[str, str] = {
     "reloads-until": one(r"until ([\d.]+), each new file reloads", str(shared.__doc__)),
     "killed-here": f"{VALID_S + GRACE_S:g}",
     "killed-elsewhere": f"{SILENT_S:g}",
+    "large": f"{s3.WHOLE_BYTES >> 20}",
     "models-of-the-example": WORDS[MODELS].capitalize(),
     "models-of-the-example-in-words": WORDS[MODELS],
     "release-here": runnable().name,
