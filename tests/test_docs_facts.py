@@ -379,6 +379,7 @@ def test_every_command_is_a_function() -> None:
         "validate": {"validate"},
         "index": {"index"},
         "lock": {"plan_lock", "apply_lock"},
+        "pull": {"plan_pull", "apply_pull"},
         "push": {"plan_push", "apply_push"},
         "rollback": {"plan_rollback", "apply_push"},
         "serve": {"serve"},

@@ -37,7 +37,7 @@ PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {
     "build": {"adopt", "build", "graph", "index", "image", "init", "lock"},
     "validate": {"validate"},
-    "push": {"push", "rollback"},
+    "push": {"pull", "push", "rollback"},
     "smoke": {"smoke"},
 }
 ABOUT |= {
@@ -95,6 +95,7 @@ OF_OTHERS = {
         "pytest-cov",
     ),
     *("gcloud", "auth", "application-default", "login", "storage.buckets.get"),
+    *("s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"),
     *("embedder_model", "generator_prompt", "production", "aarch64"),
 }
 """Words of other programs, and of what is not supported."""
@@ -138,7 +139,7 @@ def test_the_row_of_a_command_has_its_options_and_no_others(name: str) -> None:
         for each in command(name).params
         if isinstance(each, click.Argument)
     )
-    known = {"DIRECTORY URI": "DIR URI", "REPOSITORY": r"DIR\|URI"}
+    known = {"DIRECTORY URI": "DIR URI", "URI[@N] DIRECTORY": "URI[@N] DIR", "REPOSITORY": r"DIR\|URI"}
     escaped = known.get(arguments, arguments.replace("|", r"\|"))
     assert usage == f"`tritonrepo {name} {escaped}`".replace(" `", "`").replace(
         "`tritonrepo validate [PATH]...`", "`tritonrepo validate [PATH]…`"
@@ -166,6 +167,7 @@ DEFAULTS = {
     ("lock", "--file"): "tritonrepo.yaml",
     ("build", "--output"): "model_repository",
     ("up", "--output"): "model_repository",
+    ("pull", "--format"): "text",
     ("push", "--format"): "text",
     ("push", "--timeout"): "600.0",
     ("rollback", "--timeout"): "600.0",

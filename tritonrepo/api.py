@@ -16,6 +16,7 @@ from tritonrepo.flows.index import index
 from tritonrepo.flows.init import init
 from tritonrepo.flows.lock import Locked, apply_lock, plan_lock
 from tritonrepo.flows.prepared import Accepted, Build, Push
+from tritonrepo.flows.pull import Pull, apply_pull, plan_pull
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
 from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.serve import ServeOptions, serve
@@ -57,6 +58,7 @@ __all__ = [
     "Passage",
     "Pipelines",
     "Ports",
+    "Pull",
     "Push",
     "Result",
     "Revision",
@@ -79,6 +81,7 @@ __all__ = [
     "answer",
     "apply_build",
     "apply_lock",
+    "apply_pull",
     "apply_push",
     "graph",
     "image",
@@ -91,6 +94,7 @@ __all__ = [
     "pipelines",
     "plan_build",
     "plan_lock",
+    "plan_pull",
     "plan_push",
     "plan_rollback",
     "prove",

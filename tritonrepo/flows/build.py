@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from tritonrepo import repository
-from tritonrepo.diagnostics import Diagnostic, Faults, Severity, failure, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, failure
+from tritonrepo.flows import directory as places
+from tritonrepo.flows.directory import There
 from tritonrepo.flows.doubts import by_hand, doubts
 from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.show import fingerprint
@@ -22,68 +20,21 @@ from tritonrepo.rules import judge
 from tritonrepo.spec.source import parse_source, seen_from
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.store import Store
 from tritonrepo.sync import record as records
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.place import Place
-from tritonrepo.sync.plan import Plan, Put, plan
-from tritonrepo.sync.record import NAME, Record
+from tritonrepo.sync.plan import BUILD, Plan, plan
+from tritonrepo.sync.record import Record
 from tritonrepo.sync.replacing import usual
 from tritonrepo.sync.writing import Alone
-from tritonrepo.tree import Entry, File, Link, Tree, Unreadable, below
+from tritonrepo.tree import Tree
 
 RULE = "build-directory"
-ELSEWHERE = "Choose another directory with -o."
-SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-
-
-class There(NamedTuple):
-    """Content of a build's directory: its store, its tree, and the record of the earlier build."""
-
-    store: Store
-    prefix: str
-    tree: Tree
-    record: Record
-
-    @property
-    def repository(self) -> Tree:
-        """The tree without the record."""
-        return {path: entry for path, entry in self.tree.items() if path != NAME}
 
 
 def directory(out: Path | str) -> Path:
     """Return the directory of a repository as a path with a name; raise Stop if it cannot be one."""
-    if SCHEME.match(str(out)):
-        hint = "Build into a directory, then run `tritonrepo push DIR URI`."
-        raise fatal(RULE, str(out), "the output must be a directory, not a URI", hint)
-    out = Path(out)
-    named = out.resolve() if out.name in {"", ".."} else out
-    if not named.name:
-        message = "the output directory is the root of the file system"
-        raise fatal(RULE, str(out), message, "Choose a subdirectory with -o.")
-    if reason := _unusable(named):
-        raise fatal(RULE, str(out), f"the output cannot be a directory: {reason}", ELSEWHERE)
-    return named
-
-
-def _unusable(out: Path) -> str:
-    """Return why there is no directory at a path and none can be made; "" if nothing is in the way."""
-    try:
-        out.lstat()
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        return error.strerror or str(error)
-    return "" if out.is_dir() else "Not a directory"
-
-
-def _writable(build: Build) -> None:
-    """Raise Stop if this user cannot write where the build has to: the lock would say what is not there."""
-    places = [build.out, build.out.parent] if build.plan else []
-    for place in places:
-        there = next((each for each in (place, *place.parents) if each.is_dir()), place)
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise fatal(RULE, str(there), "this user cannot write to the directory", ELSEWHERE)
+    return places.named(RULE, out, BUILD, "Build into a directory, then run `tritonrepo push DIR URI`.")
 
 
 @reading()
@@ -100,7 +51,7 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     draft = drafted(gathering, lock.models, faults)
     warnings: list[Diagnostic] = faults.tried(lambda: [*doubts(stack, gathering)], [])
     store = DirectoryStore(out.absolute().parent, loaded.work.links, loaded.work.cache.digests)
-    there = faults.tried(lambda: _there(store, out), There(store, out.name, {}, Record()))
+    there = faults.tried(lambda: places.content(store, out, BUILD), There(out, store, out.name, {}, Record()))
     made = Plan(())
     if not faults.found:  # with stand-ins for missing inputs, contents and version numbers are not the real ones
         made = plan(draft.tree, there.repository, there.record.written(), str(out), overwrite=overwrite)
@@ -116,23 +67,8 @@ def plan_build(loaded: Loaded, out: Path | str, *, overwrite: bool = False) -> B
     record = replace(record, switch=_switches(stack, draft))
     made = records.with_record(made, record, there.record, there.tree)
     now = replace(lock, sources=lock.pinned(gathering.pins), models=dict(lock.models) | draft.versions)
-    seen = _digests(made, there.tree)
+    seen = places.digests(made, there.tree)
     return Build(loaded, out, made, now, record, (*warnings, *judged), there.store, there.prefix, seen)
-
-
-def _there(store: Store, out: Path) -> There:
-    """Return what is in a directory; raise Stop if a build cannot use it."""
-    have = store.scan(out.name)
-    if not isinstance(entry := have.get(NAME), File) and (entry is not None or below(have, NAME)):
-        odd = entry if isinstance(entry, Unreadable) else "a directory"
-        what = f"a link to {entry.target}" if isinstance(entry, Link) else odd
-        raise fatal(
-            "plan-blocked",
-            f"{out}/{NAME}",
-            f"the build keeps its record at this path, but it is {what}",
-            "Move it elsewhere.",
-        )
-    return There(store, out.name, have, records.load(have, str(out)))
 
 
 def judgement(stack: Stack, draft: Draft, kept: Tree, out: Path) -> list[Diagnostic]:
@@ -154,12 +90,6 @@ def judgement(stack: Stack, draft: Draft, kept: Tree, out: Path) -> list[Diagnos
     )
 
 
-def _digests(plan: Plan, tree: Mapping[str, Entry]) -> dict[str, str]:
-    """Return the SHA-256 of what is at each path that a plan writes or deletes; "" if nothing is."""
-    entries = {action.path: tree.get(action.path) for action in plan.actions}
-    return {path: entry.sha256 if isinstance(entry, File) else str(entry or "") for path, entry in entries.items()}
-
-
 def existing(build: Build) -> Tree:
     """Return what is in a build's directory now."""
     return build.store.scan(build.prefix)
@@ -167,16 +97,10 @@ def existing(build: Build) -> Tree:
 
 def _current(build: Build) -> None:
     """Raise Stop if a file is neither what the plan was made from nor what the plan makes it."""
-    if not build.plan:
-        return
-    shall: dict[str, set[str]] = {}
-    for action in build.plan.actions:
-        shall.setdefault(action.path, set()).add(action.file.sha256 if isinstance(action, Put) else "")
-    now = _digests(build.plan, existing(build))
-    for path, digest in now.items():
-        if digest != build.seen[path] and digest not in shall[path]:
-            message = "the file was changed after this build was planned, so nothing was written"
-            raise failure("build-overtaken", f"{build.out}/{path}", message, "Run the build again.")
+    path = places.overtaken(build.plan, build.seen, existing(build)) if build.plan else None
+    if path is not None:
+        message = "the file was changed after this build was planned, so nothing was written"
+        raise failure("build-overtaken", f"{build.out}/{path}", message, "Run the build again.")
 
 
 @reading()
@@ -186,7 +110,7 @@ def apply_build(build: Build) -> None:
     Raise Stop, with nothing written, if what the plan was made from has changed since: a plan may be old.
     """
     _current(build)
-    _writable(build)
+    places.writable(RULE, build.out, build.plan, BUILD)
     write_lock(build.loaded, build.lock)
     build.store.tidy()
     try:

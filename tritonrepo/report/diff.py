@@ -61,19 +61,28 @@ def _in_version(path: str) -> tuple[tuple[str, str], int | None]:
 Named = tuple[str, File | None]
 
 
-def _difference(old: Named, new: tuple[str, File], *, colour: bool) -> Iterator[str]:
+def unified(old: Named, new: tuple[str, File]) -> list[str]:
+    """Return the unified diff of two texts; nothing for what is not compared line by line, or differs in no line."""
     before = [] if old[1] is None else _text(old[1])
     after = _text(new[1])
     if before is None or after is None or any(map(is_shared, new[0].split("/"))):
-        yield _digests(old, new)
-        return
+        return []
     name = "/dev/null" if old[1] is None else printable(old[0])
-    found = [*difflib.unified_diff(before, after, name, printable(new[0]), lineterm="")]
-    if not found:  # only the end of the last line differs
-        yield _digests(old, new)
+    return [*difflib.unified_diff(before, after, name, printable(new[0]), lineterm="")]
+
+
+def coloured(found: Iterable[str], *, colour: bool) -> Iterator[str]:
+    """Yield the lines of a unified diff as printable ones."""
     for number, line in enumerate(found):
         head = line[:2] if number < 2 or line.startswith("@@") else line[:1]  # noqa: PLR2004  two lines name the files
         yield styled(_printable(line), *STYLES.get(head, ()), colour=colour)
+
+
+def _difference(old: Named, new: tuple[str, File], *, colour: bool) -> Iterator[str]:
+    if found := unified(old, new):
+        yield from coloured(found, colour=colour)
+    else:
+        yield _digests(old, new)
 
 
 def _text(file: File) -> list[str] | None:

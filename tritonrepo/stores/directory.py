@@ -199,6 +199,16 @@ def _linked(file: File, staged: Path) -> bool:
     return True
 
 
+def folds(directory: Path) -> bool:
+    """Whether a directory's disk takes names for the same that differ only in case; nothing is written to find out."""
+    for each in (directory, *directory.parents):
+        other = each.parent / each.name.swapcase()
+        with suppress(OSError):
+            if other != each and each.exists():
+                return other.exists() and other.samefile(each)
+    return False
+
+
 def runs(pid: str) -> bool:
     """Whether a process with this number runs on this machine."""
     try:

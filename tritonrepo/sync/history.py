@@ -89,16 +89,25 @@ def read(place: Place, number: int) -> Revision:
     return revision
 
 
-def restored(place: Place, revision: Revision, have: Tree) -> Restored:
+def restored(place: Place, revision: Revision, have: Tree, *, checking: bool = True) -> Restored:
     """Return the files of a revision: those of `have`, the present ones, that are still the same, and those kept.
 
-    Only files whose content may be the same without that the record knows it are read.
+    Only files whose content may be the same without that the record knows it are read. Without `checking`, nothing is:
+    such a file has the digest of the record, and whoever reads it must check that.
     """
     kept = files(place.record_store.scan(place.beside(KEPT)))
     there = files(revisions.known(have, revision))
+    if not checking:
+        unkept = {path: was for path, was in revision.files.items() if was.sha256 not in kept}
+        there = {path: _believed(file, unkept.get(path)) for path, file in there.items()}
     found = {path: _restored(place, path, each, there.get(path), kept) for path, each in revision.files.items()}
     tree = {path: file for path, file in found.items() if file}
     return Restored(tree, tuple(path for path, file in found.items() if not file))
+
+
+def _believed(file: File, was: Object | None) -> File:
+    unknown = was is not None and file.size == was.size and file.known_sha256 is None
+    return replace(file, known_sha256=was.sha256) if was and unknown else file
 
 
 def _restored(place: Place, path: str, was: Object, there: File | None, kept: Mapping[str, File]) -> File | None:

@@ -80,11 +80,34 @@ class Plan:
         return bool(self.actions)
 
 
+class Means(NamedTuple):
+    """How messages name the command that a plan for a directory belongs to, and what it writes from."""
+
+    verb: str
+    gone: str
+    option: str = ""
+
+    @property
+    def elsewhere(self) -> str:
+        """The hint for a directory that cannot be used."""
+        return f"Choose another directory{self.option}."
+
+    @property
+    def otherwise(self) -> str:
+        """The end of a hint for a directory in which something is in the way."""
+        return f"or {self.verb} into another directory{self.option}."
+
+
+BUILD = Means("build", "not in the stack", " with -o")
+PULL = Means("pull", "not in what is pulled")
+
 Written = Mapping[str, tuple[str, ...]]
 """What earlier builds wrote: path → the file's SHA-256; two if a killed build may not have replaced it."""
 
 
-def plan(want: Tree, have: Tree, ours: Written, where: str, *, overwrite: bool = False) -> Plan:
+def plan(  # noqa: PLR0913  what is there, who wrote it, and what is to be done with it
+    want: Tree, have: Tree, ours: Written, where: str, *, overwrite: bool = False, means: Means = BUILD
+) -> Plan:
     """Return the way from `have` to `want` for a directory that nobody serves.
 
     Of `ours`, files that `want` no longer has are deleted, and files that were changed since are kept, unless they
@@ -101,8 +124,8 @@ def plan(want: Tree, have: Tree, ours: Written, where: str, *, overwrite: bool =
         if path not in kept
     ]
     needed = _needed(kept, have, gone) - kept
-    actions += [Delete(Phase.PRUNE, path, "not in the stack") for path in gone if path not in {*kept, *needed}]
-    conflicts = (*_occupied(want, have, ours, where), *_blocked(want, have, where))
+    actions += [Delete(Phase.PRUNE, path, means.gone) for path in gone if path not in {*kept, *needed}]
+    conflicts = (*_occupied(want, have, ours, (where, means)), *_blocked(want, have, where, means))
     foreign = tuple(path for path, _ in in_order(have) if path not in want and path not in ours)
     in_order_of_phases = tuple(sorted(actions, key=in_phase_order))
     kept_in_order, needed_in_order = (tuple(sorted(paths, key=in_bytes)) for paths in (kept, needed))
@@ -145,22 +168,23 @@ def _same(file: File, entry: object) -> bool:
     return is_one(entry, file) or entry.sha256 == file.sha256
 
 
-def _occupied(want: Tree, have: Tree, ours: Written, where: str) -> list[Diagnostic]:
+def _occupied(want: Tree, have: Tree, ours: Written, told: tuple[str, Means]) -> list[Diagnostic]:
     """Return the conflicts with files of others that a file of ours would overwrite."""
+    where, means = told
     return [
         Diagnostic(
             "plan-foreign-file",
             Severity.FATAL,
             Span(f"{where}/{path}"),
-            "the build needs this path, but tritonrepo did not write the file",
-            "Move the file elsewhere, or build into another directory with -o.",
+            f"the {means.verb} needs this path, but tritonrepo did not write the file",
+            f"Move the file elsewhere, {means.otherwise}",
         )
         for path, file in files(want).items()
         if path in have and path not in ours and not is_directory(have[path]) and not _same(file, have[path])
     ]
 
 
-def _blocked(want: Tree, have: Tree, where: str) -> list[Diagnostic]:
+def _blocked(want: Tree, have: Tree, where: str, means: Means) -> list[Diagnostic]:
     """Return the conflicts of directories with files to be written, and of files with directories."""
     tops = {each for path in want for each in parents(path)}
     inside = {each for path in have for each in parents(path)}
@@ -171,8 +195,8 @@ def _blocked(want: Tree, have: Tree, where: str) -> list[Diagnostic]:
             "plan-blocked",
             Severity.FATAL,
             Span(f"{where}/{path}"),
-            "the build needs a file where a directory is, or a directory where a file is",
-            "Move it elsewhere, or build into another directory with -o.",
+            f"the {means.verb} needs a file where a directory is, or a directory where a file is",
+            f"Move it elsewhere, {means.otherwise}",
         )
         for path in sorted(blocked)
     ]
