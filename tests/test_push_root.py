@@ -172,13 +172,20 @@ def test_a_repository_has_one_record_and_a_record_one_repository(
     )
 
 
+def test_the_name_of_a_record_is_foreign_text(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "served" / POINTER).write_text(json.dumps({"record": "$(x)\n\x1b[2J"}), "utf-8")
+    assert "  Add `--record '$(x)\\n\\x1b[2J'`.\n" in refused(here, capsys, here / "served")
+
+
 def test_a_name_of_the_record_that_is_lost_is_written_again(here: Path) -> None:
     (here / "served" / POINTER).unlink()
     assert push(here / "m", here / "served", "--record", here / "record") == 0
     assert json.loads((here / "served" / POINTER).read_bytes()) == {"record": str(here / "record")}
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"record": 1}', '{"record": ""}', "[" * 10_000])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"record": 1}', '{"record": ""}', "[" * 5_000, '{"record": "' + "r" * 10_000 + '"}']
+)
 def test_a_name_of_the_record_that_cannot_be_read_is_told(
     here: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:

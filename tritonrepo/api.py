@@ -33,6 +33,7 @@ from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
 from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome, Result
+from tritonrepo.sync.place import Place, open_place
 from tritonrepo.sync.revision import Revision
 from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
 
@@ -57,6 +58,7 @@ __all__ = [
     "Outcome",
     "Passage",
     "Pipelines",
+    "Place",
     "Ports",
     "Pull",
     "Push",
@@ -89,6 +91,7 @@ __all__ = [
     "init",
     "known",
     "load",
+    "open_place",
     "paced",
     "passages",
     "pipelines",

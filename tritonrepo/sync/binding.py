@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tritonrepo.diagnostics import fatal
+from tritonrepo.plain import printable
 from tritonrepo.stores import located
 from tritonrepo.stores.store import Write
 from tritonrepo.sync.lock import NAME as LOCK
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tritonrepo.sync.writing import Writer
 
 POINTER = "tritonrepo-record.json"
+MOST_BYTES = 10_000
+"""A larger file names no place; it is not read."""
 
 
 def named(place: Place) -> str:
@@ -43,12 +46,12 @@ def check(place: Place, have: Tree, before: Revision | None) -> None:
     if place.apart is None:
         if pointed:
             message = "the record of this repository is not next to it: an earlier push was given another place"
-            raise fatal(RULE, place.uri, message, f"Add `--record {pointed}`.")
+            raise fatal(RULE, place.uri, message, f"Add `{_option(pointed)}`.")
         return
     at = place.apart.uri
     if pointed not in {"", str(located(at))}:
         message = f"the record of the repository {place.uri} is at {pointed}: two records would be two locks"
-        hint = f"Add `--record {pointed}`. If that record no longer exists, first delete {place.path(POINTER)}."
+        hint = f"Add `{_option(pointed)}`. If that record no longer exists, first delete {place.path(POINTER)}."
         raise fatal(RULE, at, message, hint)
     if before and before.repository != named(place):
         message = f"the record is that of another repository: {before.repository or 'the one that is next to it'}"
@@ -59,13 +62,18 @@ def check(place: Place, have: Tree, before: Revision | None) -> None:
         raise fatal(RULE, place.uri, message, "Servers would take the directory for a model. Choose another bucket.")
 
 
+def _option(record: str) -> str:
+    """Return the option for a record that a bucket names, which is foreign text."""
+    return shlex.join(["--record", printable(record)])
+
+
 def _pointed(have: Tree, place: Place) -> str:
     """Return the record that a repository names; "" if it names none."""
     entry = have.get(POINTER)
     if not isinstance(entry, File):
         return ""
     with suppress(ValueError, KeyError, TypeError, RecursionError):
-        pointed = json.loads(entry.content())["record"]
+        pointed = json.loads(entry.content() if entry.size <= MOST_BYTES else b"")["record"]
         if isinstance(pointed, str) and pointed:
             return pointed
     message = "the file does not name the place of the repository's record"
