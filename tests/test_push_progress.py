@@ -15,12 +15,13 @@ from tests.pushes import repository
 from tritonrepo.flows.events import Event
 from tritonrepo.flows.push import apply_push, plan_push
 from tritonrepo.flows.workspace import Workspace
+from tritonrepo.stores.intact import verified, whole
 from tritonrepo.stores.store import Tag
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Delete, Phase, Plan, Put
-from tritonrepo.sync.telling import Began, Interrupted, Sent, Told
+from tritonrepo.sync.telling import Began, Interrupted, Meter, Sent, Told
 from tritonrepo.sync.writing import Alone, Writer
 from tritonrepo.tree import File, of_bytes
 
@@ -46,12 +47,17 @@ def again(file: File) -> None:
         file.read(start, 500)
 
 
+def verified_on_the_way(file: File) -> None:
+    """As `pull` reads what it brings back."""
+    list(verified(file, file.sha256, "u").chunks())
+
+
 def in_part(file: File) -> None:
     """What an earlier push has sent is not read again."""
     file.read(900, 100)
 
 
-READS: list[Callable[[File], None]] = [in_pieces, in_parts, again, in_part]
+READS: list[Callable[[File], None]] = [in_pieces, in_parts, again, verified_on_the_way, in_part]
 
 
 @pytest.mark.parametrize("reads", READS)
@@ -68,6 +74,32 @@ def test_bytes_are_counted_once_however_the_store_reads_them(reads: Callable[[Fi
     sent = [event for event in told[1:] if isinstance(event, Sent)]
     assert len(sent) == len(told) - 1
     assert (sum(each.size for each in sent), sum(each.files for each in sent)) == (40_000, 40)
+
+
+def test_what_the_source_verifies_is_counted_as_it_is_read() -> None:
+    told: list[Told] = []
+    large = verified(of_bytes(BODY * 3000), of_bytes(BODY * 3000).sha256, "u")
+    with Meter(told.append, 1).counted(large) as file:
+        chunks = file.chunks()
+        first = len(next(chunks))
+        assert told == [Sent(first)]
+        list(chunks)
+    assert told == [Sent(first), *told[1:-1], Sent(0, 1)]
+    assert sum(event.size for event in told if isinstance(event, Sent)) == 3_000_000
+
+
+def test_a_file_is_not_read_again_for_the_digest_that_the_store_has_computed() -> None:
+    reads: list[int] = []
+
+    def read(offset: int, n: int) -> bytes:
+        reads.append(offset)
+        return BODY[offset : offset + n]
+
+    source = File(len(BODY), read)
+    with Meter(lambda _: None, 1).counted(source) as file:
+        assert whole(file) == BODY
+    assert source.sha256 == of_bytes(BODY).sha256
+    assert reads == [0]
 
 
 def test_a_deletion_is_counted_without_bytes() -> None:
@@ -106,3 +138,4 @@ def test_how_far_a_push_came_is_told_before_anything_else_ends() -> None:
         apply(Plan(files, served=True), {}, Alone(place(Last())), tell=told.append)
     assert told[-1] == Interrupted("files", 1, 3, served=True)
     assert told[-1].text.startswith("stopping in phase files after 1 of 3 actions: servers keep what they have, and ")
+    assert Interrupted("", 0, 3).text == "stopping before the first of 3 actions: the next run continues from here"

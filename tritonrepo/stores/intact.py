@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.store import Tag
@@ -80,7 +80,7 @@ class _Verified(File):
 
     def chunks(self) -> Iterator[bytes]:
         digest = hashlib.sha256()
-        for chunk in self.source.chunks():
+        for chunk in replace(self.source, read=self.read).chunks():  # whoever wraps the reads sees all of them
             digest.update(chunk)
             yield chunk
         if digest.hexdigest() != self.known_sha256:

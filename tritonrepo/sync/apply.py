@@ -96,8 +96,11 @@ def _unchanged(actions: Iterable[Action]) -> Iterator[None]:
     puts = [action for action in actions if isinstance(action, Put)]
     try:
         yield
-    except OSError as error:  # the store explains its own
-        raise _changed(next((put for put in puts if broken(put.file)), puts[0])) from error
+    except (OSError, Stop) as error:  # some stores explain a file that cannot be read as one that they cannot write
+        changed = [put for put in puts if broken(put.file)]
+        if not changed and isinstance(error, Stop):
+            raise
+        raise _changed([*changed, *puts][0]) from error
     if changed := [put for put in puts if broken(put.file)]:
         raise _changed(changed[0])
 

@@ -50,7 +50,10 @@ class Line(NamedTuple):
 
 
 class Interrupted(NamedTuple):
-    """Ctrl-C: the phase, how many of all actions are done, and whether servers may have loaded something."""
+    """Ctrl-C: the phase, how many of all actions are done, and whether servers may have loaded something.
+
+    The phase is empty if the first one had not begun, such as in a wait after an earlier push was interrupted.
+    """
 
     phase: str
     done: int
@@ -61,8 +64,8 @@ class Interrupted(NamedTuple):
     def text(self) -> str:
         """The event as a line."""
         keep = "servers keep what they have, and " if self.served else ""
-        how_far = f"stopping in phase {self.phase} after {self.done} of {self.actions} actions"
-        return f"{how_far}: {keep}the next run continues from here"
+        last = f"in phase {self.phase} after {self.done}" if self.phase else "before the first"
+        return f"stopping {last} of {self.actions} actions: {keep}the next run continues from here"
 
 
 Told = Began | Sent | Waits | Line | Interrupted
@@ -79,13 +82,13 @@ class Meter:
         self._mutex = threading.Lock()
 
     def began(self, group: Sequence[Action]) -> None:
-        """Tell that a group begins."""
+        """Report that a group begins."""
         self._phase = group[0].phase.name.lower()
         size = sum(action.file.size for action in group if isinstance(action, Put))
         self._told(Began(self._phase, len(group), size))
 
     def done(self, group: Sequence[Action]) -> None:
-        """Tell that actions are done whose bytes were not counted one by one."""
+        """Report that actions are done whose bytes were not counted one by one."""
         puts = [action.file.size for action in group if isinstance(action, Put)]
         self._sent(Sent(sum(puts), len(puts), len(group) - len(puts)))
 
@@ -108,7 +111,10 @@ class Meter:
             self._sent(Sent(size))
             return piece
 
-        yield replace(file, read=read, hasher=lambda _: file.sha256)
+        copy = replace(file, read=read, hasher=lambda _: file.sha256)
+        yield copy
+        if file.known_sha256 is None:  # the store has computed it from what it sent
+            object.__setattr__(file, "known_sha256", copy.known_sha256)
         self._sent(Sent(left, 1))
 
     def _sent(self, sent: Sent) -> None:
@@ -119,7 +125,7 @@ class Meter:
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """Tell at once if Ctrl-C ends the block, and end what is being sent."""
+        """Report at once if Ctrl-C ends the block, and end what is being sent."""
         with interruptible(self._told, self._end):
             yield
 
@@ -134,7 +140,7 @@ class Meter:
 
 @contextmanager
 def interruptible(tell: Tell, how: Callable[[], Interrupted]) -> Iterator[None]:
-    """Tell at once how far the block got if Ctrl-C ends it, before anything around it ends."""
+    """Report at once how far the block got if Ctrl-C ends it, before anything around it ends."""
     try:
         yield
     except KeyboardInterrupt:
