@@ -12,9 +12,13 @@ import pytest
 from tests.pushes import CODE, push, repository
 from tests.test_json import checked
 from tritonrepo.cli import COMMANDS, run
+from tritonrepo.cli.display import Display
+from tritonrepo.cli.publishing import Publishing
+from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.report import published
 from tritonrepo.report.published import Written
 from tritonrepo.stores.directory import DirectoryStore
+from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.revision import Revision
 
 
@@ -158,3 +162,11 @@ def test_the_closing_line_counts(written: Written, seconds: float, line: str) ->
 def test_a_closing_line_cannot_drive_the_terminal() -> None:
     assert published.way_back("s/\x1b[31m'x") == r"""go back with `tritonrepo rollback 's/\x1b[31m'"'"'x'`"""
     assert published.summary("::s\n", Written(), Revision(), 0).startswith(r"\x3a:s\n: ")
+
+
+def test_warnings_that_come_later_are_in_the_document_too() -> None:
+    run = Publishing("u", "json", Display("", quiet=True, line=None))
+    plan, later = (Diagnostic("r", Severity.WARNING, Span("f"), message) for message in ("of the plan", "later"))
+    run.planned(Plan(()), None, [plan])
+    run.tell(later)
+    assert [each["message"] for each in json.loads(run.document([]))["diagnostics"]] == ["of the plan", "later"]

@@ -107,7 +107,7 @@ class Display:
         """Show an event."""
         with self._mutex:
             self._status.hear(event)
-            self.acted |= isinstance(event, Began)
+            self.acted |= isinstance(event, Began | Interrupted)
             if isinstance(event, Interrupted):
                 self.close()
             shown = self._shown(event)

@@ -60,17 +60,20 @@ class Publishing:
         return Workspace(os.environ, links, self.tell)
 
     def tell(self, event: Event) -> None:
-        """Count what is written, and display progress."""
+        """Count what is written, keep warnings for the document, and display progress."""
         if isinstance(event, Sent):
             objects, sent, removed = self.written
             self.written = Written(objects + event.files, sent + event.size, removed + event.removed)
+        if isinstance(event, Diagnostic):
+            self.warnings.append(event)
         self.display.tell(event)
 
     def planned(
         self, plan: Plan, before: Revision | None, warnings: Sequence[Diagnostic] = (), *, verbose: bool = False
     ) -> None:
         """Print a plan and its warnings; `before` is the revision that it starts from."""
-        self.plan, self.before, self.revision, self.warnings = plan, before, before, [*warnings]
+        self.plan, self.before, self.revision = plan, before, before
+        self.warnings += warnings
         self.display.verbose = verbose
         with self.display.aside():
             if self.form == "text" and self.restored:
