@@ -10,6 +10,7 @@ from tests.conftest import EXAMPLE
 from tests.documents import PAGES, ROOT
 from tritonrepo import shared
 from tritonrepo.cli import EXIT_CODES
+from tritonrepo.cli.interrupts import LIMIT_S
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
 from tritonrepo.flows.push import Servers, paced
@@ -81,6 +82,7 @@ FACTS: Mapping[str, str] = {
     "exit-bug": one(r"(\d+) +internal error", EXIT_CODES),
     "exit-interrupted": one(r"(\d+) +interrupted", EXIT_CODES),
     "exit-terminated": one(r"(\d+) +ended by SIGTERM", EXIT_CODES),
+    "interrupted-within": f"{LIMIT_S:g}",
     "exit-hung-up": one(r"\((\d+) by SIGHUP", EXIT_CODES),
     "port-http": f"{USUAL.http}",
     "port-grpc": f"{USUAL.grpc}",

@@ -105,6 +105,25 @@ def test_the_next_push_continues_at_once(
     assert "waiting" not in capsys.readouterr().err
 
 
+STUCK = """\
+import os, signal, sys, threading
+from tritonrepo.cli.interrupts import interruptible
+with interruptible():
+    try:
+        os.kill(os.getpid(), int(sys.argv[1]))
+    finally:
+        threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_what_does_not_end_is_ended(number: signal.Signals) -> None:
+    """Such as a name server that does not answer, for which Python waits in vain."""
+    command = [sys.executable, "-c", STUCK, str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST_S, env=unmeasured())
+    assert (done.returncode, done.stderr) == (128 + number, "interrupted\n")
+
+
 AT_ONCE = Pace(0, lambda: 0, lambda _: None)
 
 

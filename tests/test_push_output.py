@@ -143,6 +143,10 @@ def test_a_later_push_names_the_command_that_goes_back(
     repository(Path(made), 2)
     assert push(made, "s/a b") == 0
     assert capsys.readouterr().err.splitlines()[-1] == "go back with `tritonrepo rollback 's/a b'`"
+    for version in (3, 4):
+        assert push(repository(Path(made), version), "s/c", "--record", "kept elsewhere") == 0
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == "go back with `tritonrepo rollback s/c --record 'kept elsewhere'`"
 
 
 SUMMARIES = {

@@ -45,8 +45,8 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 class Publishing:
     """One run of such a command: what it has planned, found and written so far, and how that is printed."""
 
-    def __init__(self, uri: str, form: str, display: Display) -> None:
-        self.uri, self.form, self.display = uri, form, display
+    def __init__(self, uri: str, form: str, display: Display, record: str | None = None) -> None:
+        self.uri, self.record, self.form, self.display = uri, record, form, display
         self.plan = Plan(())
         self.before: Revision | None = None
         self.revision: Revision | None = None
@@ -97,7 +97,7 @@ class Publishing:
         with self.display.aside():
             say(published.summary(self.uri, self.written, revision, time.monotonic() - self._began), err=True)
             if any(self.written) and self.before and self.before.number and "rollback" in COMMANDS:
-                say(published.way_back(self.uri), err=True)
+                say(published.way_back(self.uri, self.record), err=True)
 
     def document(self, ends: Sequence[Diagnostic]) -> str:
         """Return the JSON document, with the diagnostics that ended the command."""
@@ -106,9 +106,12 @@ class Publishing:
 
 
 @contextmanager
-def publishing(uri: str, form: str, *, quiet: bool) -> Iterator[Publishing]:
-    """Display the progress of a command, end it on Ctrl-C without delay, and print its single document, if any."""
+def publishing(uri: str, form: str, *, quiet: bool, record: str | None = None) -> Iterator[Publishing]:
+    """Display the progress of a command, end it on Ctrl-C without delay, and print its single document, if any.
+
+    `record` is the place of the record if the command names one, which the command that goes back must name as well.
+    """
     with interruptible(), displayed(f"comparing with {uri}", quiet=quiet) as display:
-        run = Publishing(uri, form, display)
+        run = Publishing(uri, form, display, record)
         with concluded(form, run.document):
             yield run

@@ -67,7 +67,7 @@ def command(
     in memory, such as one of vLLM, is replaced instead, if --allow-downtime permits it. A repeated push sends nothing,
     and the next push completes an interrupted one.
     """
-    with publishing(uri, form, quiet=quiet) as run:
+    with publishing(uri, form, quiet=quiet, record=record) as run:
         place, accepted = open_place(uri, record), Accepted(mixable, downtime)
         push = plan_push(directory, place, run.workspace(links), servers_at(servers, timeout), accepted, pin=pin)
         run.planned(push.plan, push.before, push.warnings, verbose=verbose)

@@ -52,7 +52,7 @@ def command(
     The rollback is carried out like a push: old and new versions serve side by side until each pipeline has switched.
     It is a revision with a number of its own, so the next rollback takes it back. Nothing is removed.
     """
-    with publishing(uri, form, quiet=quiet) as run:
+    with publishing(uri, form, quiet=quiet, record=record) as run:
         place, accepted = open_place(uri, record), Accepted(mixable, downtime)
         push = plan_rollback(place, number, run.workspace(), servers_at(servers, timeout), accepted)
         run.restored = push.back

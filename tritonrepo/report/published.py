@@ -72,9 +72,10 @@ def summary(uri: str, written: Written, revision: Revision, seconds: float) -> s
     return printable(f"{uri}: {named} is published: {sent} in {_time(seconds)}")
 
 
-def way_back(uri: str) -> str:
+def way_back(uri: str, record: str | None = None) -> str:
     """Return the line that names the command that goes back to the revision before; it can be pasted into a shell."""
-    return f"go back with `tritonrepo rollback {printable(quote(uri))}`"
+    there = "" if record is None else f" --record {quote(record)}"
+    return f"go back with `tritonrepo rollback {printable(quote(uri) + there)}`"
 
 
 def _objects(count: int) -> str:
