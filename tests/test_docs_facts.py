@@ -382,6 +382,7 @@ def test_every_command_is_a_function() -> None:
         "pull": {"plan_pull", "apply_pull"},
         "push": {"plan_push", "apply_push"},
         "rollback": {"plan_rollback", "apply_push"},
+        "status": {"status"},
         "serve": {"serve"},
         "up": {"up", "prove"},
         "smoke": {"smoke", "known"},

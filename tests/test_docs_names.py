@@ -37,7 +37,7 @@ PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {
     "build": {"adopt", "build", "graph", "index", "image", "init", "lock"},
     "validate": {"validate"},
-    "push": {"pull", "push", "rollback"},
+    "push": {"pull", "push", "rollback", "status"},
     "smoke": {"smoke"},
 }
 ABOUT |= {
@@ -172,6 +172,8 @@ DEFAULTS = {
     ("push", "--timeout"): "600.0",
     ("rollback", "--timeout"): "600.0",
     ("rollback", "--format"): "text",
+    ("status", "--format"): "text",
+    ("status", "--last"): "10",
     ("rollback", "--settle"): "30, or 5 with --server",
     ("serve", "--timeout"): "120.0",
     ("up", "--timeout"): "120.0",

@@ -23,6 +23,7 @@ from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.show import show
 from tritonrepo.flows.smoke import known, smoke
 from tritonrepo.flows.stack import Loaded, load
+from tritonrepo.flows.status import status
 from tritonrepo.flows.up import Up, prove, up
 from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.flows.workspace import Workspace
@@ -35,6 +36,7 @@ from tritonrepo.server.process import Server
 from tritonrepo.smoke.case import Outcome, Result
 from tritonrepo.sync.place import Place, open_place
 from tritonrepo.sync.revision import Revision
+from tritonrepo.sync.status import Status
 from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "Severity",
     "Span",
     "State",
+    "Status",
     "Stop",
     "Target",
     "Tls",
@@ -104,6 +107,7 @@ __all__ = [
     "serve",
     "show",
     "smoke",
+    "status",
     "target",
     "up",
     "validate",

@@ -95,7 +95,7 @@ def restored(place: Place, revision: Revision, have: Tree, *, checking: bool = T
     Only files whose content may be the same without that the record knows it are read. Without `checking`, nothing is:
     such a file has the digest of the record, and whoever reads it must check that.
     """
-    kept = files(place.record_store.scan(place.beside(KEPT)))
+    kept = copies(place)
     there = files(revisions.known(have, revision))
     if not checking:
         unkept = {path: was for path, was in revision.files.items() if was.sha256 not in kept}
@@ -108,6 +108,23 @@ def restored(place: Place, revision: Revision, have: Tree, *, checking: bool = T
 def _believed(file: File, was: Object | None) -> File:
     unknown = was is not None and file.size == was.size and file.known_sha256 is None
     return replace(file, known_sha256=was.sha256) if was and unknown else file
+
+
+def copies(place: Place) -> dict[str, File]:
+    """Return the contents that pushes have kept, by their SHA-256."""
+    return files(place.record_store.scan(place.beside(KEPT)))
+
+
+def lacking(revision: Revision, have: Tree, kept: Mapping[str, File]) -> tuple[str, ...]:
+    """Return the files of a revision that no longer exist anywhere, as far as that is known without reading any."""
+    there = files(revisions.known(have, revision))
+    return tuple(path for path, was in revision.files.items() if not _exists(was, there.get(path), kept))
+
+
+def _exists(was: Object, there: File | None, kept: Mapping[str, File]) -> bool:
+    copy = kept.get(was.sha256)
+    same = there is not None and there.size == was.size and there.known_sha256 in {None, was.sha256}
+    return same or (copy is not None and copy.size == was.size)
 
 
 def _restored(place: Place, path: str, was: Object, there: File | None, kept: Mapping[str, File]) -> File | None:

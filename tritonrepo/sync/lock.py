@@ -260,12 +260,20 @@ def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: T
     return True
 
 
+def running(holder: Mapping[str, str]) -> bool | None:
+    """Whether the holder of a lock still runs; None if it is on another machine, where that cannot be seen."""
+    if holder.get("machine") != _machine():
+        return None
+    born = _born(holder.get("pid", ""))
+    return bool(born) and born == holder.get("born")
+
+
 def _ended(holder: Mapping[str, str], place: Place, pace: Pace, tell: Tell) -> bool:
     """Whether the holder was a process of this machine, once its writes have arrived. Raise Stop if it still runs."""
-    if holder.get("machine") != _machine():
+    alive = running(holder)
+    if alive is None:
         return False
-    born = _born(holder.get("pid", ""))
-    if born and born == holder.get("born"):
+    if alive:
         raise _busy(place, holder)
     wait_s = VALID_S + GRACE_S
     tell(Waits(f"waiting {wait_s:g} s for writes that a killed push may have sent", wait_s))
