@@ -16,7 +16,7 @@ from tests.proxy import Forward, Reply, Request, Tamper, proxy
 from tests.servers.gcs import GCSServer, named, refusal
 from tests.servers.s3 import S3Server
 from tritonrepo.stores import gcs_client, presigned
-from tritonrepo.sync import lock
+from tritonrepo.sync import holder, lock
 
 BUSY_S3 = Reply(503, {}, b"<Error><Code>SlowDown</Code><Message>fewer</Message></Error>")
 DENIED_S3 = Reply(403, {}, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
@@ -61,7 +61,7 @@ def impatient() -> Iterator[None]:
         patch.setattr(presigned, "PAUSE_S", 0)
         patch.setattr(gcs_client, "pause", lambda _: None)
         patch.setattr(lock, "GRACE_S", -lock.VALID_S)
-        patch.setattr(lock, "_born", lambda _: "")
+        patch.setattr(holder, "born", lambda _: "")
         yield
 
 

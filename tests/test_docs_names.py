@@ -37,7 +37,7 @@ PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {
     "build": {"adopt", "build", "graph", "index", "image", "init", "lock"},
     "validate": {"validate"},
-    "push": {"pull", "push", "rollback", "status"},
+    "push": {"diff", "pull", "push", "rollback", "status", "unlock"},
     "smoke": {"smoke"},
 }
 ABOUT |= {
@@ -167,7 +167,9 @@ DEFAULTS = {
     ("lock", "--file"): "tritonrepo.yaml",
     ("build", "--output"): "model_repository",
     ("up", "--output"): "model_repository",
+    ("diff", "--format"): "text",
     ("pull", "--format"): "text",
+    ("unlock", "--format"): "text",
     ("push", "--format"): "text",
     ("push", "--timeout"): "600.0",
     ("rollback", "--timeout"): "600.0",

@@ -14,7 +14,7 @@ from tests.faults import FAULTS, Place, impatient, place, through
 from tests.proxy import Forward, Reply, Request, Tamper, proxy
 from tests.pushes import beside, own_files, push, repository, stored
 from tests.servers.s3 import S3Server
-from tritonrepo.sync import lock
+from tritonrepo.sync import holder, lock
 from tritonrepo.sync.revision import record_path
 
 DENIED = Reply(403, {}, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
@@ -194,7 +194,7 @@ def test_a_lock_or_a_record_of_any_content_is_no_bug(
     monkeypatch.setattr(lock, "SILENT_S", 0)
     monkeypatch.setattr(lock, "GRACE_S", -lock.VALID_S)
     uri, made = s3_server.fresh(), repository(tmp_path / "m", 1)
-    machine = json.dumps(lock._machine()).encode()[1:-1]  # noqa: SLF001  a lock of this machine
+    machine = json.dumps(holder.machine()).encode()[1:-1]
     bucket, _, prefix = urlsplit(uri.removeprefix("s3://")).path.strip("/").partition("/")
     put = s3_server.client().put_object
     put(Bucket=bucket, Key=f"{prefix}.tritonrepo/lock.json", Body=content.replace(b"MACHINE", machine))

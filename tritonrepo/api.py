@@ -9,6 +9,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Stop, Verd
 from tritonrepo.flows.adopt import Adopted, adopt
 from tritonrepo.flows.asking import Passage, Pipelines, answer, passages, pipelines
 from tritonrepo.flows.build import apply_build, plan_build
+from tritonrepo.flows.differences import Compared, diff
 from tritonrepo.flows.events import Built, Busy, Event, Indexed
 from tritonrepo.flows.graph import graph
 from tritonrepo.flows.image import image
@@ -24,6 +25,7 @@ from tritonrepo.flows.show import show
 from tritonrepo.flows.smoke import known, smoke
 from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.status import status
+from tritonrepo.flows.unlock import Lock, apply_unlock, plan_unlock
 from tritonrepo.flows.up import Up, prove, up
 from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.flows.workspace import Workspace
@@ -46,6 +48,7 @@ __all__ = [
     "Build",
     "Built",
     "Busy",
+    "Compared",
     "Diagnostic",
     "Endpoint",
     "Event",
@@ -55,6 +58,7 @@ __all__ = [
     "Judgement",
     "Line",
     "Loaded",
+    "Lock",
     "Locked",
     "Mode",
     "Outcome",
@@ -88,6 +92,8 @@ __all__ = [
     "apply_lock",
     "apply_pull",
     "apply_push",
+    "apply_unlock",
+    "diff",
     "graph",
     "image",
     "index",
@@ -103,6 +109,7 @@ __all__ = [
     "plan_pull",
     "plan_push",
     "plan_rollback",
+    "plan_unlock",
     "prove",
     "serve",
     "show",

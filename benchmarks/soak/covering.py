@@ -181,7 +181,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
             "push_waiting",
         ),
         *("push_lock", "push_mixed", "push_model", "push_nest", "push_progress", "push_replace", "push_root"),
-        *("push_pins", "pull"),
+        *("push_pins", "pull", "differences", "unlock"),
     ),
     WHOLE: ("diagnostics", "fixes", "plain", "releases", "tree", "links", "inference", "api", "json"),
 }

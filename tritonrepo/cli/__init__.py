@@ -19,6 +19,7 @@ from tritonrepo.plain import printable
 COMMANDS = {
     "adopt": "Write the stack file of an existing model repository.",
     "build": "Build the model repository that a stack file declares.",
+    "diff": "Print what differs between a repository and what is published.",
     "explain": "Explain a rule, or another name that a command reports.",
     "graph": "Draw the pipelines of a stack or a repository.",
     "image": "Print the Dockerfile of the image that serves a stack.",
@@ -32,6 +33,7 @@ COMMANDS = {
     "show": "Print the effective stack as YAML.",
     "smoke": "Send a test request to every model on a running server.",
     "status": "Show what a bucket holds of a repository, and its revisions.",
+    "unlock": "Remove the lock that a killed push left.",
     "up": "Build a stack, serve it, and test every model.",
     "validate": "Check a repository and predict the server's verdict.",
 }

@@ -13,7 +13,7 @@ from tritonrepo.cli.display import Display, displayed
 from tritonrepo.cli.interrupts import interruptible
 from tritonrepo.cli.output import concluded, say
 from tritonrepo.cli.publishing import output_options
-from tritonrepo.cli.values import NAMED
+from tritonrepo.cli.values import NAMED, record_place
 from tritonrepo.diagnostics import Diagnostic
 from tritonrepo.flows.events import Event
 from tritonrepo.flows.pull import Pull, apply_pull, plan_pull
@@ -69,6 +69,7 @@ class _Run:
 @click.command(epilog=EPILOG, short_help=COMMANDS["pull"])
 @click.argument("uri", metavar="URI[@N]")
 @click.argument("directory", type=NAMED)
+@record_place
 @click.option("--all", "everything", is_flag=True, help="Include models under the prefix that others have pushed.")
 @click.option("--overwrite", is_flag=True, help="Replace files that were changed by hand after they were written.")
 @click.option("--dry-run", is_flag=True, help="Print the plan without writing anything.")
@@ -79,6 +80,7 @@ def command(
     uri: str,
     directory: Path,
     *,
+    record: str | None,
     everything: bool,
     overwrite: bool,
     dry_run: bool,
@@ -99,9 +101,8 @@ def command(
     with interruptible(), displayed(f"comparing {uri}", quiet=quiet) as display:
         run = _Run(Pulled(uri, str(directory)), display)
         with concluded(form, run.document):
-            pull = plan_pull(
-                uri, directory, Workspace(os.environ, tell=run.tell), everything=everything, overwrite=overwrite
-            )
+            work = Workspace(os.environ, tell=run.tell)
+            pull = plan_pull(uri, directory, work, everything=everything, overwrite=overwrite, record=record)
             run.planned(pull, form, verbose=verbose)
             if not (dry_run or check):
                 apply_pull(pull)

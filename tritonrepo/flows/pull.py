@@ -20,7 +20,7 @@ from tritonrepo.sync import history
 from tritonrepo.sync import record as records
 from tritonrepo.sync.fetching import arriving, fetch
 from tritonrepo.sync.names import unfit
-from tritonrepo.sync.place import Place
+from tritonrepo.sync.place import Place, open_place
 from tritonrepo.sync.plan import PULL, Plan, Put, plan
 from tritonrepo.sync.push import KEEP
 from tritonrepo.sync.record import NAME, Record
@@ -65,8 +65,14 @@ class Pull(NamedTuple):
     work: Workspace
 
 
-def plan_pull(
-    uri: str, directory: Path | str, work: Workspace, *, everything: bool = False, overwrite: bool = False
+def plan_pull(  # noqa: PLR0913  as many as the command has options
+    uri: str,
+    directory: Path | str,
+    work: Workspace,
+    *,
+    everything: bool = False,
+    overwrite: bool = False,
+    record: str | None = None,
 ) -> Pull:
     """Compare a revision in a bucket with a directory, without writing anything; `URI@N` names revision N.
 
@@ -76,9 +82,10 @@ def plan_pull(
         work: The environment, and the receiver of progress.
         everything: Whether to include what other pushes have stored under the prefix.
         overwrite: Whether to replace files that somebody has changed since a build or pull wrote them.
+        record: Where the record of the repository is, if it is not next to it.
     """
     out = places.named(RULE, directory, PULL, "Use `tritonrepo push DIR URI` to write to a bucket.")
-    source = _source(uri, everything=everything)
+    source = _source(uri, record, everything=everything)
     _checked(source, out)
     store = DirectoryStore(out.absolute().parent, work.links, work.cache.digests)
     there = places.content(store, out, PULL)
@@ -88,10 +95,10 @@ def plan_pull(
     if made.conflicts:
         raise Stop(made.conflicts)
     kept = {path: there.record.files[path] for path in (*made.kept, *made.needed)}
-    record = replace(source.record, files=_digests(want) | kept)
-    made = records.with_record(made, record, there.record, there.tree)
+    built = replace(source.record, files=_digests(want) | kept)
+    made = records.with_record(made, built, there.record, there.tree)
     warnings = tuple(_by_hand(f"{out}/{path}") for path in made.kept)
-    return Pull(source, out, made, record, warnings, there, places.digests(made, there.tree), over, work)
+    return Pull(source, out, made, built, warnings, there, places.digests(made, there.tree), over, work)
 
 
 def _by_hand(path: str) -> Diagnostic:
@@ -105,12 +112,12 @@ def _digests(tree: Mapping[str, File]) -> dict[str, str]:
     return {path: file.known_sha256 for path, file in tree.items() if file.known_sha256}
 
 
-def _source(text: str, *, everything: bool) -> Source:
+def _source(text: str, record: str | None, *, everything: bool) -> Source:
     uri, number = addressed(text)
     store, prefix = open_store(uri)
-    if not prefix and number is None:
+    if not prefix and number is None and record is None:
         return _unrecorded(uri, store.scan(prefix))
-    there = published(uri)
+    there = published(open_place(uri, record))
     if there.before is None and number is None:
         return _unrecorded(uri, there.have)
     return _recorded(there, number, everything=everything)

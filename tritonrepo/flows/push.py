@@ -147,7 +147,7 @@ def _called(name: str) -> str:
     return f'the stack "{name}"' if name else "a repository without a stack"
 
 
-def _user() -> str:
+def user() -> str:
     """Return who pushes; a container's user may have only a number."""
     try:
         return getpass.getuser()
@@ -173,7 +173,7 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
     record, tell = push.record, push.work.tell
     origin = push.back.made if push.back else {"commit": push.commit, "stack": record.stack}
     made = {
-        "by": _user(),
+        "by": user(),
         "tool": f"tritonrepo {__version__}",
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         **{name: origin[name] for name in ORIGIN if origin.get(name)},

@@ -14,6 +14,7 @@ from tritonrepo.flows.target import of_record
 from tritonrepo.repository import Target
 from tritonrepo.stores.store import Stored
 from tritonrepo.sync import gating, history, lock
+from tritonrepo.sync.holder import running
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.push import uploadable
@@ -45,7 +46,7 @@ def status(at: Place | str, last: int | None = SHOWN) -> Status:
         raise fatal("status-nothing", uri, "the prefix is empty, and no push has recorded anything for it", hint)
     have = _with_configs(have)
     found = lock.find(place)
-    holder = Lock(found[0], lock.running(found[0])) if found else None
+    holder = Lock(found[0], running(found[0])) if found else None
     past, more, unread = _past(there._replace(have=have), last)
     notes = [*faults(have, before, uri, interrupted(there), holder)] if before else []
     models = held(gating.models(uploadable(have), _target(before, uri)), before)

@@ -26,20 +26,18 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tritonrepo.diagnostics import Stop, failure
-from tritonrepo.stores.directory import runs
-from tritonrepo.stores.store import Conflict, Late, Send, Tag, Unconditional, Write
+from tritonrepo.stores.store import Conflict, Late, Send, Tag, Unconditional, Write, tag_of
+from tritonrepo.sync import holder as holders
 from tritonrepo.sync.telling import Line, Tell, Waits
-from tritonrepo.tree import File, of_text
+from tritonrepo.tree import File, files, of_text
 
 if TYPE_CHECKING:
     from tritonrepo.sync.pace import Pace
@@ -77,16 +75,40 @@ def find(place: Place) -> tuple[dict[str, str], Tag] | None:
     return {}, found.tag
 
 
+class Held(Stop):
+    """The end of a push because another one, the holder, has the lock."""
+
+    def __init__(self, place: Place, holder: Mapping[str, str]) -> None:
+        self.holder = holder
+        since = holder.get("at", "just now")
+        doing, what = ("rolling back", "rollback") if holder.get("rollback") else ("pushing to", "push")
+        message = f"{holders.name(holder)} has been {doing} this prefix since {since}; nothing was sent"
+        hint = f"Run the command again when that {what} has finished."
+        super().__init__(failure("push-locked", place.uri, message, hint).diagnostics)
+
+
 @contextmanager
-def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Iterator[Hold]:
-    """Hold the lock; raise Stop if another push holds it."""
-    me = {**who, "host": platform.node(), "machine": _machine(), "pid": str(os.getpid()), "push": secrets.token_hex(16)}
-    me["born"] = _born(me["pid"])
-    hold = Hold(place, me, _taken(place, me, pace, tell), pace.now)
+def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell, *, force: bool = False) -> Iterator[Hold]:
+    """Hold the lock; raise Held if another push holds it.
+
+    With `force`, it is taken over even then, and the other push stops at its next confirmation.
+    """
+    me = {
+        **who,
+        "host": platform.node(),
+        "machine": holders.machine(),
+        "pid": str(os.getpid()),
+        "push": secrets.token_hex(16),
+    }
+    me["born"] = holders.born(me["pid"])
+    tag = _forced(place, me) if force else _taken(place, me, pace, tell)
+    hold = Hold(place, me, tag, pace.now)
     try:
         place.record_store.revoke(place.beside(PREPARED))
         if place.apart:
             place.store.revoke(place.beside(PREPARED), place.record_store)
+        if force:
+            _waits(pace, tell, "waiting {} for writes that the other push may have sent")
         yield hold
     except KeyboardInterrupt:
         if not hold.abandon():
@@ -232,23 +254,27 @@ def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Tell) -> Tag:
         store, path = place.record_store, place.beside(NAME)
         with suppress(Conflict):
             return store.put(path, _lock(me, 0), if_absent=not found, if_match=found and found[1])
-    raise _busy(place, {})
+    raise Held(place, {})
 
 
-def _who(holder: Mapping[str, str]) -> str:
-    return f"{holder.get('by', 'someone')} on {holder.get('host', 'an unknown machine')}"
-
-
-def _busy(place: Place, holder: Mapping[str, str]) -> Stop:
-    doing, what = ("rolling back", "rollback") if holder.get("rollback") else ("pushing to", "push")
-    message = f"{_who(holder)} has been {doing} this prefix since {holder.get('at', 'just now')}; nothing was sent"
-    return failure("push-locked", place.uri, message, f"Run the command again when that {what} has finished.")
+def _forced(place: Place, me: Mapping[str, str]) -> Tag:
+    store, path = place.record_store, place.beside(NAME)
+    for _ in range(TRIES):
+        there = files(store.scan(place.beside("").removesuffix("/"))).get(NAME)  # it may be too large to read
+        tag = tag_of(there) if there else None
+        with suppress(Conflict):
+            return store.put(path, _lock(me, 0), if_absent=tag is None, if_match=tag)
+    raise Held(place, {})
 
 
 def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: Tell) -> bool:
     """Whether a lock stays unchanged for long enough, watching it; False if it is gone. Raise Stop if it changes."""
     holder, tag = found
-    tell(Waits(f"waiting up to {SILENT_S:g} s to see whether the push by {_who(holder)} is still running", SILENT_S))
+    tell(
+        Waits(
+            f"waiting up to {SILENT_S:g} s to see whether the push by {holders.name(holder)} is still running", SILENT_S
+        )
+    )
     end = pace.now() + SILENT_S
     while pace.now() < end:
         pace.sleep(LOOK_S)
@@ -256,45 +282,23 @@ def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: T
         if now is None:
             return False
         if now[1] != tag:
-            raise _busy(place, now[0])
+            raise Held(place, now[0])
     return True
-
-
-def running(holder: Mapping[str, str]) -> bool | None:
-    """Whether the holder of a lock still runs; None if it is on another machine, where that cannot be seen."""
-    if holder.get("machine") != _machine():
-        return None
-    born = _born(holder.get("pid", ""))
-    return bool(born) and born == holder.get("born")
 
 
 def _ended(holder: Mapping[str, str], place: Place, pace: Pace, tell: Tell) -> bool:
     """Whether the holder was a process of this machine, once its writes have arrived. Raise Stop if it still runs."""
-    alive = running(holder)
+    alive = holders.running(holder)
     if alive is None:
         return False
     if alive:
-        raise _busy(place, holder)
-    wait_s = VALID_S + GRACE_S
-    tell(Waits(f"waiting {wait_s:g} s for writes that a killed push may have sent", wait_s))
-    pace.sleep(wait_s)
+        raise Held(place, holder)
+    _waits(pace, tell, "waiting {} for writes that a killed push may have sent")
     return True
 
 
-def _machine() -> str:
-    """Return what identifies the scope of process numbers: the machine, its boot, and the container."""
-    parts = [platform.node()]
-    with suppress(OSError):
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(), os.readlink("/proc/self/ns/pid")]  # noqa: PTH115  it points to no path
-    return " ".join(parts)
-
-
-def _born(pid: str) -> str:
-    """Return when a process started, in ticks since boot; "" if it no longer runs or is a zombie."""
-    if not re.fullmatch("[0-9]+", pid):  # a lock is foreign text
-        return ""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except OSError:
-        return "" if Path("/proc/self").exists() or not runs(pid) else "running"
-    return "" if state in {"Z", "X"} else rest[18]
+def _waits(pace: Pace, tell: Tell, what: str) -> None:
+    """Wait until writes that were prepared before are too late."""
+    wait_s = VALID_S + GRACE_S
+    tell(Waits(what.format(f"{wait_s:g} s"), wait_s))
+    pace.sleep(wait_s)
