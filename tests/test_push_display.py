@@ -20,7 +20,7 @@ from tests.processes import unmeasured
 from tests.pushes import repository
 from tests.terminal import on_terminal
 from tritonrepo.cli import output
-from tritonrepo.cli.display import Display, Status
+from tritonrepo.cli.display import Display, Status, displayed
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
 from tritonrepo.flows.events import Busy, Event
 from tritonrepo.sync.telling import Began, Interrupted, Line, Sent, Waits
@@ -144,6 +144,24 @@ def test_what_is_printed_meanwhile_removes_the_line_first(capsys: pytest.Capture
         "files: 2 actions\nswitch: 1 action\nstopping in phase switch after 1 of 3 actions:"
         " the next run continues from here\n"
     )
+
+
+BEFORE = {"nothing": ((), "stopping before anything was sent\n"), "a phase": ((Began("gate", 1),), "gate: 1 action\n")}
+
+
+@pytest.mark.parametrize(("events", "said"), BEFORE.values(), ids=BEFORE)
+def test_ctrl_c_before_the_first_action_says_that_nothing_was_sent(
+    events: Sequence[Event], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        with displayed("comparing", quiet=False) as display:
+            for event in events:
+                display.tell(event)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert capsys.readouterr().err == said
 
 
 EVENTS: tuple[Event, ...] = (

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.memory import Memory
-from tests.pushes import repository
+from tests.pushes import beside, repository
 from tritonrepo.flows.events import Event
 from tritonrepo.flows.push import apply_push, plan_push
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores.intact import verified, whole
-from tritonrepo.stores.store import Tag
+from tritonrepo.stores.store import Tag, Write
 from tritonrepo.sync.apply import apply
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place
@@ -139,3 +139,23 @@ def test_how_far_a_push_came_is_told_before_anything_else_ends() -> None:
     assert told[-1] == Interrupted("files", 1, 3, served=True)
     assert told[-1].text.startswith("stopping in phase files after 1 of 3 actions: servers keep what they have, and ")
     assert Interrupted("", 0, 3).text == "stopping before the first of 3 actions: the next run continues from here"
+
+
+def test_a_push_that_is_interrupted_while_it_writes_its_record_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, place, told = repository(tmp_path / "m", 1), tmp_path / "served" / "prod", list[Event]()
+    push = plan_push(made, place, Workspace(tell=told.append))
+    real = Writer.write
+
+    def write(writer: Writer, writes: Sequence[Write]) -> list[Tag | None]:
+        if told and isinstance(told[-1], Sent) and writes[0].path.endswith("release.json"):
+            raise KeyboardInterrupt
+        return real(writer, writes)
+
+    monkeypatch.setattr(Writer, "write", write)
+    with pytest.raises(KeyboardInterrupt):
+        apply_push(push, AT_ONCE)
+    count = len(push.plan.actions)
+    assert told[-1] == Interrupted("record", count, count)
+    assert "lock.json" not in beside(str(place))
