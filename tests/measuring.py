@@ -1,7 +1,8 @@
 """What CI does not measure: tests that run again and again what others run once, and the processes that tests start.
 
-Measured, either takes up to twice as long, and the report shows hardly a line more. The same goes for the collection,
-in which every process of pytest-xdist imports all test files. A plugin of pytest: see `.ci/run`.
+Measured, either takes up to twice as long, and the report shows hardly a line more. The same goes for what pytest does
+around the tests, and for the collection, in which every process of pytest-xdist imports all test files. A plugin of
+pytest: see `.ci/run`.
 """
 
 from __future__ import annotations
@@ -9,29 +10,36 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import pytest
 
 REPEATED = {"test_depth", "test_verdicts"}
 """Files with many cases, or with large ones, each of a kind that another file has, too."""
+TRACER = sys.gettrace()
+"""What measures; None where nothing does."""
 
 
 @contextmanager
-def interrupted() -> Iterator[None]:
-    """Interrupt the measurement."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
+def measured(wanted: bool = True) -> Iterator[None]:  # noqa: FBT001, FBT002  whether it is
+    """Measure what is done here, or do not."""
+    before = sys.gettrace()
+    sys.settrace(TRACER if wanted else None)
     try:
         yield
     finally:
-        sys.settrace(tracer)
+        sys.settrace(before)
+
+
+def is_repeated(item: pytest.Item) -> bool:
+    """Return whether others run what a test runs: it is a property, or one of many cases."""
+    return item.path.stem in REPEATED or getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Interrupt the measurement in all processes but the first."""
-    with interrupted() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0" else nullcontext():
+    with measured(os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"):
         return (yield)
 
 
@@ -41,8 +49,25 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Interrupt the measurement for properties and repeated cases."""
-    repeated = item.path.stem in REPEATED or getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    with interrupted() if repeated else nullcontext():
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Interrupt the measurement for all that is neither a test nor a fixture."""
+    with measured(wanted=False):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    with measured():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    with measured(not is_repeated(pyfuncitem)):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    with measured():
         return (yield)
