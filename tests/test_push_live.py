@@ -36,8 +36,8 @@ SETTLE = "2"
 LONG_S = 6
 """Seconds within which a server certainly sees a phase before the next one is written."""
 
-RARELY_S = 3
-"""How often a server looks that is there for a long time: each look is a thousand requests of the store's time."""
+OFTEN_S, RARELY_S = 2, 3
+"""How often a server looks, the second for one that is there for a long time: each look is a thousand requests."""
 
 KILLS = 3
 """Other moments, and many more, are for `benchmarks.soak.pushes`."""
@@ -61,9 +61,9 @@ def revisions(tmp_path_factory: pytest.TempPathFactory) -> list[Revision]:
 
 
 def more_packages(*given: Any) -> tuple[dict[str, dict[str, File]], dict[str, Pin]]:  # noqa: ANN401  what it is given
-    """Return the vendored packages with fifty more files, which take a few polls to arrive."""
+    """Return the vendored packages with a dozen more files, so that servers look while files arrive."""
     packages, pins = vendored(*given)
-    more = {f"tokenizers/more_{number}.py": of_text(f"# {number}\n") for number in range(50)}
+    more = {f"tokenizers/more_{number}.py": of_text(f"# {number}\n") for number in range(12)}
     return packages | {"tokenizers": packages["tokenizers"] | more}, pins
 
 
@@ -104,7 +104,7 @@ def uri(s3_server: S3Server, revisions: list[Revision]) -> str:
 def test_embedder_index_and_prompt_change_together_and_no_request_sees_it(
     uri: str, revisions: list[Revision], capsys: pytest.CaptureFixture[str], show: Callable[[str], None]
 ) -> None:
-    with polling(uri) as server:
+    with polling(uri, OFTEN_S) as server:
         assert not server.unavailable
         assert run(["smoke", server.http, "--grpc", server.grpc, uri]) == 0
         known, before = {1: scores(server, 1)}, loads(server)
@@ -136,7 +136,7 @@ def answers_of_a_replica(pushing: subprocess.Popen[str], uri: str) -> tuple[list
     """
     assert pushing.stderr
     next(line for line in pushing.stderr if line.startswith("expand"))
-    with polling(uri) as server:
+    with polling(uri, RARELY_S) as server:
         assert not server.unavailable
         out, said = pushing.communicate(timeout=240)
         assert pushing.returncode == 0, said

@@ -109,8 +109,9 @@ def test_the_embedder_agrees_with_the_reference_for_32_clients_at_once(
 def test_the_embedder_agrees_with_the_reference_for_batches_of_32(
     rag_server: Server, reference_vectors: NDArray[Any]
 ) -> None:
-    vectors = np.concatenate([embed(rag_server, TEXTS[i : i + 32]) for i in range(0, len(TEXTS), 32)])
-    assert cosines(vectors, reference_vectors).min() >= 0.9999
+    texts = TEXTS[::3]
+    vectors = np.concatenate([embed(rag_server, texts[i : i + 32]) for i in range(0, len(texts), 32)])
+    assert cosines(vectors, reference_vectors[::3]).min() >= 0.9999
 
 
 def test_bytes_that_are_no_utf8_are_embedded_like_their_replacement(rag_server: Server) -> None:
