@@ -22,7 +22,7 @@ from tests.servers.gcs import GCSServer, refusal
 from tests.speaking import plain, speaking
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Severity, Stop
-from tritonrepo.stores import gcs, gcs_client, gcs_refusals, open_store, server_environment
+from tritonrepo.stores import gcs, gcs_bodies, gcs_client, gcs_refusals, open_store, server_environment
 from tritonrepo.stores.gcs_uri import parse
 from tritonrepo.stores.store import Conflict, Late, Store, Tag, Write
 from tritonrepo.tree import Directory, File, of_bytes
@@ -435,8 +435,8 @@ def test_a_repository_in_a_bucket_is_validated(
     assert f"{uri}/m/config.pbtxt:2:17: error: " in capsys.readouterr().out
 
 
-COMPLETE = said({"name": "r/a", "generation": "7", "size": "4", "crc32c": gcs.crc32c(b"mine")})
-THEIRS = said({"name": "r/a", "generation": "8", "size": "4", "crc32c": gcs.crc32c(b"them")})
+COMPLETE = said({"name": "r/a", "generation": "7", "size": "4", "crc32c": gcs_bodies.crc32c(b"mine")})
+THEIRS = said({"name": "r/a", "generation": "8", "size": "4", "crc32c": gcs_bodies.crc32c(b"them")})
 UNMET = refusal(412, "conditionNotMet", "x")
 
 

@@ -71,6 +71,22 @@ def test_what_was_prepared_before_another_took_the_lock_is_not_written(uri: str)
     assert beside(uri) == []
 
 
+def test_a_removal_that_was_prepared_before_another_took_the_lock_removes_nothing(uri: str) -> None:
+    """The other may have found that the object is what it needs, and left it as it is."""
+    ours, prefix = open_store(uri)
+    theirs, _ = open_store(uri)
+    ours.revoke(f"{prefix}.tritonrepo/prepared")
+    seen = ours.put(f"{prefix}/a", of_bytes(b"needed"))
+    late = ours.ticket(Write(f"{prefix}/a", None, if_match=seen), LONG_S)
+    theirs.revoke(f"{prefix}.tritonrepo/prepared")
+    with pytest.raises(Late):
+        late()
+    assert stored(uri) == {"a": b"needed"}
+    assert ours.ticket(Write(f"{prefix}/a", None, if_match=seen), LONG_S)() is None
+    assert stored(uri) == {}
+    assert beside(uri) == []
+
+
 def test_a_lock_that_another_has_taken_over_is_not_removed(uri: str) -> None:
     store, prefix = open_store(uri)
     place = Place(store, prefix, uri)

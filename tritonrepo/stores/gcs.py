@@ -3,15 +3,14 @@
 A request cannot be given a time after which the store refuses it, except with the key of a service account. So a
 prepared write is an object next to the repository, and sending it is a copy of that object, which the store makes on
 the write's condition. Whoever takes the lock removes all prepared writes (`revoke`): from then on, the store refuses to
-copy them, however late the request arrives. The remaining risk is a removal, which cannot be prepared: it is
-conditional on the generation that was seen, and the time is checked before it is sent.
+copy them, however late the request arrives. A removal cannot be prepared, so it is two: a prepared write that puts
+random bytes in the object's place, and the removal of these bytes. One that arrives late removes nothing else.
 
 Source: Google Cloud, "Request preconditions": 0 is the generation of an object that does not exist.
 """
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -22,19 +21,16 @@ from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores import gcs_refusals as refusals
 from tritonrepo.stores import listing
 from tritonrepo.stores.directory import awake
+from tritonrepo.stores.gcs_bodies import TRIES, TYPE, crc32c, upload
 from tritonrepo.stores.gcs_client import Connection
 from tritonrepo.stores.gcs_uri import Address, parse
-from tritonrepo.stores.intact import Damaged, Reading, changed_meanwhile, damaged, whole
+from tritonrepo.stores.intact import Damaged, damaged, whole
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Send, Store, Stored, Tag, Write, changed, lacking
-from tritonrepo.tree import File, Tree
+from tritonrepo.tree import File, Tree, of_bytes
 
 FIELDS = "items(name,size,generation,contentEncoding),nextPageToken"
-TYPE = "application/octet-stream"
 WHOLE_BYTES = 8 << 20
-PART_BYTES = 16 << 20
 LOOKS = 4
-TRIES = 3
-"""How often a body is sent that is damaged on its way."""
 
 
 def open_uri(uri: str) -> tuple[GCSStore, str]:
@@ -146,29 +142,40 @@ class GCSStore:
     def _put(self, write: Write, file: File, end: float | None) -> Tag:
         blob, condition = self._at.bucket.blob(write.path), {"if_generation_match": _condition(write)}
         if file.size > WHOLE_BYTES:
-            blob.chunk_size = PART_BYTES
             with refusals.conditions(write.path):
-                self._at.ask(partial(_upload, blob, file, **condition), end, tries=1)
+                self._at.ask(partial(upload, blob, file, **condition), end, tries=1)
             return self._tag(blob)  # the client has compared the checksums
-        body, sent = whole(file), 0
+        body = whole(file)
 
-        def send(**how: Any) -> None:  # noqa: ANN401  how the client sends it
-            nonlocal sent
-            sent += 1
+        def send(**how: Any) -> Any:  # noqa: ANN401  made by the client
             blob.upload_from_string(body, content_type=TYPE, **condition, **how)
+            return blob
 
-        try:
-            with refusals.conditions(write.path):
-                self._at.ask(send, end)
-        except Conflict:
-            # it was sent again because a reply was lost: what is in the way may be what was sent first
-            there = self._at.ask(partial(self._at.bucket.get_blob, write.path)) if sent > 1 else None
-            if there is None or there.size != len(body) or there.crc32c != crc32c(body):
-                raise
-            blob = there
+        blob = self._sent(write.path, body, send, end)
         if blob.crc32c not in {None, crc32c(body)}:
             raise Damaged(self._tag(blob))
         return self._tag(blob)
+
+    def _sent(self, path: str, body: bytes, send: Callable[..., Any], end: float | None) -> Any:  # noqa: ANN401
+        """Send a write of a content, and return the object that came of it.
+
+        If it is sent again because a reply was lost, what is in the way may be what was sent first.
+        """
+        times = 0
+
+        def counted(**how: Any) -> Any:  # noqa: ANN401  made by the client
+            nonlocal times
+            times += 1
+            return send(**how)
+
+        try:
+            with refusals.conditions(path):
+                return self._at.ask(counted, end)
+        except Conflict:
+            there = self._at.ask(partial(self._at.bucket.get_blob, path)) if times > 1 else None
+            if there is None or (there.size, there.crc32c) != (len(body), crc32c(body)):
+                raise
+            return there
 
     def delete(self, path: str) -> None:
         """Remove an object."""
@@ -195,14 +202,15 @@ class GCSStore:
         """Prepare a write as an object of its own; none is sent once its time is over."""
         end = awake() + seconds
         act: Callable[[], Tag | None]
-        if write.file is None:
+        if write.file is None and (write.if_match is None or not self._is_guarded(write.path)):
             act = partial(self._delete, write, end)
-        elif not self._prepared:
+        elif write.file is not None and not self._prepared:
             act = partial(self._kept, write, write.file, end)
         else:
             place = f"{self._prepared}/{secrets.token_hex(16)}"
-            self._desk.put(place, write.file, if_absent=True)
-            act = partial(self._copied, place, write, end)
+            file = write.file or of_bytes(secrets.token_bytes(16))
+            self._desk.put(place, file, if_absent=True)
+            act = partial(self._copied if write.file else self._removed, place, write._replace(file=file), end)
 
         def sent() -> Tag | None:
             with self._at.explained(write.path, "delete" if write.file is None else "write"):
@@ -218,12 +226,21 @@ class GCSStore:
         """
         source, target = self._desk._at.bucket, self._at.bucket  # noqa: SLF001  another one of this class
         copy = partial(source.copy_blob, source.blob(place), target, write.path, if_generation_match=_condition(write))
+        body = write.file.content() if write.file else b""
         try:
-            with refusals.conditions(write.path), refusals.revoked(write.path):
-                return self._tag(self._at.ask(copy, end))
+            with refusals.revoked(write.path):
+                return self._tag(self._sent(write.path, body, copy, end))
         finally:
             with suppress(Stop):  # the next push removes it
                 self._desk.delete(place)
+
+    def _removed(self, place: str, write: Write, end: float) -> None:
+        """Put what was prepared in the place of an object, and remove that."""
+        self._delete(Write(write.path, None, if_match=self._copied(place, write, end)), end)
+
+    def _is_guarded(self, path: str) -> bool:
+        """Whether others may come to need an object: not what is next to the repository, such as the lock."""
+        return self._prepared != "" and not path.startswith(f"{self._prepared.rpartition('/')[0]}/")
 
     def tidy(self, prefix: str = "", directories: Collection[str] = ()) -> str:  # noqa: ARG002
         """Do nothing: the store itself forgets an upload that was not completed, after a week, and lists none.
@@ -241,58 +258,3 @@ def _condition(write: Write) -> int | None:
     if write.if_absent:
         return 0
     return None if write.if_match is None else int(write.if_match)
-
-
-def crc32c(content: bytes) -> str:
-    """Return the CRC32C of a content as the store writes it."""
-    import google_crc32c
-
-    made: Any = google_crc32c.Checksum  # without types
-    return base64.b64encode(made(content).digest()).decode()
-
-
-class _Stream:
-    """A file as the client reads one that it uploads in parts."""
-
-    def __init__(self, file: File) -> None:
-        self._file = file
-        self._first = Reading(file)
-        self._offset = 0
-
-    def read(self, n: int) -> bytes:
-        """Return the next bytes; raise OSError if the file is not the one whose size or digest is known."""
-        lost = min(n, self._first.offset - self._offset)
-        again = self._file.read(self._offset, lost) if lost else b""
-        if len(again) < lost:
-            raise changed_meanwhile()
-        self._offset += len(content := again + self._first.read(n - lost))
-        return content
-
-    def tell(self) -> int:
-        """Return where the next bytes are."""
-        return self._offset
-
-    def seek(self, offset: int) -> None:
-        """Continue from another place, such as that of a lost part."""
-        self._offset = offset
-
-
-def _upload(blob: Any, file: File, **how: Any) -> None:  # noqa: ANN401  made by the client
-    """Write a large object in parts, each of which the client sends again if it is lost; all, if they are damaged."""
-    from google.api_core.exceptions import RetryError, from_http_response
-    from google.cloud.storage import retry
-    from google.cloud.storage.exceptions import InvalidResponse
-
-    call = how | {"retry": retry.DEFAULT_RETRY}
-    for left in reversed(range(TRIES)):
-        try:
-            blob.upload_from_file(_Stream(file), size=file.size, content_type=TYPE, **call)
-        except RetryError as error:
-            if isinstance(error.cause, InvalidResponse):
-                raise from_http_response(error.cause.response) from None
-            raise error.cause or error from None
-        except Exception as error:
-            if not left or not refusals.is_damage(error):
-                raise
-        else:
-            return

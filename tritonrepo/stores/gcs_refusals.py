@@ -168,7 +168,12 @@ def is_damage(error: Exception) -> bool:
     """Whether a body was damaged on its way."""
     from google.cloud.storage.exceptions import DataCorruption
 
-    return isinstance(error, DataCorruption) or MISMATCH in _said(error)[0]
+    # the client removes what was damaged, which may not be there
+    return (
+        isinstance(error, DataCorruption)
+        or isinstance(error.__context__, DataCorruption)
+        or MISMATCH in _said(error)[0]
+    )
 
 
 @contextmanager

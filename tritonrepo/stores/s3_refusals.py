@@ -30,7 +30,9 @@ CODES = {
     "XAmzContentSHA256Mismatch": WAY,
     "SlowDown": ("the store keeps asking for fewer requests", "Run the command again later to continue."),
 }
-DAMAGED = {"BadDigest", "XAmzContentSHA256Mismatch"}
+DAMAGED = {"BadDigest", "XAmzContentSHA256Mismatch", "InvalidPart", "MalformedXML"}
+"""What a store may say of a request that was damaged on its way; the last two also of one that was not."""
+
 UNFIT = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 """Refusals of an upload that no repetition completes."""
 
@@ -90,7 +92,7 @@ def _refused(at: str, verb: str, said: dict[str, str]) -> Stop:
 
 def _unwritten(text: str) -> tuple[str, str]:
     """Return the message and hint for what obstore says, which has the store's reply in it."""
-    return WAY if any(code in text for code in DAMAGED) else (text.splitlines()[0], AGAIN)
+    return WAY if any(code in text for code, known in CODES.items() if known is WAY) else (text.splitlines()[0], AGAIN)
 
 
 def _unsent(error: Exception) -> tuple[str, str]:

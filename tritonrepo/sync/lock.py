@@ -156,7 +156,8 @@ class Hold:
 
         Some stores do not support conditions and say so, others return 200 and write. Tried on the lock itself.
         """
-        store, path, file = self._place.record_store, self._place.beside(NAME), _lock(self._me, 0)
+        # not the content that is there, which a store may take for that of a write whose reply was lost
+        store, path, file = self._place.record_store, self._place.beside(NAME), _lock(self._me, -1)
         for wrong in (Write(path, file, if_absent=True), Write(path, file, if_match=store.caps.stray)):
             send = partial(store.put, path, file, if_absent=wrong.if_absent, if_match=wrong.if_match)
             for make in (partial(store.ticket, wrong, VALID_S), lambda send=send: send):
