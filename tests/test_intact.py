@@ -16,8 +16,9 @@ from tests.servers.s3 import S3Server
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.stores import gcs_client, open_store, presigned
 from tritonrepo.stores.directory import DirectoryStore
-from tritonrepo.stores.intact import verified
+from tritonrepo.stores.intact import verified, whole
 from tritonrepo.stores.store import Store, Tag, Write
+from tritonrepo.sync.telling import Meter
 from tritonrepo.tree import File, of_bytes
 
 MINE, OTHER = b"mine", b"nine"
@@ -201,3 +202,16 @@ def test_what_was_damaged_is_not_copied_into_a_directory(tmp_path: Path) -> None
     with pytest.raises(Stop, match=r"\[store-damaged\]"):
         store.put("r/a", verified(of_bytes(OTHER), of_bytes(MINE).sha256, "here"))
     assert store.scan("r") == {}
+
+
+def test_a_file_that_a_push_counts_is_read_once_for_the_store_and_the_record() -> None:
+    read = [0]
+
+    def counted(offset: int, n: int) -> bytes:
+        read[0] += len(body := MINE[offset : offset + n])
+        return body
+
+    file = File(len(MINE), counted)
+    with Meter(lambda _: None, 1).counted(file) as given:
+        assert whole(given) == MINE
+    assert (file.sha256, read) == (of_bytes(MINE).sha256, [len(MINE)])

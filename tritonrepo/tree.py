@@ -49,9 +49,13 @@ class File:
     def sha256(self) -> str:
         """The content's SHA-256 in hex; computed once."""
         if self.known_sha256 is None:
-            object.__setattr__(self, "known_sha256", self.hasher(self))
+            self.remember(self.hasher(self))
         assert self.known_sha256 is not None  # noqa: S101  set just above
         return self.known_sha256
+
+    def remember(self, sha256: str) -> None:
+        """Keep the digest, which was computed while the content was read for something else."""
+        object.__setattr__(self, "known_sha256", sha256)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the content in pieces of at most a mebibyte."""

@@ -44,7 +44,7 @@ class Reading:
         digest = self._digest.hexdigest()
         if self._file.known_sha256 not in {None, digest} or self.offset != self._file.size:
             raise changed_meanwhile()
-        object.__setattr__(self._file, "known_sha256", digest)
+        self._file.remember(digest)
 
 
 def changed_meanwhile() -> OSError:

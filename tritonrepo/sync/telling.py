@@ -111,10 +111,10 @@ class Meter:
             self._sent(Sent(size))
             return piece
 
-        copy = replace(file, read=read, hasher=lambda _: file.sha256)
-        yield copy
-        if file.known_sha256 is None:  # the store has computed it from what it sent
-            object.__setattr__(file, "known_sha256", copy.known_sha256)
+        given = replace(file, read=read, hasher=lambda _: file.sha256)
+        yield given
+        if given.known_sha256 is not None:
+            file.remember(given.known_sha256)
         self._sent(Sent(left, 1))
 
     def _sent(self, sent: Sent) -> None:
