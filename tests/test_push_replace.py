@@ -17,8 +17,12 @@ from tests.test_push_plan import config, engine, told
 from tests.test_push_plan import repository as models
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import Stop
+from tritonrepo.flows.prepared import Push, Seen
+from tritonrepo.flows.push import Servers, plan_push
+from tritonrepo.flows.workspace import Workspace
 from tritonrepo.server.client import Client
 from tritonrepo.server.endpoint import Endpoint
+from tritonrepo.smoke.healing import Change
 from tritonrepo.smoke.waiting import Patience, Wanted, until_served
 from tritonrepo.stores.directory import DirectoryStore
 from tritonrepo.sync import record as records
@@ -354,3 +358,27 @@ def test_a_placeholder_that_a_push_left_is_not_adopted(inside: Path) -> None:
     assert run(["validate", "r"]) == 0
     assert run(["adopt", "r", "-o", "tritonrepo.yaml"]) == 0
     assert str(OUT) not in (inside / "tritonrepo.yaml").read_text("utf-8")
+
+
+def test_a_model_that_no_server_serves_is_repaired_without_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "served" / "prod"
+    place.parent.mkdir()
+    assert push(switched(tmp_path / "1", 1), place) == 0
+    dead: set[tuple[str, int]] = set()
+
+    def look(_: object, planned: Push, patience: Patience) -> Seen:
+        assert [each.rule for each in planned.plan.conflicts] == [RULE]
+        return Seen((), (), Change({}, (), (), (), {}), dead, (), patience)
+
+    monkeypatch.setattr("tritonrepo.flows.push.look", look)
+    servers, second = Servers([Endpoint("http://127.0.0.1:1")]), switched(tmp_path / "2", 2)
+    with pytest.raises(Stop, match="push-downtime"):
+        plan_push(second, place, Workspace(), servers)
+    dead.add(("leaf", 1))
+    made = plan_push(second, place, Workspace(), servers).plan
+    assert (made.conflicts, [a.reason for a in made.actions if a.path == "leaf/config.pbtxt"]) == (
+        (),
+        ["serves version 2 without version 1, which does not load"],
+    )

@@ -80,13 +80,13 @@ def plan_push(  # noqa: PLR0913  what is chosen for a push
 
 def planned(push: Push, servers: Servers) -> Push:
     """Return the push with its plan, after querying the servers; raise Stop if something is in the way."""
-    push = _planned(push)
+    push = _planned(push, unseen=bool(servers.endpoints))
     if not servers.endpoints:
         return push
     patience = Patience(servers.timeout_s, time.monotonic, time.sleep, push.work.tell)
     seen = look(servers.endpoints, push, patience)
     push = push._replace(seen=seen)
-    return _planned(push) if seen.dead else push
+    return _planned(push) if seen.dead or push.plan.conflicts else push
 
 
 def _compared(directory: str, at: Place, work: Workspace, accepted: Accepted, *, pin: bool) -> Push:
@@ -101,10 +101,11 @@ def _compared(directory: str, at: Place, work: Workspace, accepted: Accepted, *,
     return push._replace(notes=(*unknown(server, Span(directory)), *warnings), commit=commit(directory))
 
 
-def _planned(push: Push) -> Push:
+def _planned(push: Push, *, unseen: bool = False) -> Push:
     """Return the push with its plan, which keeps no version that no server serves.
 
-    Raise Stop if something is in the way.
+    Raise Stop if something is in the way; if the servers are still `unseen`, downtime is not: they may serve nothing of
+    the model, so that a push which repairs it needs no permission.
     """
     want, have, before, uri = push.want, push.have, push.before, push.place.uri
     resumed = revisions.broken_off(have, before)
@@ -123,8 +124,8 @@ def _planned(push: Push) -> Push:
         switches=push.record.switch,
     )
     made = _admitted(made, push.accepted, {**have, **want})
-    if made.conflicts:
-        raise Stop(binding.advised(push.place, made.conflicts))
+    if conflicts := [each for each in made.conflicts if not unseen or each.rule != replacing.RULE]:
+        raise Stop(binding.advised(push.place, conflicts))
     if made and made.served and not push.place.store.caps.sees_changes:
         message = "a polling server does not notice changes in this store to a model that it has already loaded"
         hint = "Push to a prefix that no server reads yet, then start servers on that prefix."
