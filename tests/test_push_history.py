@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pushes import own_files, push, repository, stored
+from tests.pushes import LEAF, own_files, push, repository, stored
 from tests.test_push_flow import AT_ONCE, release
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows.events import Event
@@ -161,3 +161,15 @@ def test_a_record_with_another_number_is_no_record(tmp_path: Path, number: objec
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"number": number}), "utf-8")
     with pytest.raises(Stop, match="is not a release record"):
         published(str(place))
+
+
+def test_what_only_an_earlier_revision_had_is_kept_when_it_is_overwritten(tmp_path: Path) -> None:
+    first, second = repository(tmp_path / "v1", 1), repository(tmp_path / "v2", 1)
+    shutil.copytree(first / "leaf", first / "more")
+    (first / "more" / "config.pbtxt").write_text(LEAF.format(version=1).replace('"leaf"', '"more"'), "utf-8")
+    place = tmp_path / "served" / "prod"
+    assert push(first, place) == push(second, place) == 0
+    shutil.copytree(first / "more", second / "more")
+    (second / "more" / "config.pbtxt").write_text(LEAF.format(version=1).replace('"leaf"', '"more" # 2'), "utf-8")
+    assert push(second, place) == 0
+    assert contents(place, 1) == own_files(first)

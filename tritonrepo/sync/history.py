@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, failure, fatal
+from tritonrepo.repository.versions import versions
 from tritonrepo.stores.store import Fetched, Write, glimpse
 from tritonrepo.sync import revision as revisions
 from tritonrepo.sync.plan import Phase, Plan
@@ -204,11 +205,25 @@ def keep(writer: Writer, record: Fetched | None, before: Revision | None, plan: 
     place, there = writer.place, files(have)
     kept = place.record_store.scan(place.beside(KEPT))
     wanted = {was.sha256: there[path] for path, was in replaced(plan, before).items() if _is(there.get(path), was)}
+    wanted |= {file.sha256: file for file in _unrecorded(plan, before, there)}
     missing = [(digest, file) for digest, file in wanted.items() if digest not in kept]
     each(lambda item: _kept(writer, *item), missing, writer.lanes)
     path = f"{REVISIONS}/{before.number}.json"
     if before.number not in numbers(place):
         writer.beside.add(place.beside(path), of_bytes(record.content))
+
+
+def _unrecorded(plan: Plan, before: Revision, there: Mapping[str, File]) -> Iterator[File]:
+    """Yield what a plan overwrites of models that `before` lacks: an earlier revision may have had them.
+
+    A published version of a stack never changes, so what is overwritten of one is left over from a killed push.
+    """
+    paths = {path for phase, path, *_ in plan.actions if phase < Phase.PRUNE and path not in before.files}
+    for path in paths & there.keys():
+        _, top, *rest = path.split("/")
+        in_version = bool(rest and versions([top]).found)
+        if not (in_version and before.name) and there[path].size <= MOST_BYTES:
+            yield there[path]
 
 
 def _is(file: File | None, was: Object) -> bool:
