@@ -27,7 +27,7 @@ from tritonrepo.repository import target
 from tritonrepo.shared import directory
 from tritonrepo.stores import open_store
 from tritonrepo.stores.store import Fetched, Late, Send, Store, Tag, Write
-from tritonrepo.sync import lock, writing
+from tritonrepo.sync import holder, lock, writing
 from tritonrepo.sync.gating import models
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.revision import load, record_path
@@ -216,7 +216,7 @@ def pushed(shelf: Shelf, source: Path, by: str) -> None:
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
     monkeypatch.setattr(writing, "AT_ONCE", 1)
     monkeypatch.setattr(lock, "LOOK_S", LOOK_S)
-    monkeypatch.setattr(lock, "_machine", lambda: threading.current_thread().name)
+    monkeypatch.setattr(holder, "machine", lambda: threading.current_thread().name)
     # the same few texts and trees are read in every order: what comes of them is known, and nothing is nested
     monkeypatch.setattr("tritonrepo.repository.parse", cache(parse))
     monkeypatch.setattr("tritonrepo.sync.push.mixed", lambda *_: [])
@@ -261,8 +261,8 @@ def test_what_a_killed_push_sent_comes_too_late(
     sources: dict[int, Path], other: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The killed push was on the same machine, so its lock need not be silent; its last write takes long to arrive."""
-    monkeypatch.setattr(lock, "_machine", lambda: "the same")
-    monkeypatch.setattr(lock, "_born", lambda _: "runs" if threading.current_thread().name == "one" else "")
+    monkeypatch.setattr(holder, "machine", lambda: "the same")
+    monkeypatch.setattr(holder, "born", lambda _: "runs" if threading.current_thread().name == "one" else "")
     for shelf, one, two in orders(sources, other):
         one.steps(1)
         two.steps()
