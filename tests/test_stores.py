@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -513,6 +514,18 @@ def test_a_bucket_that_cannot_be_used_is_told_in_one_message(
     assert message in told.message
     assert told.severity is Severity.FATAL
     assert told.hint
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_wrong_by_an_hour_is_told(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    import botocore.auth
+
+    now = botocore.auth.get_current_datetime
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *given: now(*given) + timedelta(hours=hours))
+    with pytest.raises(Stop, match=r"clock differs too much from the store's \(RequestTimeTooSkewed\)"):
+        looked_into(s3_server.fresh())
 
 
 def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
