@@ -272,3 +272,18 @@ SPELT = {
 @pytest.mark.parametrize(("uri", "spelt"), SPELT.items(), ids=SPELT)
 def test_a_place_is_named_in_one_way(uri: str, spelt: str) -> None:
     assert str(located(uri)) == str(located(spelt)) == spelt
+
+
+def test_what_is_recorded_elsewhere_is_pulled_and_compared(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (inside / "records").mkdir()
+    record = ["--record", "records"]
+    for version in (1, 2):
+        assert push(repository(inside / f"v{version}", version), "s/prod", *record) == 0
+    assert run(["pull", "s/prod@1", "now", *record]) == 0
+    assert {path.name for path in (inside / "now" / "leaf").iterdir()} == {"1", "config.pbtxt"}
+    assert run(["pull", "s/prod", "now", *record]) == 0
+    assert push("now", "s/prod", *record, "--dry-run") == 0
+    capsys.readouterr()
+    assert run(["diff", "v2", "s/prod", "--check", *record]) == 0
+    assert run(["diff", "s/prod", "1", "2", "--check", *record]) == 1
+    assert "version_policy.specific.versions: [1] → [2]" in capsys.readouterr().out

@@ -26,7 +26,7 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import open_store
 from tritonrepo.sync import lock
 from tritonrepo.sync.lock import find, held
-from tritonrepo.sync.place import Place
+from tritonrepo.sync.place import Place, open_place
 from tritonrepo.sync.telling import Began, Waits
 from tritonrepo.tree import of_bytes, of_text
 
@@ -154,6 +154,15 @@ def test_names_in_a_lock_drive_no_terminal(place: Place, tmp_path: Path, capsys:
 def test_a_root_has_no_lock(capsys: Capture) -> None:
     assert run(["unlock", "gs://models"]) == 2
     assert "[push-root]" in capsys.readouterr().err
+
+
+def test_the_lock_of_a_record_elsewhere_is_found(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "records").mkdir()
+    moments = Moments()
+    apart = open_place(str(tmp_path / "r"), str(tmp_path / "records"))
+    with held(apart, {"by": "me", "at": "today"}, moments.pace, hearing(moments.told)):
+        assert run(["unlock", str(tmp_path / "r"), "--record", str(tmp_path / "records")]) == 1
+    assert "me on " in capsys.readouterr().out
 
 
 def test_prepared_writes_that_are_left_are_removed(gcs_server: GCSServer, capsys: Capture) -> None:
