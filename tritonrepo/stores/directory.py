@@ -16,7 +16,7 @@ from tritonrepo.diagnostics import Stop, fatal
 from tritonrepo.stores.beneath import Found, Spot
 from tritonrepo.stores.intact import checked
 from tritonrepo.stores.store import Capabilities, Conflict, Fetched, Late, Send, Store, Tag, Write
-from tritonrepo.stores.walk import Walk
+from tritonrepo.stores.walk import WRITTEN_BY_PYTHON, Walk
 from tritonrepo.tree import File, Tree, hashed, in_order, of_bytes
 
 STAGING = ".tritonrepo-staging"
@@ -115,6 +115,8 @@ class DirectoryStore:
             if parent == self.root:
                 break
             try:
+                if os.listdir(parent) == [WRITTEN_BY_PYTHON]:  # noqa: PTH208  names only
+                    shutil.rmtree(parent / WRITTEN_BY_PYTHON, ignore_errors=True)
                 parent.rmdir()
             except FileNotFoundError:
                 continue
