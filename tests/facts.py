@@ -13,6 +13,7 @@ from tritonrepo.cli import EXIT_CODES
 from tritonrepo.cli.interrupts import LIMIT_S
 from tritonrepo.cli.serve import command as serve
 from tritonrepo.cli.serving import USUAL
+from tritonrepo.flows.prune import KEEP
 from tritonrepo.flows.push import Servers, paced
 from tritonrepo.generate.bls import THREADS
 from tritonrepo.generate.steps import pipeline, reranker
@@ -62,6 +63,7 @@ FACTS: Mapping[str, str] = {
     "longest-text": f"{LONGEST:,}",
     "metadata-bytes": f"{metadata.LARGEST:,}",
     "document-mib": f"{texts.LARGEST >> 20}",
+    "keep": f"{KEEP}",
     "settle": f"{PRESSED.settle_s:g}",
     "settle-seen": f"{PRESSED.drain_s:g}",
     "timeout-push": f"{Servers(()).timeout_s:g}",

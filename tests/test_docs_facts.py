@@ -380,6 +380,7 @@ def test_every_command_is_a_function() -> None:
         "index": {"index"},
         "lock": {"plan_lock", "apply_lock"},
         "diff": {"diff"},
+        "prune": {"plan_prune", "apply_prune"},
         "pull": {"plan_pull", "apply_pull"},
         "push": {"plan_push", "apply_push"},
         "rollback": {"plan_rollback", "apply_push"},

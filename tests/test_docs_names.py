@@ -37,7 +37,7 @@ PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {
     "build": {"adopt", "build", "graph", "index", "image", "init", "lock"},
     "validate": {"validate"},
-    "push": {"diff", "pull", "push", "rollback", "status", "unlock"},
+    "push": {"diff", "prune", "pull", "push", "rollback", "status", "unlock"},
     "smoke": {"smoke"},
 }
 ABOUT |= {
@@ -170,6 +170,10 @@ DEFAULTS = {
     ("diff", "--format"): "text",
     ("pull", "--format"): "text",
     ("unlock", "--format"): "text",
+    ("prune", "--keep"): "5",
+    ("prune", "--settle"): "30.0",
+    ("prune", "--format"): "text",
+    ("push", "--keep"): "5",
     ("push", "--format"): "text",
     ("push", "--timeout"): "600.0",
     ("rollback", "--timeout"): "600.0",

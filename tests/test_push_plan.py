@@ -108,7 +108,7 @@ def seen(state: Bytes) -> dict[str, Seen]:
         numbers = re.search(r"\bversions: *\[?([ 0-9,]+)", text)
         pins = re.findall(r'model_name: "(\w+)" model_version: (\d+)', text)
         found[name] = Seen(
-            f'name: "{name}.uploading"' in text,
+            f'name: "{name}.' in text,
             {int(number) for number in re.findall("[0-9]+", numbers[1])} if numbers else None,
             {model: int(version) for model, version in pins},
             there,

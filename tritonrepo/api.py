@@ -17,6 +17,7 @@ from tritonrepo.flows.index import index
 from tritonrepo.flows.init import init
 from tritonrepo.flows.lock import Locked, apply_lock, plan_lock
 from tritonrepo.flows.prepared import Accepted, Build, Push
+from tritonrepo.flows.prune import Prune, apply_prune, plan_prune
 from tritonrepo.flows.pull import Pull, apply_pull, plan_pull
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
 from tritonrepo.flows.rollback import plan_rollback
@@ -66,6 +67,7 @@ __all__ = [
     "Pipelines",
     "Place",
     "Ports",
+    "Prune",
     "Pull",
     "Push",
     "Result",
@@ -90,6 +92,7 @@ __all__ = [
     "answer",
     "apply_build",
     "apply_lock",
+    "apply_prune",
     "apply_pull",
     "apply_push",
     "apply_unlock",
@@ -106,6 +109,7 @@ __all__ = [
     "pipelines",
     "plan_build",
     "plan_lock",
+    "plan_prune",
     "plan_pull",
     "plan_push",
     "plan_rollback",

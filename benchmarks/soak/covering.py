@@ -182,6 +182,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         ),
         *("push_lock", "push_mixed", "push_model", "push_nest", "push_progress", "push_replace", "push_root"),
         *("push_pins", "pull", "differences", "unlock"),
+        *("prune", "prune_laws", "prune_asleep", "prune_live"),
     ),
     WHOLE: ("diagnostics", "fixes", "plain", "releases", "tree", "links", "inference", "api", "json"),
 }

@@ -26,6 +26,7 @@ COMMANDS = {
     "index": "Build the search index of a retriever from its documents.",
     "init": "Create a stack that builds and runs as it is.",
     "lock": "Pin sources and version numbers without building.",
+    "prune": "Remove what neither a config nor a recent revision needs.",
     "pull": "Download what was pushed into a directory.",
     "push": "Upload a model repository to a bucket that servers read.",
     "rollback": "Restore an earlier revision of a pushed repository.",

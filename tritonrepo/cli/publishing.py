@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.flows.events import Event
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.report import plan as report
+from tritonrepo.report import pruning as removed
 from tritonrepo.report import published
 from tritonrepo.report.published import Revisions, Written
 from tritonrepo.report.revisions import titled
 from tritonrepo.sync.plan import Plan
+from tritonrepo.sync.pruning import Pruning
 from tritonrepo.sync.revision import Revision
 from tritonrepo.sync.telling import Sent
 
@@ -48,6 +51,7 @@ class Publishing:
     def __init__(self, uri: str, form: str, display: Display, record: str | None = None) -> None:
         self.uri, self.record, self.form, self.display = uri, record, form, display
         self.plan = Plan(())
+        self.pruning: Pruning | None = None
         self.before: Revision | None = None
         self.revision: Revision | None = None
         self.restored: Revision | None = None
@@ -80,14 +84,27 @@ class Publishing:
                 say(f"back to {titled(self.restored)}")
             if self.form == "text":
                 say(*report.phases(plan, self.uri).split("\n"))
-            for note in warnings:
-                if not (self.display.quiet and note.severity is Severity.INFO):
-                    say(*note.lines, err=True)
-            if verbose:
-                for name in plan.foreign:
-                    say(f"left alone: {self.uri}/{name}", err=True)
+            self._noted(plan, warnings, verbose=verbose)
             if plan and not self.display.quiet:
                 say(f"note: {ADVICE}", err=True)
+
+    def prunes(self, found: Pruning, before: Revision | None, *, verbose: bool = False) -> None:
+        """Print what is going to be removed, after what was planned before it; `before` is as for a plan."""
+        alone = self.before is None
+        self.pruning, self.before, self.revision = found, before, before
+        self.plan = replace(found.plan, actions=(*self.plan.actions, *found.plan.actions))
+        self.warnings += found.plan.notes
+        with self.display.aside():
+            if self.form == "text":
+                say(*removed.text(found, self.uri).split("\n"))
+            self._noted(found.plan, found.plan.notes, verbose=verbose and alone)
+
+    def _noted(self, plan: Plan, warnings: Sequence[Diagnostic], *, verbose: bool) -> None:
+        for note in warnings:
+            if not (self.display.quiet and note.severity is Severity.INFO):
+                say(*note.lines, err=True)
+        for name in plan.foreign if verbose else ():
+            say(f"left alone: {self.uri}/{name}", err=True)
 
     def published(self, revision: Revision) -> None:
         """Print that the plan is carried out, and how to go back."""
@@ -96,13 +113,22 @@ class Publishing:
             return
         with self.display.aside():
             say(published.summary(self.uri, self.written, revision, time.monotonic() - self._began), err=True)
-            if any(self.written) and self.before and self.before.number and "rollback" in COMMANDS:
+            gone = self.pruning.revisions if self.pruning is not None else ()
+            if any(self.written) and self.before and self.before.number not in {0, *gone} and "rollback" in COMMANDS:
                 say(published.way_back(self.uri, self.record), err=True)
+
+    def pruned(self, revision: Revision) -> None:
+        """Print that everything is removed that was to be."""
+        self.revision = revision
+        if self.pruning is not None and not self.display.quiet:
+            with self.display.aside():
+                say(removed.summary(self.pruning, self.uri), err=True)
 
     def document(self, ends: Sequence[Diagnostic]) -> str:
         """Return the JSON document, with the diagnostics that ended the command."""
         revisions = Revisions(self.revision, self.restored)
-        return published.document(self.uri, self.plan, self.written, revisions, [*self.warnings, *ends])
+        more = {"pruned": removed.values(self.pruning)} if self.pruning is not None else {}
+        return published.document(self.uri, self.plan, self.written, revisions, [*self.warnings, *ends], more)
 
 
 @contextmanager

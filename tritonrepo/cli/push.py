@@ -9,8 +9,11 @@ import click
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.publishing import output_options, publishing
 from tritonrepo.cli.pushing import push_options, servers_at
+from tritonrepo.cli.removing import agreed, prune_options, usable
 from tritonrepo.cli.values import allow_links
 from tritonrepo.flows.prepared import Accepted
+from tritonrepo.flows.prune import KEEP as KEPT
+from tritonrepo.flows.prune import apply_after, plan_after
 from tritonrepo.flows.push import apply_push, paced, plan_push
 from tritonrepo.sync.place import open_place
 
@@ -36,6 +39,7 @@ Examples:
     help="Let each config that names no versions name those that it serves, so that servers load no others. DIRECTORY"
     " stays as it is.",
 )
+@prune_options
 @allow_links
 @output_options
 @click.option("-v", "--verbose", is_flag=True, help="Also list what is left alone.")
@@ -52,6 +56,9 @@ def command(
     no_lock: bool,
     pin: bool,
     record: str | None,
+    prune: bool,
+    keep: int | None,
+    yes: bool,
     links: tuple[Path, ...],
     form: str,
     quiet: bool,
@@ -67,10 +74,18 @@ def command(
     in memory, such as one of vLLM, is replaced instead, if --allow-downtime permits it. A repeated push sends nothing,
     and the next push completes an interrupted one.
     """
+    usable(keep, prune=prune, yes=yes or dry_run)
     with publishing(uri, form, quiet=quiet, record=record) as run:
         place, accepted = open_place(uri, record), Accepted(mixable, downtime)
         push = plan_push(directory, place, run.workspace(links), servers_at(servers, timeout), accepted, pin=pin)
         run.planned(push.plan, push.before, push.warnings, verbose=verbose)
+        after = plan_after(push, keep or KEPT) if prune else None
+        if after is not None:
+            run.prunes(after, push.before)
+        if after and not dry_run and not agreed(run.display, yes=yes):
+            return 1
         if not dry_run:
             run.published(apply_push(push, paced(settle), no_lock=no_lock))
+        if after and not dry_run:
+            run.pruned(apply_after(push, after, paced(settle), keep=keep or KEPT, no_lock=no_lock))
     return 0

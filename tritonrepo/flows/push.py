@@ -173,12 +173,7 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
     """
     record, tell = push.record, push.work.tell
     origin = push.back.made if push.back else {"commit": push.commit, "stack": record.stack}
-    made = {
-        "by": user(),
-        "tool": f"tritonrepo {__version__}",
-        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        **{name: origin[name] for name in ORIGIN if origin.get(name)},
-    }
+    made = {**signed(), **{name: origin[name] for name in ORIGIN if origin.get(name)}}
     if push.back:
         made["rollback"] = str(push.back.number)
     bound = binding.named(push.place)
@@ -187,10 +182,10 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
         return push.before
     if push.seen:
         pace = pace._replace(watch=watch(push.seen, push))
-    with nullcontext() if no_lock else _held(push.place, made, pace, tell) as hold:
+    with nullcontext() if no_lock else locked(push.place, made, pace, tell) as hold:
         writer = Writer(push.place, hold, conditions=not no_lock)
         binding.unhidden(push.place)
-        seen = _current(push)
+        seen = current(push.place, push.have, push.tag, push.plan.what)
         binding.bind(writer, push.have)
         history.keep(writer, seen, push.before, push.plan, push.have)
         history.begin(writer, push.before, made)
@@ -200,8 +195,13 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
     return revision
 
 
+def signed() -> dict[str, str]:
+    """Return who changes a repository, with what, and when."""
+    return {"by": user(), "tool": f"tritonrepo {__version__}", "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+
+
 @contextmanager
-def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Iterator[Hold]:
+def locked(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Iterator[Hold]:
     """Hold the lock; raise Stop if the store does not enforce it."""
     message = "the store ignores conditional writes, so it cannot prevent two concurrent pushes"
     hint = "Make sure that nobody else pushes to this prefix, then add --no-lock."
@@ -215,13 +215,11 @@ def _held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell) -> Itera
         raise refusal from None
 
 
-def _current(push: Push) -> Fetched | None:
-    """Return the record; raise Stop if another push has changed what the plan was made from."""
-    place = push.place
+def current(place: Place, have: Tree, tag: Tag | None, what: str) -> Fetched | None:
+    """Return the record; raise Stop if someone else has changed the files or the record since they were read."""
     record = place.record_store.fetch(place.beside(revisions.NAME))
-    now = place.store.scan(place.prefix)
-    if _glimpses(now) != _glimpses(push.have) or (record.tag if record else None) != push.tag:
-        message = f"the prefix was changed while this {push.plan.what} was planned, so nothing was sent"
+    if _glimpses(place.store.scan(place.prefix)) != _glimpses(have) or (record.tag if record else None) != tag:
+        message = f"the prefix was changed while this {what} was planned, so nothing was sent"
         raise failure("push-overtaken", place.uri, message, "Run the command again.")
     return record
 
@@ -234,14 +232,14 @@ def _published(push: Push, revision: Revision, writer: Writer, pace: Pace, tell:
     tag = push.tag
     if push.plan and push.before is None and not push.plan.served:
         # recorded first: what an interrupted push leaves is not a revision
-        tag = _recorded(writer, revision, tag)
+        tag = recorded(writer, revision, tag)
     written = apply(push.plan, push.have, writer, pace, tell)
     contents = {**(push.before.contents if push.before else {}), **revisions.contents(push.want)}
     number = history.next_number(push.place, push.before)
     revision = replace(revision, files=_finished(push, written), contents=contents, number=number)
     count = len(push.plan.actions)
     with interruptible(tell, lambda: Interrupted("record", count, count, push.plan.served)):
-        _recorded(writer, revision, tag)
+        recorded(writer, revision, tag)
     return revision
 
 
@@ -261,6 +259,7 @@ def _finished(push: Push, written: Mapping[str, Tag | None]) -> Mapping[str, Obj
     return revisions.objects(push.want, push.have, written)
 
 
-def _recorded(writer: Writer, revision: Revision, tag: Tag | None) -> Tag | None:
+def recorded(writer: Writer, revision: Revision, tag: Tag | None) -> Tag | None:
+    """Write the record where the one of this tag is, and return its tag."""
     path = writer.place.beside(revisions.NAME)
     return writer.beside.write([Write(path, revisions.dump(revision), if_absent=tag is None, if_match=tag)])[0]

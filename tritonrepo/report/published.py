@@ -15,6 +15,8 @@ from tritonrepo.sync.plan import Plan, Put
 from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import amount
 
+NOTHING: Mapping[str, object] = {}
+
 
 class Written(NamedTuple):
     """How many objects were written, with how many bytes, and how many were removed."""
@@ -31,8 +33,15 @@ class Revisions(NamedTuple):
     restored: Revision | None = None
 
 
-def document(uri: str, plan: Plan, written: Written, revisions: Revisions, found: Sequence[Diagnostic]) -> str:
-    """Return the document that `schemas/push.schema.json` describes."""
+def document(  # noqa: PLR0913, PLR0917  all that can be known about the command
+    uri: str,
+    plan: Plan,
+    written: Written,
+    revisions: Revisions,
+    found: Sequence[Diagnostic],
+    more: Mapping[str, object] = NOTHING,
+) -> str:
+    """Return the document that `schemas/push.schema.json` describes; `more` are keys that only some commands have."""
     severities = Counter(each.severity for each in found)
     counts = Counter("write" if isinstance(action, Put) else "delete" for action in plan.actions)
     summary = {
@@ -51,6 +60,7 @@ def document(uri: str, plan: Plan, written: Written, revisions: Revisions, found
             "left_alone": list(plan.foreign),
             "written": written._asdict(),
             "summary": summary,
+            **more,
         },
     )
 

@@ -10,6 +10,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure
 from tritonrepo.stores.store import Tag, glimpse, tag_of
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Action, Phase, Plan
+from tritonrepo.sync.pruning import CONFIGS, HIDE
 from tritonrepo.sync.push import PINNED
 from tritonrepo.sync.telling import Tell, Waits
 from tritonrepo.tree import File, files
@@ -75,6 +76,8 @@ class Rounds:
 
 def _is_unseen(action: Action) -> bool:
     """Whether servers do not see an action: files that no config names, and models that they do not know."""
+    if action.phase is Phase.PRUNE:
+        return action.wave not in {HIDE, CONFIGS}
     return action.phase is Phase.FILES or (action.phase is Phase.GATE and action.wave != PINNED)
 
 
