@@ -11,7 +11,7 @@ from tritonrepo.flows.push import USUAL, user
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores.store import Unconditional
 from tritonrepo.sync import lock
-from tritonrepo.sync.holder import described
+from tritonrepo.sync.holder import Held, described
 from tritonrepo.sync.lock import NAME, PREPARED
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place, placed
@@ -72,7 +72,7 @@ def apply_unlock(found: Lock, pace: Pace = USUAL, *, force: bool = False) -> Non
     try:
         with lock.held(place, who, pace, found.work.tell, force=force):
             pass
-    except lock.Held as held:
+    except Held as held:
         message = f"{described(held.holder)}, and the push still runs"
         hint = "Wait until it has finished. With --force, the push stops before it writes a config."
         raise failure("unlock-running", place.uri, message, hint) from None

@@ -8,8 +8,13 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.directory import runs
+
+if TYPE_CHECKING:
+    from tritonrepo.sync.place import Place
 
 
 def name(holder: Mapping[str, str]) -> str:
@@ -47,3 +52,15 @@ def born(pid: str) -> str:
     except OSError:
         return "" if Path("/proc/self").exists() or not runs(pid) else "running"
     return "" if state in {"Z", "X"} else rest[18]
+
+
+class Held(Stop):
+    """The end of a push because another one, the holder, has the lock."""
+
+    def __init__(self, place: Place, holder: Mapping[str, str]) -> None:
+        self.holder = holder
+        since = holder.get("at", "just now")
+        doing, what = ("rolling back", "rollback") if holder.get("rollback") else ("pushing to", "push")
+        message = f"{name(holder)} has been {doing} this prefix since {since}; nothing was sent"
+        hint = f"Run the command again when that {what} has finished."
+        super().__init__(failure("push-locked", place.uri, message, hint).diagnostics)

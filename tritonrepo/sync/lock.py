@@ -75,18 +75,6 @@ def find(place: Place) -> tuple[dict[str, str], Tag] | None:
     return {}, found.tag
 
 
-class Held(Stop):
-    """The end of a push because another one, the holder, has the lock."""
-
-    def __init__(self, place: Place, holder: Mapping[str, str]) -> None:
-        self.holder = holder
-        since = holder.get("at", "just now")
-        doing, what = ("rolling back", "rollback") if holder.get("rollback") else ("pushing to", "push")
-        message = f"{holders.name(holder)} has been {doing} this prefix since {since}; nothing was sent"
-        hint = f"Run the command again when that {what} has finished."
-        super().__init__(failure("push-locked", place.uri, message, hint).diagnostics)
-
-
 @contextmanager
 def held(place: Place, who: Mapping[str, str], pace: Pace, tell: Tell, *, force: bool = False) -> Iterator[Hold]:
     """Hold the lock; raise Held if another push holds it.
@@ -255,7 +243,7 @@ def _taken(place: Place, me: Mapping[str, str], pace: Pace, tell: Tell) -> Tag:
         store, path = place.record_store, place.beside(NAME)
         with suppress(Conflict):
             return store.put(path, _lock(me, 0), if_absent=not found, if_match=found and found[1])
-    raise Held(place, {})
+    raise holders.Held(place, {})
 
 
 def _forced(place: Place, me: Mapping[str, str]) -> Tag:
@@ -265,7 +253,7 @@ def _forced(place: Place, me: Mapping[str, str]) -> Tag:
         tag = tag_of(there) if there else None
         with suppress(Conflict):
             return store.put(path, _lock(me, 0), if_absent=tag is None, if_match=tag)
-    raise Held(place, {})
+    raise holders.Held(place, {})
 
 
 def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: Tell) -> bool:
@@ -283,7 +271,7 @@ def _silent(place: Place, found: tuple[dict[str, str], Tag], pace: Pace, tell: T
         if now is None:
             return False
         if now[1] != tag:
-            raise Held(place, now[0])
+            raise holders.Held(place, now[0])
     return True
 
 
@@ -293,7 +281,7 @@ def _ended(holder: Mapping[str, str], place: Place, pace: Pace, tell: Tell) -> b
     if alive is None:
         return False
     if alive:
-        raise Held(place, holder)
+        raise holders.Held(place, holder)
     _waits(pace, tell, "waiting {} for writes that a killed push may have sent")
     return True
 
