@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -189,7 +190,8 @@ def test_a_running_push_that_loses_its_lock_writes_nothing_more(
             assert goes.wait(60)
 
     planned = plan_push(repository(tmp_path / "v2", 2), uri, Workspace(tell=tell))
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, ExitStack() as end:
+        end.callback(goes.set)  # a failure must not wait for the push
         running = pool.submit(apply_push, planned, AT_ONCE)
         assert waits.wait(60)
         moments = Moments()
