@@ -407,6 +407,7 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
         "benchmarks.soak.kills",
         "benchmarks.soak.mutation",
         "benchmarks.soak.pages",
+        "benchmarks.soak.push_rounds",
         "benchmarks.soak.pushes",
         "benchmarks.soak.record",
         "scripts.docs",

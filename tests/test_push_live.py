@@ -74,9 +74,24 @@ def loads(server: Server) -> Counter[str]:
 
 def push(made: Revision, uri: str, server: Server) -> subprocess.Popen[str]:
     """Push as a user who names the server: each phase then waits for it, however slow the machine is."""
-    arguments = [sys.executable, "-c", PUSH, "push", str(made.repository), uri]
-    arguments += ["--server", server.http, "--settle", SETTLE]
+    return command(uri, server, "push", str(made.repository))
+
+
+def command(uri: str, server: Server, *words: str) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-c", PUSH, *words, uri, "--server", server.http, "--settle", SETTLE]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=unmeasured())
+
+
+def killed_rollback(uri: str, server: Server) -> None:
+    """Go back one revision, be killed when the pipelines are about to move, and run the same command again."""
+    with command(uri, server, "rollback") as going:
+        assert going.stderr
+        next(line for line in going.stderr if line.startswith("switch"))
+        going.kill()
+    with command(uri, server, "rollback") as going:
+        said = going.communicate(timeout=240)[1]
+        assert going.returncode == 0, said
+        assert "a rollback to revision" in said
 
 
 def scores(server: Server, number: int) -> set[tuple[float, ...]]:
@@ -158,7 +173,7 @@ def leaves_first(made: Revision, uri: str) -> None:
 def test_a_push_that_is_killed_again_and_again_fails_no_request(
     uri: str, revisions: list[Revision], show: Callable[[str], None]
 ) -> None:
-    """Follow each killed push by another one, perhaps also killed, and a finished one by a push back."""
+    """Follow each killed push by another one, perhaps also killed, and a finished one by a push back; then go back."""
     moments = Random(7)
     with polling(uri, RARELY_S) as server, Load(server.http) as load:
         goal, kills = 2, 0
@@ -176,7 +191,9 @@ def test_a_push_that_is_killed_again_and_again_fails_no_request(
             said = pushing.communicate(timeout=240)
             assert pushing.returncode == 0, said
         until_serving(server, goal)
-    show(f"killed {kills} times: {load.figures()}")
+        killed_rollback(uri, server)
+        until_serving(server, 3 - goal)
+    show(f"killed {kills + 1} times: {load.figures()}")
     assert not load.failed
     assert {answer.model for answer in load.answers} == {"rag", "search"}
     assert {answer.revisions for answer in load.answers} == {frozenset({1}), frozenset({2})}

@@ -13,6 +13,7 @@ from benchmarks.soak.push_revisions import (
     BESIDE,
     CONFIG,
     LOCK,
+    PAST,
     RECORD,
     Revision,
     State,
@@ -123,7 +124,9 @@ def _left(seen: Seen) -> Iterator[str]:
     A killed push's lock may be left only if later pushes wrote nothing. What a push sent that had ended by then does
     not count as written later, however late it arrives.
     """
-    kept = sorted(path for path in seen.after if path.startswith(BESIDE) and path != RECORD)
+    kept = sorted(
+        path for path in seen.after if path.startswith(BESIDE) and path != RECORD and not path.startswith(PAST)
+    )
     for path in kept:
         last = [one for one in sorted(seen.sent) if one.path == path and one.written][-1]
         others = [one for one in seen.sent if one.push != last.push and seen.pushes[one.push].ended > last.at]

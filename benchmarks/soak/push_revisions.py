@@ -43,6 +43,8 @@ ensemble_scheduling {{
 OUTPUT = '{{ name: "{name}" data_type: TYPE_STRING dims: [ 1 ] }}'
 CONFIG, KEEP = "config.pbtxt", ".keep"
 BESIDE, RECORD, LOCK = ".tritonrepo/", ".tritonrepo/release.json", ".tritonrepo/lock.json"
+PAST = (".tritonrepo/revisions/", ".tritonrepo/kept/")
+"""What every push leaves next to the repository: the revisions that it replaced, and what it overwrote."""
 NAME, SERVED, STEPS = (
     re.compile(r'^name\s*:\s*"([^"]*)"', re.MULTILINE),
     re.compile(r"versions\s*:\s*\[([^\]]*)\]"),

@@ -32,7 +32,7 @@ from typing import NamedTuple
 from benchmarks.soak import push_judge as judge
 from benchmarks.soak.push_histories import history
 from benchmarks.soak.push_judge import Seen
-from benchmarks.soak.push_revisions import BESIDE, CONFIG, RECORD
+from benchmarks.soak.push_revisions import BESIDE, CONFIG, PAST, RECORD
 from benchmarks.soak.push_stage import ServerLost, Stage
 from tests.servers.s3 import CREDENTIALS, S3Server, seaweed
 
@@ -82,7 +82,7 @@ def counted(seen: Seen) -> Counter[str]:
         found["pushes"] += 1
         found[f"pushes that ended with {'a kill' if push.code is None else push.code}"] += 1
     found["probes and locks that killed pushes left"] = sum(
-        path.startswith(BESIDE) and path != RECORD for path in seen.after
+        path.startswith(BESIDE) and path != RECORD and not path.startswith(PAST) for path in seen.after
     )
     found["writes"] = sum(one.written for one in seen.sent)
     found["writes refused"] = sum(one.status == judge.REFUSED for one in seen.sent)
