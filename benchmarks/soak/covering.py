@@ -176,6 +176,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
             "revision",
             "push_history",
             "rollback",
+            "status",
+            "push_laws",
             "push_hold",
             "push_flow",
             "push_waiting",

@@ -18,7 +18,7 @@ from tritonrepo.repository import Target
 from tritonrepo.repository.model import CONFIG
 from tritonrepo.repository.versions import selected
 from tritonrepo.shared import SETTINGS, named
-from tritonrepo.sync.gating import Call, Model, models, reached, serving
+from tritonrepo.sync.gating import OUT, Call, Model, models, reached, serving
 from tritonrepo.sync.push import uploadable
 from tritonrepo.tree import Entry, Tree, of_bytes
 
@@ -42,6 +42,7 @@ def beside(revision: Tree, have: Tree, where: str, server: Target) -> Stays:
         numbers = sorted({*model.served, *kept})
         policy = model.config.message("version_policy") if model.config else None
         found = {*model.versions, *(there.versions if there else ())}
+        found |= {OUT} if there and there.within(OUT) else set()
         if model.config is None or (*selected(found, policy),) == (*numbers,):
             continue
         tree[f"{name}/{CONFIG}"] = of_bytes(serving(model.text, numbers))
