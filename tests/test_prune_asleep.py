@@ -43,10 +43,9 @@ sys.exit(run([*sys.argv[5:], "--settle", "0"]))
 """
 STORES = {
     "s3": ("s3_server", (5, 7, 1), "another push considered this one dead"),
-    "gcs, before it overwrites the file": ("gcs_server", (60, 1, 1), "another push considered this one dead"),
-    "gcs, before it removes the file": ("gcs_server", (60, 1, 2), "someone else wrote this file"),
+    "gcs": ("gcs_server", (60, 1, 1), "another push considered this one dead"),
 }
-"""What refuses it: in S3 its time, which is over; in GCS, long before, that it is revoked, or the generation."""
+"""What refuses it: in S3 its time, which is over; in GCS, long before, that it is revoked."""
 
 
 def running(machine: str, seconds: tuple[int, int, int], *arguments: object) -> subprocess.Popen[str]:
