@@ -141,6 +141,34 @@ def test_how_far_a_push_came_is_told_before_anything_else_ends() -> None:
     assert Interrupted("", 0, 3).text == "stopping before the first of 3 actions: the next run continues from here"
 
 
+@pytest.mark.parametrize(
+    ("phases", "out"),
+    [
+        pytest.param((Phase.EXPAND, Phase.REPLACE), True, id="the placeholder is written"),
+        pytest.param((Phase.REPLACE, Phase.SWITCH), True, id="the new version loads"),
+        pytest.param((Phase.REPLACE, Phase.SWITCH, Phase.CONTRACT), False, id="it serves"),
+        pytest.param((Phase.SWITCH,), False, id="nothing is replaced"),
+    ],
+)
+def test_after_ctrl_c_a_model_that_is_being_replaced_is_told_to_be_out(
+    phases: tuple[Phase, ...],
+    out: bool,  # noqa: FBT001  a table's column
+) -> None:
+    told: list[Told] = []
+    meter = Meter(told.append, len(phases), served=True)
+
+    def interrupted() -> None:
+        with meter.ending():
+            for phase in phases:
+                meter.began([Put(phase, "m/config.pbtxt", of_bytes(b""), "")])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert isinstance(told[-1], Interrupted)
+    assert told[-1].text.endswith("a model that is being replaced answers no request") is out
+
+
 def test_a_push_that_is_interrupted_while_it_writes_its_record_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

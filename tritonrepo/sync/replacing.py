@@ -1,6 +1,6 @@
 """Models of which two versions do not fit in memory: the old one is taken out before the new one loads. Pure.
 
-Seen on 24.10, polling a directory and S3, with and without auto-complete:
+Seen on 24.10, polling a directory or S3; the first and the last also with auto-complete:
 
 - `specific { 1 }` → `specific { 2 }` loads 2 and then unloads 1, so both are in memory; so does a change of the config
   that concerns the version that stays.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
-from tritonrepo.sync.plan import Action, Put
+from tritonrepo.sync.plan import Action, Phase, Put
 from tritonrepo.tree import File
 
 
@@ -52,20 +52,23 @@ class Line(NamedTuple):
 class Interrupted(NamedTuple):
     """Ctrl-C: the phase, how many of all actions are done, and whether servers may have loaded something.
 
-    The phase is empty if the first one had not begun, such as in a wait after an earlier push was interrupted.
+    The phase is empty if the first one had not begun, such as in a wait after an earlier push was interrupted. `out`:
+    whether a model may be out of memory, because two versions of it do not fit.
     """
 
     phase: str
     done: int
     actions: int
     served: bool = False
+    out: bool = False
 
     @property
     def text(self) -> str:
         """The event as a line."""
         keep = "servers keep what they have, and " if self.served else ""
+        out = "; until then, a model that is being replaced answers no request" if self.out else ""
         last = f"in phase {self.phase} after {self.done}" if self.phase else "before the first"
-        return f"stopping {last} of {self.actions} actions: {keep}the next run continues from here"
+        return f"stopping {last} of {self.actions} actions: {keep}the next run continues from here{out}"
 
 
 Told = Began | Sent | Waits | Line | Interrupted
@@ -78,12 +81,13 @@ class Meter:
 
     def __init__(self, tell: Tell, actions: int, *, served: bool = False) -> None:
         self._tell, self._actions, self._served = tell, actions, served
-        self._phase, self._done, self._over = "", 0, False
+        self._phase, self._done, self._over, self._out = "", 0, False, False
         self._mutex = threading.Lock()
 
     def began(self, group: Sequence[Action]) -> None:
         """Report that a group begins."""
         self._phase = group[0].phase.name.lower()
+        self._out = group[0].phase is Phase.REPLACE or (self._out and group[0].phase is Phase.SWITCH)
         size = sum(action.file.size for action in group if isinstance(action, Put))
         self._told(Began(self._phase, len(group), size))
 
@@ -131,7 +135,7 @@ class Meter:
 
     def _end(self) -> Interrupted:
         self._over = True
-        return Interrupted(self._phase, self._done, self._actions, self._served)
+        return Interrupted(self._phase, self._done, self._actions, self._served, self._out)
 
     def _told(self, event: Told) -> None:
         with self._mutex:
