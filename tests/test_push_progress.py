@@ -15,9 +15,10 @@ from tests.pushes import beside, repository
 from tritonrepo.flows.events import Event
 from tritonrepo.flows.push import apply_push, plan_push
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.stores.intact import verified, whole
+from tritonrepo.stores.intact import whole
 from tritonrepo.stores.store import Tag, Write
 from tritonrepo.sync.apply import apply
+from tritonrepo.sync.fetching import arriving
 from tritonrepo.sync.pace import Pace
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Delete, Phase, Plan, Put
@@ -49,7 +50,7 @@ def again(file: File) -> None:
 
 def verified_on_the_way(file: File) -> None:
     """As `pull` reads what it brings back."""
-    list(verified(file, file.sha256, "u").chunks())
+    list(arriving(file, "u", threading.Event()).chunks())
 
 
 def in_part(file: File) -> None:
@@ -78,7 +79,7 @@ def test_bytes_are_counted_once_however_the_store_reads_them(reads: Callable[[Fi
 
 def test_what_the_source_verifies_is_counted_as_it_is_read() -> None:
     told: list[Told] = []
-    large = verified(of_bytes(BODY * 3000), of_bytes(BODY * 3000).sha256, "u")
+    large = arriving(of_bytes(BODY * 3000), "u", threading.Event())
     with Meter(told.append, 1).counted(large) as file:
         chunks = file.chunks()
         first = len(next(chunks))

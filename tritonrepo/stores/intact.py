@@ -1,11 +1,10 @@
-"""Content that is what its digest says: read for sending, or read back from a store."""
+"""Content that is what its digest says: how files are read to be sent."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 
 from tritonrepo.diagnostics import Stop, failure
 from tritonrepo.stores.store import Tag
@@ -71,29 +70,6 @@ def pieces(file: File, size: int) -> Iterator[bytes]:
     reading = Reading(file)
     while reading.offset < file.size:
         yield reading.read(size)
-
-
-@dataclass(frozen=True, slots=True)
-class _Verified(File):
-    source: File = field(default_factory=lambda: File(0, lambda *_: b""))
-    at: str = ""
-
-    def chunks(self) -> Iterator[bytes]:
-        digest = hashlib.sha256()
-        for chunk in replace(self.source, read=self.read).chunks():  # whoever wraps the reads sees all of them
-            digest.update(chunk)
-            yield chunk
-        if digest.hexdigest() != self.known_sha256:
-            message = "the content is not what was pushed: its SHA-256 is not that of the release record"
-            raise failure("store-damaged", self.at, message, "Push the release again, which replaces the file.")
-
-
-def verified(file: File, sha256: str, at: str) -> File:
-    """Return a file whose chunks raise Stop at the end unless the content has this digest; `at` names the file.
-
-    Reads of parts are not verified: `content()` and what copies a whole file use the chunks.
-    """
-    return _Verified(file.size, file.read, file.place, sha256, file.hasher, file, at)
 
 
 def damaged(at: str) -> Stop:
