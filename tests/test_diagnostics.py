@@ -350,7 +350,8 @@ def test_a_config_that_is_too_large_is_no_config(tmp_path: Path) -> None:
 
 
 def test_what_a_flow_may_tell_is_part_of_the_api() -> None:
-    assert set(get_args(api.Event)) == {api.Busy, api.Line, api.Indexed, api.Built, api.Diagnostic}
+    progress = {api.Began, api.Sent, api.Waits, api.Line, api.Interrupted}
+    assert set(get_args(api.Event)) == {api.Busy, *progress, api.Indexed, api.Built, api.Diagnostic}
     assert all(hasattr(api, name) for name in api.__all__)
     told: list[api.Event] = []
     Workspace(tell=told.append).line("x")

@@ -136,6 +136,7 @@ RECORD = {
 def test_the_record_names_the_stack_its_target_and_the_digest_of_every_file(rag_repository: Path) -> None:
     record = json.loads((rag_repository / "tritonrepo.json").read_text("utf-8"))
     paths = [path for path in rag_repository.rglob("*") if path.is_file() and path.name != "tritonrepo.json"]
+    assert re.fullmatch("[0-9a-f]{64}", record.pop("stack"))
     assert record == RECORD | {
         "files": {
             path.relative_to(rag_repository).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths

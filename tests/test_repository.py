@@ -141,14 +141,14 @@ def test_a_config_that_is_too_large_is_not_read() -> None:
 
 
 def test_the_repository_has_one_reader() -> None:
-    """Beside it `parse` serves those that edit a config, or look for a place in one that they wrote."""
+    """Beside it `parse` serves those that edit or compare configs, or look for a place in one that they wrote."""
     users = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         if re.search(r"^from tritonrepo\.pbtxt(\.parser)? import .*\bparse\b", path.read_text("utf-8"), re.MULTILINE)
     }
     users = {path for path in users if not path.startswith(("pbtxt/", "rules/"))}
-    assert users == {"repository/__init__.py", "sync/gating.py", "generate/origins.py"}
+    assert users == {"repository/__init__.py", "sync/gating.py", "sync/comparing.py", "generate/origins.py"}
 
 
 CALLS = {"a": ["b", "c"], "b": ["c"], "c": ["a"], "d": ["d"]}
