@@ -52,8 +52,8 @@ lock.GRACE_S = -lock.VALID_S  # nothing that a killed one sent stays on its way 
 main()
 """
 DRAIN = "1"
-LONGEST_S = 20.0
-"""A command that is to be killed is killed before it has run for this long."""
+EARLIEST_S, LATEST = 0.3, 0.95
+"""When a command is killed at the earliest, and at the latest as a part of what the last one of its kind took."""
 
 EVERY = 5
 SERVES_S = 60
@@ -69,6 +69,7 @@ class Rounds:
         self.numbers: dict[int, int] = {}
         self.counts = Counter[str]()
         self.faults: list[str] = []
+        self.took_s: dict[str, float] = {}
 
     def next(self) -> Revision:
         """Return a new revision, written to the disk."""
@@ -80,10 +81,11 @@ class Rounds:
     def run(self, *arguments: str, kill: bool = False) -> int | None:
         """Run a command and return its exit code, None if it was killed."""
         options = [] if arguments[0] == "prune" else ["--server", self.server.http, "--settle", DRAIN]
-        command = [sys.executable, "-c", COMMAND, *arguments, *options]
+        command, began = [sys.executable, "-c", COMMAND, *arguments, *options], time.monotonic()
+        limit_s = self.random.uniform(EARLIEST_S, self.took_s.get(arguments[0], 10) * LATEST) if kill else 600
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             try:
-                said = process.communicate(timeout=self.random.uniform(0.5, LONGEST_S) if kill else 600)[0]
+                said = process.communicate(timeout=limit_s)[0]
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
@@ -92,6 +94,8 @@ class Rounds:
                 said = "it hangs"
         if process.returncode != 0:
             self.faults.append(f"{' '.join(arguments)} ended with {process.returncode}: {said.strip()[-600:]}")
+        if not kill:
+            self.took_s[arguments[0]] = time.monotonic() - began
         return process.returncode
 
     def push(self, *, kill: bool = False) -> None:
@@ -194,6 +198,24 @@ def readiness(http: str, seen: Counter[int]) -> Iterator[None]:
         thread.join()
 
 
+def all_of(rounds: Rounds, given: argparse.Namespace) -> None:
+    """Run all rounds; a push that ends before it can be killed is followed by another one."""
+    for number in range(1, given.pushes + 2 * given.kills + 1):
+        kill = number > given.pushes
+        if kill and rounds.counts["kills"] == given.kills:
+            break
+        rounds.push(kill=kill)
+        told(rounds, f"push {number}")
+        if number % EVERY == 0:
+            rounds.prune()
+    for number in range(1, given.rollbacks + 1):
+        rounds.back(kill=number % 3 == 0)
+        told(rounds, f"rollback {number} of {given.rollbacks}")
+        if number % EVERY == 0:
+            rounds.prune()
+    rounds.settled()
+
+
 def tried(given: argparse.Namespace, folder: Path, uri: str) -> Rounds:
     """Run all rounds on one store."""
     random, answers, ready = Random(given.seed), list[Answer](), Counter[int]()
@@ -211,18 +233,7 @@ def tried(given: argparse.Namespace, folder: Path, uri: str) -> Rounds:
         rounds.server = server
         rounds.check(made)
         with Load(server.http, answers), readiness(server.http, ready):
-            todo = [False] * given.pushes + [True] * given.kills
-            for number, kill in enumerate(todo, 1):
-                rounds.push(kill=kill)
-                told(rounds, f"push {number} of {len(todo)}")
-                if number % EVERY == 0:
-                    rounds.prune()
-            for number in range(1, given.rollbacks + 1):
-                rounds.back(kill=number % 3 == 0)
-                told(rounds, f"rollback {number} of {given.rollbacks}")
-                if number % EVERY == 0:
-                    rounds.prune()
-            rounds.settled()
+            all_of(rounds, given)
         known = {revision.answer for revision in rounds.made.values()}
         failed = [answer for answer in answers if answer.fault]
         mixed = [answer for answer in answers if not answer.fault and answer.tokens not in known]
