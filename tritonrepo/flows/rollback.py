@@ -17,9 +17,7 @@ from tritonrepo.sync.history import Begun
 from tritonrepo.sync.place import Place
 from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.record import Record
-
-NAMED = 3
-"""How many of the missing files a message names."""
+from tritonrepo.sync.wording import some
 
 
 def plan_rollback(
@@ -39,9 +37,8 @@ def plan_rollback(
     revision = earlier(there, number)
     found = history.restored(there.place, revision, there.have)
     if found.missing:
-        named, more = ", ".join(found.missing[:NAMED]), len(found.missing) - NAMED
-        message = f"revision {revision.number} cannot be restored: {named}{f' and {more} more' if more > 0 else ''}"
-        message += f" {'is' if len(found.missing) == 1 else 'are'} gone"
+        verb = "is" if len(found.missing) == 1 else "are"
+        message = f"revision {revision.number} cannot be restored: {some(found.missing)} {verb} gone"
         raise failure("revision-incomplete", at, message, "Go back to another revision, or push its files again.")
     record = Record(revision.name, revision.target, local=revision.local, switch=revision.switch)
     server = repository.target(record=of_record(record, at))

@@ -25,6 +25,7 @@ from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.pbtxt.printer import Enum, to_text
 from tritonrepo.sync.gating import OUT, Model
 from tritonrepo.sync.order import below
+from tritonrepo.sync.wording import numbers
 from tritonrepo.tree import File, of_text
 
 RULE = "push-downtime"
@@ -130,7 +131,7 @@ def callers(name: str, *states: Mapping[str, Model]) -> list[str]:
 
 def downtime(want: Model, have: Model, failing: Collection[str], where: str) -> Diagnostic:
     """Return the error for a push that takes a model out; `failing` are the pipelines that call it."""
-    old, new = (numbered(each.served) for each in (have, want))
+    old, new = (numbers(each.served) for each in (have, want))
     one = len(want.served) == 1
     how = f"{new} replace{'s' * one} {old}" if old != new else f"{old} {'is' if one else 'are'} loaded again"
     also = f", as do requests to {' and '.join(failing)}" if failing else ""
@@ -140,8 +141,3 @@ def downtime(want: Model, have: Model, failing: Collection[str], where: str) -> 
         " in the stack file instead."
     )
     return Diagnostic(RULE, Severity.ERROR, Span(f"{where}/{want.name}"), message, hint, want.name)
-
-
-def numbered(numbers: Collection[int]) -> str:
-    """Return versions as text."""
-    return f"version{'' if len(numbers) == 1 else 's'} {' and '.join(map(str, sorted(numbers)))}"

@@ -16,10 +16,8 @@ from tritonrepo.sync.gating import Model
 from tritonrepo.sync.history import MOST_BYTES, Begun
 from tritonrepo.sync.plan import is_config
 from tritonrepo.sync.revision import Object, Revision
+from tritonrepo.sync.wording import some
 from tritonrepo.tree import File, Tree, files
-
-NAMED = 3
-"""How many files or models a message names."""
 
 
 class Owner(StrEnum):
@@ -106,11 +104,11 @@ def faults(have: Tree, before: Revision, where: str, begun: Begun | None, lock: 
         missing, changed = ([path for path in paths if not is_config(path)] for paths in (missing, changed))
         yield _interrupted(where, begun, moved)
     if missing:
-        message = f"files of the current revision are gone: {_named(missing)}"
+        message = f"files of the current revision are gone: {some(missing)}"
         hint = "Push the repository again, or go back to another revision."
         yield Diagnostic("status-missing", Severity.ERROR, Span(where), message, hint)
     if changed:
-        message = f"files were changed after the last push: {_named(changed)}"
+        message = f"files were changed after the last push: {some(changed)}"
         hint = "Find out who writes to this prefix. The next push or rollback replaces what servers may load."
         yield Diagnostic("status-changed", Severity.ERROR, Span(where), message, hint)
 
@@ -131,14 +129,9 @@ def _interrupted(where: str, begun: Begun | None, moved: Collection[str]) -> Dia
     if begun and not moved:
         message = f"{what}{by}{since} was interrupted before it changed a config of that revision"
         return Diagnostic("status-interrupted", Severity.WARNING, Span(where), message, "The next push continues it.")
-    changed = f": it has changed {_named(moved)}" if moved else ""
+    changed = f": it has changed {some(moved)}" if moved else ""
     hint = "Run it again: it continues from there."
     hint += " Or go back with `tritonrepo rollback`." if begun else ""
     return Diagnostic(
         "status-interrupted", Severity.ERROR, Span(where), f"{what}{by}{since} was interrupted{changed}", hint
     )
-
-
-def _named(names: Collection[str]) -> str:
-    some, more = ", ".join([*names][:NAMED]), len(names) - NAMED
-    return f"{some} and {more:,} more" if more > 0 else some

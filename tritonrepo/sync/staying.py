@@ -10,7 +10,7 @@ Every other byte of a revision is restored as it was.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
@@ -20,6 +20,7 @@ from tritonrepo.repository.versions import selected
 from tritonrepo.shared import SETTINGS, named
 from tritonrepo.sync.gating import OUT, Call, Model, models, reached, serving
 from tritonrepo.sync.push import uploadable
+from tritonrepo.sync.wording import numbers as numbered
 from tritonrepo.tree import Entry, Tree, of_bytes
 
 
@@ -81,13 +82,9 @@ def _note(where: str, model: Model, kept: Mapping[int, list[str]]) -> Diagnostic
     if kept:
         one, callers = len(kept) == 1, ", ".join(sorted({f'"{name}"' for names in kept.values() for name in names}))
         stay, them = ("stays", "it") if one else ("stay", "them")
-        message = f"{_numbers(kept)} {stay} in service, because {callers} calls {them}"
+        message = f"{numbered(kept)} {stay} in service, because {callers} calls {them}"
         hint = "Remove what later revisions added with `tritonrepo prune` once no client uses it."
     else:
-        message = f"version_policy is set to {_numbers(model.served)}, because the bucket also has later versions"
+        message = f"version_policy is set to {numbered(model.served)}, because the bucket also has later versions"
         hint = "Every other byte of the config is that of the revision."
     return Diagnostic("rollback-policy", Severity.WARNING, Span(where), message, hint)
-
-
-def _numbers(numbers: Collection[int]) -> str:
-    return f"version{'' if len(numbers) == 1 else 's'} {' and '.join(map(str, sorted(numbers)))}"

@@ -1,10 +1,13 @@
-"""How the reasons in the plan of a push are worded."""
+"""How versions, calls and long lists are worded in plans and messages."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 from tritonrepo.sync.gating import LATEST, Model
+
+SHOWN = 3
+"""How many names a message has at most."""
 
 
 def policy(have: Model, want: Model) -> str:
@@ -22,6 +25,12 @@ def called(name: str, version: int) -> str:
 def numbers(versions: Collection[int]) -> str:
     """Return versions as a subject."""
     return f"version{'' if len(versions) == 1 else 's'} {' and '.join(map(str, sorted(versions)))}"
+
+
+def some(names: Collection[str]) -> str:
+    """Return the first names, and how many more there are."""
+    shown, more = ", ".join([*names][:SHOWN]), len(names) - SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def are(versions: Collection[int]) -> str:
