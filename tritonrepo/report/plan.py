@@ -44,6 +44,12 @@ def rows(plan: Plan) -> list[dict[str, str | int]]:
     ]
 
 
+def counted(actions: Sequence[Action]) -> dict[str, int]:
+    """Return the number of writes and deletions among actions, and the bytes that they send."""
+    sizes = [action.file.size for action in actions if isinstance(action, Put)]
+    return {"write": len(sizes), "delete": len(actions) - len(sizes), "bytes": sum(sizes)}
+
+
 def _lines(actions: Iterable[Action]) -> list[str]:
     groups: dict[str, list[Action]] = {}
     for action in actions:
@@ -52,9 +58,8 @@ def _lines(actions: Iterable[Action]) -> list[str]:
 
 
 def _total(actions: Sequence[Action], where: str, kept: Sequence[str] = ()) -> str:
-    puts = [action for action in actions if isinstance(action, Put)]
-    size = sum(action.file.size for action in puts)
-    count = f"{len(puts)} to write ({amount(size)}), {len(actions) - len(puts)} to delete"
+    counts = counted(actions)
+    count = f"{counts['write']} to write ({amount(counts['bytes'])}), {counts['delete']} to delete"
     count = count if actions else "nothing to write" if kept else "nothing to do"
     return f"{printable(where)}: {count}{f', {len(kept)} {BY_HAND} and kept' if kept else ''}"
 

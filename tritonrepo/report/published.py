@@ -10,8 +10,8 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.plain import printable
 from tritonrepo.report import json
-from tritonrepo.report.plan import rows
-from tritonrepo.sync.plan import Plan, Put
+from tritonrepo.report.plan import counted, rows
+from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import amount
 
@@ -43,13 +43,7 @@ def document(  # noqa: PLR0913, PLR0917  all that can be known about the command
 ) -> str:
     """Return the document that `schemas/push.schema.json` describes; `more` are keys that only some commands have."""
     severities = Counter(each.severity for each in found)
-    counts = Counter("write" if isinstance(action, Put) else "delete" for action in plan.actions)
-    summary = {
-        "write": counts["write"],
-        "delete": counts["delete"],
-        "bytes": sum(action.file.size for action in plan.actions if isinstance(action, Put)),
-        **{str(each): severities[each] for each in Severity},
-    }
+    summary = {**counted(plan.actions), **{str(each): severities[each] for each in Severity}}
     return json.document(
         found,
         {

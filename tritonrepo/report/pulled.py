@@ -9,9 +9,9 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Diagnostic, Severity
 from tritonrepo.plain import printable
 from tritonrepo.report import json
-from tritonrepo.report.plan import rows
+from tritonrepo.report.plan import counted, rows
 from tritonrepo.report.published import Written, described
-from tritonrepo.sync.plan import Plan, Put
+from tritonrepo.sync.plan import Plan
 from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import amount
 
@@ -29,13 +29,8 @@ class Pulled(NamedTuple):
 def document(pulled: Pulled, written: Written, found: Sequence[Diagnostic]) -> str:
     """Return the document that `schemas/pull.schema.json` describes."""
     severities, plan = Counter(each.severity for each in found), pulled.plan
-    counts = Counter("write" if isinstance(action, Put) else "delete" for action in plan.actions)
-    summary = {
-        "write": counts["write"],
-        "delete": counts["delete"],
-        "bytes": sum(action.file.size for action in plan.actions if isinstance(action, Put)),
-        **{str(each): severities[each] for each in (Severity.WARNING, Severity.ERROR, Severity.FATAL)},
-    }
+    severe = (Severity.WARNING, Severity.ERROR, Severity.FATAL)
+    summary = {**counted(plan.actions), **{str(each): severities[each] for each in severe}}
     return json.document(
         found,
         {
