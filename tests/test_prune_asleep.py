@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.processes import unmeasured
-from tests.pushes import own_files, push, repository, stored
+from tests.pushes import own_files, push, repository
 from tests.servers.gcs import GCSServer
 from tests.servers.s3 import S3Server
-from tests.test_push_asleep import stopped
+from tests.test_push_asleep import outrun
 
 DRIVER = """
 import os, signal, sys
@@ -63,17 +63,6 @@ def test_a_removal_that_slept_removes_nothing_that_is_served_again(
     first, second = (repository(tmp_path / str(number), number) for number in (1, 2))
     assert push(first, uri) == 0
     assert push(second, uri) == 0
-    with running("asleep", seconds, "prune", uri, "--keep", 1, "--yes") as asleep:
-        stopped(asleep.pid)
-        try:
-            with running("awake", seconds, "push", first, uri) as awake:
-                said = awake.communicate(timeout=60)[1]
-                assert awake.returncode == 0, said
-            there = stored(uri)
-        finally:
-            asleep.send_signal(signal.SIGCONT)
-        said = asleep.communicate(timeout=60)[1]
-        assert asleep.returncode == 1, said
-        assert message in said
-    assert stored(uri) == there
+    prune = partial(running, "asleep", seconds, "prune", uri, "--keep", 1, "--yes")
+    there = outrun(uri, message, prune, partial(running, "awake", seconds, "push", first, uri))
     assert there.items() >= own_files(first).items()

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,10 +61,20 @@ def test_a_push_that_slept_between_its_last_look_and_a_write_writes_nothing(
     uri = server.fresh()
     first, second, third = (repository(tmp_path / str(number), number) for number in (1, 2, 3))
     assert push(first, uri) == 0
-    with pushing("asleep", seconds, second, uri) as asleep:
+    one, other = (partial(pushing, name, seconds, made, uri) for name, made in (("asleep", second), ("awake", third)))
+    there = outrun(uri, message, one, other)
+    assert there.items() >= own_files(third).items()
+    assert beside(uri) == ["release.json"]
+
+
+def outrun(
+    uri: str, message: str, one: Callable[[], subprocess.Popen[str]], other: Callable[[], subprocess.Popen[str]]
+) -> dict[str, bytes]:
+    """Let another command finish while one sleeps, which then changes nothing and says why; return what is stored."""
+    with one() as asleep:
         stopped(asleep.pid)
         try:
-            with pushing("awake", seconds, third, uri) as awake:
+            with other() as awake:
                 said = awake.communicate(timeout=60)[1]
                 assert awake.returncode == 0, said
             there = stored(uri)
@@ -72,8 +84,7 @@ def test_a_push_that_slept_between_its_last_look_and_a_write_writes_nothing(
         assert asleep.returncode == 1, said
         assert message in said
     assert stored(uri) == there
-    assert there.items() >= own_files(third).items()
-    assert beside(uri) == ["release.json"]
+    return there
 
 
 def stopped(pid: int) -> None:
