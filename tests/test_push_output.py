@@ -11,7 +11,7 @@ import pytest
 
 from tests.pushes import CODE, push, repository
 from tests.test_json import checked
-from tritonrepo.cli import COMMANDS, run
+from tritonrepo.cli import run
 from tritonrepo.cli.display import Display
 from tritonrepo.cli.publishing import Publishing
 from tritonrepo.diagnostics import Diagnostic, Severity, Span
@@ -134,10 +134,7 @@ def test_a_push_ends_with_what_it_published_and_one_without_anything_to_do_says_
     assert re.fullmatch(r"s/prod: revision 1 is up to date, nothing was sent\n", again.err)
 
 
-def test_a_later_push_names_the_command_that_goes_back(
-    made: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(COMMANDS, "rollback", "")
+def test_a_later_push_names_the_command_that_goes_back(made: str, capsys: Capture) -> None:
     assert push(made, "s/a b") == 0
     assert "rollback" not in capsys.readouterr().err
     repository(Path(made), 2)

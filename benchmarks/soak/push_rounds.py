@@ -5,7 +5,7 @@
 Each push changes an embedder, an index and a prompt, and the pipeline that pins them: three small Python models that
 return their revision, and an ensemble. A killed push or rollback (`kill -9` at a random moment) is followed by the same
 command. One rollback of three is killed; it is run again without a number. After every fifth round, `tritonrepo prune`
-runs if there is such a command. No request may fail, no response may mix revisions, readiness must stay 200, and in the
+runs. No request may fail, no response may mix revisions, readiness must stay 200, and in the
 end the bucket and the server must have the last revision and no other version.
 
 Every part can be run alone, with any count. `--table` writes benchmarks/pushes.md from the last run of each store.
@@ -36,7 +36,6 @@ from benchmarks.soak.push_revisions import Leaf, Revision
 from tests.pushes import stored
 from tests.servers.gcs import fake_gcs
 from tests.servers.s3 import CREDENTIALS, seaweed
-from tritonrepo.cli import COMMANDS
 from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import find
@@ -123,12 +122,11 @@ class Rounds:
         return self.check(self.made[self.numbers[goal]])
 
     def prune(self) -> None:
-        """Remove what nothing needs, if there is a command for it."""
-        if "prune" in COMMANDS:
-            self.counts["prunes"] += 1
-            self.run("prune", self.uri, "--keep", str(EVERY + 1), "--yes")
-            oldest = self.record()["number"] - EVERY
-            self.numbers = {number: made for number, made in self.numbers.items() if number >= oldest}
+        """Remove what nothing needs."""
+        self.counts["prunes"] += 1
+        self.run("prune", self.uri, "--keep", str(EVERY + 1), "--yes")
+        oldest = self.record()["number"] - EVERY
+        self.numbers = {number: made for number, made in self.numbers.items() if number >= oldest}
 
     def beside(self, name: str) -> Any:  # noqa: ANN401  JSON
         store, prefix = open_store(self.uri)

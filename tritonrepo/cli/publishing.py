@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-from tritonrepo.cli import COMMANDS
 from tritonrepo.cli.display import Display, displayed
 from tritonrepo.cli.interrupts import interruptible
 from tritonrepo.cli.output import concluded, say
@@ -114,7 +113,7 @@ class Publishing:
         with self.display.aside():
             say(published.summary(self.uri, self.written, revision, time.monotonic() - self._began), err=True)
             gone = self.pruning.revisions if self.pruning is not None else ()
-            if any(self.written) and self.before and self.before.number not in {0, *gone} and "rollback" in COMMANDS:
+            if any(self.written) and self.before and self.before.number not in {0, *gone}:
                 say(published.way_back(self.uri, self.record), err=True)
 
     def pruned(self, revision: Revision) -> None:

@@ -148,7 +148,7 @@ def _called(name: str) -> str:
     return f'the stack "{name}"' if name else "a repository without a stack"
 
 
-def user() -> str:
+def _user() -> str:
     """Return who pushes; a container's user may have only a number."""
     try:
         return getpass.getuser()
@@ -197,7 +197,7 @@ def apply_push(push: Push, pace: Pace = USUAL, *, no_lock: bool = False) -> Revi
 
 def signed() -> dict[str, str]:
     """Return who changes a repository, with what, and when."""
-    return {"by": user(), "tool": f"tritonrepo {__version__}", "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+    return {"by": _user(), "tool": f"tritonrepo {__version__}", "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
 
 
 @contextmanager

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import failure
-from tritonrepo.flows.push import USUAL, user
+from tritonrepo.flows.push import USUAL, signed
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores.store import Unconditional
 from tritonrepo.sync import lock
@@ -68,9 +67,8 @@ def apply_unlock(found: Lock, pace: Pace = USUAL, *, force: bool = False) -> Non
     if found.size > LARGEST_BYTES and not force:
         message = f"the lock has {amount(found.size)}, so no push wrote it"
         raise failure("unlock-foreign", at, message, "Find out what it is. With --force, it is removed.")
-    who = {"by": user(), "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
     try:
-        with lock.held(place, who, pace, found.work.tell, force=force):
+        with lock.held(place, signed(), pace, found.work.tell, force=force):
             pass
     except Held as held:
         message = f"{described(held.holder)}, and the push still runs"
