@@ -1,6 +1,6 @@
-"""Two pushes at once, in every order: one stops at any moment, the other runs for a while, then both continue.
+"""Two pushes or rollbacks at once, in every order: one stops at any moment, the other runs a while, then both go on.
 
-The pushes are the real ones; the store is a small exact one, whose tags are made of the content, as S3's are, so that
+They are the real ones; the store is a small exact one, whose tags are made of the content, as S3's are, so that
 what was written and written back looks untouched. Waiting takes no time here, so that hundreds of orders run.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.memory import Memory, tag_of
 from tests.pushes import CODE, LEAF, TOP
 from tritonrepo.diagnostics import Stop
 from tritonrepo.flows import push as pushing
+from tritonrepo.flows.prepared import Push as Planned
+from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.pbtxt import parse
 from tritonrepo.repository import target
@@ -41,9 +44,17 @@ LOOK_S = 31.0
 EVERY = 1 if os.environ.get("PUSH_ORDERS") == "all" else 5
 """Of the moments at which the second push can pause, every which one is tried; `PUSH_ORDERS=all` tries them all."""
 
+RARER = EVERY if EVERY == 1 else 15
+"""The same where one of the two is a rollback."""
 
-STORES: dict[str, Push] = {}
+STORES: dict[str, Command] = {}
 """How a push finds its own view of the store."""
+
+MANY = 100
+"""In how many of all orders of two commands each of them must have been the one that finished."""
+
+Plan = Callable[[str], Planned]
+"""Plans a push or a rollback in the view of this name."""
 
 SERVED: dict[frozenset[tuple[str, bytes]], dict[str, tuple[int, ...]]] = {}
 """What a server would serve of each content, so that each is checked once."""
@@ -82,12 +93,13 @@ class Shelf(Memory):
         return {name: model.served for name, model in found.items()}
 
 
-class Push:
-    """A push in a thread that does one thing with the store, or waits once, each time it may."""
+class Command:
+    """A push or a rollback in a thread that does one thing with the store, or waits once, each time it may."""
 
-    def __init__(self, shelf: Shelf, source: Path, by: str) -> None:
-        self.shelf, self.source, self.by = shelf, source, by
+    def __init__(self, shelf: Shelf, plan: Plan, by: str) -> None:
+        self.shelf, self.plan, self.by = shelf, plan, by
         STORES[by] = self
+        self.planned: Planned | None = None
         self.failed: Stop | None = None
         self.bug: BaseException | None = None
         self.over = False
@@ -98,14 +110,25 @@ class Push:
 
     def _run(self) -> None:
         try:
-            planned = pushing.plan_push(str(self.source), self.by, Workspace())
-            pushing.apply_push(planned, Pace(1, lambda: self.shelf.time, self.sleep))
+            self.planned = self.plan(self.by)
+            pushing.apply_push(self.planned, Pace(1, lambda: self.shelf.time, self.sleep))
         except Stop as stop:
             self.failed = stop
         except BaseException as error:  # noqa: BLE001  raised where the test waits for it
             self.bug = error
         self.over = True
         self._came.release()
+
+    @property
+    def goal(self) -> int:
+        """The revision that it publishes."""
+        assert self.planned
+        return models(self.planned.want, target())["leaf"].served[0]
+
+    @property
+    def changes(self) -> bool:
+        """Whether it planned to change anything."""
+        return self.planned is None or bool(self.planned.plan)
 
     def steps(self, most: int | None = None) -> None:
         """Let it do this many things, or everything."""
@@ -188,6 +211,14 @@ def revision(place: Path, version: int) -> Path:
     return place
 
 
+def pushes(source: Path) -> Plan:
+    return lambda by: pushing.plan_push(str(source), by, Workspace())
+
+
+def goes_back(by: str) -> Planned:
+    return plan_rollback(by, None, Workspace())
+
+
 def opened(uri: str, *_: object) -> tuple[Store, str]:
     return (STORES[uri], PREFIX) if uri in STORES else open_store(uri)
 
@@ -206,7 +237,7 @@ def whole(shelf: Shelf, source: Path) -> bool:
 
 
 def pushed(shelf: Shelf, source: Path, by: str) -> None:
-    push = Push(shelf, source, by)
+    push = Command(shelf, pushes(source), by)
     push.steps()
     assert push.failed is None, push.failed
     assert whole(shelf, source)
@@ -227,28 +258,26 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
 
 
 class Order(NamedTuple):
-    """Two pushes: the first is stopped before one of its steps, the second has made some progress."""
+    """Two at once: the first is stopped before one of its steps, the second has made some progress."""
 
     shelf: Shelf
-    one: Push
-    two: Push
+    one: Command
+    two: Command
 
 
-def orders(sources: dict[int, Path], other: int) -> Iterator[Order]:
-    """Yield each order of a push of the second revision and one of another, over the first."""
-    before = Shelf({})
-    pushed(before, sources[1], "before")
+def orders(before: dict[str, bytes], first: Plan, second: Plan, every: int = EVERY) -> Iterator[Order]:
+    """Yield each order of two pushes or rollbacks of what was there before."""
     for stop_at in count():
-        for as_far_as in count(stop_at % EVERY, EVERY):
-            shelf = Shelf(before.objects)
-            one = Push(shelf, sources[2], "one")
+        for as_far_as in count(stop_at % every, every):
+            shelf = Shelf(before)
+            one = Command(shelf, first, "one")
             while ("one", LOCK) not in shelf.landed:
                 assert not one.over, one.failed
                 one.steps(1)
             one.steps(stop_at)
             if one.over:
                 return
-            two = Push(shelf, sources[other], "two")
+            two = Command(shelf, second, "two")
             two.steps(as_far_as)
             at_the_end = two.over
             yield Order(shelf, one, two)
@@ -256,52 +285,71 @@ def orders(sources: dict[int, Path], other: int) -> Iterator[Order]:
                 break
 
 
-@pytest.mark.parametrize("other", [3, 1], ids=["another revision", "the revision that served before"])
-def test_what_a_killed_push_sent_comes_too_late(
-    sources: dict[int, Path], other: int, monkeypatch: pytest.MonkeyPatch
+BACK = 0
+ORDERS = {
+    "two pushes": (1, 2, 3, EVERY),
+    "a push, and one of the revision that serves": (1, 2, 1, EVERY),
+    "a push, and a rollback": (2, 3, BACK, RARER),
+    "a rollback, and a push": (2, BACK, 3, RARER),
+    "two rollbacks": (2, BACK, BACK, RARER),
+}
+"""The revision that serves, which two are published at once, and how many moments are tried."""
+
+
+@pytest.fixture(params=ORDERS.values(), ids=list(ORDERS))
+def tried(request: pytest.FixtureRequest, sources: dict[int, Path]) -> Iterator[Order]:
+    """Every order of two commands."""
+    serves, first, second, every = request.param
+    before = Shelf({})
+    for number in range(1, serves + 1):
+        pushed(before, sources[number], "before")
+    one, two = (pushes(sources[number]) if number != BACK else goes_back for number in (first, second))
+    return orders(before.objects, one, two, every)
+
+
+def test_what_a_killed_command_sent_comes_too_late(
+    sources: dict[int, Path], tried: Iterator[Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The killed push was on the same machine, so its lock need not be silent; its last write takes long to arrive."""
+    """The killed one was on the same machine, so its lock need not be silent; its last write takes long to arrive."""
     monkeypatch.setattr(holder, "machine", lambda: "the same")
     monkeypatch.setattr(holder, "born", lambda _: "runs" if threading.current_thread().name == "one" else "")
-    for shelf, one, two in orders(sources, other):
+    for shelf, one, two in tried:
         one.steps(1)
         two.steps()
         shelf.served()
         if two.failed is None and ("two", LOCK) in shelf.landed:
-            assert whole(shelf, sources[other])
+            assert whole(shelf, sources[two.goal])
         one.steps()  # so that its thread ends
 
 
-@pytest.mark.parametrize("other", [3, 1], ids=["another revision", "the revision that served before"])
-def test_no_write_lands_once_another_push_holds_the_lock(sources: dict[int, Path], other: int) -> None:
-    tried = overtaken = 0
-    for shelf, one, two in orders(sources, other):
+def test_no_write_lands_once_another_command_holds_the_lock(sources: dict[int, Path], tried: Iterator[Order]) -> None:
+    overtaken = Counter[bool]()
+    for shelf, one, two in tried:
         one.steps()
         two.steps()
-        tried += 1
-        overtaken += judged(shelf, one, two, sources[other])
+        overtaken[judged(shelf, one, two, sources)] += 1
         if two.failed:
             shelf.time += 2 * lock.SILENT_S
             pushed(shelf, sources[3], "third")
-    assert tried > 600 / EVERY, tried
-    assert overtaken > 200 / EVERY, overtaken
+    assert overtaken[True] > MANY / EVERY, overtaken
+    assert overtaken[False] > MANY / EVERY, overtaken
 
 
-def judged(shelf: Shelf, one: Push, two: Push, source: Path) -> bool:
-    """Check what two pushes did together; return whether the second one took over the lock."""
+def judged(shelf: Shelf, one: Command, two: Command, sources: dict[int, Path]) -> bool:
+    """Check what two did together; return whether the second one took over the lock."""
     shelf.served()
     if ("two", LOCK) not in shelf.landed:
-        assert two.failed or source.name == "1"  # which was there still, so that there was nothing to do
+        assert two.failed or not two.changes
         assert one.failed is None
-        assert whole(shelf, one.source)
+        assert whole(shelf, sources[one.goal])
         return False
     late = shelf.landed[shelf.landed.index(("two", LOCK)) :]
     # it may write the lock: where the second one has ended, nobody holds it
-    news = {LOCK, *(f"{PREFIX}/leaf/{path}" for path in parts(2))}
-    kept = tuple(f"{PREFIX}.tritonrepo/{name}/" for name in ("kept", "revisions"))  # both would write the same there
-    assert not [path for by, path in late if by == "one" and path not in news and not path.startswith(kept)]
+    news = {LOCK, *(f"{PREFIX}/leaf/{path}" for path in parts(one.goal))}
+    same = (f"{PREFIX}.tritonrepo/kept/", *(f"{PREFIX}.tritonrepo/revisions/{n}.json" for n in sources))
+    assert not [path for by, path in late if by == "one" and path not in news and not path.startswith(same)]
     if two.failed is None:
-        assert whole(shelf, source)
+        assert whole(shelf, sources[two.goal])
     else:
         assert {"push-overtaken", "push-lost-write"} & {each.rule for each in two.failed.diagnostics}
     return one.failed is not None
