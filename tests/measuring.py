@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,14 @@ import pytest
 
 REPEATED = {"test_depth", "test_verdicts"}
 """Files with many cases, or with large ones, each of a kind that another file has, too."""
+
+CASES = 10
+"""How many cases of a test are measured: further ones hardly run another line."""
+
+BEGUN = Counter[str]()
+"""How many cases of each test this process has begun."""
+
+IS_MEASURED = pytest.StashKey[bool]()
 TRACER = sys.gettrace()
 """What measures; None where nothing does."""
 
@@ -33,7 +42,10 @@ def measured(wanted: bool = True) -> Iterator[None]:  # noqa: FBT001, FBT002  wh
 
 def is_repeated(item: pytest.Item) -> bool:
     """Return whether others run what a test runs: it is a property, or one of many cases."""
-    return item.path.stem in REPEATED or getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    test = item.nodeid.partition("[")[0]
+    BEGUN[test] += 1
+    is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return is_property or item.path.stem in REPEATED or BEGUN[test] > CASES
 
 
 @pytest.hookimpl(wrapper=True)
@@ -49,21 +61,25 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol() -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Interrupt the measurement for all that is neither a test nor a fixture."""
+    item.stash[IS_MEASURED] = not is_repeated(item)
     with measured(wanted=False):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Generator[None, object, object]:
-    with measured():
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Measure what several tests share, and what a measured test has for itself."""
+    with measured(fixturedef.scope != "function" or request.node.stash[IS_MEASURED]):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    with measured(not is_repeated(pyfuncitem)):
+    with measured(pyfuncitem.stash[IS_MEASURED]):
         return (yield)
 
 
