@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.compat import get_current_datetime as now
 from google.cloud.storage import retry
 
 from tests.proxy import Forward, Reply, Request, Tamper, proxy
 from tests.servers.gcs import GCSServer, named, refusal
 from tests.servers.s3 import S3Server
-from tritonrepo.stores import gcs_client, presigned
+from tritonrepo.stores import gcs_client, presigned, s3_client
 from tritonrepo.sync import holder, lock
 
 BUSY_S3 = Reply(503, {}, b"<Error><Code>SlowDown</Code><Message>fewer</Message></Error>")
@@ -24,6 +28,8 @@ DENIED_S3 = Reply(403, {}, b"<Error><Code>AccessDenied</Code><Message>no</Messag
 BUSY_GCS, DENIED_GCS = refusal(503, "backendError", "fewer"), refusal(403, "forbidden", "no")
 SOME = 12
 """Requests that write after which a fault begins that lasts."""
+
+SLOW_S, SKEW_S = 0.3, 300
 
 Spoil = Callable[[Request, Forward], Reply | None]
 
@@ -46,9 +52,12 @@ def place(server: S3Server | GCSServer) -> Place:
 
 
 @contextmanager
-def through(there: Place, tamper: Tamper) -> Iterator[str]:
-    """Yield the URI of a place behind a proxy."""
-    with proxy(there.endpoint, tamper) as endpoint, pytest.MonkeyPatch.context() as patch:
+def through(there: Place, fault: Fault) -> Iterator[str]:
+    """Yield the URI of a place behind a proxy, while the clock of this machine is wrong if that is the fault."""
+    with proxy(there.endpoint, fault.make()) as endpoint, pytest.MonkeyPatch.context() as patch:
+        if fault.ahead_s:
+            patch.setattr("botocore.auth.get_current_datetime", lambda: now() + timedelta(seconds=fault.ahead_s))
+            patch.setattr(s3_client, "time", SimpleNamespace(time=lambda: time.time() + fault.ahead_s))
         if there.is_gcs:
             patch.setenv("STORAGE_EMULATOR_HOST", endpoint)
         yield there.through(endpoint)
@@ -132,6 +141,10 @@ def lost(request: Request, forward: Forward) -> None:
     forward(request)
 
 
+def honest(request: Request, forward: Forward) -> Reply:
+    return forward(request)
+
+
 def reset(_: Request, __: Forward) -> None:
     """The store never receives the request."""
 
@@ -152,6 +165,10 @@ def busy_though_done(request: Request, forward: Forward) -> Reply:
 def cut(request: Request, forward: Forward) -> Reply:
     reply = forward(request)
     return reply._replace(sent=len(reply.body) // 2)
+
+
+def slow(request: Request, forward: Forward) -> Reply:
+    return forward(request)._replace(pause_s=SLOW_S)
 
 
 def twice(request: Request, forward: Forward) -> Reply:
@@ -209,6 +226,8 @@ class Fault(NamedTuple):
 
     make: Callable[[], Tamper]
     harmless: bool = False
+    ahead_s: float = 0
+    """How far this machine's clock is ahead of the store's."""
 
 
 FAULTS: dict[str, Fault] = {
@@ -219,8 +238,11 @@ FAULTS: dict[str, Fault] = {
     "each write gets 503 once though it is done": Fault(lambda: once(is_write, busy_though_done), harmless=True),
     "each body is cut off once": Fault(lambda: once(is_body, cut), harmless=True),
     "each list is cut off once": Fault(lambda: once(is_list, cut), harmless=True),
+    "each body stops in the middle": Fault(lambda: always(is_body, slow), harmless=True),
     "each write arrives twice": Fault(lambda: always(is_write, twice), harmless=True),
     "a bit of each upload is flipped once": Fault(lambda: once(has_content, flipped), harmless=True),
+    "this machine's clock is ahead": Fault(lambda: honest, harmless=True, ahead_s=SKEW_S),
+    "this machine's clock is behind": Fault(lambda: honest, harmless=True, ahead_s=-SKEW_S),
     "tags are weak": Fault(lambda: always(lambda _: True, weak), harmless=True),
     "503 without end": Fault(lambda: later(lambda _: True, busy)),
     "403 to all in the middle": Fault(lambda: later(lambda _: True, denied)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,8 @@ class Reply(NamedTuple):
     body: bytes
     sent: int | None = None
     """How many bytes of the body arrive before the connection ends; None: all."""
+    pause_s: float = 0
+    """How long it stops in the middle of the body."""
 
 
 Forward = Callable[[Request], Reply]
@@ -76,7 +79,10 @@ def proxy(endpoint: str, tamper: Tamper) -> Iterator[str]:
             self.send_header("Connection", "close")
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(reply.body[: reply.sent])
+                half = len(reply.body) // 2 if reply.pause_s else 0
+                self.wfile.write(reply.body[:half])
+                time.sleep(reply.pause_s)
+                self.wfile.write(reply.body[half : reply.sent])
 
         do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815  the names that the server looks for
 

@@ -82,7 +82,7 @@ def outrun(
             asleep.send_signal(signal.SIGCONT)
         said = asleep.communicate(timeout=60)[1]
         assert asleep.returncode == 1, said
-        assert message in said
+        assert message in said, said
     assert stored(uri) == there
     return there
 

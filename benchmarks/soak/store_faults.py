@@ -40,7 +40,7 @@ def interrupted(directory: Path, there: Place) -> Path:
     """Return what is pushed where a push was interrupted, in the middle of a file that is sent in parts."""
     second = replaced(directory, there)
     (second / "leaf" / "2" / "0-weights").write_bytes(LARGE)
-    with through(there, FAULTS["403 to writes in the middle"].make()) as uri:
+    with through(there, FAULTS["403 to writes in the middle"]) as uri:
         assert push(second, uri) in {1, 2}
     return second
 
@@ -71,7 +71,7 @@ def cell(fault: str, operation: str, there: Place) -> str:
     with tempfile.TemporaryDirectory() as given, contextlib.redirect_stdout(io.StringIO()):
         with contextlib.redirect_stderr(io.StringIO()):
             want = OPERATIONS[operation](Path(given), there)
-        with contextlib.redirect_stderr(said), through(there, FAULTS[fault].make()) as uri:
+        with contextlib.redirect_stderr(said), through(there, FAULTS[fault]) as uri:
             code = push(want, uri)
         sources = [own_files(path) for path in Path(given).iterdir()]
         assert code in {0, 1, 2}, said.getvalue()
