@@ -281,7 +281,11 @@ def test_what_is_recorded_elsewhere_is_pulled_and_compared(inside: Path, capsys:
         assert push(repository(inside / f"v{version}", version), "s/prod", *record) == 0
     assert run(["pull", "s/prod@1", "now", *record]) == 0
     assert {path.name for path in (inside / "now" / "leaf").iterdir()} == {"1", "config.pbtxt"}
-    assert run(["pull", "s/prod", "now", *record]) == 0
+    capsys.readouterr()
+    for option in ((), ("--all",)):
+        assert run(["pull", "s/prod", "now", *record, *option]) == 0
+        assert not (inside / "now" / POINTER).exists(), "another bucket's record is not that of what is pushed from here"
+    assert POINTER not in "".join(capsys.readouterr())
     assert push("now", "s/prod", *record, "--dry-run") == 0
     capsys.readouterr()
     assert run(["diff", "v2", "s/prod", "--check", *record]) == 0

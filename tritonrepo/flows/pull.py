@@ -16,7 +16,7 @@ from tritonrepo.flows.revisions import addressed
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.stores import links, open_store
 from tritonrepo.stores.directory import DirectoryStore, folds
-from tritonrepo.sync import history
+from tritonrepo.sync import binding, history
 from tritonrepo.sync import record as records
 from tritonrepo.sync.fetching import arriving, fetch
 from tritonrepo.sync.names import unfit
@@ -28,6 +28,9 @@ from tritonrepo.sync.revision import Revision
 from tritonrepo.tree import Directory, Entry, File, Tree, files, of_bytes
 
 RULE = "pull-directory"
+OWN = {NAME, binding.POINTER}
+"""What builds and pushes write at the root of a repository, which is of no use elsewhere."""
+
 SHOWN = 20
 """How many of the names that no directory can hold a message lists."""
 
@@ -130,7 +133,7 @@ def _unrecorded(uri: str, have: Tree) -> Source:
         hint = "Check the URI. `tritonrepo push` writes a repository there."
         raise fatal("pull-empty", uri, "nothing is stored under this prefix", hint)
     record = records.load(have, uri)
-    return Source(uri, {path: file for path, file in tree.items() if path != NAME}, record, None, _odd(have))
+    return Source(uri, {path: file for path, file in tree.items() if path not in OWN}, record, None, _odd(have))
 
 
 def _recorded(there: Published, number: int | None, *, everything: bool) -> Source:
@@ -146,7 +149,7 @@ def _recorded(there: Published, number: int | None, *, everything: bool) -> Sour
         raise _incomplete(uri, revision.number, found.missing, there.have)
     ours = {path.partition("/")[0] for path in revision.files}
     others = {path: file for path, file in _with_directories(there.have).items() if path.partition("/")[0] not in ours}
-    others = {path: file for path, file in others.items() if path != NAME}
+    others = {path: file for path, file in others.items() if path not in OWN}
     tree = {**found.tree, **others} if everything else found.tree
     left = () if everything else tuple(sorted({path.partition("/")[0] for path in others}))
     return Source(uri, tree, _record(revision), revision, (*left, *_odd(there.have)))
