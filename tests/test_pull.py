@@ -230,7 +230,7 @@ def test_a_file_that_is_gone_or_has_another_size_is_named_before_anything_is_wri
 
 def test_an_interrupted_pull_continues_and_leaves_nothing_half_written(made: Path) -> None:
     def tell(event: Event) -> None:
-        if isinstance(event, Began) and event.phase == "contract":
+        if isinstance(event, Began) and event.phase == "configs":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

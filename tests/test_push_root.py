@@ -284,7 +284,9 @@ def test_what_is_recorded_elsewhere_is_pulled_and_compared(inside: Path, capsys:
     capsys.readouterr()
     for option in ((), ("--all",)):
         assert run(["pull", "s/prod", "now", *record, *option]) == 0
-        assert not (inside / "now" / POINTER).exists(), "another bucket's record is not that of what is pushed from here"
+        assert not (inside / "now" / POINTER).exists(), (
+            "another bucket's record is not that of what is pushed from here"
+        )
     assert POINTER not in "".join(capsys.readouterr())
     assert push("now", "s/prod", *record, "--dry-run") == 0
     capsys.readouterr()

@@ -91,7 +91,7 @@ def test_a_build_writes_files_then_configs_and_deletes_last() -> None:
         ("FILES", "m/1/config.pbtxt", "new"),
         ("FILES", "z/1/a", "new"),
         ("FILES", "é/1/a", "new"),
-        ("CONTRACT", "m/config.pbtxt", "new"),
+        ("CONFIGS", "m/config.pbtxt", "new"),
         ("PRUNE", "a/1/gone", "not in the stack"),
         ("PRUNE", "a/config.pbtxt", "not in the stack"),
     ]

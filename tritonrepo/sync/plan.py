@@ -19,18 +19,19 @@ BY_HAND = "changed by hand"
 class Phase(IntEnum):
     """Phases in their order, each finished before the next begins.
 
-    A directory that nobody serves needs no gate, expand or switch.
+    What nobody serves, a directory, has its configs after all other files.
     """
 
     CLAIM = 0  # the record names all that this plan will have written, so that a killed run's files are known as ours
     GATE = 1  # a new model's config that names no existing version
     FILES = 2  # new version directories
-    EXPAND = 3  # configs that name the old and the new version
-    REPLACE = 4  # configs that take out the old version of models of which two do not fit in memory
-    SWITCH = 5  # their new version alone, and configs of pipelines that pin the new one
-    CONTRACT = 6  # configs that name the new version only
-    PRUNE = 7  # deletions
-    CLOSE = 8  # the record names what is there
+    CONFIGS = 3  # of a directory
+    EXPAND = 4  # configs that name the old and the new version
+    REPLACE = 5  # configs that take out the old version of models of which two do not fit in memory
+    SWITCH = 6  # their new version alone, and configs of pipelines that pin the new one
+    CONTRACT = 7  # configs that name the new version only
+    PRUNE = 8  # deletions
+    CLOSE = 9  # the record names what is there
 
 
 class Put(NamedTuple):
@@ -119,7 +120,7 @@ def plan(  # noqa: PLR0913  what is there, who wrote it, and what is to be done 
     edited = {path for path in (*changed, *gone) if path in ours and path in have and not _is(have[path], ours[path])}
     kept = set() if overwrite else edited
     actions: list[Action] = [
-        Put(Phase.CONTRACT if is_config(path) else Phase.FILES, path, file, _reason(path, have, edited))
+        Put(Phase.CONFIGS if is_config(path) else Phase.FILES, path, file, _reason(path, have, edited))
         for path, file in changed.items()
         if path not in kept
     ]
