@@ -391,6 +391,8 @@ def test_a_push_after_an_interrupted_one_gives_servers_time_and_retires_what_not
     place = tmp_path / "served" / "prod"
     assert push(repository(tmp_path / "m", 1), place) == 0
     third = repository(tmp_path / "n", 3)
+    (place / "theirs").mkdir()
+    (place / "theirs" / "config.pbtxt").write_text('name: "theirs"', "utf-8")
     assert not plan_push(third, place, Workspace()).plan.resumed
     left_open(place)
     told: list[str] = []

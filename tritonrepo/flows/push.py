@@ -108,7 +108,9 @@ def _planned(push: Push, *, unseen: bool = False) -> Push:
     the model, so that a push which repairs it needs no permission.
     """
     want, have, before, uri = push.want, push.have, push.before, push.place.uri
-    resumed = revisions.broken_off(have, before)
+    # servers may still be loading what they name; models of others are not built upon
+    ours = {path.partition("/")[0] for path in (*want, *(before.files if before else ()))}
+    resumed = bool(revisions.unfinished(have, before) & ours)
     released = revisions.versions(before) if before and resumed else None
     dead = push.seen.dead if push.seen else ()
     given = before.contents if before and before.name else {}  # those of hand-written repositories are not counted

@@ -149,11 +149,6 @@ def _with_digest(entry: Entry, known: Object | None) -> Entry:
     return entry
 
 
-def broken_off(have: Tree, revision: Revision | None) -> bool:
-    """Whether configs differ from those of the last finished push: servers may still be loading what they name."""
-    return bool(unfinished(have, revision))
-
-
 def unfinished(have: Tree, revision: Revision | None) -> set[str]:
     """Return the models whose configs differ from those of the last finished push."""
     recorded = revision.files if revision else {}
