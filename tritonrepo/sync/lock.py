@@ -17,8 +17,11 @@ What keeps a push that slept, was cut off or is slow from writing once another p
   One that arrives after the lock was lost changes nothing that exists, but it can add a file to a version that no
   config named when its push was planned. The remaining risk: the other push uploads the same version number with other
   content and without that file, and finishes between the last look at the clock and the arrival.
-- The store cannot take back a write that it has begun. The other remaining risk: it needs longer for one write than
+- The store cannot take back a write that it has begun. Another remaining risk: it needs longer for one write than
   `GRACE_S` after a kill on the same machine, or than `SILENT_S - VALID_S` otherwise.
+- S3 counts from the time of the signing, by this machine's clock. If that is ahead of the store's, up to the 15 minutes
+  that S3 tolerates, a prepared write remains valid for as much longer. The last remaining risk: the push sleeps, and
+  the other one leaves the very config that the first had seen.
 """
 
 from __future__ import annotations
