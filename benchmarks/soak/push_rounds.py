@@ -3,10 +3,10 @@
     python -m benchmarks.soak.push_rounds [--store s3] [--pushes 50] [--kills 100] [--rollbacks 30] [--table]
 
 Each push changes an embedder, an index and a prompt, and the pipeline that pins them: three small Python models that
-return their revision, and an ensemble. A killed push or rollback (`kill -9` at a random moment) is followed by the same
-command. One rollback of three is killed; it is run again without a number. After every fifth round, `tritonrepo prune`
-runs. No request may fail, no response may mix revisions, readiness must stay 200, and in the
-end the bucket and the server must have the last revision and no other version.
+return their revision, and an ensemble. A killed push (`kill -9` at a random moment) is followed by the same command. Of
+three rollbacks, at least one is killed, and followed by one without a number. After every fifth round, `tritonrepo
+prune` runs. No request may fail, no response may mix revisions, readiness must stay 200, and in the end the bucket and
+the server must have the last revision and no other version.
 
 Every part can be run alone, with any count. `--table` writes benchmarks/pushes.md from the last run of each store.
 """
@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -197,7 +198,7 @@ def readiness(http: str, seen: Counter[int]) -> Iterator[None]:
 
 
 def all_of(rounds: Rounds, given: argparse.Namespace) -> None:
-    """Run all rounds; a push that ends before it can be killed is followed by another one."""
+    """Run all rounds; a command that ends before it can be killed is followed by another one."""
     for number in range(1, given.pushes + 2 * given.kills + 1):
         kill = number > given.pushes
         if kill and rounds.counts["kills"] == given.kills:
@@ -206,8 +207,11 @@ def all_of(rounds: Rounds, given: argparse.Namespace) -> None:
         told(rounds, f"push {number}")
         if number % EVERY == 0:
             rounds.prune()
-    for number in range(1, given.rollbacks + 1):
-        rounds.back(kill=number % 3 == 0)
+    for number in count(1):
+        killed = rounds.counts["rollbacks killed"]
+        if number > given.rollbacks and killed >= given.rollbacks // 3:
+            break
+        rounds.back(kill=killed < (number + 2) // 3)
         told(rounds, f"rollback {number} of {given.rollbacks}")
         if number % EVERY == 0:
             rounds.prune()
