@@ -16,7 +16,7 @@ from tests.servers.s3 import S3Server
 from tests.test_push_asleep import outrun
 
 DRIVER = """
-import os, signal, sys
+import signal, sys
 from tritonrepo.stores.gcs import GCSStore
 from tritonrepo.stores.s3 import S3Store
 from tritonrepo.sync import holder, lock, pace
@@ -31,7 +31,7 @@ def sleeping(ticket):
             global left
             left -= 1
             if not left:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                signal.raise_signal(signal.SIGSTOP)  # this thread, which the signal of a process may leave running
             return send()
         return late if write.path.endswith("leaf/1/model.py") else send
     return made

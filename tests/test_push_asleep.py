@@ -18,7 +18,7 @@ from tests.servers.gcs import GCSServer
 from tests.servers.s3 import S3Server
 
 DRIVER = """
-import os, signal, sys
+import signal, sys
 from tritonrepo.stores.gcs import GCSStore
 from tritonrepo.stores.s3 import S3Store
 from tritonrepo.sync import holder, lock, pace
@@ -30,7 +30,7 @@ def sleeping(ticket):
     def made(self, write, seconds):
         send = ticket(self, write, seconds)
         def late():
-            os.kill(os.getpid(), signal.SIGSTOP)
+            signal.raise_signal(signal.SIGSTOP)  # this thread, which the signal of a process may leave running
             return send()
         return late if write.path.endswith("top/config.pbtxt") else send
     return made
