@@ -410,6 +410,8 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
         "benchmarks.soak.push_rounds",
         "benchmarks.soak.pushes",
         "benchmarks.soak.record",
+        "benchmarks.soak.store_faults",
+        "benchmarks.soak.store_sizes",
         "scripts.docs",
         "scripts.update_model_config",
         "scripts.update_releases",
