@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 
@@ -46,6 +47,11 @@ class Ready(ThreadingHTTPServer):
     """A server that lets many connections wait, as a push opens them together: one in vain is tried again after 1 s."""
 
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: object) -> None:  # noqa: ANN401  the server's
+        """Say nothing of a client that was killed, or has gone."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
