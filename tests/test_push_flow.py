@@ -374,7 +374,7 @@ def test_a_bucket_itself_is_no_place_for_a_repository(tmp_path: Path, capsys: py
     assert push(repository(tmp_path / "m", 1), "s3://http://127.0.0.1:1/models/") == 2
     assert capsys.readouterr().err == (
         "s3://http://127.0.0.1:1/models/: fatal: the URI is a bucket's root, which has no place next to it for the"
-        " release record [push-root]\n  Push to a prefix, such as `s3://http://127.0.0.1:1/models/NAME`, or name a"
+        " release record [push-root]\n  Use a prefix, such as `s3://http://127.0.0.1:1/models/NAME`, or name a"
         " place in another bucket, such as `--record s3://http://127.0.0.1:1/OTHER-BUCKET/models`.\n"
     )
 

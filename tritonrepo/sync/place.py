@@ -75,7 +75,7 @@ def open_place(uri: str, record: str | None = None, links: Sequence[Path] = ()) 
     if record is None:
         if not prefix:
             message = "the URI is a bucket's root, which has no place next to it for the release record"
-            hint = f"Push to a prefix, such as `{uri.rstrip('/')}/NAME`, or name a place in another bucket, such as"
+            hint = f"Use a prefix, such as `{uri.rstrip('/')}/NAME`, or name a place in another bucket, such as"
             raise fatal(ROOT, uri, message, f"{hint} `--record {_other(uri)}`.")
         return Place(store, prefix, uri)
     apart = Apart(*open_store(record), record)
