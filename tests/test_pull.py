@@ -297,7 +297,8 @@ def test_a_uri_that_could_mean_two_things_is_refused_with_both_ways_out(made: Pa
 @pytest.mark.usefixtures("made")
 def test_only_a_number_after_the_sign_is_a_revision(uri: str, capsys: Capture) -> None:
     pull(uri, "now", code=2)
-    assert f"{uri}: fatal: nothing is stored under this prefix [pull-empty]" in capsys.readouterr().err
+    message = f"{uri}: fatal: nothing is stored under this prefix [pull-empty]\n  Check the URI: `URI@N` is revision N"
+    assert message in capsys.readouterr().err
 
 
 def test_an_interrupted_first_push_is_no_revision(inside: Path, capsys: Capture) -> None:

@@ -131,6 +131,8 @@ def _unrecorded(uri: str, have: Tree) -> Source:
     tree = _with_directories(links.kept(have, uri))
     if not tree:
         hint = "Check the URI. `tritonrepo push` writes a repository there."
+        if "@" in uri.rpartition("/")[2]:
+            hint = "Check the URI: `URI@N` is revision N, and the first one is 1."
         raise fatal("pull-empty", uri, "nothing is stored under this prefix", hint)
     record = records.load(have, uri)
     return Source(uri, {path: file for path, file in tree.items() if path not in OWN}, record, None, _odd(have))
