@@ -20,6 +20,7 @@ from tests.processes import unmeasured
 from tests.proxy import Forward, Reply, Request, proxy
 from tests.pushes import beside, hearing, push, repository
 from tests.servers.s3 import CREDENTIALS, S3Server
+from tritonrepo.cli.interrupts import LIMIT_S
 from tritonrepo.stores.store import Write
 from tritonrepo.sync import lock
 from tritonrepo.sync.lock import Hold, held
@@ -31,6 +32,13 @@ from tritonrepo.tree import of_bytes
 LONGEST_S = 60
 """A push that hangs would take longer: its requests time out after 60 s, and are repeated."""
 
+PUSH = """
+import sys
+from tritonrepo.cli import interrupts, run
+from tritonrepo.sync import lock
+lock.ABANDON_S, interrupts.LIMIT_S = map(float, sys.argv[1:3])
+sys.exit(run(["push", *sys.argv[3:], "--settle", "0"]))
+"""
 STAYS = (
     "the store has not answered yet, so the lock stays: the next push waits 12 s on this machine, 60 s on another one"
 )
@@ -42,7 +50,7 @@ def interrupted(
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Yield the URI and the process of a push, which gets these signals when it sends a request that matches.
 
-    If the store is mute, it answers neither this request nor a later one.
+    If the store is mute, it answers neither this request nor a later one. A busy machine needs longer for what follows.
     """
     direct, begun, over = server.fresh(), threading.Event(), threading.Event()
 
@@ -58,7 +66,8 @@ def interrupted(
 
     with proxy(server.endpoint, tamper) as endpoint:
         uri = direct.replace(server.endpoint, endpoint)
-        command = [sys.executable, "-m", "tritonrepo", "push", str(made), uri, "--settle", "0"]
+        limits = [lock.ABANDON_S, 3 * LIMIT_S] if mute else [LONGEST_S, LONGEST_S]
+        command = [sys.executable, "-c", PUSH, *map(str, limits), str(made), uri]
         environment, pipe = unmeasured() | CREDENTIALS, subprocess.PIPE
         with subprocess.Popen(command, text=True, env=environment, stdout=pipe, stderr=pipe) as process:
             try:
@@ -167,7 +176,8 @@ def test_the_lock_is_given_back_once_what_was_sent_has_arrived(patient: None) ->
     assert removed.wait(LONGEST_S)
 
 
-def test_nothing_is_sent_after_the_lock_is_given_back() -> None:
+def test_nothing_is_sent_after_the_lock_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "ABANDON_S", LONGEST_S)
     store, told = Memory(), list[str]()
     hold = held_up(store, lambda _: None, told)
     assert told == []
