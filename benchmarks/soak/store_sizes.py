@@ -125,13 +125,19 @@ def many(uri: str, keys: int) -> tuple[float, float]:
     return written_s, listed_s
 
 
-def large(uri: str, source: Path) -> float:
-    """Put a file, compare what the store then has, and return the seconds of the first."""
-    sent_s = seconds(lambda: send(str(source), uri))
+def compare(uri: str, source: Path) -> None:
+    """Read back what was sent, and compare it."""
     store, prefix = open_store(uri)
     entry = store.scan(prefix)["w"]
     assert isinstance(entry, File)
     assert entry.sha256 == on_disk(source, source.stat().st_size).sha256
+
+
+def large(uri: str, source: Path) -> float:
+    """Put a file, compare what the store then has, and return the seconds of the first."""
+    sent_s = seconds(lambda: send(str(source), uri))
+    compare(uri, source)
+    store, prefix = open_store(uri)
     store.delete(f"{prefix}/w")
     return sent_s
 
@@ -145,10 +151,7 @@ def continued(source: Path) -> str:
         killed(server, path, again, parts // 2)
         sent: list[int] = []
         again_s = seconds(lambda: sent.append(counted(server, path, again)))
-        store, prefix = open_store(again)
-        entry = store.scan(prefix)["w"]
-        assert isinstance(entry, File)
-        assert entry.sha256 == on_disk(source, size).sha256
+        compare(again, source)
     return f"| {size / GIB:g} GiB | {parts} | {bare_s:.1f} s | {again_s:.1f} s | {sent[0]} |"
 
 
