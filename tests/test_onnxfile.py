@@ -41,9 +41,13 @@ def written(place: Path, inputs: list[Value], outputs: list[Value], table: dict[
 @pytest.mark.parametrize(("kind", "data_type"), TYPES.items(), ids=TYPES)
 def test_each_data_type_is_the_one_of_a_model_config(tmp_path: Path, kind: str, data_type: str | None) -> None:
     found = header(written(tmp_path, [Value("x", kind, ["batch", 3])], [Value("y", kind, [3])]))
-    assert found.inputs == (Tensor("x", data_type, (-1, 3)),)
-    assert found.outputs == (Tensor("y", data_type, (3,)),)
+    import onnx
+
+    element = getattr(onnx.TensorProto, kind)
+    assert found.inputs == (Tensor("x", data_type, (-1, 3), element=element),)
+    assert found.outputs == (Tensor("y", data_type, (3,), element=element),)
     assert found.ir_version == 9
+    assert found.opsets == {"": 17}
 
 
 def test_tensors_have_the_order_and_the_dims_of_the_graph(tmp_path: Path) -> None:
@@ -61,6 +65,7 @@ def test_an_input_with_an_initializer_is_none(tmp_path: Path) -> None:
     inputs = [Value("x", "FLOAT", ["b", 2]), Value("bias", "FLOAT", [2])]
     file = written(tmp_path, inputs, [Value("y", "FLOAT", ["b", 2])], {"bias": np.ones(2, np.float32)})
     assert [tensor.name for tensor in header(file).inputs] == ["x"]
+    assert [tensor.name for tensor in header(file).overridable] == ["bias"]
 
 
 def test_what_is_no_tensor_has_no_type(tmp_path: Path) -> None:
@@ -72,7 +77,7 @@ def test_what_is_no_tensor_has_no_type(tmp_path: Path) -> None:
     graph = helper.make_graph([], "g", [], [sequence, unranked])
     onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
     found = header(on_disk(tmp_path / "m.onnx", (tmp_path / "m.onnx").stat().st_size))
-    assert found.outputs == (Tensor("s", None, None), Tensor("u", "FP32", None))
+    assert found.outputs == (Tensor("s", None, None, "sequence"), Tensor("u", "FP32", None, element=1))
 
 
 def test_weights_are_skipped(tmp_path: Path) -> None:
@@ -89,7 +94,7 @@ def test_weights_are_skipped(tmp_path: Path) -> None:
         read += n
         return heavy.read(offset, n)
 
-    assert header(File(heavy.size, counted)).inputs == (Tensor("x", "FP32", (-1, 2)),)
+    assert header(File(heavy.size, counted)).inputs == (Tensor("x", "FP32", (-1, 2), element=1),)
     assert heavy.size > 16_000_000
     assert read < 1_000_000
 
@@ -138,4 +143,4 @@ def test_fields_of_any_wire_type_are_passed_over() -> None:
     tensor = b"\x0a\x01x\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x03"
     graph = b"\x79" + bytes(8) + b"\x7d" + bytes(4) + b"\x78\x05" + b"\x5a" + bytes([len(tensor)]) + tensor
     found = header(of_bytes(b"\x08\x09" + b"\x79" + bytes(8) + b"\x3a" + bytes([len(graph)]) + graph))
-    assert found.inputs == (Tensor("x", "FP32", (3,)),)
+    assert found.inputs == (Tensor("x", "FP32", (3,), element=1),)

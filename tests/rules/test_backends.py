@@ -87,6 +87,14 @@ FILES = {
         PY, {"1": Directory()}, "python-model-file-missing", "Python model file not found in", options="--release 25.09"
     ),
     "model.onnx as a directory": Case(ONNX, {"1/model.onnx/model.onnx": "x"}),
+    "a directory called model.onnx without one": Case(
+        ONNX,
+        {"1/model.onnx/a": "x"},
+        "onnx-directory-form",
+        "m/1/model.onnx/model.onnx' for model instance 'm",
+        options=STRICT,
+    ),
+    "a link called model.onnx": Case(ONNX, {"1/model.onnx": Link("/elsewhere")}),
     "no model.onnx": Case(
         ONNX, {"1/a.onnx": "x"}, "onnx-model-file-missing", "m/1/model.onnx' for model instance 'm", options=STRICT
     ),

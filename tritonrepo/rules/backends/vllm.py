@@ -14,7 +14,7 @@ from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import Contract, by_name
 
 
-@rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("onnx-model-file-missing"))
+@rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("onnx-directory-form"))
 def decoupled_false(model: Model) -> Iterator[Finding]:
     """A vLLM model cannot set decoupled to false."""
     policy = _policy(model)
