@@ -86,6 +86,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "build",
     ),
     "indexing": ("indexing", "documents", "chunks", "build"),
+    "llm": ("language_models",),
     "onnxfile": ("onnxfile", "own_models"),
     "parts": (
         *(

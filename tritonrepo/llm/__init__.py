@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tritonrepo.llm.config import read
 from tritonrepo.llm.facts import LanguageModel
+from tritonrepo.llm.table import known
 
-__all__ = ["LanguageModel"]
+__all__ = ["LanguageModel", "known", "read"]
