@@ -1264,6 +1264,40 @@ def test_a_platform_that_is_none_is_known_for_what_it_means(platform: str, hint:
     assert [d.hint for d in found if d.rule == "platform-unknown"] == [hint]
 
 
+UNNAMED = {
+    "no dims": (
+        f'{IDENTITY}input {{ name: "IN" data_type: TYPE_FP32 }}\n{OUT}',
+        "model input must specify 'dims' for m",
+    ),
+    "no type": (
+        f'{IDENTITY}input {{ name: "IN" dims: 4 }}\n{OUT}',
+        "model output must specify 'data_type' for m",
+    ),
+    "a dim": (
+        tensor("dims: 0"),
+        "model input dimension must be integer >= 1, or -1 to indicate a variable-size dimension for m",
+    ),
+    "reshape": (reshaped("4", "3"), "model input has different size for dims and reshape for m"),
+}
+SINCE_24_07 = ("24.06", "24.07")
+"""The releases on both sides of the change."""
+
+
+@pytest.mark.parametrize(("config", "reason"), UNNAMED.values(), ids=UNNAMED)
+def test_until_24_06_a_fault_of_a_tensor_does_not_name_it(config: str, reason: str) -> None:
+    said = [judged(tree(Case(config)), f"--release {release}").verdicts[0].server_reason for release in SINCE_24_07]
+    assert said[0] == reason
+    assert said[1] == reason.replace("output must", "input must").replace("model input", "model input 'IN'")
+
+
+@pytest.mark.parametrize(("release", "listed"), [("24.02", False), ("24.03", True)], ids=["before", "since"])
+def test_from_24_03_on_a_warmup_is_told_which_inputs_are_missing(release: str, listed: bool) -> None:  # noqa: FBT001  a table's column
+    (verdict,) = judged(tree(Case(warm("batch_size: 1"))), f"--release {release}").verdicts
+    said, _, rest = verdict.server_reason.partition(" for model 'm'")
+    assert said == f"{REQUEST}expected 1 inputs but got 0 inputs"
+    assert rest.startswith(". Got input(s) [], but missing required input(s) ['IN'].") if listed else rest == ""
+
+
 @pytest.mark.parametrize(("release", "begins"), [("26.03", True), ("26.02", False)], ids=["counted", "before"])
 def test_a_warmup_without_a_type_is_counted_first_from_its_release_on(release: str, begins: bool) -> None:  # noqa: FBT001  a table's column
     case = Case(warm(given("dims: 4 zero_data: true")), options=f"--release {release}")

@@ -18,6 +18,8 @@ from tritonrepo.vllm_contract import contract
 
 INT64_MAX = (1 << 63) - 1
 
+NAMED = "tensors-named-in-faults"
+
 OWN_RULES = frozenset({"python", "pytorch", "onnxruntime", "vllm"})
 """Backends with other rules for configs without inputs and outputs."""
 
@@ -31,7 +33,8 @@ def called(tensor: ListedTensor) -> str:
 
 def reason(tensor: ListedTensor, model: Model, text: str) -> str:
     """Return the server's error for a tensor."""
-    return f"model {tensor.kind} '{tensor.name}' {text} for {model.config_name}"
+    named = f" '{tensor.name}'" if model.target.release.has(NAMED) else ""
+    return f"model {tensor.kind}{named} {text} for {model.config_name}"
 
 
 @rule("io-name-missing", Severity.ERROR, "input", "output", at=Stage.IO.first)
@@ -60,9 +63,15 @@ def data_type_missing(model: Model) -> Iterator[Finding]:
                 if written is None
                 else f"{called(tensor)} cannot have data_type TYPE_INVALID",
                 hint=_type_hint(tensor, model),
-                reason=reason(tensor, model, "must specify 'data_type'"),
+                reason=_type_reason(tensor, model),
                 item=tensor.item,
             )
+
+
+def _type_reason(tensor: ListedTensor, model: Model) -> str:
+    if model.target.release.has(NAMED):
+        return reason(tensor, model, "must specify 'data_type'")
+    return f"model output must specify 'data_type' for {model.config_name}"
 
 
 def _type_hint(tensor: ListedTensor, model: Model) -> str:

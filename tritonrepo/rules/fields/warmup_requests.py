@@ -146,13 +146,15 @@ def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], m
     """Return the server's sentence, which ends before several given inputs: their order is the server's own."""
     total, required = counts
     wanted = f"{total} inputs" if total == required else f"number of inputs between {required} and {total}"
-    text = f"{REQUEST}expected {wanted} but got {len(given)} inputs for model '{model.config_name}'."
-    if len(given) > 1:
+    text = f"{REQUEST}expected {wanted} but got {len(given)} inputs for model '{model.config_name}'"
+    if not model.target.release.has("missing-inputs-listed"):
         return text
+    if len(given) > 1:
+        return f"{text}."
     listed = "[" + ",".join(f"'{tensor.name}'" for tensor in missing) if missing else ""
     seen = ",".join(f"'{name}'" for name in given)
     return (
-        f"{text} Got input(s) [{seen}], but missing required input(s) {listed}]. Please provide all required input(s)."
+        f"{text}. Got input(s) [{seen}], but missing required input(s) {listed}]. Please provide all required input(s)."
     )
 
 
