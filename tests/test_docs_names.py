@@ -203,7 +203,7 @@ DEFAULTS = {
         for option, default in {
             "--release": "the newest fully known",
             "--image": "all combined",
-            "--gpus": "1",
+            "--gpus": "the most that the configs use, at least 1",
         }.items()
     },
 }
@@ -410,6 +410,7 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
         "benchmarks.soak.push_rounds",
         "benchmarks.soak.pushes",
         "benchmarks.soak.record",
+        "benchmarks.soak.release_verdicts",
         "benchmarks.soak.store_faults",
         "benchmarks.soak.store_sizes",
         "scripts.docs",

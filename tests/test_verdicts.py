@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.soak import release_verdicts
 from tests.pages import DATA, normal
 from tritonrepo import repository
 from tritonrepo.diagnostics import State
@@ -34,3 +35,37 @@ def test_verdict_and_reason_are_the_servers(case: dict[str, Any]) -> None:
         else:
             assert verdict.verdict is State.REFUSED
             assert any(normal(verdict.server_reason) in reason for reason in said), said
+
+
+def test_verdicts_of_other_releases_are_compared_by_their_servers_version() -> None:
+    """A row that depends on chance is left out; the reason is compared up to pointers and the status before it."""
+    config = (
+        'backend: "identity" input { name: "I" data_type: TYPE_FP32 } output { name: "O" data_type: TYPE_FP32 dims: 1 }'
+    )
+    cases = {
+        name: {"id": name, "flags": {}, "files": {"m/config.pbtxt": config, "m/1/f": {"size": 1}}} for name in "abcd"
+    }
+    old, new = "model input must specify 'dims' for m", "model input 'I' must specify 'dims' for m"
+    said = [
+        ("a", "2.46.0", "refused", f"Invalid argument: {old}", {}),
+        ("b", "2.48.0", "refused", old, {}),
+        ("c", "2.48.0", "ready", "", {}),
+        ("d", "2.48.0", "ready", "", {"race": "now and then"}),
+        ("a", "2.48.0", "refused", new, {}),
+        ("e", "2.48.0", "ready", "", {}),
+    ]
+    rows = release_verdicts.judged(
+        cases,
+        [
+            {
+                "id": name,
+                "server": server,
+                "backend": "core-only",
+                "models": {"m": {"verdict": v, "reason": why}},
+                **more,
+            }
+            for name, server, v, why, more in said
+        ],
+        "",
+    )
+    assert [(row.case, row.differs) for row in rows] == [("a", ""), ("b", "reason"), ("c", "verdict"), ("a", "")]

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.pages import judged
+from tritonrepo import repository
 from tritonrepo.diagnostics import Diagnostic, State
-from tritonrepo.rules import RULES
+from tritonrepo.repository import Said
+from tritonrepo.rules import RULES, judge
 from tritonrepo.tree import Directory, Entry, of_bytes, of_text
 
 IO = """\
@@ -337,3 +339,30 @@ def test_a_broken_config_does_not_count_for_the_resources_of_others() -> None:
     assert [f"{d.at}: {d.message}" for d in found if d.rule == "rate-resource-global-and-device"] == [
         'd/config.pbtxt:4:43: resource "R" is global here but device-specific in model "c"'
     ]
+
+
+FOUR = {
+    "several groups": ("kind: KIND_GPU gpus: [ 0 ]", "kind: KIND_GPU gpus: [ 3, 1 ]"),
+    "of any kind": ("gpus: [ 3 ]", "kind: KIND_AUTO gpus: 2"),
+    "with what no machine has": ("gpus: 3", "kind: KIND_GPU gpus: [ 64 ]", "kind: KIND_GPU gpus: [ -1, 2147483647 ]"),
+}
+
+
+@pytest.mark.parametrize("listed", FOUR.values(), ids=FOUR)
+def test_if_nobody_says_how_many_gpus_there_are_the_configs_do(listed: tuple[str, ...]) -> None:
+    """All models of a repository are for one machine."""
+    both = {"a": IO + IDENTITY, "b": IO + IDENTITY + "".join(f"instance_group {{ {each} }}\n" for each in listed)}
+    tree = {f"{name}/config.pbtxt": of_text(text) for name, text in both.items()}
+    tree |= {f"{name}/1/weights": of_text("") for name in both}
+    found = repository.read(tree, repository.target())
+    assert {found.target.gpus, *(model.target.gpus for model in found.models.values())} == {4}
+    bad = [verdict.rule for verdict in judge(found).verdicts if verdict.rule]
+    assert bad == ["kind-gpu-bad-id"][: "64" in "".join(listed)]
+    for said in (Said(gpus=1), Said(gpus=3)):
+        assert judge(repository.read(tree, repository.target(record=said))).verdicts[1].rule
+    assert repository.read({**tree}, repository.target(Said(gpus=8))).target.gpus == 8
+
+
+def test_without_a_gpu_in_the_configs_there_is_one() -> None:
+    found = repository.read({"m/config.pbtxt": of_text(IO + IDENTITY + "instance_group { }\n")}, repository.target())
+    assert (found.target.gpus, found.target.gpus_said) == (1, False)

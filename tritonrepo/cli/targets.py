@@ -23,7 +23,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--gpus",
             type=click.IntRange(0),
             metavar="N",
-            help="Number of GPUs.  [default: from the record or stack, else 1]",
+            help="Number of GPUs.  [default: from the record or stack, else the most that the configs use, at least 1]",
         ),
         click.option(
             "--image",

@@ -66,7 +66,7 @@ def adopt(path: Path | str, work: Workspace, aim: Aim = declared, beside: Path =
         hint = "Use the directory or URI of a repository that contains models."
         raise fatal("adopt-repository", path, "the repository does not exist or contains no models", hint)
     nodes = Nodes(path.rstrip("/") if is_remote(path) else _relative(path, beside), path)
-    whole, recognized = _stack(nodes, Repository(models, {}, target, path), written, work)
+    whole, recognized = _stack(nodes, Repository(models, {}, found.target, path), written, work)
     if left_out := sorted(found.models.keys() - models):
         names = "\n".join(f"  {printable(name)}/" for name in left_out)
         nodes.say(whole, "models", f"left out, because they have neither a config.pbtxt nor a version:\n{names}")

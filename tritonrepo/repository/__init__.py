@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tritonrepo.pbtxt import Message, parse
 from tritonrepo.pbtxt.parser import Parsed
+from tritonrepo.repository.gpus import counted
 from tritonrepo.repository.inference import infer
 from tritonrepo.repository.model import CONFIG, Model, Repository
 from tritonrepo.repository.target import NOTHING, Said, Target, target
@@ -37,8 +38,9 @@ def read(tree: Tree, server: Target, root: str = "") -> Repository:
         else:
             strays[path] = entry
     made = {name: model(name, models[name], server, root, closed.get(name)) for name in sorted(models, key=in_bytes)}
+    server = counted(made.values(), server)
     for each in made.values():
-        each.beside = tree
+        each.beside, each.target = tree, server
     return Repository(made, strays, server, root)
 
 

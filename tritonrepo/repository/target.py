@@ -17,6 +17,8 @@ class Target:
     """Release, images and their backends, processor and GPUs, and whether the server completes configs by itself.
 
     `in_stack`: a stack file determines it, not the options of a command; hints name what the user can change.
+    `gpus_said`: somebody says how many GPUs there are. If not, there is one, or as many as the configs of a repository
+    list (`repository.read`), and what needs more of them is no fault.
     """
 
     release: Release
@@ -26,6 +28,7 @@ class Target:
     auto_complete: bool = True
     arch: str = "x86_64"
     in_stack: bool = False
+    gpus_said: bool = True
 
     @property
     def counts_gpus(self) -> str:
@@ -57,8 +60,8 @@ def target(
 ) -> Target:
     """Return the target: options over the record of a built repository, over the stack, over a project's settings.
 
-    The defaults are the newest release, all its images together, one GPU, and a server that completes configs. Raise
-    Stop for an unknown release.
+    The defaults are the newest release, all its images together, one GPU or those that the configs list, and a server
+    that completes configs. Raise Stop for an unknown release.
     """
     said = (options, record, stack, settings)
     named = next((each for each in said if each.release is not None), None)
@@ -74,6 +77,7 @@ def target(
         _first([each.auto_complete for each in said], default=True),
         _first([each.arch for each in said], "x86_64"),
         in_stack=stack is not NOTHING and not by_option,
+        gpus_said=any(each.gpus is not None for each in said),
     )
 
 
