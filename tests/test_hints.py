@@ -37,7 +37,7 @@ OPTIONS = {
     ),
     "a backend of another image": (
         ["--release", "26.07", "--image", "py3"],
-        "Serve the model from image trtllm-python-py3, and add `--image trtllm-python-py3`.",
+        "Serve the model from image trtllm-python-py3 (`--image trtllm-python-py3`), or combine both images:",
     ),
 }
 

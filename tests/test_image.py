@@ -53,6 +53,10 @@ def test_the_tag_is_one_that_docker_takes(own: Path, capsys: pytest.CaptureFixtu
 
 UNKNOWN = {
     "a release that is not known in full": ("{release: '26.11'}", ":2:19: error: the backends of the images of Triton"),
+    "a server without ensembles": (
+        "{release: '24.09'}",
+        ":2:19: error: the server in image vllm-python-py3 of Triton 24.09 does not run ensembles",
+    ),
     "no image with the backend": (
         "{images: [py3]}",
         ':2:18: error: the target\'s images lack the backend "vllm"',

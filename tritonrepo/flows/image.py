@@ -9,6 +9,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.flows.stack import Loaded
 from tritonrepo.generate import dockerfile
 from tritonrepo.generate.dockerfile import Image
+from tritonrepo.spec import forms
 from tritonrepo.spec.stack import Stack
 
 RULE = "image-unknown"
@@ -34,6 +35,9 @@ def image(loaded: Loaded) -> Image:
             message,
             "Add an image that has it to images. If your own image has it, add it to backends.",
         )
+    if found.copies and not found.runs_ensembles and any(form == forms.ENSEMBLE for _, form, _ in forms.forms(stack)):
+        message = f"the server in image {found.base} of Triton {found.release} does not run ensembles"
+        raise _stop(stack, "release", message, "Use a later release, or make the pipelines Python models: `form: bls`.")
     return found
 
 

@@ -35,6 +35,11 @@ class Image(NamedTuple):
         return self.of(self.base)
 
     @property
+    def runs_ensembles(self) -> bool:
+        """Whether the server of the image that it begins with has the ensemble scheduler."""
+        return "ensemble" in RELEASES[self.release].images[self.base]
+
+    @property
     def dockerfile(self) -> str:
         """Its Dockerfile."""
         paths = ((self.of(donor), f"{BACKENDS}/{backend}") for backend, donor in self.copies)

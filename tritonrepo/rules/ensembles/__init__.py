@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.ensembles import calls, config, connections, cycles, decoupled, members, walk
+from tritonrepo.rules.ensembles import calls, config, connections, cycles, decoupled, images, members, walk
 
-MODULES = (config, connections, members, cycles, walk, decoupled, calls)
+MODULES = (config, connections, members, cycles, walk, decoupled, calls, images)

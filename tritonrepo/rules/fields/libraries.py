@@ -21,6 +21,7 @@ TENSORFLOW = "tensorflow-backend"
 SHORT = {"onnx": "onnxruntime", "ort": "onnxruntime", "trt": "tensorrt", "tf": "tensorflow", "torch": "pytorch"}
 SHORT |= {"libtorch": "pytorch", "torchscript": "pytorch", "py": "python", "ensemble": "ensemble"}
 SIMILAR = 0.75
+COMBINE = "combine both images: `tritonrepo adopt`, then `tritonrepo image`, write the Dockerfile."
 
 
 @cache
@@ -97,9 +98,9 @@ def backend_not_available(model: Model) -> Iterator[Finding]:
         message, hint = '"ensemble" is a platform, not a backend', 'Use `platform: "ensemble"` instead.'
     elif images:
         message = f'no selected Triton {release.name} image has the backend "{model.backend}"'
-        hint = f"Serve the model from image {images[0]}, and add `--image {images[0]}`."
+        hint = f"Serve the model from image {images[0]} (`--image {images[0]}`), or {COMBINE}"
         if model.target.in_stack:
-            hint = f'Add "{images[0]}" to images in target.'
+            hint = f'Add "{images[0]}" to images in target. `tritonrepo image` then prints the Dockerfile.'
     else:
         message = f'no Triton {release.name} image has a backend named "{model.backend}"'
         hint = f'Did you mean "{meant}"?' if meant != model.backend else _elsewhere(model)

@@ -110,7 +110,7 @@ def pytorch_platform(model: Model) -> Iterator[Finding]:
         yield Finding(_place(model, "platform"), message, hint=hint, reason=text)
 
 
-@rule("ensemble-with-backend", Severity.ERROR, "platform", at=Stage.POLL.after("platform-unknown"))
+@rule("ensemble-with-backend", Severity.ERROR, "platform", at=Stage.POLL.after("vllm-image-ensemble"))
 def ensemble_with_backend(model: Model) -> Iterator[Finding]:
     """An ensemble cannot have a backend."""
     if model.backend and model.inferred.platform == "ensemble":
