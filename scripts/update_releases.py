@@ -1,4 +1,4 @@
-"""Write tritonrepo/data/releases.json and vllm_tensors.json from scripts/releases.yaml, which alone holds these facts.
+"""Write releases.json, vllm_tensors.json and gpus.json from scripts/releases.yaml, which alone holds these facts.
 
 `--check` only reports what is stale. If the source is wrong, its faults are reported and nothing is written.
 """
@@ -22,6 +22,8 @@ NEEDED = {*FACTS, "backends", "source", "confidence", "notes"}
 POSSIBLE = {*NEEDED, "vllm_builds", "server_wheel"}
 DATES = {"since", "until"}
 TENSOR = {"kind", "name", "data_type", "dims", "since"}
+GPU = {"name", "sold", "gib", "source"}
+GPU_FACTS = "GPUs with the memory that the driver reports, and what vLLM does with a GPU's memory, by its version."
 
 
 def data(source: dict[str, Any]) -> dict[Path, str]:
@@ -31,6 +33,7 @@ def data(source: dict[str, Any]) -> dict[Path, str]:
     written = {
         "releases.json": {"what": source["what"], "releases": releases, "differences": source["differences"]},
         "vllm_tensors.json": {"what": "The tensors that Triton's vLLM backend adds to a config.", **tensors},
+        "gpus.json": {"what": GPU_FACTS, "gpus": source["gpus"], "vllm": source["vllm_memory"]},
     }
     if faults := [*_faults(source)]:
         raise ValueError("\n".join(faults))
@@ -49,6 +52,10 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
     for tensor in source["vllm_tensors"]["tensors"]:
         found = (*_odd(tensor, TENSOR, {"optional"}), *_no_release(tensor))
         yield from (f"{tensor.get('name')}: {fault}" for fault in found)
+    for gpu in source["gpus"]:
+        yield from (f"{gpu.get('name')}: {fault}" for fault in _odd(gpu, GPU, set()))
+    for name, facts in source["vllm_memory"].items():
+        yield from (f"{name}: {fault}" for fault in _odd(facts, {"since", "says", "source"}, set()))
 
 
 def _odd(facts: dict[str, Any], needed: set[str], possible: set[str]) -> Iterator[str]:

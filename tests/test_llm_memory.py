@@ -1,0 +1,208 @@
+"""The memory of an engine against what vLLM printed at its start: data/vllm_memory.json, each case with its source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.pages import DATA
+from tritonrepo.llm import LanguageModel
+from tritonrepo.llm.gpus import GIB, Range, behaviour, gpu_memory, gpus, reported, version
+from tritonrepo.llm.loading import bits
+from tritonrepo.llm.memory import BLOCK, Settings, Share, doubts, per_token, share
+from tritonrepo.llm.weights import count
+
+Case = Mapping[str, Any]
+CASES: Mapping[str, Case] = {case["id"]: case for case in json.loads((DATA / "vllm_memory.json").read_text())["cases"]}
+
+SMALLEST = {"qwen3-235b-fp8-tp4", "dsr1-distill-qwen14b-tp2"}
+"""The log shows the memory of one GPU, but another one had less, and the least decides for all."""
+
+ANOMALOUS = {
+    "llama3-8b-tp1": "1.79 GiB outside PyTorch on one GPU, by a development version; all others have 0.4 or less"
+}
+
+UNNAMED = {
+    "llama31-70b-w8a8",
+    "qwen3-14b",
+    "qwen25-1.5b-gb10",
+    "qwen3-coder-30b-need",
+    "ds-v2-lite-need",
+    "qwen25-3b-need",
+}
+"""The source does not say which GPU it was."""
+
+
+def model(case: Case) -> LanguageModel:
+    sizes = {"model_type": "", **case["config"]}
+    found = LanguageModel(**sizes)
+    return found if found.parameters else count(found)
+
+
+def settings(case: Case) -> Settings:
+    """Return vLLM's settings of a case, with the defaults of its version."""
+    length = case.get("max_len") or case["flags"].get("max_model_len", 2048)
+    vllm = case["vllm"]
+    prompt = max(length, 2048) if length <= 32768 else 2048
+    sequences, tokens = (256, prompt) if version(vllm) < (0, 8) else (256, 2048)
+    if case.get("gpu") == "H100":
+        sequences, tokens = 1024, 8192
+    used = case["budget_gib"] / case["total_gib"] if "budget_gib" in case else case.get("util")
+    return Settings(
+        vllm,
+        used or behaviour("utilization", vllm),
+        length,
+        Range(sequences, sequences),
+        Range(tokens, tokens),
+        tensor=case.get("tp", 1),
+        pipeline=case.get("pp", 1),
+        kv_bytes=case.get("kv_bytes", 2),
+    )
+
+
+def total(case: Case) -> Range:
+    if "total_gib" in case:
+        return Range(1, 1).times(case["total_gib"] * GIB)
+    return gpus()[case["gpu"]].reported
+
+
+def shared(name: str) -> Share:
+    return share(model(CASES[name]), settings(CASES[name]), total(CASES[name]))
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "kv_gib" in case and "tokens" in case])
+def test_tokens_of_the_cache_that_a_log_shows(name: str) -> None:
+    case = CASES[name]
+    stage = -(-case["config"]["layers"] // case.get("pp", 1))
+    size = per_token(model(case), settings(case), stage)
+    tokens = int(case["kv_gib"] * GIB / size / BLOCK) * BLOCK
+    if name in SMALLEST:
+        assert tokens > case["tokens"]
+    else:
+        assert tokens == pytest.approx(case["tokens"], rel=0.02)
+    if "conc" in case:
+        assert case["tokens"] / case["max_len"] == pytest.approx(case["conc"], abs=0.01)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "need_len" in case])
+def test_memory_that_a_refusal_asks_for(name: str) -> None:
+    case = CASES[name]
+    size = per_token(model(case), settings(case), case["config"]["layers"])
+    assert size * case["need_len"] / GIB == pytest.approx(case["need_gib"], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, case in CASES.items() if {"total_gib", "weights_gib", "activation_gib", "kv_gib"} <= {*case}],
+)
+def test_what_a_log_leaves_for_the_cache(name: str) -> None:
+    case = CASES[name]
+    taken = case["weights_gib"] + case["non_torch_gib"] + case["activation_gib"]
+    left = case.get("budget_gib", case["total_gib"] * settings(case).utilization) - taken
+    assert left == pytest.approx(case["kv_gib"], rel=0.02, abs=0.02)
+
+
+def truth(name: str) -> float:
+    """Return the GiB of the smallest cache of a case."""
+    case = CASES[name]
+    if name in SMALLEST:
+        return float(case["tokens"] * per_token(model(case), settings(case), case["config"]["layers"]) / GIB)
+    if "kv_gib" in case:
+        return float(case["kv_gib"])
+    taken = case["weights_gib"] + case["non_torch_gib"] + case["activation_gib"]
+    return float(case["total_gib"] * case["util"] - taken)
+
+
+JUDGED = sorted(CASES.keys() - UNNAMED)
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_the_range_holds_the_truth_from_model_gpu_and_flags_alone(name: str) -> None:
+    found = shared(name)
+    low, high = (bound / GIB for bound in found.cache)
+    assert (low - 0.01 <= truth(name) <= high + 0.01) == (name not in ANOMALOUS), f"{low} {truth(name)} {high}"
+    wide = found.cache.high - found.cache.low
+    assert wide <= 0.25 * max(found.cache.middle, found.taken.middle)
+
+
+def test_most_ranges_hold() -> None:
+    assert len(ANOMALOUS) <= 0.1 * len(JUDGED)
+    assert len(JUDGED) >= 14
+
+
+def test_hybrid_and_multimodal_models_are_called_estimates() -> None:
+    plain, case = model(CASES["llama3-8b-tp1"]), settings(CASES["llama3-8b-tp1"])
+    assert not doubts(plain, case)
+    odd = LanguageModel("Qwen3NextForCausalLM", "", 1, 1, 1, 1, 1, 1, 1, plain=False, multimodal=True)
+    assert len(doubts(odd, case)) == 2
+
+
+SIZES = {
+    "80GiB": 80 * GIB,
+    "24 gib": 24 * GIB,
+    "40960MiB": 40 * GIB,
+    "0.5GiB": GIB // 2,
+    "80GB": int(79.25 * GIB),
+    "24gb": int(23.65 * GIB),
+    "30GB": 30 * 10**9,
+    "81920MB": 81920 * 10**6,
+    "A100-80GB": int(79.25 * GIB),
+    "nvidia a100 80gb": int(79.25 * GIB),
+    "h100": int(79.2 * GIB),
+    "RTX 4090": int(23.65 * GIB),
+    "80": None,
+    "": None,
+    "GiB": None,
+    "-1GiB": None,
+    "1e3GiB": None,
+    "B200": None,
+}
+
+
+@pytest.mark.parametrize(("text", "memory"), SIZES.items(), ids=SIZES)
+def test_memory_as_people_write_it(text: str, memory: int | None) -> None:
+    assert gpu_memory(text) == memory
+
+
+def test_the_driver_reports_less_than_is_sold() -> None:
+    assert reported(80 * GIB)[0] == (gpus()["H100"].reported.low, 80 * GIB)
+    assert "A100-80GB" in reported(80 * GIB)[1]
+    assert reported(70 * GIB) == (Range(70 * GIB, 70 * GIB), "")
+    assert reported(gpu_memory("L4") or 0) == (gpus()["L4"].reported, "L4")
+
+
+def test_behaviour_follows_the_version() -> None:
+    assert [behaviour("utilization", vllm) for vllm in ("0.2.3", "0.9.0rc1", "0.19.0", "0.22.1", "0.30.0")] == [
+        *[0.9] * 3,
+        *[0.92] * 2,
+    ]
+    assert [behaviour("counts_others", vllm) for vllm in ("0.5.5", "0.6.4.post1", "0.9.0", "0.9.2")] == [
+        *[False, True, True, False]
+    ]
+    assert version("0.10.1.1") > version("0.9.2") > version("0.9.0rc1") > version("x") == ()
+
+
+WRITTEN = {
+    "none": ({}, "", (16, 16)),
+    "int4 in groups of 128": ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "", (4.15625, 4.15625)),
+    "an 8-bit gptq": ({"quant_method": "gptq", "bits": 8, "group_size": -1}, "", (8.15625, 8.15625)),
+    "the engine's own": ({}, "fp8", (8, 8.1)),
+    "bits of another type": ({"quant_method": "awq", "bits": "4"}, "", (4.15625, 4.3)),
+    "a method that is not known": ({"quant_method": "new"}, "", (4.15625, 16)),
+    "a name that is a list": ({"quant_method": []}, "", (16, 16)),
+    "compressed tensors": (
+        {"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 8}}}},
+        "",
+        (8, 8.1),
+    ),
+    "compressed tensors of nothing": ({"quant_method": "compressed-tensors", "config_groups": [1]}, "", (4.15625, 16)),
+}
+
+
+@pytest.mark.parametrize(("written", "method", "expected"), WRITTEN.values(), ids=WRITTEN)
+def test_bits_of_a_quantised_weight(written: dict[str, Any], method: str, expected: tuple[float, float]) -> None:
+    found = LanguageModel("LlamaForCausalLM", "", 1, 1, 1, 1, 1, 1, 1, quantization=written)
+    assert bits(found, method) == pytest.approx(expected)
