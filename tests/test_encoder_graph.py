@@ -104,7 +104,7 @@ WRONG: dict[str, tuple[Callable[[], object], str, str]] = {
     "half a file": (
         lambda: Path("g/encoder.onnx").write_bytes(Path("g/encoder.onnx").read_bytes()[:4000]),
         OWN,
-        "is damaged or incomplete: the field at byte",
+        "is damaged or incomplete: it is cut off: the field at byte",
     ),
     "a graph that does not run": (
         graph,  # its output is FP32 by its header, and INT64 by its only node

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from tritonrepo.onnxfile.external import external
-from tritonrepo.onnxfile.header import Header, Tensor, header
-from tritonrepo.onnxfile.wire import BrokenError
+from tritonrepo.onnxfile.external import external, used
+from tritonrepo.onnxfile.header import NO_GRAPH, NO_IR_VERSION, Header, header
+from tritonrepo.onnxfile.nodes import External
+from tritonrepo.onnxfile.types import Tensor, element_name
+from tritonrepo.onnxfile.wire import UNSEEN, BrokenError
 
-__all__ = ["BrokenError", "Header", "Tensor", "external", "header"]
+__all__ = [
+    "NO_GRAPH",
+    "NO_IR_VERSION",
+    "UNSEEN",
+    "BrokenError",
+    "External",
+    "Header",
+    "Tensor",
+    "element_name",
+    "external",
+    "header",
+    "used",
+]

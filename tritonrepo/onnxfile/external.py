@@ -1,44 +1,44 @@
-"""The files next to an ONNX file that hold its weights.
-
-Source: onnx, onnx/onnx.proto: TensorProto.external_data, whose "location" is a path relative to the model's directory;
-GraphProto.initializer, and NodeProto.attribute with AttributeProto.t.
-"""
+"""The files next to an ONNX file that hold its weights, and which weights a graph uses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from tritonrepo.onnxfile.header import GRAPH, INITIALIZER
-from tritonrepo.onnxfile.wire import BrokenError, Part, Wire
+from tritonrepo.onnxfile.header import GRAPH, header
+from tritonrepo.onnxfile.nodes import ATTRIBUTE, ATTRIBUTE_GRAPHS, NODE, OUTPUT
+from tritonrepo.onnxfile.wire import BYTES, DEEPEST, BrokenError, Part, Wire
 from tritonrepo.tree import File
-
-NODE, ATTRIBUTE, TENSOR, EXTERNAL, KEY, VALUE = 1, 5, 5, 13, 1, 2
 
 
 def external(file: File) -> frozenset[str]:
     """Return the locations of the weights that are in other files; raise BrokenError if it is not an ONNX file."""
-    wire = Wire(file)
-    graph = next((field.part for field in wire.fields(wire.whole) if field.number == GRAPH), None)
-    if graph is None:
-        raise BrokenError("it has no graph")
-    return frozenset(place for tensor in _tensors(wire, graph) for place in _locations(wire, tensor))
+    return frozenset(each.location for each in header(file).externals if each.location is not None)
 
 
-def _tensors(wire: Wire, graph: Part) -> Iterator[Part]:
-    for field in wire.fields(graph):
-        if field.number == INITIALIZER:
-            yield field.part
-        elif field.number == NODE:
-            for attribute in _inner(wire, field.part, ATTRIBUTE):
-                yield from _inner(wire, attribute, TENSOR)
+def used(file: File) -> frozenset[str]:
+    """Return the names that a node of the graph or of a subgraph reads, or that the graph gives out.
+
+    ONNX Runtime drops weights that are not among them before it reads their data.
+    """
+    wire, names = Wire(file), set[str]()
+    for graph in wire.inner(wire.whole, GRAPH):
+        _graph(wire, graph, names, 1)
+    return frozenset(names)
 
 
-def _locations(wire: Wire, tensor: Part) -> Iterator[str]:
-    for entry in _inner(wire, tensor, EXTERNAL):
-        pair = {field.number: wire.text(field.part) for field in wire.fields(entry)}
-        if pair.get(KEY) == "location":
-            yield pair.get(VALUE, "")
+def _graph(wire: Wire, graph: Part, names: set[str], depth: int) -> None:
+    if depth > DEEPEST:
+        raise BrokenError(f"more than {DEEPEST} messages are in one another")
+    for number, kind, _, part in wire.fields(graph):
+        if number == OUTPUT and kind == BYTES:
+            names.update(wire.text(name) for name in wire.inner(part, 1))
+        elif number == NODE and kind == BYTES:
+            _node(wire, part, names, depth)
 
 
-def _inner(wire: Wire, part: Part, number: int) -> Iterator[Part]:
-    return (field.part for field in wire.fields(part) if field.number == number)
+def _node(wire: Wire, node: Part, names: set[str], depth: int) -> None:
+    for number, kind, _, part in wire.fields(node):
+        if number == 1 and kind == BYTES:
+            names.add(wire.text(part))
+        elif number == ATTRIBUTE and kind == BYTES:
+            for each, form, _, inner in wire.fields(part):
+                if each in ATTRIBUTE_GRAPHS and form == BYTES:
+                    _graph(wire, inner, names, depth + 3)

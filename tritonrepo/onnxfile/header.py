@@ -1,62 +1,39 @@
-"""The inputs and outputs of an ONNX graph.
+"""What is read from an ONNX file.
 
-Source: onnx, onnx/onnx.proto: ModelProto, GraphProto, ValueInfoProto, TypeProto, TensorShapeProto, TensorProto.
+Source: onnx, onnx/onnx.proto: ModelProto, GraphProto, OperatorSetIdProto, FunctionProto; onnxruntime,
+core/graph/graph.cc, Graph::SetGraphInputsOutputs and CanOverrideInitializer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as made
 
-from tritonrepo.onnxfile.wire import BrokenError, Part, Wire
+from tritonrepo.onnxfile.kinds import HEAD, kind
+from tritonrepo.onnxfile.nodes import INITIALIZER, INPUT, NODE, OUTPUT, SPARSE_INITIALIZER, External, Walk
+from tritonrepo.onnxfile.types import HALF, Tensor, value
+from tritonrepo.onnxfile.wire import BYTES, UNSEEN, VARINT, BrokenError, Part, Wire
 from tritonrepo.tree import File
 
-IR_VERSION, GRAPH, OPSET = 1, 7, 8
-INITIALIZER, INPUT, OUTPUT = 5, 11, 12
-KINDS = {1: "tensor", 4: "sequence", 5: "map", 8: "sparse_tensor", 9: "optional"}
-"""The fields of TypeProto that say what a value is."""
-DATA_TYPES: Mapping[int, str] = {
-    1: "FP32",
-    2: "UINT8",
-    3: "INT8",
-    4: "UINT16",
-    5: "INT16",
-    6: "INT32",
-    7: "INT64",
-    8: "STRING",
-    9: "BOOL",
-    10: "FP16",
-    11: "FP64",
-    12: "UINT32",
-    13: "UINT64",
-    16: "BF16",
-}
-"""TensorProto.DataType as the types of a ModelConfig (onnxruntime_backend, src/onnxruntime_utils.cc)."""
+IR_VERSION, GRAPH, OPSET, FUNCTION = 1, 7, 8, 25
+FUNCTION_NAME, FUNCTION_NODE, FUNCTION_DOMAIN = 1, 7, 10
+OVERRIDABLE_SINCE = 4
+"""The IR version with which an input that has an initializer became one that may be left out."""
 
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """An input or output of a graph: the data type without TYPE_, and the dims with -1 for a variable one.
-
-    Both are None if it is not a tensor of a type that Triton has, and dims also if the graph does not say its rank.
-    `kind` is the field of TypeProto that is set: "tensor", "sequence", "map", "optional" or "sparse_tensor"; "" for
-    none. `element` is the number of TensorProto.DataType, 0 if it is not given.
-    """
-
-    name: str
-    data_type: str | None
-    dims: tuple[int, ...] | None
-    kind: str = "tensor"
-    element: int = 0
+NO_GRAPH, NO_IR_VERSION = "it has no graph", "it has no IR version"
+"""Why a protobuf message is no model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """The IR version of a model, and its inputs and outputs in the order of the graph.
 
-    An input that has an initializer is not among `inputs` but in `overridable`, since requests do not have to send it.
-    `opsets` has the version of each operator set by its domain, where "" is ONNX's own (also written "ai.onnx").
+    An input that has an initializer is not among `inputs` but in `overridable`, since requests do not have to send it;
+    before IR version 4, they cannot. `opsets` has the version of each operator set by its domain, where "" is ONNX's
+    own (also written "ai.onnx"); of a domain that is imported twice, the newest. `operators` are the domain and name of
+    all nodes, in subgraphs too, and `functions` those that the model itself defines. `externals` are the tensors in
+    other files.
     """
 
     ir_version: int
@@ -64,64 +41,101 @@ class Header:
     outputs: tuple[Tensor, ...]
     overridable: tuple[Tensor, ...] = ()
     opsets: Mapping[str, int] = made(default_factory=dict)
+    operators: frozenset[tuple[str, str]] = frozenset()
+    functions: frozenset[tuple[str, str]] = frozenset()
+    externals: tuple[External, ...] = ()
+
+
+class _Reader:
+    """A walk over a model: what is found, message by message."""
+
+    def __init__(self, file: File) -> None:
+        self.wire = Wire(file)
+        self.walk = Walk(self.wire)
+        self.ir_version: int | None = None
+        self.has_graph = False
+        self.known = set[str]()
+        self.inputs, self.outputs = list[Tensor](), list[Tensor]()
+        self.opsets, self.functions = dict[str, int](), set[tuple[str, str]]()
+
+    def model(self) -> Header:
+        for number, form, said, part in self.wire.fields(self.wire.whole):
+            if number == IR_VERSION and form == VARINT:
+                self.ir_version = signed(said)
+            elif number == GRAPH and form == BYTES:
+                self.has_graph = True
+                self.graph(part)
+            elif number == OPSET and form == BYTES:
+                self.opset(part)
+            elif number == FUNCTION and form == BYTES:
+                self.function(part)
+        if not self.has_graph or self.ir_version is None:
+            raise BrokenError(NO_IR_VERSION if self.has_graph else NO_GRAPH)
+        return Header(
+            self.ir_version,
+            tuple(tensor for tensor in self.inputs if tensor.name not in self.known),
+            tuple(self.outputs),
+            tuple(tensor for tensor in self.inputs if tensor.name in self.known)
+            if self.ir_version >= OVERRIDABLE_SINCE
+            else (),
+            self.opsets,
+            frozenset(_named(self.walk.operators)),
+            frozenset(self.functions),
+            tuple(self.walk.externals),
+        )
+
+    def graph(self, graph: Part) -> None:
+        for number, form, _, part in self.wire.fields(graph):
+            if form != BYTES:
+                continue
+            if number == NODE:
+                self.walk.node(part, 2)
+            elif number in {INITIALIZER, SPARSE_INITIALIZER}:
+                self.known.add(self.walk.initializer(part, "initializer", sparse=number == SPARSE_INITIALIZER))
+            elif number == INPUT:
+                self.inputs.append(value(self.wire, part))
+            elif number == OUTPUT:
+                self.outputs.append(value(self.wire, part))
+
+    def opset(self, part: Part) -> None:
+        domain, version = "", 0
+        for number, form, said, found in self.wire.fields(part):
+            if number == 1 and form == BYTES:
+                domain = self.wire.text(found)
+            elif number == 2 and form == VARINT:  # noqa: PLR2004  its version
+                version = signed(said)
+        domain = "" if domain == "ai.onnx" else domain
+        self.opsets[domain] = max(version, self.opsets.get(domain, version))
+
+    def function(self, function: Part) -> None:
+        name, domain = "", ""
+        for number, form, _, part in self.wire.fields(function):
+            if form != BYTES:
+                continue
+            if number == FUNCTION_NAME:
+                name = self.wire.text(part)
+            elif number == FUNCTION_DOMAIN:
+                domain = self.wire.text(part)
+            elif number == FUNCTION_NODE:
+                self.walk.node(part, 2, "function")
+        self.functions.add((domain, name))
 
 
 def header(file: File) -> Header:
-    """Return the header of an ONNX file; raise BrokenError if it is not one."""
-    wire = Wire(file)
-    top = {field.number: field for field in wire.fields(wire.whole)}
-    if GRAPH not in top or IR_VERSION not in top:
-        raise BrokenError("it has no IR version" if GRAPH in top else "it has no graph")
-    version, graph = top[IR_VERSION].value, top[GRAPH].part
-    imported = [field.part for field in wire.fields(wire.whole) if field.number == OPSET]
-    known, inputs, outputs = set[str](), list[Tensor](), list[Tensor]()
-    for field in wire.fields(graph):
-        if field.number == INITIALIZER:
-            known.add(_name(wire, field.part, 8))
-        elif field.number == INPUT:
-            inputs.append(_tensor(wire, field.part))
-        elif field.number == OUTPUT:
-            outputs.append(_tensor(wire, field.part))
-    return Header(
-        version,
-        tuple(tensor for tensor in inputs if tensor.name not in known),
-        tuple(outputs),
-        tuple(tensor for tensor in inputs if tensor.name in known),
-        dict(_opset(wire, each) for each in imported),
-    )
+    """Return the header of an ONNX file; raise BrokenError, which says what it is instead, if it is not one."""
+    try:
+        return _Reader(file).model()
+    except BrokenError as error:
+        found = kind(file.read(0, HEAD), file.size) if str(error) != UNSEEN else ""
+        raise BrokenError(f"it is {found}") if found else error from None
 
 
-def _opset(wire: Wire, part: Part) -> tuple[str, int]:
-    domain = _name(wire, part, 1)
-    version = next((field.value for field in wire.fields(part) if field.number == 2), 0)  # noqa: PLR2004  its version
-    return "" if domain == "ai.onnx" else domain, version
+def signed(number: int) -> int:
+    """Return a varint as a signed number of 64 bits."""
+    return number - 2 * HALF if number >= HALF else number
 
 
-def _name(wire: Wire, part: Part, number: int) -> str:
-    return next((wire.text(field.part) for field in wire.fields(part) if field.number == number), "")
-
-
-def _inner(wire: Wire, part: Part, number: int) -> Part | None:
-    return next((field.part for field in wire.fields(part) if field.number == number), None)
-
-
-def _tensor(wire: Wire, part: Part) -> Tensor:
-    name, type_proto = _name(wire, part, 1), _inner(wire, part, 2)
-    field_set = (
-        next((field for field in wire.fields(type_proto) if field.number in KINDS), None) if type_proto else None
-    )
-    if field_set is None or KINDS[field_set.number] != "tensor":
-        return Tensor(name, None, None, KINDS[field_set.number] if field_set else "")
-    data_type, dims, element = None, None, 0
-    for field in wire.fields(field_set.part):
-        if field.number == 1:
-            data_type, element = DATA_TYPES.get(field.value), field.value
-        elif field.number == 2:  # noqa: PLR2004  the shape
-            dims = tuple(_dim(wire, each.part) for each in wire.fields(field.part) if each.number == 1)
-    return Tensor(name, data_type, dims, element=element)
-
-
-def _dim(wire: Wire, part: Part) -> int:
-    """Return the size of a dimension; -1 if it is a name, not set, or no size."""
-    value = next((field.value for field in wire.fields(part) if field.number == 1), -1)
-    return value if 0 <= value < 1 << 63 else -1
+def _named(operators: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[str, str]]:
+    for domain, name in operators:
+        said = domain.decode("utf-8", "replace")
+        yield "" if said == "ai.onnx" else said, name.decode("utf-8", "replace")

@@ -1,38 +1,44 @@
-"""Protobuf's wire format, walked in a file through a small window.
+"""Protobuf's wire format, walked in a file through a window.
 
-Source: protobuf.dev, "Encoding": a message is a sequence of fields, each a tag (number and wire type) and a value.
+Source: protobuf.dev, "Encoding": a message is a sequence of fields, each a tag (number and wire type) and a value;
+protobuf, src/google/protobuf/parse_context.cc: tags have at most 5 bytes, numbers at most 10, and groups are skipped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from tritonrepo.tree import File
 
-WINDOW = 64 << 10
-LONGEST_VARINT = 10
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+FIRST, NEXT, LARGEST = 64 << 10, 16 << 10, 1 << 20
+"""Bytes that are read at once: at the beginning, after a jump over weights, and at most where all is looked at."""
+
+HEAD = 30
+"""Bytes that hold any tag with its length or number."""
+
+LONGEST_TAG, LONGEST_VARINT, MORE = 5, 10, 0x80
+VARINT, FIXED64, BYTES, GROUP, END, FIXED32 = range(6)
 FIXED = {FIXED64: 8, FIXED32: 4}
+ORDINARY = {VARINT, BYTES}
+DEEPEST = 100
+"""Messages in one another, beyond which protobuf gives up (`CodedInputStream::GetDefaultRecursionLimit`)."""
+
+MOST_FIELDS = 10_000_000
+UNSEEN = f"it has more than {MOST_FIELDS:,} fields"
+"""Why a file is not looked at to its end, although it may be a model."""
 
 
 class BrokenError(ValueError):
-    """The file is not a protobuf message of the expected form."""
+    """The file is not a protobuf message of the expected form, or too large a one to be looked at."""
 
 
-class Part(NamedTuple):
-    """A range of a file that holds the value of a field: `[start, end)` in bytes."""
+Part = tuple[int, int]
+"""A range of a file that holds the value of a field: `[start, end)` in bytes."""
 
-    start: int
-    end: int
+Field = tuple[int, int, int, Part]
+"""A field: its number, its wire type, the value of a varint, and the range of any other value."""
 
-
-class Field(NamedTuple):
-    """A field: its number, the value of a varint, and the range of any other value."""
-
-    number: int
-    value: int
-    part: Part
+NOWHERE = (0, 0)
 
 
 class Wire:
@@ -42,48 +48,157 @@ class Wire:
         self.file = file
         self._offset = 0
         self._window = b""
+        self._size = FIRST
+        self._left = MOST_FIELDS
 
     @property
     def whole(self) -> Part:
         """The range of the message that the file is."""
-        return Part(0, self.file.size)
+        return 0, self.file.size
 
     def fields(self, part: Part) -> Iterator[Field]:
-        """Yield the fields of the message in a range; raise BrokenError if they do not fill it exactly."""
-        at = part.start
-        while at < part.end:
-            tag, at = self._varint(at, part.end)
-            kind, value, start = tag & 7, 0, at
-            if kind == VARINT:
-                value, at = self._varint(at, part.end)
+        """Yield the fields of the message in a range, without groups; raise BrokenError if they do not fill it."""
+        start, end = part
+        if end - start > FIRST:
+            return self._far(start, end)
+        here = self._at(start, end)
+        self._left -= (end - start) // 8 + 1
+        if self._left < 0:
+            raise BrokenError(UNSEEN)
+        if len(self._window) - here < end - start:
+            raise BrokenError(f"it is cut off at byte {self._offset + len(self._window):,}")
+        return self._near(self._window, here, here + end - start, self._offset)
+
+    def _near(self, data: bytes, at: int, end: int, base: int) -> Iterator[Field]:
+        """Yield the fields of a message that is at hand; `base` is the offset of the data in the file."""
+        while at < end:
+            start, tag = at, data[at]
+            kind, number = tag & 7, tag >> 3
+            if at + 1 >= end or tag >= MORE or not number or data[at + 1] >= MORE or kind not in ORDINARY:
+                field, after = self._field(base + at, base + end)
+                at = after - base
+                if field is not None:
+                    yield field
             elif kind == BYTES:
-                length, start = self._varint(at, part.end)
-                at = start + length
-            elif kind in FIXED:
-                at += FIXED[kind]
+                at += 2 + data[at + 1]
+                if at > end:
+                    raise self._past(base + start, base + at, base + end)
+                yield number, BYTES, 0, (base + start + 2, base + at)
             else:
-                raise BrokenError(f"byte {start} begins no field")
-            if at > part.end or tag >> 3 == 0:
-                raise BrokenError(f"the field at byte {start} ends after byte {part.end}, where its message ends")
-            yield Field(tag >> 3, value, Part(start, at))
+                at += 2
+                yield number, VARINT, data[start + 1], NOWHERE
+
+    def _far(self, at: int, end: int) -> Iterator[Field]:
+        while at < end:
+            field, at = self._field(at, end)
+            if field is not None:
+                yield field
+
+    def _field(self, start: int, end: int) -> tuple[Field | None, int]:
+        """Return the field at a byte, or None for a group, and where it ends."""
+        tag, at = self._tag(start, end)
+        kind, value, begin = tag & 7, 0, at
+        if kind == VARINT:
+            value, at = self._varint(at, end)
+        elif kind == BYTES:
+            length, begin = self._varint(at, end)
+            at = begin + length
+        else:
+            at = self._other(tag, start, at, end)
+        if at > end:
+            raise self._past(start, at, end)
+        return (None if kind == GROUP else (tag >> 3, kind, value, (begin, at))), at
+
+    def inner(self, part: Part, number: int) -> Iterator[Part]:
+        """Yield the ranges of the messages and strings with a number in a message."""
+        return (found for each, kind, _, found in self.fields(part) if each == number and kind == BYTES)
+
+    def numbers(self, part: Part) -> list[int]:
+        """Return packed numbers; raise BrokenError for more than fit a name."""
+        at, end = part
+        found = list[int]()
+        self.raw(part)
+        while at < end:
+            number, at = self._varint(at, end)
+            found.append(number)
+        return found
 
     def text(self, part: Part, most: int = 1 << 16) -> str:
         """Return the string in a range; raise BrokenError if it is longer than `most` bytes."""
-        if part.end - part.start > most:
-            raise BrokenError(f"the name at byte {part.start} has {part.end - part.start:,} bytes")
-        return self._bytes(part).decode("utf-8", "replace")
+        return self.raw(part, most).decode("utf-8", "replace")
 
-    def _varint(self, at: int, end: int) -> tuple[int, int]:
-        number = 0
-        for index, byte in enumerate(self._bytes(Part(at, min(at + LONGEST_VARINT, end)))):
+    def raw(self, part: Part, most: int = 1 << 16) -> bytes:
+        """Return the bytes of a range; raise BrokenError if they are more than `most`."""
+        start, end = part
+        if end - start > most:
+            raise BrokenError(f"the name at byte {start:,} has {end - start:,} bytes")
+        here = self._at(start, end)
+        return self._window[here : here + end - start]
+
+    def _at(self, start: int, end: int) -> int:
+        """Return where in the window a range begins, which is then in it as far as the file goes."""
+        here = start - self._offset
+        if here < 0 or here + end - start > len(self._window):
+            follows = 0 <= here <= len(self._window)
+            self._size = min(self._size * 2, LARGEST) if follows and self._window else NEXT if self._window else FIRST
+            self._window = self.file.read(start, max(self._size, end - start))
+            self._offset, here = start, 0
+        return here
+
+    def _tag(self, at: int, end: int) -> tuple[int, int]:
+        self._left -= 1
+        if self._left < 0:
+            raise BrokenError(UNSEEN)
+        here = at - self._offset
+        if 0 <= here < len(self._window) and 8 <= (tag := self._window[here]) < MORE:  # noqa: PLR2004  number > 0
+            return tag, at + 1
+        tag, after = self._varint(at, end, LONGEST_TAG)
+        tag &= (1 << 32) - 1
+        if tag >> 3 == 0:
+            raise BrokenError(f"byte {at:,} begins no field")
+        return tag, after
+
+    def _varint(self, at: int, end: int, longest: int = LONGEST_VARINT) -> tuple[int, int]:
+        here = at - self._offset
+        if 0 <= here < len(self._window) and (number := self._window[here]) < MORE:
+            return number, at + 1
+        most = min(at + longest, end)
+        here, number = self._at(at, min(at + HEAD, end)), 0
+        for index, byte in enumerate(self._window[here : here + most - at]):
             number |= (byte & 0x7F) << 7 * index
-            if byte < 0x80:  # noqa: PLR2004  the bit that says that more bytes follow
+            if byte < MORE:
                 return number & (1 << 64) - 1, at + index + 1
-        raise BrokenError(f"the number at byte {at} has no end")
+        if most == self.file.size:
+            raise BrokenError(f"it is cut off at byte {most:,}")
+        raise BrokenError(f"the number at byte {at:,} has no end")
 
-    def _bytes(self, part: Part) -> bytes:
-        start = part.start - self._offset
-        if start < 0 or part.end - self._offset > len(self._window):
-            self._offset, start = part.start, 0
-            self._window = self.file.read(part.start, max(WINDOW, part.end - part.start))
-        return self._window[start : start + part.end - part.start]
+    def _other(self, tag: int, start: int, at: int, end: int) -> int:
+        """Return where a field ends that is neither a number nor has a length; groups may be in one another."""
+        groups = list[int]()
+        while True:
+            kind, number = tag & 7, tag >> 3
+            if kind == GROUP and len(groups) < DEEPEST:
+                groups.append(number)
+            elif kind == END and groups and groups[-1] == number:
+                groups.pop()
+            elif kind in FIXED or (groups and kind in {VARINT, BYTES}):
+                at = self._skipped(kind, at, end)
+            else:
+                raise BrokenError(f"byte {start:,} begins no field")
+            if not groups:
+                return at
+            if at >= end:
+                raise self._past(start, at + 1, end)
+            start = at
+            tag, at = self._tag(at, end)
+
+    def _skipped(self, kind: int, at: int, end: int) -> int:
+        if kind in FIXED:
+            return at + FIXED[kind]
+        number, at = self._varint(at, end)
+        return at if kind == VARINT else at + number
+
+    def _past(self, start: int, at: int, end: int) -> BrokenError:
+        if end == self.file.size:
+            return BrokenError(f"it is cut off: the field at byte {start:,} needs {at - end:,} more bytes")
+        return BrokenError(f"the field at byte {start:,} ends after byte {end:,}, where its message ends")
