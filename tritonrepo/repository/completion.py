@@ -12,8 +12,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from tritonrepo.repository.graphs import graphs
 from tritonrepo.repository.model import Model
 from tritonrepo.repository.once import once
+from tritonrepo.repository.sessions import Session, Value, sessions, unlisted
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.vllm_contract import contract
 
@@ -61,6 +63,8 @@ def completed(model: Model) -> Completed:
     outputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "output")
     if model.backend == "vllm" and model.target.auto_complete:
         return _vllm(model, inputs, outputs)
+    if model.backend == "onnxruntime" and (found := _onnx(model, inputs, outputs)) is not None:
+        return found
     exact = not may_complete(model)
     return Completed(inputs, outputs, model.max_batch_size, _decoupled(model, exact=exact), exact)
 
@@ -77,8 +81,7 @@ def may_complete(model: Model) -> bool:
     if model.target.auto_complete and model.backend == "vllm":  # adds what is missing, and leaves what is listed
         return True
     if model.target.auto_complete and model.backend == "onnxruntime":
-        listed = {tensor.kind for tensor in model.tensors}
-        return "output" not in listed or not ("input" in listed or model.config.messages("batch_input"))
+        return bool(unlisted(model))
     return may_complete_tensors(model)
 
 
@@ -104,6 +107,35 @@ def _vllm(model: Model, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> 
         for kind in ("input", "output")
     }
     return Completed(inputs + ports["input"], outputs + ports["output"], 0, decoupled=True, exact=True)
+
+
+def _onnx(model: Model, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Completed | None:
+    """Fill the empty lists from the graph; None if it cannot be read, or if the graphs of several versions differ."""
+    opened = sessions(model) if model.target.auto_complete else ()
+    found = {
+        Completed(
+            _filled("input", inputs, session),
+            _filled("output", outputs, session),
+            session.max_batch_size or 0,
+            _decoupled(model, exact=True),
+            exact=True,
+        )
+        for session in opened
+        if session.max_batch_size is not None and None not in {value.dims for value in session.outputs.values()}
+    }
+    return found.pop() if len(found) == 1 and len(opened) == len(graphs(model)) else None
+
+
+def _filled(kind: str, listed: tuple[Port, ...], session: Session) -> tuple[Port, ...]:
+    if kind not in session.filled:
+        return listed
+    tensors = session.inputs if kind == "input" else session.outputs
+    return tuple(_added(name, value, batching=bool(session.max_batch_size)) for name, value in tensors.items())
+
+
+def _added(name: str, value: Value, *, batching: bool) -> Port:
+    dims = (value.dims or ())[1 if batching else 0 :] or (1,)
+    return Port(name, f"TYPE_{value.data_type}" if value.data_type else INVALID, dims, optional=False)
 
 
 def _python_completes(model: Model) -> bool:

@@ -49,9 +49,7 @@ def python_file_missing(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule(
-    "onnx-model-file-missing", Severity.ERROR, "backend=onnxruntime", at=Stage.BACKEND.after("python-force-cpu-value")
-)
+@rule("onnx-model-file-missing", Severity.ERROR, "backend=onnxruntime", at=Stage.BACKEND.after("onnx-bool-parameter"))
 def onnx_file_missing(model: Model) -> Iterator[Finding]:
     """An ONNX model must have its model.onnx in every served version."""
     for path in _missing(model, "model.onnx"):

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.onnx import files
+from tritonrepo.rules.onnx import (
+    accelerators,
+    autofill,
+    controls,
+    counts,
+    dims,
+    files,
+    names,
+    options,
+    processors,
+    shapes,
+    tensorrt,
+    unheard,
+)
 
-MODULES = (files,)
+MODULES = (
+    *(files, options, unheard, accelerators, tensorrt, processors),
+    *(autofill, controls, counts, names, shapes, dims),
+)

@@ -1,0 +1,65 @@
+"""Outputs of an ONNX graph that have the shape of an input, because only operators that keep a shape are between them.
+
+ONNX Runtime infers the shapes of outputs again: a variable dim in the file may have a size in its session, but not one
+of such an output.
+
+Source: onnxruntime, onnxruntime/core/graph/graph.cc, InferAndVerifyTypeMatch and MergeShapeInfo; onnx,
+docs/Operators.md; onnx/onnx.proto, NodeProto.
+"""
+
+from __future__ import annotations
+
+from tritonrepo.onnxfile.header import GRAPH
+from tritonrepo.onnxfile.wire import BrokenError, Part, Wire
+from tritonrepo.tree import File
+
+NODE, INPUT, OUTPUT, OP_TYPE, DOMAIN = 1, 1, 2, 4, 7
+KEEPING = frozenset(
+    {"Abs", "Cast", "Ceil", "Clip", "Elu", "Erf", "Exp", "Floor", "Identity", "LeakyRelu", "Log", "LogSoftmax", "Neg"}
+    | {"Not", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Softmax", "Softplus", "Softsign", "Sqrt"}
+    | {"Tanh"}
+)
+"""Operators of ONNX whose output has the shape of their first input."""
+
+MOST_NODES = 20_000
+"""The nodes of a graph of more are not followed."""
+
+
+def source(file: File, output: str) -> str:
+    """Return the tensor whose shape an output of the graph has: a graph input, or where other operators begin."""
+    try:
+        made = _made(Wire(file))
+    except BrokenError:
+        return ""
+    seen = set[str]()
+    while output in made and output not in seen:
+        seen.add(output)
+        output = made[output]
+    return output
+
+
+def _made(wire: Wire) -> dict[str, str]:
+    """Return the first output of each node that keeps a shape, and its first input; "" for any other node."""
+    found: dict[str, str] = {}
+    graph = next((field.part for field in wire.fields(wire.whole) if field.number == GRAPH), Part(0, 0))
+    for number, field in enumerate(each for each in wire.fields(graph) if each.number == NODE):
+        if number == MOST_NODES:
+            return {}
+        taken, given, keeps = _node(wire, field.part)
+        found |= {name: taken if keeps and index == 0 else "" for index, name in enumerate(given)}
+    return found
+
+
+def _node(wire: Wire, part: Part) -> tuple[str, list[str], bool]:
+    """Return a node's first input, its outputs, and whether the first of them has the input's shape."""
+    taken, given, operator, domain = list[str](), list[str](), "", ""
+    for field in wire.fields(part):
+        if field.number == INPUT and not taken:
+            taken.append(wire.text(field.part))
+        elif field.number == OUTPUT:
+            given.append(wire.text(field.part))
+        elif field.number == OP_TYPE:
+            operator = wire.text(field.part)
+        elif field.number == DOMAIN:
+            domain = wire.text(field.part)
+    return taken[0] if taken else "", given, operator in KEEPING and domain in {"", "ai.onnx"}

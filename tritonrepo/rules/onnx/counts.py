@@ -1,0 +1,134 @@
+"""The inputs of a config against those that the graph requires: the server compares only their number at first.
+
+Source: onnxruntime_backend, src/onnxruntime.cc, ModelInstanceState::ValidateInputs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity, nearest
+from tritonrepo.repository import Model
+from tritonrepo.repository.sessions import Session, sessions
+from tritonrepo.repository.tensors import ListedTensor
+from tritonrepo.rules.onnx.compared import Pair, found, graph_of, place, to_add
+from tritonrepo.rules.onnx.counted import besides, controls, differs, reason
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
+
+
+@rule(
+    "onnx-no-io-without-autofill",
+    Severity.ERROR,
+    "backend=onnxruntime",
+    at=Stage.INSTANCE.after("onnx-sequence-control-shape"),
+)
+def no_inputs(model: Model) -> Iterator[Finding]:
+    """A server that does not complete configs needs the inputs of an ONNX model."""
+    for session in _differing(model):
+        if not model.target.auto_complete and not model.config.messages("input") and not besides(model):
+            yield Finding(
+                None,
+                "the config lists no inputs, and this server does not complete configs",
+                hint=to_add(session.inputs, batching=model.max_batch_size > 0),
+                reason=reason(model, session),
+            )
+
+
+@rule(
+    "onnx-optional-not-initializer",
+    Severity.ERROR,
+    "backend=onnxruntime",
+    at=Stage.INSTANCE.after("onnx-no-io-without-autofill"),
+)
+def optional_required(model: Model) -> Iterator[Finding]:
+    """Only an initializer that is also an input of the graph can be optional."""
+
+    def check(pair: Pair) -> Finding | None:
+        required = pair.tensor.name in pair.session.inputs
+        if not (required and pair.tensor.flag("optional") and differs(model, pair.session)):
+            return None
+        return Finding(
+            place(pair.tensor, "optional"),
+            f"{pair.name} is optional, but {pair.graph} requires it",
+            hint="Remove optional. Only an input of the graph that has an initializer can be optional.",
+            reason=reason(model, pair.session),
+        )
+
+    return found(model, ("input",), check)
+
+
+@rule(
+    "onnx-input-count",
+    Severity.ERROR,
+    "backend=onnxruntime",
+    at=Stage.INSTANCE.after("onnx-optional-not-initializer"),
+)
+def count(model: Model) -> Iterator[Finding]:
+    """A config must list every input that the graph requires, once, and no other."""
+    for session in _differing(model):
+        if "input" in session.filled:
+            yield _completed(model, session)
+        elif model.target.auto_complete or model.config.messages("input") or besides(model):
+            yield from _differences(model, session)
+
+
+def _differing(model: Model) -> Iterator[Session]:
+    """Yield the first version whose graph has another number of inputs."""
+    yield from [session for session in sessions(model) if differs(model, session)][:1]
+
+
+def _completed(model: Model, session: Session) -> Finding:
+    """Return the finding on inputs that the backend counts twice, because it also lists those that the server sends."""
+    own = [name for name in session.inputs if name not in besides(model)]
+    return Finding(
+        None,
+        "the config lists no inputs, so the backend also lists the controls and states of sequences as inputs",
+        hint=f"List the inputs that requests send: {', '.join(own)}.",
+        reason=reason(model, session),
+    )
+
+
+def _differences(model: Model, session: Session) -> Iterator[Finding]:
+    listed = [tensor for tensor in model.tensors if tensor.kind == "input"]
+    given = {tensor.name for tensor in listed} | set(besides(model))
+    missing = [name for name in session.inputs if name not in given]
+    told = any(tensor.flag("optional") and tensor.name in session.inputs for tensor in listed)
+    told = told or any(control.name not in session.inputs for control in controls(model))
+    for tensor, message, hint in _extra(model, session, listed, missing):
+        told = True
+        yield Finding(place(tensor, "name"), message, hint=hint, reason=reason(model, session))
+    if missing:
+        names, verb = " and ".join(f'"{name}"' for name in missing), "is" if len(missing) == 1 else "are"
+        message = f"{graph_of(model, session)} has {len(session.inputs)} inputs, of which {names} {verb} not listed"
+        hint = to_add({name: session.inputs[name] for name in missing}, batching=bool(session.max_batch_size))
+        yield Finding(listed[0].node if listed else None, message, hint=hint, reason=reason(model, session))
+    elif not told:
+        message = f"{graph_of(model, session)} has {len(session.inputs)} inputs, but the config has more"
+        yield Finding(None, message, hint=f"Use {', '.join(session.inputs)}.", reason=reason(model, session))
+
+
+def _extra(
+    model: Model, session: Session, listed: list[ListedTensor], missing: list[str]
+) -> Iterator[tuple[ListedTensor, str, str]]:
+    """Yield each required input that the graph does not have as one; a misspelt one takes its name from `missing`."""
+    sent, times = set(besides(model)), Counter[str]()
+    for tensor in listed:
+        name = tensor.name
+        times[name] += 1
+        if tensor.flag("optional"):
+            continue
+        if name in sent:
+            yield tensor, f'"{name}" is listed as an input, but the server itself sends it', "Remove it from input."
+        elif times[name] > 1:
+            yield tensor, f'input "{name}" is already listed', "Remove this entry."
+        elif name in session.overridable:
+            message = f'input "{name}" has an initializer in the graph, so it does not count as an input'
+            yield tensor, message, "Remove it, or set `optional: true`, which needs a model without batching."
+        elif name not in session.inputs:
+            meant = nearest(name, missing)
+            if meant:
+                missing.remove(meant)
+            hint = f'Did you mean "{meant}"?' if meant else "Remove this entry."
+            yield tensor, f'{graph_of(model, session)} has no input "{name}"', hint
