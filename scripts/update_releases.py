@@ -1,4 +1,6 @@
-"""Write releases.json, vllm_tensors.json and gpus.json from scripts/releases.yaml, which alone holds these facts.
+"""Write the facts about releases below tritonrepo/data from scripts/releases.yaml, which alone holds them.
+
+python_modules.json comes from scripts/python_modules.yaml.
 
 `--check` only reports what is stale. If the source is wrong, its faults are reported and nothing is written.
 """
@@ -15,6 +17,7 @@ from typing import Any
 import yaml
 
 SOURCE = Path(__file__).with_name("releases.yaml")
+MODULES = Path(__file__).with_name("python_modules.yaml")
 DATA = Path(__file__).parent.parent / "tritonrepo" / "data"
 RELEASE = re.compile(r"2[0-9]\.(0[1-9]|1[0-2])")
 FACTS = ("server_version", "python", "cuda", "onnxruntime", "vllm", "vllm_full", "tensorrtllm")
@@ -34,6 +37,7 @@ def data(source: dict[str, Any]) -> dict[Path, str]:
         "releases.json": {"what": source["what"], "releases": releases, "differences": source["differences"]},
         "vllm_tensors.json": {"what": "The tensors that Triton's vLLM backend adds to a config.", **tensors},
         "gpus.json": {"what": GPU_FACTS, "gpus": source["gpus"], "vllm": source["vllm_memory"]},
+        "python_modules.json": yaml.safe_load(MODULES.read_text("utf-8")),
     }
     if faults := [*_faults(source)]:
         raise ValueError("\n".join(faults))

@@ -278,13 +278,15 @@ def test_a_stack_is_judged_for_a_server_that_completes_nothing() -> None:
     assert {stack.auto_complete for stack in asked} == {False}
 
 
-def test_an_import_of_a_model_is_not_looked_up(tmp_path: Path) -> None:
+def test_an_import_of_a_model_is_not_looked_up_in_its_environment(tmp_path: Path) -> None:
     (tmp_path / "r" / "m" / "1").mkdir(parents=True)
     (tmp_path / "r" / "m" / "1" / "model.py").write_text(f"import no_such_package\n{CODE}")
     config = 'backend: "python"\nmax_batch_size: 0\n' + "".join(
         f'{side} {{ name: "{side}" data_type: TYPE_FP32 dims: [ 1 ] }}\n' for side in ("input", "output")
     )
+    config += 'parameters { key: "EXECUTION_ENV_PATH" value { string_value: "$$TRITON_MODEL_DIRECTORY/e.tar.gz" } }\n'
     (tmp_path / "r" / "m" / "config.pbtxt").write_text(config + "instance_group { kind: KIND_CPU }\n")
+    (tmp_path / "r" / "m" / "e.tar.gz").touch()
     assert run(["validate", str(tmp_path / "r"), "--strict"]) == 0
 
 

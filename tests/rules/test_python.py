@@ -188,8 +188,8 @@ READ = {
     "no class": Case(source("x = 1"), "python-no-class", "python-no-class", NO_CLASS),
     "no class, after an import of what no image has": Case(
         source("import json, numpy.linalg\nfrom no_such.part import x\n"),
-        "python-no-class",
-        "python-no-class",
+        "python-import-error",
+        "python-import-error",
         "ModuleNotFoundError: No module named 'no_such'",
     ),
     "no class, after an import of what lies beside": Case(
@@ -556,7 +556,7 @@ LOOKED_UP = {
     "another config": Case(looking("c = other()", f"{GET}['dims']")),
     "a model that completes its config": Case(looking(f"{GET}['dims']", completes=COMPLETES)),
     "a generator": Case(looking(f"{GET}['dims']", "yield")),
-    "another module": Case(looking(f"{GET}['dims']", imports="import json\nimport other as pb_utils\n")),
+    "another module": Case(looking(f"{GET}['dims']", imports="import json\nimport tree as pb_utils\n")),
 }
 
 TABLES = {"looked up": LOOKED_UP, "files": FILES, "read": READ, "called": CALLED, "completed": COMPLETED}

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.python import autocompletion, classes, completion, files
+from tritonrepo.rules.python import autocompletion, classes, completion, files, importing
 
-MODULES = (files, classes, autocompletion, completion)
+MODULES = (files, importing, classes, autocompletion, completion)

@@ -24,7 +24,7 @@ def syntax(model: Model) -> Iterator[Finding]:
             yield Finding(at, message, hint=hint, reason=fault.reason)
 
 
-@rule("python-no-class", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-syntax-error"))
+@rule("python-no-class", Severity.ERROR, "backend=python", at=Stage.IMPORT.after("python-import-error"))
 def no_class(model: Model) -> Iterator[Finding]:
     """A Python model's file must define the class TritonPythonModel."""
     for script, found in class_facts(model):

@@ -99,8 +99,17 @@ def scripts(model: Model) -> tuple[Script, ...]:
     paths = (posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}") for version in model.served)
     files = ((path, model.file(path)) for path in paths if _is_imported(model, name, path))
     small = ((path, file.content()) for path, file in files if file is not None and file.size <= LARGEST_SCRIPT)
-    python = _python_of(model)
+    python = python_of(model)
     return tuple(Script(path, text, _parse(path, text, python)) for path, text in small)
+
+
+def read(model: Model, path: str) -> Script | None:
+    """Return another source of a model, or None if it is no file or too large to parse."""
+    file = model.file(path)
+    if file is None or file.size > LARGEST_SCRIPT:
+        return None
+    text = file.content()
+    return Script(path, text, _parse(path, text, python_of(model)))
 
 
 def _is_imported(model: Model, name: str, path: str) -> bool:
@@ -137,7 +146,7 @@ def refused_module(name: str) -> str:
     return "." if len(parts) > 1 and parts[-2] in {".", ".."} else ""
 
 
-def _python_of(model: Model) -> tuple[int, int] | None:
+def python_of(model: Model) -> tuple[int, int] | None:
     """Return the version of the Python that runs a model; None if the model brings its own or it is unknown."""
     if STUB in model.children or PARAMETER in model.config.mapping("parameters"):
         return None
