@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tritonrepo import repository
+from tritonrepo.llm.gpus import gpu_memory
 from tritonrepo.report import pages as report_pages
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
@@ -75,6 +76,7 @@ def server(options: str) -> Target:
             images or None,
             int(given.get("--gpus", "0")),
             auto_complete="--no-auto-complete" not in words,
+            gpu_memory=gpu_memory(given.get("--gpu-memory", "")),
         )
     )
 

@@ -145,8 +145,9 @@ SIZES = {
     "24 gib": 24 * GIB,
     "40960MiB": 40 * GIB,
     "0.5GiB": GIB // 2,
-    "80GB": int(79.25 * GIB),
-    "24gb": int(23.65 * GIB),
+    "80GB": 80 * 10**9,
+    "24 gb": 24 * 10**9,
+    "0GiB": None,
     "30GB": 30 * 10**9,
     "81920MB": 81920 * 10**6,
     "A100-80GB": int(79.25 * GIB),
@@ -170,6 +171,7 @@ def test_memory_as_people_write_it(text: str, memory: int | None) -> None:
 def test_the_driver_reports_less_than_is_sold() -> None:
     assert reported(80 * GIB)[0] == (gpus()["H100"].reported.low, 80 * GIB)
     assert "A100-80GB" in reported(80 * GIB)[1]
+    assert reported(80 * 10**9)[0] == (gpus()["H100"].reported.low, gpus()["A100-80GB"].reported.high)
     assert reported(70 * GIB) == (Range(70 * GIB, 70 * GIB), "")
     assert reported(gpu_memory("L4") or 0) == (gpus()["L4"].reported, "L4")
 

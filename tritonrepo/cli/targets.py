@@ -42,11 +42,18 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def aim(release: str | None, image: tuple[str, ...], gpus: int | None, *, no_auto_complete: bool) -> Aim:
+def aim(
+    release: str | None,
+    image: tuple[str, ...],
+    gpus: int | None,
+    *,
+    no_auto_complete: bool = False,
+    memory: int | None = None,
+) -> Aim:
     """Return the function that makes the target by these options; a usage error names the closest choice."""
     if release is not None and release not in RELEASES:
         raise click.UsageError(f'unknown Triton release "{release}". {instead(release)}')
-    options = Said(release, image or None, gpus, False if no_auto_complete else None)
+    options = Said(release, image or None, gpus, False if no_auto_complete else None, gpu_memory=memory)
 
     def aimed(record: Said, stack: Said) -> Target:
         found = target(options, record=record, stack=stack)

@@ -16,7 +16,7 @@ from tritonrepo.cli.output import colour, concluded, painted, say
 from tritonrepo.cli.selecting import selected
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
-from tritonrepo.cli.values import allow_links
+from tritonrepo.cli.values import allow_links, gpu_memory
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
 from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.report import json as report_json
@@ -40,6 +40,7 @@ NOTHING = Judgement((), (), lambda _: [])
 @click.command(epilog=EPILOG, short_help=COMMANDS["validate"])
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @target_options
+@gpu_memory
 @click.option("--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text", help="Output format.")
 @click.option("--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Hide findings of this rule or family. Repeatable.")
@@ -58,6 +59,7 @@ def command(
     release: str | None,
     image: tuple[str, ...],
     gpus: int | None,
+    gpu_memory: int | None,
     no_auto_complete: bool,
 ) -> int:
     """Check model repositories and predict the server's verdict, without a server or a GPU.
@@ -76,7 +78,7 @@ def command(
     RULE is a rule's name, a family such as scheduling, or the first words of names, such as dynamic.
     """
     shown = selected(select, ignore, verbose=verbose)
-    given, work = aim(release, image, gpus, no_auto_complete=no_auto_complete), workspace(links)
+    given, work = aim(release, image, gpus, no_auto_complete=no_auto_complete, memory=gpu_memory), workspace(links)
 
     diagnostics: list[Diagnostic] = []
     verdicts: list[Verdict] = []

@@ -36,6 +36,33 @@ def allow_links(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+class GpuMemory(click.ParamType[int]):
+    """Memory of a GPU: a size, or the name of a GPU of the packaged table."""
+
+    name = "memory"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401  click's signature
+        """Return the bytes; raise a usage error for what is neither."""
+        from tritonrepo.llm.gpus import gpu_memory, gpus  # imported here to keep `--help` quick
+
+        found = value if isinstance(value, int) else gpu_memory(value)
+        if found is None:
+            known = ", ".join(gpus())
+            self.fail(f'"{value}" is neither a size, such as 80GiB, nor one of these GPUs: {known}.', param, ctx)
+        return found
+
+
+def gpu_memory(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that says how much memory each GPU has."""
+    return click.option(
+        "--gpu-memory",
+        type=GpuMemory(),
+        metavar="SIZE",
+        help="Memory of each GPU: a size such as 80GiB, or a GPU such as A100-80GB or L4."
+        "  [default: from the record or stack]",
+    )(command)
+
+
 def record_place(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that says where the record of a bucket's repository is; its value is for `open_place`."""
     return click.option(

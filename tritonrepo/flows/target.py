@@ -23,7 +23,15 @@ def completes(record: Record) -> bool:
 def of_stack(stack: Stack, *, complete: bool = True) -> Said:
     """Return what a stack says; a build whose configs are complete is for a server without auto-complete."""
     said = stack.target
-    return Said(said.release, said.images, said.gpus, not complete, said.arch, backends=said.backends)
+    return Said(
+        said.release,
+        said.images,
+        said.gpus,
+        not complete,
+        said.arch,
+        backends=said.backends,
+        gpu_memory=said.gpu_memory,
+    )
 
 
 def record_of(store: Store, prefix: str, tree: Tree, where: str) -> Record:

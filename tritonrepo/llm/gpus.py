@@ -61,15 +61,10 @@ def gpus() -> Mapping[str, Gpu]:
 
 
 def gpu_memory(text: str) -> int | None:
-    """Return the bytes of a size such as 80GiB or of a GPU such as L4; None if it is neither.
-
-    A size in GB that is in a GPU's name means that GPU: no driver of one reports 80 GB, so 80 GB are what the GPU has.
-    """
+    """Return the bytes of a size such as 80GiB or of a GPU such as L4; None if it is neither, or no memory."""
     text = text.strip()
     if size := SIZE.fullmatch(text):
-        found = int(float(size[1]) * UNITS[size[2].lower()])
-        sold = [gpu for gpu in gpus().values() if size[2].lower() == "gb" and float(size[1]) == gpu.sold]
-        return int(max(gpu.reported.high for gpu in sold)) if sold else found
+        return int(float(size[1]) * UNITS[size[2].lower()]) or None
     wanted = NOT_IN_A_NAME.sub("", text.lower()).removeprefix("nvidia")
     named = [gpu for gpu in gpus().values() if NOT_IN_A_NAME.sub("", gpu.name.lower()) == wanted]
     return int(named[0].reported.high) if named else None
@@ -78,15 +73,17 @@ def gpu_memory(text: str) -> int | None:
 def reported(memory: int) -> tuple[Range, str]:
     """Return the bytes that the driver of a GPU with this memory reports, and of which GPUs; "" if it is not known.
 
-    80 GiB are what people write of a GPU whose driver reports 79.2: the range then begins with the lowest of these.
+    80 GiB or GB are what people write of a GPU whose driver reports 79.2 GiB: the range then begins with the lowest of
+    these. It ends with what they wrote, or with the highest if that is more.
     """
     for gpu in gpus().values():
         if int(gpu.reported.high) == memory:
             return gpu.reported, gpu.name
-    sold = [gpu for gpu in gpus().values() if gpu.sold * GIB == memory]
+    sold = [gpu for gpu in gpus().values() if memory in (gpu.sold * GIB, gpu.sold * UNITS["gb"])]
     if not sold:
         return Range(memory, memory), ""
-    return Range(min(gpu.reported.low for gpu in sold), memory), ", ".join(gpu.name for gpu in sold)
+    high = max(memory, *(gpu.reported.high for gpu in sold))
+    return Range(min(gpu.reported.low for gpu in sold), high), ", ".join(gpu.name for gpu in sold)
 
 
 def behaviour(fact: str, vllm: str) -> Any:  # noqa: ANN401  a fact has its own type

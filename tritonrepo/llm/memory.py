@@ -47,7 +47,8 @@ class Settings:
     """The engine arguments that decide, with vLLM's defaults; `batched` and `sequences` are ranges where they depend.
 
     `kv_bytes` are the bytes of a number in the cache, `whole` those of a weight that is not quantised. `cache` is the
-    size of the cache where it is written, None if vLLM measures what is left. `doubts` say why this is an estimate.
+    size of the cache where it is written, None if vLLM measures what is left. A `max_model_len` of 0 is the longest
+    that fits. `doubts` say why this is an estimate.
     """
 
     vllm: str
@@ -57,6 +58,7 @@ class Settings:
     batched: Range
     tensor: int = 1
     pipeline: int = 1
+    replicas: int = 1
     kv_bytes: float = 2.0
     whole: float = SIXTEEN
     quantization: str = ""
@@ -68,7 +70,7 @@ class Settings:
     @property
     def gpus(self) -> int:
         """The number of GPUs that the engine takes."""
-        return self.tensor * self.pipeline
+        return self.tensor * self.pipeline * self.replicas
 
 
 @dataclass(frozen=True, slots=True)

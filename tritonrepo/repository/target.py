@@ -16,6 +16,7 @@ T = TypeVar("T")
 class Target:
     """Release, images and their backends, processor and GPUs, and whether the server completes configs by itself.
 
+    `gpu_memory` are the bytes of each GPU as the user gave them, None if they are not known; see `llm.gpus.reported`.
     `in_stack`: a stack file determines it, not the options of a command; hints name what the user can change.
     `gpus_said`: somebody says how many GPUs there are. If not, there is one, or as many as the configs of a repository
     list (`repository.read`), and what needs more of them is no fault.
@@ -29,6 +30,7 @@ class Target:
     arch: str = "x86_64"
     in_stack: bool = False
     gpus_said: bool = True
+    gpu_memory: int | None = None
 
     @property
     def counts_gpus(self) -> str:
@@ -50,6 +52,7 @@ class Said(NamedTuple):
     where: str = ""
     backends: tuple[str, ...] | None = None
     """Those of an own image, besides those of the Triton images."""
+    gpu_memory: int | None = None
 
 
 NOTHING = Said()
@@ -78,6 +81,7 @@ def target(
         _first([each.arch for each in said], "x86_64"),
         in_stack=stack is not NOTHING and not by_option,
         gpus_said=any(each.gpus is not None for each in said),
+        gpu_memory=_first([each.gpu_memory for each in said], None),
     )
 
 
@@ -89,7 +93,8 @@ def recorded(target: Mapping[str, Any], where: str) -> Said:
     """
     if not target:
         return NOTHING
-    images, gpus, arch, own = (target.get(name) for name in ("images", "gpus", "arch", "backends"))
+    names = ("images", "gpus", "arch", "backends", "gpu_memory")
+    images, gpus, arch, own, memory = (target.get(name) for name in names)
     return Said(
         str(target.get("release")),
         tuple(map(str, images)) if isinstance(images, list) else None,
@@ -97,6 +102,7 @@ def recorded(target: Mapping[str, Any], where: str) -> Said:
         arch=arch if isinstance(arch, str) else None,
         where=where,
         backends=tuple(map(str, own)) if isinstance(own, list) else None,
+        gpu_memory=memory if type(memory) is int and memory > 0 else None,
     )
 
 

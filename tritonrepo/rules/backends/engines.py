@@ -1,0 +1,192 @@
+"""The vLLM engines of a repository, each with what is known of its memory, and what else is on their GPUs.
+
+Source: vllm_backend, src/model.py: an engine of KIND_GPU runs on its instance's GPU, one of KIND_MODEL on the first
+GPUs; core, src/model_config_utils.cc, NormalizeInstanceGroup.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tritonrepo.llm import LanguageModel, known, read
+from tritonrepo.llm.gpus import Range, reported
+from tritonrepo.llm.memory import Settings, Share, doubts, share
+from tritonrepo.llm.settings import UnreadError, settings, utilization
+from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
+from tritonrepo.rules.backends.arguments import LARGEST_JSON, Arguments, objects
+from tritonrepo.rules.instances.groups import CPU, GPU, MODEL, groups
+from tritonrepo.tree import File
+
+MOST = 64
+"""More instances than this are not counted one by one."""
+
+WITHOUT_WEIGHTS = {"", "ensemble", "python", "vllm", "identity", "square", "repeat", "dali", "tensorrtllm", "openvino"}
+"""Backends whose models hold nothing on a GPU, or something else than the bytes of their files."""
+
+
+class Engine(NamedTuple):
+    """An engine of one version; `facts` and `settings` are None if `unread` says why its memory is not known.
+
+    `places` has the GPUs of each instance.
+    """
+
+    model: Model
+    said: Arguments
+    value: Mapping[str, Any]
+    name: str
+    facts: LanguageModel | None
+    settings: Settings | None
+    unread: str
+    places: Sequence[Sequence[int]]
+
+    @property
+    def total(self) -> Range:
+        """The bytes that the driver of a GPU of the target reports."""
+        return reported(self.model.target.gpu_memory or 0)[0]
+
+    @property
+    def utilization(self) -> float:
+        """The share of a GPU that it takes, 0 if that is not known or its cache has a size of its own."""
+        vllm = self.model.target.release.vllm
+        try:
+            sized = self.settings is not None and self.settings.cache is not None
+            return utilization(self.value, vllm) if vllm is not None and not sized else 0.0
+        except UnreadError:
+            return 0.0
+
+    @property
+    def share(self) -> Share | None:
+        """What one of its GPUs holds; None if it is not known."""
+        if self.facts is None or self.settings is None:
+            return None
+        return share(self.facts, self.settings, self.total)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why its memory is only an estimate."""
+        return doubts(self.facts, self.settings) if self.facts is not None and self.settings is not None else ()
+
+
+class Other(NamedTuple):
+    """A model of another backend on GPUs: the bytes of its largest served version's files, and its instances' GPUs."""
+
+    model: Model
+    weights: int
+    places: Sequence[int]
+
+
+@once
+def engines(model: Model) -> Sequence[Engine]:
+    """Return the engines of a model for the vLLM backend, none on a server whose GPUs' memory is not known."""
+    if model.target.gpu_memory is None or not model.target.gpus:
+        return ()
+    return tuple(_engine(model, said, value) for said, value in objects(model))
+
+
+def _engine(model: Model, said: Arguments, value: Mapping[str, Any]) -> Engine:
+    name = value.get("model")
+    name = name if isinstance(name, str) else ""
+    vllm, memory = model.target.release.vllm, model.target.gpu_memory or 0
+    facts = _facts(model, name)
+    found: Settings | None = None
+    unread = ""
+    if vllm is None:
+        unread = f"the vLLM of Triton {model.target.release.name} is not known"
+    elif facts is None:
+        unread = "its config.json is not at hand" if name else "model.json names no model"
+    elif facts.parameters is None:
+        unread = "the number of its parameters is not known"
+    else:
+        try:
+            found = settings(value, facts, vllm, memory)
+        except UnreadError as error:
+            unread = str(error)
+    return Engine(model, said, value, name, facts, found, unread, _places(model, found))
+
+
+def _facts(model: Model, name: str) -> LanguageModel | None:
+    """Return the facts of the weights: of a config.json in the model's own directory, or of a well-known model."""
+    _, inside, rest = name.rpartition(f"/{model.name}/")
+    if not inside:
+        return known(name)
+    file = model.entries.get(f"{rest.rstrip('/')}/config.json")
+    if not isinstance(file, File) or file.size > LARGEST_JSON:
+        return None
+    try:
+        config = json.loads(file.content())
+    except (ValueError, RecursionError):
+        return None
+    return read(config) if isinstance(config, dict) else None
+
+
+def _places(model: Model, found: Settings | None) -> Sequence[Sequence[int]]:
+    """Return the GPUs of each instance."""
+    count = found.gpus if found is not None else 1
+    written = groups(model)
+    if not written:
+        return [[gpu] for gpu in range(min(model.target.gpus, MOST))]
+    places: list[Sequence[int]] = []
+    for group in written:
+        copies = min(max(1, group.node.integer("count")), MOST)
+        if group.kind == MODEL:
+            places += [range(min(count, MOST))] * copies
+        elif group.kind == GPU:
+            places += [[gpu] for gpu in _listed(model, [gpu.data for gpu in group.gpus]) for _ in range(copies)]
+    return places[:MOST]
+
+
+def _listed(model: Model, written: Sequence[object]) -> Sequence[int]:
+    own = [gpu for gpu in written if isinstance(gpu, int) and 0 <= gpu < model.target.gpus]
+    return own or range(min(model.target.gpus, MOST))
+
+
+@once
+def other(model: Model) -> Other | None:
+    """Return what a model of another backend holds on GPUs; None if it runs on the CPU, or if nothing is known."""
+    if model.backend in WITHOUT_WEIGHTS or model.unknown or not model.target.gpus:
+        return None
+    size = max((_size(model, version) for version in model.served), default=0)
+    written = groups(model)
+    places: list[int] = [] if written else list(range(min(model.target.gpus, MOST)))
+    for group in written:
+        if group.kind not in {CPU, MODEL}:
+            copies = min(max(1, group.node.integer("count")), MOST)
+            places += [gpu for gpu in _listed(model, [gpu.data for gpu in group.gpus]) for _ in range(copies)]
+    return Other(model, size, places[:MOST]) if places and size else None
+
+
+def _size(model: Model, version: int) -> int:
+    below = f"{model.directory_of(version)}/"
+    return sum(each.size for path, each in model.entries.items() if path.startswith(below) and isinstance(each, File))
+
+
+class Load(NamedTuple):
+    """What is on one GPU: engines, as often as it has instances of each, and other models."""
+
+    gpu: int
+    engines: Sequence[Engine]
+    others: Sequence[Other]
+
+    @property
+    def utilization(self) -> float:
+        """The share of the GPU that the engines take in all."""
+        return sum(engine.utilization for engine in self.engines)
+
+    @property
+    def weights(self) -> int:
+        """The bytes of the other models' weights, once an instance."""
+        return sum(other.weights for other in self.others)
+
+
+def loads(models: Mapping[str, Model]) -> Iterator[Load]:
+    """Yield what is on each GPU that an engine or another model uses."""
+    found = [engine for model in models.values() if model.backend == "vllm" for engine in engines(model)]
+    beside = [each for model in models.values() if (each := other(model)) is not None]
+    for gpu in range(min(max((model.target.gpus for model in models.values()), default=0), MOST)):
+        here = [engine for engine in found for place in engine.places if gpu in place]
+        others = [each for each in beside for place in each.places if place == gpu]
+        if here or others:
+            yield Load(gpu, here, others)

@@ -1,0 +1,227 @@
+"""The memory of GPUs: whether an engine's weights and one sequence fit, how many do, and what shares a GPU.
+
+An error only says what is certain: weights or one sequence do not fit even at the most favourable end of every range.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from tritonrepo.diagnostics import Severity, either
+from tritonrepo.llm.advice import options
+from tritonrepo.llm.gpus import GIB, Range, behaviour
+from tritonrepo.llm.memory import Share
+from tritonrepo.repository import Model, Repository
+from tritonrepo.rules.backends.engines import Engine, Load, engines, loads
+from tritonrepo.rules.registry import Finding, repository_rule, rule
+from tritonrepo.rules.stages import Stage
+from tritonrepo.tree import amount
+
+MARGIN = 1.01
+"""GPUs of one kind differ a little in what their drivers report."""
+
+FEW = 4
+"""Requests are shorter than max_model_len; if not even a fourth of it fits as often as asked, it is surely too much."""
+
+LEAST_LEFT = 0.1
+"""The share of a GPU that engines leave to others; less is taken by contexts and CUDA graphs in no time."""
+
+CONTEXT, ARENA = 0.5 * GIB, 2
+"""Bytes of a process's CUDA context, and how much an arena that doubles holds of what it is asked for.
+
+Source: onnxruntime, docs, CUDA execution provider: arena_extend_strategy kNextPowerOfTwo is the default, and
+gpu_mem_limit is not set.
+"""
+
+
+@rule("vllm-weights-too-large", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-key-missing"))
+def weights_too_large(model: Model) -> Iterator[Finding]:
+    """The weights of a vLLM model must fit into the memory that vLLM may take."""
+    for engine, found in _known(model):
+        if not engine.doubts and _too_large(engine, found):
+            needs, has = found.weights.low, engine.total.high
+            whole = f"{amount(round(needs))} a GPU, but vLLM may take only {_shown(found.requested)} of it"
+            yield Finding(
+                engine.said.at(model, "model"),
+                f"the weights need {whole}",
+                hint=_otherwise(engine),
+                reason=_reason(engine, "CUDA out of memory" if needs > MARGIN * has else ""),
+            )
+
+
+@rule("vllm-max-model-len-kv", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-weights-too-large"))
+def max_model_len(model: Model) -> Iterator[Finding]:
+    """One sequence of max_model_len must fit into the KV cache of a vLLM model."""
+    for engine, found in _known(model):
+        length = found.max_model_len
+        if engine.doubts or _too_large(engine, found) or not length or _best(found) >= length:
+            continue
+        least, longest = (int(max(0, bound)) for bound in found.tokens)
+        needs = amount(round(length * found.per_token))
+        fits = f"at most {longest:,} tokens fit" if longest else "not even one block of it fits"
+        yield Finding(
+            engine.said.at(model, "max_model_len" if "max_model_len" in engine.value else "model"),
+            f"a sequence of max_model_len, {length:,} tokens, needs a KV cache of {needs} on each GPU, but {fits} with "
+            f"{_shown(engine.total)} a GPU",
+            hint=(f"Set max_model_len to {least or longest} or less. " if longest else "") + _otherwise(engine),
+            reason=_reason(engine, f"max seq len ({length})" if found.cache.low > 0 else ""),
+        )
+
+
+@rule("vllm-max-num-seqs-kv", Severity.WARNING, "backend=vllm")
+def max_num_seqs(model: Model) -> Iterator[Finding]:
+    """The KV cache of a vLLM model should hold max_num_seqs sequences, at least if they are short."""
+    for engine, found in _asked(model):
+        asked = engine.value["max_num_seqs"]
+        if found.sequences.high * FEW < asked:
+            yield Finding(engine.said.at(model, "max_num_seqs"), _few(engine, found), hint=_shorter(found, asked))
+
+
+@rule("vllm-sequences-fit", Severity.INFO, "backend=vllm")
+def sequences_fit(model: Model) -> Iterator[Finding]:
+    """The KV cache of a vLLM model may hold fewer long sequences than max_num_seqs."""
+    for engine, found in _asked(model):
+        asked = engine.value["max_num_seqs"]
+        if asked / FEW <= found.sequences.high < asked:
+            hint = "If most requests are long, lower max_num_seqs, or use more or larger GPUs."
+            yield Finding(engine.said.at(model, "max_num_seqs"), _few(engine, found), hint=hint)
+
+
+@repository_rule("vllm-gpu-memory-sum", Severity.WARNING)
+def memory_sum(repository: Repository) -> Iterator[Finding]:
+    """The engines on one GPU should take no more than the whole of it."""
+    if repository.target.gpu_memory is None:
+        return
+    said: set[tuple[str, ...]] = set()
+    for load in loads(repository.models):
+        names = tuple(sorted({engine.model.name for engine in load.engines}))
+        vllm = repository.target.release.vllm
+        counts = vllm is not None and bool(behaviour("counts_others", vllm))
+        if len(load.engines) < 2 or names in said or not (load.utilization > 1 or counts):  # noqa: PLR2004  several
+            continue
+        said.add(names)
+        yield _sum(load, names)
+
+
+@repository_rule("gpu-memory-shared", Severity.WARNING)
+def memory_shared(repository: Repository) -> Iterator[Finding]:
+    """Models next to a vLLM engine should fit into what it leaves of the GPU."""
+    if repository.target.gpu_memory is None:
+        return
+    said: set[str] = set()
+    for load in loads(repository.models):
+        names = sorted({each.model.name for each in load.others})
+        new = [name for name in names if name not in said]
+        left = _left(load)
+        if not load.engines or not new or (left >= _wanted(load) and load.utilization <= 1 - LEAST_LEFT):
+            continue
+        said.update(names)
+        first = next(each.model for each in load.others if each.model.name == new[0])
+        yield Finding(
+            first.at(first.config.get("instance_group")),
+            f"{_listed(names)} {'shares' if len(names) == 1 else 'share'} GPU {load.gpu} with vLLM, which takes "
+            f"{load.utilization:.0%} of it and leaves {amount(max(0, round(left)))} for weights of "
+            f"{amount(load.weights)}, batches and CUDA contexts",
+            hint="Lower gpu_memory_utilization, or run these models on the CPU or on another GPU.",
+        )
+
+
+def _known(model: Model) -> Iterator[tuple[Engine, Share]]:
+    for engine in engines(model):
+        if (found := engine.share) is not None:
+            yield engine, found
+
+
+def _asked(model: Model) -> Iterator[tuple[Engine, Share]]:
+    """Yield the engines that have room for one sequence, all of it, and say how many they want."""
+    for engine, found in _known(model):
+        exact = engine.facts is not None and engine.facts.plain and not engine.facts.multimodal
+        if type(engine.value.get("max_num_seqs")) is not int or not exact or not found.max_model_len:
+            continue
+        if found.tokens.high >= found.max_model_len:
+            yield engine, found
+
+
+def _too_large(engine: Engine, found: Share) -> bool:
+    most = engine.total.high if found.cache.low == found.cache.high else found.requested.high
+    return found.weights.low > MARGIN * most
+
+
+def _best(found: Share) -> float:
+    """Return how many tokens fit at most."""
+    more = (MARGIN - 1) * found.requested.high if found.cache.low != found.cache.high else 0
+    return (found.cache.high + more) / max(found.per_token, 1)
+
+
+def _few(engine: Engine, found: Share) -> str:
+    asked = engine.value["max_num_seqs"]
+    roughly = "about " if engine.doubts else ""
+    return (
+        f"max_num_seqs is {asked:,}, but {roughly}{_count(found.sequences)} of max_model_len, "
+        f"{found.max_model_len:,} tokens, {'fits' if found.sequences.high < 2 else 'fit'} into the KV cache of "  # noqa: PLR2004
+        f"GPUs with {_shown(engine.total)}"
+    )
+
+
+def _count(found: Range) -> str:
+    low, high = math.floor(found.low), math.floor(found.high)
+    return f"{low:,} {'sequence' if low == 1 else 'sequences'}" if low == high else f"{low:,} to {high:,} sequences"
+
+
+def _shorter(found: Share, asked: int) -> str:
+    each = int(found.tokens.middle / asked)
+    return (
+        f"With {asked:,} at once, each has about {each:,} tokens. Lower max_num_seqs or max_model_len, use a quantised "
+        "model, or use more GPUs: tritonrepo fit shows what takes the memory."
+    )
+
+
+def _reason(engine: Engine, own: str) -> str:
+    """Return what Triton reports of an engine whose own text is this one."""
+    vllm = engine.model.target.release.vllm
+    text = str(behaviour("refusal", vllm)) if vllm is not None else ""
+    return own if text == "own" else text
+
+
+def _otherwise(engine: Engine) -> str:
+    """Return what would make it fit, as far as that is known."""
+    if engine.facts is None or engine.settings is None:
+        return ""
+    longer = (each for each in options(engine.facts, engine.settings, engine.total))
+    changes = [each.change for each in longer if not each.change.startswith("max_model_len")]
+    return f"It fits with {either(changes)}." if changes else "Use a smaller model, or larger GPUs."
+
+
+def _shown(found: Range) -> str:
+    low, high = amount(round(found.low)), amount(round(found.high))
+    return low if low == high else f"{low} to {high}"
+
+
+def _left(load: Load) -> float:
+    total = load.engines[0].total.low if load.engines else 0
+    return total * (1 - load.utilization)
+
+
+def _wanted(load: Load) -> float:
+    """Return the bytes that the other models need: with an arena that doubles, their contexts and those of engines."""
+    return ARENA * load.weights + CONTEXT * (1 + len(load.engines))
+
+
+def _sum(load: Load, names: Sequence[str]) -> Finding:
+    first = load.engines[0]
+    at = first.said.at(first.model, "gpu_memory_utilization" if "gpu_memory_utilization" in first.value else "model")
+    shares = " + ".join(f"{engine.utilization:g}" for engine in load.engines)
+    whole = f"{_listed(names)} {'has' if len(names) == 1 else 'have'} {len(load.engines)} engines on GPU {load.gpu}"
+    if load.utilization > 1:
+        message = f"{whole}, which take {shares} = {load.utilization:.2f} of its memory"
+        hint = "Lower gpu_memory_utilization so that the sum is at most 1, or give each engine its own GPU."
+    else:
+        message = f"{whole}, but vLLM {first.model.target.release.vllm} charges an engine what the others hold"
+        hint = "Use a release with vLLM 0.9.1 or later, or give each engine its own GPU."
+    return Finding(at, message, hint=hint)
+
+
+def _listed(names: Iterable[str]) -> str:
+    words = [f'"{name}"' for name in names]
+    return f"model{'s' if len(words) > 1 else ''} {' and '.join(words) if len(words) < 3 else either(words)}"  # noqa: PLR2004
