@@ -86,7 +86,7 @@ EXPLAINED = {
     "a family": ("scheduling", 0, "dynamic-preferred-above-max"),
     "a family of one module": ("ignores", 0, "ignore-unused"),
     "words that names begin with": ("dynamic-preferred", 0, "dynamic-preferred-above-max"),
-    "the words of one name alone": ("tensorflow", 0, "\nGood\n"),
+    "the words of one name alone": ("pytorch-platform", 0, "\nGood\n"),
     "a name near": ("dynamic-prefered-above-max", 2, 'Did you mean "dynamic-preferred-above-max"?'),
     "a family near": ("schedulin", 2, 'Did you mean "scheduling"?'),
     "letters that names begin with": ("dyn", 2, "tritonrepo explain --all"),

@@ -117,7 +117,9 @@ PLATFORMS = {
         {"1/model.pt2": "x"},
     ),
     "torch_aoti from 26.03 on": Case(
-        f'platform: "torch_aoti"\n{IO}', files={"1/model.pt2": "x"}, options="--release 26.03"
+        f'platform: "torch_aoti" default_model_filename: "model.pt2"\n{IO}',
+        files={"1/model.pt2": "x"},
+        options="--release 26.03",
     ),
     "libtorch is an alias that the pair check does not know": Case(
         f'platform: "libtorch"\n{IO}',

@@ -1,0 +1,187 @@
+"""The model files of compiled backends: which each opens in every served version, and that it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.repository import Model
+from tritonrepo.repository.inference import GRAPHDEF, LIBTORCH, SAVEDMODEL, TORCH_AOTI
+from tritonrepo.rules.backends.places import beside, hint, is_python, judged, missing
+from tritonrepo.rules.fields.libraries import TENSORFLOW
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
+
+PLAN = "model.plan"
+DALI, DALI_SOURCE = "model.dali", "dali.py"
+AOTI = TORCH_AOTI.platform
+FORMATS = {
+    "xgboost": "xgboost.model",
+    "xgboost_json": "xgboost.json",
+    "xgboost_ubj": "xgboost.ubj",
+    "lightgbm": "model.txt",
+    "treelite_checkpoint": "checkpoint.tl",
+}
+"""The file that the FIL backend opens, by the parameter model_type (fil_backend, src/model.h, model_file)."""
+
+
+@rule("tensorrt-plan-missing", Severity.ERROR, "backend=tensorrt", at=Stage.BACKEND.after("vllm-max-batch-size"))
+def plan_missing(model: Model) -> Iterator[Finding]:
+    """A TensorRT model must have its plan in every served version."""
+    if not judged(model) or "cc_model_filenames" in model.fields:
+        return
+    for path in missing(model, PLAN):
+        reason = f"{model.name}/{path}' for model instance '"
+        if model.target.auto_complete:
+            reason = "unable to load plan file to auto complete config: "
+        yield Finding(
+            path,
+            "the TensorRT plan is missing",
+            hint=hint(model, path, ".plan", ".engine", ".trt"),
+            reason=reason,
+        )
+
+
+@rule("openvino-file-missing", Severity.ERROR, "backend=openvino", at=Stage.BACKEND.after("tensorrt-plan-missing"))
+def openvino_missing(model: Model) -> Iterator[Finding]:
+    """An OpenVINO model must have its model.xml in every served version."""
+    for path in missing(model, "model.xml") if judged(model) else ():
+        yield Finding(
+            path,
+            "the OpenVINO model file is missing",
+            hint=_openvino_hint(model, path),
+            reason=f"{model.name}/{path}' for model '{model.name}'",
+        )
+
+
+def _openvino_hint(model: Model, path: str) -> str:
+    """Return a hint; the weights have the name of the XML file, so both must be renamed."""
+    directory, _, name = path.rpartition("/")
+    there = beside(model, directory)
+    found = [each for each in there if each.endswith(".xml")]
+    weights = f"{found[0].removesuffix('.xml')}.bin" if len(found) == 1 else ""
+    if weights in there and found != [name]:
+        renamed = f"rename {found[0]} and {weights} to {name} and {name.removesuffix('.xml')}.bin"
+        return f'Set `default_model_filename: "{found[0]}"`, or {renamed}.'
+    return hint(model, path, ".xml", ".onnx", ".pb", ".tflite", ".pdmodel")
+
+
+@rule("dali-file-missing", Severity.ERROR, "backend=dali", at=Stage.BACKEND.after("openvino-file-missing"))
+def dali_missing(model: Model) -> Iterator[Finding]:
+    """A DALI model must have its model.dali or a dali.py in every served version."""
+    for path in missing(model, DALI) if judged(model) else ():
+        directory, _, name = path.rpartition("/")
+        if DALI_SOURCE not in beside(model, directory):
+            yield Finding(
+                path,
+                f"the DALI pipeline is missing: neither {name} nor {DALI_SOURCE} exists",
+                hint=hint(model, path, ".dali", ".py"),
+                reason="Failed to load model file. The program looked in the following locations: ",
+            )
+
+
+@rule(
+    "pytorch-file-missing",
+    Severity.ERROR,
+    "backend=pytorch",
+    at=Stage.INSTANCE.after("vllm-model-key-missing"),
+)
+def pytorch_missing(model: Model) -> Iterator[Finding]:
+    """A PyTorch model must have its model file in every served version."""
+    if is_python(model):
+        if model.backend in model.target.backends:
+            yield from _class_missing(model)
+        return
+    for path in missing(model, LIBTORCH.filename) if judged(model) else ():
+        yield Finding(
+            path,
+            f"the {_pytorch(model)} file is missing",
+            hint=_pytorch_hint(model, path),
+            reason=f"{model.name}/{path}"
+            + ('" is unreachable' if model.inferred.platform == AOTI else "' for model instance '"),
+        )
+
+
+def _pytorch(model: Model) -> str:
+    return "AOTInductor" if model.inferred.platform == AOTI else "TorchScript"
+
+
+def _pytorch_hint(model: Model, path: str) -> str:
+    there = beside(model, path.rpartition("/")[0])
+    if model.inferred.platform != AOTI and TORCH_AOTI.filename in there:
+        if not model.target.release.has("torch-aoti"):
+            return "Export the model with torch.jit.save. AOTInductor packages (.pt2) need Triton 26.03 or later."
+        return f'Set `platform: "{AOTI}"` to serve {TORCH_AOTI.filename}, or export the model with torch.jit.save.'
+    return hint(
+        model, path, *((".pt2",) if model.inferred.platform == AOTI else (".pt", ".pth", ".torchscript", ".ts"))
+    )
+
+
+def _class_missing(model: Model) -> Iterator[Finding]:
+    """Yield the versions in which the model.py of the backend finds neither a class nor a TorchScript file."""
+    named = model.config.text("default_model_filename")
+    names = (*([named] if named else []), "model.py", LIBTORCH.filename)
+    for version in model.served:
+        directory = model.directory_of(version)
+        if not any(f"{directory}/{name}" in model.entries for name in names) and "/" not in named:
+            path = f"{directory}/{names[0]}"
+            yield Finding(
+                path,
+                f"the PyTorch model is missing: {' and '.join(dict.fromkeys(names))} do not exist",
+                hint=hint(model, path, ".py", ".pt"),
+                reason="No model found in ",
+            )
+
+
+@rule("tensorflow-file-missing", Severity.ERROR, "backend=tensorflow", at=Stage.INSTANCE.after("pytorch-file-missing"))
+def tensorflow_missing(model: Model) -> Iterator[Finding]:
+    """A TensorFlow model must have its model.savedmodel or model.graphdef in every served version."""
+    kind = GRAPHDEF if model.inferred.platform == GRAPHDEF.platform else SAVEDMODEL
+    there = judged(model) and model.target.release.has(TENSORFLOW)
+    for path in missing(model, kind.filename) if there else ():
+        directory, _, name = path.rpartition("/")
+        advice = hint(model, path, ".graphdef", ".pb") if kind is GRAPHDEF else _savedmodel_hint(model, directory, name)
+        yield Finding(
+            path,
+            f"the TensorFlow {'graph' if kind is GRAPHDEF else 'SavedModel'} is missing",
+            hint=advice,
+            reason=f"{model.name}/{path}' for model instance '",
+        )
+
+
+def _savedmodel_hint(model: Model, directory: str, name: str) -> str:
+    there = beside(model, directory)
+    if "saved_model.pb" in there:
+        return f"Move saved_model.pb, variables and assets into a directory {name} in the directory {directory}."
+    holders = [each for each in there if f"{directory}/{each}/saved_model.pb" in model.entries]
+    if len(holders) == 1:
+        return f'Rename {holders[0]} to {name}, or set `default_model_filename: "{holders[0]}"`.'
+    return f"Add {name} to the directory {directory}."
+
+
+@rule("fil-file-missing", Severity.ERROR, "backend=fil", at=Stage.INSTANCE.after("tensorflow-file-missing"))
+def fil_missing(model: Model) -> Iterator[Finding]:
+    """A forest of the FIL backend must have the file of its model_type in every served version."""
+    kind = model_type(model)
+    name = FORMATS.get(kind, "")
+    if not name or not judged(model) or (kind == "xgboost_ubj" and not model.target.release.has("fil-ubj")):
+        return
+    for path in missing(model, name):
+        there = beside(model, path.rpartition("/")[0])
+        others = [each for each, file in FORMATS.items() if file in there and each != kind]
+        advice = hint(model, path, ".model", ".json", ".ubj", ".txt", ".tl")
+        if others and not model.config.text("default_model_filename"):
+            advice = f'Set the parameter model_type to "{others[0]}", whose file {FORMATS[others[0]]} is there.'
+        yield Finding(path, f"the file of model_type {kind} is missing", hint=advice)
+
+
+def model_type(model: Model) -> str:
+    """Return the parameter model_type of a model of the FIL backend."""
+    return parameter(model, "model_type") or "xgboost"
+
+
+def parameter(model: Model, name: str) -> str:
+    """Return the text of a parameter of the config; "" if it is not set."""
+    found = model.config.mapping("parameters").get(name)
+    return found.text("string_value") if isinstance(found, Message) else ""

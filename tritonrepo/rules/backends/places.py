@@ -1,0 +1,70 @@
+"""The files that backends open in a version's directory: which are not there, and what is there instead."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+
+from tritonrepo.repository import Model
+from tritonrepo.repository.paths import follow
+from tritonrepo.rules.fields.platforms import platforms
+from tritonrepo.rules.fields.runtimes import PYTHON, exists
+from tritonrepo.tree import File
+
+
+def judged(model: Model) -> bool:
+    """Whether the stock backend opens the model's files: the target has it, and the model brings no library."""
+    if model.target.backends and model.backend not in model.target.backends:
+        return False
+    accepted = platforms(model, model.backend)
+    if accepted and model.inferred.platform not in accepted:
+        return False
+    name = f"libtriton_{model.backend}.so"
+    own = [name, *(f"{model.directory_of(version)}/{name}" for version in model.served)]
+    return model.config.text("runtime") in {"", name} and not any(exists(model, path) for path in own)
+
+
+def is_python(model: Model) -> bool:
+    """Whether the model is run by the model.py of its backend."""
+    return model.config.text("runtime") == PYTHON
+
+
+def opened(model: Model, default: str) -> Iterator[str]:
+    """Yield the paths below the model that a backend opens, except paths outside the model."""
+    name = model.inferred.filename or default
+    for version in model.served:
+        path = posixpath.normpath(f"{model.directory_of(version)}/{name.lstrip('/')}")
+        if not path.startswith(".."):
+            yield path
+
+
+def missing(model: Model, default: str) -> Iterator[str]:
+    """Yield the paths below the model that a backend opens in vain."""
+    return (path for path in opened(model, default) if isinstance(follow(model, path), str))
+
+
+def files(model: Model, default: str) -> Iterator[tuple[str, File]]:
+    """Yield the files that a backend opens, with their paths."""
+    for path in opened(model, default):
+        entry = follow(model, path)
+        if isinstance(entry, File):
+            yield path, entry
+
+
+def hint(model: Model, path: str, *endings: str) -> str:
+    """Return a hint that names a file of the right kind in the directory, or the file to add."""
+    directory, _, name = path.rpartition("/")
+    candidates = [other for other in beside(model, directory) if other.endswith(endings)]
+    if candidates == [name]:
+        return f"Replace {name}, which is not a readable file, with the model file."
+    if len(candidates) == 1:
+        return f'Rename {candidates[0]} to {name}, or set `default_model_filename: "{candidates[0]}"`.'
+    if name in model.entries:
+        return f"Move {name} into the version directory {directory}."
+    return f"Add {name} to the directory {directory}."
+
+
+def beside(model: Model, directory: str) -> Sequence[str]:
+    """Return the names of what is directly in a directory of the model, and is not empty."""
+    below = f"{directory}/"
+    return list(dict.fromkeys(path[len(below) :].partition("/")[0] for path in model.entries if path.startswith(below)))
