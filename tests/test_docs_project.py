@@ -157,7 +157,7 @@ def test_the_formats_of_validate_are_modules_of_one_function() -> None:
     assert list(form.type.choices) == ["text", *DOCUMENTS]
     for name, made in DOCUMENTS.items():
         assert made.__module__ == f"tritonrepo.report.{name}"
-        assert len(inspect.signature(made).parameters) == 3
+        assert len(inspect.signature(made).parameters) == 4
 
 
 def test_what_runs_in_triton_is_checked_for_its_python() -> None:

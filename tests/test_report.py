@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tritonrepo.cli import results as smoke_results
-from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span, State, Verdict
+from tritonrepo.diagnostics import Diagnostic, Fix, Replacement, Severity, Span, State, Unseen, Verdict
 from tritonrepo.report import json as report_json
 from tritonrepo.report import pages, plan, text
 from tritonrepo.report.fingerprints import fingerprints
@@ -94,6 +94,13 @@ SUMMARIES = {
 @pytest.mark.parametrize(("severities", "models", "ignored", "line"), SUMMARIES.values(), ids=SUMMARIES)
 def test_the_closing_line_counts(severities: list[str], models: int, ignored: int, line: str) -> None:
     assert text.summary([found(Severity(each)) for each in severities], models, ignored) == line
+
+
+def test_the_closing_line_says_what_was_not_looked_at() -> None:
+    left = [Unseen("TensorRT plan", ("a", "b")), Unseen("own backend f\n", ("c",))]
+    said = "not looked at: TensorRT plan of 2 models, own backend f\\n of 1 model"
+    assert text.summary([], 3, 0, left) == f"3 models: no problems found; {said}"
+    assert text.summary([found(Severity.ERROR)], 3, 1, left) == f"3 models: 1 error, 1 ignored; {said}"
 
 
 def put(path: str, size: int = 1, reason: str = "new", phase: Phase = Phase.FILES) -> Put:
@@ -228,9 +235,11 @@ def test_json_has_findings_verdicts_and_counts() -> None:
         [found(Severity.FATAL, Span("f")), found(Severity.WARNING, Span("f", 2)), found(Severity.WARNING)],
         [Verdict("m", State.READY), Verdict("n", State.NOT_JUDGED), Verdict("o", State.READY)],
         4,
+        [Unseen("TensorRT plan", ("m", "o"))],
     )
     document = json.loads(told)
-    assert list(document) == ["diagnostics", "schema", "summary", "verdicts"]
+    assert list(document) == ["diagnostics", "not_looked_at", "schema", "summary", "verdicts"]
+    assert document["not_looked_at"] == [{"what": "TensorRT plan", "models": ["m", "o"]}]
     assert document["schema"] == 1
     assert document["summary"] == {
         "models": 3,

@@ -115,6 +115,13 @@ class Verdict:
     server_reason: str = ""
 
 
+class Unseen(NamedTuple):
+    """What was not looked into, in users' words, and the models that have it."""
+
+    what: str
+    models: tuple[str, ...]
+
+
 class Stop(Exception):  # noqa: N818  not an error of ours: the end of a command that cannot continue
     """The end of a command, with the diagnostics that say why; caught only in `cli.main`."""
 

@@ -17,10 +17,11 @@ from tritonrepo.cli.selecting import selected
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.values import allow_links, gpu_memory
-from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Verdict
+from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Unseen, Verdict
 from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
+from tritonrepo.rules.unseen import together
 
 EPILOG = f"""\b
 Examples:
@@ -32,7 +33,7 @@ Examples:
 {EXIT_CODES}"""
 
 DOCUMENTS = {"json": report_json.judged}
-"""The choices of `--format` besides text: each makes one document of diagnostics, verdicts and the number ignored."""
+"""The choices of `--format` besides text: each makes one document of what a `Judgement` has."""
 
 NOTHING = Judgement((), (), lambda _: [])
 
@@ -82,10 +83,11 @@ def command(
 
     diagnostics: list[Diagnostic] = []
     verdicts: list[Verdict] = []
+    left: list[Unseen] = []
     ignored, judged = 0, False
     faults = Faults()
     colours = colour(sys.stdout)
-    with concluded(form, lambda ends: DOCUMENTS[form]([*diagnostics, *ends], verdicts, ignored)):
+    with concluded(form, lambda ends: DOCUMENTS[form]([*diagnostics, *ends], verdicts, ignored, together(left))):
         for path in paths or ("model_repository",):
             with _uncollected():
                 judgement = faults.tried(partial(validate, path, work, given, shown), NOTHING)
@@ -93,12 +95,13 @@ def command(
             diagnostics += judgement.diagnostics
             verdicts += judgement.verdicts
             ignored += judgement.ignored
+            left += judgement.unseen
             if form == "text":
                 painted(
                     report_text.diagnostics(judgement.diagnostics, judgement.lines, colour=colours), colours=colours
                 )
         if form == "text" and judged:
-            say(report_text.summary(diagnostics, len(verdicts), ignored))
+            say(report_text.summary(diagnostics, len(verdicts), ignored, together(left)))
         faults.stop()
     bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     return 1 if any(diagnostic.severity in bad for diagnostic in diagnostics) else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tritonrepo import repository
-from tritonrepo.diagnostics import Diagnostic, Faults, Span, Verdict, fatal
+from tritonrepo.diagnostics import Diagnostic, Faults, Span, Unseen, Verdict, fatal
 from tritonrepo.flows.stack import drafted, is_stack, load, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
@@ -16,6 +16,7 @@ from tritonrepo.generate.origins import moved
 from tritonrepo.repository import CONFIG_BYTES, NOTHING, Said, Target
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
+from tritonrepo.rules.unseen import unseen
 from tritonrepo.spec.nodes import paths
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote, open_store
@@ -32,13 +33,14 @@ Aim = Callable[[Said, Said], Target]
 class Judgement(NamedTuple):
     """Result for one path: diagnostics, verdicts, a reader of source lines, and the number of hidden findings.
 
-    The paths of diagnostics are those that the user can open.
+    The paths of diagnostics are those that the user can open. `unseen` is what no rule looks into.
     """
 
     diagnostics: tuple[Diagnostic, ...]
     verdicts: tuple[Verdict, ...]
     lines: Callable[[str], list[str]]
     ignored: int = 0
+    unseen: tuple[Unseen, ...] = ()
 
 
 def declared(record: Said, stack: Said) -> Target:
@@ -67,14 +69,16 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
     faults = Faults()
     draft = drafted(loaded.gathering(), loaded.lock.models, faults)
     target = aim(NOTHING, of_stack(loaded.stack, complete=draft.complete))
-    judged = judge(repository.read(draft.tree, target), shown)
+    made = repository.read(draft.tree, target)
+    judged = judge(made, shown)
     placed = (moved(each, draft.origins, draft.tree) for each in judged.diagnostics)
     found = sorted(placed, key=lambda each: (each.at, each.rule))
     if faults.found:
         faults.add(*found)
         faults.stop()
     notes = unknown(target, Span(path))
-    return Judgement((*notes, *found), judged.verdicts, _lines_of(loaded.stack), judged.ignored)
+    left = unseen(made, judged.verdicts)
+    return Judgement((*notes, *found), judged.verdicts, _lines_of(loaded.stack), judged.ignored, left)
 
 
 @reading()
@@ -91,10 +95,12 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement
             size = f"the config has {entry.size:,} bytes, but at most {CONFIG_BYTES:,} are read"
             raise fatal("config-too-large", f"{path}/{name}", size, "Check that it is the right file.")
     target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
-    judged = judge(repository.read(tree, target, path), shown)
+    there = repository.read(tree, target, path)
+    judged = judge(there, shown)
     placed = (*unknown(target, Span(path)), *(each.renamed(partial(_place, path)) for each in judged.diagnostics))
     names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}
-    return Judgement(placed, judged.verdicts, lambda place: _tree_lines(tree, names.get(place, "")), judged.ignored)
+    lines, left = (lambda place: _tree_lines(tree, names.get(place, ""))), unseen(there, judged.verdicts)
+    return Judgement(placed, judged.verdicts, lines, judged.ignored, left)
 
 
 def _place(path: str, name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tritonrepo.diagnostics import Diagnostic, Severity, Span, Verdict
+from tritonrepo.diagnostics import Diagnostic, Severity, Span, Unseen, Verdict
 from tritonrepo.plain import DRIVING, hidden
 from tritonrepo.report.fingerprints import fingerprints
 
@@ -17,8 +17,11 @@ SCHEMA = 1
 """Raised by a change that breaks readers; keys are added, never renamed."""
 
 
-def judged(found: Sequence[Diagnostic], verdicts: Sequence[Verdict], ignored: int) -> str:
-    """Return the document that `schemas/validate.schema.json` describes; `ignored` is the number of hidden findings."""
+def judged(found: Sequence[Diagnostic], verdicts: Sequence[Verdict], ignored: int, left: Sequence[Unseen] = ()) -> str:
+    """Return the document that `schemas/validate.schema.json` describes.
+
+    `ignored` is the number of hidden findings, and `left` what was not looked into.
+    """
     severities = Counter(diagnostic.severity for diagnostic in found)
     states = Counter(verdict.verdict for verdict in verdicts)
     summary = {
@@ -27,7 +30,9 @@ def judged(found: Sequence[Diagnostic], verdicts: Sequence[Verdict], ignored: in
         "ignored": ignored,
         "verdicts": {str(state): count for state, count in states.items()},
     }
-    return document(found, {"verdicts": [asdict(verdict) for verdict in verdicts], "summary": summary})
+    unseen = [each._asdict() for each in left]
+    rest = {"verdicts": [asdict(verdict) for verdict in verdicts], "not_looked_at": unseen, "summary": summary}
+    return document(found, rest)
 
 
 def checked(rows: Sequence[Mapping[str, str]], found: Sequence[Diagnostic]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
-from tritonrepo.diagnostics import Diagnostic, Severity
+from tritonrepo.diagnostics import Diagnostic, Severity, Unseen
 from tritonrepo.plain import inline, printable
 
 WIDTH = 100
@@ -68,10 +68,19 @@ def _excerpt(diagnostic: Diagnostic, lines: Lines) -> Iterator[str]:
         yield f"  {' ' * len(number)} | {' ' * (before - start)}^"
 
 
-def summary(found: Iterable[Diagnostic], models: int, ignored: int) -> str:
-    """Return the closing line: the number of models, errors, warnings, and findings that comments hide."""
+def summary(found: Iterable[Diagnostic], models: int, ignored: int, left: Iterable[Unseen] = ()) -> str:
+    """Return the closing line: the number of models, errors, warnings, findings that comments hide, and what is left.
+
+    That is what was not looked into, so that a line without a problem does not say that there is none.
+    """
     severities = [diagnostic.severity for diagnostic in found]
     counts = [(severities.count(severity), str(severity)) for severity in (Severity.ERROR, Severity.WARNING)]
     told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
     hidden = f", {ignored} ignored" if ignored else ""
-    return f"{models} model{'' if models == 1 else 's'}: {told or 'no problems found'}{hidden}"
+    closing = f"{_models(models)}: {told or 'no problems found'}{hidden}"
+    unseen = ", ".join(f"{inline(each.what)} of {_models(len(each.models))}" for each in left)
+    return f"{closing}; not looked at: {unseen}" if unseen else closing
+
+
+def _models(count: int) -> str:
+    return f"{count} model{'' if count == 1 else 's'}"
