@@ -106,7 +106,17 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "pbtxt": ("pbtxt_nodes", "pbtxt_words", "pbtxt_write", "pbtxt", "fixes", "depth"),
     "report": ("report", "diff", "graph", "registry", "json", "hints", "plain", "output"),
-    "repository": ("inference", "repository", "links", "judge", "ignores", "rules", "targets", "diagnostics"),
+    "repository": (
+        "inference",
+        "contents",
+        "repository",
+        "links",
+        "judge",
+        "ignores",
+        "rules",
+        "targets",
+        "diagnostics",
+    ),
     "rules": ("verdicts", "rules", "ignores", "judge", "scripted"),
     "server": (
         *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),

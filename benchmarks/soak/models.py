@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.soak.drafts import Draft, Group, Plain, configs, pick, python_file, tensor_names
 from benchmarks.soak.schedulers import dynamic_batching, sequence_batching
 from benchmarks.soak.tensors import data_type, dims, rare, reshape, tensor
+from tests.pages import DATA
 from tritonrepo.pbtxt import Enum
 from tritonrepo.tree import Directory, of_bytes
 
@@ -22,6 +23,7 @@ FILES = {
     "dali": "model.dali",
     "openvino": "model.xml",
 }
+TORCHSCRIPT = (DATA / "torchscript.pt").read_bytes()
 GROUP: dict[str, tuple[float, tuple[Any, ...]]] = {
     "kind": (0.7, ("KIND_CPU",) * 4 + ("KIND_AUTO", "KIND_MODEL", "KIND_GPU", "7")),
     "count": (0.6, (1, 1, 2, 3, 0, -1)),
@@ -52,7 +54,7 @@ def model(dice: random.Random, name: str = "made") -> Draft:
     if backend == "python":
         draft.files["1/model.py"] = python_file()
     elif backend in FILES:
-        draft.files[f"1/{FILES[backend]}"] = of_bytes(b"weights")
+        draft.files[f"1/{FILES[backend]}"] = of_bytes(TORCHSCRIPT if backend == "pytorch" else b"weights")
     for change in dice.sample(CHANGES, dice.choice((0, 0, 1, 1, 2))):
         change(dice, [draft])
     return draft

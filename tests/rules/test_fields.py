@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.archives import PACKAGE, archive
 from tests.pages import judged
 from tritonrepo.rules import RULES
 from tritonrepo.rules.fields.warmup_requests import REQUEST
-from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_text
+from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes, of_text
 
 IN = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\n'
 OUT = 'output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
@@ -118,7 +119,7 @@ PLATFORMS = {
     ),
     "torch_aoti from 26.03 on": Case(
         f'platform: "torch_aoti" default_model_filename: "model.pt2"\n{IO}',
-        files={"1/model.pt2": "x"},
+        files={"1/model.pt2": of_bytes(archive(*PACKAGE))},
         options="--release 26.03",
     ),
     "libtorch is an alias that the pair check does not know": Case(

@@ -154,7 +154,10 @@ def token(case: Case, found: Diagnostic) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_the_servers_verdict_is_predicted(case: Case) -> None:
-    files: dict[str, Entry] = {"m/config.pbtxt": of_text(case.head + IO + case.groups), "m/1/model.plan": of_bytes(b"")}
+    files: dict[str, Entry] = {
+        "m/config.pbtxt": of_text(case.head + IO + case.groups),
+        "m/1/model.plan": of_bytes(b"plan"),
+    }
     found = judged(files, f"--gpus {case.gpus}")
     heard = [d for d in found.diagnostics if d.rule in FAMILY and RULES[d.rule].severity != "info"]
     assert [f"{d.rule}: {token(case, d)}" for d in heard] == list(case.said)

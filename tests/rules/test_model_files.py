@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.archives import CHECKPOINT, EXPORTED, OLD_PACKAGE, PACKAGE, TORCHSCRIPT, archive
 from tests.pages import REST, judged
 from tritonrepo.tree import Directory, Entry, Link, of_bytes, of_text
 
@@ -166,3 +167,71 @@ def tree(case: Case) -> dict[str, Entry]:
 def test_a_missing_file_is_reported_with_what_is_there_instead(case: Case) -> None:
     found = [each for each in judged(tree(case), case.options).diagnostics if each.rule.endswith("-missing")]
     assert [(each.rule, each.hint) for each in found] == ([(case.rule, case.hint)] if case.rule else [])
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+PULL = "Run `git lfs pull` to get the file itself."
+SAVE = "Export the model with torch.jit.script or torch.jit.trace, and save it with torch.jit.save."
+COMPILE = "Compile the model with torch._inductor.aoti_compile_and_package."
+BUILD = "Build an engine from the model with trtexec, on the GPU and with the TensorRT of the server."
+LOAD, ENGINE, PLACEHOLDER = "pytorch-load-failed", "tensorrt-engine-incompatible", "model-file-placeholder"
+NEWER = "--release 26.04"
+
+WRONG = {
+    "TorchScript": Case(TORCH, {"1/model.pt": archive(*TORCHSCRIPT)}),
+    "TorchScript of an old torch": Case(TORCH, {"1/model.pt": archive("m/version", "m/model.json")}),
+    "TorchScript behind other bytes": Case(TORCH, {"1/model.pt": b"x" * 100 + archive(*TORCHSCRIPT)}),
+    "a mobile model": Case(TORCH, {"1/model.pt": b"\0\0\0\0PTMFrest"}),
+    "a checkpoint": Case(TORCH, {"1/model.pt": archive(*CHECKPOINT)}, LOAD, SAVE),
+    "a pickle": Case(TORCH, {"1/model.pt": b"\x80\x02}q\x00."}, LOAD, SAVE),
+    "a pickle that ends like an archive": Case(TORCH, {"1/model.pt": b"\x80\x02" + archive(*TORCHSCRIPT)}, LOAD, SAVE),
+    "an exported program": Case(TORCH, {"1/model.pt": archive(*EXPORTED)}, LOAD, SAVE),
+    "a package for TorchScript": Case(TORCH, {"1/model.pt": archive(*PACKAGE)}, LOAD, SAVE),
+    "a package for TorchScript, where it can be served": Case(
+        TORCH, {"1/model.pt": archive(*PACKAGE)}, LOAD, 'Set `platform: "torch_aoti"`.', NEWER
+    ),
+    "any archive": Case(TORCH, {"1/model.pt": archive("a/b")}, LOAD, SAVE),
+    "an archive that is cut off": Case(TORCH, {"1/model.pt": archive(*TORCHSCRIPT)[:-30]}, LOAD, SAVE),
+    "zeros": Case(TORCH, {"1/model.pt": bytes(1000)}, LOAD, SAVE),
+    "a pointer for TorchScript": Case(TORCH, {"1/model.pt": POINTER}, LOAD, PULL),
+    "an empty file for TorchScript": Case(TORCH, {"1/model.pt": b""}, LOAD, "Replace it with the model file."),
+    "weights beside a class": Case(CLASS, {"1/model.py": b"", "1/model.pt": archive(*CHECKPOINT)}),
+    "a package": Case(AOTI, {"1/model.pt2": archive(*PACKAGE)}, options=NEWER),
+    "a package of an old torch": Case(AOTI, {"1/model.pt2": archive(*OLD_PACKAGE)}, options=NEWER),
+    "an exported program for AOTInductor": Case(AOTI, {"1/model.pt2": archive(*EXPORTED)}, LOAD, COMPILE, NEWER),
+    "TorchScript for AOTInductor": Case(
+        AOTI, {"1/model.pt2": archive(*TORCHSCRIPT)}, LOAD, 'Set `platform: "pytorch_libtorch"`.', NEWER
+    ),
+    "an engine, as far as is known": Case(PLAN, {"1/model.plan": b"\1\2\3\4\5\6"}, options=GPU),
+    "ONNX for TensorRT": Case(PLAN, {"1/model.plan": b"\x08\x08\x12\x07pytorch"}, ENGINE, BUILD, GPU),
+    "safetensors for TensorRT": Case(PLAN, {"1/model.plan": b"\x02" + bytes(7) + b'{"a'}, ENGINE, BUILD, GPU),
+    "a pointer for TensorRT": Case(PLAN, {"1/model.plan": POINTER}, ENGINE, PULL, GPU),
+    "an empty plan": Case(PLAN, {"1/model.plan": b""}, ENGINE, "Replace it with the model file.", GPU),
+    "a pointer for OpenVINO": Case(OPENVINO, {"1/model.xml": POINTER}, PLACEHOLDER, PULL),
+    "a pointer for a graph": Case(GRAPH, {"1/model.graphdef": POINTER}, PLACEHOLDER, PULL),
+    "an empty graph": Case(GRAPH, {"1/model.graphdef": b""}),
+    "a pointer for a SavedModel": Case(SAVED, {"1/model.savedmodel/saved_model.pb": POINTER}, PLACEHOLDER, PULL),
+    "a pointer for a forest": Case(forest("xgboost_json"), {"1/xgboost.json": POINTER}, PLACEHOLDER, PULL),
+    "a pointer for a pipeline": Case(DALI, {"1/model.dali": POINTER}, PLACEHOLDER, PULL),
+    "a pointer beside a pipeline in Python": Case(DALI, {"1/model.dali": POINTER, "1/dali.py": b""}),
+    "a long text about Git LFS": Case(OPENVINO, {"1/model.xml": POINTER.ljust(5000)}),
+}
+
+
+@pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
+def test_a_file_of_another_kind_is_reported_with_what_it_is(case: Case) -> None:
+    found = [each for each in judged(tree(case), case.options).diagnostics if each.rule in {LOAD, ENGINE, PLACEHOLDER}]
+    assert [(each.rule, each.hint) for each in found] == ([(case.rule, case.hint)] if case.rule else [])
+
+
+def test_a_saved_model_without_its_graph() -> None:
+    found = judged(tree(Case(SAVED, {"1/model.savedmodel/1/saved_model.pb": b"x"}))).diagnostics
+    assert [(each.rule, each.at.path, each.hint) for each in found if each.severity == "error"] == [
+        ("tensorflow-file-missing", "m/1/model.savedmodel", "Move the content of 1 one directory up.")
+    ]
+
+
+def test_the_servers_words_on_a_checkpoint() -> None:
+    (verdict,) = judged(tree(WRONG["a checkpoint"])).verdicts
+    said = "failed to load model 'm': PytorchStreamReader failed locating file constants.pkl: file not found"
+    assert (verdict.stage, verdict.server_reason) == ("backend", said)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.backends import files, memory, model_files, vllm, vllm_arguments, vllm_json
+from tritonrepo.rules.backends import files, memory, model_files, vllm, vllm_arguments, vllm_json, wrong_files
 
-MODULES = (files, model_files, vllm, vllm_json, vllm_arguments, memory)
+MODULES = (files, model_files, wrong_files, vllm, vllm_json, vllm_arguments, memory)

@@ -8,10 +8,12 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
 from tritonrepo.repository.inference import GRAPHDEF, LIBTORCH, SAVEDMODEL, TORCH_AOTI
-from tritonrepo.rules.backends.places import beside, hint, is_python, judged, missing
+from tritonrepo.repository.paths import follow
+from tritonrepo.rules.backends.places import beside, hint, is_python, judged, missing, opened
 from tritonrepo.rules.fields.libraries import TENSORFLOW
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
+from tritonrepo.tree import Directory
 
 PLAN = "model.plan"
 DALI, DALI_SOURCE = "model.dali", "dali.py"
@@ -139,6 +141,8 @@ def tensorflow_missing(model: Model) -> Iterator[Finding]:
     """A TensorFlow model must have its model.savedmodel or model.graphdef in every served version."""
     kind = GRAPHDEF if model.inferred.platform == GRAPHDEF.platform else SAVEDMODEL
     there = judged(model) and model.target.release.has(TENSORFLOW)
+    if there and kind is SAVEDMODEL:
+        yield from _without_graph(model)
     for path in missing(model, kind.filename) if there else ():
         directory, _, name = path.rpartition("/")
         advice = hint(model, path, ".graphdef", ".pb") if kind is GRAPHDEF else _savedmodel_hint(model, directory, name)
@@ -148,6 +152,16 @@ def tensorflow_missing(model: Model) -> Iterator[Finding]:
             hint=advice,
             reason=f"{model.name}/{path}' for model instance '",
         )
+
+
+def _without_graph(model: Model) -> Iterator[Finding]:
+    """Yield the directories of a SavedModel that do not contain one."""
+    for path in opened(model, SAVEDMODEL.filename):
+        entry, names = follow(model, path), beside(model, path)
+        if isinstance(entry, Directory) and not any(name.startswith("saved_model.") for name in names):
+            inner = next((each for each in names if f"{path}/{each}/saved_model.pb" in model.entries), "")
+            advice = f"Move the content of {inner} one directory up." if inner else "Export the model again."
+            yield Finding(path, "the SavedModel has no saved_model.pb", hint=advice)
 
 
 def _savedmodel_hint(model: Model, directory: str, name: str) -> str:

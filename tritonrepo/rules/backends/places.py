@@ -43,9 +43,10 @@ def missing(model: Model, default: str) -> Iterator[str]:
     return (path for path in opened(model, default) if isinstance(follow(model, path), str))
 
 
-def files(model: Model, default: str) -> Iterator[tuple[str, File]]:
-    """Yield the files that a backend opens, with their paths."""
-    for path in opened(model, default):
+def files(model: Model, default: str, inner: str = "") -> Iterator[tuple[str, File]]:
+    """Yield the files that a backend opens, with their paths; `inner` is the path in what it opens."""
+    for outer in opened(model, default):
+        path = f"{outer}/{inner}" if inner else outer
         entry = follow(model, path)
         if isinstance(entry, File):
             yield path, entry
