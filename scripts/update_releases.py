@@ -20,9 +20,12 @@ SOURCE = Path(__file__).with_name("releases.yaml")
 MODULES = Path(__file__).with_name("python_modules.yaml")
 DATA = Path(__file__).parent.parent / "tritonrepo" / "data"
 RELEASE = re.compile(r"2[0-9]\.(0[1-9]|1[0-2])")
-FACTS = ("server_version", "python", "cuda", "onnxruntime", "vllm", "vllm_full", "tensorrtllm")
+FACTS = (
+    *("server_version", "python", "cuda", "driver", "compute_capability", "tensorrt", "openvino", "onnxruntime"),
+    *("vllm", "vllm_full", "tensorrtllm"),
+)
 NEEDED = {*FACTS, "backends", "source", "confidence", "notes"}
-POSSIBLE = {*NEEDED, "vllm_builds", "server_wheel"}
+POSSIBLE = {*NEEDED, "vllm_builds", "server_wheel", "absent"}
 DATES = {"since", "until"}
 TENSOR = {"kind", "name", "data_type", "dims", "since"}
 GPU = {"name", "sold", "gib", "source"}

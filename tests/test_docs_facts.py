@@ -378,7 +378,7 @@ def broken(place: Path) -> Path:
 def test_every_command_is_a_function() -> None:
     of_command = {
         "build": {"plan_build", "apply_build"},
-        "validate": {"validate"},
+        "validate": {"validate", "upgrade"},
         "index": {"index"},
         "lock": {"plan_lock", "apply_lock"},
         "diff": {"diff"},
@@ -396,6 +396,7 @@ def test_every_command_is_a_function() -> None:
         "image": {"image"},
         "init": {"init"},
         "show": {"show"},
+        "releases": {"releases"},
     }
     assert set(COMMANDS) - of_command.keys() == {"explain"}
     assert set().union(*of_command.values()) <= set(api.__all__)

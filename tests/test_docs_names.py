@@ -36,7 +36,7 @@ WORD = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_][\w-]*(?:[./:][\w*-]+)*")
 PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {
     "build": {"adopt", "build", "graph", "index", "image", "init", "lock"},
-    "validate": {"validate"},
+    "validate": {"releases", "validate"},
     "push": {"diff", "prune", "pull", "push", "rollback", "status", "unlock"},
     "smoke": {"smoke"},
 }
@@ -141,9 +141,7 @@ def test_the_row_of_a_command_has_its_options_and_no_others(name: str) -> None:
     )
     known = {"DIRECTORY URI": "DIR URI", "URI[@N] DIRECTORY": "URI[@N] DIR", "REPOSITORY": r"DIR\|URI"}
     escaped = known.get(arguments, arguments.replace("|", r"\|"))
-    assert usage == f"`tritonrepo {name} {escaped}`".replace(" `", "`").replace(
-        "`tritonrepo validate [PATH]...`", "`tritonrepo validate [PATH]…`"
-    )
+    assert usage == f"`tritonrepo {name} {escaped}`".replace(" `", "`").replace("]...`", "]…`")
 
 
 def own(name: str) -> list[click.Option]:
@@ -178,6 +176,7 @@ DEFAULTS = {
     ("push", "--timeout"): "600.0",
     ("rollback", "--timeout"): "600.0",
     ("rollback", "--format"): "text",
+    ("releases", "--format"): "text",
     ("status", "--format"): "text",
     ("status", "--last"): "10",
     ("rollback", "--settle"): "30, or 5 with --server",

@@ -18,7 +18,7 @@ import pytest
 
 from tritonrepo import cli
 from tritonrepo.cli import output, progress, root, run, stack, values
-from tritonrepo.cli import validate as validate_command
+from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.selecting import selected
 from tritonrepo.cli.targets import aim
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop, failure, fatal
@@ -316,7 +316,7 @@ def test_the_collector_is_as_it_was_after_judging(enabled: bool) -> None:  # noq
     was = gc.isenabled()
     try:
         (gc.enable if enabled else gc.disable)()
-        with suppress(ZeroDivisionError), validate_command._uncollected():  # noqa: SLF001  nothing else shows it
+        with suppress(ZeroDivisionError), uncollected():
             assert not gc.isenabled()
             raise ZeroDivisionError
         assert gc.isenabled() is enabled

@@ -20,6 +20,7 @@ from tritonrepo.flows.prepared import Accepted, Build, Push
 from tritonrepo.flows.prune import Prune, apply_prune, plan_prune
 from tritonrepo.flows.pull import Pull, apply_pull, plan_pull
 from tritonrepo.flows.push import Servers, apply_push, paced, plan_push
+from tritonrepo.flows.releases import releases
 from tritonrepo.flows.rollback import plan_rollback
 from tritonrepo.flows.serve import ServeOptions, serve
 from tritonrepo.flows.show import show
@@ -28,10 +29,13 @@ from tritonrepo.flows.stack import Loaded, load
 from tritonrepo.flows.status import status
 from tritonrepo.flows.unlock import Lock, apply_unlock, plan_unlock
 from tritonrepo.flows.up import Up, prove, up
+from tritonrepo.flows.upgrade import upgrade
 from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate.dockerfile import Image
+from tritonrepo.releases import Release
 from tritonrepo.repository import Said, Target, target
+from tritonrepo.rules.upgrades import Change, Upgrade
 from tritonrepo.server.endpoint import Endpoint, Tls
 from tritonrepo.server.launch import Mode
 from tritonrepo.server.ports import Ports
@@ -49,6 +53,7 @@ __all__ = [
     "Build",
     "Built",
     "Busy",
+    "Change",
     "Compared",
     "Diagnostic",
     "Endpoint",
@@ -70,6 +75,7 @@ __all__ = [
     "Prune",
     "Pull",
     "Push",
+    "Release",
     "Result",
     "Revision",
     "Said",
@@ -85,6 +91,7 @@ __all__ = [
     "Target",
     "Tls",
     "Up",
+    "Upgrade",
     "Verdict",
     "Waits",
     "Workspace",
@@ -115,11 +122,13 @@ __all__ = [
     "plan_rollback",
     "plan_unlock",
     "prove",
+    "releases",
     "serve",
     "show",
     "smoke",
     "status",
     "target",
     "up",
+    "upgrade",
     "validate",
 ]

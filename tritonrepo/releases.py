@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
@@ -21,13 +21,21 @@ COMPLETE = {
 }
 """What must be known about a release for it to be the default, in words."""
 
+VERSIONS = (
+    *("server_version", "python", "cuda", "driver", "compute_capability"),
+    *("onnxruntime", "tensorrt", "openvino", "vllm", "tensorrtllm"),
+)
+"""The facts of a release that are one version each; `driver` is the one that the CUDA of its images belongs to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """One release of the Triton containers.
 
     `unknown` lists what is not known about it: its images are then empty, or a version is None. `server_wheel` is the
-    wheel with its server, "" if it has none.
+    wheel with its server, "" if it has none. `versions` has VERSIONS, None where unknown; `confidence` says how certain
+    the facts are: high, medium, low or none. `absent` are backends that its images are said to lack, though its build
+    lists them, with the source.
     """
 
     name: str
@@ -38,6 +46,11 @@ class Release:
     vllm_builds: tuple[str, ...]
     unknown: tuple[str, ...] = ()
     server_wheel: str = ""
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    confidence: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def backends(self, images: tuple[str, ...]) -> frozenset[str]:
         """Return the backends of a server that combines these images."""
@@ -86,6 +99,11 @@ def _release(entry: Mapping[str, Any]) -> Release:
         tuple(entry.get("vllm_builds") or ([entry["vllm"]] if entry["vllm"] else [])),
         tuple(words for key, words in COMPLETE.items() if entry[key] is None),
         entry.get("server_wheel", ""),
+        {name: entry[name] for name in VERSIONS},
+        entry["confidence"],
+        entry.get("absent", {}),
+        tuple(entry["source"]),
+        tuple(entry["notes"]),
     )
 
 

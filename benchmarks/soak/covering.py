@@ -20,7 +20,18 @@ WHOLE = "tritonrepo"
 
 PACKAGES: Mapping[str, Sequence[str]] = {
     "cli": (
-        *("output", "cli", "asking", "api", "json", "build_plans", "smoke_commands", "docs_facts", "targets"),
+        *(
+            "output",
+            "cli",
+            "asking",
+            "api",
+            "json",
+            "build_plans",
+            "smoke_commands",
+            "docs_facts",
+            "targets",
+            "upgrade",
+        ),
         *("validate", "push_flow", "push_output", "push_display", "push_interrupts"),
     ),
     "export": (
@@ -118,6 +129,9 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "diagnostics",
     ),
     "rules": ("verdicts", "rules", "ignores", "judge", "scripted"),
+    "report": ("report", "diff", "graph", "registry", "json", "hints", "plain", "output", "upgrade"),
+    "repository": ("inference", "repository", "links", "judge", "ignores", "rules", "targets", "diagnostics"),
+    "rules": ("verdicts", "rules", "ignores", "judge", "scripted", "upgrade"),
     "server": (
         *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),
         *("backend_onnx", "endpoint", "smoke_parts", "serve_wheels", "server"),

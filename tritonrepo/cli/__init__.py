@@ -29,6 +29,7 @@ COMMANDS = {
     "prune": "Remove what neither a config nor a recent revision needs.",
     "pull": "Download what was pushed into a directory.",
     "push": "Upload a model repository to a bucket that servers read.",
+    "releases": "List Triton's releases and what each of them holds.",
     "rollback": "Restore an earlier revision of a pushed repository.",
     "serve": "Run the real Triton core on this machine's CPU.",
     "show": "Print the effective stack as YAML.",

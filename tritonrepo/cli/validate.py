@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
+from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.output import colour, concluded, painted, say
 from tritonrepo.cli.selecting import selected
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
+from tritonrepo.cli.upgrading import compared
 from tritonrepo.cli.values import allow_links, gpu_memory
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Unseen, Verdict
 from tritonrepo.flows.validate import Judgement, validate
@@ -28,13 +27,14 @@ Examples:
   tritonrepo validate model_repository
   tritonrepo validate examples/models/rag
   tritonrepo validate models --release 24.05 --image vllm-python-py3 --gpus 2
-  tritonrepo validate models --format json --ignore version-zero
+  tritonrepo validate models --release 24.05 --upgrade-to 26.07
 
 {EXIT_CODES}"""
 
 DOCUMENTS = {"json": report_json.judged}
 """The choices of `--format` besides text: each makes one document of what a `Judgement` has."""
 
+PATHS = ("model_repository",)
 NOTHING = Judgement((), (), lambda _: [])
 
 
@@ -46,6 +46,7 @@ NOTHING = Judgement((), (), lambda _: [])
 @click.option("--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Hide findings of this rule or family. Repeatable.")
 @allow_links
+@click.option("--upgrade-to", metavar="YY.MM", help="Show only what changes with this Triton release.")
 @click.option("--strict", is_flag=True, help="Also exit 1 for warnings.")
 @click.option("-v", "--verbose", is_flag=True, help="Also show findings of severity info.")
 def command(
@@ -55,6 +56,7 @@ def command(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     links: tuple[Path, ...],
+    upgrade_to: str | None,
     strict: bool,
     verbose: bool,
     release: str | None,
@@ -66,7 +68,8 @@ def command(
     """Check model repositories and predict the server's verdict, without a server or a GPU.
 
     All mistakes are reported in one run, each with its location and the next step; --format json adds the server's own
-    reason. No model code is run.
+    reason. No model code is run. With --upgrade-to, only what changes with another release is reported, and the exit
+    code is 1 if something breaks.
 
     PATH is the directory or URI of a repository, or a stack file or its directory. For a stack, the repository that
     build would write is checked, for the stack's own target unless options override it. PATH defaults to
@@ -80,6 +83,9 @@ def command(
     """
     shown = selected(select, ignore, verbose=verbose)
     given, work = aim(release, image, gpus, no_auto_complete=no_auto_complete, memory=gpu_memory), workspace(links)
+    bad = {Severity.ERROR, Severity.FATAL, *([Severity.WARNING] if strict else [])}
+    if upgrade_to is not None:
+        return int(not bad.isdisjoint(compared(paths or PATHS, work, (given, upgrade_to), shown, form)))
 
     diagnostics: list[Diagnostic] = []
     verdicts: list[Verdict] = []
@@ -88,8 +94,8 @@ def command(
     faults = Faults()
     colours = colour(sys.stdout)
     with concluded(form, lambda ends: DOCUMENTS[form]([*diagnostics, *ends], verdicts, ignored, together(left))):
-        for path in paths or ("model_repository",):
-            with _uncollected():
+        for path in paths or PATHS:
+            with uncollected():
                 judgement = faults.tried(partial(validate, path, work, given, shown), NOTHING)
             judged |= judgement is not NOTHING
             diagnostics += judgement.diagnostics
@@ -103,17 +109,4 @@ def command(
         if form == "text" and judged:
             say(report_text.summary(diagnostics, len(verdicts), ignored, together(left)))
         faults.stop()
-    bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     return 1 if any(diagnostic.severity in bad for diagnostic in diagnostics) else 0
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Turn off the search for reference cycles: trees of configs have none, and with ten thousand it takes a second."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -56,8 +56,13 @@ class Loaded(NamedTuple):
         return Gathering(self.stack, self.lock, self.work.cache, self.remake, self.work.links)
 
 
-def load(paths: Path | str | Sequence[Path | str], work: Workspace, reader: Reader = lock_text.load) -> Loaded:
-    """Read one stack file or several, later ones merged over earlier ones, and the lock next to the first."""
+def load(
+    paths: Path | str | Sequence[Path | str], work: Workspace, reader: Reader = lock_text.load, release: str = ""
+) -> Loaded:
+    """Read one stack file or several, later ones merged over earlier ones, and the lock next to the first.
+
+    `release` replaces the release of their target.
+    """
     paths = [paths] if isinstance(paths, Path | str) else paths
     with reading():
         named = [path / DEFAULT if path.is_dir() else path for path in map(Path, paths)] or [Path(DEFAULT)]
@@ -66,6 +71,8 @@ def load(paths: Path | str | Sequence[Path | str], work: Workspace, reader: Read
         lock = faults.tried(lambda: _read(_bytes(lock_path, named[0], work.links), lock_path, reader), Lock())
         texts = [(str(path), faults.tried(partial(_content, path, work.links), None)) for path in named]
         there = [(path, text) for path, text in texts if text is not None]
+        if there and release:
+            there.append((there[-1][0], f'target: {{release: "{release}"}}'.encode()))
         opened = partial(_extended, links=work.links)
         stack = faults.tried(lambda: spec.read(there, work.environ, work.parts, opened), None) if there else None
         faults.stop()

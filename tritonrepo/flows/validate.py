@@ -53,19 +53,22 @@ def everything(rule: Rule) -> bool:  # noqa: ARG001  the signature of Shown
     return True
 
 
-def validate(path: Path | str, work: Workspace, aim: Aim = declared, shown: Shown = everything) -> Judgement:
+def validate(
+    path: Path | str, work: Workspace, aim: Aim = declared, shown: Shown = everything, release: str = ""
+) -> Judgement:
     """Check the repository of a directory or URI, or what `build` would write for a stack file or its directory.
 
-    Raise Stop if it does not exist or cannot be read.
+    With `release`, a stack is built for that release in place of its own. Raise Stop if it does not exist or cannot be
+    read.
     """
     path = str(path)
-    return (_stack if is_stack(path) else _repository)(path, work, aim, shown)
+    return _stack(path, work, aim, shown, release) if is_stack(path) else _repository(path, work, aim, shown)
 
 
 @reading()
-def _stack(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
+def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> Judgement:
     """Check what `build` would write; findings point into the stack file."""
-    loaded = load(path, work)
+    loaded = load(path, work, release=release)
     faults = Faults()
     draft = drafted(loaded.gathering(), loaded.lock.models, faults)
     target = aim(NOTHING, of_stack(loaded.stack, complete=draft.complete))

@@ -85,16 +85,18 @@ def _sources(draft: Draft, pipeline: Pipeline, calls: list[Call]) -> tuple[dict[
 def _steps(draft: Draft, pipeline: Pipeline, calls: Iterable[Call]) -> Iterable[Message]:
     """Yield the calls as settings.json has them.
 
-    A tensor has the axes that its model returns, and a model that batches takes one more than it lists.
+    A tensor has the axes that its model returns, and a model that batches takes one more than it lists. An input that
+    the vLLM backend of an early release does not have is left out.
     """
     axes = {port.name: len(port.dims) for port in pipeline.inputs}
     for call in calls:
         takes, gives = (_axes(draft.configs[call.model], kind) for kind in ("input", "output"))
-        lacks = {name: takes[name] - axes[tensor] for name, tensor in call.inputs.items()}
+        inputs = {name: tensor for name, tensor in call.inputs.items() if name in takes}
+        lacks = {name: takes[name] - axes[tensor] for name, tensor in inputs.items()}
         axes |= {tensor: gives[name] for name, tensor in call.outputs.items()}
         yield {
             "model": call.model,
-            "inputs": dict(call.inputs),
+            "inputs": inputs,
             "outputs": dict(call.outputs),
             "axes": {name: more for name, more in lacks.items() if more},
         }
