@@ -8,6 +8,7 @@ from tritonrepo.pbtxt import parse
 
 RELEASE = "24.10"
 TEMPLATE = "Replace the placeholder with a value. The file looks like an unrendered template."
+BRACES = "Remove the outer braces, and write each field as `name: value`, without quotes around the name."
 GROUP = "name, kind, count, rate_limiter, gpus, secondary_devices, profile, passive or host_policy"
 TYPES = (
     "TYPE_BOOL, TYPE_UINT8, TYPE_UINT16, TYPE_UINT32, TYPE_UINT64, TYPE_INT8, TYPE_INT16, TYPE_INT32, TYPE_INT64, "
@@ -130,7 +131,7 @@ NAMES = {
         '{ "name": 1 }',
         "1:1-1:2",
         "the file must be protobuf text, not JSON",
-        "Remove the outer braces, and write each field as `name: value`, without quotes around the name.",
+        f'{BRACES} The first line becomes `name: "1"`.',
     ),
     "a message after a field": ("name: 'a' { }", "1:11-1:12", "expected the name of a ModelConfig field, found {", ""),
     "{{ }}": ("{{ x }}", "1:1-1:2", "expected the name of a ModelConfig field, found {", TEMPLATE),
@@ -424,7 +425,7 @@ MESSAGES = {
         "input 'a'",
         "1:7-1:10",
         "input must be a message in braces, not 'a'",
-        "Write `input { … }`.",
+        'Write `input { name: "a" … }`.',
     ),
     "a template for a message": ("input: ${x}", "1:8-1:9", "input must be a message in braces, not $", TEMPLATE),
     "a number in a list of messages": (
@@ -649,6 +650,113 @@ ROWS = {f"{table}: {name}": row for table, rows in TABLES.items() for name, row 
 @pytest.mark.parametrize(("text", "place", "message", "hint"), ROWS.values(), ids=ROWS)
 def test_each_fault_is_told_with_its_place_and_the_next_step(text: str, place: str, message: str, hint: str) -> None:
     assert said(text)[0] == (place, message, hint)
+
+
+MAP = "ensemble_scheduling { step { %s } }"
+PAIRS = {
+    "a string": (MAP % 'input_map: { "TEXT": "Q" }', 'input_map { key: "TEXT" value: "Q" }'),
+    "two strings": (MAP % "output_map { 'A': 'B', 'C': 'D' }", 'output_map { key: "A" value: "B" }'),
+    "a name": (MAP % 'input_map { TEXT: "Q" }', 'input_map { key: "TEXT" value: "Q" }'),
+    "a list": (MAP % 'input_map [ { "TEXT": Q } ]', 'input_map { key: "TEXT" value: "Q" }'),
+    "a parameter": ('parameters { "a": 1 }', 'parameters { key: "a" value { string_value: "1" } }'),
+    "a parameter's message": ('parameters { "a": { string_value: "1" } }', 'parameters { key: "a" value { … } }'),
+    "a parameter cut off": ('parameters { "a":', 'parameters { key: "a" value { … } }'),
+    "a placeholder": ('metric_tags { "a": [ 1 ] }', 'metric_tags { key: "a" value: "…" }'),
+    "a number": (
+        "dynamic_batching { priority_queue_policy { 1: { } } }",
+        "priority_queue_policy { key: 1 value { … } }",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "write"), PAIRS.values(), ids=PAIRS)
+def test_a_map_written_as_json_is_told_as_protobuf_text(text: str, write: str) -> None:
+    (_, _, hint), *others = said(text)
+    assert hint == f"Write `{write}`, one for each pair."
+    assert not others
+
+
+DELAY = "dynamic_batching { max_queue_delay_microseconds: %s }"
+MEANT = {
+    "seconds": (DELAY % "5s", "Write 5000000."),
+    "milliseconds": (DELAY % "100ms", "Write 100000."),
+    "a fraction": (DELAY % "1.5ms", "Write 1500."),
+    "in quotes": (DELAY % '"100us"', "Write 100. The unit is microseconds."),
+    "no unit": (DELAY % "5x", "Remove the letter, or add a space before it."),
+    "no duration": ("max_batch_size: 5s", "Remove the letter, or add a space before it."),
+    "a switch": ("dynamic_batching: true", "Write `dynamic_batching { }`."),
+    "a switch that is off": ("dynamic_batching: false", "Remove dynamic_batching."),
+    "a switch with a field": ("response_cache: on", "Write `response_cache { enable: true }`."),
+    "decoupled": ("model_transaction_policy: true", "Write `model_transaction_policy { decoupled: true }`."),
+    "no switch": ("optimization: true", "Write `optimization { … }`."),
+    "the latest version": ('version_policy: "latest"', "Write `version_policy { latest { num_versions: 1 } }`."),
+    "all versions": ("version_policy: all", "Write `version_policy { all { } }`."),
+    "versions": ("version_policy: [1, 2]", "Write `version_policy { specific { versions: [ 1, 2 ] } }`."),
+    "a version": ('version_policy: "3"', "Write `version_policy { specific { versions: [ 3 ] } }`."),
+    "a number of versions": ("version_policy { latest: 2 }", "Write `latest { num_versions: 2 }`."),
+    "a list": ("version_policy { specific: [1, 2] }", "Write `specific { versions: [ 1, 2 ] }`."),
+    "a long list": (
+        "input { reshape: [1,2,3,4,5,6,7,8,9] }",
+        "Write `reshape { shape: [ 1, 2, 3, 4, 5, 6, 7, 8, … ] }`.",
+    ),
+    "a kind": ('instance_group: "KIND_CPU"', "Write `instance_group { kind: KIND_CPU }`."),
+}
+
+
+@pytest.mark.parametrize(("text", "hint"), MEANT.values(), ids=MEANT)
+def test_a_plain_value_is_told_as_the_message_that_is_meant(text: str, hint: str) -> None:
+    assert said(text)[0][2] == hint
+
+
+WHOLE = {
+    "YAML": ("name: m\ninput:\n  - name: I\n    dims: [1]\noutput:\n  - name: O\n", 'name: "m"'),
+    "YAML without a list": ("max_batch_size: 8\ninput:\n  name: I\n", "max_batch_size: 8"),
+    "YAML with a start": ("# m\n---\nbackend: 'm' \n", 'backend: "m"'),
+    "YAML with a directive": ("%YAML 1.2\n---\nbackend: m\n", 'backend: "m"'),
+    "JSON": ('{\n  "max_batch_size": 8,\n  "input": [{"name": "I"}]\n}', "max_batch_size: 8"),
+}
+
+
+@pytest.mark.parametrize(("text", "line"), WHOLE.values(), ids=WHOLE)
+def test_a_file_in_another_language_is_one_fault(text: str, line: str) -> None:
+    (place, _, hint), *others = said(text)
+    assert (place[:3], others) == ("1:1", [])
+    assert hint.endswith(f" The first line becomes `{line}`.")
+
+
+FILL, RENDER = "tools/fill_template.py", "helm template"
+TEMPLATES = {
+    "two": ("name: ${a}\nmax_batch_size: ${b}", ["2 placeholders are not filled in: ${a}, ${b}"], FILL),
+    "one twice": ("name: ${a}\nbackend: ${a}", ["a placeholder is not filled in: ${a}"], FILL),
+    "four": (
+        "name: ${a}\nbackend: '${b}'\nmax_batch_size: ${c}\nplatform: '${d}'",
+        ["4 placeholders are not filled in: ${a}, ${b}, ${c} and 1 more"],
+        FILL,
+    ),
+    "another fault": (
+        "nam: 1\ninput [ ${x}, ${y} ]",
+        ['unknown field "nam" in ModelConfig', "2 placeholders are not filled in: ${x}, ${y}"],
+        FILL,
+    ),
+    "Helm": (
+        "name: {{ .a }}\nnam: 1\nmax_batch_size: {{ b }}",
+        ["2 placeholders are not filled in: {{ .a }}, {{ b }}"],
+        RENDER,
+    ),
+    "Jinja": ("{% if a %}\nnam: 1\n{% endif %}", ["2 placeholders are not filled in: {% if a %}, {% endif %}"], RENDER),
+    "only in strings": ("name: '${a}'\nbackend: '${b}'\nnam: 1", ['unknown field "nam" in ModelConfig'], "name"),
+    "only in comments": ("# ${a} ${b}\nnam: 1 # ${c} ${d}", ['unknown field "nam" in ModelConfig'], "name"),
+}
+
+
+@pytest.mark.parametrize(("text", "messages", "hint"), TEMPLATES.values(), ids=TEMPLATES)
+def test_a_template_is_one_fault_next_to_those_that_it_does_not_cause(
+    text: str, messages: list[str], hint: str
+) -> None:
+    found = parse(text.encode(), RELEASE).faults
+    assert [each.message for each in found] == messages
+    assert hint in found[-1].hint
+    assert [bool(each.server) for each in found] == [True, *[False] * (len(found) - 1)]
 
 
 def test_an_enums_value_of_a_later_release_is_told_as_such() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from tritonrepo.pbtxt import faults, spelling
+from tritonrepo.pbtxt import faults, meant, spelling
 from tritonrepo.pbtxt.cursor import Cursor, Lost
 from tritonrepo.pbtxt.faults import Own
 from tritonrepo.pbtxt.nodes import Field
@@ -23,7 +23,9 @@ def no_field(cursor: Cursor, kind: MessageType) -> NoReturn:
     name = cursor.written()
     cursor.at += 1
     words = f'Message type "{kind.name}" has no field named "{name}".'
-    cursor.fail(words, spelling.unknown_field(_dashed(cursor, name), kind, cursor.at - 1))
+    own = spelling.unknown_field(_dashed(cursor, name), kind, cursor.at - 1)
+    hint = meant.entry(cursor, kind, cursor.at - 1) or own.hint
+    cursor.fail(words, own._replace(hint=hint))
 
 
 def _dashed(cursor: Cursor, name: str) -> str:
@@ -73,8 +75,9 @@ def _no_name(cursor: Cursor, kind: MessageType) -> Own:
     if written == "{" and cursor.at == 0 and not _is_template(cursor):
         hint = "Remove the outer braces, and write each field as `name: value`, without quotes around the name."
         return Own(faults.JSON, "the file must be protobuf text, not JSON", hint)
-    message = f"expected the name of a {spelling.short(kind)} field, found {spelling.shown(written)}"
-    return Own(faults.UNPARSABLE, message, _no_name_hint(cursor))
+    hint, message = meant.entry(cursor, kind, cursor.at), f"expected the name of a {spelling.short(kind)} field"
+    message = f"an entry of {meant.map_of(kind)} must have key and value" if hint else message
+    return Own(faults.UNPARSABLE, f"{message}, found {spelling.shown(written)}", hint or _no_name_hint(cursor))
 
 
 def _never_closed(cursor: Cursor, token: int, opened: str = "") -> Own:
@@ -135,7 +138,8 @@ def no_block(cursor: Cursor, spec: FieldType) -> NoReturn:
     """Report a value that is not a message where the field needs one."""
     written = cursor.written()
     rule = faults.VALUE_NOT_MESSAGE if spec.name == "value" else faults.WRONG_LITERAL
-    hint = spelling.TEMPLATE if spelling.is_placeholder(written) else f"Write `{spec.name} {{ … }}`."
+    hint = spelling.TEMPLATE if spelling.is_placeholder(written) else meant.block(cursor, spec)
+    hint = hint or f"Write `{spec.name} {{ … }}`."
     if _is_parameter(spec) and cursor.kinds[cursor.at] == QUOTE:
         hint = f"Write `{{ string_value: {written} }}`."
     own = Own(rule, spelling.must_be(written, spec), hint)

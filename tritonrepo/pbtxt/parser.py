@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tritonrepo.pbtxt import complaints, faults, recovery
+from tritonrepo.pbtxt import complaints, faults, foreign, recovery
 from tritonrepo.pbtxt.cursor import Cursor, Lost, More
 from tritonrepo.pbtxt.faults import TextFault
 from tritonrepo.pbtxt.nodes import Field, Message, Scalar, Source, Value
@@ -78,7 +78,8 @@ def _text(cursor: Cursor, kind: MessageType) -> Parsed:
     cursor.catch_up()
     found = sorted(cursor.faults, key=lambda fault: (not fault.server, fault.offset))
     root = Message(cursor.source, 0, len(cursor.source.text), kind, fields)
-    return Parsed(root, tuple(found), tuple(cursor.log), frozenset(cursor.names), cursor.unnamed)
+    whole = foreign.whole(cursor.source, kind, found) if found else found
+    return Parsed(root, tuple(whole), tuple(cursor.log), frozenset(cursor.names), cursor.unnamed)
 
 
 def _fields(cursor: Cursor, kind: MessageType, ends: frozenset[bytes]) -> list[Field]:

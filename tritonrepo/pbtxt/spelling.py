@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from tritonrepo.diagnostics import either, nearest
-from tritonrepo.pbtxt import faults, lexical
+from tritonrepo.pbtxt import durations, faults, lexical
 from tritonrepo.pbtxt.faults import Own
 from tritonrepo.pbtxt.lexical import LexicalFault
 from tritonrepo.pbtxt.schema import EnumType, FieldType, MessageType
@@ -146,10 +146,14 @@ def _literal_hint(written: str, spec: FieldType) -> str:
     bare = written.strip("\"'")
     if is_placeholder(written):
         return TEMPLATE
-    if written == "+":
-        return "Remove the plus sign."
     if spec.type == "string":
         return f'Write "{bare}".' if UNQUOTED.fullmatch(bare) else ""
+    return "Remove the plus sign." if written == "+" else _number_hint(written, bare, spec)
+
+
+def _number_hint(written: str, bare: str, spec: FieldType) -> str:
+    if spec.name.endswith("_microseconds") and (scaled := durations.microseconds(bare)):
+        return f"Write {scaled}. The unit is microseconds."
     number = bare.removeprefix("+").replace("_", "")
     if number.isdigit() and number.isascii() and number != written:
         return f"Write {number}."
@@ -170,6 +174,10 @@ def lexical_fault(text: bytes, fault: LexicalFault) -> Own:
     if fault.words.startswith("Interpreting"):
         message = f"a character outside quotes and comments must be ASCII, not {char!a}"
         return Own(faults.UNPARSABLE, message, "Replace it. Look for non-breaking spaces and curly quotes.")
+    field, written = durations.duration(text, fault.offset) if fault.words == lexical.SPACE_AFTER else ("", "")
+    if field:
+        message = f"{field} must be a number of microseconds without a unit, not {written}"
+        return Own(faults.UNPARSABLE, message, f"Write {durations.microseconds(written)}.")
     message, hint = _LEXICAL[fault.words]
     return Own(faults.UNPARSABLE, message, hint)
 

@@ -33,6 +33,8 @@ FAULTS = (
     "wrong-comment-style",
     "byte-order-mark",
     "json-config",
+    "yaml-config",
+    "trtllm-template-placeholders",
     "unbalanced-brackets",
     "unknown-extension",
 )
