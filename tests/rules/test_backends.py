@@ -47,6 +47,58 @@ def tree(case: Case) -> dict[str, Entry]:
     return {"m/config.pbtxt": of_text(case.config)} | {f"m/{path}": entry(e) for path, e in case.files.items()}
 
 
+JSON_HINTS = {
+    "a trailing comma": ('{\n "model": "m",\n}', "Remove the comma before } on line 2."),
+    "a trailing comma in a list": ('{"model": ["m", ]}', "Remove the comma before ] on line 1."),
+    "a comment": ('{\n // m\n "model": "m"}', "Remove the comment. JSON has none."),
+    "a comment at the end of a line": ('{"model": "m" # m\n}', "Remove the comment. JSON has none."),
+    "a comment in C": ('{"model": /* m */ "m"}', "Remove the comment. JSON has none."),
+    "Python's quotes": ("{'model': 'm'}", 'Write names and strings in double quotes, such as "model".'),
+    "Python's true": ('{"model": "m", "enforce_eager": True}', "Write true."),
+    "Python's null": ('{"model": "m", "seed": None}', "Write null."),
+    "a word": ('{"model": m}', 'Write "m" in double quotes.'),
+    "a name": ('{model: "m"}', 'Write "model" in double quotes.'),
+    "no comma": ('{"model": "m"\n "seed": 1}', "Add a comma after the value that ends on line 1."),
+    "YAML": ("model: m\nseed: 1\n", 'Write JSON instead of YAML, beginning with `{"model": `.'),
+    "a template": (
+        '{"model": ${MODEL}}',
+        "Replace the placeholder with a value. The file looks like an unrendered template.",
+    ),
+    "nothing": ("", 'Write at least `{"model": "…"}`.'),
+    "an open string": ('{"model": "m\n"}', "Close the quotes on the line where they are opened."),
+    "an escape": (r'{"model": "\m"}', "Write \\\\ for a backslash."),
+    "two objects": ('{"model": "m"}}', "Remove what follows the object."),
+    "anything else": ('{"model": .}', "Fix the JSON syntax here."),
+}
+
+
+@pytest.mark.parametrize(("text", "hint"), JSON_HINTS.values(), ids=JSON_HINTS)
+def test_what_is_no_json_is_told_as_what_it_is(text: str, hint: str) -> None:
+    case = Case(VLLM, {"1/model.json": text})
+    found = judged(tree(case)).diagnostics
+    assert [(each.rule, each.hint) for each in found] == [("vllm-model-json-syntax", hint)]
+
+
+SETTINGS = {
+    "adapters": ("lora_modules", "24.10", "create a multi_lora.json next to model.json"),
+    "adapters before there were any": ("lora_modules", "24.02", "It is an option of vLLM's own server."),
+    "an option of the server": ("--chat-template", "24.10", "It is an option of vLLM's own server."),
+    "a sampling parameter": ("temperature", "24.10", "send it as JSON in sampling_parameters of each request."),
+    "a misspelt argument": ("gpu_memory_utilisation", "24.10", 'Did you mean "gpu_memory_utilization"?'),
+}
+
+
+@pytest.mark.parametrize(("key", "release", "hint"), SETTINGS.values(), ids=SETTINGS)
+def test_a_setting_of_something_else_is_told_where_it_goes(key: str, release: str, hint: str) -> None:
+    case = Case(VLLM, {"1/model.json": json.dumps({"model": "m", key: 1})})
+    (found,) = [
+        each
+        for each in judged(tree(case), f"--release {release}").diagnostics
+        if each.rule == "vllm-unknown-engine-arg"
+    ]
+    assert hint in found.hint
+
+
 HANG = "python-model-file-missing-hang"
 FILES = {
     "model.py": Case(PY, {"1/model.py": PYTHON}),
@@ -194,7 +246,7 @@ UNREADABLE = {
     "an unterminated string": (
         b'{"a',
         "is not valid JSON: Unterminated string starting here",
-        "Fix the JSON syntax here.",
+        "Close the quotes.",
     ),
 }
 

@@ -13,6 +13,7 @@ from tritonrepo.diagnostics import Span
 from tritonrepo.repository import Model
 from tritonrepo.repository.json_text import place
 from tritonrepo.repository.once import once
+from tritonrepo.rules.backends import json_hints
 from tritonrepo.tree import Directory, File
 
 NAME = "model.json"
@@ -30,6 +31,7 @@ class Arguments(NamedTuple):
     fault: str = ""
     line: int = 0
     column: int = 0
+    offset: int = 0
 
     @property
     def said(self) -> str:
@@ -48,7 +50,10 @@ class Arguments(NamedTuple):
         """The hint for a text that cannot be read."""
         if "BOM" in self.fault or self.fault.startswith("Unicode"):
             return "Save the file as UTF-8 without a byte order mark."
-        return "Fix the JSON syntax here." if self.line else self.fault and "Fix the JSON."
+        if not self.line:
+            return self.fault and "Fix the JSON."
+        report = self.fault.partition(": ")[2]
+        return json_hints.hint(self.text or "", self.offset, report) or "Fix the JSON syntax here."
 
     def at(self, model: Model, key: str) -> Span:
         """Return the place of a key."""
@@ -107,6 +112,6 @@ def _parse(path: str, content: bytes) -> Arguments:
         return Arguments(path, text, json.loads(text))
     except json.JSONDecodeError as error:
         error = _images(error)
-        return Arguments(path, text, None, f"JSONDecodeError: {error}", error.lineno, error.colno)
+        return Arguments(path, text, None, f"JSONDecodeError: {error}", error.lineno, error.colno, error.pos)
     except (ValueError, RecursionError) as error:
         return Arguments(path, text, fault=f"{type(error).__name__}: {error}")

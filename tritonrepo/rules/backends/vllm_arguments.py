@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.releases import Release
 from tritonrepo.repository import Model
+from tritonrepo.rules.backends import other_settings
 from tritonrepo.rules.backends.arguments import Arguments, objects
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -153,6 +154,8 @@ def _reason(key: str) -> str:
 def _closest(key: str, model: Model) -> str:
     versions = _versions(model)
     names = [name for name, known in keys().known.items() if any(_has_key(known, version) for version in versions)]
+    if elsewhere := other_settings.hint(key, model.target.release, keys().known):
+        return elsewhere
     near = nearest(key.lstrip("-").replace("-", "_"), names)
     return f'Did you mean "{near}"?' if near else "Remove it."
 
