@@ -1041,7 +1041,6 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             }
         ),
         [
-            'e/config.pbtxt:6:22: info: outputs not mapped from model "a": more, most [step-unmapped-output]',
             'e/config.pbtxt:6:61: error: model "a" has no input "INN" [step-input-unknown]',
             '  Did you mean "IN"?',
             'e/config.pbtxt:6:98: error: model "a" has no input "QQQ" [step-input-unknown]',
@@ -1209,10 +1208,6 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 "only requests of batch size 1 work [ensemble-batching-over-fixed]"
             ),
             "  In the model without batching, set the first dim to -1, or enable batching.",
-            (
-                'e/config.pbtxt:7:112: info: tensor "OUT" has dims [2,4], but [-1,4] as "OUT" of model "b", so '
-                "each request is checked [step-batching-shape-vs-wildcard]"
-            ),
         ],
     ),
     "a batch from a fixed dim between models": (
@@ -1254,29 +1249,56 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         ),
         [
             (
-                'e/config.pbtxt:6:22: info: model "b" supports batching, but the ensemble does not, so each '
-                "request holds one item [ensemble-nonbatching-over-batching]"
-            ),
-            "  Set max_batch_size in the ensemble if a request should hold several items.",
-            (
                 'e/config.pbtxt:6:73: warning: tensor "mid" has shape [5,4], but [-1,4] as "IN" of model "b", so '
                 "only requests of batch size 5 work [ensemble-batching-over-fixed]"
             ),
             "  In the model without batching, set the first dim to -1, or enable batching.",
         ],
     ),
-    "variable dims in one model": (
+    "variable dims of a model under fixed ones": (
         Case({"e": ensemble(ONE, io=io("4, 3", "-1, 4")), "a": member(io("-1, 3", "-1, -1"))}),
+        [],
+    ),
+    "fixed dims of a model under variable ones": (
+        Case({"e": ensemble(ONE, io=io("-1, -1", "-1, 4")), "a": member(io("-1, 3", "2, 4"))}),
         [
             (
-                'e/config.pbtxt:5:73: info: tensor "IN" has dims [4,3], but [-1,3] as "IN" of model "a", so each '
-                "request is checked [step-batching-shape-vs-wildcard]"
+                'e/config.pbtxt:2:49: info: input "IN" has dims [-1,-1], but requests fail in model "a" unless they '
+                "fit [-1,3] [step-batching-shape-vs-wildcard]"
             ),
-            (
-                'e/config.pbtxt:5:111: info: tensor "OUT" has dims [-1,4], but [-1,-1] as "OUT" of model "a", so '
-                "each request is checked [step-batching-shape-vs-wildcard]"
-            ),
+            "  Set `dims: [ -1, 3 ]`, so that Triton rejects other requests at once.",
         ],
+    ),
+    "fixed dims of one model under variable ones of another": (
+        Case({"e": ensemble(*CHAIN), "a": member(io("4", "-1")), "b": member(io("4", "4"))}),
+        [],
+    ),
+    "a model without batching under a batch": (
+        Case(
+            {"e": ensemble(*CHAIN, more="max_batch_size: 2\n"), "a": member(more="max_batch_size: 2\n"), "b": member()}
+        ),
+        [
+            (
+                'e/config.pbtxt:7:22: warning: max_batch_size is 2, but model "b" does not batch, so only requests of '
+                "batch size 1 work [ensemble-batching-over-fixed]"
+            ),
+            '  Set max_batch_size of model "b", or `max_batch_size: 1` in the ensemble.',
+        ],
+    ),
+    "a model without batching under batches of one": (
+        Case({"e": ensemble(ONE, more="max_batch_size: 1\n"), "a": member()}),
+        [],
+    ),
+    "a model that takes the batch as its first dim": (
+        Case({"e": ensemble(ONE, more="max_batch_size: 2\n"), "a": member(io("-1, 4", "-1, 4"))}),
+        [],
+    ),
+    "a model that may batch under a batch": (
+        Case(
+            {"e": ensemble(ONE, more="max_batch_size: 2\n"), "a": member(backend="python")},
+            files={"a/1/model.py": COMPLETES},
+        ),
+        [],
     ),
     "both variable": (Case({"e": ensemble(ONE, io=io("-1", "-1")), "a": member(io("-1", "-1"))}), []),
     "batch sizes below, equal and above": (
@@ -1788,13 +1810,7 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
                 "b": member(io("4", "4"), more="max_batch_size: 2\n"),
             }
         ),
-        [
-            (
-                'e/config.pbtxt:6:22: info: model "b" supports batching, but the ensemble does not, so each '
-                "request holds one item [ensemble-nonbatching-over-batching]"
-            ),
-            "  Set max_batch_size in the ensemble if a request should hold several items.",
-        ],
+        [],
     ),
     "a fixed batch over a model that may batch": (
         Case(

@@ -1306,3 +1306,29 @@ def test_a_warmup_without_a_type_is_counted_first_from_its_release_on(release: s
     case = Case(warm(given("dims: 4 zero_data: true")), options=f"--release {release}")
     (verdict,) = judged(tree(case), case.options).verdicts
     assert verdict.server_reason.startswith("warmup setting expects all variable-size") is begins
+
+
+def variable(reads: str, writes: str, backend: str = "identity") -> dict[str, Entry]:
+    """Return a model without max_batch_size."""
+    io = f"input {{ name: 'I' data_type: TYPE_FP32 dims: {reads} }}\n"
+    io += f"output {{ name: 'O' data_type: TYPE_FP32 dims: {writes} }}\n"
+    return {"m/config.pbtxt": of_text(f'backend: "{backend}"\n{io}'), "m/1/model.py": of_text(SCRIPT)}
+
+
+SCRIPT = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
+MAYBE_BATCHES = {
+    "all dims begin with -1": (variable("[ -1, 4 ]", "[ -1 ]"), True),
+    "an input that does not": (variable("[ 4 ]", "[ -1 ]"), False),
+    "an output that does not": (variable("[ -1 ]", "[ 4, -1 ]"), False),
+    "a Python model": (variable("[ -1 ]", "[ -1 ]", "python"), False),
+    "a backend that may complete the config": (variable("[ -1 ]", "[ -1 ]", "tensorrt"), False),
+    "PyTorch": (variable("[ -1 ]", "[ -1 ]", "pytorch"), True),
+}
+
+
+@pytest.mark.parametrize(("files", "speaks"), MAYBE_BATCHES.values(), ids=MAYBE_BATCHES)
+def test_a_missing_batch_size_is_told_where_the_dims_seem_to_have_a_batch(
+    files: dict[str, Entry],
+    speaks: bool,  # noqa: FBT001  a row of the table
+) -> None:
+    assert ("max-batch-size-absent" in {each.rule for each in judged(files).diagnostics}) is speaks

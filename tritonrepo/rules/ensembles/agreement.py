@@ -80,8 +80,23 @@ def one_batch_only(first: Definition, second: Definition) -> int | None:
     return None
 
 
-def sizes_open(first: Definition, second: Definition) -> bool:
-    """Return whether a variable dim meets a fixed one, which the server checks only on each request."""
-    pairs = zip(first.port.dims, second.port.dims, strict=False)
-    known = first.known and second.known and len(first.port.dims) == len(second.port.dims)
-    return known and any((a == -1) != (b == -1) for a, b in pairs)
+def by_dims(first: Definition, second: Definition) -> bool:
+    """Return whether two known tensors agree without their batch dimensions."""
+    return first.known and second.known and fit(first.port.dims, second.port.dims)
+
+
+def alone(first: Definition, second: Definition) -> bool:
+    """Return whether a tensor with a batch goes to a model without batching, which only takes a batch of one.
+
+    Source: core, src/ensemble_scheduler/ensemble_scheduler.cc, ReshapeTensorDims. Triton 2.51.0 answers a batch of two
+    with "unexpected shape for input".
+    """
+    return by_dims(first, second) and first.batching == (True,) and second.batching == (False,)
+
+
+def narrowed(first: Definition, second: Definition) -> Dims | None:
+    """Return the dims of the first with the sizes that only the second fixes; None if it fixes none."""
+    if not by_dims(first, second):
+        return None
+    dims = tuple(b if a == -1 else a for a, b in zip(first.port.dims, second.port.dims, strict=True))
+    return dims if dims != first.port.dims else None

@@ -141,10 +141,18 @@ def _agreed(walk: Walk, mapped: Mapped, first: Definition, new: Definition) -> N
                 hint="In the model without batching, set the first dim to -1, or enable batching.",
             ),
         )
-    elif agreement.sizes_open(first, new):
-        ours, theirs = agreement.shown(first.port.dims), agreement.shown(new.port.dims)
-        message = (
-            f'tensor "{mapped.tensor}" has dims {ours}, but {theirs} as "{mapped.key}" of model "{new.model}", '
-            "so each request is checked"
+    elif _is_input(walk, first) and (dims := agreement.narrowed(first, new)):
+        walk.add(
+            "step-batching-shape-vs-wildcard",
+            Finding(
+                _place(walk, mapped, first, "dims"),
+                f'input "{mapped.tensor}" has dims {agreement.shown(first.port.dims)}, but requests fail in model '
+                f'"{new.model}" unless they fit {agreement.shown(dims)}',
+                hint=f"Set `dims: [ {', '.join(map(str, dims))} ]`, so that Triton rejects other requests at once.",
+            ),
         )
-        walk.add("step-batching-shape-vs-wildcard", Finding(mapped.at, message))
+
+
+def _is_input(walk: Walk, first: Definition) -> bool:
+    listed = first.port.listed
+    return first.model == walk.model.name and listed is not None and listed.kind == "input" and not listed.reshape

@@ -12,7 +12,8 @@ from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import Port, completed
 from tritonrepo.repository.once import once
-from tritonrepo.rules.ensembles.agreement import UNKNOWN, Definition
+from tritonrepo.rules.ensembles import agreement
+from tritonrepo.rules.ensembles.agreement import EVERY, UNKNOWN, Definition
 from tritonrepo.rules.ensembles.comparison import Problem, Visit, Walk, agree, optional
 from tritonrepo.rules.ensembles.steps import Step, nearest, steps
 from tritonrepo.rules.judging import Judging
@@ -37,6 +38,7 @@ def problems(model: Model, judging: Judging) -> Sequence[Problem]:
         if callee is not None and _readable(callee, judging):
             visit = Visit(step, callee, completed(callee))
             _batch_size(walk, visit)
+            _one_item(walk, visit)
             _inputs(walk, visit)
             _outputs(walk, visit)
         for mapped in (*step.inputs.values(), *step.outputs.values()):
@@ -70,13 +72,34 @@ def _batch_size(walk: Walk, visit: Visit) -> None:
                 f"which only allows maximum batch size to be {theirs}",
             ),
         )
-    elif ours == 0 < theirs:
+
+
+def _one_item(walk: Walk, visit: Visit) -> None:
+    """Report a step where only one of the two batches; a tensor whose first dim is the batch joins them."""
+    step, ours, theirs = visit.step, walk.model.max_batch_size, visit.seen.max_batch_size
+    new = Definition(step.model, UNKNOWN.port, (theirs > 0,) if visit.seen.exact or theirs else EVERY)
+    fed = [
+        (walk.tensors.get(step.inputs[port.name].tensor, UNKNOWN), new._replace(port=port))
+        for port in visit.seen.inputs
+        if port.name in step.inputs
+    ]
+    if ours == 0 < theirs and any(agreement.by_dims(*pair) for pair in fed):
         walk.add(
             "ensemble-nonbatching-over-batching",
             Finding(
                 step.at("model_name"),
                 f'model "{step.model}" supports batching, but the ensemble does not, so each request holds one item',
                 hint="Set max_batch_size in the ensemble if a request should hold several items.",
+            ),
+        )
+    if ours > 1 and any(agreement.alone(*pair) for pair in fed):
+        walk.add(
+            "ensemble-batching-over-fixed",
+            Finding(
+                step.at("model_name"),
+                f'max_batch_size is {ours}, but model "{step.model}" does not batch, so only requests of batch size 1 '
+                "work",
+                hint=f'Set max_batch_size of model "{step.model}", or `max_batch_size: 1` in the ensemble.',
             ),
         )
 
@@ -143,14 +166,6 @@ def _outputs(walk: Walk, visit: Visit) -> None:
                     f"same ensemble tensor {mapped.tensor}",
                 ),
             )
-    if free and len(free) < len(names):
-        walk.add(
-            "step-unmapped-output",
-            Finding(
-                step.at("model_name"),
-                f'{"output" if len(free) == 1 else "outputs"} not mapped from model "{step.model}": {", ".join(free)}',
-            ),
-        )
 
 
 def _meant(key: str, free: list[str]) -> str | None:
@@ -190,7 +205,6 @@ FOUND = {
     "multiple-outputs-to-one-tensor": Severity.ERROR,
     "ensemble-nonbatching-over-batching": Severity.INFO,
     "step-batching-shape-vs-wildcard": Severity.INFO,
-    "step-unmapped-output": Severity.INFO,
     "ensemble-batching-over-fixed": Severity.WARNING,
     "ensemble-optional-to-required": Severity.WARNING,
 }

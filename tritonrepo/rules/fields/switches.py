@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.completion import may_complete
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -14,6 +15,9 @@ OPTIMIZES = frozenset(
     {"tensorrt", "onnxruntime", "tensorflow", "pytorch", "openvino", "vllm", "tensorrtllm", "dali", "fil"}
 )
 """Backends that may read the optimization block."""
+
+UNBATCHED = frozenset({"python", "vllm", "tensorrtllm"})
+"""Backends whose models seldom have the batch in their dims: their own code sets the shapes."""
 
 
 @rule("max-batch-size-negative", Severity.ERROR, "max_batch_size", at=Stage.POLL.after("platform-backend-mismatch"))
@@ -30,12 +34,17 @@ def negative(model: Model) -> Iterator[Finding]:
 
 @rule("max-batch-size-absent", Severity.INFO, "input", "output")
 def absent(model: Model) -> Iterator[Finding]:
-    """Without max_batch_size, dims are complete shapes and the server does not batch requests."""
-    if "max_batch_size" not in model.fields and not model.is_ensemble:
+    """Without max_batch_size, a first dimension of -1 is not the batch, and the server does not batch requests."""
+    if "max_batch_size" in model.fields or model.is_ensemble or model.backend in UNBATCHED or may_complete(model):
+        return
+    tensors = list(model.tensors)
+    if {tensor.kind for tensor in tensors} == {"input", "output"} and all(
+        tensor.dims[:1] == [-1] for tensor in tensors
+    ):
         yield Finding(
             None,
-            "max_batch_size is missing, so dims are complete shapes and requests are not batched",
-            hint="Set max_batch_size if the model's first dimension is the batch; otherwise, set it to 0.",
+            "max_batch_size is missing, so requests are not batched, although all dims begin with -1",
+            hint="Set max_batch_size and remove this -1 if it is the batch; otherwise, set `max_batch_size: 0`.",
         )
 
 

@@ -189,19 +189,6 @@ def output_twice(model: Model) -> Iterator[Finding]:
             )
 
 
-@rule("input-and-output-same-name", Severity.INFO, "output")
-def same_name(model: Model) -> Iterator[Finding]:
-    """An output can have the same name as an input."""
-    inputs = {tensor.name for tensor in model.tensors if tensor.kind == "input"}
-    for tensor in model.tensors:
-        if tensor.kind == "output" and tensor.name and tensor.name in inputs:
-            yield Finding(
-                tensor.fields["name"].value,
-                f'an input and an output are both named "{tensor.name}"',
-                hint="Rename one to tell them apart more easily. Triton does not require it.",
-            )
-
-
 @rule("no-inputs-or-outputs", Severity.WARNING)
 def no_tensors(model: Model) -> Iterator[Finding]:
     """A model should list its inputs and outputs."""
