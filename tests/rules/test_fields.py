@@ -843,11 +843,33 @@ SAID = {
         Case(warm(given("data_type: TYPE_INT8 dims: 4 zero_data: true", "OUT"))),
         "warmup-input-missing",
         [
-            'm/config.pbtxt:5:14: error: the warmup sample lacks the required input "IN" [warmup-input-missing]',
-            '  Add `inputs { key: "IN" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } }`.',
+            'm/config.pbtxt:5:54: error: the warmup sample lacks the required input "IN" [warmup-input-missing]',
+            '  Rename "OUT" to "IN".',
             (
                 "[request id: <id_unknown>] expected 1 inputs but got 0 inputs for model 'm'. Got input(s) [], "
                 "but missing required input(s) ['IN']. Please provide all required input(s)."
+            ),
+        ],
+    ),
+    "two misspelt inputs": (
+        Case(
+            warm(
+                given("data_type: TYPE_FP32 dims: 4 zero_data: true", "TXTS")
+                + ' inputs { key: "LENGHT" value { data_type: TYPE_FP32 dims: 4 zero_data: true } }'
+                + ' inputs { key: "Z" value { data_type: TYPE_FP32 dims: 4 zero_data: true } }',
+                inputs=IN.replace('"IN"', '"LENGTH"') + IN.replace('"IN"', '"TEXTS"') + IN.replace('"IN"', '"MORE"'),
+            )
+        ),
+        "warmup-input-missing",
+        [
+            (
+                'm/config.pbtxt:7:54: error: the warmup sample lacks the required inputs "LENGTH", "TEXTS", "MORE" '
+                "[warmup-input-missing]"
+            ),
+            '  Rename "TXTS" to "TEXTS", and "LENGHT" to "LENGTH".',
+            (
+                "[request id: <id_unknown>] expected 3 inputs but got 0 inputs for model 'm'. Got input(s) [], "
+                "but missing required input(s) ['LENGTH','TEXTS','MORE']. Please provide all required input(s)."
             ),
         ],
     ),

@@ -18,6 +18,7 @@ from tritonrepo.rules.fields import (
     texts,
     values,
     warmup_data,
+    warmup_names,
     warmup_requests,
 )
 
@@ -36,4 +37,5 @@ MODULES: tuple[ModuleType, ...] = (
     batch_tensors,
     warmup_data,
     warmup_requests,
+    warmup_names,
 )

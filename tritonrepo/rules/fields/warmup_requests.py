@@ -104,58 +104,9 @@ def matched(model: Model) -> Iterator[tuple[Sample, Given, ListedTensor]]:
                 yield sample, given, known[name]
 
 
-@rule("warmup-input-missing", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-file-too-short"))
-def input_missing(model: Model) -> Iterator[Finding]:
-    """A warmup sample must have every required input of the model."""
-    inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
-    required = [tensor for tensor in inputs if not tensor.flag("optional")]
-    if not required or may_complete(model):
-        return
-    for sample in samples(model):
-        given = [name for name in sample.inputs if any(name == tensor.name for tensor in inputs)]
-        if len(given) >= len(required):
-            continue
-        missing = [tensor for tensor in required if tensor.name not in sample.inputs]
-        yield Finding(
-            sample.node,
-            f"the warmup sample lacks the required input{'' if len(missing) == 1 else 's'} {_quoted(missing)}"
-            if missing
-            else "the model lists a required input twice, so no warmup sample can match it",
-            hint=f"Add `{_zeros(missing[0])}`." if missing else "Remove the duplicate input from the config.",
-            reason=_count_reason(model, (len(inputs), len(required)), given, missing),
-            item=sample.item,
-        )
-
-
-def _quoted(tensors: Sequence[ListedTensor]) -> str:
-    return ", ".join(f'"{tensor.name}"' for tensor in tensors[:9])
-
-
-def _zeros(tensor: ListedTensor) -> str:
-    """Return the entry of a sample that sends zeros to an input."""
-    value = f"data_type: {tensor.data_type} dims: {_shown(tensor.dims)} zero_data: true"
-    return f'inputs {{ key: "{tensor.name}" value {{ {value} }} }}'
-
-
-def _shown(dims: Sequence[int]) -> str:
+def shown(dims: Sequence[int]) -> str:
     """Return dims as a sample can have them, where any size becomes 1."""
     return f"[ {', '.join(str(max(dim, 1)) for dim in dims)} ]"
-
-
-def _count_reason(model: Model, counts: tuple[int, int], given: Sequence[str], missing: Sequence[ListedTensor]) -> str:
-    """Return the server's sentence, which ends before several given inputs: their order is the server's own."""
-    total, required = counts
-    wanted = f"{total} inputs" if total == required else f"number of inputs between {required} and {total}"
-    text = f"{REQUEST}expected {wanted} but got {len(given)} inputs for model '{model.config_name}'"
-    if not model.target.release.has("missing-inputs-listed"):
-        return text
-    if len(given) > 1:
-        return f"{text}."
-    listed = "[" + ",".join(f"'{tensor.name}'" for tensor in missing) if missing else ""
-    seen = ",".join(f"'{name}'" for name in given)
-    return (
-        f"{text}. Got input(s) [{seen}], but missing required input(s) {listed}]. Please provide all required input(s)."
-    )
 
 
 @rule("warmup-data-type-differs", Severity.ERROR, "model_warmup", at=Stage.WARMUP.same_walk("warmup-input-missing"))
@@ -205,7 +156,7 @@ def shape_differs(model: Model) -> Iterator[Finding]:
         yield Finding(
             written or given.place,
             f'warmup input "{given.name}" has dims {given.dims}, but the model\'s input has {list(tensor.dims)}',
-            hint=f"Set dims to `{_shown(tensor.dims)}`.",
+            hint=f"Set dims to `{shown(tensor.dims)}`.",
             reason=f"{REQUEST}unexpected shape for input '{given.name}' for model '{model.config_name}'. Expected "
             f"{_listed(expected)}, got {_listed(got)}. {NOTE if batch else ''}",
             item=sample.item,
@@ -219,23 +170,6 @@ def fits(given: Sequence[int], dims: Sequence[int]) -> bool:
 
 def _listed(dims: Sequence[int]) -> str:
     return f"[{','.join(map(str, dims))}]"
-
-
-@rule("warmup-unknown-input", Severity.INFO, "model_warmup")
-def unknown_input(model: Model) -> Iterator[Finding]:
-    """Triton sends an unknown warmup input to the model unchecked."""
-    known = {tensor.name for tensor in model.tensors if tensor.kind == "input"}
-    if not known or may_complete(model):
-        return
-    for sample in samples(model):
-        for name, given in sample.inputs.items():
-            if name not in known:
-                keys = given.entry.scalars("key")
-                yield Finding(
-                    keys[-1] if keys else given.entry,
-                    f'unknown warmup input "{name}"',
-                    hint="Remove it, unless it is a control input of a model with sequence batching.",
-                )
 
 
 @rule("warmup-batch-too-large", Severity.ERROR, "model_warmup", at=Stage.WARMUP.after("warmup-strings-differ"))
