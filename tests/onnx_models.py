@@ -1,11 +1,11 @@
-"""Small ONNX models by name, as rule pages and tests use them; `python -m tests.onnx_models` writes them into tests/data.
+"""Small ONNX models by name, as rule pages and tests use them; ONNX Runtime loads each of them.
 
-ONNX Runtime loads each of them.
+`python -m tests.onnx_models` writes them into tests/data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -73,7 +73,7 @@ def started(dims: Sequence[Dim] = ("batch", 1)) -> bytes:
     return made(nodes, inputs, [("OUT", FLOAT, ["batch", 4])])
 
 
-MODELS = {
+MODELS: Mapping[str, Callable[[], bytes]] = {
     "batch": lambda: same(["batch", 4]),
     "fixed": lambda: same([1, 4]),
     "variable": lambda: same(["batch", "size"]),
@@ -87,5 +87,5 @@ MODELS = {
 
 if __name__ == "__main__":
     for name, make in MODELS.items():
-        onnx.checker.check_model(onnx.load_from_string(make()))
+        onnx.checker.check_model(make())
         DIRECTORY.joinpath(f"{name}.onnx").write_bytes(make())

@@ -116,7 +116,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "build_plans",
     ),
     "pbtxt": ("pbtxt_nodes", "pbtxt_words", "pbtxt_write", "pbtxt", "fixes", "depth"),
-    "report": ("report", "diff", "graph", "registry", "json", "hints", "plain", "output"),
+    "report": ("report", "diff", "graph", "registry", "json", "hints", "plain", "output", "upgrade"),
     "repository": (
         "inference",
         "contents",
@@ -128,9 +128,6 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "targets",
         "diagnostics",
     ),
-    "rules": ("verdicts", "rules", "ignores", "judge", "scripted"),
-    "report": ("report", "diff", "graph", "registry", "json", "hints", "plain", "output", "upgrade"),
-    "repository": ("inference", "repository", "links", "judge", "ignores", "rules", "targets", "diagnostics"),
     "rules": ("verdicts", "rules", "ignores", "judge", "scripted", "upgrade"),
     "server": (
         *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),

@@ -10,7 +10,7 @@ docs/Operators.md; onnx/onnx.proto, NodeProto.
 from __future__ import annotations
 
 from tritonrepo.onnxfile.header import GRAPH
-from tritonrepo.onnxfile.wire import BrokenError, Part, Wire
+from tritonrepo.onnxfile.wire import BYTES, BrokenError, Part, Wire
 from tritonrepo.tree import File
 
 NODE, INPUT, OUTPUT, OP_TYPE, DOMAIN = 1, 1, 2, 4, 7
@@ -41,11 +41,11 @@ def source(file: File, output: str) -> str:
 def _made(wire: Wire) -> dict[str, str]:
     """Return the first output of each node that keeps a shape, and its first input; "" for any other node."""
     found: dict[str, str] = {}
-    graph = next((field.part for field in wire.fields(wire.whole) if field.number == GRAPH), Part(0, 0))
-    for number, field in enumerate(each for each in wire.fields(graph) if each.number == NODE):
+    nodes = (node for graph in wire.inner(wire.whole, GRAPH) for node in wire.inner(graph, NODE))
+    for number, node in enumerate(nodes):
         if number == MOST_NODES:
             return {}
-        taken, given, keeps = _node(wire, field.part)
+        taken, given, keeps = _node(wire, node)
         found |= {name: taken if keeps and index == 0 else "" for index, name in enumerate(given)}
     return found
 
@@ -53,13 +53,15 @@ def _made(wire: Wire) -> dict[str, str]:
 def _node(wire: Wire, part: Part) -> tuple[str, list[str], bool]:
     """Return a node's first input, its outputs, and whether the first of them has the input's shape."""
     taken, given, operator, domain = list[str](), list[str](), "", ""
-    for field in wire.fields(part):
-        if field.number == INPUT and not taken:
-            taken.append(wire.text(field.part))
-        elif field.number == OUTPUT:
-            given.append(wire.text(field.part))
-        elif field.number == OP_TYPE:
-            operator = wire.text(field.part)
-        elif field.number == DOMAIN:
-            domain = wire.text(field.part)
+    for number, kind, _, found in wire.fields(part):
+        if kind != BYTES:
+            continue
+        if number == INPUT and not taken:
+            taken.append(wire.text(found))
+        elif number == OUTPUT:
+            given.append(wire.text(found))
+        elif number == OP_TYPE:
+            operator = wire.text(found)
+        elif number == DOMAIN:
+            domain = wire.text(found)
     return taken[0] if taken else "", given, operator in KEEPING and domain in {"", "ai.onnx"}

@@ -87,7 +87,7 @@ def dali_missing(model: Model) -> Iterator[Finding]:
     "pytorch-file-missing",
     Severity.ERROR,
     "backend=pytorch",
-    at=Stage.INSTANCE.after("vllm-model-key-missing"),
+    at=Stage.INSTANCE.after("vllm-max-model-len-kv"),
 )
 def pytorch_missing(model: Model) -> Iterator[Finding]:
     """A PyTorch model must have its model file in every served version."""
