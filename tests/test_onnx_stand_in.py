@@ -161,7 +161,7 @@ FITS: dict[str, tuple[dict[str, Any], Graph, str]] = {
     ),
     "a control of another type": (
         config(X, **control("s")), graph(s=info(-1, 1, kind="INT32")),
-        START + "sequence control 's', the model expects data-type TYPE_INT32 but the model configuration specifies "
+        START + "sequence control 's', the model expects data-type INT32 but the model configuration specifies "
         "data-type TYPE_FP32",
     ),
     "a control of two": (

@@ -66,10 +66,10 @@ class Session(NamedTuple):
     def output(self, name: str) -> Value:
         """Return an output, with the shape of the input that it keeps, if that is certain."""
         value = self.outputs[name]
-        if value.sure:
+        kept = None if value.sure else self.inputs.get(source(self.file, name))
+        if kept is None or kept.dims is None or (not kept.dims and value.dims):
             return value
-        kept = self.inputs.get(source(self.file, name))
-        return value if kept is None or not kept.dims else value._replace(dims=merged(value.dims, kept.dims), sure=True)
+        return value._replace(dims=merged(value.dims, kept.dims), sure=True)
 
 
 def merged(written: tuple[int, ...] | None, inferred: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -98,6 +98,9 @@ def _sessions(model: Model) -> Iterable[Session]:
         free = header.overridable if header.ir_version >= OVERRIDABLE_SINCE else ()
         overridable = {tensor.name: Value(tensor.data_type, tensor.dims or ()) for tensor in _sorted(free)}
         found = Session(graph, graph.file, inputs, outputs, overridable, model.max_batch_size, frozenset())
+        if None in [value.dims for value in outputs.values()]:
+            kept = {name: found.output(name) if value.dims is None else value for name, value in outputs.items()}
+            found = found._replace(outputs=kept)
         yield completed(model, found) if model.target.auto_complete else found
 
 

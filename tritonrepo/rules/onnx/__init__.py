@@ -12,6 +12,7 @@ from tritonrepo.rules.onnx import (
     names,
     options,
     processors,
+    ragged,
     shapes,
     tensorrt,
     unheard,
@@ -19,5 +20,5 @@ from tritonrepo.rules.onnx import (
 
 MODULES = (
     *(files, options, unheard, accelerators, tensorrt, processors),
-    *(autofill, controls, counts, names, shapes, dims),
+    *(autofill, controls, counts, names, ragged, shapes, dims),
 )

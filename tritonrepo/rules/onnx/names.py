@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import sessions
-from tritonrepo.rules.onnx.compared import Pair, found, graph_of, place, shape
+from tritonrepo.rules.onnx.compared import Pair, found, graph_of, place
 from tritonrepo.rules.onnx.counted import besides, differs
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -74,44 +74,6 @@ def output_type(model: Model) -> Iterator[Finding]:
     return found(model, ("output",), _type_differs)
 
 
-@rule("onnx-ragged-optional", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-output-dtype"))
-def ragged_optional(model: Model) -> Iterator[Finding]:
-    """An input cannot be both optional and ragged."""
-
-    def check(pair: Pair) -> Finding | None:
-        tensor = pair.tensor
-        both = tensor.flag("optional") and tensor.flag("allow_ragged_batch")
-        if not both or pair.session.max_batch_size or tensor.name in pair.session.inputs:
-            return None
-        return Finding(
-            place(tensor, "allow_ragged_batch"),
-            f"{pair.name} is optional, so it cannot have allow_ragged_batch",
-            hint="Remove allow_ragged_batch.",
-            reason=f"for ragged input '{tensor.name}', which is not supported for optional input",
-        )
-
-    return found(model, ("input",), check)
-
-
-@rule("onnx-ragged-shape", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-ragged-optional"))
-def ragged_shape(model: Model) -> Iterator[Finding]:
-    """A ragged input must have the shape [-1] in the graph."""
-
-    def check(pair: Pair) -> Finding | None:
-        dims, tensor = pair.value.dims or (), pair.tensor
-        if not tensor.flag("allow_ragged_batch") or tensor.flag("optional") or dims == (-1,):
-            return None
-        return Finding(
-            place(tensor, "allow_ragged_batch"),
-            f"{pair.name} has allow_ragged_batch, but {pair.graph} has shape {shape(dims)}, not [-1]",
-            hint="Remove allow_ragged_batch, or export a graph whose input has one variable dimension.",
-            reason=f"{pair.prefix}configuration expects model provides input with shape [-1]  for ragged input "
-            f"'{tensor.name}', model provides {shape(dims)}",
-        )
-
-    return found(model, ("input",), check)
-
-
 def _unknown(model: Model, kind: str) -> Iterator[Finding]:
     """Yield the listed tensors that a graph does not have; those of a wrong number of inputs are counted elsewhere."""
     seen = set[int]()
@@ -119,6 +81,7 @@ def _unknown(model: Model, kind: str) -> Iterator[Finding]:
         known = session.outputs if kind == "output" else {**session.inputs, **session.overridable}
         listed = [tensor for tensor in model.tensors if tensor.kind == kind]
         free = [name for name in known if name not in {tensor.name for tensor in listed} | set(besides(model))]
+        required = [name for name in free if name in session.inputs] or free
         counted = kind == "input" and differs(model, session)
         for tensor in listed:
             if tensor.name in known or tensor.item in seen or (counted and not tensor.flag("optional")):
@@ -127,14 +90,15 @@ def _unknown(model: Model, kind: str) -> Iterator[Finding]:
             yield Finding(
                 place(tensor, "name"),
                 f'{graph_of(model, session)} has no {kind} "{tensor.name}"',
-                hint=_meant(tensor.name, free, kind, sorted(known)),
+                hint=_meant(tensor.name, required, kind, sorted(known)),
                 reason=f"unexpected inference {kind} '{tensor.name}', allowed {kind}s are: {', '.join(sorted(known))}",
                 item=tensor.item,
             )
 
 
 def _meant(name: str, free: Sequence[str], kind: str, known: Sequence[str]) -> str:
-    meant = free[0] if len(free) == 1 and kind == "input" else nearest(name, free)
+    alike = [each for each in free if each.casefold() == name.casefold()]
+    meant = free[0] if len(free) == 1 and kind == "input" else next(iter(alike), nearest(name, free))
     return f'Did you mean "{meant}"?' if meant else f"Use {', '.join(known)}."
 
 

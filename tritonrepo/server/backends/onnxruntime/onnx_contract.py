@@ -172,9 +172,15 @@ def validate_control(config: dict[str, Any], control: tuple[str, str], inputs: d
         raise ValueError(f"{start} in model has dims {shape_text(dims)} but dims [1] is expected")
     if data_type != inputs[name].data_type:
         raise ValueError(
-            f"{start}, the model expects data-type {inputs[name].data_type} but the model configuration specifies "
-            f"data-type {data_type}"
+            f"{start}, the model expects data-type {onnx_name(inputs[name].data_type)} but the model configuration "
+            f"specifies data-type {data_type}"
         )
+
+
+def onnx_name(data_type: str) -> str:
+    """Return a type as the backend names it here: FLOAT for TYPE_FP32 (src/onnxruntime_utils.cc, OnnxDataTypeName)."""
+    name = data_type.removeprefix("TYPE_")
+    return {"FP16": "FLOAT16", "FP32": "FLOAT", "FP64": "DOUBLE", "INVALID": "UNDEFINED"}.get(name, name)
 
 
 def validate_input(config: dict[str, Any], given: dict[str, Any], found: dict[str, ValueInfo]) -> None:
