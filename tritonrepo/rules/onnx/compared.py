@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.repository.sessions import VARIABLE, Session, Value, sessions
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding
@@ -45,20 +46,28 @@ def graph_of(model: Model, session: Session) -> str:
     return f"the graph of version {session.graph.version}" if len(model.served) > 1 else "the graph"
 
 
-def pairs(model: Model, kind: str) -> Iterator[Pair]:
-    """Yield the listed tensors of a kind that the graph has; requests may override some initializers as inputs."""
+@once
+def pairs(model: Model) -> Sequence[Pair]:
+    """Return the listed tensors that the graphs have, by version; requests may override some initializers as inputs."""
+    return tuple(_pairs(model))
+
+
+def _pairs(model: Model) -> Iterator[Pair]:
     for session in sessions(model):
-        known = session.outputs if kind == "output" else {**session.overridable, **session.inputs}
+        sides = {"input": {**session.overridable, **session.inputs}, "output": session.outputs}
         for tensor in model.tensors:
-            if tensor.kind == kind and tensor.name in known:
-                yield Pair(model, session, tensor, known[tensor.name])
+            value = sides[tensor.kind].get(tensor.name)
+            if value is not None:
+                yield Pair(model, session, tensor, value)
 
 
-def found(model: Model, kinds: Sequence[str], check: Callable[[Pair], Finding | None]) -> Iterator[Finding]:
+def found(model: Model, check: Callable[[Pair], Finding | None], *kinds: str) -> Iterator[Finding]:
     """Yield what a check finds, at most once for each listed tensor, in its turn in the server's walk."""
     seen = set[int]()
-    for pair in (pair for kind in kinds for pair in pairs(model, kind)):
-        finding = None if pair.tensor.item in seen else check(pair)
+    for pair in pairs(model):
+        if pair.tensor.kind not in kinds or pair.tensor.item in seen:
+            continue
+        finding = check(pair)
         if finding is not None:
             seen.add(pair.tensor.item)
             yield finding._replace(item=pair.tensor.item)

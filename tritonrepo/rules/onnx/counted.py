@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
-from tritonrepo.repository.sessions import Session
+from tritonrepo.repository.once import once
+from tritonrepo.repository.sessions import Session, sessions
 from tritonrepo.rules.scheduling.controls import CORRID, START, WALKS, pairs, tensors
 from tritonrepo.rules.scheduling.states import states
 
@@ -58,9 +59,15 @@ def besides(model: Model) -> Sequence[str]:
     return [control.name for control in controls(model)] + [state.text("input_name") for state in states(model)] + batch
 
 
+@once
+def differing(model: Model) -> Sequence[Session]:
+    """Return the versions that the backend refuses because of the number of their inputs."""
+    return [session for session in sessions(model) if expected(model, session) != len(session.inputs)]
+
+
 def differs(model: Model, session: Session) -> bool:
-    """Whether the backend refuses the model because of the number of its inputs."""
-    return expected(model, session) != len(session.inputs)
+    """Whether the backend refuses a version because of the number of its inputs."""
+    return any(session is each for each in differing(model))
 
 
 def reason(model: Model, session: Session) -> str:

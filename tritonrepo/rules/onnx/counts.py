@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.repository import Model
-from tritonrepo.repository.sessions import Session, sessions
+from tritonrepo.repository.sessions import Session
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.onnx.compared import Pair, found, graph_of, place, to_add
-from tritonrepo.rules.onnx.counted import besides, controls, differs, reason
+from tritonrepo.rules.onnx.counted import besides, controls, differing, differs, reason
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -26,7 +26,7 @@ from tritonrepo.rules.stages import Stage
 )
 def no_inputs(model: Model) -> Iterator[Finding]:
     """A server that does not complete configs needs the inputs of an ONNX model."""
-    for session in _differing(model):
+    for session in differing(model)[:1]:
         if not model.target.auto_complete and not model.config.messages("input") and not besides(model):
             yield Finding(
                 None,
@@ -56,7 +56,7 @@ def optional_required(model: Model) -> Iterator[Finding]:
             reason=reason(model, pair.session),
         )
 
-    return found(model, ("input",), check)
+    return found(model, check, "input")
 
 
 @rule(
@@ -67,16 +67,11 @@ def optional_required(model: Model) -> Iterator[Finding]:
 )
 def count(model: Model) -> Iterator[Finding]:
     """A config must list every input that the graph requires, once, and no other."""
-    for session in _differing(model):
+    for session in differing(model)[:1]:
         if "input" in session.filled:
             yield _completed(model, session)
         elif model.target.auto_complete or model.config.messages("input") or besides(model):
             yield from _differences(model, session)
-
-
-def _differing(model: Model) -> Iterator[Session]:
-    """Yield the first version whose graph has another number of inputs."""
-    yield from [session for session in sessions(model) if differs(model, session)][:1]
 
 
 def _completed(model: Model, session: Session) -> Finding:

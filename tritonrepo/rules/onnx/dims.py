@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import VARIABLE
-from tritonrepo.rules.onnx.compared import Pair, found, pairs, shape
-from tritonrepo.rules.onnx.mismatch import BOTH, Difference, compared, difference, own
+from tritonrepo.rules.onnx.compared import pairs, shape
+from tritonrepo.rules.onnx.mismatch import Difference, compared, differences, own
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -24,18 +24,15 @@ from tritonrepo.rules.stages import Stage
 )
 def dims_batching(model: Model) -> Iterator[Finding]:
     """With batching, dims must be the shape of the graph without its first dimension."""
-
-    def check(pair: Pair) -> Finding | None:
-        differs = _plain(pair)
-        if differs is None or not pair.session.max_batch_size:
-            return None
-        written = own(pair.tensor)
+    for differs in _plain(model):
+        pair, written = differs.pair, own(differs.pair.tensor)
+        if not pair.session.max_batch_size:
+            continue
         if len(written) == len(differs.graph) and (written[0] == VARIABLE or list(written[:1]) == [1] != list(written)):
-            return _batch_twice(differs)
-        message = f"{pair.name} has dims {shape(written)}, but {pair.graph} has {_after(differs)}"
-        return differs.finding(message, f"Set `{differs.right}`.")
-
-    return found(model, BOTH, check)
+            yield _batch_twice(differs)
+        else:
+            message = f"{pair.name} has dims {shape(written)}, but {pair.graph} has {_after(differs)}"
+            yield differs.finding(message, f"Set `{differs.right}`.")
 
 
 @rule(
@@ -46,27 +43,14 @@ def dims_batching(model: Model) -> Iterator[Finding]:
 )
 def dims_alone(model: Model) -> Iterator[Finding]:
     """Without batching, dims must be the shape of the graph."""
-    compares = [pair for kind in BOTH for pair in pairs(model, kind) if compared(pair) is not None]
-    lacking = [differs for pair in compares if (differs := _plain(pair)) is not None and differs.lacks_batch]
-    if lacking and len(lacking) == len(compares):
-        names = " and ".join(dict.fromkeys(differs.pair.name for differs in lacking[:2]))
-        more = " and others" if len(lacking) > 2 else ""  # noqa: PLR2004  both are named
-        first, name = lacking[0], f"{names}{more}"
-        message = (
-            f"dims of {name} lack the first dimension of {first.pair.graph}, and without max_batch_size it is not added"
-        )
-        hint = f"Set max_batch_size, if that dimension is the batch, or write it into dims: `{first.right}`."
-        yield first.finding(message, hint)._replace(item=first.pair.tensor.item)
+    alone = [differs for differs in _plain(model) if not differs.pair.session.max_batch_size]
+    if alone and all(differs.lacks_batch for differs in alone) and len(alone) == len(_compared(model)):
+        yield _lacking(alone)
         return
-
-    def check(pair: Pair) -> Finding | None:
-        differs = _plain(pair)
-        if differs is None or pair.session.max_batch_size:
-            return None
+    for differs in alone:
+        pair = differs.pair
         message = f"{pair.name} has dims {shape(differs.config)}, but {pair.graph} has shape {shape(differs.graph)}"
-        return differs.finding(message, f"Set `{differs.right}`.")
-
-    yield from found(model, BOTH, check)
+        yield differs.finding(message, f"Set `{differs.right}`.")
 
 
 @rule(
@@ -77,24 +61,34 @@ def dims_alone(model: Model) -> Iterator[Finding]:
 )
 def output_exact(model: Model) -> Iterator[Finding]:
     """A dim of an output must be -1 in the config if it is variable in the graph, and only then."""
-
-    def check(pair: Pair) -> Finding | None:
-        differs = difference(pair)
-        if differs is None or not differs.exactness or 0 in differs.graph:
-            return None
-        graph = _after(differs) if pair.session.max_batch_size else f"shape {shape(differs.graph)}"
-        message = (
-            f"{pair.name} has dims {shape(own(pair.tensor))}, but {pair.graph} has {graph}; outputs must agree exactly"
-        )
-        return differs.finding(message, f"Set `{differs.right}`.")
-
-    return found(model, BOTH, check)
+    for differs in differences(model):
+        if differs.exactness and 0 not in differs.graph:
+            pair = differs.pair
+            graph = _after(differs) if pair.session.max_batch_size else f"shape {shape(differs.graph)}"
+            dims = shape(own(pair.tensor))
+            message = f"{pair.name} has dims {dims}, but {pair.graph} has {graph}; outputs must agree exactly"
+            yield differs.finding(message, f"Set `{differs.right}`.")
 
 
-def _plain(pair: Pair) -> Difference | None:
-    """Return a difference that is not one of another rule."""
-    differs = difference(pair)
-    return None if differs is None or differs.exactness or 0 in differs.graph else differs
+def _plain(model: Model) -> list[Difference]:
+    """Return the differences that are not those of another rule."""
+    return [differs for differs in differences(model) if not differs.exactness and 0 not in differs.graph]
+
+
+def _compared(model: Model) -> set[int]:
+    """Return the listed tensors whose shapes the backend compares, by their items."""
+    return {pair.tensor.item for pair in pairs(model) if compared(pair) is not None}
+
+
+def _lacking(alone: list[Difference]) -> Finding:
+    """Return the one finding on a config whose dims all lack the batch."""
+    first, names = alone[0], " and ".join(differs.pair.name for differs in alone[:2])
+    more = " and others" if len(alone) > 2 else ""  # noqa: PLR2004  both are named
+    return first.finding(
+        f"dims of {names}{more} lack the first dimension of {first.pair.graph}, and without max_batch_size it is not "
+        "added",
+        f"Set max_batch_size, if that dimension is the batch, or write it into dims: `{first.right}`.",
+    )
 
 
 def _after(differs: Difference) -> str:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.repository.sessions import VARIABLE, Value
 from tritonrepo.repository.tensors import ListedTensor
-from tritonrepo.rules.onnx.compared import Dims, Pair, configured, place, shape
+from tritonrepo.rules.onnx.compared import Dims, Pair, configured, pairs, place, shape
 from tritonrepo.rules.registry import Finding
 
 BOTH = ("input", "output")
@@ -45,7 +47,7 @@ class Difference(NamedTuple):
         start += f"{len(self.graph)} dimensions (shape "
         rest = f"{shape(self.graph)}) but the model configuration specifies {len(self.config)} dimensions "
         reason = f"{start}{rest}({batching}shape {shape(self.config)})" if self.sure else start
-        return Finding(at(self.pair.tensor), message, hint=hint, reason=reason)
+        return Finding(at(self.pair.tensor), message, hint=hint, reason=reason, item=self.pair.tensor.item)
 
     @property
     def lacks_batch(self) -> bool:
@@ -83,20 +85,30 @@ def compared(pair: Pair) -> Value | None:
     return None if tensor.name in targets else pair.value
 
 
-def difference(pair: Pair) -> Difference | None:
-    """Return how the shapes differ; None if they agree, or if that is not certain."""
+@once
+def differences(model: Model) -> Sequence[Difference]:
+    """Return where the shapes differ for certain: one for each listed tensor, in the first version that has one."""
+    found: dict[int, Difference] = {}
+    for pair in pairs(model):
+        if pair.tensor.item not in found and (differs := _difference(pair)) is not None:
+            found[pair.tensor.item] = differs
+    return [found[item] for item in sorted(found)]
+
+
+def _difference(pair: Pair) -> Difference | None:
     value, size = compared(pair), pair.session.max_batch_size
     if value is None or size is None:
         return None
     config = (VARIABLE, *own(pair.tensor)) if size else tuple(own(pair.tensor))
-    for seen in (value, pair.session.output(pair.tensor.name) if not value.sure else value):
-        dims = seen.dims
-        if not dims or (size and dims[0] != VARIABLE):
-            continue
-        exact = pair.tensor.kind == "output" and seen.sure
-        if not _fits(dims, config, exact=exact):
-            return Difference(pair, dims, config, seen.sure or VARIABLE not in dims[1 if size else 0 :])
-    return None
+    output, dims = pair.tensor.kind == "output", value.dims
+    if dims is not None and (not dims or (size and dims[0] != VARIABLE) or _fits(dims, config, exact=output)):
+        return None
+    if dims is not None and (value.sure or not _fits(dims, config, exact=False)):
+        return Difference(pair, dims, config, value.sure or VARIABLE not in dims[1 if size else 0 :])
+    kept = pair.session.output(pair.tensor.name) if output else value
+    if not kept.sure or not kept.dims or _fits(kept.dims, config, exact=True):
+        return None
+    return Difference(pair, kept.dims, config, sure=True)
 
 
 def _fits(graph: Dims, config: Dims, *, exact: bool) -> bool:

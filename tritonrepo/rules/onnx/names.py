@@ -59,7 +59,7 @@ def unknown_input(model: Model) -> Iterator[Finding]:
 @rule("onnx-input-dtype", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-unknown-input"))
 def input_type(model: Model) -> Iterator[Finding]:
     """The data type of an input must be the graph's."""
-    return found(model, ("input",), _type_differs)
+    return found(model, _type_differs, "input")
 
 
 @rule("onnx-unknown-output", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-input-dtype"))
@@ -71,7 +71,7 @@ def unknown_output(model: Model) -> Iterator[Finding]:
 @rule("onnx-output-dtype", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-unknown-output"))
 def output_type(model: Model) -> Iterator[Finding]:
     """The data type of an output must be the graph's."""
-    return found(model, ("output",), _type_differs)
+    return found(model, _type_differs, "output")
 
 
 def _unknown(model: Model, kind: str) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def ragged_optional(model: Model) -> Iterator[Finding]:
             reason=f"for ragged input '{tensor.name}', which is not supported for optional input",
         )
 
-    return found(model, ("input",), check)
+    return found(model, check, "input")
 
 
 @rule("onnx-ragged-shape", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-ragged-optional"))
@@ -49,4 +49,4 @@ def ragged_shape(model: Model) -> Iterator[Finding]:
             f"'{tensor.name}', model provides {shape(dims)}",
         )
 
-    return found(model, ("input",), check)
+    return found(model, check, "input")

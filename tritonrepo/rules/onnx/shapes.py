@@ -13,7 +13,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import VARIABLE
 from tritonrepo.rules.onnx.compared import Pair, configured, found, shape, size_of
-from tritonrepo.rules.onnx.mismatch import BOTH, at, compared, difference, own
+from tritonrepo.rules.onnx.mismatch import BOTH, at, compared, differences, own
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -43,21 +43,17 @@ def batch_fixed(model: Model) -> Iterator[Finding]:
             f"{shape(dims)}",
         )
 
-    return islice(found(model, BOTH, check), 1)
+    return islice(found(model, check, *BOTH), 1)
 
 
 @rule("onnx-zero-dim", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-batch-dim-not-dynamic"))
 def zero(model: Model) -> Iterator[Finding]:
     """A dimension of the graph cannot be 0, because no config can say that."""
-
-    def check(pair: Pair) -> Finding | None:
-        differs = difference(pair)
-        if differs is None or 0 not in differs.graph:
-            return None
-        message = f"{pair.name} has shape {shape(differs.graph)} in {pair.graph}, and dims of a config cannot be 0"
-        return differs.finding(message, "Export the model with a variable dimension in place of 0.")
-
-    return found(model, BOTH, check)
+    for differs in differences(model):
+        if 0 in differs.graph:
+            graph = f"{shape(differs.graph)} in {differs.pair.graph}"
+            message = f"{differs.pair.name} has shape {graph}, and dims of a config cannot be 0"
+            yield differs.finding(message, "Export the model with a variable dimension in place of 0.")
 
 
 @rule("onnx-scalar-dims", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-zero-dim"))
@@ -76,4 +72,4 @@ def scalar(model: Model) -> Iterator[Finding]:
             f"when the model doesn't support batching. Model configuration provided: {shape(written)}.",
         )
 
-    return found(model, BOTH, check)
+    return found(model, check, *BOTH)
