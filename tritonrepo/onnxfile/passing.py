@@ -39,7 +39,7 @@ def source(file: File, output: str) -> str:
 
 
 def _made(wire: Wire) -> dict[str, str]:
-    """Return the first output of each node that keeps a shape, and its first input; "" for any other node."""
+    """Return the outputs of the nodes: the first input of one that keeps a shape, "" for any other."""
     found: dict[str, str] = {}
     nodes = (node for graph in wire.inner(wire.whole, GRAPH) for node in wire.inner(graph, NODE))
     for number, node in enumerate(nodes):
@@ -50,18 +50,19 @@ def _made(wire: Wire) -> dict[str, str]:
     return found
 
 
-def _node(wire: Wire, part: Part) -> tuple[str, list[str], bool]:
+def _node(wire: Wire, node: Part) -> tuple[str, list[str], bool]:
     """Return a node's first input, its outputs, and whether the first of them has the input's shape."""
     taken, given, operator, domain = list[str](), list[str](), "", ""
-    for number, kind, _, found in wire.fields(part):
-        if kind != BYTES:
+    for number, kind, _, part in wire.fields(node):
+        if kind != BYTES or number not in {INPUT, OUTPUT, OP_TYPE, DOMAIN}:
             continue
-        if number == INPUT and not taken:
-            taken.append(wire.text(found))
+        text = wire.text(part)
+        if number == INPUT:
+            taken.append(text)
         elif number == OUTPUT:
-            given.append(wire.text(found))
+            given.append(text)
         elif number == OP_TYPE:
-            operator = wire.text(found)
-        elif number == DOMAIN:
-            domain = wire.text(found)
+            operator = text
+        else:
+            domain = text
     return taken[0] if taken else "", given, operator in KEEPING and domain in {"", "ai.onnx"}

@@ -20,9 +20,6 @@ VARIABLE = -1
 DEFAULT_MAX_BATCH_SIZE = 4
 """The core's default for the backend's setting default-max-batch-size (core, src/backend_manager.cc)."""
 
-OVERRIDABLE_SINCE = 4
-"""The first IR version whose initializers requests can override (onnxruntime, core/graph/graph.cc, SetInputs)."""
-
 
 class Value(NamedTuple):
     """An input or output: its type without TYPE_, None if Triton has no such type; its dims, None if not known.
@@ -95,8 +92,8 @@ def _sessions(model: Model) -> Iterable[Session]:
             continue
         inputs = {tensor.name: Value(tensor.data_type, tensor.dims or ()) for tensor in _sorted(header.inputs)}
         outputs = {tensor.name: _output(tensor) for tensor in _sorted(header.outputs)}
-        free = header.overridable if header.ir_version >= OVERRIDABLE_SINCE else ()
-        overridable = {tensor.name: Value(tensor.data_type, tensor.dims or ()) for tensor in _sorted(free)}
+        free = _sorted(header.overridable)
+        overridable = {tensor.name: Value(tensor.data_type, tensor.dims or ()) for tensor in free}
         found = Session(graph, graph.file, inputs, outputs, overridable, model.max_batch_size, frozenset())
         if None in [value.dims for value in outputs.values()]:
             kept = {name: found.output(name) if value.dims is None else value for name, value in outputs.items()}
