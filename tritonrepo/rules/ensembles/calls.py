@@ -1,4 +1,4 @@
-"""What generated Python steps call by BLS, as calls.json pins it: models, versions, and no cycle of calls."""
+"""What Python models call by BLS: models and versions, as the source or a generated calls.json names them; no cycle."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from dataclasses import replace
 from tritonrepo.diagnostics import Severity, Span
 from tritonrepo.repository import Model
 from tritonrepo.repository.calls import Call
+from tritonrepo.repository.once import once
 from tritonrepo.rules.ensembles.steps import nearest, steps, these
 from tritonrepo.rules.judging import Judging
+from tritonrepo.rules.python.tensors import source_uses
 from tritonrepo.rules.registry import Finding, graph_rule
 
 
 @graph_rule("calls-model-missing", Severity.WARNING, "backend=python")
 def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     """A Python step should call only models of its repository."""
-    for call in model.calls:
+    for call in all_calls(model):
         if call.model not in judging.models:
             meant = nearest(call.model, [name for name in judging.models if name != model.name])
             yield Finding(
@@ -29,7 +31,7 @@ def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
 @graph_rule("calls-version-missing", Severity.WARNING, "backend=python")
 def version_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     """A Python step should call only loaded versions."""
-    for call in model.calls:
+    for call in all_calls(model):
         callee = judging.models.get(call.model)
         if callee is None or call.version == -1 or call.version in callee.served or not callee.served:
             continue
@@ -47,15 +49,25 @@ def version_missing(model: Model, judging: Judging) -> Iterator[Finding]:
 @graph_rule("calls-cycle", Severity.WARNING, "backend=python")
 def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
     """A Python step should not call itself, directly or through others."""
-    for call in model.calls:
+    for call in all_calls(model):
         way = _way_back(model.name, call.model, judging)
-        if way and model.name == min(name for name in way if judging.models[name].calls):
+        if way and model.name == min(name for name in way if all_calls(judging.models[name])):
             yield Finding(
                 _at(model, call),
                 f"the calls form a cycle: {' → '.join([*way, model.name])}",
                 hint="Remove one of these calls. Each waits for the next, so none ends.",
             )
             return
+
+
+@once
+def all_calls(model: Model) -> tuple[Call, ...]:
+    """Return the calls of a model: those that are pinned, then those of its source."""
+    found = ((script.path, use) for script, used in source_uses(model) for use in used.calls)
+    return (
+        *model.calls,
+        *(Call(Span(path, use.model.line, use.model.column), use.model.name, use.version) for path, use in found),
+    )
 
 
 def _at(model: Model, call: Call) -> Span:
@@ -65,7 +77,7 @@ def _at(model: Model, call: Call) -> Span:
 def _callees(name: str, judging: Judging) -> Iterator[str]:
     model = judging.models.get(name)
     if model is not None:
-        yield from (call.model for call in model.calls)
+        yield from (call.model for call in all_calls(model))
         yield from (step.model for step in steps(model))
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.python import autocompletion, classes, completion, files, importing
+from tritonrepo.rules.python import autocompletion, classes, completion, files, importing, tensors
 
-MODULES = (files, importing, classes, autocompletion, completion)
+MODULES = (files, importing, classes, autocompletion, completion, tensors)

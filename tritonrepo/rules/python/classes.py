@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.diagnostics import Severity, Span, nearest
 from tritonrepo.repository import Model
 from tritonrepo.rules.python.facts import CLASS, Told, class_facts, has_all, is_certain, needs
 from tritonrepo.rules.python.script import Script, SyntaxFault, not_installed, scripts
@@ -91,7 +91,9 @@ def not_in_config(model: Model) -> Iterator[Finding]:
                 said.add((kind, name))
                 message = f'initialize needs {kind} "{name}", but the config does not have it'
                 hint = f"Add it to the config, which lists no {kind}s."
-                if names[kind]:
+                if near := nearest(name, names[kind]):
+                    hint = f'Did you mean "{near}"?'
+                elif names[kind]:
                     hint = f"Use an {kind} of the config: {', '.join(names[kind])}."
                 reason = "TypeError: 'NoneType' object is not subscriptable"
                 yield Finding(Span(f"{model.name}/{script.path}", line, column), message, hint=hint, reason=reason)

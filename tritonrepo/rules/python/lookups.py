@@ -35,10 +35,10 @@ class Lookup(NamedTuple):
 
 def lookups(tree: ast.Module, method: ast.FunctionDef) -> Iterator[Lookup]:
     """Yield what a plain initialize(self, args) needs from its config, in order."""
-    module = _imported(tree, PB_UTILS)
+    module = imported(tree, PB_UTILS)
     arguments = [each.arg for each in (*method.args.posonlyargs, *method.args.args)]
     yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes(method))
-    if not module or yields or len(arguments) != 2 or _imported(tree, "json") != "json":  # noqa: PLR2004  self and args
+    if not module or yields or len(arguments) != 2 or imported(tree, "json") != "json":  # noqa: PLR2004  self and args
         return
     known = _Bindings(module, *arguments)
     for statement in method.body:
@@ -50,7 +50,7 @@ def lookups(tree: ast.Module, method: ast.FunctionDef) -> Iterator[Lookup]:
         known.bind(statement)
 
 
-def _imported(tree: ast.Module, module: str) -> str:
+def imported(tree: ast.Module, module: str) -> str:
     """Return the name under which the file imports a module at its top."""
     aliases = (alias for node in tree.body if isinstance(node, ast.Import) for alias in node.names)
     return next((alias.asname or alias.name for alias in aliases if alias.name == module), "")
