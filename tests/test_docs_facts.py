@@ -392,6 +392,7 @@ def test_every_command_is_a_function() -> None:
         "up": {"up", "prove"},
         "smoke": {"smoke", "known"},
         "adopt": {"adopt"},
+        "fit": {"fit"},
         "graph": {"graph"},
         "image": {"image"},
         "init": {"init"},

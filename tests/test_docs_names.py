@@ -37,6 +37,7 @@ PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*…?|YY\.MM")
 ABOUT = {
     "build": {"adopt", "build", "graph", "index", "image", "init", "lock"},
     "validate": {"releases", "validate"},
+    "fit": {"fit", "validate"},
     "push": {"diff", "prune", "pull", "push", "rollback", "status", "unlock"},
     "smoke": {"smoke"},
 }
@@ -187,6 +188,7 @@ DEFAULTS = {
     ("up", "--llm-engine"): "ort",
     ("smoke", "--format"): "text",
     ("validate", "--format"): "text",
+    ("fit", "--format"): "text",
     ("serve", "--http-port"): "8000",
     ("serve", "--grpc-port"): "8001",
     ("serve", "--metrics-port"): "8002",

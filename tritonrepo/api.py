@@ -11,6 +11,7 @@ from tritonrepo.flows.asking import Passage, Pipelines, answer, passages, pipeli
 from tritonrepo.flows.build import apply_build, plan_build
 from tritonrepo.flows.differences import Compared, diff
 from tritonrepo.flows.events import Built, Busy, Event, Indexed
+from tritonrepo.flows.fit import fit
 from tritonrepo.flows.graph import graph
 from tritonrepo.flows.image import image
 from tritonrepo.flows.index import index
@@ -33,6 +34,7 @@ from tritonrepo.flows.upgrade import upgrade
 from tritonrepo.flows.validate import Judgement, validate
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate.dockerfile import Image
+from tritonrepo.llm.fitting import Fit
 from tritonrepo.releases import Release
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.rules.upgrades import Change, Upgrade
@@ -58,6 +60,7 @@ __all__ = [
     "Diagnostic",
     "Endpoint",
     "Event",
+    "Fit",
     "Image",
     "Indexed",
     "Interrupted",
@@ -104,6 +107,7 @@ __all__ = [
     "apply_push",
     "apply_unlock",
     "diff",
+    "fit",
     "graph",
     "image",
     "index",

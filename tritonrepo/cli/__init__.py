@@ -21,6 +21,7 @@ COMMANDS = {
     "build": "Build the model repository that a stack file declares.",
     "diff": "Print what differs between a repository and what is published.",
     "explain": "Explain a rule, or another name that a command reports.",
+    "fit": "Show whether models fit the memory of their GPUs.",
     "graph": "Draw the pipelines of a stack or a repository.",
     "image": "Print the Dockerfile of the image that serves a stack.",
     "index": "Build the search index of a retriever from its documents.",

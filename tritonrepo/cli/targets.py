@@ -14,11 +14,14 @@ from tritonrepo.repository import Said, Target, target
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options."""
+    """Add the options, with whether the server completes configs."""
+    complete = "Check for a server that runs with --disable-auto-complete-config."
+    return server_options(click.option("--no-auto-complete", is_flag=True, help=complete)(command))
+
+
+def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which server it is."""
     for option in (
-        click.option(
-            "--no-auto-complete", is_flag=True, help="Check for a server that runs with --disable-auto-complete-config."
-        ),
         click.option(
             "--gpus",
             type=click.IntRange(0),

@@ -1,0 +1,175 @@
+"""`tritonrepo fit`: the tables, the document, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tritonrepo import api
+from tritonrepo.cli import run
+from tritonrepo.llm.fitting import Fits
+
+SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "fit.schema.json").read_text("utf-8"))
+CONFIG = 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n'
+L8, L70 = "meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-70B-Instruct"
+SEED = {
+    "model": L70,
+    "tensor_parallel_size": 2,
+    "max_model_len": 8192,
+    "max_num_seqs": 64,
+    "gpu_memory_utilization": 0.92,
+}
+ON_TWO = ["--gpus", "2", "--gpu-memory", "80GiB", "--release", "24.05", "--image", "vllm-python-py3"]
+
+
+def made(place: Path, models: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write a repository of vLLM models, each with its model.json; give its path."""
+    for name, arguments in models.items():
+        (place / name / "1").mkdir(parents=True)
+        (place / name / "config.pbtxt").write_text(CONFIG)
+        (place / name / "1" / "model.json").write_text(json.dumps(arguments))
+    return str(place)
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    """Return the exit code and the document of a command."""
+    code = run(["fit", *arguments, "--format", "json"])
+    found = json.loads(capsys.readouterr().out)
+    jsonschema.validate(found, SCHEMA)
+    return code, found
+
+
+def test_the_published_example_has_room_for_2_to_5_sequences(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = made(tmp_path, {"llama-70b": SEED})
+    assert run(["fit", place, *ON_TWO]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "Triton 24.05 with vLLM 0.4.0.post1 on 2 GPUs with 80.0 GiB (A100-80GB, H100). Drivers of these GPUs report "
+        "79.1 GiB or more"
+    )
+    for row in (
+        r"llama-70b/1/model.json: meta-llama/Llama-3.1-70B-Instruct on GPUs 0 and 1: fits",
+        "vLLM may take          72.8 to 73.6      0.92 of the GPU",
+        "weights                65.7              takes most",
+        "non-torch              0.2 to 3.6        known least",
+        "left for the KV cache  2.5 to 6.8",
+        "a token in it          160 KiB",
+        "sequences of 8,192     2.0 to 5.4        max_num_seqs is 64",
+        "With 8-bit weights, such as INT8 or FP8: 27 to 30 sequences of 8,192 tokens.",
+        "With tensor_parallel_size 4: 53 to 64 sequences of 8,192 tokens.",
+        "1    llama-70b  92%   -             -        6.3 to 6.4",
+    ):
+        assert row in said
+    assert "[vllm-max-num-seqs-kv]" in said
+
+
+def test_the_document_has_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = document(capsys, made(tmp_path, {"llama-70b": SEED}), *ON_TWO)
+    (engine,) = found["engines"]
+    assert (code, found["fits"], engine["state"], engine["gpus"]) == (0, True, "fits", [[0, 1]])
+    assert engine["memory"]["bytes_per_token"] == 160 * 1024
+    assert 2 <= engine["memory"]["sequences"]["low"] < engine["memory"]["sequences"]["high"] < 6
+    assert [load["gpu"] for load in found["loads"]] == [0, 1]
+    assert [each["rule"] for each in found["diagnostics"]] == ["vllm-max-num-seqs-kv"]
+
+
+L4 = ["--gpu-memory", "L4"]
+RUNS = {
+    "it fits": ({"a": {"model": L8, "max_model_len": 8192}}, L4, 0, ["fits"]),
+    "it fits at best": ({"a": {"model": L8, "max_model_len": 30000}}, L4, 0, ["may fit"]),
+    "a context that nobody set": ({"a": {"model": L8}}, L4, 1, ["does not fit"]),
+    "weights that do not fit": ({"a": {"model": L70, "max_model_len": 16}}, L4, 1, ["does not fit"]),
+    "as long as possible": ({"a": {"model": L8, "max_model_len": -1}}, L4, 0, ["fits"]),
+    "an estimate that cannot fit": ({"a": {"model": L70, "enable_lora": True}}, L4, 1, ["does not fit"]),
+    "a model that nobody knows": ({"a": {"model": "no/body"}}, L4, 0, ["unknown"]),
+    "no model at all": ({"a": {}}, L4, 0, ["unknown"]),
+    "two that take more than there is": (
+        {name: {"model": L8, "max_model_len": 512} for name in "ab"},
+        L4,
+        1,
+        ["fits", "fits"],
+    ),
+    "two that share": (
+        {name: {"model": L8, "max_model_len": 512, "gpu_memory_utilization": 0.5} for name in "ab"},
+        ["--gpu-memory", "H100"],
+        0,
+        ["fits", "fits"],
+    ),
+    "nothing on a GPU": ({}, L4, 0, []),
+}
+
+
+@pytest.mark.parametrize(("models", "options", "code", "states"), RUNS.values(), ids=RUNS)
+def test_what_fits(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    models: Mapping[str, Mapping[str, Any]],
+    options: list[str],
+    code: int,
+    states: list[str],
+) -> None:
+    place = made(tmp_path, models)
+    (tmp_path / "README.md").write_text("a repository")
+    ended, found = document(capsys, place, *options)
+    assert (ended, [engine["state"] for engine in found["engines"]]) == (code, states)
+    assert run(["fit", place, *options]) == code
+
+
+def test_the_advice_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, found = document(capsys, made(tmp_path / "r", {"a": {"model": L8}}), *L4)
+    changes = [option["change"] for option in found["engines"][0]["options"]]
+    length = next(int(change.split()[1]) for change in changes if change.startswith("max_model_len"))
+    again = made(tmp_path / "s", {"a": {"model": L8, "max_model_len": length}})
+    assert document(capsys, again, *L4)[1]["engines"][0]["state"] == "fits"
+    assert any(change.startswith("tensor_parallel_size") for change in changes)
+
+
+REFUSED = {
+    "no memory": (["."], "fit-gpu-memory"),
+    "no such path": (["nowhere", "--gpu-memory", "L4"], "validate-path"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "rule"), REFUSED.values(), ids=REFUSED)
+def test_what_ends_it(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    rule: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made(tmp_path, {"a": {"model": L8}})
+    code, found = document(capsys, *arguments)
+    assert code == 2
+    assert [each["rule"] for each in found["diagnostics"]] == [rule]
+    assert found["fits"] is None
+
+
+@pytest.mark.parametrize("size", ["80", "0GiB", "-1GiB", "many", "nanGiB", "9" * 400 + "GiB", ""])
+def test_memory_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
+    assert run(["fit", str(tmp_path), "--gpu-memory", size]) == 2
+    assert "is neither a size, such as 80GiB, nor one of these GPUs: T4, L4" in capsys.readouterr().err
+
+
+def test_names_cannot_drive_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path, {"a\x1b[31m\nb": {"model": "x\x1b]0;\ny", "max_model_len": 8}})
+    assert run(["fit", str(tmp_path), *L4]) == 0
+    assert "\x1b" not in (said := capsys.readouterr().out)
+    assert r"\nb/1/model.json" in said
+
+
+def test_the_api_gives_values() -> None:
+    found = api.fit("examples/models/vllm-llama", api.Workspace())
+    (engine,) = found.engines
+    assert engine.fits is Fits.YES
+    assert engine.doubts == ("adapters take memory as well",)
+    assert engine.share is not None
+    assert engine.share.widest == "non-torch"

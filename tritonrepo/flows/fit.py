@@ -1,0 +1,113 @@
+"""The pipeline of `fit`: the memory that the models of a stack or a repository need on their GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tritonrepo import repository
+from tritonrepo.diagnostics import Faults, Severity, fatal
+from tritonrepo.flows.stack import drafted, is_stack, load, reading
+from tritonrepo.flows.target import of_record, of_stack, record_of
+from tritonrepo.flows.validate import Aim, declared, validate
+from tritonrepo.flows.workspace import Workspace
+from tritonrepo.llm.advice import options
+from tritonrepo.llm.fitting import Fit, Fitted, Loaded
+from tritonrepo.llm.gpus import Range, reported
+from tritonrepo.repository import NOTHING, Repository, Said, Target
+from tritonrepo.rules import Rule
+from tritonrepo.rules.backends import memory
+from tritonrepo.rules.backends.engines import Engine, Load, engines, loads
+from tritonrepo.stores import open_store
+
+
+def fit(path: Path | str, work: Workspace, aim: Aim = declared) -> Fit:
+    """Return the memory of the GPUs of a stack, or of the repository of a directory or URI.
+
+    Raise Stop if the path cannot be read, or if nobody says how much memory a GPU has.
+    """
+    path = str(path)
+
+    def aimed(record: Said, stack: Said) -> Target:
+        found = aim(record, stack)
+        if found.gpu_memory is None:
+            message = "the memory of the GPUs is not known"
+            hint = "Add it, as `--gpu-memory 80GiB`, or set gpu_memory in the stack's target."
+            raise fatal("fit-gpu-memory", path, message, hint)
+        return found
+
+    judged = validate(path, work, aimed, _on_memory)
+    found = (_of_stack if is_stack(path) else _of_repository)(path, work, aimed)
+    return replace(_fit(found), found=judged.diagnostics)
+
+
+def _on_memory(rule: Rule) -> bool:
+    return rule.check.__module__ == memory.__name__ and rule.severity is not Severity.INFO
+
+
+@reading()
+def _of_stack(path: str, work: Workspace, aim: Aim) -> Repository:
+    loaded = load(path, work)
+    draft = drafted(loaded.gathering(), loaded.lock.models, Faults())
+    return repository.read(draft.tree, aim(NOTHING, of_stack(loaded.stack, complete=draft.complete)))
+
+
+@reading()
+def _of_repository(path: str, work: Workspace, aim: Aim) -> Repository:
+    store, prefix = open_store(path, work.links)
+    tree = store.scan(prefix)
+    return repository.read(tree, aim(of_record(record_of(store, prefix, tree, path), path), NOTHING), path)
+
+
+def _fit(found: Repository) -> Fit:
+    given = found.target.gpu_memory or 0
+    total, sold = reported(given)
+    models = found.models.values()
+    return Fit(
+        given,
+        total,
+        sold,
+        found.target.gpus,
+        found.target.release.name,
+        found.target.release.vllm,
+        tuple(_fitted(each) for model in models if model.backend == "vllm" for each in engines(model)),
+        tuple(_loaded(each, total) for each in loads(found.models)),
+    )
+
+
+def _fitted(engine: Engine) -> Fitted:
+    asked = engine.value.get("max_num_seqs")
+    return Fitted(
+        engine.model.name,
+        f"{engine.model.name}/{engine.said.path}",
+        engine.name,
+        tuple(map(tuple, engine.places)),
+        engine.utilization,
+        engine.share,
+        engine.unread,
+        engine.doubts,
+        asked if type(asked) is int else None,
+        tuple(options(engine.facts, engine.settings, engine.total)) if engine.facts and engine.settings else (),
+    )
+
+
+def _loaded(load: Load, total: Range) -> Loaded:
+    sized = sum(_sized(load))
+    left = total.times(max(0.0, 1 - load.utilization)) if load.utilization <= 1 else total.times(load.utilization - 1)
+    left = left if load.utilization <= 1 else Range(-left.high, -left.low)
+    return Loaded(
+        load.gpu,
+        tuple(engine.model.name for engine in load.engines),
+        load.utilization,
+        tuple(each.model.name for each in load.others),
+        load.weights,
+        left.less(Range(load.weights + sized, load.weights + sized)),
+    )
+
+
+def _sized(load: Load) -> Iterator[float]:
+    """Yield what the engines take whose cache has a size of its own, at least."""
+    for engine in load.engines:
+        if engine.settings is not None and engine.settings.cache is not None and (found := engine.share) is not None:
+            yield found.taken.low + engine.settings.cache
