@@ -173,3 +173,18 @@ def test_the_api_gives_values() -> None:
     assert engine.doubts == ("adapters take memory as well",)
     assert engine.share is not None
     assert engine.share.widest == "non-torch"
+
+
+def test_the_last_table_adds_up_what_is_on_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = {"model": L8, "max_model_len": 512, "gpu_memory_utilization": 0.4}
+    place = made(tmp_path, {"a": arguments, "b": arguments})
+    (tmp_path / "encoder" / "1").mkdir(parents=True)
+    (tmp_path / "encoder" / "1" / "model.plan").write_bytes(b"x" * 4096)
+    (tmp_path / "encoder" / "config.pbtxt").write_text(
+        'platform: "tensorrt_plan"\ninstance_group { kind: KIND_GPU count: 2 gpus: [ 0 ] }\n'
+    )
+    found = document(capsys, place, "--gpu-memory", "100GiB", "--gpus", "2", "--release", "26.07")[1]
+    (load,) = found["loads"]
+    assert (load["gpu"], load["engines"], load["others"]) == (0, ["a", "b"], ["encoder", "encoder"])
+    assert (load["utilization"], load["weights"]) == (0.8, 2 * 4096)
+    assert load["left"]["low"] == load["left"]["high"] == (20 << 30) - 2 * 4096
