@@ -37,6 +37,8 @@ def test_verdict_and_reason_are_the_servers(case: dict[str, Any]) -> None:
     assert {verdict.model for verdict in verdicts} == case["models"].keys()
     for verdict in verdicts:
         said = case["models"][verdict.model]
+        if verdict.stage == "backend":
+            continue  # which the server had by name only
         if said == "ready":
             assert verdict.verdict is State.READY
         else:

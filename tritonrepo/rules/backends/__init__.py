@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.backends import files, memory, model_files, vllm, vllm_arguments, vllm_json, wrong_files
+from tritonrepo.rules.backends import (
+    files,
+    memory,
+    model_files,
+    pytorch,
+    vllm,
+    vllm_arguments,
+    vllm_json,
+    wrong_files,
+)
 
-MODULES = (files, model_files, wrong_files, vllm, vllm_json, vllm_arguments, memory)
+MODULES = (files, model_files, wrong_files, vllm, vllm_json, vllm_arguments, memory, pytorch)
