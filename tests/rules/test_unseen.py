@@ -21,7 +21,7 @@ ROWS = {
     "TorchScript": ('backend: "pytorch"', "model.pt", "", "TorchScript"),
     "a package": ('platform: "torch_aoti"', "model.pt2", "--release 26.04", "AOTInductor package"),
     "a class": ('backend: "pytorch" runtime: "model.py"', "model.py", "", "PyTorch class"),
-    "OpenVINO": ('backend: "openvino"', "model.xml", "", "OpenVINO graph"),
+    "OpenVINO": ('backend: "openvino"', "model.xml", "", "OpenVINO layers"),
     "TensorFlow": ('platform: "tensorflow_graphdef"', "model.graphdef", "", "TensorFlow graph"),
     "a forest": ('backend: "fil"', "xgboost.model", "", "forest"),
     "a pipeline of DALI": ('backend: "dali"', "model.dali", "", "DALI pipeline"),

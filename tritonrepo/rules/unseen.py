@@ -11,7 +11,7 @@ from tritonrepo.repository.inference import TORCH_AOTI
 FILES: Mapping[str, str] = {
     "dali": "DALI pipeline",
     "fil": "forest",
-    "openvino": "OpenVINO graph",
+    "openvino": "OpenVINO layers",
     "tensorflow": "TensorFlow graph",
     "tensorrt": "TensorRT plan",
     "tensorrtllm": "TensorRT-LLM engine",

@@ -6,6 +6,7 @@ from tritonrepo.rules.backends import (
     files,
     memory,
     model_files,
+    openvino,
     pytorch,
     vllm,
     vllm_arguments,
@@ -13,4 +14,4 @@ from tritonrepo.rules.backends import (
     wrong_files,
 )
 
-MODULES = (files, model_files, wrong_files, vllm, vllm_json, vllm_arguments, memory, pytorch)
+MODULES = (files, model_files, wrong_files, vllm, vllm_json, vllm_arguments, memory, pytorch, openvino)

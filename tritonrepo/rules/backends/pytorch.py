@@ -72,7 +72,7 @@ def string_dims(model: Model) -> Iterator[Finding]:
         if tensor.data_type == "TYPE_STRING" and count > 1:
             counted = f"{count} dimensions" + (", one of which is the batch" if batch else "")
             yield Finding(
-                tensor.fields["dims"].value if "dims" in tensor.fields else tensor.node,
+                tensor.fields.get("dims", tensor.node),
                 f"{called(tensor)} is a string with {counted}, but the PyTorch backend supports only one",
                 hint="Add `reshape { shape: [ ] }` if dims is [ 1 ]." if batch else "Use a single dimension.",
                 reason="Triton only supports 1 dimensional List of String as "
