@@ -10,6 +10,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,11 +52,15 @@ class Seen(NamedTuple):
 class Bench:
     """The backends, created once, and the server that is started with them."""
 
-    def __init__(self, folder: Path, names: Collection[str], *, real: bool) -> None:
-        """Create the backends: null ones or, if `real`, the real Python backend and our stand-ins with null ones."""
+    def __init__(self, folder: Path, names: Collection[str], *, real: bool, wheel: Path | None = None) -> None:
+        """Create the backends: null ones or, if `real`, the real Python backend and our stand-ins with null ones.
+
+        `wheel` is where the nvidia-pytriton wheel of another release is unpacked.
+        """
         self.folder = folder
-        self.runtime: Runtime = find()
+        self.runtime: Runtime = find() if wheel is None else of_wheel(find(), wheel)
         self.real = real
+        self.release = "" if wheel is None else f" {wheel}"
         ours = {name: OURS / name for name in STAND_INS} if real else {}
         self.backends = folder / "backends"
         if real:
@@ -105,6 +110,18 @@ class Bench:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         return f"signal {-code}" if code < 0 else ""
+
+
+def of_wheel(runtime: Runtime, wheel: Path) -> Runtime:
+    """Return a runtime with the server, libraries, Python backend and stub of an unpacked wheel."""
+    here = {path: wheel / path.relative_to(runtime.site_packages) for path in (*runtime.backend_files, runtime.stub)}
+    return replace(
+        runtime,
+        server=wheel / runtime.server.relative_to(runtime.site_packages),
+        backend_files=tuple(here[path] for path in runtime.backend_files),
+        stub=here[runtime.stub],
+        library_path=(wheel / "nvidia_pytriton.libs", *runtime.library_path[1:]),
+    )
 
 
 def said(text: str, names: Collection[str], root: str) -> dict[str, Said]:

@@ -2,12 +2,16 @@
 
     python -m benchmarks.soak.verdicts [--first 0] [--count 400] [--families fields,blocks,files,graph]
         [--no-auto-complete] [--real] [--repositories FOLDER] [--cache FILE] [--show 40] [--keep FOLDER]
+        [--release YY.MM --wheel FOLDER]
 
 The server is the one of the `local` extra: 24.10, without a GPU; hundreds of models share a start. Its backends are
 made of C here (it needs `cc`) and accept every model, so that the core alone is judged; with `--real` Python's own is
 used, and the package's stand-in for vLLM; what we say hangs is left out there. `--repositories` adds the models below
 a folder to those that are changed, and `--count 0` judges these alone, as they are. What is expected to end the server,
 or does, is judged alone.
+
+`--release` and `--wheel` compare with the server of another release, of the nvidia-pytriton wheel that is unpacked in
+FOLDER (`pip download --no-deps`, `unzip`; 24.01 is 0.5.2, 24.05 is 0.5.8, 24.06 is 0.5.9, 24.08 is 0.5.11).
 
 A repository is the same for the same number and families; verdicts are kept by digest (`--cache`), so that a second run
 asks only for what is new. Differences are grouped by cause; the exit code is 1 if there are any.
@@ -68,9 +72,9 @@ class Judged(NamedTuple):
     models: Mapping[str, Said]
 
 
-def wanted(*, auto_complete: bool) -> Target:
+def wanted(*, auto_complete: bool, release: str = mutants.RELEASE) -> Target:
     """Return the server's target."""
-    return target(repository.Said(mutants.RELEASE, gpus=0, auto_complete=auto_complete))
+    return target(repository.Said(release, gpus=0, auto_complete=auto_complete))
 
 
 class Ours(NamedTuple):
@@ -118,7 +122,7 @@ class Server:
 
     def key(self, tree: Tree) -> str:
         """Return the name under which a verdict is kept."""
-        mode = f"{'real' if self.bench.real else 'null'}{'' if self.auto_complete else ' off'}"
+        mode = f"{'real' if self.bench.real else 'null'}{'' if self.auto_complete else ' off'}{self.bench.release}"
         return f"{mode} {digest(tree)}"
 
     def judge(self, trees: Sequence[Tree], expected: Sequence[Ours]) -> list[Judged]:
@@ -232,20 +236,22 @@ def options() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path("build/verdicts.json"))
     parser.add_argument("--show", type=int, default=40)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--release", default=mutants.RELEASE)
+    parser.add_argument("--wheel", type=Path)
     return parser.parse_args()
 
 
 def main(given: argparse.Namespace) -> int:
     """Run; return exit status 1 if anything differs."""
     began = time.monotonic()
-    place = wanted(auto_complete=not given.no_auto_complete)
+    place = wanted(auto_complete=not given.no_auto_complete, release=given.release)
     trees = cases(given)
     expected = {case: ours(tree, place, real=given.real) for case, tree in trees.items()}
     if given.real:
         expected = {case: one for case, one in expected.items() if not hangs(one)}
         trees = {case: trees[case] for case in expected}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        bench = Bench(Path(folder), place.backends, real=given.real)
+        bench = Bench(Path(folder), place.backends, real=given.real, wheel=given.wheel)
         server = Server(bench, given.cache, auto_complete=place.auto_complete)
         judged = server.judge(list(trees.values()), list(expected.values()))
     pairs = zip(trees, judged, strict=True)
