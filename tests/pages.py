@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 from tritonrepo import repository
+from tritonrepo.llm.capabilities import gpu
 from tritonrepo.llm.gpus import gpu_memory
 from tritonrepo.report import pages as report_pages
 from tritonrepo.repository import Said, Target, target
@@ -70,7 +72,7 @@ def server(options: str) -> Target:
     pairs = list(pairwise([*words, ""]))
     given = dict(pairs)
     images = tuple(word for flag, word in pairs if flag == "--image")
-    return target(
+    made = target(
         Said(
             given.get("--release", "24.10"),
             images or None,
@@ -79,6 +81,7 @@ def server(options: str) -> Target:
             gpu_memory=gpu_memory(given.get("--gpu-memory", "")),
         )
     )
+    return replace(made, gpu=gpu(given.get("--gpu", "")))
 
 
 def judged(tree: Mapping[str, Entry], options: str = "") -> Judged:

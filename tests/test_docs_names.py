@@ -198,6 +198,7 @@ DEFAULTS = {
     ("push", "--settle"): "30, or 5 with --server",
     ("smoke", "--grpc"): "the port after URL's",
     ("adopt", "--output"): "stdout",
+    ("validate", "--gpu"): "any",
     **{
         (command, option): f"from the record or stack, else {default}"
         for command in ("adopt", "validate")

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.pages import judged, loud
+from tritonrepo.cli import run
 from tritonrepo.diagnostics import State
+from tritonrepo.llm.capabilities import gpu
 from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes, of_text
 
 PYTHON = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
@@ -477,3 +479,72 @@ def test_an_unreadable_file_is_not_renamed_to_itself() -> None:
     case = Case("", {"1/model.onnx": Unreadable.DANGLING, "1/model.py": PYTHON})
     hints = {found.rule: found.hint for found in judged(tree(case)).diagnostics}
     assert hints["onnx-model-file-missing"] == "Replace model.onnx, which is not a readable file, with the model file."
+
+
+NAMES = {
+    "T4": "7.5",
+    "tesla t4": "7.5",
+    "NVIDIA A100-SXM4-80GB": "8.0",
+    "A100-80GB": "8.0",
+    "A10": "8.6",
+    "NVIDIA GeForce RTX 4090": "8.9",
+    "NVIDIA H100 80GB HBM3": "9.0",
+    "H100-NVL": "9.0",
+    "RTX 6000 Ada": "8.9",
+    "V100": "7.0",
+    "A1000": None,
+    "80GB": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize(("name", "capability"), NAMES.items(), ids=NAMES)
+def test_a_gpu_is_known_by_the_names_that_drivers_and_people_use(name: str, capability: str | None) -> None:
+    found = gpu(name)
+    assert (found and found.capability) == capability
+
+
+FIL = 'backend: "fil"\ninput { name: "x" data_type: TYPE_FP32 dims: 4 }\n'
+FIL += 'output { name: "y" data_type: TYPE_FP32 dims: 1 }\n'
+OLD = {
+    "CUDA 13 on Volta": (FIL, "--release 25.08 --gpus 1 --gpu V100", "gpu-too-old"),
+    "CUDA 12 on Volta": (FIL, "--release 25.07 --gpus 1 --gpu V100", ""),
+    "Turing": (FIL, "--release 26.08 --gpus 1 --gpu T4", ""),
+    "Maxwell": (FIL, "--release 24.01 --gpus 1 --gpu M60", "gpu-too-old"),
+    "a release about which nothing is known": (FIL, "--release 26.11 --gpus 1 --gpu M60", ""),
+    "no GPU": (FIL, "--release 26.08 --gpus 0 --gpu V100", ""),
+    "on the CPU": (FIL + "instance_group { kind: KIND_CPU }\n", "--release 26.08 --gpus 1 --gpu V100", ""),
+    "no CUDA": (FIL.replace("fil", "python"), "--release 26.08 --gpus 1 --gpu V100", ""),
+}
+
+
+@pytest.mark.parametrize(("config", "options", "rule"), OLD.values(), ids=OLD)
+def test_a_gpu_that_is_too_old_for_the_release(config: str, options: str, rule: str) -> None:
+    tree = {"m/config.pbtxt": of_text(config), "m/1/xgboost.model": of_text(""), "m/1/model.py": of_text("")}
+    found = [each.rule for each in judged(tree, options).diagnostics if "gpu" in each.rule]
+    assert found == [rule][: bool(rule)]
+
+
+HALF = {
+    "bfloat16 on Turing": ('"bfloat16"', "T4", "vllm-bf16-old-gpu"),
+    "bfloat16 on Ampere": ('"bfloat16"', "A10G", ""),
+    "half on Turing": ('"half"', "T4", ""),
+    "the model's own": ('"auto"', "T4", ""),
+    "no text": ("16", "T4", ""),
+}
+
+
+@pytest.mark.parametrize(("dtype", "name", "rule"), HALF.values(), ids=HALF)
+def test_bfloat16_needs_ampere(dtype: str, name: str, rule: str) -> None:
+    tree = {
+        "m/config.pbtxt": of_text('backend: "vllm"\n'),
+        "m/1/model.json": of_text(f'{{"model": "o/m", "dtype": {dtype}}}'),
+    }
+    found = [each.rule for each in judged(tree, f"--gpus 1 --gpu {name}").diagnostics if "gpu" in each.rule]
+    assert found == [rule][: bool(rule)]
+    assert "vllm-bf16-old-gpu" not in [each.rule for each in judged(tree, f"--gpus 0 --gpu {name}").diagnostics]
+
+
+def test_a_gpu_that_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", ".", "--gpu", "A1OO"]) == 2
+    assert 'unknown GPU "A1OO". Use one of 33 names. The closest are: A16, A10,' in capsys.readouterr().err

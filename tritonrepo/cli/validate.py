@@ -10,6 +10,7 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.collecting import uncollected
+from tritonrepo.cli.gpu import gpu_option, with_gpu
 from tritonrepo.cli.output import colour, concluded, painted, say
 from tritonrepo.cli.selecting import selected
 from tritonrepo.cli.stack import workspace
@@ -41,6 +42,7 @@ NOTHING = Judgement((), (), lambda _: [])
 @click.command(epilog=EPILOG, short_help=COMMANDS["validate"])
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @target_options
+@gpu_option
 @gpu_memory
 @click.option("--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text", help="Output format.")
 @click.option("--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable.")
@@ -62,6 +64,7 @@ def command(
     release: str | None,
     image: tuple[str, ...],
     gpus: int | None,
+    gpu: str | None,
     gpu_memory: int | None,
     no_auto_complete: bool,
 ) -> int:
@@ -83,6 +86,7 @@ def command(
     """
     shown = selected(select, ignore, verbose=verbose)
     given, work = aim(release, image, gpus, no_auto_complete=no_auto_complete, memory=gpu_memory), workspace(links)
+    given = with_gpu(given, gpu)
     bad = {Severity.ERROR, Severity.FATAL, *([Severity.WARNING] if strict else [])}
     if upgrade_to is not None:
         return int(not bad.isdisjoint(compared(paths or PATHS, work, (given, upgrade_to), shown, form)))

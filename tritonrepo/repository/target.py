@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
+from tritonrepo.llm.capabilities import Gpu
 from tritonrepo.releases import RELEASES, Release, instead, newest
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ class Target:
     `gpu_memory` are the bytes of each GPU as the user gave them, None if they are not known; see `llm.gpus.reported`.
     `in_stack`: a stack file determines it, not the options of a command; hints name what the user can change.
     `gpus_said`: somebody says how many GPUs there are. If not, there is one, or as many as the configs of a repository
-    list (`repository.read`), and what needs more of them is no fault.
+    list (`repository.read`), and what needs more of them is no fault. `gpu` is their model, None if it is not known.
     """
 
     release: Release
@@ -31,6 +32,7 @@ class Target:
     in_stack: bool = False
     gpus_said: bool = True
     gpu_memory: int | None = None
+    gpu: Gpu | None = None
 
     @property
     def counts_gpus(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tritonrepo.rules.backends import (
     files,
+    gpus,
     memory,
     model_files,
     openvino,
@@ -14,4 +15,4 @@ from tritonrepo.rules.backends import (
     wrong_files,
 )
 
-MODULES = (files, model_files, wrong_files, vllm, vllm_json, vllm_arguments, memory, pytorch, openvino)
+MODULES = (files, model_files, wrong_files, vllm, vllm_json, vllm_arguments, memory, pytorch, openvino, gpus)
