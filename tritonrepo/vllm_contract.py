@@ -6,7 +6,7 @@ The facts are data/vllm_tensors.json, written by scripts/update_releases.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -34,3 +34,16 @@ def by_name() -> Mapping[tuple[str, str], Contract]:
 def contract(release: str) -> Iterator[Contract]:
     """Return the tensors of the backend in this release."""
     return (tensor for tensor in by_name().values() if tensor.since <= release)
+
+
+TEXTS = {
+    "input": frozenset({"text_input", "prompt", "prompts", "text", "query", "input_text", "input"}),
+    "output": frozenset({"text_output", "text", "output", "answer", "response", "output_text", "generated_text"}),
+}
+"""Names that models use for the text that goes in and the text that comes out; the vLLM backend's are the first."""
+
+
+def same_text(kind: str, name: str, known: Iterable[str]) -> str | None:
+    """Return the only one of these inputs or outputs that is a text like the named one; None if none is."""
+    found = [each for each in known if each in TEXTS[kind]] if name in TEXTS[kind] else []
+    return found[0] if len(found) == 1 else None

@@ -49,6 +49,22 @@ def tree(case: Case) -> dict[str, Entry]:
     return {"m/config.pbtxt": of_text(case.config)} | {f"m/{path}": entry(e) for path, e in case.files.items()}
 
 
+NAMES = {
+    "input": ("prompt", 'Use "text_input", '),
+    "output": ("text", 'Use "text_output", '),
+    "none": ("top_k", "Remove it."),
+}
+
+
+@pytest.mark.parametrize(("name", "hint"), NAMES.values(), ids=NAMES)
+def test_a_text_by_another_name_is_told_by_that_of_the_backend(name: str, hint: str) -> None:
+    kind = "output" if name == "text" else "input"
+    config = f'{VLLM}{kind} {{ name: "{name}" data_type: TYPE_STRING dims: [ 1 ] }}\n'
+    (found,) = judged(tree(Case(config, FULL))).diagnostics
+    assert found.rule == "vllm-io-extra"
+    assert found.hint.startswith(hint)
+
+
 JSON_HINTS = {
     "a trailing comma": ('{\n "model": "m",\n}', "Remove the comma before } on line 2."),
     "a trailing comma in a list": ('{"model": ["m", ]}', "Remove the comma before ] on line 1."),

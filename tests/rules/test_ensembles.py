@@ -1052,6 +1052,25 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: in ensemble e, ensemble tensor IN is mapping to non-existing input INN in model a",
         ],
     ),
+    "texts by another name": (
+        Case(
+            {
+                "e": ensemble(step("a", {"text_input": "IN", "K": "IN"}, {"text_output": "OUT"})),
+                "a": member(
+                    port("input", "prompt") + port("input", "tokens") + port("output", "text") + port("output", "other")
+                ),
+            }
+        ),
+        [
+            'e/config.pbtxt:5:61: error: model "a" has no input "text_input" [step-input-unknown]',
+            '  Did you mean "prompt"?',
+            'e/config.pbtxt:5:105: error: model "a" has no input "K" [step-input-unknown]',
+            '  Did you mean "tokens"?',
+            'e/config.pbtxt:5:141: error: model "a" has no output "text_output" [step-output-unknown]',
+            '  Did you mean "text"?',
+            "e: in ensemble e, ensemble tensor IN is mapping to non-existing input text_input in model a",
+        ],
+    ),
     "keys of a model without tensors": (
         Case({"e": ensemble(ONE), "a": member("", backend="python")}, files={"a/1/model.py": PYTHON}),
         [

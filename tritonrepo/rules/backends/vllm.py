@@ -11,7 +11,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
-from tritonrepo.vllm_contract import Contract, by_name
+from tritonrepo.vllm_contract import Contract, by_name, same_text
 
 
 @rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("onnx-directory-form"))
@@ -141,7 +141,9 @@ def io_extra(model: Model) -> Iterator[Finding]:
             yield Finding(
                 tensor.fields["name"].value,
                 f'the vLLM backend has no {tensor.kind} "{tensor.name}"',
-                hint="Remove it. Send temperature and the like as JSON in sampling_parameters.",
+                hint=f'Use "{meant}", the backend\'s name for it.'
+                if (meant := same_text(tensor.kind, tensor.name, [f"text_{tensor.kind}"]))
+                else "Remove it. Send temperature and the like as JSON in sampling_parameters.",
             )
 
 

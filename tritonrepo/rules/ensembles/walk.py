@@ -19,7 +19,7 @@ from tritonrepo.rules.ensembles.steps import Step, nearest, steps
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.registry import Finding, Scope, rules
 from tritonrepo.rules.stages import Stage
-from tritonrepo.vllm_contract import by_name
+from tritonrepo.vllm_contract import by_name, same_text
 
 
 @once
@@ -110,7 +110,7 @@ def _unknown(walk: Walk, visit: Visit, kind: str, names: Collection[str], free: 
     mapping, how = (step.inputs, "mapping to") if kind == "input" else (step.outputs, "mapped from")
     for mapped in mapping.values() if visit.seen.exact else ():
         if mapped.key not in names:
-            meant = _meant(mapped.key, free)
+            meant = _meant(kind, mapped.key, free)
             walk.add(
                 f"step-{kind}-unknown",
                 Finding(
@@ -168,9 +168,9 @@ def _outputs(walk: Walk, visit: Visit) -> None:
             )
 
 
-def _meant(key: str, free: list[str]) -> str | None:
+def _meant(kind: str, key: str, free: list[str]) -> str | None:
     """Return the tensor that a misspelt key stands for, and count it as mapped, so that one fault has one message."""
-    meant = free[0] if len(free) == 1 else nearest(key, free)
+    meant = free[0] if len(free) == 1 else nearest(key, free) or same_text(kind, key, free)
     if meant is not None:
         free.remove(meant)
     return meant
