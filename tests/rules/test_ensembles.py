@@ -1292,6 +1292,16 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
         Case({"e": ensemble(*CHAIN), "a": member(io("4", "-1")), "b": member(io("4", "4"))}),
         [],
     ),
+    "two models that batch under an ensemble that does not": (
+        Case({"e": ensemble(*CHAIN), "a": member(more="max_batch_size: 2\n"), "b": member(more="max_batch_size: 2\n")}),
+        [
+            (
+                'e/config.pbtxt:5:22: info: model "a" supports batching, but the ensemble does not, so each '
+                "request holds one item [ensemble-nonbatching-over-batching]"
+            ),
+            "  Set max_batch_size in the ensemble if a request should hold several items.",
+        ],
+    ),
     "a model without batching under a batch": (
         Case(
             {"e": ensemble(*CHAIN, more="max_batch_size: 2\n"), "a": member(more="max_batch_size: 2\n"), "b": member()}

@@ -1345,6 +1345,10 @@ MAYBE_BATCHES = {
     "a Python model": (variable("[ -1 ]", "[ -1 ]", "python"), False),
     "a backend that may complete the config": (variable("[ -1 ]", "[ -1 ]", "tensorrt"), False),
     "PyTorch": (variable("[ -1 ]", "[ -1 ]", "pytorch"), True),
+    "dynamic batching, which another rule reports": (
+        variable("[ -1 ]", "[ -1 ]", 'identity" dynamic_batching { } name: "m'),
+        False,
+    ),
 }
 
 
@@ -1354,3 +1358,23 @@ def test_a_missing_batch_size_is_told_where_the_dims_seem_to_have_a_batch(
     speaks: bool,  # noqa: FBT001  a row of the table
 ) -> None:
     assert ("max-batch-size-absent" in {each.rule for each in judged(files).diagnostics}) is speaks
+
+
+LEFT = {
+    "one": ({"a": "${a}", "b": "x"}, 'parameter "a" is a placeholder that is not filled in'),
+    "five": (
+        dict.fromkeys("abcde", "{{ .x }}"),
+        'parameters "a", "b", "c" and 2 more are placeholders that are not filled in',
+    ),
+    "a part of a string": ({"a": "/models/${a}", "b": "$a", "c": "$$TRITON_MODEL_DIRECTORY/x", "d": "${}"}, None),
+}
+
+
+@pytest.mark.parametrize(("values", "message"), LEFT.values(), ids=LEFT)
+def test_parameters_that_are_placeholders_are_one_finding(values: Mapping[str, str], message: str | None) -> None:
+    entries = "".join(f'parameters {{ key: "{k}" value {{ string_value: "{v}" }} }}\n' for k, v in values.items())
+    config = f'backend: "identity"\nmax_batch_size: 1\n{IO}{entries}'
+    found = judged({"m/config.pbtxt": of_text(config), "m/1": Directory()}).diagnostics
+    assert [each.message for each in found if each.rule == "template-placeholder-in-parameter"] == [message] * bool(
+        message
+    )

@@ -83,7 +83,8 @@ def _one_item(walk: Walk, visit: Visit) -> None:
         for port in visit.seen.inputs
         if port.name in step.inputs
     ]
-    if ours == 0 < theirs and any(agreement.by_dims(*pair) for pair in fed):
+    told = any(problem.rule == "ensemble-nonbatching-over-batching" for problem in walk.found)
+    if ours == 0 < theirs and not told and any(agreement.by_dims(*pair) for pair in fed):
         walk.add(
             "ensemble-nonbatching-over-batching",
             Finding(

@@ -8,6 +8,7 @@ from tritonrepo.rules.fields import (
     batch_tensors,
     libraries,
     metrics,
+    placeholders,
     platforms,
     reshape,
     runtimes,
@@ -38,4 +39,5 @@ MODULES: tuple[ModuleType, ...] = (
     warmup_data,
     warmup_requests,
     warmup_names,
+    placeholders,
 )

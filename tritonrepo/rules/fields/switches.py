@@ -35,12 +35,11 @@ def negative(model: Model) -> Iterator[Finding]:
 @rule("max-batch-size-absent", Severity.INFO, "input", "output")
 def absent(model: Model) -> Iterator[Finding]:
     """Without max_batch_size, a first dimension of -1 is not the batch, and the server does not batch requests."""
-    if "max_batch_size" in model.fields or model.is_ensemble or model.backend in UNBATCHED or may_complete(model):
+    if {"max_batch_size", "dynamic_batching"} & model.fields or model.backend in UNBATCHED or may_complete(model):
         return
     tensors = list(model.tensors)
-    if {tensor.kind for tensor in tensors} == {"input", "output"} and all(
-        tensor.dims[:1] == [-1] for tensor in tensors
-    ):
+    kinds = {tensor.kind for tensor in tensors}
+    if not model.is_ensemble and len(kinds) > 1 and all(tensor.dims[:1] == [-1] for tensor in tensors):
         yield Finding(
             None,
             "max_batch_size is missing, so requests are not batched, although all dims begin with -1",

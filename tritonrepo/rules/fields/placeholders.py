@@ -1,0 +1,40 @@
+"""Placeholders of a template in strings, where the text can be read and the backend gets them as they are.
+
+Source: tensorrtllm_backend, all_models: the templates put parameters in quotes, such as "${engine_dir}".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity
+from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model
+from tritonrepo.rules.registry import Finding, rule
+
+WHOLE = re.compile(r"\$\{\w{1,80}\}|\{\{[^{}]{1,80}\}\}")
+SHOWN = 3
+"""Parameters that the message names."""
+
+
+@rule("template-placeholder-in-parameter", Severity.WARNING, "parameters")
+def in_parameters(model: Model) -> Iterator[Finding]:
+    """A parameter should not be a placeholder of a template."""
+    left = {
+        name: value.scalars("string_value")[-1]
+        for name, value in model.config.mapping("parameters").items()
+        if isinstance(value, Message) and WHOLE.fullmatch(value.text("string_value"))
+    }
+    if left:
+        first: Placed = next(iter(left.values()))
+        names = list(left)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        shown = ", ".join(f'"{name}"' for name in names[:SHOWN])
+        verb = "are placeholders that are" if len(names) > 1 else "is a placeholder that is"
+        yield Finding(
+            first,
+            f"{'parameters' if len(names) > 1 else 'parameter'} {shown}{more} {verb} not filled in",
+            hint="Fill in the template, or remove the parameters that are not needed.",
+        )
