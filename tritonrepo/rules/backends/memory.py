@@ -35,7 +35,7 @@ gpu_mem_limit is not set.
 """
 
 
-@rule("vllm-weights-too-large", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-key-missing"))
+@rule("vllm-weights-too-large", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-bf16-old-gpu"))
 def weights_too_large(model: Model) -> Iterator[Finding]:
     """The weights of a vLLM model must fit into the memory that vLLM may take."""
     for engine, found in _known(model):

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.ensembles import call_tensors, calls, config, connections, cycles, decoupled, images, members, walk
+from tritonrepo.rules.ensembles import (
+    call_tensors,
+    calls,
+    config,
+    connections,
+    cycles,
+    decoupled,
+    images,
+    members,
+    walk,
+)
 
 MODULES = (config, connections, members, cycles, walk, decoupled, calls, call_tensors, images)
