@@ -497,7 +497,7 @@ def test_an_unreadable_file_is_not_renamed_to_itself() -> None:
     assert hints["onnx-model-file-missing"] == "Replace model.onnx, which is not a readable file, with the model file."
 
 
-GPUS = {
+CAPABILITIES = {
     "T4": "7.5",
     "tesla t4": "7.5",
     "NVIDIA A100-SXM4-80GB": "8.0",
@@ -514,7 +514,7 @@ GPUS = {
 }
 
 
-@pytest.mark.parametrize(("name", "capability"), GPUS.items(), ids=NAMES)
+@pytest.mark.parametrize(("name", "capability"), CAPABILITIES.items(), ids=NAMES)
 def test_a_gpu_is_known_by_the_names_that_drivers_and_people_use(name: str, capability: str | None) -> None:
     found = gpu(name)
     assert (found and found.capability) == capability
