@@ -37,7 +37,12 @@ def data(source: dict[str, Any]) -> dict[Path, str]:
     tensors = source["vllm_tensors"]
     releases = [{"release": name, **facts} for name, facts in source["releases"].items()]
     written = {
-        "releases.json": {"what": source["what"], "releases": releases, "differences": source["differences"]},
+        "releases.json": {
+            "what": source["what"],
+            "releases": releases,
+            "onnxruntime": source["onnxruntime"],
+            "differences": source["differences"],
+        },
         "vllm_tensors.json": {"what": "The tensors that Triton's vLLM backend adds to a config.", **tensors},
         "gpus.json": {"what": GPU_FACTS, "gpus": source["gpus"], "vllm": source["vllm_memory"]},
         "python_modules.json": yaml.safe_load(MODULES.read_text("utf-8")),
@@ -56,6 +61,8 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
         if not DATES & facts.keys():
             yield f"{name}: since or until is missing"
         yield from (f"{name}: {fault}" for fault in (*_odd(facts, {"says", "source"}, DATES), *_no_release(facts)))
+    for name, facts in source["onnxruntime"].items():
+        yield from (f"{name}: {fault}" for fault in _odd(facts, {"ir_version", "opsets", "source"}, set()))
     for tensor in source["vllm_tensors"]["tensors"]:
         found = (*_odd(tensor, TENSOR, {"optional"}), *_no_release(tensor))
         yield from (f"{tensor.get('name')}: {fault}" for fault in found)

@@ -15,7 +15,7 @@ from tritonrepo.llm.gpus import gpu_memory
 from tritonrepo.report import pages as report_pages
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
-from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable, of_bytes
+from tritonrepo.tree import Directory, Entry, File, Link, Outside, Unreadable, of_bytes
 
 STATUS = re.compile(
     r"^(Invalid argument|Internal|Not found|Unavailable|Unsupported|Already exists|Unknown|Cancelled): "
@@ -41,14 +41,17 @@ def files(archive: str) -> dict[str, Entry]:
     other file of it.
     `-- path = name --` takes the content of tests/data/name; `-- path: a FIFO --` is one, see `Unreadable`, and
     `-- path: a link to .. --` a link to a directory that is not looked into, `-- path: a link out to /data --` one out
-    of the tree, `-- path: a link out to the file /data --` one to a file there.
+    of the tree, `-- path: a link out to the file /data --` one to a file there, and
+    `-- path: 3 GiB that begin as name --` a large protobuf message.
     """
     parts = re.split(r"^-- (.+?) --\n?", archive, flags=re.MULTILINE)[1:]
     found: dict[str, Entry] = {}
     for head, body in zip(parts[::2], parts[1::2], strict=True):
         path, _, name = head.partition(" = ")
         path, odd, what = path.partition(": ")
-        if odd:
+        if odd and (large := re.fullmatch("([0-9]+) GiB that begin as (.+)", what)):
+            found[path] = _large((DATA / large[2]).read_bytes(), int(large[1]) << 30)
+        elif odd:
             found[path] = Unreadable(what) if what in list(Unreadable) else _link(what)
         elif path.endswith("/"):
             found[path.rstrip("/")] = Directory()
@@ -58,6 +61,13 @@ def files(archive: str) -> dict[str, Entry]:
         if not any(path.startswith(f"{model}/") and path != f"{model}/config.pbtxt" for path in found):
             found[f"{model}/1/weights"] = of_bytes(b"")
     return found
+
+
+def _large(content: bytes, size: int) -> File:
+    """Return the file that a message of protobuf becomes with zeros in its field 6, in ONNX a comment."""
+    length = size - len(content) - 7
+    head = content + b"\x32" + bytes(length >> shift & 127 | (128 if shift < 35 else 0) for shift in range(0, 42, 7))
+    return File(size, lambda offset, n: (head[offset : offset + n] + bytes(n))[: max(0, min(n, size - offset))])
 
 
 def _link(what: str) -> Link:

@@ -28,6 +28,17 @@ VERSIONS = (
 """The facts of a release that are one version each; `driver` is the one that the CUDA of its images belongs to."""
 
 
+class OnnxRuntime(NamedTuple):
+    """A version of ONNX Runtime: the newest IR version and operator sets that it accepts, the latter by domain.
+
+    "" is the domain of ONNX's own operators.
+    """
+
+    version: str
+    ir_version: int
+    opsets: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """One release of the Triton containers.
@@ -51,6 +62,7 @@ class Release:
     absent: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    onnxruntime: OnnxRuntime | None = None
 
     def backends(self, images: tuple[str, ...]) -> frozenset[str]:
         """Return the backends of a server that combines these images."""
@@ -104,7 +116,13 @@ def _release(entry: Mapping[str, Any]) -> Release:
         entry.get("absent", {}),
         tuple(entry["source"]),
         tuple(entry["notes"]),
+        _onnxruntime(entry["onnxruntime"]),
     )
+
+
+def _onnxruntime(version: str | None) -> OnnxRuntime | None:
+    known = _data()["onnxruntime"].get((version or "").rpartition(".")[0])
+    return OnnxRuntime(version, known["ir_version"], known["opsets"]) if version and known else None
 
 
 class _Releases(Mapping[str, Release]):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.page_graphs import plain_file
 from tests.pages import judged, loud
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import State
@@ -156,7 +157,7 @@ FILES = {
     "a later release refuses the model": Case(
         PY, {"1": Directory()}, "python-model-file-missing", "Python model file not found in", options="--release 25.09"
     ),
-    "model.onnx as a directory": Case(ONNX, {"1/model.onnx/model.onnx": "x"}),
+    "model.onnx as a directory": Case(ONNX, {"1/model.onnx/model.onnx": plain_file()}),
     "a directory called model.onnx without one": Case(
         ONNX,
         {"1/model.onnx/a": "x"},

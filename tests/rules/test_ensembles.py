@@ -11,7 +11,7 @@ import pytest
 from tests.pages import judged, loud
 from tritonrepo.rules import RULES
 from tritonrepo.rules.ensembles.steps import listed
-from tritonrepo.tree import Directory, Entry, of_text
+from tritonrepo.tree import Directory, Entry, Link, of_text
 
 FAMILY = {name for name, rule in RULES.items() if ".rules.ensembles." in rule.check.__module__}
 FP32 = "TYPE_FP32"
@@ -48,7 +48,7 @@ class Case(NamedTuple):
     rule: str = ""
     reason: str = ""
     also: Sequence[str] = ()
-    files: Mapping[str, str] = {}
+    files: Mapping[str, str | Entry] = {}
     options: str = ""
 
 
@@ -57,7 +57,7 @@ def tree(case: Case) -> dict[str, Entry]:
     found: dict[str, Entry] = {f"{name}/config.pbtxt": of_text(text) for name, text in case.configs.items()}
     found |= {f"{name}/1": Directory() for name in case.configs}
     for path, text in case.files.items():
-        found[path] = of_text(text)
+        found[path] = of_text(text) if isinstance(text, str) else text
         found.pop(path.rpartition("/")[0], None)
     return found
 
@@ -302,7 +302,8 @@ TENSORS = {
         files={"a/1/model.py": COMPLETES},
     ),
     "an ONNX model without tensors": Case(
-        {"e": ensemble(ONE, **BATCHED), "a": member("", backend="onnxruntime")}, files={"a/1/model.onnx": "x"}
+        {"e": ensemble(ONE, **BATCHED), "a": member("", backend="onnxruntime")},
+        files={"a/1/model.onnx": Link("/elsewhere")},
     ),
 }
 

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.page_graphs import plain_file
 from tests.pages import judged
 from tritonrepo.diagnostics import Span, State
 from tritonrepo.repository import Said, read, target
 from tritonrepo.rules import RULES, judge
-from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable, of_text
+from tritonrepo.tree import Directory, Entry, Link, Outside, Unreadable, of_bytes, of_text
 
 IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] } output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
 CONFIG = 'backend: "identity"\n' + IO
@@ -1328,5 +1329,5 @@ def test_what_the_server_says_has_the_repositorys_path() -> None:
 def test_a_dangling_model_file_is_reported_while_the_server_still_looks_for_one() -> None:
     before = judged(tree(Case("", IO, ["1/model.py"], odd=[("1/model.plan", DANGLING)])))
     assert [verdict.rule for verdict in before.verdicts] == ["dangling-link-in-model-directory"]
-    behind = judged(tree(Case("", IO, ["1/model.onnx"], odd=[("1/model.pt", DANGLING)])))
+    behind = judged(tree(Case("", IO, [], odd=[("1/model.onnx", of_bytes(plain_file())), ("1/model.pt", DANGLING)])))
     assert [verdict.rule for verdict in behind.verdicts] == [""]

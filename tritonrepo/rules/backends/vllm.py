@@ -14,7 +14,7 @@ from tritonrepo.rules.stages import Stage
 from tritonrepo.vllm_contract import Contract, by_name, same_text
 
 
-@rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("onnx-directory-form"))
+@rule("vllm-decoupled-false", Severity.ERROR, "backend=vllm", at=Stage.BACKEND.after("onnx-bf16-io"))
 def decoupled_false(model: Model) -> Iterator[Finding]:
     """A vLLM model cannot set decoupled to false."""
     policy = _policy(model)

@@ -8,17 +8,21 @@ from tritonrepo.rules.onnx import (
     controls,
     counts,
     dims,
+    external_data,
     files,
     names,
+    operators,
     options,
     processors,
     ragged,
     shapes,
     tensorrt,
     unheard,
+    values,
 )
 
 MODULES = (
-    *(files, options, unheard, accelerators, tensorrt, processors),
+    *(files, operators, external_data, values),
+    *(options, unheard, accelerators, tensorrt, processors),
     *(autofill, controls, counts, names, ragged, shapes, dims),
 )
