@@ -53,6 +53,7 @@ def expected(model: Model, session: Session) -> int:
     return len(listed) + besides
 
 
+@once
 def besides(model: Model) -> Sequence[str]:
     """Return the inputs of the graph that the server provides: controls, states, and those of batch_input."""
     batch = [target for each in model.config.messages("batch_input") for target in each.texts("target_name")]

@@ -39,7 +39,7 @@ def no_inputs(model: Model) -> Iterator[Finding]:
 @rule(
     "onnx-optional-not-initializer",
     Severity.ERROR,
-    "backend=onnxruntime",
+    "*.optional",
     at=Stage.INSTANCE.after("onnx-no-io-without-autofill"),
 )
 def optional_required(model: Model) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ WORDS = {"STRING": "BYTES"}
 @rule(
     "onnx-optional-with-batching",
     Severity.ERROR,
-    "backend=onnxruntime",
+    "*.optional",
     at=Stage.INSTANCE.after("onnx-input-count"),
 )
 def optional_with_batching(model: Model) -> Iterator[Finding]:
@@ -80,6 +80,8 @@ def _unknown(model: Model, kind: str) -> Iterator[Finding]:
     for session in sessions(model):
         known = session.outputs if kind == "output" else {**session.inputs, **session.overridable}
         listed = [tensor for tensor in model.tensors if tensor.kind == kind]
+        if all(tensor.name in known for tensor in listed):
+            continue
         free = [name for name in known if name not in {tensor.name for tensor in listed} | set(besides(model))]
         required = [name for name in free if name in session.inputs] or free
         counted = kind == "input" and differs(model, session)

@@ -14,7 +14,7 @@ from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
 
-@rule("onnx-ragged-optional", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-output-dtype"))
+@rule("onnx-ragged-optional", Severity.ERROR, "*.allow_ragged_batch", at=Stage.INSTANCE.same_walk("onnx-output-dtype"))
 def ragged_optional(model: Model) -> Iterator[Finding]:
     """An input cannot be both optional and ragged."""
 
@@ -33,7 +33,7 @@ def ragged_optional(model: Model) -> Iterator[Finding]:
     return found(model, check, "input")
 
 
-@rule("onnx-ragged-shape", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-ragged-optional"))
+@rule("onnx-ragged-shape", Severity.ERROR, "*.allow_ragged_batch", at=Stage.INSTANCE.same_walk("onnx-ragged-optional"))
 def ragged_shape(model: Model) -> Iterator[Finding]:
     """A ragged input must have the shape [-1] in the graph."""
 
