@@ -59,7 +59,7 @@ def _names(model: Model) -> tuple[str, ...]:
     at=Stage.INSTANCE.after("openvino-kind"),
 )
 def gpu_name(model: Model) -> Iterator[Finding]:
-    """A gpu_execution_accelerator of an ONNX model is tensorrt or cuda."""
+    """A gpu_execution_accelerator of an ONNX model must be tensorrt or cuda."""
     for each in used(model):
         if each.name not in _names(model):
             yield Finding(

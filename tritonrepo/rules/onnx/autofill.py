@@ -22,7 +22,7 @@ from tritonrepo.rules.stages import Stage
     at=Stage.COMPLETION.after("python-autocomplete-return"),
 )
 def not_batchable(model: Model) -> Iterator[Finding]:
-    """The backend does not complete a config with max_batch_size for a graph that does not batch."""
+    """A config to be completed cannot set max_batch_size for an ONNX graph that does not batch."""
     for session in [session for session in sessions(model) if session.refused][:1]:
         name, dims = next(
             (name, value.dims or ())
@@ -44,7 +44,7 @@ def not_batchable(model: Model) -> Iterator[Finding]:
 
 @rule("onnx-autofill-raises-max-batch", Severity.WARNING, "backend=onnxruntime")
 def raised(model: Model) -> Iterator[Finding]:
-    """A written max_batch_size of 0 counts as missing if inputs or outputs are not listed."""
+    """A max_batch_size of 0 should stand beside listed inputs and outputs, or ONNX models batch all the same."""
     for session in [session for session in sessions(model) if _raises(model, session)][:1]:
         yield Finding(
             size_of(model),

@@ -28,7 +28,7 @@ ONNX_NAMES = {"FP16": "FLOAT16", "FP32": "FLOAT", "FP64": "DOUBLE", "BF16": "BFL
     at=Stage.INSTANCE.after("onnx-cpu-accelerator-name"),
 )
 def missing(model: Model) -> Iterator[Finding]:
-    """A control of sequences must be an input of the graph."""
+    """A control of sequences must be an input of the ONNX graph."""
     for session, control in _controls(model):
         if control.name not in session.inputs:
             taken = {tensor.name for tensor in model.tensors} | set(besides(model))
@@ -51,7 +51,7 @@ def missing(model: Model) -> Iterator[Finding]:
     at=Stage.INSTANCE.same_walk("onnx-sequence-control-missing"),
 )
 def unfit(model: Model) -> Iterator[Finding]:
-    """A control of sequences must have shape [1] after the batch in the graph, and the type of its values."""
+    """A control of sequences must have shape [1] after the batch in the ONNX graph, and its type."""
     for session, control in _controls(model):
         value = session.inputs.get(control.name)
         if value is None or value.dims is None or session.max_batch_size is None:

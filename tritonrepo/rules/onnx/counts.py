@@ -25,7 +25,7 @@ from tritonrepo.rules.stages import Stage
     at=Stage.INSTANCE.after("onnx-sequence-control-shape"),
 )
 def no_inputs(model: Model) -> Iterator[Finding]:
-    """A server that does not complete configs needs the inputs of an ONNX model."""
+    """Without auto-complete, the config of an ONNX model must list its inputs."""
     for session in differing(model)[:1]:
         if not model.target.auto_complete and not model.config.messages("input") and not besides(model):
             yield Finding(
@@ -43,7 +43,7 @@ def no_inputs(model: Model) -> Iterator[Finding]:
     at=Stage.INSTANCE.after("onnx-no-io-without-autofill"),
 )
 def optional_required(model: Model) -> Iterator[Finding]:
-    """Only an initializer that is also an input of the graph can be optional."""
+    """An optional input of an ONNX model must have an initializer in the graph."""
 
     def check(pair: Pair) -> Finding | None:
         required = pair.tensor.name in pair.session.inputs
@@ -66,7 +66,7 @@ def optional_required(model: Model) -> Iterator[Finding]:
     at=Stage.INSTANCE.after("onnx-optional-not-initializer"),
 )
 def count(model: Model) -> Iterator[Finding]:
-    """A config must list every input that the graph requires, once, and no other."""
+    """A config must list every input that the ONNX graph requires, once, and no other."""
     for session in differing(model)[:1]:
         if "input" in session.filled:
             yield _completed(model, session)

@@ -23,7 +23,7 @@ from tritonrepo.rules.stages import Stage
     at=Stage.INSTANCE.same_walk("onnx-scalar-dims"),
 )
 def dims_batching(model: Model) -> Iterator[Finding]:
-    """With batching, dims must be the shape of the graph without its first dimension."""
+    """With max_batch_size, dims must be the shape in the ONNX graph without its first dimension."""
     for differs in _plain(model):
         pair, written = differs.pair, own(differs.pair.tensor)
         if not pair.session.max_batch_size:
@@ -42,7 +42,7 @@ def dims_batching(model: Model) -> Iterator[Finding]:
     at=Stage.INSTANCE.same_walk("onnx-dims-mismatch-batching"),
 )
 def dims_alone(model: Model) -> Iterator[Finding]:
-    """Without batching, dims must be the shape of the graph."""
+    """Without max_batch_size, dims must be the whole shape in the ONNX graph."""
     alone = [differs for differs in _plain(model) if not differs.pair.session.max_batch_size]
     if alone and all(differs.lacks_batch for differs in alone) and len(alone) == len(_compared(model)):
         yield _lacking(alone)
@@ -60,7 +60,7 @@ def dims_alone(model: Model) -> Iterator[Finding]:
     at=Stage.INSTANCE.same_walk("onnx-dims-mismatch"),
 )
 def output_exact(model: Model) -> Iterator[Finding]:
-    """A dim of an output must be -1 in the config if it is variable in the graph, and only then."""
+    """A dim of an output must be -1 if it is variable in the ONNX graph, and only then."""
     for differs in differences(model):
         if differs.exactness and 0 not in differs.graph:
             pair = differs.pair

@@ -52,25 +52,25 @@ def optional_with_batching(model: Model) -> Iterator[Finding]:
     at=Stage.INSTANCE.same_walk("onnx-optional-with-batching"),
 )
 def unknown_input(model: Model) -> Iterator[Finding]:
-    """Every listed input must be an input of the graph."""
+    """Every listed input must be an input of the ONNX graph."""
     return _unknown(model, "input")
 
 
 @rule("onnx-input-dtype", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-unknown-input"))
 def input_type(model: Model) -> Iterator[Finding]:
-    """The data type of an input must be the graph's."""
+    """The data type of an input must be that of the ONNX graph."""
     return found(model, _type_differs, "input")
 
 
 @rule("onnx-unknown-output", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-input-dtype"))
 def unknown_output(model: Model) -> Iterator[Finding]:
-    """Every listed output must be an output of the graph."""
+    """Every listed output must be an output of the ONNX graph."""
     return _unknown(model, "output")
 
 
 @rule("onnx-output-dtype", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-unknown-output"))
 def output_type(model: Model) -> Iterator[Finding]:
-    """The data type of an output must be the graph's."""
+    """The data type of an output must be that of the ONNX graph."""
     return found(model, _type_differs, "output")
 
 

@@ -23,7 +23,7 @@ from tritonrepo.rules.stages import Stage
     at=Stage.INSTANCE.after("onnx-arena-strategy"),
 )
 def cpu_name(model: Model) -> Iterator[Finding]:
-    """A cpu_execution_accelerator of an ONNX model is openvino, also if its instances run on GPUs."""
+    """A cpu_execution_accelerator of an ONNX model must be openvino."""
     for each in accelerators(model, "cpu"):
         if each.name != OPENVINO:
             yield Finding(
@@ -39,7 +39,7 @@ def cpu_name(model: Model) -> Iterator[Finding]:
 
 @rule("onnx-gpu-accelerator-on-cpu", Severity.WARNING, "*.execution_accelerators")
 def gpu_unused(model: Model) -> Iterator[Finding]:
-    """A gpu_execution_accelerator has no effect if no instance of the ONNX model runs on a GPU."""
+    """An ONNX model with a gpu_execution_accelerator should have an instance on a GPU."""
     found = accelerators(model, "gpu")
     if found and model.target.gpus and not on_gpu(model):
         yield Finding(
@@ -51,7 +51,7 @@ def gpu_unused(model: Model) -> Iterator[Finding]:
 
 @rule("onnx-kind-model-runs-on-cpu", Severity.WARNING, "instance_group")
 def kind_model(model: Model) -> Iterator[Finding]:
-    """KIND_MODEL of an ONNX model is the CPU."""
+    """An ONNX model should not have KIND_MODEL, which runs it on the CPU."""
     for group in groups(model) if model.backend == "onnxruntime" and model.target.gpus else ():
         if group.kind == MODEL:
             yield Finding(

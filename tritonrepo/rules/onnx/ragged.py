@@ -16,7 +16,7 @@ from tritonrepo.rules.stages import Stage
 
 @rule("onnx-ragged-optional", Severity.ERROR, "*.allow_ragged_batch", at=Stage.INSTANCE.same_walk("onnx-output-dtype"))
 def ragged_optional(model: Model) -> Iterator[Finding]:
-    """An input cannot be both optional and ragged."""
+    """An input of an ONNX model cannot be both optional and ragged."""
 
     def check(pair: Pair) -> Finding | None:
         tensor = pair.tensor
@@ -35,7 +35,7 @@ def ragged_optional(model: Model) -> Iterator[Finding]:
 
 @rule("onnx-ragged-shape", Severity.ERROR, "*.allow_ragged_batch", at=Stage.INSTANCE.same_walk("onnx-ragged-optional"))
 def ragged_shape(model: Model) -> Iterator[Finding]:
-    """A ragged input must have the shape [-1] in the graph."""
+    """A ragged input must have shape [-1] in the ONNX graph."""
 
     def check(pair: Pair) -> Finding | None:
         dims, tensor = pair.value.dims or (), pair.tensor

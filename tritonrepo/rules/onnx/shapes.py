@@ -25,7 +25,7 @@ from tritonrepo.rules.stages import Stage
     at=Stage.INSTANCE.same_walk("onnx-ragged-shape"),
 )
 def batch_fixed(model: Model) -> Iterator[Finding]:
-    """With batching, the first dimension of every listed tensor must be variable in the graph."""
+    """With max_batch_size, the first dimension of every listed tensor must be variable in the ONNX graph."""
 
     def check(pair: Pair) -> Finding | None:
         value = compared(pair)
@@ -48,7 +48,7 @@ def batch_fixed(model: Model) -> Iterator[Finding]:
 
 @rule("onnx-zero-dim", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-batch-dim-not-dynamic"))
 def zero(model: Model) -> Iterator[Finding]:
-    """A dimension of the graph cannot be 0, because no config can say that."""
+    """A dimension in an ONNX graph cannot be 0, because dims of a config cannot."""
     for differs in differences(model):
         if 0 in differs.graph:
             graph = f"{shape(differs.graph)} in {differs.pair.graph}"
@@ -58,7 +58,7 @@ def zero(model: Model) -> Iterator[Finding]:
 
 @rule("onnx-scalar-dims", Severity.ERROR, "backend=onnxruntime", at=Stage.INSTANCE.same_walk("onnx-zero-dim"))
 def scalar(model: Model) -> Iterator[Finding]:
-    """A scalar of the graph can only have dims of 1 in the config."""
+    """The dims of a tensor that is a scalar in the ONNX graph must be 1."""
 
     def check(pair: Pair) -> Finding | None:
         value, written = compared(pair), own(pair.tensor)

@@ -42,7 +42,7 @@ def _above(model: Model, name: str, choices: str) -> Iterator[Finding]:
 
 @rule("onnx-unknown-parameter", Severity.WARNING, "parameters")
 def unknown(model: Model) -> Iterator[Finding]:
-    """A misspelt parameter of an ONNX model has no effect."""
+    """A parameter of an ONNX model should be one that the backend reads."""
     for entry in model.config.entries("parameters") if model.backend == "onnxruntime" else ():
         name = entry.text("key")
         meant = "" if name in KNOWN else nearest(name, KNOWN, CLOSE)
@@ -56,7 +56,7 @@ def unknown(model: Model) -> Iterator[Finding]:
 
 @rule("onnx-graph-level", Severity.WARNING, "optimization")
 def graph_level(model: Model) -> Iterator[Finding]:
-    """The level of graph optimisation is -1, 1 or 2, and 2 disables it."""
+    """The level of graph optimisation of an ONNX model should be -1 or 1."""
     optimization: Message | None = model.config.message("optimization") if model.backend == "onnxruntime" else None
     graph = optimization.message("graph") if optimization is not None else None
     level = graph.integer("level") if graph is not None else 0
