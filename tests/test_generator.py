@@ -362,7 +362,7 @@ def test_a_rank_above_the_limit_is_refused(own: Path, capsys: pytest.CaptureFixt
 
 def test_an_older_backend_reads_enable_lora_as_a_string(own: Path) -> None:
     one = "lora: {support: {path: /mnt/lora/support}}"
-    for release, enabled in (("24.07", "true"), ("24.08", True)):
+    for release, enabled in (("24.09", "true"), ("24.10", True)):
         assert build(f"{{{HUB}, tokenizer: ./m, {one}}}", "-o", f"{own}/{release}/r", release=release) == 0
         (model,) = Path(own, release, "r", "g").glob("*/model.json")
         assert json.loads(model.read_text("utf-8")) == {"model": "/mnt/m", "enable_lora": enabled}

@@ -116,7 +116,7 @@ def kind_gpu_multi_gpu(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-enable-lora-type", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-kind-gpu-multi-gpu"))
 def enable_lora_type(model: Model) -> Iterator[Finding]:
-    """Before Triton 24.08, enable_lora must be the string "true" or "false"."""
+    """Before Triton 24.10, enable_lora must be the string "true" or "false"."""
     release = model.target.release
     as_text = release.has("vllm-lora") and not release.has("vllm-lora-as-boolean")
     for each, value in objects(model) if as_text else ():
