@@ -303,7 +303,7 @@ ARGUMENTS: dict[str, tuple[str | bytes, str, str, str]] = {
         "argument after ** must be a mapping, not list",
         "--release 24.05",
     ),
-    "a size as a string": ('{"model": "m", "tensor_parallel_size": "2"}', "", "", ""),
+    "a size as a string": ('{"model": "m", "tensor_parallel_size": "2"}', "vllm-value-type", "not supported", ""),
     "a size of null": (
         '{"model": "m", "tensor_parallel_size": null}',
         "vllm-parallel-size-not-int",
@@ -461,7 +461,7 @@ GPUS = {
     "two stages before the check existed": ('"pipeline_parallel_size": 2', "25.12", ""),
     "stages that are not a number": ('"tensor_parallel_size": 2, "pipeline_parallel_size": "x"', "26.01", WHOLE),
     "not a number": ('"tensor_parallel_size": "x"', "24.06", WHOLE),
-    "not a number before the check existed": ('"tensor_parallel_size": "x"', "24.05", ""),
+    "not a number before the check existed": ('"tensor_parallel_size": "x"', "24.05", "vllm-value-type"),
     "a list and one stage": ('"tensor_parallel_size": [], "pipeline_parallel_size": 1', "26.01", WHOLE),
 }
 

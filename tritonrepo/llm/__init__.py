@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tritonrepo.llm.config import read
 from tritonrepo.llm.facts import LanguageModel
-from tritonrepo.llm.table import known
+from tritonrepo.llm.table import known, known_config
 
-__all__ = ["LanguageModel", "known", "read"]
+__all__ = ["LanguageModel", "known", "known_config", "read"]

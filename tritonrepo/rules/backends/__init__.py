@@ -12,7 +12,28 @@ from tritonrepo.rules.backends import (
     vllm,
     vllm_arguments,
     vllm_json,
+    vllm_lengths,
+    vllm_parallel,
+    vllm_settings,
+    vllm_values,
+    vllm_weights,
     wrong_files,
 )
 
-MODULES = (files, model_files, wrong_files, vllm, vllm_json, vllm_arguments, memory, pytorch, openvino, gpus)
+MODULES = (
+    files,
+    model_files,
+    wrong_files,
+    vllm,
+    vllm_json,
+    vllm_arguments,
+    memory,
+    pytorch,
+    openvino,
+    gpus,
+    vllm_values,
+    vllm_lengths,
+    vllm_parallel,
+    vllm_weights,
+    vllm_settings,
+)

@@ -81,7 +81,7 @@ def removed_argument(model: Model) -> Iterator[Finding]:
         if known is not None and known.until < min(_versions(model)):
             yield Finding(
                 each.at(model, key),
-                f'argument "{key}" no longer exists in {_vllm(model)}',
+                f'argument "{key}" no longer exists in {vllm(model)}',
                 hint=_instead(known, each.value[key], model),
                 reason=_reason(key),
                 item=list(each.value).index(key),
@@ -95,7 +95,7 @@ def argument_too_new(model: Model) -> Iterator[Finding]:
         if known is not None and known.since > max(_versions(model)):
             yield Finding(
                 each.at(model, key),
-                f'argument "{key}" does not exist in {_vllm(model)}',
+                f'argument "{key}" does not exist in {vllm(model)}',
                 hint=f"Remove it, or use a release with vLLM {keys().versions[known.since]} or later.",
                 reason=_reason(key),
                 item=list(each.value).index(key),
@@ -174,7 +174,8 @@ def _instead(known: KnownKey, value: object, model: Model) -> str:
     return f"Remove it. If you still need its effect, set {known.now}, which takes other values."
 
 
-def _vllm(model: Model) -> str:
+def vllm(model: Model) -> str:
+    """Return the release's vLLM in words."""
     return f"vLLM {model.target.release.vllm}, which Triton {model.target.release.name} ships"
 
 

@@ -82,14 +82,12 @@ def json_not_object(model: Model) -> Iterator[Finding]:
 def parallel_size(model: Model) -> Iterator[Finding]:
     """tensor_parallel_size and pipeline_parallel_size must be integers."""
     for each, value in objects(model):
-        for key, fact in PARALLEL.items():
-            fault = _int_fault(value[key]) if key in value and model.target.release.has(fact) else None
+        for key in PARALLEL:
+            fault = not_int(model, key, value[key]) if key in value else None
             if fault is not None:
-                said = json.dumps(value[key], ensure_ascii=False)
-                said = said if len(said) <= LONGEST_VALUE else f"{said[:LONGEST_VALUE]}…"
                 yield Finding(
                     each.at(model, key),
-                    f"{key} must be an integer, not {said}",
+                    f"{key} must be an integer, not {shown(value[key])}",
                     hint=f"Set it to the number of {COUNTED[key]}.",
                     reason=fault,
                 )
@@ -162,6 +160,18 @@ def _adapters(model: Model) -> Iterator[tuple[Arguments, Arguments | None]]:
     for each, value in objects(model) if model.target.release.has("vllm-lora") else ():
         if str(value.get("enable_lora")).lower() == "true":
             yield each, adapters(model, each)
+
+
+def not_int(model: Model, key: str, value: Any) -> str | None:  # noqa: ANN401  whatever JSON has
+    """Return the error of a backend that converts the value of this key to int and cannot."""
+    fact = PARALLEL.get(key)
+    return _int_fault(value) if fact is not None and model.target.release.has(fact) else None
+
+
+def shown(value: Any) -> str:  # noqa: ANN401  whatever JSON has
+    """Return a value as JSON, cut if it is long."""
+    said = json.dumps(value, ensure_ascii=False)
+    return said if len(said) <= LONGEST_VALUE else f"{said[:LONGEST_VALUE]}…"
 
 
 def _int_fault(value: Any) -> str | None:  # noqa: ANN401  whatever JSON has
