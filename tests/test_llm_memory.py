@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -193,14 +194,14 @@ WRITTEN = {
     "an 8-bit gptq": ({"quant_method": "gptq", "bits": 8, "group_size": -1}, "", (8.15625, 8.15625)),
     "the engine's own": ({}, "fp8", (8, 8.1)),
     "bits of another type": ({"quant_method": "awq", "bits": "4"}, "", (4.15625, 4.3)),
-    "a method that is not known": ({"quant_method": "new"}, "", (4.15625, 16)),
+    "a method that is not known": ({"quant_method": "new"}, "", (2, 16)),
     "a name that is a list": ({"quant_method": []}, "", (16, 16)),
     "compressed tensors": (
         {"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 8}}}},
         "",
         (8, 8.1),
     ),
-    "compressed tensors of nothing": ({"quant_method": "compressed-tensors", "config_groups": [1]}, "", (4.15625, 16)),
+    "compressed tensors of nothing": ({"quant_method": "compressed-tensors", "config_groups": [1]}, "", (2, 16)),
 }
 
 
@@ -208,3 +209,17 @@ WRITTEN = {
 def test_bits_of_a_quantised_weight(written: dict[str, Any], method: str, expected: tuple[float, float]) -> None:
     found = LanguageModel("LlamaForCausalLM", "", 1, 1, 1, 1, 1, 1, 1, quantization=written)
     assert bits(found, method) == pytest.approx(expected)
+
+
+UNSURE = {
+    "a checkpoint that sets the cache": ({"kv_cache_scheme": {"num_bits": 8}}, {}, "the checkpoint may set"),
+    "an output layer in 4 bits": ({"lm_head": True}, {}, "the output layer may be quantised"),
+    "replicas of experts": ({}, {"experts": 8}, "replicas may share"),
+}
+
+
+@pytest.mark.parametrize(("written", "sizes", "said"), UNSURE.values(), ids=UNSURE)
+def test_what_makes_it_an_estimate(written: dict[str, Any], sizes: dict[str, Any], said: str) -> None:
+    found = LanguageModel("LlamaForCausalLM", "", 1, 1, 1, 1, 1, 1, 1, quantization=written, **sizes)
+    several = replace(settings(CASES["llama3-8b-tp1"]), replicas=2)
+    assert [why for why in doubts(found, several) if why.startswith(said)]

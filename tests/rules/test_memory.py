@@ -66,7 +66,7 @@ CASES = {
     "a context that nobody set": one(L4, "vllm-max-model-len-kv", model=L8),
     "the longest that surely fits": one(L4, model=L8, max_model_len=8192),
     "a length that may fit": one(L4, model=L8, max_model_len=23000),
-    "a length that cannot": one(L4, "vllm-max-model-len-kv", model=L8, max_model_len=40000),
+    "a length that cannot": one(L4, "vllm-max-model-len-kv", model=L8, max_model_len=50000),
     "half as many bytes a token": one(L4, model=L8, max_model_len=40000, kv_cache_dtype="fp8"),
     "a length that vLLM finds": one(f"{L4} --release 26.08", model=L8, max_model_len=-1),
     "a cache of its own size": one(

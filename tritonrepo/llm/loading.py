@@ -58,7 +58,7 @@ def bits(model: LanguageModel, method: str = "") -> Range:
         return Range(written + more, written + more if group else written + 2 * SCALES)
     if name == "compressed-tensors" and (own := _compressed(found)):
         return Range(own, own + 2 * SCALES) if own < 8 else Range(own, own + 0.1)  # noqa: PLR2004  bits of a byte
-    return METHODS.get(name, Range(4 + SCALES, 16))
+    return METHODS.get(name, Range(2, 16))
 
 
 def _compressed(found: Mapping[str, Any]) -> float:

@@ -75,7 +75,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one GPU of an engine holds, in bytes, for its smallest cache; `per_token` are the bytes of a token in it."""
+    """What one GPU of an engine holds, in bytes, for its smallest cache; `per_token` are the bytes of a token in it.
+
+    `certain` is what activation takes even with a sampler that sorts nothing, which the environment can choose.
+    """
 
     weights: Range
     activation: Range
@@ -85,6 +88,7 @@ class Share:
     per_token: float
     cache: Range
     max_model_len: int
+    certain: float = 0.0
 
     @property
     def taken(self) -> Range:
@@ -130,8 +134,12 @@ def doubts(model: LanguageModel, settings: Settings) -> tuple[str, ...]:
         reasons.append("not every layer keeps all tokens")
     if model.multimodal:
         reasons.append("the memory of the vision or audio encoder is not known")
-    if settings.kv_bytes < 1:
-        reasons.append("a cache of less than 8 bits has scales as well")
+    if model.experts and settings.replicas > 1:
+        reasons.append("replicas may share the experts")
+    if model.quantization.get("kv_cache_scheme") or model.quantization.get("kv_cache_quant_algo"):
+        reasons.append("the checkpoint may set the bits of the cache")
+    if model.quantization.get("lm_head"):
+        reasons.append("the output layer may be quantised as well")
     return tuple(reasons)
 
 
@@ -159,13 +167,13 @@ def share(model: LanguageModel, settings: Settings, total: Range) -> Share:
 def _stage(model: LanguageModel, settings: Settings, stage: Stage, requested: Range) -> Share:
     low, high = stage.weights
     weights = Range(max(0.0, low - settings.offload), max(0.0, high - settings.offload))
-    held = _activation(model, settings, samples=stage.samples)
+    certain, held = _activation(model, settings, samples=stage.samples)
     outside = _non_torch(settings, requested.high / settings.utilization)
     graphs = GRAPHS.times(GIB) if behaviour("graphs", settings.vllm) and not settings.eager else Range(0, 0)
     taken = weights.plus(held).plus(outside).plus(graphs)
     left = requested.less(taken) if settings.cache is None else Range(settings.cache, settings.cache)
     size = per_token(model, settings, stage.layers)
-    return Share(weights, held, outside, graphs, requested, size, left, settings.max_model_len)
+    return Share(weights, held, outside, graphs, requested, size, left, settings.max_model_len, certain)
 
 
 def _non_torch(settings: Settings, total: float) -> Range:
@@ -173,8 +181,11 @@ def _non_torch(settings: Settings, total: float) -> Range:
     return Range(low, high if total >= LARGE * GIB else min(high, BUFFERS)).times(GIB)
 
 
-def _activation(model: LanguageModel, settings: Settings, *, samples: bool) -> Range:
-    """Return the peak of the pass that vLLM profiles: over a layer, or in the sampler, which comes after it."""
+def _activation(model: LanguageModel, settings: Settings, *, samples: bool) -> tuple[float, Range]:
+    """Return the peak of the pass that vLLM profiles: over a layer, or in the sampler, which comes after it.
+
+    Before it comes what it takes with any sampler.
+    """
     wide = model.experts_used * model.expert_intermediate if model.experts else model.intermediate
     split = 3 * wide + (model.heads + 2 * model.kv_heads) * model.head_dim
     token = 2 * (split / settings.tensor + model.hidden)
@@ -188,7 +199,7 @@ def _activation(model: LanguageModel, settings: Settings, *, samples: bool) -> R
     most = max(layer.high, sampler.high) + more
     if model.multimodal:
         most *= 2
-    return Range(max(layer.low, sampler.low), most)
+    return max(layer.low, rows.low * matrix * FEWEST_COPIES), Range(max(layer.low, sampler.low), most)
 
 
 def _unpacks(model: LanguageModel, settings: Settings) -> bool:

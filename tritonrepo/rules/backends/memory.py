@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tritonrepo.diagnostics import Severity, either
 from tritonrepo.llm.advice import options
 from tritonrepo.llm.gpus import GIB, Range, behaviour
-from tritonrepo.llm.memory import Share
+from tritonrepo.llm.memory import BLOCK, Share
 from tritonrepo.repository import Model, Repository
 from tritonrepo.rules.backends.engines import Engine, Load, engines, loads
 from tritonrepo.rules.registry import Finding, repository_rule, rule
@@ -57,7 +57,7 @@ def max_model_len(model: Model) -> Iterator[Finding]:
         length = found.max_model_len
         if engine.doubts or _too_large(engine, found) or not length or _best(found) >= length:
             continue
-        least, longest = (int(max(0, bound)) for bound in found.tokens)
+        least, longest = int(found.tokens.low), max(0, int(_best(found))) // BLOCK * BLOCK
         needs = amount(round(length * found.per_token))
         fits = f"at most {longest:,} tokens fit" if longest else "not even one block of it fits"
         yield Finding(
@@ -150,7 +150,8 @@ def _too_large(engine: Engine, found: Share) -> bool:
 
 def _best(found: Share) -> float:
     """Return how many tokens fit at most."""
-    more = (MARGIN - 1) * found.requested.high if found.cache.low != found.cache.high else 0
+    spared = found.activation.low - found.certain
+    more = (MARGIN - 1) * found.requested.high + spared if found.cache.low != found.cache.high else 0
     return (found.cache.high + more) / max(found.per_token, 1)
 
 
