@@ -263,6 +263,7 @@ TENSORS = {
     "tensorrt by its backend alone": Case(
         f'backend: "tensorrt"\ninput {{ name: "IN" data_type: TYPE_INT32 dims: 4 is_shape_tensor: true }}\n{OUT}',
         files={"1/model.plan": "x"},
+        options="--gpus 1",
     ),
     "python code that completes may fill in dims": Case(
         f'backend: "python"\ninput {{ name: "IN" }}\n{OUT}', files={"1/model.py": COMPLETES}

@@ -84,7 +84,7 @@ CASES = [
     Case("the platform precedes the next word without a space", profile('"0"'), ["profile-not-tensorrt: profile:"],
          "instance group m_0 of model m and platform onnxruntime_onnxspecifies profile field which is only supported "
          "for TensorRT models", head='platform: "onnxruntime_onnx"\n'),
-    Case("what C++ reads as a number", profile(r'"1x", " \t+3", "0x10", "-0", "2147483647"'), head=TENSORRT),
+    Case("what C++ reads as a number", group(r'kind: KIND_GPU profile: [ "1x", " \t+3", "0x10", "-0", "2147483647" ]'), gpus=1, head=TENSORRT),
     Case("not a number", profile('"-"'), ['profile-not-number: "-"'], "unable to parse '-': stoi", head=TENSORRT),
     Case("an empty string", profile('""'), ['profile-not-number: ""'], "profile name must not be empty", head=TENSORRT),
     Case("a negative number", profile('"-1"'), ['profile-not-number: "-1"'],
@@ -94,7 +94,7 @@ CASES = [
          "what():  stoi", head=TENSORRT),
     Case("thousands of digits", profile(f'"-{"9" * 5000}"'), [f'profile-out-of-range: "-{"9" * 5000}"'],
          "what():  stoi", head=TENSORRT),
-    Case("thousands of zeros", profile(f'"{"0" * 5000}1"'), head=TENSORRT),
+    Case("thousands of zeros", group(f'kind: KIND_GPU profile: [ "{"0" * 5000}1" ]'), gpus=1, head=TENSORRT),
     Case("the earlier profile is the reason", profile(r'"4294967296", "x"'),
          ['profile-out-of-range: "4294967296",', 'profile-not-number: "x"'], "what():  stoi", head=TENSORRT),
     Case("a count below 1", group("count: -3"), ["instance-count-not-positive: -3"]),

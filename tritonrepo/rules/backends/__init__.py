@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tritonrepo.rules.backends import (
+    tensorrt,
     files,
+    forests,
     gpus,
     memory,
     model_files,
@@ -36,4 +38,6 @@ MODULES = (
     vllm_parallel,
     vllm_weights,
     vllm_settings,
+    tensorrt,
+    forests,
 )

@@ -61,7 +61,7 @@ def vllm_too_old(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("vllm-bf16-old-gpu", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-model-key-missing"))
+@rule("vllm-bf16-old-gpu", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-architecture-unsupported"))
 def bfloat16(model: Model) -> Iterator[Finding]:
     """A vLLM model in bfloat16 must run on GPUs of compute capability 8.0 or later."""
     gpu = model.target.gpu

@@ -28,7 +28,7 @@ FORMATS = {
 """The file that the FIL backend opens, by the parameter model_type (fil_backend, src/model.h, model_file)."""
 
 
-@rule("tensorrt-plan-missing", Severity.ERROR, "backend=tensorrt", at=Stage.BACKEND.after("vllm-max-batch-size"))
+@rule("tensorrt-plan-missing", Severity.ERROR, "backend=tensorrt", at=Stage.BACKEND.after("tensorrt-kind"))
 def plan_missing(model: Model) -> Iterator[Finding]:
     """A TensorRT model must have its plan in every served version."""
     if not judged(model) or "cc_model_filenames" in model.fields:
@@ -192,7 +192,7 @@ def fil_missing(model: Model) -> Iterator[Finding]:
 
 def model_type(model: Model) -> str:
     """Return the parameter model_type of a model of the FIL backend."""
-    return parameter(model, "model_type") or "xgboost"
+    return next(iter(parameter(model, "model_type").split()), "xgboost")
 
 
 def parameter(model: Model, name: str) -> str:

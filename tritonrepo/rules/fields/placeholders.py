@@ -15,6 +15,11 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.registry import Finding, rule
 
 WHOLE = re.compile(r"\$\{\w{1,80}\}|\{\{[^{}]{1,80}\}\}")
+OPTIONAL = frozenset({"accumulate_tokens", "add_special_tokens", "engine_dir", "max_num_images", "skip_special_tokens"})
+OPTIONAL |= frozenset({"multimodal_model_path", "tensorrt_llm_draft_model_name", "tensorrt_llm_model_name"})
+OPTIONAL |= frozenset({"tokenizer_type", "visual_model_path"})
+"""Parameters of TensorRT-LLM's Python steps that a placeholder leaves at their defaults; of an engine, most are."""
+
 SHOWN = 3
 """Parameters that the message names."""
 
@@ -22,10 +27,12 @@ SHOWN = 3
 @rule("template-placeholder-in-parameter", Severity.WARNING, "parameters")
 def in_parameters(model: Model) -> Iterator[Finding]:
     """A parameter should not be a placeholder of a template."""
+    if model.backend == "tensorrtllm":
+        return
     left = {
         name: value.scalars("string_value")[-1]
         for name, value in model.config.mapping("parameters").items()
-        if isinstance(value, Message) and WHOLE.fullmatch(value.text("string_value"))
+        if isinstance(value, Message) and WHOLE.fullmatch(value.text("string_value")) and name not in OPTIONAL
     }
     if left:
         first: Placed = next(iter(left.values()))

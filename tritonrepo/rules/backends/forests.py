@@ -1,0 +1,80 @@
+"""The parameters of the FIL backend, which it reads before it opens the model.
+
+Source of all: fil_backend, src/shared_state.h, RapidsSharedState::load; src/serialization.h; rapids-triton,
+cpp/include/rapids_triton/model/shared_state.hpp, get_config_param.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonrepo.diagnostics import Severity, closest
+from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.nodes import Placed
+from tritonrepo.repository import Model
+from tritonrepo.rules.backends.model_files import FORMATS, model_type, parameter
+from tritonrepo.rules.backends.places import judged
+from tritonrepo.rules.registry import Finding, rule
+from tritonrepo.rules.stages import Stage
+
+NEWER = "fil-ubj"
+RENAMED = "fil-is-classifier"
+BOOLEAN = frozenset({"true", "false"})
+FLAGS = ("predict_proba", "use_experimental_optimizations")
+
+
+def _at(model: Model, name: str) -> Placed | None:
+    found = model.config.mapping("parameters").get(name)
+    return found if isinstance(found, Message) else None
+
+
+@rule("fil-model-type", Severity.ERROR, "backend=fil", at=Stage.BACKEND.after("openvino-weights-missing"))
+def unknown_type(model: Model) -> Iterator[Finding]:
+    """The model_type of a forest must be one that the FIL backend reads."""
+    newer = model.target.release.has(NEWER)
+    known = [name for name in FORMATS if newer or name != "xgboost_ubj"]
+    kind = model_type(model)
+    if judged(model) and kind not in known:
+        message = f'unknown model_type "{kind}"'
+        if kind in FORMATS:
+            message = f'the FIL backend of Triton {model.target.release.name} does not read model_type "{kind}"'
+        yield Finding(
+            _at(model, "model_type"),
+            message,
+            hint=closest(kind, known)
+            if kind not in FORMATS
+            else "Use Triton 24.10 or later, or save the model as JSON.",
+            reason=f"{kind} not recognized as a valid serialization format.",
+        )
+
+
+@rule("fil-parameter", Severity.ERROR, "backend=fil", at=Stage.BACKEND.after("fil-model-type"))
+def parameters(model: Model) -> Iterator[Finding]:
+    """The FIL backend must be told whether a forest is a classifier, and each flag must be "true" or "false"."""
+    if not judged(model) or model.parsed is None:
+        return
+    given, named = model.config.mapping("parameters"), _classifying(model)
+    for name in (*FLAGS, named):
+        if name in given and (value := parameter(model, name)) not in BOOLEAN:
+            yield Finding(
+                _at(model, name),
+                f'the parameter {name} must be "true" or "false", not "{value}"',
+                hint="Write it in lower case.",
+                reason=f"Expected 'true' or 'false' for parameter '{name}', got: '{value}'",
+            )
+    missing, value, advice = named, "true", 'for a classifier, or "false"'
+    if named in given and parameter(model, named) == "true":
+        missing, value, advice = "threshold", "0.5", "or another threshold of the classifier"
+    if missing not in given:
+        yield Finding(
+            None,
+            f"the parameter {missing} is missing, which the FIL backend requires",
+            hint=f'Add `parameters {{ key: "{missing}" value {{ string_value: "{value}" }} }}` {advice}.',
+            reason=f"Required parameter {missing} not found in config",
+        )
+
+
+def _classifying(model: Model) -> str:
+    """Return the parameter that says whether the forest is a classifier; since 25.09 the older name counts first."""
+    older = parameter(model, "output_class") in BOOLEAN
+    return "output_class" if older or not model.target.release.has(RENAMED) else "is_classifier"
