@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tritonrepo.rules.backends import (
-    tensorrt,
     files,
     forests,
     gpus,
@@ -11,6 +10,7 @@ from tritonrepo.rules.backends import (
     model_files,
     openvino,
     pytorch,
+    tensorrt,
     vllm,
     vllm_arguments,
     vllm_json,

@@ -56,7 +56,7 @@ def _names(model: Model) -> tuple[str, ...]:
     "onnx-gpu-accelerator-name",
     Severity.ERROR,
     "*.execution_accelerators",
-    at=Stage.INSTANCE.after("openvino-kind"),
+    at=Stage.INSTANCE.after("trtllm-model-path"),
 )
 def gpu_name(model: Model) -> Iterator[Finding]:
     """A gpu_execution_accelerator of an ONNX model must be tensorrt or cuda."""
