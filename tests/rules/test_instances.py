@@ -84,7 +84,8 @@ CASES = [
     Case("the platform precedes the next word without a space", profile('"0"'), ["profile-not-tensorrt: profile:"],
          "instance group m_0 of model m and platform onnxruntime_onnxspecifies profile field which is only supported "
          "for TensorRT models", head='platform: "onnxruntime_onnx"\n'),
-    Case("what C++ reads as a number", group(r'kind: KIND_GPU profile: [ "1x", " \t+3", "0x10", "-0", "2147483647" ]'), gpus=1, head=TENSORRT),
+    Case("what C++ reads as a number", group(r'kind: KIND_GPU profile: [ "1x", " \t+3", "0x10", "-0", "2147483647" ]'),
+         gpus=1, head=TENSORRT),
     Case("not a number", profile('"-"'), ['profile-not-number: "-"'], "unable to parse '-': stoi", head=TENSORRT),
     Case("an empty string", profile('""'), ['profile-not-number: ""'], "profile name must not be empty", head=TENSORRT),
     Case("a negative number", profile('"-1"'), ['profile-not-number: "-1"'],
