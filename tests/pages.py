@@ -95,8 +95,9 @@ def server(options: str) -> Target:
 
 
 def judged(tree: Mapping[str, Entry], options: str = "") -> Judged:
-    """Judge a tree for a page's target."""
-    return judge(repository.read(tree, server(options)))
+    """Judge a tree for a page's target; a URI among the options is where the tree is."""
+    root = next((word for word in shlex.split(options) if "://" in word), "")
+    return judge(repository.read(tree, server(options), root))
 
 
 def said(tree: Mapping[str, Entry], options: str = "", only: Rule | None = None) -> str:

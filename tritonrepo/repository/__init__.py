@@ -64,7 +64,9 @@ def model(
     children = _children(entries)
     parsed = _config(children.get(CONFIG), server)
     config = parsed.root if parsed is not None else _empty(server)
-    directories = tuple(sorted((child for child, entry in children.items() if is_directory(entry)), key=in_bytes))
+    directories = tuple(
+        sorted((child for child, entry in children.items() if child and is_directory(entry)), key=in_bytes)
+    )
     first = _children(entries, f"{directories[0]}/") if directories else {}
     found = versions(directories, config_names=server.release.has("configs-by-name"))
     odd = [(path, entry) for path, entry in entries.items() if not isinstance(entry, File | Directory)]

@@ -7,6 +7,7 @@ from types import ModuleType
 from tritonrepo.rules.layout import (
     absent,
     agents,
+    buckets,
     configs,
     entries,
     environments,
@@ -30,4 +31,5 @@ MODULES: tuple[ModuleType, ...] = (
     labels,
     agents,
     environments,
+    buckets,
 )

@@ -49,7 +49,7 @@ def in_version_directory(model: Model) -> Iterator[Finding]:
 @rule(
     "config-is-directory",
     Severity.ERROR,
-    at=Stage.PARSE.after("repository-listing-fails"),
+    at=Stage.PARSE.after("s3-endpoint-model-name-chars"),
     state=State.CRASH,
     after_faults=True,
 )
