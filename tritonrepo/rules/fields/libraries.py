@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from tritonrepo.diagnostics import Severity, nearest
+from tritonrepo.diagnostics import Severity, either, nearest
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Model
@@ -119,6 +119,21 @@ def library_not_found(model: Model) -> Iterator[Finding]:
             hint=f"Add libtriton_{model.backend}.so to {model.name}/. If your own image has it, {own}.",
             reason=_no_library(model),
         )
+
+
+@rule("backend-reported-missing", Severity.WARNING)
+def reported_missing(model: Model) -> Iterator[Finding]:
+    """The target's images should contain the model's backend also according to those who run them."""
+    release, backend = model.target.release, model.backend
+    if backend not in release.absent or backend not in model.target.backends:
+        return
+    fine = [name for name in sorted(RELEASES) if backend not in RELEASES[name].absent]
+    near = [*[name for name in fine if name < release.name][-1:], *[name for name in fine if name > release.name][:1]]
+    yield Finding(
+        _place(model),
+        f'the images of Triton {release.name} are reported to lack the backend "{backend}"',
+        hint=f"Use Triton {either(near)}, or check that /opt/tritonserver/backends/{backend} exists in your image.",
+    )
 
 
 def _is_tensorflow_gone(model: Model) -> bool:
