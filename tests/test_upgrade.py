@@ -103,9 +103,14 @@ CODES = {
     ),
     "a release that is none": (["--upgrade-to", "24.8"], 2, 'Did you mean "24.08"?'),
     "an image that is gone": (
-        ["--release", "24.05", "--image", "trtllm-python-py3", "--upgrade-to", "26.08"],
-        2,
+        ["--release", "24.05", "--image", "trtllm-python-py3", "--image", "py3", "--upgrade-to", "26.08"],
+        1,
         'Triton 26.08 has no image "trtllm-python-py3"',
+    ),
+    "the only image that is gone": (
+        ["--release", "24.05", "--image", "trtllm-python-py3", "--upgrade-to", "26.08"],
+        1,
+        "no model that loads now stops loading with Triton 26.08\n",
     ),
     "no such path": (["nowhere", "--upgrade-to", "26.07"], 2, "the repository does not exist"),
 }

@@ -6,17 +6,13 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-import click
-
 from tritonrepo.cli.collecting import uncollected
 from tritonrepo.cli.output import colour, concluded, painted
 from tritonrepo.diagnostics import Faults, Severity
 from tritonrepo.flows.upgrade import upgrade
 from tritonrepo.flows.validate import Aim, Shown
 from tritonrepo.flows.workspace import Workspace
-from tritonrepo.releases import RELEASES
 from tritonrepo.report import upgrade as report
-from tritonrepo.repository import Said, Target
 from tritonrepo.rules.upgrades import Upgrade
 
 
@@ -31,7 +27,7 @@ def compared(paths: Sequence[str], work: Workspace, aims: tuple[Aim, str], shown
     with concluded(form, lambda ends: report.document(found, ends)):
         for path in paths:
             with uncollected():
-                seen = faults.tried(partial(upgrade, path, work, release, partial(_aimed, aim, release), shown), None)
+                seen = faults.tried(partial(upgrade, path, work, release, aim, shown), None)
             if seen is not None:
                 found.append(seen)
                 if form == "text":
@@ -39,12 +35,3 @@ def compared(paths: Sequence[str], work: Workspace, aims: tuple[Aim, str], shown
         faults.stop()
     broken = {Severity.ERROR} if any(each.stops for each in found) else set()
     return broken | {diagnostic.severity for each in found for diagnostic in each.added}
-
-
-def _aimed(aim: Aim, release: str, record: Said, stack: Said) -> Target:
-    """Return the present target; raise a usage error if the new release lacks one of its images."""
-    target, new = aim(record, stack), RELEASES[release]
-    gone = [image for image in target.images if new.images and image not in new.images]
-    if gone and target.images != tuple(target.release.images):
-        raise click.UsageError(f'Triton {release} has no image "{gone[0]}". Name its images with --image.')
-    return target

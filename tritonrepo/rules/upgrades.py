@@ -31,7 +31,7 @@ class Upgrade:
 
     `added` are the findings that only the new release has, `vanished` those that only the present one has: findings of
     one rule at one place are the same, whatever release their message names. `changes` are the models that stop or
-    start to load. Nothing vanishes or starts if it is not known what the new release holds. `whole`: the new release
+    start to load. Nothing vanishes or starts if it is not known what the new server has. `whole`: the new release
     could be judged, which takes a stack that can be built for it. `lines` reads source lines.
     """
 
