@@ -2058,3 +2058,34 @@ NAMES = {"": "", "a": '"a"', "ab": '"a" or "b"', "abcd": '"a", "b", "c" or "d"'}
 @pytest.mark.parametrize(("names", "text"), NAMES.items(), ids=["none", "one", "two", "four"])
 def test_names_are_listed_in_words(names: str, text: str) -> None:
     assert listed(names) == text
+
+
+ENCODER = 'backend: "onnxruntime"\nmax_batch_size: 8\n' + port("input", "input_ids", "-1").replace("FP32", "INT64")
+VECTORS, POOLED = port("output", "O", "-1, 8"), port("output", "O", "8")
+LLM = {"llm": 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n'}
+TOKENIZER = 'backend: "python"\n' + port("input", "T").replace("FP32", "STRING") + port("output", "I", "-1")
+ENCODERS = {
+    "one vector for each token": ({**LLM, "x": ENCODER + VECTORS}, "pool and normalize them as well."),
+    "one vector for each text": ({**LLM, "x": ENCODER + POOLED}, "and an ensemble of the two."),
+    "TorchScript": (
+        {**LLM, "x": (ENCODER + POOLED).replace("onnxruntime", "pytorch").replace("input_ids", "INPUT__0")},
+        "and an ensemble of the two.",
+    ),
+    "no language model": ({"x": ENCODER + VECTORS}, None),
+    "a tokenizer": ({**LLM, "x": ENCODER + VECTORS, "t": TOKENIZER}, None),
+    "a Python model with unknown inputs": ({**LLM, "x": ENCODER + VECTORS, "t": 'backend: "python"\n'}, None),
+    "an ensemble of texts": ({**LLM, "x": ENCODER + VECTORS, "t": 'platform: "ensemble"\n' + TOKENIZER[18:]}, None),
+    "a config that cannot be read": ({**LLM, "x": ENCODER + VECTORS, "t": "{"}, None),
+    "a model of numbers": ({**LLM, "x": ENCODER.replace("INT64", "FP32") + VECTORS}, None),
+    "another input": ({**LLM, "x": ENCODER + port("input", "image", "-1") + VECTORS}, None),
+    "indices of another kind": ({**LLM, "x": ENCODER.replace("input_ids", "user_ids") + POOLED}, None),
+}
+
+
+@pytest.mark.parametrize(("configs", "hint"), ENCODERS.values(), ids=ENCODERS)
+def test_an_encoder_that_no_text_can_reach(configs: Mapping[str, str], hint: str | None) -> None:
+    files = {f"{name}/config.pbtxt": of_text(text) for name, text in configs.items()}
+    files["llm/1/model.json"] = of_text('{"model": "m"}')
+    found = [each.hint for each in judged(files).diagnostics if each.rule == "encoder-without-tokenizer"]
+    assert len(found) == bool(hint)
+    assert all(each.endswith(hint or "") for each in found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import pytest
@@ -1331,3 +1331,31 @@ def test_a_dangling_model_file_is_reported_while_the_server_still_looks_for_one(
     assert [verdict.rule for verdict in before.verdicts] == ["dangling-link-in-model-directory"]
     behind = judged(tree(Case("", IO, [], odd=[("1/model.onnx", of_bytes(plain_file())), ("1/model.pt", DANGLING)])))
     assert [verdict.rule for verdict in behind.verdicts] == [""]
+
+
+UNREAD = {
+    "a YAML file": ({"m/m-config.yaml": "a: 1"}, ["m-config.yaml"]),
+    "in capitals": ({"m/CONFIG.YML": ""}, ["CONFIG.YML"]),
+    "two files": ({"m/config.toml": "", "m/my.config.ini": ""}, ["config.toml", "my.config.ini"]),
+    "a manifest": ({"m/deployment.yaml": ""}, []),
+    "another kind of file": ({"m/config.json": "", "m/config.txt": "", "m/config": ""}, []),
+    "a file of a version": ({"m/1/config.yaml": ""}, []),
+    "a directory": ({"m/config.yaml/x": ""}, []),
+    "a name with a line break": ({"m/config\n.yaml": ""}, ["config\n.yaml"]),
+}
+HALF = 'input { name: "I" data_type: TYPE_FP32 dims: [ 1 ] }\noutput { name: "O" data_type: TYPE_FP32 dims: [ 1 ] }\n'
+
+
+@pytest.mark.parametrize(("files", "unread"), UNREAD.values(), ids=UNREAD)
+def test_files_that_look_like_configs(files: Mapping[str, str], unread: list[str]) -> None:
+    for backend, expected in (("pytorch", unread), ("python", [])):
+        found = {path: of_text(text) for path, text in files.items()}
+        found |= {"m/config.pbtxt": of_text(f'backend: "{backend}"\n{HALF}'), "m/1/model.py": of_text("")}
+        said = [each.at.path for each in judged(found).diagnostics if each.rule == "settings-file-not-read"]
+        assert said == [f"m/{name}" for name in expected]
+
+
+def test_a_file_that_the_config_names_may_be_read() -> None:
+    named = 'parameters { key: "settings" value { string_value: "/models/m/config.yaml" } }'
+    found = {"m/config.pbtxt": of_text(f'backend: "pytorch"\n{HALF}{named}'), "m/config.yaml": of_text("")}
+    assert "settings-file-not-read" not in {each.rule for each in judged(found).diagnostics}

@@ -9,9 +9,10 @@ from tritonrepo.rules.ensembles import (
     connections,
     cycles,
     decoupled,
+    encoders,
     images,
     members,
     walk,
 )
 
-MODULES = (config, connections, members, cycles, walk, decoupled, calls, call_tensors, images)
+MODULES = (config, connections, members, cycles, walk, decoupled, calls, call_tensors, images, encoders)

@@ -17,6 +17,7 @@ from tritonrepo.rules.layout import (
     numbers,
     policies,
     tops,
+    unread,
 )
 
 MODULES: tuple[ModuleType, ...] = (
@@ -32,4 +33,5 @@ MODULES: tuple[ModuleType, ...] = (
     agents,
     environments,
     buckets,
+    unread,
 )
