@@ -29,6 +29,7 @@ POSSIBLE = {*NEEDED, "vllm_builds", "server_wheel", "absent"}
 DATES = {"since", "until"}
 TENSOR = {"kind", "name", "data_type", "dims", "since"}
 GPU = {"name", "sold", "gib", "source"}
+TABLES = {"onnxruntime": {"ir_version", "opsets", "source"}, "vllm_memory": {"since", "says", "source"}}
 GPU_FACTS = "GPUs with the memory that the driver reports, and what vLLM does with a GPU's memory, by its version."
 
 
@@ -61,15 +62,14 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
         if not DATES & facts.keys():
             yield f"{name}: since or until is missing"
         yield from (f"{name}: {fault}" for fault in (*_odd(facts, {"says", "source"}, DATES), *_no_release(facts)))
-    for name, facts in source["onnxruntime"].items():
-        yield from (f"{name}: {fault}" for fault in _odd(facts, {"ir_version", "opsets", "source"}, set()))
     for tensor in source["vllm_tensors"]["tensors"]:
         found = (*_odd(tensor, TENSOR, {"optional"}), *_no_release(tensor))
         yield from (f"{tensor.get('name')}: {fault}" for fault in found)
     for gpu in source["gpus"]:
         yield from (f"{gpu.get('name')}: {fault}" for fault in _odd(gpu, GPU, set()))
-    for name, facts in source["vllm_memory"].items():
-        yield from (f"{name}: {fault}" for fault in _odd(facts, {"since", "says", "source"}, set()))
+    for table, needed in TABLES.items():
+        for name, facts in source[table].items():
+            yield from (f"{name}: {fault}" for fault in _odd(facts, needed, set()))
 
 
 def _odd(facts: dict[str, Any], needed: set[str], possible: set[str]) -> Iterator[str]:
