@@ -67,9 +67,9 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
         yield from (f"{tensor.get('name')}: {fault}" for fault in found)
     for gpu in source["gpus"]:
         yield from (f"{gpu.get('name')}: {fault}" for fault in _odd(gpu, GPU, set()))
-    for table, needed in TABLES.items():
-        for name, facts in source[table].items():
-            yield from (f"{name}: {fault}" for fault in _odd(facts, needed, set()))
+    tables = ((name, facts, needed) for table, needed in TABLES.items() for name, facts in source[table].items())
+    for name, facts, needed in tables:
+        yield from (f"{name}: {fault}" for fault in _odd(facts, needed, set()))
 
 
 def _odd(facts: dict[str, Any], needed: set[str], possible: set[str]) -> Iterator[str]:
