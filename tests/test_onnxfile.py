@@ -299,7 +299,7 @@ def test_a_file_of_too_many_fields_is_not_looked_at_to_its_end(monkeypatch: pyte
     monkeypatch.setattr(wire, "MOST_FIELDS", 1000)
     with pytest.raises(BrokenError) as error:
         header(of_bytes(b"\x08\x08" * 200_000))
-    assert str(error.value) == UNSEEN
+    assert str(error.value).startswith(UNSEEN)
 
 
 def test_a_file_that_became_shorter_is_an_error() -> None:

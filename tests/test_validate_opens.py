@@ -41,7 +41,8 @@ LARGE = (
     *("own/libtriton_own.so", "warm/1/weights"),
     *("bare/1/model.onnx", "broken/1/model.onnx", "net/labels.txt"),
 )
-TOLD_APART = {"engine/1/model.plan", "script/1/model.pt"}
+TOLD_APART = {"engine/1/model.plan", "script/1/model.pt", "net/2/model.onnx", "bare/1/model.onnx"}
+"""Files of which the beginning is read, which says what they are."""
 SMALL = {
     "step/1/model.py": "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n",
     "chat/1/model.json": '{"model": "/models/chat/1/hf"}\n',

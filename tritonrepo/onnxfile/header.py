@@ -126,7 +126,7 @@ def header(file: File) -> Header:
     try:
         return _Reader(file).model()
     except BrokenError as error:
-        found = kind(file.read(0, HEAD), file.size) if str(error) != UNSEEN else ""
+        found = kind(file.read(0, HEAD), file.size) if not str(error).startswith(UNSEEN) else ""
         raise BrokenError(f"it is {found}") if found else error from None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tritonrepo.onnxfile.types import HALF
-from tritonrepo.onnxfile.wire import BYTES, DEEPEST, NOWHERE, VARINT, BrokenError, Part, Wire
+from tritonrepo.onnxfile.wire import BYTES, DEEPEST, NOWHERE, UNSEEN, VARINT, BrokenError, Part, Wire
 
 NODE, INITIALIZER, SPARSE_INITIALIZER, INPUT, OUTPUT = 1, 5, 15, 11, 12
 NODE_OUTPUT, OP_TYPE, ATTRIBUTE, DOMAIN = 2, 4, 5, 7
@@ -113,7 +113,7 @@ class Walk:
                 dims += self.wire.numbers(found)  # the packed form, which protobuf reads as well
         if said.get(DATA_LOCATION) == EXTERNAL:
             if len(self.externals) == MOST_EXTERNAL:
-                raise BrokenError(f"it has more than {MOST_EXTERNAL:,} tensors in other files")
+                raise BrokenError(f"{UNSEEN}: it has more than {MOST_EXTERNAL:,} tensors in other files")
             size = _size(said.get(DATA_TYPE, 0), dims)
             self.externals.append(self._external(output or name, entries, size, place))
         return name

@@ -24,8 +24,8 @@ DEEPEST = 100
 """Messages in one another, beyond which protobuf gives up (`CodedInputStream::GetDefaultRecursionLimit`)."""
 
 MOST_FIELDS = 10_000_000
-UNSEEN = f"it has more than {MOST_FIELDS:,} fields"
-"""Why a file is not looked at to its end, although it may be a model."""
+UNSEEN = "it is too large to be looked at"
+"""How an error begins about a file that may be a model."""
 
 
 class BrokenError(ValueError):
@@ -64,7 +64,7 @@ class Wire:
         here = self._at(start, end)
         self._left -= (end - start) // 8 + 1
         if self._left < 0:
-            raise BrokenError(UNSEEN)
+            raise BrokenError(f"{UNSEEN}: it has more than {MOST_FIELDS:,} fields")
         if len(self._window) - here < end - start:
             raise BrokenError(f"it is cut off at byte {self._offset + len(self._window):,}")
         return self._near(self._window, here, here + end - start, self._offset)
@@ -131,7 +131,7 @@ class Wire:
         """Return the bytes of a range; raise BrokenError if they are more than `most`."""
         start, end = part
         if end - start > most:
-            raise BrokenError(f"the name at byte {start:,} has {end - start:,} bytes")
+            raise BrokenError(f"{UNSEEN}: the name at byte {start:,} has {end - start:,} bytes")
         here = self._at(start, end)
         return self._window[here : here + end - start]
 
@@ -148,7 +148,7 @@ class Wire:
     def _tag(self, at: int, end: int) -> tuple[int, int]:
         self._left -= 1
         if self._left < 0:
-            raise BrokenError(UNSEEN)
+            raise BrokenError(f"{UNSEEN}: it has more than {MOST_FIELDS:,} fields")
         here = at - self._offset
         if 0 <= here < len(self._window) and 8 <= (tag := self._window[here]) < MORE:  # noqa: PLR2004  number > 0
             return tag, at + 1

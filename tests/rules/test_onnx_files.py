@@ -1,0 +1,298 @@
+"""Corner cases of the rules on ONNX files; ONNX Runtime 1.16 to 1.28 were asked to load such files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import onnx
+import pytest
+from onnx import ModelProto, NodeProto, TensorProto, helper
+
+from tests.pages import judged
+from tritonrepo.tree import Entry, File, Link, Unreadable, of_bytes, of_text
+
+IO = """input { name: "x" data_type: TYPE_FP32 dims: [ -1, 2 ] }
+output { name: "y" data_type: TYPE_FP32 dims: [ -1, 2 ] }
+"""
+FLOAT = TensorProto.FLOAT
+
+
+def model(
+    node: NodeProto | None = None,
+    weights: Sequence[TensorProto] = (),
+    opsets: Mapping[str, int] | None = None,
+    ir_version: int = 8,
+    functions: Sequence[onnx.FunctionProto] = (),
+) -> bytes:
+    """A graph from x to y, both [batch, 2] FP32."""
+    x, y = (helper.make_tensor_value_info(name, FLOAT, ["batch", 2]) for name in "xy")
+    graph = helper.make_graph([node or helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y], weights)
+    made = ModelProto(ir_version=ir_version, graph=graph, functions=functions)
+    for domain, version in ({"": 17} if opsets is None else opsets).items():
+        made.opset_import.add(domain=domain, version=version)
+    return bytes(made.SerializeToString())
+
+
+def op(name: str, domain: str = "", inputs: str = "x") -> NodeProto:
+    """A node that makes y."""
+    found: NodeProto = helper.make_node(name, inputs.split(), ["y"], domain=domain)
+    return found
+
+
+def stored(name: str = "w", **said: str) -> TensorProto:
+    """Weights [2] FP32 in another file."""
+    tensor = TensorProto(name=name, data_type=FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
+    for key, text in said.items():
+        tensor.external_data.add(key=key, value=text)
+    return tensor
+
+
+class Case(NamedTuple):
+    """A model's file; the rules that speak and the reason; what lies beside it; the release."""
+
+    content: bytes | Entry
+    rules: Sequence[str] = ()
+    reason: str = ""
+    beside: Mapping[str, Entry] = {}
+    release: str = "24.10"
+    config: str = IO
+
+
+WHOLE = model()
+ADD = op("Add", inputs="x w")
+WEIGHTS = of_bytes(bytes(64))
+BESIDE = {"1/w.bin": WEIGHTS}
+IF = helper.make_node(
+    "If",
+    ["c"],
+    ["y"],
+    then_branch=helper.make_graph([op("NoSuch")], "s", [], [helper.make_empty_tensor_value_info("y")]),
+)
+OWN = helper.make_function("my.own", "Twice", ["a"], ["b"], [], [])
+SPACE = 'model_operations { op_library_filename: [ "/opt/own.so" ] }\n'
+FAILED = "Load model from m/1/model.onnx failed:"
+MISSING, SHORT, FAR = (f"onnx-external-data-{each}" for each in ("missing", "truncated", "escapes"))
+NOT, EMPTY, UNKNOWN, CUSTOM = "onnx-not-a-protobuf", "onnx-empty-file", "onnx-unknown-op", "onnx-custom-domain"
+IR, OPSET = "onnx-ir-newer-than-image", "onnx-opset-newer-than-image"
+
+CASES = {
+    "a model": Case(WHOLE),
+    "a link that is not followed": Case(Link("/elsewhere")),
+    "an empty file": Case(b"", [EMPTY], FAILED),
+    "half a file": Case(WHOLE[:60], [NOT], FAILED + "Protobuf parsing failed."),
+    "a file without a graph": Case(b"\x08\x08", [NOT], FAILED),
+    "a file without an IR version": Case(WHOLE[2:], [NOT], FAILED),
+    "a file without an operator set": Case(model(opsets={}), [NOT], "Missing opset in the model."),
+    "a name that is too long to be read": Case(b"\x08\x08" + model(op("N" * 70_000))),
+    "the newest IR version": Case(model(ir_version=10)),
+    "an IR version that 24.10 does not know": Case(
+        model(ir_version=11), [IR], "Unsupported model IR version: 11, max supported IR version: 10"
+    ),
+    "that IR version on 25.08": Case(model(ir_version=11), release="25.08"),
+    "on a release with an unknown ONNX Runtime": Case(model(ir_version=99), release="26.11"),
+    "a negative IR version": Case(model(ir_version=-1)),
+    "the newest opset": Case(model(opsets={"": 21})),
+    "an opset that 24.10 does not know": Case(
+        model(opsets={"": 22}), [OPSET], "Opset 22 is under development and support for this is limited."
+    ),
+    "that opset on 25.03": Case(model(opsets={"": 22}), release="25.03"),
+    "an opset of ai.onnx.ml": Case(model(opsets={"": 17, "ai.onnx.ml": 6}), [OPSET], "Opset 6 is under development"),
+    "an opset of a domain that is not known": Case(model(opsets={"": 17, "my.own": 99})),
+    "no opset of ONNX": Case(model(opsets={"ai.onnx.ml": 3})),
+    "an operator that does not exist": Case(
+        model(op("NoSuch")), [UNKNOWN], "No Op registered for NoSuch with domain_version of 17"
+    ),
+    "an operator of a newer opset": Case(
+        model(op("Gelu")), [UNKNOWN], "No Op registered for Gelu with domain_version of 17"
+    ),
+    "that operator in its opset": Case(model(op("Gelu"), opsets={"": 20})),
+    "an operator that was removed": Case(
+        model(op("Upsample"), opsets={"": 11}),
+        [UNKNOWN],
+        "Op registered for Upsample is deprecated in domain_version of 11",
+    ),
+    "that operator before": Case(model(op("Upsample"), opsets={"": 9})),
+    "an operator that ONNX Runtime removed": Case(
+        model(op("Affine")), [UNKNOWN], "Affine(10) is not a registered function/op"
+    ),
+    "an operator in a subgraph": Case(model(IF), [UNKNOWN], "No Op registered for NoSuch with domain_version of 17"),
+    "an operator in the other name of ONNX": Case(model(op("Identity", "ai.onnx"))),
+    "an operator of ai.onnx.ml": Case(
+        model(op("NoSuch", "ai.onnx.ml"), opsets={"": 17, "ai.onnx.ml": 3}),
+        [UNKNOWN],
+        "No Op registered for NoSuch with domain_version of 3",
+    ),
+    "an operator of Microsoft": Case(model(op("Gelu", "com.microsoft"))),
+    "a newer operator of Microsoft": Case(
+        model(op("PagedAttention", "com.microsoft")),
+        [UNKNOWN],
+        "com.microsoft:PagedAttention(-1) is not a registered function/op",
+    ),
+    "that operator on 25.08": Case(model(op("PagedAttention", "com.microsoft")), release="25.08"),
+    "an operator of Microsoft that nobody knows": Case(model(op("NoSuch", "com.microsoft"))),
+    "an operator for training": Case(model(op("Adam", "ai.onnx.preview.training"))),
+    "a custom operator": Case(
+        model(op("Tok", "my.own"), opsets={"": 17, "my.own": 1}),
+        [CUSTOM],
+        "my.own:Tok(-1) is not a registered function/op",
+    ),
+    "a custom operator of a domain without an opset": Case(
+        model(op("Tok", "my.own")), [CUSTOM], "No opset import for domain 'my.own'"
+    ),
+    "a custom operator with a library": Case(
+        model(op("Tok", "my.own"), opsets={"": 17, "my.own": 1}), config=IO + SPACE
+    ),
+    "a function of the model": Case(model(op("Twice", "my.own"), opsets={"": 17, "my.own": 1}, functions=[OWN])),
+    "another operator of a function's domain": Case(
+        model(op("Other", "my.own"), opsets={"": 17, "my.own": 1}, functions=[OWN]),
+        [CUSTOM],
+        "my.own:Other(-1) is not a registered function/op",
+    ),
+    "weights in a file that is there": Case(model(ADD, [stored(location="w.bin", length="8")]), beside=BESIDE),
+    "weights that say no length": Case(model(ADD, [stored(location="./w.bin")]), beside=BESIDE),
+    "weights in a directory below": Case(model(ADD, [stored(location="d/w.bin")]), beside={"1/d/w.bin": WEIGHTS}),
+    "weights behind a link": Case(model(ADD, [stored(location="w.bin")]), beside={"1/w.bin": Link("/elsewhere")}),
+    "weights that cannot be read here": Case(
+        model(ADD, [stored(location="w.bin")]), beside={"1/w.bin": Unreadable.FORBIDDEN}
+    ),
+    "weights in a file that is missing": Case(
+        model(ADD, [stored(location="w.bin")]), [MISSING], "cannot get file size: No such file or directory [m/1/w.bin]"
+    ),
+    "that file on 24.08": Case(
+        model(ADD, [stored(location="w.bin")]),
+        [MISSING],
+        "GetFileLength for m/1/w.bin failed:Invalid fd was supplied: -1",
+        release="24.08",
+    ),
+    "that file on 26.08": Case(
+        model(ADD, [stored(location="w.bin")]),
+        [MISSING],
+        'External data path does not exist: "m/1/w.bin"',
+        release="26.08",
+    ),
+    "weights that no node reads": Case(model(weights=[stored(location="w.bin")])),
+    "the value of an operator that is missing": Case(
+        model(helper.make_node("Constant", [], ["y"], value=stored("", location="w.bin"))), [MISSING]
+    ),
+    "weights without a file": Case(model(ADD, [stored()])),
+    "weights at a place that ONNX Runtime uses itself": Case(model(ADD, [stored(location="*/_ORT_MEM_ADDR_/*")])),
+    "weights that end early": Case(
+        model(ADD, [stored(location="w.bin", offset="60", length="8")]),
+        [SHORT],
+        "External initializer: w offset: 60 size to read: 8 given file_length: 64 are out of bounds or can not be read "
+        "in full.",
+        BESIDE,
+    ),
+    "weights that end at the end": Case(model(ADD, [stored(location="w.bin", offset="56")]), beside=BESIDE),
+    "weights that end early, which no node reads": Case(
+        model(weights=[stored(location="w.bin", offset="60")]), beside=BESIDE
+    ),
+    "weights outside, on a release that reads them": Case(
+        model(ADD, [stored(location="../w.bin")]), beside={"w.bin": WEIGHTS}
+    ),
+    "weights outside, on 26.02": Case(
+        model(ADD, [stored(location="../w.bin")]),
+        [FAR],
+        "External data path validation failed for initializer: ",
+        {"w.bin": WEIGHTS},
+        "26.02",
+    ),
+    "weights at an absolute path, on 26.02": Case(
+        model(ADD, [stored(location="/w.bin")]), [FAR], "External data path validation", {}, "26.02"
+    ),
+    "weights outside and in again": Case(
+        model(ADD, [stored(location="d/../w.bin")]), beside=BESIDE | {"1/d/x": WEIGHTS}, release="26.02"
+    ),
+    "a file of 2 GiB": Case(
+        File(1 << 31, lambda offset, n: (WHOLE + b"\x32\xf8\xff\xff\xff\x07" + bytes(n))[offset : offset + n]), [NOT]
+    ),
+}
+
+
+def tree(case: Case) -> dict[str, Entry]:
+    found: dict[str, Entry] = {"m/config.pbtxt": of_text('backend: "onnxruntime"\n' + case.config)}
+    found["m/1/model.onnx"] = of_bytes(case.content) if isinstance(case.content, bytes) else case.content
+    return found | {f"m/{path}": entry for path, entry in case.beside.items()}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_verdict_and_words(case: Case) -> None:
+    found = judged(tree(case), f"--release {case.release}")
+    verdict = found.verdicts[0]
+    assert {d.rule for d in found.diagnostics if d.severity == "error"} == set(case.rules)
+    assert verdict.rule == (case.rules[0] if case.rules else "")
+    assert verdict.server_reason.startswith(case.reason)
+
+
+def values(inputs: Mapping[str, onnx.TypeProto], outputs: Mapping[str, onnx.TypeProto]) -> bytes:
+    """A model with inputs and outputs of any types."""
+    graph = helper.make_graph(
+        [],
+        "g",
+        [helper.make_value_info(name, kind) for name, kind in inputs.items()],
+        [helper.make_value_info(name, kind) for name, kind in outputs.items()],
+    )
+    return bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+
+
+def tensor(kind: str) -> onnx.TypeProto:
+    """A tensor [batch, 2] of a type."""
+    made: onnx.TypeProto = helper.make_tensor_type_proto(getattr(TensorProto, kind), ["batch", 2])
+    return made
+
+
+FINE = tensor("FLOAT")
+SEQUENCE = helper.make_sequence_type_proto(FINE)
+NO_TENSOR, NO_TYPE, BF16 = "onnx-io-not-tensor", "onnx-io-dtype-unsupported", "onnx-bf16-io"
+TYPES = {
+    "a sequence that is listed": (values({"x": FINE}, {"y": SEQUENCE}), NO_TENSOR),
+    "a sequence that is not listed": (values({"x": FINE}, {"y": FINE, "z": SEQUENCE}), NO_TENSOR),
+    "an optional input": (values({"x": helper.make_optional_type_proto(FINE)}, {"y": FINE}), NO_TENSOR),
+    "an output whose type is inferred": (values({"x": FINE}, {"y": FINE, "z": onnx.TypeProto()}), ""),
+    "a complex input": (values({"x": tensor("COMPLEX64")}, {"y": FINE}), NO_TYPE),
+    "an output that is not listed": (values({"x": FINE}, {"y": FINE, "z": tensor("INT4")}), ""),
+    "an output of BF16 that is not listed": (values({"x": FINE}, {"y": FINE, "z": tensor("BFLOAT16")}), ""),
+    "an input of BF16": (values({"x": tensor("BFLOAT16")}, {"y": FINE}), BF16),
+}
+
+
+@pytest.mark.parametrize(("content", "rule"), TYPES.values(), ids=TYPES)
+def test_types_of_inputs_and_outputs(content: bytes, rule: str) -> None:
+    found = judged(tree(Case(content))).diagnostics
+    assert {d.rule for d in found} & {NO_TENSOR, NO_TYPE, BF16} == ({rule} if rule else set())
+
+
+def test_bf16_is_a_type_since_26_03() -> None:
+    case = Case(values({"x": tensor("BFLOAT16")}, {"y": tensor("BFLOAT16")}), config=IO.replace("FP32", "BF16"))
+    spoken = [{d.rule for d in judged(tree(case), f"--release {each}").diagnostics} for each in ("26.02", "26.03")]
+    assert [BF16 in each for each in spoken] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("case", "hint"),
+    [
+        (Case(WHOLE[:60]), "Copy the whole file again."),
+        (Case(b"<html>404</html>"), "Export it again."),
+        (Case(model(op("Identty"))), 'Did you mean "Identity"?'),
+        (Case(model(op("Tok", "my.own"))), "Name the library that has it"),
+        (Case(model(opsets={"": 99})), "Export the model with opset 21."),
+        (Case(model(ADD, [stored(location="w.bin")]), beside={"1/v.bin": WEIGHTS}), "Rename v.bin to w.bin"),
+        (
+            Case(model(ADD, [stored(location="a.data")]), beside={"1/b.data": WEIGHTS, "1/xyz": WEIGHTS}),
+            "Rename b.data to a.data",
+        ),
+        (Case(model(ADD, [stored(location="d/w.bin")])), "Copy w.bin to the directory 1/d"),
+    ],
+)
+def test_the_next_step(case: Case, hint: str) -> None:
+    assert any(d.hint.startswith(hint) for d in judged(tree(case)).diagnostics)
+
+
+def test_each_served_version_is_checked() -> None:
+    files: dict[str, Entry] = {f"m/{version}/model.onnx": of_bytes(b"") for version in (1, 2, 3)}
+    files["m/config.pbtxt"] = of_text('backend: "onnxruntime"\nversion_policy { all { } }\n' + IO)
+    said = [d.at.path for d in judged(files).diagnostics if d.rule == EMPTY]
+    assert said == [f"m/{version}/model.onnx" for version in (1, 2, 3)]
