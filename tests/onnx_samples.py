@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
 
 KINDS = {"tensor_type": "tensor", "sequence_type": "sequence", "map_type": "map", "optional_type": "optional"}
-KINDS |= {"sparse_tensor_type": "sparse_tensor"}
+KINDS |= {"sparse_tensor_type": "sparse_tensor", "opaque_type": "opaque"}
 SHORT = {"sequence_type": "seq", "optional_type": "optional"}
 TYPES = len(ELEMENTS)
 OPERATORS = [
@@ -40,6 +40,8 @@ def some_type(dice: random.Random, depth: int = 0) -> TypeProto:
             tensor.shape.SetInParent()
         for _ in range(dice.randrange(5) if tensor.HasField("shape") else 0):
             some_dim(dice, tensor.shape.dim.add())
+    elif kind == "opaque_type":
+        made.opaque_type.domain = "my.own"
     elif kind == "map_type":
         made.map_type.key_type = 7
         made.map_type.value_type.CopyFrom(some_type(dice, depth + 1))
@@ -173,6 +175,8 @@ def written(kind: TypeProto) -> str:
         return f"{KINDS[which]}({element(getattr(kind, which).elem_type)})"
     if which == "map_type":
         return f"map({element(kind.map_type.key_type)},{written(kind.map_type.value_type)})"
+    if which == "opaque_type":
+        return "opaque"
     return f"{SHORT[which]}({written(getattr(kind, which).elem_type)})" if which else ""
 
 
