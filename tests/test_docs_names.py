@@ -416,8 +416,10 @@ def test_a_module_that_the_documents_run_is_there_and_does_what_they_say() -> No
         "benchmarks.soak.store_faults",
         "benchmarks.soak.store_sizes",
         "scripts.docs",
+        "scripts.update_language_models",
         "scripts.update_model_config",
         "scripts.update_releases",
+        "scripts.update_vllm",
     }
     for name in run:
         found = importlib.util.find_spec(name)

@@ -252,3 +252,17 @@ def test_several_engines_need_their_parts_of_the_memory(group: str, value: dict[
 )
 def test_a_relative_path_starts_elsewhere(name: str, warned: bool) -> None:  # noqa: FBT001
     assert ("vllm-model-relative-path" in {each.rule for each in found({"model": name})}) is warned
+
+
+def test_the_values_of_every_vllm_are_known() -> None:
+    """The files of values and of architectures have the versions of the arguments, and only keys that these have."""
+    package = resources.files("tritonrepo")
+    for name in ("vllm_values.json", "vllm_architectures.json"):
+        found = json.loads(package.joinpath(f"data/{name}").read_text("utf-8"))
+        assert found["versions"] == DATA["versions"]
+    known = json.loads(package.joinpath("data/vllm_values.json").read_text("utf-8"))["values"]
+    assert known.keys() <= KEYS.keys()
+    assert {name for spans in known.values() for span in spans for name in (span["since"], span.get("until"))} <= {
+        *DATA["versions"],
+        None,
+    }
