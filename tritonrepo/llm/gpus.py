@@ -86,6 +86,7 @@ def reported(memory: int) -> tuple[Range, str]:
     return Range(min(gpu.reported.low for gpu in sold), high), ", ".join(gpu.name for gpu in sold)
 
 
+@cache
 def behaviour(fact: str, vllm: str) -> Any:  # noqa: ANN401  a fact has its own type
     """Return what this version of vLLM does; see data/gpus.json for the facts."""
     since = _data()["vllm"][fact]["since"]

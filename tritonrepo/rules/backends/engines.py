@@ -7,7 +7,10 @@ GPUs; core, src/model_config_utils.cc, NormalizeInstanceGroup.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from tritonrepo.llm import LanguageModel, known, read
@@ -20,17 +23,17 @@ from tritonrepo.rules.backends.arguments import LARGEST_JSON, Arguments, objects
 from tritonrepo.rules.instances.groups import CPU, GPU, MODEL, groups
 from tritonrepo.tree import File
 
-MOST = 64
-"""More instances than this are not counted one by one."""
+MOST, MOST_PLACES = 64, 20_000
+"""More GPUs or instances of a model than the first, or of a repository than the second, are not counted."""
 
 WITHOUT_WEIGHTS = {"", "ensemble", "python", "vllm", "identity", "square", "repeat", "dali", "tensorrtllm", "openvino"}
 """Backends whose models hold nothing on a GPU, or something else than the bytes of their files."""
 
 
 class Engine(NamedTuple):
-    """An engine of one version; `facts` and `settings` are None if `unread` says why its memory is not known.
+    """An engine of one version; `facts`, `settings` and `share` are None if `unread` says why its memory is not known.
 
-    `places` has the GPUs of each instance.
+    `share` is what one of its GPUs holds, `doubts` why that is an estimate. `places` has the GPUs of each instance.
     """
 
     model: Model
@@ -40,6 +43,8 @@ class Engine(NamedTuple):
     facts: LanguageModel | None
     settings: Settings | None
     unread: str
+    share: Share | None
+    doubts: tuple[str, ...]
     places: Sequence[Sequence[int]]
 
     @property
@@ -56,18 +61,6 @@ class Engine(NamedTuple):
             return utilization(self.value, vllm) if vllm is not None and not sized else 0.0
         except UnreadError:
             return 0.0
-
-    @property
-    def share(self) -> Share | None:
-        """What one of its GPUs holds; None if it is not known."""
-        if self.facts is None or self.settings is None:
-            return None
-        return share(self.facts, self.settings, self.total)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Why its memory is only an estimate."""
-        return doubts(self.facts, self.settings) if self.facts is not None and self.settings is not None else ()
 
 
 class Other(NamedTuple):
@@ -104,14 +97,22 @@ def _engine(model: Model, said: Arguments, value: Mapping[str, Any]) -> Engine:
             found = settings(value, facts, vllm, memory)
         except UnreadError as error:
             unread = str(error)
-    return Engine(model, said, value, name, facts, found, unread, _places(model, found))
+    held: Share | None = None
+    why: tuple[str, ...] = ()
+    if facts is not None and found is not None:
+        held, why = share(facts, found, reported(memory)[0]), doubts(facts, found)
+    return Engine(model, said, value, name, facts, found, unread, held, why, _places(model, found))
+
+
+_well_known = lru_cache(256)(known)
+"""Many engines have the same weights."""
 
 
 def _facts(model: Model, name: str) -> LanguageModel | None:
     """Return the facts of the weights: of a config.json in the model's own directory, or of a well-known model."""
     _, inside, rest = name.rpartition(f"/{model.name}/")
     if not inside:
-        return known(name)
+        return _well_known(name)
     file = model.entries.get(f"{rest.rstrip('/')}/config.json")
     if not isinstance(file, File) or file.size > LARGEST_JSON:
         return None
@@ -182,11 +183,24 @@ class Load(NamedTuple):
 
 
 def loads(models: Mapping[str, Model]) -> Iterator[Load]:
-    """Yield what is on each GPU that an engine or another model uses."""
-    found = [engine for model in models.values() if model.backend == "vllm" for engine in engines(model)]
-    beside = [each for model in models.values() if (each := other(model)) is not None]
-    for gpu in range(min(max((model.target.gpus for model in models.values()), default=0), MOST)):
-        here = [engine for engine in found for place in engine.places if gpu in place]
-        others = [each for each in beside for place in each.places if place == gpu]
-        if here or others:
-            yield Load(gpu, here, others)
+    """Yield what is on each GPU that an engine or another model uses; of absurdly many, only the first are counted."""
+    here: defaultdict[int, list[Engine]] = defaultdict(list)
+    for gpu, engine in islice(_engines(models), MOST_PLACES):
+        here[gpu].append(engine)
+    others: defaultdict[int, list[Other]] = defaultdict(list)
+    for gpu, each in islice(_others(models), MOST_PLACES):
+        others[gpu].append(each)
+    for gpu in sorted({*here, *others}):
+        yield Load(gpu, here[gpu], others[gpu])
+
+
+def _engines(models: Mapping[str, Model]) -> Iterator[tuple[int, Engine]]:
+    for model in models.values():
+        for engine in engines(model) if model.backend == "vllm" else ():
+            yield from ((gpu, engine) for place in engine.places for gpu in place)
+
+
+def _others(models: Mapping[str, Model]) -> Iterator[tuple[int, Other]]:
+    for model in models.values():
+        if (found := other(model)) is not None:
+            yield from ((gpu, found) for gpu in found.places)

@@ -6,7 +6,7 @@ An error only says what is certain: weights or one sequence do not fit even at t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Severity, either
 from tritonrepo.llm.advice import options
@@ -27,6 +27,9 @@ FEW = 4
 LEAST_LEFT = 0.1
 """The share of a GPU that engines leave to others; less is taken by contexts and CUDA graphs in no time."""
 
+SHOWN = 4
+"""Of more names, a message has only the first."""
+
 CONTEXT, ARENA = 0.5 * GIB, 2
 """Bytes of a process's CUDA context, and how much an arena that doubles holds of what it is asked for.
 
@@ -41,10 +44,10 @@ def weights_too_large(model: Model) -> Iterator[Finding]:
     for engine, found in _known(model):
         if not engine.doubts and _too_large(engine, found):
             needs, has = found.weights.low, engine.total.high
-            whole = f"{amount(round(needs))} a GPU, but vLLM may take only {_shown(found.requested)} of it"
+            most = amount(round(found.requested.high if engine.utilization else has))
             yield Finding(
                 engine.said.at(model, "model"),
-                f"the weights need {whole}",
+                f"the weights need {amount(round(needs))} of each GPU, but vLLM takes no more than {most}",
                 hint=_otherwise(engine),
                 reason=_reason(engine, "CUDA out of memory" if needs > MARGIN * has else ""),
             )
@@ -212,7 +215,8 @@ def _wanted(load: Load) -> float:
 def _sum(load: Load, names: Sequence[str]) -> Finding:
     first = load.engines[0]
     at = first.said.at(first.model, "gpu_memory_utilization" if "gpu_memory_utilization" in first.value else "model")
-    shares = " + ".join(f"{engine.utilization:g}" for engine in load.engines)
+    shares = " + ".join(f"{engine.utilization:g}" for engine in load.engines[:SHOWN])
+    shares += " + …" if len(load.engines) > SHOWN else ""
     whole = f"{_listed(names)} {'has' if len(names) == 1 else 'have'} {len(load.engines)} engines on GPU {load.gpu}"
     if load.utilization > 1:
         message = f"{whole}, which take {shares} = {load.utilization:.2f} of its memory"
@@ -223,6 +227,8 @@ def _sum(load: Load, names: Sequence[str]) -> Finding:
     return Finding(at, message, hint=hint)
 
 
-def _listed(names: Iterable[str]) -> str:
-    words = [f'"{name}"' for name in names]
-    return f"model{'s' if len(words) > 1 else ''} {' and '.join(words) if len(words) < 3 else either(words)}"  # noqa: PLR2004
+def _listed(names: Sequence[str]) -> str:
+    *first, last = [f'"{name}"' for name in names[:SHOWN]]
+    if len(names) > SHOWN:
+        first, last = [*first, last], f"{len(names) - SHOWN:,} more"
+    return f"models {', '.join(first)} and {last}" if first else f"model {last}"
