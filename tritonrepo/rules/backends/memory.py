@@ -220,10 +220,10 @@ def _sum(load: Load, names: Sequence[str]) -> Finding:
     whole = f"{_listed(names)} {'has' if len(names) == 1 else 'have'} {len(load.engines)} engines on GPU {load.gpu}"
     if load.utilization > 1:
         message = f"{whole}, which take {shares} = {load.utilization:.2f} of its memory"
-        hint = "Lower gpu_memory_utilization so that the sum is at most 1, or give each engine its own GPU."
+        hint = "Lower gpu_memory_utilization so that the sum is at most 1, or run each engine on its own GPU."
     else:
         message = f"{whole}, but vLLM {first.model.target.release.vllm} charges an engine what the others hold"
-        hint = "Use a release with vLLM 0.9.1 or later, or give each engine its own GPU."
+        hint = "Use a release with vLLM 0.9.1 or later, or run each engine on its own GPU."
     return Finding(at, message, hint=hint)
 
 
