@@ -55,7 +55,11 @@ SAID = {
         "",
         ["template-placeholder-in-parameter"],
     ),
-    "a variable of an environment": (f'backend: "python"\n{REST}' + given(tokenizer_dir="${HOME}"), "", []),
+    "a step's parameter that counts as not set": (
+        f'backend: "python"\n{REST}' + given(tokenizer_type="${tokenizer_type}"),
+        "",
+        [],
+    ),
     "a forest": (FIL + given(output_class="false"), "", []),
     "a classifier": (FIL + given(output_class="true", threshold="0.5"), "", []),
     "a classifier without a threshold": (FIL + given(output_class="true"), "", ["fil-parameter"]),
@@ -84,7 +88,7 @@ SAID = {
         [],
     ),
 }
-FAMILY = ("tensorrt-", "trtllm-", "fil-")
+FAMILY = ("tensorrt-", "trtllm-", "fil-", "template-")
 FILES = ("model.plan", "model.py", "xgboost.model", "xgboost.json", "xgboost.ubj")
 
 

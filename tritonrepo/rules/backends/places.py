@@ -13,8 +13,13 @@ from tritonrepo.tree import File
 
 
 def judged(model: Model) -> bool:
-    """Whether the stock backend opens the model's files: the target has it, and the model brings no library."""
-    if model.target.backends and model.backend not in model.target.backends:
+    """Whether a stock backend opens the model's files: an image of the release has it, and the model brings no library.
+
+    A file is also wrong if the selected images lack the backend, which is another fault.
+    """
+    release = model.target.release
+    known = model.target.backends | release.backends(tuple(release.images))
+    if known and model.backend not in known:
         return False
     accepted = platforms(model, model.backend)
     if accepted and model.inferred.platform not in accepted:
