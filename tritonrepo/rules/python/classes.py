@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, Span, nearest
 from tritonrepo.repository import Model
 from tritonrepo.rules.python.facts import CLASS, Told, class_facts, has_all, is_certain, needs
-from tritonrepo.rules.python.script import Script, SyntaxFault, not_installed, scripts
+from tritonrepo.rules.python.script import Script, not_installed, scripts
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -16,8 +16,8 @@ from tritonrepo.rules.stages import Stage
 def syntax(model: Model) -> Iterator[Finding]:
     """A Python model's file must be valid in the Python version of its image."""
     for script in scripts(model):
-        fault = script.tree
-        if isinstance(fault, SyntaxFault):
+        fault = script.fault
+        if fault is not None:
             at = Span(f"{model.name}/{script.path}", fault.line, fault.column)
             hint = "Fix this line. Nothing after it was checked."
             message = f"Python cannot parse {script.name}: {fault.message}"

@@ -11,7 +11,9 @@ import posixpath
 import re
 import sys
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeVar
 
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
@@ -26,40 +28,14 @@ NEWER = re.compile(r"\b(?:type\s+\w|(?:def|class)\s+\w+\s*\[)|[fF][rR]?[\"']|[rR
 """What Python 3.12 reads differently from 3.11: PEP 695 and 701."""
 NEWER_BLOCK = re.compile(rb"(?:[fF][rR]?|[rR][fF])(?:\"\"\"|''')")
 
-RISKY = (
-    *(
-        b"yield",
-        b"await",
-        b"async",
-        b"nonlocal",
-        b"global",
-        b"break",
-        b"continue",
-        b"__debug__",
-        b"__future__",
-        b"match",
-    ),
-    *(
-        b"lambda",
-        b"except",
-        b"with ",
-        b"with(",
-        b"with\t",
-        b"*",
-        b":=",
-        b"\\\n",
-        b"def\t",
-        b"class\t",
-        b" " * 60,
-        b"\t" * 15,
-    ),
+LATER = re.compile(
+    rb"except[ \t]{0,9}\*|\[[ \t]{0,9}\*|^[ \t]{0,99}type[ \t]{1,9}\w|\b(?:def|class)[ \t]{1,9}\w{1,99}[ \t]{0,9}\[",
+    re.MULTILINE,
 )
-"""If a source has one of these, even in a string or a longer word, Python may reject what its grammar accepts."""
+"""What some Python does not parse though a later one does; the earliest that an image has is 3.10."""
 
-REMARK = re.compile(rb"[(,]\s*#")
-KEYWORD = re.compile(rb"[(,]\s*(\w+)\s*=(?!=)")
-OUTSIDE = ast.Return | ast.If | ast.For | ast.While | ast.Try | ast.With
-
+Version = tuple[int, int]
+T = TypeVar("T")
 OURS = sys.version_info[:2]
 INSTALLED = sys.stdlib_module_names | {"triton_python_backend_utils", "c_python_backend_utils", "numpy"}
 """Modules that every image has."""
@@ -74,20 +50,45 @@ class SyntaxFault(NamedTuple):
     reason: str
 
 
-class Script(NamedTuple):
-    """A file that a served version imports: its path below the model, its content.
+@dataclass(slots=True, eq=False)
+class Script:
+    """A file that a served version imports: its path below the model, its content, the Python that runs it if known.
 
-    `tree` is what Python parses, why it cannot, or None if that is uncertain.
+    Most sources are only compiled, which costs less than a tree; that is made when it is asked for.
     """
 
     path: str
     text: bytes
-    tree: ast.Module | SyntaxFault | None
+    python: Version | None
+    _fault: SyntaxFault | Literal[False] | None = field(init=False, default=False)
+    _tree: ast.Module | SyntaxFault | Literal[False] | None = field(init=False, default=False)
 
     @property
     def name(self) -> str:
         """The file's name."""
         return self.path.rpartition("/")[2]
+
+    @property
+    def fault(self) -> SyntaxFault | None:
+        """Why Python cannot compile the source, None if it can or that is uncertain."""
+        if self._fault is False:
+            self._fault = self._compiled()
+        return self._fault
+
+    @property
+    def tree(self) -> ast.Module | SyntaxFault | None:
+        """What Python parses, why it cannot, or None if that is uncertain."""
+        if self._tree is False:
+            self._tree = self.fault or _parse(self.name, self.text, self.python)
+        return self._tree
+
+    def _compiled(self) -> SyntaxFault | None:
+        if self.python is not None and self.python < OURS and LATER.search(self.text):
+            tree = _parse(self.name, self.text, self.python)
+            if not isinstance(tree, ast.Module):
+                return tree
+        found = _tried(lambda: compile(self.text, self.name, "exec", dont_inherit=True), self.text, self.python)
+        return found if isinstance(found, SyntaxFault) else None
 
 
 @once
@@ -100,7 +101,7 @@ def scripts(model: Model) -> tuple[Script, ...]:
     files = ((path, model.file(path)) for path in paths if _is_imported(model, name, path))
     small = ((path, file.content()) for path, file in files if file is not None and file.size <= LARGEST_SCRIPT)
     python = python_of(model)
-    return tuple(Script(path, text, _parse(path, text, python)) for path, text in small)
+    return tuple(Script(path, text, python) for path, text in small)
 
 
 def read(model: Model, path: str) -> Script | None:
@@ -108,8 +109,7 @@ def read(model: Model, path: str) -> Script | None:
     file = model.file(path)
     if file is None or file.size > LARGEST_SCRIPT:
         return None
-    text = file.content()
-    return Script(path, text, _parse(path, text, python_of(model)))
+    return Script(path, file.content(), python_of(model))
 
 
 def _is_imported(model: Model, name: str, path: str) -> bool:
@@ -146,7 +146,7 @@ def refused_module(name: str) -> str:
     return "." if len(parts) > 1 and parts[-2] in {".", ".."} else ""
 
 
-def python_of(model: Model) -> tuple[int, int] | None:
+def python_of(model: Model) -> Version | None:
     """Return the version of the Python that runs a model; None if the model brings its own or it is unknown."""
     if STUB in model.children or PARAMETER in model.config.mapping("parameters"):
         return None
@@ -154,49 +154,29 @@ def python_of(model: Model) -> tuple[int, int] | None:
     return (int(major), int(minor)) if minor else None
 
 
-def _parse(path: str, text: bytes, python: tuple[int, int] | None) -> ast.Module | SyntaxFault | None:
+def _parse(name: str, text: bytes, python: Version | None) -> ast.Module | SyntaxFault | None:
     """Return a source's tree, why it has none, or None if that is uncertain."""
+
+    def work() -> ast.Module:
+        return ast.parse(text, name, feature_version=python if python is not None and python < OURS else None)
+
+    return _tried(work, text, python)
+
+
+def _tried(work: Callable[[], T], text: bytes, python: Version | None) -> T | SyntaxFault | None:
+    """Return what parsing a source gives, the fault that it finds, or None if that is uncertain."""
     if b"\0" in text:
         line = text.count(b"\n", 0, text.index(b"\0")) + 1
         words = "source code string cannot contain null bytes"
         return SyntaxFault(line, 0, "the file contains a null byte", words)
-    version = python if python is not None and python < OURS else None
-    name = path.rpartition("/")[2]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            tree = ast.parse(text, name, feature_version=version)
-            if _may_not_compile(text, tree):
-                compile(tree, name, "exec", dont_inherit=True)
+            return work()
         except SyntaxError as error:
             return None if _may_be_newer(error, text, python) else _fault(error)
         except (ValueError, LookupError, RecursionError, MemoryError, OverflowError):
             return None
-    return tree
-
-
-def _may_not_compile(text: bytes, tree: ast.Module) -> bool:
-    """Return whether Python may reject what its grammar accepts: most sources are plain, and compiling costs as much.
-
-    Source: CPython, Python/symtable.c, Python/compile.c, Python/future.c: each SyntaxError needs one of these.
-    """
-    if not text.isascii() or any(each in text for each in RISKY) or (b"#" in text and REMARK.search(text)):
-        return True
-    keywords = KEYWORD.findall(text)
-    if len(keywords) != len({*keywords}):
-        return True
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    top = [*tree.body, *(node for each in classes for node in each.body)]
-    functions = [node for node in top if isinstance(node, ast.FunctionDef)]
-    if text.count(b"def ") != len(functions) or text.count(b"class ") != len(classes):
-        return True  # nested ones, or words of a string
-    return any(isinstance(node, OUTSIDE) for node in top) or any(_twice(each.args) for each in functions)
-
-
-def _twice(arguments: ast.arguments) -> bool:
-    every = (*arguments.posonlyargs, *arguments.args, arguments.vararg, *arguments.kwonlyargs, arguments.kwarg)
-    names = [each.arg for each in every if each is not None]
-    return len(names) != len({*names})
 
 
 def not_installed(model: Model, script: Script) -> str:
@@ -219,7 +199,7 @@ def _is_beside(model: Model, script: Script, module: str) -> bool:
     return any(path.startswith(heads) for path in model.entries)
 
 
-def _may_be_newer(error: SyntaxError, text: bytes, python: tuple[int, int] | None) -> bool:
+def _may_be_newer(error: SyntaxError, text: bytes, python: Version | None) -> bool:
     """Return whether a newer Python than ours, which may be the server's, may parse what ours cannot."""
     if python is not None and python <= OURS:
         return False
