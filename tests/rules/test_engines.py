@@ -89,14 +89,40 @@ SAID = {
     ),
 }
 FAMILY = ("tensorrt-", "trtllm-", "fil-", "template-")
-FILES = ("model.plan", "model.py", "xgboost.model", "xgboost.json", "xgboost.ubj")
+FILES = {
+    "model.plan": b"\1\2",
+    "model.py": b"",
+    "xgboost.model": b"binf",
+    "xgboost.json": b' {\n "a": 1}',
+    "xgboost.ubj": b"{L\0\0",
+}
 
 
 @pytest.mark.parametrize(("config", "options", "rules"), SAID.values(), ids=SAID)
 def test_what_is_said_of_a_config(config: str, options: str, rules: list[str]) -> None:
-    files: dict[str, Entry] = {f"m/1/{name}": of_bytes(b"\1\2") for name in FILES}
+    files: dict[str, Entry] = {f"m/1/{name}": of_bytes(content) for name, content in FILES.items()}
     found = judged({"m/config.pbtxt": of_text(config), **files}, options).diagnostics
     assert [each.rule for each in found if each.rule.startswith(FAMILY)] == rules
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "said"),
+    [
+        pytest.param("xgboost", b"{L\0\0", "looks like xgboost_ubj", id="UBJSON"),
+        pytest.param("xgboost", b"{}", "looks like xgboost_json", id="JSON"),
+        pytest.param("xgboost_json", b"binf", "does not look like it", id="the first format"),
+        pytest.param("xgboost_ubj", b'{"a": 1}', "looks like xgboost_json", id="the other of the newer ones"),
+        pytest.param("xgboost_json", b"", "", id="nothing"),
+        pytest.param("xgboost_json", b"version https://git-lfs.github.com/spec/v1\n", "", id="a pointer"),
+        pytest.param("lightgbm", b"{}", "", id="a type with one format"),
+    ],
+)
+def test_a_forest_in_another_format(kind: str, content: bytes, said: str) -> None:
+    config = FIL + given(output_class="false", model_type=kind)
+    tree: dict[str, Entry] = {f"m/1/{name}": of_bytes(content) for name in [*FILES, "model.txt"]}
+    found = judged({"m/config.pbtxt": of_text(config), **tree}).diagnostics
+    told = [f"model_type is {kind}, but the file {said}"] if said else []
+    assert [each.message for each in found if each.rule == "fil-model-format"] == told
 
 
 def test_a_value_that_is_not_a_text_is_not_a_traceback() -> None:

@@ -102,6 +102,13 @@ MISSING = {
     "plans by compute capability": Case(
         f'{PLAN}cc_model_filenames {{ key: "9.0" value: "h100.plan" }}\n', {"1/h100.plan": b"x"}, options=GPU
     ),
+    "no plan of any compute capability": Case(
+        f'{PLAN}cc_model_filenames {{ key: "9.0" value: "h100.plan" }}\n',
+        {"1/x": b"x"},
+        "tensorrt-plan-missing",
+        "Add model.plan to the directory 1.",
+        GPU,
+    ),
     "no XML": Case(OPENVINO, {"1": Directory()}, "openvino-file-missing", "Add model.xml to the directory 1."),
     "an XML of another name": Case(
         OPENVINO,
@@ -165,7 +172,11 @@ def tree(case: Case) -> dict[str, Entry]:
 
 @pytest.mark.parametrize("case", MISSING.values(), ids=MISSING)
 def test_a_missing_file_is_reported_with_what_is_there_instead(case: Case) -> None:
-    found = [each for each in judged(tree(case), case.options).diagnostics if each.rule.endswith("-missing")]
+    found = [
+        each
+        for each in judged(tree(case), case.options).diagnostics
+        if each.rule.endswith(("-file-missing", "-plan-missing"))
+    ]
     assert [(each.rule, each.hint) for each in found] == ([(case.rule, case.hint)] if case.rule else [])
 
 

@@ -6,19 +6,25 @@ cpp/include/rapids_triton/model/shared_state.hpp, get_config_param.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, closest
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.contents import Content, content
 from tritonrepo.rules.backends.model_files import FORMATS, model_type, parameter
-from tritonrepo.rules.backends.places import judged
+from tritonrepo.rules.backends.places import files, judged
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
 NEWER = "fil-ubj"
 RENAMED = "fil-is-classifier"
+HEAD = 64
+STARTS = {"xgboost_json": re.compile(rb'\{\s*["}]'), "xgboost_ubj": re.compile(rb"\{[\x00-\x1fLUilI$#]")}
+"""What the newer formats of XGBoost begin with (xgboost, doc/tutorials/saving_model.rst)."""
+
 BOOLEAN = frozenset({"true", "false"})
 FLAGS = ("predict_proba", "use_experimental_optimizations")
 
@@ -72,6 +78,23 @@ def parameters(model: Model) -> Iterator[Finding]:
             hint=f'Add `parameters {{ key: "{missing}" value {{ string_value: "{value}" }} }}` {advice}.',
             reason=f"Required parameter {missing} not found in config",
         )
+
+
+@rule("fil-model-format", Severity.WARNING, "backend=fil")
+def other_format(model: Model) -> Iterator[Finding]:
+    """The file of a forest should be in the format of its model_type."""
+    kind = model_type(model)
+    for path, file in files(model, FORMATS.get(kind, "")) if judged(model) and kind.startswith("xgboost") else ():
+        head = file.read(0, HEAD).lstrip()
+        found = next((each for each, start in STARTS.items() if start.match(head)), "xgboost")
+        if head and found != kind and content(file) is not Content.POINTER:
+            looks = "does not look like it" if found == "xgboost" else f"looks like {found}"
+            wanted = "the format of the file" if found == "xgboost" else f'"{found}"'
+            yield Finding(
+                path,
+                f"model_type is {kind}, but the file {looks}",
+                hint=f"Set the parameter model_type to {wanted}, or save the model again.",
+            )
 
 
 def _classifying(model: Model) -> str:

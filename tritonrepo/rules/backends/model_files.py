@@ -13,7 +13,7 @@ from tritonrepo.rules.backends.places import beside, hint, is_python, judged, mi
 from tritonrepo.rules.fields.libraries import TENSORFLOW
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
-from tritonrepo.tree import Directory
+from tritonrepo.tree import Directory, File
 
 PLAN = "model.plan"
 DALI, DALI_SOURCE = "model.dali", "dali.py"
@@ -31,9 +31,9 @@ FORMATS = {
 @rule("tensorrt-plan-missing", Severity.ERROR, "backend=tensorrt", at=Stage.BACKEND.after("tensorrt-kind"))
 def plan_missing(model: Model) -> Iterator[Finding]:
     """A TensorRT model must have its plan in every served version."""
-    if not judged(model) or "cc_model_filenames" in model.fields:
-        return
-    for path in missing(model, PLAN):
+    for path in missing(model, PLAN) if judged(model) else ():
+        if any(isinstance(follow(model, other), File) for other in _for_some_gpus(model, path)):
+            continue  # the plan of another GPU; which one the server has is not known
         reason = f"{model.name}/{path}' for model instance '"
         if model.target.auto_complete:
             reason = "unable to load plan file to auto complete config: "
@@ -43,6 +43,12 @@ def plan_missing(model: Model) -> Iterator[Finding]:
             hint=hint(model, path, ".plan", ".engine", ".trt"),
             reason=reason,
         )
+
+
+def _for_some_gpus(model: Model, path: str) -> list[str]:
+    """Return the paths of the plans that a GPU of some compute capability opens in place of this one."""
+    names = (entry.text("value") for entry in model.config.entries("cc_model_filenames"))
+    return [f"{path.rpartition('/')[0]}/{name}" for name in names if name]
 
 
 @rule("openvino-file-missing", Severity.ERROR, "backend=openvino", at=Stage.BACKEND.after("tensorrt-plan-missing"))
