@@ -28,9 +28,9 @@ NEEDED = {*FACTS, "backends", "source", "confidence", "notes"}
 POSSIBLE = {*NEEDED, "vllm_builds", "server_wheel", "absent"}
 DATES = {"since", "until"}
 TENSOR = {"kind", "name", "data_type", "dims", "since"}
-GPU = {"name", "sold", "gib", "source"}
+GPU = {"name", "capability", "source"}
 TABLES = {"onnxruntime": {"ir_version", "opsets", "source"}, "vllm_memory": {"since", "says", "source"}}
-GPU_FACTS = "GPUs with the memory that the driver reports, and what vLLM does with a GPU's memory, by its version."
+GPU_FACTS = "GPUs: compute capability, and memory as the driver reports it; what vLLM does with it, by its version."
 
 
 def data(source: dict[str, Any]) -> dict[Path, str]:
@@ -66,7 +66,7 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
         found = (*_odd(tensor, TENSOR, {"optional"}), *_no_release(tensor))
         yield from (f"{tensor.get('name')}: {fault}" for fault in found)
     for gpu in source["gpus"]:
-        yield from (f"{gpu.get('name')}: {fault}" for fault in _odd(gpu, GPU, set()))
+        yield from (f"{gpu.get('name')}: {fault}" for fault in _odd(gpu, GPU, {"sold", "gib"}))
     tables = ((name, facts, needed) for table, needed in TABLES.items() for name, facts in source[table].items())
     for name, facts, needed in tables:
         yield from (f"{name}: {fault}" for fault in _odd(facts, needed, set()))

@@ -10,8 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tritonrepo import repository
-from tritonrepo.llm.capabilities import gpu
-from tritonrepo.llm.gpus import gpu_memory
+from tritonrepo.llm.gpus import gpu, gpu_memory
 from tritonrepo.report import pages as report_pages
 from tritonrepo.repository import Said, Target, target
 from tritonrepo.rules import RULES, Judged, Rule, judge
@@ -82,16 +81,17 @@ def server(options: str) -> Target:
     pairs = list(pairwise([*words, ""]))
     given = dict(pairs)
     images = tuple(word for flag, word in pairs if flag == "--image")
+    named = gpu(given.get("--gpu", ""))
     made = target(
         Said(
             given.get("--release", "24.10"),
             images or None,
             int(given.get("--gpus", "0")),
             auto_complete="--no-auto-complete" not in words,
-            gpu_memory=gpu_memory(given.get("--gpu-memory", "")),
+            gpu_memory=gpu_memory(given.get("--gpu-memory", "")) or (named.memory if named else None),
         )
     )
-    return replace(made, gpu=gpu(given.get("--gpu", "")))
+    return replace(made, gpu=named)
 
 
 def judged(tree: Mapping[str, Entry], options: str = "") -> Judged:

@@ -198,10 +198,11 @@ DEFAULTS = {
     ("push", "--settle"): "30, or 5 with --server",
     ("smoke", "--grpc"): "the port after URL's",
     ("adopt", "--output"): "stdout",
-    ("validate", "--gpu"): "any",
+    **{(command, "--gpu"): "any" for command in ("fit", "validate")},
+    **{(command, "--gpu-memory"): "from --gpu, the record or stack" for command in ("fit", "validate")},
     **{
         (command, option): f"from the record or stack, else {default}"
-        for command in ("adopt", "validate")
+        for command in ("adopt", "fit", "validate")
         for option, default in {
             "--release": "the newest fully known",
             "--image": "all combined",

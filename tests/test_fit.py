@@ -80,7 +80,7 @@ def test_the_document_has_the_same(tmp_path: Path, capsys: pytest.CaptureFixture
     assert [each["rule"] for each in found["diagnostics"]] == ["vllm-max-num-seqs-kv"]
 
 
-L4 = ["--gpu-memory", "L4"]
+L4 = ["--gpu", "L4"]
 RUNS = {
     "it fits": ({"a": {"model": L8, "max_model_len": 8192}}, L4, 0, ["fits"]),
     "it fits at best": ({"a": {"model": L8, "max_model_len": 30000}}, L4, 0, ["may fit"]),
@@ -98,7 +98,7 @@ RUNS = {
     ),
     "two that share": (
         {name: {"model": L8, "max_model_len": 512, "gpu_memory_utilization": 0.5} for name in "ab"},
-        ["--gpu-memory", "H100"],
+        ["--gpu", "H100"],
         0,
         ["fits", "fits"],
     ),
@@ -133,7 +133,7 @@ def test_the_advice_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 REFUSED = {
     "no memory": (["."], "fit-gpu-memory"),
-    "no such path": (["nowhere", "--gpu-memory", "L4"], "validate-path"),
+    "no such path": (["nowhere", "--gpu", "L4"], "validate-path"),
 }
 
 
@@ -156,7 +156,7 @@ def test_what_ends_it(
 @pytest.mark.parametrize("size", ["80", "0GiB", "-1GiB", "many", "nanGiB", "9" * 400 + "GiB", ""])
 def test_memory_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
     assert run(["fit", str(tmp_path), "--gpu-memory", size]) == 2
-    assert "is neither a size, such as 80GiB, nor one of these GPUs: T4, L4" in capsys.readouterr().err
+    assert "is not a size, such as 80GiB." in capsys.readouterr().err
 
 
 def test_names_cannot_drive_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,9 +20,10 @@ OUTSIDE = """backend: "identity"
 input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }
 output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "../labels.txt" }
 """
-COMPLETING = """import completions
-from completions import TritonPythonModel
-"""
+COMPLETING = {
+    "m/1/model.py": "import completions\nfrom completions import TritonPythonModel\n",
+    "m/1/completions.py": "TritonPythonModel = globals()['Model']\n",
+}
 
 
 def made(place: Path, files: Mapping[str, str], asked: Mapping[str, Any]) -> str:
@@ -56,7 +57,7 @@ def test_validate_and_push_judge_for_a_server_that_completes_configs_unless_told
 ) -> None:
     """As servers do by themselves: what was built may have been edited since."""
     config = 'backend: "python"\noutput { name: "OUT" }\n'
-    place = made(tmp_path / "r", {"m/config.pbtxt": config, "m/1/model.py": COMPLETING}, asked)
+    place = made(tmp_path / "r", {"m/config.pbtxt": config, **COMPLETING}, asked)
     assert codes(place, tmp_path) == (0, 0)
     assert run(["validate", place, "--no-auto-complete"]) == 1
 
@@ -64,7 +65,7 @@ def test_validate_and_push_judge_for_a_server_that_completes_configs_unless_told
 def test_validate_says_that_a_record_is_for_a_release_of_the_future(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = made(tmp_path / "r", {"m/1/model.py": COMPLETING}, {"release": "99.01"})
+    place = made(tmp_path / "r", COMPLETING, {"release": "99.01"})
     assert codes(place, tmp_path) == (2, 2)
     said = capsys.readouterr().err
     assert said.count(f'{place}/tritonrepo.json: fatal: the repository was built for release "99.01"') == 2

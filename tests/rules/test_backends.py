@@ -12,7 +12,7 @@ from tests.page_graphs import plain_file
 from tests.pages import judged, loud
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import State
-from tritonrepo.llm.capabilities import gpu
+from tritonrepo.llm.gpus import gpu
 from tritonrepo.tree import Directory, Entry, Link, Unreadable, of_bytes, of_text
 
 PYTHON = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"

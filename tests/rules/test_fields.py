@@ -279,7 +279,10 @@ TENSORS = {
     ),
     "python code that is somewhere else cannot be known": Case(
         f'backend: "python"\ninput {{ name: "IN" }}\n{OUT}',
-        files={"1/model.py": "from company.models import TritonPythonModel\n"},
+        files={
+            "1/model.py": "from company.models import TritonPythonModel\n",
+            "1/company/models.py": "TritonPythonModel = globals()['Model']\n",
+        },
     ),
 }
 

@@ -15,7 +15,7 @@ MODEL = 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n'
 EACH = 'backend: "vllm"\n'
 ONNX = 'backend: "encoder"\nmax_batch_size: 8\ninstance_group { %s }\n'
 L8, L70 = "meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-70B-Instruct"
-L4, TWO = "--gpus 1 --gpu-memory L4", "--gpus 2 --gpu-memory 80GiB"
+L4, TWO = "--gpus 1 --gpu L4", "--gpus 2 --gpu-memory 80GiB"
 SEED: dict[str, Any] = {"model": L70, "tensor_parallel_size": 2, "max_model_len": 8192, "gpu_memory_utilization": 0.92}
 RULES = {
     "vllm-weights-too-large",
@@ -58,7 +58,7 @@ def encoder(size: int) -> dict[str, Entry]:
 
 CASES = {
     "nothing is known of the GPU": one("--gpus 1", model=L70),
-    "no GPU": one("--gpus 0 --gpu-memory L4", model=L70, max_model_len=8192),
+    "no GPU": one("--gpus 0 --gpu L4", model=L70, max_model_len=8192),
     "no such model": one(L4, model="nobody/knows", max_model_len=8192),
     "weights of one GPU too many": one(L4, "vllm-weights-too-large", model=L70),
     "weights that fit in 4 bits": one("--gpus 1 --gpu-memory 48GiB", model=L70, max_model_len=2048, quantization="awq"),

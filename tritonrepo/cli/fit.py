@@ -10,29 +10,31 @@ from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.output import concluded, say
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, server_options
-from tritonrepo.cli.values import allow_links, gpu_memory
+from tritonrepo.cli.values import allow_links, gpu_options
 from tritonrepo.flows.fit import fit
 from tritonrepo.llm.fitting import Fit
+from tritonrepo.llm.gpus import Gpu
 from tritonrepo.report import fit as report
 
 EPILOG = f"""\b
 Examples:
   tritonrepo fit examples/models/vllm-llama
   tritonrepo fit model_repository --gpu-memory 80GiB --gpus 2
-  tritonrepo fit model_repository --gpu-memory A100-80GB --format json
+  tritonrepo fit model_repository --gpu A100-80GB --format json
 
 {EXIT_CODES}"""
 
 
 @click.command(epilog=EPILOG, short_help=COMMANDS["fit"])
 @click.argument("path", metavar="[STACK|DIR|URI]", default="model_repository")
-@gpu_memory
+@gpu_options
 @server_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 @allow_links
 def command(
     path: str,
     *,
+    gpu: Gpu | None,
     gpu_memory: int | None,
     release: str | None,
     image: tuple[str, ...],
@@ -50,7 +52,7 @@ def command(
     """
     seen: Fit | None = None
     with concluded(form, lambda ends: report.document(seen, ends)):
-        seen = fit(path, workspace(links), aim(release, image, gpus, memory=gpu_memory))
+        seen = fit(path, workspace(links), aim(release, image, gpus, gpu=gpu, memory=gpu_memory))
         if form == "text":
             say(*report.text(seen))
     return int(not seen.fits)

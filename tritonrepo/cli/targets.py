@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from tritonrepo.diagnostics import closest
 from tritonrepo.flows.validate import Aim
+from tritonrepo.llm.gpus import Gpu
 from tritonrepo.releases import RELEASES, instead
 from tritonrepo.repository import Said, Target, target
 
@@ -51,15 +53,17 @@ def aim(
     gpus: int | None,
     *,
     no_auto_complete: bool = False,
+    gpu: Gpu | None = None,
     memory: int | None = None,
 ) -> Aim:
     """Return the function that makes the target by these options; a usage error names the closest choice."""
     if release is not None and release not in RELEASES:
         raise click.UsageError(f'unknown Triton release "{release}". {instead(release)}')
+    memory = gpu.memory if memory is None and gpu is not None else memory
     options = Said(release, image or None, gpus, False if no_auto_complete else None, gpu_memory=memory)
 
     def aimed(record: Said, stack: Said) -> Target:
-        found = target(options, record=record, stack=stack)
+        found = replace(target(options, record=record, stack=stack), gpu=gpu)
         for name in found.images:
             if found.release.images and name not in found.release.images:
                 hint = closest(name, found.release.images)

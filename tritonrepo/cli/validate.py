@@ -10,15 +10,15 @@ import click
 
 from tritonrepo.cli import COMMANDS, EXIT_CODES
 from tritonrepo.cli.collecting import uncollected
-from tritonrepo.cli.gpu import gpu_option, with_gpu
 from tritonrepo.cli.output import colour, concluded, painted, say
 from tritonrepo.cli.selecting import selected
 from tritonrepo.cli.stack import workspace
 from tritonrepo.cli.targets import aim, target_options
 from tritonrepo.cli.upgrading import compared
-from tritonrepo.cli.values import allow_links, gpu_memory
+from tritonrepo.cli.values import allow_links, gpu_options
 from tritonrepo.diagnostics import Diagnostic, Faults, Severity, Unseen, Verdict
 from tritonrepo.flows.validate import Judgement, validate
+from tritonrepo.llm.gpus import Gpu
 from tritonrepo.report import json as report_json
 from tritonrepo.report import text as report_text
 from tritonrepo.rules.unseen import together
@@ -42,8 +42,7 @@ NOTHING = Judgement((), (), lambda _: [])
 @click.command(epilog=EPILOG, short_help=COMMANDS["validate"])
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @target_options
-@gpu_option
-@gpu_memory
+@gpu_options
 @click.option("--format", "form", type=click.Choice(["text", *DOCUMENTS]), default="text", help="Output format.")
 @click.option("--select", multiple=True, metavar="RULE", help="Show only findings of this rule or family. Repeatable.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Hide findings of this rule or family. Repeatable.")
@@ -64,7 +63,7 @@ def command(
     release: str | None,
     image: tuple[str, ...],
     gpus: int | None,
-    gpu: str | None,
+    gpu: Gpu | None,
     gpu_memory: int | None,
     no_auto_complete: bool,
 ) -> int:
@@ -85,8 +84,8 @@ def command(
     RULE is a rule's name, a family such as scheduling, or the first words of names, such as dynamic.
     """
     shown = selected(select, ignore, verbose=verbose)
-    given, work = aim(release, image, gpus, no_auto_complete=no_auto_complete, memory=gpu_memory), workspace(links)
-    given = with_gpu(given, gpu)
+    given = aim(release, image, gpus, no_auto_complete=no_auto_complete, gpu=gpu, memory=gpu_memory)
+    work = workspace(links)
     bad = {Severity.ERROR, Severity.FATAL, *([Severity.WARNING] if strict else [])}
     if upgrade_to is not None:
         return int(not bad.isdisjoint(compared(paths or PATHS, work, (given, upgrade_to), shown, form)))

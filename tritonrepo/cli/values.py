@@ -37,30 +37,57 @@ def allow_links(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class GpuMemory(click.ParamType[int]):
-    """Memory of a GPU: a size, or the name of a GPU of the packaged table."""
+    """Memory of a GPU."""
 
     name = "memory"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401  click's signature
-        """Return the bytes; raise a usage error for what is neither."""
-        from tritonrepo.llm.gpus import gpu_memory, gpus  # imported here to keep `--help` quick
+        """Return the bytes; raise a usage error for what is no size."""
+        from tritonrepo.llm.gpus import gpu, gpu_memory  # imported here to keep `--help` quick
 
         found = value if isinstance(value, int) else gpu_memory(value)
         if found is None:
-            known = ", ".join(gpus())
-            self.fail(f'"{value}" is neither a size, such as 80GiB, nor one of these GPUs: {known}.', param, ctx)
+            named = gpu(value)
+            self.fail(
+                f'"{value}" is not a size, such as 80GiB.' + (f" Use --gpu {named.name}." if named else ""), param, ctx
+            )
         return found
 
 
-def gpu_memory(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the option that says how much memory each GPU has."""
-    return click.option(
-        "--gpu-memory",
-        type=GpuMemory(),
-        metavar="SIZE",
-        help="Memory of each GPU: a size such as 80GiB, or a GPU such as A100-80GB or L4."
-        "  [default: from the record or stack]",
-    )(command)
+class GpuModel(click.ParamType[Any]):
+    """Model of a GPU of the packaged table."""
+
+    name = "gpu"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
+        """Return the GPU; raise a usage error for one that is not known."""
+        from tritonrepo.diagnostics import closest
+        from tritonrepo.llm.gpus import gpu, gpus  # imported here to keep `--help` quick
+
+        found = gpu(value) if isinstance(value, str) else value
+        if found is None:
+            self.fail(f'unknown GPU "{value}". {closest(value, list(gpus()))}', param, ctx)
+        return found
+
+
+def gpu_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which GPUs the server has."""
+    for option in (
+        click.option(
+            "--gpu-memory",
+            type=GpuMemory(),
+            metavar="SIZE",
+            help="Memory of each GPU, such as 80GiB.  [default: from --gpu, the record or stack]",
+        ),
+        click.option(
+            "--gpu",
+            type=GpuModel(),
+            metavar="NAME",
+            help="Model of the GPUs, such as L4 or A100-80GB: their compute capability and memory.  [default: any]",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def record_place(command: Callable[..., Any]) -> Callable[..., Any]:

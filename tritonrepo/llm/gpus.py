@@ -1,4 +1,4 @@
-"""GPUs with the memory that their driver reports, and what vLLM does with it, by its version: data/gpus.json."""
+"""GPUs: their compute capability, the memory that drivers report, and what vLLM does with it; data/gpus.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from typing import Any, NamedTuple
 GIB = 1 << 30
 UNITS = {"gib": GIB, "mib": 1 << 20, "gb": 10**9, "mb": 10**6}
 SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(gib|mib|gb|mb)", re.IGNORECASE)
-NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
+WORD = re.compile(r"[a-z0-9]+")
+BESIDE = re.compile(r"nvidia|geforce|tesla|quadro|pcie|sxm[0-9]?|hbm[0-9]e?")
+"""Words in a driver's name of a GPU that tell neither its compute capability nor its memory."""
+
+KIND = re.compile(r"([0-9]{1,3})gb|nvl")
+"""Words that tell which of several GPUs of one name it is, whose memory differs."""
 
 
 class Range(NamedTuple):
@@ -40,11 +45,24 @@ class Range(NamedTuple):
 
 
 class Gpu(NamedTuple):
-    """A GPU: the number of GB in its name, and the bytes that its driver reports, lowest and highest seen."""
+    """A GPU: its compute capability, the number of GB in its name, and the bytes that its driver reports.
+
+    These are the lowest and the highest that were seen; 0 and None if its memory is not known.
+    """
 
     name: str
-    sold: int
-    reported: Range
+    capability: str
+    sold: int = 0
+    reported: Range | None = None
+
+    @property
+    def memory(self) -> int | None:
+        """The bytes that stand for its memory, see `reported`."""
+        return None if self.reported is None else int(self.reported.high)
+
+    def below(self, capability: str) -> bool:
+        """Return whether it is older than GPUs of this compute capability."""
+        return version(self.capability) < version(capability)
 
 
 @cache
@@ -56,18 +74,38 @@ def _data() -> Mapping[str, Any]:
 @cache
 def gpus() -> Mapping[str, Gpu]:
     """Return the known GPUs by name."""
-    found = (Gpu(each["name"], each["sold"], Range(*each["gib"]).times(GIB)) for each in _data()["gpus"])
-    return {gpu.name: gpu for gpu in found}
+    return {each["name"]: _gpu(each) for each in _data()["gpus"]}
+
+
+def _gpu(facts: Mapping[str, Any]) -> Gpu:
+    seen = Range(*facts["gib"]).times(GIB) if "gib" in facts else None
+    return Gpu(facts["name"], facts["capability"], facts.get("sold", 0), seen)
+
+
+def gpu(name: str) -> Gpu | None:
+    """Return the GPU of a name such as `A100-80GB` or `NVIDIA GeForce RTX 4090`; None if it is not known.
+
+    Its memory is left out if the name says another one, or does not say which of several it is.
+    """
+    known = {"".join(_words(each.name)): each for each in gpus().values()}
+    words = _words(name[:99])
+    if (found := known.get("".join(words))) is not None:
+        return found
+    found = known.get("".join(word for word in words if not KIND.fullmatch(word)))
+    told = [match[1] for word in words if (match := KIND.fullmatch(word))]
+    if found is None or told == [str(found.sold)]:
+        return found
+    return found._replace(sold=0, reported=None)
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in WORD.findall(name.lower()) if not BESIDE.fullmatch(word)]
 
 
 def gpu_memory(text: str) -> int | None:
-    """Return the bytes of a size such as 80GiB or of a GPU such as L4; None if it is neither, or no memory."""
-    text = text.strip()
-    if size := SIZE.fullmatch(text):
-        return int(float(size[1]) * UNITS[size[2].lower()]) or None
-    wanted = NOT_IN_A_NAME.sub("", text.lower()).removeprefix("nvidia")
-    named = [gpu for gpu in gpus().values() if NOT_IN_A_NAME.sub("", gpu.name.lower()) == wanted]
-    return int(named[0].reported.high) if named else None
+    """Return the bytes of a size such as 80GiB; None if it is none, or no memory."""
+    size = SIZE.fullmatch(text.strip())
+    return int(float(size[1]) * UNITS[size[2].lower()]) or None if size else None
 
 
 def reported(memory: int) -> tuple[Range, str]:
@@ -76,14 +114,15 @@ def reported(memory: int) -> tuple[Range, str]:
     80 GiB or GB are what people write of a GPU whose driver reports 79.2 GiB: the range then begins with the lowest of
     these. It ends with what they wrote, or with the highest if that is more.
     """
-    for gpu in gpus().values():
-        if int(gpu.reported.high) == memory:
-            return gpu.reported, gpu.name
-    sold = [gpu for gpu in gpus().values() if memory in (gpu.sold * GIB, gpu.sold * UNITS["gb"])]
+    known = {each.name: (each.sold, each.reported) for each in gpus().values() if each.reported is not None}
+    for name, (_, seen) in known.items():
+        if int(seen.high) == memory:
+            return seen, name
+    sold = {name: seen for name, (gb, seen) in known.items() if memory in (gb * GIB, gb * UNITS["gb"])}
     if not sold:
         return Range(memory, memory), ""
-    high = max(memory, *(gpu.reported.high for gpu in sold))
-    return Range(min(gpu.reported.low for gpu in sold), high), ", ".join(gpu.name for gpu in sold)
+    high = max(memory, *(seen.high for seen in sold.values()))
+    return Range(min(seen.low for seen in sold.values()), high), ", ".join(sold)
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
-from tritonrepo.llm.capabilities import Gpu
+from tritonrepo.llm.gpus import Gpu
 from tritonrepo.releases import RELEASES, Release, instead, newest
 
 T = TypeVar("T")
