@@ -9,6 +9,8 @@ docs/Operators.md; onnx/onnx.proto, NodeProto.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tritonrepo.onnxfile.header import GRAPH
 from tritonrepo.onnxfile.wire import BYTES, BrokenError, Part, Wire
 from tritonrepo.tree import File
@@ -21,21 +23,26 @@ KEEPING = frozenset(
 )
 """Operators of ONNX whose output has the shape of their first input."""
 
+LONGEST_CHAIN = 100
 MOST_NODES = 20_000
 """The nodes of a graph of more are not followed."""
 
 
-def source(file: File, output: str) -> str:
-    """Return the tensor whose shape an output of the graph has: a graph input, or where other operators begin."""
+def sources(file: File) -> Mapping[str, str]:
+    """Return the outputs of the nodes, each with the first input of its node; "" if that does not keep the shape."""
     try:
-        made = _made(Wire(file))
+        return _made(Wire(file))
     except BrokenError:
-        return ""
-    seen = set[str]()
-    while output in made and output not in seen:
-        seen.add(output)
+        return {}
+
+
+def source(made: Mapping[str, str], output: str) -> str:
+    """Return the tensor whose shape an output of the graph has: a graph input, or where other operators begin."""
+    for _ in range(LONGEST_CHAIN):
+        if output not in made:
+            return output
         output = made[output]
-    return output
+    return ""
 
 
 def _made(wire: Wire) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tritonrepo.onnxfile import Header, Tensor
-from tritonrepo.onnxfile.passing import source
+from tritonrepo.onnxfile.passing import source, sources
 from tritonrepo.repository.graphs import Graph, graphs
 from tritonrepo.repository.model import Model
 from tritonrepo.repository.once import once
@@ -42,7 +42,7 @@ class Session(NamedTuple):
 
     `overridable` are the initializers that requests may override. `batches`: whether the first dim of every input and
     output is variable; None if that is not known. `max_batch_size` and the lists that are `filled` are as completed:
-    None if it is not known, and None if the backend refuses to complete them.
+    None if it is not known. `refused`: whether the backend refuses to complete them. `nodes` are read when needed.
     """
 
     graph: Graph
@@ -52,6 +52,7 @@ class Session(NamedTuple):
     overridable: Mapping[str, Value]
     max_batch_size: int | None
     filled: frozenset[str]
+    nodes: dict[str, str]
     refused: bool = False
 
     @property
@@ -63,7 +64,11 @@ class Session(NamedTuple):
     def output(self, name: str) -> Value:
         """Return an output, with the shape of the input that it keeps, if that is certain."""
         value = self.outputs[name]
-        kept = None if value.sure else self.inputs.get(source(self.file, name))
+        if value.sure:
+            return value
+        if not self.nodes:
+            self.nodes.update(sources(self.file))
+        kept = self.inputs.get(source(self.nodes, name))
         if kept is None or kept.dims is None or (not kept.dims and value.dims):
             return value
         return value._replace(dims=merged(value.dims, kept.dims), sure=True)
@@ -94,7 +99,7 @@ def _sessions(model: Model) -> Iterable[Session]:
         outputs = {tensor.name: _output(tensor) for tensor in _sorted(header.outputs)}
         free = _sorted(header.overridable)
         overridable = {tensor.name: Value(tensor.data_type, tensor.dims or ()) for tensor in free}
-        found = Session(graph, graph.file, inputs, outputs, overridable, model.max_batch_size, frozenset())
+        found = Session(graph, graph.file, inputs, outputs, overridable, model.max_batch_size, frozenset(), {})
         if None in [value.dims for value in outputs.values()]:
             kept = {name: found.output(name) if value.dims is None else value for name, value in outputs.items()}
             found = found._replace(outputs=kept)

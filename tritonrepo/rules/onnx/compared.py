@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from tritonrepo.pbtxt.nodes import Placed
@@ -13,8 +14,8 @@ from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.rules.registry import Finding
 
 Dims = Sequence[int]
-FEW = 4
-"""Up to this many entries are shown in a hint."""
+FEW, MOST = 4, 500
+"""Up to this many entries are shown in a hint, and so many names are compared with a misspelt one."""
 
 
 class Pair(NamedTuple):
@@ -102,8 +103,14 @@ def configured(dims: Dims, *, batching: bool) -> str:
 def to_add(values: Mapping[str, Value], *, batching: bool) -> str:
     """Return a hint with the entries of a config for inputs of the graph."""
     entries = []
-    for name, value in values.items():
+    for name, value in islice(values.items(), FEW):
         dims = configured(value.dims or (), batching=batching)
         entries.append(f'`input {{ name: "{name}" data_type: TYPE_{value.data_type} {dims} }}`')
-    more = f", and {len(entries) - FEW} more" if len(entries) > FEW else ""
-    return f"Add {', '.join(entries[:FEW])}{more}."
+    more = f", and {len(values) - FEW:,} more" if len(values) > FEW else ""
+    return f"Add {', '.join(entries)}{more}."
+
+
+def listing(names: Sequence[str]) -> str:
+    """Return names for a message, the first few of many."""
+    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
+    return f"{', '.join(names[:FEW])}{more}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import Session, sessions
-from tritonrepo.rules.onnx.compared import graph_of, shape
+from tritonrepo.rules.onnx.compared import MOST, graph_of, shape
 from tritonrepo.rules.onnx.counted import Control, besides, controls
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.scheduling.controls import name_of
@@ -33,7 +33,7 @@ def missing(model: Model) -> Iterator[Finding]:
         if control.name not in session.inputs:
             taken = {tensor.name for tensor in model.tensors} | set(besides(model))
             free = [name for name in session.inputs if name not in taken]
-            meant = free[0] if len(free) == 1 else nearest(control.name, free)
+            meant = free[0] if len(free) == 1 else nearest(control.name, free[:MOST])
             yield Finding(
                 name_of(control.node),
                 f'{graph_of(model, session)} has no input "{control.name}" to receive this control',

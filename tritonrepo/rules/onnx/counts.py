@@ -12,7 +12,7 @@ from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import Session
 from tritonrepo.repository.tensors import ListedTensor
-from tritonrepo.rules.onnx.compared import Pair, found, graph_of, place, to_add
+from tritonrepo.rules.onnx.compared import MOST, Pair, found, graph_of, listing, place, to_add
 from tritonrepo.rules.onnx.counted import besides, controls, differing, differs, reason
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -80,7 +80,7 @@ def _completed(model: Model, session: Session) -> Finding:
     return Finding(
         None,
         "the config lists no inputs, so the backend also lists the controls and states of sequences as inputs",
-        hint=f"List the inputs that requests send: {', '.join(own)}.",
+        hint=f"List the inputs that requests send: {listing(own)}.",
         reason=reason(model, session),
     )
 
@@ -95,13 +95,13 @@ def _differences(model: Model, session: Session) -> Iterator[Finding]:
         told = True
         yield Finding(place(tensor, "name"), message, hint=hint, reason=reason(model, session))
     if missing:
-        names, verb = " and ".join(f'"{name}"' for name in missing), "is" if len(missing) == 1 else "are"
+        names, verb = listing([f'"{name}"' for name in missing]), "is" if len(missing) == 1 else "are"
         message = f"{graph_of(model, session)} has {len(session.inputs)} inputs, of which {names} {verb} not listed"
         hint = to_add({name: session.inputs[name] for name in missing}, batching=bool(session.max_batch_size))
         yield Finding(listed[0].node if listed else None, message, hint=hint, reason=reason(model, session))
     elif not told:
         message = f"{graph_of(model, session)} has {len(session.inputs)} inputs, but the config has more"
-        yield Finding(None, message, hint=f"Use {', '.join(session.inputs)}.", reason=reason(model, session))
+        yield Finding(None, message, hint=f"Use {listing(list(session.inputs))}.", reason=reason(model, session))
 
 
 def _extra(
@@ -122,7 +122,7 @@ def _extra(
             message = f'input "{name}" has an initializer in the graph, so it does not count as an input'
             yield tensor, message, "Remove it, or set `optional: true`, which needs a model without batching."
         elif name not in session.inputs:
-            meant = nearest(name, missing)
+            meant = nearest(name, missing[: 0 if tensor.item > MOST else MOST])
             if meant:
                 missing.remove(meant)
             hint = f'Did you mean "{meant}"?' if meant else "Remove this entry."

@@ -81,8 +81,13 @@ def compared(pair: Pair) -> Value | None:
         return None
     if tensor.kind == "input":
         return None if tensor.flag("allow_ragged_batch") else pair.value
-    targets = (name for each in pair.model.config.messages("batch_output") for name in each.texts("target_name"))
-    return None if tensor.name in targets else pair.value
+    return None if tensor.name in _scattered(pair.model) else pair.value
+
+
+@once
+def _scattered(model: Model) -> frozenset[str]:
+    """Return the outputs that a batch_output names."""
+    return frozenset(name for each in model.config.messages("batch_output") for name in each.texts("target_name"))
 
 
 @once

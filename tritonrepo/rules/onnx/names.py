@@ -12,10 +12,13 @@ from collections.abc import Iterator, Sequence
 from tritonrepo.diagnostics import Severity, nearest
 from tritonrepo.repository import Model
 from tritonrepo.repository.sessions import sessions
-from tritonrepo.rules.onnx.compared import Pair, found, graph_of, place
+from tritonrepo.rules.onnx.compared import MOST, Pair, found, graph_of, listing, place
 from tritonrepo.rules.onnx.counted import besides, differs
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
+
+GUESSED = 50
+"""So many unknown names are compared with those of the graph."""
 
 WORDS = {"STRING": "BYTES"}
 """The server's own names of types in these texts."""
@@ -78,22 +81,25 @@ def _unknown(model: Model, kind: str) -> Iterator[Finding]:
     """Yield the listed tensors that a graph does not have; those of a wrong number of inputs are counted elsewhere."""
     seen = set[int]()
     for session in sessions(model):
-        known = session.outputs if kind == "output" else {**session.inputs, **session.overridable}
+        names = session.outputs if kind == "output" else {**session.inputs, **session.overridable}
         listed = [tensor for tensor in model.tensors if tensor.kind == kind]
-        if all(tensor.name in known for tensor in listed):
+        if all(tensor.name in names for tensor in listed):
             continue
-        free = [name for name in known if name not in {tensor.name for tensor in listed} | set(besides(model))]
+        known = sorted(names)
+        taken = {tensor.name for tensor in listed} | set(besides(model))
+        free = [name for name in known if name not in taken]
         required = [name for name in free if name in session.inputs] or free
         counted = kind == "input" and differs(model, session)
         for tensor in listed:
-            if tensor.name in known or tensor.item in seen or (counted and not tensor.flag("optional")):
+            if tensor.name in names or tensor.item in seen or (counted and not tensor.flag("optional")):
                 continue
+            allowed = "" if seen else ", ".join(known)
             seen.add(tensor.item)
             yield Finding(
                 place(tensor, "name"),
                 f'{graph_of(model, session)} has no {kind} "{tensor.name}"',
-                hint=_meant(tensor.name, required, kind, sorted(known)),
-                reason=f"unexpected inference {kind} '{tensor.name}', allowed {kind}s are: {', '.join(sorted(known))}",
+                hint=_meant(tensor.name, required[: 0 if len(seen) > GUESSED else MOST], kind, known),
+                reason=f"unexpected inference {kind} '{tensor.name}', allowed {kind}s are: {allowed}",
                 item=tensor.item,
             )
 
@@ -101,7 +107,7 @@ def _unknown(model: Model, kind: str) -> Iterator[Finding]:
 def _meant(name: str, free: Sequence[str], kind: str, known: Sequence[str]) -> str:
     alike = [each for each in free if each.casefold() == name.casefold()]
     meant = free[0] if len(free) == 1 and kind == "input" else next(iter(alike), nearest(name, free))
-    return f'Did you mean "{meant}"?' if meant else f"Use {', '.join(known)}."
+    return f'Did you mean "{meant}"?' if meant else f"Use {listing(known)}."
 
 
 def _type_differs(pair: Pair) -> Finding | None:

@@ -29,6 +29,7 @@ OTHERS = (
 )
 KNOWN = (*COUNTS, *FLAGS, *ON_GPU, *OTHERS)
 WHOLE = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]{1,99})")
+LIMIT = 1 << 31
 BOOLEANS = frozenset({"true", "on", "1", "false", "off", "0"})
 CLOSE = 0.8
 """How similar an unknown parameter is to a known one to count as misspelt; others may be meant for other programs."""
@@ -66,7 +67,7 @@ def execution_mode(model: Model) -> Iterator[Finding]:
     """execution_mode of an ONNX model must be 0 or 1."""
     given = parameter(model, MODE) if model.backend == "onnxruntime" else None
     number = whole(given[1]) if given is not None else None
-    if given is not None and number is not None and number not in {0, 1}:
+    if given is not None and number is not None and number not in {0, 1} and -LIMIT <= number < LIMIT:
         yield Finding(
             given[0],
             f'{MODE} is "{given[1]}", but only 0 (sequential) and 1 (parallel) exist',
@@ -82,12 +83,14 @@ def integers(model: Model) -> Iterator[Finding]:
     names = (*COUNTS, *(ON_GPU if on_gpu(model) else ()))
     for name in names if model.backend == "onnxruntime" else ():
         given = parameter(model, name)
-        if given is not None and whole(given[1]) is None:
+        number = whole(given[1]) if given is not None else 0
+        if given is not None and (number is None or not -LIMIT <= number < LIMIT):
+            fault = "is not an integer" if number is None else "does not fit in 32 bits"
             yield Finding(
                 given[0],
-                f'{name} is "{given[1]}", which is not an integer',
+                f'{name} is "{given[1]}", which {fault}',
                 hint="Set it to an integer, as a string.",
-                reason=f"failed to convert '{given[1]}' to integral number",
+                reason=f"failed to convert '{given[1]}' to integral number" if number is None else "stoi",
             )
 
 
