@@ -284,9 +284,10 @@ def test_an_import_of_a_model_is_not_looked_up_in_its_environment(tmp_path: Path
     config = 'backend: "python"\nmax_batch_size: 0\n' + "".join(
         f'{side} {{ name: "{side}" data_type: TYPE_FP32 dims: [ 1 ] }}\n' for side in ("input", "output")
     )
-    config += 'parameters { key: "EXECUTION_ENV_PATH" value { string_value: "$$TRITON_MODEL_DIRECTORY/e.tar.gz" } }\n'
+    config += 'parameters { key: "EXECUTION_ENV_PATH" value { string_value: "$$TRITON_MODEL_DIRECTORY/e" } }\n'
     (tmp_path / "r" / "m" / "config.pbtxt").write_text(config + "instance_group { kind: KIND_CPU }\n")
-    (tmp_path / "r" / "m" / "e.tar.gz").touch()
+    (tmp_path / "r" / "m" / "e" / "bin").mkdir(parents=True)
+    (tmp_path / "r" / "m" / "e" / "bin" / "activate").touch()
     assert run(["validate", str(tmp_path / "r"), "--strict"]) == 0
 
 

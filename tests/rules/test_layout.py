@@ -1074,8 +1074,8 @@ WORDS = [
     ),
     Case(
         "an environment that is there",
-        environment('string_value: "$$TRITON_MODEL_DIRECTORY/e.tar.gz"'),
-        ["1/model.py", "e.tar.gz"],
+        environment('string_value: "$$TRITON_MODEL_DIRECTORY/e"'),
+        ["1/model.py", "e/bin/activate"],
         [],
         "",
     ),

@@ -15,7 +15,7 @@ from tritonrepo.rules.stages import Stage
     "python-model-file-missing-hang",
     Severity.ERROR,
     "backend=python",
-    at=Stage.IMPORT.after("execution-env-not-activated"),
+    at=Stage.IMPORT.after("python-env-archive"),
     state=State.HANG,
 )
 def python_file_missing_hang(model: Model) -> Iterator[Finding]:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
+from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.layout import signs
+from tritonrepo.rules.layout.archives import Packed, packed
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
-from tritonrepo.tree import Directory, Unreadable
+from tritonrepo.tree import Directory, File, Unreadable
 
 HERE = "$$TRITON_MODEL_DIRECTORY"
 PARAMETER = "EXECUTION_ENV_PATH"
@@ -37,21 +39,47 @@ def environment_missing(model: Model) -> Iterator[Finding]:
 
 @rule("execution-env-not-activated", Severity.ERROR, "parameters", at=Stage.IMPORT.after("execution-env-missing"))
 def environment_not_activated(model: Model) -> Iterator[Finding]:
-    """A Python environment that is a directory must contain bin/activate."""
+    """A Python environment must contain bin/activate."""
     value = model.config.mapping("parameters").get(PARAMETER)
     written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
     path = posixpath.normpath(f"./{written.removeprefix(HERE)}")
     if not isinstance(value, Message) or not f"{written}/".startswith(f"{HERE}/") or path.startswith("../"):
         return
     script = posixpath.normpath(f"{path}/bin/activate")
-    is_directory = isinstance(follow(model, path), Directory)
-    if is_directory and not _is_there(model, script):
-        words = "does not exist. The Python environment should contain an 'activate' script."
+    entry = follow(model, path)
+    words = "does not exist. The Python environment should contain an 'activate' script."
+    if isinstance(entry, File):
+        yield from _without_activate(value.scalars("string_value")[-1], path, packed(entry), words)
+    elif isinstance(entry, Directory) and not _is_there(model, script):
         yield Finding(
             value.scalars("string_value")[-1],
             f"{script} does not exist in {model.name}/",
             hint="Use an environment packed by conda-pack, or a directory with one unpacked in it.",
             reason=f"Path {model.on_server(script)} {words}",
+        )
+
+
+def _without_activate(at: Placed, path: str, found: Packed, words: str) -> Iterator[Finding]:
+    if found.whole and "bin/activate" not in found.names:
+        below = next((name for name in found.names if name.endswith("/bin/activate")), "")
+        hint = f"It contains {below}. Pack the files themselves, without the directory around them."
+        hint = hint if below else "Use an environment packed by conda-pack."
+        yield Finding(at, f"{path} does not contain bin/activate", hint=hint, reason=words)
+
+
+@rule("python-env-archive", Severity.ERROR, "parameters", at=Stage.IMPORT.after("execution-env-not-activated"))
+def not_an_archive(model: Model) -> Iterator[Finding]:
+    """A packed Python environment must be a tar file, plain or compressed with gzip."""
+    value = model.config.mapping("parameters").get(PARAMETER)
+    written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
+    path = posixpath.normpath(f"./{written.removeprefix(HERE)}")
+    entry = follow(model, path) if written.startswith(f"{HERE}/") and not path.startswith("../") else None
+    wrong = packed(entry).wrong if isinstance(entry, File) else ""
+    if wrong and isinstance(value, Message):
+        message = f'the Python environment "{path}" is {wrong}, not a .tar.gz file'
+        hint = "Download it with `git lfs pull`." if "LFS" in wrong else "Pack it again, with conda-pack or `tar -czf`."
+        yield Finding(
+            value.scalars("string_value")[-1], message, hint=hint, reason="archive_read_open_filename() failed."
         )
 
 
