@@ -10,6 +10,7 @@ from tests.pages import judged
 from tests.rules.test_python import CLASS, STRICT, Case, named, source, tree
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Said, target
+from tritonrepo.rules.python.importing import MOST_FAILURES
 from tritonrepo.rules.python.modules import Found, found, meant
 from tritonrepo.tree import of_text
 
@@ -97,6 +98,7 @@ SAYS = {
         error(1, 8),
         missing("no_such"),
     ),
+    "after a mark of the encoding": Says(top("\ufeffimport no_such"), error(1, 8), missing("no_such")),
     "after a file that is too large": Says(top("import near\nimport no_such", near="#" * 70_000)),
     "characters that are not ASCII": Says(top("import nö_such"), error(1, 8), missing("nö_such")),
     "before a class that is not there": Says(Case(source("import no_such\n")), error(1, 8), missing("no_such")),
@@ -138,3 +140,9 @@ def test_a_misspelt_module_is_known(module: str, known: str) -> None:
 def test_a_doubt_is_a_warning() -> None:
     (said,) = [each for each in judged(tree(top("import faiss"))).diagnostics if each.rule == DOUBT]
     assert said.severity is Severity.WARNING
+
+
+def test_only_so_many_imports_are_told() -> None:
+    text = "".join(f"import no_such{number}\n" for number in range(3_000))
+    said = [each for each in judged(tree(top(text))).diagnostics if each.rule == ERROR]
+    assert len(said) == MOST_FAILURES

@@ -22,8 +22,8 @@ from tritonrepo.rules.python.script import Script, SyntaxFault, python_of, read,
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
-MOST_FILES = 50
-"""Sources beside a model's that are followed."""
+MOST_FILES, MOST_FAILURES = 50, 20
+"""Sources beside a model's that are followed, and imports of one model that are reported."""
 
 
 class Failure(NamedTuple):
@@ -90,7 +90,7 @@ class _Walk:
             self.failures.append(self._unreadable(script, script.tree))
         self.over = not isinstance(script.tree, ast.Module) or len(self.seen) > MOST_FILES
         for each in imports(script.tree) if isinstance(script.tree, ast.Module) else ():
-            self.over = self.over or each is None
+            self.over = self.over or each is None or len(self.failures) >= MOST_FAILURES
             if self.over or each is None:
                 return
             if each.level:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tritonrepo.rules.python.script import nodes
 
-LINE = re.compile(rb"^(?:import[ \t]+([^\n#;(\\]*)|from[ \t]+([.\w]+))", re.MULTILINE)
+LINE = re.compile(rb"^[\xef\xbb\xbf\x0c]{0,9}(?:import[ \t]+([^\n#;(\\]*)|from[ \t]+([.\w]+))", re.MULTILINE)
 HARMLESS = frozenset({"logging", "warnings", "np", "numpy", "re", "os", "TypeVar", "torch"})
 """Modules and functions that a source often uses at its top, none of which changes where Python looks for modules."""
 

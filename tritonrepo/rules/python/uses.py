@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -62,7 +63,8 @@ def uses(script: Script) -> Uses:
     if any(name == module for node in every for name in _rebound(node)):
         return Uses()
     functions = [node for node in every if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    inner = {id(each) for node in functions for each in nodes(node)[1:] if each in functions}
+    those = {id(node) for node in functions}
+    inner = {id(each) for node in functions for each in nodes(node)[1:] if id(each) in those}
     found = [_Function(module, node) for node in functions if id(node) not in inner]
     return Uses(
         tuple(each for one in found for each in one.reads()),
@@ -90,11 +92,12 @@ class _Function:
         self.set_once = self._set_once()
 
     def _set_once(self) -> Mapping[str, ast.expr]:
-        stored = [node.id for node in self.every if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
+        names = (node for node in self.every if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
+        stored = Counter(node.id for node in names)
         found: dict[str, ast.expr] = {}
         for node in self.every:
             match node:
-                case ast.Assign(targets=[ast.Name(id=name)], value=value) if stored.count(name) == 1:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) if stored[name] == 1:
                     found[name] = value
                 case _:
                     pass
@@ -110,13 +113,10 @@ class _Function:
     def reads(self) -> Iterator[Use]:
         """Yield the inputs that are read as if they were always there."""
         tested = {each.id for node in self.every if isinstance(node, TESTING) for each in _names(node)}
-        surely = {id(node.value) for node in self.every if isinstance(node, ast.Attribute)}
-        for name, value in self.set_once.items():
-            if name not in tested and any(
-                isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
-                for node in self.every
-            ):
-                surely.add(id(value))
+        owners = [node.value for node in self.every if isinstance(node, ast.Attribute)]
+        used = {owner.id for owner in owners if isinstance(owner, ast.Name)} - tested
+        surely = {id(owner) for owner in owners}
+        surely |= {id(value) for name, value in self.set_once.items() if name in used}
         for node in self.every:
             if isinstance(node, ast.Call) and id(node) in surely and self._is(node, "get_input_tensor_by_name"):
                 yield from _literal(_argument(node, 1, "name"))
