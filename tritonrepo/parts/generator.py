@@ -97,7 +97,7 @@ class Generator:
         schema=VARIABLES,
     )
     switch: Literal["overlap", "replace"] = switch_key(default="replace")
-    config: Config = config_key(example='{parameters: {REPORT_CUSTOM_METRICS: {string_value: "yes"}}}')
+    config: Config = config_key(example='{parameters: {REPORT_CUSTOM_METRICS: {string_value: "true"}}}')
     prompt_config: Config = config_key("NAME_prompt", example="{instance_group: [{kind: KIND_CPU, count: 2}]}")
     places: Places = places()
 
