@@ -81,6 +81,11 @@ WRONG = {
     "a pipeline before there were any": ({"pipeline_parallel_size": 2}, "vllm-pipeline-unsupported", "--release 24.07"),
     "fewer tokens than sequences": ({"max_num_batched_tokens": 8, "max_num_seqs": 16}, "vllm-batched-tokens", OF_10),
     "fewer tokens than vLLM's own number of sequences": ({"max_num_batched_tokens": 8}, "vllm-batched-tokens", ""),
+    "a prompt that is not split": (
+        {"max_num_batched_tokens": 512, "max_num_seqs": 9, "max_model_len": 4096, "enable_chunked_prefill": False},
+        "vllm-batched-tokens",
+        OF_10,
+    ),
     "stages and parts multiply": (
         {"tensor_parallel_size": 2, "pipeline_parallel_size": 2},
         "vllm-more-ranks-than-gpus",
@@ -101,6 +106,10 @@ RIGHT = {
     "a prompt that is split": (
         {"max_num_batched_tokens": 512, "max_model_len": 4096, "enable_chunked_prefill": True},
         "",
+    ),
+    "a prompt that is split anyhow": (
+        {"max_num_batched_tokens": 512, "max_num_seqs": 9, "max_model_len": 4096, "enable_chunked_prefill": False},
+        "--release 25.08",
     ),
     "GPUs of other machines": (
         {"tensor_parallel_size": 4, "distributed_executor_backend": "ray"},
@@ -152,6 +161,11 @@ def beside(config: object, **more: str) -> dict[str, str | bytes]:
         ({"rope_scaling": {"type": "linear", "factor": 2}}, {"max_model_len": 4097}, ["vllm-max-model-len-too-long"]),
         ({"rope_scaling": {"type": "linear", "factor": "2"}}, {"max_model_len": 4097}, []),
         ({"model_max_length": 9000}, {"max_model_len": 9000}, []),
+        ({"quantization_config": {"quant_method": "gptq"}}, {"quantization": "AWQ"}, ["vllm-quantization"]),
+        ({"quantization_config": {"quant_method": "gptq"}}, {"quantization": "gptq_marlin"}, []),
+        ({"quantization_config": {"quant_method": 1}}, {"quantization": "gptq"}, []),
+        ({"quantization_config": "gptq"}, {"quantization": "awq"}, []),
+        ({}, {"quantization": "awq"}, []),
         ({}, {"tensor_parallel_size": 3}, ["vllm-heads-divisible"]),
         ({}, {"tensor_parallel_size": 4}, []),
         ({"architectures": ["NewForCausalLM"]}, {}, ["vllm-architecture-unsupported"]),

@@ -10,7 +10,7 @@ from tritonrepo.llm.config import rope_scaling, text_part
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import objects
 from tritonrepo.rules.backends.vllm_model import described
-from tritonrepo.rules.backends.vllm_versions import before
+from tritonrepo.rules.backends.vllm_versions import before, since
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -66,13 +66,13 @@ def longest(config: Mapping[str, Any]) -> int:
 @rule("vllm-batched-tokens", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-more-ranks-than-gpus"))
 def batched_tokens(model: Model) -> Iterator[Finding]:
     """max_num_batched_tokens must be at least max_num_seqs, and max_model_len without chunked prefill."""
-    early = before(model, "0.8.1")
+    early, obeyed = before(model, "0.8.1"), since(model, "0.11.1")
     for each, value in objects(model):
         tokens, sequences = value.get("max_num_batched_tokens"), value.get("max_num_seqs", SEQUENCES if early else None)
         if type(tokens) is not int:
             continue
         at = each.at(model, "max_num_batched_tokens")
-        longest_prompt = _whole_prompt(value, early=early)
+        longest_prompt = _whole_prompt(value, early=early) if early or obeyed else 0
         if tokens < longest_prompt:
             yield Finding(
                 at,
@@ -92,7 +92,10 @@ def batched_tokens(model: Model) -> Iterator[Finding]:
 
 
 def _whole_prompt(value: Mapping[str, Any], *, early: bool) -> int:
-    """Return the length of the longest prompt, if it is processed in one piece; otherwise 0."""
+    """Return the length of the longest prompt, if it is processed in one piece; otherwise 0.
+
+    Versions between take enable_chunked_prefill for true whatever it says: arg_utils.py, _set_default_args_v1.
+    """
     length, chunked = _positive(value.get("max_model_len")), value.get("enable_chunked_prefill")
     return length if chunked is False or (chunked is None and early and length <= LONG) else 0
 

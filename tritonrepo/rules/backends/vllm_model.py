@@ -46,6 +46,13 @@ def inside(model: Model, value: Mapping[str, Any]) -> str | None:
     return path if any(each == CONFIG_JSON or each.endswith(WEIGHTS) for each in names) else None
 
 
+def quantized(config: Mapping[str, Any] | None) -> str:
+    """Return how a config.json says that the weights are quantized; "" if it does not."""
+    found = config.get("quantization_config") if config is not None else None
+    method = found.get("quant_method") if isinstance(found, dict) else None
+    return method.lower() if isinstance(method, str) else ""
+
+
 def below(model: Model, path: str) -> Iterator[tuple[str, Entry]]:
     """Yield the entries directly in a directory, by name."""
     for each, entry in model.entries.items():

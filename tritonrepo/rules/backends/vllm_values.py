@@ -15,6 +15,7 @@ from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import Arguments, objects
 from tritonrepo.rules.backends.vllm_arguments import vllm
 from tritonrepo.rules.backends.vllm_json import not_int, shown
+from tritonrepo.rules.backends.vllm_model import described, quantized
 from tritonrepo.rules.backends.vllm_versions import Accepted, accepted, values
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -24,6 +25,9 @@ BOOLEANS = {"0", "off", "f", "false", "n", "no", "1", "on", "t", "true", "y", "y
 
 OWN_RULE = {"dtype", "kv_cache_dtype", "max_lora_rank", "quantization", "tokenizer_mode"}
 """Keys with a rule of their own for values that are not among the choices."""
+
+STORED = {"awq", "gptq", "fp8", "compressed-tensors", "bitsandbytes"}
+"""Methods of which none reads weights of another. Source: layers/quantization, override_quantization_method of each."""
 
 WORDS = {"int": "an integer", "float": "a number", "bool": "a boolean", "str": "a string", "list": "an array"}
 TENTH, PERCENT = 10, 100
@@ -82,8 +86,18 @@ def tokenizer_mode(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-quantization", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-tokenizer-mode"))
 def quantization(model: Model) -> Iterator[Finding]:
-    """The quantization must be a method that vLLM knows."""
+    """The quantization must be a method that vLLM knows, and that of the weights."""
     yield from _choice(model, "quantization", "Unknown quantization method: ")
+    for each, value, config in described(model):
+        wanted, own = value.get("quantization"), quantized(config)
+        if isinstance(wanted, str) and wanted.lower() in STORED and own in STORED and wanted.lower() != own:
+            yield Finding(
+                each.at(model, "quantization"),
+                f"quantization is {shown(wanted)}, but the config.json of the weights says {shown(own)}",
+                hint="Remove it: vLLM reads it from config.json.",
+                reason=f"Quantization method specified in the model config ({own}) does not match the quantization "
+                f"method specified in the `quantization` argument ({wanted.lower()}).",
+            )
 
 
 @rule("vllm-kv-cache-dtype", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-gpu-memory-utilization"))
