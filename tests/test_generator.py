@@ -393,9 +393,9 @@ CONFLICTS = {
         'args set enable_lora, but generator "g" has no LoRA',
     ),
     "a rank that is none": (
-        "25.12",
+        "25.11",
         "lora: {a: {path: /a}}, args: {max_lora_rank: 1}",
-        "max_lora_rank cannot be 1 in the vLLM of Triton 25.12",
+        "max_lora_rank cannot be 1 in the vLLM of Triton 25.11",
     ),
     "a stranger by default": (
         "26.07",
@@ -422,11 +422,12 @@ def test_a_default_adapter_is_one_of_the_stack(own: Path) -> None:
 RANKS = {
     "24.09": (8, 16, 32, 64),
     "24.10": (8, 16, 32, 64, 128, 256),
-    "25.05": (8, 16, 32, 64, 128, 256),
-    "25.06": (8, 16, 32, 64, 128, 256, 320, 512),
-    "26.01": (1, 8, 16, 32, 64, 128, 256, 320, 512),
+    "25.03": (8, 16, 32, 64, 128, 256),
+    "25.04": (8, 16, 32, 64, 128, 256, 320, 512),
+    "25.11": (8, 16, 32, 64, 128, 256, 320, 512),
+    "25.12": (1, 8, 16, 32, 64, 128, 256, 320, 512),
 }
-"""vLLM, LoRAConfig, of 0.5.0, 0.5.5, 0.8.4, 0.9.0 and 0.13.0."""
+"""vLLM, LoRAConfig, of 0.5.0, 0.5.5, 0.7.3, 0.8.1, 0.11.0 and 0.11.1."""
 
 
 @pytest.mark.parametrize(("release", "known"), RANKS.items(), ids=RANKS)
