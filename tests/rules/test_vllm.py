@@ -133,7 +133,25 @@ def test_a_value_that_vllm_takes_is_no_error(value: dict[str, Any], options: str
     assert not [rule for rule in said if rule.startswith("vllm") and "engine-arg" not in rule]
 
 
-VALUES = [True, False, 0, -1, 1 << 80, 0.5, float("nan"), float("inf"), "", "1", "é\n", [], [None], {}, {"a": {"b": 1}}]
+VALUES = [
+    True,
+    False,
+    0,
+    -1,
+    1 << 80,
+    10**400,
+    10**4299,
+    0.5,
+    float("nan"),
+    float("inf"),
+    "",
+    "1",
+    "é\n",
+    [],
+    [None],
+    {},
+    {"a": {"b": 1}},
+]
 
 
 @pytest.mark.parametrize("release", ["24.01", "24.05", "24.10", "25.06", "25.11", "26.08"])
@@ -280,3 +298,18 @@ def test_the_values_of_every_vllm_are_known() -> None:
         *DATA["versions"],
         None,
     }
+
+
+@pytest.mark.parametrize("value", [*VALUES, None, "x" * 100_000, {"rope_type": "linear", "factor": 1e308}])
+def test_a_config_json_of_any_values_is_survived(value: object) -> None:
+    keys = (*CONFIG, "rope_scaling", "quantization_config", "text_config", "model_max_length", "rope_parameters")
+    for key in keys:
+        for said in found(
+            {"model": OWN, "max_model_len": 1 << 30, "quantization": "awq"}, files=beside(CONFIG | {key: value})
+        ):
+            assert len(said.message) < 1000
+    found({"model": OWN, "tensor_parallel_size": 3}, files=beside(dict.fromkeys(keys, value)))
+    found({"model": OWN}, files=beside(CONFIG | {"architectures": [value]}))
+    found(
+        {"model": value, "enable_lora": value}, files=beside(CONFIG) | {"1/multi_lora.json": json.dumps({"a\n": value})}
+    )

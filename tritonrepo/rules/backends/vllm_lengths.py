@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.llm.config import rope_scaling, text_part
+from tritonrepo.llm.config import LARGEST, rope_scaling, text_part
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import objects
+from tritonrepo.rules.backends.vllm_json import shown
 from tritonrepo.rules.backends.vllm_model import described
 from tritonrepo.rules.backends.vllm_versions import before, since
 from tritonrepo.rules.registry import Finding, rule
@@ -41,7 +42,7 @@ def max_model_len(model: Model) -> Iterator[Finding]:
         if most and wanted > most:
             yield Finding(
                 each.at(model, "max_model_len"),
-                f"max_model_len is {wanted}, but the model was made for {most} tokens",
+                f"max_model_len is {shown(wanted)}, but the model was made for {most} tokens",
                 hint=f"Set it to {most} or less. VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 lets vLLM start anyway.",
                 reason=f"User-specified max_model_len ({wanted}) is greater than the derived max_model_len",
             )
@@ -101,4 +102,4 @@ def _whole_prompt(value: Mapping[str, Any], *, early: bool) -> int:
 
 
 def _positive(value: Any) -> int:  # noqa: ANN401  whatever JSON has
-    return value if type(value) is int and value > 0 else 0
+    return value if type(value) is int and 0 < value <= LARGEST else 0

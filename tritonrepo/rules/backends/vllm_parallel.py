@@ -11,12 +11,15 @@ from tritonrepo.llm.config import architectures
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import objects
 from tritonrepo.rules.backends.vllm_arguments import keys, vllm
-from tritonrepo.rules.backends.vllm_json import COUNTED
+from tritonrepo.rules.backends.vllm_json import COUNTED, shown
 from tritonrepo.rules.backends.vllm_model import described
 from tritonrepo.rules.backends.vllm_versions import architectures as registry
 from tritonrepo.rules.backends.vllm_versions import before, since, versions
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
+
+MOST_PARTS = 1 << 20
+"""A larger number counts as this one."""
 
 SHARE = 0.9
 """gpu_memory_utilization if it is not set; 0.92 since vLLM 0.22. Source: vllm, config.py, CacheConfig."""
@@ -75,7 +78,7 @@ def pipeline_unsupported(model: Model) -> Iterator[Finding]:
         if never or alone:
             yield Finding(
                 each.at(model, "pipeline_parallel_size"),
-                f"{vllm(model)}, cannot split {'a model' if never else named[0]} over pipeline stages",
+                f"{vllm(model)}, cannot split {'a model' if never else shown(named[0])} over pipeline stages",
                 hint="Set tensor_parallel_size instead, or use a later release.",
                 reason="Pipeline parallelism is not supported yet."
                 if never
@@ -114,7 +117,7 @@ def no_instance_group(model: Model) -> Iterator[Finding]:
 
 def _parts(value: Mapping[str, Any], key: str) -> int:
     found = value.get(key, 1)
-    return found if type(found) is int and found > 0 else 1
+    return min(found, MOST_PARTS) if type(found) is int and found > 0 else 1
 
 
 def _elsewhere(value: Mapping[str, Any]) -> bool:

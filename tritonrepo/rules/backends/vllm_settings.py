@@ -78,7 +78,7 @@ def lora_path(model: Model) -> Iterator[Finding]:
             if isinstance(path, str) and _relative(path):
                 yield Finding(
                     place(f"{model.name}/{beside.path}", beside.text or "", name),
-                    f'adapter "{name}" is at {shown(path)}, a path that starts at the server\'s working directory',
+                    f"adapter {shown(name)} is at {shown(path)}, a path that starts at the server's working directory",
                     hint="Write the path on the server from / on. A wrong path fails at the first request.",
                 )
 

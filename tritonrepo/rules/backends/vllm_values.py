@@ -60,12 +60,12 @@ def gpu_memory_utilization(model: Model) -> Iterator[Finding]:
         if share is None or not (share > 1 or share <= 0) or (share <= 0 and "num_gpu_blocks_override" in each.value):
             continue
         late = "No available memory for the cache blocks" if share <= 0 else "GPU memory utilization must be less than"
-        meant = share / TENTH if 1 < share < TENTH else share / PERCENT
+        meant = share / (TENTH if share < TENTH else PERCENT) if 1 < share <= PERCENT else 0
         yield Finding(
             each.at(model, key),
             f"gpu_memory_utilization is {shown(value)}, but must be more than 0 and at most 1: "
             "it is the part of a GPU's memory that the engine takes",
-            hint=f"Did you mean {meant:g}?" if 0 < meant <= 1 else "Set it to 0.9 or less, or remove it.",
+            hint=f"Did you mean {meant:g}?" if meant else "Set it to 0.9 or less, or remove it.",
             reason=_reason(taken, late) if share > 1 or taken.above is not None else late,
         )
 

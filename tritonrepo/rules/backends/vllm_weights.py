@@ -92,9 +92,11 @@ def architecture_unsupported(model: Model) -> Iterator[Finding]:
             later = f"Use Triton {first_release(first)} or later." if first else "Use a model that vLLM runs."
             yield Finding(
                 each.at(model, "model"),
-                f"{vllm(model)}, does not run {named[0]}, the architecture of {shown(value['model'])}",
+                f"{vllm(model)}, does not run {shown(named[0])}, the architecture of {shown(value['model'])}",
                 hint=later,
-                reason="" if first else f"Model architectures {list(named)} are not supported for now",
+                reason=""
+                if first or len(named) > 1
+                else f"Model architectures {list(named)} are not supported for now",
             )
 
 
