@@ -243,6 +243,7 @@ LOOKUP = """\
 """
 SPEECH_CODE = CODE.replace("        self.max_length = 512\n", LOOKUP)
 ENGINE = '{"model": "Qwen/Qwen2.5-7B-Instruct", "gpu_memory_utilization": 0.9, "max_model_len": 8192}\n'
+TORCHSCRIPT = Path(__file__).parents[1] / "tests" / "data" / "torchscript.pt"
 FAMILY = {
     "resnet": (IMAGES, "model.onnx", ""),
     "detector": (TRT, "model.plan", ""),
@@ -282,6 +283,8 @@ def _write(model: Path, template: str, file: str, content: str, drawn: dict[str,
     (model / "config.pbtxt").write_text(Template(template).substitute(drawn, name=model.name))
     if content:
         (version / file).write_text(content.replace("$name", model.name))
+    elif file == "model.pt":
+        (version / file).write_bytes(TORCHSCRIPT.read_bytes())
     elif file:
         graph = _graph(template, int(str(drawn["side"])), int(str(drawn["width"]))) if template in GRAPHS else b""
         (version / file).write_bytes(graph)

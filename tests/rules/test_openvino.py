@@ -91,10 +91,18 @@ def test_what_is_said_of_a_model(config: str, text: str, options: str, rules: li
 @pytest.mark.parametrize(("size", "rules"), [(0, [WEIGHTS]), (15, [WEIGHTS]), (16, []), (17, [])])
 def test_the_weights_have_the_bytes_that_the_model_needs(size: int, rules: list[str]) -> None:
     config, model = of_text(HEAD + BATCH + inp() + OUT), of_text(xml(layer(), CONST))
-    weights = File(size, lambda _, __: pytest.fail("the weights are not read"))
+    weights = File(size, lambda _, n: bytes(min(n, size)))
     files: dict[str, Entry] = {"m/config.pbtxt": config, "m/1/model.xml": model, "m/1/model.bin": weights}
     found = judge(repository.read(files, server(""))).diagnostics
     assert [each.rule for each in found if each.rule.startswith("openvino-")] == rules
+
+
+def test_a_pointer_is_no_weights() -> None:
+    pointer = of_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 999\n")
+    large = CONST.replace('size="8"', 'size="800"')
+    files: dict[str, Entry] = {"m/config.pbtxt": of_text(HEAD + BATCH + inp() + OUT), "m/1/model.bin": pointer}
+    found = judged({**files, "m/1/model.xml": of_text(xml(layer(), large))}).diagnostics
+    assert [each.hint for each in found if each.rule == WEIGHTS] == ["Run `git lfs pull` to get the file itself."]
 
 
 VALUES = {

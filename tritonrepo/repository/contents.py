@@ -32,6 +32,10 @@ ONNX_FIELDS = (b"\x12", b"\x1a", b"\x22", b"\x28", b"\x32", b"\x3a", b"\x42")
 MOST_IR = b"\x40"
 
 
+PULL = "Run `git lfs pull` to get the file itself."
+"""The hint for a pointer."""
+
+
 class Content(StrEnum):
     """What a file holds, in words that follow "is"."""
 

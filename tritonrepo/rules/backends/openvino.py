@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from tritonrepo.diagnostics import Severity, closest
 from tritonrepo.pbtxt import Message
 from tritonrepo.repository import Model
+from tritonrepo.repository.contents import PULL, Content, content
 from tritonrepo.repository.once import once
 from tritonrepo.repository.openvino import Graph, graph
 from tritonrepo.repository.paths import follow
@@ -64,7 +65,14 @@ def weights_missing(model: Model) -> Iterator[Finding]:
             reason = "Incorrect weights in bin file!"
         else:
             continue
-        hint = f"Add {name}, which was written together with {path.rpartition('/')[2]}, to the directory {directory}."
+        pointer = isinstance(entry, File) and content(entry) is Content.POINTER
+        if pointer:
+            message = f"the file of the weights is {Content.POINTER}"
+        hint = (
+            PULL
+            if pointer
+            else f"Add {name}, which was written together with {path.rpartition('/')[2]}, to the directory {directory}."
+        )
         yield Finding(weights, message, hint=hint, reason=reason)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Model
-from tritonrepo.repository.contents import Content, content, is_archive
+from tritonrepo.repository.contents import PULL, Content, content, is_archive
 from tritonrepo.repository.inference import GRAPHDEF, LIBTORCH, SAVEDMODEL
 from tritonrepo.rules.backends.model_files import AOTI, DALI, DALI_SOURCE, FORMATS, PLAN, model_type
 from tritonrepo.rules.backends.places import beside, files, judged
@@ -21,7 +21,6 @@ FLATBUFFER = b"PTMF"
 
 EXPORT = "Export the model with torch.jit.script or torch.jit.trace, and save it with torch.jit.save."
 COMPILE = "Compile the model with torch._inductor.aoti_compile_and_package."
-PULL = "Run `git lfs pull` to get the file itself."
 ADD = "Replace it with the model file."
 SAVED = "saved_model.pb"
 
