@@ -125,6 +125,13 @@ def test_a_forest_in_another_format(kind: str, content: bytes, said: str) -> Non
     assert [each.message for each in found if each.rule == "fil-model-format"] == told
 
 
+def test_the_newer_name_is_told_apart_from_a_missing_one() -> None:
+    files: dict[str, Entry] = {"m/config.pbtxt": of_text(FIL + given(is_classifier="false"))}
+    found = judged({**files, "m/1/xgboost.model": of_bytes(b"binf")}, "--release 25.08").diagnostics
+    (hint,) = [each.hint for each in found if each.rule == "fil-parameter"]
+    assert hint.endswith('or "false". The FIL backend reads is_classifier since Triton 25.09.')
+
+
 def test_a_value_that_is_not_a_text_is_not_a_traceback() -> None:
     for text in ("parameters { }", 'parameters { key: "model_type" }', "parameters { value { } }"):
         assert judged({"m/config.pbtxt": of_text(FIL + text), "m/1/xgboost.model": of_bytes(b"x")}).diagnostics

@@ -71,6 +71,8 @@ def parameters(model: Model) -> Iterator[Finding]:
     missing, value, advice = named, "true", 'for a classifier, or "false"'
     if named in given and parameter(model, named) == "true":
         missing, value, advice = "threshold", "0.5", "or another threshold of the classifier"
+    if missing == "output_class" and "is_classifier" in given:
+        advice += ". The FIL backend reads is_classifier since Triton 25.09"
     if missing not in given:
         yield Finding(
             None,
