@@ -234,7 +234,7 @@ def test_validate_takes_the_directory_of_a_build_by_default(capsys: pytest.Captu
 
 def test_information_is_shown_when_asked_for(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (inside / "r" / "m" / "1").mkdir(parents=True)
-    (inside / "r" / "README").write_text("of no model")
+    (inside / "r" / "labels.txt").write_text("of no model")
     (inside / "r" / "m" / "config.pbtxt").write_text('backend: "identity"\n')
     run(["validate", "r"])
     assert "file-at-repository-root" not in capsys.readouterr().out

@@ -1359,3 +1359,9 @@ def test_a_file_that_the_config_names_may_be_read() -> None:
     named = 'parameters { key: "settings" value { string_value: "/models/m/config.yaml" } }'
     found = {"m/config.pbtxt": of_text(f'backend: "pytorch"\n{HALF}{named}'), "m/config.yaml": of_text("")}
     assert "settings-file-not-read" not in {each.rule for each in judged(found).diagnostics}
+
+
+def test_files_of_a_project_next_to_the_models_are_not_told() -> None:
+    names = [".gitignore", "README.md", "LICENSE", "Dockerfile", "compose.yaml", "run.sh", "model.onnx", "config.pbtxt"]
+    found = judged({name: of_text("") for name in names}).diagnostics
+    assert [each.at.path for each in found if each.rule == "file-at-repository-root"] == ["config.pbtxt", "model.onnx"]

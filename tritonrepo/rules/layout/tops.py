@@ -13,6 +13,11 @@ from tritonrepo.rules.registry import Finding, repository_rule, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable
 
+PROJECT = re.compile(
+    r"\.[^/]{0,200}|(?i:readme|license|changelog|dockerfile|makefile)[^/]{0,40}|[^/]{1,200}\.(?:md|sh|ya?ml)"
+)
+"""What a repository in git has besides its models: nobody expects a server to read it."""
+
 PLAIN = re.compile(r"[A-Za-z0-9_+@~,=-][A-Za-z0-9_.+@~,=-]*")
 
 
@@ -45,7 +50,7 @@ def empty(repository: Repository) -> Iterator[Finding]:
 def file_at_root(repository: Repository) -> Iterator[Finding]:
     """A file at the top of a repository belongs to no model."""
     for name, entry in repository.strays.items():
-        if entry is not Unreadable.DANGLING:
+        if entry is not Unreadable.DANGLING and not PROJECT.fullmatch(name):
             hint = "If this directory is itself a model, name its parent directory." if name == CONFIG else ""
             yield Finding(Span(name), f"{name} belongs to no model", hint=hint)
 
