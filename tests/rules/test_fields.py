@@ -1382,3 +1382,19 @@ def test_parameters_that_are_placeholders_are_one_finding(values: Mapping[str, s
     assert [each.message for each in found if each.rule == "template-placeholder-in-parameter"] == [message] * bool(
         message
     )
+
+
+TENSORFLOW = '"tensorflow_savedmodel" or "tensorflow_graphdef"'
+PLATFORM_HINTS = {
+    "a saved model": ("tensorflow", "model.savedmodel/saved_model.pb", 'Set platform to "tensorflow_savedmodel".'),
+    "a graph": ("TensorFlow", "model.graphdef", 'Set platform to "tensorflow_graphdef".'),
+    "neither": ("tensorflow", "weights", f"Set platform to {TENSORFLOW}."),
+    "another backend": ("onnxruntime", "model.onnx", 'Use `backend: "onnxruntime"` instead.'),
+}
+
+
+@pytest.mark.parametrize(("platform", "file", "hint"), PLATFORM_HINTS.values(), ids=PLATFORM_HINTS)
+def test_a_backend_as_platform_is_told_what_to_write(platform: str, file: str, hint: str) -> None:
+    files = {"m/config.pbtxt": of_text(f'platform: "{platform}"\n{IO}'), f"m/1/{file}": of_text("")}
+    found = judged(files, "--release 24.10").diagnostics
+    assert [each.hint for each in found if each.rule == "platform-unknown"] == [hint]

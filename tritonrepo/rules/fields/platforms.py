@@ -84,6 +84,8 @@ def _instead(model: Model) -> str:
     if lower == "ensemble":
         return 'Use `platform: "ensemble"`.'
     for backend in (written, lower, SHORT.get(lower, "")):
+        if backend == "tensorflow" and backend in model.target.backends:
+            return _tensorflow(model)
         if backend in model.target.backends:
             return f'Use `backend: "{backend}"` instead.'
     known = [platform for backend in PLATFORMS for platform in platforms(model, backend)]
@@ -91,6 +93,15 @@ def _instead(model: Model) -> str:
     return (
         f'Did you mean "{near}"?' if near else "Remove platform, and set backend to the backend that reads the model."
     )
+
+
+def _tensorflow(model: Model) -> str:
+    """Return the hint for the backend that needs a platform: the one whose file is there, or both."""
+    known = PLATFORMS["tensorflow"]
+    files = [f"/{path}/" for path in model.entries]
+    there = [name for name in known if any(f"/model.{name.partition('_')[2]}/" in path for path in files)]
+    fitting = " or ".join(f'"{name}"' for name in there or known)
+    return f"Set platform to {fitting}."
 
 
 @rule("pytorch-platform-alias", Severity.ERROR, "platform", at=Stage.POLL.after("ensemble-with-backend"))
