@@ -102,6 +102,12 @@ RUNS = {
         0,
         ["fits", "fits"],
     ),
+    "a cache that leaves no room": (
+        {"a": {"model": L8, "max_model_len": 512, "kv_cache_memory_bytes": 12 << 30}},
+        L4,
+        1,
+        ["fits"],
+    ),
     "nothing on a GPU": ({}, L4, 0, []),
 }
 

@@ -11,8 +11,9 @@ import pytest
 
 from tests.pages import DATA
 from tritonrepo.llm import LanguageModel
+from tritonrepo.llm.advice import options
 from tritonrepo.llm.gpus import GIB, Range, behaviour, gpu, gpu_memory, gpus, reported, version
-from tritonrepo.llm.loading import bits
+from tritonrepo.llm.loading import bits, stages
 from tritonrepo.llm.memory import BLOCK, Settings, Share, doubts, per_token, share
 from tritonrepo.llm.weights import count
 
@@ -247,3 +248,44 @@ def test_what_makes_it_an_estimate(written: dict[str, Any], sizes: dict[str, Any
     found = LanguageModel("LlamaForCausalLM", "", 1, 1, 1, 1, 1, 1, 1, quantization=written, **sizes)
     several = replace(settings(CASES["llama3-8b-tp1"]), replicas=2)
     assert [why for why in doubts(found, several) if why.startswith(said)]
+
+
+QWEN = LanguageModel("Qwen2ForCausalLM", "", 28, 1536, 12, 2, 128, 8960, 151936, tied=True)
+PLAIN = Settings("0.19.0", 0.9, 4096, Range(8, 8), Range(2048, 2048))
+TEN = Range(10, 10).times(GIB)
+
+
+def test_kv_heads_are_replicated_where_more_gpus_share_a_layer() -> None:
+    sizes = [per_token(QWEN, replace(PLAIN, tensor=tensor), 28) for tensor in (1, 2, 4)]
+    assert sizes == [28672, 14336, 14336]
+
+
+def test_cuda_graphs_count_since_the_version_that_counts_them_unless_there_are_none() -> None:
+    found = {
+        (vllm, eager): share(count(QWEN), replace(PLAIN, vllm=vllm, eager=eager), TEN).graphs
+        for vllm in ("0.19.0", "0.22.1")
+        for eager in (False, True)
+    }
+    assert [held.high > 0 for held in found.values()] == [False, False, True, False]
+
+
+def test_shared_embeddings_are_loaded_once_unless_the_ends_are_apart() -> None:
+    table = 151936 * 1536 * 2
+    whole = list(stages(count(QWEN), (1, 1)))
+    ends = list(stages(count(QWEN), (1, 2)))
+    assert whole[0].weights.low == pytest.approx(1543714304 * 2, rel=0.001)
+    assert sum(stage.weights.low for stage in ends) - whole[0].weights.low == pytest.approx(table, rel=0.001)
+    assert [stage.samples for stage in ends] == [False, True]
+
+
+def test_changes_that_are_offered_can_be_made() -> None:
+    long, forty = replace(PLAIN, max_model_len=1 << 21), Range(40, 40).times(GIB)
+    offered = {
+        heads: [each.change for each in options(count(replace(QWEN, heads=heads, kv_heads=4)), long, forty)]
+        for heads in (12, 6)
+    }
+    assert "tensor_parallel_size 4" in offered[12]
+    assert not any("tensor" in change for change in offered[6])  # 4 GPUs cannot share 6 heads
+    four = replace(count(QWEN), quantization={"quant_method": "awq", "bits": 4})
+    assert not any("weights" in each.change for each in options(four, PLAIN, TEN))
+    assert any("weights" in each.change for each in options(count(QWEN), PLAIN, TEN))

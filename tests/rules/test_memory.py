@@ -77,6 +77,8 @@ CASES = {
     ),
     "another number of blocks": one(L4, model=L8, num_gpu_blocks_override=10000),
     "adapters": one(L4, model=L8, enable_lora=True),
+    "adapters of weights that do not fit": one(L4, model=L70, enable_lora=True),
+    "a length that another sampler leaves room for": one(L4, model=L8, max_model_len=41000),
     "not on a GPU": one(L4, model=L8, device="cpu"),
     "a seed asks for 64": one(TWO, "vllm-max-num-seqs-kv", **SEED, max_num_seqs=64),
     "a seed asks for 16": one(TWO, "vllm-sequences-fit", **SEED, max_num_seqs=16),
