@@ -109,6 +109,18 @@ CASES = {
         TWO,
         FITS,
     ),
+    "two engines of KIND_GPU before they have GPUs of their own": Case(
+        {
+            name: (
+                EACH + f"instance_group {{ kind: KIND_GPU gpus: [ {gpu} ] }}\n",
+                {"model": L8, "max_model_len": 4096},
+            )
+            for gpu, name in enumerate(("a", "b"))
+        },
+        f"{TWO} --release 24.05",
+        {"vllm-gpu-memory-sum"},
+    ),
+    "an engine for each GPU, which another rule reports": one(f"{TWO} --release 24.05", config=EACH, **SEED),
     "two engines of which nothing else is known": Case(
         {name: (MODEL, {"model": "nobody/knows"}) for name in ("a", "b")}, TWO, {"vllm-gpu-memory-sum"}
     ),

@@ -1,7 +1,7 @@
 """The vLLM engines of a repository, each with what is known of its memory, and what else is on their GPUs.
 
-Source: vllm_backend, src/model.py: an engine of KIND_GPU runs on its instance's GPU, one of KIND_MODEL on the first
-GPUs; core, src/model_config_utils.cc, NormalizeInstanceGroup.
+Source: vllm_backend, src/model.py: an engine of KIND_GPU runs on its instance's GPU, since the backend reads which that
+is, and one of KIND_MODEL on the first GPUs; core, src/model_config_utils.cc, NormalizeInstanceGroup.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -104,15 +103,11 @@ def _engine(model: Model, said: Arguments, value: Mapping[str, Any]) -> Engine:
     return Engine(model, said, value, name, facts, found, unread, held, why, _places(model, found))
 
 
-_well_known = lru_cache(256)(known)
-"""Many engines have the same weights."""
-
-
 def _facts(model: Model, name: str) -> LanguageModel | None:
     """Return the facts of the weights: of a config.json in the model's own directory, or of a well-known model."""
     _, inside, rest = name.rpartition(f"/{model.name}/")
     if not inside:
-        return _well_known(name)
+        return known(name)
     file = model.entries.get(f"{rest.rstrip('/')}/config.json")
     if not isinstance(file, File) or file.size > LARGEST_JSON:
         return None
@@ -126,16 +121,18 @@ def _facts(model: Model, name: str) -> LanguageModel | None:
 def _places(model: Model, found: Settings | None) -> Sequence[Sequence[int]]:
     """Return the GPUs of each instance."""
     count = found.gpus if found is not None else 1
-    written = groups(model)
-    if not written:
-        return [[gpu] for gpu in range(min(model.target.gpus, MOST))]
+    written, first = groups(model), range(min(count, MOST))
+    own = model.target.release.has("vllm-device-check")
+    if not written:  # if they all run on the first GPUs, one is counted: vllm-no-instance-group reports the others
+        return [[gpu] for gpu in range(min(model.target.gpus, MOST))] if own else [first]
     places: list[Sequence[int]] = []
     for group in written:
         copies = min(max(1, group.node.integer("count")), MOST)
         if group.kind == MODEL:
-            places += [range(min(count, MOST))] * copies
+            places += [first] * copies
         elif group.kind == GPU:
-            places += [[gpu] for gpu in _listed(model, [gpu.data for gpu in group.gpus]) for _ in range(copies)]
+            listed = _listed(model, [gpu.data for gpu in group.gpus])
+            places += [[gpu] if own else first for gpu in listed for _ in range(copies)]
     return places[:MOST]
 
 
