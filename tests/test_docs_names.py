@@ -24,6 +24,7 @@ from tritonrepo import api
 from tritonrepo.cli import COMMANDS, root, run
 from tritonrepo.cli.serving import USUAL, ports_or
 from tritonrepo.diagnostics import State
+from tritonrepo.llm.gpus import gpus
 from tritonrepo.parts import PARTS
 from tritonrepo.pbtxt.schema import messages
 from tritonrepo.report.registry import REGISTRY
@@ -321,6 +322,7 @@ def known() -> frozenset[str]:
             *(name for each in api.__all__ for name in dir(getattr(api, each))),
             *identifiers(),
             *files(),
+            *gpus(),
             *(word for key in keys(schema(PARTS)) if " " not in key for word in (key, *WORD.findall(key))),
         }
     )
