@@ -6,19 +6,19 @@ is, and one of KIND_MODEL on the first GPUs; core, src/model_config_utils.cc, No
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from tritonrepo.llm import LanguageModel, known, read
+from tritonrepo.llm import LanguageModel, read
 from tritonrepo.llm.gpus import Range, reported
 from tritonrepo.llm.memory import Settings, Share, doubts, share
 from tritonrepo.llm.settings import UnreadError, settings, utilization
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
-from tritonrepo.rules.backends.arguments import LARGEST_JSON, Arguments, objects
+from tritonrepo.rules.backends.arguments import Arguments
+from tritonrepo.rules.backends.vllm_model import Described, described
 from tritonrepo.rules.instances.groups import CPU, GPU, MODEL, groups
 from tritonrepo.tree import File
 
@@ -75,14 +75,15 @@ def engines(model: Model) -> Sequence[Engine]:
     """Return the engines of a model for the vLLM backend, none on a server whose GPUs' memory is not known."""
     if model.target.gpu_memory is None or not model.target.gpus:
         return ()
-    return tuple(_engine(model, said, value) for said, value in objects(model))
+    return tuple(_engine(model, each) for each in described(model))
 
 
-def _engine(model: Model, said: Arguments, value: Mapping[str, Any]) -> Engine:
+def _engine(model: Model, one: Described) -> Engine:
+    said, value, config = one
     name = value.get("model")
     name = name if isinstance(name, str) else ""
     vllm, memory = model.target.release.vllm, model.target.gpu_memory or 0
-    facts = _facts(model, name)
+    facts = read(config) if config is not None else None
     found: Settings | None = None
     unread = ""
     if vllm is None:
@@ -101,21 +102,6 @@ def _engine(model: Model, said: Arguments, value: Mapping[str, Any]) -> Engine:
     if facts is not None and found is not None:
         held, why = share(facts, found, reported(memory)[0]), doubts(facts, found)
     return Engine(model, said, value, name, facts, found, unread, held, why, _places(model, found))
-
-
-def _facts(model: Model, name: str) -> LanguageModel | None:
-    """Return the facts of the weights: of a config.json in the model's own directory, or of a well-known model."""
-    _, inside, rest = name.rpartition(f"/{model.name}/")
-    if not inside:
-        return known(name)
-    file = model.entries.get(f"{rest.rstrip('/')}/config.json")
-    if not isinstance(file, File) or file.size > LARGEST_JSON:
-        return None
-    try:
-        config = json.loads(file.content())
-    except (ValueError, RecursionError):
-        return None
-    return read(config) if isinstance(config, dict) else None
 
 
 def _places(model: Model, found: Settings | None) -> Sequence[Sequence[int]]:
