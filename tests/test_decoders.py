@@ -106,7 +106,7 @@ def stepped(model: bytes, ids: Sequence[int], prompt: int = 1) -> NDArray[Any]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_models_files_compute_what_transformers_computes(name: str) -> None:
-    model, expected = llama.graph(*of_files(name), quantised=False), said(name, "expected.json")
+    model, expected = llama.graph(*of_files(name), quantized=False), said(name, "expected.json")
     want = np.load(REFERENCES / name / "logits.npy")
     assert np.abs(stepped(model, expected["ids"]) - want).max() < CLOSE
     assert np.abs(stepped(model, expected["ids"], 9) - want[8:]).max() < CLOSE
@@ -120,7 +120,7 @@ def test_a_models_files_compute_what_transformers_computes(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_gguf_file_computes_what_transformers_computes(name: str, tmp_path: Path) -> None:
     read = container.read(as_gguf(name, tmp_path / "m.gguf"))
-    model = llama.graph(read, llamaconfig.sizes_of(read), quantised=False)
+    model = llama.graph(read, llamaconfig.sizes_of(read), quantized=False)
     whole = REFERENCES / name / "logits-without-window.npy"
     want = np.load(whole if whole.exists() else REFERENCES / name / "logits.npy")
     assert np.abs(stepped(model, said(name, "expected.json")["ids"]) - want).max() < CLOSE
@@ -171,7 +171,7 @@ def test_names_of_transformers_become_those_of_gguf(tmp_path: Path) -> None:
 
 
 LYING = {
-    "a quantised type": (("F8_E4M3", [4], bytes(4)), 'has type F8_E4M3, but only these types are supported: F64, F32'),
+    "a quantized type": (("F8_E4M3", [4], bytes(4)), 'has type F8_E4M3, but only these types are supported: F64, F32'),
     "a shape that is too large": (("F32", [9], bytes(8)), "of shape [9] does not fit in the file"),
     "a shape in words": (("F32", ["x"], bytes(8)), "the header says no type, shape and place of tensor"),
     "a shape below zero": (("F32", [-1, -2], bytes(8)), "of shape [-1, -2] does not fit in the file"),
@@ -207,7 +207,7 @@ KINDS = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_quantised_tensor_of_a_gguf_file_is_what_its_library_reads(kind: str, tmp_path: Path) -> None:
+def test_a_quantized_tensor_of_a_gguf_file_is_what_its_library_reads(kind: str, tmp_path: Path) -> None:
     stored = gguf.GGMLQuantizationType[kind]
     block, nbytes = gguf.GGML_QUANT_SIZES[stored]
     data = np.random.default_rng(3).integers(0, 60, (4, 256 // block * nbytes), np.uint8)  # no scale is infinite

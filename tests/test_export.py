@@ -163,7 +163,7 @@ def test_equal_input_gives_equal_bytes_that_old_runtimes_read() -> None:
         pytest.param({"hidden_act": ["gelu"]}, "hidden_act is ['gelu']", id="activation of another type"),
         pytest.param({"position_embedding_type": "relative_key"}, "'relative_key', but it must be", id="positions"),
         pytest.param({"is_decoder": True}, "is_decoder is True", id="causal"),
-        pytest.param({"quantization_config": {"bits": 4}}, "quantization_config is", id="quantised"),
+        pytest.param({"quantization_config": {"bits": 4}}, "quantization_config is", id="quantized"),
         pytest.param({"auto_map": {"AutoModel": "x.y"}}, "auto_map is", id="own code"),
         pytest.param({"hidden_size": "16"}, "hidden_size is '16'", id="size of another type"),
         pytest.param({"num_attention_heads": 3}, "num_attention_heads is 3, but it must divide", id="heads"),

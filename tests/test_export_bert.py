@@ -153,7 +153,7 @@ NEUTRAL: dict[str, tuple[object, object, str]] = {
     "positions": ("absolute", "relative_key_query", "position_embedding_type"),
     "direction": (False, True, "is_decoder"),
     "another text": (False, True, "add_cross_attention"),
-    "quantisation": (None, {"bits": 8}, "quantization_config"),
+    "quantization": (None, {"bits": 8}, "quantization_config"),
     "code": (None, {"AutoModel": "own.Model"}, "auto_map"),
     "heads that were removed": ({}, {"0": [1]}, "pruned_heads"),
 }

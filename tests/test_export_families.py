@@ -275,7 +275,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "attention_bias is 0, but it must be true or false",
     ),
     "Qwen, norms of heads": ("qwen3", {"architectures": ["Qwen2Model"]}, "q_proj.bias is missing"),
-    "quantised": (
+    "quantized": (
         "qwen2",
         {"quantization_config": {"bits": 4}},
         "quantization_config is {'bits': 4}, but it must be None",

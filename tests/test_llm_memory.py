@@ -231,14 +231,14 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize(("written", "method", "expected"), WRITTEN.values(), ids=WRITTEN)
-def test_bits_of_a_quantised_weight(written: dict[str, Any], method: str, expected: tuple[float, float]) -> None:
+def test_bits_of_a_quantized_weight(written: dict[str, Any], method: str, expected: tuple[float, float]) -> None:
     found = LanguageModel("LlamaForCausalLM", "", 1, 1, 1, 1, 1, 1, 1, quantization=written)
     assert bits(found, method) == pytest.approx(expected)
 
 
 UNSURE = {
     "a checkpoint that sets the cache": ({"kv_cache_scheme": {"num_bits": 8}}, {}, "the checkpoint may set"),
-    "an output layer in 4 bits": ({"lm_head": True}, {}, "the output layer may be quantised"),
+    "an output layer in 4 bits": ({"lm_head": True}, {}, "the output layer may be quantized"),
     "replicas of experts": ({}, {"experts": 8}, "replicas may share"),
 }
 

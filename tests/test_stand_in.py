@@ -110,7 +110,7 @@ WRONG: dict[str, tuple[dict[str, Any], Callable[[Path], object], str]] = {
     "another family": ({"model_type": "gemma2"}, str, "model_type is 'gemma2', but only llama, mistral, qwen2 and"),
     "another class": ({"architectures": ["Qwen2Model"]}, str, "architectures is ['Qwen2Model'], but it must be"),
     "code of its own": ({"auto_map": {"AutoModel": "x.Y"}}, str, "auto_map is "),
-    "quantised": ({"quantization_config": {"bits": 4}}, str, "quantization_config is {'bits': 4}, which the exported"),
+    "quantized": ({"quantization_config": {"bits": 4}}, str, "quantization_config is {'bits': 4}, which the exported"),
     "another activation": ({"hidden_act": "gelu"}, str, "hidden_act is 'gelu', which the exported decoder does not"),
     "positions scaled by yarn": (
         {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, str, "rotary positions are scaled by 'yarn', which",

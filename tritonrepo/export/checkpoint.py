@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-"""The types of weights that are not quantised (safetensors, src/tensor.rs, Dtype), and NumPy's."""
+"""The types of weights that are not quantized (safetensors, src/tensor.rs, Dtype), and NumPy's."""
 
 HEADER_BYTES = 100_000_000
 """Maximum bytes of a header (safetensors, src/tensor.rs, MAX_HEADER_SIZE)."""
@@ -80,7 +80,7 @@ class Checkpoint:
 
 
 def checkpoint(paths: Sequence[Path], *, tied: bool) -> Checkpoint:
-    """Return the tensors of all files; raise Stop if a file is damaged, or has quantised or unknown weights.
+    """Return the tensors of all files; raise Stop if a file is damaged, or has quantized or unknown weights.
 
     Where embeddings and logits are `tied`, a weight of the logits is left out, as transformers does.
     """
@@ -131,7 +131,7 @@ def _place(path: Path, name: str, said: Mapping[str, Any], data: tuple[int, int]
         raise _broken(path, f'the header says no type, shape and place of tensor "{name}": {error!r}') from error
     if kind not in KINDS:
         message = f'tensor "{name}" has type {kind}, but only these types are supported: {", ".join(KINDS)}'
-        raise fatal("weights-type-unknown", str(path), message, "Use weights that are not quantised.")
+        raise fatal("weights-type-unknown", str(path), message, "Use weights that are not quantized.")
     width = 8 if kind == "F64" else 4 if kind == "F32" else 2
     if start < 0 or min(shape, default=0) < 0 or data[0] + end > data[1] or end - start != width * math.prod(shape):
         raise _broken(path, f'tensor "{name}" of shape {list(shape)} does not fit in the file')

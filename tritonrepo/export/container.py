@@ -1,7 +1,7 @@
 """The GGUF container: metadata and the location of each tensor (ggml, docs/gguf.md, versions 2 and 3, little-endian).
 
 `gguf.GGUFReader` makes an array of every string of a vocabulary, which takes seconds. This module reads the header in
-one pass and uses the `gguf` library only for tensors: the sizes of quantised blocks, and their values.
+one pass and uses the `gguf` library only for tensors: the sizes of quantized blocks, and their values.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Container:
         return fatal("gguf-metadata", str(self.path), message, "Use another GGUF file.")
 
     def array(self, name: str) -> NDArray[Any]:
-        """Return a tensor's values as FP32, dequantised; raise Stop if it is missing or incomplete."""
+        """Return a tensor's values as FP32, dequantized; raise Stop if it is missing or incomplete."""
         import numpy as np
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
         from gguf.quants import dequantize

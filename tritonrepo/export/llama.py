@@ -91,9 +91,9 @@ def _place(files: Mapping[str, bytes], dest: Path) -> None:
         whole.rename(dest)
 
 
-def graph(weights: Weights, sizes: Sizes, *, quantised: bool = True) -> bytes:
+def graph(weights: Weights, sizes: Sizes, *, quantized: bool = True) -> bytes:
     """Return the serialized decoder, with weights in 8 bits, or in FP32, which shows what rounding changes."""
-    model = Decoder(weights, sizes, quantised=quantised)
+    model = Decoder(weights, sizes, quantized=quantized)
     model.logits()
     steps = [(n, part) for n in range(sizes.layers) for part in ("key", "value")]
 
@@ -114,10 +114,10 @@ def graph(weights: Weights, sizes: Sizes, *, quantised: bool = True) -> bytes:
 class Decoder:
     """One decoder as it is written into its graph; tensors are [batch, new, hidden] unless stated otherwise."""
 
-    def __init__(self, weights: Weights, sizes: Sizes, *, quantised: bool = True) -> None:
+    def __init__(self, weights: Weights, sizes: Sizes, *, quantized: bool = True) -> None:
         self.weights = weights
         self.sizes = sizes
-        self.quantised = quantised
+        self.quantized = quantized
         self.graph = Graph()
         self.named: set[str] = set()
 
@@ -143,7 +143,7 @@ class Decoder:
     def embedded(self) -> str:
         """Add the tokens' vectors, taken from the weights that the logits also read if both are tied."""
         graph, sizes = self.graph, self.sizes
-        if not self.quantised:
+        if not self.quantized:
             return graph.add("Gather", graph.constant(EMBEDDING, self.weights.array(EMBEDDING)), "input_ids", axis=0)
         blocks, scales = self.blocks(EMBEDDING)
         by_block = graph.add("Reshape", scales, graph.integers(sizes.vocabulary, sizes.hidden // BLOCK, 1))
@@ -231,7 +231,7 @@ class Decoder:
         weight, bias = f"{name}.weight", f"{name}.bias"
         rows, columns = self.weights.tensors[weight].shape
         output = f"{weight}.product"
-        if self.quantised:
+        if self.quantized:
             layout = {"K": columns, "N": rows, "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
             self.graph.add_named("MatMulNBits", [x, *self.blocks(weight)], [output], domain=CONTRIB, **layout)
         else:
@@ -245,12 +245,12 @@ class Decoder:
         """Keep a weight in blocks of 32 bytes, each 128 + value / scale, and their scales; return both names."""
         blocks, scales = f"{name}.blocks", f"{name}.scales"
         if blocks not in self.graph.constants:
-            for part, value in zip((blocks, scales), _quantise(self.weights.array(name)), strict=True):
+            for part, value in zip((blocks, scales), _quantize(self.weights.array(name)), strict=True):
                 self.graph.constant(part, value)
         return blocks, scales
 
 
-def _quantise(weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _quantize(weight: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Round FP32 [rows, columns] to 8 bits: UINT8 [rows, columns / 32, 32] and FP32 scales [rows * columns / 32]."""
     import numpy as np
 

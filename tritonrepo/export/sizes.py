@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK = 32
-"""Weights that share a scale; rows are quantised in such blocks, so every width must be a multiple."""
+"""Weights that share a scale; rows are quantized in such blocks, so every width must be a multiple."""
 
 HEAD = 16
 """A head's values are rotated in such blocks (onnxruntime, contrib_ops/cpu/bert/group_query_attention_helper.h)."""

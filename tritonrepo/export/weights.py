@@ -59,7 +59,7 @@ def _array(path: Path, name: str, tensor: dict[str, Any]) -> NDArray[Any]:
             "weights-type-unknown",
             str(path),
             f'tensor "{name}" has type {kind}, but only these types are supported: {known}',
-            "Use weights that are not quantised.",
+            "Use weights that are not quantized.",
         )
     return np.frombuffer(data, NUMPY_TYPES[kind]).reshape(shape)
 

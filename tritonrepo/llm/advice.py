@@ -10,7 +10,7 @@ from tritonrepo.llm.facts import LanguageModel
 from tritonrepo.llm.gpus import Range
 from tritonrepo.llm.memory import BLOCK, Settings, Share, share
 
-QUANTISED = {8: "8-bit weights, such as INT8 or FP8", 4: "4-bit weights, such as AWQ or GPTQ"}
+QUANTIZED = {8: "8-bit weights, such as INT8 or FP8", 4: "4-bit weights, such as AWQ or GPTQ"}
 MOST_GPUS = 16
 
 
@@ -25,7 +25,7 @@ def options(model: LanguageModel, settings: Settings, total: Range) -> Iterator[
     """Yield the changes with which a sequence of max_model_len fits even in the smallest cache, the smallest first."""
     if (shorter := _shorter(model, settings, total)) is not None:
         yield shorter
-    for bits, change in QUANTISED.items() if not model.quantization and not settings.quantization else ():
+    for bits, change in QUANTIZED.items() if not model.quantization and not settings.quantization else ():
         weights = {"quant_method": "compressed-tensors", "config_groups": {"": {"weights": {"num_bits": bits}}}}
         yield from _fitting(change, share(replace(model, quantization=weights), settings, total))
     if (wider := more_gpus(model, settings, total)) is not None:

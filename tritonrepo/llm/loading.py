@@ -9,7 +9,7 @@ from tritonrepo.llm.facts import LanguageModel
 from tritonrepo.llm.gpus import Range
 
 SIXTEEN, THIRTY_TWO = 2.0, 4.0
-"""Bytes of a parameter: in 16 bits also those of the embeddings and the output layer of a quantised model.
+"""Bytes of a parameter: in 16 bits also those of the embeddings and the output layer of a quantized model.
 
 vLLM loads a model in 16 bits even if its files have 32, unless dtype is float32 (config.py, _get_and_verify_dtype).
 """
@@ -30,10 +30,10 @@ METHODS = {
     "gptq": Range(4 + SCALES, 4.3),
     "gptq_marlin": Range(4 + SCALES, 4.3),
 }
-"""Bits of a parameter in a linear layer by the method of quantisation.
+"""Bits of a parameter in a linear layer by the method of quantization.
 
 Sources: vLLM, model_executor/layers/quantization; bitsandbytes, NF4 has a scale of 32 bits for 64 parameters, or one of
-8 bits if it is quantised itself, and leaves some layers alone in common checkpoints.
+8 bits if it is quantized itself, and leaves some layers alone in common checkpoints.
 """
 
 
@@ -74,7 +74,7 @@ def _compressed(found: Mapping[str, Any]) -> float:
 def stages(model: LanguageModel, split: tuple[int, int], method: str = "", whole: float = SIXTEEN) -> Iterator[Stage]:
     """Yield the stages that can have the smallest cache: the first, one in the middle, and the last.
 
-    `split` are the GPUs that share a layer and the stages, `whole` the bytes of a parameter that is not quantised. The
+    `split` are the GPUs that share a layer and the stages, `whole` the bytes of a parameter that is not quantized. The
     number of parameters must be known. Source: vLLM, distributed/utils.py, get_pp_indices: layers that remain go to all
     stages but the last.
     """

@@ -46,7 +46,7 @@ CHUNK = 2048
 class Settings:
     """The engine arguments that decide, with vLLM's defaults; `batched` and `sequences` are ranges where they depend.
 
-    `kv_bytes` are the bytes of a number in the cache, `whole` those of a weight that is not quantised. `cache` is the
+    `kv_bytes` are the bytes of a number in the cache, `whole` those of a weight that is not quantized. `cache` is the
     size of the cache where it is written, None if vLLM measures what is left. A `max_model_len` of 0 is the longest
     that fits. `doubts` say why this is an estimate.
     """
@@ -139,7 +139,7 @@ def doubts(model: LanguageModel, settings: Settings) -> tuple[str, ...]:
     if model.quantization.get("kv_cache_scheme") or model.quantization.get("kv_cache_quant_algo"):
         reasons.append("the checkpoint may set the bits of the cache")
     if model.quantization.get("lm_head"):
-        reasons.append("the output layer may be quantised as well")
+        reasons.append("the output layer may be quantized as well")
     return tuple(reasons)
 
 

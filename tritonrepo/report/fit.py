@@ -99,7 +99,7 @@ def _notes(engine: Fitted, share: Share) -> Iterator[str]:
         length = option.share.max_model_len
         yield f"With {option.change}: {_count(option.share.sequences)} sequences of {length:,} tokens."
     if engine.fits is not Fits.YES and not engine.options:
-        yield "No quantisation and no number of GPUs up to 16 was found with which it surely fits."
+        yield "No quantization and no number of GPUs up to 16 was found with which it surely fits."
 
 
 def _load(load: Loaded) -> tuple[str, ...]:

@@ -176,7 +176,7 @@ def _count(found: Range) -> str:
 def _shorter(found: Share, asked: int) -> str:
     each = int(found.tokens.middle / asked)
     return (
-        f"With {asked:,} at once, each has about {each:,} tokens. Lower max_num_seqs or max_model_len, use a quantised "
+        f"With {asked:,} at once, each has about {each:,} tokens. Lower max_num_seqs or max_model_len, use a quantized "
         "model, or use more GPUs: tritonrepo fit shows what takes the memory."
     )
 
