@@ -128,6 +128,15 @@ def test_what_fits(
     assert run(["fit", place, *options]) == code
 
 
+def test_a_record_says_how_much_memory_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = made(tmp_path, {"a": {"model": L8, "max_model_len": 512}})
+    target = {"release": "26.07", "gpus": 1, "gpu_memory": 24 << 30}
+    record = {"schema": 1, "name": "x", "target": target, "files": {}, "local": {}}
+    (tmp_path / "tritonrepo.json").write_text(json.dumps(record))
+    assert document(capsys, place)[1]["gpu_memory"]["given"] == 24 << 30
+    assert document(capsys, place, "--gpu-memory", "40GiB")[1]["gpu_memory"]["given"] == 40 << 30
+
+
 def test_the_advice_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, found = document(capsys, made(tmp_path / "r", {"a": {"model": L8}}), *L4)
     changes = [option["change"] for option in found["engines"][0]["options"]]
