@@ -227,7 +227,7 @@ def in_node(node: NodeProto, inside: str) -> Iterator[External]:
     for attribute in node.attribute:
         if attribute.HasField("t"):
             place = "constant" if constant else "function" if inside == "function" else "attribute"
-            yield from one(attribute.t, place, "".join(node.output[-1:]) if constant else "")
+            yield from one(attribute.t, place, next(reversed(node.output), "") if constant else "")
         for graph in graphs(attribute):
             yield from stored(graph, inside or "subgraph", inside or "subgraph")
 

@@ -201,6 +201,7 @@ CASES = {
     "weights at an absolute path, on 26.02": Case(
         model(ADD, [stored(location="/w.bin")]), [FAR], "External data path validation", {}, "26.02"
     ),
+    "weights at an absolute path": Case(model(ADD, [stored(location="/w.bin")]), beside={"w.bin": of_bytes(b"")}),
     "weights outside and in again": Case(
         model(ADD, [stored(location="d/../w.bin")]), beside=BESIDE | {"1/d/x": WEIGHTS}, release="26.02"
     ),
