@@ -125,7 +125,8 @@ def _used(model: Model, place: Place) -> int:
     """Return how many tensors of a file are read for sure."""
     names = used_by(model, place.onnx)
     return sum(
-        tensor.place == "subgraph" or (tensor.place in READ and tensor.name in names) for tensor in place.tensors
+        tensor.size != 0 and (tensor.place == "subgraph" or (tensor.place in READ and tensor.name in names))
+        for tensor in place.tensors
     )
 
 
