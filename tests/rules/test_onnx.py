@@ -10,6 +10,7 @@ import pytest
 
 from tests.onnx_models import DIRECTORY, MODELS, embedder, same, scaled, started
 from tests.pages import judged, loud
+from tritonrepo.releases import RELEASES
 from tritonrepo.tree import Entry, of_bytes, of_text
 
 STRICT = "--no-auto-complete"
@@ -254,6 +255,53 @@ def test_verdict_and_what_speaks(case: Case) -> None:
 )
 def test_one_fault_of_several_tensors_has_one_message(case: Case) -> None:
     assert len([found for found in judged(tree(case)).diagnostics if found.severity == "error"]) == 1
+
+
+def accelerated(name: str, key: str = "", value: str = "") -> str:
+    """Return a config with an accelerator for GPUs and one parameter."""
+    parameters = f'parameters {{ key: "{key}" value: "{value}" }}' if key else ""
+    block = f'gpu_execution_accelerator {{ name: "{name}" {parameters} }}'
+    return f"{BATCH}{IO}optimization {{ execution_accelerators {{ {block} }} }}\n"
+
+
+RELEASED = {
+    "cuda": (accelerated("cuda"), "24.06", "onnx-gpu-accelerator-name"),
+    "a parameter": (accelerated("tensorrt", "trt_dla_enable", "1"), "24.04", "onnx-trt-parameter-name"),
+    "a precision": (accelerated("tensorrt", "precision_mode", "BF16"), "26.02", "onnx-trt-precision"),
+    "a boolean": (
+        accelerated("tensorrt", "int8_use_native_calibration_table", "on"),
+        "24.02",
+        "onnx-trt-parameter-type",
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "since", "rule"), RELEASED.values(), ids=RELEASED)
+def test_accelerators_by_release(config: str, since: str, rule: str) -> None:
+    earlier = max(name for name in RELEASES if name < since)
+    for release, spoken in ((earlier, {rule}), (since, set())):
+        heard = loud(tree(Case(config)), f"--release {release} --gpus 1")
+        assert {name for name in heard if name.startswith(OURS)} == spoken, release
+    assert not {name for name in loud(tree(Case(config)), f"--release {earlier}") if name.startswith(OURS)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("execution_mode", "4x", "onnx-execution-mode"),
+        ("execution_mode", "1x", ""),
+        ("execution_mode", " 99999999999", "onnx-int-parameter"),
+        ("intra_op_thread_count", "", "onnx-int-parameter"),
+        ("intra_op_thread_count", "-1", ""),
+        ("enable_mem_pattern", "ON", ""),
+        ("enable_mem_pattern", "yes", "onnx-bool-parameter"),
+        ("cudnn_conv_algo_search", "9", ""),
+        ("my_own_parameter", "4", ""),
+    ],
+)
+def test_parameters(name: str, value: str, rule: str) -> None:
+    config = f'{BATCH}{IO}parameters {{ key: "{name}" value {{ string_value: "{value}" }} }}\n'
+    assert {each for each in loud(tree(Case(config))) if each.startswith(OURS)} == ({rule} if rule else set())
 
 
 def test_a_misspelt_input_is_one_fault_of_a_wrong_number() -> None:
