@@ -37,7 +37,8 @@ def of(language: str) -> dict[str, str]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A directory as a user's clone: the examples."""
-    shutil.copytree(EXAMPLE, tmp_path / "examples" / "models" / "rag")
+    for example in ("rag", "seed"):
+        shutil.copytree(EXAMPLE.parent / example, tmp_path / "examples" / "models" / example)
     return tmp_path
 
 

@@ -97,8 +97,8 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "build",
     ),
     "indexing": ("indexing", "documents", "chunks", "build"),
-    "llm": ("language_models",),
-    "onnxfile": ("onnxfile", "own_models"),
+    "llm": ("language_models", "llm_memory", "fit"),
+    "onnxfile": ("onnxfile", "onnx_samples", "graphs", "own_models"),
     "parts": (
         *(
             "own_models",
