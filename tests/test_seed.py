@@ -31,7 +31,7 @@ def test_each_fault_of_the_published_repository_is_told(capsys: pytest.CaptureFi
     repository = str(SEED / "repository")
     assert run(["validate", repository, *PUBLISHED]) == 1
     said = [line.removeprefix(f"{repository}/") for line in capsys.readouterr().out.splitlines() if line[0] != " "]
-    found = [line.split(": ", 2)[:2] + [line.rpartition(" ")[2]] for line in said[:-1]]
+    found = [[*line.split(": ", 2)[:2], line.rpartition(" ")[2]] for line in said[:-1]]
     assert {place: f"{severity} {rule}" for place, severity, rule in found} == ROWS
     assert said[-1] == "3 models: 5 errors, 6 warnings"
 

@@ -121,6 +121,10 @@ def of_bytes(content: bytes) -> File:
     return File(len(content), lambda offset, n: content[offset : offset + n])
 
 
+NOT_KNOWN = of_bytes(b"")
+"""In place of a file that is not at hand: nothing can be said about its content."""
+
+
 def of_text(content: str) -> File:
     """Return the file with this text in UTF-8."""
     return of_bytes(content.encode())

@@ -30,7 +30,7 @@ from tritonrepo.spec.declare import config_key, key, places, switch_key
 from tritonrepo.spec.part import Embeds, Part, Places, Port, Step, batched, origin
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Batching, Config, Instances
-from tritonrepo.tree import File, of_bytes
+from tritonrepo.tree import NOT_KNOWN, File
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ def _wanted(model: Embedder) -> Wanted:
 
 
 def _stand_in(_: Embedder) -> EncoderFiles:
-    return EncoderFiles(of_bytes(b""), of_bytes(b""), dimensions=-1, max_tokens=1)
+    return EncoderFiles(NOT_KNOWN, NOT_KNOWN, dimensions=-1, max_tokens=1)
 
 
 def _doubts(name: str, model: Embedder, gathering: Gathering) -> Iterator[Diagnostic]:

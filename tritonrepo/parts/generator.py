@@ -30,7 +30,7 @@ from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.part import Part, Places, Port, Step, below, origin, wrong
 from tritonrepo.spec.source import COMMIT, Hub, Source
 from tritonrepo.spec.stack import Config, Prompt, Stack
-from tritonrepo.tree import File, of_bytes
+from tritonrepo.tree import NOT_KNOWN, File
 from tritonrepo.vllm_contract import contract
 
 STAND_IN = "tokenizer-stand-in"
@@ -183,7 +183,7 @@ def _revision(model: Generator, gathering: Gathering) -> str | None:
 
 
 def _stand_in(_: Generator) -> _Files:
-    none = ChatFiles(of_bytes(b""), "", "", "", adds_bos=False, special_tokens=(), context_length=0)
+    none = ChatFiles(NOT_KNOWN, "", "", "", adds_bos=False, special_tokens=(), context_length=0)
     return _Files(Talk(none, Span("")))
 
 

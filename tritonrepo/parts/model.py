@@ -21,7 +21,7 @@ from tritonrepo.spec.declare import config_key, key, places, switch_key
 from tritonrepo.spec.part import Part, Places, origin, wrong
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Config, Stack
-from tritonrepo.tree import File, of_bytes, parents
+from tritonrepo.tree import NOT_KNOWN, File, of_bytes, parents
 
 PLATFORMS = {platform: backend for backend, platform in FILLED.items()}
 NAMES = {**FILENAMES, LIBTORCH.backend: LIBTORCH.filename, "vllm": "model.json"}
@@ -190,7 +190,7 @@ def _header(name: str, model: Model, files: Mapping[str, File]) -> Header | None
 
 def _stand_in(model: Model) -> _Files:
     """Return a file in each version, under the name that the backend looks for, in which nothing can be found wrong."""
-    version = {_filename(model) or "model": of_bytes(PLAIN if _backend(model) == "python" else b"")}
+    version = {_filename(model) or "model": of_bytes(PLAIN) if _backend(model) == "python" else NOT_KNOWN}
     numbers = [int(number) for number in model.versions] or [0]
     return _Files(dict.fromkeys(numbers, version), {}, None, known=False)
 

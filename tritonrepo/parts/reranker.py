@@ -28,7 +28,7 @@ from tritonrepo.spec.nesting import flat
 from tritonrepo.spec.part import Part, Places, Port, Step, batched, origin, wrong
 from tritonrepo.spec.source import Source
 from tritonrepo.spec.stack import Batching, Config, Instances, Stack
-from tritonrepo.tree import of_bytes
+from tritonrepo.tree import NOT_KNOWN
 
 LISTS = ("passages", "ids", "metadata")
 """What belongs to each passage, and stays with it."""
@@ -146,7 +146,7 @@ def _gather(_: str, model: Reranker, gathering: Gathering) -> RerankerFiles:
 
 def _stand_in(model: Reranker) -> RerankerFiles:
     output, inputs = ("token_embeddings" if model.kind == LATE else "logits"), ("input_ids", "attention_mask")
-    return RerankerFiles(of_bytes(b""), of_bytes(b""), inputs, output, -1, max_tokens=1, score="sigmoid", label=0)
+    return RerankerFiles(NOT_KNOWN, NOT_KNOWN, inputs, output, -1, max_tokens=1, score="sigmoid", label=0)
 
 
 def _make(name: str, model: Reranker, draft: Draft, inputs: Inputs) -> None:

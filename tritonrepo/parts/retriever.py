@@ -26,7 +26,7 @@ from tritonrepo.sources.gather import Gathering
 from tritonrepo.spec.declare import config_key, key, places, switch_key
 from tritonrepo.spec.part import Part, Places, Port, Recipe, Step, origin, wrong
 from tritonrepo.spec.stack import Batching, Chunks, Config, Paths, Stack
-from tritonrepo.tree import File, of_bytes
+from tritonrepo.tree import NOT_KNOWN, File
 
 STALE = "index-stale"
 
@@ -119,7 +119,7 @@ def _gather(name: str, model: Retriever, gathering: Gathering) -> IndexFiles:
 
 
 def _stand_in(model: Retriever) -> IndexFiles:
-    return IndexFiles(of_bytes(b""), of_bytes(b""), model.top_k, dimensions=-1)
+    return IndexFiles(NOT_KNOWN, NOT_KNOWN, model.top_k, dimensions=-1)
 
 
 def _doubts(name: str, model: Retriever, gathering: Gathering) -> Iterator[Diagnostic]:

@@ -14,7 +14,7 @@ from tritonrepo.onnxfile import BrokenError, Header, header
 from tritonrepo.repository.model import Model
 from tritonrepo.repository.once import once
 from tritonrepo.repository.paths import follow
-from tritonrepo.tree import Directory, File
+from tritonrepo.tree import NOT_KNOWN, Directory, File
 
 INNER = "model.onnx"
 """The file in a directory form, whatever default_model_filename is."""
@@ -49,7 +49,7 @@ def _graph(model: Model, version: int) -> Graph:
     if isinstance(found, Directory):
         path = f"{path}/{INNER}"
         found = follow(model, path)
-    if not isinstance(found, File):
+    if not isinstance(found, File) or found is NOT_KNOWN:
         return Graph(version, path, None, None)
     try:
         return Graph(version, path, found, header(found))

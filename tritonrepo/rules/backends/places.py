@@ -9,7 +9,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.fields.platforms import platforms
 from tritonrepo.rules.fields.runtimes import PYTHON, exists
-from tritonrepo.tree import File
+from tritonrepo.tree import NOT_KNOWN, File
 
 
 def judged(model: Model) -> bool:
@@ -53,7 +53,7 @@ def files(model: Model, default: str, inner: str = "") -> Iterator[tuple[str, Fi
     for outer in opened(model, default):
         path = f"{outer}/{inner}" if inner else outer
         entry = follow(model, path)
-        if isinstance(entry, File):
+        if isinstance(entry, File) and entry is not NOT_KNOWN:
             yield path, entry
 
 
