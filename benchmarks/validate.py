@@ -241,7 +241,7 @@ LOOKUP = """\
         output = pb_utils.get_output_config_by_name(self.model_config, "TRANSCRIPTS")
         self.dtype = pb_utils.triton_string_to_numpy(output["data_type"])
 """
-SPEECH_CODE = CODE.replace("        self.max_length = 512\n", LOOKUP)
+SPEECH_CODE = CODE.replace("        self.max_length = 512\n", LOOKUP).replace('"text")', '"WAV")')
 ENGINE = '{"model": "Qwen/Qwen2.5-7B-Instruct", "gpu_memory_utilization": 0.9, "max_model_len": 8192}\n'
 TORCHSCRIPT = Path(__file__).parents[1] / "tests" / "data" / "torchscript.pt"
 FAMILY = {

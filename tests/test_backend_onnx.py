@@ -199,7 +199,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a control of another type": (
         "control",
         {**config(tensor("x", "FP32", [1]), tensor("y", "FP32", [1])), **controlled("START", "int32_false_true")},
-        "the model expects data-type TYPE_FP32 but the model configuration specifies data-type TYPE_INT32",
+        "the model expects data-type FLOAT but the model configuration specifies data-type TYPE_INT32",
     ),
     "OpenVINO": (
         "add",
