@@ -113,6 +113,7 @@ BROKEN = {
     "a text": (b"hello\n", "it is a text file"),
     "a text that is cut in a character": (b"x" + "é".encode() * 300, "it is a text file"),
     "a page": (b"\n<!DOCTYPE html><html>", "it is an HTML page"),
+    "a page without a type": (b"<HTML><head>", "it is an HTML page"),
     "zeros": (bytes(1000), "it is a file of zeros"),
     "an archive": (b"PK\x03\x04" + bytes(30), "it is a zip archive"),
     "weights": (b"\x40\x00\x00\x00\x00\x00\x00\x00" + b'{"a":{}}', "it is a safetensors file"),

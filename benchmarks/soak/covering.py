@@ -97,7 +97,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "build",
     ),
     "indexing": ("indexing", "documents", "chunks", "build"),
-    "llm": ("language_models", "llm_memory", "fit"),
+    "llm": ("language_models", "llm_memory", "llm_settings", "fit"),
     "onnxfile": ("onnxfile", "onnx_samples", "graphs", "own_models"),
     "parts": (
         *(

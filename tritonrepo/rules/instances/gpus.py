@@ -77,17 +77,18 @@ def no_gpu(model: Model) -> Iterator[Finding]:
 @rule("kind-gpu-bad-id", Severity.ERROR, "*.gpus", at=Stage.LOAD.same_walk("kind-gpu-no-gpu"))
 def bad_id(model: Model) -> Iterator[Finding]:
     """A KIND_GPU instance group must list only GPUs that the target has."""
-    have = ", ".join(map(str, range(model.target.gpus)))
     fix = "Use the index of an existing GPU" if model.target.gpus else "Remove gpus and use KIND_AUTO or KIND_CPU"
     hint = counted(model, fix)
-    for group in groups(model):
-        for gpu in group.gpus if group.kind == GPU else ():
-            if not usable(gpu, model):
-                words = f"specifies invalid or unsupported gpu id {gpu.data}. GPUs with at least the minimum required"
-                yield Finding(
-                    gpu,
-                    f"the group uses GPU {gpu.data}, but the target has {machine(model)}",
-                    hint=hint,
-                    reason=reason(group, model, f"{words} CUDA compute compatibility of 6.000000 are: {have}"),
-                    item=group.item,
-                )
+    wrong = [
+        (group, gpu) for group in groups(model) if group.kind == GPU for gpu in group.gpus if not usable(gpu, model)
+    ]
+    have = ", ".join(map(str, range(model.target.gpus))) if wrong else ""
+    for group, gpu in wrong:
+        words = f"specifies invalid or unsupported gpu id {gpu.data}. GPUs with at least the minimum required"
+        yield Finding(
+            gpu,
+            f"the group uses GPU {gpu.data}, but the target has {machine(model)}",
+            hint=hint,
+            reason=reason(group, model, f"{words} CUDA compute compatibility of 6.000000 are: {have}"),
+            item=group.item,
+        )
