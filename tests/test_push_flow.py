@@ -233,7 +233,7 @@ GPUS = {
     "one, the second": (1, 1, 1),
     "two, the second": (2, 1, 0),
     "not said, the first": (None, 0, 0),
-    "not said, the second": (None, 1, 1),
+    "not said, the second": (None, 1, 0),
 }
 
 

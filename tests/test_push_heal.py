@@ -15,7 +15,7 @@ from tritonrepo.server.launch import Launch, Mode
 from tritonrepo.server.process import Server, start
 from tritonrepo.server.runtime import find
 
-IMPORTS = "import nowhere_installed\n" + CODE
+IMPORTS = "__import__('nowhere_installed')\n" + CODE
 INITIALIZE = CODE + "\n    def initialize(self, args):\n        "
 NO_FILE = INITIALIZE + "open('weights-that-are-only-there')\n"
 VARIABLE = INITIALIZE + "__import__('os').environ['NOT_ON_EVERY_MACHINE']\n"

@@ -126,15 +126,15 @@ def unread(offset: int, n: int) -> bytes:
 def test_a_buffer_is_judged_as_if_it_were_saved_and_nothing_else_is_read() -> None:
     weights = File(1 << 40, unread)
     io = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] } output { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }'
-    saved = {"m/1/model.plan": weights, "m/config.pbtxt": File(1, unread)}
+    saved = {"m/1/weights": weights, "m/config.pbtxt": File(1, unread)}
 
     def said(config: str) -> list[str]:
-        tree = overlay(saved, {"m/config.pbtxt": f'platform: "tensorrt_plan"\n{config}\n{io}\n'.encode()})
+        tree = overlay(saved, {"m/config.pbtxt": f'backend: "identity"\n{config}\n{io}\n'.encode()})
         return [str(each.at) for each in judge(read(tree, target())).diagnostics if each.severity == "error"]
 
     assert said("max_batch_size: 8") == []
     assert said("max_batch_size: 8.0") == ["m/config.pbtxt:2:17"]
-    assert files(overlay(saved, {}))["m/1/model.plan"] is weights
+    assert files(overlay(saved, {}))["m/1/weights"] is weights
 
 
 MIB = 1 << 20

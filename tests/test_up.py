@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import IO
 import pytest
 
 from tests.conftest import EXAMPLE
+from tests.pages import DATA
 from tests.processes import MARK, left, marked, unmeasured
 from tritonrepo import api
 from tritonrepo.cli import run
@@ -259,8 +261,9 @@ class TritonPythonModel:
 
 
 def test_up_names_what_no_cpu_can_serve_and_tests_the_rest(inside: Path) -> None:
-    for name, text in {"tritonrepo.yaml": TWO, "model.py": SAME, "model.pt": "x"}.items():
+    for name, text in {"tritonrepo.yaml": TWO, "model.py": SAME}.items():
         (inside / name).write_text(text, "utf-8")
+    shutil.copy(DATA / "torchscript.pt", inside / "model.pt")
     told: list[object] = []
     loaded = api.load(["tritonrepo.yaml"], api.Workspace(os.environ, tell=told.append))
     with up(loaded, "out", api.ServeOptions(api.Ports(0, 0, 0))) as running:

@@ -515,7 +515,7 @@ CAPABILITIES = {
 }
 
 
-@pytest.mark.parametrize(("name", "capability"), CAPABILITIES.items(), ids=NAMES)
+@pytest.mark.parametrize(("name", "capability"), CAPABILITIES.items(), ids=CAPABILITIES)
 def test_a_gpu_is_known_by_the_names_that_drivers_and_people_use(name: str, capability: str | None) -> None:
     found = gpu(name)
     assert (found and found.capability) == capability
