@@ -564,4 +564,4 @@ def test_bfloat16_needs_ampere(dtype: str, name: str, rule: str) -> None:
 
 def test_a_gpu_that_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", ".", "--gpu", "A1OO"]) == 2
-    assert 'unknown GPU "A1OO". Use one of 33 names. The closest are: A16, A10,' in capsys.readouterr().err
+    assert 'unknown GPU "A1OO". Use one of 36 names. The closest are: A16, A10,' in capsys.readouterr().err
