@@ -10,7 +10,7 @@ from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.rules.python.completion import completed
 from tritonrepo.rules.python.script import Script, scripts
-from tritonrepo.rules.python.uses import CALLING, READ, WRITTEN, Use, Uses, uses
+from tritonrepo.rules.python.uses import CALLED, READ, WRITTEN, Use, Uses, uses
 from tritonrepo.rules.registry import Finding, rule
 
 COMPLETION = b"auto_complete_config"
@@ -74,7 +74,7 @@ def source_uses(model: Model) -> tuple[tuple[Script, Uses], ...]:
 
 def _may_differ(script: Script, has: Names) -> bool:
     """Return whether a source names a tensor that the model lacks, or calls another model; this is cheap."""
-    if CALLING in script.text:
+    if CALLED.search(script.text):
         return True
     found = ((READ, has.inputs), (WRITTEN, has.outputs))
     return any(
