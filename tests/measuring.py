@@ -18,7 +18,7 @@ import pytest
 REPEATED = {"test_depth", "test_verdicts"}
 """Files with many cases, or with large ones, each of a kind that another file has, too."""
 
-CASES = 10
+CASES = 6
 """How many cases of a test are measured: further ones hardly run another line."""
 
 BEGUN = Counter[str]()
