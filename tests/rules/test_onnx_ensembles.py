@@ -7,7 +7,7 @@ import pytest
 from tests.onnx_models import same
 from tests.pages import judged
 from tests.rules.test_ensembles import ensemble, port, step
-from tritonrepo.tree import Directory, Entry, of_bytes, of_text
+from tritonrepo.tree import Directory, Entry, File, of_bytes, of_text
 
 EMPTY = 'backend: "onnxruntime"\n'
 ONNX_STEP = step("a", {"IN": "IN"}, {"OUT": "OUT"})
@@ -75,3 +75,21 @@ def test_versions_of_an_onnx_model_that_differ_complete_nothing_for_certain() ->
         "e/1": Directory(),
     }
     assert [verdict.server_reason for verdict in judged(files).verdicts] == ["", ""]
+
+
+def test_the_graph_of_a_step_is_read_once() -> None:
+    """The ensemble is judged after all models by themselves, when most that was read is forgotten."""
+    content, reads = same(["batch", 4]), list[int]()
+
+    def read(offset: int, n: int) -> bytes:
+        reads.append(offset)
+        return content[offset : offset + n]
+
+    files: dict[str, Entry] = {
+        "a/config.pbtxt": of_text(EMPTY),
+        "a/1/model.onnx": File(len(content), read),
+        "e/config.pbtxt": of_text(ensemble(ONNX_STEP, more="max_batch_size: 8\n")),
+        "e/1": Directory(),
+    }
+    assert [bool(verdict.server_reason) for verdict in judged(files).verdicts] == [False, True]
+    assert reads == [0]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tritonrepo.repository.graphs import graphs
 from tritonrepo.repository.model import Model
-from tritonrepo.repository.once import once
+from tritonrepo.repository.once import lasting
 from tritonrepo.repository.sessions import Session, Value, sessions, unlisted
 from tritonrepo.repository.tensors import ListedTensor
 from tritonrepo.vllm_contract import contract
@@ -56,7 +56,7 @@ class Completed(NamedTuple):
     exact: bool
 
 
-@once
+@lasting
 def completed(model: Model) -> Completed:
     """Return the completed config; an ensemble's is never completed, and `decoupled` follows from its steps: None."""
     inputs = tuple(_port(tensor) for tensor in model.tensors if tensor.kind == "input")

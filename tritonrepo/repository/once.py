@@ -7,6 +7,9 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 Memo = dict[Callable[..., Any], Any]
+LASTING = set[Callable[..., Any]]()
+"""The works whose results are kept when the others are forgotten."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -32,3 +35,17 @@ def once(work: Callable[Concatenate[O, P], R]) -> Callable[Concatenate[O, P], R]
         return found
 
     return kept
+
+
+def lasting(work: Callable[Concatenate[O, P], R]) -> Callable[Concatenate[O, P], R]:
+    """Keep what a function returns as `once` does, and also when `forget` is called: it must be small."""
+    LASTING.add(work)
+    return once(work)
+
+
+def forget(owner: Keeping) -> None:
+    """Drop what is kept, such as syntax trees, but not what is lasting."""
+    memo = owner.memo
+    left = {work: memo[work] for work in memo.keys() & LASTING}
+    memo.clear()
+    memo.update(left)

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
+from tritonrepo.repository.completion import completed
 from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
+from tritonrepo.repository.once import forget
 from tritonrepo.rules.ignores import sift
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.order import turns
@@ -86,10 +88,13 @@ class _Dispatch(dict[tuple[frozenset[str], bool], tuple[Rule, ...]]):
 def _models(judging: Judging) -> dict[str, list[Found]]:
     """Run the rules of one model on each model, and note which models the server does not poll."""
     rules, found = _Dispatch(Scope.MODEL), dict[str, list[Found]]()
+    named = {callee for model in judging.models.values() for callee in calls(model)}
     for name, model in judging.models.items():
         called = rules[model.traits, model.unknown]
         found[name] = [Found(rule, finding) for rule in called for finding in rule.check(model)]
-        model.memo.clear()  # a source's syntax tree is large
+        if name in named and not model.unknown:
+            completed(model)  # the others are compared with it, and the file is at hand now
+        forget(model)
     judging.unpolled |= {name for name, each in found.items() if each and _unpolled(judging.models[name], each)}
     return found
 

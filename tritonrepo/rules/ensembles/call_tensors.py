@@ -12,16 +12,15 @@ from tritonrepo.diagnostics import Severity, Span, either
 from tritonrepo.repository import Model
 from tritonrepo.rules.ensembles.steps import nearest
 from tritonrepo.rules.judging import Judging
-from tritonrepo.rules.python.script import Script
 from tritonrepo.rules.python.tensors import Names, names, source_uses
 from tritonrepo.rules.python.uses import SourceCall, Use
 from tritonrepo.rules.registry import Finding, graph_rule
 
 
 class _Known(NamedTuple):
-    """A call of a model whose tensors are known, and the source that has it."""
+    """A call of a model whose tensors are known, and the path of the source that has it."""
 
-    script: Script
+    path: str
     call: SourceCall
     callee: Names
 
@@ -49,22 +48,22 @@ def output_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
 @graph_rule("calls-input-missing", Severity.WARNING, "backend=python")
 def input_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     """A call of another model should give all inputs that the model requires."""
-    for script, call, callee in _known(model, judging):
+    for path, call, callee in _known(model, judging):
         given = {use.name for use in call.inputs}
         lacking = sorted(callee.required - given)
         if call.complete and lacking and callee.inputs is not None and given <= callee.inputs:
             listed = either(f'"{name}"' for name in lacking[:1])
             message = f'the call of model "{call.model.name}" does not give its input {listed}'
             hint = "Add the input to the call, or make it optional in the config of that model."
-            yield Finding(_at(model, script, call.model), message, hint=hint)
+            yield Finding(_at(model, path, call.model), message, hint=hint)
 
 
 def _known(model: Model, judging: Judging) -> Iterator[_Known]:
-    for script, found in source_uses(model):
+    for path, found in source_uses(model):
         for call in found.calls:
             callee = judging.models.get(call.model.name)
             if callee is not None:
-                yield _Known(script, call, names(callee))
+                yield _Known(path, call, names(callee))
 
 
 def _unknown(model: Model, known: _Known, use: Use, kind: str, has: frozenset[str]) -> Finding:
@@ -72,8 +71,8 @@ def _unknown(model: Model, known: _Known, use: Use, kind: str, has: frozenset[st
     listed = ", ".join(f'"{name}"' for name in sorted(has)[:5])
     message = f'model "{known.call.model.name}" has no {kind} "{use.name}", so every call fails'
     hint = f'Did you mean "{meant}"?' if meant else f"Use one of its {kind}s: {listed}."
-    return Finding(_at(model, known.script, use), message, hint=hint)
+    return Finding(_at(model, known.path, use), message, hint=hint)
 
 
-def _at(model: Model, script: Script, use: Use) -> Span:
-    return Span(f"{model.name}/{script.path}", use.line, use.column)
+def _at(model: Model, path: str, use: Use) -> Span:
+    return Span(f"{model.name}/{path}", use.line, use.column)

@@ -63,7 +63,7 @@ def cycle(model: Model, judging: Judging) -> Iterator[Finding]:
 @once
 def all_calls(model: Model) -> tuple[Call, ...]:
     """Return the calls of a model: those that are pinned, then those of its source."""
-    found = ((script.path, use) for script, used in source_uses(model) for use in used.calls)
+    found = ((path, use) for path, used in source_uses(model) for use in used.calls)
     return (
         *model.calls,
         *(Call(Span(path, use.model.line, use.model.column), use.model.name, use.version) for path, use in found),

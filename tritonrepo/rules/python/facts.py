@@ -55,17 +55,17 @@ LOOKING = b"put_config_by_name"
 LOOKED_UP = re.compile(rb"get_(in|out)put_config_by_name\s*\([^()\"']*,\s*[\"']([^\"'\\]*)[\"']\s*\)")
 
 
-HEAD = re.compile(rb"^class TritonPythonModel(?:\((?:object)?\))?:", re.MULTILINE)
-EXECUTE = re.compile(rb"^    def execute\(self, ?\w{1,99}(?:: ?[^,()=\n]{1,99})?\)", re.MULTILINE)
+HEAD = re.compile(rb"\nclass TritonPythonModel(?:\((?:object)?\))?:")
+EXECUTE = re.compile(rb"\n    def execute\(self, ?\w{1,99}(?:: ?[^,()=\n]{1,99})?\)")
 INITIALIZE = re.compile(
-    rb"^    def initialize\(self, ?\w{1,99}(?:: ?[^,()=\n]{1,99})?\)[^\n#]{0,99}:\n[ ]{8}(?!raise|pass|\.\.\.|[\"'rR])",
-    re.MULTILINE,
+    rb"\n    def initialize\(self, ?\w{1,99}(?:: ?[^,()=\n]{1,99})?\)[^\n#]{0,99}:\n[ ]{8}(?!raise|pass|\.\.\.|[\"'rR])"
 )
 OTHERS = (b"__init__", b"auto_complete_config", b"async def")
 
 
 def _is_plain(text: bytes) -> bool:
     """Return whether a source, as most do, has one class with methods in which nothing is wrong; this is cheap."""
+    text = b"\n" + text
     if text.count(b"class ") != 1 or not HEAD.search(text) or any(each in text for each in OTHERS):
         return False
     found = len(EXECUTE.findall(text)) == text.count(b"def execute") == 1

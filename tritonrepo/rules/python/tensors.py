@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, Span, nearest
 from tritonrepo.repository import Model
-from tritonrepo.repository.once import once
+from tritonrepo.repository.once import lasting, once
 from tritonrepo.rules.python.completion import completed
 from tritonrepo.rules.python.script import Script, scripts
 from tritonrepo.rules.python.uses import CALLED, READ, WRITTEN, Use, Uses, uses
@@ -65,11 +66,11 @@ def _implicit(model: Model) -> Iterator[str]:
             yield from (str(value.data) for value in each.scalars("target_name"))
 
 
-@once
-def source_uses(model: Model) -> tuple[tuple[Script, Uses], ...]:
-    """Return what each source of a model uses, if that may differ from the config or names other models."""
+@lasting
+def source_uses(model: Model) -> tuple[tuple[str, Uses], ...]:
+    """Return what each source of a model uses, by path, if that may differ from the config or names other models."""
     has = names(model)
-    return tuple((script, uses(script)) for script in scripts(model) if _may_differ(script, has))
+    return tuple((script.path, uses(script)) for script in scripts(model) if _may_differ(script, has))
 
 
 def _may_differ(script: Script, has: Names) -> bool:
@@ -87,22 +88,21 @@ def _may_differ(script: Script, has: Names) -> bool:
 def unknown_input(model: Model) -> Iterator[Finding]:
     """Inputs that a Python model reads should be in its config."""
     known = names(model).inputs
-    for script, found in source_uses(model) if known is not None else ():
+    for path, found in source_uses(model) if known is not None else ():
         for use in _lacking(found.reads, known or ()):
-            message = f'{script.name} reads input "{use.name}", which no request can have'
-            yield Finding(_at(model, script, use), message, hint=_hint(use.name, known or (), "input"))
+            message = f'{posixpath.basename(path)} reads input "{use.name}", which no request can have'
+            yield Finding(_at(model, path, use), message, hint=_hint(use.name, known or (), "input"))
 
 
 @rule("python-output-not-in-config", Severity.WARNING, "backend=python")
 def unknown_output(model: Model) -> Iterator[Finding]:
     """Outputs that a Python model returns should be in its config."""
     known = names(model).outputs
-    for script, found in source_uses(model) if known is not None else ():
+    for path, found in source_uses(model) if known is not None else ():
         for use in _lacking(found.writes, known or ()):
-            message = (
-                f'{script.name} returns output "{use.name}", which Triton drops because the config does not have it'
-            )
-            yield Finding(_at(model, script, use), message, hint=_hint(use.name, known or (), "output"))
+            what = f'{posixpath.basename(path)} returns output "{use.name}"'
+            message = f"{what}, which Triton drops because the config does not have it"
+            yield Finding(_at(model, path, use), message, hint=_hint(use.name, known or (), "output"))
 
 
 def _lacking(found: Iterable[Use], known: Iterable[str]) -> Iterator[Use]:
@@ -116,5 +116,5 @@ def _hint(name: str, known: Iterable[str], kind: str) -> str:
     return f'Did you mean "{near}"?' if near else f"Add it to the config, or use an {kind} of it."
 
 
-def _at(model: Model, script: Script, use: Use) -> Span:
-    return Span(f"{model.name}/{script.path}", use.line, use.column)
+def _at(model: Model, path: str, use: Use) -> Span:
+    return Span(f"{model.name}/{path}", use.line, use.column)

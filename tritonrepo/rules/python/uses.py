@@ -19,9 +19,9 @@ from tritonrepo.rules.python.lookups import PB_UTILS, imported
 from tritonrepo.rules.python.script import Script, nodes
 
 READ = re.compile(rb"get_input_tensor_by_name\([^,()]{0,200},\s{0,200}(?:name=)?[\"']([^\"'\\\n]{0,200})[\"']")
-WRITTEN = re.compile(rb"\bTensor\(\s{0,200}(?:name=)?[\"']([^\"'\\\n]{0,200})[\"']")
+WRITTEN = re.compile(rb"Tensor\(\s{0,200}(?:name=)?[\"']([^\"'\\\n]{0,200})[\"']")
 CALLING = b"InferenceRequest"
-CALLED = re.compile(rb"\bmodel_name\s{0,99}=\s{0,99}[\"']")
+CALLED = re.compile(rb"model_name\s{0,99}=\s{0,99}[\"']")
 """A call that names its model in quotes; of others, nothing is certain, and a tree costs milliseconds."""
 
 TESTING = ast.Compare | ast.BoolOp | ast.If | ast.IfExp | ast.While | ast.Assert | ast.UnaryOp | ast.NamedExpr
