@@ -15,7 +15,7 @@ from tritonrepo.rules import RULES, judge
 from tritonrepo.tree import Entry, of_text
 
 AT_ONCE = 4
-EVERY = 10
+EVERY = 30
 
 
 def ensemble(step: str) -> str:
@@ -65,9 +65,9 @@ def test_judging_again_and_many_at_once_gives_the_same() -> None:
     first = [said(each) for each in read]
     with ThreadPoolExecutor(AT_ONCE) as threads:
         again = [list(threads.map(said, read)), list(threads.map(said, reversed(read)))]
-        same = [list(threads.map(said, [each] * AT_ONCE)) for each in read]
+        same = [list(threads.map(said, [each] * AT_ONCE)) for each in read[::EVERY]]
     assert again == [first, first[::-1]]
-    assert same == [[each] * AT_ONCE for each in first]
+    assert same == [[each] * AT_ONCE for each in first[::EVERY]]
 
 
 def test_judging_changes_nothing_that_was_read() -> None:

@@ -23,6 +23,9 @@ def follow(model: Model, path: str) -> Entry | str:
     A `Link` is what cannot be read from here or leads out of the repository: it may be anything. To the system, a path
     ends at its first NUL.
     """
+    direct = model.entries.get(path)
+    if isinstance(direct, File) and len(path) <= LONGEST and path.isascii():
+        return direct  # entries have no `..` in their paths, so that this is what the walk finds
     here = [model.name]
     for part in path.partition("\0")[0].split("/"):
         found = _entry(model, here)

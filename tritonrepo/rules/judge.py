@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, State, Verdict
@@ -76,13 +77,25 @@ class _Dispatch(dict[tuple[frozenset[str], bool], tuple[Rule, ...]]):
 
     def __init__(self, scope: Scope) -> None:
         super().__init__()
-        self.rules = [rule for rule in RULES.values() if rule.scope is scope]
+        self.scope = scope
 
     def __missing__(self, key: tuple[frozenset[str], bool]) -> tuple[Rule, ...]:
         traits, unknown = key
-        rules = (rule for rule in self.rules if rule.after_faults or not unknown)
-        self[key] = found = tuple(rule for rule in rules if not rule.when or rule.when & traits)
+        self[key] = found = tuple(RULES[name] for name in _called(self.scope, traits & _wanted(), unknown))
         return found
+
+
+@cache
+def _wanted() -> frozenset[str]:
+    """Return the traits by which rules are called; the registry is complete once this package is imported."""
+    return frozenset[str]().union(*(rule.when for rule in RULES.values()))
+
+
+@cache
+def _called(scope: Scope, traits: frozenset[str], unknown: bool) -> tuple[str, ...]:  # noqa: FBT001  as in a key
+    """Return the names of the rules that are called for these of the wanted traits."""
+    rules = (rule for rule in RULES.values() if rule.scope is scope and (rule.after_faults or not unknown))
+    return tuple(rule.name for rule in rules if not rule.when or rule.when & traits)
 
 
 def _models(judging: Judging) -> dict[str, list[Found]]:

@@ -6,14 +6,16 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.fields.platforms import platforms
 from tritonrepo.rules.fields.runtimes import PYTHON, exists
 from tritonrepo.tree import NOT_KNOWN, File
 
 
+@once
 def judged(model: Model) -> bool:
-    """Whether a stock backend opens the model's files: an image of the release has it, and the model brings no library.
+    """Return whether a stock backend opens the model's files: an image of the release has it, and no library stands in.
 
     A file is also wrong if the selected images lack the backend, which is another fault.
     """
@@ -25,8 +27,10 @@ def judged(model: Model) -> bool:
     if accepted and model.inferred.platform not in accepted:
         return False
     name = f"libtriton_{model.backend}.so"
+    if "runtime" in model.fields and model.config.text("runtime") not in {"", name}:
+        return False
     own = [name, *(f"{model.directory_of(version)}/{name}" for version in model.served)]
-    return model.config.text("runtime") in {"", name} and not any(exists(model, path) for path in own)
+    return not any(exists(model, path) for path in own)
 
 
 def is_python(model: Model) -> bool:

@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from tritonrepo.repository import Model
@@ -60,9 +60,12 @@ class SyntaxFault(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Script:
-    """A file that a served version imports: its path below the model, its content, the Python that runs it if known."""
+    """A file that a served version imports: its path below the model, its content, the Python that runs it if known.
+
+    Most sources are only compiled, which costs less than a tree; that is made when it is asked for.
+    """
 
     path: str
     text: bytes
@@ -73,30 +76,9 @@ class Script:
         """The file's name."""
         return self.path.rpartition("/")[2]
 
-    @property
-    def fault(self) -> SyntaxFault | None:
-        """Why Python cannot compile the source, None if it can or that is uncertain."""
-        return _source(self.name, self.text, self.python).fault
-
-    @property
-    def tree(self) -> ast.Module | SyntaxFault | None:
-        """What Python parses, why it cannot, or None if that is uncertain."""
-        return _source(self.name, self.text, self.python).tree
-
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """What the text of a source alone tells.
-
-    Most sources are only compiled, which costs less than a tree; that is made when it is asked for.
-    """
-
-    name: str
-    text: bytes
-    python: Version | None
-
     @cached_property
     def fault(self) -> SyntaxFault | None:
+        """Why Python cannot compile the source, None if it can or that is uncertain."""
         if self.python is not None and self.python < OURS and any(form.search(b"\n" + self.text) for form in LATER):
             tree = _parse(self.name, self.text, self.python)
             if not isinstance(tree, ast.Module):
@@ -106,13 +88,8 @@ class _Source:
 
     @cached_property
     def tree(self) -> ast.Module | SyntaxFault | None:
+        """What Python parses, why it cannot, or None if that is uncertain."""
         return self.fault or _parse(self.name, self.text, self.python)
-
-
-@lru_cache(maxsize=32)
-def _source(name: str, text: bytes, python: Version | None) -> _Source:
-    """Return a source; the latest are kept, since many models have the same, and it is the same when they are built."""
-    return _Source(name, text, python)
 
 
 @once
