@@ -1,6 +1,6 @@
-"""Small ONNX models by name, as rule pages and tests use them; ONNX Runtime loads each of them.
+"""Small ONNX models by name, in tests/data/onnx, as rule pages and tests use them; most of them load.
 
-`python -m tests.onnx_models` writes them into tests/data.
+`python -m tests.onnx_models` writes them.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import onnx
-from onnx import NodeProto, TensorProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 Dim = int | str | None
 Given = tuple[str, int, Sequence[Dim] | None]
 
 DIRECTORY = Path(__file__).parent / "data" / "onnx"
-FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+FLOAT, INT64, BFLOAT16, FLOAT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BFLOAT16, TensorProto.FLOAT8E4M3FN
+WIDTH = 384
 
 
 def made(
@@ -24,8 +25,12 @@ def made(
     outputs: Sequence[Given],
     initializers: Sequence[TensorProto] = (),
     ir_version: int = 8,
+    **opsets: int,
 ) -> bytes:
-    """Return a model of these nodes, with inputs and outputs by name, type and dims, None for an unknown rank."""
+    """Return a model of these nodes, with inputs and outputs by name, type and dims, None for an unknown rank.
+
+    `opsets` are operator sets beside ONNX's own, with `_` for the dots of a domain; `onnx` is that one.
+    """
     graph = helper.make_graph(
         nodes,
         "graph",
@@ -33,7 +38,13 @@ def made(
         [helper.make_tensor_value_info(*given) for given in outputs],
         initializers,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=ir_version)
+    domains = {"": opsets.pop("onnx", 17)} | {name.replace("_", "."): version for name, version in opsets.items()}
+    imports = [helper.make_opsetid(*each) for each in domains.items()]
+    return written(helper.make_model(graph, opset_imports=imports, ir_version=ir_version))
+
+
+def written(model: ModelProto) -> bytes:
+    """Return the file of a model."""
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -73,7 +84,60 @@ def started(dims: Sequence[Dim] = ("batch", 1)) -> bytes:
     return made(nodes, inputs, [("OUT", FLOAT, ["batch", 4])])
 
 
+def encoder(
+    nodes: Sequence[NodeProto], kind: int = FLOAT, more: Sequence[TensorProto] = (), ir_version: int = 8, **opsets: int
+) -> bytes:
+    """Return a model from `input_ids` to `embedding`, which these nodes make of `means`: [batch, 384] FP32."""
+    first = [
+        helper.make_node("Cast", ["input_ids"], ["numbers"], to=FLOAT),
+        helper.make_node("ReduceMax", ["numbers"], ["mean"], axes=[1]),
+        helper.make_node("ConstantOfShape", ["width"], ["zeros"]),
+        helper.make_node("Add", ["mean", "zeros"], ["means"]),
+    ]
+    tokens: Given = ("input_ids", INT64, ["batch", "tokens"])
+    width = helper.make_tensor("width", INT64, [1], [WIDTH])
+    embedding: Given = ("embedding", kind, ["batch", WIDTH])
+    return made([*first, *nodes], [tokens], [embedding], [width, *more], ir_version, **opsets)
+
+
+def last(kind: str, *more: str, **said: str | int) -> list[NodeProto]:
+    """Return the node that makes `embedding`."""
+    return [helper.make_node(kind, ["means", *more], ["embedding"], **said)]
+
+
+def stored(location: str, length: int = 4 * WIDTH) -> bytes:
+    """Return an encoder whose weights `scale` are in another file."""
+    tensor = TensorProto(name="scale", data_type=FLOAT, dims=[WIDTH], data_location=TensorProto.EXTERNAL)
+    for key, text in (("location", location), ("offset", "0"), ("length", str(length))):
+        tensor.external_data.add(key=key, value=text)
+    return encoder(last("Mul", "scale"), more=[tensor])
+
+
+def mapped() -> bytes:
+    """Return an encoder with a second output, a sequence of maps."""
+    zip_map = helper.make_node("ZipMap", ["means"], ["scores"], domain="ai.onnx.ml", classlabels_int64s=range(WIDTH))
+    found = onnx.load_from_string(encoder([*last("Identity"), zip_map], ai_onnx_ml=3))
+    pairs = helper.make_map_type_proto(INT64, helper.make_tensor_type_proto(FLOAT, []))
+    found.graph.output.append(helper.make_value_info("scores", helper.make_sequence_type_proto(pairs)))
+    return written(found)
+
+
+def eight_bits() -> bytes:
+    """Return a model of numbers of eight bits."""
+    node = helper.make_node("Cast", ["scores"], ["embedding"], to=FLOAT)
+    dims: list[Dim] = ["batch", WIDTH]
+    return made([node], [("scores", FLOAT8, dims)], [("embedding", FLOAT, dims)], ir_version=9, onnx=19)
+
+
+def untyped() -> bytes:
+    """Return an encoder whose input has no type."""
+    found = onnx.load_from_string(encoder(last("Identity")))
+    found.graph.input[0].ClearField("type")
+    return written(found)
+
+
 MODELS: Mapping[str, Callable[[], bytes]] = {
+    "plain": lambda: same([4]),
     "batch": lambda: same(["batch", 4]),
     "fixed": lambda: same([1, 4]),
     "variable": lambda: same(["batch", "size"]),
@@ -83,9 +147,22 @@ MODELS: Mapping[str, Callable[[], bytes]] = {
     "initializer": scaled,
     "start": started,
     "start-wide": lambda: started(["batch", 2]),
+    "encoder": lambda: encoder(last("Identity")),
+    "opset-18": lambda: encoder(last("Identity"), onnx=18),
+    "opset-23": lambda: encoder(last("Identity"), ir_version=10, onnx=23),
+    "ir-13": lambda: encoder(last("Identity"), ir_version=13),
+    "tokenizer": lambda: encoder(last("BertTokenizer", domain="ai.onnx.contrib"), ai_onnx_contrib=1),
+    "mish": lambda: encoder(last("Mish")),
+    "weights-beside": lambda: stored("model.onnx.data"),
+    "weights-outside": lambda: stored("../shared.onnx.data"),
+    "weights-length": lambda: stored("model.onnx.data", 2 * WIDTH),
+    "map": mapped,
+    "float8": eight_bits,
+    "bf16": lambda: encoder(last("Cast", to=BFLOAT16), BFLOAT16),
+    "untyped": untyped,
 }
 
 if __name__ == "__main__":
     for name, make in MODELS.items():
-        onnx.checker.check_model(make())
         DIRECTORY.joinpath(f"{name}.onnx").write_bytes(make())
+    DIRECTORY.joinpath("weights").write_bytes(bytes(4 * WIDTH))

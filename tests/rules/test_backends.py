@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.page_graphs import plain_file
-from tests.pages import judged, loud
+from tests.pages import DATA, judged, loud
 from tritonrepo.cli import run
 from tritonrepo.diagnostics import State
 from tritonrepo.llm.gpus import gpu
@@ -25,6 +24,7 @@ TEXT += 'output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }\n'
 DECOUPLED = "model_transaction_policy { decoupled: true }\n"
 FULL = {"1/model.json": '{"model": "m"}'}
 STRICT = "--no-auto-complete"
+PLAIN = (DATA / "onnx" / "plain.onnx").read_bytes()
 
 
 class Case(NamedTuple):
@@ -157,7 +157,7 @@ FILES = {
     "a later release refuses the model": Case(
         PY, {"1": Directory()}, "python-model-file-missing", "Python model file not found in", options="--release 25.09"
     ),
-    "model.onnx as a directory": Case(ONNX, {"1/model.onnx/model.onnx": plain_file()}),
+    "model.onnx as a directory": Case(ONNX, {"1/model.onnx/model.onnx": PLAIN}),
     "a directory called model.onnx without one": Case(
         ONNX,
         {"1/model.onnx/a": "x"},

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.page_graphs import plain_file
-from tests.pages import judged
+from tests.pages import DATA, judged
 from tritonrepo.diagnostics import Span, State
 from tritonrepo.repository import Said, read, target
 from tritonrepo.rules import RULES, judge
@@ -26,6 +25,7 @@ STOLL = "server ended: stoll"
 OPEN = "failed to open text file for read m/config.pbtxt"
 DANGLING, FORBIDDEN, LOCKED = Unreadable.DANGLING, Unreadable.FORBIDDEN, Unreadable.LOCKED
 STRICT = "--no-auto-complete"
+PLAIN = (DATA / "onnx" / "plain.onnx").read_bytes()
 
 
 class Case(NamedTuple):
@@ -1329,7 +1329,7 @@ def test_what_the_server_says_has_the_repositorys_path() -> None:
 def test_a_dangling_model_file_is_reported_while_the_server_still_looks_for_one() -> None:
     before = judged(tree(Case("", IO, ["1/model.py"], odd=[("1/model.plan", DANGLING)])))
     assert [verdict.rule for verdict in before.verdicts] == ["dangling-link-in-model-directory"]
-    behind = judged(tree(Case("", IO, [], odd=[("1/model.onnx", of_bytes(plain_file())), ("1/model.pt", DANGLING)])))
+    behind = judged(tree(Case("", IO, [], odd=[("1/model.onnx", of_bytes(PLAIN)), ("1/model.pt", DANGLING)])))
     assert [verdict.rule for verdict in behind.verdicts] == [""]
 
 
