@@ -218,8 +218,10 @@ def test_weights_in_other_files_wherever_they_are() -> None:
     assert sorted(header(file).externals) == [
         External("b", "b.bin", 4096, 8, 8, "subgraph"),
         External("k", "k.bin", None, None, 8, "constant"),
-        External("o", None, None, None, 8, "attribute"),
-        External("unsaid", "c.bin", None, None, 8, "function"),
+        External(
+            "o", None, None, None, 8, "attribute", ("they name no file", "model format error! Missing 'location'")
+        ),
+        External("unsaid", "c.bin", None, None, 8, "function", ('"length" is "-8", which is not a number', "")),
         External("w", "w.bin", None, 8, 8),
     ]
     assert external(file) == {"b.bin", "k.bin", "c.bin", "w.bin"}

@@ -290,7 +290,9 @@ def test_accelerators_by_release(config: str, since: str, rule: str) -> None:
     [
         ("execution_mode", "4x", "onnx-execution-mode"),
         ("execution_mode", "1x", ""),
-        ("execution_mode", " 99999999999", "onnx-int-parameter"),
+        ("execution_mode", " 99999999999", "onnx-int-parameter-overflow"),
+        ("inter_op_thread_count", "-2147483649", "onnx-int-parameter-overflow"),
+        ("inter_op_thread_count", "-2147483648", ""),
         ("intra_op_thread_count", "", "onnx-int-parameter"),
         ("intra_op_thread_count", "-1", ""),
         ("enable_mem_pattern", "ON", ""),

@@ -10,7 +10,7 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from tests.pages import judged
-from tritonrepo.tree import Entry, File, Link, Unreadable, of_bytes, of_text
+from tritonrepo.tree import Directory, Entry, File, Link, Unreadable, of_bytes, of_text
 
 IO = """input { name: "x" data_type: TYPE_FP32 dims: [ -1, 2 ] }
 output { name: "y" data_type: TYPE_FP32 dims: [ -1, 2 ] }
@@ -74,6 +74,7 @@ SPACE = 'model_operations { op_library_filename: [ "/opt/own.so" ] }\n'
 FAILED = "Load model from m/1/model.onnx failed:"
 MISSING, SHORT, FAR = (f"onnx-external-data-{each}" for each in ("missing", "truncated", "escapes"))
 NOT, EMPTY, UNKNOWN, CUSTOM = "onnx-not-a-protobuf", "onnx-empty-file", "onnx-unknown-op", "onnx-custom-domain"
+ENTRY, UNTYPED = "onnx-external-data-entry", "onnx-input-without-type"
 IR, OPSET = "onnx-ir-newer-than-image", "onnx-opset-newer-than-image"
 
 CASES = {
@@ -99,6 +100,15 @@ CASES = {
     "that opset on 25.03": Case(model(opsets={"": 22}), release="25.03"),
     "an opset of ai.onnx.ml": Case(model(opsets={"": 17, "ai.onnx.ml": 6}), [OPSET], "Opset 6 is under development"),
     "an opset of a domain that is not known": Case(model(opsets={"": 17, "my.own": 99})),
+    "opset 0": Case(model(opsets={"": 0}), [UNKNOWN], "No Op registered for Identity with domain_version of 0"),
+    "a negative opset": Case(
+        model(opsets={"": -1}), [UNKNOWN], "No Op registered for Identity with domain_version of -1"
+    ),
+    "opset 0 of a domain that no node uses": Case(model(opsets={"": 17, "ai.onnx.ml": 0})),
+    "an opset of more than 32 bits": Case(model(opsets={"": 17, "ai.onnx.ml": 1 << 31})),
+    "an operator without a name": Case(
+        model(op("")), [UNKNOWN], "Field 'op_type' of 'node' is required to be non-empty."
+    ),
     "no opset of ONNX": Case(model(opsets={"ai.onnx.ml": 3})),
     "an operator that does not exist": Case(
         model(op("NoSuch")), [UNKNOWN], "No Op registered for NoSuch with domain_version of 17"
@@ -144,6 +154,9 @@ CASES = {
         model(op("Tok", "my.own"), opsets={"": 17, "my.own": 1}), config=IO + SPACE
     ),
     "a function of the model": Case(model(op("Twice", "my.own"), opsets={"": 17, "my.own": 1}, functions=[OWN])),
+    "a function of a domain without an opset": Case(
+        model(op("Twice", "my.own"), functions=[OWN]), [CUSTOM], "No opset import for domain 'my.own'"
+    ),
     "another operator of a function's domain": Case(
         model(op("Other", "my.own"), opsets={"": 17, "my.own": 1}, functions=[OWN]),
         [CUSTOM],
@@ -175,7 +188,43 @@ CASES = {
     "the value of an operator that is missing": Case(
         model(helper.make_node("Constant", [], ["y"], value=stored("", location="w.bin"))), [MISSING]
     ),
-    "weights without a file": Case(model(ADD, [stored()])),
+    "weights without a file": Case(model(ADD, [stored()]), [ENTRY], "model format error! Missing 'location'"),
+    "weights without a file that no node reads": Case(model(weights=[stored()])),
+    "weights in an empty file name": Case(model(ADD, [stored(location="")]), [ENTRY], "model format error!"),
+    "weights in a directory": Case(
+        model(ADD, [stored(location="d")]),
+        [MISSING],
+        "cannot get file size: Is a directory [m/1/d]",
+        {"1/d/x": WEIGHTS},
+    ),
+    "that directory on 24.08": Case(
+        model(ADD, [stored(location="d")]), [MISSING], "SystemError : 21", {"1/d": Directory()}, "24.08"
+    ),
+    "weights of another length": Case(
+        model(ADD, [stored(location="w.bin", length="12")]),
+        [ENTRY],
+        "TensorProto: w external data size mismatch. Computed size: 8, external_data.length: 12",
+        BESIDE,
+    ),
+    "weights of length 0, which counts as none": Case(
+        model(ADD, [stored(location="w.bin", length="0")]), beside=BESIDE
+    ),
+    "weights of another length, with an unknown ONNX Runtime": Case(
+        model(ADD, [stored(location="w.bin", length="12")]), beside=BESIDE, release="26.11"
+    ),
+    "weights of a length that is no number": Case(
+        model(ADD, [stored(location="w.bin", length="8x")]), [ENTRY], "", BESIDE
+    ),
+    "weights of a negative length": Case(model(ADD, [stored(location="w.bin", length="-8")]), [ENTRY], "", BESIDE),
+    "weights of a length that some versions read": Case(
+        model(ADD, [stored(location="w.bin", length=" +8")]), beside=BESIDE
+    ),
+    "weights with an entry of another name": Case(
+        model(ADD, [stored(location="w.bin", basepath="/")]), [ENTRY], "model format error!", BESIDE
+    ),
+    "weights with a checksum and what is packed": Case(
+        model(ADD, [stored(location="w.bin", checksum="x", prepacked_0="k|0;8;x")]), beside=BESIDE
+    ),
     "weights at a place that ONNX Runtime uses itself": Case(model(ADD, [stored(location="*/_ORT_MEM_ADDR_/*")])),
     "weights that end early": Case(
         model(ADD, [stored(location="w.bin", offset="60", length="8")]),
@@ -253,6 +302,9 @@ TYPES = {
     "a sequence that is not listed": (values({"x": FINE}, {"y": FINE, "z": SEQUENCE}), NO_TENSOR),
     "an optional input": (values({"x": helper.make_optional_type_proto(FINE)}, {"y": FINE}), NO_TENSOR),
     "an output whose type is inferred": (values({"x": FINE}, {"y": FINE, "z": onnx.TypeProto()}), ""),
+    "an input without a type": (values({"x": FINE, "w": onnx.TypeProto()}, {"y": FINE}), UNTYPED),
+    "an input of no elements' type": (values({"x": helper.make_tensor_type_proto(0, [1])}, {"y": FINE}), UNTYPED),
+    "an output of no elements' type": (values({"x": FINE}, {"y": helper.make_tensor_type_proto(0, [1])}), UNTYPED),
     "a complex input": (values({"x": tensor("COMPLEX64")}, {"y": FINE}), NO_TYPE),
     "an output that is not listed": (values({"x": FINE}, {"y": FINE, "z": tensor("INT4")}), ""),
     "an output of BF16 that is not listed": (values({"x": FINE}, {"y": FINE, "z": tensor("BFLOAT16")}), ""),
@@ -263,7 +315,7 @@ TYPES = {
 @pytest.mark.parametrize(("content", "rule"), TYPES.values(), ids=TYPES)
 def test_types_of_inputs_and_outputs(content: bytes, rule: str) -> None:
     found = judged(tree(Case(content))).diagnostics
-    assert {d.rule for d in found} & {NO_TENSOR, NO_TYPE, BF16} == ({rule} if rule else set())
+    assert {d.rule for d in found} & {NO_TENSOR, NO_TYPE, BF16, UNTYPED} == ({rule} if rule else set())
 
 
 def test_bf16_is_a_type_since_26_03() -> None:

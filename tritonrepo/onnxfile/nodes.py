@@ -21,6 +21,9 @@ SHORT, HOLDER = 1 << 10, re.compile(rb"[*2RZ\xb2\xba\xaa\xd2\xda]")
 """An attribute with none of these bytes, with which the tags of its fields begin, has no tensor and no graph."""
 CONSTANT, EXTERNAL = b"Constant", 1
 MOST_EXTERNAL = 1_000_000
+NUMBERS, NAMED = {"offset", "length"}, {"offset", "length", "location", "checksum"}
+PERHAPS = re.compile(r"[ \t\n\v\f\r]*\+?[0-9]*")
+"""A text that some versions of ONNX Runtime read as a number."""
 BYTES_EACH = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 """Bytes of an element of each TensorProto.DataType that fills whole bytes."""
 
@@ -31,6 +34,7 @@ class External(NamedTuple):
     `size` are the bytes that its shape and type need, None if they are not known. `place` is "initializer" for one of
     the graph itself, "constant" for the value of a Constant node of it, then under the name of the node's output,
     "subgraph" for an initializer of a subgraph, and "attribute" and "function" for others, which may never be read.
+    `fault` is what is wrong with these entries, with the words of ONNX Runtime.
     """
 
     name: str
@@ -39,6 +43,7 @@ class External(NamedTuple):
     length: int | None
     size: int | None
     place: str = "initializer"
+    fault: tuple[str, str] | None = None
 
 
 class Walk:
@@ -119,12 +124,39 @@ class Walk:
         return name
 
     def _external(self, name: str, entries: Sequence[Part], size: int | None, place: str) -> External:
-        said = dict[str, str]()
+        said, faults = dict[str, str](), list[tuple[str, str]]()
         for entry in entries:
             pair = {number: part for number, kind, _, part in self.wire.fields(entry) if kind == BYTES}
-            key, text = (self.wire.text(pair[number]) if number in pair else "" for number in (1, 2))
-            said[key] = text
-        return External(name, said.get("location"), _number(said, "offset"), _number(said, "length"), size, place)
+            key, text = (self.wire.text(pair[number]) if number in pair else None for number in (1, 2))
+            said[key or ""] = text or ""
+            faults += _fault(key, text)
+        if not said.get("location"):
+            faults.append(("they name no file", f"{FORMAT} Missing 'location'"))
+        offset, length = _number(said, "offset"), _number(said, "length")
+        if length and size is not None and length != size:
+            words = f"TensorProto: {name} external data size mismatch. Computed size: {size}, external_data.length: "
+            faults.append((f"they give {length:,} bytes, but its type and shape need {size:,}", f"{words}{length}"))
+        return External(name, said.get("location"), offset, length, size, place, faults[0] if faults else None)
+
+
+FORMAT = "model format error!"
+
+
+def _fault(key: str | None, text: str | None) -> list[tuple[str, str]]:
+    """Return what is wrong with an entry, if anything.
+
+    Source: onnxruntime, core/framework/tensor_external_data_info.cc, ExternalDataInfo::Create.
+    """
+    if key is None or text is None:
+        lacks = "key" if key is None else "value"
+        return [(f"one of them has no {lacks}", f"{FORMAT} Need a {lacks} for the external data info")]
+    if key.startswith("prepacked"):
+        return []
+    if key not in NAMED or not text:
+        return [(f'"{key}" {"is empty" if key in NAMED else "is not known"}', FORMAT)]
+    if key in NUMBERS and not PERHAPS.fullmatch(text):
+        return [(f'"{key}" is "{text}", which is not a number', "")]
+    return []
 
 
 def _number(said: dict[str, str], key: str) -> int | None:

@@ -1,4 +1,4 @@
-"""The files that hold weights of an ONNX file: there, large enough, and next to it.
+"""The files that hold weights of an ONNX file: named, there, large enough, and next to it.
 
 Source: onnxruntime, core/framework/tensorprotoutils.cc, GetExternalDataInfo, GetExtDataFromTensorProto and
 ValidateExternalDataPath. ONNX Runtime 1.16 to 1.28 were asked to load such models: they drop weights that nothing uses
@@ -18,7 +18,7 @@ from tritonrepo.repository.graphs import graphs
 from tritonrepo.repository.paths import MISSING, follow
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
-from tritonrepo.tree import File, amount
+from tritonrepo.tree import Directory, File, amount
 
 READ = {"initializer", "constant"}
 """Places of tensors that ONNX Runtime reads if a node uses them."""
@@ -38,21 +38,47 @@ class Place(NamedTuple):
 
 
 @rule(
-    "onnx-external-data-missing",
+    "onnx-external-data-entry",
     Severity.ERROR,
     "backend=onnxruntime",
     at=Stage.BACKEND.after("onnx-unknown-op"),
 )
+def entry(model: Model) -> Iterator[Finding]:
+    """An ONNX file must say correctly where the weights in other files are."""
+    if model.target.release.onnxruntime is None:
+        return
+    for graph in graphs(model):
+        found = [each for each in graph.header.externals if each.fault] if graph.header is not None else []
+        names = used_by(model, graph.path) if found else frozenset()
+        for tensor in [each for each in found if each.size != 0 and each.place in READ and each.name in names][:1]:
+            what, words = tensor.fault or ("", "")
+            yield Finding(
+                graph.path,
+                f'the entries that say where the weights of tensor "{tensor.name}" are have a fault: {what}',
+                hint="Save the model again: `onnx.save(model, path, save_as_external_data=True)`.",
+                reason=words,
+            )
+
+
+@rule(
+    "onnx-external-data-missing",
+    Severity.ERROR,
+    "backend=onnxruntime",
+    at=Stage.BACKEND.after("onnx-external-data-entry"),
+)
 def missing(model: Model) -> Iterator[Finding]:
     """The files with the weights of an ONNX file must exist."""
     for place in _places(model):
-        if not _leaves(place.location) and follow(model, place.path) == MISSING and (count := _used(model, place)):
+        found = follow(model, place.path) if not _leaves(place.location) else ""
+        directory = isinstance(found, Directory)
+        if (found == MISSING or directory) and (count := _used(model, place)):
             some = f"{count:,} tensors" if count > 1 else f'tensor "{place.tensors[0].name}"'
+            what = "is a directory" if directory else "does not exist"
             yield Finding(
                 place.onnx,
-                f'the weights of {some} are in the file "{place.location}", which does not exist',
+                f'the weights of {some} are in the file "{place.location}", which {what}',
                 hint=_instead(model, place),
-                reason=_words(model, place),
+                reason=_directory_words(model, place) if directory else _words(model, place),
             )
 
 
@@ -112,7 +138,12 @@ def _places(model: Model) -> Iterator[Place]:
     for graph in graphs(model):
         found: dict[str, list[External]] = {}
         for tensor in graph.header.externals if graph.header is not None else ():
-            if tensor.location and "\0" not in tensor.location and not tensor.location.startswith("*/"):
+            if (
+                tensor.location
+                and tensor.fault is None
+                and "\0" not in tensor.location
+                and not tensor.location.startswith("*/")
+            ):
                 found.setdefault(tensor.location, []).append(tensor)
         yield from (Place(graph.path, location, tensors) for location, tensors in found.items())
 
@@ -165,10 +196,23 @@ WORDS: Mapping[str, str] = {
 }
 
 
+def _on_server(model: Model, place: Place) -> str:
+    return posixpath.join(model.on_server(posixpath.dirname(place.onnx)), place.location)
+
+
+def _directory_words(model: Model, place: Place) -> str:
+    """Return the words of ONNX Runtime for a directory in place of a file."""
+    if all(tensor.place == "subgraph" for tensor in place.tensors):
+        return ""
+    if any(model.target.release.has(fact) for fact in WORDS):
+        return f"cannot get file size: Is a directory [{_on_server(model, place)}]"
+    return "SystemError : 21"
+
+
 def _words(model: Model, place: Place) -> str:
     """Return the words of ONNX Runtime for a file that is missing."""
     if all(tensor.place == "subgraph" for tensor in place.tensors):
         return "should be stored in "
-    path = posixpath.join(model.on_server(posixpath.dirname(place.onnx)), place.location)
+    path = _on_server(model, place)
     fact = next((fact for fact in WORDS if model.target.release.has(fact)), "")
     return WORDS[fact].format(path=path) if fact else f"GetFileLength for {path} failed:Invalid fd was supplied: -1"

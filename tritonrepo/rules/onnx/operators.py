@@ -25,6 +25,8 @@ PERHAPS = {"ai.onnx.training", "ai.onnx.preview.training", "com.microsoft.experi
 """Domains that some builds and accelerators of ONNX Runtime have."""
 EXTENSIONS = "ai.onnx.contrib"
 SEVERAL = 3
+LIMIT = 1 << 31
+"""ONNX Runtime keeps the version of an operator set in 32 bits."""
 
 
 @rule("onnx-ir-newer-than-image", Severity.ERROR, "backend=onnxruntime", at=Stage.BACKEND.after("onnx-over-2gib"))
@@ -54,7 +56,7 @@ def opset(model: Model) -> Iterator[Finding]:
     for path, header, runtime in _asked(model):
         for domain, version in sorted(header.opsets.items()):
             most = runtime.opsets.get(domain, version)
-            if version > most:
+            if most < version < LIMIT:
                 yield Finding(
                     path,
                     f"the ONNX file uses opset {version} of {_domain(domain)}, but {_named(model, runtime)} supports "
@@ -68,14 +70,14 @@ def opset(model: Model) -> Iterator[Finding]:
     "onnx-custom-domain",
     Severity.ERROR,
     "backend=onnxruntime",
-    at=Stage.BACKEND.after("onnx-opset-newer-than-image"),
+    at=Stage.BACKEND.after("onnx-input-without-type"),
 )
 def custom_domain(model: Model) -> Iterator[Finding]:
     """Operators that are not ONNX Runtime's own must come with a library, or be functions of the model."""
     for path, header, _ in _asked(model):
         found = defaultdict[str, list[str]](list)
         for domain, name in sorted(header.operators - header.functions):
-            if domain not in BUILT_IN and domain not in PERHAPS:
+            if name and _foreign(domain):
                 found[domain].append(name)
         for domain, names in found.items():
             yield Finding(
@@ -88,12 +90,25 @@ def custom_domain(model: Model) -> Iterator[Finding]:
                 if domain in header.opsets
                 else f"No opset import for domain '{domain}'",
             )
+        for domain in sorted({domain for domain, name in header.operators & header.functions if name}):
+            if _foreign(domain) and domain not in header.opsets:
+                yield Finding(
+                    path,
+                    f'the ONNX file uses its functions of the domain "{domain}", but does not import this domain',
+                    hint=f'Add it with the onnx package: `model.opset_import.add(domain="{domain}", version=1)`.',
+                    reason=f"No opset import for domain '{domain}'",
+                )
+
+
+def _foreign(domain: str) -> bool:
+    return domain not in BUILT_IN and domain not in PERHAPS
 
 
 @rule("onnx-unknown-op", Severity.ERROR, "backend=onnxruntime", at=Stage.BACKEND.after("onnx-custom-domain"))
 def unknown_op(model: Model) -> Iterator[Finding]:
     """Each operator must exist in the operator set that the ONNX file uses."""
     for path, header, runtime in _asked(model):
+        yield from _nameless(path, header)
         for domain, name in sorted(header.operators - header.functions):
             version = header.opsets.get(domain, runtime.opsets.get(domain, 0))
             if not 0 < version <= runtime.opsets.get(domain, 0):
@@ -109,6 +124,28 @@ def unknown_op(model: Model) -> Iterator[Finding]:
                     hint=f"Export the model without it{_or_newer(_having(line))}.",
                     reason=f"{domain}:{name}(-1) is not a registered function/op",
                 )
+
+
+def _nameless(path: str, header: Header) -> Iterator[Finding]:
+    """Yield what is wrong with nodes without an operator, and with operator sets that have none."""
+    if any(not name for _, name in header.operators):
+        yield Finding(
+            path,
+            "a node of the ONNX file does not say its operator",
+            hint="Export the model again.",
+            reason="Field 'op_type' of 'node' is required to be non-empty.",
+        )
+    for domain, version in sorted(header.opsets.items()):
+        names = [name for each, name in header.operators - header.functions if each == domain and name]
+        if domain in FULL and -LIMIT < version <= 0 and names:
+            yield Finding(
+                path,
+                f"the ONNX file uses opset {version} of {_domain(domain)}, which has no operators",
+                hint="Export the model again, or set the version in opset_import with the onnx package.",
+                reason=f"No Op registered for {names[0]} with domain_version of {version}"
+                if len(names) == 1
+                else f"with domain_version of {version}",
+            )
 
 
 def _unknown(path: str, operator: tuple[str, str, str], version: int) -> Finding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tritonrepo.diagnostics import Severity
+from tritonrepo.diagnostics import Severity, State
 from tritonrepo.pbtxt import Scalar
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
@@ -80,21 +80,44 @@ def execution_mode(model: Model) -> Iterator[Finding]:
 @rule("onnx-int-parameter", Severity.ERROR, "parameters", at=Stage.BACKEND.after("onnx-execution-mode"))
 def integers(model: Model) -> Iterator[Finding]:
     """Thread counts and other numbers among the parameters of an ONNX model must be integers."""
-    names = (*COUNTS, *(ON_GPU if on_gpu(model) else ()))
-    for name in names if model.backend == "onnxruntime" else ():
-        given = parameter(model, name)
-        number = whole(given[1]) if given is not None else 0
-        if given is not None and (number is None or not -LIMIT <= number < LIMIT):
-            fault = "is not an integer" if number is None else "does not fit in 32 bits"
+    for place, name, text in _integers(model):
+        if whole(text) is None:
             yield Finding(
-                given[0],
-                f'{name} is "{given[1]}", which {fault}',
+                place,
+                f'{name} is "{text}", which is not an integer',
                 hint="Set it to an integer, as a string.",
-                reason=f"failed to convert '{given[1]}' to integral number" if number is None else "stoi",
+                reason=f"failed to convert '{text}' to integral number",
             )
 
 
-@rule("onnx-bool-parameter", Severity.ERROR, "parameters", at=Stage.BACKEND.after("onnx-int-parameter"))
+@rule(
+    "onnx-int-parameter-overflow",
+    Severity.ERROR,
+    "parameters",
+    at=Stage.BACKEND.same_walk("onnx-int-parameter"),
+    state=State.CRASH,
+)
+def overflow(model: Model) -> Iterator[Finding]:
+    """Thread counts and other numbers among the parameters of an ONNX model must fit into 32 bits."""
+    for place, name, text in _integers(model):
+        if not -LIMIT <= (whole(text) or 0) < LIMIT:
+            yield Finding(
+                place,
+                f'{name} is "{text}", which does not fit into 32 bits and crashes the server',
+                hint="Set it to a smaller number.",
+                reason="server ended: stoi",
+            )
+
+
+def _integers(model: Model) -> Iterator[tuple[Placed, str, str]]:
+    """Yield the parameters that are read as integers, each with its place and text."""
+    for name in (*COUNTS, *(ON_GPU if on_gpu(model) else ())) if model.backend == "onnxruntime" else ():
+        given = parameter(model, name)
+        if given is not None:
+            yield given[0], name, given[1]
+
+
+@rule("onnx-bool-parameter", Severity.ERROR, "parameters", at=Stage.BACKEND.after("onnx-int-parameter-overflow"))
 def booleans(model: Model) -> Iterator[Finding]:
     """Switches among the parameters of an ONNX model must be true or false."""
     for name in FLAGS if model.backend == "onnxruntime" else ():

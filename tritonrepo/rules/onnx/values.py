@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity
-from tritonrepo.onnxfile import Header, Tensor, element_name
+from tritonrepo.onnxfile import Header, Tensor, element_name, used
 from tritonrepo.repository import Model
-from tritonrepo.repository.graphs import graphs
+from tritonrepo.repository.graphs import Graph, graphs
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -24,6 +24,34 @@ ONNX_TYPES = {
 }
 BFLOAT16 = 16
 COMPLEX = {14, 15}
+
+
+@rule(
+    "onnx-input-without-type",
+    Severity.ERROR,
+    "backend=onnxruntime",
+    at=Stage.BACKEND.after("onnx-opset-newer-than-image"),
+)
+def without_type(model: Model) -> Iterator[Finding]:
+    """The inputs of an ONNX graph must have a type, and its tensors a type of elements."""
+    for graph in graphs(model):
+        for what, tensor in _values(graph.header) if graph.header is not None else ():
+            untyped = not tensor.kind and graph.header is not None and tensor in graph.header.inputs
+            if untyped or (tensor.kind == "tensor" and tensor.element <= 0):
+                yield Finding(
+                    graph.path,
+                    f'{what} "{tensor.name}" of the graph has no type'
+                    if untyped
+                    else f'{what} "{tensor.name}" of the graph is a tensor whose elements have no type',
+                    hint="Export the model again, or set the type with the onnx package.",
+                    reason=_untyped_words(graph, tensor) if untyped else f"Invalid tensor data type {tensor.element}.",
+                )
+
+
+def _untyped_words(graph: Graph, tensor: Tensor) -> str:
+    if graph.file is not None and tensor.name in used(graph.file):
+        return f"This is an invalid model. Model input ({tensor.name}) does not have type information."
+    return f"Graph ctor should have created NodeArg for initializer. Missing:{tensor.name}"
 
 
 @rule(
