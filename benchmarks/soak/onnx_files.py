@@ -45,7 +45,8 @@ def told(content: bytes, found: Header | None) -> str:
 
 def plain(found: Header) -> Header:
     """Return a header without the places of tensors in attributes: a name that follows them does not count."""
-    placed = (each._replace(place="", name="") if each.place in PLACES else each for each in found.externals)
+    known = (each._replace(fault=None) for each in found.externals)
+    placed = (each._replace(place="", name="") if each.place in PLACES else each for each in known)
     return replace(found, externals=tuple(sorted(placed, key=repr)))
 
 
