@@ -6,12 +6,12 @@ are strings, so 24.10 is not 24.1.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from typing import Any, NamedTuple
+
+from tritonrepo.packaged import facts
 
 COMPLETE = {
     "backends": "image backends",
@@ -84,21 +84,14 @@ class _Difference(NamedTuple):
 
 
 @cache
-def _data() -> dict[str, Any]:
-    text = resources.files("tritonrepo").joinpath("data/releases.json").read_text("utf-8")
-    data: dict[str, Any] = json.loads(text)
-    return data
-
-
-@cache
 def _differences() -> dict[str, _Difference]:
-    found = _data()["differences"].items()
-    return {name: _Difference(facts.get("since", ""), facts.get("until", "")) for name, facts in found}
+    found = facts("releases")["differences"].items()
+    return {name: _Difference(bounds.get("since", ""), bounds.get("until", "")) for name, bounds in found}
 
 
 @cache
 def _load() -> dict[str, Release]:
-    return {entry["release"]: _release(entry) for entry in _data()["releases"]}
+    return {entry["release"]: _release(entry) for entry in facts("releases")["releases"]}
 
 
 def _release(entry: Mapping[str, Any]) -> Release:
@@ -121,7 +114,7 @@ def _release(entry: Mapping[str, Any]) -> Release:
 
 
 def _onnxruntime(version: str | None) -> OnnxRuntime | None:
-    known = _data()["onnxruntime"].get((version or "").rpartition(".")[0])
+    known = facts("releases")["onnxruntime"].get((version or "").rpartition(".")[0])
     return OnnxRuntime(version, known["ir_version"], known["opsets"]) if version and known else None
 
 

@@ -5,11 +5,11 @@ The facts are data/vllm_tensors.json, written by scripts/update_releases.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
+
+from tritonrepo.packaged import facts
 
 
 class Contract(NamedTuple):
@@ -26,8 +26,7 @@ class Contract(NamedTuple):
 @cache
 def by_name() -> Mapping[tuple[str, str], Contract]:
     """Return the tensors of all releases by kind and name, in the backend's order."""
-    text = resources.files("tritonrepo").joinpath("data/vllm_tensors.json").read_text("utf-8")
-    tensors = [Contract(**{**facts, "dims": tuple(facts["dims"])}) for facts in json.loads(text)["tensors"]]
+    tensors = [Contract(**{**each, "dims": tuple(each["dims"])}) for each in facts("vllm_tensors")["tensors"]]
     return {(tensor.kind, tensor.name): tensor for tensor in tensors}
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any, NamedTuple
+
+from tritonrepo.packaged import facts
 
 GIB = 1 << 30
 UNITS = {"gib": GIB, "mib": 1 << 20, "gb": 10**9, "mb": 10**6}
@@ -66,15 +66,9 @@ class Gpu(NamedTuple):
 
 
 @cache
-def _data() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(resources.files("tritonrepo").joinpath("data/gpus.json").read_text("utf-8"))
-    return found
-
-
-@cache
 def gpus() -> Mapping[str, Gpu]:
     """Return the known GPUs by name."""
-    return {each["name"]: _gpu(each) for each in _data()["gpus"]}
+    return {each["name"]: _gpu(each) for each in facts("gpus")["gpus"]}
 
 
 def _gpu(facts: Mapping[str, Any]) -> Gpu:
@@ -128,7 +122,7 @@ def reported(memory: int) -> tuple[Range, str]:
 @cache
 def behaviour(fact: str, vllm: str) -> Any:  # noqa: ANN401  a fact has its own type
     """Return what this version of vLLM does; see data/gpus.json for the facts."""
-    since = _data()["vllm"][fact]["since"]
+    since = facts("gpus")["vllm"][fact]["since"]
     before = [name for name in since if version(name) <= version(vllm)]
     return since[max(before or since, key=version)] if before else since[min(since, key=version)]
 

@@ -5,14 +5,13 @@ It is written by scripts/update_language_models.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from tritonrepo.llm.config import read
 from tritonrepo.llm.facts import LanguageModel
+from tritonrepo.packaged import facts
 
 
 def known(name: str) -> LanguageModel | None:
@@ -30,5 +29,4 @@ def known_config(name: str) -> Mapping[str, Any] | None:
 
 @cache
 def _configs() -> Mapping[str, Mapping[str, Any]]:
-    text = resources.files("tritonrepo").joinpath("data/language_models.json").read_text("utf-8")
-    return {name: entry["config"] for entry in json.loads(text)["models"] for name in entry["names"]}
+    return {name: entry["config"] for entry in facts("language_models")["models"] for name in entry["names"]}

@@ -6,20 +6,17 @@ in which it changed, "-10" for one that removes it, and "@1.18" for the first mi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from functools import cache
-from importlib import resources
+
+from tritonrepo.packaged import facts
 
 FULL = ("", "ai.onnx.ml")
 """Domains in which ONNX Runtime has no other operators than these, however it was built."""
 
 
-@cache
 def operators() -> Mapping[str, Mapping[str, str]]:
     """Return domain → operator → its line."""
-    text = resources.files("tritonrepo").joinpath("data/onnx_operators.json").read_text("utf-8")
-    found: Mapping[str, Mapping[str, str]] = json.loads(text)["operators"]
+    found: Mapping[str, Mapping[str, str]] = facts("onnx_operators")["operators"]
     return found
 
 

@@ -6,12 +6,12 @@ names the branches and is written by scripts/update_model_config.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib import resources
 from typing import Any
+
+from tritonrepo import packaged
 
 ROOT = "inference.ModelConfig"
 
@@ -83,7 +83,7 @@ def model_config(release: str | None = None) -> MessageType:
 @cache
 def messages(release: str | None) -> Mapping[str, MessageType]:
     """Return all messages by their full name, as this release has them."""
-    data = _data()
+    data = packaged.facts("model_config")
     release = release or data["newest"]
     enums = {name: _enum(name, entry["values"], release) for name, entry in data["enums"].items()}
     types = {name: MessageType(name, "map_entry" in entry) for name, entry in data["messages"].items()}
@@ -97,13 +97,6 @@ def messages(release: str | None) -> Mapping[str, MessageType]:
             spec = replace(spec, presence=spec.presence or types[name].is_entry)
             types[name].fields[field_name] = types[name].keys[field_name.encode()] = spec
     return types
-
-
-@cache
-def _data() -> dict[str, Any]:
-    text = resources.files("tritonrepo").joinpath("data/model_config.json").read_text("utf-8")
-    data: dict[str, Any] = json.loads(text)
-    return data
 
 
 def _enum(name: str, values: Mapping[str, Any], release: str) -> EnumType:

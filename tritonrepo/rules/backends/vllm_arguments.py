@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
 
 from tritonrepo.diagnostics import Severity, nearest
+from tritonrepo.packaged import facts
 from tritonrepo.releases import Release
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends import other_settings
@@ -44,7 +44,7 @@ class Keys(NamedTuple):
 @cache
 def keys() -> Keys:
     """Return the facts of data/vllm_arguments.json."""
-    data = json.loads(resources.files("tritonrepo").joinpath("data/vllm_arguments.json").read_text("utf-8"))
+    data = facts("vllm_arguments")
     versions = data["versions"]
     position = {name: number for number, name in enumerate(versions)}
     known = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from tritonrepo.packaged import facts
 from tritonrepo.releases import RELEASES
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.vllm_arguments import keys
@@ -34,7 +33,7 @@ class Accepted:
 @cache
 def values() -> Mapping[str, Sequence[Accepted]]:
     """Return what is known of each key."""
-    data = _data("vllm_values.json")
+    data = facts("vllm_values")
     return {key: [_accepted(span, data["versions"]) for span in spans] for key, spans in data["values"].items()}
 
 
@@ -82,7 +81,7 @@ class Architectures:
 @cache
 def architectures() -> Architectures:
     """Return the facts of data/vllm_architectures.json."""
-    data = _data("vllm_architectures.json")
+    data = facts("vllm_architectures")
     newest = data["versions"][-1]
     known = {
         name: [(span["since"], span.get("until", newest)) for span in spans]
@@ -96,8 +95,3 @@ def _accepted(span: Mapping[str, Any], names: Sequence[str]) -> Accepted:
     first, last = names.index(facts.pop("since")), names.index(facts.pop("until", names[-1]))
     facts["types"], facts["choices"] = frozenset(facts.get("types", ())), tuple(facts.get("choices", ()))
     return Accepted(first, last, **facts)
-
-
-def _data(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(resources.files("tritonrepo").joinpath(f"data/{name}").read_text("utf-8"))
-    return found

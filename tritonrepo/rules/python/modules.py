@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cache
-from importlib import resources
 from typing import Any, NamedTuple
 
+from tritonrepo import packaged
 from tritonrepo.diagnostics import nearest
 from tritonrepo.repository import Target
 
@@ -118,8 +117,5 @@ def _read(version: str) -> Version:
     return int(major), int(minor)
 
 
-@cache
-def _facts() -> dict[str, Any]:
-    text = resources.files("tritonrepo").joinpath("data/python_modules.json").read_text("utf-8")
-    facts: dict[str, Any] = json.loads(text)
-    return facts
+def _facts() -> Mapping[str, Any]:
+    return packaged.facts("python_modules")
