@@ -72,6 +72,17 @@ def test_validate_says_that_a_record_is_for_a_release_of_the_future(
     assert run(["validate", place, "--release", "24.10", "--no-auto-complete"]) == 1
 
 
+def test_an_own_image_is_built_from_the_images_named_with_it_or_else_by_the_next_place() -> None:
+    """And what it has is not known; a registry, a tag or a digest tells it from an image of the release."""
+    whole, record = tuple(newest().images), Said(images=("py3",))
+    for names, images in ((("mine:1",), ("py3",)), (("a.b/c", "vllm-python-py3"), ("vllm-python-py3",))):
+        own = target(Said(images=names), record=record)
+        assert (own.own, own.images, own.backends) == (True, images, newest().backends(images))
+    assert target(Said(images=("a@sha256:0f",))).images == whole
+    assert not target(record=record).own
+    assert not target(Said(images=("py3",)), record=Said(images=("mine:1",))).own
+
+
 OPTIONS, RECORD, STACK, SETTINGS = (Said(f"24.0{n}", (f"image{n}",), n, n % 2 == 0, f"arch{n}") for n in range(1, 5))
 
 

@@ -88,7 +88,23 @@ PICKED = {
     "selected": (["--select", "dynamic-preferred-above-max"], 1, "preferred_batch_size 16"),
     "an unknown rule": (["--ignore", "dynamic-prefered-above-max"], 2, 'Did you mean "dynamic-preferred-above-max"?'),
     "an unknown release": (["--release", "24.13"], 2, 'unknown Triton release "24.13". Use a release from 24.01 to'),
-    "an unknown image": (["--image", "vllm"], 2, 'Triton 24.10 has no image "vllm"'),
+    "an unknown image": (
+        ["--image", "vllm"],
+        2,
+        "Use one of: py3, trtllm-python-py3, vllm-python-py3. An image of your",
+    ),
+    "a misspelt image": (["--image", "vllm-pyton-py3"], 2, 'Did you mean "vllm-python-py3"?'),
+    "no image": (["--image", ""], 2, 'Triton 24.10 has no image ""'),
+    "a path": (["--image", "./py3"], 2, 'Triton 24.10 has no image "./py3"'),
+    "an image on two lines": (["--image", "a/b\n:1"], 2, r'Triton 24.10 has no image "a/b\n:1"'),
+    "an own image": (["--image", "registry.example.com:5000/team/triton:1", "--image", "py3"], 1, "preferred_batch"),
+    "NVIDIA's name of an image": (["--image", "nvcr.io/nvidia/tritonserver:24.10-py3"], 1, "preferred_batch"),
+    "that of another release": (["--image", "nvcr.io/nvidia/tritonserver:24.05-py3"], 2, "of Triton 24.05, not 24.10"),
+    "that of an unknown image": (
+        ["--image", "nvcr.io/nvidia/tritonserver:24.10-pi3"],
+        2,
+        'has no image "pi3". Did you',
+    ),
     "fewer GPUs than none": (["--gpus", "-1"], 2, "--gpus"),
 }
 

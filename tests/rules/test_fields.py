@@ -163,6 +163,17 @@ LIBRARIES = {
     "vLLM beside it": Case(
         'backend: "vllm"\n', files={"1/model.json": "{}"}, options="--image py3 --image vllm-python-py3"
     ),
+    "another backend in an image of one's own": Case(f'backend: "mine"\n{IO}', options="--image team/triton:1"),
+    "a Triton backend in an image of one's own": Case(
+        f'backend: "repeat"\n{IO}', options="--image team/triton:1 --image vllm-python-py3"
+    ),
+    "an agent in an image of one's own": Case(
+        f'{IDENTITY}model_repository_agents {{ agents {{ name: "decrypt" }} }}\n{IO}', options="--image mine:1"
+    ),
+    "a backend named ensemble is none of one's own": Case(
+        f'backend: "ensemble"\n{IO}', "backend-not-available", options="--image team/triton:1"
+    ),
+    "a runtime in an image of one's own": Case(f'backend: "mine" runtime: "x"\n{IO}', options="--image mine:1"),
     "all after the first dot of a bare name": Case(
         None,
         "backend-library-not-found",
@@ -201,6 +212,9 @@ LIBRARIES = {
         f'backend: "mine" runtime: "model.py"\n{IO}',
         "runtime-python-without-backend",
         "unable to find Python backend based backend library 'model.py' for model 'm', searched:",
+    ),
+    "a backend of one's own with a model.py": Case(
+        f'backend: "mine" runtime: "model.py"\n{IO}', options="--image team/triton:1"
     ),
 }
 

@@ -50,6 +50,13 @@ SAYS = {
     "in an image that is known": Says(
         top("import faiss")._replace(options="--image py3"), error(1, 8), missing("faiss")
     ),
+    "in an image of one's own": Says(top("import ours, faiss")._replace(options="--image team/triton:1")),
+    "misspelt, for an image of one's own": Says(
+        top("import transformerz")._replace(options="--image team/triton:1"), ((DOUBT, 1, 8),)
+    ),
+    "relative, for an image of one's own": Says(
+        top("from .nowhere import x")._replace(options="--image team/triton:1"), error(1, 6), missing("1.nowhere")
+    ),
     "a later standard library": Says(top("import tomllib"), error(1, 8), missing("tomllib")),
     "and in its image": Says(top("import tomllib")._replace(options="--release 25.05")),
     "an earlier one": Says(top("import imp\nimport distutils.core")),

@@ -10,9 +10,12 @@ import click
 
 from tritonrepo.diagnostics import closest
 from tritonrepo.flows.validate import Aim
+from tritonrepo.generate.dockerfile import IMAGE
 from tritonrepo.llm.gpus import Gpu
 from tritonrepo.releases import RELEASES, instead
 from tritonrepo.repository import Said, Target, target
+
+OWN = " An image of your own needs its registry or tag, as in my-triton:1."
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,7 +37,8 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--image",
             multiple=True,
             metavar="NAME",
-            help="Container image, such as vllm-python-py3. Repeat for an image that combines several."
+            help="Container image, such as vllm-python-py3, or your own with its registry or tag. Repeat for an image"
+            " that combines several."
             "  [default: from the record or stack, else all combined]",
         ),
         click.option(
@@ -57,6 +61,7 @@ def aim(
     memory: int | None = None,
 ) -> Aim:
     """Return the function that makes the target by these options; a usage error names the closest choice."""
+    release, image = _of_nvidia(release, image)
     if release is not None and release not in RELEASES:
         raise click.UsageError(f'unknown Triton release "{release}". {instead(release)}')
     memory = gpu.memory if memory is None and gpu is not None else memory
@@ -67,7 +72,22 @@ def aim(
         for name in found.images:
             if found.release.images and name not in found.release.images:
                 hint = closest(name, found.release.images)
+                hint += "" if hint.startswith("Did") else OWN
                 raise click.UsageError(f'Triton {found.release.name} has no image "{name}". {hint}')
         return found
 
     return aimed
+
+
+def _of_nvidia(release: str | None, images: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the release and the short names of images; the full name of an image of NVIDIA's tells both."""
+    short = list[str]()
+    for image in images:
+        place, _, tag = image.partition(":")
+        of, _, name = tag.partition("-")
+        if place == IMAGE:
+            if release not in {None, of}:
+                raise click.UsageError(f'"{image}" is an image of Triton {of}, not {release}. Name one release.')
+            release = of
+        short.append(name if place == IMAGE else image)
+    return release, tuple(short)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -11,6 +12,9 @@ from tritonrepo.llm.gpus import Gpu
 from tritonrepo.releases import RELEASES, Release, instead, newest
 
 T = TypeVar("T")
+WORD = "[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*"
+REFERENCE = re.compile(f"{WORD}(:[0-9]+)?(/{WORD})*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]+)?")
+"""How a container image is named: registry, path, tag, digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Target:
     `in_stack`: a stack file determines it, not the options of a command; hints name what the user can change.
     `gpus_said`: somebody says how many GPUs there are. If not, there is one, or as many as the configs of a repository
     list (`repository.read`), and what needs more of them is no fault. `gpu` is their model, None if it is not known.
+    `own`: the server's image is one of the user's own, built from `images`; what else it has is not known.
     """
 
     release: Release
@@ -33,11 +38,17 @@ class Target:
     gpus_said: bool = True
     gpu_memory: int | None = None
     gpu: Gpu | None = None
+    own: bool = False
 
     @property
     def counts_gpus(self) -> str:
         """Where the user sets the number of GPUs."""
         return "gpus in target" if self.in_stack else "--gpus"
+
+    @property
+    def says_own(self) -> str:
+        """How the user says that the image is an own one."""
+        return "ignore this rule" if self.in_stack else "name that image, as in `--image my-triton:1`"
 
 
 class Said(NamedTuple):
@@ -66,12 +77,13 @@ def target(
     """Return the target: options over the record of a built repository, over the stack, over a project's settings.
 
     The defaults are the newest release, all its images together, one GPU or those that the configs list, and a server
-    that completes configs. Raise Stop for an unknown release.
+    that completes configs. An image of the user's own is built from the images of the release that are named with it,
+    or else from those that the next place names. Raise Stop for an unknown release.
     """
     said = (options, record, stack, settings)
     named = next((each for each in said if each.release is not None), None)
     release = _release(named) if named else newest()
-    images = _first([each.images for each in said], tuple(release.images))
+    images = _first([_stock(each.images or ()) or None for each in said], tuple(release.images))
     known = release.backends(images)  # none: it is not known which its images have
     by_option = options.release is not None or options.images is not None or options.gpus is not None
     return Target(
@@ -84,7 +96,17 @@ def target(
         in_stack=stack is not NOTHING and not by_option,
         gpus_said=any(each.gpus is not None for each in said),
         gpu_memory=_first([each.gpu_memory for each in said], None),
+        own=any(map(is_own, _first([each.images for each in said], ()))),
     )
+
+
+def is_own(image: str) -> bool:
+    """Return whether this names an image of the user's own: with a registry, a tag or a digest."""
+    return not {":", "/", "@"}.isdisjoint(image) and REFERENCE.fullmatch(image) is not None
+
+
+def _stock(images: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(image for image in images if not is_own(image))
 
 
 def recorded(target: Mapping[str, Any], where: str) -> Said:

@@ -17,7 +17,7 @@ SCHEDULER = "ensemble"
 def no_scheduler(model: Model) -> Iterator[Finding]:
     """An ensemble must run on an image whose server has the ensemble scheduler."""
     target = model.target
-    if not model.is_ensemble or model.backend or not target.backends or SCHEDULER in target.backends:
+    if not model.is_ensemble or model.backend or not target.backends or SCHEDULER in target.backends or target.own:
         return
     written = model.config.get("platform")
     yield Finding(

@@ -42,9 +42,9 @@ def _meant(model: Model) -> str:
 
 
 def _lacks(model: Model) -> bool:
-    """Return whether the backend's library is in neither the images nor the model's own directory."""
+    """Return whether the backend's library is surely in neither the images nor the model's own directory."""
     backend = model.backend
-    if not backend or (backend in model.target.backends and backend != "ensemble"):
+    if not backend or (backend != "ensemble" and (model.target.own or backend in model.target.backends)):
         return False
     if model.is_ensemble or not model.target.backends or model.config.text("runtime"):
         return False
@@ -112,7 +112,7 @@ def backend_not_available(model: Model) -> Iterator[Finding]:
 def library_not_found(model: Model) -> Iterator[Finding]:
     """A custom backend must be in the model's directory or in your own image."""
     if _lacks(model) and not _meant(model):
-        own = f"add {model.backend} to backends in target" if model.target.in_stack else "ignore this rule"
+        own = f"add {model.backend} to backends in target" if model.target.in_stack else model.target.says_own
         yield Finding(
             _place(model),
             f'no Triton image has a backend named "{model.backend}"',

@@ -69,7 +69,7 @@ def _search(model: Model, version: int) -> Search:
 def _search_backend(model: Model, path: str) -> Search:
     """Search the backend's own directory, of which only some files are known."""
     if model.backend not in model.target.backends or model.backend == "ensemble":
-        return Search.MISSING
+        return Search.UNKNOWN if model.target.own else Search.MISSING
     if path == f"libtriton_{model.backend}.so":
         return Search.FOUND
     if path.startswith(".."):
@@ -125,7 +125,8 @@ def runtime_python(model: Model) -> Iterator[Finding]:
     """The backend must be written in Python if runtime is "model.py"."""
     if model.config.text("runtime") != PYTHON or model.is_ensemble or not model.target.backends:
         return
-    if model.backend in COMPILED or (model.backend and model.backend not in model.target.backends):
+    absent = model.backend and model.backend not in model.target.backends and not model.target.own
+    if model.backend in COMPILED or absent:
         yield Finding(
             model.config.scalars("runtime")[-1],
             f'runtime names the backend\'s own model.py, but backend "{model.backend}" does not have one',

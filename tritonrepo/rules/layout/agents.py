@@ -35,13 +35,13 @@ def empty(model: Model) -> Iterator[Finding]:
 )
 def missing(model: Model) -> Iterator[Finding]:
     """A repository agent must be available in the server's image."""
-    agents = model.config.message("model_repository_agents")
+    agents = model.config.message("model_repository_agents") if not model.target.own else None
     for item, agent in enumerate(agents.messages("agents") if agents is not None else ()):
         name = agent.text("name")
         if name not in INSTALLED:
             at = next(iter(agent.scalars("name")), agent)
             message = f'no Triton image has the repository agent "{name}"'
             stock = ", ".join(sorted(INSTALLED))
-            hint = f'Stock images have only {stock}. If your own image has "{name}", ignore this rule.'
+            hint = f"Stock images have only {stock}. If your own image has it, {model.target.says_own}."
             reason = f"unable to find 'libtritonrepoagent_{name}.so' for repo agent '{name}', searched:"
             yield Finding(at, message, hint=hint, reason=reason, item=item)

@@ -150,7 +150,7 @@ class _Walk:
             )
             return Failure(found, at, message, hint, reason)
         near = modules.meant(name) if name not in modules.public() else ""
-        hint = f'Did you mean "{near}"?' if near else _install(script, name)
+        hint = f'Did you mean "{near}"?' if near else _install(self.model, script, name)
         verb = "is not" if found is Found.NO else "may not be"
         one = len(target.images) == 1
         where = f'in the image "{target.images[0]}"' if one else "in any image of the target"
@@ -163,7 +163,8 @@ class _Walk:
         return Failure(Found.NO, at, message, "Fix this line. Nothing after it was checked.", fault.reason)
 
 
-def _install(script: Script, name: str) -> str:
+def _install(model: Model, script: Script, name: str) -> str:
+    own = f"If your own image has it, {model.target.says_own}."
     if name in modules.public():
-        return "Use an image that has it, or pack it in an environment that EXECUTION_ENV_PATH names."
-    return f"Add {name}.py next to {script.name}. If your own image has it, ignore this rule."
+        return f"{own} Otherwise, pack it in an environment that EXECUTION_ENV_PATH names."
+    return f"Add {name}.py next to {script.name}. {own}"

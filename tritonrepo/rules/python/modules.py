@@ -44,6 +44,8 @@ def found(module: str, target: Target, python: Version | None) -> Found:
     if python is None or not target.backends or module in BACKEND or module in _standard(python):
         return Found.PERHAPS
     if module not in images.names and module not in _any_standard():
+        if target.own:
+            return Found.PROBABLY_NOT if module not in public() and meant(module) else Found.PERHAPS
         own = bool(target.backends - target.release.backends(target.images))
         common = module in public() and not images.complete
         return Found.PROBABLY_NOT if own or common else Found.NO
