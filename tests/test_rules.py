@@ -61,7 +61,6 @@ NEED_NO_CONFIG = [
     "missing-colon",
     "model-name-unusual",
     "parameter-value-not-message",
-    "reserved-subdirectories",
     "scalar-field-twice",
     "trailing-comma-in-list",
     "two-schedulers",

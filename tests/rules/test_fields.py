@@ -1269,6 +1269,25 @@ def test_all_that_is_said(case: Case, rule: str, said: Sequence[str]) -> None:
     assert found.verdicts[0].rule == rule
 
 
+@pytest.mark.parametrize(
+    ("backend", "source", "options", "said"),
+    [
+        ("identity", "", "", True),
+        ("python", PYTHON, "", True),
+        ("python", f"{PYTHON}# self.config['optimization']\n", "", False),
+        ("mine", "", "", False),
+        ("mine", "", "--image team/triton:1", False),
+    ],
+    ids=["that reads none", "python", "a source that may read it", "own", "in an own image"],
+)
+def test_optimization_is_said_to_be_ignored_by_a_backend(
+    backend: str, source: str, options: str, *, said: bool
+) -> None:
+    case = Case(f'backend: "{backend}"\noptimization {{ graph {{ level: 1 }} }}\n{IO}', files={"1/model.py": source})
+    found = judged(tree(case), options).diagnostics
+    assert ("optimization-ignored" in {each.rule for each in found}) is said
+
+
 WIDTHS = {
     1: ("BOOL", "UINT8", "INT8"),
     2: ("UINT16", "INT16", "FP16", "BF16"),

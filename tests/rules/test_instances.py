@@ -260,6 +260,12 @@ WORDS = {
             "  Use one kind unless both should receive requests equally.",
         ],
     ),
+    "a kind that differs and is passive": (
+        IDENTITY,
+        "kind: KIND_CPU } instance_group { kind: KIND_GPU passive: true",
+        "--gpus 1",
+        [],
+    ),
     "a name twice": (
         IDENTITY,
         'name: "m_1" } instance_group {',

@@ -131,14 +131,6 @@ def decoupled_flag(model: Model) -> Iterator[Finding]:
         )
 
 
-@rule("ensemble-response-cache", Severity.INFO, "response_cache")
-def response_cache(model: Model) -> Iterator[Finding]:
-    """An ensemble can cache its responses as a whole."""
-    cache = model.config.message("response_cache")
-    if model.is_ensemble and cache is not None and cache.flag("enable"):
-        yield Finding(cache, "the responses of the whole ensemble are cached if the server has a cache")
-
-
 @rule("step-model-namespace", Severity.INFO, "ensemble_scheduling")
 def namespace(model: Model) -> Iterator[Finding]:
     """The model_namespace of a step has no effect."""
@@ -147,43 +139,6 @@ def namespace(model: Model) -> Iterator[Finding]:
             yield Finding(
                 step.node.get("model_namespace"), "Triton overwrites the model_namespace of a step", hint="Remove it."
             )
-
-
-@rule("ensemble-inflight-limit", Severity.INFO, "ensemble_scheduling")
-def inflight_limit(model: Model) -> Iterator[Finding]:
-    """max_inflight_requests limits each step of an ensemble, over all requests together."""
-    scheduling = model.config.message("ensemble_scheduling")
-    limit = scheduling.integer("max_inflight_requests") if scheduling is not None else 0
-    if scheduling is not None and limit > 0:
-        yield Finding(
-            scheduling.get("max_inflight_requests"),
-            f"each step has at most {limit} {'request' if limit == 1 else 'requests'} in flight",
-        )
-
-
-@rule("ensemble-step-order", Severity.INFO, "ensemble_scheduling")
-def step_order(model: Model) -> Iterator[Finding]:
-    """Steps can be listed in any order."""
-    written: dict[str, int] = {}
-    for step in steps(model):
-        written |= {mapped.tensor: step.number for mapped in step.outputs.values()}
-    for step in steps(model):
-        later = next((m for m in step.inputs.values() if written.get(m.tensor, -1) > step.number), None)
-        if later is not None:
-            yield Finding(
-                later.at,
-                f'step {step.number} reads "{later.tensor}", which step {written[later.tensor]} writes',
-                hint="List the steps in the order of the data for readability. Triton accepts any order.",
-            )
-
-
-@rule("ensemble-output-is-input", Severity.INFO, "ensemble_scheduling")
-def output_is_input(model: Model) -> Iterator[Finding]:
-    """An output of an ensemble can have the name of an input."""
-    inputs = {tensor.name for tensor in model.tensors if tensor.kind == "input"}
-    for tensor in model.tensors if model.is_ensemble else ():
-        if tensor.kind == "output" and tensor.name in inputs:
-            yield Finding(tensor.node, f'output "{tensor.name}" is also an input of the ensemble')
 
 
 def _scheduled(model: Model) -> bool:

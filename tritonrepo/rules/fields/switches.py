@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.completion import may_complete
+from tritonrepo.rules.python.script import scripts
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -84,13 +85,12 @@ def cache_server_off(model: Model) -> Iterator[Finding]:
 
 @rule("optimization-ignored", Severity.INFO, "optimization")
 def optimization_ignored(model: Model) -> Iterator[Finding]:
-    """The core ignores optimization, and each backend reads only the parts that it knows."""
-    if model.backend and model.backend not in OPTIMIZES and not model.is_ensemble:
-        yield Finding(
-            model.config.get("optimization"),
-            f'backend "{model.backend}" is not known to read optimization',
-            hint="Remove optimization unless the backend's documentation mentions it.",
-        )
+    """The core ignores optimization, and some backends read none of it."""
+    if model.backend not in model.target.backends - OPTIMIZES or model.is_ensemble:
+        return  # a backend that no Triton image has may read it
+    if not any(b"optimization" in script.text for script in scripts(model)):
+        message = f'backend "{model.backend}" does not read optimization'
+        yield Finding(model.config.get("optimization"), message, hint="Remove optimization.")
 
 
 def _value(model: Model, name: str) -> Placed | None:

@@ -64,7 +64,7 @@ def names_equal(model: Model) -> Iterator[Finding]:
 @rule("mixed-kinds", Severity.INFO, "instance_group")
 def mixed(model: Model) -> Iterator[Finding]:
     """Triton assigns requests to instances regardless of their kind."""
-    found = [group for group in groups(model) if group.kind in {CPU, GPU, MODEL}]
+    found = [group for group in groups(model) if group.kind in {CPU, GPU, MODEL} and not group.node.flag("passive")]
     other = next((group for group in found if group.kind != found[0].kind), None)
     if other is not None:
         message = f"this group is {other.kind}, but the first one is {found[0].kind}"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from tritonrepo.diagnostics import Severity, State
 from tritonrepo.repository import Model
-from tritonrepo.repository.versions import RESERVED
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 from tritonrepo.shared import is_shared
@@ -83,11 +82,3 @@ def overflow(model: Model) -> Iterator[Finding]:
         message = f"version number {name} does not fit into 64 bits, which crashes the server"
         hint = "Rename it to a number up to 9223372036854775807."
         yield Finding(name, message, hint=hint, reason="server ended: stoll")
-
-
-@rule("reserved-subdirectories", Severity.INFO, after_faults=True)
-def reserved(model: Model) -> Iterator[Finding]:
-    """The directories configs, warmup and initial_state are not versions."""
-    for name in RESERVED & model.children.keys():
-        if name in model.directories:
-            yield Finding(name, f"{name} is a reserved directory, not a version")

@@ -99,12 +99,3 @@ def older_not_served(model: Model) -> Iterator[Finding]:
     if len(model.versions.found) > 1 and "version_policy" not in model.fields:
         count, latest = len(model.versions.found), max(model.versions.found)
         yield Finding(None, f"the model has {count} versions, but only version {latest} is served")
-
-
-@rule("one-bad-version-fails-model", Severity.INFO, "version_policy")
-def one_bad_version(model: Model) -> Iterator[Finding]:
-    """Versions that are served together load or fail together."""
-    if len(model.served) > 1:
-        policy = model.config.message("version_policy")
-        message = f"{len(model.served)} versions are served; if one fails to load, Triton unloads all of them"
-        yield Finding(policy, message)

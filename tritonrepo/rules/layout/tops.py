@@ -14,7 +14,8 @@ from tritonrepo.rules.stages import Stage
 from tritonrepo.tree import Unreadable
 
 PROJECT = re.compile(
-    r"\.[^/]{0,200}|(?i:readme|license|changelog|dockerfile|makefile)[^/]{0,40}|[^/]{1,200}\.(?:md|sh|ya?ml)"
+    r"\.[^/]{0,200}|(?i:readme|license|changelog|dockerfile|makefile|requirements)[^/]{0,40}"
+    r"|(?!model\.py\Z)[^/]{1,200}\.(?:md|sh|ya?ml|py|ipynb)"
 )
 """What a repository in git has besides its models: nobody expects a server to read it."""
 
