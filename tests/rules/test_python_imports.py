@@ -45,6 +45,7 @@ SAYS = {
     "the second of a line": Says(top("import os, numpi.linalg as n"), error(1, 12), missing("numpi")),
     "a name from it": Says(top("\nfrom no_such.part import x"), error(2, 6), missing("no_such")),
     "two of them": Says(top("import no_such\nimport nor_this"), ((ERROR, 1, 8), (ERROR, 2, 8)), missing("no_such")),
+    "one of them twice": Says(top("from no_such.a import b\nimport no_such.c"), error(1, 6), missing("no_such")),
     "what an image may have": Says(top("import torch, transformers, yaml, triton_python_backend_utils")),
     "a package that is common": Says(top("import faiss"), ((DOUBT, 1, 8),)),
     "in an image that is known": Says(

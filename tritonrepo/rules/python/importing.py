@@ -80,6 +80,7 @@ class _Walk:
     home: str
     failures: list[Failure] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
     over: bool = False
     """Whether what comes next is uncertain."""
 
@@ -105,7 +106,8 @@ class _Walk:
         homes = [home for home in places if self._has(home, each.top)]
         if homes:
             self._beside(homes[0], each.module)
-        elif found is not Found.PERHAPS and python is not None:
+        elif found is not Found.PERHAPS and python is not None and each.top not in self.absent:
+            self.absent.add(each.top)
             self.failures.append(self._absent(script, each, found))
 
     def _relative(self, script: Script, each: Imported) -> None:
