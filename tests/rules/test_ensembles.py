@@ -861,6 +861,21 @@ WORDS: dict[str, tuple[Case, Sequence[str]]] = {
             "e: ensemble e contains models that are not available or ambiguous: zaaac",
         ],
     ),
+    "a missing model with a name like that of another step": (
+        Case(
+            {
+                "e": ensemble(
+                    step("aaaac", {"IN": "IN"}, {"OUT": "mid"}), step("aaaab", {"IN": "mid"}, {"OUT": "OUT"})
+                ),
+                "aaaac": member(),
+            }
+        ),
+        [
+            'e/config.pbtxt:6:22: error: the repository has no model "aaaab" [step-model-missing]',
+            "  Add the model, or name one that exists.",
+            "e: ensemble e contains models that are not available or ambiguous: aaaab",
+        ],
+    ),
     "the same missing model twice": (
         Case({"e": ensemble(step("b", {"IN": "IN"}, {"OUT": "mid"}), step("b", {"IN": "mid"}, {"OUT": "OUT"})), **A}),
         [

@@ -17,9 +17,10 @@ GRAPH_STAGES = frozenset({"graph", "graph-load", "ensemble"})
 @graph_rule("step-model-missing", Severity.ERROR, "ensemble_scheduling", at=Stage.GRAPH.first)
 def model_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     """Every step must name a model of the repository."""
+    named = {model.name, *(step.model for step in steps(model))}  # another step's model is hardly meant
     for step, reason in _unpolled(model, judging):
         if step.model not in judging.models:
-            meant = nearest(step.model, [name for name in judging.models if name != model.name])
+            meant = nearest(step.model, [name for name in judging.models if name not in named])
             yield Finding(
                 step.at("model_name"),
                 f'the repository has no model "{step.model}"',
