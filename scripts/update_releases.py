@@ -66,7 +66,7 @@ def _faults(source: dict[str, Any]) -> Iterator[str]:
         found = (*_odd(tensor, TENSOR, {"optional"}), *_no_release(tensor))
         yield from (f"{tensor.get('name')}: {fault}" for fault in found)
     for gpu in source["gpus"]:
-        yield from (f"{gpu.get('name')}: {fault}" for fault in _odd(gpu, GPU, {"sold", "gib"}))
+        yield from (f"{gpu.get('name')}: {fault}" for fault in _odd(gpu, GPU, {"sold", "gib", "linked"}))
     tables = ((name, facts, needed) for table, needed in TABLES.items() for name, facts in source[table].items())
     for name, facts, needed in tables:
         yield from (f"{name}: {fault}" for fault in _odd(facts, needed, set()))

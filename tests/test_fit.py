@@ -187,7 +187,7 @@ def test_the_api_gives_values() -> None:
     assert engine.fits is Fits.YES
     assert engine.doubts == ("adapters take memory as well",)
     assert engine.share is not None
-    assert engine.share.widest == "non-torch"
+    assert engine.share.widest == "CUDA graphs"
 
 
 def test_the_last_table_adds_up_what_is_on_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,13 +47,15 @@ class Range(NamedTuple):
 class Gpu(NamedTuple):
     """A GPU: its compute capability, the number of GB in its name, and the bytes that its driver reports.
 
-    These are the lowest and the highest that were seen; 0 and None if its memory is not known.
+    These are the lowest and the highest that were seen; 0 and None if its memory is not known. `linked` means that
+    several of them can have NVLink.
     """
 
     name: str
     capability: str
     sold: int = 0
     reported: Range | None = None
+    linked: bool = False
 
     @property
     def memory(self) -> int | None:
@@ -73,7 +75,7 @@ def gpus() -> Mapping[str, Gpu]:
 
 def _gpu(facts: Mapping[str, Any]) -> Gpu:
     seen = Range(*facts["gib"]).times(GIB) if "gib" in facts else None
-    return Gpu(facts["name"], facts["capability"], facts.get("sold", 0), seen)
+    return Gpu(facts["name"], facts["capability"], facts.get("sold", 0), seen, "linked" in facts)
 
 
 def gpu(name: str) -> Gpu | None:
@@ -117,6 +119,14 @@ def reported(memory: int) -> tuple[Range, str]:
         return Range(memory, memory), ""
     high = max(memory, *(seen.high for seen in sold.values()))
     return Range(min(seen.low for seen in sold.values()), high), ", ".join(sold)
+
+
+@cache
+def linked(memory: float) -> bool:
+    """Return whether several GPUs with these bytes can have NVLink; larger ones that are not known count as such."""
+    known = [(each.linked, *each.reported, each.sold * GIB) for each in gpus().values() if each.reported is not None]
+    fitting = [link for link, low, high, sold in known if low <= memory <= max(high, sold)]
+    return any(fitting) or (not fitting and memory > min(low for link, low, *_ in known if link))
 
 
 @cache

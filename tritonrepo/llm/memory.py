@@ -12,14 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tritonrepo.llm.facts import LanguageModel
-from tritonrepo.llm.gpus import GIB, Range, behaviour
+from tritonrepo.llm.gpus import GIB, Range, behaviour, linked
 from tritonrepo.llm.loading import SIXTEEN, Stage, stages
 
 BLOCK = 16
 """Tokens of a block of the cache."""
 
-COPIES = Range(9.3, 10.6)
-"""Matrices of [sequences, vocabulary] FP32 that a sampler holds at once that sorts all logits for top-k and top-p."""
+COPIES = Range(9.5, 10.5)
+"""Matrices of [sequences, vocabulary] FP32 that a sampler holds at once that sorts all logits for top-k and top-p.
+
+Logs show 9.6 (vllm-project/vllm#12529, and 1.4 GiB for 256 sequences of Qwen on several GPUs) to 10.3 (#10511): the
+logits, twice as they are sorted, positions of 8 bytes with a copy for the sort, probabilities and their sums, masks.
+"""
 
 FEWEST_COPIES = 2.0
 """The same if it does not sort them."""
@@ -27,14 +31,15 @@ FEWEST_COPIES = 2.0
 HIDDEN = Range(1.0, 1.07)
 """What the pass over one layer holds, relative to its largest tensors."""
 
-NON_TORCH = {1: Range(0.03, 0.4), 2: Range(0.25, 3.6), 4: Range(0.25, 5.8)}
-"""GiB outside PyTorch by the number of GPUs of an engine, at least: CUDA, NCCL and its buffers."""
+LARGE = 64
+"""GiB of a GPU from which on vLLM has larger defaults. Source: vllm, engine/arg_utils.py, of 0.8.4 and 0.27.1."""
 
-LARGE, BUFFERS = 64, 1.0
-"""GPUs of fewer GiB were never seen with more GiB of buffers than this: they have no fast links among them."""
+GRAPHS, MORE_GRAPHS = Range(0.2, 1.1), Range(0.2, 3.5)
+"""GiB of CUDA graphs, where vLLM takes an estimate of them off the cache.
 
-GRAPHS = Range(0.2, 1.1)
-"""GiB of CUDA graphs, where vLLM takes them off the cache."""
+The second is for experts, for layers of several kinds, and for several GPUs: from two graphs, vLLM extrapolates to all
+as if none shared memory (vllm-project/vllm#45178). Logs show 0.4 to 0.8 on one GPU, 2.0 on two, 2.4 with experts.
+"""
 
 WINDOW = 32768
 """Tokens of max_model_len from which V0 profiles a chunk by default."""
@@ -157,10 +162,9 @@ def share(model: LanguageModel, settings: Settings, total: Range) -> Share:
     The number of the model's parameters must be known.
     """
     requested = total.times(settings.utilization)
-    found = [
-        _stage(model, settings, stage, requested)
-        for stage in stages(model, (settings.tensor, settings.pipeline), settings.quantization, settings.whole)
-    ]
+    split, last = (settings.tensor, settings.pipeline), bool(behaviour("rest_last", settings.vllm))
+    parts = stages(model, split, settings.quantization, settings.whole, rest_last=last)
+    found = [_stage(model, settings, stage, requested) for stage in parts]
     return min(found, key=lambda each: each.cache.middle / max(each.per_token, 1e-9))
 
 
@@ -169,16 +173,25 @@ def _stage(model: LanguageModel, settings: Settings, stage: Stage, requested: Ra
     weights = Range(max(0.0, low - settings.offload), max(0.0, high - settings.offload))
     certain, held = _activation(model, settings, samples=stage.samples)
     outside = _non_torch(settings, requested.high / settings.utilization)
-    graphs = GRAPHS.times(GIB) if behaviour("graphs", settings.vllm) and not settings.eager else Range(0, 0)
+    graphs = _graphs(model, settings)
     taken = weights.plus(held).plus(outside).plus(graphs)
     left = requested.less(taken) if settings.cache is None else Range(settings.cache, settings.cache)
     size = per_token(model, settings, stage.layers)
     return Share(weights, held, outside, graphs, requested, size, left, settings.max_model_len, certain)
 
 
+def _graphs(model: LanguageModel, settings: Settings) -> Range:
+    if settings.eager or not behaviour("graphs", settings.vllm):
+        return Range(0, 0)
+    more = model.experts or not model.plain or settings.gpus > 1
+    return (MORE_GRAPHS if more else GRAPHS).times(GIB)
+
+
 def _non_torch(settings: Settings, total: float) -> Range:
-    low, high = NON_TORCH[max(number for number in NON_TORCH if number <= settings.gpus)]
-    return Range(low, high if total >= LARGE * GIB else min(high, BUFFERS)).times(GIB)
+    """Return what CUDA, NCCL and its buffers hold: more the more GPUs there are, most with NVLink among them."""
+    kinds = {1: "alone", 2: "pair"}
+    kind = kinds.get(settings.gpus, "linked") if settings.gpus == 1 or linked(total) else "apart"
+    return Range(*behaviour("outside", settings.vllm)[kind]).times(GIB)
 
 
 def _activation(model: LanguageModel, settings: Settings, *, samples: bool) -> tuple[float, Range]:
