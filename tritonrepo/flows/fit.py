@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tritonrepo import repository
-from tritonrepo.diagnostics import Faults, Severity, fatal
-from tritonrepo.flows.stack import drafted, is_stack, load, reading
-from tritonrepo.flows.target import of_record, of_stack, record_of
-from tritonrepo.flows.validate import Aim, declared, validate
+from tritonrepo.diagnostics import Diagnostic, Severity, fatal
+from tritonrepo.flows.stack import reading
+from tritonrepo.flows.validate import Aim, declared, examine
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.llm.advice import options
 from tritonrepo.llm.fitting import Fit, Fitted, Loaded
 from tritonrepo.llm.gpus import Range, reported
-from tritonrepo.repository import NOTHING, Repository, Said, Target
+from tritonrepo.repository import Repository, Said, Target
 from tritonrepo.rules import Rule
 from tritonrepo.rules.backends import memory
 from tritonrepo.rules.backends.engines import Engine, Load, engines, loads
-from tritonrepo.stores import open_store
 
 
+@reading()
 def fit(path: Path | str, work: Workspace, aim: Aim = declared) -> Fit:
     """Return the memory of the GPUs of a stack, or of the repository of a directory or URI.
 
@@ -37,30 +34,15 @@ def fit(path: Path | str, work: Workspace, aim: Aim = declared) -> Fit:
             raise fatal("fit-gpu-memory", path, message, hint)
         return found
 
-    judged = validate(path, work, aimed, _on_memory)
-    found = (_of_stack if is_stack(path) else _of_repository)(path, work, aimed)
-    return replace(_fit(found), found=judged.diagnostics)
+    judged, found = examine(path, work, aimed, _on_memory)
+    return _fit(found, judged.diagnostics)
 
 
 def _on_memory(rule: Rule) -> bool:
     return rule.check.__module__ == memory.__name__ and rule.severity is not Severity.INFO
 
 
-@reading()
-def _of_stack(path: str, work: Workspace, aim: Aim) -> Repository:
-    loaded = load(path, work)
-    draft = drafted(loaded.gathering(), loaded.lock.models, Faults())
-    return repository.read(draft.tree, aim(NOTHING, of_stack(loaded.stack, complete=draft.complete)))
-
-
-@reading()
-def _of_repository(path: str, work: Workspace, aim: Aim) -> Repository:
-    store, prefix = open_store(path, work.links)
-    tree = store.scan(prefix)
-    return repository.read(tree, aim(of_record(record_of(store, prefix, tree, path), path), NOTHING), path)
-
-
-def _fit(found: Repository) -> Fit:
+def _fit(found: Repository, said: Sequence[Diagnostic]) -> Fit:
     given = found.target.gpu_memory or 0
     total, sold = reported(given)
     models = found.models.values()
@@ -73,6 +55,7 @@ def _fit(found: Repository) -> Fit:
         found.target.release.vllm,
         tuple(_fitted(each) for model in models if model.backend == "vllm" for each in engines(model)),
         tuple(_loaded(each, total) for each in loads(found.models)),
+        said,
     )
 
 

@@ -13,7 +13,7 @@ from tritonrepo.flows.stack import drafted, is_stack, load, reading
 from tritonrepo.flows.target import of_record, of_stack, record_of
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.generate.origins import moved
-from tritonrepo.repository import CONFIG_BYTES, NOTHING, Said, Target
+from tritonrepo.repository import CONFIG_BYTES, NOTHING, Repository, Said, Target
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
 from tritonrepo.rules.unseen import unseen
@@ -43,6 +43,13 @@ class Judgement(NamedTuple):
     unseen: tuple[Unseen, ...] = ()
 
 
+class Examined(NamedTuple):
+    """A repository that was read and judged."""
+
+    judgement: Judgement
+    repository: Repository
+
+
 def declared(record: Said, stack: Said) -> Target:
     """Return the target that a record or a stack names, or the default target."""
     return repository.target(record=record, stack=stack)
@@ -61,12 +68,19 @@ def validate(
     With `release`, a stack is built for that release in place of its own. Raise Stop if it does not exist or cannot be
     read.
     """
+    return examine(path, work, aim, shown, release).judgement
+
+
+def examine(
+    path: Path | str, work: Workspace, aim: Aim = declared, shown: Shown = everything, release: str = ""
+) -> Examined:
+    """Check it as `validate` does, and return the repository as well, for who needs more of it."""
     path = str(path)
     return _stack(path, work, aim, shown, release) if is_stack(path) else _repository(path, work, aim, shown)
 
 
 @reading()
-def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> Judgement:
+def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> Examined:
     """Check what `build` would write; findings point into the stack file."""
     loaded = load(path, work, release=release)
     faults = Faults()
@@ -80,12 +94,12 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
         faults.add(*found)
         faults.stop()
     notes = unknown(target, Span(path))
-    left = unseen(made, judged.verdicts)
-    return Judgement((*notes, *found), judged.verdicts, _lines_of(loaded.stack), judged.ignored, left)
+    left, lines = unseen(made, judged.verdicts), _lines_of(loaded.stack)
+    return Examined(Judgement((*notes, *found), judged.verdicts, lines, judged.ignored, left), made)
 
 
 @reading()
-def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement:
+def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
     """Check a repository on disk or in a bucket, for the target of its record."""
     store, prefix = open_store(path, work.links)
     tree = store.scan(prefix)
@@ -103,7 +117,7 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Judgement
     placed = (*unknown(target, Span(path)), *(each.renamed(partial(_place, path)) for each in judged.diagnostics))
     names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}
     lines, left = (lambda place: _tree_lines(tree, names.get(place, ""))), unseen(there, judged.verdicts)
-    return Judgement(placed, judged.verdicts, lines, judged.ignored, left)
+    return Examined(Judgement(placed, judged.verdicts, lines, judged.ignored, left), there)
 
 
 def _place(path: str, name: str) -> str:
