@@ -9,6 +9,9 @@ import pytest
 from tests.test_build import digests
 from tests.test_own_stacks import ANSWER, SEARCH, edited, own
 from tritonrepo.cli import run
+from tritonrepo.cli.stack import workspace
+from tritonrepo.flows.image import advice
+from tritonrepo.flows.stack import load
 
 __all__ = ["own"]
 
@@ -73,6 +76,34 @@ def test_what_cannot_be_combined_is_told(
     said = capsys.readouterr()
     assert f"tritonrepo.yaml{message}" in said.err
     assert said.out == ""
+
+
+OWN = """name: own
+target: {release: "%s"}
+models:
+  llm: {backend: vllm, source: ./llm}
+  pipe: {%s, source: ./pipe}
+"""
+ADOPTED = {
+    "platform": ("24.09", "platform: ensemble", 1),
+    "platform in config": ("24.09", "role: model, config: {platform: ensemble}", 1),
+    "a release that runs them": ("24.10", "platform: ensemble", 0),
+    "no ensemble": ("24.09", "backend: python", 0),
+}
+
+
+@pytest.mark.parametrize(("release", "keys", "code"), ADOPTED.values(), ids=ADOPTED)
+def test_an_image_does_not_run_an_own_ensemble(
+    own: Path, capsys: pytest.CaptureFixture[str], release: str, keys: str, code: int
+) -> None:
+    (own / "tritonrepo.yaml").write_text(OWN % (release, keys), "utf-8")
+    assert run(["image"]) == code
+    said = capsys.readouterr()
+    assert ("of Triton 24.09 does not run ensembles" in said.err) == bool(code)
+    assert ("Use Triton 24.10 or later" in said.err) == bool(code)
+    assert bool(said.out) != bool(code)
+    loaded = load("tritonrepo.yaml", workspace(()))
+    assert advice(loaded).endswith("`tritonrepo image -f tritonrepo.yaml` says what to change") == bool(code)
 
 
 @pytest.mark.usefixtures("own")

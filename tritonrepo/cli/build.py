@@ -14,8 +14,7 @@ from tritonrepo.cli.values import NAMED, allow_links
 from tritonrepo.diagnostics import Severity, Stop
 from tritonrepo.flows.build import apply_build, directory, existing, plan_build
 from tritonrepo.flows.doubts import lock_drift, strictly
-from tritonrepo.flows.image import combines
-from tritonrepo.flows.image import command as image_command
+from tritonrepo.flows.image import advice
 from tritonrepo.flows.prepared import Build
 from tritonrepo.flows.stack import load
 from tritonrepo.report import diff as differences
@@ -100,9 +99,8 @@ def _planned(build: Build, *, diff: bool, verbose: bool) -> None:
     for name, form, why in forms(build.loaded.stack):
         if form != ENSEMBLE and (verbose or build.plan):
             say(f"{name}: form {form}, {why}", err=True)
-    if build.plan and combines(build.loaded.stack):
-        said = "no single Triton image has every backend of this stack"
-        say(f"{said}; `{image_command(build.loaded)}` prints the Dockerfile of one that does", err=True)
+    if build.plan and (said := advice(build.loaded)):
+        say(said, err=True)
     if verbose:
         for path in build.plan.foreign:
             say(f"left alone: {out}/{path}", err=True)

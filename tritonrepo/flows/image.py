@@ -9,6 +9,7 @@ from tritonrepo.diagnostics import Diagnostic, Severity, Span, Stop
 from tritonrepo.flows.stack import Loaded
 from tritonrepo.generate import dockerfile
 from tritonrepo.generate.dockerfile import Image
+from tritonrepo.releases import RELEASES
 from tritonrepo.spec import forms
 from tritonrepo.spec.stack import Stack
 
@@ -35,16 +36,33 @@ def image(loaded: Loaded) -> Image:
             message,
             "Add an image that has it to images. If your own image has it, add it to backends.",
         )
-    if found.copies and not found.runs_ensembles and any(form == forms.ENSEMBLE for _, form, _ in forms.forms(stack)):
-        message = f"the server in image {found.base} of Triton {found.release} does not run ensembles"
-        raise _stop(stack, "release", message, "Use a later release, or make the pipelines Python models: `form: bls`.")
+    if message := _no_scheduler(stack, found):
+        first = min(name for name, each in RELEASES.items() if "ensemble" in each.images.get(found.base, ()))
+        hint = f"Use Triton {first} or later, or make the pipelines Python models: `form: bls`."
+        raise _stop(stack, "release", message, hint)
     return found
 
 
-def combines(stack: Stack) -> bool:
-    """Return whether no single Triton image has every backend of a stack, so that it needs an image of its own."""
-    found = dockerfile.image(stack)
-    return found is not None and bool(found.copies)
+def advice(loaded: Loaded) -> str:
+    """Return what to know about the image of a stack if no single Triton image serves it, "" if one does."""
+    found = dockerfile.image(loaded.stack)
+    if found is None:
+        return ""
+    if message := _no_scheduler(loaded.stack, found):
+        return f"{message}, but this stack has one; `{command(loaded)}` says what to change"
+    said = "no single Triton image has every backend of this stack"
+    return f"{said}; `{command(loaded)}` prints the Dockerfile of one that does" if found.copies else ""
+
+
+def _no_scheduler(stack: Stack, found: Image) -> str:
+    """Return what is wrong if the stack has an ensemble and the server of its image does not run any, otherwise ""."""
+    own = (
+        getattr(model, "platform", None) or getattr(model, "config", {}).get("platform")
+        for model in stack.models.values()
+    )
+    if found.runs_ensembles or forms.ENSEMBLE not in {*own, *(form for _, form, _ in forms.forms(stack))}:
+        return ""
+    return f"the server in image {found.base} of Triton {found.release} does not run ensembles"
 
 
 def command(loaded: Loaded) -> str:
