@@ -13,6 +13,7 @@ import pytest
 from tritonrepo import api
 from tritonrepo.cli import run
 from tritonrepo.llm.fitting import Fits
+from tritonrepo.llm.gpus import GIB
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "schemas" / "fit.schema.json").read_text("utf-8"))
 CONFIG = 'backend: "vllm"\ninstance_group { kind: KIND_MODEL }\n'
@@ -135,6 +136,54 @@ def test_a_record_says_how_much_memory_there_is(tmp_path: Path, capsys: pytest.C
     (tmp_path / "tritonrepo.json").write_text(json.dumps(record))
     assert document(capsys, place)[1]["gpu_memory"]["given"] == 24 << 30
     assert document(capsys, place, "--gpu-memory", "40GiB")[1]["gpu_memory"]["given"] == 40 << 30
+
+
+STACK = """name: s
+target: {release: "26.07", images: [vllm-python-py3], gpus: 2, %s}
+models:
+  llm: {backend: vllm, source: ./llm, config: {instance_group: [{kind: KIND_MODEL}]}}
+"""
+GPUS = {
+    "by the name of the GPU": ("gpu: L4", [], 22.5),
+    "by its memory first": ("gpu: L4, gpu_memory: 40GiB", [], 40),
+    "by an option first": ("gpu: L4", ["--gpu-memory", "30GiB"], 30),
+    "by an option with a name": ("gpu: L4, gpu_memory: 40GiB", ["--gpu", "A100-40GB"], 39.38),
+}
+
+
+@pytest.mark.parametrize(("keys", "options", "gib"), GPUS.values(), ids=GPUS)
+def test_a_stack_names_its_gpus(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: str, options: list[str], gib: float
+) -> None:
+    (tmp_path / "llm").mkdir()
+    (tmp_path / "llm" / "model.json").write_text(json.dumps({"model": L8, "max_model_len": 512}))
+    (tmp_path / "tritonrepo.yaml").write_text(STACK % keys)
+    _, found = document(capsys, str(tmp_path), *options)
+    assert (found["gpu_memory"]["given"], found["gpus"]) == (int(gib * GIB), 2)
+    built, there = str(tmp_path / "out"), str(tmp_path / "tritonrepo.yaml")
+    assert run(["build", "-f", there, "-o", built]) == 0
+    capsys.readouterr()
+    assert document(capsys, built, *options)[1] == found
+    assert run(["adopt", built]) == 0
+    assert ("gpu: L4" in capsys.readouterr().out) == (keys.startswith("gpu: "))
+
+
+def test_gpus_that_nobody_counts_are_those_that_engines_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = made(tmp_path, {"a": {"model": L8, "tensor_parallel_size": 4}})
+    assert document(capsys, place, "--gpu", "H100")[1]["gpus"] == 4
+    assert document(capsys, place, "--gpu", "H100", "--gpus", "5")[1]["gpus"] == 5
+    assert run(["adopt", place]) == 0
+    assert "gpus: 4}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("written", ["H1O0", "[]", "12", "'a\nb'"])
+def test_a_stack_with_a_gpu_that_is_not_known(tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str) -> None:
+    (tmp_path / "tritonrepo.yaml").write_text(STACK % f"gpu: {written}")
+    assert run(["fit", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "/tritonrepo.yaml:2:" in said
+    assert ("Did you mean" in said) == (written == "H1O0")
+    assert ("Set gpus to" in said) == (written == "12")
 
 
 def test_the_advice_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -64,11 +63,10 @@ def aim(
     release, image = _of_nvidia(release, image)
     if release is not None and release not in RELEASES:
         raise click.UsageError(f'unknown Triton release "{release}". {instead(release)}')
-    memory = gpu.memory if memory is None and gpu is not None else memory
-    options = Said(release, image or None, gpus, False if no_auto_complete else None, gpu_memory=memory)
+    options = Said(release, image or None, gpus, False if no_auto_complete else None, gpu_memory=memory, gpu=gpu)
 
     def aimed(record: Said, stack: Said) -> Target:
-        found = replace(target(options, record=record, stack=stack), gpu=gpu)
+        found = target(options, record=record, stack=stack)
         for name in found.images:
             if found.release.images and name not in found.release.images:
                 hint = closest(name, found.release.images)

@@ -19,7 +19,9 @@ from tritonrepo.pbtxt import Field, Message
 from tritonrepo.pbtxt.convert import to_plain
 from tritonrepo.plain import printable
 from tritonrepo.repository import Model, Repository
+from tritonrepo.repository.gpus import MOST
 from tritonrepo.repository.model import CONFIG
+from tritonrepo.rules.backends.vllm_parallel import ranks
 from tritonrepo.spec.nodes import Items, Keys, Node, Scalar, refuse_unwritable
 from tritonrepo.spec.stack import Target as Aimed
 from tritonrepo.sync.gating import OUT
@@ -214,10 +216,17 @@ def aimed(found: Repository, record: Record) -> Keys:
         keys["arch"] = target.arch
     if target.backends and (own := sorted(used - target.backends - {""})):
         keys["backends"] = own  # what no Triton image has can only come from an own one
-    keys["gpus"] = target.gpus
+    keys["gpus"] = target.gpus if target.gpus_said else _least(found)
     if type(memory := record.target.get("gpu_memory")) is int:
         keys["gpu_memory"] = f"{memory}B" if memory % GIB else f"{memory // GIB}GiB"
+    if record.target.get("gpu") and target.gpu is not None:
+        keys["gpu"] = target.gpu.name
     return mapping({name: node(value) for name, value in keys.items()})
+
+
+def _least(found: Repository) -> int:
+    """Return the GPUs that a server needs for the indexes of the configs and for each engine by itself."""
+    return max([found.target.gpus, *(min(ranks(model), MOST) for model in found.models.values())])
 
 
 def writable(made: Node) -> None:

@@ -122,8 +122,9 @@ def apply_build(build: Build) -> None:
 def _target(stack: Stack, draft: Draft) -> dict[str, object]:
     """Return what the record says about the server, including whether it has to complete configs."""
     target = asdict(stack.target)
-    del target["places"], target["backends"]
-    named = {name: list(getattr(stack.target, name)) for name in ("images", "backends")}
+    del target["places"], target["backends"], target["gpu"]
+    named: dict[str, object] = {name: list(getattr(stack.target, name)) for name in ("images", "backends")}
+    named["gpu"] = stack.target.gpu
     return (
         target | {name: value for name, value in named.items() if value} | ({} if draft.complete else {COMPLETES: True})
     )

@@ -12,7 +12,7 @@ from tritonrepo.flows.workspace import Workspace
 from tritonrepo.llm.advice import options
 from tritonrepo.llm.fitting import Fit, Fitted, Loaded
 from tritonrepo.llm.gpus import Range, reported
-from tritonrepo.repository import Repository, Said, Target
+from tritonrepo.repository import Model, Repository, Said, Target
 from tritonrepo.rules import Rule
 from tritonrepo.rules.backends import memory
 from tritonrepo.rules.backends.engines import Engine, Load, engines, loads
@@ -30,7 +30,7 @@ def fit(path: Path | str, work: Workspace, aim: Aim = declared) -> Fit:
         found = aim(record, stack)
         if found.gpu_memory is None:
             message = "the memory of the GPUs is not known"
-            hint = "Add it, as `--gpu-memory 80GiB`, or set gpu_memory in the stack's target."
+            hint = "Add `--gpu-memory 80GiB`, or a GPU such as `--gpu A100-80GB`, or set either in a stack's target."
             raise fatal("fit-gpu-memory", path, message, hint)
         return found
 
@@ -50,13 +50,25 @@ def _fit(found: Repository, said: Sequence[Diagnostic]) -> Fit:
         given,
         total,
         sold,
-        found.target.gpus,
+        _gpus(found),
         found.target.release.name,
         found.target.release.vllm,
-        tuple(_fitted(each) for model in models if model.backend == "vllm" for each in engines(model)),
+        tuple(_fitted(each) for model in models for each in _engines(model)),
         tuple(_loaded(each, total) for each in loads(found.models)),
         said,
     )
+
+
+def _gpus(found: Repository) -> int:
+    """Return the number of GPUs: what is said, or else as many as the configs and the engines use."""
+    used = (
+        gpu + 1 for model in found.models.values() for engine in _engines(model) for at in engine.places for gpu in at
+    )
+    return found.target.gpus if found.target.gpus_said else max([found.target.gpus, *used])
+
+
+def _engines(model: Model) -> Sequence[Engine]:
+    return engines(model) if model.backend == "vllm" else ()
 
 
 def _fitted(engine: Engine) -> Fitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tritonrepo.llm.gpus import gpu
 from tritonrepo.repository.target import Said, recorded
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote
@@ -31,6 +32,7 @@ def of_stack(stack: Stack, *, complete: bool = True) -> Said:
         said.arch,
         backends=said.backends,
         gpu_memory=said.gpu_memory,
+        gpu=gpu(said.gpu) if said.gpu is not None else None,
     )
 
 

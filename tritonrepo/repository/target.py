@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from tritonrepo.diagnostics import Diagnostic, Severity, Span, fatal
-from tritonrepo.llm.gpus import Gpu
+from tritonrepo.llm.gpus import Gpu, gpu
 from tritonrepo.releases import RELEASES, Release, instead, newest
 
 T = TypeVar("T")
@@ -66,6 +66,7 @@ class Said(NamedTuple):
     backends: tuple[str, ...] | None = None
     """Those of an own image, besides those of the Triton images."""
     gpu_memory: int | None = None
+    gpu: Gpu | None = None
 
 
 NOTHING = Said()
@@ -95,7 +96,8 @@ def target(
         _first([each.arch for each in said], "x86_64"),
         in_stack=stack is not NOTHING and not by_option,
         gpus_said=any(each.gpus is not None for each in said),
-        gpu_memory=_first([each.gpu_memory for each in said], None),
+        gpu_memory=_first([_memory(each) for each in said], None),
+        gpu=_first([each.gpu for each in said], None),
         own=any(map(is_own, _first([each.images for each in said], ()))),
     )
 
@@ -109,6 +111,10 @@ def _stock(images: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(image for image in images if not is_own(image))
 
 
+def _memory(said: Said) -> int | None:
+    return said.gpu.memory if said.gpu_memory is None and said.gpu is not None else said.gpu_memory
+
+
 def recorded(target: Mapping[str, Any], where: str) -> Said:
     """Return what the record of a build or a push says; one without a target is of a hand-written repository.
 
@@ -117,8 +123,8 @@ def recorded(target: Mapping[str, Any], where: str) -> Said:
     """
     if not target:
         return NOTHING
-    names = ("images", "gpus", "arch", "backends", "gpu_memory")
-    images, gpus, arch, own, memory = (target.get(name) for name in names)
+    names = ("images", "gpus", "arch", "backends", "gpu_memory", "gpu")
+    images, gpus, arch, own, memory, model = (target.get(name) for name in names)
     return Said(
         str(target.get("release")),
         tuple(map(str, images)) if isinstance(images, list) else None,
@@ -127,6 +133,7 @@ def recorded(target: Mapping[str, Any], where: str) -> Said:
         where=where,
         backends=tuple(map(str, own)) if isinstance(own, list) else None,
         gpu_memory=memory if type(memory) is int and memory > 0 else None,
+        gpu=gpu(model) if isinstance(model, str) else None,
     )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tritonrepo.diagnostics import Diagnostic, Stop, closest, either
+from tritonrepo.llm.gpus import gpu, gpus
 from tritonrepo.releases import RELEASES, instead
 from tritonrepo.spec import forms, steps
 from tritonrepo.spec.nesting import circle, flat
@@ -26,6 +27,7 @@ def check(stack: Stack) -> None:
     found = [
         *_empty(stack),
         *_target(stack),
+        *_gpu(stack),
         *_names(stack),
         *_ensembles(stack),
         *_models(stack),
@@ -61,6 +63,13 @@ def _target(stack: Stack) -> Iterator[Diagnostic]:
                 f'Triton {release.name} has no image "{image}"',
                 closest(image, release.images),
             )
+
+
+def _gpu(stack: Stack) -> Iterator[Diagnostic]:
+    named = stack.target.gpu
+    if named is not None and gpu(named) is None:
+        hint = "Set gpus to the number of GPUs." if named.isdecimal() else closest(named, gpus())
+        yield wrong(stack.target.places, "gpu", f'unknown GPU "{named}"', hint)
 
 
 def _names(stack: Stack) -> Iterator[Diagnostic]:

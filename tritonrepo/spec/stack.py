@@ -60,8 +60,14 @@ class Target:
         "backends that your own image has besides those of `images`", (), example="[my_backend]"
     )
     arch: Literal["x86_64", "aarch64"] = key("processor architecture of the server", "x86_64", example="aarch64")
-    gpus: int = key("number of GPUs in the server", 1, minimum=0, example="2")
+    gpus: int = key("number of GPUs in the server; a model that uses more is rejected", 1, minimum=0, example="2")
     gpu_memory: Bytes | None = key("memory of each GPU", None, example="80GiB")
+    gpu: str | None = key(
+        "model of the GPUs: their compute capability and, without `gpu_memory`, their memory",
+        None,
+        example="A100-80GB",
+        schema={"type": "string", "pattern": "[A-Za-z]"},
+    )
     places: Places = places()
 
 

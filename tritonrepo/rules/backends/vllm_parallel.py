@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -113,6 +114,12 @@ def no_instance_group(model: Model) -> Iterator[Finding]:
             "all of which use the first GPUs",
             hint="Set `instance_group { count: 1 kind: KIND_MODEL }`.",
         )
+
+
+def ranks(model: Model) -> int:
+    """Return how many GPUs of its server the largest engine of a model takes, 1 if it has none."""
+    found = (value for _, value in objects(model) if not _elsewhere(value)) if model.backend == "vllm" else ()
+    return max((math.prod(_parts(value, key) for key in COUNTED) for value in found), default=1)
 
 
 def _parts(value: Mapping[str, Any], key: str) -> int:
