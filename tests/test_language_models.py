@@ -95,6 +95,8 @@ def test_each_kind_of_model_is_read(name: str, facts: dict[str, Any]) -> None:
         ({"layer_types": ["full_attention", "full_attention"]}, {"plain": True}),
         ({"architectures": ["JambaForCausalLM"]}, {"plain": False, "parameters": None}),
         ({"sliding_window": 8, "use_sliding_window": False}, {"window": 0, "plain": True}),
+        ({"sliding_window": 8, "model_type": "qwen2"}, {"window": 0}),
+        ({"sliding_window": 8, "model_type": "qwen2", "use_sliding_window": True}, {"window": 8}),
         ({"rope_parameters": {"rope_type": "default"}}, {"rope_scaling": {}}),
         ({"rope_parameters": {"rope_type": "yarn"}}, {"rope_scaling": {"rope_type": "yarn"}}),
         ({"attention_bias": True}, {"parameters": None}),

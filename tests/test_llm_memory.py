@@ -320,6 +320,13 @@ def test_kv_heads_are_replicated_where_more_gpus_share_a_layer() -> None:
     assert sizes == [28672, 14336, 14336]
 
 
+def test_a_cache_of_latent_vectors_is_not_divided_and_was_not_always_there() -> None:
+    """By vLLM 0.8.3 in vllm-project/vllm#15871: 0.95 GiB for 32,768 tokens; before 0.7.1, 16 heads of 256 numbers."""
+    case = CASES["ds-v2-lite-need"]
+    lite = {vllm: replace(settings(case), vllm=vllm) for vllm in ("0.5.5", "0.7.0", "0.8.3")}
+    assert [per_token(model(case), each, 27) for each in lite.values()] == [27 * 8 * 256 * 4] * 2 + [27 * 576 * 2]
+
+
 def test_cuda_graphs_count_since_the_version_that_counts_them_unless_there_are_none() -> None:
     found = {
         (vllm, eager): share(count(QWEN), replace(PLAIN, vllm=vllm, eager=eager), TEN).graphs

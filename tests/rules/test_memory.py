@@ -16,6 +16,8 @@ EACH = 'backend: "vllm"\n'
 ONNX = 'backend: "encoder"\nmax_batch_size: 8\ninstance_group { %s }\n'
 L8, L70 = "meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-70B-Instruct"
 L4, TWO = "--gpus 1 --gpu L4", "--gpus 2 --gpu-memory 80GiB"
+L7 = "meta-llama/Llama-2-7b-hf"
+V2, LITE = "--gpus 1 --gpu-memory 40GiB", "deepseek-ai/DeepSeek-V2-Lite-Chat"
 SEED: dict[str, Any] = {"model": L70, "tensor_parallel_size": 2, "max_model_len": 8192, "gpu_memory_utilization": 0.92}
 RULES = {
     "vllm-weights-too-large",
@@ -68,6 +70,15 @@ CASES = {
     "a length that may fit": one(L4, model=L8, max_model_len=23000),
     "a length that cannot": one(L4, "vllm-max-model-len-kv", model=L8, max_model_len=50000),
     "half as many bytes a token": one(L4, model=L8, max_model_len=40000, kv_cache_dtype="fp8"),
+    "a length that vLLM did not look at yet": one(f"{L4} --release 24.01", model=L7, max_model_len=8192),
+    "a length that vLLM looks at": one(f"{L4} --release 24.02", "vllm-max-model-len-kv", model=L7, max_model_len=32768),
+    "no cache at all, whatever the length": one(
+        "--gpus 1 --gpu-memory 14.2GiB --release 24.01", "vllm-max-model-len-kv", model=L7, max_model_len=4096
+    ),
+    "latent vectors": one(f"{V2} --release 26.08", model=LITE, max_model_len=32768),
+    "latent attention whose keys and values are kept": one(
+        f"{V2} --release 24.10", "vllm-max-model-len-kv", model=LITE, max_model_len=32768
+    ),
     "a length that vLLM finds": one(f"{L4} --release 26.08", model=L8, max_model_len=-1),
     "a cache of its own size": one(
         f"{L4} --release 26.08", model=L8, max_model_len=8192, kv_cache_memory_bytes=2 << 30

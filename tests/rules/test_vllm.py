@@ -218,6 +218,12 @@ def test_the_model_that_model_json_names_has_its_files(name: str, files: dict[st
     assert errors({"model": name}, files=files) == ([rule] if rule else [])
 
 
+def test_a_config_json_may_lie_elsewhere() -> None:
+    value = {"model": OWN, "hf_config_path": "/models/config"}
+    assert not errors(value, "--release 26.08", files={"1/weights/model.safetensors": "x"})
+    assert errors(value, "--release 26.08", files={"1/weights/config.json": "{}"}) == ["vllm-model-dir-incomplete"]
+
+
 @pytest.mark.parametrize("name", [LLAMA, "meta-llama/Meta-Llama-3.1-70B-Instruct", f"/models/{LLAMA}"])
 @pytest.mark.parametrize(
     ("release", "rules"), [("24.05", ["vllm-llama31-too-old"]), ("24.08", []), ("24.09", []), ("26.08", [])]

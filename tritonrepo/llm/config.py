@@ -120,11 +120,12 @@ def _experts(text: Mapping[str, Any], layers: int) -> dict[str, int]:
 
 
 def _window(text: Mapping[str, Any]) -> int:
-    """Return the sliding window; Qwen's configs have one that use_sliding_window switches off.
+    """Return the sliding window; Qwen's configs have one that use_sliding_window, false by default, switches on.
 
-    Source: vllm, config.py, get_sliding_window.
+    Source: vllm, config.py, get_sliding_window; transformers, models/qwen2/configuration_qwen2.py.
     """
-    return _size(text, "sliding_window") if text.get("use_sliding_window", True) is not False else 0
+    used = text.get("use_sliding_window", not _text(text, "model_type").startswith("qwen"))
+    return _size(text, "sliding_window") if used is not False else 0
 
 
 def _plain(text: Mapping[str, Any], architecture: str) -> bool:

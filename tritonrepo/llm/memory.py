@@ -18,6 +18,12 @@ from tritonrepo.llm.loading import SIXTEEN, Stage, stages
 BLOCK = 16
 """Tokens of a block of the cache."""
 
+PADDED = 256
+"""Numbers of a key or a value of latent attention in a cache that does not hold latent vectors.
+
+Source: vLLM, config.py, ModelConfig.get_head_size, of 0.5.5: FlashAttention has no kernel for 192.
+"""
+
 COPIES = Range(9.5, 10.5)
 """Matrices of [sequences, vocabulary] FP32 that a sampler holds at once that sorts all logits for top-k and top-p.
 
@@ -150,10 +156,11 @@ def doubts(model: LanguageModel, settings: Settings) -> tuple[str, ...]:
 
 def per_token(model: LanguageModel, settings: Settings, layers: int) -> float:
     """Return the bytes of one token in the cache of one GPU; latent attention is not divided among GPUs."""
-    if model.kv_lora_rank:
+    latent = bool(model.kv_lora_rank)
+    if latent and behaviour("latent", settings.vllm):
         return layers * (model.kv_lora_rank + model.rope_head_dim) * settings.kv_bytes
     heads = max(1, model.kv_heads // settings.tensor)
-    return layers * 2 * heads * model.head_dim * settings.kv_bytes
+    return layers * 2 * heads * (PADDED if latent else model.head_dim) * settings.kv_bytes
 
 
 def share(model: LanguageModel, settings: Settings, total: Range) -> Share:

@@ -58,7 +58,8 @@ def max_model_len(model: Model) -> Iterator[Finding]:
     """One sequence of max_model_len must fit into the KV cache of a vLLM model."""
     for engine, found in _known(model):
         length = found.max_model_len
-        if engine.doubts or _too_large(engine, found) or not length or _best(found) >= length:
+        needed = length if behaviour("checks_length", str(model.target.release.vllm)) else BLOCK
+        if engine.doubts or _too_large(engine, found) or not length or _best(found) >= needed:
             continue
         least, longest = int(found.tokens.low), max(0, int(_best(found))) // BLOCK * BLOCK
         needs = amount(round(length * found.per_token))

@@ -47,7 +47,7 @@ def directory_incomplete(model: Model) -> Iterator[Finding]:
         names = {name for name, _ in below(model, path)}
         if any(name.endswith(".gguf") for name in names) or OF_MISTRAL in names:
             continue
-        if CONFIG_JSON not in names:
+        if CONFIG_JSON not in names and "hf_config_path" not in value:
             reason = CONFIG_JSON
         elif not any(name.endswith(WEIGHTS) for name in names):
             reason = "Cannot find any model weights with"
