@@ -278,7 +278,7 @@ def test_a_stack_is_judged_for_a_server_that_completes_nothing() -> None:
     assert {stack.auto_complete for stack in asked} == {False}
 
 
-def test_an_import_of_a_model_is_not_looked_up_in_its_environment(tmp_path: Path) -> None:
+def test_an_environment_without_a_python_says_nothing_about_imports(tmp_path: Path) -> None:
     (tmp_path / "r" / "m" / "1").mkdir(parents=True)
     (tmp_path / "r" / "m" / "1" / "model.py").write_text(f"import no_such_package\n{CODE}")
     config = 'backend: "python"\nmax_batch_size: 0\n' + "".join(

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pages import judged
-from tritonrepo.rules.layout.archives import READ, packed
+from tritonrepo.rules.layout.archives import packed
+from tritonrepo.rules.layout.tars import READ
 from tritonrepo.tree import of_bytes
 
 CONFIG = """backend: "python"
@@ -57,8 +58,9 @@ CASES = {
     "without the script": Case(tar("lib/x"), EMPTY, "does not contain bin/activate"),
     "one directory too deep": Case(tar("env/bin/activate"), EMPTY, "does not contain bin/activate"),
     "without files": Case(tar(), EMPTY),
-    "with names that are too long for a header": Case(tar(LONG)),
-    "with other headers": Case(tar(LONG, form=tarfile.PAX_FORMAT)),
+    "with names that are too long for a header": Case(tar(LONG, "bin/activate")),
+    "with only such names": Case(tar(LONG), EMPTY),
+    "with other headers": Case(tar(LONG, form=tarfile.PAX_FORMAT), EMPTY),
     "without its end": Case(gzip.compress(tar("lib/x", mode="w")[:600])),
     "a ZIP archive": Case(zipped(), BROKEN, "is a ZIP archive, not"),
     "nothing": Case(b"", BROKEN, "is empty, not"),

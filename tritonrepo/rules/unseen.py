@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from tritonrepo.diagnostics import State, Unseen, Verdict
 from tritonrepo.repository import Model, Repository
 from tritonrepo.repository.inference import TORCH_AOTI
+from tritonrepo.rules.layout.environments import IN_PYTHON
+from tritonrepo.rules.python.environments import environment
 
 FILES: Mapping[str, str] = {
     "dali": "DALI pipeline",
@@ -41,6 +43,8 @@ def together(left: Iterable[Unseen]) -> tuple[Unseen, ...]:
 
 def _of(model: Model) -> Iterator[str]:
     """Yield what is not judged of a model."""
+    if model.backend in IN_PYTHON and (own := environment(model)) is not None and not own.listed:
+        yield "packed Python environment"
     if model.is_ensemble or model.backend in LOOKED_INTO:
         return
     if model.backend == "pytorch":

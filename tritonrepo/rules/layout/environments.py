@@ -9,6 +9,7 @@ from tritonrepo.diagnostics import Severity
 from tritonrepo.pbtxt import Message
 from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
+from tritonrepo.repository.once import once
 from tritonrepo.repository.paths import follow
 from tritonrepo.rules.layout import signs
 from tritonrepo.rules.layout.archives import Packed, packed
@@ -49,7 +50,7 @@ def environment_not_activated(model: Model) -> Iterator[Finding]:
     entry = follow(model, path)
     words = "does not exist. The Python environment should contain an 'activate' script."
     if isinstance(entry, File):
-        yield from _without_activate(value.scalars("string_value")[-1], path, packed(entry), words)
+        yield from _without_activate(value.scalars("string_value")[-1], path, packed_environment(model), words)
     elif isinstance(entry, Directory) and not _is_there(model, script):
         yield Finding(
             value.scalars("string_value")[-1],
@@ -59,9 +60,19 @@ def environment_not_activated(model: Model) -> Iterator[Finding]:
         )
 
 
+@once
+def packed_environment(model: Model) -> Packed:
+    """Return what is in the file that EXECUTION_ENV_PATH names, nothing if it is no file of the repository."""
+    value = model.config.mapping("parameters").get(PARAMETER)
+    written = value.text("string_value") if isinstance(value, Message) else ""
+    entry = follow(model, f"./{written.removeprefix(HERE)}") if written.startswith(f"{HERE}/") else None
+    return packed(entry) if isinstance(entry, File) else Packed()
+
+
 def _without_activate(at: Placed, path: str, found: Packed, words: str) -> Iterator[Finding]:
-    if found.whole and "bin/activate" not in found.names:
-        below = next((name for name in found.names if name.endswith("/bin/activate")), "")
+    names = [each.path for each in found.members]
+    if found.whole and "bin/activate" not in names:
+        below = next((name for name in names if name.endswith("/bin/activate")), "")
         hint = f"It contains {below}. Pack the files themselves, without the directory around them."
         hint = hint if below else "Use an environment packed by conda-pack."
         yield Finding(at, f"{path} does not contain bin/activate", hint=hint, reason=words)
@@ -73,8 +84,7 @@ def not_an_archive(model: Model) -> Iterator[Finding]:
     value = model.config.mapping("parameters").get(PARAMETER)
     written = value.text("string_value") if model.backend in IN_PYTHON and isinstance(value, Message) else ""
     path = posixpath.normpath(f"./{written.removeprefix(HERE)}")
-    entry = follow(model, path) if written.startswith(f"{HERE}/") and not path.startswith("../") else None
-    wrong = packed(entry).wrong if isinstance(entry, File) else ""
+    wrong = packed_environment(model).wrong if not path.startswith("../") else ""
     if wrong and isinstance(value, Message):
         message = f'the Python environment "{path}" is {wrong}, not a .tar.gz file'
         hint = "Download it with `git lfs pull`." if "LFS" in wrong else "Pack it again, with conda-pack or `tar -czf`."

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tritonrepo.rules.python import autocompletion, classes, completion, files, importing, tensors
+from tritonrepo.rules.python import autocompletion, classes, completion, files, importing, packages, tensors
 
-MODULES = (files, importing, classes, autocompletion, completion, tensors)
+MODULES = (files, importing, packages, classes, autocompletion, completion, tensors)

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tritonrepo.diagnostics import Severity, Span
+from tritonrepo.diagnostics import Severity, Span, nearest
+from tritonrepo.pbtxt.nodes import Placed
 from tritonrepo.repository import Model
 from tritonrepo.repository.once import once
 from tritonrepo.rules.python import modules
+from tritonrepo.rules.python.environments import NUMPY, Environment, Use, environment, lacks
 from tritonrepo.rules.python.imports import Imported, imports, mentioned
 from tritonrepo.rules.python.modules import Found
 from tritonrepo.rules.python.script import Script, SyntaxFault, python_of, read, scripts
@@ -30,7 +32,7 @@ class Failure(NamedTuple):
     """An import that fails, surely or probably: where, our words, the next step, and Python's words."""
 
     found: Found
-    at: Span
+    at: Span | Placed
     message: str
     hint: str
     reason: str
@@ -61,7 +63,7 @@ def failures(model: Model) -> tuple[Failure, ...]:
             walk = _Walk(model, posixpath.dirname(script.path))
             walk.follow(script)
             found += walk.failures
-    return tuple(found)
+    return tuple(found) or tuple(_without_numpy(model))
 
 
 def _is_plain(model: Model, script: Script) -> bool:
@@ -100,13 +102,12 @@ class _Walk:
                 self._absolute(script, each)
 
     def _absolute(self, script: Script, each: Imported) -> None:
-        python = python_of(self.model)
-        found = modules.found(each.top, self.model.target, python)
+        found = _found(self.model, each.top)
         places = dict.fromkeys((self.home, posixpath.dirname(self.home), ""))
-        homes = [home for home in places if self._has(home, each.top)]
+        homes = [home for home in places if _has(self.model, home, each.top)]
         if homes:
             self._beside(homes[0], each.module)
-        elif found is not Found.PERHAPS and python is not None and each.top not in self.absent:
+        elif found is not Found.PERHAPS and each.top not in self.absent:
             self.absent.add(each.top)
             self.failures.append(self._absent(script, each, found))
 
@@ -114,7 +115,7 @@ class _Walk:
         home = posixpath.dirname(script.path)
         if each.level > 1 or home != self.home:
             return
-        if self._has(home, each.top):
+        if _has(self.model, home, each.top):
             self._beside(home, each.module)
             return
         at = Span(f"{self.model.name}/{script.path}", each.line, each.column)
@@ -122,10 +123,6 @@ class _Walk:
         message = f'Python cannot import ".{each.module}" because {home}/ has no {each.top}.py'
         reason = f"ModuleNotFoundError: No module named '{package}.{each.top}'"
         self.failures.append(Failure(Found.NO, at, message, f"Add {each.top}.py to {self.model.name}/{home}/.", reason))
-
-    def _has(self, home: str, module: str) -> bool:
-        start = f"{home}/{module}" if home else module
-        return any(path == start or path.startswith((f"{start}/", f"{start}.")) for path in self.model.entries)
 
     def _beside(self, home: str, module: str) -> None:
         """Follow the files of a module that is beside the source, unless Python may find another one first."""
@@ -142,8 +139,10 @@ class _Walk:
 
     def _absent(self, script: Script, each: Imported, found: Found) -> Failure:
         at = Span(f"{self.model.name}/{script.path}", each.line, each.column)
-        name, target = each.top, self.model.target
+        name, target, own = each.top, self.model.target, environment(self.model)
         reason = f"ModuleNotFoundError: No module named '{name}'"
+        if own is not None and own.use is Use.OWN:
+            return Failure(found, at, *_not_packed(script, name, own), reason)
         since, until, python = modules.standard_since(name), modules.standard_until(name), target.release.python
         if since or until:
             message = f'Python {python}, which Triton {target.release.name} uses, has no module "{name}"'
@@ -153,6 +152,8 @@ class _Walk:
             return Failure(found, at, message, hint, reason)
         near = modules.meant(name) if name not in modules.public() else ""
         hint = f'Did you mean "{near}"?' if near else _install(self.model, script, name)
+        if own is not None:
+            hint = f"Pack {own.path} with Python {python}, so that Triton uses its packages."
         verb = "is not" if found is Found.NO else "may not be"
         one = len(target.images) == 1
         where = f'in the image "{target.images[0]}"' if one else "in any image of the target"
@@ -163,6 +164,38 @@ class _Walk:
         at = Span(f"{self.model.name}/{script.path}", fault.line, fault.column)
         message = f"Python cannot parse {script.name}: {fault.message}"
         return Failure(Found.NO, at, message, "Fix this line. Nothing after it was checked.", fault.reason)
+
+
+def _found(model: Model, module: str) -> Found:
+    """Return whether a module that is not in the repository can be imported."""
+    own = environment(model)
+    return lacks(own, module, model) if own is not None else modules.found(module, model.target, python_of(model))
+
+
+def _not_packed(script: Script, module: str, own: Environment) -> tuple[str, str]:
+    """Return message and hint for a module that an environment lacks."""
+    near = nearest(module, sorted(own.modules), modules.CLOSE)
+    hint = f'Did you mean "{near}"?' if near else f"Install it in the environment, and pack {own.path} again."
+    return f'{script.name} imports "{module}", which is not in the Python environment {own.path}', hint
+
+
+def _without_numpy(model: Model) -> Iterator[Failure]:
+    """Yield that an environment lacks what the backend itself imports after a model's own imports."""
+    own = environment(model)
+    if own is None or own.use is not Use.OWN:
+        return
+    found = lacks(own, NUMPY, model)
+    homes = [posixpath.dirname(script.path) for script in scripts(model)]
+    if homes and found is not Found.PERHAPS and not any(_has(model, home, NUMPY) for home in (*homes, "")):
+        message = f"the Python environment {own.path} lacks NumPy, which the Python backend itself imports"
+        hint = f"Install numpy in the environment, and pack {own.path} again."
+        yield Failure(found, own.at, message, hint, f"ModuleNotFoundError: No module named '{NUMPY}'")
+
+
+def _has(model: Model, home: str, module: str) -> bool:
+    """Return whether a directory of the model has something with a module's name."""
+    start = f"{home}/{module}" if home else module
+    return any(path == start or path.startswith((f"{start}/", f"{start}.")) for path in model.entries)
 
 
 def _install(model: Model, script: Script, name: str) -> str:

@@ -41,15 +41,24 @@ def found(module: str, target: Target, python: Version | None) -> Found:
     `python` is the version of the image's Python.
     """
     images = _of_images(target.release.name, target.images)
-    if python is None or not target.backends or module in BACKEND or module in _standard(python):
+    if python is None or not target.backends or is_standard(module, python):
         return Found.PERHAPS
     if module not in images.names and module not in _any_standard():
         if target.own:
             return Found.PROBABLY_NOT if module not in public() and meant(module) else Found.PERHAPS
-        own = bool(target.backends - target.release.backends(target.images))
         common = module in public() and not images.complete
-        return Found.PROBABLY_NOT if own or common else Found.NO
+        return Found.PROBABLY_NOT if is_own(target) or common else Found.NO
     return Found.PERHAPS if module in images.names else Found.NO
+
+
+def is_own(target: Target) -> bool:
+    """Return whether a target's image is one's own: it has backends that NVIDIA's images lack."""
+    return bool(target.backends - target.release.backends(target.images))
+
+
+def is_standard(module: str, python: Version) -> bool:
+    """Return whether a module comes with Python itself, or with the Python backend."""
+    return module in BACKEND or module in _standard(python)
 
 
 def standard_since(module: str) -> str:

@@ -1,0 +1,198 @@
+"""The members of a tar file, plain or in gzip, as its headers tell them; read within bounds, and nothing is unpacked.
+
+Source: POSIX, pax, Extended Header Records; GNU tar, Basic Format, types L and K.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from tritonrepo.tree import File
+
+GZIP = b"\x1f\x8b"
+BLOCK = 512
+READ = 1 << 20
+"""Bytes that are read of a file that is not on this machine's disk."""
+
+LOCAL = 1 << 26
+"""Bytes in gzip that are read of one that is: two seconds of work. Members of a plain file are skipped unread."""
+
+PIECE = 1 << 16
+UNPACKED, EXPANDING = 1 << 23, 20
+"""Bytes that a gzip file may become: so many, and so many for each of its own; environments become three for each."""
+
+MOST = 200_000
+LONGEST = 1 << 16
+"""Members that are listed, and bytes of a header that renames the next one."""
+
+
+class Kind(Enum):
+    """What a member is; `SAME` is another name of an earlier one."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    SAME = "same"
+
+
+KINDS = {
+    tarfile.REGTYPE: Kind.FILE,
+    tarfile.AREGTYPE: Kind.FILE,
+    tarfile.CONTTYPE: Kind.FILE,
+    tarfile.DIRTYPE: Kind.DIRECTORY,
+    tarfile.SYMTYPE: Kind.LINK,
+    tarfile.LNKTYPE: Kind.SAME,
+}
+PAX, FOR_ALL, LONG_NAME = tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME
+RENAMING = frozenset({PAX, FOR_ALL, LONG_NAME, tarfile.GNUTYPE_LONGLINK})
+
+
+class Member(NamedTuple):
+    """A member: its path, what it is, where a link leads as it is written, and whether it can be executed."""
+
+    path: str
+    kind: Kind
+    target: str = ""
+    runs: bool = False
+
+
+class Stream(Protocol):
+    """Bytes from the beginning of a file on."""
+
+    def take(self, n: int) -> bytes:
+        """Return the next bytes, fewer only where the file or what is read of it ends."""
+
+    def skip(self, n: int) -> None:
+        """Leave bytes out."""
+
+
+@dataclass(slots=True)
+class _Plain:
+    file: File
+    at: int = 0
+
+    def take(self, n: int) -> bytes:
+        most = self.file.size if self.file.place is not None else min(self.file.size, READ)
+        found = self.file.read(self.at, min(n, max(most - self.at, 0)))
+        self.at += len(found)
+        return found
+
+    def skip(self, n: int) -> None:
+        self.at += n
+
+
+@dataclass(slots=True)
+class _Gzip:
+    file: File
+    at: int = 0
+    made: int = 0
+    ready: bytes = b""
+    used: int = 0
+    """Bytes of `ready` that were taken or left out."""
+    pieces: Iterator[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pieces = self._pieces()
+
+    def take(self, n: int) -> bytes:
+        while len(self.ready) - self.used < n and (piece := next(self.pieces, b"")):
+            self.ready, self.used = self.ready[self.used :] + piece, 0
+        found = self.ready[self.used : self.used + n]
+        self.used += len(found)
+        return found
+
+    def skip(self, n: int) -> None:
+        while (there := len(self.ready) - self.used) < n and (piece := next(self.pieces, b"")):
+            n -= there
+            self.ready, self.used = piece, 0
+        self.used = min(self.used + n, len(self.ready))
+
+    def _pieces(self) -> Iterator[bytes]:
+        most = LOCAL if self.file.place is not None else READ
+        packed, waiting = zlib.decompressobj(wbits=31), b""
+        while self.made <= UNPACKED + EXPANDING * self.at:
+            if not waiting:
+                waiting = self.file.read(self.at, min(PIECE, max(most - self.at, 0)))
+                self.at += len(waiting)
+            if not waiting:
+                return
+            try:
+                piece = packed.decompress(waiting, READ)
+            except zlib.error:
+                return
+            waiting = packed.unconsumed_tail
+            if packed.eof:
+                waiting, packed = packed.unused_data, zlib.decompressobj(wbits=31)
+            self.made += len(piece)
+            if piece:
+                yield piece
+
+
+def opened(file: File) -> Stream:
+    """Return what a file contains, unpacked if it is in gzip."""
+    return _Gzip(file) if file.read(0, len(GZIP)) == GZIP else _Plain(file)
+
+
+def members(stream: Stream) -> tuple[tuple[Member, ...], bool]:
+    """Return the members of a tar file, and whether these are all.
+
+    A header that cannot be read, or means something else than its neighbours show, ends the list.
+    """
+    found: list[Member] = []
+    renamed: dict[str, str] = {}
+    while len(found) < MOST and len(header := stream.take(BLOCK)) == BLOCK:
+        if not any(header):
+            return tuple(found), True
+        each = _header(header)
+        if each is None:
+            break
+        if each.type in RENAMING:
+            more = _renaming(each, stream.take(_padded(each.size))) if each.size <= LONGEST else None
+            if more is None or (each.type == FOR_ALL and more.keys() & {"path", "linkpath"}):
+                break
+            renamed |= more
+            continue
+        if each.type not in KINDS:
+            break
+        path, kind = renamed.get("path", each.name), KINDS[each.type]
+        target = renamed.get("linkpath", each.linkname)
+        found.append(Member(posixpath.normpath(path), kind, target, bool(each.mode & 0o111)))
+        renamed = {}
+        stream.skip(_padded(each.size) if kind is Kind.FILE else 0)
+    return tuple(found), False
+
+
+def _padded(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def _header(header: bytes) -> tarfile.TarInfo | None:
+    try:
+        each = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return None
+    return each if each.size >= 0 else None
+
+
+def _renaming(header: tarfile.TarInfo, data: bytes) -> dict[str, str] | None:
+    """Return what a header says about the next member, None if that is uncertain."""
+    if header.type not in {PAX, FOR_ALL}:
+        name = data[: header.size].partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        return {"path" if header.type == LONG_NAME else "linkpath": name}
+    found: dict[str, str] = {}
+    left = data[: header.size]
+    while left:
+        length, space, _ = left.partition(b" ")
+        size = int(length) if space and length.isdigit() and len(length) < len(str(LONGEST)) + 1 else 0
+        key, equals, value = left[len(length) + 1 : size - 1].partition(b"=")
+        if not size or not equals or left[size - 1 : size] != b"\n" or key in {b"size", b"hdrcharset"}:
+            return None
+        found[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
+        left = left[size:]
+    return found if not any(key.startswith("GNU.sparse") for key in found) else None
