@@ -154,3 +154,16 @@ def test_only_so_many_imports_are_told() -> None:
     text = "".join(f"import no_such{number}\n" for number in range(3_000))
     said = [each for each in judged(tree(top(text))).diagnostics if each.rule == ERROR]
     assert len(said) == MOST_FAILURES
+
+
+REACHED = {
+    "what an image may lack": ("import faiss", missing("faiss")),
+    "what it has": ("import torch", "AttributeError: "),
+    "what a file beside it lacks": ("import near", missing("faiss")),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), REACHED.values(), ids=REACHED)
+def test_an_import_that_may_fail_goes_before_a_class_that_is_not_there(text: str, reason: str) -> None:
+    (verdict,) = judged(tree(Case(source(f"{text}\n", near="import faiss")))).verdicts
+    assert (verdict.rule, verdict.server_reason.startswith(reason)) == ("python-no-class", True)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from tritonrepo.diagnostics import Severity, Span, nearest
 from tritonrepo.repository import Model
 from tritonrepo.rules.python.facts import CLASS, Told, class_facts, has_all, is_certain, needs
-from tritonrepo.rules.python.script import Script, not_installed, scripts
+from tritonrepo.rules.python.importing import said_first
+from tritonrepo.rules.python.script import Script, scripts
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
 
@@ -30,9 +31,7 @@ def no_class(model: Model) -> Iterator[Finding]:
     for script, found in class_facts(model):
         if found.classless:
             module = ".".join(script.path.removesuffix(".py").split("/")[-2:])
-            lacking = not_installed(model, script)  # Python reaches the import first
-            attribute = f"AttributeError: module '{module}' has no attribute '{CLASS}'"
-            reason = f"ModuleNotFoundError: No module named '{lacking}'" if lacking else attribute
+            reason = said_first(model, script) or f"AttributeError: module '{module}' has no attribute '{CLASS}'"
             hint = f"Rename the model's class to {CLASS}."
             hint = hint if script.text.strip() else "Add the class to the empty file."
             message = f"{script.name} does not define the class {CLASS}"

@@ -66,6 +66,13 @@ def failures(model: Model) -> tuple[Failure, ...]:
     return tuple(found) or tuple(_without_numpy(model))
 
 
+def said_first(model: Model, script: Script) -> str:
+    """Return what Python says about the first import of a source that fails or may fail, "" if there is none."""
+    home = f"{model.name}/{posixpath.dirname(script.path)}/"
+    found = (each.reason for each in failures(model) if isinstance(each.at, Span) and each.at.path.startswith(home))
+    return next(found, "")
+
+
 def _is_plain(model: Model, script: Script) -> bool:
     """Return whether a source surely imports only what its image has, as most do; this is cheap."""
     python, target = python_of(model), model.target

@@ -47,8 +47,6 @@ Each form begins as it is written, which is ten times as fast to find.
 Version = tuple[int, int]
 T = TypeVar("T")
 OURS = sys.version_info[:2]
-INSTALLED = sys.stdlib_module_names | {"triton_python_backend_utils", "c_python_backend_utils", "numpy"}
-"""Modules that every image has."""
 
 
 class SyntaxFault(NamedTuple):
@@ -178,26 +176,6 @@ def _tried(work: Callable[[], T], text: bytes, python: Version | None) -> T | Sy
             return None if _may_be_newer(error, text, python) else _fault(error)
         except (ValueError, LookupError, RecursionError, MemoryError, OverflowError):
             return None
-
-
-def not_installed(model: Model, script: Script) -> str:
-    """Return the first top-level import of a source that, as far as is known, no image has; else ""."""
-    for node in script.tree.body if isinstance(script.tree, ast.Module) else ():
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and not node.level:
-            names = [node.module or ""]
-        for name in names:
-            top = name.partition(".")[0]
-            if top not in INSTALLED and not _is_beside(model, script, top):
-                return top
-    return ""
-
-
-def _is_beside(model: Model, script: Script, module: str) -> bool:
-    """Return whether the version directory or the model's has something with the module's name."""
-    homes = ("", f"{script.path.rpartition('/')[0]}/")
-    heads = tuple(f"{home}{module}{end}" for home in homes for end in ("/", "."))
-    return any(path.startswith(heads) for path in model.entries)
 
 
 def _may_be_newer(error: SyntaxError, text: bytes, python: Version | None) -> bool:
