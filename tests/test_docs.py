@@ -163,7 +163,8 @@ def test_the_case_of_the_documents_is_asked_and_passes(
 
 def test_a_comment_of_the_documents_hides_what_it_names() -> None:
     """And nothing else: without it, the finding is there."""
-    line = BLOCKS["validate.md 4"].text
+    page = [each for name, each in BLOCKS.items() if name.startswith("validate.md ")]
+    (line,) = [each.text for each in page if each.text.count("\n") == 1 and "tritonrepo: ignore[" in each.text]
     found = [
         judged({"m/config.pbtxt": of_text(MODEL + text), "m/1/model.py": of_text(CODE)})
         for text in (line, line.partition("#")[0])
