@@ -25,6 +25,7 @@ from tritonrepo.repository import target
 from tritonrepo.server import logs
 from tritonrepo.smoke.meaning import AT_ONCE, LEAST_COSINE
 from tritonrepo.sources import template
+from tritonrepo.sources.clean import FEW
 from tritonrepo.sources.encoder import LONGEST
 from tritonrepo.spec import lock_text
 from tritonrepo.spec.load import BYTES
@@ -98,6 +99,7 @@ FACTS: Mapping[str, str] = {
     "rules-for-texts": rules_of("untrusted-texts.md"),
     "rules-for-paths": rules_of("untrusted.md"),
     "entries-through-links": f"{FOLLOWED:,}",
+    "models-to-remember": str(FEW),
     "trial-seconds": f"{template.CPU_S}",
     "trial-memory": f"{template.MEMORY >> 20}",
     "trial-characters": {1_000_000: "a million"}[template.LONGEST],

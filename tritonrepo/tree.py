@@ -31,7 +31,8 @@ def hashed(file: File) -> str:
 class File:
     """A file's size in bytes and the way to its content; `place` is its path on this machine's disk, if it has one.
 
-    `hasher` computes the SHA-256 if it is not known: a cache of digests can replace it.
+    `hasher` computes the SHA-256 if it is not known: a cache of digests can replace it. `state` is what any change of a
+    file on disk changes: its device and inode, and the times, in ns, of its content and of its state.
     """
 
     size: int
@@ -39,6 +40,7 @@ class File:
     place: str | None = None
     known_sha256: str | None = field(default=None, compare=False)
     hasher: Callable[[File], str] = field(default=hashed, compare=False)
+    state: tuple[int, int, int, int] | None = field(default=None, compare=False)
 
     @property
     def path(self) -> Path | None:

@@ -139,6 +139,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
     ),
     "sources": (
         "digests",
+        "clean",
         "sources",
         "hub",
         "web_sources",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from tritonrepo.repository import CONFIG_BYTES, NOTHING, Repository, Said, Targe
 from tritonrepo.repository.target import unknown
 from tritonrepo.rules import Rule, judge
 from tritonrepo.rules.unseen import unseen
+from tritonrepo.sources.clean import remembered
 from tritonrepo.spec.nodes import paths
 from tritonrepo.spec.stack import Stack
 from tritonrepo.stores import is_remote, open_store
@@ -102,6 +104,7 @@ def _stack(path: str, work: Workspace, aim: Aim, shown: Shown, release: str) -> 
 def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
     """Check a repository on disk or in a bucket, for the target of its record."""
     store, prefix = open_store(path, work.links)
+    began = time.time_ns()
     tree = store.scan(prefix)
     if not tree and (is_remote(path) or not Path(path).is_dir()):
         raise fatal(
@@ -113,7 +116,8 @@ def _repository(path: str, work: Workspace, aim: Aim, shown: Shown) -> Examined:
             raise fatal("config-too-large", f"{path}/{name}", size, "Check that it is the right file.")
     target = aim(of_record(record_of(store, prefix, tree, path), path), NOTHING)
     there = repository.read(tree, target, path)
-    judged = judge(there, shown)
+    with remembered(work.cache.root, there, began) as clean:
+        judged = judge(there, shown, clean)
     placed = (*unknown(target, Span(path)), *(each.renamed(partial(_place, path)) for each in judged.diagnostics))
     names = {_place(path, each.at.path): each.at.path for each in judged.diagnostics}
     lines, left = (lambda place: _tree_lines(tree, names.get(place, ""))), unseen(there, judged.verdicts)

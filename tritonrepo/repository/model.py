@@ -37,7 +37,8 @@ class Model:
     that is not empty is None; `directories` those of them that the server sees as directories, in byte order; `odd`
     what is neither a file nor a readable directory, with the model's own directory as "". `parsed` is None if no config
     can be read; `config` is then empty. `hidden`: the server may see a config that cannot be read here. `root` is
-    the repository's path as the user gave it, `beside` all entries of the repository by path.
+    the repository's path as the user gave it, `beside` all entries of the repository by path, and `looked_beside` tells
+    whether anybody has asked for them.
 
     `fields` are the names of the config's top-level fields. `traits`, by which rules are called, are these, `*.NAME`
     for fields at any depth, `backend=NAME`, and BROKEN. `config_name` is the name that the server's texts use: the
@@ -58,12 +59,13 @@ class Model:
     odd: tuple[tuple[str, Entry], ...] = ()
     hidden: bool = False
     root: str = ""
-    beside: Mapping[str, Entry] = field(default_factory=dict)
+    looked_beside: bool = field(init=False, default=False)
     fields: frozenset[str] = field(init=False)
     traits: frozenset[str] = field(init=False)
     config_name: str = field(init=False)
     max_batch_size: int = field(init=False)
     memo: Memo = field(init=False, default_factory=dict)
+    _beside: Mapping[str, Entry] = field(init=False, default_factory=dict)
     _tensors: tuple[ListedTensor, ...] | None = field(init=False, default=None)
     _calls: tuple[Call, ...] | None = field(init=False, default=None)
 
@@ -75,6 +77,16 @@ class Model:
         self.traits = frozenset([backend, *broken, *self.fields, *map(_anywhere, names)])
         self.config_name = self.config.text("name") or self.name
         self.max_batch_size = self.config.integer("max_batch_size")
+
+    @property
+    def beside(self) -> Mapping[str, Entry]:
+        """All entries of the repository, which other models change."""
+        self.looked_beside = True
+        return self._beside
+
+    @beside.setter
+    def beside(self, entries: Mapping[str, Entry]) -> None:
+        self._beside = entries
 
     @property
     def unknown(self) -> bool:

@@ -12,6 +12,7 @@ from tritonrepo.repository.completion import completed
 from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.repository.once import forget
+from tritonrepo.rules.clean import Clean
 from tritonrepo.rules.ignores import sift
 from tritonrepo.rules.judging import Judging
 from tritonrepo.rules.order import turns
@@ -35,8 +36,10 @@ class Found(NamedTuple):
     finding: Finding
 
 
-def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True) -> Judged:
+def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True, clean: Clean | None = None) -> Judged:
     """Judge every model; `shown` selects the rules whose diagnostics are returned, but all rules make the verdicts.
+
+    Models that are known to be `clean` are only judged among the others, and those that turn out to be are added.
 
     A model is judged after those that its steps and calls name, because an ensemble cannot load if a step is refused.
     What an ignore comment hides is not among the diagnostics, but still counts for the verdict.
@@ -44,7 +47,7 @@ def judge(repository: Repository, shown: Callable[[Rule], bool] = lambda _: True
     judging = Judging(repository)
     every = _Dispatch(Scope.REPOSITORY)[frozenset(), False]
     whole = [Found(rule, finding) for rule in every for finding in rule.check(judging.repository)]
-    found = _models(judging)
+    found = _models(judging, clean or Clean())
     _graph(judging, whole, found)
     _take_down(judging.verdicts)
     verdicts = tuple(judging.verdicts[name] for name in sorted(judging.models))
@@ -98,15 +101,22 @@ def _called(scope: Scope, traits: frozenset[str], unknown: bool) -> tuple[str, .
     return tuple(rule.name for rule in rules if not rule.when or rule.when & traits)
 
 
-def _models(judging: Judging) -> dict[str, list[Found]]:
+def _models(judging: Judging, clean: Clean) -> dict[str, list[Found]]:
     """Run the rules of one model on each model, and note which models the server does not poll."""
     rules, found = _Dispatch(Scope.MODEL), dict[str, list[Found]]()
     named = {callee for model in judging.models.values() for callee in calls(model)}
     for name, model in judging.models.items():
+        key = clean.key(model)
+        if key in clean.before:
+            found[name] = []
+            clean.found.add(key)
+            continue
         called = rules[model.traits, model.unknown]
         found[name] = [Found(rule, finding) for rule in called for finding in rule.check(model)]
         if name in named and not model.unknown:
             completed(model)  # the others are compared with it, and the file is at hand now
+        if key and not found[name] and not model.looked_beside:
+            clean.found.add(key)
         forget(model)
     judging.unpolled |= {name for name, each in found.items() if each and _unpolled(judging.models[name], each)}
     return found

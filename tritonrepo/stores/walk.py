@@ -115,9 +115,9 @@ class Walk:
         if kind == stat.S_IFREG:
             readable = status.st_mode & READABLE == READABLE or _readable(item, descriptor)
             place = f"{self._top}/{path}"
-            return (
-                Found(status.st_size, spot.read, place, None, self._hasher, spot) if readable else Unreadable.FORBIDDEN
-            )
+            state = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+            found = Found(status.st_size, spot.read, place, None, self._hasher, state, spot)
+            return found if readable else Unreadable.FORBIDDEN
         if kind == stat.S_IFDIR:
             return Link(_target(item, descriptor))
         return {stat.S_IFIFO: Unreadable.FIFO, stat.S_IFSOCK: Unreadable.SOCKET}.get(kind, Unreadable.DEVICE)

@@ -36,7 +36,7 @@ def _sealed(path: str, entry: Entry) -> Entry:
         return of_bytes(entry.content())
     if entry.path is None:
         return entry
-    return Sealed(entry.size, entry.read, entry.place, entry.known_sha256, entry.hasher, _stamp(entry.path))
+    return Sealed(entry.size, entry.read, entry.place, entry.known_sha256, entry.hasher, stamp=_stamp(entry.path))
 
 
 def broken(file: File) -> bool:

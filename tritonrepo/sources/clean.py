@@ -1,0 +1,73 @@
+"""Which models of a directory were clean in earlier runs, kept in the cache: most of a large repository stays the same.
+
+As in `digests`, what was changed just before it was read is not remembered.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+
+from tritonrepo.repository.model import Repository
+from tritonrepo.rules.clean import LENGTH, Clean
+from tritonrepo.sources.digests import YOUNG_NS
+from tritonrepo.sources.scratch import scratch
+
+FEW = 100
+"""So many models are judged about as quickly as what is known of them is read."""
+
+KEPT = 4
+"""How often as many keys as models are kept: those of other targets, and of a state that comes back."""
+
+PACKAGE = Path(__file__).parent.parent
+
+
+@contextmanager
+def remembered(cache: Path, there: Repository, began_ns: int) -> Iterator[Clean]:
+    """Yield what is known of a repository on disk, whose scan began at a time, and keep what is found out about it."""
+    facts = _facts(there) if len(there.models) >= FEW else b""
+    if not facts:
+        yield Clean()
+        return
+    place = cache / "clean" / blake2b(os.fsencode(Path(there.root).absolute()), digest_size=LENGTH).hexdigest()
+    before = _read(place)
+    clean = Clean(facts, before, began_ns - YOUNG_NS)
+    yield clean
+    if not clean.found <= clean.before:
+        left = [key for key in before if key not in clean.found]
+        kept = [*sorted(clean.found), *left][: KEPT * len(there.models)]
+        with suppress(OSError), scratch(cache / "work") as work:  # a read-only cache works as well
+            (work / place.name).write_bytes(b"".join(kept))
+            place.parent.mkdir(exist_ok=True)
+            (work / place.name).replace(place)
+
+
+def _read(place: Path) -> list[bytes]:
+    content = b""
+    with suppress(OSError):
+        content = place.read_bytes()
+    return [content[at : at + LENGTH] for at in range(0, len(content) - LENGTH + 1, LENGTH)]
+
+
+def _facts(there: Repository) -> bytes:
+    """Return what decides besides a model's files: our code and data, this Python, the target; b"" if it is unknown."""
+    own, target = _package(), there.target
+    if not own:
+        return b""
+    said = {field.name: getattr(target, field.name) for field in fields(target)}
+    said |= {"release": target.release.name, "backends": sorted(target.backends)}
+    return blake2b(repr((own, sys.version, said)).encode("utf-8", "surrogatepass")).digest()
+
+
+@cache
+def _package() -> tuple[tuple[str, int, int], ...]:
+    """Return the files of this package, their sizes and the times of their contents; none if they are not on disk."""
+    files = sorted(path for kind in ("py", "json") for path in PACKAGE.rglob(f"*.{kind}"))
+    states = [(str(path), path.stat()) for path in files]
+    return tuple((path, state.st_size, state.st_mtime_ns) for path, state in states)
