@@ -217,6 +217,53 @@ def test_what_ends_it(
     assert found["fits"] is None
 
 
+NAMED = {
+    "a name of two sizes": (
+        "A100",
+        "the memory of GPU A100 is not known",
+        "Use `--gpu A100-40GB` or `--gpu A100-80GB`.",
+    ),
+    "no size is known": ("B200", "the memory of GPU B200 is not known", "Add `--gpu-memory 80GiB`, or set it in"),
+}
+
+
+@pytest.mark.parametrize(("name", "message", "hint"), NAMED.values(), ids=NAMED)
+def test_a_gpu_whose_memory_is_not_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str, hint: str
+) -> None:
+    code, found = document(capsys, str(tmp_path), "--gpu", name)
+    (said,) = found["diagnostics"]
+    assert (code, said["message"], said["hint"].startswith(hint)) == (2, message, True)
+
+
+WRONG = {
+    "a model's own directory": ("a", [], "Nothing could be measured.", "name its parent directory", 1),
+    "a directory above": ("..", [], "Nothing could be measured.", "Triton looks for models only at the top of one", 1),
+    "an empty directory": ("none", [], "There is no model here.", "", 0),
+    "no GPU": ("plain", ["--gpus", "0"], "without a GPU.\n\nNo model uses a GPU.", "", 0),
+    "a model.json that cannot be read": ("broken", [], "Nothing could be measured.", "Remove the comma", 1),
+    "a stray directory beside": ("stray", [], "on GPU 0: fits", "", 0),
+}
+
+
+@pytest.mark.parametrize(("path", "options", "said", "hint", "code"), WRONG.values(), ids=WRONG)
+def test_what_is_said_of_a_wrong_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, options: list[str], said: str, hint: str, code: int
+) -> None:
+    here = tmp_path / "r" / "here"
+    made(here, {"a": {"model": L8, "max_model_len": 512}})
+    made(here / "broken", {"b": {}})
+    (here / "broken" / "b" / "1" / "model.json").write_text('{"model": "x",}')
+    made(here / "stray", {"c": {"model": L8, "max_model_len": 512}})
+    made(here / "plain", {"d": {"model": L8}})
+    for name in ("none", "stray/empty"):
+        (here / name).mkdir()
+    assert run(["fit", str(here / path), *L4, *options]) == code
+    out = capsys.readouterr().out
+    assert said in out
+    assert hint in out
+
+
 @pytest.mark.parametrize("size", ["80", "0GiB", "-1GiB", "many", "nanGiB", "9" * 400 + "GiB", ""])
 def test_memory_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
     assert run(["fit", str(tmp_path), "--gpu-memory", size]) == 2

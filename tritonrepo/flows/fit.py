@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tritonrepo.diagnostics import Diagnostic, Severity, fatal
+from tritonrepo.diagnostics import Diagnostic, Severity, either, fatal
 from tritonrepo.flows.stack import reading
 from tritonrepo.flows.validate import Aim, declared, examine
 from tritonrepo.flows.workspace import Workspace
 from tritonrepo.llm.advice import options
 from tritonrepo.llm.fitting import Fit, Fitted, Loaded
-from tritonrepo.llm.gpus import Range, reported
+from tritonrepo.llm.gpus import Gpu, Range, gpus, reported
 from tritonrepo.repository import Model, Repository, Said, Target
 from tritonrepo.rules import Rule
 from tritonrepo.rules.backends import memory
 from tritonrepo.rules.backends.engines import Engine, Load, engines, loads
+
+JSON = {"vllm-model-json-missing", "vllm-model-json-syntax", "vllm-model-json-not-object"}
+UNSEEN = JSON | {"stray-directory-at-repository-root", "model-files-not-in-version-directory"}
+"""Rules on why an engine is not among what is measured; where a repository begins matters only if nothing is."""
 
 
 @reading()
@@ -29,17 +33,30 @@ def fit(path: Path | str, work: Workspace, aim: Aim = declared) -> Fit:
     def aimed(record: Said, stack: Said) -> Target:
         found = aim(record, stack)
         if found.gpu_memory is None:
-            message = "the memory of the GPUs is not known"
-            hint = "Add `--gpu-memory 80GiB`, or a GPU such as `--gpu A100-80GB`, or set either in a stack's target."
-            raise fatal("fit-gpu-memory", path, message, hint)
+            named = "the GPUs" if found.gpu is None else f"GPU {found.gpu.name}"
+            raise fatal("fit-gpu-memory", path, f"the memory of {named} is not known", _choices(found.gpu))
         return found
 
-    judged, found = examine(path, work, aimed, _on_memory)
-    return _fit(found, judged.diagnostics)
+    judged, found = examine(path, work, aimed, lambda rule: _on_memory(rule) or rule.name in UNSEEN)
+    used = {load.gpu for load in loads(found.models)}
+    return _fit(
+        found, [each for each in judged.diagnostics if each.rule not in UNSEEN or not used or each.rule in JSON]
+    )
 
 
 def _on_memory(rule: Rule) -> bool:
     return rule.check.__module__ == memory.__name__ and rule.severity is not Severity.INFO
+
+
+def _choices(named: Gpu | None) -> str:
+    """Return how to say how much memory a GPU has; of several with one name, each is named."""
+    several = [
+        each.name for each in gpus().values() if named and each.memory and each.name.startswith(f"{named.name}-")
+    ]
+    if several:
+        return f"Use {either([f'`--gpu {name}`' for name in several])}."
+    either_way = "" if named else ", or a GPU such as `--gpu A100-80GB`"
+    return f"Add `--gpu-memory 80GiB`{either_way}, or set {'it' if named else 'either'} in a stack's target."
 
 
 def _fit(found: Repository, said: Sequence[Diagnostic]) -> Fit:
@@ -56,6 +73,7 @@ def _fit(found: Repository, said: Sequence[Diagnostic]) -> Fit:
         tuple(_fitted(each) for model in models for each in _engines(model)),
         tuple(_loaded(each, total) for each in loads(found.models)),
         said,
+        len(models),
     )
 
 

@@ -69,7 +69,8 @@ class Loaded:
 class Fit:
     """The memory of a repository's GPUs: as it was given in bytes, as drivers report it, and of which GPUs.
 
-    `vllm` is the version of vLLM, None if it is not known. `found` are the findings of the rules on memory.
+    `vllm` is the version of vLLM, None if it is not known. `found` are the findings of the rules on memory, and on why
+    an engine is not measured. `models` is the number of all models.
     """
 
     given: int
@@ -81,6 +82,7 @@ class Fit:
     engines: tuple[Fitted, ...]
     loads: tuple[Loaded, ...]
     found: Sequence[Diagnostic] = ()
+    models: int = 0
 
     @property
     def fits(self) -> bool:

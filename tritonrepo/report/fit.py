@@ -30,7 +30,8 @@ def text(fit: Fit) -> Iterator[str]:
         head = ("GPU", "engines", "take", "other models", "weights", "left GiB")
         yield from ("", *table(head, [_load(load) for load in fit.loads]).split("\n"))
     else:
-        yield from ("", "No model uses a GPU.")
+        nothing = "Nothing could be measured." if fit.found else "No model uses a GPU."
+        yield from ("", nothing if fit.models else "There is no model here.")
     for diagnostic in fit.found:
         yield from ("", *diagnostic.lines)
 
@@ -54,11 +55,13 @@ def document(fit: Fit | None, found: Sequence[Diagnostic]) -> str:
 
 def _title(fit: Fit) -> str:
     server = f"Triton {fit.release}{f' with vLLM {fit.vllm}' if fit.vllm else ''}"
+    if not fit.gpus:
+        return f"{server} without a GPU."
     count = "1 GPU" if fit.gpus == 1 else f"{fit.gpus} GPUs"
-    first = f"{server} on {count} with {amount(fit.given)}{f' ({fit.sold})' if fit.sold else ''}."
-    if fit.reported.low >= fit.given:
+    given, low = amount(fit.given), amount(round(fit.reported.low))
+    first = f"{server} on {count} with {given}{f' ({fit.sold})' if fit.sold else ''}."
+    if fit.reported.low >= fit.given or low == given:
         return first
-    low = amount(round(fit.reported.low))
     return f"{first} Drivers of these GPUs report {low} or more, so the ranges begin there."
 
 
@@ -81,7 +84,7 @@ def _rows(engine: Fitted, share: Share) -> Iterator[tuple[str, str, str]]:
     yield "vLLM may take", _gib(share.requested), f"{engine.utilization:g} of the GPU" if engine.utilization else ""
     for name, term in share.terms.items():
         known = "known least" if name == share.widest and term.high - term.low > 0 else ""
-        decides = "takes most" if name == share.deciding else ""
+        decides = "takes most" if name == share.deciding else "" if term.high else "not taken off the cache"
         yield name, _gib(term), ", ".join(filter(None, (decides, known)))
     yield "left for the KV cache", _gib(share.cache), ""
     yield "a token in it", f"{share.per_token / 1024:g} KiB", ""
