@@ -33,6 +33,11 @@ MODEL = LanguageModel("LlamaForCausalLM", "llama", 2, 64, 4, 2, 16, 128, 1000, c
         ("enable_lora", "false", None),
         ("load_format", "auto", None),
         ("kv_cache_dtype", "fp8", None),
+        ("block_size", 16, None),
+        ("load_format", "safetensors", None),
+        ("load_format", ["safetensors"], "the weights are loaded in another format"),
+        ("compilation_config", {}, None),
+        ("decode_context_parallel_size", 1, None),
     ],
 )
 def test_what_makes_an_estimate_of_a_result(key: str, value: object, doubt: str | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from tritonrepo.llm.facts import LanguageModel
 from tritonrepo.llm.gpus import GIB, Range, behaviour
 from tritonrepo.llm.loading import SIXTEEN, THIRTY_TWO
-from tritonrepo.llm.memory import CHUNK, LARGE, WINDOW, Settings
+from tritonrepo.llm.memory import BLOCK, CHUNK, LARGE, WINDOW, Settings
 
 MOST = 1 << 40
 FIRST_CHUNK = 512
@@ -36,6 +36,16 @@ DOUBTS = {
     "kv_transfer_config": "the cache is transferred",
 }
 """Arguments with which the result is only an estimate."""
+
+SAME: Mapping[str, tuple[object, ...]] = {
+    "block_size": (BLOCK,),
+    "decode_context_parallel_size": (1,),
+    "load_format": ("pt", "safetensors", "npcache", "hf", "mistral", "fastsafetensors", "runai_streamer", "dummy"),
+}
+"""Values of these with which it is none: the defaults, and other ways to load the same weights.
+
+Source: vllm, config/load.py, LoadConfig; model_executor/model_loader.
+"""
 
 NOT_A_GPU = {"cpu", "tpu", "xpu", "hpu", "neuron"}
 
@@ -121,7 +131,7 @@ def _bytes(value: Mapping[str, Any]) -> float:
 
 def _doubts(value: Mapping[str, Any]) -> Iterator[str]:
     for key, why in DOUBTS.items():
-        if value.get(key) not in (None, False, "auto", "false", "False"):
+        if value.get(key) not in (None, False, "auto", "false", "False", {}, *SAME.get(key, ())):
             yield why
     if isinstance(kind := value.get("kv_cache_dtype"), str) and kind not in CACHES:
         yield "the cache has scales as well"
