@@ -38,6 +38,7 @@ NAMES = {
 """The schema of the names of models, which `spec.check` judges in the same way."""
 
 NUMBER = {"anyOf": [{"type": "number"}, VARIABLE]}
+LETTERS = {"type": "string", "pattern": "[A-Za-z]"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +63,7 @@ class Target:
     arch: Literal["x86_64", "aarch64"] = key("processor architecture of the server", "x86_64", example="aarch64")
     gpus: int = key("number of GPUs in the server; a model that uses more is rejected", 1, minimum=0, example="2")
     gpu_memory: Bytes | None = key("memory of each GPU", None, example="80GiB")
-    gpu: str | None = key(
-        "model of the GPUs: their compute capability and, without `gpu_memory`, their memory",
-        None,
-        example="A100-80GB",
-        schema={"type": "string", "pattern": "[A-Za-z]"},
-    )
+    gpu: str | None = key("model of the GPUs, which gives their memory too", None, example="A100-80GB", schema=LETTERS)
     places: Places = places()
 
 
