@@ -399,6 +399,8 @@ def test_changes_that_are_offered_can_be_made() -> None:
     }
     assert "tensor_parallel_size 4" in offered[12]
     assert not any("tensor" in change for change in offered[6])  # 4 GPUs cannot share 6 heads
+    ten = [each.change for each in options(count(replace(QWEN, heads=40, kv_heads=10)), long, forty)]
+    assert not any("tensor" in change for change in ten)  # 4 GPUs cannot share 10 keys, and 2 are not enough
     four = replace(count(QWEN), quantization={"quant_method": "awq", "bits": 4})
     assert not any("weights" in each.change for each in options(four, PLAIN, TEN))
     assert any("weights" in each.change for each in options(count(QWEN), PLAIN, TEN))

@@ -27,6 +27,7 @@ CONFIG = {
     "vocab_size": 100,
     "max_position_embeddings": 2048,
 }
+TEN = {"num_attention_heads": 40, "num_key_value_heads": 10}
 
 
 def found(
@@ -185,6 +186,10 @@ def beside(config: object, **more: str) -> dict[str, str | bytes]:
         ({"quantization_config": "gptq"}, {"quantization": "awq"}, []),
         ({}, {"quantization": "awq"}, []),
         ({}, {"tensor_parallel_size": 3}, ["vllm-heads-divisible"]),
+        (TEN, {"tensor_parallel_size": 4}, ["vllm-heads-divisible"]),
+        (TEN, {"tensor_parallel_size": 2}, []),
+        (TEN, {"tensor_parallel_size": 20}, []),
+        (TEN | {"architectures": ["FalconForCausalLM"]}, {"tensor_parallel_size": 4}, []),
         ({}, {"tensor_parallel_size": 4}, []),
         ({"architectures": ["NewForCausalLM"]}, {}, ["vllm-architecture-unsupported"]),
         ({"architectures": ["NewForCausalLM", "LlamaForCausalLM"]}, {}, []),
@@ -216,6 +221,12 @@ def test_a_config_json_that_says_nothing_is_no_fault(text: str | bytes) -> None:
 )
 def test_the_model_that_model_json_names_has_its_files(name: str, files: dict[str, str | bytes], rule: str) -> None:
     assert errors({"model": name}, files=files) == ([rule] if rule else [])
+
+
+def test_another_implementation_may_divide_keys_otherwise() -> None:
+    value = {"model": OWN, "tensor_parallel_size": 4}
+    for impl, rules in (("auto", ["vllm-heads-divisible"]), ("transformers", [])):
+        assert errors(value | {"model_impl": impl}, "--release 26.08", files=beside(CONFIG | TEN)) == rules
 
 
 def test_a_config_json_may_lie_elsewhere() -> None:

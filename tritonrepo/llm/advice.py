@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from tritonrepo.llm.config import divides
 from tritonrepo.llm.facts import LanguageModel
 from tritonrepo.llm.gpus import Range
 from tritonrepo.llm.memory import BLOCK, Settings, Share, share
@@ -33,9 +34,9 @@ def options(model: LanguageModel, settings: Settings, total: Range) -> Iterator[
 
 
 def more_gpus(model: LanguageModel, settings: Settings, total: Range) -> Option | None:
-    """Return the smallest larger tensor_parallel_size that is enough and divides the attention heads."""
+    """Return the smallest larger tensor_parallel_size that is enough and can divide the model."""
     tensor = settings.tensor * 2
-    while tensor <= MOST_GPUS and model.heads % tensor == 0:
+    while tensor <= MOST_GPUS and divides(model, tensor):
         found = share(model, replace(settings, tensor=tensor), total)
         if _fits(found):
             return Option(f"tensor_parallel_size {tensor}", found)

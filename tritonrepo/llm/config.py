@@ -87,6 +87,17 @@ def architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(named)
 
 
+def divides(model: LanguageModel, gpus: int) -> bool:
+    """Return whether several GPUs can share each layer: whole heads, and keys and values divided or replicated evenly.
+
+    Source: vllm, model_executor/models/llama.py, LlamaAttention, and its like for all of PLAIN; latent attention has no
+    keys and values of heads.
+    """
+    if model.kv_lora_rank or model.architecture not in PLAIN:
+        return model.heads % gpus == 0
+    return model.heads % gpus == 0 and (model.kv_heads % gpus == 0 or gpus % model.kv_heads == 0)
+
+
 def rope_scaling(text: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return how positions are scaled; transformers 5 writes it to rope_parameters."""
     found = _object(text, "rope_scaling") or _object(text, "rope_parameters")

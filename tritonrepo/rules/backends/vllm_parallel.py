@@ -8,7 +8,7 @@ from typing import Any
 
 from tritonrepo.diagnostics import Severity
 from tritonrepo.llm import read
-from tritonrepo.llm.config import architectures
+from tritonrepo.llm.config import architectures, divides
 from tritonrepo.repository import Model
 from tritonrepo.rules.backends.arguments import objects
 from tritonrepo.rules.backends.vllm_arguments import keys, vllm
@@ -51,19 +51,22 @@ def more_ranks_than_gpus(model: Model) -> Iterator[Finding]:
 
 @rule("vllm-heads-divisible", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-lora-limits"))
 def heads_divisible(model: Model) -> Iterator[Finding]:
-    """tensor_parallel_size must divide the number of the model's attention heads."""
+    """tensor_parallel_size must divide the model's attention heads, and its keys and values."""
     for each, value, config in described(model):
         parts = _parts(value, "tensor_parallel_size")
         found = read(config) if config is not None and parts > 1 else None
-        if found is not None and found.heads % parts:
-            fitting = [str(number) for number in range(1, min(parts, 64) + 1) if found.heads % number == 0]
-            yield Finding(
-                each.at(model, "tensor_parallel_size"),
-                f"tensor_parallel_size is {parts}, but must divide the model's {found.heads} attention heads",
-                hint=f"Use {' or '.join(fitting[-2:])}.",
-                reason=f"Total number of attention heads ({found.heads}) must be divisible by tensor parallel size "
-                f"({parts}).",
-            )
+        if found is None or divides(found, parts) or (found.heads % parts == 0 and _other_code(value)):
+            continue
+        fitting = [str(number) for number in range(1, min(parts, 64) + 1) if divides(found, number)]
+        whole = f"divide the model's {found.heads} attention heads"
+        even = f"divide the model's {found.kv_heads} key-value heads or be a multiple of {found.kv_heads}"
+        reason = f"Total number of attention heads ({found.heads}) must be divisible by tensor parallel size ({parts})."
+        yield Finding(
+            each.at(model, "tensor_parallel_size"),
+            f"tensor_parallel_size is {parts}, but must {whole if found.heads % parts else even}",
+            hint=f"Use {' or '.join(fitting[-2:])}.",
+            reason=reason if found.heads % parts else "",
+        )
 
 
 @rule("vllm-pipeline-unsupported", Severity.ERROR, "backend=vllm", at=Stage.INSTANCE.after("vllm-heads-divisible"))
@@ -133,6 +136,11 @@ def _elsewhere(value: Mapping[str, Any]) -> bool:
     return (
         "ray" in str(value.get("distributed_executor_backend", "")) or bool(value.get("worker_use_ray")) or nodes != 1
     )
+
+
+def _other_code(value: Mapping[str, Any]) -> bool:
+    """Whether another implementation than vLLM's own may run the model."""
+    return str(value.get("model_impl", "auto")) not in {"auto", "vllm"}
 
 
 def _share(model: Model) -> float | None:
