@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tritonrepo.onnxfile import External, Header, Tensor
-from tritonrepo.onnxfile.nodes import BYTES_EACH
+from tritonrepo.onnxfile.nodes import BYTES_EACH, Size
+from tritonrepo.onnxfile.runs import KEEPING
 from tritonrepo.onnxfile.types import DATA_TYPES, ELEMENTS
+from tritonrepo.onnxfile.wiring import Fault, Loose
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
@@ -154,7 +156,66 @@ def expected(model: ModelProto) -> Header:
         frozenset(("" if node.domain == "ai.onnx" else node.domain, node.op_type) for node in nodes(graph)),
         frozenset((each.domain, each.name) for each in model.functions),
         tuple(sorted(externals(model), key=repr)),
+        tuple(sizes(graph)),
+        shapes(graph),
+        tuple(loose(graph, known)),
     )
+
+
+def sizes(graph: GraphProto) -> Iterator[Size]:
+    """Yield the weights in the file that have another size than they need, and that the graph itself reads."""
+    read = {name for node in graph.node for name in node.input} | {each.name for each in graph.output}
+    typed = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
+    for each in graph.initializer:
+        size = needed(each)
+        here = each.data_location != each.EXTERNAL and each.name in read
+        other = not each.HasField("raw_data") and any(len(getattr(each, name)) for name in typed)
+        if here and not other and size is not None and size != len(each.raw_data):
+            yield Size(each.name, size, len(each.raw_data))
+
+
+def shapes(graph: GraphProto) -> dict[str, str]:
+    """Return the outputs that have the shape of another tensor, with the first such tensor."""
+    ordinary = [node for node in graph.node if node.domain in {"", "ai.onnx"} and node.op_type.encode() in KEEPING]
+    same = {node.output[0]: node.input[0] for node in ordinary if node.output and node.input}
+    found = dict[str, str]()
+    for output in graph.output:
+        chain = [output.name]
+        while chain[-1] in same and len(chain) < 101:
+            chain.append(same[chain[-1]])
+        found |= {output.name: chain[-1]} if 1 < len(chain) < 101 else {}
+    return found
+
+
+def loose(graph: GraphProto, known: set[str]) -> Iterator[Loose]:
+    """Yield the names at which a graph does not hold together."""
+    inputs, outputs = ([each.name for each in values] for values in (graph.input, graph.output))
+    made = [name for node in graph.node for name in node.output]
+    there = {*made, *inputs, *known}
+    yield from (Loose(Fault.NOT_MADE, name) for name in outputs if name not in there)
+    yield from (
+        Loose(Fault.INPUT_TWICE, each) for each in dict.fromkeys(inputs) if inputs.count(each) > 1 > (each in known)
+    )
+    twice = {name for name in made if name and (made.count(name) > 1 or name in {*inputs, *known})}
+    yield from (Loose(Fault.MADE_TWICE, name) for name in sorted(twice, key=str.encode))
+    read = {name for node in graph.node for name in node.input}
+    deep = [inner for node in graph.node for attribute in node.attribute for inner in graphs(attribute)]
+    below = [*deep, *(inner for each in deep for inner in within(each))]
+    there |= {name for each in below for node in each.node for name in node.output}
+    there |= {each.name for inner in below for each in (*inner.input, *inner.initializer)}
+    there |= {each.values.name for inner in below for each in inner.sparse_initializer} | {""}
+    yield from (Loose(Fault.NOT_THERE, name) for name in sorted(read - there, key=str.encode))
+    read = {name for each in below for node in each.node for name in node.input}
+    yield from (Loose(Fault.NOT_THERE_INSIDE, name) for name in sorted(read - there, key=str.encode))
+
+
+def within(graph: GraphProto) -> Iterator[GraphProto]:
+    """Yield the graphs in the nodes of a graph, and those in them."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in graphs(attribute):
+                yield inner
+                yield from within(inner)
 
 
 def tensor(value: ValueInfoProto) -> Tensor:
@@ -236,11 +297,19 @@ def one(each: TensorProto, place: str, output: str) -> Iterator[External]:
     """Yield a tensor if it is in another file."""
     if each.data_location == each.EXTERNAL:
         said = {entry.key: entry.value for entry in each.external_data}
-        size = BYTES_EACH.get(each.data_type)
-        for dim in each.dims if size is not None else ():
-            size *= dim
+        size = needed(each)
         offset, length = (number(said.get(key)) for key in ("offset", "length"))
         yield External(output or each.name, said.get("location"), offset, length, size, place)
+
+
+def needed(each: TensorProto) -> int | None:
+    """Return the bytes that a tensor needs; None if its type or a dim does not say."""
+    size = BYTES_EACH.get(each.data_type)
+    for dim in each.dims if size is not None else ():
+        if dim < 0:
+            return None
+        size *= dim
+    return size
 
 
 def number(text: str | bytes | None) -> int | None:

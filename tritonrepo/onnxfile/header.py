@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from dataclasses import field as made
 
 from tritonrepo.onnxfile.kinds import HEAD, kind
-from tritonrepo.onnxfile.nodes import INITIALIZER, INPUT, NODE, OUTPUT, SPARSE_INITIALIZER, External, Walk
+from tritonrepo.onnxfile.nodes import INITIALIZER, INPUT, INSIDE, OUTPUT, SPARSE_INITIALIZER, External, Size, Walk
 from tritonrepo.onnxfile.types import HALF, Tensor, value
 from tritonrepo.onnxfile.wire import BYTES, UNSEEN, VARINT, BrokenError, Part, Wire
+from tritonrepo.onnxfile.wiring import Loose, loose, shapes
 from tritonrepo.tree import File
 
 IR_VERSION, GRAPH, OPSET, FUNCTION = 1, 7, 8, 25
@@ -33,7 +34,9 @@ class Header:
     before IR version 4, they cannot. `opsets` has the version of each operator set by its domain, where "" is ONNX's
     own (also written "ai.onnx"); of a domain that is imported twice, the newest. `operators` are the domain and name of
     all nodes, in subgraphs too, and `functions` those that the model itself defines. `externals` are the tensors in
-    other files.
+    other files, and `sizes` those in this file whose data has another size than they need, as far as nodes of the graph
+    itself read them. `shapes` has the outputs that have the shape of another tensor, because only operators that keep a
+    shape are between them. `loose` are the names at which the graph does not hold together.
     """
 
     ir_version: int
@@ -44,6 +47,9 @@ class Header:
     operators: frozenset[tuple[str, str]] = frozenset()
     functions: frozenset[tuple[str, str]] = frozenset()
     externals: tuple[External, ...] = ()
+    sizes: tuple[Size, ...] = ()
+    shapes: Mapping[str, str] = made(default_factory=dict)
+    loose: tuple[Loose, ...] = ()
 
 
 class _Reader:
@@ -71,27 +77,28 @@ class _Reader:
                 self.function(part)
         if not self.has_graph or self.ir_version is None:
             raise BrokenError(NO_IR_VERSION if self.has_graph else NO_GRAPH)
+        own, known = self.walk.scopes[""], self.known
+        inputs, outputs = [tensor.name for tensor in self.inputs], [tensor.name for tensor in self.outputs]
+        free = tuple([tensor for tensor in self.inputs if tensor.name in known])
         return Header(
             self.ir_version,
-            tuple(tensor for tensor in self.inputs if tensor.name not in self.known),
+            tuple([tensor for tensor in self.inputs if tensor.name not in known]) if free else tuple(self.inputs),
             tuple(self.outputs),
-            tuple(tensor for tensor in self.inputs if tensor.name in self.known)
-            if self.ir_version >= OVERRIDABLE_SINCE
-            else (),
+            free if self.ir_version >= OVERRIDABLE_SINCE else (),
             self.opsets,
-            frozenset(_named(self.walk.operators)),
+            frozenset(_named(own.operators | self.walk.scopes[INSIDE].operators)),
             frozenset(self.functions),
             tuple(self.walk.externals),
+            tuple([size for size in self.walk.sizes if size.name.encode() in own.read or size.name in outputs]),
+            shapes(own.same, outputs),
+            loose(self.walk, inputs, outputs, known),
         )
 
     def graph(self, graph: Part) -> None:
-        for number, form, _, part in self.wire.fields(graph):
-            if form != BYTES:
-                continue
-            if number == NODE:
-                self.walk.node(part, 2)
-            elif number in {INITIALIZER, SPARSE_INITIALIZER}:
-                self.known.add(self.walk.initializer(part, "initializer", sparse=number == SPARSE_INITIALIZER))
+        for number, part in self.walk.parts(graph, 1):
+            if number in {INITIALIZER, SPARSE_INITIALIZER}:
+                name = self.walk.initializer(part, "initializer", sparse=number == SPARSE_INITIALIZER)
+                self.known.add(name.decode("utf-8", "replace"))
             elif number == INPUT:
                 self.inputs.append(value(self.wire, part))
             elif number == OUTPUT:

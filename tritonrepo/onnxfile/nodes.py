@@ -6,19 +6,24 @@ Source: onnx, onnx/onnx.proto: GraphProto, NodeProto, AttributeProto, SparseTens
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tritonrepo.onnxfile.runs import HOLDER, KEEPING, ONNX, SHORT, nodes, scope
 from tritonrepo.onnxfile.types import HALF
-from tritonrepo.onnxfile.wire import BYTES, DEEPEST, NOWHERE, UNSEEN, VARINT, BrokenError, Part, Wire
+from tritonrepo.onnxfile.wire import BYTES, DEEPEST, UNSEEN, VARINT, BrokenError, Part, Wire
 
 NODE, INITIALIZER, SPARSE_INITIALIZER, INPUT, OUTPUT = 1, 5, 15, 11, 12
-NODE_OUTPUT, OP_TYPE, ATTRIBUTE, DOMAIN = 2, 4, 5, 7
+NODE_INPUT, NODE_OUTPUT, OP_TYPE, ATTRIBUTE, DOMAIN = 1, 2, 4, 5, 7
+FIELDS = NODE_INPUT, NODE_OUTPUT, OP_TYPE, DOMAIN
+INSIDE = "subgraph"
 ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS = {5, 10}, {6, 11}
 ATTRIBUTE_SPARSE = {22, 23}
-DIMS, DATA_TYPE, NAME, EXTERNAL_DATA, DATA_LOCATION = 1, 2, 8, 13, 14
-SHORT, HOLDER = 1 << 10, re.compile(rb"[*2RZ\xb2\xba\xaa\xd2\xda]")
-"""An attribute with none of these bytes, with which the tags of its fields begin, has no tensor and no graph."""
+DIMS, DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 1, 2, 8, 9, 13, 14
+TYPED_DATA, MOST_SIZES = {4, 5, 6, 7, 10, 11}, 100
+ORDINARY = bytes([NODE << 3 | BYTES])
+"""How the nodes begin that are walked over in runs."""
+
 CONSTANT, EXTERNAL = b"Constant", 1
 MOST_EXTERNAL = 1_000_000
 NUMBERS, NAMED = {"offset", "length"}, {"offset", "length", "location", "checksum"}
@@ -46,53 +51,95 @@ class External(NamedTuple):
     fault: tuple[str, str] | None = None
 
 
+class Size(NamedTuple):
+    """An initializer whose data has another size, in bytes, than its type and shape need."""
+
+    name: str
+    needed: int
+    has: int
+
+
 class Walk:
-    """What is collected on a walk over the nodes of a graph and everything in them."""
+    """What is collected on a walk over the nodes of a graph and everything in them.
+
+    `scopes` are what the nodes of the graph itself, of its subgraphs and of functions fill; functions have names of
+    their own.
+    """
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
-        self.operators: set[tuple[bytes, bytes]] = set()
+        self.scopes = {"": scope(), INSIDE: scope(), "function": scope()}
         self.externals: list[External] = []
+        self.sizes = list[Size]()
 
     def subgraph(self, graph: Part, depth: int, place: str) -> None:
         """Collect from a graph in an attribute."""
         if depth > DEEPEST:
             raise BrokenError(f"more than {DEEPEST} messages are in one another")
-        for number, kind, _, part in self.wire.fields(graph):
-            if kind != BYTES:
-                continue
-            if number == NODE:
-                self.node(part, depth + 1, place)
-            elif number in {INITIALIZER, SPARSE_INITIALIZER}:
-                self.initializer(part, place, sparse=number == SPARSE_INITIALIZER)
+        for number, part in self.parts(graph, depth, place):
+            if number in {INITIALIZER, SPARSE_INITIALIZER}:
+                self.scopes[place].made.append(self.initializer(part, place, sparse=number == SPARSE_INITIALIZER))
+            elif number == INPUT:
+                self.scopes[place].made.extend(self.wire.raw(name) for name in self.wire.inner(part, 1))
 
-    def initializer(self, part: Part, place: str, *, sparse: bool) -> str:
+    def parts(self, graph: Part, depth: int, place: str = "") -> Iterator[tuple[int, Part]]:
+        """Collect from the nodes of a graph, and yield its other fields that have a length."""
+        at, end = graph
+        while at < end:
+            data, offset = self.wire.near(at, end)
+            if data[at - offset : at - offset + 1] == ORDINARY and (at := self._run(at, end, depth, place)) == end:
+                return
+            field, at = self.wire.field(at, end)
+            if field is None or field[1] != BYTES:
+                continue
+            if field[0] == NODE:
+                self.node(field[3], depth + 1, place)
+            else:
+                yield field[0], field[3]
+
+    def _run(self, at: int, end: int, depth: int, place: str) -> int:
+        """Collect from ordinary nodes that follow one another, and return where something else is."""
+        while at < end:
+            data, offset = self.wire.near(at, end)
+            run = nodes(data, at - offset, min(len(data), end - offset), self.scopes[place])
+            self.wire.passed(run.end + offset - at)
+            at = run.end + offset
+            for start, stop in run.holders:
+                constant = run.operator == CONSTANT and not place
+                name = _text(run.outputs[-1:]) if constant else ""
+                self._attribute((start + offset, stop + offset), depth + 2, place, name)
+            if not run.holders:
+                break
+        return at
+
+    def initializer(self, part: Part, place: str, *, sparse: bool) -> bytes:
         """Collect from weights of a graph, and return their name; of a sparse tensor, that of its values."""
         if not sparse:
-            return self.tensor(part, place)
+            return self.tensor(part, place, sized=place == "initializer")
         names = [self.tensor(each, place) for number in (1, 2) for each in self.wire.inner(part, number)]
-        return names[0] if names else ""
+        return names[0] if names else b""
 
     def node(self, node: Part, depth: int, place: str = "") -> None:
         """Collect from a node; `place` is "" in the graph itself."""
-        wire, said, output = self.wire, {OP_TYPE: b"", DOMAIN: b""}, NOWHERE
-        for number, kind, _, part in wire.fields(node):
-            if kind != BYTES:
-                continue
-            if number in said:
-                said[number] = wire.raw(part)
-            elif number == ATTRIBUTE:  # which follows the others in what protobuf writes
-                constant = said[OP_TYPE] == CONSTANT and not place
-                self._attribute(part, depth + 1, place, wire.text(output) if constant else "")
-            elif number == NODE_OUTPUT and not place:
-                output = part
-        if place != "function":
-            self.operators.add((said[DOMAIN], said[OP_TYPE]))
+        found: dict[int, list[bytes]] = {number: [] for number in FIELDS}
+        attributes = list[Part]()
+        for number, kind, _, part in self.wire.fields(node):
+            if number == ATTRIBUTE and kind == BYTES:
+                attributes.append(part)
+            elif number in found and kind == BYTES:
+                found[number].append(self.wire.raw(part))
+        operator, domain, filled = (found[OP_TYPE] or [b""])[-1], (found[DOMAIN] or [b""])[-1], self.scopes[place]
+        filled.operators.add((domain, operator))
+        filled.read.update(found[NODE_INPUT])
+        filled.made.extend(found[NODE_OUTPUT])
+        if operator in KEEPING and domain in ONNX and found[NODE_INPUT] and found[NODE_OUTPUT]:
+            filled.same[found[NODE_OUTPUT][0]] = found[NODE_INPUT][0]
+        name = _text(found[NODE_OUTPUT][-1:]) if operator == CONSTANT and not place else ""
+        for start, end in attributes:
+            if end - start >= SHORT or HOLDER(self.wire.raw((start, end))) is not None:
+                self._attribute((start, end), depth + 1, place, name)
 
     def _attribute(self, attribute: Part, depth: int, place: str, constant: str) -> None:
-        start, end = attribute
-        if end - start < SHORT and HOLDER.search(self.wire.raw(attribute)) is None:
-            return
         for number, kind, _, part in self.wire.fields(attribute):
             if kind != BYTES:
                 continue
@@ -103,25 +150,36 @@ class Walk:
             elif number in ATTRIBUTE_SPARSE:
                 self.initializer(part, "attribute", sparse=True)
 
-    def tensor(self, part: Part, place: str, output: str = "") -> str:
-        """Return the name of a tensor, and keep where its data is if that is another file."""
-        name, dims, entries, said = "", list[int](), list[Part](), dict[int, int]()
-        for number, kind, value, found in self.wire.fields(part):
-            if kind == VARINT and number == DIMS:
-                dims.append(value)
-            elif kind == VARINT:
-                said[number] = value
-            elif kind == BYTES and number in {NAME, EXTERNAL_DATA}:
-                name = self.wire.text(found) if number == NAME else name
-                entries += [found] * (number == EXTERNAL_DATA)
-            elif kind == BYTES and number == DIMS:
-                dims += self.wire.numbers(found)  # the packed form, which protobuf reads as well
+    def tensor(self, part: Part, place: str, output: str = "", *, sized: bool = False) -> bytes:
+        """Return the name of a tensor, and keep where its data is if that is another file.
+
+        With `sized`, also keep what is wrong with the size of its data.
+        """
+        said, dims, entries, name = self._said(part)
+        size = _size(said.get(DATA_TYPE, 0), dims)
         if said.get(DATA_LOCATION) == EXTERNAL:
             if len(self.externals) == MOST_EXTERNAL:
                 raise BrokenError(f"{UNSEEN}: it has more than {MOST_EXTERNAL:,} tensors in other files")
-            size = _size(said.get(DATA_TYPE, 0), dims)
-            self.externals.append(self._external(output or name, entries, size, place))
+            self.externals.append(self._external(output or _text([name]), entries, size, place))
+        elif sized and size is not None and (-RAW_DATA in said or not TYPED_DATA.intersection(map(abs, said))):
+            has = said.get(-RAW_DATA, 0)
+            if size != has and len(self.sizes) < MOST_SIZES:
+                self.sizes.append(Size(_text([name]), size, has))
         return name
+
+    def _said(self, part: Part) -> tuple[dict[int, int], list[int], list[Part], bytes]:
+        """Return numbers of a tensor by field, bytes of others by its negative; dims, external entries, name."""
+        said, dims, entries, name = dict[int, int](), list[int](), list[Part](), b""
+        for number, kind, value, found in self.wire.fields(part):
+            if number == DIMS and kind in {VARINT, BYTES}:  # packed numbers are a form that protobuf reads as well
+                dims += [value] if kind == VARINT else self.wire.numbers(found)
+                continue
+            said[number if kind == VARINT else -number] = value if kind == VARINT else found[1] - found[0]
+            if number == NAME and kind == BYTES:
+                name = self.wire.raw(found)
+            elif number == EXTERNAL_DATA and kind == BYTES:
+                entries.append(found)
+        return said, dims, entries, name
 
     def _external(self, name: str, entries: Sequence[Part], size: int | None, place: str) -> External:
         said, faults = dict[str, str](), list[tuple[str, str]]()
@@ -137,6 +195,11 @@ class Walk:
             words = f"TensorProto: {name} external data size mismatch. Computed size: {size}, external_data.length: "
             faults.append((f"they give {length:,} bytes, but its type and shape need {size:,}", f"{words}{length}"))
         return External(name, said.get("location"), offset, length, size, place, faults[0] if faults else None)
+
+
+def _text(names: Sequence[bytes]) -> str:
+    """Return the last of some names, "" if there is none."""
+    return names[-1].decode("utf-8", "replace") if names else ""
 
 
 FORMAT = "model format error!"

@@ -6,10 +6,11 @@ twice is merged, and of a oneof the last field counts (protobuf.dev, "Encoding",
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tritonrepo.onnxfile.wire import BYTES, DEEPEST, VARINT, BrokenError, Field, Part, Wire
+from tritonrepo.onnxfile.runs import described
+from tritonrepo.onnxfile.wire import BYTES, DEEPEST, MORE, VARINT, BrokenError, Field, Part, Wire
 
 TENSOR, SEQUENCE, MAP, OPAQUE, SPARSE, OPTIONAL = 1, 4, 5, 7, 8, 9
 KINDS = {TENSOR: "tensor", SEQUENCE: "sequence", MAP: "map", OPAQUE: "opaque", SPARSE: "sparse_tensor"}
@@ -66,6 +67,16 @@ def element_name(number: int) -> str:
 
 def value(wire: Wire, part: Part) -> Tensor:
     """Return the input or output that a ValueInfoProto describes."""
+    if part[1] - part[0] < MORE:
+        data, offset = wire.near(*part)
+        found = described(data, part[0] - offset, part[1] - offset)
+        if found is not None:
+            name, element, dims = found
+            return Tensor(name.decode("utf-8", "replace"), DATA_TYPES.get(element), dims, element=element)
+    return _value(wire, part)
+
+
+def _value(wire: Wire, part: Part) -> Tensor:
     name, types = "", list[Part]()
     for number, kind, _, found in wire.fields(part):
         if number == 1 and kind == BYTES:
@@ -80,8 +91,8 @@ def value(wire: Wire, part: Part) -> Tensor:
     return Tensor(name, DATA_TYPES.get(element), dims, element=element)
 
 
-def _merged(wire: Wire, parts: Sequence[Part]) -> Iterator[Field]:
-    return (field for part in parts for field in wire.fields(part))
+def _merged(wire: Wire, parts: Sequence[Part]) -> Iterable[Field]:
+    return wire.fields(parts[0]) if len(parts) == 1 else (field for part in parts for field in wire.fields(part))
 
 
 def _chosen(wire: Wire, types: Sequence[Part]) -> tuple[int, list[Part]]:

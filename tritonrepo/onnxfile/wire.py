@@ -6,7 +6,7 @@ protobuf, src/google/protobuf/parse_context.cc: tags have at most 5 bytes, numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tritonrepo.tree import File
 
@@ -19,7 +19,9 @@ HEAD = 30
 LONGEST_TAG, LONGEST_VARINT, MORE = 5, 10, 0x80
 VARINT, FIXED64, BYTES, GROUP, END, FIXED32 = range(6)
 FIXED = {FIXED64: 8, FIXED32: 4}
-ORDINARY = {VARINT, BYTES}
+PLAIN = frozenset(tag for tag in range(8, MORE) if tag & 7 in {VARINT, BYTES})
+"""Tags of one byte, of numbers and of what has a length."""
+
 DEEPEST = 100
 """Messages in one another, beyond which protobuf gives up (`CodedInputStream::GetDefaultRecursionLimit`)."""
 
@@ -56,45 +58,44 @@ class Wire:
         """The range of the message that the file is."""
         return 0, self.file.size
 
-    def fields(self, part: Part) -> Iterator[Field]:
-        """Yield the fields of the message in a range, without groups; raise BrokenError if they do not fill it."""
+    def fields(self, part: Part) -> Iterable[Field]:
+        """Return the fields of the message in a range, without groups; raise BrokenError if they do not fill it."""
         start, end = part
         if end - start > FIRST:
             return self._far(start, end)
         here = self._at(start, end)
-        self._left -= (end - start) // 8 + 1
-        if self._left < 0:
-            raise BrokenError(f"{UNSEEN}: it has more than {MOST_FIELDS:,} fields")
+        self.passed(end - start + 8)
         if len(self._window) - here < end - start:
             raise BrokenError(f"it is cut off at byte {self._offset + len(self._window):,}")
         return self._near(self._window, here, here + end - start, self._offset)
 
-    def _near(self, data: bytes, at: int, end: int, base: int) -> Iterator[Field]:
-        """Yield the fields of a message that is at hand; `base` is the offset of the data in the file."""
+    def _near(self, data: bytes, at: int, end: int, base: int) -> list[Field]:
+        """Return the fields of a message that is at hand; `base` is the offset of the data in the file."""
+        found, last = list[Field](), end - 1
         while at < end:
-            start, tag = at, data[at]
-            kind, number = tag & 7, tag >> 3
-            if at + 1 >= end or tag >= MORE or not number or data[at + 1] >= MORE or kind not in ORDINARY:
-                field, after = self._field(base + at, base + end)
+            tag = data[at]
+            if at == last or tag not in PLAIN or (size := data[at + 1]) >= MORE:
+                field, after = self.field(base + at, base + end)
                 at = after - base
                 if field is not None:
-                    yield field
-            elif kind == BYTES:
-                at += 2 + data[at + 1]
+                    found.append(field)
+            elif tag & BYTES:
+                start, at = at + 2, at + 2 + size
                 if at > end:
-                    raise self._past(base + start, base + at, base + end)
-                yield number, BYTES, 0, (base + start + 2, base + at)
+                    raise self._past(base + start - 2, base + at, base + end)
+                found.append((tag >> 3, BYTES, 0, (base + start, base + at)))
             else:
                 at += 2
-                yield number, VARINT, data[start + 1], NOWHERE
+                found.append((tag >> 3, VARINT, size, NOWHERE))
+        return found
 
     def _far(self, at: int, end: int) -> Iterator[Field]:
         while at < end:
-            field, at = self._field(at, end)
+            field, at = self.field(at, end)
             if field is not None:
                 yield field
 
-    def _field(self, start: int, end: int) -> tuple[Field | None, int]:
+    def field(self, start: int, end: int) -> tuple[Field | None, int]:
         """Return the field at a byte, or None for a group, and where it ends."""
         tag, at = self._tag(start, end)
         kind, value, begin = tag & 7, 0, at
@@ -108,6 +109,19 @@ class Wire:
         if at > end:
             raise self._past(start, at, end)
         return (None if kind == GROUP else (tag >> 3, kind, value, (begin, at))), at
+
+    def near(self, at: int, end: int) -> tuple[bytes, int]:
+        """Return what is at hand of the file, in which a byte is, and the offset of it."""
+        here = at - self._offset
+        if here < 0 or here + HEAD > len(self._window):
+            self._at(at, min(at + HEAD, end))
+        return self._window, self._offset
+
+    def passed(self, size: int) -> None:
+        """Count fields in a range that was walked over elsewhere."""
+        self._left -= size // 8
+        if self._left < 0:
+            raise BrokenError(f"{UNSEEN}: it has more than {MOST_FIELDS:,} fields")
 
     def inner(self, part: Part, number: int) -> Iterator[Part]:
         """Yield the ranges of the messages and strings with a number in a message."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tritonrepo.onnxfile import Header, Tensor
-from tritonrepo.onnxfile.passing import source, sources
 from tritonrepo.repository.graphs import Graph, graphs
 from tritonrepo.repository.model import Model
 from tritonrepo.repository.once import once
@@ -42,7 +41,7 @@ class Session(NamedTuple):
 
     `overridable` are the initializers that requests may override. `batches`: whether the first dim of every input and
     output is variable; None if that is not known. `max_batch_size` and the lists that are `filled` are as completed:
-    None if it is not known. `refused`: whether the backend refuses to complete them. `nodes` are read when needed.
+    None if it is not known. `refused`: whether the backend refuses to complete them.
     """
 
     graph: Graph
@@ -52,7 +51,7 @@ class Session(NamedTuple):
     overridable: Mapping[str, Value]
     max_batch_size: int | None
     filled: frozenset[str]
-    nodes: dict[str, str]
+    shapes: Mapping[str, str]
     refused: bool = False
 
     @property
@@ -66,9 +65,7 @@ class Session(NamedTuple):
         value = self.outputs[name]
         if value.sure:
             return value
-        if not self.nodes:
-            self.nodes.update(sources(self.file))
-        kept = self.inputs.get(source(self.nodes, name))
+        kept = self.inputs.get(self.shapes.get(name, name))
         if kept is None or kept.dims is None or (not kept.dims and value.dims):
             return value
         return value._replace(dims=merged(value.dims, kept.dims), sure=True)
@@ -99,7 +96,9 @@ def _sessions(model: Model) -> Iterable[Session]:
         outputs = {tensor.name: _output(tensor) for tensor in _sorted(header.outputs)}
         free = _sorted(header.overridable)
         overridable = {tensor.name: Value(tensor.data_type, tensor.dims or ()) for tensor in free}
-        found = Session(graph, graph.file, inputs, outputs, overridable, model.max_batch_size, frozenset(), {})
+        found = Session(
+            graph, graph.file, inputs, outputs, overridable, model.max_batch_size, frozenset(), header.shapes
+        )
         if None in [value.dims for value in outputs.values()]:
             kept = {name: found.output(name) if value.dims is None else value for name, value in outputs.items()}
             found = found._replace(outputs=kept)

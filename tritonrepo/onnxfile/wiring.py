@@ -1,0 +1,90 @@
+"""How the nodes of a graph hang together: names that nothing makes, or that are made twice, and shapes that are kept.
+
+Source: onnxruntime, core/graph/graph.cc, Graph::InitializeStateFromModelFileGraphProto, VerifyNoDuplicateName,
+BuildConnections and MergeShapeInfo. The order of nodes does not matter to ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import NamedTuple, TypeVar
+
+from tritonrepo.onnxfile.nodes import INSIDE, Walk
+
+LONGEST_CHAIN = 100
+T = TypeVar("T")
+UNREADABLE = "\ufffd"
+
+
+class Fault(Enum):
+    """What is wrong with a name."""
+
+    NOT_MADE = "the graph gives it out, but nothing makes it"
+    INPUT_TWICE = "two inputs of the graph have it"
+    MADE_TWICE = "a node makes it, and another node does as well, or an input or initializer has it"
+    NOT_THERE = "a node of the graph reads it, but nothing makes it"
+    NOT_THERE_INSIDE = "a node of a subgraph reads it, but nothing in the file makes it"
+
+
+class Loose(NamedTuple):
+    """A name at which a graph does not hold together."""
+
+    fault: Fault
+    name: str
+
+
+def loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], known: Collection[str]) -> tuple[Loose, ...]:
+    """Return the names that are wrong for certain, in the order in which ONNX Runtime looks for them."""
+    own, inside = walk.scopes[""], walk.scopes[INSIDE]
+    made, given = {*own.made}, {name.encode() for name in (*inputs, *known)}
+    there = made | given
+    if (
+        len(made) == len(own.made)
+        and len(there) == len(made) + len({*inputs, *known})
+        and len({*inputs}) == len(inputs)
+        and own.read <= there
+        and inside.read <= there
+        and there.issuperset([name.encode() for name in outputs])
+    ):
+        return ()
+    if any(UNREADABLE in name for name in (*inputs, *outputs, *known)):
+        return ()
+    return tuple(_loose(walk, inputs, outputs, known))
+
+
+def _loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], known: Collection[str]) -> Iterator[Loose]:
+    own, inside = walk.scopes[""], walk.scopes[INSIDE]
+    given = {name.encode() for name in (*inputs, *known)}
+    made = {*own.made}
+    yield from (Loose(Fault.NOT_MADE, name) for name in outputs if not {name.encode()} & (made | given))
+    yield from (Loose(Fault.INPUT_TWICE, name) for name in _twice(inputs) if name not in known)
+    named = len(own.made) - own.made.count(b"")
+    if len(made - {b""}) < named or made & given - {b""}:
+        twice = {*_twice(own.made), *(made & given)} - {b""}
+        yield from (Loose(Fault.MADE_TWICE, _text(name)) for name in sorted(twice))
+    for fault, names in ((Fault.NOT_THERE, own.read), (Fault.NOT_THERE_INSIDE, inside.read)):
+        missing = names - made - given - {b""}
+        missing = missing.difference(inside.made) if missing else missing
+        yield from (Loose(fault, _text(name)) for name in sorted(missing))
+
+
+def _twice(names: Sequence[T]) -> list[T]:
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
+
+
+def shapes(same: Mapping[bytes, bytes], outputs: Sequence[str]) -> dict[str, str]:
+    """Return the outputs of a graph that have the shape of another tensor, each with the first such tensor."""
+    found = {}
+    for output in outputs:
+        here, left = output.encode(), LONGEST_CHAIN
+        while here in same and left:
+            here, left = same[here], left - 1
+        if 0 < left < LONGEST_CHAIN:
+            found[output] = _text(here)
+    return found
