@@ -113,6 +113,11 @@ def stored(location: str, length: int = 4 * WIDTH) -> bytes:
     return encoder(last("Mul", "scale"), more=[tensor])
 
 
+def halved() -> TensorProto:
+    """Return weights `scale` that are written as if they had 16 bits."""
+    return TensorProto(name="scale", data_type=FLOAT, dims=[WIDTH], raw_data=bytes(2 * WIDTH))
+
+
 def mapped() -> bytes:
     """Return an encoder with a second output, a sequence of maps."""
     zip_map = helper.make_node("ZipMap", ["means"], ["scores"], domain="ai.onnx.ml", classlabels_int64s=range(WIDTH))
@@ -160,6 +165,10 @@ MODELS: Mapping[str, Callable[[], bytes]] = {
     "float8": eight_bits,
     "bf16": lambda: encoder(last("Cast", to=BFLOAT16), BFLOAT16),
     "untyped": untyped,
+    "undefined": lambda: encoder(last("Mul", "scale")),
+    "undefined-output": lambda: encoder([helper.make_node("Identity", ["means"], ["vectors"])]),
+    "twice": lambda: encoder([*last("Identity"), *last("Relu")]),
+    "weights-size": lambda: encoder(last("Mul", "scale"), more=[halved()]),
 }
 
 if __name__ == "__main__":

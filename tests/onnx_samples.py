@@ -190,7 +190,9 @@ def shapes(graph: GraphProto) -> dict[str, str]:
 def loose(graph: GraphProto, known: set[str]) -> Iterator[Loose]:
     """Yield the names at which a graph does not hold together."""
     inputs, outputs = ([each.name for each in values] for values in (graph.input, graph.output))
-    made = [name for node in graph.node for name in node.output]
+    constants = {name for node in graph.node if constant(node) for name in node.output}
+    made = [name for node in graph.node if not constant(node) for name in node.output]
+    known = known | constants
     there = {*made, *inputs, *known}
     yield from (Loose(Fault.NOT_MADE, name) for name in outputs if name not in there)
     yield from (
@@ -207,6 +209,11 @@ def loose(graph: GraphProto, known: set[str]) -> Iterator[Loose]:
     yield from (Loose(Fault.NOT_THERE, name) for name in sorted(read - there, key=str.encode))
     read = {name for each in below for node in each.node for name in node.input}
     yield from (Loose(Fault.NOT_THERE_INSIDE, name) for name in sorted(read - there, key=str.encode))
+
+
+def constant(node: NodeProto) -> bool:
+    """Whether a node is one of ONNX's own constants."""
+    return node.op_type == "Constant" and node.domain in {"", "ai.onnx"}
 
 
 def within(graph: GraphProto) -> Iterator[GraphProto]:

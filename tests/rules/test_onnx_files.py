@@ -48,6 +48,61 @@ def stored(name: str = "w", **said: str) -> TensorProto:
     return tensor
 
 
+def here(size: int, **said: Sequence[float]) -> TensorProto:
+    """Weights [2] FP32 in the file itself."""
+    return TensorProto(name="w", data_type=FLOAT, dims=[2], raw_data=bytes(size), **said)
+
+
+def graph(*nodes: str, outputs: str = "y") -> bytes:
+    """A graph from x to outputs of these nodes, each an operator, an input and outputs."""
+    made = onnx.load_from_string(model())
+    made.graph.ClearField("node")
+    for kind, given, *names in map(str.split, nodes):
+        made.graph.node.add(op_type=kind, input=[given], output=names)
+    made.graph.ClearField("output")
+    made.graph.output.extend(helper.make_tensor_value_info(name, FLOAT, ["batch", 2]) for name in outputs)
+    return bytes(made.SerializeToString())
+
+
+def branching(name: str, *nodes: str, weights: Sequence[TensorProto] = ()) -> bytes:
+    """A graph with a subgraph that reads a name."""
+    made = onnx.load_from_string(graph("Identity x y", *nodes))
+    branch = helper.make_graph([op("Neg", inputs=name)], "s", [], [helper.make_empty_tensor_value_info("y")])
+    made.graph.initializer.extend(weights)
+    made.graph.node[0].CopyFrom(helper.make_node("If", ["x"], ["y"], then_branch=branch))
+    return bytes(made.SerializeToString())
+
+
+def twice(name: str) -> bytes:
+    """A graph in which two inputs have a name."""
+    made = onnx.load_from_string(model(weights=[here(8)]))
+    for _ in range(2 if name == "w" else 1):
+        made.graph.input.add().CopyFrom(helper.make_tensor_value_info(name, FLOAT, ["batch", 2]))
+    return bytes(made.SerializeToString())
+
+
+def values(inputs: Mapping[str, onnx.TypeProto], outputs: Mapping[str, onnx.TypeProto]) -> bytes:
+    """A model with inputs and outputs of any types."""
+    graph = helper.make_graph(
+        [],
+        "g",
+        [helper.make_value_info(name, kind) for name, kind in inputs.items()],
+        [helper.make_value_info(name, kind) for name, kind in outputs.items()],
+    )
+    return bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+
+
+def tensor(kind: str) -> onnx.TypeProto:
+    """A tensor [batch, 2] of a type."""
+    made: onnx.TypeProto = helper.make_tensor_type_proto(getattr(TensorProto, kind), ["batch", 2])
+    return made
+
+
+FINE = tensor("FLOAT")
+
+
 class Case(NamedTuple):
     """A model's file; the rules that speak and the reason; what lies beside it; the release."""
 
@@ -65,7 +120,7 @@ WEIGHTS = of_bytes(bytes(64))
 BESIDE = {"1/w.bin": WEIGHTS}
 IF = helper.make_node(
     "If",
-    ["c"],
+    ["x"],
     ["y"],
     then_branch=helper.make_graph([op("NoSuch")], "s", [], [helper.make_empty_tensor_value_info("y")]),
 )
@@ -75,6 +130,9 @@ FAILED = "Load model from m/1/model.onnx failed:"
 MISSING, SHORT, FAR = (f"onnx-external-data-{each}" for each in ("missing", "truncated", "escapes"))
 NOT, EMPTY, UNKNOWN, CUSTOM = "onnx-not-a-protobuf", "onnx-empty-file", "onnx-unknown-op", "onnx-custom-domain"
 ENTRY, UNTYPED = "onnx-external-data-entry", "onnx-input-without-type"
+LOOSE, UNMADE, TWICE = "onnx-tensor-undefined", "onnx-output-undefined", "onnx-tensor-defined-twice"
+SIZE = "onnx-weights-size"
+UNFOUND = helper.make_function("my.own", "Twice", ["a"], ["b"], [op("Neg", inputs="nowhere")], [])
 IR, OPSET = "onnx-ir-newer-than-image", "onnx-opset-newer-than-image"
 
 CASES = {
@@ -162,6 +220,49 @@ CASES = {
         [CUSTOM],
         "my.own:Other(-1) is not a registered function/op",
     ),
+    "a name that nothing makes": Case(
+        model(op("Add", inputs="x q")),
+        [LOOSE],
+        "Invalid model. Node input 'q' is not a graph input, initializer, or output of a previous node.",
+    ),
+    "two names that nothing makes": Case(
+        model(op("Sum", inputs="x q r")), [LOOSE], "is not a graph input, initializer, or output of a previous node."
+    ),
+    "a name that nothing makes, of a node that nothing needs": Case(
+        graph("Neg x y", "Neg q z"), [LOOSE], "Invalid model."
+    ),
+    "a name that nothing makes in a subgraph": Case(
+        branching("q"), [LOOSE], "Nodes in a graph must be topologically sorted, however input "
+    ),
+    "a name in a subgraph that a later node makes": Case(branching("late", "Neg x late")),
+    "a name that nothing makes in a function": Case(
+        model(op("Twice", "my.own"), opsets={"": 17, "my.own": 1}, functions=[UNFOUND])
+    ),
+    "nodes in any order": Case(graph("Neg a y", "Neg x a")),
+    "inputs and outputs that are left out": Case(model(helper.make_node("Clip", ["x", "", ""], ["y"]))),
+    "an output that nothing makes": Case(
+        graph("Neg x z"), [UNMADE], "This is an invalid model. Graph output (y) does not exist in the graph."
+    ),
+    "an output that is an input": Case(graph("Neg x y", outputs="yx")),
+    "a name that is made twice": Case(graph("Neg x y", "Abs x y"), [TWICE], "Duplicate definition of name (y)."),
+    "a name that is made by one node twice": Case(graph("Split x y y"), [TWICE], "Duplicate definition of name (y)."),
+    "a constant that is made twice": Case(model(helper.make_node("Constant", [], ["y", "y"], value_int=1))),
+    "a node that makes an input": Case(graph("Neg x y", "Neg y x"), [TWICE], "Duplicate definition of name (x)."),
+    "a node that makes weights": Case(
+        model(weights=[stored("y", location="w.bin")]), [TWICE], "Duplicate definition of name (y).", BESIDE
+    ),
+    "two inputs of a name": Case(twice("x"), [TWICE], "Duplicate definition-site for (x)."),
+    "two inputs of the name of weights": Case(twice("w")),
+    "two outputs of a name": Case(graph("Neg x y", outputs="yy")),
+    "names that are not UTF-8": Case(model(op("Add", inputs="x q"), [here(8)]).replace(b"B\x01w", b"B\x01\xff")),
+    "weights of a wrong size": Case(model(ADD, [here(12)]), [SIZE]),
+    "weights without data": Case(model(ADD, [TensorProto(name="w", data_type=FLOAT, dims=[2])]), [SIZE]),
+    "weights of a wrong size that no node reads": Case(model(weights=[here(12)])),
+    "weights of a wrong size that only a subgraph reads": Case(branching("w", weights=[here(12)])),
+    "weights of numbers and bytes": Case(model(ADD, [here(8, float_data=[1.0])])),
+    "weights of numbers": Case(model(ADD, [TensorProto(name="w", data_type=FLOAT, dims=[2], float_data=[1.0, 2.0])])),
+    "weights that are texts": Case(model(weights=[TensorProto(name="w", data_type=8, dims=[2])])),
+    "weights of four bits": Case(model(ADD, [TensorProto(name="w", data_type=22, dims=[2], raw_data=b"1")])),
     "weights in a file that is there": Case(model(ADD, [stored(location="w.bin", length="8")]), beside=BESIDE),
     "weights that say no length": Case(model(ADD, [stored(location="./w.bin")]), beside=BESIDE),
     "weights in a directory below": Case(model(ADD, [stored(location="d/w.bin")]), beside={"1/d/w.bin": WEIGHTS}),
@@ -275,26 +376,6 @@ def test_verdict_and_words(case: Case) -> None:
     assert verdict.server_reason.startswith(case.reason)
 
 
-def values(inputs: Mapping[str, onnx.TypeProto], outputs: Mapping[str, onnx.TypeProto]) -> bytes:
-    """A model with inputs and outputs of any types."""
-    graph = helper.make_graph(
-        [],
-        "g",
-        [helper.make_value_info(name, kind) for name, kind in inputs.items()],
-        [helper.make_value_info(name, kind) for name, kind in outputs.items()],
-    )
-    return bytes(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
-    )
-
-
-def tensor(kind: str) -> onnx.TypeProto:
-    """A tensor [batch, 2] of a type."""
-    made: onnx.TypeProto = helper.make_tensor_type_proto(getattr(TensorProto, kind), ["batch", 2])
-    return made
-
-
-FINE = tensor("FLOAT")
 SEQUENCE = helper.make_sequence_type_proto(FINE)
 NO_TENSOR, NO_TYPE, BF16 = "onnx-io-not-tensor", "onnx-io-dtype-unsupported", "onnx-bf16-io"
 TYPES = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tritonrepo.onnxfile.external import external, used
 from tritonrepo.onnxfile.header import NO_GRAPH, NO_IR_VERSION, Header, header
-from tritonrepo.onnxfile.nodes import External
+from tritonrepo.onnxfile.nodes import External, Size
 from tritonrepo.onnxfile.types import Tensor, element_name
 from tritonrepo.onnxfile.wire import UNSEEN, BrokenError
+from tritonrepo.onnxfile.wiring import Fault
 
 __all__ = [
     "NO_GRAPH",
@@ -14,7 +15,9 @@ __all__ = [
     "UNSEEN",
     "BrokenError",
     "External",
+    "Fault",
     "Header",
+    "Size",
     "Tensor",
     "element_name",
     "external",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tritonrepo.onnxfile.runs import HOLDER, KEEPING, ONNX, SHORT, nodes, scope
+from tritonrepo.onnxfile.runs import CONSTANT, HOLDER, KEEPING, ONNX, SHORT, nodes, scope
 from tritonrepo.onnxfile.types import HALF
 from tritonrepo.onnxfile.wire import BYTES, DEEPEST, UNSEEN, VARINT, BrokenError, Part, Wire
 
@@ -24,7 +24,7 @@ TYPED_DATA, MOST_SIZES = {4, 5, 6, 7, 10, 11}, 100
 ORDINARY = bytes([NODE << 3 | BYTES])
 """How the nodes begin that are walked over in runs."""
 
-CONSTANT, EXTERNAL = b"Constant", 1
+EXTERNAL = 1
 MOST_EXTERNAL = 1_000_000
 NUMBERS, NAMED = {"offset", "length"}, {"offset", "length", "location", "checksum"}
 PERHAPS = re.compile(r"[ \t\n\v\f\r]*\+?[0-9]*")
@@ -131,7 +131,10 @@ class Walk:
         operator, domain, filled = (found[OP_TYPE] or [b""])[-1], (found[DOMAIN] or [b""])[-1], self.scopes[place]
         filled.operators.add((domain, operator))
         filled.read.update(found[NODE_INPUT])
-        filled.made.extend(found[NODE_OUTPUT])
+        if operator == CONSTANT and domain in ONNX:
+            filled.constants.update(found[NODE_OUTPUT])
+        else:
+            filled.made.extend(found[NODE_OUTPUT])
         if operator in KEEPING and domain in ONNX and found[NODE_INPUT] and found[NODE_OUTPUT]:
             filled.same[found[NODE_OUTPUT][0]] = found[NODE_INPUT][0]
         name = _text(found[NODE_OUTPUT][-1:]) if operator == CONSTANT and not place else ""

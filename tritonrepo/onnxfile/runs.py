@@ -25,7 +25,7 @@ OF_ATTRIBUTE = frozenset({1 << 3 | BYTES, 3 << 3, 4 << 3 | BYTES, 7 << 3 | BYTES
 OF_TENSOR = frozenset({1 << 3, 2 << 3} | {number << 3 | BYTES for number in (4, 5, 6, 7, 8, 9, 10, 11, 12)})
 """The tags of a tensor whose data is in it."""
 
-ONNX = frozenset({b"", b"ai.onnx"})
+CONSTANT, ONNX = b"Constant", frozenset({b"", b"ai.onnx"})
 KEEPING = frozenset(
     {b"Abs", b"Cast", b"Ceil", b"Clip", b"Elu", b"Erf", b"Exp", b"Floor", b"Identity", b"LeakyRelu", b"Log", b"Neg"}
     | {b"LogSoftmax", b"Not", b"Reciprocal", b"Relu", b"Round", b"Selu", b"Sigmoid", b"Sign", b"Softmax", b"Softplus"}
@@ -55,23 +55,25 @@ class Run(NamedTuple):
 class Scope(NamedTuple):
     """What nodes fill: names that they read, names that they make, and their operators with their domains.
 
-    `same` has the outputs that have the shape of their node's first input, each with that input.
+    `same` has the outputs that have the shape of their node's first input, each with that input. `constants` are what
+    Constant nodes make, which to ONNX Runtime are initializers.
     """
 
     read: set[bytes]
     made: list[bytes]
     operators: set[tuple[bytes, bytes]]
     same: dict[bytes, bytes]
+    constants: set[bytes]
 
 
 def scope() -> Scope:
     """Return one that nothing has filled yet."""
-    return Scope(set(), [], set(), {})
+    return Scope(set(), [], set(), {}, set())
 
 
 def nodes(data: bytes, at: int, limit: int, scope: Scope) -> Run:  # noqa: C901, PLR0912, PLR0915  the innermost loop
     """Walk over nodes from an index on, as far as they are ordinary."""
-    read, (_, made, operators, same) = scope.read.add, scope
+    read, (_, made, operators, same, constants) = scope.read.add, scope
     holders = list[Span]()
     while at < limit - 3 and data[at] == NODE:
         size, here = data[at + 1], at + 2
@@ -111,8 +113,12 @@ def nodes(data: bytes, at: int, limit: int, scope: Scope) -> Run:  # noqa: C901,
         operators.add((domain, operator))
         if operator in KEEPING and domain in ONNX and len(made) > known and data[first] == NODE_INPUT:
             same[made[known]] = value(data, first)
+        outputs = made[known:] if holders or operator == CONSTANT else ()
+        if operator == CONSTANT and domain in ONNX:
+            constants.update(outputs)
+            del made[known:]
         if holders:
-            return Run(at, holders, operator, made[known:])
+            return Run(at, holders, operator, outputs)
     return Run(at)
 
 

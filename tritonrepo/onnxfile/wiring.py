@@ -38,11 +38,11 @@ class Loose(NamedTuple):
 def loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], known: Collection[str]) -> tuple[Loose, ...]:
     """Return the names that are wrong for certain, in the order in which ONNX Runtime looks for them."""
     own, inside = walk.scopes[""], walk.scopes[INSIDE]
-    made, given = {*own.made}, {name.encode() for name in (*inputs, *known)}
+    made, given = {*own.made}, {name.encode() for name in (*inputs, *known)} | own.constants
     there = made | given
     if (
         len(made) == len(own.made)
-        and len(there) == len(made) + len({*inputs, *known})
+        and len(there) == len(made) + len(given)
         and len({*inputs}) == len(inputs)
         and own.read <= there
         and inside.read <= there
@@ -51,23 +51,21 @@ def loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], known: Coll
         return ()
     if any(UNREADABLE in name for name in (*inputs, *outputs, *known)):
         return ()
-    return tuple(_loose(walk, inputs, outputs, known))
+    weights = {name.encode() for name in known} | own.constants
+    return tuple(_loose(walk, inputs, outputs, weights))
 
 
-def _loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], known: Collection[str]) -> Iterator[Loose]:
+def _loose(walk: Walk, inputs: Sequence[str], outputs: Sequence[str], weights: Collection[bytes]) -> Iterator[Loose]:
     own, inside = walk.scopes[""], walk.scopes[INSIDE]
-    given = {name.encode() for name in (*inputs, *known)}
-    made = {*own.made}
-    yield from (Loose(Fault.NOT_MADE, name) for name in outputs if not {name.encode()} & (made | given))
-    yield from (Loose(Fault.INPUT_TWICE, name) for name in _twice(inputs) if name not in known)
-    named = len(own.made) - own.made.count(b"")
-    if len(made - {b""}) < named or made & given - {b""}:
-        twice = {*_twice(own.made), *(made & given)} - {b""}
-        yield from (Loose(Fault.MADE_TWICE, _text(name)) for name in sorted(twice))
+    made, given = {*own.made}, {name.encode() for name in inputs}.union(weights)
+    there = made | given
+    yield from (Loose(Fault.NOT_MADE, name) for name in outputs if name.encode() not in there)
+    yield from (Loose(Fault.INPUT_TWICE, name) for name in _twice(inputs) if name.encode() not in weights)
+    twice = {*_twice(own.made), *(made & given)} - {b""}
+    yield from (Loose(Fault.MADE_TWICE, _text(name)) for name in sorted(twice))
+    there |= {b"", *inside.made, *inside.constants}
     for fault, names in ((Fault.NOT_THERE, own.read), (Fault.NOT_THERE_INSIDE, inside.read)):
-        missing = names - made - given - {b""}
-        missing = missing.difference(inside.made) if missing else missing
-        yield from (Loose(fault, _text(name)) for name in sorted(missing))
+        yield from (Loose(fault, _text(name)) for name in sorted(names - there))
 
 
 def _twice(names: Sequence[T]) -> list[T]:

@@ -19,10 +19,11 @@ from tritonrepo.rules.onnx import (
     tensorrt,
     unheard,
     values,
+    wiring,
 )
 
 MODULES = (
-    *(files, operators, external_data, values),
+    *(files, wiring, operators, external_data, values),
     *(options, unheard, accelerators, tensorrt, processors),
     *(autofill, controls, counts, names, ragged, shapes, dims),
 )

@@ -70,7 +70,7 @@ def opset(model: Model) -> Iterator[Finding]:
     "onnx-custom-domain",
     Severity.ERROR,
     "backend=onnxruntime",
-    at=Stage.BACKEND.after("onnx-input-without-type"),
+    at=Stage.BACKEND.after("onnx-tensor-undefined"),
 )
 def custom_domain(model: Model) -> Iterator[Finding]:
     """Operators that are not ONNX Runtime's own must come with a library, or be functions of the model."""

@@ -58,7 +58,7 @@ def _untyped_words(graph: Graph, tensor: Tensor) -> str:
     "onnx-io-not-tensor",
     Severity.ERROR,
     "backend=onnxruntime",
-    at=Stage.BACKEND.after("onnx-external-data-escapes"),
+    at=Stage.BACKEND.after("onnx-weights-size"),
 )
 def not_tensor(model: Model) -> Iterator[Finding]:
     """The inputs and outputs of an ONNX graph must be tensors."""
