@@ -145,6 +145,20 @@ def test_a_misspelt_module_is_known(module: str, known: str) -> None:
     assert meant(module) == known
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("import ours", "Add ours.py next to model.py. If your own image has it, name that image, as in "),
+        ("import ours.part", "Add the package ours next to model.py. If your own image has it, name that image, "),
+        ("import faiss", "If your own image has it, name that image, as in `--image my-triton:1`. Otherwise, pack it"),
+    ],
+    ids=["a module", "a package", "what many have"],
+)
+def test_the_hint_names_what_to_add_and_how_to_name_an_own_image(text: str, hint: str) -> None:
+    (said,) = [each for each in judged(tree(top(text))).diagnostics if each.rule in {ERROR, DOUBT}]
+    assert said.hint.startswith(hint)
+
+
 def test_a_doubt_is_a_warning() -> None:
     (said,) = [each for each in judged(tree(top("import faiss"))).diagnostics if each.rule == DOUBT]
     assert said.severity is Severity.WARNING

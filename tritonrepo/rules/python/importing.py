@@ -158,7 +158,7 @@ class _Walk:
             )
             return Failure(found, at, message, hint, reason)
         near = modules.meant(name) if name not in modules.public() else ""
-        hint = f'Did you mean "{near}"?' if near else _install(self.model, script, name)
+        hint = f'Did you mean "{near}"?' if near else _install(self.model, script, each.module)
         if own is not None:
             hint = f"Pack {own.path} with Python {python}, so that Triton uses its packages."
         verb = "is not" if found is Found.NO else "may not be"
@@ -205,8 +205,10 @@ def _has(model: Model, home: str, module: str) -> bool:
     return any(path == start or path.startswith((f"{start}/", f"{start}.")) for path in model.entries)
 
 
-def _install(model: Model, script: Script, name: str) -> str:
+def _install(model: Model, script: Script, module: str) -> str:
     own = f"If your own image has it, {model.target.says_own}."
+    name, _, inner = module.partition(".")
     if name in modules.public():
         return f"{own} Otherwise, pack it in an environment that EXECUTION_ENV_PATH names."
-    return f"Add {name}.py next to {script.name}. {own}"
+    what = f"the package {name}" if inner else f"{name}.py"
+    return f"Add {what} next to {script.name}. {own}"
