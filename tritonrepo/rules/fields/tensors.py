@@ -233,11 +233,12 @@ def ragged(model: Model) -> Iterator[Finding]:
 
 @rule("all-inputs-optional", Severity.INFO, "*.optional")
 def all_optional(model: Model) -> Iterator[Finding]:
-    """A request needs at least one input even if all inputs are optional."""
+    """A request to a model that batches needs at least one input even if all inputs are optional."""
     inputs = [tensor for tensor in model.tensors if tensor.kind == "input"]
-    if inputs and all(tensor.flag("optional") for tensor in inputs):
+    batches = model.max_batch_size > 0 and not model.is_ensemble
+    if batches and inputs and all(tensor.flag("optional") for tensor in inputs):
         yield Finding(
             inputs[0].fields["optional"],
-            "every input is optional, but a request needs at least one",
-            hint="Remove optional from the inputs that the model needs.",
+            "every input is optional, but a request needs at least one, from which its batch size is read",
+            hint="Remove optional from an input, or set `max_batch_size: 0`.",
         )
