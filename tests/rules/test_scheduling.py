@@ -373,6 +373,12 @@ def test_an_onnx_model_may_still_get_a_max_batch_size() -> None:
     assert "dynamic-without-batching" in {d.rule for d in judged(files, "--no-auto-complete").diagnostics}
 
 
+@pytest.mark.parametrize(("field", "said"), [("", True), ("iterative_sequence: true", False)], ids=["clients", "model"])
+def test_only_what_waits_for_clients_has_an_idle_time(field: str, *, said: bool) -> None:
+    found = judged(tree(Case("", f"sequence_batching {{ {field} }}\n"))).diagnostics
+    assert ("sequence-idle-default" in {each.rule for each in found}) is said
+
+
 def test_a_control_with_values_of_two_kinds_has_no_finding_about_their_count() -> None:
     (verdict,) = judged(
         tree(Case("", sequence(control(kind("START", "int32_false_true: 0 fp32_false_true: 0")))))

@@ -75,6 +75,8 @@ def idle_default(model: Model) -> Iterator[Finding]:
     """max_sequence_idle_microseconds defaults to one second."""
     field = model.config.get("sequence_batching")
     sequences = model.config.message("sequence_batching")
-    if field is not None and sequences is not None and not sequences.integer("max_sequence_idle_microseconds"):
+    if field is None or sequences is None or sequences.flag("iterative_sequence"):
+        return  # of an iterative sequence, all requests but the first come from the model
+    if not sequences.integer("max_sequence_idle_microseconds"):
         hint = "Set max_sequence_idle_microseconds to how long a sequence may wait for its next request."
         yield Finding(field, "a sequence ends after 1,000,000 microseconds without a request", hint=hint)
