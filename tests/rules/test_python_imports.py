@@ -11,7 +11,7 @@ from tests.rules.test_python import CLASS, STRICT, Case, named, source, tree
 from tritonrepo.diagnostics import Severity
 from tritonrepo.repository import Said, target
 from tritonrepo.rules.python.importing import MOST_FAILURES
-from tritonrepo.rules.python.modules import Found, found, meant
+from tritonrepo.rules.python.modules import Found, found, is_own, meant
 from tritonrepo.tree import of_text
 
 ERROR, DOUBT = "python-import-error", "python-module-not-in-image"
@@ -138,6 +138,8 @@ def test_an_own_image_may_have_any_module() -> None:
     assert found("no_such", own, (3, 10)) is Found.PROBABLY_NOT
     assert found("numpy", own, (3, 10)) is Found.PERHAPS
     assert found("no_such", target(Said("24.10", ("py3",))), (3, 10)) is Found.NO
+    assert is_own(own)
+    assert is_own(target(Said("24.10", ("py3", "team/triton:1"))))
 
 
 @pytest.mark.parametrize(("module", "known"), [("transformerz", "transformers"), ("no_such", ""), ("jsn", "json")])
