@@ -15,7 +15,8 @@ TWO = IO + 'input { name: "MORE" data_type: TYPE_FP32 dims: [ 4 ] optional: true
 READ, WRITTEN = "python-input-not-in-config", "python-output-not-in-config"
 MODEL, VERSION, CYCLE = "calls-model-missing", "calls-version-missing", "calls-cycle"
 GIVEN, ASKED, LACKING = "calls-input-unknown", "calls-output-unknown", "calls-input-missing"
-RULES = {READ, WRITTEN, MODEL, VERSION, CYCLE, GIVEN, ASKED, LACKING}
+ANSWER = "calls-output-not-returned"
+RULES = {READ, WRITTEN, MODEL, VERSION, CYCLE, GIVEN, ASKED, LACKING, ANSWER}
 HEAD = """import triton_python_backend_utils as pb_utils
 class TritonPythonModel:
     def execute(self, requests):
@@ -54,7 +55,19 @@ def returning(*lines: str, listed: str) -> str:
     return executing(*lines, f"responses.append(pb_utils.InferenceResponse(output_tensors={listed}))")
 
 
+def reading(
+    name: str, *more: str, listed: str = '["OUT"]', after: str = ".as_numpy()", run: str = "q.exec()", head: str = HEAD
+) -> str:
+    """Return a source that reads an output of another model's response."""
+    request = f'q = pb_utils.InferenceRequest(model_name="callee", inputs=tensors, requested_output_names={listed})'
+    got = f'y = pb_utils.get_output_tensor_by_name(a, "{name}"){after}'
+    return executing(request, f"a = {run}", got, *more, head=head)
+
+
+ASYNC = HEAD.replace("def execute", "async def execute")
 CALLEE = {"callee/config.pbtxt": f'backend: "repeat"\n{IO}', "callee/1/x": ""}
+OTHER = 'output { name: "OTHER" data_type: TYPE_FP32 dims: [ 4 ] }\n'
+OTHERS = CALLEE | {"callee/config.pbtxt": f'backend: "repeat"\n{IO}{OTHER}'}
 OPTIONAL = CALLEE | {"callee/config.pbtxt": f'backend: "repeat"\n{TWO}'}
 COMPLETING = """    @staticmethod
     def auto_complete_config(config):
@@ -102,6 +115,29 @@ SAYS = {
     "a misspelt output of a call": Says(
         call(more='requested_output_names=["OUTT"], '), {ASKED: 'Did you mean "OUT"?'}, more=CALLEE
     ),
+    "an output of a response": Says(reading("OUT"), more=CALLEE),
+    "a misspelt output of a response": Says(reading("OUTT"), {ANSWER: 'Did you mean "OUT"?'}, more=CALLEE),
+    "an output that is not like any": Says(reading("X"), {ANSWER: 'returns: "OUT".'}, more=CALLEE),
+    "an output that is not requested": Says(reading("OTHER"), {ANSWER: "requested_output_names."}, more=OTHERS),
+    "all outputs are requested": Says(reading("OTHER", listed="[]"), more=OTHERS),
+    "all outputs are requested, and a misspelt one": Says(
+        reading("OUTT", listed="[]"), {ANSWER: 'Did you mean "OUT"?'}, more=CALLEE
+    ),
+    "requested names that are computed": Says(reading("OTHER", listed="wanted"), more=OTHERS),
+    "requested names, one of which is computed": Says(reading("OTHER", listed='["OUT", name]'), more=OTHERS),
+    "an output of a model that is not known": Says(reading("OUTT", listed="[]"), {MODEL: "exists."}),
+    "a misspelt request goes before its answer": Says(
+        reading("OUT", listed='["OUTT"]'), {ASKED: '"OUT"?'}, more=CALLEE
+    ),
+    "an awaited response": Says(
+        reading("OUTT", run="await q.async_exec()", head=ASYNC), {ANSWER: '"OUT"?'}, more=CALLEE
+    ),
+    "an output that is tested": Says(reading("OUTT", "if y is None: y = 1", after=""), more=CALLEE),
+    "an output that is used later": Says(reading("OUTT", "y.as_numpy()", after=""), {ANSWER: '"OUT"?'}, more=CALLEE),
+    "one of many responses": Says(reading("OUTT", run="q.exec(decoupled=True)"), more=CALLEE),
+    "a response that is set twice": Says(reading("OUTT", "a = None"), more=CALLEE),
+    "a response that is given": Says(reading("OUTT", head=HEAD.replace("requests)", "requests, a=None)")), more=CALLEE),
+    "a response of something else": Says(reading("OUTT", run="helper(q)"), more=CALLEE),
     "an input that is not given": Says(call("[]"), {LACKING: "of that model."}, more=CALLEE),
     "an optional one": Says(call(), more=OPTIONAL),
     "inputs that are computed": Says(call("[make(x)]"), more=CALLEE),

@@ -45,6 +45,32 @@ def output_unknown(model: Model, judging: Judging) -> Iterator[Finding]:
         )
 
 
+@graph_rule("calls-output-not-returned", Severity.WARNING, "backend=python")
+def not_returned(model: Model, judging: Judging) -> Iterator[Finding]:
+    """A Python step should read only outputs that its call of another model returns."""
+    for script, found in source_uses(model):
+        for output, called, requested in found.answers:
+            callee = judging.models.get(called)
+            has = names(callee).outputs if callee is not None else None
+            returned = has if requested is None else frozenset(requested)
+            misspelt = requested is not None and has is not None and not has.issuperset(requested)
+            if returned is None or output.name in returned or misspelt:  # which `calls-output-unknown` reports
+                continue
+            lacks = requested is None or (has is not None and output.name not in has)
+            why = f'model "{called}" has no output "{output.name}"'
+            if not lacks:
+                why = f'the call of model "{called}" does not request output "{output.name}"'
+            message = f"{why}, so get_output_tensor_by_name returns None"
+            yield Finding(_at(model, script, output), message, hint=_read(output, returned, lacks=lacks))
+
+
+def _read(output: Use, returned: frozenset[str], *, lacks: bool) -> str:
+    if meant := nearest(output.name, sorted(returned)):
+        return f'Did you mean "{meant}"?'
+    listed = ", ".join(f'"{name}"' for name in sorted(returned)[:5])
+    return f"Read one that it returns: {listed}." if lacks else "Add it to requested_output_names."
+
+
 @graph_rule("calls-input-missing", Severity.WARNING, "backend=python")
 def input_missing(model: Model, judging: Judging) -> Iterator[Finding]:
     """A call of another model should give all inputs that the model requires."""

@@ -48,12 +48,21 @@ class SourceCall(NamedTuple):
     complete: bool
 
 
+class Answer(NamedTuple):
+    """An output that is read from the response of a model as if it were there; what was requested, None if unknown."""
+
+    output: Use
+    model: str
+    requested: tuple[str, ...] | None
+
+
 class Uses(NamedTuple):
-    """What a source uses: inputs that it reads without a test, outputs that it returns, and calls."""
+    """What a source uses: inputs that it reads without a test, outputs that it returns, calls, and their answers."""
 
     reads: tuple[Use, ...] = ()
     writes: tuple[Use, ...] = ()
     calls: tuple[SourceCall, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
 
 def uses(script: Script) -> Uses:
@@ -73,6 +82,7 @@ def uses(script: Script) -> Uses:
         tuple(each for one in found for each in one.reads()),
         tuple(each for one in found for each in one.writes()),
         tuple(each for one in found for each in one.calls()),
+        tuple(each for one in found for each in one.answers()),
     )
 
 
@@ -96,7 +106,7 @@ class _Function:
 
     def _set_once(self) -> Mapping[str, ast.expr]:
         names = (node for node in self.every if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
-        stored = Counter(node.id for node in names)
+        stored = Counter([node.id for node in names] + [node.arg for node in self.every if isinstance(node, ast.arg)])
         found: dict[str, ast.expr] = {}
         for node in self.every:
             match node:
@@ -115,14 +125,42 @@ class _Function:
 
     def reads(self) -> Iterator[Use]:
         """Yield the inputs that are read as if they were always there."""
+        for node in self._untested("get_input_tensor_by_name"):
+            yield from _literal(_argument(node, 1, "name"))
+
+    def answers(self) -> Iterator[Answer]:
+        """Yield the outputs that are read from responses of other models as if they were always there."""
+        for node in self._untested("get_output_tensor_by_name"):
+            request = self._request(_argument(node, 0, "inference_response"))
+            given = {keyword.arg: keyword.value for keyword in request.keywords} if request is not None else {}
+            for model in _literal(given.get("model_name")):
+                for output in _literal(_argument(node, 1, "name")):
+                    yield Answer(output, model.name, _all(given.get("requested_output_names")))
+
+    def _request(self, response: ast.expr | None) -> ast.Call | None:
+        """Return the request whose only response this is; None if that is uncertain."""
+        match self._value(response):
+            case ast.Call(func=ast.Attribute(value=owner, attr="exec"), args=[], keywords=[]):
+                request = self._value(owner)
+            case ast.Await(value=ast.Call(func=ast.Attribute(value=owner, attr="async_exec"), args=[], keywords=[])):
+                request = self._value(owner)
+            case _:
+                return None
+        return request if isinstance(request, ast.Call) and self._is(request, CALLING.decode()) else None
+
+    def _value(self, node: ast.expr | None) -> ast.expr | None:
+        return self.set_once.get(node.id, node) if isinstance(node, ast.Name) else node
+
+    def _untested(self, called: str) -> Iterator[ast.Call]:
+        """Yield the calls of a function whose results are used as if they were always there."""
         tested = {each.id for node in self.every if isinstance(node, TESTING) for each in _names(node)}
         owners = [node.value for node in self.every if isinstance(node, ast.Attribute)]
         used = {owner.id for owner in owners if isinstance(owner, ast.Name)} - tested
         surely = {id(owner) for owner in owners}
         surely |= {id(value) for name, value in self.set_once.items() if name in used}
         for node in self.every:
-            if isinstance(node, ast.Call) and id(node) in surely and self._is(node, "get_input_tensor_by_name"):
-                yield from _literal(_argument(node, 1, "name"))
+            if isinstance(node, ast.Call) and id(node) in surely and self._is(node, called):
+                yield node
 
     def writes(self) -> Iterator[Use]:
         """Yield the tensors of responses."""
@@ -166,6 +204,12 @@ def _argument(call: ast.AST, position: int, name: str) -> ast.expr | None:
 def _literal(node: ast.expr | None) -> Iterator[Use]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield Use(node.value, node.lineno, node.col_offset + 1)
+
+
+def _all(listed: ast.expr | None) -> tuple[str, ...] | None:
+    """Return the strings of a list, None if it is empty or these are not all of it."""
+    found = [use.name for each in listed.elts for use in _literal(each)] if isinstance(listed, ast.List) else []
+    return tuple(found) if found and isinstance(listed, ast.List) and len(found) == len(listed.elts) else None
 
 
 def _integer(node: ast.expr | None) -> int:
