@@ -964,6 +964,7 @@ VERSIONS = {
     "quotes within quotes are in 3.12": (f"{CLASS}x = f'{{y['a']}}'\n", "26.07", "", False),
     "parameters of a class are in 3.12": (f"class Box[T]:\n    pass\n{CLASS}", "26.07", "", False),
     "so are blocks of them": (f'{CLASS}x = f"""{{y["""a"""]}}"""\n', "26.07", "", False),
+    "quotes within quotes came after 3.10": (f'{CLASS}x = f"{{y["a"]}}"\n', "24.10", "", True),
     "an error is one in 3.12, too": (f"class Box\n    pass\n{CLASS}", "26.07", "", True),
     "a model with its own Python may have any": (
         f"type Text = str\n{CLASS}",

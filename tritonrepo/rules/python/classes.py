@@ -8,6 +8,7 @@ from tritonrepo.diagnostics import Severity, Span, nearest
 from tritonrepo.repository import Model
 from tritonrepo.rules.python.facts import CLASS, Told, class_facts, has_all, is_certain, needs
 from tritonrepo.rules.python.importing import said_first
+from tritonrepo.rules.python.later import later
 from tritonrepo.rules.python.script import Script, scripts
 from tritonrepo.rules.registry import Finding, rule
 from tritonrepo.rules.stages import Stage
@@ -17,10 +18,12 @@ from tritonrepo.rules.stages import Stage
 def syntax(model: Model) -> Iterator[Finding]:
     """A Python model's file must be valid in the Python version of its image."""
     for script in scripts(model):
-        fault = script.fault
+        fault, hint = script.fault, "Fix this line. Nothing after it was checked."
+        newer = later(script)
+        if newer is not None and (fault is None or newer.fault.line <= fault.line):
+            fault, hint = newer
         if fault is not None:
             at = Span(f"{model.name}/{script.path}", fault.line, fault.column)
-            hint = "Fix this line. Nothing after it was checked."
             message = f"Python cannot parse {script.name}: {fault.message}"
             yield Finding(at, message, hint=hint, reason=fault.reason)
 
