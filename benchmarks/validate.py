@@ -1,9 +1,11 @@
 """Measure `tritonrepo validate`: `python -m benchmarks.validate [MODELS]` (10,000 without a number).
 
 A repository of ordinary models, hand-written and generated ones mixed, is made from a seed; one model in a hundred has
-a mistake. Printed are its size, and beside their budgets: validating it over `text_format.Parse` of the same files in
-the same process; the peak memory of `tritonrepo validate` on it; `--help` over `python -c "import click"`; seconds for
-`tritonrepo validate` of nine models, the process's start included. Exit status 1 if a budget is not kept.
+a mistake. Another has a long source in two of five models. Printed are their sizes, and beside their budgets:
+validating each over `text_format.Parse` of the same files in the same process, the long sources also on one core and
+with what an earlier run has kept in the cache; the peak memory of `tritonrepo validate`; `--help` over
+`python -c "import click"`; seconds for `tritonrepo validate` of nine models, the process's start included. Exit status
+1 if a budget is not kept.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from string import Template
+from unittest import mock
 
 from google.protobuf import text_format
 from onnx import TensorProto, helper
@@ -34,8 +37,12 @@ SEED = "validate"
 MODELS = 10_000
 RATIO, MEBIBYTES, HELP, NINE = 1.4, 300, 1.3, 0.35
 """The budgets: over text_format; peak memory; over importing click; seconds for nine models."""
+LONG, AGAIN = 3, 1
+"""The budgets with long sources: over text_format on one core, and once more."""
 
 ROUNDS = 5
+OLD_S = 2.5
+"""What is younger is not remembered."""
 STARTS = 21
 TOOL = str(Path(sysconfig.get_path("scripts"), "tritonrepo"))
 
@@ -256,6 +263,26 @@ FAMILY = {
     "speech": (SPEECH, "model.py", SPEECH_CODE),
     "thumbnails": (IMAGES, "model.onnx", ""),
 }
+METHOD = """
+    def stage_$number(self, rows, limit=None):
+        found = {}
+        for index, row in enumerate(rows[:limit]):
+            key = str(row.get("key", index)).strip().lower()
+            if key in found and not row.get("replace", False):
+                continue
+            found[key] = [self.max_length, *row.get("values", ())]
+        if not found:
+            raise pb_utils.TritonModelException(f"stage $number of {self.name} has no rows")
+        scores = {key: sum(values) / len(values) for key, values in found.items() if values}
+        return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+"""
+LONGER = "".join(Template(METHOD).safe_substitute(number=number) for number in range(12))
+FAMILY_OF_LONG = FAMILY | {
+    "tokenizer": (TOKENIZER, "model.py", CODE + LONGER),
+    "segmenter": (TOKENIZER, "model.py", CODE + LONGER),
+    "chat": (SPEECH, "model.py", SPEECH_CODE + LONGER),
+    "speech": (SPEECH, "model.py", SPEECH_CODE + LONGER),
+}
 """Ten models that belong together: template, the file in the version directory, its content ("": 1 MiB, sparse)."""
 GRAPHS: dict[str, tuple[list[str], str]] = {
     IMAGES: (["images"], "scores"),
@@ -265,16 +292,16 @@ GRAPHS: dict[str, tuple[list[str], str]] = {
 NODES, LARGE = 12, 1 << 20
 
 
-def make(root: Path, models: int) -> None:
+def make(root: Path, models: int, kinds: Mapping[str, tuple[str, str, str]] = FAMILY) -> None:
     """Write the repository, family by family; every hundredth model prefers a batch above its maximum."""
     dice = random.Random(SEED)
     for number in range(models):
-        family = f"team{number // len(FAMILY):04}"
-        kind = list(FAMILY)[number % len(FAMILY)]
+        family = f"team{number // len(kinds):04}"
+        kind = list(kinds)[number % len(kinds)]
         batch = dice.choice((8, 16, 32, 64))
         drawn = {"batch": batch, "side": dice.choice((224, 256, 384)), "count": dice.choice((1, 1, 2, 4))}
         drawn |= {"width": 384, "delay": dice.choice((100, 500, 2000)), "preferred": batch if number % 100 else 128}
-        _write(root / f"{family}_{kind}", *FAMILY[kind], {"family": family, **drawn})
+        _write(root / f"{family}_{kind}", *kinds[kind], {"family": family, **drawn})
 
 
 def _write(model: Path, template: str, file: str, content: str, drawn: dict[str, object]) -> None:
@@ -302,6 +329,7 @@ def _graph(template: str, side: int, width: int) -> bytes:
         "graph",
         [helper.make_tensor_value_info(name, kind, dims) for name in taken],
         [helper.make_tensor_value_info(given, FLOAT, ["batch", width])],
+        [helper.make_tensor("weights", FLOAT, [1, 1], [0.0])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     content = bytes(model.SerializeToString())
@@ -315,10 +343,22 @@ def parsed(root: Path) -> None:
         text_format.Parse((model / "config.pbtxt").read_text("utf-8"), ModelConfig())
 
 
-def validated(root: Path) -> None:
-    """Validate as the command does, including its output."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert run(["validate", str(root)]) == 1
+def validated(root: Path, *, cold: bool = True) -> None:
+    """Validate as the command does, including its output, and unless `cold` with what an earlier run has kept."""
+    with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as empty:
+        environment = {"XDG_CACHE_HOME": empty} if cold else {}
+        with mock.patch.dict(os.environ, environment):
+            assert run(["validate", str(root)]) == 1
+
+
+def alone(root: Path) -> None:
+    """Validate on one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        validated(root)
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def fastest(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -351,13 +391,18 @@ def sizes(root: Path) -> str:
     return f"{len(texts)} models; a config has {size:.0f} bytes, {lines[0]} to {lines[-1]} lines, in the middle {half}"
 
 
-def measured(root: Path, nine: Path) -> Iterator[tuple[str, float, float]]:
+def measured(root: Path, long: Path, nine: Path) -> Iterator[tuple[str, float, float]]:
     """Yield each figure and its budget."""
     yield "peak memory, MiB", peak(root), MEBIBYTES
     works: dict[str, Callable[[], object]] = {"validate": lambda: validated(root), "Parse": lambda: parsed(root)}
     seconds = fastest(works, ROUNDS)
     print(f"validate {seconds['validate']:.2f} s, text_format.Parse {seconds['Parse']:.2f} s")
     yield "validate / text_format.Parse", seconds["validate"] / seconds["Parse"], RATIO
+    works = {"alone": lambda: alone(long), "Parse": lambda: parsed(long)}
+    works["again"] = lambda: validated(long, cold=False)
+    seconds = fastest(works, ROUNDS)
+    yield "long sources, on one core / text_format.Parse", seconds["alone"] / seconds["Parse"], LONG
+    yield "long sources, once more / text_format.Parse", seconds["again"] / seconds["Parse"], AGAIN
     works = {"help": command(TOOL, "--help"), "click": command(sys.executable, "-c", "import click")}
     works["nine"] = command(TOOL, "validate", str(nine))
     seconds = fastest(works, STARTS)
@@ -369,12 +414,16 @@ def measured(root: Path, nine: Path) -> Iterator[tuple[str, float, float]]:
 def main() -> int:
     """Measure; return exit status 1 if a budget is exceeded."""
     with tempfile.TemporaryDirectory() as directory:
-        root, nine = Path(directory, "models"), Path(directory, "nine")
-        make(root, int(sys.argv[1]) if len(sys.argv) > 1 else MODELS)
+        root, long, nine = (Path(directory, name) for name in ("models", "long", "nine"))
+        models = int(sys.argv[1]) if len(sys.argv) > 1 else MODELS
+        os.environ["XDG_CACHE_HOME"] = str(Path(directory, "cache"))
+        make(root, models)
+        make(long, models, FAMILY_OF_LONG)
         make(nine, 9)
+        time.sleep(OLD_S)
         print(sizes(root))
         kept = True
-        for name, figure, budget in measured(root, nine):
+        for name, figure, budget in measured(root, long, nine):
             print(f"{name}: {figure:.2f} (budget {budget})")
             kept = kept and figure <= budget
     return 0 if kept else 1

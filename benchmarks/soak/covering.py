@@ -128,7 +128,7 @@ PACKAGES: Mapping[str, Sequence[str]] = {
         "targets",
         "diagnostics",
     ),
-    "rules": ("verdicts", "rules", "ignores", "judge", "scripted", "upgrade"),
+    "rules": ("verdicts", "rules", "ignores", "judge", "aside", "scripted", "upgrade"),
     "server": (
         *("keeper", "client", "server_words", "server_parts", "vllm_stand_in", "onnx_stand_in", "backend_vllm"),
         *("backend_onnx", "endpoint", "smoke_parts", "serve_wheels", "server"),

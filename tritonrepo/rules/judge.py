@@ -12,6 +12,7 @@ from tritonrepo.repository.completion import completed
 from tritonrepo.repository.ignores import ignores
 from tritonrepo.repository.model import Model, Repository
 from tritonrepo.repository.once import forget
+from tritonrepo.rules.aside import aside
 from tritonrepo.rules.clean import Clean
 from tritonrepo.rules.ignores import sift
 from tritonrepo.rules.judging import Judging
@@ -103,22 +104,26 @@ def _called(scope: Scope, traits: frozenset[str], unknown: bool) -> tuple[str, .
 
 def _models(judging: Judging, clean: Clean) -> dict[str, list[Found]]:
     """Run the rules of one model on each model, and note which models the server does not poll."""
-    rules, found = _Dispatch(Scope.MODEL), dict[str, list[Found]]()
-    named = {callee for model in judging.models.values() for callee in calls(model)}
-    for name, model in judging.models.items():
-        key = clean.key(model)
-        if key in clean.before:
-            found[name] = []
-            clean.found.add(key)
-            continue
+    rules, models = _Dispatch(Scope.MODEL), judging.models
+    named = {callee for model in models.values() for callee in calls(model)}
+
+    def look(model: Model) -> list[Found]:
         called = rules[model.traits, model.unknown]
-        found[name] = [Found(rule, finding) for rule in called for finding in rule.check(model)]
-        if name in named and not model.unknown:
+        found = [Found(rule, finding) for rule in called for finding in rule.check(model)]
+        if model.name in named and not model.unknown:
             completed(model)  # the others are compared with it, and the file is at hand now
-        if key and not found[name] and not model.looked_beside:
-            clean.found.add(key)
         forget(model)
-    judging.unpolled |= {name for name, each in found.items() if each and _unpolled(judging.models[name], each)}
+        return found
+
+    keys = {name: clean.key(model) for name, model in models.items()}
+    found = {name: list[Found]() for name, key in keys.items() if key in clean.before}
+    rest = [model for name, model in models.items() if name not in found]
+    with aside(rest, named, lambda model: not look(model) and not model.looked_beside) as others:
+        found |= {model.name: look(model) for model in rest if model.name not in others.given}
+        found |= {name: list[Found]() for name in others.clean()}
+    found |= {model.name: look(model) for model in rest if model.name not in found}
+    clean.found |= {keys[name] for name, each in found.items() if not each and not models[name].looked_beside}
+    judging.unpolled |= {name for name, each in found.items() if each and _unpolled(models[name], each)}
     return found
 
 

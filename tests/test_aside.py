@@ -1,0 +1,125 @@
+"""Many models are looked at in several processes; what these say, or that they fail, changes no finding."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from tritonrepo import repository
+from tritonrepo.repository import Model, Repository, Said, target
+from tritonrepo.rules import RULES, aside, judge
+from tritonrepo.rules.registry import Finding
+from tritonrepo.tree import Directory, Entry, of_text
+
+IO = 'input { name: "IN" data_type: TYPE_FP32 dims: [ 4 ] }\noutput { name: "OUT" data_type: TYPE_FP32 dims: [ 4 ] }\n'
+MAPS = 'input_map { key: "IN" value: "IN" } output_map { key: "OUT" value: "OUT" }'
+STEP = f'step {{ model_name: "a1" model_version: -1 {MAPS} }}'
+ASKED = "version-zero"
+COUNT = 12
+OWN = os.getpid()
+
+
+@pytest.fixture
+def there() -> Repository:
+    """Return models of which every fourth is refused, and an ensemble."""
+    tree: dict[str, Entry] = {
+        "e/config.pbtxt": of_text(f'platform: "ensemble"\n{IO}ensemble_scheduling {{ {STEP} }}\n')
+    }
+    tree["e/1"] = Directory()
+    for number in range(COUNT):
+        batch = "max_batch_size: -1\n" if number % 4 == 0 else ""
+        tree[f"a{number}/config.pbtxt"] = of_text(f'{batch}backend: "identity"\n{IO}')
+        tree[f"a{number}/1/weights"] = of_text("")
+    return repository.read(tree, target(Said("26.07")))
+
+
+@pytest.fixture(params=[2, 3, 64])
+def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(aside, "MANY", 1)
+    monkeypatch.setattr(aside, "cores", lambda: request.param)
+    count: int = request.param
+    return count
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of the models that this process looks at, as they come."""
+    names, rule = list[str](), RULES[ASKED]
+
+    def check(model: Model) -> Iterator[Finding]:
+        names.append(model.name)
+        return rule.check(model)
+
+    monkeypatch.setitem(RULES, ASKED, replace(rule, check=check))
+    return names
+
+
+def test_the_findings_are_the_same(there: Repository, cores: int, looked_at: list[str]) -> None:
+    judged = judge(there)
+    here = set(looked_at)
+    with pytest.MonkeyPatch.context() as alone:
+        alone.setattr(aside, "cores", lambda: 1)
+        looked_at.clear()
+        assert judge(there) == judged
+    assert len(looked_at) == COUNT + 1
+    assert {"a0", "a1", "a4", "a8"} <= here, "what others name, and what has findings"
+    assert len(here) <= len(looked_at) - (3 if cores == 2 else 4)
+
+
+def ended(number: int) -> Callable[[Model], bool]:
+    """Return a way to look at a model that ends every process but this one."""
+
+    def nothing(_: Model) -> bool:
+        if os.getpid() != OWN:
+            os.kill(os.getpid(), number)
+        return True
+
+    return nothing
+
+
+def raising(model: Model) -> bool:
+    raise ValueError(model.name)
+
+
+FAILURES = {"killed": ended(signal.SIGKILL), "ended": ended(signal.SIGTERM), "it raises something": raising}
+
+
+@pytest.mark.usefixtures("cores")
+@pytest.mark.parametrize("nothing", FAILURES.values(), ids=FAILURES)
+def test_a_process_that_fails_knows_of_no_model(
+    nothing: Callable[[Model], bool], there: Repository, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with aside.aside([*there.models.values()], ["a1"], nothing) as others:
+        assert "a1" not in others.given
+        assert others.given
+        assert others.clean() == set()
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.usefixtures("cores")
+def test_processes_end_when_the_run_is_interrupted(there: Repository) -> None:
+    def asleep(_: Model) -> bool:
+        signal.pause()
+        return True
+
+    def interrupted() -> None:
+        with aside.aside([*there.models.values()], [], asleep):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_few_models_are_looked_at_here(there: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aside, "cores", lambda: 2)
+    with aside.aside([*there.models.values()], [], raising) as others:
+        assert others.given == set()
+        assert others.clean() == set()

@@ -1,0 +1,90 @@
+"""Looking at many models at once: forked processes tell in which there is nothing to find; all else is looked at here.
+
+What they say is one byte a model, so that no finding travels, and one that fails only costs time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from tritonrepo.repository.model import Model
+
+MANY = 1000
+"""From so many models on, a process is worth its start."""
+
+Nothing = Callable[[Model], bool]
+"""Whether there is nothing to find in a model."""
+
+
+def cores() -> int:
+    """Return how many processes may look at models: 1 where a fork may not be safe, or is of no use."""
+    if sys.platform != "linux" or threading.active_count() > 1:
+        return 1
+    return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def aside(models: Sequence[Model], here: Collection[str], nothing: Nothing) -> Iterator[Aside]:
+    """Yield those to look at here, among them those that must be, while others are looked at aside."""
+    count = cores() if len(models) >= MANY else 1
+    free = [model for model in models if model.name not in here]
+    own = max(0, len(models) // count - (len(models) - len(free))) if count > 1 else len(free)
+    shares = [free[own + number :: count - 1] for number in range(count - 1)]
+    found = Aside([share for share in shares if share], nothing)
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()
+
+
+class Aside:
+    """Processes that each look at a share of the models; `given` are the names of these models."""
+
+    def __init__(self, shares: Sequence[Sequence[Model]], nothing: Nothing) -> None:
+        self.given = frozenset(model.name for share in shares for model in share)
+        self._shares, self._nothing = shares, nothing
+        self._running: list[tuple[int, int, Sequence[Model]]] = []
+
+    def start(self) -> None:
+        """Start the processes."""
+        for share in self._shares:
+            reading, writing = os.pipe()
+            child = os.fork()
+            if not child:
+                self._work(share, writing)
+            os.close(writing)  # at once, so that the next process does not keep it open
+            self._running.append((child, reading, share))
+
+    def clean(self) -> set[str]:
+        """Wait for the processes, and return the names of the models in which they found nothing."""
+        found = set[str]()
+        for _, reading, share in self._running:
+            said = b""
+            while piece := os.read(reading, 1 << 16):
+                said += piece
+            found |= {model.name for model, clean in zip(share, said, strict=False) if clean}
+        return found
+
+    def stop(self) -> None:
+        """End the processes, whatever they do."""
+        for child, reading, _ in self._running:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os.close(reading)
+        self._running.clear()
+
+    def _work(self, share: Sequence[Model], writing: int) -> None:
+        """Do the work of a process, and end it without what would be done at the end of the one it is forked from."""
+        try:
+            said = bytes(self._nothing(model) for model in share)
+            while said:
+                said = said[os.write(writing, said) :]
+        finally:
+            os._exit(0)
