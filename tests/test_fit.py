@@ -242,6 +242,7 @@ WRONG = {
     "an empty directory": ("none", [], "There is no model here.", "", 0),
     "no GPU": ("plain", ["--gpus", "0"], "without a GPU.\n\nNo model uses a GPU.", "", 0),
     "a model.json that cannot be read": ("broken", [], "Nothing could be measured.", "Remove the comma", 1),
+    "a model.json that cannot be read beside one": ("half", [], "on GPU 0: fits", "Remove the comma", 1),
     "a stray directory beside": ("stray", [], "on GPU 0: fits", "", 0),
 }
 
@@ -256,6 +257,8 @@ def test_what_is_said_of_a_wrong_path(
     (here / "broken" / "b" / "1" / "model.json").write_text('{"model": "x",}')
     made(here / "stray", {"c": {"model": L8, "max_model_len": 512}})
     made(here / "plain", {"d": {"model": L8}})
+    made(here / "half", {"e": {"model": L8, "max_model_len": 512}, "f": {}})
+    (here / "half" / "f" / "1" / "model.json").write_text('{"model": "x",}')
     for name in ("none", "stray/empty"):
         (here / name).mkdir()
     assert run(["fit", str(here / path), *L4, *options]) == code

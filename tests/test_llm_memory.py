@@ -12,7 +12,7 @@ import pytest
 from tests.pages import DATA
 from tritonrepo.llm import LanguageModel
 from tritonrepo.llm.advice import options
-from tritonrepo.llm.gpus import GIB, Range, behaviour, gpu, gpu_memory, gpus, reported, version
+from tritonrepo.llm.gpus import GIB, Range, behaviour, gpu, gpu_memory, gpus, linked, reported, version
 from tritonrepo.llm.loading import bits, stages
 from tritonrepo.llm.memory import BLOCK, Settings, Share, doubts, per_token, share
 from tritonrepo.llm.weights import count
@@ -152,6 +152,20 @@ def test_logs_show_no_other_memory_outside_pytorch() -> None:
         assert found.low <= log["gib"] * GIB <= found.high, log["source"]
 
 
+LINKS = {8: False, 23.58: False, 39.38: True, 44.35: False, 47.5: False, 70: True, 79.2: True, 141: True, 280: True}
+
+
+def test_large_gpus_can_have_nvlink_unless_they_are_known_not_to() -> None:
+    assert {gib: linked(gib * GIB) for gib in LINKS} == LINKS
+
+
+def test_graphs_of_experts_of_odd_layers_and_of_several_gpus_are_known_less() -> None:
+    plain, late = count(QWEN), replace(PLAIN, vllm="0.22.1")
+    kinds = [(plain, late), (replace(plain, experts=8), late), (replace(plain, plain=False), late)]
+    found = [share(each, had, TEN).graphs.high / GIB for each, had in [*kinds, (plain, replace(late, tensor=2))]]
+    assert found == [1.1, 3.5, 3.5, 3.5]
+
+
 def test_logs_show_no_other_memory_of_the_sampler() -> None:
     for log in LOGS["sampler"]:
         rows = Range(log["sequences"], log["sequences"])
@@ -285,6 +299,11 @@ def test_layers_that_a_checkpoint_leaves_in_16_bits(names: object, expected: tup
     sizes = replace(QWEN, layers=1, hidden=4, heads=4, kv_heads=2, head_dim=1, intermediate=9, quantization=written)
     found = replace(sizes, parameters=160 + sizes.vocabulary * 4)
     assert bits(found) == pytest.approx(expected)
+
+
+def test_layers_of_experts_that_a_checkpoint_leaves_are_not_counted() -> None:
+    written = {"quant_method": "fp8", "ignored_layers": ["model.layers.0.mlp.up_proj"]}
+    assert bits(replace(count(QWEN), experts=8, quantization=written)) == (8, 16)
 
 
 def test_a_published_checkpoint_of_fp8_leaves_the_attention_in_16_bits() -> None:
